@@ -1,0 +1,128 @@
+package catalog
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// Change is one difference between two catalogs.
+type Change struct {
+	Host  string `json:"host,omitempty"`  // as the newer catalog spells it
+	Check string `json:"check,omitempty"` // empty where the host or the whole catalog is meant
+	What  string `json:"what"`            // in words: "added", "removed", "interval 10s, was 1m0s"
+	Gone  bool   `json:"gone,omitempty"`  // a host or check that is no longer watched
+	Look  bool   `json:"look,omitempty"`  // a check that is asked anew
+}
+
+// String is the change in one line.
+func (c Change) String() string {
+	switch {
+	case c.Host == "":
+		return c.What
+	case c.Check == "":
+		return c.Host + ": " + c.What
+	}
+	return c.Host + " " + c.Check + ": " + c.What
+}
+
+// Compare lists what a new catalog changes in the old one, in the new one's order; what is gone comes last. A nil old
+// catalog is an empty one.
+func Compare(old, new *Catalog) []Change {
+	if old == nil {
+		old = &Catalog{Page: new.Page, Rule: new.Rule}
+	}
+	var out []Change
+	if !reflect.DeepEqual(old.Page, new.Page) {
+		out = append(out, Change{What: "the page's title, address or links change"})
+	}
+	if old.Rule != new.Rule {
+		out = append(out, Change{What: "the numbers of the rule change"})
+	}
+	out = append(out, compareRegions(old, new)...)
+	for i := range new.Hosts {
+		out = append(out, compareHost(old.Host(new.Hosts[i].Key()), &new.Hosts[i])...)
+	}
+	for i := range old.Hosts {
+		if h := &old.Hosts[i]; new.Host(h.Key()) == nil {
+			out = append(out, Change{Host: h.Name, What: "removed", Gone: true})
+		}
+	}
+	return out
+}
+
+func compareRegions(old, new *Catalog) []Change {
+	var out []Change
+	for _, r := range new.Regions {
+		switch was := old.Region(r.Name); {
+		case was == nil:
+			out = append(out, Change{What: fmt.Sprintf("region %s: added", r.Name)})
+		case *was != r:
+			out = append(out, Change{What: fmt.Sprintf("region %s: changed", r.Name)})
+		}
+	}
+	for _, r := range old.Regions {
+		if new.Region(r.Name) == nil {
+			out = append(out, Change{What: fmt.Sprintf("region %s: removed", r.Name)})
+		}
+	}
+	return out
+}
+
+func compareHost(old, new *Host) []Change {
+	if old == nil {
+		out := []Change{{Host: new.Name, What: "added"}}
+		for _, c := range new.Checks {
+			out = append(out, Change{Host: new.Name, Check: c.Name, What: "added", Look: true})
+		}
+		return out
+	}
+	var out []Change
+	if old.Region != new.Region {
+		out = append(out, Change{Host: new.Name, What: fmt.Sprintf("region %s, was %s", new.Region, old.Region)})
+	}
+	if old.Public != new.Public {
+		out = append(out, Change{Host: new.Name, What: map[bool]string{true: "public, was internal", false: "internal, was public"}[new.Public]})
+	}
+	if old.Name != new.Name || old.Role != new.Role || old.Group != new.Group || !reflect.DeepEqual(old.Labels, new.Labels) {
+		out = append(out, Change{Host: new.Name, What: "its words change"})
+	}
+	moved := !reflect.DeepEqual(old.Addresses, new.Addresses)
+	if moved {
+		out = append(out, Change{Host: new.Name, What: fmt.Sprintf("address %v, was %v", new.Addresses, old.Addresses)})
+	}
+	for i := range new.Checks {
+		out = append(out, compareCheck(new, old.Check(new.Checks[i].Name), &new.Checks[i], moved)...)
+	}
+	for _, c := range old.Checks {
+		if new.Check(c.Name) == nil {
+			out = append(out, Change{Host: new.Name, Check: c.Name, What: "removed", Gone: true})
+		}
+	}
+	return out
+}
+
+func compareCheck(h *Host, old, new *Check, moved bool) []Change {
+	change := Change{Host: h.Name, Check: new.Name}
+	switch {
+	case old == nil:
+		change.What, change.Look = "added", true
+	case !old.SameQuestion(new):
+		change.What, change.Look = "asks something else", true
+	case moved:
+		change.What, change.Look = "asked at another address", true
+	case old.Interval != new.Interval:
+		change.What = fmt.Sprintf("interval %v, was %v", new.Interval.Round(time.Millisecond), old.Interval.Round(time.Millisecond))
+	case *old != *new:
+		change.What = "its settings change"
+	default:
+		return nil
+	}
+	return []Change{change}
+}
+
+// SameQuestion reports whether both ask the same thing: a check that asks something else starts as pending.
+func (c *Check) SameQuestion(other *Check) bool {
+	return c.Kind == other.Kind && c.Port == other.Port && c.Banner == other.Banner && c.URL == other.URL &&
+		c.Status == other.Status && c.Body == other.Body && c.CertificateDays == other.CertificateDays
+}

@@ -1,0 +1,120 @@
+package catalog
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/netip"
+	"regexp"
+)
+
+// Encode writes a catalog for another program, as JSON.
+func Encode(c *Catalog) ([]byte, error) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode catalog: %w", err)
+	}
+	return data, nil
+}
+
+// Decode reads what Encode wrote. What does not keep the bounds of a catalog is an error: a peer is never trusted.
+func Decode(data []byte) (*Catalog, error) {
+	var c Catalog
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&c); err != nil {
+		return nil, fmt.Errorf("decode catalog: %w", err)
+	}
+	if err := c.bounded(); err != nil {
+		return nil, fmt.Errorf("decode catalog: %w", err)
+	}
+	if want := revision(&c); c.Revision != want {
+		return nil, fmt.Errorf("decode catalog: the revision is %q and its content makes %q", c.Revision, want)
+	}
+	return &c, nil
+}
+
+// revision names a catalog's content.
+func revision(c *Catalog) string {
+	plain := *c
+	plain.Revision = ""
+	data, err := json.Marshal(plain)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:6])
+}
+
+// Seal gives a catalog that was changed in the program its new revision.
+func Seal(c *Catalog) { c.Revision = revision(c) }
+
+func (c *Catalog) bounded() error {
+	if len(c.Hosts) > HostsMax || len(c.Regions) > RegionsMax || len(c.Page.Links) > LinksMax {
+		return fmt.Errorf("%d hosts, %d regions, %d links: too many", len(c.Hosts), len(c.Regions), len(c.Page.Links))
+	}
+	regions, hosts := map[string]bool{}, map[string]bool{}
+	for _, r := range c.Regions {
+		if !name.MatchString(r.Name) || regions[r.Name] || math.Abs(r.Latitude) > 90 || math.Abs(r.Longitude) > 180 {
+			return fmt.Errorf("the region %q is wrong or there twice", r.Name)
+		}
+		regions[r.Name] = true
+	}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		if !name.MatchString(h.Key()) || hosts[h.Key()] || !regions[h.Region] {
+			return fmt.Errorf("the host %q is wrong or there twice", h.Name)
+		}
+		hosts[h.Key()] = true
+		if err := h.bounded(); err != nil {
+			return fmt.Errorf("host %s: %w", h.Name, err)
+		}
+	}
+	return c.Rule.bounded()
+}
+
+func (r Rule) bounded() error {
+	if r.RegionsMin < 2 || r.Silence <= 0 || r.RoundEvery <= 0 || r.RoundTimeout <= 0 || r.FreshIntervals < 1 || r.RoundBudget < 0 {
+		return fmt.Errorf("the rule has impossible numbers")
+	}
+	return nil
+}
+
+func (h *Host) bounded() error {
+	if len(h.Checks) > ChecksMax || len(h.Labels) > LabelsMax || len(h.Addresses) > AddressesMax {
+		return fmt.Errorf("too many checks, labels or addresses")
+	}
+	for _, a := range h.Addresses {
+		if _, err := netip.ParseAddr(a); err != nil && !isDNSName(a) {
+			return fmt.Errorf("%q is not an address", a)
+		}
+	}
+	names := map[string]bool{}
+	for i := range h.Checks {
+		c := &h.Checks[i]
+		if c.Name == "" || names[c.Name] || len(h.Addresses) == 0 {
+			return fmt.Errorf("the check %q is wrong or there twice", c.Name)
+		}
+		names[c.Name] = true
+		if err := c.bounded(); err != nil {
+			return fmt.Errorf("check %s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+// bounded does not ask whether the kind is known: an agent older than the catalog calls such a check inconclusive.
+func (c *Check) bounded() error {
+	if c.Interval < IntervalMin || c.Interval > IntervalMax || c.Timeout < TimeoutMin || c.Timeout > TimeoutMax || c.Timeout >= c.Interval {
+		return fmt.Errorf("interval %v and timeout %v are impossible", c.Interval, c.Timeout)
+	}
+	if c.Kind == KindTCP && (c.Port < 1 || c.Port > 65535) {
+		return fmt.Errorf("port %d is impossible", c.Port)
+	}
+	if c.Kind == KindHTTP && !isWebURL(c.URL) {
+		return fmt.Errorf("%q is not a web address", c.URL)
+	}
+	_, err := regexp.Compile(c.Banner)
+	return err
+}

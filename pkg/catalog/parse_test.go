@@ -1,0 +1,221 @@
+package catalog
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+func noEnvironment(string) (string, bool) { return "", false }
+
+func parseFile(t testing.TB, file string) (*Catalog, error) {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Parse(file[strings.LastIndex(file, "/")+1:], source, noEnvironment)
+}
+
+func TestEveryMistakeIsToldAtOnceWithItsPlace(t *testing.T) {
+	_, err := parseFile(t, "testdata/eight-mistakes.yaml")
+	want, _ := os.ReadFile("testdata/eight-mistakes.want")
+	if err == nil || err.Error()+"\n" != string(want) {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	var mistakes Mistakes
+	if !errors.As(err, &mistakes) || len(mistakes) != 8 {
+		t.Errorf("%d mistakes, want 8", len(mistakes))
+	}
+}
+
+func TestTheExampleDescribesTheTenServers(t *testing.T) {
+	c, err := parseFile(t, "../../deploy/examples/ninernet.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cities := map[string]int{}
+	public := ""
+	for _, h := range c.Hosts {
+		cities[c.Region(h.Region).City]++
+		if h.Public {
+			public += h.Name + " "
+		}
+		if len(h.Checks) < 2 || h.Checks[0].Kind != KindPing {
+			t.Errorf("%s has checks %v", h.Name, h.Checks)
+		}
+	}
+	if len(c.Hosts) != 10 || len(cities) != 8 || cities["Toronto"] != 2 || cities["New York"] != 2 {
+		t.Errorf("%d hosts in %v", len(c.Hosts), cities)
+	}
+	if public != "NC036 NC041 NC033 NC035 NC042 " {
+		t.Errorf("public are %s", public)
+	}
+}
+
+const regions = "regions: [{name: ams}, {name: lon}]\n"
+
+func TestDefaults(t *testing.T) {
+	t.Setenv("UNUSED", "")
+	c, err := Parse("x", []byte(regions+`
+defaults: {interval: 20s, timeout: 2s}
+hosts:
+  - {name: A, region: ams, address: 192.0.2.1}
+  - {name: B, region: lon, checks: []}
+  - name: C
+    region: ams
+    address: [192.0.2.3, "2001:db8::3"]
+    checks:
+      - {kind: tcp, port: 25, critical: false, interval: 1m}
+      - {kind: http, url: "https://${NAME}.example.net/$$x", body: "a$"}
+rule: {round_every: 2s}
+`), func(name string) (string, bool) { return "www", name == "NAME" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ping := Check{Kind: "ping", Name: "ping", Critical: true, Interval: 20 * time.Second, Timeout: 2 * time.Second}
+	if diff := cmp.Diff([]Check{ping}, c.Hosts[0].Checks); diff != "" {
+		t.Errorf("a host with an address and nothing else: %s", diff)
+	}
+	if len(c.Hosts[1].Checks) != 0 {
+		t.Errorf("a vantage only has checks %v", c.Hosts[1].Checks)
+	}
+	want := []Check{
+		{Kind: "tcp", Name: "tcp 25", Port: 25, Interval: time.Minute, Timeout: 2 * time.Second},
+		{Kind: "http", Name: "http 443", Critical: true, URL: "https://www.example.net/$x", Status: 200, Body: "a$", Interval: 20 * time.Second, Timeout: 2 * time.Second},
+	}
+	if diff := cmp.Diff(want, c.Hosts[2].Checks); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]mesh.Family{mesh.IPv4, mesh.IPv6}, c.Hosts[2].Families()); diff != "" {
+		t.Error(diff)
+	}
+	if c.Rule.RoundEvery != 2*time.Second || c.Rule.Silence != 6*time.Second || c.Page.Title != "Status" {
+		t.Errorf("rule %+v, page %+v", c.Rule, c.Page)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	const host = "{name: A, region: ams, address: 192.0.2.1, "
+	for _, c := range []struct{ name, source, want string }{
+		{"empty", "", "1:1: the catalog is empty"},
+		{"not YAML", "hosts: [", "not YAML"},
+		{"not a mapping", "- a", "1:1: the catalog is not a mapping"},
+		{"two documents", "regions: []\n---\nhosts: []", "a second document"},
+		{"no hosts", regions, "there are no hosts"},
+		{"empty hosts", regions + "hosts: []", "2:8: there are no hosts"},
+		{"no regions", "hosts: [{name: A, region: x, address: 192.0.2.1}]", "there are no regions"},
+		{"duplicate key", regions + "hosts: [{name: A, name: B, region: ams, address: 192.0.2.1}]", `2:19: "name" is said twice`},
+		{"duplicate region", "regions: [{name: ams}, {name: ams}]\nhosts: [" + host + "}]", `there are two regions "ams"`},
+		{"bad region", "regions: [{name: Ams!}]\nhosts: []", `"Ams!" is not usable`},
+		{"bad country", "regions: [{name: ams, country: Holland}]\nhosts: []", `"Holland" is not a country code`},
+		{"latitude", "regions: [{name: ams, latitude: 91}]\nhosts: []", `latitude is "91"`},
+		{"host name", regions + "hosts: [{name: '>', region: ams, address: 192.0.2.1}]", `">" is not usable`},
+		{"no name", regions + "hosts: [{region: ams, address: 192.0.2.1}]", "a host has no name"},
+		{"no address", regions + "hosts: [{name: A, region: ams}]", "has no address"},
+		{"checks without an address", regions + "hosts: [{name: A, region: ams, checks: [{kind: ping}]}]", "checks and no address"},
+		{"unspecified", regions + "hosts: [{name: A, region: ams, address: 0.0.0.0}]", "not a host's address"},
+		{"two of a family", regions + "hosts: [{name: A, region: ams, address: [192.0.2.1, 192.0.2.2]}]", "cannot go together"},
+		{"two names", regions + "hosts: [{name: A, region: ams, address: [a.example, b.example]}]", "cannot go together"},
+		{"a list where text is", regions + "hosts: [{name: [A], region: ams, address: 192.0.2.1}]", "name is not text"},
+		{"boolean", regions + "hosts: [" + host + "public: yes}]", `public is "yes"; write true or false`},
+		{"port on a ping", regions + "hosts: [" + host + "checks: [{kind: ping, port: 1}]}]", `a check has no key "port"`},
+		{"no port", regions + "hosts: [" + host + "checks: [{kind: tcp}]}]", "a tcp check has no port"},
+		{"no kind", regions + "hosts: [" + host + "checks: [{port: 1}]}]", "has no kind"},
+		{"two checks of a name", regions + "hosts: [" + host + "checks: [{kind: ping}, {kind: ping}]}]", `two checks "ping"`},
+		{"timeout", regions + "hosts: [" + host + "checks: [{kind: ping, interval: 2s, timeout: 2s}]}]", "not shorter than the interval"},
+		{"duration", regions + "hosts: [" + host + "checks: [{kind: ping, interval: 10}]}]", "no duration"},
+		{"url", regions + "hosts: [" + host + "checks: [{kind: http, url: www.example.net}]}]", "not a web address"},
+		{"status", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example', status: 999}]}]", `status is "999"`},
+		{"certificate of plain http", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example', certificate_days: 9}]}]", "has no certificate"},
+		{"variable", regions + "hosts: [" + host + "role: '${NOT_SET}'}]", "no variable NOT_SET"},
+		{"half a variable", regions + "hosts: [" + host + "role: '${NOT'}]", "is not a variable"},
+		{"alias", regions + "hosts: [" + host + "role: &a x}]", "anchors, aliases and tags"},
+		{"rule", regions + "hosts: [" + host + "}]\nrule: {down_share: 2}", `down_share is "2"`},
+		{"rule key", regions + "hosts: [" + host + "}]\nrule: {downshare: 1}", `did you mean "down_share"?`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Parse("x", []byte(c.source), noEnvironment)
+			if err == nil || !strings.Contains(err.Error(), c.want) || got != nil {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestEncodeDecode(t *testing.T) {
+	c, err := parseFile(t, "../../deploy/examples/ninernet.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := Encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, got); diff != "" {
+		t.Error(diff)
+	}
+	forged := strings.Replace(string(data), "192.0.2.36", "192.0.2.37", 1)
+	if _, err := Decode([]byte(forged)); err == nil {
+		t.Error("a catalog with another content than its revision was taken")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, file := range []string{"testdata/eight-mistakes.yaml", "../../deploy/examples/ninernet.yaml"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(source)
+	}
+	f.Add([]byte(regions + "hosts: [{name: A, region: ams, address: 192.0.2.1, role: '${X}'}]"))
+	f.Fuzz(func(t *testing.T, source []byte) {
+		c, err := Parse("x", source, noEnvironment)
+		if err != nil {
+			return
+		}
+		data, err := Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(data); err != nil {
+			t.Fatalf("what Parse takes, Decode must take: %v", err)
+		}
+	})
+}
+
+func TestCompare(t *testing.T) {
+	old, _ := Parse("x", []byte(regions+"hosts: [{name: A, region: ams, address: 192.0.2.1}, {name: B, region: lon, address: 192.0.2.2}]"), noEnvironment)
+	now, err := Parse("x", []byte(regions+`
+hosts:
+  - {name: A, region: lon, address: 192.0.2.1, public: true, checks: [{kind: ping, interval: 1m}, {kind: tcp, port: 25}]}
+  - {name: C, region: lon, address: 192.0.2.3}`), noEnvironment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range Compare(old, now) {
+		got = append(got, c.String())
+	}
+	want := []string{
+		"A: region lon, was ams", "A: public, was internal", "A ping: interval 1m0s, was 10s", "A tcp 25: added",
+		"C: added", "C ping: added", "B: removed",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if same := Compare(now, now); len(same) != 0 {
+		t.Errorf("nothing changed: %v", same)
+	}
+}

@@ -1,0 +1,132 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+// newCatalog has hosts spread over regions, each with a ping, two regions to a provider.
+func newCatalog(hosts, regions int) *catalog.Catalog {
+	c := &catalog.Catalog{}
+	for i := range regions {
+		c.Regions = append(c.Regions, catalog.Region{Name: fmt.Sprintf("r%d", i), Provider: fmt.Sprintf("p%d", i/2)})
+	}
+	for i := range hosts {
+		c.Hosts = append(c.Hosts, newHost(i, regions))
+	}
+	return c
+}
+
+func newHost(i, regions int) catalog.Host {
+	return catalog.Host{
+		Name: fmt.Sprintf("NC%03d", i), Region: fmt.Sprintf("r%d", i%regions), Addresses: []string{"192.0.2.1"},
+		Checks: []catalog.Check{{Kind: catalog.KindPing, Name: "ping", Interval: 10 * time.Second}},
+	}
+}
+
+func TestAFullMeshLooksFromEveryOtherHost(t *testing.T) {
+	c := newCatalog(10, 8)
+	for i := range c.Hosts {
+		got := Observers(c, &c.Hosts[i], &c.Hosts[i].Checks[0])
+		if len(got) != 9 || slices.Contains(got, c.Hosts[i].Key()) {
+			t.Errorf("%s is observed by %v", c.Hosts[i].Name, got)
+		}
+	}
+}
+
+func TestALargeMeshSpreadsSixteenObservers(t *testing.T) {
+	c := newCatalog(400, 20)
+	load := map[string]int{}
+	for i := range c.Hosts {
+		host := &c.Hosts[i]
+		regions, providers := map[string]bool{}, map[string]int{}
+		for _, key := range Observers(c, host, &host.Checks[0]) {
+			v := c.Host(key)
+			load[key]++
+			regions[v.Region] = true
+			providers[c.Region(v.Region).Provider]++
+			if v.Region == host.Region {
+				t.Errorf("%s is observed from its own region", host.Name)
+			}
+		}
+		if len(regions) < RegionsMin {
+			t.Errorf("%s is observed from %d regions", host.Name, len(regions))
+		}
+		for p, n := range providers {
+			if n > PerProviderMax {
+				t.Errorf("%s is observed %d times by %s", host.Name, n, p)
+			}
+		}
+	}
+	for key, n := range load {
+		if n > 3*ObserversMax {
+			t.Errorf("%s has %d duties, three times its share", key, n)
+		}
+	}
+}
+
+func TestAddingAVantageMovesFewDuties(t *testing.T) {
+	before, after := newCatalog(300, 20), newCatalog(301, 20)
+	moved := 0
+	for i := range before.Hosts {
+		was := Observers(before, &before.Hosts[i], &before.Hosts[i].Checks[0])
+		for _, key := range Observers(after, &after.Hosts[i], &after.Hosts[i].Checks[0]) {
+			if !slices.Contains(was, key) {
+				moved++
+			}
+		}
+	}
+	if limit := 4 * ObserversMax; moved > limit {
+		t.Errorf("%d of %d duties moved, more than %d", moved, 300*ObserversMax, limit)
+	}
+}
+
+func TestPhasesOfACheckAreEvenlyStaggered(t *testing.T) {
+	c := newCatalog(10, 8)
+	host := &c.Hosts[3]
+	var phases []time.Duration
+	for i := range c.Hosts {
+		for _, d := range Plan(c, c.Hosts[i].Key()) {
+			if d.Host.Name == host.Name {
+				phases = append(phases, d.Phase)
+			}
+		}
+	}
+	slices.Sort(phases)
+	if len(phases) != 9 {
+		t.Fatalf("%d vantages, want 9", len(phases))
+	}
+	for i, p := range phases {
+		gap := phases[(i+1)%9] - p
+		if gap < 0 {
+			gap += 10 * time.Second
+		}
+		if want := 10 * time.Second / 9; (gap - want).Abs() > time.Microsecond {
+			t.Errorf("gap %v, want %v", gap, want)
+		}
+	}
+}
+
+func TestNextIsAlignedToTheClock(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		interval := time.Duration(rapid.Int64Range(1, 3600).Draw(t, "interval")) * time.Second
+		d := Duty{Interval: interval, Phase: time.Duration(rapid.Int64Range(0, int64(interval)-1).Draw(t, "phase"))}
+		now := time.Unix(rapid.Int64Range(-1e9, 4e9).Draw(t, "s"), rapid.Int64Range(0, 999999999).Draw(t, "ns"))
+		next := d.Next(now)
+		if !next.After(now) || next.Sub(now) > interval {
+			t.Fatalf("next is %v after now", next.Sub(now))
+		}
+		if rest := (time.Duration(next.UnixNano()) - d.Phase) % interval; rest != 0 {
+			t.Fatalf("off its phase by %v", rest)
+		}
+		if again := d.Next(next); again.Sub(next) != interval {
+			t.Fatalf("the one after is %v later", again.Sub(next))
+		}
+	})
+}

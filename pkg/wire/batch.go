@@ -1,0 +1,201 @@
+// Package wire is the encoding of what travels on the bus: batches of observations from agents, and the coordinator's
+// catalogs, rosters and control words. Unknown fields are ignored, so that versions N and N-1 work together; every size and
+// count is bounded, since a peer is never trusted.
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Version is the format that Encode functions write.
+const Version = 1
+
+// Bounds of one batch. An agent that looks at a hundred hosts sends some hundred observations every two seconds at most.
+const (
+	BatchBytesMax   = 256 << 10
+	ObservationsMax = 4096
+	NameMax         = 100 // bytes of a check's name
+	ReasonMax       = 300 // bytes of a reason in words
+	ElapsedMax      = 2 * time.Minute
+	AgeMax          = 48 * time.Hour // what the stream keeps
+)
+
+// ErrTooLarge says that a message is past the bounds of its kind.
+var ErrTooLarge = errors.New("too large")
+
+// batch is the body of a batch. Times are microseconds after the batch was opened, so that a batch sent again has the same
+// bytes; how long ago it was opened travels in a header.
+type batch struct {
+	V            int           `json:"v"`
+	Agent        string        `json:"a"`
+	Epoch        uint64        `json:"e,string"`
+	Sequence     uint64        `json:"n"`
+	Revision     string        `json:"c,omitempty"`
+	Version      string        `json:"ver,omitempty"`
+	Wall         int64         `json:"w"` // the agent's wall clock when the batch was opened, microseconds since 1970
+	Lag          int64         `json:"lag,omitempty"`
+	Queued       int           `json:"q,omitempty"`
+	Dropped      uint64        `json:"d,omitempty"`
+	Observations []observation `json:"o,omitempty"`
+}
+
+type observation struct {
+	Host    string `json:"h"`
+	Check   string `json:"k"`
+	Family  uint8  `json:"f,omitempty"`
+	Began   int64  `json:"t"` // may be negative: the look began before the batch was opened
+	Elapsed int64  `json:"el,omitempty"`
+	RTT     int64  `json:"r,omitempty"`
+	Outcome string `json:"s"`
+	Missed  bool   `json:"m,omitempty"`
+	Round   uint64 `json:"l,omitempty"`
+	Sent    int    `json:"p,omitempty"`
+	Lost    int    `json:"x,omitempty"`
+	Reason  string `json:"y,omitempty"`
+}
+
+// outcomes are the letters of the outcomes on the wire.
+var outcomes = map[mesh.Outcome]string{
+	mesh.Reachable: "+", mesh.Slow: "~", mesh.Unreachable: "-", mesh.Inconclusive: "?",
+}
+
+// EncodeBatch writes a batch. Its Began and Clock give the wall clock; Connected is not in the body, see EncodeHeaders.
+func EncodeBatch(b *mesh.Batch) ([]byte, error) {
+	out := batch{
+		V: Version, Agent: b.Agent, Epoch: b.Epoch, Sequence: b.Sequence, Revision: b.Revision, Version: b.Version,
+		Wall: b.Began.Add(b.Clock).UnixMicro(), Lag: b.Lag.Microseconds(), Queued: b.Queued, Dropped: b.Dropped,
+		Observations: make([]observation, len(b.Observations)),
+	}
+	for i, o := range b.Observations {
+		out.Observations[i] = observation{
+			Host: o.Host, Check: o.Check, Family: uint8(o.Family), Began: o.Began.Sub(b.Began).Microseconds(),
+			Elapsed: o.Elapsed.Microseconds(), RTT: o.RTT.Microseconds(), Outcome: outcomes[o.Outcome],
+			Missed: o.Stage == mesh.Missed, Round: o.Round, Sent: o.Sent, Lost: o.Lost, Reason: clip(o.Reason),
+		}
+	}
+	data, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("encode batch: %w", err)
+	}
+	if len(data) > BatchBytesMax || len(b.Observations) > ObservationsMax {
+		return nil, fmt.Errorf("encode batch: %d bytes, %d observations: %w", len(data), len(b.Observations), ErrTooLarge)
+	}
+	return data, nil
+}
+
+// clip keeps a reason within its bound without cutting a letter in two.
+func clip(s string) string {
+	for len(s) > ReasonMax {
+		r := []rune(s)
+		s = string(r[:len(r)-1-(len(s)-ReasonMax)/4])
+	}
+	return s
+}
+
+// DecodeBatch reads a batch that the stream received at the time given; age and link are its headers', see ParseHeaders.
+func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mesh.Batch, error) {
+	if len(data) > BatchBytesMax {
+		return nil, fmt.Errorf("decode batch: %d bytes: %w", len(data), ErrTooLarge)
+	}
+	var in batch
+	if err := json.Unmarshal(data, &in); err != nil {
+		return nil, fmt.Errorf("decode batch: %w", err)
+	}
+	if in.V < 1 || len(in.Observations) > ObservationsMax || len(in.Revision) > NameMax || len(in.Version) > NameMax {
+		return nil, fmt.Errorf("decode batch: version %d, %d observations: %w", in.V, len(in.Observations), ErrTooLarge)
+	}
+	began := received.Add(-age)
+	out := &mesh.Batch{
+		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence, Revision: in.Revision, Version: in.Version,
+		Began: began, Connected: received.Add(-link), Clock: time.UnixMicro(in.Wall).Sub(began),
+		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped,
+		Observations: make([]mesh.Observation, len(in.Observations)),
+	}
+	for i := range in.Observations {
+		o, err := in.Observations[i].decode(began, received)
+		if err != nil {
+			return nil, fmt.Errorf("decode batch: observation %d: %w", i, err)
+		}
+		out.Observations[i] = o
+	}
+	return out, nil
+}
+
+func (o *observation) decode(began, received time.Time) (mesh.Observation, error) {
+	out := mesh.Observation{
+		Host: o.Host, Check: o.Check, Family: mesh.Family(o.Family), Began: began.Add(microseconds(o.Began)),
+		Elapsed: microseconds(o.Elapsed), RTT: microseconds(o.RTT), Round: o.Round, Sent: o.Sent, Lost: o.Lost, Reason: o.Reason,
+	}
+	if o.Missed {
+		out.Stage = mesh.Missed
+	}
+	switch {
+	case len(o.Host) > NameMax || len(o.Check) > NameMax || len(o.Reason) > ReasonMax:
+		return out, ErrTooLarge
+	case out.Elapsed < 0 || out.Elapsed > ElapsedMax || out.RTT < 0 || out.RTT > out.Elapsed+time.Millisecond || o.Sent < 0 || o.Lost < 0:
+		return out, errors.New("an impossible time or count")
+	case out.Ended().After(received.Add(time.Second)) || received.Sub(out.Began) > AgeMax:
+		return out, errors.New("a time outside what the stream keeps")
+	}
+	out.Outcome, out.Reason = decodeOutcome(o.Outcome, o.Reason)
+	return out, nil
+}
+
+// decodeOutcome reads an outcome. What a newer or older agent calls by another letter is not known here, so it is
+// inconclusive.
+func decodeOutcome(letter, reason string) (mesh.Outcome, string) {
+	for o, l := range outcomes {
+		if l == letter {
+			return o, reason
+		}
+	}
+	return mesh.Inconclusive, "agent too old or too new"
+}
+
+func microseconds(n int64) time.Duration {
+	const most = int64(AgeMax / time.Microsecond)
+	return time.Duration(min(max(n, -most), most)) * time.Microsecond
+}
+
+// The headers of a batch, in microseconds and decimal, counted by the agent's monotonic clock at the moment of sending.
+const (
+	HeaderAge  = "Probemesh-Age"  // since the batch was opened
+	HeaderLink = "Probemesh-Link" // since the agent's present connection began
+)
+
+// EncodeHeaders writes how long ago the batch was opened and the agent's connection began.
+func EncodeHeaders(age, link time.Duration) map[string]string {
+	return map[string]string{
+		HeaderAge:  strconv.FormatInt(age.Microseconds(), 10),
+		HeaderLink: strconv.FormatInt(link.Microseconds(), 10),
+	}
+}
+
+// ParseHeaders reads what EncodeHeaders wrote. A time below zero or past AgeMax is an error.
+func ParseHeaders(get func(string) string) (age, link time.Duration, err error) {
+	if age, err = parseAge(get(HeaderAge)); err != nil {
+		return 0, 0, fmt.Errorf("header %s: %w", HeaderAge, err)
+	}
+	if link, err = parseAge(get(HeaderLink)); err != nil {
+		return 0, 0, fmt.Errorf("header %s: %w", HeaderLink, err)
+	}
+	return age, link, nil
+}
+
+func parseAge(s string) (time.Duration, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	if n < 0 {
+		return 0, fmt.Errorf("%d is before now", n)
+	}
+	// A connection may be older than anything the stream keeps; a batch is then too old in its observations.
+	return microseconds(n), nil
+}

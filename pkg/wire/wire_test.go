@@ -1,0 +1,189 @@
+package wire
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+var received = time.Date(2026, 11, 24, 2, 31, 7, 0, time.UTC)
+
+// drawBatch draws a batch as an agent could send it, with times of whole microseconds.
+func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
+	began := received.Add(-age)
+	us := func(label string, least, most time.Duration) time.Duration {
+		return time.Duration(rapid.Int64Range(least.Microseconds(), most.Microseconds()).Draw(t, label)) * time.Microsecond
+	}
+	b := &mesh.Batch{
+		Agent: "nc036", Epoch: rapid.Uint64().Draw(t, "epoch"), Sequence: rapid.Uint64().Draw(t, "sequence"),
+		Revision: "0123456789ab", Version: "v1", Began: began, Clock: us("clock", -time.Hour, time.Hour),
+		Lag: us("lag", 0, time.Minute), Queued: rapid.IntRange(0, 1000).Draw(t, "queued"), Dropped: rapid.Uint64().Draw(t, "dropped"),
+		Observations: []mesh.Observation{},
+	}
+	for range rapid.IntRange(0, 5).Draw(t, "observations") {
+		elapsed := us("elapsed", 0, 10*time.Second)
+		b.Observations = append(b.Observations, mesh.Observation{
+			Host: "nc023", Check: rapid.StringN(1, 20, NameMax).Draw(t, "check"), Family: rapid.SampledFrom([]mesh.Family{0, 4, 6}).Draw(t, "family"),
+			Began: began.Add(us("began", -time.Minute, 0) - elapsed), Elapsed: elapsed, RTT: us("rtt", 0, elapsed),
+			Outcome: rapid.SampledFrom([]mesh.Outcome{mesh.Inconclusive, mesh.Reachable, mesh.Slow, mesh.Unreachable}).Draw(t, "outcome"),
+			Stage:   rapid.SampledFrom([]mesh.Stage{mesh.Settled, mesh.Missed}).Draw(t, "stage"),
+			Round:   rapid.Uint64().Draw(t, "round"), Sent: rapid.IntRange(0, 9).Draw(t, "sent"), Lost: rapid.IntRange(0, 9).Draw(t, "lost"),
+			Reason: rapid.StringN(0, 50, ReasonMax).Draw(t, "reason"),
+		})
+	}
+	return b
+}
+
+func TestABatchArrivesAsItWasSent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		age := time.Duration(rapid.Int64Range(0, 3600e6).Draw(t, "age")) * time.Microsecond
+		link := time.Duration(rapid.Int64Range(0, 3600e6).Draw(t, "link")) * time.Microsecond
+		want := drawBatch(t, age)
+		data, err := EncodeBatch(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers := EncodeHeaders(age, link)
+		gotAge, gotLink, err := ParseHeaders(func(k string) string { return headers[k] })
+		if err != nil || gotAge != age || gotLink != link {
+			t.Fatalf("headers %v: %v %v %v", headers, gotAge, gotLink, err)
+		}
+		got, err := DecodeBatch(data, gotAge, gotLink, received)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Connected = received.Add(-link)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// The first format is read for ever.
+func TestTheFirstFormatIsStillRead(t *testing.T) {
+	data, err := os.ReadFile("testdata/batch.v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeBatch(data, time.Second, time.Minute, received)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &mesh.Batch{
+		Agent: "nc033", Epoch: 18446744073709551615, Sequence: 7, Revision: "0123456789ab", Version: "v1.0.0",
+		Began: received.Add(-time.Second), Connected: received.Add(-time.Minute), Clock: 250 * time.Millisecond,
+		Lag: 1500 * time.Microsecond, Queued: 2, Dropped: 3,
+		Observations: []mesh.Observation{
+			{Host: "nc036", Check: "ping", Family: mesh.IPv4, Began: received.Add(-1100 * time.Millisecond), Elapsed: 91 * time.Millisecond, RTT: 90 * time.Millisecond, Outcome: mesh.Reachable, Sent: 1},
+			{Host: "nc036", Check: "Sending mail", Family: mesh.IPv4, Began: received.Add(-900 * time.Millisecond), Elapsed: 300 * time.Millisecond, Outcome: mesh.Unreachable, Stage: mesh.Missed, Round: 42, Sent: 1, Lost: 1, Reason: "refused"},
+			{Host: "nc036", Check: "new", Began: received.Add(-time.Second), Outcome: mesh.Inconclusive, Reason: "agent too old or too new"},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAPeerIsNotTrusted(t *testing.T) {
+	for name, data := range map[string]string{
+		"no JSON":           `{`,
+		"no version":        `{"a":"x","e":"1"}`,
+		"ends in future":    `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":9000000,"s":"+"}]}`,
+		"negative time":     `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"el":-1,"s":"+"}]}`,
+		"long look":         `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":-900000000,"el":900000000,"s":"+"}]}`,
+		"trip beyond look":  `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":-9000,"el":1,"r":9000,"s":"+"}]}`,
+		"long reason":       `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"s":"-","y":"` + strings.Repeat("y", ReasonMax+1) + `"}]}`,
+		"long name":         `{"v":1,"e":"1","o":[{"h":"a","k":"` + strings.Repeat("y", NameMax+1) + `","t":0,"s":"-"}]}`,
+		"many observations": `{"v":1,"e":"1","o":[` + strings.Repeat(`{"t":0},`, ObservationsMax) + `{"t":0}]}`,
+		"many bytes":        strings.Repeat(" ", BatchBytesMax+1),
+	} {
+		if _, err := DecodeBatch([]byte(data), 0, 0, received); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	big := &mesh.Batch{Observations: make([]mesh.Observation, ObservationsMax+1)}
+	if _, err := EncodeBatch(big); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a batch past the bound is sent: %v", err)
+	}
+	for _, h := range []string{"", "x", "-1"} {
+		if _, _, err := ParseHeaders(func(string) string { return h }); err == nil {
+			t.Errorf("header %q is taken", h)
+		}
+	}
+}
+
+func TestControlRosterCatalog(t *testing.T) {
+	want := Control{Look: &mesh.Ask{Round: 9, Host: "nc036"}, Catalog: "0123"}
+	data, _ := EncodeControl(want)
+	if got, err := DecodeControl(data); err != nil || !cmp.Equal(want, got) {
+		t.Errorf("control %v %v", got, err)
+	}
+	if got, err := DecodeControl([]byte(`{"v":9,"dance":true}`)); err != nil || !cmp.Equal(Control{}, got) {
+		t.Errorf("an unknown word is %v %v", got, err)
+	}
+	roster := &mesh.Roster{Vantages: []string{"a", "b"}}
+	data, _ = EncodeRoster(roster)
+	if got, err := DecodeRoster(data); err != nil || !cmp.Equal(roster, got) {
+		t.Errorf("roster %v %v", got, err)
+	}
+	c, err := catalog.Parse("x", []byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, address: 192.0.2.1}]"), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err = EncodeCatalog(c); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := DecodeCatalog(data); err != nil || !cmp.Equal(c, got) {
+		t.Errorf("catalog %v %v", got, err)
+	}
+}
+
+func FuzzDecodeBatch(f *testing.F) {
+	seed, err := os.ReadFile("testdata/batch.v1.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := DecodeBatch(data, time.Second, time.Minute, received)
+		if err != nil {
+			return
+		}
+		for _, o := range b.Observations {
+			if o.Ended().After(received.Add(time.Second)) || o.RTT < 0 {
+				t.Fatalf("impossible observation %+v", o)
+			}
+		}
+	})
+}
+
+// BenchmarkDecodeBatch reports the cost and the size of one observation on the wire.
+func BenchmarkDecodeBatch(b *testing.B) {
+	full := &mesh.Batch{Agent: "nc036", Began: received.Add(-time.Second)}
+	for range 100 {
+		full.Observations = append(full.Observations, mesh.Observation{
+			Host: "nc023", Check: "Sending mail", Family: mesh.IPv4, Began: received.Add(-time.Second),
+			Elapsed: 91 * time.Millisecond, RTT: 90 * time.Millisecond, Outcome: mesh.Reachable, Sent: 1,
+		})
+	}
+	data, err := EncodeBatch(full)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeBatch(data, time.Second, time.Minute, received); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/observation")
+	b.ReportMetric(float64(len(data))/100, "bytes/observation")
+}
