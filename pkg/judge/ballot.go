@@ -1,0 +1,217 @@
+package judge
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// ballot is one region's part in a check's verdict: rule 4.
+type ballot struct {
+	region string
+	own    bool // the host's own region: shown, never counted
+	edges  []*edge
+}
+
+// newBallots groups the check's edges, which are sorted by region, in the catalog's order of regions.
+func newBallots(c *check, regions []string) []ballot {
+	var out []ballot
+	for _, region := range regions {
+		b := ballot{region: region, own: region == c.host.config.Region}
+		for _, e := range c.edges {
+			if e.vantage.region == region {
+				b.edges = append(b.edges, e)
+			}
+		}
+		if len(b.edges) > 0 {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// reading says how to take the answers that an open round still waits for.
+type reading uint8
+
+const (
+	asHeard reading = iota // an ok from before the round counts neither way
+	asOK                   // as if every missing answer were ok
+	asBad                  // as if every missing answer were bad
+)
+
+// tally counts the check's votes, and reports whether an answer is missing.
+func (j *Judge) tally(c *check, as reading) (t mesh.Tally, missing bool) {
+	for i := range c.ballots {
+		b := &c.ballots[i]
+		if b.own || !b.counts() {
+			continue
+		}
+		t.Voters++
+		vote, waits := j.regionVote(c, b, as)
+		missing = missing || waits
+		switch vote {
+		case mesh.OK:
+			t.OK++
+		case mesh.Bad:
+			t.Bad++
+		}
+	}
+	t.Regions = t.Voters + 1
+	return t, missing
+}
+
+// counts reports whether the region has a vantage that is part of the mesh.
+func (b *ballot) counts() bool {
+	return slices.ContainsFunc(b.edges, func(e *edge) bool { return e.vantage.counts() })
+}
+
+// regionVote is the strict majority of the region's vantages that have an opinion. A tie abstains.
+func (j *Judge) regionVote(c *check, b *ballot, as reading) (vote mesh.Vote, missing bool) {
+	ok, bad := 0, 0
+	for i := 0; i < len(b.edges); {
+		end := i + 1
+		for end < len(b.edges) && b.edges[end].vantage == b.edges[i].vantage {
+			end++
+		}
+		v, waits := j.vantageVote(c, b.edges[i:end], as)
+		missing = missing || waits
+		switch v {
+		case mesh.OK:
+			ok++
+		case mesh.Bad:
+			bad++
+		}
+		i = end
+	}
+	switch {
+	case ok > bad:
+		return mesh.OK, missing
+	case bad > ok:
+		return mesh.Bad, missing
+	}
+	return mesh.Abstain, missing
+}
+
+// vantageVote joins the families that one vantage looks through: each must answer.
+func (j *Judge) vantageVote(c *check, edges []*edge, as reading) (vote mesh.Vote, missing bool) {
+	if !edges[0].vantage.counts() || edges[0].vantage.silent {
+		return mesh.Abstain, false
+	}
+	vote = mesh.OK
+	for _, e := range edges {
+		v, _ := j.edgeVote(e)
+		if waits := c.asked() && !e.answered(c.host.round); waits {
+			missing = true
+			switch as {
+			case asOK:
+				v = mesh.OK
+			case asBad:
+				v = mesh.Bad
+			case asHeard:
+				if v == mesh.OK {
+					v = mesh.Abstain
+				}
+			}
+		}
+		switch {
+		case v == mesh.Bad:
+			vote = mesh.Bad
+		case v == mesh.Abstain && vote == mesh.OK:
+			vote = mesh.Abstain
+		}
+	}
+	return vote, missing
+}
+
+// edgeVote is what the edge's latest word counts for, and why it counts for nothing: rule 2.
+func (j *Judge) edgeVote(e *edge) (vote mesh.Vote, why string) {
+	switch {
+	case !e.vantage.enrolled:
+		return mesh.Abstain, "not enrolled"
+	case !e.vantage.heard():
+		return mesh.Abstain, "never heard"
+	case e.vantage.silent:
+		return mesh.Abstain, "silent"
+	case e.never():
+		return mesh.Abstain, "never looked"
+	case !j.now.Before(j.expires(e)):
+		return mesh.Abstain, "stale"
+	case e.outcome == mesh.Inconclusive:
+		return mesh.Abstain, "inconclusive"
+	case e.mute:
+		return mesh.Abstain, "did not answer when asked to look again"
+	case e.outcome == mesh.Unreachable:
+		return mesh.Bad, ""
+	}
+	return mesh.OK, ""
+}
+
+// closeRound ends the check's part of the host's round. An ok from before it, never confirmed, is muted until the next look.
+func (c *check) closeRound() {
+	for _, e := range c.edges {
+		e.mute = e.mute || e.outcome.Good() && !e.answered(c.host.round)
+	}
+	c.closed = true
+}
+
+// regionsThatVote lists the counted regions with this vote, in the catalog's order.
+func (j *Judge) regionsThatVote(c *check, vote mesh.Vote) []*ballot {
+	var out []*ballot
+	for i := range c.ballots {
+		b := &c.ballots[i]
+		if v, _ := j.regionVote(c, b, asHeard); !b.own && b.counts() && v == vote {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+func names(ballots []*ballot) string {
+	var out []string
+	for _, b := range ballots {
+		out = append(out, b.region)
+	}
+	return strings.Join(out, " ")
+}
+
+// since is when the region's present run of such outcomes began, by its first vantage; zero when there is none.
+func (b *ballot) since(run mesh.Outcome) time.Time {
+	var first time.Time
+	for _, e := range b.edges {
+		if e.run == run && !e.since.IsZero() && (first.IsZero() || e.since.Before(first)) {
+			first = e.since
+		}
+	}
+	return first
+}
+
+// began is when the cause of a verdict began: the first look that saw it, not further back than two intervals and a timeout
+// from the look that completed the majority, so that one path that was lost yesterday does not date today's outage.
+func (j *Judge) began(c *check, verdict mesh.Verdict, t mesh.Tally) time.Time {
+	run, vote, needed := mesh.Reachable, mesh.OK, int(math.Ceil(j.rule.RecoverShare*float64(t.OK+t.Bad)))
+	switch verdict {
+	case mesh.Unknown, mesh.Pending:
+		return j.now
+	case mesh.Down:
+		run, vote, needed = mesh.Unreachable, mesh.Bad, int(j.rule.DownShare*float64(t.Regions))+1
+	case mesh.Partial:
+		run, vote, needed = mesh.Unreachable, mesh.Bad, j.rule.BadRegionsMin
+	}
+	var starts []time.Time
+	for _, b := range j.regionsThatVote(c, vote) {
+		if at := b.since(run); !at.IsZero() {
+			starts = append(starts, at)
+		}
+	}
+	if len(starts) == 0 {
+		return j.now
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	complete := starts[min(max(needed, 1), len(starts))-1]
+	window := complete.Add(-j.rule.Freshness(*c.config))
+	first := slices.IndexFunc(starts, func(at time.Time) bool { return !at.Before(window) })
+	return starts[first]
+}

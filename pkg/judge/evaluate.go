@@ -1,0 +1,222 @@
+package judge
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
+	"github.com/probemesh/probemesh/pkg/status"
+)
+
+// evaluate asks the quorum what is true of the check now.
+func (j *Judge) evaluate(c *check, out *Output) {
+	if len(c.edges) == 0 {
+		return
+	}
+	c.leftOut = j.forbidden(c)
+	if !c.asked() {
+		j.between(c, out)
+		return
+	}
+	best, missing := j.tally(c, asOK)
+	if missing && !j.late(c) {
+		j.early(c, best, out)
+		return
+	}
+	j.closing(c, out)
+}
+
+// between decides while no round is open: votes may lift a check or let it lapse, and only a round lets it fall.
+func (j *Judge) between(c *check, out *Output) {
+	t, _ := j.tally(c, asHeard)
+	a := j.ask(c, t, false, false)
+	j.apply(c, a, t, out)
+	if a.LooksBad && !fell(a) {
+		j.want(c.host, want{since: j.now, bad: true, due: c.looksBadAt.Add(j.rule.PartialAfter)}, out)
+	}
+}
+
+// early decides while answers are missing, where those cannot change the verdict.
+func (j *Judge) early(c *check, best mesh.Tally, out *Output) {
+	worst, _ := j.tally(c, asBad)
+	a, b := j.ask(c, best, true, false), j.ask(c, worst, true, false)
+	if a.Verdict == b.Verdict && a.Positive && b.Positive && !a.Partial {
+		heard, _ := j.tally(c, asHeard)
+		j.apply(c, a, heard, out)
+	}
+}
+
+// closing decides at the end of the check's part of a round.
+func (j *Judge) closing(c *check, out *Output) {
+	c.closeRound()
+	t, _ := j.tally(c, asHeard)
+	bad := names(j.regionsThatVote(c, mesh.Bad))
+	confirmed := bad == c.partialSet && !c.partialFrom.IsZero() && j.now.Sub(c.partialFrom) >= j.rule.PartialAfter
+	a := j.ask(c, t, true, confirmed)
+	switch {
+	case !a.Partial:
+		c.partialSet, c.partialFrom = "", time.Time{}
+	case bad != c.partialSet || c.partialFrom.IsZero():
+		c.partialSet, c.partialFrom = bad, j.now
+	}
+	j.apply(c, a, t, out)
+	if a.LooksBad && !fell(a) {
+		c.looksBadAt = j.now
+		j.want(c.host, want{since: j.now, bad: true, due: j.now.Add(j.rule.PartialAfter)}, out)
+	}
+}
+
+// fell reports whether what looks bad is held true.
+func fell(a quorum.Answer) bool { return a.Positive }
+
+// ask puts the check's votes to the quorum.
+func (j *Judge) ask(c *check, t mesh.Tally, mayFall, confirmed bool) quorum.Answer {
+	own := j.vantages[c.host.key]
+	return quorum.Decide(j.rule, quorum.Question{
+		Regions: t.Regions, OK: t.OK, Bad: t.Bad,
+		Before: c.verdict, BeforeFresh: j.now.Before(c.madeBy) || j.now.Before(j.held(c)),
+		MayFall: mayFall, Confirmed: confirmed, HalfSilent: j.halfSilent,
+		HostSilent: own == nil || own.silent || !own.counts(),
+	})
+}
+
+// apply makes the answer the check's verdict, unless the check is held where it is.
+func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
+	verdict := a.Verdict
+	if verdict == mesh.Up && j.degraded(c) {
+		verdict = mesh.Degraded
+	}
+	switch {
+	case !a.Positive && j.now.Before(j.held(c)) && c.verdict != mesh.Pending && c.verdict != mesh.Unknown:
+		return // nobody could have told us yet: what the ledger holds stands
+	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
+		j.want(c.host, want{since: j.now, bad: true}, out)
+		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
+	}
+	c.tally, c.rule, c.positive = t, a.Rule, a.Positive
+	if until := j.freshUntil(c, verdict); a.Positive || until.After(c.madeBy) {
+		c.madeBy = until
+	}
+	if verdict != c.verdict {
+		j.become(c, verdict, out)
+	}
+}
+
+const notRecovered = "down until half of the voting regions saw two successes each"
+
+// recovered is the way out of down: enough of the voting regions saw enough successes.
+func (j *Judge) recovered(c *check, t mesh.Tally) bool {
+	saw := 0
+	for _, b := range j.regionsThatVote(c, mesh.OK) {
+		successes := 0
+		for _, e := range b.edges {
+			successes += e.streak
+		}
+		if successes >= j.rule.RecoverSuccesses {
+			saw++
+		}
+	}
+	return saw > 0 && float64(saw) >= j.rule.RecoverShare*float64(t.OK+t.Bad)
+}
+
+// freshUntil is when the last of the votes that agree with the verdict expires.
+func (j *Judge) freshUntil(c *check, verdict mesh.Verdict) time.Time {
+	bad := verdict == mesh.Down || verdict == mesh.Partial
+	var last time.Time
+	for _, e := range c.edges {
+		if e.vantage.region == c.host.config.Region || e.never() {
+			continue
+		}
+		if until := j.expires(e); (bad && e.bad() || !bad && e.outcome.Good()) && until.After(last) {
+			last = until
+		}
+	}
+	return last
+}
+
+// degraded reports whether most of the regions that say ok are over one of the check's objectives.
+func (j *Judge) degraded(c *check) bool {
+	if c.config.Latency == 0 && c.config.Loss == 0 {
+		return false
+	}
+	regions, over := 0, 0
+	for _, b := range j.regionsThatVote(c, mesh.OK) {
+		regions++
+		worse := 0
+		for _, e := range b.edges {
+			if c.config.Latency > 0 && e.rtt > c.config.Latency || c.config.Loss > 0 && e.loss > c.config.Loss {
+				worse++
+			}
+		}
+		if 2*worse > len(b.edges) {
+			over++
+		}
+	}
+	return 2*over > regions
+}
+
+// notPermitted begins the reason of a probe that the vantage's machine does not permit.
+const notPermitted = "not permitted:"
+
+func (e *edge) notPermitted() bool {
+	return !e.never() && e.outcome == mesh.Inconclusive && strings.HasPrefix(e.reason, notPermitted)
+}
+
+// forbidden reports whether no vantage may run the check: then it says nothing of the host.
+func (j *Judge) forbidden(c *check) bool {
+	told := false
+	for _, e := range c.edges {
+		if e.vantage.region == c.host.config.Region || !e.vantage.counts() || e.vantage.silent || e.never() {
+			continue
+		}
+		if !e.notPermitted() {
+			return false
+		}
+		told = true
+	}
+	return told
+}
+
+// become changes the check's verdict and says so.
+func (j *Judge) become(c *check, verdict mesh.Verdict, out *Output) {
+	was := c.verdict
+	c.verdict, c.since = verdict, j.began(c, verdict, c.tally)
+	c.sentence = j.sentence(c)
+	out.Transitions = append(out.Transitions, j.transition(c.host, c, was))
+}
+
+// settleHost publishes a change of the host's status that no verdict caused: a check was removed, or may not be run.
+func (j *Judge) settleHost(h *host, out *Output) {
+	if h.judged() != h.status {
+		out.Transitions = append(out.Transitions, j.transition(h, nil, ""))
+	}
+}
+
+// transition takes the host to the status that its checks make, and tells how it came. The check is nil when no verdict changed.
+func (j *Judge) transition(h *host, c *check, was mesh.Verdict) mesh.Transition {
+	t := mesh.Transition{
+		Sequence: j.sequence, Host: h.config.Name, Public: h.config.Public, From: h.status, To: h.judged(),
+		Began: j.now, Published: j.now, Sentence: "What is asked of the host changed.", Rule: "the status follows from the checks that are left",
+	}
+	if c != nil {
+		t.Check, t.Was, t.Verdict, t.Began = c.config.Name, was, c.verdict, c.since
+		t.Sentence, t.Rule, t.Tally, t.Votes = c.sentence, c.rule, c.tally, j.votes(c)
+	}
+	if t.To != t.From {
+		h.status, h.since = t.To, t.Began
+	}
+	j.issued++
+	t.ID = fmt.Sprintf("%d-%s-%d", j.sequence, h.key, j.issued)
+	return t
+}
+
+// judged is the status that follows from the verdicts of the host's checks.
+func (h *host) judged() mesh.Status {
+	checks := make([]status.Check, len(h.checks))
+	for i, c := range h.checks {
+		checks[i] = status.Check{Verdict: c.verdict, Critical: c.config.Critical, LeftOut: c.leftOut}
+	}
+	return status.Of(checks)
+}

@@ -1,0 +1,172 @@
+// Package judge decides, from the stream of observations alone, what is true of every check and host. It is a replay: the
+// only input is the stream, its only clock the stream's timestamps, so that every coordinator, a simulation, a test and a
+// restart reach the same verdicts. Make one with New, feed it with Step, look at it with Snapshot.
+package judge
+
+import (
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Input is one message of the stream: a batch, a new catalog, a new roster, or, where all three are nil, a tick.
+type Input struct {
+	Sequence uint64    // the stream's sequence
+	At       time.Time // the stream's timestamp
+	Batch    *mesh.Batch
+	Catalog  *catalog.Catalog
+	Roster   *mesh.Roster
+}
+
+// Output is what one step decided: what to publish, and whom to ask to look now.
+type Output struct {
+	Transitions []mesh.Transition
+	Asks        []mesh.Ask
+}
+
+// Standing is what the ledger holds of one check.
+type Standing struct {
+	Host     string // the host's key
+	Check    string
+	Verdict  mesh.Verdict
+	Since    time.Time
+	Rule     string
+	Sentence string
+	Tally    mesh.Tally
+}
+
+// Start is where a judge begins: the catalog and roster in force, and the verdicts as the ledger holds them.
+type Start struct {
+	Catalog   *catalog.Catalog
+	Roster    *mesh.Roster
+	Standings []Standing
+}
+
+// Judge holds what is known of every edge, check and host. It is not safe for concurrent use: one goroutine owns it.
+type Judge struct {
+	catalog  *catalog.Catalog
+	rule     catalog.Rule
+	regions  []string
+	vantages map[string]*vantage
+	order    []*vantage // by name
+	hosts    []*host
+	byKey    map[string]*host
+	enrolled map[string]bool
+
+	now      time.Time
+	sequence uint64
+	gapEnd   time.Time // when the stream spoke again after a silence; verdicts hold for a freshness period from then
+	revised  time.Time // when the catalog came into force
+	bucket   bucket
+	// halfSilent says that half or more of the regions are silent at once: it may be us.
+	halfSilent bool
+	issued     int // transitions of this step, for their ids
+	ignored    uint64
+}
+
+// New is a judge that holds what Start says.
+func New(s Start) *Judge {
+	j := &Judge{vantages: map[string]*vantage{}, byKey: map[string]*host{}, enrolled: map[string]bool{}}
+	if s.Roster != nil {
+		j.setRoster(s.Roster)
+	}
+	if s.Catalog != nil {
+		j.setCatalog(s.Catalog)
+	}
+	for _, st := range s.Standings {
+		if h := j.byKey[st.Host]; h != nil {
+			if c := h.check(st.Check); c != nil {
+				c.restore(st)
+			}
+		}
+	}
+	for _, h := range j.hosts {
+		h.restore()
+	}
+	return j
+}
+
+// Step takes the next message of the stream and returns what follows from it. Messages come in the stream's order; a
+// timestamp before the one before counts as the same moment.
+func (j *Judge) Step(in Input) Output {
+	var out Output
+	j.advance(in)
+	switch {
+	case in.Catalog != nil:
+		j.setCatalog(in.Catalog)
+		j.revised = j.now
+		j.settleAll(&out)
+	case in.Roster != nil:
+		j.setRoster(in.Roster)
+		j.settleAll(&out)
+	case in.Batch != nil:
+		j.batch(in.Batch, &out)
+	default:
+		j.settleAll(&out)
+	}
+	return out
+}
+
+func (j *Judge) advance(in Input) {
+	if in.At.Sub(j.now) > j.rule.Silence || j.now.IsZero() {
+		j.gapEnd = in.At
+	}
+	if in.At.After(j.now) {
+		j.bucket.fill(j.now, in.At)
+		j.now = in.At
+	}
+	j.sequence, j.issued = in.Sequence, 0
+}
+
+// Busy reports whether a round is open or due, so that the leader ticks every 250 ms instead of every 2 s.
+func (j *Judge) Busy() bool {
+	for _, h := range j.hosts {
+		if h.round != nil || h.wanted != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Ignored counts observations and batches that were not this judge's to hear: of strangers, of checks that nobody asked them
+// to look at, and repeats.
+func (j *Judge) Ignored() uint64 { return j.ignored }
+
+// settleAll goes over every check: what expired, what is silent, which rounds end or are due.
+func (j *Judge) settleAll(out *Output) {
+	for _, v := range j.order {
+		v.silent = v.heard() && j.now.Sub(v.last) > j.rule.Silence
+	}
+	j.countSilent()
+	for _, h := range j.hosts {
+		for _, c := range h.checks {
+			j.evaluate(c, out)
+		}
+		j.endRound(h)
+		j.wantedRound(h, out)
+		j.settleHost(h, out)
+	}
+}
+
+// countSilent works out whether half or more of the regions are silent at once.
+func (j *Judge) countSilent() {
+	heard, speaking := map[string]bool{}, map[string]bool{}
+	for _, v := range j.order {
+		if v.counts() {
+			heard[v.region] = true
+			speaking[v.region] = speaking[v.region] || !v.silent
+		}
+	}
+	silent := 0
+	for region := range heard {
+		if !speaking[region] {
+			silent++
+		}
+	}
+	j.halfSilent = silent > 0 && 2*silent >= len(heard)
+}
+
+// held is until when the check's verdict holds after the stream itself was silent: rule 2 asks for fresh votes, and
+// nobody could send any.
+func (j *Judge) held(c *check) time.Time { return j.gapEnd.Add(j.rule.Freshness(*c.config)) }

@@ -1,0 +1,152 @@
+package judge
+
+import (
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// batch takes what one agent says. It is its heartbeat too.
+func (j *Judge) batch(b *mesh.Batch, out *Output) {
+	v := j.vantages[b.Agent]
+	if v == nil || !v.enrolled || !v.fresh(b) {
+		j.ignored++
+		return
+	}
+	joined := !v.heard() || v.silent
+	v.last, v.silent = j.now, false
+	v.word.Version, v.word.Revision, v.word.Connected = b.Version, b.Revision, b.Connected
+	v.word.Clock, v.word.Lag, v.word.Queued, v.word.Dropped = b.Clock, b.Lag, b.Queued, b.Dropped
+	for i := range b.Observations {
+		j.observe(v, b, &b.Observations[i], out)
+	}
+	if joined {
+		j.settleAll(out)
+	}
+}
+
+// fresh reports whether the batch was not seen before. Batches may overtake one another within a window of 64.
+func (v *vantage) fresh(b *mesh.Batch) bool {
+	if b.Epoch != v.epoch || !v.heard() {
+		v.epoch, v.highest, v.seen = b.Epoch, b.Sequence, 1
+		return true
+	}
+	if b.Sequence > v.highest {
+		v.seen = v.seen<<min(b.Sequence-v.highest, 64) | 1
+		v.highest = b.Sequence
+		return true
+	}
+	back := v.highest - b.Sequence
+	if back >= 64 || v.seen&(1<<back) != 0 {
+		return false
+	}
+	v.seen |= 1 << back
+	return true
+}
+
+// observe takes one observation. One that changes nothing costs a look-up and a few comparisons.
+func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation, out *Output) {
+	e := v.edges[target{o.Host, o.Check, o.Family}]
+	if e == nil {
+		j.ignored++
+		return
+	}
+	if o.Stage == mesh.Missed {
+		if !b.Replayed(*o) && o.Began.After(e.began) {
+			j.miss(e, o, out)
+		}
+		return
+	}
+	e.remember(o)
+	// A look in flight when the round was asked answers it too, so the same look may come twice.
+	if b.Replayed(*o) || o.Began.Before(e.began) {
+		return
+	}
+	was := e.outcome
+	changed := e.never() || was.Good() != o.Outcome.Good() || was != o.Outcome && !was.Good() || e.missed
+	e.take(o)
+	if changed || e.check.host.round != nil || e.check.verdict != mesh.Up {
+		j.turned(e, was, o, out)
+	}
+}
+
+// take makes the observation the edge's word.
+func (e *edge) take(o *mesh.Observation) {
+	again := o.Began.Equal(e.began)
+	e.outcome, e.reason, e.rtt, e.began, e.ended = o.Outcome, o.Reason, o.RTT, o.Began, o.Ended()
+	e.missed, e.mute = false, false
+	if o.Round > e.round {
+		e.round = o.Round
+	}
+	switch {
+	case !o.Outcome.Good():
+		e.streak = 0
+	case !again:
+		e.streak++
+	}
+	if o.Sent > 0 {
+		const weight = 0.1 // of the latest look
+		e.loss += weight * (float64(o.Lost)/float64(o.Sent) - e.loss)
+	}
+}
+
+// remember keeps the edge's runs: since when it is good or bad. Replayed looks count here, so that a failure that began
+// while nobody listened has its true beginning.
+func (e *edge) remember(o *mesh.Observation) {
+	run, last := mesh.Unreachable, &e.lastBad
+	switch {
+	case o.Outcome == mesh.Inconclusive:
+		return
+	case o.Outcome.Good():
+		run, last = mesh.Reachable, &e.lastGood
+	}
+	newest := e.lastGood
+	if e.lastBad.After(newest) {
+		newest = e.lastBad
+	}
+	if o.Began.Before(newest) {
+		return
+	}
+	if e.run != run {
+		e.run, e.since = run, o.Began
+	}
+	*last = o.Began
+}
+
+// miss takes an edge's first miss. It is not a vote: it asks everybody to look now.
+func (j *Judge) miss(e *edge, o *mesh.Observation, out *Output) {
+	e.missed = true
+	c := e.check
+	if e.vantage.region == c.host.config.Region || c.verdict == mesh.Down || c.asked() || e.bad() {
+		return
+	}
+	j.want(c.host, want{since: o.Began}, out)
+}
+
+// bad reports whether the edge's latest word is bad.
+func (e *edge) bad() bool { return !e.never() && e.outcome == mesh.Unreachable }
+
+// asked reports whether a round is under way that this check takes part in.
+func (c *check) asked() bool { return c.host.round != nil && !c.closed }
+
+// turned takes an edge's word that changed, or that a round waits for.
+func (j *Judge) turned(e *edge, was mesh.Outcome, o *mesh.Observation, out *Output) {
+	c := e.check
+	counted := e.vantage.region != c.host.config.Region
+	verdict := c.verdict
+	j.evaluate(c, out)
+	j.endRound(c.host)
+	if counted && c.verdict == verdict && !c.asked() {
+		turnedBad := e.bad() && was != mesh.Unreachable
+		turnedGood := c.verdict == mesh.Down && o.Outcome.Good() && !was.Good()
+		if turnedBad && c.verdict != mesh.Down && e.round == 0 || turnedGood {
+			j.want(c.host, want{since: o.Began, bad: turnedBad}, out)
+		}
+	}
+	j.settleHost(c.host, out)
+}
+
+// expires is until when the edge's word counts: rule 2.
+func (j *Judge) expires(e *edge) time.Time {
+	return e.ended.Add(j.rule.Freshness(*e.check.config))
+}

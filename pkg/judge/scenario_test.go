@@ -1,0 +1,208 @@
+package judge_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// TestScenarios plays every story of testdata. A story is a catalog line, then timed lines:
+//
+//	regions NAME[:VANTAGES] ...     the mesh: a region each, with so many vantages (1 unless said) named NAME1, NAME2 ...
+//	rule KEY VALUE                  one of the rule's settings, before the first timed line
+//	TIME fail HOST/CHECK "REASON" [from REGION ...]     looks fail; a reason "timeout" takes its retries' time
+//	TIME mend HOST/CHECK [from REGION ...]              looks succeed again
+//	TIME silent REGION ... | TIME speaks REGION ...     agents fall silent, and speak again
+//	TIME stop | TIME start          the stream itself stops: nothing is stored, agents keep what they saw
+//	TIME restart                    a new judge takes over from what was published
+//	TIME add HOST/CHECK             a check that is new in the catalog
+//	TIME is HOST[/CHECK] WORD       the verdict or status at that moment
+//	TIME was HOST/CHECK began TIME  the time that the latest transition says its cause began, within a second
+//	FROM-TO always HOST[/CHECK] WORD    at every moment between
+//
+// Every agent looks by its schedule every 10 s and when asked, and every judge's tick is as the leader would send it.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no stories", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
+	}
+}
+
+// line is one timed line of a story.
+type line struct {
+	number   int
+	from, to time.Duration
+	verb     string
+	args     []string
+}
+
+var timed = regexp.MustCompile(`^([0-9.]+(?:s|ms|m))(?:-([0-9.]+(?:s|ms|m)))?\s+(\S+)\s*(.*)$`)
+var word = regexp.MustCompile(`"[^"]*"|\S+`)
+
+func play(t *testing.T, file string) {
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w := newWorld()
+	var lines []line
+	in := bufio.NewScanner(f)
+	for n := 1; in.Scan(); n++ {
+		text, _, _ := strings.Cut(in.Text(), "#")
+		text = strings.TrimSpace(text)
+		match := timed.FindStringSubmatch(text)
+		switch fields := strings.Fields(text); {
+		case text == "":
+		case match != nil:
+			l := line{number: n, verb: match[3], args: word.FindAllString(match[4], -1)}
+			l.from, _ = time.ParseDuration(match[1])
+			l.to = l.from
+			if match[2] != "" {
+				l.to, _ = time.ParseDuration(match[2])
+			}
+			lines = append(lines, l)
+		case fields[0] == "regions":
+			w.lay(fields[1:])
+		case fields[0] == "rule":
+			w.setRule(t, fields[1], fields[2])
+		default:
+			t.Fatalf("%s:%d: not a line of a story: %s", file, n, text)
+		}
+	}
+	w.begin()
+	w.run(t, file, lines)
+}
+
+// run lets the world go by in steps of 50 ms and does what the lines say.
+func (w *world) run(t *testing.T, file string, lines []line) {
+	var end time.Duration
+	for _, l := range lines {
+		end = max(end, l.to)
+	}
+	done := make([]bool, len(lines))
+	for w.elapsed = 0; w.elapsed <= end; w.elapsed += step {
+		w.step()
+		for i, l := range lines {
+			if w.elapsed < l.from || l.from == l.to && done[i] || w.elapsed > max(l.to, l.from+step) {
+				continue
+			}
+			done[i] = true
+			if err := w.do(l); err != nil {
+				t.Fatalf("%s:%d: at %v: %v", file, l.number, w.elapsed, err)
+			}
+		}
+	}
+}
+
+func (w *world) do(l line) error {
+	switch l.verb {
+	case "fail":
+		from, _ := cutFrom(l.args[2:])
+		w.each(l.args[0], from, func(key string) { w.broken[key] = strings.Trim(l.args[1], `"`) })
+	case "mend":
+		from, _ := cutFrom(l.args[1:])
+		w.each(l.args[0], from, func(key string) { delete(w.broken, key) })
+	case "silent", "speaks":
+		for _, v := range w.agents {
+			if slices.Contains(l.args, v.region) {
+				v.silent = l.verb == "silent"
+			}
+		}
+	case "stop", "start":
+		w.stopped = l.verb == "stop"
+	case "restart":
+		w.restart()
+	case "add":
+		w.add(l.args[0])
+	case "is", "always":
+		if got := w.word(l.args[0]); got != l.args[1] {
+			return fmt.Errorf("%s is %s, wanted %s\n%s", l.args[0], got, l.args[1], w.votes(l.args[0]))
+		}
+	case "was":
+		return w.began(l.args[0], l.args[2])
+	default:
+		return fmt.Errorf("no such verb: %s", l.verb)
+	}
+	return nil
+}
+
+func cutFrom(args []string) ([]string, bool) {
+	if len(args) == 0 || args[0] != "from" {
+		return nil, false
+	}
+	return args[1:], true
+}
+
+// word is the verdict of HOST/CHECK, or the status of HOST.
+func (w *world) word(what string) string {
+	host, check, isCheck := strings.Cut(what, "/")
+	for _, h := range w.judge.Snapshot().Hosts {
+		if h.Name != host {
+			continue
+		}
+		if !isCheck {
+			return string(h.Status)
+		}
+		for _, c := range h.Checks {
+			if c.Name == check {
+				return string(c.Verdict)
+			}
+		}
+	}
+	return "not there"
+}
+
+// votes explains a check for a story that went wrong.
+func (w *world) votes(what string) string {
+	host, _, _ := strings.Cut(what, "/")
+	var b strings.Builder
+	for _, h := range w.judge.Snapshot().Hosts {
+		for _, c := range h.Checks {
+			if h.Name != host {
+				continue
+			}
+			fmt.Fprintf(&b, "%s: %s; rule: %s; %+v\n", c.Name, c.Sentence, c.Rule, c.Tally)
+			for _, v := range c.Votes {
+				fmt.Fprintf(&b, "  %s %s %s\n", v.Region, v.Vote, v.Why)
+			}
+		}
+	}
+	for _, tr := range w.published {
+		fmt.Fprintf(&b, "%v %s/%s %s -> %s (%s): %s\n", tr.Published.Sub(epoch), tr.Host, tr.Check, tr.Was, tr.Verdict, tr.Rule, tr.Sentence)
+	}
+	return b.String()
+}
+
+func (w *world) began(what, when string) error {
+	want, err := time.ParseDuration(when)
+	if err != nil {
+		return err
+	}
+	host, check, _ := strings.Cut(what, "/")
+	var last *mesh.Transition
+	for i := range w.published {
+		if tr := &w.published[i]; tr.Host == host && tr.Check == check {
+			last = tr
+		}
+	}
+	if last == nil {
+		return fmt.Errorf("%s never changed", what)
+	}
+	// A cause is seen by the first look after it: up to an interval over the number of vantages later.
+	if got := last.Began.Sub(epoch); got < want-time.Second || got > want+4*time.Second {
+		return fmt.Errorf("%s is said to have begun at %v, wanted %v", what, got, want)
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package judge
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Snapshot is everything the judge holds now, as a value that later steps do not touch.
+func (j *Judge) Snapshot() *mesh.Snapshot {
+	s := &mesh.Snapshot{At: j.now, Sequence: j.sequence}
+	if j.catalog != nil {
+		s.Revision = j.catalog.Revision
+	}
+	for _, h := range j.hosts {
+		s.Hosts = append(s.Hosts, j.hostState(h))
+	}
+	for _, v := range j.order {
+		s.Vantages = append(s.Vantages, j.vantageState(v))
+	}
+	if j.halfSilent {
+		s.Alerts = append(s.Alerts, "half or more of the regions are silent at once: it may be this coordinator's own network, so nothing turns down")
+	}
+	return s
+}
+
+func (j *Judge) hostState(h *host) mesh.HostState {
+	s := mesh.HostState{
+		Name: h.config.Name, Region: h.config.Region, Public: h.config.Public, Status: h.status, Since: h.since,
+		Checks: make([]mesh.CheckState, len(h.checks)),
+	}
+	worst := -1
+	for i, c := range h.checks {
+		s.Checks[i] = j.checkState(c)
+		if rank := badness(c); rank > worst {
+			worst, s.Sentence = rank, s.Checks[i].Sentence
+		}
+	}
+	if worst < 0 {
+		s.Sentence = "Nothing is asked of this host."
+	}
+	return s
+}
+
+// badness orders checks for the sentence that stands for their host.
+func badness(c *check) int {
+	rank := map[mesh.Verdict]int{mesh.Pending: 0, mesh.Up: 1, mesh.Degraded: 2, mesh.Unknown: 3, mesh.Partial: 4, mesh.Down: 5}[c.verdict]
+	if c.leftOut {
+		return 0
+	}
+	return rank
+}
+
+func (j *Judge) checkState(c *check) mesh.CheckState {
+	s := mesh.CheckState{
+		Name: c.config.Name, Kind: c.config.Kind, Critical: c.config.Critical, Verdict: c.verdict, Since: c.since,
+		Rule: c.rule, Sentence: c.sentence, Tally: c.tally, Looking: c.asked(), Votes: j.votes(c), Advisories: j.advisories(c),
+	}
+	if c.positive || c.sentence == "" || c.verdict == mesh.Pending {
+		s.Sentence = j.sentence(c)
+	}
+	return s
+}
+
+// votes are the check's regions, in the catalog's order, each with the edges its vote is made from.
+func (j *Judge) votes(c *check) []mesh.RegionVote {
+	out := make([]mesh.RegionVote, len(c.ballots))
+	for i := range c.ballots {
+		out[i] = j.regionState(c, &c.ballots[i])
+	}
+	return out
+}
+
+func (j *Judge) regionState(c *check, b *ballot) mesh.RegionVote {
+	v := mesh.RegionVote{Region: b.region, Own: b.own, Edges: make([]mesh.EdgeState, len(b.edges))}
+	v.Vote, _ = j.regionVote(c, b, asHeard)
+	for i, e := range b.edges {
+		v.Edges[i] = j.edgeState(c, e)
+		switch {
+		case v.Why != "" || v.Edges[i].Vote != v.Vote:
+		case v.Vote == mesh.Bad:
+			v.Why = e.reason
+		case v.Vote == mesh.Abstain:
+			v.Why = v.Edges[i].Why
+		}
+	}
+	switch v.Vote {
+	case mesh.OK:
+		v.Since = b.since(mesh.Reachable)
+	case mesh.Bad:
+		v.Since = b.since(mesh.Unreachable)
+	case mesh.Abstain:
+		if v.Why == "" {
+			v.Why = "its vantages disagree"
+		}
+	}
+	return v
+}
+
+func (j *Judge) edgeState(c *check, e *edge) mesh.EdgeState {
+	s := mesh.EdgeState{
+		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, RTT: e.rtt, At: e.ended,
+		Since: e.since, LastGood: e.lastGood, LastBad: e.lastBad,
+	}
+	if e.missed {
+		s.Stage = mesh.Missed
+	}
+	s.Vote, s.Why = j.edgeVote(e)
+	if s.Vote == mesh.OK && c.asked() && !e.answered(c.host.round) {
+		s.Vote, s.Why = mesh.Abstain, "asked to look again, and has not answered yet"
+	}
+	if e.outcome == mesh.Inconclusive && !e.never() && s.Why == "inconclusive" {
+		s.Why = "inconclusive: " + e.reason
+	}
+	return s
+}
+
+// advisories tell operators what the public verdict leaves out: a path that one region lost, a probe that is not permitted.
+func (j *Judge) advisories(c *check) []string {
+	var out []string
+	if bad := j.regionsThatVote(c, mesh.Bad); len(bad) == 1 && c.verdict != mesh.Down && c.verdict != mesh.Partial {
+		out = append(out, fmt.Sprintf("path from %s: %s", j.city(bad[0].region), j.reasons(c)))
+	}
+	if c.leftOut {
+		out = append(out, "no vantage may run this check, so that it says nothing of the host")
+	}
+	return out
+}
+
+const (
+	clockOffMax  = 5 * time.Second // an agent's clock further off than this is told to operators
+	otherCatalog = time.Minute     // agents ask for the catalog every minute, so one that is behind for longer cannot get it
+)
+
+func (j *Judge) vantageState(v *vantage) mesh.VantageState {
+	s := v.word
+	s.Name, s.Region, s.Heard, s.Silent = v.key, v.region, v.last, v.silent
+	if host := j.byKey[v.key]; host != nil {
+		s.Name = host.config.Name
+	}
+	if !v.heard() {
+		return s
+	}
+	if v.word.Clock.Abs() > clockOffMax {
+		s.Advisories = append(s.Advisories, fmt.Sprintf("its clock is off by %s: set up time synchronisation", v.word.Clock.Round(time.Second)))
+	}
+	if v.word.Revision != j.catalog.Revision && j.now.Sub(j.revised) > otherCatalog {
+		s.Advisories = append(s.Advisories, fmt.Sprintf("it works by the catalog %q, and %q is in force", v.word.Revision, j.catalog.Revision))
+	}
+	if why := v.forbidden(); why != "" {
+		s.Advisories = append(s.Advisories, why)
+	}
+	return s
+}
+
+// forbidden is what the vantage's machine does not permit, or "".
+func (v *vantage) forbidden() string {
+	why := ""
+	for _, e := range v.edges {
+		if e.notPermitted() && (why == "" || e.reason < why) {
+			why = e.reason
+		}
+	}
+	return why
+}

@@ -1,0 +1,232 @@
+package judge
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/schedule"
+)
+
+// vantage is a host seen as a place we look from.
+type vantage struct {
+	key      string
+	region   string
+	enrolled bool
+	silent   bool
+	last     time.Time // its last batch
+	epoch    uint64
+	highest  uint64 // sequence of the newest batch of the epoch
+	seen     uint64 // bit n: the batch highest-n was seen
+	word     mesh.VantageState
+	edges    map[target]*edge
+}
+
+// target is what an observation of a vantage is about.
+type target struct {
+	host, check string
+	family      mesh.Family
+}
+
+func (v *vantage) heard() bool { return !v.last.IsZero() }
+
+// counts reports whether the vantage is part of the mesh: enrolled, and heard once.
+func (v *vantage) counts() bool { return v.enrolled && v.heard() }
+
+// edge is one vantage's view of one check through one family.
+type edge struct {
+	vantage *vantage
+	check   *check
+	family  mesh.Family
+
+	// The latest live word, which is the vote.
+	outcome mesh.Outcome
+	reason  string
+	rtt     time.Duration
+	began   time.Time
+	ended   time.Time
+	missed  bool   // a first miss came, and its retries are under way
+	mute    bool   // its ok did not answer a round, and counts for nothing until it looks again
+	round   uint64 // the round that the latest word answers
+	streak  int    // good looks in a row
+
+	// Its history, replayed looks included.
+	run      mesh.Outcome // good runs are Reachable, bad ones Unreachable; Inconclusive looks break no run
+	since    time.Time
+	lastGood time.Time
+	lastBad  time.Time
+	loss     float64 // smoothed share of lost probes
+}
+
+func (e *edge) never() bool { return e.ended.IsZero() }
+
+// check is what the judge holds of one check of a host.
+type check struct {
+	host    *host
+	config  *catalog.Check
+	edges   []*edge // by region and vantage
+	ballots []ballot
+
+	verdict  mesh.Verdict
+	since    time.Time
+	rule     string
+	sentence string
+	tally    mesh.Tally
+	madeBy   time.Time // until when the votes that made the verdict are fresh
+	positive bool      // the votes said so themselves at the last look at them
+	leftOut  bool
+
+	closed      bool      // its part of the host's open round is over
+	looksBadAt  time.Time // when a round last found it looking bad without turning it
+	partialSet  string    // the regions that were bad at a round which looked partial
+	partialFrom time.Time // when that round ended
+}
+
+// host is what the judge holds of one host.
+type host struct {
+	config  *catalog.Host
+	key     string
+	checks  []*check
+	status  mesh.Status
+	since   time.Time
+	round   *round
+	lastAsk time.Time
+	wanted  *want
+}
+
+func (h *host) check(name string) *check {
+	i := slices.IndexFunc(h.checks, func(c *check) bool { return c.config.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return h.checks[i]
+}
+
+// setRoster takes who is enrolled.
+func (j *Judge) setRoster(r *mesh.Roster) {
+	clear(j.enrolled)
+	for _, key := range r.Vantages {
+		j.enrolled[key] = true
+	}
+	for _, v := range j.vantages {
+		v.enrolled = j.enrolled[v.key]
+	}
+}
+
+// setCatalog builds the edges of a catalog and carries over what is known of those that ask the same as before.
+func (j *Judge) setCatalog(c *catalog.Catalog) {
+	old := j.byKey
+	j.catalog, j.rule = c, c.Rule
+	j.byKey, j.hosts = map[string]*host{}, nil
+	j.setVantages(c)
+	probes := 0.0
+	for i := range c.Hosts {
+		h := j.newHost(&c.Hosts[i])
+		h.inherit(old[h.key])
+		j.hosts = append(j.hosts, h)
+		j.byKey[h.key] = h
+		for _, check := range h.checks {
+			probes += float64(len(check.edges)) / check.config.Interval.Seconds()
+		}
+	}
+	j.bucket.resize(probes * j.rule.RoundBudget)
+}
+
+func (j *Judge) setVantages(c *catalog.Catalog) {
+	known := j.vantages
+	j.vantages, j.order, j.regions = map[string]*vantage{}, nil, nil
+	for _, r := range c.Regions {
+		j.regions = append(j.regions, r.Name)
+	}
+	for i := range c.Hosts {
+		key := c.Hosts[i].Key()
+		v := known[key]
+		if v == nil {
+			v = &vantage{key: key}
+		}
+		v.region, v.enrolled, v.edges = c.Hosts[i].Region, j.enrolled[key], map[target]*edge{}
+		j.vantages[key] = v
+		j.order = append(j.order, v)
+	}
+	slices.SortFunc(j.order, func(a, b *vantage) int { return cmp.Compare(a.key, b.key) })
+}
+
+func (j *Judge) newHost(config *catalog.Host) *host {
+	h := &host{config: config, key: config.Key(), status: mesh.StatusUnknown}
+	for i := range config.Checks {
+		c := &check{host: h, config: &config.Checks[i], verdict: mesh.Pending}
+		c.edges = j.newEdges(c)
+		c.ballots = newBallots(c, j.regions)
+		h.checks = append(h.checks, c)
+	}
+	return h
+}
+
+func (j *Judge) newEdges(c *check) []*edge {
+	var edges []*edge
+	for _, key := range schedule.Observers(j.catalog, c.host.config, c.config) {
+		v := j.vantages[key]
+		for _, family := range c.host.config.Families() {
+			e := &edge{vantage: v, check: c, family: family}
+			v.edges[target{c.host.key, c.config.Name, family}] = e
+			edges = append(edges, e)
+		}
+	}
+	slices.SortFunc(edges, func(a, b *edge) int {
+		return cmp.Or(cmp.Compare(a.vantage.region, b.vantage.region), cmp.Compare(a.vantage.key, b.vantage.key), cmp.Compare(a.family, b.family))
+	})
+	return edges
+}
+
+// inherit carries over what is known of a host from before a change of the catalog. A check that asks something else
+// starts as pending, unless it was down: then it stays down until votes say otherwise.
+func (h *host) inherit(old *host) {
+	if old == nil {
+		return
+	}
+	h.status, h.since, h.lastAsk, h.round, h.wanted = old.status, old.since, old.lastAsk, old.round, old.wanted
+	moved := !slices.Equal(h.config.Addresses, old.config.Addresses)
+	for _, c := range h.checks {
+		was := old.check(c.config.Name)
+		if was == nil {
+			continue
+		}
+		same := !moved && was.config.SameQuestion(c.config)
+		if same || was.verdict == mesh.Down {
+			c.verdict, c.since, c.rule, c.sentence, c.tally, c.madeBy = was.verdict, was.since, was.rule, was.sentence, was.tally, was.madeBy
+		}
+		if same {
+			c.inheritEdges(was)
+		}
+	}
+}
+
+func (c *check) inheritEdges(was *check) {
+	c.closed, c.partialSet, c.partialFrom = was.closed, was.partialSet, was.partialFrom
+	for _, e := range c.edges {
+		for _, o := range was.edges {
+			if o.vantage.key == e.vantage.key && o.family == e.family {
+				v := e.vantage
+				*e = *o
+				e.vantage, e.check = v, c
+			}
+		}
+	}
+}
+
+// restore takes what the ledger held.
+func (c *check) restore(s Standing) {
+	c.verdict, c.since, c.rule, c.sentence, c.tally = s.Verdict, s.Since, s.Rule, s.Sentence, s.Tally
+}
+
+// restore works out the status that follows from the restored checks.
+func (h *host) restore() {
+	h.status = h.judged()
+	for _, c := range h.checks {
+		if c.since.After(h.since) {
+			h.since = c.since
+		}
+	}
+}

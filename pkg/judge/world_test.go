@@ -1,0 +1,242 @@
+package judge_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/schedule"
+)
+
+const step = 50 * time.Millisecond
+
+var epoch = time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
+
+// world is a mesh of modelled agents around a real judge: each agent looks by its schedule and when asked, and finds what
+// the story says.
+type world struct {
+	judge   *judge.Judge
+	catalog *catalog.Catalog
+	agents  []*agent
+	broken  map[string]string // "vantage host/check" to the reason
+
+	elapsed   time.Duration
+	sequence  uint64
+	stopped   bool
+	plans     map[string][]schedule.Duty // by catalog and agent
+	lastTick  time.Duration
+	published []mesh.Transition
+	inputs    []judge.Input
+}
+
+type agent struct {
+	key, region string
+	silent      bool
+	sequence    uint64
+	last        time.Duration // its last batch
+	connected   time.Duration
+	ready       []said
+	kept        []mesh.Observation // what it saw while the stream stood
+}
+
+// said is an observation that the agent will have made at a moment to come.
+type said struct {
+	at time.Duration
+	o  mesh.Observation
+}
+
+func newWorld() *world {
+	return &world{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, broken: map[string]string{}, plans: map[string][]schedule.Duty{}}
+}
+
+// lay makes the regions and their hosts: the first host of region "ams" is AMS1, with the checks smtp and imap.
+func (w *world) lay(regions []string) {
+	for _, r := range regions {
+		name, count, _ := strings.Cut(r, ":")
+		n, _ := strconv.Atoi(count)
+		w.catalog.Regions = append(w.catalog.Regions, catalog.Region{Name: name, City: strings.ToUpper(name[:1]) + name[1:]})
+		for i := range max(n, 1) {
+			h := catalog.Host{Name: fmt.Sprintf("%s%d", strings.ToUpper(name), i+1), Region: name, Addresses: []string{"192.0.2.1"}, Public: true}
+			for _, check := range []string{"smtp", "imap"} {
+				h.Checks = append(h.Checks, newCheck(check))
+			}
+			w.catalog.Hosts = append(w.catalog.Hosts, h)
+			w.agents = append(w.agents, &agent{key: h.Key(), region: name})
+		}
+	}
+}
+
+func newCheck(name string) catalog.Check {
+	return catalog.Check{Kind: catalog.KindTCP, Name: name, Critical: true, Interval: 10 * time.Second, Timeout: 3 * time.Second, Port: 25}
+}
+
+func (w *world) setRule(t *testing.T, key, value string) {
+	if err := json.Unmarshal(fmt.Appendf(nil, "{%q: %s}", key, value), &w.catalog.Rule); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) roster() *mesh.Roster {
+	r := &mesh.Roster{}
+	for _, a := range w.agents {
+		r.Vantages = append(r.Vantages, a.key)
+	}
+	slices.Sort(r.Vantages)
+	return r
+}
+
+func (w *world) begin() {
+	catalog.Seal(w.catalog)
+	w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster()})
+}
+
+// restart hands what was published to a new judge, which replays nothing: the hardest case.
+func (w *world) restart() {
+	latest := map[string]judge.Standing{}
+	for _, t := range w.published {
+		if t.Check != "" {
+			latest[t.Host+"/"+t.Check] = judge.Standing{
+				Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Tally: t.Tally,
+			}
+		}
+	}
+	start := judge.Start{Catalog: w.catalog, Roster: w.roster()}
+	for _, s := range latest {
+		start.Standings = append(start.Standings, s)
+	}
+	w.judge = judge.New(start)
+}
+
+// add puts a new check in force.
+func (w *world) add(what string) {
+	host, check, _ := strings.Cut(what, "/")
+	next := *w.catalog
+	next.Hosts = slices.Clone(w.catalog.Hosts)
+	h := next.Host(mesh.Key(host))
+	h.Checks = append(slices.Clone(h.Checks), newCheck(check))
+	catalog.Seal(&next)
+	w.catalog = &next
+	w.give(judge.Input{Catalog: &next})
+}
+
+// each names the edges of HOST/CHECK (a check "*" is all of them; a host "*" too) from the regions given, or from all.
+func (w *world) each(what string, from []string, do func(key string)) {
+	host, check, _ := strings.Cut(what, "/")
+	for _, h := range w.catalog.Hosts {
+		for _, c := range h.Checks {
+			for _, a := range w.agents {
+				if (host == "*" || host == h.Name) && (check == "*" || check == c.Name) && (from == nil || slices.Contains(from, a.region)) {
+					do(a.key + " " + h.Name + "/" + c.Name)
+				}
+			}
+		}
+	}
+}
+
+// step lets 50 ms go by.
+func (w *world) step() {
+	for _, a := range w.agents {
+		for _, d := range w.plan(a) {
+			if due := d.Next(epoch.Add(w.elapsed - step)).Sub(epoch); due <= w.elapsed {
+				w.look(a, d.Host, d.Check, 0)
+			}
+		}
+		w.speak(a)
+	}
+	if wait := w.tick(); !w.stopped && w.elapsed-w.lastTick >= wait {
+		w.lastTick = w.elapsed
+		w.give(judge.Input{})
+	}
+}
+
+func (w *world) plan(a *agent) []schedule.Duty {
+	key := w.catalog.Revision + a.key
+	if _, ok := w.plans[key]; !ok {
+		w.plans[key] = schedule.Plan(w.catalog, a.key)
+	}
+	return w.plans[key]
+}
+
+func (w *world) tick() time.Duration {
+	if w.judge.Busy() {
+		return 250 * time.Millisecond
+	}
+	return 2 * time.Second
+}
+
+// look is rule 1 as the judge sees it: a definite answer is settled after a re-check, a loss after its retries.
+func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, round uint64) {
+	o := mesh.Observation{Host: h.Key(), Check: c.Name, Family: mesh.IPv4, Began: epoch.Add(w.elapsed), Round: round, Sent: 1}
+	reason, broken := w.broken[a.key+" "+h.Name+"/"+c.Name]
+	switch {
+	case !broken:
+		o.Outcome, o.RTT, o.Elapsed = mesh.Reachable, 80*time.Millisecond, 80*time.Millisecond
+		a.say(w.elapsed+100*time.Millisecond, o)
+		return
+	case reason == "inconclusive":
+		o.Outcome, o.Reason, o.Elapsed = mesh.Inconclusive, "not permitted: in this story", time.Millisecond
+		a.say(w.elapsed+step, o)
+		return
+	}
+	o.Outcome, o.Reason = mesh.Unreachable, reason
+	miss, settled := 100*time.Millisecond, 200*time.Millisecond
+	if reason == "timeout" {
+		miss, settled = 300*time.Millisecond, 1200*time.Millisecond
+	}
+	missed := o
+	missed.Stage, missed.Elapsed, o.Elapsed = mesh.Missed, miss, settled
+	a.say(w.elapsed+miss, missed)
+	a.say(w.elapsed+settled, o)
+}
+
+func (a *agent) say(at time.Duration, o mesh.Observation) { a.ready = append(a.ready, said{at, o}) }
+
+// speak sends what is ready: at once when there is something, else every 2 s.
+func (w *world) speak(a *agent) {
+	var later []said
+	for _, s := range a.ready {
+		if s.at <= w.elapsed {
+			a.kept = append(a.kept, s.o)
+		} else {
+			later = append(later, s)
+		}
+	}
+	a.ready = later
+	if w.stopped || a.silent {
+		a.connected = w.elapsed
+		return
+	}
+	if len(a.kept) == 0 && w.elapsed-a.last < 2*time.Second {
+		return
+	}
+	a.last, a.sequence = w.elapsed, a.sequence+1
+	b := &mesh.Batch{Agent: a.key, Epoch: 1, Sequence: a.sequence, Revision: w.catalog.Revision, Began: epoch.Add(w.elapsed), Connected: epoch.Add(a.connected), Observations: a.kept}
+	a.kept = nil
+	w.give(judge.Input{Batch: b})
+}
+
+// give puts a message on the stream and does what the judge asks.
+func (w *world) give(in judge.Input) {
+	w.sequence++
+	in.Sequence, in.At = w.sequence, epoch.Add(w.elapsed)
+	w.inputs = append(w.inputs, in)
+	out := w.judge.Step(in)
+	w.published = append(w.published, out.Transitions...)
+	for _, ask := range out.Asks {
+		h := w.catalog.Host(ask.Host)
+		for _, a := range w.agents {
+			for i := range h.Checks {
+				if a.region != h.Region && !a.silent {
+					w.look(a, h, &h.Checks[i], ask.Round)
+				}
+			}
+		}
+	}
+}
