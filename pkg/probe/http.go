@@ -1,0 +1,163 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+const (
+	bodyMax    = 1 << 20 // bytes read of a body
+	headersMax = 1 << 16 // bytes read of a response's headers
+)
+
+// http asks the target's address for the check's URL, over a connection of its own. The URL gives the port, the path, the
+// Host header and the name on the certificate. A redirect is an answer and never followed.
+func (a attempt) http(ctx context.Context) Result {
+	u, err := url.Parse(a.target.Check.URL)
+	if err != nil {
+		return inconclusive("the check's URL: " + err.Error())
+	}
+	conn, err := a.dial(ctx, portOf(u))
+	if err != nil {
+		return classify(err)
+	}
+	defer conn.Close()
+	talk, cancel := a.talk(ctx)
+	defer cancel()
+	heard := &listening{Conn: conn.Conn}
+	response, err := a.request(talk, u, heard)
+	found := Result{Outcome: mesh.Reachable, Connect: conn.connect}
+	if err != nil {
+		return a.unanswered(talk, found, heard, err)
+	}
+	defer response.Body.Close()
+	found.RTT = time.Since(conn.began)
+	return a.answered(talk, found, response)
+}
+
+// request asks over the connection that stands and reads the answer's headers. The caller closes the answer's body.
+func (a attempt) request(ctx context.Context, u *url.URL, conn net.Conn) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", "probemesh (agent "+a.target.Agent+")")
+	transport := &http.Transport{
+		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: headersMax,
+	}
+	return transport.RoundTrip(request)
+}
+
+// unanswered says why no answer came over a connection that stood.
+func (a attempt) unanswered(talk context.Context, found Result, conn *listening, err error) Result {
+	if talk.Err() == context.Canceled {
+		return inconclusive("cancelled")
+	}
+	if certificate, ok := classifyCertificate(err, time.Now()); ok {
+		return certificate
+	}
+	timeout := seconds(a.target.Check.Timeout)
+	switch late := isLate(err); {
+	case late && conn.heard.Load() == 0:
+		return found.bad("hung: accepted and said nothing for " + timeout)
+	case late:
+		return found.bad("hung: answer not finished after " + timeout)
+	case isClosed(err) && conn.heard.Load() == 0:
+		return found.bad("closed without an answer")
+	case isClosed(err):
+		return found.bad("answer cut short")
+	}
+	return found.bad("malformed answer: " + strings.TrimPrefix(err.Error(), "net/http: "))
+}
+
+func isLate(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// answered compares an answer with what the check wants.
+func (a attempt) answered(talk context.Context, found Result, response *http.Response) Result {
+	check := a.target.Check
+	if wanted := wantedStatus(check); response.StatusCode != wanted {
+		return found.bad(statusReason(response, wanted))
+	}
+	if response.TLS != nil && check.CertificateDays > 0 {
+		left := time.Until(response.TLS.PeerCertificates[0].NotAfter)
+		if left < time.Duration(check.CertificateDays)*24*time.Hour {
+			return found.bad(fmt.Sprintf("certificate expires in %s, wanted %d", ago(left), check.CertificateDays))
+		}
+	}
+	if check.Body == "" {
+		return found
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, bodyMax))
+	switch {
+	case strings.Contains(string(body), check.Body):
+		return found
+	case talk.Err() == context.Canceled:
+		return inconclusive("cancelled")
+	case isLate(err):
+		return found.bad("hung: body not finished after " + seconds(check.Timeout))
+	case err != nil:
+		return found.bad("body cut short")
+	}
+	return found.bad("body lacks " + quote(check.Body))
+}
+
+func statusReason(response *http.Response, wanted int) string {
+	where := response.Header.Get("Location")
+	if response.StatusCode/100 != 3 || where == "" {
+		return "status " + strconv.Itoa(response.StatusCode)
+	}
+	return fmt.Sprintf("redirects to %s (status %d), wanted %d", bounded(where), response.StatusCode, wanted)
+}
+
+func wantedStatus(check catalog.Check) int {
+	if check.Status == 0 {
+		return http.StatusOK
+	}
+	return check.Status
+}
+
+func portOf(u *url.URL) int {
+	if port, err := strconv.Atoi(u.Port()); err == nil {
+		return port
+	}
+	if u.Scheme == "https" {
+		return 443
+	}
+	return 80
+}
+
+// listening counts the bytes that a server said, to tell one that hangs from one that is slow.
+type listening struct {
+	net.Conn
+	heard atomic.Int64
+}
+
+func (l *listening) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	l.heard.Add(int64(n))
+	return n, err
+}

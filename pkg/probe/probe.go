@@ -1,0 +1,160 @@
+// Package probe executes checks: one file a kind, over a Network that is the kernel's or the demo's. Call Once for one attempt
+// of one check, and Sentence to say in words what it found. A failed probe is a finding with a reason, never an error.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Network is what probes look through. Its errors are classified by what they wrap: a syscall.Errno, a *net.DNSError, an
+// *UnreachableError, ErrNoRoute, a *NotPermittedError, or the context's own error.
+type Network interface {
+	// Dial connects to a numbered address and port; network is tcp4 or tcp6.
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
+	// Resolve finds the addresses of a name in one family, or in both for AnyFamily, best first.
+	Resolve(ctx context.Context, family mesh.Family, name string) ([]netip.Addr, error)
+	// Ping sends one ICMP echo request and returns the round-trip time of its reply.
+	Ping(ctx context.Context, address netip.Addr) (time.Duration, error)
+}
+
+// Target is one check of one host through one address family.
+type Target struct {
+	Check   catalog.Check
+	Address string // a number, or a name to resolve in Family
+	Family  mesh.Family
+	Agent   string // who asks; HTTP servers read it in User-Agent
+}
+
+// Result is what one attempt found.
+type Result struct {
+	Outcome  mesh.Outcome  // Reachable, Unreachable or Inconclusive; whether an answer was slow is the edge's to say
+	Reason   string        // in words, when Outcome is not Reachable
+	RTT      time.Duration // to the echo's reply, the connect, the banner's first byte or the response's headers; zero without an answer
+	Connect  time.Duration // of the TCP handshake alone; zero for a ping, or when it failed
+	Definite bool          // an answer, not a loss: one re-check settles it, retries would not
+}
+
+// Once makes one attempt. ctx bounds the resolving and the ping or connect: when it ends there is a result, "timeout" if it
+// lapsed. What is said after the connect has the check's own Timeout from then on, however soon ctx lapses; cancelling ctx
+// ends that too. connected is called as soon as the ping was answered or the connection stands.
+func Once(ctx context.Context, network Network, target Target, connected func()) Result {
+	a := attempt{network: network, target: target, connected: connected}
+	switch target.Check.Kind {
+	case catalog.KindPing:
+		return a.ping(ctx)
+	case catalog.KindTCP:
+		return a.tcp(ctx)
+	case catalog.KindHTTP:
+		return a.http(ctx)
+	}
+	return inconclusive(fmt.Sprintf("agent too old: it does not know the kind %q", target.Check.Kind))
+}
+
+// Sentence says in words what a probe found, for a person who asked for one.
+func Sentence(target Target, result Result) string {
+	what := target.Check.Kind + " " + target.where()
+	if !result.Outcome.Good() {
+		return fmt.Sprintf("%s: %s: %s", what, result.Outcome, result.Reason)
+	}
+	answered := fmt.Sprintf("%s: %s: answered in %s", what, result.Outcome, milliseconds(result.RTT))
+	if result.Connect > 0 && result.Connect < result.RTT {
+		answered += ", connected in " + milliseconds(result.Connect)
+	}
+	return answered
+}
+
+func (t Target) where() string {
+	switch {
+	case t.Check.URL != "":
+		return t.Check.URL
+	case t.Check.Port != 0:
+		return net.JoinHostPort(t.Address, strconv.Itoa(t.Check.Port))
+	}
+	return t.Address
+}
+
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 1, 64) + " ms"
+}
+
+// attempt is one execution of a check.
+type attempt struct {
+	network   Network
+	target    Target
+	connected func()
+}
+
+// connection is a TCP connection that stands, and how long it took from the first SYN.
+type connection struct {
+	net.Conn
+	began   time.Time
+	connect time.Duration
+}
+
+// each tries the target's addresses in turn until one has a local route, and returns what the last one said.
+func (a attempt) each(ctx context.Context, try func(netip.Addr) error) error {
+	addresses, err := a.addresses(ctx)
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		if err = try(address); !errors.Is(err, ErrNoRoute) {
+			return err
+		}
+	}
+	return err
+}
+
+func (a attempt) addresses(ctx context.Context) ([]netip.Addr, error) {
+	if ip, err := netip.ParseAddr(a.target.Address); err == nil {
+		return []netip.Addr{ip.Unmap()}, nil
+	}
+	addresses, err := a.network.Resolve(ctx, a.target.Family, a.target.Address)
+	if err == nil && len(addresses) == 0 {
+		err = &net.DNSError{Err: "no such host", Name: a.target.Address, IsNotFound: true}
+	}
+	return addresses, err
+}
+
+// dial connects to a port of the target. The caller closes the connection.
+func (a attempt) dial(ctx context.Context, port int) (*connection, error) {
+	var c *connection
+	err := a.each(ctx, func(ip netip.Addr) error {
+		network := "tcp6"
+		if ip.Is4() {
+			network = "tcp4"
+		}
+		began := time.Now()
+		conn, err := a.network.Dial(ctx, network, netip.AddrPortFrom(ip, uint16(port)).String())
+		if err == nil {
+			c = &connection{Conn: conn, began: began, connect: time.Since(began)}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.connected()
+	return c, nil
+}
+
+// talk is the time to speak after the connect: the check's own timeout, which ends early only when ctx is cancelled, not when
+// it lapses.
+func (a attempt) talk(ctx context.Context) (context.Context, context.CancelFunc) {
+	talk, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.target.Check.Timeout)
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			cancel()
+		}
+	})
+	return talk, func() { stop(); cancel() }
+}

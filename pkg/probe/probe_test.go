@@ -1,0 +1,222 @@
+package probe_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/probe"
+)
+
+// server answers each connection with what say does, until the test ends.
+func server(t *testing.T, address string, say func(net.Conn)) int {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			say(conn)
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func once(t *testing.T, network probe.Network, check catalog.Check, address string) probe.Result {
+	t.Helper()
+	if check.Timeout == 0 {
+		check.Timeout = 200 * time.Millisecond
+	}
+	family := mesh.IPv6
+	if ip, err := netip.ParseAddr(address); err != nil {
+		family = mesh.AnyFamily
+	} else if ip.Is4() {
+		family = mesh.IPv4
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	return probe.Once(ctx, network, probe.Target{Check: check, Address: address, Family: family, Agent: "test"}, func() {})
+}
+
+func want(t *testing.T, got probe.Result, outcome mesh.Outcome, reason string) {
+	t.Helper()
+	if got.Outcome != outcome || !strings.Contains(got.Reason, reason) || reason == "" && got.Reason != "" {
+		t.Errorf("found %v %q, wanted %v %q", got.Outcome, got.Reason, outcome, reason)
+	}
+}
+
+func TestTCP(t *testing.T) {
+	held := make(chan struct{})
+	defer close(held)
+	for _, test := range []struct {
+		name, banner string
+		say          func(net.Conn)
+		outcome      mesh.Outcome
+		reason       string
+	}{
+		{"connects", "", func(net.Conn) {}, mesh.Reachable, ""},
+		{"greets", "^220 ", func(c net.Conn) { io.WriteString(c, "220 mail ESMTP\r\n") }, mesh.Reachable, ""},
+		{"greets otherwise", "^220 ", func(c net.Conn) { io.WriteString(c, "554 go away\r\n") }, mesh.Unreachable, `banner "554 go away" does not match`},
+		{"says nothing", "^220 ", func(c net.Conn) { io.Copy(io.Discard, c) }, mesh.Unreachable, "hung: accepted and said nothing for 0.2 s"},
+		{"closes", "^220 ", func(net.Conn) {}, mesh.Unreachable, "closed without a banner"},
+	} {
+		for _, address := range []string{"127.0.0.1", "::1"} {
+			t.Run(test.name+" "+address, func(t *testing.T) {
+				check := catalog.Check{Kind: catalog.KindTCP, Port: server(t, address, test.say), Banner: test.banner}
+				want(t, once(t, probe.Kernel{}, check, address), test.outcome, test.reason)
+			})
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Port: port}, "127.0.0.1")
+	want(t, got, mesh.Unreachable, "refused")
+	if !got.Definite {
+		t.Error("a refusal is an answer, which retries would not change")
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/moved":
+			http.Redirect(w, r, "https://elsewhere.example/", http.StatusFound)
+		case "/broken":
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case "/slow":
+			<-r.Context().Done()
+		default:
+			fmt.Fprintf(w, "Sign in to %s", r.Host)
+		}
+	}))
+	defer site.Close()
+	port := site.Listener.Addr().(*net.TCPAddr).Port
+	url := func(path string) string { return fmt.Sprintf("http://mail.example.net:%d%s", port, path) }
+	for _, test := range []struct {
+		name    string
+		check   catalog.Check
+		outcome mesh.Outcome
+		reason  string
+	}{
+		{"answers", catalog.Check{URL: url("/"), Body: "Sign in to mail.example.net"}, mesh.Reachable, ""},
+		{"lacks the body", catalog.Check{URL: url("/"), Body: "Webmail"}, mesh.Unreachable, `body lacks "Webmail"`},
+		{"wrong status", catalog.Check{URL: url("/broken")}, mesh.Unreachable, "status 503"},
+		{"wanted status", catalog.Check{URL: url("/broken"), Status: 503}, mesh.Reachable, ""},
+		{"redirects", catalog.Check{URL: url("/moved")}, mesh.Unreachable, "redirects to https://elsewhere.example/"},
+		{"hangs", catalog.Check{URL: url("/slow")}, mesh.Unreachable, "hung"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.check.Kind = catalog.KindHTTP
+			want(t, once(t, probe.Kernel{}, test.check, "127.0.0.1"), test.outcome, test.reason)
+		})
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	site := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	site.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t, "mail.example.net", -48*time.Hour)}}
+	site.Config.ErrorLog = nil
+	site.StartTLS()
+	defer site.Close()
+	port := site.Listener.Addr().(*net.TCPAddr).Port
+	check := catalog.Check{Kind: catalog.KindHTTP, URL: fmt.Sprintf("https://mail.example.net:%d/", port), Timeout: time.Second}
+	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "certificate expired 2 days ago")
+	check.URL = fmt.Sprintf("https://www.example.net:%d/", port)
+	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "certificate")
+	check.URL = fmt.Sprintf("http://mail.example.net:%d/", port)
+	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "status 400")
+}
+
+func certificate(t *testing.T, name string, left time.Duration) tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(left - 90*24*time.Hour), NotAfter: time.Now().Add(left),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestPing(t *testing.T) {
+	for _, address := range []string{"127.0.0.1", "::1"} {
+		got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindPing}, address)
+		if got.Outcome == mesh.Inconclusive && strings.HasPrefix(got.Reason, "not permitted: ") {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("in CI nothing is skipped: %s", got.Reason)
+			}
+			t.Skip("not tried: " + got.Reason)
+		}
+		want(t, got, mesh.Reachable, "")
+	}
+}
+
+// nowhere is a network whose resolver and kernel fail as told.
+type nowhere struct{ err error }
+
+func (n nowhere) Dial(context.Context, string, string) (net.Conn, error) { return nil, n.err }
+func (n nowhere) Resolve(context.Context, mesh.Family, string) ([]netip.Addr, error) {
+	return nil, n.err
+}
+func (n nowhere) Ping(context.Context, netip.Addr) (time.Duration, error) { return 0, n.err }
+
+func TestWhoseFaultItIs(t *testing.T) {
+	for _, test := range []struct {
+		address string
+		err     error
+		outcome mesh.Outcome
+		reason  string
+	}{
+		{"mail.example.net", &net.DNSError{IsNotFound: true}, mesh.Unreachable, "name not found"},
+		{"mail.example.net", &net.DNSError{IsTimeout: true}, mesh.Inconclusive, "the resolver is silent"},
+		{"192.0.2.1", probe.ErrNoRoute, mesh.Inconclusive, "no local route"},
+		{"192.0.2.1", &probe.NotPermittedError{What: "run as root"}, mesh.Inconclusive, "not permitted: run as root"},
+		{"192.0.2.1", context.DeadlineExceeded, mesh.Unreachable, "timeout"},
+		{"192.0.2.1", &probe.UnreachableError{What: "host unreachable", Router: netip.MustParseAddr("192.0.2.254")}, mesh.Unreachable, "host unreachable, says router 192.0.2.254"},
+		{"192.0.2.1", io.ErrNoProgress, mesh.Inconclusive, ""},
+	} {
+		got := once(t, nowhere{test.err}, catalog.Check{Kind: catalog.KindPing}, test.address)
+		if got.Outcome != test.outcome || !strings.Contains(got.Reason, test.reason) {
+			t.Errorf("%v: found %v %q, wanted %v %q", test.err, got.Outcome, got.Reason, test.outcome, test.reason)
+		}
+	}
+	want(t, once(t, nowhere{}, catalog.Check{Kind: "telepathy"}, "192.0.2.1"), mesh.Inconclusive, "agent too old")
+}
