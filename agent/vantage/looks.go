@@ -1,0 +1,174 @@
+package vantage
+
+import (
+	"context"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/edge"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/schedule"
+)
+
+// target names an edge.
+type target struct {
+	host, check string
+	family      mesh.Family
+}
+
+// duty is an edge that this vantage owes looks at.
+type duty struct {
+	schedule.Duty
+	edge   *edge.Edge
+	bad    bool            // what was last said of it
+	next   time.Time       // its next scheduled look
+	look   *edge.Look      // under way, or nil
+	ctx    context.Context // of the look's probes
+	cancel context.CancelFunc
+}
+
+// newCatalog takes over a catalog. Edges that ask the same as before keep what they learned and their look under way.
+func (v *vantage) newCatalog(c *catalog.Catalog) {
+	old := v.duties
+	v.catalog, v.region, v.duties = c, "", map[target]*duty{}
+	if host := c.Host(v.Name); host != nil {
+		v.region = host.Region
+	}
+	now := time.Now()
+	for _, plan := range schedule.Plan(c, v.Name) {
+		key := target{plan.Host.Key(), plan.Check.Name, plan.Family}
+		d := &duty{Duty: plan, edge: edge.New(*plan.Check)}
+		if was := old[key]; was != nil && was.Address == plan.Address && was.Check.SameQuestion(plan.Check) && was.Check.Timeout == plan.Check.Timeout {
+			was.Duty, d = plan, was
+			delete(old, key)
+		}
+		d.next = plan.Next(now)
+		v.duties[key] = d
+	}
+	for _, gone := range old {
+		gone.end()
+	}
+	v.Logger.Info().Str("catalog", c.Revision).Int("duties", len(v.duties)).Msg("the catalog is in force")
+}
+
+// scheduled begins the look that is due, unless one is still under way.
+func (v *vantage) scheduled(d *duty, now time.Time) {
+	if v.underWay >= probesMax {
+		d.next = now.Add(crowded)
+		return
+	}
+	d.next = d.Next(now)
+	if d.look == nil {
+		v.begin(d, now, 0)
+	}
+}
+
+// lookNow looks at all checks of the host at once. A look under way answers too. The host's own region is not asked.
+func (v *vantage) lookNow(ask mesh.Ask, now time.Time) {
+	if host := v.hostOf(ask); host == nil || host.Region == v.region {
+		return
+	}
+	for key, d := range v.duties {
+		switch {
+		case key.host != ask.Host:
+		case d.look != nil:
+			d.look.Join(ask.Round)
+		default:
+			v.begin(d, now, ask.Round)
+		}
+	}
+}
+
+func (v *vantage) hostOf(ask mesh.Ask) *catalog.Host {
+	if v.catalog == nil {
+		return nil
+	}
+	return v.catalog.Host(ask.Host)
+}
+
+func (v *vantage) begin(d *duty, now time.Time, round uint64) {
+	d.ctx, d.cancel = context.WithCancel(v.ctx)
+	look, step := d.edge.Begin(now, round, v.window.Loss(d.Host.Key()))
+	d.look = look
+	v.take(d, step)
+}
+
+// take does what a step says.
+func (v *vantage) take(d *duty, s edge.Step) {
+	for _, p := range s.Send {
+		v.send(d, p)
+	}
+	for _, o := range s.Say {
+		v.say(d, o)
+	}
+	if s.Done {
+		d.end()
+	}
+}
+
+// end forgets the look under way and cancels its probes.
+func (d *duty) end() {
+	if d.look != nil {
+		d.cancel()
+		d.look = nil
+	}
+}
+
+// send starts one probe. What it finds comes back to the loop, and is heard while its look is under way.
+func (v *vantage) send(d *duty, p edge.Probe) {
+	v.underWay++
+	look, ctx := d.look, d.ctx
+	t := probe.Target{Check: *d.Check, Address: d.Address, Family: d.Family, Agent: v.Name}
+	hear := func(take func(now time.Time)) {
+		v.report(func() {
+			if d.look == look {
+				take(time.Now())
+			}
+		})
+	}
+	v.tasks.Go(func() {
+		bounded, cancel := context.WithDeadline(ctx, p.Until)
+		defer cancel()
+		r := probe.Once(bounded, v.Network, t, func() {
+			hear(func(now time.Time) { look.Connected(now, p.Number) })
+		})
+		v.report(func() { v.underWay-- })
+		hear(func(now time.Time) { v.take(d, look.Answer(now, p.Number, found(r))) })
+	})
+}
+
+func found(r probe.Result) edge.Result {
+	return edge.Result{Outcome: r.Outcome, Reason: r.Reason, RTT: r.RTT, Link: r.Connect, Definite: r.Definite}
+}
+
+// say makes an observation of the edge, and sends it at once when it is news: a miss, a change, or an answer to a round.
+func (v *vantage) say(d *duty, o mesh.Observation) {
+	o.Host, o.Check, o.Family = d.Host.Key(), d.Check.Name, d.Family
+	if o.Stage == mesh.Settled && o.Outcome != mesh.Inconclusive {
+		for n := range o.Sent {
+			v.window.Add(o.Host, n < o.Lost)
+		}
+	}
+	v.fresh = append(v.fresh, o)
+	if o.Stage == mesh.Missed || o.Round != 0 || !o.Outcome.Good() || d.wasBad(o) || o.Sent > 1 {
+		v.flushAt = earlier(v.flushAt, time.Now().Add(promptly))
+	}
+}
+
+// wasBad reports whether a good observation follows bad ones. The edge has already turned, so the duty remembers.
+func (d *duty) wasBad(o mesh.Observation) bool {
+	was := d.bad
+	if o.Outcome != mesh.Inconclusive && o.Stage == mesh.Settled {
+		d.bad = o.Outcome == mesh.Unreachable
+	}
+	return was && !d.bad
+}
+
+// abandon ends a look that tells of this machine and not of the host.
+func (v *vantage) abandon(d *duty, now time.Time) {
+	o := mesh.Observation{Began: now, Outcome: mesh.Inconclusive, Stage: mesh.Settled, Reason: "this machine's timers were late"}
+	v.say(d, o)
+	d.end()
+	d.next = d.Next(now)
+}

@@ -1,0 +1,192 @@
+// Package vantage is an agent at work: it fetches the catalog, looks at what it owes and at what it is asked, and publishes
+// what it sees. Run owns every goroutine of it: one loop decides, and probes, deliveries and the fetching of catalogs report
+// to that loop.
+package vantage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/edge"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// Bus is what an agent needs of NATS.
+type Bus interface {
+	// Publish returns when the stream has the message, and sends it again until then or until ctx ends. headers is asked
+	// before each sending, since a message's age changes.
+	Publish(ctx context.Context, id string, headers func() map[string]string, data []byte) error
+	// Catalog asks for the catalog in force, as wire.DecodeCatalog reads it.
+	Catalog(ctx context.Context) ([]byte, error)
+	// Controls are the coordinator's words, as wire.DecodeControl reads them.
+	Controls() <-chan []byte
+	// Connected tells since when there is a connection, and whether there is one.
+	Connected() (since time.Time, ok bool)
+	// ConnectionChanged speaks when Connected may have another answer.
+	ConnectionChanged() <-chan struct{}
+}
+
+// Config is what an agent is started with.
+type Config struct {
+	Name    string // the host's key
+	Version string
+	Bus     Bus
+	Network probe.Network
+	Logger  zerolog.Logger
+}
+
+const (
+	heartbeat  = 2 * time.Second        // between batches: rule 2
+	promptly   = 5 * time.Millisecond   // for news to gather before they leave together
+	overrunMax = time.Second            // a timer later than this says that the machine stood still
+	crowded    = 100 * time.Millisecond // until a look is tried again when too many probes are under way
+	probesMax  = 512                    // under way at once: half of the file descriptors a process usually has
+	eventsMax  = 64
+)
+
+// vantage is the loop's state.
+type vantage struct {
+	Config
+	ctx    context.Context
+	events chan func()   // what probes, deliveries and the catalog have to say, done in the loop
+	asked  chan struct{} // for the catalog
+	tasks  sync.WaitGroup
+
+	catalog  *catalog.Catalog
+	region   string
+	duties   map[target]*duty
+	window   edge.Window
+	underWay int // probes
+
+	epoch    uint64
+	prefix   string // of message ids
+	sequence uint64
+	flushAt  time.Time
+	fresh    []mesh.Observation
+	lag      time.Duration
+	queue    queue
+	wake     time.Time
+}
+
+// Run probes and publishes until ctx ends. It returns nil then, after everything it started has ended.
+func Run(ctx context.Context, c Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	v := &vantage{Config: c, ctx: ctx, events: make(chan func(), eventsMax), asked: make(chan struct{}, 1), duties: map[target]*duty{}}
+	defer v.tasks.Wait()
+	defer cancel()
+	var id [20]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return err
+	}
+	v.prefix, v.epoch = hex.EncodeToString(id[:12]), binary.BigEndian.Uint64(id[12:])
+	v.tasks.Go(func() { v.followCatalog(ctx) })
+	v.loop(ctx)
+	return nil
+}
+
+func (v *vantage) loop(ctx context.Context) {
+	v.flushAt = time.Now().Add(heartbeat)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		v.advance(time.Now())
+		v.wake = v.next()
+		timer.Reset(time.Until(v.wake))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			v.overrun(time.Now())
+		case do := <-v.events:
+			v.overrun(time.Now())
+			do()
+		case data := <-v.Bus.Controls():
+			v.control(data)
+		}
+	}
+}
+
+// report hands a piece of news to the loop.
+func (v *vantage) report(do func()) {
+	select {
+	case v.events <- do:
+	case <-v.ctx.Done():
+	}
+}
+
+// advance does everything that is due.
+func (v *vantage) advance(now time.Time) {
+	for _, d := range v.duties {
+		if !now.Before(d.next) {
+			v.scheduled(d, now)
+		}
+		if d.look == nil {
+			continue
+		}
+		if due := d.look.Due(); !due.IsZero() && !now.Before(due) {
+			v.take(d, d.look.Advance(now))
+		}
+	}
+	if !now.Before(v.flushAt) {
+		v.flush(now)
+	}
+}
+
+// next is when advance has something to do.
+func (v *vantage) next() time.Time {
+	wake := v.flushAt
+	for _, d := range v.duties {
+		wake = earlier(wake, d.next)
+		if d.look != nil {
+			wake = earlier(wake, d.look.Due())
+		}
+	}
+	return wake
+}
+
+// earlier is the earlier of two times; a zero b is never.
+func earlier(a, b time.Time) time.Time {
+	if !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// overrun notes how late the loop woke. Past overrunMax the looks under way say nothing of their hosts: this machine stood
+// still.
+func (v *vantage) overrun(now time.Time) {
+	late := now.Sub(v.wake)
+	v.lag = max(v.lag, late)
+	if late < overrunMax {
+		return
+	}
+	v.Logger.Warn().Dur("late", late).Msg("this machine stood still; looks under way are inconclusive")
+	for _, d := range v.duties {
+		if d.look != nil {
+			v.abandon(d, now)
+		}
+	}
+}
+
+// control does what the coordinator asks.
+func (v *vantage) control(data []byte) {
+	c, err := wire.DecodeControl(data)
+	switch {
+	case err != nil:
+		v.Logger.Warn().Err(err).Msg("a control word that this agent does not understand")
+	case c.Look != nil:
+		v.lookNow(*c.Look, time.Now())
+	}
+	if err == nil && c.Catalog != "" && (v.catalog == nil || c.Catalog != v.catalog.Revision) {
+		v.fetch()
+	}
+}

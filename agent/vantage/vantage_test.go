@@ -1,0 +1,254 @@
+package vantage_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// bus is NATS as an agent sees it, in memory.
+type bus struct {
+	mu       sync.Mutex
+	catalog  *catalog.Catalog
+	since    time.Time // zero while there is no connection
+	changed  chan struct{}
+	controls chan []byte
+	batches  []*mesh.Batch
+}
+
+func newBus(c *catalog.Catalog) *bus {
+	return &bus{catalog: c, since: time.Now(), changed: make(chan struct{}, 1), controls: make(chan []byte, 8)}
+}
+
+func (b *bus) Publish(ctx context.Context, _ string, headers func() map[string]string, data []byte) error {
+	for {
+		if _, ok := b.Connected(); ok {
+			return b.store(headers(), data)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (b *bus) store(headers map[string]string, data []byte) error {
+	age, link, err := wire.ParseHeaders(func(key string) string { return headers[key] })
+	if err != nil {
+		return err
+	}
+	batch, err := wire.DecodeBatch(data, age, link, time.Now())
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.batches = append(b.batches, batch)
+	return nil
+}
+
+func (b *bus) Catalog(context.Context) ([]byte, error) {
+	if _, ok := b.Connected(); !ok {
+		return nil, errors.New("nobody answers")
+	}
+	return wire.EncodeCatalog(b.catalog)
+}
+
+func (b *bus) Controls() <-chan []byte            { return b.controls }
+func (b *bus) ConnectionChanged() <-chan struct{} { return b.changed }
+
+func (b *bus) Connected() (time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.since, !b.since.IsZero()
+}
+
+func (b *bus) connect(since time.Time) {
+	b.mu.Lock()
+	b.since = since
+	b.mu.Unlock()
+	b.changed <- struct{}{}
+}
+
+// take is what was published since it was asked last.
+func (b *bus) take() (batches []*mesh.Batch, said []mesh.Observation) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, batch := range b.batches {
+		said = append(said, batch.Observations...)
+	}
+	batches, b.batches = b.batches, nil
+	return batches, said
+}
+
+// network answers pings after 50 ms, except where a host is away.
+type network struct {
+	mu   sync.Mutex
+	away map[netip.Addr]bool
+}
+
+func (n *network) set(address string, away bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.away[netip.MustParseAddr(address)] = away
+}
+
+func (n *network) Ping(ctx context.Context, to netip.Addr) (time.Duration, error) {
+	n.mu.Lock()
+	away := n.away[to]
+	n.mu.Unlock()
+	if away {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	time.Sleep(50 * time.Millisecond)
+	return 50 * time.Millisecond, nil
+}
+
+func (n *network) Dial(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("not in this test")
+}
+
+func (n *network) Resolve(context.Context, mesh.Family, string) ([]netip.Addr, error) {
+	return nil, errors.New("not in this test")
+}
+
+const file = `
+regions: [{name: ams, city: Amsterdam, country: NL, latitude: 1, longitude: 1}, {name: lon, city: London, country: GB, latitude: 1, longitude: 1}]
+hosts:
+  - {name: AMS1, region: ams, address: 192.0.2.1}
+  - {name: AMS2, region: ams, address: 192.0.2.2}
+  - {name: LON1, region: lon, address: 192.0.2.3}
+`
+
+// start runs the agent of AMS1 in a bubble of its own time, and waits for it at the end.
+func start(t *testing.T, story func(b *bus, n *network)) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := catalog.Parse("test.yaml", []byte(file), func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, n := newBus(c), &network{away: map[netip.Addr]bool{}}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- vantage.Run(ctx, vantage.Config{Name: "ams1", Version: "test", Bus: b, Network: n, Logger: zerolog.Nop()})
+		}()
+		story(b, n)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestHealthy(t *testing.T) {
+	start(t, func(b *bus, _ *network) {
+		time.Sleep(time.Minute)
+		batches, said := b.take()
+		if len(batches) < 29 || len(said) < 11 || len(said) > 13 {
+			t.Errorf("%d batches with %d observations in a minute", len(batches), len(said))
+		}
+		for _, o := range said {
+			if o.Outcome != mesh.Reachable || o.RTT != 50*time.Millisecond {
+				t.Errorf("said %+v", o)
+			}
+		}
+	})
+}
+
+func TestAHostGoesAndComesBack(t *testing.T) {
+	start(t, func(b *bus, n *network) {
+		time.Sleep(30 * time.Second)
+		n.set("192.0.2.3", true)
+		b.take()
+		time.Sleep(12 * time.Second)
+		batches, said := b.take()
+		var lon []mesh.Observation
+		for _, o := range said {
+			if o.Host == "lon1" && !o.Outcome.Good() {
+				lon = append(lon, o)
+			}
+		}
+		if len(lon) < 2 || lon[0].Stage != mesh.Missed || lon[1].Stage != mesh.Settled || lon[1].Reason != "timeout" {
+			t.Fatalf("said %+v", lon)
+		}
+		for _, batch := range batches {
+			for _, o := range batch.Observations {
+				if late := batch.Began.Sub(o.Ended()); !o.Outcome.Good() && late > 50*time.Millisecond {
+					t.Errorf("news waited for %v", late)
+				}
+			}
+		}
+		n.set("192.0.2.3", false)
+		time.Sleep(12 * time.Second)
+		if _, said := b.take(); said[len(said)-1].Outcome != mesh.Reachable {
+			t.Errorf("said %+v", said)
+		}
+	})
+}
+
+func TestLookNow(t *testing.T) {
+	start(t, func(b *bus, _ *network) {
+		time.Sleep(15 * time.Second)
+		b.take()
+		for _, host := range []string{"lon1", "ams2"} {
+			data, err := wire.EncodeControl(wire.Control{Look: &mesh.Ask{Round: 99, Host: host}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.controls <- data
+		}
+		time.Sleep(100 * time.Millisecond)
+		_, said := b.take()
+		answers := 0
+		for _, o := range said {
+			if o.Round == 99 {
+				answers++
+				if o.Host != "lon1" {
+					t.Errorf("an agent of the host's own region answered: %+v", o)
+				}
+			}
+		}
+		if answers != 1 {
+			t.Errorf("%d answers: %+v", answers, said)
+		}
+	})
+}
+
+func TestWithoutNATSNothingIsLostThatFits(t *testing.T) {
+	start(t, func(b *bus, n *network) {
+		time.Sleep(30 * time.Second)
+		b.take()
+		b.connect(time.Time{})
+		n.set("192.0.2.3", true)
+		time.Sleep(2 * time.Minute)
+		b.connect(time.Now())
+		time.Sleep(time.Second)
+		batches, said := b.take()
+		bad := 0
+		for _, batch := range batches {
+			for _, o := range batch.Observations {
+				if o.Outcome == mesh.Unreachable && o.Stage == mesh.Settled && batch.Replayed(o) {
+					bad++
+				}
+			}
+		}
+		if bad < 11 || len(said) < 22 {
+			t.Errorf("%d of about 12 failures arrived, and %d observations", bad, len(said))
+		}
+	})
+}
