@@ -1,0 +1,183 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+// AgentConfig is an agent's way onto the bus.
+type AgentConfig struct {
+	Name      string   // the host's key
+	Servers   []string // URLs
+	JWT, Seed string
+	CA        []byte   // PEM
+	Dial      DialFunc // nil: the kernel's
+	Logger    zerolog.Logger
+}
+
+// Agent is an agent's connection. It is safe for concurrent use.
+type Agent struct {
+	name     string
+	conn     *nats.Conn
+	log      zerolog.Logger
+	controls chan []byte
+	changed  chan struct{}
+
+	mu    sync.Mutex
+	since time.Time // of the present connection; zero without one
+}
+
+const controlsMax = 256 // control words that wait for the agent; a round a second per host never fills it
+
+// DialAgent connects. A server that cannot be reached is no error: the connection is tried until Close.
+func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
+	if err := CheckName(c.Name); err != nil {
+		return nil, err
+	}
+	tlsConfig, err := trust(c.CA)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := credentials(c.JWT, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{name: c.Name, log: c.Logger, controls: make(chan []byte, controlsMax), changed: make(chan struct{}, 1)}
+	opts := append(forever(), keys, nats.Secure(tlsConfig), nats.Name(c.Name), nats.CustomInboxPrefix("_INBOX_"+c.Name),
+		nats.ConnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
+		nats.ReconnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { a.turn(false, err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { a.log.Warn().Err(err).Msg("the bus complains") }),
+	)
+	if c.Dial != nil {
+		opts = append(opts, nats.SetCustomDialer(dialer{ctx, c.Dial}))
+	}
+	if a.conn, err = nats.Connect(strings.Join(c.Servers, ","), opts...); err != nil {
+		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	for _, subject := range []string{SubjectControlAll, SubjectControl + c.Name + ".>"} {
+		if _, err := a.conn.Subscribe(subject, a.control); err != nil {
+			a.conn.Close()
+			return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
+		}
+	}
+	return a, nil
+}
+
+// turn notes that the connection came or went.
+func (a *Agent) turn(up bool, err error) {
+	a.mu.Lock()
+	a.since = time.Time{}
+	if up {
+		a.since = time.Now()
+	}
+	a.mu.Unlock()
+	if up {
+		a.log.Info().Msg("connected to the bus")
+	} else {
+		a.log.Warn().Err(err).Msg("the bus is away")
+	}
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (a *Agent) control(m *nats.Msg) {
+	select {
+	case a.controls <- m.Data:
+	default:
+		a.log.Warn().Msg("too many control words: one is dropped")
+	}
+}
+
+// Connected tells since when there is a connection, and whether there is one.
+func (a *Agent) Connected() (since time.Time, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.since, !a.since.IsZero()
+}
+
+// ConnectionChanged speaks when Connected may have another answer.
+func (a *Agent) ConnectionChanged() <-chan struct{} { return a.changed }
+
+// Controls are the coordinator's words.
+func (a *Agent) Controls() <-chan []byte { return a.controls }
+
+const (
+	ackWait      = 3 * time.Second
+	publishRetry = 300 * time.Millisecond
+)
+
+// Publish sends an agent's batch until the stream has it, or ctx ends, or the bus refuses it for good. headers is asked before
+// each sending.
+func (a *Agent) Publish(ctx context.Context, id string, headers func() map[string]string, data []byte) error {
+	for {
+		err := a.publish(ctx, id, headers(), data)
+		if err == nil || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("publish: %w; last: %w", ctx.Err(), err)
+		case <-time.After(publishRetry):
+		}
+	}
+}
+
+func (a *Agent) publish(ctx context.Context, id string, headers map[string]string, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, ackWait)
+	defer cancel()
+	m := &nats.Msg{Subject: SubjectObservations + a.name, Header: nats.Header{nats.MsgIdHdr: {id}}, Data: data}
+	for key, value := range headers {
+		m.Header.Set(key, value)
+	}
+	reply, err := a.conn.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return err
+	}
+	return acknowledged(reply.Data)
+}
+
+// acknowledged reads a stream's answer.
+func acknowledged(data []byte) error {
+	var ack struct {
+		Stream string `json:"stream"`
+		Error  *struct {
+			Code        int    `json:"err_code"`
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	switch err := json.Unmarshal(data, &ack); {
+	case err != nil:
+		return fmt.Errorf("the stream's answer: %w", err)
+	case ack.Error != nil:
+		return fmt.Errorf("the stream refuses: %s (%d)", ack.Error.Description, ack.Error.Code)
+	case ack.Stream == "":
+		return errors.New("not a stream's answer")
+	}
+	return nil
+}
+
+// Catalog asks for the catalog in force.
+func (a *Agent) Catalog(ctx context.Context) ([]byte, error) {
+	reply, err := a.conn.RequestWithContext(ctx, SubjectAsk+a.name, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the catalog: %w", err)
+	}
+	if len(reply.Data) == 0 {
+		return nil, errors.New("ask for the catalog: there is none yet")
+	}
+	return reply.Data, nil
+}
+
+// Close ends the connection at once.
+func (a *Agent) Close() { a.conn.Close() }

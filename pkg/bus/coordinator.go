@@ -1,0 +1,257 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// CoordinatorConfig is a coordinator's way onto the bus: to the server in this process, with the same kind of credentials as
+// everyone else.
+type CoordinatorConfig struct {
+	InProcess nats.InProcessConnProvider
+	JWT, Seed string
+	Logger    zerolog.Logger
+}
+
+// Coordinator is a coordinator's connection. It is safe for concurrent use.
+type Coordinator struct {
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	log     zerolog.Logger
+	obs     jetstream.Stream
+	ledger  jetstream.Stream
+	answers jetstream.KeyValue // the enrolment bucket
+	epoch   uint64             // the ledger's sequence of this coordinator's epoch: its fence
+}
+
+// Bounds of the streams.
+const (
+	obsAge      = 48 * time.Hour
+	obsBytes    = 2 << 30
+	obsDedup    = 10 * time.Minute
+	ledgerBytes = 8 << 30
+)
+
+// DialCoordinator connects, makes the streams where they are missing, and takes the lead: what an earlier leader still writes
+// to the ledger is refused from then on.
+func DialCoordinator(ctx context.Context, c CoordinatorConfig) (*Coordinator, error) {
+	keys, err := credentials(c.JWT, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	b := &Coordinator{log: c.Logger}
+	opts := append(forever(), keys, nats.InProcessServer(c.InProcess), nats.Name("coordinator"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn().Err(err).Msg("the bus complains") }))
+	if b.conn, err = nats.Connect("", opts...); err != nil {
+		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	if err := b.prepare(ctx); err != nil {
+		b.conn.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Coordinator) prepare(ctx context.Context) (err error) {
+	if b.js, err = jetstream.New(b.conn); err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+	b.obs, err = b.stream(ctx, jetstream.StreamConfig{
+		Name: "OBS", Description: "what the agents saw, and the marks between", Subjects: []string{SubjectObservations + "*", SubjectMark + "*"},
+		MaxAge: obsAge, MaxBytes: obsBytes, Discard: jetstream.DiscardOld, Duplicates: obsDedup,
+		Compression: jetstream.S2Compression, Storage: jetstream.FileStorage,
+	})
+	if err != nil {
+		return err
+	}
+	b.ledger, err = b.stream(ctx, jetstream.StreamConfig{
+		Name: "LEDGER", Description: "the truth, kept for years", Subjects: []string{SubjectLedger + ">"},
+		MaxBytes: ledgerBytes, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage, Duplicates: obsDedup,
+		AllowAtomicPublish: true, AllowDirect: true, DenyDelete: true,
+	})
+	if err != nil {
+		return err
+	}
+	b.answers, err = b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "enrolment", History: 1, Storage: jetstream.FileStorage})
+	if err != nil {
+		return fmt.Errorf("bucket enrolment: %w", err)
+	}
+	return b.lead(ctx)
+}
+
+// stream makes or updates a stream, with three copies where the servers form a cluster.
+func (b *Coordinator) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
+	const notClustered = 10074
+	c.Replicas = 3
+	s, err := b.js.CreateOrUpdateStream(ctx, c)
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.ErrorCode == notClustered {
+		c.Replicas = 1
+		s, err = b.js.CreateOrUpdateStream(ctx, c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", c.Name, err)
+	}
+	return s, nil
+}
+
+// Kind is what a message of the stream OBS is.
+type Kind string
+
+// The kinds of messages in OBS.
+const (
+	Batch       Kind = "batch"
+	CatalogMark Kind = "catalog"
+	RosterMark  Kind = "roster"
+	Tick        Kind = "tick"
+)
+
+// Message is one message of the stream OBS.
+type Message struct {
+	Sequence uint64
+	Time     time.Time
+	Kind     Kind
+	Agent    string // of a batch: who could publish it
+	Header   func(string) string
+	Data     []byte
+}
+
+// Mark puts a mark between the batches. A mark whose id the stream already has is dropped.
+func (b *Coordinator) Mark(ctx context.Context, kind Kind, id string, data []byte) (sequence uint64, err error) {
+	ack, err := b.js.Publish(ctx, SubjectMark+string(kind), data, jetstream.WithMsgID(id))
+	if err != nil {
+		return 0, fmt.Errorf("mark %s: %w", kind, err)
+	}
+	return ack.Sequence, nil
+}
+
+// Start is where Follow begins: at the time, or where that is zero at the sequence.
+type Start struct {
+	Time     time.Time
+	Sequence uint64
+}
+
+// Follow hands every message of OBS to fn, in order, until ctx ends or fn fails. It survives reconnects.
+func (b *Coordinator) Follow(ctx context.Context, from Start, fn func(Message) error) error {
+	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from.Sequence, 1)}
+	if !from.Time.IsZero() {
+		c = jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from.Time}
+	}
+	return each(ctx, b.obs, c, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		out := Message{Sequence: at.Sequence.Stream, Time: at.Timestamp, Header: m.Headers().Get, Data: m.Data()}
+		if agent, ok := strings.CutPrefix(m.Subject(), SubjectObservations); ok {
+			out.Kind, out.Agent = Batch, agent
+		} else {
+			out.Kind = Kind(strings.TrimPrefix(m.Subject(), SubjectMark))
+		}
+		return fn(out)
+	})
+}
+
+// each hands the messages of an ordered consumer to fn until ctx ends or fn fails.
+func each(ctx context.Context, s jetstream.Stream, c jetstream.OrderedConsumerConfig, fn func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+	consumer, err := s.OrderedConsumer(ctx, c)
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", s.CachedInfo().Config.Name, err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", s.CachedInfo().Config.Name, err)
+	}
+	defer context.AfterFunc(ctx, messages.Stop)()
+	defer messages.Stop()
+	for {
+		m, err := messages.Next()
+		if err == nil {
+			var at *jetstream.MsgMetadata
+			if at, err = m.Metadata(); err == nil {
+				err = fn(m, at)
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// Tell says a control word to every agent.
+func (b *Coordinator) Tell(_ context.Context, data []byte) error {
+	if err := b.conn.Publish(SubjectControlAll, data); err != nil {
+		return fmt.Errorf("tell the agents: %w", err)
+	}
+	return nil
+}
+
+// AnswerCatalog answers agents that ask for the catalog, until ctx ends. Ready is closed as soon as it can.
+func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error {
+	return b.answer(ctx, SubjectAsk+"*", ready, func(m *nats.Msg) []byte {
+		return catalog(strings.TrimPrefix(m.Subject, SubjectAsk))
+	})
+}
+
+// ServeEnrolment answers those who want to join, one after the other, until ctx ends.
+func (b *Coordinator) ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error {
+	return b.answer(ctx, SubjectEnrol, ready, func(m *nats.Msg) []byte { return answer(ctx, m.Data) })
+}
+
+func (b *Coordinator) answer(ctx context.Context, subject string, ready chan<- struct{}, fn func(*nats.Msg) []byte) error {
+	requests := make(chan *nats.Msg, 256)
+	sub, err := b.conn.ChanQueueSubscribe(subject, "coordinators", requests)
+	if err != nil {
+		return fmt.Errorf("answer %s: %w", subject, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := b.conn.FlushTimeout(connectWait); err != nil {
+		return fmt.Errorf("answer %s: %w", subject, err)
+	}
+	close(ready)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case m := <-requests:
+			if err := m.Respond(fn(m)); err != nil {
+				b.log.Warn().Err(err).Str("subject", m.Subject).Msg("an answer could not be sent")
+			}
+		}
+	}
+}
+
+// StreamInfo is how large a stream is.
+type StreamInfo struct {
+	Name     string
+	Messages uint64
+	Bytes    uint64
+	First    uint64
+	Last     uint64
+	Created  time.Time
+}
+
+// Streams tells how large the streams are.
+func (b *Coordinator) Streams(ctx context.Context) ([]StreamInfo, error) {
+	var out []StreamInfo
+	for _, s := range []jetstream.Stream{b.obs, b.ledger} {
+		info, err := s.Info(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("stream %s: %w", s.CachedInfo().Config.Name, err)
+		}
+		out = append(out, StreamInfo{
+			Name: info.Config.Name, Messages: info.State.Msgs, Bytes: info.State.Bytes,
+			First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created,
+		})
+	}
+	return out, nil
+}
+
+// Close ends the connection.
+func (b *Coordinator) Close() { b.conn.Close() }

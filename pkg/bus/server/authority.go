@@ -1,0 +1,116 @@
+package server
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+)
+
+// authority is the mesh's own CA.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         []byte
+}
+
+const (
+	validFor = 10 * 365 * 24 * time.Hour
+	// Dated back, so that a machine whose clock is behind can join.
+	validBefore = 24 * time.Hour
+)
+
+// openAuthority reads the CA from the directory, or makes it there.
+func openAuthority(dir string) (*authority, error) {
+	certificate, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return newAuthority(dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the mesh's CA: %w", err)
+	}
+	key, err := os.ReadFile(filepath.Join(dir, "ca.key"))
+	if err != nil {
+		return nil, fmt.Errorf("the mesh's CA: %w", err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("the mesh's CA in %s: %w", dir, err)
+	}
+	private, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("the mesh's CA in %s: not an ECDSA key", dir)
+	}
+	return &authority{pair.Leaf, private, certificate}, nil
+}
+
+func newAuthority(dir string) (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make the mesh's CA: %w", err)
+	}
+	template, err := template(time.Now(), "probemesh CA")
+	if err != nil {
+		return nil, err
+	}
+	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("make the mesh's CA: %w", err)
+	}
+	private, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("make the mesh's CA: %w", err)
+	}
+	// The certificate last: it says that the pair is whole.
+	if err := keep(filepath.Join(dir, "ca.key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})); err != nil {
+		return nil, fmt.Errorf("keep the mesh's CA: %w", err)
+	}
+	if err := keep(filepath.Join(dir, "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
+		return nil, fmt.Errorf("keep the mesh's CA: %w", err)
+	}
+	return openAuthority(dir)
+}
+
+func template(now time.Time, name string) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	return &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
+		NotBefore: now.Add(-validBefore), NotAfter: now.Add(validFor),
+	}, nil
+}
+
+// issue makes the server's certificate, anew at each start, so that none lies about. It carries the CA along for those who
+// know only its fingerprint.
+func (a *authority) issue(now time.Time) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("make the server's certificate: %w", err)
+	}
+	template, err := template(now, bus.ServerName)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template.DNSNames, template.NotAfter = []string{bus.ServerName}, a.certificate.NotAfter
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("make the server's certificate: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key}, nil
+}

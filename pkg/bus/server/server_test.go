@@ -1,0 +1,299 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+)
+
+func start(t *testing.T, dir string) *server.Server {
+	t.Helper()
+	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func coordinator(t *testing.T, s *server.Server) *bus.Coordinator {
+	t.Helper()
+	config, err := s.Coordinator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := bus.DialCoordinator(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// identity is an agent's credentials.
+type identity struct{ token, seed string }
+
+func issue(t *testing.T, s *server.Server, name string) identity {
+	t.Helper()
+	public, seed, err := bus.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := s.Issue(name, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity{token, seed}
+}
+
+func agent(t *testing.T, s *server.Server, name string) *bus.Agent {
+	t.Helper()
+	id := issue(t, s, name)
+	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{
+		Name: name, Servers: s.Servers(), JWT: id.token, Seed: id.seed, CA: s.CA(), Logger: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+func headers() map[string]string { return map[string]string{"Probemesh-Age": "7"} }
+
+// follow collects what OBS holds, n messages of it.
+func follow(t *testing.T, c *bus.Coordinator, n int) []bus.Message {
+	t.Helper()
+	var got []bus.Message
+	enough := errors.New("enough")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := c.Follow(ctx, bus.Start{}, func(m bus.Message) error {
+		if got = append(got, m); len(got) == n {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		t.Fatalf("followed %d of %d: %v", len(got), n, err)
+	}
+	return got
+}
+
+func TestABatchIsStoredOnceUnderItsAgent(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Close()
+	c, a := coordinator(t, s), agent(t, s, "nc036")
+	for range 2 {
+		if err := a.Publish(t.Context(), "id-1", headers, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Mark(t.Context(), bus.Tick, "tick-1", nil); err != nil {
+		t.Fatal(err)
+	}
+	got := follow(t, c, 2)
+	if m := got[0]; m.Kind != bus.Batch || m.Agent != "nc036" || m.Header("Probemesh-Age") != "7" || string(m.Data) != "{}" || m.Time.IsZero() {
+		t.Errorf("stored %+v", m)
+	}
+	if got[1].Kind != bus.Tick {
+		t.Errorf("a batch sent again was stored twice: %+v", got[1])
+	}
+}
+
+func TestWordsReachAgentsAndTheCatalogTheOneWhoAsks(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Close()
+	c, a := coordinator(t, s), agent(t, s, "nc036")
+	ctx, cancel := context.WithCancel(t.Context())
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	ready := make(chan struct{})
+	tasks.Go(func() {
+		_ = c.AnswerCatalog(ctx, ready, func(agent string) []byte { return []byte("for " + agent) })
+	})
+	<-ready
+	if data, err := a.Catalog(ctx); err != nil || string(data) != "for nc036" {
+		t.Fatal(string(data), err)
+	}
+	if err := c.Tell(ctx, []byte("look")); err != nil {
+		t.Fatal(err)
+	}
+	if data := <-a.Controls(); string(data) != "look" {
+		t.Errorf("heard %q", data)
+	}
+}
+
+// raw is a connection that holds an agent's credentials and does what it likes with them.
+func raw(t *testing.T, s *server.Server, id *identity, name string) *nats.Conn {
+	t.Helper()
+	opts := []nats.Option{nats.Secure(), nats.RootCAs(writeCA(t, s)), nats.CustomInboxPrefix("_INBOX_" + name), nats.NoReconnect()}
+	tls := func(o *nats.Options) error { o.TLSConfig.ServerName = bus.ServerName; return nil }
+	opts = append(opts, tls, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if id != nil {
+		opts = append(opts, nats.UserJWTAndSeed(id.token, id.seed))
+	}
+	conn, err := nats.Connect(s.Servers()[0], opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+func TestAnAgentCanDoNothingElse(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Close()
+	c := coordinator(t, s)
+	id := issue(t, s, "nc036")
+	conn := raw(t, s, &id, "nc036")
+	refused := func(what string, err error) {
+		t.Helper()
+		if err == nil {
+			t.Errorf("%s is possible", what)
+		}
+	}
+	ask := func(subject string) error {
+		_, err := conn.Request(subject, []byte("{}"), 300*time.Millisecond)
+		return err
+	}
+	refused("publishing as another", ask(bus.SubjectObservations+"nc041"))
+	refused("a mark", ask(bus.SubjectMark+"tick"))
+	refused("writing the ledger", ask(bus.SubjectLedger+"epoch"))
+	refused("JetStream's API", ask("$JS.API.INFO"))
+	refused("purging", ask("$JS.API.STREAM.PURGE.OBS"))
+	refused("enrolment", ask(bus.SubjectEnrol))
+	js, err := jetstream.New(conn)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		_, err = js.Stream(ctx, "LEDGER")
+	}
+	refused("reading the ledger", err)
+
+	// An acknowledgement must not be written where the agent's reply points.
+	m := &nats.Msg{Subject: bus.SubjectObservations + "nc036", Reply: bus.SubjectLedger + "epoch", Data: []byte("{}")}
+	if err := conn.PublishMsg(m); err == nil {
+		err = conn.Flush()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow(t, c, 1)
+	count := 0
+	if err := c.ReadLedger(t.Context(), 0, func(bus.Record) error { count++; return nil }); err != nil || count != 1 {
+		t.Errorf("the ledger holds %d events, wanted the epoch alone (%v)", count, err)
+	}
+}
+
+func TestWithoutCredentialsOneMayOnlyKnock(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Close()
+	c := coordinator(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	ready := make(chan struct{})
+	tasks.Go(func() {
+		_ = c.ServeEnrolment(ctx, ready, func(context.Context, []byte) []byte { return []byte("come in") })
+	})
+	<-ready
+	pin, err := bus.Pin(s.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := bus.RequestEnrolment(ctx, s.Servers(), pin, nil, []byte("knock")); err != nil || string(reply) != "come in" {
+		t.Fatal(string(reply), err)
+	}
+	if _, err := bus.RequestEnrolment(ctx, s.Servers(), [32]byte{1}, nil, []byte("knock")); !errors.Is(err, bus.ErrPin) {
+		t.Errorf("a server with another CA was believed: %v", err)
+	}
+	conn := raw(t, s, nil, "x")
+	for _, subject := range []string{bus.SubjectObservations + "nc036", bus.SubjectAsk + "nc036", "$JS.API.INFO"} {
+		if _, err := conn.Request(subject, nil, 200*time.Millisecond); err == nil {
+			t.Errorf("%s is possible without credentials", subject)
+		}
+	}
+}
+
+func TestTheLedgerIsWrittenAsOneAndByTheLeaderAlone(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Close()
+	first := coordinator(t, s)
+	entries := []bus.Entry{{Subject: "status.nc036", ID: "a", Data: []byte("1")}, {Subject: "transition.nc036", ID: "b", Data: []byte("2")}}
+	for range 2 { // a repeat is dropped
+		if err := first.Append(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := coordinator(t, s)
+	if err := first.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "c"}}); !errors.Is(err, bus.ErrFenced) {
+		t.Errorf("a leader that was replaced could still write: %v", err)
+	}
+	if err := second.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "d", Data: []byte("3")}}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := second.ReadLedger(t.Context(), 0, func(r bus.Record) error { got = append(got, r.Subject+"="+string(r.Data)); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"epoch=", "status.nc036=1", "transition.nc036=2", "epoch=", "status.nc036=3"}
+	if len(got) != len(want) {
+		t.Fatalf("the ledger holds %v", got)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("the ledger holds %v, wanted %v", got, want)
+		}
+	}
+}
+
+func TestARestartKeepsKeysStreamsAndAgents(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	c := coordinator(t, s)
+	if _, err := c.Mark(t.Context(), bus.Tick, "1", nil); err != nil {
+		t.Fatal(err)
+	}
+	id, ca := issue(t, s, "nc036"), s.CA()
+	c.Close()
+	s.Close()
+	s = start(t, dir)
+	defer s.Close()
+	if string(ca) != string(s.CA()) {
+		t.Error("the CA changed")
+	}
+	c = coordinator(t, s)
+	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: "nc036", Servers: s.Servers(), JWT: id.token, Seed: id.seed, CA: ca, Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.Publish(t.Context(), "2", headers, []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if got := follow(t, c, 2); got[0].Kind != bus.Tick || got[1].Agent != "nc036" {
+		t.Errorf("the stream holds %+v", got)
+	}
+}
+
+func writeCA(t *testing.T, s *server.Server) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, s.CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
