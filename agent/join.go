@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/pkg/command"
+)
+
+func newJoinCommand() *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:   "join TOKEN",
+		Short: "Join the mesh with the token that `coordinator invite HOST` printed",
+		Long: "Join makes this server's own key in the state directory, proves the token to the coordinator it names, and\n" +
+			"keeps the credentials it is given. The key never leaves the server; the token is used up.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			identity, err := enrol.Join(cmd.Context(), args[0], state, nil)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: agent run --state %s\n", identity.Name, state)
+			return nil
+		},
+	}
+	stateFlag(cmd, &state)
+	return cmd
+}
+
+func stateFlag(cmd *cobra.Command, state *string) {
+	cmd.Flags().StringVar(state, "state", command.StateDirectory("agent"), "directory of the key and credentials")
+}

@@ -1,0 +1,181 @@
+// Package enrol decides who may join the mesh: it makes single-use tokens and answers those who come with one.
+package enrol
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/crypto/nacl/box"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// Lifetime is how long a token may be used, by the coordinator's clock alone.
+const Lifetime = time.Hour
+
+// Bus is what the desk needs of NATS: somewhere to keep what it knows of tokens, and those who knock.
+type Bus interface {
+	Enrolment(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	SetEnrolment(ctx context.Context, key string, value []byte, revision uint64) error
+	ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error
+}
+
+// Issuer makes credentials.
+type Issuer interface {
+	Issue(name, publicKey string) (jwt string, err error)
+	CA() []byte
+	Servers() []string
+}
+
+// Config is what a desk needs.
+type Config struct {
+	Bus       Bus
+	Issuer    Issuer
+	KnownHost func(key string) bool
+	Enrolled  func(ctx context.Context, host, publicKey string) error // told before the agent is
+	Logger    zerolog.Logger
+}
+
+// Desk makes tokens and answers those who come with one.
+type Desk struct{ Config }
+
+// New is a desk.
+func New(c Config) *Desk { return &Desk{c} }
+
+// record is what is kept of a token, under the hash of its secret.
+type record struct {
+	Host    string    `json:"host"`
+	Expires time.Time `json:"expires"`
+	Key     string    `json:"key,omitempty"` // the first public key that came with it, which may try again
+}
+
+// ErrUnknownHost says that the catalog has no such host.
+var ErrUnknownHost = errors.New("the catalog has no such host")
+
+// Invite makes a token for the host.
+func (d *Desk) Invite(ctx context.Context, host string) (string, error) {
+	key := mesh.Key(host)
+	if !d.KnownHost(key) {
+		return "", fmt.Errorf("%s: %w; add it first", host, ErrUnknownHost)
+	}
+	pin, err := bus.Pin(d.Issuer.CA())
+	if err != nil {
+		return "", err
+	}
+	token := wire.Token{Host: key, Servers: d.Issuer.Servers(), Pin: pin[:], Secret: make([]byte, 16)}
+	if _, err := rand.Read(token.Secret); err != nil {
+		return "", fmt.Errorf("make a token: %w", err)
+	}
+	data, err := json.Marshal(record{Host: key, Expires: time.Now().Add(Lifetime)})
+	if err != nil {
+		return "", fmt.Errorf("make a token: %w", err)
+	}
+	return token.String(), d.Bus.SetEnrolment(ctx, place(token.Secret), data, 0)
+}
+
+// place is where a token's record is kept. The secret itself is not.
+func place(secret []byte) string {
+	sum := sha256.Sum256(secret)
+	return "token." + hex.EncodeToString(sum[:])
+}
+
+// Run answers those who knock until ctx ends. ready is closed as soon as it does.
+func (d *Desk) Run(ctx context.Context, ready chan<- struct{}) error {
+	return d.Bus.ServeEnrolment(ctx, ready, d.answer)
+}
+
+// refusal is why one may not join, in words for the person who tries.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const (
+	forged  refusal = "the token is forged or foreign: this coordinator did not make it, or has forgotten it; ask for a new one"
+	lapsed  refusal = "the token has lapsed: a token lasts an hour; ask for a new one"
+	used    refusal = "the token is used: another key joined with it; ask for a new one"
+	unknown refusal = "the catalog no longer has this host"
+	broken  refusal = "the request to join is not one this coordinator understands"
+	trouble refusal = "the coordinator could not enrol the agent just now; try again"
+)
+
+func (d *Desk) answer(ctx context.Context, data []byte) []byte {
+	sealed, err := d.admit(ctx, data)
+	answer := wire.JoinAnswer{V: wire.Version, Sealed: sealed}
+	if err != nil {
+		d.Logger.Warn().Err(err).Msg("an agent was refused")
+		answer.Refuse = string(trouble)
+		var r refusal
+		if errors.As(err, &r) {
+			answer.Refuse = string(r)
+		}
+	}
+	out, err := json.Marshal(answer)
+	if err != nil {
+		d.Logger.Error().Err(err).Msg("an answer to an agent that joins")
+	}
+	return out
+}
+
+// admit checks a request and seals what the agent is given.
+func (d *Desk) admit(ctx context.Context, data []byte) ([]byte, error) {
+	var request wire.JoinRequest
+	if err := wire.DecodeJoin(data, &request); err != nil || len(request.Seal) != 32 || !bus.IsPublicKey(request.PublicKey) {
+		return nil, broken
+	}
+	if err := d.redeem(ctx, request); err != nil {
+		return nil, err
+	}
+	token, err := d.Issuer.Issue(request.Host, request.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Enrolled(ctx, request.Host, request.PublicKey); err != nil {
+		return nil, err
+	}
+	grant, err := json.Marshal(wire.JoinGrant{JWT: token, Servers: d.Issuer.Servers(), CA: string(d.Issuer.CA())})
+	if err != nil {
+		return nil, err
+	}
+	d.Logger.Info().Str("host", request.Host).Msg("an agent joined")
+	return box.SealAnonymous(nil, grant, (*[32]byte)(request.Seal), rand.Reader)
+}
+
+// redeem binds the token to the key that came with it first.
+func (d *Desk) redeem(ctx context.Context, request wire.JoinRequest) error {
+	kept, revision, err := d.Bus.Enrolment(ctx, place(request.Secret))
+	if errors.Is(err, bus.ErrNotThere) {
+		return forged
+	}
+	var r record
+	if err == nil {
+		err = json.Unmarshal(kept, &r)
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.Host != request.Host:
+		return forged
+	case r.Key != "" && r.Key != request.PublicKey:
+		return used
+	case time.Now().After(r.Expires):
+		return lapsed
+	case !d.KnownHost(r.Host):
+		return unknown
+	case r.Key == request.PublicKey:
+		return nil
+	}
+	r.Key = request.PublicKey
+	if kept, err = json.Marshal(r); err != nil {
+		return err
+	}
+	return d.Bus.SetEnrolment(ctx, place(request.Secret), kept, revision)
+}
