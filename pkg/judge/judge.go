@@ -74,17 +74,23 @@ func New(s Start) *Judge {
 	if s.Catalog != nil {
 		j.setCatalog(s.Catalog)
 	}
-	for _, st := range s.Standings {
-		if h := j.byKey[st.Host]; h != nil {
-			if c := h.check(st.Check); c != nil {
-				c.restore(st)
+	j.Restate(s.Standings)
+	return j
+}
+
+// Restate takes the verdicts that the ledger holds, and publishes nothing: what is in the ledger was said. What the judge
+// knows of edges stays.
+func (j *Judge) Restate(standings []Standing) {
+	for _, s := range standings {
+		if h := j.byKey[s.Host]; h != nil {
+			if c := h.check(s.Check); c != nil {
+				c.restore(s)
 			}
 		}
 	}
 	for _, h := range j.hosts {
 		h.restore()
 	}
-	return j
 }
 
 // Step takes the next message of the stream and returns what follows from it. Messages come in the stream's order; a

@@ -1,0 +1,145 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// schemaVersion changes with schema.sql: a view of another version is rebuilt.
+const schemaVersion = 1
+
+//go:embed schema.sql
+var schema string
+
+// view is the SQL view of the log: rows, plus which log it is and how far it was read.
+type view struct{ db *sql.DB }
+
+// openView opens the file, or makes it anew where it is no view of this log.
+func openView(ctx context.Context, file string, state State) (*view, error) {
+	v, err := connect(ctx, file)
+	if err == nil {
+		if err = v.fits(ctx, state); err == nil {
+			return v, nil
+		}
+		v.db.Close()
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(file + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if v, err = connect(ctx, file); err != nil {
+		return nil, err
+	}
+	if _, err = v.db.ExecContext(ctx, schema); err == nil {
+		_, err = v.db.ExecContext(ctx, `INSERT INTO meta (version, created, sequence) VALUES (?, ?, 0)`, schemaVersion, state.Created.UnixNano())
+	}
+	if err != nil {
+		v.db.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+func connect(ctx context.Context, file string) (*view, error) {
+	// The view is disposable, so that it need not be synced: after a power cut it is rebuilt.
+	dsn := "file:" + (&url.URL{Path: file}).EscapedPath() + "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)"
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return &view{db}, nil
+}
+
+var errOther = errors.New("the view is of another schema, another log, or has a hole")
+
+// fits reports whether the view was made from this log by this schema and can be continued.
+func (v *view) fits(ctx context.Context, state State) error {
+	var version int
+	var created int64
+	var sequence uint64
+	err := v.db.QueryRowContext(ctx, `SELECT version, created, sequence FROM meta`).Scan(&version, &created, &sequence)
+	if err != nil {
+		return err
+	}
+	if version != schemaVersion || created != state.Created.UnixNano() || sequence > state.Last || state.First > sequence+1 {
+		return errOther
+	}
+	return nil
+}
+
+func (v *view) sequence(ctx context.Context) (n uint64, err error) {
+	if err = v.db.QueryRowContext(ctx, `SELECT sequence FROM meta`).Scan(&n); err != nil {
+		err = fmt.Errorf("how far the view is: %w", err)
+	}
+	return n, err
+}
+
+// writing is one transaction that takes events.
+type writing struct {
+	tx   *sql.Tx
+	last uint64
+}
+
+func (v *view) begin(ctx context.Context) (*writing, error) {
+	tx, err := v.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("write the view: %w", err)
+	}
+	return &writing{tx: tx}, nil
+}
+
+func (w *writing) rollback() { _ = w.tx.Rollback() }
+
+func (w *writing) commit() error {
+	if w.last == 0 {
+		return nil
+	}
+	if _, err := w.tx.Exec(`UPDATE meta SET sequence = ?`, w.last); err != nil {
+		return fmt.Errorf("write the view: %w", err)
+	}
+	if err := w.tx.Commit(); err != nil {
+		return fmt.Errorf("write the view: %w", err)
+	}
+	return nil
+}
+
+// take takes one event of the log. Kinds that this version does not know are left to the versions that do.
+func (w *writing) take(ctx context.Context, r Record) error {
+	w.last = r.Sequence
+	kind, _, _ := strings.Cut(r.Subject, ".")
+	var err error
+	switch kind {
+	case "transition":
+		err = w.transition(ctx, r)
+	case "catalog":
+		err = w.catalog(ctx, r)
+	case "agent":
+		err = w.agent(ctx, r)
+	}
+	if err != nil {
+		return fmt.Errorf("event %d, %s: %w", r.Sequence, r.Subject, err)
+	}
+	return nil
+}
+
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
