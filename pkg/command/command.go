@@ -163,7 +163,7 @@ func NewLogger(out io.Writer) zerolog.Logger {
 	if f, ok := out.(*os.File); ok && terminal(f) {
 		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly, TimeLocation: time.UTC, NoColor: os.Getenv("NO_COLOR") != ""}
 	}
-	return zerolog.New(out).With().Timestamp().Logger()
+	return zerolog.New(out).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 }
 
 func terminal(f *os.File) bool {

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/command"
+)
+
+func newCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE",
+		Short: "Validate a catalog and name every mistake with its place",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := readCatalog(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			checks := 0
+			for _, h := range c.Hosts {
+				checks += len(h.Checks)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d regions, %d hosts, %d checks\n", args[0], len(c.Regions), len(c.Hosts), checks)
+			return nil
+		},
+	}
+}
+
+// readCatalog parses a file. Its mistakes are told here, one a line, and the error only sets the exit code.
+func readCatalog(cmd *cobra.Command, file string) (*catalog.Catalog, error) {
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return nil, command.Usage(err)
+	}
+	c, err := catalog.Parse(file, source, os.LookupEnv)
+	var mistakes catalog.Mistakes
+	if errors.As(err, &mistakes) {
+		fmt.Fprintln(cmd.ErrOrStderr(), mistakes.Error())
+		return nil, command.Usage(command.Silent)
+	}
+	return c, err
+}

@@ -1,0 +1,86 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// backend remembers what it was asked.
+type backend struct {
+	catalog *catalog.Catalog
+	applied *catalog.Catalog
+}
+
+func (b *backend) Current() (*catalog.Catalog, *mesh.Snapshot) {
+	return b.catalog, &mesh.Snapshot{Hosts: []mesh.HostState{{Name: "NC036", Checks: []mesh.CheckState{{Votes: []mesh.RegionVote{{Vote: mesh.OK}}}}}}}
+}
+
+func (b *backend) Transitions(_ context.Context, host string, _ time.Time, limit int) ([]mesh.Transition, error) {
+	return []mesh.Transition{{Host: host, Sequence: uint64(limit)}}, nil
+}
+
+func (b *backend) Apply(_ context.Context, c *catalog.Catalog, _ string, prune bool) ([]catalog.Change, error) {
+	if !prune {
+		return nil, errors.New("add --prune")
+	}
+	b.applied = c
+	return []catalog.Change{{What: "changed"}}, nil
+}
+
+func (b *backend) Invite(_ context.Context, host string) (string, error) {
+	return "token for " + host, nil
+}
+func (b *backend) Problems() []string { return []string{"a problem"} }
+
+func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
+	dir, err := os.MkdirTemp("", "pm") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	client := control.NewClient(dir)
+	if _, err := client.State(t.Context()); err == nil || !strings.Contains(err.Error(), "no coordinator runs on") {
+		t.Error(err)
+	}
+	l, err := control.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}}
+	catalog.Seal(b.catalog)
+	server := &http.Server{Handler: control.NewHandler(b)}
+	go server.Serve(l)
+	defer server.Close()
+	if info, err := os.Stat(filepath.Join(dir, "admin.sock")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error("others may open the socket", info.Mode(), err)
+	}
+	if _, err := control.Listen(dir); err == nil {
+		t.Error("two coordinators on one directory")
+	}
+	state, err := client.State(t.Context())
+	if err != nil || state.Snapshot.Hosts[0].Checks[0].Votes[0].Vote != mesh.OK || state.Problems[0] != "a problem" || state.Catalog.Revision != b.catalog.Revision {
+		t.Error(state, err)
+	}
+	if token, err := client.Invite(t.Context(), "NC036"); token != "token for NC036" || err != nil {
+		t.Error(token, err)
+	}
+	if ts, err := client.Transitions(t.Context(), "NC036", 7); err != nil || ts[0].Host != "nc036" || ts[0].Sequence != 7 {
+		t.Error(ts, err)
+	}
+	if _, err := client.Apply(t.Context(), b.catalog, "x", false); err == nil || err.Error() != "add --prune" {
+		t.Error(err)
+	}
+	if changes, err := client.Apply(t.Context(), b.catalog, "x", true); err != nil || changes[0].What != "changed" || b.applied.Revision != b.catalog.Revision {
+		t.Error(changes, err)
+	}
+}

@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Current is the catalog in force and what the judge holds, as immutable values.
+func (e *Engine) Current() (*catalog.Catalog, *mesh.Snapshot) {
+	s := e.shown.Load()
+	return s.catalog, s.snapshot
+}
+
+// Changed closes when Current has something newer.
+func (e *Engine) Changed() <-chan struct{} { return e.shown.Load().changed }
+
+// Ready reports whether agents may come: the replay is over and the catalog is handed out.
+func (e *Engine) Ready() bool { return e.ready.Load() }
+
+// Transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts ("").
+func (e *Engine) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+	return e.Ledger.Transitions(ctx, host, since, limit)
+}
+
+// Streams tells how large the streams are.
+func (e *Engine) Streams(ctx context.Context) ([]bus.StreamInfo, error) { return e.StreamsFunc(ctx) }
+
+// Counters count what the judge left out, by name.
+func (e *Engine) Counters() map[string]uint64 {
+	return map[string]uint64{"ignored": e.ignored.Load(), "rejected": e.rejected.Load()}
+}
+
+// LogBus is the part of the bus that a ledger is kept in.
+type LogBus interface {
+	Append(ctx context.Context, entries []bus.Entry) error
+	ReadLedger(ctx context.Context, from uint64, fn func(bus.Record) error) error
+	Streams(ctx context.Context) ([]bus.StreamInfo, error)
+}
+
+// Log fits the bus to what the ledger asks for.
+func Log(b LogBus) ledger.Log { return log{b} }
+
+type log struct{ bus LogBus }
+
+func (l log) Append(ctx context.Context, entries []ledger.Entry) error {
+	out := make([]bus.Entry, len(entries))
+	for i, e := range entries {
+		out[i] = bus.Entry(e)
+	}
+	return l.bus.Append(ctx, out)
+}
+
+func (l log) Read(ctx context.Context, from uint64, fn func(ledger.Record) error) error {
+	return l.bus.ReadLedger(ctx, from, func(r bus.Record) error { return fn(ledger.Record(r)) })
+}
+
+func (l log) State(ctx context.Context) (ledger.State, error) {
+	streams, err := l.bus.Streams(ctx)
+	if err != nil {
+		return ledger.State{}, err
+	}
+	for _, s := range streams {
+		if s.Name == "LEDGER" {
+			return ledger.State{Created: s.Created, First: s.First, Last: s.Last}, nil
+		}
+	}
+	return ledger.State{}, nil
+}
