@@ -295,7 +295,9 @@ func (m moment) cell(h mesh.HostState, c mesh.CheckState, region string) matrixC
 }
 
 // StatusLook is a status's class and shape, for other pages that are dressed alike.
-func StatusLook(s mesh.Status) (class, shape string) { return statusLooks[s].Class, statusLooks[s].Shape }
+func StatusLook(s mesh.Status) (class, shape string) {
+	return statusLooks[s].Class, statusLooks[s].Shape
+}
 
 // VerdictLook is a verdict's class and shape.
 func VerdictLook(v mesh.Verdict) (class, shape string) {
