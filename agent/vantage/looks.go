@@ -30,12 +30,15 @@ type duty struct {
 
 // newCatalog takes over a catalog. Edges that ask the same as before keep what they learned and their look under way.
 func (v *vantage) newCatalog(c *catalog.Catalog) {
+	now := time.Now()
+	if len(v.fresh) > 0 {
+		v.flush(now) // what was seen answers the catalog before, and says so
+	}
 	old := v.duties
 	v.catalog, v.region, v.duties = c, "", map[target]*duty{}
 	if host := c.Host(v.Name); host != nil {
 		v.region = host.Region
 	}
-	now := time.Now()
 	for _, plan := range schedule.Plan(c, v.Name) {
 		key := target{plan.Host.Key(), plan.Check.Name, plan.Family}
 		d := &duty{Duty: plan, edge: edge.New(*plan.Check)}

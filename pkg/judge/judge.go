@@ -54,11 +54,13 @@ type Judge struct {
 	byKey    map[string]*host
 	enrolled map[string]bool
 
-	now      time.Time
-	sequence uint64
-	gapEnd   time.Time // when the stream spoke again after a silence; verdicts hold for a freshness period from then
-	revised  time.Time // when the catalog came into force
-	bucket   bucket
+	now       time.Time
+	sequence  uint64
+	gapEnd    time.Time      // when the stream spoke again after a silence; verdicts hold for a freshness period from then
+	catalogs  int            // how many there were
+	revisions map[string]int // the place of each in their order
+	revised   time.Time      // when the catalog came into force
+	bucket    bucket
 	// halfSilent says that half or more of the regions are silent at once: it may be us.
 	halfSilent bool
 	issued     int // transitions of this step, for their ids
@@ -67,7 +69,7 @@ type Judge struct {
 
 // New is a judge that holds what Start says.
 func New(s Start) *Judge {
-	j := &Judge{vantages: map[string]*vantage{}, byKey: map[string]*host{}, enrolled: map[string]bool{}}
+	j := &Judge{vantages: map[string]*vantage{}, byKey: map[string]*host{}, enrolled: map[string]bool{}, revisions: map[string]int{}}
 	if s.Roster != nil {
 		j.setRoster(s.Roster)
 	}

@@ -47,7 +47,7 @@ func (v *vantage) fresh(b *mesh.Batch) bool {
 // observe takes one observation. One that changes nothing costs a look-up and a few comparisons.
 func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation, out *Output) {
 	e := v.edges[target{o.Host, o.Check, o.Family}]
-	if e == nil {
+	if e == nil || !j.answers(b, e.check) {
 		j.ignored++
 		return
 	}
@@ -68,6 +68,12 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation, out *Out
 	if changed || e.check.host.round != nil || e.check.verdict != mesh.Up {
 		j.turned(e, was, o, out)
 	}
+}
+
+// answers reports whether the batch's agent was asked what the check asks now: an agent that still works by an earlier catalog
+// answers another question. What the first catalog asks everybody may answer.
+func (j *Judge) answers(b *mesh.Batch, c *check) bool {
+	return c.from <= 1 || j.revisions[b.Revision] >= c.from
 }
 
 // take makes the observation the edge's word.

@@ -23,7 +23,7 @@ import (
 //	TIME silent REGION ... | TIME speaks REGION ...     agents fall silent, and speak again
 //	TIME stop | TIME start          the stream itself stops: nothing is stored, agents keep what they saw
 //	TIME restart                    a new judge takes over from what was published
-//	TIME add HOST/CHECK             a check that is new in the catalog
+//	TIME add HOST/CHECK             a check that is new in the catalog; change: one that asks something else from then on
 //	TIME is HOST[/CHECK] WORD       the verdict or status at that moment
 //	TIME was HOST/CHECK began TIME  the time that the latest transition says its cause began, within a second
 //	FROM-TO always HOST[/CHECK] WORD    at every moment between
@@ -124,7 +124,7 @@ func (w *world) do(l line) error {
 		w.stopped = l.verb == "stop"
 	case "restart":
 		w.restart()
-	case "add":
+	case "add", "change":
 		w.add(l.args[0])
 	case "is", "always":
 		if got := w.word(l.args[0]); got != l.args[1] {

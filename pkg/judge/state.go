@@ -74,6 +74,7 @@ type check struct {
 	rule     string
 	sentence string
 	tally    mesh.Tally
+	from     int       // the place, in the order of catalogs, of the one that first asked this
 	madeBy   time.Time // until when the votes that made the verdict are fresh
 	positive bool      // the votes said so themselves at the last look at them
 	leftOut  bool
@@ -119,6 +120,8 @@ func (j *Judge) setRoster(r *mesh.Roster) {
 func (j *Judge) setCatalog(c *catalog.Catalog) {
 	old := j.byKey
 	j.catalog, j.rule = c, c.Rule
+	j.catalogs++
+	j.revisions[c.Revision] = j.catalogs
 	j.byKey, j.hosts = map[string]*host{}, nil
 	j.setVantages(c)
 	probes := 0.0
@@ -156,7 +159,7 @@ func (j *Judge) setVantages(c *catalog.Catalog) {
 func (j *Judge) newHost(config *catalog.Host) *host {
 	h := &host{config: config, key: config.Key(), status: mesh.StatusUnknown}
 	for i := range config.Checks {
-		c := &check{host: h, config: &config.Checks[i], verdict: mesh.Pending}
+		c := &check{host: h, config: &config.Checks[i], verdict: mesh.Pending, from: j.catalogs}
 		c.edges = j.newEdges(c)
 		c.ballots = newBallots(c, j.regions)
 		h.checks = append(h.checks, c)
@@ -204,7 +207,7 @@ func (h *host) inherit(old *host) {
 }
 
 func (c *check) inheritEdges(was *check) {
-	c.closed, c.partialSet, c.partialFrom = was.closed, was.partialSet, was.partialFrom
+	c.closed, c.partialSet, c.partialFrom, c.from = was.closed, was.partialSet, was.partialFrom, was.from
 	for _, e := range c.edges {
 		for _, o := range was.edges {
 			if o.vantage.key == e.vantage.key && o.family == e.family {

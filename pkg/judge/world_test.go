@@ -114,14 +114,19 @@ func (w *world) restart() {
 	w.judge = judge.New(start)
 }
 
-// add puts a new check in force.
+// add puts a new check in force, or one that asks something else.
 func (w *world) add(what string) {
 	host, check, _ := strings.Cut(what, "/")
 	next := *w.catalog
 	next.Hosts = slices.Clone(w.catalog.Hosts)
 	h := next.Host(mesh.Key(host))
-	h.Checks = append(slices.Clone(h.Checks), newCheck(check))
+	asked := newCheck(check)
+	asked.Port++
+	h.Checks = append(slices.DeleteFunc(slices.Clone(w.catalog.Host(mesh.Key(host)).Checks), func(c catalog.Check) bool { return c.Name == check }), asked)
 	catalog.Seal(&next)
+	for _, a := range w.agents { // an agent ends its looks at what is asked no more
+		a.ready = slices.DeleteFunc(a.ready, func(s said) bool { return s.o.Host == mesh.Key(host) && s.o.Check == check })
+	}
 	w.catalog = &next
 	w.give(judge.Input{Catalog: &next})
 }
