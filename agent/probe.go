@@ -84,7 +84,7 @@ func probeOnce(cmd *cobra.Command, target probe.Target) error {
 	result := probe.Once(ctx, probe.Kernel{}, target, func() {})
 	fmt.Fprintln(cmd.OutOrStdout(), probe.Sentence(target, result))
 	if !result.Outcome.Good() {
-		return command.Silent
+		return command.ErrSilent
 	}
 	return nil
 }

@@ -164,21 +164,19 @@ func (m moment) hostView(h mesh.HostState) hostView {
 	if r := m.catalog.Region(h.Region); r != nil {
 		v.Country, v.Flag = r.Country, flag(r.Country)
 	}
-	least, waiting := -1, 0
+	var best mesh.Tally // of the check that most regions reach: from how many the host itself can be reached
+	waiting := false
 	for _, c := range h.Checks {
 		v.Checks = append(v.Checks, m.checkView(c))
-		if c.Verdict == mesh.Pending {
-			waiting++
-			continue
-		}
-		if least < 0 || c.Tally.OK < h.Checks[least].Tally.OK {
-			least = slices.IndexFunc(h.Checks, func(o mesh.CheckState) bool { return o.Name == c.Name })
+		waiting = waiting || c.Verdict == mesh.Pending
+		if c.Verdict != mesh.Pending && (best.Voters == 0 || c.Tally.OK > best.OK) {
+			best = c.Tally
 		}
 	}
 	switch {
-	case least >= 0:
-		v.Reach = reach(h.Checks[least].Tally)
-	case waiting > 0:
+	case best.Voters > 0:
+		v.Reach = reach(best)
+	case waiting:
 		v.Reach = "waiting for the first looks"
 	default:
 		v.Reach = "not watched"

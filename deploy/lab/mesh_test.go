@@ -215,6 +215,15 @@ func (m *mesh) last(host, status string) transition {
 	return transition{}
 }
 
+// everything names every host and every check.
+func (m *mesh) everything() []string {
+	names := []string{mail + " Sending mail"}
+	for name := range m.hosts {
+		names = append(names, name, name+" ping")
+	}
+	return names
+}
+
 func (m *mesh) everyHost() []string {
 	var names []string
 	for name := range m.hosts {

@@ -17,7 +17,7 @@ func within(got, want time.Time, slack time.Duration) bool { return got.Sub(want
 
 func TestAServiceStopsThenItsHostIsCutOff(t *testing.T) {
 	m := startMesh(t)
-	m.want(30*time.Second, "operational", m.everyHost()...)
+	m.want(30*time.Second, "operational", m.everything()...)
 
 	stopped := time.Now()
 	m.smtp.kill()
@@ -43,7 +43,7 @@ func TestAServiceStopsThenItsHostIsCutOff(t *testing.T) {
 
 func TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway(t *testing.T) {
 	m := startMesh(t)
-	m.want(30*time.Second, "operational", m.everyHost()...)
+	m.want(30*time.Second, "operational", m.everything()...)
 	m.smtp.kill()
 	m.want(soon, "partial_outage", mail)
 	before := m.transitions("")
@@ -68,7 +68,7 @@ func TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway(t *testing.T) {
 
 func TestAWrongCatalogChangesNothing(t *testing.T) {
 	m := startMesh(t)
-	m.want(30*time.Second, "operational", m.everyHost()...)
+	m.want(30*time.Second, "operational", m.everything()...)
 	m.writeFile(m.catalogFile(), "hosts: [{name: NC1, region: atlantis, adress: 192.0.2.1}]\n")
 	m.always(5*time.Second, "operational", m.everyHost()...)
 
@@ -85,7 +85,7 @@ func TestAWrongCatalogChangesNothing(t *testing.T) {
 
 func TestAFrozenAgentTakesNothingWithIt(t *testing.T) {
 	m := startMesh(t)
-	m.want(30*time.Second, "operational", m.everyHost()...)
+	m.want(30*time.Second, "operational", m.everything()...)
 	m.agents["NC2"].signal(syscall.SIGSTOP)
 	m.always(15*time.Second, "operational", m.everyHost()...)
 	m.agents["NC2"].signal(syscall.SIGCONT)

@@ -25,8 +25,8 @@ const (
 	ExitUsage  = 2 // wrong usage or a wrong catalog
 )
 
-// Silent is a failure that was already told in words: it only sets the exit code.
-var Silent = errors.New("failed")
+// ErrSilent is a failure that was already told in words: it only sets the exit code.
+var ErrSilent = errors.New("failed")
 
 // usageError is an error that exits with ExitUsage.
 type usageError struct{ error }
@@ -52,7 +52,7 @@ func Run(ctx context.Context, root *cobra.Command) int {
 	}
 	var usage usageError
 	wrong := errors.As(err, &usage)
-	if !errors.Is(err, Silent) {
+	if !errors.Is(err, ErrSilent) {
 		fmt.Fprintln(cmd.ErrOrStderr(), err)
 		if wrong {
 			fmt.Fprintf(cmd.ErrOrStderr(), "see '%s --help'\n", cmd.CommandPath())

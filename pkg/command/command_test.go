@@ -33,7 +33,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"done", []string{"sub"}, nil, ExitDone, ""},
 		{"failed", []string{"sub"}, errors.New("no luck"), ExitFailed, "no luck\n"},
-		{"failed and told", []string{"sub"}, Silent, ExitFailed, ""},
+		{"failed and told", []string{"sub"}, ErrSilent, ExitFailed, ""},
 		{"wrong catalog", []string{"sub"}, Usage(errors.New("a.yaml:1:1: wrong")), ExitUsage, "a.yaml:1:1: wrong"},
 		{"unknown flag", []string{"sub", "--no-such"}, nil, ExitUsage, "no-such"},
 		{"too many arguments", []string{"sub", "x"}, nil, ExitUsage, "see 'program sub --help'"},

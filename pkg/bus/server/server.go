@@ -29,12 +29,11 @@ type Config struct {
 
 // Server is a running server.
 type Server struct {
-	server   *natsd.Server
-	trust    *trust
-	ca       *authority
-	servers  []string
-	log      zerolog.Logger
-	shutdown time.Duration
+	server  *natsd.Server
+	trust   *trust
+	ca      *authority
+	servers []string
+	log     zerolog.Logger
 }
 
 const (
