@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,34 +60,32 @@ func apply(ctx context.Context, out io.Writer, client *control.Client, c *catalo
 			wait = max(wait, check.Interval+check.Timeout+lookSlack)
 		}
 	}
-	return awaitLooks(ctx, out, client, looks, min(wait, lookWaitMax))
+	return awaitLooks(ctx, out, client, c, looks, min(max(wait, lookSlack), lookWaitMax))
 }
 
 const (
 	lookSlack   = 3 * time.Second // for the new catalog to reach every agent, and for what they see to come back
 	lookWaitMax = 30 * time.Second
-	lookEvery   = 500 * time.Millisecond
+	lookEvery   = 200 * time.Millisecond
 )
 
 // awaitLooks waits until every region has looked at what is new, and tells what they saw.
-func awaitLooks(ctx context.Context, out io.Writer, client *control.Client, looks []catalog.Change, wait time.Duration) error {
+func awaitLooks(ctx context.Context, out io.Writer, client *control.Client, c *catalog.Catalog, looks []catalog.Change, wait time.Duration) error {
 	deadline := time.Now().Add(wait)
-	for len(looks) > 0 {
+	for {
 		state, err := client.State(ctx)
 		if err != nil {
 			return err
 		}
 		late := time.Now().After(deadline)
-		var waiting []catalog.Change
-		for _, l := range looks {
-			seen := findCheck(state.Snapshot, l.Host, l.Check)
-			if seen == nil || !late && seen.Tally.OK+seen.Tally.Bad < max(seen.Tally.Voters, 1) {
-				waiting = append(waiting, l)
-				continue
+		if state.Snapshot.Revision == c.Revision {
+			if len(looks) > 0 && !anybodyHeard(state.Snapshot) {
+				fmt.Fprintln(out, "no agent was heard yet, so nobody looks: `coordinator invite HOST`")
+				return nil
 			}
-			fmt.Fprintf(out, "%s %s: %d of %d regions reach it\n", l.Host, l.Check, seen.Tally.OK, seen.Tally.Voters)
+			looks = tellLooks(out, state.Snapshot, c, looks, late)
 		}
-		if looks = waiting; late {
+		if late || len(looks) == 0 && state.Snapshot.Revision == c.Revision {
 			return nil
 		}
 		select {
@@ -95,7 +94,28 @@ func awaitLooks(ctx context.Context, out io.Writer, client *control.Client, look
 		case <-time.After(lookEvery):
 		}
 	}
-	return nil
+}
+
+func anybodyHeard(s *mesh.Snapshot) bool {
+	return slices.ContainsFunc(s.Vantages, func(v mesh.VantageState) bool { return !v.Heard.IsZero() })
+}
+
+// tellLooks tells of the checks that every region has looked at, of all of them when it is late, and returns the others.
+func tellLooks(out io.Writer, s *mesh.Snapshot, c *catalog.Catalog, looks []catalog.Change, late bool) []catalog.Change {
+	var waiting []catalog.Change
+	for _, l := range looks {
+		seen := findCheck(s, l.Host, l.Check)
+		if seen == nil || !late && seen.Tally.OK+seen.Tally.Bad < max(seen.Tally.Voters, 1) {
+			waiting = append(waiting, l)
+			continue
+		}
+		what := "it"
+		if port := c.Host(mesh.Key(l.Host)).Check(l.Check).Port; port != 0 {
+			what = fmt.Sprintf("port %d", port)
+		}
+		fmt.Fprintf(out, "%s %s: %d of %d regions reach %s\n", l.Host, l.Check, seen.Tally.OK, seen.Tally.Voters, what)
+	}
+	return waiting
 }
 
 // findCheck is the check's state, or nil.

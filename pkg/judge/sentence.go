@@ -26,6 +26,9 @@ func (j *Judge) sentence(c *check) string {
 	case mesh.Partial:
 		return fmt.Sprintf("Partial: %s got %s%s; reachable from %s.", j.badCities(c), j.reasons(c), j.first(c), regions)
 	case mesh.Pending:
+		if t.Voters == 0 {
+			return "Pending: new, and no other region can look yet."
+		}
 		return fmt.Sprintf("Pending: new, and reachable from %s so far.", regions)
 	}
 	return j.unknown(c)

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/probemesh/probemesh/deploy/examples"
+	"github.com/probemesh/probemesh/pkg/command"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"coordinator": func() { os.Exit(command.Run(context.Background(), newRootCommand())) },
+	})
+}
+
+// TestScripts runs the commands as a person would type them: testdata/*.txtar.
+func TestScripts(t *testing.T) {
+	eight, err := filepath.Abs("../pkg/catalog/testdata/eight-mistakes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(e *testscript.Env) error {
+		e.Setenv("EIGHT", eight)
+		return os.WriteFile(filepath.Join(e.WorkDir, "ninernet.yaml"), examples.Ninernet, 0o600)
+	}})
+}
