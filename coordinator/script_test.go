@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,13 +8,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/probemesh/probemesh/deploy/examples"
-	"github.com/probemesh/probemesh/pkg/command"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"coordinator": func() { os.Exit(command.Run(context.Background(), newRootCommand())) },
-	})
+	testscript.Main(m, map[string]func(){"coordinator": main})
 }
 
 // TestScripts runs the commands as a person would type them: testdata/*.txtar.
