@@ -56,6 +56,7 @@ type Judge struct {
 
 	now       time.Time
 	sequence  uint64
+	heard     bool           // an agent was heard since gapEnd
 	gapEnd    time.Time      // when the stream spoke again after a silence; verdicts hold for a freshness period from then
 	catalogs  int            // how many there were
 	revisions map[string]int // the place of each in their order
@@ -117,8 +118,9 @@ func (j *Judge) Step(in Input) Output {
 }
 
 func (j *Judge) advance(in Input) {
-	if in.At.Sub(j.now) > j.rule.Silence || j.now.IsZero() {
-		j.gapEnd = in.At
+	// One gap after another, with no agent heard between them, is one silence: it does not hold verdicts for ever.
+	if gap := in.At.Sub(j.now) > j.rule.Silence; gap && j.heard || j.now.IsZero() {
+		j.gapEnd, j.heard = in.At, false
 	}
 	if in.At.After(j.now) {
 		j.bucket.fill(j.now, in.At)

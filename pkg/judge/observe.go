@@ -14,6 +14,7 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 		return
 	}
 	joined := !v.heard() || v.silent
+	j.heard = true
 	v.last, v.silent = j.now, false
 	v.word.Version, v.word.Revision, v.word.Connected = b.Version, b.Revision, b.Connected
 	v.word.Clock, v.word.Lag, v.word.Queued, v.word.Dropped = b.Clock, b.Lag, b.Queued, b.Dropped

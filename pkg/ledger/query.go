@@ -54,6 +54,13 @@ func (l *Ledger) Transitions(ctx context.Context, host string, since time.Time, 
 	if err != nil {
 		return nil, fmt.Errorf("read transitions: %w", err)
 	}
+	out, err := scan(rows)
+	slices.Reverse(out)
+	return out, err
+}
+
+// scan reads transitions and closes the rows.
+func scan(rows *sql.Rows) ([]mesh.Transition, error) {
 	defer rows.Close()
 	var out []mesh.Transition
 	for rows.Next() {
@@ -67,7 +74,6 @@ func (l *Ledger) Transitions(ctx context.Context, host string, since time.Time, 
 		}
 		out = append(out, t)
 	}
-	slices.Reverse(out)
 	return out, rows.Err()
 }
 
@@ -78,20 +84,7 @@ func (l *Ledger) Standings(ctx context.Context) ([]mesh.Transition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read standings: %w", err)
 	}
-	defer rows.Close()
-	var out []mesh.Transition
-	for rows.Next() {
-		var data []byte
-		var t mesh.Transition
-		if err := rows.Scan(&data); err != nil {
-			return nil, fmt.Errorf("read standings: %w", err)
-		}
-		if err := json.Unmarshal(data, &t); err != nil {
-			return nil, fmt.Errorf("read standings: %w", err)
-		}
-		out = append(out, t)
-	}
-	return out, rows.Err()
+	return scan(rows)
 }
 
 // Judged is the highest sequence of the stream of observations at which a transition was decided; 0 without any.
