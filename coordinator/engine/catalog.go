@@ -19,42 +19,58 @@ func (e *Engine) startCatalog(ctx context.Context) error {
 	if err != nil && !errors.Is(err, ledger.ErrNoCatalog) {
 		return err
 	}
-	if stored.Catalog != nil {
-		if err := e.hold(stored.Catalog); err != nil {
-			return err
-		}
-	}
 	c, source := e.Catalog, "built in"
 	if e.File != "" {
-		if c, err = e.parse(); err != nil && stored.Catalog == nil {
+		e.read, source = read(e.File), e.File
+		if c, err = e.parse(e.read); err != nil && stored.Catalog == nil {
 			return err
 		}
-		source = e.File
 		e.wrong(err)
 	}
 	switch {
-	case c == nil && stored.Catalog == nil:
+	case c != nil:
+	case stored.Catalog != nil:
+		c = stored.Catalog
+	default:
 		// An empty one: the coordinator waits for `apply`.
-		c = &catalog.Catalog{Page: catalog.Page{Title: "Status"}, Rule: catalog.DefaultRule()}
+		c, source = &catalog.Catalog{Page: catalog.Page{Title: "Status"}, Rule: catalog.DefaultRule()}, "empty"
 		catalog.Seal(c)
-		source = "empty"
-	case c == nil || stored.Catalog != nil && c.Revision == stored.Catalog.Revision:
-		return nil
 	}
-	if err := e.Ledger.Append(ctx, ledger.CatalogEvent{Source: source, Catalog: c}); err != nil {
-		return err
-	}
-	return e.hold(c)
-}
-
-// hold makes the catalog the one that agents are given.
-func (e *Engine) hold(c *catalog.Catalog) error {
-	packed, err := wire.EncodeCatalog(c)
+	packed, err := e.record(ctx, c, source)
 	if err != nil {
 		return err
 	}
-	e.inForce, e.packed = c, packed
+	e.hold(c, packed)
 	return nil
+}
+
+// record writes the catalog to the ledger, unless it is the last one there, and packs it for agents. One that cannot be packed
+// is not written: nobody could work by it.
+func (e *Engine) record(ctx context.Context, c *catalog.Catalog, source string) (packed []byte, err error) {
+	if packed, err = wire.EncodeCatalog(c); err != nil {
+		return nil, err
+	}
+	stored, err := e.Ledger.Catalog(ctx)
+	switch {
+	case err != nil && !errors.Is(err, ledger.ErrNoCatalog):
+		return nil, err
+	case err == nil && stored.Catalog.Revision == c.Revision:
+		return packed, nil
+	}
+	return packed, e.Ledger.Append(ctx, ledger.CatalogEvent{Source: source, Catalog: c})
+}
+
+// hold makes the catalog the one that agents are given.
+func (e *Engine) hold(c *catalog.Catalog, packed []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.inForce, e.packed = c, packed
+}
+
+func (e *Engine) held() *catalog.Catalog {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.inForce
 }
 
 func (e *Engine) answerCatalog(string) []byte {
@@ -63,22 +79,34 @@ func (e *Engine) answerCatalog(string) []byte {
 	return e.packed
 }
 
-func (e *Engine) parse() (*catalog.Catalog, error) {
-	source, err := os.ReadFile(e.File)
+// reading is what a file held, or why it could not be read.
+type reading struct{ source, failure string }
+
+func read(file string) reading {
+	source, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the catalog: %w", err)
+		return reading{failure: err.Error()}
 	}
-	return catalog.Parse(e.File, source, e.Getenv)
+	return reading{source: string(source)}
+}
+
+func (e *Engine) parse(r reading) (*catalog.Catalog, error) {
+	if r.failure != "" {
+		return nil, fmt.Errorf("read the catalog: %s", r.failure)
+	}
+	return catalog.Parse(e.File, []byte(r.source), e.Getenv)
 }
 
 // wrong notes what is wrong with the catalog's file, for operators; nil: nothing.
 func (e *Engine) wrong(err error) {
-	e.problems = nil
-	if err == nil {
-		return
+	var problems []string
+	if err != nil {
+		problems = strings.Split(err.Error(), "\n")
+		e.Logger.Error().Str("file", e.File).Strs("mistakes", problems).Msg("the catalog's file is not put in force; the catalog before stays")
 	}
-	e.problems = strings.Split(err.Error(), "\n")
-	e.Logger.Error().Str("file", e.File).Strs("mistakes", e.problems).Msg("the catalog's file is wrong; the catalog in force stays")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.problems = problems
 }
 
 // Problems are what operators must mend: the mistakes in the catalog's file.
@@ -90,68 +118,62 @@ func (e *Engine) Problems() []string {
 
 const watchEvery = time.Second
 
-// watch puts the catalog's file in force whenever it changes.
+// watch puts the catalog's file in force whenever it changes, and tries again where that failed.
 func (e *Engine) watch(ctx context.Context) error {
 	if e.File == "" {
 		return nil
 	}
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	last := stamp(e.File)
+	last := e.read
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		now := stamp(e.File)
-		if now == last {
-			continue
+		if now := read(e.File); now != last && e.reload(ctx, now) {
+			last = now
 		}
-		last = now
-		e.reload(ctx)
 	}
 }
 
-// stamp tells one version of a file from the next.
-func stamp(file string) string {
-	info, err := os.Stat(file)
+// reload puts the catalog in force that the file holds. It reports whether it is done with it: put in force, or wrong.
+func (e *Engine) reload(ctx context.Context, r reading) (done bool) {
+	c, err := e.parse(r)
 	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprint(info.ModTime().UnixNano(), info.Size())
-}
-
-func (e *Engine) reload(ctx context.Context) {
-	c, err := e.parse()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.wrong(err)
-	if err != nil || c.Revision == e.inForce.Revision {
-		return
-	}
-	if err := e.put(ctx, c, e.File); err != nil {
 		e.wrong(err)
+		return true
 	}
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	if c.Revision != e.held().Revision {
+		err = e.put(ctx, c, e.File)
+	}
+	e.wrong(err)
+	return err == nil
 }
 
-// put puts a catalog in force: first in the ledger, then on the stream for the judges, then the agents are told. The caller holds mu.
+// put puts a catalog in force: first in the ledger, then on the stream for the judges, then agents are given it. The caller
+// holds changing, and may call it again after an error.
 func (e *Engine) put(ctx context.Context, c *catalog.Catalog, source string) error {
-	if err := e.Ledger.Append(ctx, ledger.CatalogEvent{Source: source, Catalog: c}); err != nil {
-		return err
-	}
-	if err := e.hold(c); err != nil {
+	packed, err := e.record(ctx, c, source)
+	if err != nil {
 		return err
 	}
 	if err := e.markCatalog(ctx, c); err != nil {
 		return err
 	}
+	e.hold(c, packed)
 	e.Logger.Info().Str("catalog", c.Revision).Str("source", source).Int("hosts", len(c.Hosts)).Msg("a catalog is put in force")
 	data, err := wire.EncodeControl(wire.Control{Catalog: c.Revision})
-	if err != nil {
-		return err
+	if err == nil {
+		err = e.Bus.Tell(ctx, data)
 	}
-	return e.Bus.Tell(ctx, data)
+	if err != nil {
+		e.Logger.Warn().Err(err).Msg("agents could not be told of the catalog; they ask for it every minute")
+	}
+	return nil
 }
 
 // ErrNeedsPrune says that a catalog would end the watch over hosts, and that nobody said that it should.
@@ -162,9 +184,10 @@ func (e *Engine) Apply(ctx context.Context, c *catalog.Catalog, source string, p
 	if e.File != "" {
 		return nil, fmt.Errorf("this coordinator follows the file %s: edit that, it is put in force when it changes", e.File)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	changes := catalog.Compare(e.inForce, c)
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	before := e.held()
+	changes := catalog.Compare(before, c)
 	var gone []string
 	for _, change := range changes {
 		if change.Gone && change.Check == "" {
@@ -174,21 +197,19 @@ func (e *Engine) Apply(ctx context.Context, c *catalog.Catalog, source string, p
 	if len(gone) > 0 && !prune {
 		return nil, fmt.Errorf("%w: %s", ErrNeedsPrune, strings.Join(gone, ", "))
 	}
-	if c.Revision == e.inForce.Revision {
+	if c.Revision == before.Revision {
 		return nil, nil
 	}
 	return changes, e.put(ctx, c, source)
 }
 
 // KnownHost reports whether the catalog in force has the host.
-func (e *Engine) KnownHost(key string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.inForce.Host(key) != nil
-}
+func (e *Engine) KnownHost(key string) bool { return e.held().Host(key) != nil }
 
 // Enrolled notes in the ledger that an agent joined, and tells the judges.
 func (e *Engine) Enrolled(ctx context.Context, host, publicKey string) error {
+	e.changing.Lock()
+	defer e.changing.Unlock()
 	if err := e.Ledger.Append(ctx, ledger.AgentEvent{Host: host, PublicKey: publicKey}); err != nil {
 		return err
 	}

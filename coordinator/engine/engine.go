@@ -47,18 +47,30 @@ const (
 	tickIdle    = 2 * time.Second
 	tickBusy    = 250 * time.Millisecond
 	messagesMax = 1024 // read ahead of the judge
+	togetherMax = 500  // transitions written as one; the server takes 1000
 )
+
+// rejectedLogged bounds what a broken agent can put into the log.
+func rejectedLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
 
 // Engine is a coordinator's judge with all that it hears and says. Its methods are safe for concurrent use.
 type Engine struct {
 	Config
+	prefix string // of the marks' ids
+	marks  atomic.Uint64
+	from   time.Time        // where the replay begins
+	judged past             // what the ledger held at start was decided up to here
+	said   []judge.Standing // what it held
+	live   uint64           // messages past this one came after the start
+
+	// The loop's own.
 	judge    *judge.Judge
-	prefix   string // of the marks' ids
-	marks    atomic.Uint64
-	judged   uint64 // what the ledger held at start was decided up to here
+	judging  *catalog.Catalog // what the judge works by
 	restated bool
-	live     uint64 // messages past this one came after the start
-	dirty    bool
+	present  bool // the replay is over
+	dirty    bool // the judge holds what is not shown yet
+	shownAt  time.Time
+	strange  zerolog.Logger // for messages that are rejected
 
 	busy     atomic.Bool
 	ready    atomic.Bool
@@ -66,11 +78,21 @@ type Engine struct {
 	rejected atomic.Uint64
 	shown    atomic.Pointer[shown]
 
-	mu       sync.Mutex // of what follows; one catalog is put in force at a time
+	changing sync.Mutex // one change of the catalog or the roster at a time; held while the bus is spoken to
+	mu       sync.Mutex // of what follows; never held for longer than a look
 	inForce  *catalog.Catalog
 	packed   []byte // inForce, for agents
 	problems []string
+	read     reading // of the file at start
 }
+
+// past is a place in the stream of observations. The time tells a stream that was made anew, and counts from 1 again.
+type past struct {
+	sequence uint64
+	at       time.Time
+}
+
+func (p past) has(m bus.Message) bool { return m.Sequence <= p.sequence && !m.Time.After(p.at) }
 
 // shown is what readers see, and a channel that closes when there is something newer.
 type shown struct {
@@ -82,34 +104,62 @@ type shown struct {
 // New brings an engine to the state that the ledger holds. A catalog file with mistakes is a catalog.Mistakes error only where
 // the ledger holds no catalog to go on with.
 func New(ctx context.Context, c Config) (*Engine, error) {
-	e := &Engine{Config: c, prefix: rand.Text()}
+	e := &Engine{Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged())}
 	if err := e.startCatalog(ctx); err != nil {
 		return nil, err
 	}
-	start, err := e.start(ctx)
-	if err != nil {
+	if err := e.startJudge(ctx); err != nil {
 		return nil, err
 	}
-	if e.judged, err = c.Ledger.Judged(ctx); err != nil {
+	if err := e.startShown(ctx); err != nil {
 		return nil, err
 	}
-	e.judge = judge.New(start)
-	e.shown.Store(&shown{e.inForce, e.judge.Snapshot(), make(chan struct{})})
 	return e, e.markPresent(ctx)
 }
 
-// start is where the judge begins: the present catalog and roster, and the verdicts that were published.
-func (e *Engine) start(ctx context.Context) (judge.Start, error) {
-	roster, err := e.Ledger.Roster(ctx)
+// startJudge makes the judge as it was where the replay begins: what has changed since then, it meets in the stream.
+func (e *Engine) startJudge(ctx context.Context) error {
+	e.from = time.Now().Add(-replay)
+	then, err := e.Ledger.CatalogAt(ctx, e.from)
 	if err != nil {
-		return judge.Start{}, err
+		return err
 	}
-	standings, err := e.standings(ctx)
-	return judge.Start{Catalog: e.inForce, Roster: roster, Standings: standings}, err
+	if e.judged.sequence, e.judged.at, err = e.Ledger.Judged(ctx); err != nil {
+		return err
+	}
+	at := e.from
+	if e.judged.at.After(at) {
+		at = e.judged.at
+	}
+	if e.said, err = e.standings(ctx, at); err != nil {
+		return err
+	}
+	e.judging = then.Catalog
+	e.judge, err = e.newJudge(ctx, then.Catalog, e.said)
+	return err
 }
 
-func (e *Engine) standings(ctx context.Context) ([]judge.Standing, error) {
-	last, err := e.Ledger.Standings(ctx)
+// startShown shows what the ledger says now, until the replay is over.
+func (e *Engine) startShown(ctx context.Context) error {
+	standings, err := e.standings(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	now, err := e.newJudge(ctx, e.inForce, standings)
+	if err != nil {
+		return err
+	}
+	e.shown.Store(&shown{e.inForce, now.Snapshot(), make(chan struct{})})
+	return nil
+}
+
+func (e *Engine) newJudge(ctx context.Context, c *catalog.Catalog, standings []judge.Standing) (*judge.Judge, error) {
+	roster, err := e.Ledger.Roster(ctx)
+	return judge.New(judge.Start{Catalog: c, Roster: roster, Standings: standings}), err
+}
+
+func (e *Engine) standings(ctx context.Context, at time.Time) ([]judge.Standing, error) {
+	last, err := e.Ledger.Standings(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +219,7 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 func (e *Engine) follow(ctx context.Context, messages chan<- bus.Message) error {
-	return e.Bus.Follow(ctx, bus.Start{Time: time.Now().Add(-replay)}, func(m bus.Message) error {
+	return e.Bus.Follow(ctx, bus.Start{Time: e.from}, func(m bus.Message) error {
 		select {
 		case messages <- m:
 			return nil
@@ -181,45 +231,61 @@ func (e *Engine) follow(ctx context.Context, messages chan<- bus.Message) error 
 
 // loop owns the judge.
 func (e *Engine) loop(ctx context.Context, messages <-chan bus.Message, answering <-chan struct{}) error {
-	show := time.NewTicker(showEvery)
-	defer show.Stop()
+	trailing := time.NewTicker(showEvery)
+	defer trailing.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-show.C:
-			e.show()
+		case <-trailing.C:
 		case m := <-messages:
 			if err := e.hear(ctx, m); err != nil {
 				return err
 			}
-			if m.Sequence == e.live {
-				<-answering
-				e.show()
-				e.ready.Store(true)
+			if err := e.arrive(ctx, m, answering); err != nil {
+				return err
 			}
+		}
+		if e.show() {
+			trailing.Reset(showEvery)
 		}
 	}
 }
 
+// arrive notes that the replay is over. Until then the judge's verdicts are of the past, and the ledger's are shown.
+func (e *Engine) arrive(ctx context.Context, m bus.Message, answering <-chan struct{}) error {
+	if e.present || m.Sequence < e.live {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-answering:
+	}
+	e.present = true
+	e.show()
+	e.ready.Store(true)
+	return nil
+}
+
 // hear gives one message to the judge and does what follows from it.
 func (e *Engine) hear(ctx context.Context, m bus.Message) error {
-	if err := e.restate(ctx, m); err != nil {
-		return err
-	}
+	e.restate(m)
 	in, ok := e.input(ctx, m)
 	if !ok {
 		return nil
 	}
 	out := e.judge.Step(in)
+	if in.Catalog != nil {
+		e.judging = in.Catalog
+	}
 	e.busy.Store(e.judge.Busy())
 	e.ignored.Store(e.judge.Ignored())
 	e.dirty = true
-	if m.Sequence > e.judged && len(out.Transitions) > 0 {
+	if !e.judged.has(m) {
 		if err := e.publish(ctx, out.Transitions); err != nil {
 			return err
 		}
-		e.show()
 	}
 	if m.Sequence > e.live {
 		e.ask(ctx, out.Asks)
@@ -229,17 +295,13 @@ func (e *Engine) hear(ctx context.Context, m bus.Message) error {
 
 // restate has the judge go on from what was published, once the replay passes the last message that the ledger's verdicts
 // were decided at. Until then its own verdicts count for nothing.
-func (e *Engine) restate(ctx context.Context, m bus.Message) error {
-	if e.restated || m.Sequence <= e.judged {
-		return nil
-	}
-	standings, err := e.standings(ctx)
-	if err != nil {
-		return err
+func (e *Engine) restate(m bus.Message) {
+	if e.restated || e.judged.has(m) {
+		return
 	}
 	e.restated = true
-	e.judge.Restate(standings)
-	return nil
+	e.judge.Restate(e.said)
+	e.said = nil
 }
 
 // input reads a message. One that cannot be read is counted and left out.
@@ -256,7 +318,7 @@ func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
 	}
 	if err != nil {
 		e.rejected.Add(1)
-		e.Logger.Warn().Err(err).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
+		e.strange.Warn().Err(err).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
 		return in, false
 	}
 	return in, true
@@ -272,73 +334,4 @@ func readBatch(m bus.Message) (*mesh.Batch, error) {
 		err = fmt.Errorf("the batch says it is from %q", b.Agent)
 	}
 	return b, err
-}
-
-const publishRetry = time.Second
-
-// publish writes transitions to the ledger before anybody sees them. It tries until it can: a verdict is never lost.
-func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition) error {
-	events := make([]ledger.Event, len(transitions))
-	for i, t := range transitions {
-		events[i] = ledger.TransitionEvent{Transition: t}
-		e.Logger.Info().Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).Time("began", t.Began).Msg(t.Sentence)
-	}
-	for {
-		err := e.Ledger.Append(ctx, events...)
-		if err == nil || errors.Is(err, bus.ErrFenced) || ctx.Err() != nil {
-			return err
-		}
-		e.Logger.Error().Err(err).Msg("the ledger cannot be written; trying again")
-		select {
-		case <-ctx.Done():
-		case <-time.After(publishRetry):
-		}
-	}
-}
-
-// ask tells every agent to look now.
-func (e *Engine) ask(ctx context.Context, asks []mesh.Ask) {
-	for _, a := range asks {
-		data, err := wire.EncodeControl(wire.Control{Look: &a})
-		if err == nil {
-			err = e.Bus.Tell(ctx, data)
-		}
-		if err != nil {
-			e.Logger.Warn().Err(err).Str("host", a.Host).Msg("agents could not be asked to look")
-		}
-	}
-}
-
-// show makes what the judge holds visible, where it changed.
-func (e *Engine) show() {
-	if !e.dirty {
-		return
-	}
-	e.dirty = false
-	e.mu.Lock()
-	c := e.inForce
-	e.mu.Unlock()
-	old := e.shown.Swap(&shown{c, e.judge.Snapshot(), make(chan struct{})})
-	close(old.changed)
-}
-
-// tick marks the passing of time on the stream, which is the judge's only clock.
-func (e *Engine) tick(ctx context.Context) error {
-	ticker := time.NewTicker(tickBusy)
-	defer ticker.Stop()
-	last := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case now := <-ticker.C:
-			if !e.busy.Load() && now.Sub(last) < tickIdle {
-				continue
-			}
-			last = now
-			if _, err := e.Bus.Mark(ctx, bus.Tick, e.markID(), nil); err != nil && ctx.Err() == nil {
-				e.Logger.Warn().Err(err).Msg("the stream does not take a tick")
-			}
-		}
-	}
 }

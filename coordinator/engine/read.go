@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
@@ -10,7 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Current is the catalog in force and what the judge holds, as immutable values.
+// Current is the catalog that the judge works by and what it holds, as immutable values.
 func (e *Engine) Current() (*catalog.Catalog, *mesh.Snapshot) {
 	s := e.shown.Load()
 	return s.catalog, s.snapshot
@@ -69,5 +70,5 @@ func (l log) State(ctx context.Context) (ledger.State, error) {
 			return ledger.State{Created: s.Created, First: s.First, Last: s.Last}, nil
 		}
 	}
-	return ledger.State{}, nil
+	return ledger.State{}, errors.New("the bus has no stream LEDGER")
 }

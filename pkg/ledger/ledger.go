@@ -101,7 +101,8 @@ func (e AgentEvent) entry() (Entry, error) {
 type TransitionEvent struct{ mesh.Transition }
 
 func (e TransitionEvent) entry() (Entry, error) {
-	return encode("transition."+mesh.Key(e.Host), "t-"+e.ID, e.Transition)
+	// The time tells a repeat from what a stream of observations made anew says under the same id.
+	return encode("transition."+mesh.Key(e.Host), fmt.Sprintf("t-%s-%d", e.ID, nanoseconds(e.Published)), e.Transition)
 }
 
 func encode(subject, id string, v any) (Entry, error) {

@@ -2,8 +2,12 @@ package ledger_test
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -93,7 +97,7 @@ func TestWhatWasAppendedIsRead(t *testing.T) {
 		{ids(led.Transitions(t.Context(), "", time.Time{}, 10)), []string{"1", "2", "3"}},
 		{ids(led.Transitions(t.Context(), "nc036", time.Time{}, 10)), []string{"1", "2"}},
 		{ids(led.Transitions(t.Context(), "", time.Unix(15, 0), 1)), []string{"3"}},
-		{ids(led.Standings(t.Context())), []string{"2", "3"}},
+		{ids(led.Standings(t.Context(), time.Unix(1000, 0))), []string{"2", "3"}},
 	} {
 		if diff := cmp.Diff(test.want, test.got); diff != "" {
 			t.Error(diff)
@@ -107,21 +111,40 @@ func TestWhatWasAppendedIsRead(t *testing.T) {
 	if err != nil || inForce.Catalog.Revision != c.Revision || inForce.Source != "file" {
 		t.Error(inForce, err)
 	}
-	if n, err := led.Judged(t.Context()); n != 30 || err != nil {
+	if n, _, err := led.Judged(t.Context()); n != 30 || err != nil {
 		t.Error(n, err)
 	}
 }
 
 func TestTheViewIsRebuilt(t *testing.T) {
-	for name, spoil := range map[string]func(file string, l *log){
-		"missing": func(file string, _ *log) { os.Remove(file) },
-		"no view": func(file string, _ *log) {
-			os.WriteFile(file, []byte("not a database, and longer than a header of one"), 0o600)
+	for name, spoil := range map[string]func(t *testing.T, file string, l *log){
+		"missing": func(_ *testing.T, file string, _ *log) { os.Remove(file) },
+		"no view": func(t *testing.T, file string, _ *log) {
+			write(t, file, []byte("not a database, and longer than a header of one"))
 		},
-		"outdated": func(string, *log) {},
-		"another log": func(_ string, l *log) {
-			l.created = time.Unix(2, 0)
+		"broken further in": func(t *testing.T, file string, _ *log) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := len(data) / 2; i < len(data); i++ {
+				data[i] = 0x5a
+			}
+			write(t, file, data)
 		},
+		"another schema": func(t *testing.T, file string, _ *log) {
+			db, err := sql.Open("sqlite", file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Exec(`UPDATE meta SET version = version - 1; DROP TABLE transitions`); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"another log":    func(_ *testing.T, _ string, l *log) { l.created = time.Unix(2, 0) },
+		"ahead of a log": func(_ *testing.T, _ string, l *log) { l.records = l.records[:1] },
+		"behind":         func(*testing.T, string, *log) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
@@ -129,19 +152,171 @@ func TestTheViewIsRebuilt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := led.Append(t.Context(), transition("1", "NC036", "smtp", mesh.Up, 10)); err != nil {
-				t.Fatal(err)
+			for i := range int64(20) {
+				if err := led.Append(t.Context(), transition(fmt.Sprint(i), "NC036", "smtp", mesh.Up, 10+i)); err != nil {
+					t.Fatal(err)
+				}
 			}
 			led.Close()
-			spoil(file, l)
-			if err := l.Append(t.Context(), l.entries(t, transition("2", "NC036", "smtp", mesh.Down, 20))); err != nil {
-				t.Fatal(err)
+			spoil(t, file, l)
+			want := len(l.records)
+			if name == "behind" {
+				want++
+				if err := l.Append(t.Context(), l.entries(t, transition("more", "NC036", "smtp", mesh.Down, 50))); err != nil {
+					t.Fatal(err)
+				}
 			}
-			got, err := open(t, file, l).Transitions(t.Context(), "", time.Time{}, 10)
-			if err != nil || len(got) != 2 {
-				t.Errorf("read %v, %v", got, err)
+			got, err := open(t, file, l).Transitions(t.Context(), "", time.Time{}, 100)
+			if err != nil || len(got) != want {
+				t.Errorf("read %d of %d transitions, %v", len(got), want, err)
 			}
 		})
+	}
+}
+
+func write(t *testing.T, file string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAHoleInTheLogIsNotSkipped(t *testing.T) {
+	l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
+	led, err := ledger.Open(t.Context(), file, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := led.Append(t.Context(), transition("1", "NC036", "smtp", mesh.Up, 10)); err != nil {
+		t.Fatal(err)
+	}
+	led.Close()
+	for i := range int64(5) {
+		if err := l.Append(t.Context(), l.entries(t, transition(fmt.Sprint("late", i), "NC036", "smtp", mesh.Up, 20+i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.first = 4 // 2 and 3 are lost, and so is 1
+	got, err := open(t, file, l).Transitions(t.Context(), "", time.Time{}, 100)
+	if err != nil || len(got) != 3 {
+		t.Errorf("the view holds %d transitions and the log 3, %v", len(got), err)
+	}
+}
+
+func TestWhatReadersMayAskFor(t *testing.T) {
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+	if err := led.Append(t.Context(), transition("1", "NC036", "smtp", mesh.Up, 10), transition("2", "NC036", "smtp", mesh.Down, 20)); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		year, limit, want int
+	}{{1, 100, 2}, {1500, 100, 2}, {1970, 1, 1}, {1970, 0, 0}, {1970, -1, 0}, {1970, math.MaxInt, 2}, {2200, 100, 0}, {2900, 100, 0}} {
+		got, err := led.Transitions(t.Context(), "", time.Date(test.year, 1, 1, 0, 0, 0, 0, time.UTC), test.limit)
+		if err != nil || len(got) != test.want {
+			t.Errorf("since %d, at most %d: %d, %v", test.year, test.limit, len(got), err)
+		}
+	}
+}
+
+func TestAnIdThatComesAgainAtAnotherTimeIsAnotherTransition(t *testing.T) {
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+	for at := range int64(2) {
+		if err := led.Append(t.Context(), transition("7-nc036-1", "NC036", "smtp", mesh.Up, 10+at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := led.Transitions(t.Context(), "nc036", time.Time{}, 10); err != nil || len(got) != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// asks is a catalog in which NC036 is asked the ports' checks, each named as its port.
+func asks(t *testing.T, address string, ports ...int) ledger.CatalogEvent {
+	t.Helper()
+	text := "regions: [{name: a, city: A, country: NL, latitude: 1, longitude: 1}]\nhosts:\n  - name: NC036\n    region: a\n    address: " + address + "\n    checks:\n"
+	for i, port := range ports {
+		text += fmt.Sprintf("      - {kind: tcp, name: check %d, port: %d}\n", i, port)
+	}
+	c, err := catalog.Parse("test.yaml", []byte(text), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ledger.CatalogEvent{Source: "test", Catalog: c}
+}
+
+func TestACatalogEndsWhatItAsksNoMore(t *testing.T) {
+	first := asks(t, "192.0.2.1", 25, 80)
+	for name, test := range map[string]struct {
+		then []ledger.Event
+		want []string
+	}{
+		"the same":                {[]ledger.Event{first}, []string{"check 0 up", "check 1 down"}},
+		"another port":            {[]ledger.Event{asks(t, "192.0.2.1", 26, 80)}, []string{"check 1 down"}},
+		"down stays down":         {[]ledger.Event{asks(t, "192.0.2.1", 25, 81)}, []string{"check 0 up", "check 1 down"}},
+		"another address":         {[]ledger.Event{asks(t, "192.0.2.2", 25, 80)}, []string{"check 1 down"}},
+		"a check less":            {[]ledger.Event{asks(t, "192.0.2.1", 25)}, []string{"check 0 up"}},
+		"a check less and more":   {[]ledger.Event{asks(t, "192.0.2.1", 25), first}, []string{"check 0 up"}},
+		"another port, and up":    {[]ledger.Event{asks(t, "192.0.2.1", 26, 80), transition("3", "NC036", "check 0", mesh.Up, 30)}, []string{"check 1 down", "check 0 up"}},
+		"another port, and back":  {[]ledger.Event{asks(t, "192.0.2.1", 26, 80), first}, []string{"check 1 down"}},
+		"the host is spelt anew":  {[]ledger.Event{spelt(first, "nc036")}, []string{"check 0 up", "check 1 down"}},
+		"the host is another one": {[]ledger.Event{spelt(first, "NC041")}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+			before := []ledger.Event{first, transition("1", "NC036", "check 0", mesh.Up, 10), transition("2", "NC036", "check 1", mesh.Down, 20)}
+			if err := led.Append(t.Context(), append(before, test.then...)...); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, standings(t, led, time.Unix(1000, 0))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func spelt(e ledger.CatalogEvent, name string) ledger.CatalogEvent {
+	c := *e.Catalog
+	c.Hosts = slices.Clone(c.Hosts)
+	c.Hosts[0].Name = name
+	catalog.Seal(&c)
+	return ledger.CatalogEvent{Source: "test", Catalog: &c}
+}
+
+func standings(t *testing.T, led *ledger.Ledger, at time.Time) (out []string) {
+	t.Helper()
+	last, err := led.Standings(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tr := range last {
+		out = append(out, tr.Check+" "+string(tr.Verdict))
+	}
+	return out
+}
+
+func TestThePastIsAsItWas(t *testing.T) {
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+	first, second := asks(t, "192.0.2.1", 25), asks(t, "192.0.2.1", 26)
+	if err := led.Append(t.Context(), first, transition("1", "NC036", "check 0", mesh.Up, 10), second); err != nil {
+		t.Fatal(err)
+	}
+	// The log's clock counts from 100.
+	for at, test := range map[int64]struct {
+		revision string
+		want     []string
+	}{
+		50:  {first.Catalog.Revision, []string{"check 0 up"}},
+		101: {first.Catalog.Revision, []string{"check 0 up"}},
+		102: {second.Catalog.Revision, nil},
+		900: {second.Catalog.Revision, nil},
+	} {
+		c, err := led.CatalogAt(t.Context(), time.Unix(at, 0))
+		if err != nil || c.Catalog.Revision != test.revision {
+			t.Errorf("at %d the catalog is %v, %v", at, c.Catalog, err)
+		}
+		if diff := cmp.Diff(test.want, standings(t, led, time.Unix(at, 0))); diff != "" {
+			t.Errorf("at %d: %s", at, diff)
+		}
 	}
 }
 
@@ -152,5 +327,5 @@ func (l *log) entries(t *testing.T, e ledger.Event) []ledger.Entry {
 		t.Fatal(err)
 	}
 	r := other.records[0]
-	return []ledger.Entry{{Subject: r.Subject, ID: "again", Data: r.Data}}
+	return []ledger.Entry{{Subject: r.Subject, ID: fmt.Sprint("again-", len(l.records)), Data: r.Data}}
 }

@@ -13,44 +13,18 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-func (w *writing) transition(ctx context.Context, r Record) error {
-	var t mesh.Transition
-	if err := json.Unmarshal(r.Data, &t); err != nil {
-		return err
-	}
-	_, err := w.tx.ExecContext(ctx,
-		`INSERT OR IGNORE INTO transitions (sequence, id, judged, host, check_, published, data) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		r.Sequence, t.ID, t.Sequence, mesh.Key(t.Host), t.Check, t.Published.UnixNano(), r.Data)
-	return err
-}
+// TransitionsMax is how many transitions one answer holds at most.
+const TransitionsMax = 10_000
 
-func (w *writing) catalog(ctx context.Context, r Record) error {
-	var e CatalogEvent
-	if err := json.Unmarshal(r.Data, &e); err != nil {
-		return err
-	}
-	if e.Catalog == nil {
-		return errors.New("no catalog in it")
-	}
-	_, err := w.tx.ExecContext(ctx, `INSERT OR IGNORE INTO catalogs (sequence, revision, at, data) VALUES (?, ?, ?, ?)`,
-		r.Sequence, e.Catalog.Revision, nanoseconds(r.Time), r.Data)
-	return err
-}
-
-func (w *writing) agent(ctx context.Context, r Record) error {
-	var e AgentEvent
-	if err := json.Unmarshal(r.Data, &e); err != nil {
-		return err
-	}
-	_, err := w.tx.ExecContext(ctx, `INSERT OR REPLACE INTO agents (host, public_key, at) VALUES (?, ?, ?)`, e.Host, e.PublicKey, nanoseconds(r.Time))
-	return err
-}
-
-// Transitions lists the newest transitions published since the time, oldest first, of a host's key or of all hosts ("").
+// Transitions lists the newest transitions published since the time, oldest first, of a host's key or of all hosts (""): at
+// most limit of them, and at most TransitionsMax.
 func (l *Ledger) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
-	rows, err := l.view.db.QueryContext(ctx,
-		`SELECT data FROM transitions WHERE (? = '' OR host = ?) AND published >= ? ORDER BY sequence DESC LIMIT ?`,
-		host, host, nanoseconds(since), limit)
+	query, args := `SELECT data FROM transitions WHERE published >= ?`, []any{nanoseconds(since)}
+	if host != "" {
+		query, args = query+` AND host = ?`, append(args, host)
+	}
+	query += ` ORDER BY published DESC, sequence DESC LIMIT ?`
+	rows, err := l.view.db.QueryContext(ctx, query, append(args, max(0, min(limit, TransitionsMax)))...)
 	if err != nil {
 		return nil, fmt.Errorf("read transitions: %w", err)
 	}
@@ -74,25 +48,35 @@ func scan(rows *sql.Rows) ([]mesh.Transition, error) {
 		}
 		out = append(out, t)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
+	}
+	return out, nil
 }
 
-// Standings are the latest transition of every check: what was published last.
-func (l *Ledger) Standings(ctx context.Context) ([]mesh.Transition, error) {
+// Standings are the latest transition of every check: what was published last. A catalog after which the check is gone or asks
+// something else ends what stands of it; left out is what had ended by the time.
+func (l *Ledger) Standings(ctx context.Context, at time.Time) ([]mesh.Transition, error) {
 	rows, err := l.view.db.QueryContext(ctx,
-		`SELECT data FROM transitions WHERE sequence IN (SELECT max(sequence) FROM transitions WHERE check_ <> '' GROUP BY host, check_) ORDER BY sequence`)
+		`SELECT data FROM transitions WHERE sequence IN (SELECT sequence FROM standings WHERE until > ?) ORDER BY sequence`, nanoseconds(at))
 	if err != nil {
 		return nil, fmt.Errorf("read standings: %w", err)
 	}
 	return scan(rows)
 }
 
-// Judged is the highest sequence of the stream of observations at which a transition was decided; 0 without any.
-func (l *Ledger) Judged(ctx context.Context) (sequence uint64, err error) {
-	if err = l.view.db.QueryRowContext(ctx, `SELECT coalesce(max(judged), 0) FROM transitions`).Scan(&sequence); err != nil {
-		err = fmt.Errorf("read how far was judged: %w", err)
+// Judged tells how far the stream of observations was judged: the newest transition's sequence and time in it; zero without
+// any.
+func (l *Ledger) Judged(ctx context.Context) (sequence uint64, at time.Time, err error) {
+	var published int64
+	err = l.view.db.QueryRowContext(ctx, `SELECT judged, published FROM transitions ORDER BY sequence DESC LIMIT 1`).Scan(&sequence, &published)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, time.Time{}, nil
+	case err != nil:
+		return 0, time.Time{}, fmt.Errorf("read how far was judged: %w", err)
 	}
-	return sequence, err
+	return sequence, time.Unix(0, published).UTC(), nil
 }
 
 // ErrNoCatalog says that no such catalog was ever in force.
@@ -103,9 +87,9 @@ func (l *Ledger) Catalog(ctx context.Context) (CatalogEvent, error) {
 	return l.catalog(ctx, `SELECT data FROM catalogs ORDER BY sequence DESC LIMIT 1`)
 }
 
-// CatalogAt is the catalog that was in force at a time.
+// CatalogAt is the catalog that was in force at a time; the first one for a time before it.
 func (l *Ledger) CatalogAt(ctx context.Context, at time.Time) (CatalogEvent, error) {
-	return l.catalog(ctx, `SELECT data FROM catalogs WHERE at <= ? ORDER BY sequence DESC LIMIT 1`, at.UnixNano())
+	return l.catalog(ctx, `SELECT data FROM catalogs ORDER BY at <= ? DESC, CASE WHEN at <= ? THEN -sequence ELSE sequence END LIMIT 1`, nanoseconds(at), nanoseconds(at))
 }
 
 // CatalogOf is the catalog with a revision.

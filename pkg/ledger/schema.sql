@@ -6,15 +6,25 @@ CREATE TABLE meta (
 
 CREATE TABLE transitions (
   sequence  INTEGER PRIMARY KEY, -- in the log
-  id        TEXT NOT NULL UNIQUE,
+  id        TEXT NOT NULL,
   judged    INTEGER NOT NULL,    -- the sequence of the stream of observations at which it was decided
   host      TEXT NOT NULL,       -- key
-  check_    TEXT NOT NULL,
   published INTEGER NOT NULL,    -- nanoseconds since 1970
-  data      BLOB NOT NULL        -- the transition, JSON
+  data      BLOB NOT NULL,       -- the transition, JSON
+  UNIQUE (id, published)         -- a stream of observations made anew counts from 1 again, and its ids with it
 );
-CREATE INDEX transitions_by_host ON transitions (host, check_, sequence);
+CREATE INDEX transitions_by_host ON transitions (host, published);
 CREATE INDEX transitions_by_time ON transitions (published);
+
+-- The latest transition of every check, and how long the check went on to ask the same.
+CREATE TABLE standings (
+  host     TEXT NOT NULL, -- key
+  check_   TEXT NOT NULL,
+  verdict  TEXT NOT NULL,
+  sequence INTEGER NOT NULL, -- of the transition
+  until    INTEGER NOT NULL DEFAULT 9223372036854775807, -- nanoseconds since 1970: when a catalog ended it
+  PRIMARY KEY (host, check_)
+);
 
 CREATE TABLE catalogs (
   sequence INTEGER PRIMARY KEY,

@@ -7,16 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // schemaVersion changes with schema.sql: a view of another version is rebuilt.
-const schemaVersion = 1
+const schemaVersion = 2
 
 //go:embed schema.sql
 var schema string
@@ -76,8 +76,23 @@ func (v *view) fits(ctx context.Context, state State) error {
 	if err != nil {
 		return err
 	}
+	if err := v.sound(ctx); err != nil {
+		return err
+	}
 	if version != schemaVersion || created != state.Created.UnixNano() || sequence > state.Last || state.First > sequence+1 {
 		return errOther
+	}
+	return nil
+}
+
+// sound reports what is broken in the file, if anything is.
+func (v *view) sound(ctx context.Context) error {
+	var word string
+	if err := v.db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&word); err != nil {
+		return err
+	}
+	if word != "ok" {
+		return errors.New(word)
 	}
 	return nil
 }
@@ -118,28 +133,13 @@ func (w *writing) commit() error {
 	return nil
 }
 
-// take takes one event of the log. Kinds that this version does not know are left to the versions that do.
-func (w *writing) take(ctx context.Context, r Record) error {
-	w.last = r.Sequence
-	kind, _, _ := strings.Cut(r.Subject, ".")
-	var err error
-	switch kind {
-	case "transition":
-		err = w.transition(ctx, r)
-	case "catalog":
-		err = w.catalog(ctx, r)
-	case "agent":
-		err = w.agent(ctx, r)
-	}
-	if err != nil {
-		return fmt.Errorf("event %d, %s: %w", r.Sequence, r.Subject, err)
-	}
-	return nil
-}
-
+// nanoseconds is the time since 1970, at most what fits: readers may ask for any time.
 func nanoseconds(t time.Time) int64 {
-	if t.IsZero() {
+	switch year := t.UTC().Year(); {
+	case year < 1970:
 		return 0
+	case year >= 2262:
+		return math.MaxInt64
 	}
 	return t.UnixNano()
 }

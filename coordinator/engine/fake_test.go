@@ -1,0 +1,248 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// world is a bus and a ledger's log in memory, which outlive the engines on them.
+type world struct {
+	dir string
+
+	mu       sync.Mutex
+	messages []bus.Message
+	more     chan struct{} // closed at the next message
+	told     []wire.Control
+	refused  map[bus.Kind]int // how many marks of a kind fail from now on
+	deaf     bool             // agents cannot be answered
+	pause    time.Duration    // before a message is handed on
+	records  []ledger.Record  // the ledger's log
+	known    map[string]bool  // its ids
+	broken   error            // what it answers
+	epoch    uint64           // of the agents
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{dir: t.TempDir(), more: make(chan struct{}), refused: map[bus.Kind]int{}, known: map[string]bool{}}
+}
+
+var errRefused = errors.New("refused")
+
+func (w *world) put(m bus.Message) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.Sequence, m.Time = uint64(len(w.messages))+1, time.Now()
+	w.messages = append(w.messages, m)
+	close(w.more)
+	w.more = make(chan struct{})
+	return m.Sequence
+}
+
+func (w *world) Mark(_ context.Context, kind bus.Kind, _ string, data []byte) (uint64, error) {
+	w.mu.Lock()
+	refused := w.refused[kind] > 0
+	if refused {
+		w.refused[kind]--
+	}
+	w.mu.Unlock()
+	if refused {
+		return 0, errRefused
+	}
+	return w.put(bus.Message{Kind: kind, Data: data}), nil
+}
+
+func (w *world) Tell(_ context.Context, data []byte) error {
+	c, err := wire.DecodeControl(data)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = append(w.told, c)
+	return err
+}
+
+func (w *world) AnswerCatalog(ctx context.Context, ready chan<- struct{}, _ func(string) []byte) error {
+	if w.deaf {
+		time.Sleep(5 * time.Second) // as long as the bus waits for the server
+		return errRefused
+	}
+	close(ready)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (w *world) Follow(ctx context.Context, from bus.Start, fn func(bus.Message) error) error {
+	for i := 0; ; {
+		w.mu.Lock()
+		messages, more, pause := w.messages[i:], w.more, w.pause
+		w.mu.Unlock()
+		i += len(messages)
+		for _, m := range messages {
+			if m.Time.Before(from.Time) {
+				continue
+			}
+			time.Sleep(pause)
+			if err := fn(m); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-more:
+		}
+	}
+}
+
+// log is the world's log of the ledger.
+type log struct{ *world }
+
+func (l log) Append(_ context.Context, entries []ledger.Entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken != nil {
+		return l.broken
+	}
+	if len(entries) > 1000 {
+		return errors.New("atomic publish batch is too large: 1000") // as the server says
+	}
+	for _, e := range entries {
+		if !l.known[e.ID] {
+			l.known[e.ID] = true
+			l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: time.Now(), Subject: e.Subject, Data: e.Data})
+		}
+	}
+	return nil
+}
+
+func (l log) Read(_ context.Context, from uint64, fn func(ledger.Record) error) error {
+	l.mu.Lock()
+	records := l.records[from-1:]
+	l.mu.Unlock()
+	for _, r := range records {
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l log) State(context.Context) (ledger.State, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return ledger.State{Created: time.Unix(1, 0), First: 1, Last: uint64(len(l.records))}, nil
+}
+
+// slow has messages handed on with a pause before each from now on.
+func (w *world) slow(pause time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pause = pause
+}
+
+// run starts an engine on the world; stop ends it and returns what Run did.
+func (w *world) run(t *testing.T, c engine.Config) (e *engine.Engine, stop func() error) {
+	t.Helper()
+	e, book, err := w.open(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	return e, sync.OnceValue(func() error {
+		cancel()
+		err := <-ended
+		book.Close()
+		return err
+	})
+}
+
+func (w *world) open(t *testing.T, c engine.Config) (*engine.Engine, *ledger.Ledger, error) {
+	t.Helper()
+	book, err := ledger.Open(t.Context(), filepath.Join(w.dir, "view.db"), log{w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Bus, c.Ledger, c.Logger, c.Getenv = w, book, zerolog.Nop(), os.LookupEnv
+	e, err := engine.New(t.Context(), c)
+	if err != nil {
+		book.Close()
+	}
+	return e, book, err
+}
+
+// say has every agent but NC1's say of NC1 what it sees, by the catalog.
+func (w *world) say(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome) {
+	t.Helper()
+	w.sayOf(t, c, outcome, "nc1")
+}
+
+func (w *world) sayOf(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, hosts ...string) {
+	t.Helper()
+	w.epoch++
+	for i := 2; i <= len(cities); i++ {
+		began := time.Now().Add(-10 * time.Millisecond)
+		b := &mesh.Batch{Agent: fmt.Sprintf("nc%d", i), Epoch: w.epoch, Sequence: 1, Began: began, Revision: c.Revision}
+		for _, host := range hosts {
+			b.Observations = append(b.Observations, mesh.Observation{
+				Host: host, Check: "ping", Family: mesh.IPv4, Began: began, Outcome: outcome, Reason: "timeout", Sent: 1,
+			})
+		}
+		data, err := wire.EncodeBatch(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := wire.EncodeHeaders(10*time.Millisecond, time.Hour)
+		w.put(bus.Message{Kind: bus.Batch, Agent: b.Agent, Header: func(k string) string { return h[k] }, Data: data})
+	}
+}
+
+// see has the agents say the same for a while, as they do.
+func (w *world) see(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, d time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(2 * time.Second) {
+		w.say(t, c, outcome)
+		synctest.Wait()
+	}
+}
+
+func enrol(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	for i := range cities {
+		if err := e.Enrolled(t.Context(), fmt.Sprintf("nc%d", i+1), "K"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func status(e *engine.Engine) mesh.Status {
+	_, s := e.Current()
+	return s.Hosts[0].Status
+}
+
+func verdicts(t *testing.T, e *engine.Engine) (out []mesh.Verdict) {
+	t.Helper()
+	ts, err := e.Transitions(t.Context(), "nc1", time.Time{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tr := range ts {
+		out = append(out, tr.Verdict)
+	}
+	return out
+}

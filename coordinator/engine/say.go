@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+const publishRetry = time.Second
+
+// publish writes transitions to the ledger before anybody sees them.
+func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition) error {
+	for together := range slices.Chunk(transitions, togetherMax) {
+		events := make([]ledger.Event, len(together))
+		for i, t := range together {
+			events[i] = ledger.TransitionEvent{Transition: t}
+			e.Logger.Info().Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).Time("began", t.Began).Msg(t.Sentence)
+		}
+		if err := e.write(ctx, events); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write tries until it can: a verdict is never lost.
+func (e *Engine) write(ctx context.Context, events []ledger.Event) error {
+	for {
+		err := e.Ledger.Append(ctx, events...)
+		if err == nil || errors.Is(err, bus.ErrFenced) || ctx.Err() != nil {
+			return err
+		}
+		e.Logger.Error().Err(err).Msg("the ledger cannot be written; trying again")
+		select {
+		case <-ctx.Done():
+		case <-time.After(publishRetry):
+		}
+	}
+}
+
+// ask tells every agent to look now.
+func (e *Engine) ask(ctx context.Context, asks []mesh.Ask) {
+	for _, a := range asks {
+		data, err := wire.EncodeControl(wire.Control{Look: &a})
+		if err == nil {
+			err = e.Bus.Tell(ctx, data)
+		}
+		if err != nil {
+			e.Logger.Warn().Err(err).Str("host", a.Host).Msg("agents could not be asked to look")
+		}
+	}
+}
+
+// show makes what the judge holds visible, where it changed and readers had time for what was before. It reports whether
+// it did.
+func (e *Engine) show() bool {
+	if !e.dirty || !e.present || time.Since(e.shownAt) < showEvery {
+		return false
+	}
+	e.dirty, e.shownAt = false, time.Now()
+	old := e.shown.Swap(&shown{e.judging, e.judge.Snapshot(), make(chan struct{})})
+	close(old.changed)
+	return true
+}
+
+// tick marks the passing of time on the stream, which is the judge's only clock.
+func (e *Engine) tick(ctx context.Context) error {
+	ticker := time.NewTicker(tickBusy)
+	defer ticker.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-ticker.C:
+			if !e.busy.Load() && now.Sub(last) < tickIdle {
+				continue
+			}
+			last = now
+			if _, err := e.Bus.Mark(ctx, bus.Tick, e.markID(), nil); err != nil && ctx.Err() == nil {
+				e.Logger.Warn().Err(err).Msg("the stream does not take a tick")
+			}
+		}
+	}
+}
