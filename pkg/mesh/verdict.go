@@ -150,6 +150,7 @@ type Transition struct {
 	Published time.Time    `json:"published"` // when it was decided, in the stream's time
 	Sentence  string       `json:"sentence"`
 	Rule      string       `json:"rule"`
+	Cause     string       `json:"cause,omitempty"` // what it shares with other hosts that fell together for the same voters: one cut, one incident
 	Tally     Tally        `json:"tally"`
 	Votes     []RegionVote `json:"votes"`
 }
