@@ -22,6 +22,8 @@ type duty struct {
 	schedule.Duty
 	edge   *edge.Edge
 	bad    bool            // what was last said of it
+	seen   mesh.Outcome    // of an anchor: the latest outcome
+	began  time.Time       // its latest look
 	next   time.Time       // its next scheduled look
 	look   *edge.Look      // under way, or nil
 	ctx    context.Context // of the look's probes
@@ -39,13 +41,14 @@ func (v *vantage) newCatalog(c *catalog.Catalog) {
 	if host := c.Host(v.Name); host != nil {
 		v.region = host.Region
 	}
-	for _, plan := range schedule.Plan(c, v.Name) {
+	for _, plan := range append(schedule.Plan(c, v.Name), v.planAnchors(c)...) {
 		key := target{plan.Host.Key(), plan.Check.Name, plan.Family}
-		d := &duty{Duty: plan, edge: edge.New(*plan.Check)}
+		d := newDuty(c.Rule, plan)
 		if was := old[key]; was != nil && was.Address == plan.Address && was.Check.SameQuestion(plan.Check) && was.Check.Timeout == plan.Check.Timeout {
 			was.Duty, d = plan, was
 			delete(old, key)
 		}
+		d.edge.SetRule(c.Rule)
 		d.next = plan.Next(now)
 		v.duties[key] = d
 	}
@@ -93,7 +96,7 @@ func (v *vantage) hostOf(ask mesh.Ask) *catalog.Host {
 func (v *vantage) begin(d *duty, now time.Time, round uint64) {
 	d.ctx, d.cancel = context.WithCancel(v.ctx)
 	look, step := d.edge.Begin(now, round, v.window.Loss(d.Host.Key()))
-	d.look = look
+	d.look, d.began = look, now
 	v.take(d, step)
 }
 
@@ -147,11 +150,18 @@ func found(r probe.Result) edge.Result {
 
 // say makes an observation of the edge, and sends it at once when it is news: a miss, a change, or an answer to a round.
 func (v *vantage) say(d *duty, o mesh.Observation) {
+	if d.isAnchor() {
+		v.hearAnchor(d, o)
+		return
+	}
 	o.Host, o.Check, o.Family = d.Host.Key(), d.Check.Name, d.Family
 	if o.Stage == mesh.Settled && o.Outcome != mesh.Inconclusive {
 		for n := range o.Sent {
 			v.window.Add(o.Host, n < o.Lost)
 		}
+	}
+	if o.Stage == mesh.Missed {
+		v.testAnchors(time.Now())
 	}
 	v.fresh = append(v.fresh, o)
 	if o.Stage == mesh.Missed || o.Round != 0 || !o.Outcome.Good() || d.wasBad(o) || o.Sent > 1 {

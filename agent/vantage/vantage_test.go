@@ -127,7 +127,7 @@ func (n *network) Resolve(context.Context, mesh.Family, string) ([]netip.Addr, e
 }
 
 const file = `
-regions: [{name: ams, city: Amsterdam, country: NL, latitude: 1, longitude: 1}, {name: lon, city: London, country: GB, latitude: 1, longitude: 1}]
+regions: [{name: ams, city: Amsterdam, country: NL, latitude: 1, longitude: 1, anchors: [192.0.2.8, 192.0.2.9]}, {name: lon, city: London, country: GB, latitude: 1, longitude: 1}]
 hosts:
   - {name: AMS1, region: ams, address: 192.0.2.1}
   - {name: AMS2, region: ams, address: 192.0.2.2}
@@ -197,6 +197,33 @@ func TestAHostGoesAndComesBack(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		if _, said := b.take(); said[len(said)-1].Outcome != mesh.Reachable {
 			t.Errorf("said %+v", said)
+		}
+	})
+}
+
+func TestAnchors(t *testing.T) {
+	failed := func(b *bus) (said bool) {
+		batches, _ := b.take()
+		return batches[len(batches)-1].AnchorsFail
+	}
+	start(t, func(b *bus, n *network) {
+		time.Sleep(30 * time.Second)
+		n.set("192.0.2.8", true)
+		time.Sleep(20 * time.Second)
+		if failed(b) {
+			t.Error("one anchor of two is away, and it says that all are")
+		}
+		n.set("192.0.2.9", true)
+		n.set("192.0.2.2", true)
+		n.set("192.0.2.3", true)
+		time.Sleep(7 * time.Second) // a miss elsewhere has the anchors looked at out of turn
+		if !failed(b) {
+			t.Error("both anchors are away, and it does not say so")
+		}
+		n.set("192.0.2.9", false)
+		time.Sleep(12 * time.Second)
+		if failed(b) {
+			t.Error("an anchor is back, and it does not say so")
 		}
 	})
 }

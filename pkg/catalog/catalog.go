@@ -41,6 +41,9 @@ type Region struct {
 	Latitude  float64 `json:"latitude"`
 	Longitude float64 `json:"longitude"`
 	Provider  string  `json:"provider,omitempty"`
+	// Anchors are addresses outside the mesh that the region's vantages test themselves against, by ping, or by TCP where a
+	// port is given. A vantage that reaches none of them does not vote.
+	Anchors []string `json:"anchors,omitempty"`
 }
 
 // Host is a server we answer for.
@@ -80,39 +83,6 @@ type Check struct {
 
 	Latency time.Duration `json:"latency,omitempty"` // objective: a longer round trip is degraded; zero: none
 	Loss    float64       `json:"loss,omitempty"`    // objective: a larger share of lost probes is degraded; zero: none
-}
-
-// Rule holds the numbers of the quorum rule. Defaults are in DefaultRule; keys in the file are the JSON names.
-type Rule struct {
-	BadRegionsMin    int           `json:"bad_regions_min"`   // 2: fewer bad regions are a path advisory
-	DownShare        float64       `json:"down_share"`        // 0.5: more than this share of all regions say bad
-	OKShare          float64       `json:"ok_share"`          // 0.2: at most this share of those that answered say ok
-	RegionsMin       int           `json:"regions_min"`       // 3: fewer regions and the verdict is unknown
-	AllowTwoRegions  bool          `json:"allow_two_regions"` // false: judge N = 2
-	PartialAfter     time.Duration `json:"partial_after"`     // 5s: two rounds at least this far apart
-	RoundTimeout     time.Duration `json:"round_timeout"`     // 3s: a round is closed after this, or the check's timeout and RoundGrace
-	RoundGrace       time.Duration `json:"round_grace"`       // 2s
-	RoundBudget      float64       `json:"round_budget"`      // 0.25: extra probes of rounds, as a share of the scheduled ones
-	RoundEvery       time.Duration `json:"round_every"`       // 1s: at most one round a host in this time
-	FreshIntervals   float64       `json:"fresh_intervals"`   // 2: a vote expires after so many intervals and a timeout
-	Silence          time.Duration `json:"silence"`           // 6s: an agent without a batch for this long is silent
-	RecoverSuccesses int           `json:"recover_successes"` // 2: successes a region must see before it helps a check out of down
-	RecoverShare     float64       `json:"recover_share"`     // 0.5: share of the voting regions that must have seen them
-}
-
-// DefaultRule is the rule as documented in README.
-func DefaultRule() Rule {
-	return Rule{
-		BadRegionsMin: 2, DownShare: 0.5, OKShare: 0.2, RegionsMin: 3,
-		PartialAfter: 5 * time.Second, RoundTimeout: 3 * time.Second, RoundGrace: 2 * time.Second,
-		RoundBudget: 0.25, RoundEvery: time.Second, FreshIntervals: 2, Silence: 6 * time.Second,
-		RecoverSuccesses: 2, RecoverShare: 0.5,
-	}
-}
-
-// Freshness is how long a vote on the check counts after its observation: rule 2.
-func (r Rule) Freshness(c Check) time.Duration {
-	return time.Duration(r.FreshIntervals*float64(c.Interval)) + c.Timeout
 }
 
 // Host returns the host with this key, or nil.

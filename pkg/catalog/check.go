@@ -55,6 +55,24 @@ func (p *fileParser) address(n ast.Node, a string) bool {
 	return true
 }
 
+// Anchor is the check that tests an anchor, and the address it is made to.
+func Anchor(anchor string) (address string, check Check) {
+	check = Check{Kind: KindPing, Name: anchor, Interval: DefaultInterval, Timeout: DefaultTimeout}
+	host, port, err := net.SplitHostPort(anchor)
+	if err != nil {
+		return anchor, check
+	}
+	check.Kind = KindTCP
+	check.Port, _ = strconv.Atoi(port)
+	return host, check
+}
+
+func isAnchor(s string) bool {
+	address, check := Anchor(s)
+	_, err := netip.ParseAddr(address)
+	return (err == nil || isDNSName(address)) && (check.Kind == KindPing || check.Port >= 1 && check.Port <= 65535)
+}
+
 // isDNSName reports whether the text is a host name whose last label is not a number (RFC 1123), so that a mistyped address
 // is never looked up.
 func isDNSName(s string) bool {

@@ -57,7 +57,7 @@ func compareRegions(old, new *Catalog) []Change {
 		switch was := old.Region(r.Name); {
 		case was == nil:
 			out = append(out, Change{What: fmt.Sprintf("region %s: added", r.Name)})
-		case *was != r:
+		case !reflect.DeepEqual(*was, r):
 			out = append(out, Change{What: fmt.Sprintf("region %s: changed", r.Name)})
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	LinksMax        = 20
 	LabelsMax       = 64
 	AddressesMax    = 2 // one a family
+	AnchorsMax      = 8 // of one region
 	IntervalMin     = time.Second
 	IntervalMax     = time.Hour
 	TimeoutMin      = 100 * time.Millisecond
@@ -152,8 +153,31 @@ func (p *fileParser) region(m *mapping) {
 	m.number("latitude", &r.Latitude, -90, 90)
 	m.number("longitude", &r.Longitude, -180, 180)
 	m.text("provider", &r.Provider)
+	p.anchors(m, &r)
 	m.end()
 	p.out.Regions = append(p.out.Regions, r)
+}
+
+// anchors reads the addresses that a region's vantages test themselves against.
+func (p *fileParser) anchors(m *mapping, r *Region) {
+	n := m.get("anchors")
+	if n == nil {
+		return
+	}
+	items := p.sequence(n, "anchors")
+	for _, item := range items {
+		a, ok := p.text(item, "an anchor")
+		switch {
+		case !ok:
+		case !isAnchor(a):
+			p.wrong(item, "write an address to ping, as in 192.0.2.1, or an address and a port, as in 192.0.2.1:53", "%q is not an anchor", a)
+		default:
+			r.Anchors = append(r.Anchors, a)
+		}
+	}
+	if len(items) > AnchorsMax {
+		p.wrong(n, "two or three of different owners are enough", "more than %d anchors", AnchorsMax)
+	}
 }
 
 func (p *fileParser) missing(m *mapping, key, what string) {

@@ -2,7 +2,9 @@ package catalog
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -165,10 +167,54 @@ func TestEncodeDecode(t *testing.T) {
 	if diff := cmp.Diff(c, got); diff != "" {
 		t.Error(diff)
 	}
-	forged := strings.Replace(string(data), "192.0.2.36", "192.0.2.37", 1)
-	if _, err := Decode([]byte(forged)); err == nil {
-		t.Error("a catalog with another content than its revision was taken")
+	nameless := strings.Replace(string(data), c.Revision, "latest", 1)
+	if _, err := Decode([]byte(nameless)); err == nil {
+		t.Error("a catalog without a revision was taken")
 	}
+}
+
+// A program of the version before knows fewer numbers of the rule, and a later one more.
+func TestDecodeOfAnotherVersion(t *testing.T) {
+	data := []byte(`{"revision":"0123456789ab","page":{"title":"Status"},"rule":{"ok_share":0.3,"brightness":7}}`)
+	c, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultRule()
+	want.OKShare = 0.3
+	if c.Rule != want {
+		t.Errorf("got %+v", c.Rule)
+	}
+}
+
+// Every number of the rule stands in the README with its default, under the key that the file takes.
+func TestRuleIsDocumented(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	source.WriteString("regions: [{name: a, anchors: [192.0.2.1, \"192.0.2.2:53\"]}]\nhosts: [{name: h, region: a, address: 192.0.2.3}]\nrule:\n")
+	rule := reflect.ValueOf(DefaultRule())
+	for i := range rule.NumField() {
+		key, value := rule.Type().Field(i).Tag.Get("json"), fmt.Sprint(rule.Field(i).Interface())
+		fmt.Fprintf(&source, "  %s: %s\n", key, value)
+		if row := fmt.Sprintf("| `%s` | %s |", key, written(value)); !strings.Contains(string(readme), row) {
+			t.Errorf("the README has no row %s", row)
+		}
+	}
+	c, err := Parse("rule.yaml", []byte(source.String()), os.LookupEnv)
+	if err != nil || c.Rule != DefaultRule() {
+		t.Errorf("the defaults, written out: %v", err)
+	}
+}
+
+// written is a number as people write it: 1m, not 1m0s.
+func written(value string) string {
+	if value == "1h0m0s" || value == "1m0s" || value == "5m0s" {
+		return strings.TrimSuffix(strings.TrimSuffix(value, "0s"), "0m")
+	}
+	return value
 }
 
 func FuzzParse(f *testing.F) {

@@ -10,24 +10,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// The numbers of rule 1.
-const (
-	RetryEvery = 300 * time.Millisecond // between retries, which do not wait for one another
-	WaitMin    = 250 * time.Millisecond // for an answer before the first retry leaves
-	WaitMax    = time.Second
-	BadMin     = time.Second // no edge is bad by silence sooner
-	ProbesMin  = 3
-	ProbesMax  = 6
-	Chance     = 0.001 // so many misses by chance are rarer than this
-
-	lossFirst    = 0.01
-	lossMin      = 0.001
-	lossMax      = 0.3
-	lossHalfLife = time.Hour
-)
-
 // Edge remembers what is usual between the vantage and the check. It is not safe for concurrent use.
 type Edge struct {
+	rule    catalog.Rule
 	timeout time.Duration
 	link    estimator // of the ping or connect
 	answer  estimator // of the whole answer
@@ -37,16 +22,22 @@ type Edge struct {
 }
 
 // New is an edge of which nothing is known.
-func New(check catalog.Check) *Edge { return &Edge{timeout: check.Timeout, loss: lossFirst} }
+func New(rule catalog.Rule, check catalog.Check) *Edge {
+	return &Edge{rule: rule, timeout: check.Timeout, loss: rule.LossFirst}
+}
+
+// SetRule has the edge's next looks go by other numbers. What it has learned stays.
+func (e *Edge) SetRule(rule catalog.Rule) { e.rule = rule }
 
 // Bad reports whether the latest look settled as unreachable.
 func (e *Edge) Bad() bool { return e.bad }
 
-// Probes is how many probes must be lost before silence is bad: m = clamp(ceil(ln Chance / ln p), ProbesMin, ProbesMax), where
-// p is the larger of this edge's loss and the vantage's.
+// Probes is how many probes must be lost before silence is bad: m = clamp(ceil(ln c / ln p), ProbesMin, ProbesMax), where
+// c is the rule's MissChance and p the larger of this edge's loss and the vantage's, within LossMin and LossMax.
 func (e *Edge) Probes(vantageLoss float64) int {
-	p := min(max(e.loss, vantageLoss, lossMin), lossMax)
-	return min(max(int(math.Ceil(math.Log(Chance)/math.Log(p))), ProbesMin), ProbesMax)
+	r := &e.rule
+	p := min(max(e.loss, vantageLoss, r.LossMin), r.LossMax)
+	return min(max(int(math.Ceil(math.Log(r.MissChance)/math.Log(p))), r.ProbesMin), r.ProbesMax)
 }
 
 // learn takes a good look: its times, and the share of probes that were lost on the way.
@@ -54,7 +45,7 @@ func (e *Edge) learn(now time.Time, link, answer time.Duration, lost, sent int) 
 	e.link.add(link)
 	e.answer.add(answer)
 	if !e.learned.IsZero() {
-		keep := math.Exp2(-float64(now.Sub(e.learned)) / float64(lossHalfLife))
+		keep := math.Exp2(-float64(now.Sub(e.learned)) / float64(e.rule.LossHalfLife))
 		e.loss = keep*e.loss + (1-keep)*float64(lost)/float64(sent)
 	}
 	e.learned = now

@@ -11,6 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
+var rule = catalog.DefaultRule()
+
 var epoch = time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
 
 // reply is what the network does with one probe: when it connects and when it comes back, after it left. Zero: never.
@@ -70,7 +72,7 @@ func play(e *edge.Edge, loss float64, network func(n int) reply) (said []mesh.Ob
 	return said, probes
 }
 
-func newEdge() *edge.Edge { return edge.New(catalog.Check{Timeout: 3 * time.Second}) }
+func newEdge() *edge.Edge { return edge.New(rule, catalog.Check{Timeout: 3 * time.Second}) }
 
 func TestLooks(t *testing.T) {
 	silence := reply{}
@@ -151,10 +153,10 @@ func TestEveryLookSettles(t *testing.T) {
 				t.Fatal("never settled", said)
 			}
 			last := said[len(said)-1]
-			if last.Elapsed > 8*time.Second || len(probes) > edge.ProbesMax+1 {
+			if last.Elapsed > 8*time.Second || len(probes) > rule.ProbesMax+1 {
 				t.Fatal("beyond its bounds", last, len(probes))
 			}
-			if last.Reason == "timeout" && (last.Elapsed < edge.BadMin || len(probes) < edge.ProbesMin && last.Lost == len(probes)) {
+			if last.Reason == "timeout" && (last.Elapsed < rule.BadMin || len(probes) < rule.ProbesMin && last.Lost == len(probes)) {
 				t.Fatal("silence was called bad too soon", last, probes)
 			}
 			for _, p := range probes {

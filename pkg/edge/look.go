@@ -51,10 +51,10 @@ type sent struct {
 func (e *Edge) Begin(now time.Time, round uint64, vantageLoss float64) (*Look, Step) {
 	l := &Look{
 		edge: e, began: now, round: round, most: e.Probes(vantageLoss),
-		wait: e.link.wait(WaitMin, WaitMax), talk: e.answer.wait(WaitMax, max(e.timeout, WaitMax)),
+		wait: e.link.wait(e.rule.WaitMin, e.rule.WaitMax), talk: e.answer.wait(e.rule.WaitMax, max(e.timeout, e.rule.WaitMax)),
 	}
 	l.retryAt = now.Add(l.wait)
-	l.badAt = now.Add(max(BadMin, l.wait+time.Duration(l.most-2)*RetryEvery+l.wait))
+	l.badAt = now.Add(max(e.rule.BadMin, l.wait+time.Duration(l.most-2)*e.rule.RetryEvery+l.wait))
 	return l, Step{Send: []Probe{l.send(now)}}
 }
 
@@ -176,7 +176,7 @@ func (l *Look) lost(now time.Time, r Result, s *Step) {
 // retry sends the next retry, and the last one sets when silence is bad.
 func (l *Look) retry(now time.Time, s *Step) {
 	s.Send = append(s.Send, l.send(now))
-	l.retryAt = now.Add(RetryEvery)
+	l.retryAt = now.Add(l.edge.rule.RetryEvery)
 	if len(l.probes) >= l.most {
 		l.retryAt = time.Time{}
 		l.badAt = later(l.badAt, now.Add(l.wait))
@@ -186,7 +186,7 @@ func (l *Look) retry(now time.Time, s *Step) {
 // again sends the one re-check.
 func (l *Look) again(now time.Time, s *Step) {
 	l.recheck, l.retryAt = true, time.Time{}
-	l.badAt = later(l.began.Add(BadMin), now.Add(l.wait))
+	l.badAt = later(l.began.Add(l.edge.rule.BadMin), now.Add(l.wait))
 	s.Send = append(s.Send, l.send(now))
 }
 

@@ -118,6 +118,7 @@ type Batch struct {
 	Queued    int           // batches that wait in the agent for an acknowledgement
 	Dropped   uint64        // observations that the agent's bounded queue lost since it started
 
+	AnchorsFail  bool // none of its region's anchors can be reached: what it does not reach tells of itself
 	Observations []Observation
 }
 

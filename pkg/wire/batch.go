@@ -42,6 +42,7 @@ type batch struct {
 	Lag          int64         `json:"lag,omitempty"`
 	Queued       int           `json:"q,omitempty"`
 	Dropped      uint64        `json:"d,omitempty"`
+	AnchorsFail  bool          `json:"af,omitempty"`
 	Observations []observation `json:"o,omitempty"`
 }
 
@@ -70,6 +71,7 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 	out := batch{
 		V: Version, Agent: b.Agent, Epoch: b.Epoch, Sequence: b.Sequence, Revision: b.Revision, Version: b.Version,
 		Wall: b.Began.Add(b.Clock).UnixMicro(), Lag: b.Lag.Microseconds(), Queued: b.Queued, Dropped: b.Dropped,
+		AnchorsFail:  b.AnchorsFail,
 		Observations: make([]observation, len(b.Observations)),
 	}
 	for i, o := range b.Observations {
@@ -114,7 +116,7 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 	out := &mesh.Batch{
 		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence, Revision: in.Revision, Version: in.Version,
 		Began: began, Connected: received.Add(-link), Clock: time.UnixMicro(in.Wall).Sub(began),
-		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped,
+		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, AnchorsFail: in.AnchorsFail,
 		Observations: make([]mesh.Observation, len(in.Observations)),
 	}
 	for i := range in.Observations {
