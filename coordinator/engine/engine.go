@@ -166,7 +166,7 @@ func (e *Engine) standings(ctx context.Context, at time.Time) ([]judge.Standing,
 	out := make([]judge.Standing, len(last))
 	for i, t := range last {
 		out[i] = judge.Standing{
-			Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Tally: t.Tally,
+			Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
 		}
 	}
 	return out, nil

@@ -3,7 +3,6 @@ package judge
 import (
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -86,24 +85,29 @@ func (j *Judge) regionVote(c *check, b *ballot, as reading) (vote mesh.Vote, mis
 		}
 		i = end
 	}
+	return majority(ok, bad), missing
+}
+
+// majority is the strict majority of the two; a tie abstains.
+func majority(ok, bad int) mesh.Vote {
 	switch {
 	case ok > bad:
-		return mesh.OK, missing
+		return mesh.OK
 	case bad > ok:
-		return mesh.Bad, missing
+		return mesh.Bad
 	}
-	return mesh.Abstain, missing
+	return mesh.Abstain
 }
 
 // vantageVote joins the families that one vantage looks through: each must answer.
 func (j *Judge) vantageVote(c *check, edges []*edge, as reading) (vote mesh.Vote, missing bool) {
-	if !edges[0].vantage.counts() || edges[0].vantage.silent {
+	if j.abstains(edges[0].vantage) != "" {
 		return mesh.Abstain, false
 	}
 	vote = mesh.OK
 	for _, e := range edges {
-		v, _ := j.edgeVote(e)
-		if waits := c.asked() && !e.answered(c.host.round); waits {
+		v, _ := j.vote(e)
+		if !e.isolated() && j.waits(c, e) {
 			missing = true
 			switch as {
 			case asOK:
@@ -126,15 +130,32 @@ func (j *Judge) vantageVote(c *check, edges []*edge, as reading) (vote mesh.Vote
 	return vote, missing
 }
 
-// edgeVote is what the edge's latest word counts for, and why it counts for nothing: rule 2.
+// waits reports whether the edge's answer to the check's open round is still to come.
+func (j *Judge) waits(c *check, e *edge) bool {
+	if !c.asked() {
+		return false
+	}
+	return !e.answered(c.host.round) || e.bad() && e.mayBeFiltered(c.host.round)
+}
+
+func (e *edge) isolated() bool { return e.vantage.isolated[slot(e.family)] }
+
+// vote is what the edge's latest word counts for, or why it counts for nothing.
+func (j *Judge) vote(e *edge) (vote mesh.Vote, why string) {
+	if e.isolated() {
+		return mesh.Abstain, isolatedWhy
+	}
+	return j.edgeVote(e)
+}
+
+const filteredWhy = "ping filtered: the host answered over TCP since"
+
+// edgeVote is the same by rule 2 alone, as if nobody were isolated.
 func (j *Judge) edgeVote(e *edge) (vote mesh.Vote, why string) {
+	if why := j.abstains(e.vantage); why != "" {
+		return mesh.Abstain, why
+	}
 	switch {
-	case !e.vantage.enrolled:
-		return mesh.Abstain, "not enrolled"
-	case !e.vantage.heard():
-		return mesh.Abstain, "never heard"
-	case e.vantage.silent:
-		return mesh.Abstain, "silent"
 	case e.never():
 		return mesh.Abstain, "never looked"
 	case !j.now.Before(j.expires(e)):
@@ -143,6 +164,8 @@ func (j *Judge) edgeVote(e *edge) (vote mesh.Vote, why string) {
 		return mesh.Abstain, "inconclusive"
 	case e.mute:
 		return mesh.Abstain, "did not answer when asked to look again"
+	case e.outcome == mesh.Unreachable && j.filtered(e):
+		return mesh.OK, filteredWhy
 	case e.outcome == mesh.Unreachable:
 		return mesh.Bad, ""
 	}
@@ -169,12 +192,13 @@ func (j *Judge) regionsThatVote(c *check, vote mesh.Vote) []*ballot {
 	return out
 }
 
-func names(ballots []*ballot) string {
+// regionNames are the names of the regions with this vote.
+func (j *Judge) regionNames(c *check, vote mesh.Vote) []string {
 	var out []string
-	for _, b := range ballots {
+	for _, b := range j.regionsThatVote(c, vote) {
 		out = append(out, b.region)
 	}
-	return strings.Join(out, " ")
+	return out
 }
 
 // since is when the region's present run of such outcomes began, by its first vantage; zero when there is none.

@@ -31,7 +31,7 @@ func (j *Judge) evaluate(c *check, out *Output) {
 // between decides while no round is open: votes may lift a check or let it lapse, and only a round lets it fall.
 func (j *Judge) between(c *check, out *Output) {
 	t, _ := j.tally(c, asHeard)
-	a := j.ask(c, t, false, false)
+	a := j.ask(c, t, c.holding(), c.holding())
 	j.apply(c, a, t, out)
 	if a.LooksBad && !fell(a) {
 		j.want(c.host, want{since: j.now, bad: true, due: c.looksBadAt.Add(j.rule.PartialAfter)}, out)
@@ -52,8 +52,8 @@ func (j *Judge) early(c *check, best mesh.Tally, out *Output) {
 func (j *Judge) closing(c *check, out *Output) {
 	c.closeRound()
 	t, _ := j.tally(c, asHeard)
-	bad := names(j.regionsThatVote(c, mesh.Bad))
-	confirmed := bad == c.partialSet && !c.partialFrom.IsZero() && j.now.Sub(c.partialFrom) >= j.rule.PartialAfter
+	bad := strings.Join(j.regionNames(c, mesh.Bad), " ")
+	confirmed := c.holding() || bad == c.partialSet && !c.partialFrom.IsZero() && j.now.Sub(c.partialFrom) >= j.rule.PartialAfter
 	a := j.ask(c, t, true, confirmed)
 	switch {
 	case !a.Partial:
@@ -76,7 +76,7 @@ func (j *Judge) ask(c *check, t mesh.Tally, mayFall, confirmed bool) quorum.Answ
 	own := j.vantages[c.host.key]
 	return quorum.Decide(j.rule, quorum.Question{
 		Regions: t.Regions, OK: t.OK, Bad: t.Bad,
-		Before: c.verdict, BeforeFresh: j.now.Before(c.madeBy) || j.now.Before(j.held(c)),
+		Before: c.verdict, BeforeFresh: j.now.Before(c.madeBy) || j.now.Before(j.standsUntil(c)),
 		MayFall: mayFall, Confirmed: confirmed, HalfSilent: j.halfSilent,
 		HostSilent: own == nil || own.silent || !own.counts(),
 	})
@@ -89,7 +89,7 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 		verdict = mesh.Degraded
 	}
 	switch {
-	case !a.Positive && j.now.Before(j.held(c)) && c.verdict != mesh.Pending && c.verdict != mesh.Unknown:
+	case !a.Positive && j.now.Before(j.standsUntil(c)) && c.verdict != mesh.Pending && c.verdict != mesh.Unknown:
 		return // nobody could have told us yet: what the ledger holds stands
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
 		j.want(c.host, want{since: j.now, bad: true}, out)
@@ -99,9 +99,14 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 	if until := j.freshUntil(c, verdict); a.Positive || until.After(c.madeBy) {
 		c.madeBy = until
 	}
+	if broken(verdict) && j.holds(c) {
+		return
+	}
+	c.heldSince = time.Time{}
 	if verdict != c.verdict {
 		j.become(c, verdict, out)
 	}
+	j.publish(c, out)
 }
 
 const notRecovered = "down until half of the voting regions saw two successes each"
@@ -154,7 +159,7 @@ func (j *Judge) degraded(c *check) bool {
 			over++
 		}
 	}
-	return 2*over > regions
+	return float64(over) > j.rule.DegradedShare*float64(regions)
 }
 
 // notPermitted begins the reason of a probe that the vantage's machine does not permit.
@@ -179,12 +184,33 @@ func (j *Judge) forbidden(c *check) bool {
 	return told
 }
 
-// become changes the check's verdict and says so.
+// become changes what the quorum holds true of the check.
 func (j *Judge) become(c *check, verdict mesh.Verdict, out *Output) {
 	was := c.verdict
 	c.verdict, c.since = verdict, j.began(c, verdict, c.tally)
-	c.sentence = j.sentence(c)
-	out.Transitions = append(out.Transitions, j.transition(c.host, c, was))
+	if (was == mesh.Down) != (verdict == mesh.Down) && was != mesh.Pending {
+		c.flap.charge(j.rule, j.now)
+	}
+	if broken(verdict) && !broken(was) {
+		j.blame(c)
+	}
+	if verdict == mesh.Down {
+		j.suspect(c.host, out)
+	}
+}
+
+// publish says the check's verdict where it differs from what was said last.
+func (j *Judge) publish(c *check, out *Output) {
+	was := c.published
+	c.published = j.damped(c)
+	if c.damps() {
+		c.rule = flapping
+	}
+	if c.published != was {
+		c.sentence = j.sentence(c)
+		out.Transitions = append(out.Transitions, j.transition(c.host, c, was))
+	}
+	c.host.acquit()
 }
 
 // settleHost publishes a change of the host's status that no verdict caused: a check was removed, or may not be run.
@@ -201,7 +227,7 @@ func (j *Judge) transition(h *host, c *check, was mesh.Verdict) mesh.Transition 
 		Began: j.now, Published: j.now, Sentence: "What is asked of the host changed.", Rule: "the status follows from the checks that are left",
 	}
 	if c != nil {
-		t.Check, t.Was, t.Verdict, t.Began = c.config.Name, was, c.verdict, c.since
+		t.Check, t.Was, t.Verdict, t.Began, t.Cause = c.config.Name, was, c.published, c.since, h.cause
 		t.Sentence, t.Rule, t.Tally, t.Votes = c.sentence, c.rule, c.tally, j.votes(c)
 	}
 	if t.To != t.From {
@@ -216,7 +242,7 @@ func (j *Judge) transition(h *host, c *check, was mesh.Verdict) mesh.Transition 
 func (h *host) judged() mesh.Status {
 	checks := make([]status.Check, len(h.checks))
 	for i, c := range h.checks {
-		checks[i] = status.Check{Verdict: c.verdict, Critical: c.config.Critical, LeftOut: c.leftOut}
+		checks[i] = status.Check{Verdict: c.published, Critical: c.config.Critical, LeftOut: c.leftOut}
 	}
 	return status.Of(checks)
 }

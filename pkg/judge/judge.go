@@ -33,6 +33,7 @@ type Standing struct {
 	Since    time.Time
 	Rule     string
 	Sentence string
+	Cause    string
 	Tally    mesh.Tally
 }
 
@@ -65,6 +66,8 @@ type Judge struct {
 	// halfSilent says that half or more of the regions are silent at once: it may be us.
 	halfSilent bool
 	issued     int // transitions of this step, for their ids
+	held       []*check
+	falls      []fall // of the last CutWithin
 	ignored    uint64
 }
 
@@ -114,6 +117,7 @@ func (j *Judge) Step(in Input) Output {
 	default:
 		j.settleAll(&out)
 	}
+	j.release(&out)
 	return out
 }
 
@@ -129,8 +133,11 @@ func (j *Judge) advance(in Input) {
 	j.sequence, j.issued = in.Sequence, 0
 }
 
-// Busy reports whether a round is open or due, so that the leader ticks every 250 ms instead of every 2 s.
+// Busy reports whether a round is open or due or a fall is held, so that the leader ticks every 250 ms instead of every 2 s.
 func (j *Judge) Busy() bool {
+	if len(j.held) > 0 {
+		return true
+	}
 	for _, h := range j.hosts {
 		if h.round != nil || h.wanted != nil {
 			return true
@@ -147,6 +154,9 @@ func (j *Judge) Ignored() uint64 { return j.ignored }
 func (j *Judge) settleAll(out *Output) {
 	for _, v := range j.order {
 		v.silent = v.heard() && j.now.Sub(v.last) > j.rule.Silence
+	}
+	for _, v := range j.order {
+		j.isolate(v)
 	}
 	j.countSilent()
 	for _, h := range j.hosts {
@@ -174,9 +184,9 @@ func (j *Judge) countSilent() {
 			silent++
 		}
 	}
-	j.halfSilent = silent > 0 && 2*silent >= len(heard)
+	j.halfSilent = silent > 0 && float64(silent) >= j.rule.SilentShare*float64(len(heard))
 }
 
-// held is until when the check's verdict holds after the stream itself was silent: rule 2 asks for fresh votes, and
+// standsUntil is until when the check's verdict holds after the stream itself was silent: rule 2 asks for fresh votes, and
 // nobody could send any.
-func (j *Judge) held(c *check) time.Time { return j.gapEnd.Add(j.rule.Freshness(*c.config)) }
+func (j *Judge) standsUntil(c *check) time.Time { return j.gapEnd.Add(j.rule.Freshness(*c.config)) }

@@ -13,15 +13,15 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 		j.ignored++
 		return
 	}
-	joined := !v.heard() || v.silent
+	abstained := j.abstains(v)
 	j.heard = true
-	v.last, v.silent = j.now, false
+	v.last, v.silent, v.anchorsFail = j.now, false, b.AnchorsFail
 	v.word.Version, v.word.Revision, v.word.Connected = b.Version, b.Revision, b.Connected
 	v.word.Clock, v.word.Lag, v.word.Queued, v.word.Dropped = b.Clock, b.Lag, b.Queued, b.Dropped
 	for i := range b.Observations {
 		j.observe(v, b, &b.Observations[i], out)
 	}
-	if joined {
+	if (abstained == "") != (j.abstains(v) == "") {
 		j.settleAll(out)
 	}
 }
@@ -79,12 +79,16 @@ func (j *Judge) answers(b *mesh.Batch, c *check) bool {
 
 // take makes the observation the edge's word.
 func (e *edge) take(o *mesh.Observation) {
-	again := o.Began.Equal(e.began)
+	again, bad := o.Began.Equal(e.began), e.bad()
+	if o.Outcome == mesh.Unreachable && !bad && !e.missed {
+		e.missedAt = o.Began // its first miss was lost on the way
+	}
 	e.outcome, e.reason, e.rtt, e.began, e.ended = o.Outcome, o.Reason, o.RTT, o.Began, o.Ended()
 	e.missed, e.mute = false, false
 	if o.Round > e.round {
 		e.round = o.Round
 	}
+	e.vantage.count(e, bad)
 	switch {
 	case !o.Outcome.Good():
 		e.streak = 0
@@ -94,6 +98,16 @@ func (e *edge) take(o *mesh.Observation) {
 	if o.Sent > 0 {
 		const weight = 0.1 // of the latest look
 		e.loss += weight * (float64(o.Lost)/float64(o.Sent) - e.loss)
+	}
+}
+
+// count keeps the number of the vantage's bad edges.
+func (v *vantage) count(e *edge, wasBad bool) {
+	switch {
+	case e.bad() && !wasBad:
+		v.bad[slot(e.family)]++
+	case wasBad && !e.bad():
+		v.bad[slot(e.family)]--
 	}
 }
 
@@ -123,6 +137,9 @@ func (e *edge) remember(o *mesh.Observation) {
 // miss takes an edge's first miss. It is not a vote: it asks everybody to look now.
 func (j *Judge) miss(e *edge, o *mesh.Observation, out *Output) {
 	e.missed = true
+	if !e.bad() {
+		e.missedAt = o.Ended()
+	}
 	c := e.check
 	if e.vantage.region == c.host.config.Region || c.verdict == mesh.Down || c.asked() || e.bad() {
 		return
@@ -141,6 +158,9 @@ func (j *Judge) turned(e *edge, was mesh.Outcome, o *mesh.Observation, out *Outp
 	c := e.check
 	counted := e.vantage.region != c.host.config.Region
 	verdict := c.verdict
+	if j.isolate(e.vantage) {
+		j.settleAll(out)
+	}
 	j.evaluate(c, out)
 	j.endRound(c.host)
 	if counted && c.verdict == verdict && !c.asked() {

@@ -3,10 +3,12 @@ package judge
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
 )
@@ -16,15 +18,18 @@ import (
 func (j *Judge) sentence(c *check) string {
 	t := c.tally
 	regions := fmt.Sprintf("%d of %d %s", t.OK, t.Voters, plural(t.Voters, "region"))
-	switch c.verdict {
+	switch c.published {
 	case mesh.Up:
 		return "Up: reachable from " + regions + "."
 	case mesh.Degraded:
+		if c.damps() {
+			return "Degraded, flapping: it keeps going down and coming back; at this moment reachable from " + regions + "."
+		}
 		return "Degraded: reachable from " + regions + ", most of them slower or losing more than the objective."
 	case mesh.Down:
-		return fmt.Sprintf("Down: %d of %d %s got %s%s.", t.Bad, t.Voters, plural(t.Voters, "region"), j.reasons(c), j.first(c))
+		return fmt.Sprintf("Down: %d of %d %s got %s%s%s.", t.Bad, t.Voters, plural(t.Voters, "region"), j.reasons(c), asking(c.config), j.first(c))
 	case mesh.Partial:
-		return fmt.Sprintf("Partial: %s got %s%s; reachable from %s.", j.badCities(c), j.reasons(c), j.first(c), regions)
+		return fmt.Sprintf("Partial: %s got %s%s%s; reachable from %s.", j.badCities(c), j.reasons(c), asking(c.config), j.first(c), regions)
 	case mesh.Pending:
 		if t.Voters == 0 {
 			return "Pending: new, and no other region can look yet."
@@ -39,6 +44,20 @@ func (j *Judge) unknown(c *check) string {
 		return fmt.Sprintf("Unknown: %d %s can look, and the rule asks for %d.", c.tally.Voters, plural(c.tally.Voters, "other region"), j.rule.RegionsMin-1)
 	}
 	return fmt.Sprintf("Unknown: %d ok and %d bad of %d %s is too little to tell.", c.tally.OK, c.tally.Bad, c.tally.Voters, plural(c.tally.Voters, "region"))
+}
+
+// asking tells what the vantages asked when they got that.
+func asking(c *catalog.Check) string {
+	switch {
+	case c.Port > 0:
+		return fmt.Sprintf(" on port %d", c.Port)
+	case c.URL != "":
+		// The rest of the address may hold a secret.
+		if u, err := url.Parse(c.URL); err == nil {
+			return " from " + u.Host
+		}
+	}
+	return " on " + c.Kind
 }
 
 // reasons quotes what the bad edges got, the most frequent first.
@@ -58,7 +77,7 @@ func (j *Judge) reasons(c *check) string {
 	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
 	const most = 2
 	for i := range all {
-		all[i] = fmt.Sprintf("%q", all[i])
+		all[i] = "'" + all[i] + "'"
 	}
 	switch {
 	case len(all) == 0:
@@ -82,7 +101,7 @@ func (j *Judge) first(c *check) string {
 	if seen == nil {
 		return ""
 	}
-	return fmt.Sprintf(", first from %s at %s", j.city(seen.region), at.UTC().Format(time.TimeOnly))
+	return fmt.Sprintf(", first from %s at %s", j.city(seen.region), at.UTC().Format("15:04:05.0"))
 }
 
 func (j *Judge) badCities(c *check) string {

@@ -45,7 +45,7 @@ func (j *Judge) hostState(h *host) mesh.HostState {
 
 // badness orders checks for the sentence that stands for their host.
 func badness(c *check) int {
-	rank := map[mesh.Verdict]int{mesh.Pending: 0, mesh.Up: 1, mesh.Degraded: 2, mesh.Unknown: 3, mesh.Partial: 4, mesh.Down: 5}[c.verdict]
+	rank := map[mesh.Verdict]int{mesh.Pending: 0, mesh.Up: 1, mesh.Degraded: 2, mesh.Unknown: 3, mesh.Partial: 4, mesh.Down: 5}[c.published]
 	if c.leftOut {
 		return 0
 	}
@@ -54,8 +54,11 @@ func badness(c *check) int {
 
 func (j *Judge) checkState(c *check) mesh.CheckState {
 	s := mesh.CheckState{
-		Name: c.config.Name, Kind: c.config.Kind, Critical: c.config.Critical, Verdict: c.verdict, Since: c.since,
+		Name: c.config.Name, Kind: c.config.Kind, Critical: c.config.Critical, Verdict: c.published, Since: c.since,
 		Rule: c.rule, Sentence: c.sentence, Tally: c.tally, Looking: c.asked(), Votes: j.votes(c), Advisories: j.advisories(c),
+	}
+	if broken(c.published) {
+		s.Cause = c.host.cause
 	}
 	if c.positive || c.sentence == "" || c.verdict == mesh.Pending {
 		s.Sentence = j.sentence(c)
@@ -106,7 +109,7 @@ func (j *Judge) edgeState(c *check, e *edge) mesh.EdgeState {
 	if e.missed {
 		s.Stage = mesh.Missed
 	}
-	s.Vote, s.Why = j.edgeVote(e)
+	s.Vote, s.Why = j.vote(e)
 	if s.Vote == mesh.OK && c.asked() && !e.answered(c.host.round) {
 		s.Vote, s.Why = mesh.Abstain, "asked to look again, and has not answered yet"
 	}
@@ -125,6 +128,42 @@ func (j *Judge) advisories(c *check) []string {
 	if c.leftOut {
 		out = append(out, "no vantage may run this check, so that it says nothing of the host")
 	}
+	if n := j.filteredPaths(c); n > 0 {
+		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping and reached the host over TCP since", n, plural(n, "vantage")))
+	}
+	if broken(c.published) {
+		out = append(out, j.secondOpinion(c)...)
+	}
+	return out
+}
+
+// filteredPaths is how many vantages lost only the ping.
+func (j *Judge) filteredPaths(c *check) int {
+	n := 0
+	for _, e := range c.edges {
+		if vote, why := j.vote(e); vote == mesh.OK && why == filteredWhy {
+			n++
+		}
+	}
+	return n
+}
+
+// secondOpinion is what the host's own agent and its siblings say of a host that others cannot reach. It never counts: it
+// only tells a dead host from one that is alive and unreachable.
+func (j *Judge) secondOpinion(c *check) []string {
+	var out []string
+	switch own := j.vantages[c.host.key]; {
+	case own == nil || !own.counts():
+	case own.silent:
+		out = append(out, fmt.Sprintf("its own agent is silent too, since %s: the host or its network is gone", own.last.UTC().Format(time.TimeOnly)))
+	case own.last.After(c.since.Add(j.rule.Silence)):
+		out = append(out, "its own agent is still heard: the host is alive, and it is the service or the way to it that fails")
+	}
+	for i := range c.ballots {
+		if b := &c.ballots[i]; b.own && j.opinion(b) == mesh.OK {
+			out = append(out, "its own region still reaches it")
+		}
+	}
 	return out
 }
 
@@ -142,6 +181,15 @@ func (j *Judge) vantageState(v *vantage) mesh.VantageState {
 	if !v.heard() {
 		return s
 	}
+	s.Abstains = j.abstains(v)
+	for f, isolated := range v.isolated {
+		if isolated && s.Abstains == "" {
+			s.Abstains = isolatedWhy + familyWords[f]
+		}
+	}
+	if s.Abstains != "" && !v.silent {
+		s.Advisories = append(s.Advisories, "it does not vote: "+s.Abstains)
+	}
 	if v.word.Clock.Abs() > clockOffMax {
 		s.Advisories = append(s.Advisories, fmt.Sprintf("its clock is off by %s: set up time synchronisation", v.word.Clock.Round(time.Second)))
 	}
@@ -153,6 +201,8 @@ func (j *Judge) vantageState(v *vantage) mesh.VantageState {
 	}
 	return s
 }
+
+var familyWords = [families]string{"", " over IPv4", " over IPv6"}
 
 // forbidden is what the vantage's machine does not permit, or "".
 func (v *vantage) forbidden() string {

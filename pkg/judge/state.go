@@ -22,6 +22,11 @@ type vantage struct {
 	seen     uint64 // bit n: the batch highest-n was seen
 	word     mesh.VantageState
 	edges    map[target]*edge
+	list     []*edge // the same
+
+	anchorsFail bool
+	bad         [families]int  // its edges whose latest word is bad
+	isolated    [families]bool // rule 3
 }
 
 // target is what an observation of a vantage is about.
@@ -42,15 +47,16 @@ type edge struct {
 	family  mesh.Family
 
 	// The latest live word, which is the vote.
-	outcome mesh.Outcome
-	reason  string
-	rtt     time.Duration
-	began   time.Time
-	ended   time.Time
-	missed  bool   // a first miss came, and its retries are under way
-	mute    bool   // its ok did not answer a round, and counts for nothing until it looks again
-	round   uint64 // the round that the latest word answers
-	streak  int    // good looks in a row
+	outcome  mesh.Outcome
+	reason   string
+	rtt      time.Duration
+	began    time.Time
+	ended    time.Time
+	missed   bool      // a first miss came, and its retries are under way
+	missedAt time.Time // the first miss of the present bad run
+	mute     bool      // its ok did not answer a round, and counts for nothing until it looks again
+	round    uint64    // the round that the latest word answers
+	streak   int       // good looks in a row
 
 	// Its history, replayed looks included.
 	run      mesh.Outcome // good runs are Reachable, bad ones Unreachable; Inconclusive looks break no run
@@ -62,6 +68,21 @@ type edge struct {
 
 func (e *edge) never() bool { return e.ended.IsZero() }
 
+// beside are the vantage's edges to the host's other checks that are no pings, through the same family, where this one is a
+// ping; else none.
+func (e *edge) beside() []*edge {
+	if e.check.config.Kind != catalog.KindPing {
+		return nil
+	}
+	var out []*edge
+	for _, c := range e.check.host.checks {
+		if o := e.vantage.edges[target{c.host.key, c.config.Name, e.family}]; o != nil && c.config.Kind != catalog.KindPing {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
 // check is what the judge holds of one check of a host.
 type check struct {
 	host    *host
@@ -69,15 +90,18 @@ type check struct {
 	edges   []*edge // by region and vantage
 	ballots []ballot
 
-	verdict  mesh.Verdict
-	since    time.Time
-	rule     string
-	sentence string
-	tally    mesh.Tally
-	from     int       // the place, in the order of catalogs, of the one that first asked this
-	madeBy   time.Time // until when the votes that made the verdict are fresh
-	positive bool      // the votes said so themselves at the last look at them
-	leftOut  bool
+	verdict   mesh.Verdict // the quorum's
+	published mesh.Verdict // the same unless the check flaps
+	flap      flap
+	heldSince time.Time // when it fell, while it waits for others that may be about to
+	since     time.Time
+	rule      string
+	sentence  string
+	tally     mesh.Tally
+	from      int       // the place, in the order of catalogs, of the one that first asked this
+	madeBy    time.Time // until when the votes that made the verdict are fresh
+	positive  bool      // the votes said so themselves at the last look at them
+	leftOut   bool
 
 	closed      bool      // its part of the host's open round is over
 	looksBadAt  time.Time // when a round last found it looking bad without turning it
@@ -95,6 +119,7 @@ type host struct {
 	round   *round
 	lastAsk time.Time
 	wanted  *want
+	cause   string // of what is broken: see rule 8
 }
 
 func (h *host) check(name string) *check {
@@ -122,7 +147,7 @@ func (j *Judge) setCatalog(c *catalog.Catalog) {
 	j.catalog, j.rule = c, c.Rule
 	j.catalogs++
 	j.revisions[c.Revision] = j.catalogs
-	j.byKey, j.hosts = map[string]*host{}, nil
+	j.byKey, j.hosts, j.held = map[string]*host{}, nil, nil
 	j.setVantages(c)
 	probes := 0.0
 	for i := range c.Hosts {
@@ -149,7 +174,7 @@ func (j *Judge) setVantages(c *catalog.Catalog) {
 		if v == nil {
 			v = &vantage{key: key}
 		}
-		v.region, v.enrolled, v.edges = c.Hosts[i].Region, j.enrolled[key], map[target]*edge{}
+		v.region, v.enrolled, v.edges, v.list, v.bad = c.Hosts[i].Region, j.enrolled[key], map[target]*edge{}, nil, [families]int{}
 		j.vantages[key] = v
 		j.order = append(j.order, v)
 	}
@@ -159,7 +184,7 @@ func (j *Judge) setVantages(c *catalog.Catalog) {
 func (j *Judge) newHost(config *catalog.Host) *host {
 	h := &host{config: config, key: config.Key(), status: mesh.StatusUnknown}
 	for i := range config.Checks {
-		c := &check{host: h, config: &config.Checks[i], verdict: mesh.Pending, from: j.catalogs}
+		c := &check{host: h, config: &config.Checks[i], verdict: mesh.Pending, published: mesh.Pending, from: j.catalogs}
 		c.edges = j.newEdges(c)
 		c.ballots = newBallots(c, j.regions)
 		h.checks = append(h.checks, c)
@@ -174,6 +199,7 @@ func (j *Judge) newEdges(c *check) []*edge {
 		for _, family := range c.host.config.Families() {
 			e := &edge{vantage: v, check: c, family: family}
 			v.edges[target{c.host.key, c.config.Name, family}] = e
+			v.list = append(v.list, e)
 			edges = append(edges, e)
 		}
 	}
@@ -189,7 +215,7 @@ func (h *host) inherit(old *host) {
 	if old == nil {
 		return
 	}
-	h.status, h.since, h.lastAsk, h.round, h.wanted = old.status, old.since, old.lastAsk, old.round, old.wanted
+	h.status, h.since, h.lastAsk, h.round, h.wanted, h.cause = old.status, old.since, old.lastAsk, old.round, old.wanted, old.cause
 	moved := !slices.Equal(h.config.Addresses, old.config.Addresses)
 	for _, c := range h.checks {
 		was := old.check(c.config.Name)
@@ -199,6 +225,7 @@ func (h *host) inherit(old *host) {
 		same := !moved && was.config.SameQuestion(c.config)
 		if same || was.verdict == mesh.Down {
 			c.verdict, c.since, c.rule, c.sentence, c.tally, c.madeBy = was.verdict, was.since, was.rule, was.sentence, was.tally, was.madeBy
+			c.published, c.flap = was.published, was.flap
 		}
 		if same {
 			c.inheritEdges(was)
@@ -214,6 +241,9 @@ func (c *check) inheritEdges(was *check) {
 				v := e.vantage
 				*e = *o
 				e.vantage, e.check = v, c
+				if e.bad() {
+					v.bad[slot(e.family)]++
+				}
 			}
 		}
 	}
@@ -221,7 +251,13 @@ func (c *check) inheritEdges(was *check) {
 
 // restore takes what the ledger held.
 func (c *check) restore(s Standing) {
-	c.verdict, c.since, c.rule, c.sentence, c.tally = s.Verdict, s.Since, s.Rule, s.Sentence, s.Tally
+	if !c.flap.flapping || s.Verdict != mesh.Degraded {
+		c.verdict = s.Verdict
+	}
+	c.published, c.since, c.rule, c.sentence, c.tally, c.heldSince = s.Verdict, s.Since, s.Rule, s.Sentence, s.Tally, time.Time{}
+	if c.host.cause = s.Cause; !broken(s.Verdict) {
+		c.host.acquit()
+	}
 }
 
 // restore works out the status that follows from the restored checks.

@@ -103,7 +103,7 @@ func (w *world) restart() {
 	for _, t := range w.published {
 		if t.Check != "" {
 			latest[t.Host+"/"+t.Check] = judge.Standing{
-				Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Tally: t.Tally,
+				Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
 			}
 		}
 	}

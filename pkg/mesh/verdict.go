@@ -93,7 +93,8 @@ type CheckState struct {
 	Rule       string       `json:"rule"`           // which sentence of the rule decided
 	Sentence   string       `json:"sentence"`       // the verdict in one sentence
 	Tally      Tally        `json:"tally"`
-	Looking    bool         `json:"looking"` // a round is open: the verdict is forming
+	Cause      string       `json:"cause,omitempty"` // while it is down or partial: the same for all that fell together
+	Looking    bool         `json:"looking"`         // a round is open: the verdict is forming
 	Votes      []RegionVote `json:"votes"`
 	Advisories []string     `json:"advisories,omitempty"` // for operators: "path from lusaka: timeout"
 }
@@ -122,6 +123,7 @@ type VantageState struct {
 	Queued     int           `json:"queued"`
 	Dropped    uint64        `json:"dropped"`
 	Silent     bool          `json:"silent"`
+	Abstains   string        `json:"abstains,omitempty"` // why it has no vote at all, or none in one address family
 	Advisories []string      `json:"advisories,omitempty"`
 }
 

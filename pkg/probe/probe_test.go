@@ -103,7 +103,7 @@ func TestRefused(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Port: port}, "127.0.0.1")
-	want(t, got, mesh.Unreachable, "refused")
+	want(t, got, mesh.Unreachable, "connection refused")
 	if !got.Definite {
 		t.Error("a refusal is an answer, which retries would not change")
 	}

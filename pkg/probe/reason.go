@@ -81,7 +81,7 @@ func classifyErrno(err error) Result {
 	}
 	switch errno {
 	case syscall.ECONNREFUSED:
-		return Result{}.bad("refused")
+		return Result{}.bad("connection refused")
 	case syscall.ECONNRESET:
 		return Result{}.bad("connection reset")
 	case syscall.EHOSTUNREACH, syscall.EHOSTDOWN:

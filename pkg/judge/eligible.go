@@ -1,0 +1,124 @@
+package judge
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// families are the slots in which a vantage counts by address family.
+const families = 3
+
+func slot(f mesh.Family) int {
+	switch f {
+	case mesh.IPv4:
+		return 1
+	case mesh.IPv6:
+		return 2
+	}
+	return 0
+}
+
+// abstains is why the vantage as a whole has no vote: it is not part of the mesh, or its own machine or network is at fault.
+// That is the part of rule 3 that one vantage tells of itself.
+func (j *Judge) abstains(v *vantage) string {
+	switch {
+	case !v.enrolled:
+		return "not enrolled"
+	case !v.heard():
+		return "never heard"
+	case v.silent:
+		return "silent"
+	case v.word.Lag >= j.rule.LagMax:
+		return fmt.Sprintf("its timers overran by %s", v.word.Lag.Round(100*time.Millisecond))
+	case v.anchorsFail:
+		return "none of its region's anchors answers"
+	}
+	return ""
+}
+
+const isolatedWhy = "isolated: it calls bad what the other regions hold good"
+
+// isolate works out whether the vantage is isolated, by address family, and reports whether that changed. What it calls bad
+// is held against what the votes of the other regions say before anybody is taken for isolated: the order of vantages does
+// not matter.
+func (j *Judge) isolate(v *vantage) (changed bool) {
+	for f := range families {
+		isolated := v.bad[f] > 0 && j.isolatedIn(v, f)
+		changed = changed || isolated != v.isolated[f]
+		v.isolated[f] = isolated
+	}
+	return changed
+}
+
+// isolatedIn is rule 3: (count + 1/2) / (n + 1) > share, where n is the number of the vantage's targets with an opinion, and
+// count that of the targets it calls bad though enough of the other regions hold them good. The halves are Jeffreys' prior:
+// few targets prove little.
+func (j *Judge) isolatedIn(v *vantage, f int) bool {
+	n, count := 0, 0
+	for _, e := range v.list {
+		if slot(e.family) != f {
+			continue
+		}
+		vote, _ := j.edgeVote(e)
+		if vote != mesh.Abstain {
+			n++
+		}
+		if vote == mesh.Bad && j.othersHoldGood(e) {
+			count++
+		}
+	}
+	return n >= j.rule.IsolatedTargetsMin && (float64(count)+0.5)/float64(n+1) > j.rule.IsolatedShare
+}
+
+// othersHoldGood reports whether enough of the regions besides the edge's own and the host's own hold the check good.
+func (j *Judge) othersHoldGood(e *edge) bool {
+	regions, good := 0, 0
+	for i := range e.check.ballots {
+		b := &e.check.ballots[i]
+		if b.own || b.region == e.vantage.region || !b.counts() {
+			continue
+		}
+		regions++
+		if j.opinion(b) == mesh.OK {
+			good++
+		}
+	}
+	return regions > 0 && float64(good) >= j.rule.IsolatedAgreement*float64(regions)
+}
+
+// opinion is the region's vote as if nobody were isolated.
+func (j *Judge) opinion(b *ballot) mesh.Vote {
+	ok, bad := 0, 0
+	for _, e := range b.edges {
+		switch vote, _ := j.edgeVote(e); vote {
+		case mesh.OK:
+			ok++
+		case mesh.Bad:
+			bad++
+		}
+	}
+	return majority(ok, bad)
+}
+
+// filtered reports whether the host answered this vantage over TCP since it lost the ping: then it is the ping that is
+// filtered, and not the host that is gone.
+func (j *Judge) filtered(e *edge) bool {
+	for _, o := range e.beside() {
+		if o.outcome.Good() && !o.never() && j.now.Before(j.expires(o)) && !o.began.Before(e.missedAt) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBeFiltered reports whether a TCP answer to the round, still to come, could show that only the ping is lost.
+func (e *edge) mayBeFiltered(r *round) bool {
+	for _, o := range e.beside() {
+		if o.vantage.counts() && !o.answered(r) {
+			return true
+		}
+	}
+	return false
+}
