@@ -10,10 +10,10 @@ import (
 
 // fall is one host that fell, for those that fall soon after it for the same voters: rule 8.
 type fall struct {
-	host   *host
-	at     time.Time
-	voters []string // regions that said bad
-	cause  string
+	host    *host
+	at      time.Time
+	bad, ok []string // regions, as they had voted by then
+	cause   string
 }
 
 func broken(v mesh.Verdict) bool { return v == mesh.Down || v == mesh.Partial }
@@ -73,7 +73,7 @@ func (j *Judge) blame(c *check) {
 	if h.cause != "" {
 		return
 	}
-	now := fall{host: h, at: j.now, voters: j.regionNames(c, mesh.Bad)}
+	now := fall{host: h, at: j.now, bad: j.regionNames(c, mesh.Bad), ok: j.regionNames(c, mesh.OK)}
 	j.falls = slices.DeleteFunc(j.falls, func(f fall) bool { return j.now.Sub(f.at) > j.rule.CutWithin })
 	for _, f := range j.falls {
 		if f.host.key != h.key && f.sameVoters(now) {
@@ -87,12 +87,13 @@ func (j *Judge) blame(c *check) {
 	j.falls = append(j.falls, now)
 }
 
-// sameVoters reports whether two hosts fell for the same regions, leaving out their own, which never vote on them.
+// sameVoters reports whether two hosts fell for the same regions: none of those that lost the one reached the other. A
+// verdict does not always wait for the last region, so that one may be missing; the hosts' own regions never vote on them.
 func (f fall) sameVoters(o fall) bool {
-	own := func(region string) bool { return region == f.host.config.Region || region == o.host.config.Region }
-	a := slices.DeleteFunc(slices.Clone(f.voters), own)
-	b := slices.DeleteFunc(slices.Clone(o.voters), own)
-	return len(a) > 0 && slices.Equal(a, b)
+	reached := func(ok []string) func(string) bool {
+		return func(region string) bool { return slices.Contains(ok, region) }
+	}
+	return !slices.ContainsFunc(f.bad, reached(o.ok)) && !slices.ContainsFunc(o.bad, reached(f.ok))
 }
 
 // acquit forgets the host's cause once none of its checks is broken.

@@ -25,7 +25,7 @@ func history(t *rapid.T) *world {
 		from := rapid.SliceOfDistinct(rapid.SampledFrom(regions), rapid.ID[string]).Draw(t, "from")
 		switch rapid.SampledFrom([]string{"fail", "mend", "silent", "speaks"}).Draw(t, "event") {
 		case "fail":
-			w.each("AMS1/*", from, func(key string) { w.broken[key] = "timeout" })
+			w.each("AMS1/*", from, func(p path) { w.broken[p] = "timeout" })
 		case "mend":
 			clear(w.broken)
 		case "silent":

@@ -138,7 +138,7 @@ func (e *edge) remember(o *mesh.Observation) {
 func (j *Judge) miss(e *edge, o *mesh.Observation, out *Output) {
 	e.missed = true
 	if !e.bad() {
-		e.missedAt = o.Ended()
+		e.missedAt = o.Began
 	}
 	c := e.check
 	if e.vantage.region == c.host.config.Region || c.verdict == mesh.Down || c.asked() || e.bad() {

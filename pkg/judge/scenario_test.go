@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,15 +17,28 @@ import (
 // TestScenarios plays every story of testdata. A story is a catalog line, then timed lines:
 //
 //	regions NAME[:VANTAGES] ...     the mesh: a region each, with so many vantages (1 unless said) named NAME1, NAME2 ...
+//	checks NAME ...                 what is asked of every host: smtp and imap unless said; ping is a ping
+//	dual                            every host has an IPv4 and an IPv6 address
 //	rule KEY VALUE                  one of the rule's settings, before the first timed line
-//	TIME fail HOST/CHECK "REASON" [from REGION ...]     looks fail; a reason "timeout" takes its retries' time
-//	TIME mend HOST/CHECK [from REGION ...]              looks succeed again
-//	TIME silent REGION ... | TIME speaks REGION ...     agents fall silent, and speak again
+//	TIME fail HOST/CHECK "REASON" [from WHERE ...]      looks fail; a reason "timeout" takes its retries' time. WHERE is a region
+//	                                                    or a vantage, ipv4 or ipv6; HOST and CHECK may be *
+//	TIME mend HOST/CHECK [from WHERE ...]               looks succeed again
+//	FROM-TO flap HOST/CHECK PERIOD                      looks fail and succeed by turns of a period each
+//	TIME cut REGION ... | TIME join                     these regions and the others lose one another, and the first ones the
+//	                                                    coordinator; all is mended
+//	TIME silent WHERE ... | TIME speaks WHERE ...       agents fall silent, and speak again
+//	TIME blind WHERE ... | TIME sighted WHERE ...       agents speak and look no more; look again
+//	TIME lag WHERE TIME | TIME clock WHERE TIME         an agent's timers overrun; its clock is off
+//	TIME anchors WHERE fail|answer  its own test of its network
 //	TIME stop | TIME start          the stream itself stops: nothing is stored, agents keep what they saw
 //	TIME restart                    a new judge takes over from what was published
 //	TIME add HOST/CHECK             a check that is new in the catalog; change: one that asks something else from then on
 //	TIME is HOST[/CHECK] WORD       the verdict or status at that moment
 //	TIME was HOST/CHECK began TIME  the time that the latest transition says its cause began, within a second
+//	TIME says HOST/CHECK "TEXT"     part of its sentence; tells: of an advisory; abstains VANTAGE "TEXT": why it does not vote
+//	TIME together HOST HOST | TIME apart HOST HOST      what is broken of them has one cause, or two
+//	TIME turned HOST/CHECK N        so many transitions since the story began
+//	TIME asked N HOST               at most so many rounds since the story began
 //	FROM-TO always HOST[/CHECK] WORD    at every moment between
 //
 // Every agent looks by its schedule every 10 s and when asked, and every judge's tick is as the leader would send it.
@@ -75,6 +88,10 @@ func play(t *testing.T, file string) {
 			lines = append(lines, l)
 		case fields[0] == "regions":
 			w.lay(fields[1:])
+		case fields[0] == "checks":
+			w.checks = fields[1:]
+		case fields[0] == "dual":
+			w.addresses = append(w.addresses, "2001:db8::1")
 		case fields[0] == "rule":
 			w.setRule(t, fields[1], fields[2])
 		default:
@@ -109,17 +126,26 @@ func (w *world) run(t *testing.T, file string, lines []line) {
 func (w *world) do(l line) error {
 	switch l.verb {
 	case "fail":
-		from, _ := cutFrom(l.args[2:])
-		w.each(l.args[0], from, func(key string) { w.broken[key] = strings.Trim(l.args[1], `"`) })
+		w.each(l.args[0], cutFrom(l.args[2:]), func(p path) { w.broken[p] = strings.Trim(l.args[1], `"`) })
 	case "mend":
-		from, _ := cutFrom(l.args[1:])
-		w.each(l.args[0], from, func(key string) { delete(w.broken, key) })
+		w.each(l.args[0], cutFrom(l.args[1:]), func(p path) { delete(w.broken, p) })
+	case "flap":
+		w.flap(l)
+	case "cut":
+		w.cut(l.args)
+	case "join":
+		clear(w.broken)
+		w.where(nil, func(a *agent) { a.silent = false })
 	case "silent", "speaks":
-		for _, v := range w.agents {
-			if slices.Contains(l.args, v.region) {
-				v.silent = l.verb == "silent"
-			}
-		}
+		w.where(l.args, func(a *agent) { a.silent = l.verb == "silent" })
+	case "blind", "sighted":
+		w.where(l.args, func(a *agent) { a.blind = l.verb == "blind" })
+	case "lag":
+		w.where(l.args[:1], func(a *agent) { a.lag, _ = time.ParseDuration(l.args[1]) })
+	case "clock":
+		w.where(l.args[:1], func(a *agent) { a.clock, _ = time.ParseDuration(l.args[1]) })
+	case "anchors":
+		w.where(l.args[:1], func(a *agent) { a.anchorsFail = l.args[1] == "fail" })
 	case "stop", "start":
 		w.stopped = l.verb == "stop"
 	case "restart":
@@ -133,16 +159,81 @@ func (w *world) do(l line) error {
 	case "was":
 		return w.began(l.args[0], l.args[2])
 	default:
+		return w.told(l)
+	}
+	return nil
+}
+
+// told checks what is said beside the verdicts.
+func (w *world) told(l line) error {
+	switch l.verb {
+	case "says", "tells", "abstains":
+		if text := strings.Trim(l.args[1], `"`); !strings.Contains(w.words(l.verb, l.args[0]), text) {
+			return fmt.Errorf("%s %s: %q\n%s", l.args[0], l.verb, w.words(l.verb, l.args[0]), w.votes(l.args[0]))
+		}
+	case "together", "apart":
+		a, b := w.cause(l.args[0]), w.cause(l.args[1])
+		if a == "" || b == "" || (a == b) != (l.verb == "together") {
+			return fmt.Errorf("the causes are %q and %q\n%s%s", a, b, w.votes(l.args[0]), w.votes(l.args[1]))
+		}
+	case "turned":
+		n := 0
+		for _, t := range w.published {
+			if t.Host+"/"+t.Check == l.args[0] {
+				n++
+			}
+		}
+		if fmt.Sprint(n) != l.args[1] {
+			return fmt.Errorf("%s turned %d times, wanted %s\n%s", l.args[0], n, l.args[1], w.votes(l.args[0]))
+		}
+	case "asked":
+		if most, _ := strconv.Atoi(l.args[0]); w.asked[mesh.Key(l.args[1])] > most {
+			return fmt.Errorf("%d rounds", w.asked[mesh.Key(l.args[1])])
+		}
+	default:
 		return fmt.Errorf("no such verb: %s", l.verb)
 	}
 	return nil
 }
 
-func cutFrom(args []string) ([]string, bool) {
-	if len(args) == 0 || args[0] != "from" {
-		return nil, false
+// words are a check's sentence, its advisories, or why a vantage does not vote.
+func (w *world) words(which, what string) string {
+	s := w.judge.Snapshot()
+	for _, v := range s.Vantages {
+		if which == "abstains" && mesh.Key(v.Name) == what {
+			return v.Abstains
+		}
 	}
-	return args[1:], true
+	for _, h := range s.Hosts {
+		for _, c := range h.Checks {
+			switch {
+			case h.Name+"/"+c.Name != what:
+			case which == "tells":
+				return strings.Join(c.Advisories, "; ")
+			default:
+				return c.Sentence
+			}
+		}
+	}
+	return ""
+}
+
+func (w *world) cause(host string) string {
+	for _, h := range w.judge.Snapshot().Hosts {
+		for _, c := range h.Checks {
+			if h.Name == host && c.Cause != "" {
+				return c.Cause
+			}
+		}
+	}
+	return ""
+}
+
+func cutFrom(args []string) []string {
+	if len(args) == 0 || args[0] != "from" {
+		return nil
+	}
+	return args[1:]
 }
 
 // word is the verdict of HOST/CHECK, or the status of HOST.

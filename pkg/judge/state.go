@@ -53,7 +53,7 @@ type edge struct {
 	began    time.Time
 	ended    time.Time
 	missed   bool      // a first miss came, and its retries are under way
-	missedAt time.Time // the first miss of the present bad run
+	missedAt time.Time // when the look with the first miss of the present bad run began
 	mute     bool      // its ok did not answer a round, and counts for nothing until it looks again
 	round    uint64    // the round that the latest word answers
 	streak   int       // good looks in a row

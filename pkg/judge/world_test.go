@@ -25,7 +25,11 @@ type world struct {
 	judge   *judge.Judge
 	catalog *catalog.Catalog
 	agents  []*agent
-	broken  map[string]string // "vantage host/check" to the reason
+	broken  map[path]string // to the reason
+
+	checks    []string
+	addresses []string
+	asked     map[string]int // rounds, by host's key
 
 	elapsed   time.Duration
 	sequence  uint64
@@ -36,9 +40,18 @@ type world struct {
 	inputs    []judge.Input
 }
 
+// path is one edge of the world.
+type path struct {
+	vantage, host, check string
+	family               mesh.Family
+}
+
 type agent struct {
 	key, region string
 	silent      bool
+	blind       bool
+	lag, clock  time.Duration
+	anchorsFail bool
 	sequence    uint64
 	last        time.Duration // its last batch
 	connected   time.Duration
@@ -53,7 +66,10 @@ type said struct {
 }
 
 func newWorld() *world {
-	return &world{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, broken: map[string]string{}, plans: map[string][]schedule.Duty{}}
+	return &world{
+		catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, broken: map[path]string{}, plans: map[string][]schedule.Duty{},
+		checks: []string{"smtp", "imap"}, addresses: []string{"192.0.2.1"}, asked: map[string]int{},
+	}
 }
 
 // lay makes the regions and their hosts: the first host of region "ams" is AMS1, with the checks smtp and imap.
@@ -63,10 +79,7 @@ func (w *world) lay(regions []string) {
 		n, _ := strconv.Atoi(count)
 		w.catalog.Regions = append(w.catalog.Regions, catalog.Region{Name: name, City: strings.ToUpper(name[:1]) + name[1:]})
 		for i := range max(n, 1) {
-			h := catalog.Host{Name: fmt.Sprintf("%s%d", strings.ToUpper(name), i+1), Region: name, Addresses: []string{"192.0.2.1"}, Public: true}
-			for _, check := range []string{"smtp", "imap"} {
-				h.Checks = append(h.Checks, newCheck(check))
-			}
+			h := catalog.Host{Name: fmt.Sprintf("%s%d", strings.ToUpper(name), i+1), Region: name, Public: true}
 			w.catalog.Hosts = append(w.catalog.Hosts, h)
 			w.agents = append(w.agents, &agent{key: h.Key(), region: name})
 		}
@@ -74,7 +87,11 @@ func (w *world) lay(regions []string) {
 }
 
 func newCheck(name string) catalog.Check {
-	return catalog.Check{Kind: catalog.KindTCP, Name: name, Critical: true, Interval: 10 * time.Second, Timeout: 3 * time.Second, Port: 25}
+	c := catalog.Check{Kind: catalog.KindTCP, Name: name, Critical: true, Interval: 10 * time.Second, Timeout: 3 * time.Second, Port: 25}
+	if name == "ping" {
+		c.Kind, c.Port = catalog.KindPing, 0
+	}
+	return c
 }
 
 func (w *world) setRule(t *testing.T, key, value string) {
@@ -93,6 +110,13 @@ func (w *world) roster() *mesh.Roster {
 }
 
 func (w *world) begin() {
+	for i := range w.catalog.Hosts {
+		h := &w.catalog.Hosts[i]
+		h.Addresses = w.addresses
+		for _, check := range w.checks {
+			h.Checks = append(h.Checks, newCheck(check))
+		}
+	}
 	catalog.Seal(w.catalog)
 	w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster()})
 }
@@ -131,18 +155,62 @@ func (w *world) add(what string) {
 	w.give(judge.Input{Catalog: &next})
 }
 
-// each names the edges of HOST/CHECK (a check "*" is all of them; a host "*" too) from the regions given, or from all.
-func (w *world) each(what string, from []string, do func(key string)) {
+// each names the paths to HOST/CHECK (either may be *) from the regions, vantages and families given, or from all.
+func (w *world) each(what string, from []string, do func(path)) {
 	host, check, _ := strings.Cut(what, "/")
 	for _, h := range w.catalog.Hosts {
 		for _, c := range h.Checks {
 			for _, a := range w.agents {
-				if (host == "*" || host == h.Name) && (check == "*" || check == c.Name) && (from == nil || slices.Contains(from, a.region)) {
-					do(a.key + " " + h.Name + "/" + c.Name)
+				for _, f := range h.Families() {
+					if (host == "*" || host == h.Name) && (check == "*" || check == c.Name) && a.is(from) && isFamily(f, from) {
+						do(path{a.key, h.Key(), c.Name, f})
+					}
 				}
 			}
 		}
 	}
+}
+
+// is reports whether one of the words names the agent or its region, or none names any.
+func (a *agent) is(words []string) bool {
+	named := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "ipv4" || w == "ipv6" })
+	return len(named) == 0 || slices.Contains(named, a.region) || slices.Contains(named, a.key)
+}
+
+func isFamily(f mesh.Family, words []string) bool {
+	named := slices.Contains(words, "ipv4") || slices.Contains(words, "ipv6")
+	return !named || slices.Contains(words, f.String())
+}
+
+func (w *world) where(words []string, do func(*agent)) {
+	for _, a := range w.agents {
+		if a.is(words) {
+			do(a)
+		}
+	}
+}
+
+// cut parts these regions from the others and from the coordinator.
+func (w *world) cut(regions []string) {
+	w.each("*/*", nil, func(p path) {
+		region := func(key string) bool { return slices.Contains(regions, w.catalog.Host(key).Region) }
+		if region(p.vantage) != region(p.host) {
+			w.broken[p] = "timeout"
+		}
+	})
+	w.where(regions, func(a *agent) { a.silent = true })
+}
+
+// flap breaks and mends by turns.
+func (w *world) flap(l line) {
+	period, _ := time.ParseDuration(l.args[1])
+	broken := (w.elapsed-l.from)/period%2 == 0 && w.elapsed < l.to
+	w.each(l.args[0], nil, func(p path) {
+		delete(w.broken, p)
+		if broken {
+			w.broken[p] = "connection refused"
+		}
+	})
 }
 
 // step lets 50 ms go by.
@@ -150,7 +218,7 @@ func (w *world) step() {
 	for _, a := range w.agents {
 		for _, d := range w.plan(a) {
 			if due := d.Next(epoch.Add(w.elapsed - step)).Sub(epoch); due <= w.elapsed {
-				w.look(a, d.Host, d.Check, 0)
+				w.look(a, d.Host, d.Check, d.Family, 0)
 			}
 		}
 		w.speak(a)
@@ -177,9 +245,12 @@ func (w *world) tick() time.Duration {
 }
 
 // look is rule 1 as the judge sees it: a definite answer is settled after a re-check, a loss after its retries.
-func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, round uint64) {
-	o := mesh.Observation{Host: h.Key(), Check: c.Name, Family: mesh.IPv4, Began: epoch.Add(w.elapsed), Round: round, Sent: 1}
-	reason, broken := w.broken[a.key+" "+h.Name+"/"+c.Name]
+func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Family, round uint64) {
+	if a.blind {
+		return
+	}
+	o := mesh.Observation{Host: h.Key(), Check: c.Name, Family: family, Began: epoch.Add(w.elapsed), Round: round, Sent: 1}
+	reason, broken := w.broken[path{a.key, h.Key(), c.Name, family}]
 	switch {
 	case !broken:
 		o.Outcome, o.RTT, o.Elapsed = mesh.Reachable, 80*time.Millisecond, 80*time.Millisecond
@@ -222,7 +293,10 @@ func (w *world) speak(a *agent) {
 		return
 	}
 	a.last, a.sequence = w.elapsed, a.sequence+1
-	b := &mesh.Batch{Agent: a.key, Epoch: 1, Sequence: a.sequence, Revision: w.catalog.Revision, Began: epoch.Add(w.elapsed), Connected: epoch.Add(a.connected), Observations: a.kept}
+	b := &mesh.Batch{
+		Agent: a.key, Epoch: 1, Sequence: a.sequence, Revision: w.catalog.Revision, Began: epoch.Add(w.elapsed), Connected: epoch.Add(a.connected),
+		Lag: a.lag, Clock: a.clock, AnchorsFail: a.anchorsFail, Observations: a.kept,
+	}
 	a.kept = nil
 	w.give(judge.Input{Batch: b})
 }
@@ -236,10 +310,13 @@ func (w *world) give(in judge.Input) {
 	w.published = append(w.published, out.Transitions...)
 	for _, ask := range out.Asks {
 		h := w.catalog.Host(ask.Host)
+		w.asked[ask.Host]++
 		for _, a := range w.agents {
 			for i := range h.Checks {
-				if a.region != h.Region && !a.silent {
-					w.look(a, h, &h.Checks[i], ask.Round)
+				for _, family := range h.Families() {
+					if a.region != h.Region && !a.silent {
+						w.look(a, h, &h.Checks[i], family, ask.Round)
+					}
 				}
 			}
 		}
