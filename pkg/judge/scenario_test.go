@@ -48,7 +48,10 @@ func TestScenarios(t *testing.T) {
 		t.Fatal("no stories", err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			play(t, file)
+		})
 	}
 }
 
@@ -198,7 +201,7 @@ func (w *world) told(l line) error {
 
 // words are a check's sentence, its advisories, or why a vantage does not vote.
 func (w *world) words(which, what string) string {
-	s := w.judge.Snapshot()
+	s := w.snapshot()
 	for _, v := range s.Vantages {
 		if which == "abstains" && mesh.Key(v.Name) == what {
 			return v.Abstains
@@ -219,7 +222,7 @@ func (w *world) words(which, what string) string {
 }
 
 func (w *world) cause(host string) string {
-	for _, h := range w.judge.Snapshot().Hosts {
+	for _, h := range w.snapshot().Hosts {
 		for _, c := range h.Checks {
 			if h.Name == host && c.Cause != "" {
 				return c.Cause
@@ -239,7 +242,7 @@ func cutFrom(args []string) []string {
 // word is the verdict of HOST/CHECK, or the status of HOST.
 func (w *world) word(what string) string {
 	host, check, isCheck := strings.Cut(what, "/")
-	for _, h := range w.judge.Snapshot().Hosts {
+	for _, h := range w.snapshot().Hosts {
 		if h.Name != host {
 			continue
 		}
@@ -259,7 +262,7 @@ func (w *world) word(what string) string {
 func (w *world) votes(what string) string {
 	host, _, _ := strings.Cut(what, "/")
 	var b strings.Builder
-	for _, h := range w.judge.Snapshot().Hosts {
+	for _, h := range w.snapshot().Hosts {
 		for _, c := range h.Checks {
 			if h.Name != host {
 				continue

@@ -34,7 +34,9 @@ type world struct {
 	elapsed   time.Duration
 	sequence  uint64
 	stopped   bool
-	plans     map[string][]schedule.Duty // by catalog and agent
+	plans     map[string][]*duty // by catalog and agent
+	seen      *mesh.Snapshot
+	seenAt    uint64
 	lastTick  time.Duration
 	published []mesh.Transition
 	inputs    []judge.Input
@@ -67,7 +69,7 @@ type said struct {
 
 func newWorld() *world {
 	return &world{
-		catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, broken: map[path]string{}, plans: map[string][]schedule.Duty{},
+		catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, broken: map[path]string{}, plans: map[string][]*duty{},
 		checks: []string{"smtp", "imap"}, addresses: []string{"192.0.2.1"}, asked: map[string]int{},
 	}
 }
@@ -135,7 +137,7 @@ func (w *world) restart() {
 	for _, s := range latest {
 		start.Standings = append(start.Standings, s)
 	}
-	w.judge = judge.New(start)
+	w.judge, w.seen = judge.New(start), nil
 }
 
 // add puts a new check in force, or one that asks something else.
@@ -217,8 +219,9 @@ func (w *world) flap(l line) {
 func (w *world) step() {
 	for _, a := range w.agents {
 		for _, d := range w.plan(a) {
-			if due := d.Next(epoch.Add(w.elapsed - step)).Sub(epoch); due <= w.elapsed {
+			if d.next <= w.elapsed {
 				w.look(a, d.Host, d.Check, d.Family, 0)
+				d.next = d.Next(epoch.Add(w.elapsed)).Sub(epoch)
 			}
 		}
 		w.speak(a)
@@ -229,12 +232,28 @@ func (w *world) step() {
 	}
 }
 
-func (w *world) plan(a *agent) []schedule.Duty {
+// duty is a look that is due at a moment to come.
+type duty struct {
+	schedule.Duty
+	next time.Duration
+}
+
+func (w *world) plan(a *agent) []*duty {
 	key := w.catalog.Revision + a.key
 	if _, ok := w.plans[key]; !ok {
-		w.plans[key] = schedule.Plan(w.catalog, a.key)
+		for _, d := range schedule.Plan(w.catalog, a.key) {
+			w.plans[key] = append(w.plans[key], &duty{d, d.Next(epoch.Add(w.elapsed - step)).Sub(epoch)})
+		}
 	}
 	return w.plans[key]
+}
+
+// snapshot is what the judge holds; it changes with what is given to it only.
+func (w *world) snapshot() *mesh.Snapshot {
+	if w.seen == nil || w.seenAt != w.sequence {
+		w.seen, w.seenAt = w.judge.Snapshot(), w.sequence
+	}
+	return w.seen
 }
 
 func (w *world) tick() time.Duration {
