@@ -73,7 +73,7 @@ const (
 func awaitLooks(ctx context.Context, out io.Writer, client *control.Client, c *catalog.Catalog, looks []catalog.Change, wait time.Duration) error {
 	deadline := time.Now().Add(wait)
 	for {
-		state, err := client.State(ctx)
+		state, err := client.State(ctx, time.Time{})
 		if err != nil {
 			return err
 		}

@@ -1,27 +1,62 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 func newExplainCommand() *cobra.Command {
-	return newReadCommand("explain HOST", "Explain a host's verdicts: who voted what, on which look, and why", cobra.ExactArgs(1),
-		func(out io.Writer, s control.State, args []string) error {
-			h, err := findHost(s.Snapshot, args[0])
-			if err != nil {
-				return err
-			}
-			explain(out, h)
+	return reading{
+		use: "explain HOST", short: "Explain a host's verdicts: who voted what, on which look, and why", args: cobra.ExactArgs(1), past: true,
+		words: func(out io.Writer, s control.State, value any) error {
+			value.(explanation).write(out)
 			return nil
 		},
-		func(s control.State, args []string) (any, error) { return findHost(s.Snapshot, args[0]) })
+		value: func(ctx context.Context, client *control.Client, s control.State, args []string) (any, error) {
+			return explain(ctx, client, s, args[0])
+		},
+	}.command()
+}
+
+// explanation is what the judge holds of a host, what fell with it, and what the operator changed last.
+type explanation struct {
+	mesh.HostState
+	At         time.Time      `json:"at"`
+	FellWith   []string       `json:"fell_with"` // hosts that fell within seconds of it, for the same voters
+	LastChange *ledger.Change `json:"last_change,omitempty"`
+}
+
+func explain(ctx context.Context, client *control.Client, s control.State, name string) (e explanation, err error) {
+	if e.HostState, err = findHost(s.Snapshot, name); err != nil {
+		return e, err
+	}
+	e.At, e.FellWith = s.Snapshot.At, fellWith(s.Snapshot, e.HostState)
+	e.LastChange, err = client.LastChange(ctx, mesh.Key(name), s.Snapshot.At)
+	return e, err
+}
+
+// fellWith lists the other hosts whose broken checks have the host's cause.
+func fellWith(s *mesh.Snapshot, h mesh.HostState) []string {
+	causes, out := map[string]bool{}, []string{}
+	for _, c := range h.Checks {
+		causes[c.Cause] = c.Cause != ""
+	}
+	for _, o := range s.Hosts {
+		if o.Name != h.Name && slices.ContainsFunc(o.Checks, func(c mesh.CheckState) bool { return causes[c.Cause] }) {
+			out = append(out, o.Name)
+		}
+	}
+	return out
 }
 
 func findHost(s *mesh.Snapshot, name string) (mesh.HostState, error) {
@@ -33,8 +68,17 @@ func findHost(s *mesh.Snapshot, name string) (mesh.HostState, error) {
 	return mesh.HostState{}, fmt.Errorf("the catalog has no host %q", name)
 }
 
-func explain(out io.Writer, h mesh.HostState) {
-	fmt.Fprintf(out, "%s in %s is %s since %s\n", h.Name, h.Region, h.Status, when(h.Since))
+func (h explanation) write(out io.Writer) {
+	fmt.Fprintf(out, "%s in %s is %s since %s, as of %s\n", h.Name, h.Region, h.Status, when(h.Since), when(h.At))
+	if len(h.FellWith) > 0 {
+		fmt.Fprintf(out, "fell with it, for the same voters: %s\n", strings.Join(h.FellWith, ", "))
+	}
+	if c := h.LastChange; c != nil {
+		fmt.Fprintf(out, "last change of the catalog that touched it: %s, revision %s from %s\n", when(c.At), c.Revision, c.Source)
+		for _, change := range c.Changes {
+			fmt.Fprintf(out, "  %s\n", change)
+		}
+	}
 	for _, c := range h.Checks {
 		fmt.Fprintf(out, "\n%s (%s): %s, since %s\n  %s\n  rule: %s\n", c.Name, c.Kind, c.Verdict, when(c.Since), c.Sentence, c.Rule)
 		for _, a := range c.Advisories {

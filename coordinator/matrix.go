@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -13,11 +14,13 @@ import (
 )
 
 func newMatrixCommand() *cobra.Command {
-	return newReadCommand("matrix", "Show which vantage reaches which check", cobra.NoArgs, func(out io.Writer, s control.State, _ []string) error {
-		return writeMatrix(out, s.Snapshot)
-	}, func(s control.State, _ []string) (any, error) {
-		return s.Snapshot, nil
-	})
+	return reading{
+		use: "matrix", short: "Show which vantage reaches which check", args: cobra.NoArgs, past: true,
+		words: func(out io.Writer, s control.State, _ any) error { return writeMatrix(out, s.Snapshot) },
+		value: func(_ context.Context, _ *control.Client, s control.State, _ []string) (any, error) {
+			return s.Snapshot, nil
+		},
+	}.command()
 }
 
 // writeMatrix writes a row a check and a column a vantage.

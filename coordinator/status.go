@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -15,39 +15,13 @@ import (
 )
 
 func newStatusCommand() *cobra.Command {
-	return newReadCommand("status", "Show every host's status", cobra.NoArgs, func(out io.Writer, s control.State, _ []string) error {
-		return writeStatus(out, s)
-	}, func(s control.State, _ []string) (any, error) {
-		return map[string]any{"at": s.Snapshot.At, "hosts": s.Snapshot.Hosts, "alerts": s.Snapshot.Alerts, "problems": s.Problems}, nil
-	})
-}
-
-// newReadCommand is a command that shows what the coordinator holds: in words, or as JSON.
-func newReadCommand(use, short string, args cobra.PositionalArgs, words func(io.Writer, control.State, []string) error, value func(control.State, []string) (any, error)) *cobra.Command {
-	var data string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: use, Short: short, Args: args,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			state, err := control.NewClient(data).State(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if !asJSON {
-				return words(cmd.OutOrStdout(), state, args)
-			}
-			v, err := value(state, args)
-			if err != nil {
-				return err
-			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(v)
+	return reading{
+		use: "status", short: "Show every host's status", args: cobra.NoArgs,
+		words: func(out io.Writer, s control.State, _ any) error { return writeStatus(out, s) },
+		value: func(_ context.Context, _ *control.Client, s control.State, _ []string) (any, error) {
+			return map[string]any{"at": s.Snapshot.At, "hosts": s.Snapshot.Hosts, "alerts": s.Snapshot.Alerts, "problems": s.Problems}, nil
 		},
-	}
-	dataFlag(cmd, &data)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return cmd
+	}.command()
 }
 
 func writeStatus(out io.Writer, s control.State) error {

@@ -13,8 +13,10 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -32,9 +34,18 @@ func NewClient(dir string) *Client {
 	return &Client{dir: dir, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-// State is what the coordinator holds.
-func (c *Client) State(ctx context.Context) (s State, err error) {
-	return s, c.call(ctx, http.MethodGet, "/state", nil, nil, &s)
+// State is what the coordinator holds, or held at a time that is not zero.
+func (c *Client) State(ctx context.Context, at time.Time) (s State, err error) {
+	query := url.Values{}
+	if !at.IsZero() {
+		query.Set("at", at.Format(time.RFC3339Nano))
+	}
+	return s, c.call(ctx, http.MethodGet, "/state", query, nil, &s)
+}
+
+// LastChange is the latest catalog that changed something of the host by the time; nil when none is on record.
+func (c *Client) LastChange(ctx context.Context, host string, at time.Time) (change *ledger.Change, err error) {
+	return change, c.call(ctx, http.MethodGet, "/change", url.Values{"host": {host}, "at": {at.Format(time.RFC3339Nano)}}, nil, &change)
 }
 
 // Transitions lists the newest transitions of the host, oldest first.

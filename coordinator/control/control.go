@@ -16,12 +16,15 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // Backend is what the commands ask for.
 type Backend interface {
 	Current() (*catalog.Catalog, *mesh.Snapshot)
+	At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error)
+	LastChange(ctx context.Context, host string, at time.Time) (change ledger.Change, ok bool, err error)
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
 	Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error)
 	Invite(ctx context.Context, host string) (token string, err error)
@@ -62,9 +65,22 @@ func Listen(dir string) (net.Listener, error) {
 // NewHandler answers the commands.
 func NewHandler(b Backend) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) {
-		c, snapshot := b.Current()
-		answer(w, State{c, snapshot, b.Problems()}, nil)
+	mux.HandleFunc("GET /state", func(w http.ResponseWriter, r *http.Request) {
+		state, err := stateAt(r.Context(), b, r.FormValue("at"))
+		answer(w, state, err)
+	})
+	mux.HandleFunc("GET /change", func(w http.ResponseWriter, r *http.Request) {
+		at, err := time.Parse(time.RFC3339Nano, r.FormValue("at"))
+		if err != nil {
+			answer(w, nil, err)
+			return
+		}
+		change, ok, err := b.LastChange(r.Context(), mesh.Key(r.FormValue("host")), at)
+		if !ok {
+			answer(w, nil, err)
+			return
+		}
+		answer(w, change, err)
 	})
 	mux.HandleFunc("GET /transitions", func(w http.ResponseWriter, r *http.Request) {
 		limit, err := strconv.Atoi(r.FormValue("limit"))
@@ -94,6 +110,20 @@ func NewHandler(b Backend) http.Handler {
 		answer(w, changes, err)
 	})
 	return mux
+}
+
+// stateAt is what the coordinator holds, or held at a time.
+func stateAt(ctx context.Context, b Backend, at string) (s State, err error) {
+	if at == "" {
+		c, snapshot := b.Current()
+		return State{c, snapshot, b.Problems()}, nil
+	}
+	when, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return s, err
+	}
+	s.Catalog, s.Snapshot, err = b.At(ctx, when)
+	return s, err
 }
 
 // answer writes the value, or why there is none: the words are for the person who typed the command.

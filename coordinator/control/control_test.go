@@ -12,6 +12,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/control"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -23,6 +24,17 @@ type backend struct {
 
 func (b *backend) Current() (*catalog.Catalog, *mesh.Snapshot) {
 	return b.catalog, &mesh.Snapshot{Hosts: []mesh.HostState{{Name: "NC036", Checks: []mesh.CheckState{{Votes: []mesh.RegionVote{{Vote: mesh.OK}}}}}}}
+}
+
+func (b *backend) At(_ context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
+	if at.Year() > 2026 {
+		return nil, nil, errors.New("still to come")
+	}
+	return b.catalog, &mesh.Snapshot{At: at}, nil
+}
+
+func (b *backend) LastChange(_ context.Context, host string, at time.Time) (ledger.Change, bool, error) {
+	return ledger.Change{At: at, Source: "of " + host}, host == "nc036", nil
 }
 
 func (b *backend) Transitions(_ context.Context, host string, _ time.Time, limit int) ([]mesh.Transition, error) {
@@ -49,13 +61,14 @@ func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	client := control.NewClient(dir)
-	if _, err := client.State(t.Context()); err == nil || !strings.Contains(err.Error(), "no coordinator runs on") {
+	if _, err := client.State(t.Context(), time.Time{}); err == nil || !strings.Contains(err.Error(), "no coordinator runs on") {
 		t.Error(err)
 	}
 	l, err := control.Listen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	at := time.Date(2026, 3, 1, 2, 31, 7, 4, time.UTC)
 	b := &backend{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}}
 	catalog.Seal(b.catalog)
 	server := &http.Server{Handler: control.NewHandler(b)}
@@ -67,9 +80,21 @@ func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
 	if _, err := control.Listen(dir); err == nil {
 		t.Error("two coordinators on one directory")
 	}
-	state, err := client.State(t.Context())
+	state, err := client.State(t.Context(), time.Time{})
 	if err != nil || state.Snapshot.Hosts[0].Checks[0].Votes[0].Vote != mesh.OK || state.Problems[0] != "a problem" || state.Catalog.Revision != b.catalog.Revision {
 		t.Error(state, err)
+	}
+	if state, err := client.State(t.Context(), at); err != nil || !state.Snapshot.At.Equal(at) {
+		t.Error(state, err)
+	}
+	if _, err := client.State(t.Context(), at.AddDate(1, 0, 0)); err == nil || err.Error() != "still to come" {
+		t.Error(err)
+	}
+	if change, err := client.LastChange(t.Context(), "NC036", at); err != nil || change.Source != "of nc036" || !change.At.Equal(at) {
+		t.Error(change, err)
+	}
+	if change, err := client.LastChange(t.Context(), "NC041", at); err != nil || change != nil {
+		t.Error(change, err)
 	}
 	if token, err := client.Invite(t.Context(), "NC036"); token != "token for NC036" || err != nil {
 		t.Error(token, err)

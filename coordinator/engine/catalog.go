@@ -21,8 +21,8 @@ func (e *Engine) startCatalog(ctx context.Context) error {
 	}
 	c, source := e.Catalog, "built in"
 	if e.File != "" {
-		e.read, source = read(e.File), e.File
-		if c, err = e.parse(e.read); err != nil && stored.Catalog == nil {
+		e.reading, source = read(e.File), e.File
+		if c, err = e.parse(e.reading); err != nil && stored.Catalog == nil {
 			return err
 		}
 		e.wrong(err)
@@ -125,7 +125,7 @@ func (e *Engine) watch(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	last := e.read
+	last := e.reading
 	for {
 		select {
 		case <-ctx.Done():

@@ -59,7 +59,7 @@ type Engine struct {
 	prefix string // of the marks' ids
 	marks  atomic.Uint64
 	from   time.Time        // where the replay begins
-	judged past             // what the ledger held at start was decided up to here
+	judged place            // what the ledger held at start was decided up to here
 	said   []judge.Standing // what it held
 	live   uint64           // messages past this one came after the start
 
@@ -78,21 +78,22 @@ type Engine struct {
 	rejected atomic.Uint64
 	shown    atomic.Pointer[shown]
 
-	changing sync.Mutex // one change of the catalog or the roster at a time; held while the bus is spoken to
-	mu       sync.Mutex // of what follows; never held for longer than a look
-	inForce  *catalog.Catalog
-	packed   []byte // inForce, for agents
-	problems []string
-	read     reading // of the file at start
+	replaying sync.Mutex // one look into the past at a time
+	changing  sync.Mutex // one change of the catalog or the roster at a time; held while the bus is spoken to
+	mu        sync.Mutex // of what follows; never held for longer than a look
+	inForce   *catalog.Catalog
+	packed    []byte // inForce, for agents
+	problems  []string
+	reading   reading // of the file at start
 }
 
-// past is a place in the stream of observations. The time tells a stream that was made anew, and counts from 1 again.
-type past struct {
+// place is a place in the stream of observations. The time tells a stream that was made anew, and counts from 1 again.
+type place struct {
 	sequence uint64
 	at       time.Time
 }
 
-func (p past) has(m bus.Message) bool { return m.Sequence <= p.sequence && !m.Time.After(p.at) }
+func (p place) has(m bus.Message) bool { return m.Sequence <= p.sequence && !m.Time.After(p.at) }
 
 // shown is what readers see, and a channel that closes when there is something newer.
 type shown struct {
@@ -160,16 +161,17 @@ func (e *Engine) newJudge(ctx context.Context, c *catalog.Catalog, standings []j
 
 func (e *Engine) standings(ctx context.Context, at time.Time) ([]judge.Standing, error) {
 	last, err := e.Ledger.Standings(ctx, at)
-	if err != nil {
-		return nil, err
-	}
+	return standings(last), err
+}
+
+func standings(last []mesh.Transition) []judge.Standing {
 	out := make([]judge.Standing, len(last))
 	for i, t := range last {
 		out[i] = judge.Standing{
 			Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
 		}
 	}
-	return out, nil
+	return out
 }
 
 // markPresent puts the catalog and roster in force on the stream. What comes before in the stream is replayed, what comes after
@@ -306,8 +308,16 @@ func (e *Engine) restate(m bus.Message) {
 
 // input reads a message. One that cannot be read is counted and left out.
 func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
-	in := judge.Input{Sequence: m.Sequence, At: m.Time}
-	var err error
+	in, err := e.read(ctx, m)
+	if err != nil {
+		e.rejected.Add(1)
+		e.strange.Warn().Err(err).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
+	}
+	return in, err == nil
+}
+
+func (e *Engine) read(ctx context.Context, m bus.Message) (in judge.Input, err error) {
+	in = judge.Input{Sequence: m.Sequence, At: m.Time}
 	switch m.Kind {
 	case bus.Batch:
 		in.Batch, err = readBatch(m)
@@ -316,12 +326,7 @@ func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
 	case bus.RosterMark:
 		in.Roster, err = wire.DecodeRoster(m.Data)
 	}
-	if err != nil {
-		e.rejected.Add(1)
-		e.strange.Warn().Err(err).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
-		return in, false
-	}
-	return in, true
+	return in, err
 }
 
 func readBatch(m bus.Message) (*mesh.Batch, error) {

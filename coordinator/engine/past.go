@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// pastWait bounds a replay of the past: a mesh of a thousand hosts says half a million messages in the time replayed.
+const pastWait = time.Minute
+
+// errReached ends a replay that is where it was to go.
+var errReached = errors.New("the moment is reached")
+
+// At is the catalog in force and what the judge held at a moment of the past. A judge of its own replays the stream up to it
+// from a quarter of an hour before, as a coordinator does that starts. One replay runs at a time.
+func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
+	if !e.replaying.TryLock() {
+		return nil, nil, errors.New("another look into the past is under way: try again in a moment")
+	}
+	defer e.replaying.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, pastWait)
+	defer cancel()
+	now := time.Now()
+	if at.After(now) {
+		return nil, nil, fmt.Errorf("%s is still to come", at.UTC().Format(time.RFC3339))
+	}
+	r, err := e.newReplay(ctx, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = e.Bus.Follow(ctx, bus.Start{Time: at.Add(-replay)}, func(m bus.Message) error { return r.take(ctx, m) })
+	switch {
+	case errors.Is(err, errReached):
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, nil, errors.New("the replay took too long")
+	case err != nil:
+		return nil, nil, err
+	}
+	if !r.covered {
+		return nil, nil, fmt.Errorf("the stream of observations does not reach back to %s: it keeps two days", at.UTC().Format(time.RFC3339))
+	}
+	return r.catalog, r.judge.Snapshot(), nil
+}
+
+// past is a judge on its way to a moment.
+type past struct {
+	engine  *Engine
+	judge   *judge.Judge
+	catalog *catalog.Catalog
+	at      time.Time
+	covered bool // a message from before the moment was met
+}
+
+func (e *Engine) newReplay(ctx context.Context, at time.Time) (*past, error) {
+	then, err := e.Ledger.CatalogAt(ctx, at.Add(-replay))
+	if err != nil {
+		return nil, err
+	}
+	said, err := e.Ledger.StandingsAt(ctx, at.Add(-replay))
+	if err != nil {
+		return nil, err
+	}
+	j, err := e.newJudge(ctx, then.Catalog, standings(said))
+	return &past{engine: e, judge: j, catalog: then.Catalog, at: at}, err
+}
+
+func (r *past) take(ctx context.Context, m bus.Message) error {
+	if m.Time.After(r.at) {
+		return errReached
+	}
+	r.covered = true
+	in, err := r.engine.read(ctx, m)
+	if err != nil {
+		return nil // it was rejected then, too
+	}
+	r.judge.Step(in)
+	if in.Catalog != nil {
+		r.catalog = in.Catalog
+	}
+	return nil
+}
+
+// LastChange is the latest catalog that changed something of the host by the time.
+func (e *Engine) LastChange(ctx context.Context, host string, at time.Time) (ledger.Change, bool, error) {
+	return e.Ledger.LastChange(ctx, host, at)
+}

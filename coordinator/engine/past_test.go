@@ -1,0 +1,67 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// What At shows of a moment is what was shown then: verdicts, votes, and each vantage's last good and last bad look.
+func TestThePastIsAsItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := newWorld(t), newCatalog(t)
+		before := time.Now()
+		time.Sleep(time.Second)
+		e, stop := w.run(t, engine.Config{Catalog: c})
+		enrol(t, e)
+		w.see(t, c, mesh.Reachable, 20*time.Second)
+		w.see(t, c, mesh.Unreachable, 20*time.Second)
+		time.Sleep(500 * time.Millisecond)
+		then := time.Now()
+		_, shown := e.Current()
+		time.Sleep(time.Second)
+		next := moved(t)
+		if _, err := e.Apply(t.Context(), next, "apply", false); err != nil {
+			t.Fatal(err)
+		}
+		w.see(t, next, mesh.Reachable, time.Minute)
+
+		at, held, err := e.At(t.Context(), then)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at.Revision != c.Revision || held.Hosts[0].Status != mesh.MajorOutage {
+			t.Errorf("by the catalog %s it was %s", at.Revision, held.Hosts[0].Status)
+		}
+		if diff := cmp.Diff(shown.Hosts, held.Hosts); diff != "" {
+			t.Errorf("it was shown otherwise: %s", diff)
+		}
+		wantRefused(t, e, before, "does not reach back to")
+		wantRefused(t, e, time.Now().Add(time.Minute), "still to come")
+		wantChanges(t, e, then, "added")
+		wantChanges(t, e, time.Now(), "address")
+		end(t, stop)
+	})
+}
+
+func wantRefused(t *testing.T, e *engine.Engine, at time.Time, why string) {
+	t.Helper()
+	if _, _, err := e.At(t.Context(), at); err == nil || !strings.Contains(err.Error(), why) {
+		t.Errorf("got %v, wanted %q", err, why)
+	}
+}
+
+func wantChanges(t *testing.T, e *engine.Engine, at time.Time, what string) {
+	t.Helper()
+	change, ok, err := e.LastChange(t.Context(), "nc1", at)
+	if err != nil || !ok || !strings.Contains(catalog.Change{What: change.Changes[0].What}.String(), what) {
+		t.Errorf("the last change is %+v (%v, %v), wanted %q", change, ok, err, what)
+	}
+}
