@@ -91,31 +91,3 @@ func TestTransitionsChain(t *testing.T) {
 		}
 	})
 }
-
-// BenchmarkJudge/unchanged is the cost of an observation that changes nothing.
-func BenchmarkJudge(b *testing.B) {
-	b.Run("unchanged", func(b *testing.B) {
-		w := newWorld()
-		w.lay([]string{"ams", "lon", "van", "nyc:2", "tor:2", "lus", "syd", "sea"})
-		w.begin()
-		for range 400 {
-			w.elapsed += step
-			w.step()
-		}
-		const count = 100
-		batch := &mesh.Batch{Agent: "lon1", Epoch: 2, Revision: w.catalog.Revision, Observations: make([]mesh.Observation, count)}
-		at := epoch.Add(w.elapsed)
-		for b.Loop() {
-			at = at.Add(time.Millisecond)
-			batch.Sequence++
-			for i := range batch.Observations {
-				batch.Observations[i] = mesh.Observation{
-					Host: "ams1", Check: "smtp", Family: mesh.IPv4, Began: at, Elapsed: time.Millisecond, RTT: time.Millisecond, Outcome: mesh.Reachable, Sent: 1,
-				}
-			}
-			w.sequence++
-			w.judge.Step(judge.Input{Sequence: w.sequence, At: at, Batch: batch})
-		}
-		b.ReportMetric(float64(count*b.N)/b.Elapsed().Seconds(), "obs/s")
-	})
-}
