@@ -50,7 +50,7 @@ func (j *Judge) wantedRound(h *host, out *Output) {
 	for _, c := range h.checks {
 		c.closed = false
 	}
-	out.Asks = append(out.Asks, mesh.Ask{Round: h.round.id, Host: h.key})
+	out.Asks = append(out.Asks, mesh.Ask{Round: h.round.id, Host: h.key, Since: w.since})
 }
 
 // probes is what a round of the host costs: a look by each vantage that is asked.

@@ -133,8 +133,9 @@ type Roster struct {
 
 // Ask is the judge's "look now": every vantage outside the host's region looks at all the host's checks.
 type Ask struct {
-	Round uint64 // the stream sequence of the message that opened the round
-	Host  string // the host's key
+	Round uint64    // the stream sequence of the message that opened the round
+	Host  string    // the host's key
+	Since time.Time // when the look that caused it began: an ok begun before counts neither way. The judge's alone, not told to agents
 }
 
 // words names the values of a small enumeration.
