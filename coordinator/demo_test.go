@@ -143,8 +143,15 @@ func TestDemo(t *testing.T) {
 		if s["NC036 Sending mail"] != "major_outage" || s["NC036 Reading mail"] != "operational" || s["NC041"] != "operational" {
 			t.Errorf("statuses %v", s)
 		}
+		if open := d.page("/api/v2/incidents/unresolved.json"); !strings.Contains(open, `"name": "NC036: Sending mail down"`) {
+			t.Errorf("no incident of it is open: %s", open)
+		}
+		if front := d.page("/"); !strings.Contains(front, "NC036: Sending mail down") {
+			t.Error("the front page tells of no incident")
+		}
 		d.mend(id)
 		d.eventually("operational again", func() bool { return d.statuses()["NC036"] == "operational" })
+		d.eventually("resolved", func() bool { return strings.Contains(d.page("/api/v2/incidents.json"), `"status": "resolved"`) })
 		history := d.page("/hosts/NC036")
 		for _, want := range []string{"Down: 7 of 7 regions got", "refused", "partial outage, was operational", "operational, was partial outage"} {
 			if !strings.Contains(history, want) && want != "Down: 7 of 7 regions got" {
@@ -153,7 +160,7 @@ func TestDemo(t *testing.T) {
 		}
 	})
 	t.Run("internal hosts are on no public surface", func(t *testing.T) {
-		for _, path := range []string{"/", "/matrix", "/hosts/NC036", "/hosts/NC041", "/api/v1/matrix", "/api/v1/transitions", "/api/v1/hosts/NC036/votes", "/api/v2/summary.json", "/api/v2/components.json", "/badge/NC036.svg"} {
+		for _, path := range []string{"/", "/matrix", "/hosts/NC036", "/hosts/NC041", "/api/v1/matrix", "/api/v1/transitions", "/api/v1/hosts/NC036/votes", "/api/v2/summary.json", "/api/v2/components.json", "/api/v2/incidents.json", "/badge/NC036.svg"} {
 			body := strings.ToLower(d.page(path))
 			for _, internal := range []string{"nc023", "nc028", "nc031", "nc034", "nc040"} {
 				if body == "" || strings.Contains(body, internal) {

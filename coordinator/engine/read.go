@@ -7,6 +7,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -26,6 +27,16 @@ func (e *Engine) Ready() bool { return e.ready.Load() }
 // Transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts ("").
 func (e *Engine) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
 	return e.Ledger.Transitions(ctx, host, since, limit)
+}
+
+// Incidents lists the incidents that were not resolved before the time, newest first.
+func (e *Engine) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
+	return e.Ledger.Incidents(ctx, since, limit)
+}
+
+// Incident is the one with the id; nil when there is none.
+func (e *Engine) Incident(ctx context.Context, id string) (*incident.Incident, error) {
+	return e.Ledger.Incident(ctx, id)
 }
 
 // Streams tells how large the streams are.

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -23,6 +24,10 @@ type Source interface {
 	Changed() <-chan struct{}
 	// Transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts ("").
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
+	// Incidents lists the incidents that were not resolved before the time, newest first.
+	Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error)
+	// Incident is the one with the id; nil when there is none.
+	Incident(ctx context.Context, id string) (*incident.Incident, error)
 	// Ready reports whether agents may come.
 	Ready() bool
 }
@@ -55,6 +60,7 @@ func New(c Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("GET /hosts/{host}", s.host)
+	mux.HandleFunc("GET /incidents/{id}", s.index)
 	mux.HandleFunc("GET /matrix", s.matrix)
 	mux.HandleFunc("GET /badge/{file}", s.badge)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
@@ -124,16 +130,16 @@ func title(m moment) string {
 
 // body is what stands between head and foot of the page with this path.
 func (s *site) body(ctx context.Context, m moment, path string) (body template.HTML, found bool, err error) {
-	switch name, isHost := hostOf(path); {
+	name, isHost := hostOf(path)
+	incident, isIncident := incidentOf(path)
+	switch {
 	case path == "/":
-		events, err := s.history(ctx, "")
-		if err != nil {
-			return "", true, err
-		}
-		v := m.index(events)
-		v.Events = v.Events[:min(len(v.Events), eventsMax)]
-		body, err = Render(templates, "index", v)
+		body, err = s.indexBody(ctx, m)
 		return body, true, err
+	case isIncident:
+		if body, found, err = s.incidentBody(ctx, m, incident); found || err != nil {
+			return body, found, err
+		}
 	case path == "/matrix":
 		body, err = Render(templates, "matrix", m.matrix())
 		return body, true, err
@@ -149,6 +155,21 @@ func (s *site) body(ctx context.Context, m moment, path string) (body template.H
 	}
 	body, err = Render(templates, "missing", nil)
 	return body, false, err
+}
+
+func (s *site) indexBody(ctx context.Context, m moment) (template.HTML, error) {
+	events, err := s.history(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	incidents, err := s.Source.Incidents(ctx, m.snapshot.At.AddDate(0, 0, -daysShown), incidentsMax)
+	if err != nil {
+		return "", err
+	}
+	v := m.index(events)
+	v.Events = v.Events[:min(len(v.Events), eventsMax)]
+	v.Incidents, v.Past = m.openIncidents(incidents), m.pastIncidents(incidents)
+	return Render(templates, "index", v)
 }
 
 func hostOf(path string) (name string, ok bool) {

@@ -20,6 +20,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/page"
 	"github.com/probemesh/probemesh/deploy/examples"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -29,6 +30,8 @@ type source struct {
 	snapshot *mesh.Snapshot
 	changed  chan struct{}
 	ready    bool
+
+	incidents []*incident.Incident
 }
 
 func (s *source) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.catalog, s.snapshot }
@@ -45,6 +48,39 @@ func (s *source) Transitions(context.Context, string, time.Time, int) ([]mesh.Tr
 		})
 	}
 	return out, nil
+}
+
+// story is an open incident of one host, and a resolved one.
+func story() []*incident.Incident {
+	at := time.Now().UTC().Add(-61*time.Minute - 30*time.Second)
+	window := incident.Window{Check: "Sending mail", Verdict: mesh.Down, From: at, To: at.Add(21*time.Minute + 3*time.Second)}
+	said := []incident.Update{{ID: "1", At: at, State: incident.Investigating, Host: "NC036", Check: "Sending mail", Was: mesh.Up, Verdict: mesh.Down, Body: "Down: 7 of 7 regions got '<refused>'."}}
+	resolved := incident.Incident{
+		ID: "a1-1", State: incident.Resolved, Impact: incident.Major, Began: at, Opened: at, Updated: at, Resolved: window.To,
+		Hosts: []incident.Host{{Name: "NC036", Status: mesh.Operational, Worst: mesh.PartialOutage, Windows: []incident.Window{window}}}, Updates: said,
+	}
+	open := resolved
+	open.ID, open.State, open.Resolved = "a2-1", incident.Investigating, time.Time{}
+	open.Hosts = []incident.Host{{Name: "NC041", Status: mesh.MajorOutage, Worst: mesh.MajorOutage, Windows: []incident.Window{{Check: "ping", Verdict: mesh.Down, From: at}}}}
+	return []*incident.Incident{&open, &resolved}
+}
+
+func (s *source) Incidents(_ context.Context, since time.Time, _ int) (out []*incident.Incident, err error) {
+	for _, i := range s.incidents {
+		if i.Open() || i.Resolved.After(since) {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+func (s *source) Incident(_ context.Context, id string) (*incident.Incident, error) {
+	for _, i := range s.incidents {
+		if i.ID == id {
+			return i, nil
+		}
+	}
+	return nil, nil
 }
 
 // newSource has every host of the example with the verdict.

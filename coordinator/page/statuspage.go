@@ -44,17 +44,12 @@ type componentJSON struct {
 	Components         []string  `json:"components,omitempty"`
 }
 
-// statuspage adds the addresses of /api/v2. Incidents and maintenance are empty lists until there are some.
+// statuspage adds the addresses of /api/v2. Maintenance is an empty list until there is some.
 func (s *site) statuspage(mux *http.ServeMux) {
 	none := []struct{}{}
 	for path, part := range map[string]func(moment) map[string]any{
-		"summary": func(m moment) map[string]any {
-			return map[string]any{"components": m.components(), "incidents": none, "scheduled_maintenances": none, "status": m.overall()}
-		},
 		"status":                          func(m moment) map[string]any { return map[string]any{"status": m.overall()} },
 		"components":                      func(m moment) map[string]any { return map[string]any{"components": m.components()} },
-		"incidents":                       func(moment) map[string]any { return map[string]any{"incidents": none} },
-		"incidents/unresolved":            func(moment) map[string]any { return map[string]any{"incidents": none} },
 		"scheduled-maintenances":          func(moment) map[string]any { return map[string]any{"scheduled_maintenances": none} },
 		"scheduled-maintenances/upcoming": func(moment) map[string]any { return map[string]any{"scheduled_maintenances": none} },
 		"scheduled-maintenances/active":   func(moment) map[string]any { return map[string]any{"scheduled_maintenances": none} },
@@ -66,6 +61,13 @@ func (s *site) statuspage(mux *http.ServeMux) {
 			writeJSON(w, out)
 		})
 	}
+	list := func(_ moment, incidents []incidentJSON) map[string]any { return map[string]any{"incidents": incidents} }
+	always := func() time.Time { return time.Time{} }
+	mux.HandleFunc("GET /api/v2/incidents.json", s.incidents(always, list))
+	mux.HandleFunc("GET /api/v2/incidents/unresolved.json", s.incidents(unresolved, list))
+	mux.HandleFunc("GET /api/v2/summary.json", s.incidents(unresolved, func(m moment, incidents []incidentJSON) map[string]any {
+		return map[string]any{"components": m.components(), "incidents": incidents, "scheduled_maintenances": none, "status": m.overall()}
+	}))
 }
 
 // id is a stable name for something, of twelve letters and digits like Statuspage's.

@@ -38,7 +38,10 @@ var voteLooks = map[mesh.Vote]look{
 type indexView struct {
 	look
 	Headline, Detail string
+	CutOff           bool // half or more of the regions are silent: what is shown may be out of date
+	Incidents        []incidentView
 	Groups           []groupView
+	Past             []dayView
 	Events           []eventView
 }
 
@@ -106,7 +109,7 @@ func (m moment) host(key string) (mesh.HostState, bool) {
 }
 
 func (m moment) index(events []mesh.Transition) indexView {
-	v := indexView{Events: m.events(events)}
+	v := indexView{Events: m.events(events), CutOff: len(m.snapshot.Alerts) > 0}
 	var troubled []string
 	worst := mesh.Operational
 	hosts := m.hosts()

@@ -329,3 +329,43 @@ func (l *log) entries(t *testing.T, e ledger.Event) []ledger.Entry {
 	r := other.records[0]
 	return []ledger.Entry{{Subject: r.Subject, ID: fmt.Sprint("again-", len(l.records)), Data: r.Data}}
 }
+
+// The book of incidents is made from the transitions alone: a view rebuilt from them tells the same.
+func TestIncidents(t *testing.T) {
+	l, dir := newLog(), t.TempDir()
+	led := open(t, filepath.Join(dir, "view.db"), l)
+	c := &catalog.Catalog{Rule: catalog.DefaultRule(), Hosts: []catalog.Host{{Name: "NC036", Public: true}, {Name: "NC041", Public: true}}}
+	catalog.Seal(c)
+	turn := func(id, host string, to mesh.Status, v mesh.Verdict, at int64) ledger.TransitionEvent {
+		e := transition(id, host, "ping", v, at)
+		e.To, e.Public = to, host != "NC023"
+		return e
+	}
+	if err := led.Append(t.Context(), ledger.CatalogEvent{Catalog: c},
+		turn("1-nc036-1", "NC036", mesh.MajorOutage, mesh.Down, 20), turn("2-nc023-1", "NC023", mesh.MajorOutage, mesh.Down, 21),
+		turn("3-nc036-1", "NC036", mesh.Operational, mesh.Up, 80), turn("4-nc041-1", "NC041", mesh.MajorOutage, mesh.Down, 2000)); err != nil {
+		t.Fatal(err)
+	}
+	all, err := led.Incidents(t.Context(), time.Time{}, 10)
+	if err != nil || len(all) != 2 || all[0].Name() != "NC041: major outage" || all[1].Open() {
+		t.Fatalf("%v, %+v", err, all)
+	}
+	if one, err := led.Incident(t.Context(), all[1].ID); err != nil || !cmp.Equal(one, all[1]) {
+		t.Error(err, one)
+	}
+	if none, err := led.Incident(t.Context(), "x"); none != nil || err != nil {
+		t.Error(none, err)
+	}
+	rebuilt := open(t, filepath.Join(dir, "again.db"), l)
+	if again, err := rebuilt.Incidents(t.Context(), time.Time{}, 10); err != nil || !cmp.Equal(all, again) {
+		t.Errorf("%v, %s", err, cmp.Diff(all, again))
+	}
+	without := &catalog.Catalog{Rule: catalog.DefaultRule()}
+	catalog.Seal(without)
+	if err := led.Append(t.Context(), ledger.CatalogEvent{Catalog: without}); err != nil {
+		t.Fatal(err)
+	}
+	if open, err := led.Incidents(t.Context(), time.Unix(1<<40, 0), 10); err != nil || len(open) != 0 {
+		t.Errorf("%v, still open: %+v", err, open)
+	}
+}

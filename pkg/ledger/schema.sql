@@ -39,3 +39,12 @@ CREATE TABLE agents (
   public_key TEXT NOT NULL,
   at         INTEGER NOT NULL
 );
+
+-- The book of incidents, as the transitions make it.
+CREATE TABLE incidents (
+  id       TEXT PRIMARY KEY,
+  opened   INTEGER NOT NULL, -- nanoseconds since 1970
+  resolved INTEGER NOT NULL, -- the same; the largest number while it is open
+  data     BLOB NOT NULL     -- the incident, JSON
+);
+CREATE INDEX incidents_by_end ON incidents (resolved, opened);

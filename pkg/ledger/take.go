@@ -44,7 +44,10 @@ func (w *writing) transition(ctx context.Context, r Record) error {
 	if err != nil {
 		return err
 	}
-	if n, err := done.RowsAffected(); n == 0 || err != nil || t.Check == "" {
+	if n, err := done.RowsAffected(); n == 0 || err != nil {
+		return err
+	}
+	if err := w.extend(ctx, t); err != nil || t.Check == "" {
 		return err
 	}
 	_, err = w.tx.ExecContext(ctx, `INSERT OR REPLACE INTO standings (host, check_, verdict, sequence) VALUES (?, ?, ?, ?)`,
@@ -61,6 +64,9 @@ func (w *writing) catalog(ctx context.Context, r Record) error {
 		return errors.New("no catalog in it")
 	}
 	if err := w.endStandings(ctx, e.Catalog, nanoseconds(r.Time)); err != nil {
+		return err
+	}
+	if err := w.endIncidents(ctx, e.Catalog, r.Time); err != nil {
 		return err
 	}
 	_, err := w.tx.ExecContext(ctx, `INSERT OR IGNORE INTO catalogs (sequence, revision, at, data) VALUES (?, ?, ?, ?)`,

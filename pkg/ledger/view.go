@@ -16,7 +16,7 @@ import (
 )
 
 // schemaVersion changes with schema.sql: a view of another version is rebuilt.
-const schemaVersion = 2
+const schemaVersion = 3
 
 //go:embed schema.sql
 var schema string

@@ -1,0 +1,204 @@
+package incident_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+func at(clock string) time.Time {
+	t, err := time.Parse("2006-01-02 15:04:05", "2020-09-21 "+clock)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+var count int
+
+// turn is a transition of a public host's check, seen at began and published two seconds later.
+func turn(host, check string, was, is mesh.Verdict, from, to mesh.Status, began string) mesh.Transition {
+	count++
+	return mesh.Transition{
+		ID: fmt.Sprintf("%d-%s-1", count, mesh.Key(host)), Host: host, Check: check, Public: true, Was: was, Verdict: is, From: from, To: to,
+		Began: at(began), Published: at(began).Add(2 * time.Second), Sentence: string(is) + ": " + check,
+	}
+}
+
+// 2020-09-21: sending mail was shut for 21 minutes while reading mail stayed up.
+func TestMailShutFor21Minutes(t *testing.T) {
+	b := incident.NewBook(nil)
+	opened := b.Take(turn("NC036", "Sending mail", mesh.Up, mesh.Down, mesh.Operational, mesh.PartialOutage, "06:56:02"))
+	if opened.Name() != "NC036: Sending mail down" || opened.Impact != incident.Major || opened.State != incident.Investigating {
+		t.Errorf("%s, %s, %s", opened.Name(), opened.Impact, opened.State)
+	}
+	closed := b.Take(turn("NC036", "Sending mail", mesh.Down, mesh.Up, mesh.PartialOutage, mesh.Operational, "07:17:05"))
+	if closed != opened || closed.Open() || len(closed.Updates) != 2 {
+		t.Errorf("%+v", closed)
+	}
+	want := []incident.Window{{Check: "Sending mail", Verdict: mesh.Down, From: at("06:56:02"), To: at("07:17:05")}}
+	if diff := cmp.Diff(want, closed.Hosts[0].Windows); diff != "" {
+		t.Error(diff)
+	}
+	if got := incident.Lasted(want[0].To.Sub(want[0].From)); got != "21 min 3 s" {
+		t.Error(got)
+	}
+}
+
+func TestOneCutIsOneIncident(t *testing.T) {
+	b := incident.NewBook(nil)
+	var last *incident.Incident
+	for _, host := range []string{"NC033", "NC040"} {
+		fall := turn(host, "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:31:00")
+		fall.Cause = "812-0"
+		i := b.Take(fall)
+		if last != nil && i != last {
+			t.Error("two incidents of one cause")
+		}
+		last = i
+	}
+	if last.Name() != "NC033 and NC040 are down" || last.Impact != incident.Critical {
+		t.Error(last.Name(), last.Impact)
+	}
+	b.Take(turn("NC033", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:37:00"))
+	if !last.Open() {
+		t.Error("it ended while one of its hosts was down")
+	}
+	b.Take(turn("NC040", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:37:01"))
+	if last.Open() || last.Name() != "NC033 and NC040 were down" {
+		t.Error(last.Name())
+	}
+}
+
+func TestWhatComesAndGoesIsOneStory(t *testing.T) {
+	fall := func(clock string) mesh.Transition {
+		return turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, clock)
+	}
+	mend := func(clock string) mesh.Transition {
+		return turn("NC036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, clock)
+	}
+	b := incident.NewBook(nil)
+	first := b.Take(fall("02:00:00"))
+	b.Take(mend("02:05:00"))
+	if again := b.Take(fall("02:14:00")); again != first || !again.Open() {
+		t.Error("nine minutes later it is another incident")
+	}
+	b.Take(mend("02:15:00"))
+	if later := b.Take(fall("02:30:00")); later == first {
+		t.Error("fifteen minutes later it is still the same incident")
+	}
+}
+
+func TestUnknownOpensAndClosesNothing(t *testing.T) {
+	b := incident.NewBook(nil)
+	if i := b.Take(turn("NC036", "ping", mesh.Up, mesh.Unknown, mesh.Operational, mesh.StatusUnknown, "02:00:00")); i != nil {
+		t.Errorf("%+v", i)
+	}
+	i := b.Take(turn("NC036", "ping", mesh.Unknown, mesh.Down, mesh.StatusUnknown, mesh.MajorOutage, "02:01:00"))
+	b.Take(turn("NC036", "ping", mesh.Down, mesh.Unknown, mesh.MajorOutage, mesh.StatusUnknown, "02:02:00"))
+	if !i.Open() || len(i.Updates) != 2 || i.Hosts[0].Windows[0].To != at("02:02:00") {
+		t.Errorf("%+v", i)
+	}
+}
+
+func TestAHostThatIsNotShownAnyMore(t *testing.T) {
+	b := incident.NewBook(nil)
+	i := b.Take(turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
+	b.Keep(at("02:10:00"), func(host string) bool { return host != "NC036" })
+	if i.Open() || i.Hosts[0].Windows[0].To != at("02:10:00") {
+		t.Errorf("%+v", i)
+	}
+}
+
+// history draws a chain of transitions of three hosts, one of them internal, with repeats among them.
+func history(t *rapid.T) (out []mesh.Transition, last map[string]mesh.Status) {
+	statuses := []mesh.Status{mesh.Operational, mesh.StatusUnknown, mesh.DegradedPerformance, mesh.PartialOutage, mesh.MajorOutage}
+	verdicts := []mesh.Verdict{mesh.Up, mesh.Unknown, mesh.Degraded, mesh.Partial, mesh.Down}
+	last = map[string]mesh.Status{"NC1": mesh.Operational, "NC2": mesh.Operational, "SECRET": mesh.Operational}
+	clock := at("00:00:00")
+	for n := range rapid.IntRange(1, 60).Draw(t, "transitions") {
+		host := rapid.SampledFrom([]string{"NC1", "NC2", "SECRET"}).Draw(t, "host")
+		to := rapid.IntRange(0, len(statuses)-1).Draw(t, "to")
+		clock = clock.Add(time.Duration(rapid.IntRange(1, 900).Draw(t, "after")) * time.Second)
+		out = append(out, mesh.Transition{
+			ID: fmt.Sprintf("%d-%s-1", n, mesh.Key(host)), Host: host, Check: "ping", Public: host != "SECRET", From: last[host], To: statuses[to],
+			Verdict: verdicts[to], Began: clock.Add(-time.Second), Published: clock, Cause: rapid.SampledFrom([]string{"", "1-0", "2-0"}).Draw(t, "cause"),
+		})
+		last[host] = statuses[to]
+	}
+	return out, last
+}
+
+// An incident is open exactly while one of its hosts has not come back; the same history gives the same incidents, also where
+// every transition comes twice; and internal hosts are in none.
+func TestTheBookIsAFold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		transitions, last := history(t)
+		once, twice := incident.NewBook(nil), incident.NewBook(nil)
+		all := map[string]*incident.Incident{}
+		again := map[string]*incident.Incident{}
+		open := map[string]bool{}
+		for _, tr := range transitions {
+			if i := once.Take(tr); i != nil {
+				all[i.ID] = i
+			}
+			for range 2 {
+				if i := twice.Take(tr); i != nil {
+					again[i.ID] = i
+				}
+			}
+			if tr.Public {
+				switch tr.To {
+				case mesh.Operational:
+					open[tr.Host] = false
+				case mesh.DegradedPerformance, mesh.PartialOutage, mesh.MajorOutage:
+					open[tr.Host] = true
+				}
+			}
+		}
+		if diff := cmp.Diff(all, again); diff != "" {
+			t.Fatalf("a repeat changed something: %s", diff)
+		}
+		told := map[string]bool{}
+		for _, i := range all {
+			for _, h := range i.Hosts {
+				if i.Open() && h.Status != mesh.Operational {
+					told[h.Name] = true
+				}
+			}
+		}
+		for host, is := range open {
+			if told[host] != is {
+				t.Fatalf("%s is %s, and that an incident of it is open is %v", host, last[host], told[host])
+			}
+		}
+		if data, err := json.Marshal(all); err != nil || strings.Contains(strings.ToLower(string(data)), "secret") {
+			t.Fatalf("an internal host is told of: %s %v", data, err)
+		}
+	})
+}
+
+func TestAnEndlessIncidentIsBounded(t *testing.T) {
+	b := incident.NewBook(nil)
+	var i *incident.Incident
+	from, to := mesh.Operational, mesh.MajorOutage
+	was, is := mesh.Up, mesh.Down
+	for n := range 3 * incident.UpdatesMax {
+		tr := turn("NC036", "ping", was, is, from, to, "00:00:00")
+		tr.Began = tr.Began.Add(time.Duration(n) * time.Minute)
+		tr.Published = tr.Began.Add(time.Second)
+		i = b.Take(tr)
+		from, to, was, is = to, from, is, was
+	}
+	if len(i.Updates) != incident.UpdatesMax || i.LeftOut != 2*incident.UpdatesMax || len(i.Hosts[0].Windows) > incident.WindowsMax {
+		t.Errorf("%d updates, %d left out, %d windows", len(i.Updates), i.LeftOut, len(i.Hosts[0].Windows))
+	}
+}
