@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 
 func newRunCommand() *cobra.Command {
 	var state string
+	var clock time.Duration
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Probe and publish until told to stop",
@@ -23,14 +25,16 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), identity, cmd)
+			return run(cmd.Context(), identity, clock, cmd)
 		},
 	}
 	stateFlag(cmd, &state)
+	cmd.Flags().DurationVar(&clock, "clock-offset", 0, "pretend that this machine's clock is off by so much: for tests")
+	_ = cmd.Flags().MarkHidden("clock-offset") // the flag is there
 	return cmd
 }
 
-func run(ctx context.Context, identity enrol.Identity, cmd *cobra.Command) error {
+func run(ctx context.Context, identity enrol.Identity, clock time.Duration, cmd *cobra.Command) error {
 	log := newLogger(cmd)
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
 		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, Seed: identity.Seed, CA: identity.CA,
@@ -41,7 +45,7 @@ func run(ctx context.Context, identity enrol.Identity, cmd *cobra.Command) error
 	}
 	defer conn.Close()
 	return vantage.Run(ctx, vantage.Config{
-		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{},
+		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, ClockOffset: clock,
 		Logger: log.With().Str("component", "vantage").Logger(),
 	})
 }

@@ -37,7 +37,7 @@ var layers = []struct {
 		"coordinator/console", "coordinator/control",
 	}},
 	{"the demo", []string{"coordinator/demo"}},
-	{"programs", []string{"agent", "coordinator", "deploy/lab"}},
+	{"programs", []string{"agent", "coordinator", "deploy/lab", "deploy/simulation"}},
 }
 
 // allowed names the joiners that may import another joiner, each with its reason.

@@ -46,7 +46,7 @@ func (v *vantage) enqueue(now time.Time, observations []mesh.Observation) {
 	v.sequence++
 	b := &mesh.Batch{
 		Agent: v.Name, Epoch: v.epoch, Sequence: v.sequence, Version: v.Version, Began: now, Lag: v.lag,
-		Queued: len(v.queue.waiting) + v.queue.sending, Dropped: v.queue.dropped, AnchorsFail: v.anchorsFail(),
+		Queued: len(v.queue.waiting) + v.queue.sending, Dropped: v.queue.dropped, AnchorsFail: v.anchorsFail(), Clock: v.ClockOffset,
 		Observations: observations,
 	}
 	if v.catalog != nil {

@@ -155,7 +155,8 @@ func (v *vantage) say(d *duty, o mesh.Observation) {
 		return
 	}
 	o.Host, o.Check, o.Family = d.Host.Key(), d.Check.Name, d.Family
-	if o.Stage == mesh.Settled && o.Outcome != mesh.Inconclusive {
+	// What is lost on the way to a host that is away tells nothing of this vantage: it would make the next failure slow to see.
+	if o.Stage == mesh.Settled && o.Outcome.Good() {
 		for n := range o.Sent {
 			v.window.Add(o.Host, n < o.Lost)
 		}

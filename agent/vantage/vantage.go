@@ -41,7 +41,9 @@ type Config struct {
 	Version string
 	Bus     Bus
 	Network probe.Network
-	Logger  zerolog.Logger
+	// ClockOffset is added to this machine's wall clock where a batch tells it. Only tests set it.
+	ClockOffset time.Duration
+	Logger      zerolog.Logger
 }
 
 const (

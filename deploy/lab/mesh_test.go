@@ -1,53 +1,79 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/probemesh/probemesh/coordinator/control"
+	nouns "github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// cities are the five regions of the lab's catalog, a host in each.
-var cities = []string{"Amsterdam", "London", "Toronto", "Lusaka", "Sydney"}
+// hosts are the lab's ten servers. All are public, so that the page tells of each.
+var hosts = []struct {
+	name, region string
+	services     []string
+}{
+	{"NC023", "london", nil}, {"NC028", "vancouver", nil}, {"NC031", "new-york", nil}, {"NC033", "toronto", []string{"dns"}},
+	{"NC034", "lusaka", nil}, {"NC035", "sydney", []string{"dns"}}, {"NC036", "amsterdam", []string{"smtp", "imap"}},
+	{"NC040", "toronto", nil}, {"NC041", "new-york", []string{"web"}}, {"NC042", "seattle", []string{"web"}},
+}
 
-// mesh is a coordinator and five agents as separate processes, each in its own namespace.
+// mesh is a coordinator, ten agents and the servers' services as separate processes, joined by the WAN. The coordinator has a
+// namespace of its own, in Seattle.
 type mesh struct {
-	t           *testing.T
+	t           testing.TB
 	programs    programs
+	wan         *wan
 	coordinator *server
 	process     *process // the coordinator's
 	data        string
+	interval    time.Duration
 	hosts       map[string]*server
+	states      map[string]string // directories of the agents
 	agents      map[string]*process
-	smtp        *process
+	services    map[string]*process // "NC036 smtp"
+	clocks      map[string]string   // of agents whose clock is wrong
+	control     *control.Client
 	web         *http.Client
 }
 
-const mail = "NC1" // the host that runs a service besides answering pings
-
 // startMesh builds the programs, lays the network and has every agent join, as the README tells it.
-func startMesh(t *testing.T) *mesh {
-	requireNamespaces(t)
-	n := newNetwork(t)
-	m := &mesh{t: t, programs: build(t), data: t.TempDir(), hosts: map[string]*server{}, agents: map[string]*process{}}
-	m.coordinator = n.add("coordinator")
-	for i := range cities {
-		name := fmt.Sprintf("NC%d", i+1)
-		m.hosts[name] = n.add(name)
+func startMesh(t testing.TB, interval time.Duration) *mesh {
+	t.Helper()
+	requireLab(t)
+	m := &mesh{
+		t: t, programs: build(t), data: t.TempDir(), interval: interval, hosts: map[string]*server{}, states: map[string]string{},
+		agents: map[string]*process{}, services: map[string]*process{}, clocks: map[string]string{},
 	}
-	m.web = m.coordinator.client()
+	names, region := []string{"coordinator"}, map[string]string{"coordinator": "seattle"}
+	for _, h := range hosts {
+		names = append(names, h.name)
+		region[h.name] = h.region
+	}
+	m.wan = newWAN(t, names, region)
+	for _, s := range m.wan.servers {
+		m.hosts[s.name] = s
+	}
+	m.coordinator = m.hosts["coordinator"]
+	delete(m.hosts, "coordinator")
+	m.control, m.web = control.NewClient(m.data), m.coordinator.client()
 	m.writeCatalog(25)
-	m.startMail()
 	m.startCoordinator()
-	for name := range m.hosts {
-		m.join(name)
+	for _, h := range hosts {
+		for _, s := range h.services {
+			m.startService(h.name, s)
+		}
+		m.join(h.name)
 	}
+	m.allWell()
 	return m
 }
 
@@ -56,39 +82,29 @@ func (m *mesh) catalogFile() string { return filepath.Join(m.data, "catalog.yaml
 func (m *mesh) writeCatalog(smtpPort int) {
 	m.t.Helper()
 	var b strings.Builder
-	b.WriteString("page: {title: Lab}\nregions:\n")
-	for _, city := range cities {
-		fmt.Fprintf(&b, "  - {name: %s, city: %s, country: NL, latitude: 1, longitude: 1}\n", strings.ToLower(city), city)
+	fmt.Fprintf(&b, "page: {title: Lab}\ndefaults: {interval: %s, timeout: 3s}\nregions:\n", m.interval)
+	for _, r := range regions {
+		fmt.Fprintf(&b, "  - {name: %s, city: %s, country: %s, latitude: 1, longitude: 1}\n", r.name, r.city, r.country)
 	}
 	b.WriteString("hosts:\n")
-	for i, city := range cities {
-		name := fmt.Sprintf("NC%d", i+1)
-		fmt.Fprintf(&b, "  - name: %s\n    region: %s\n    address: %s\n    public: true\n    checks:\n      - {kind: ping}\n",
-			name, strings.ToLower(city), m.hosts[name].address)
-		if name == mail {
-			fmt.Fprintf(&b, "      - {kind: tcp, name: Sending mail, port: %d, banner: \"^220 \"}\n", smtpPort)
+	for _, h := range hosts {
+		fmt.Fprintf(&b, "  - name: %s\n    region: %s\n    address: %s\n    public: true\n    checks:\n      - {kind: ping}\n", h.name, h.region, m.hosts[h.name].address)
+		for _, s := range h.services {
+			fmt.Fprintf(&b, "      - %s\n", strings.Replace(services[s].yaml, "port: 25", fmt.Sprintf("port: %d", smtpPort), 1))
 		}
 	}
-	m.writeFile(m.catalogFile(), b.String())
+	write(m.t, m.catalogFile(), b.String())
 }
 
-func (m *mesh) writeFile(name, content string) {
+func (m *mesh) startService(host, name string) {
 	m.t.Helper()
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
-func (m *mesh) startMail() {
-	self, err := os.Executable()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.smtp = m.hosts[mail].start("smtp", []string{serveVariable + "=:25"}, self)
+	program, args := services[name].prepare(m.t, openDirectory(m.hosts[host].t))
+	m.services[host+" "+name] = m.hosts[host].start(name, program, args...)
 }
 
 func (m *mesh) startCoordinator() {
-	m.process = m.coordinator.start("coordinator", nil, m.programs.coordinator, "serve",
+	m.t.Helper()
+	m.process = m.coordinator.start("coordinator", m.programs.coordinator, "serve",
 		"--catalog", m.catalogFile(), "--data", m.data, "--listen", m.coordinator.address+":8080",
 		"--nats-listen", m.coordinator.address+":4222", "--advertise", m.coordinator.address)
 	eventually(m.t, 15*time.Second, "the coordinator is ready", func() error {
@@ -100,10 +116,88 @@ func (m *mesh) startCoordinator() {
 // join invites the host and starts its agent.
 func (m *mesh) join(name string) {
 	m.t.Helper()
-	state := m.t.TempDir()
+	m.states[name] = m.t.TempDir()
 	token := m.coordinator.run(m.programs.coordinator, "invite", name, "--data", m.data)
-	m.hosts[name].run(m.programs.agent, "join", token, "--state", state)
-	m.agents[name] = m.hosts[name].start("agent", nil, m.programs.agent, "run", "--state", state)
+	m.hosts[name].run(m.programs.agent, "join", token, "--state", m.states[name])
+	m.startAgent(name)
+}
+
+func (m *mesh) startAgent(name string) {
+	m.t.Helper()
+	args := []string{"run", "--state", m.states[name]}
+	if offset := m.clocks[name]; offset != "" {
+		args = append(args, "--clock-offset", offset)
+	}
+	m.agents[name] = m.hosts[name].start("agent", m.programs.agent, args...)
+}
+
+// repair undoes whatever a story did, and waits until all is well.
+func (m *mesh) repair() {
+	m.t.Helper()
+	m.wan.mend()
+	clear(m.clocks)
+	if !m.process.runs() {
+		m.startCoordinator()
+	}
+	for _, h := range hosts {
+		for _, s := range h.services {
+			p := m.services[h.name+" "+s]
+			p.signal(syscall.SIGCONT)
+			if !p.runs() {
+				m.startService(h.name, s)
+			}
+		}
+		m.agents[h.name].signal(syscall.SIGCONT)
+		if !m.agents[h.name].runs() {
+			m.startAgent(h.name)
+		}
+	}
+	m.allWell()
+}
+
+// allWell waits until every host is operational and every check is up.
+func (m *mesh) allWell() {
+	m.t.Helper()
+	eventually(m.t, time.Minute+2*m.interval, "all is well", func() error {
+		words, err := m.words()
+		for name, word := range words {
+			if word != "operational" && word != "up" {
+				return fmt.Errorf("%s is %s", name, word)
+			}
+		}
+		return err
+	})
+}
+
+// words are the status of every host and the verdict of every check ("NC036", "NC036 ping"), as the operators see them.
+func (m *mesh) words() (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	state, err := m.control.State(ctx, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, h := range state.Snapshot.Hosts {
+		out[h.Name] = string(h.Status)
+		for _, c := range h.Checks {
+			out[h.Name+" "+c.Name] = string(c.Verdict)
+		}
+	}
+	return out, nil
+}
+
+// transitions are those published since the moment, oldest first.
+func (m *mesh) transitions(since time.Time) []nouns.Transition {
+	m.t.Helper()
+	all, err := m.control.Transitions(context.Background(), "", 1000)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for len(all) > 0 && !all[0].Published.After(since) {
+		all = all[1:]
+	}
+	return all
 }
 
 // get asks the public side, from the coordinator's own namespace.
@@ -120,114 +214,63 @@ func (m *mesh) get(path string) ([]byte, error) {
 	return body, err
 }
 
-// statuses are the public words for each host and each of its checks ("NC1", "NC1 ping"), from /api/v2/summary.json.
-func (m *mesh) statuses() (map[string]string, error) {
+// published is the public status of every host, from /api/v2/summary.json.
+func (m *mesh) published() (map[string]string, error) {
 	body, err := m.get("/api/v2/summary.json")
 	if err != nil {
 		return nil, err
 	}
 	var summary struct {
 		Components []struct {
-			ID, Name, Status string
-			Group            bool
-			GroupID          *string `json:"group_id"`
+			Name, Status string
+			Group        bool
 		}
 	}
 	if err := json.Unmarshal(body, &summary); err != nil {
 		return nil, err
 	}
-	groups, out := map[string]string{}, map[string]string{}
+	out := map[string]string{}
 	for _, c := range summary.Components {
 		if c.Group {
-			groups[c.ID], out[c.Name] = c.Name, c.Status
-		}
-	}
-	for _, c := range summary.Components {
-		if c.GroupID != nil {
-			out[groups[*c.GroupID]+" "+c.Name] = c.Status
+			out[c.Name] = c.Status
 		}
 	}
 	return out, nil
 }
 
-// want waits until the named hosts or checks have the status, and tells how long that took.
-func (m *mesh) want(within time.Duration, status string, names ...string) time.Duration {
-	m.t.Helper()
-	return eventually(m.t, within, strings.Join(names, ", ")+" "+status, func() error {
-		got, err := m.statuses()
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			if got[name] != status {
-				return fmt.Errorf("%s is %q; all: %v", name, got[name], got)
-			}
-		}
-		return nil
-	})
-}
-
-// always fails when one of the named hosts or checks has another status during the time given.
-func (m *mesh) always(during time.Duration, status string, names ...string) {
-	m.t.Helper()
-	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		got, err := m.statuses()
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		for _, name := range names {
-			if got[name] != status {
-				m.t.Fatalf("%s turned %q, wanted %q throughout; all: %v", name, got[name], status, got)
-			}
-		}
+// runs reports whether the process has not ended.
+func (p *process) runs() bool {
+	select {
+	case err := <-p.done:
+		p.done <- err
+		return false
+	default:
+		return true
 	}
 }
 
-// transition is one line of the host's history.
-type transition struct {
-	Host, Check, From, To, Verdict, Sentence string
-	Began, Published                         time.Time
-}
-
-func (m *mesh) transitions(host string) []transition {
-	m.t.Helper()
-	body, err := m.get("/api/v1/transitions?host=" + url.QueryEscape(host))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	var out []transition
-	if err := json.Unmarshal(body, &out); err != nil {
-		m.t.Fatalf("transitions: %v: %s", err, body)
+// hostsOf are the names of the hosts in these regions.
+func hostsOf(names ...string) (out []string) {
+	for _, h := range hosts {
+		for _, r := range names {
+			if h.region == r {
+				out = append(out, h.name)
+			}
+		}
 	}
 	return out
 }
 
-// last is the newest transition of the host that brought it to the status.
-func (m *mesh) last(host, status string) transition {
-	m.t.Helper()
-	all := m.transitions(host)
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].To == status && all[i].From != status {
-			return all[i]
+// othersThan are the names of all hosts but these.
+func othersThan(names ...string) (out []string) {
+	for _, h := range hosts {
+		besides := true
+		for _, n := range names {
+			besides = besides && n != h.name
+		}
+		if besides {
+			out = append(out, h.name)
 		}
 	}
-	m.t.Fatalf("%s was never brought to %s: %v", host, status, all)
-	return transition{}
-}
-
-// everything names every host and every check.
-func (m *mesh) everything() []string {
-	names := []string{mail + " Sending mail"}
-	for name := range m.hosts {
-		names = append(names, name, name+" ping")
-	}
-	return names
-}
-
-func (m *mesh) everyHost() []string {
-	var names []string
-	for name := range m.hosts {
-		names = append(names, name)
-	}
-	return names
+	return out
 }

@@ -82,7 +82,7 @@ type Result struct {
 	Definite  bool // an answer, not a loss: one re-check settles it
 }
 
-// Window is the fate of a vantage's last probes, from which it learns its own loss.
+// Window is the fate of a vantage's last probes that were part of good looks, from which it learns its own loss.
 type Window struct {
 	fates [windowSize]fate
 	next  int

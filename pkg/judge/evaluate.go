@@ -61,11 +61,26 @@ func (j *Judge) closing(c *check, out *Output) {
 	case bad != c.partialSet || c.partialFrom.IsZero():
 		c.partialSet, c.partialFrom = bad, j.now
 	}
+	r := c.host.round
 	j.apply(c, a, t, out)
+	if since, ok := c.failedSince(r.opened); ok && !broken(c.verdict) {
+		j.want(c.host, want{since: since, bad: true}, out)
+	}
 	if a.LooksBad && !fell(a) {
 		c.looksBadAt = j.now
 		j.want(c.host, want{since: j.now, bad: true, due: j.now.Add(j.rule.PartialAfter)}, out)
 	}
+}
+
+// failedSince finds an edge that turned bad by a look which began after the moment: who answered the round with an ok had looked
+// before that, and must be asked again.
+func (c *check) failedSince(moment time.Time) (began time.Time, ok bool) {
+	for _, e := range c.edges {
+		if e.vantage.region != c.host.config.Region && e.bad() && e.round == 0 && e.since.After(moment) {
+			return e.since, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // fell reports whether what looks bad is held true.

@@ -84,10 +84,7 @@ func (e *edge) take(o *mesh.Observation) {
 		e.missedAt = o.Began // its first miss was lost on the way
 	}
 	e.outcome, e.reason, e.rtt, e.began, e.ended = o.Outcome, o.Reason, o.RTT, o.Began, o.Ended()
-	e.missed, e.mute = false, false
-	if o.Round > e.round {
-		e.round = o.Round
-	}
+	e.missed, e.mute, e.round = false, false, o.Round
 	e.vantage.count(e, bad)
 	switch {
 	case !o.Outcome.Good():

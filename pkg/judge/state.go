@@ -55,7 +55,7 @@ type edge struct {
 	missed   bool      // a first miss came, and its retries are under way
 	missedAt time.Time // when the look with the first miss of the present bad run began
 	mute     bool      // its ok did not answer a round, and counts for nothing until it looks again
-	round    uint64    // the round that the latest word answers
+	round    uint64    // the round that the latest word answers; zero for a scheduled look
 	streak   int       // good looks in a row
 
 	// Its history, replayed looks included.
