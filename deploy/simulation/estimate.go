@@ -10,9 +10,9 @@ import (
 
 const (
 	year     = 365 * 24 * time.Hour
-	warmUp   = time.Minute     // of every world: the budget of rounds is then as a lossy network leaves it
-	patience = interval        // for the round of an episode
-	tilted   = 9 * time.Second // from a round's beginning: two rounds, five seconds apart
+	warmUp   = time.Minute      // of every world: the budget of rounds is then as a lossy network leaves it
+	patience = interval         // for the round of an episode
+	tilted   = 14 * time.Second // from a round on: two rounds that are closed five seconds apart
 )
 
 // effort is how much is simulated.
