@@ -36,6 +36,7 @@ type mesh struct {
 	process     *process // the coordinator's
 	data        string
 	interval    time.Duration
+	rule        string // of the catalog, where it is not the default
 	hosts       map[string]*server
 	states      map[string]string // directories of the agents
 	agents      map[string]*process
@@ -46,11 +47,11 @@ type mesh struct {
 }
 
 // startMesh builds the programs, lays the network and has every agent join, as the README tells it.
-func startMesh(t testing.TB, interval time.Duration) *mesh {
+func startMesh(t testing.TB, interval time.Duration, rule string) *mesh {
 	t.Helper()
 	requireLab(t)
 	m := &mesh{
-		t: t, programs: build(t), data: t.TempDir(), interval: interval, hosts: map[string]*server{}, states: map[string]string{},
+		t: t, programs: build(t), data: t.TempDir(), interval: interval, rule: rule, hosts: map[string]*server{}, states: map[string]string{},
 		agents: map[string]*process{}, services: map[string]*process{}, clocks: map[string]string{},
 	}
 	names, region := []string{"coordinator"}, map[string]string{"coordinator": "seattle"}
@@ -82,7 +83,7 @@ func (m *mesh) catalogFile() string { return filepath.Join(m.data, "catalog.yaml
 func (m *mesh) writeCatalog(smtpPort int) {
 	m.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "page: {title: Lab}\ndefaults: {interval: %s, timeout: 3s}\nregions:\n", m.interval)
+	fmt.Fprintf(&b, "page: {title: Lab}\ndefaults: {interval: %s, timeout: 3s}\nrule: {%s}\nregions:\n", m.interval, m.rule)
 	for _, r := range regions {
 		fmt.Fprintf(&b, "  - {name: %s, city: %s, country: %s, latitude: 1, longitude: 1}\n", r.name, r.city, r.country)
 	}

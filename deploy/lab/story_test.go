@@ -17,7 +17,7 @@ const soon = 5 * time.Second
 
 // TestOutages tells what may break, one story after the other, on one mesh.
 func TestOutages(t *testing.T) {
-	m := startMesh(t, 10*time.Second)
+	m := startMesh(t, 10*time.Second, "")
 	for _, story := range []struct {
 		name  string
 		lines []line
@@ -137,7 +137,7 @@ func clockIsTold(name string) func(*mesh) {
 }
 
 func TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway(t *testing.T) {
-	m := startMesh(t, 10*time.Second)
+	m := startMesh(t, 10*time.Second, "")
 	var before []nouns.Transition
 	var began time.Time
 	m.tell(t,
@@ -166,7 +166,7 @@ func TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway(t *testing.T) {
 }
 
 func TestAWrongCatalogChangesNothing(t *testing.T) {
-	m := startMesh(t, 10*time.Second)
+	m := startMesh(t, 10*time.Second, "")
 	m.tell(t,
 		At(0, Do("break the file", func(m *mesh) {
 			write(m.t, m.catalogFile(), "hosts: [{name: NC1, region: atlantis, adress: 192.0.2.1}]\n")
@@ -182,7 +182,7 @@ func TestAWrongCatalogChangesNothing(t *testing.T) {
 // TestLoss loses a fifth of all packets in each direction of every path, NATS's own included: more than a third of all probes.
 // PROBEMESH_LAB_LOSS says for how long, three minutes unless set.
 func TestLoss(t *testing.T) {
-	m := startMesh(t, 10*time.Second)
+	m := startMesh(t, 10*time.Second, "")
 	lasting := 3 * time.Minute
 	if text := os.Getenv("PROBEMESH_LAB_LOSS"); text != "" {
 		var err error

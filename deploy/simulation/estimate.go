@@ -11,7 +11,7 @@ import (
 const (
 	year     = 365 * 24 * time.Hour
 	warmUp   = time.Minute      // of every world: the budget of rounds is then as a lossy network leaves it
-	patience = interval         // for the round of an episode
+	patience = 2 * time.Minute  // for the round of an episode: past the budget the first miss may not ask
 	tilted   = 14 * time.Second // from a round on: two rounds that are closed five seconds apart
 )
 

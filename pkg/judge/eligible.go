@@ -52,6 +52,14 @@ func (j *Judge) isolate(v *vantage) (changed bool) {
 	return changed
 }
 
+// isolateObservers works that out for every vantage that looks at the check: a word on it may tell of any of them.
+func (j *Judge) isolateObservers(c *check) (changed bool) {
+	for _, e := range c.edges {
+		changed = j.isolate(e.vantage) || changed
+	}
+	return changed
+}
+
 // isolatedIn is rule 3: (count + 1/2) / (n + 1) > share, where n is the number of the vantage's targets with an opinion, and
 // count that of the targets it calls bad though enough of the other regions hold them good. The halves are Jeffreys' prior:
 // few targets prove little.

@@ -16,7 +16,7 @@ func (j *Judge) evaluate(c *check, out *Output) {
 		return
 	}
 	c.leftOut = j.forbidden(c)
-	if !c.asked() {
+	if !c.asked() || c.holding() { // what is held was decided by a round before
 		j.between(c, out)
 		return
 	}
@@ -63,7 +63,7 @@ func (j *Judge) closing(c *check, out *Output) {
 	}
 	r := c.host.round
 	j.apply(c, a, t, out)
-	if since, ok := c.failedSince(r.opened); ok && !broken(c.verdict) {
+	if since, ok := c.failedSince(r.opened); ok && !broken(c.verdict) && !c.holding() {
 		j.want(c.host, want{since: since, bad: true}, out)
 	}
 	if a.LooksBad && !fell(a) {

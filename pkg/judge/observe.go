@@ -13,16 +13,16 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 		j.ignored++
 		return
 	}
-	abstained := j.abstains(v)
+	counted, abstained := v.counts(), j.abstains(v)
 	j.heard = true
 	v.last, v.silent, v.anchorsFail = j.now, false, b.AnchorsFail
 	v.word.Version, v.word.Revision, v.word.Connected = b.Version, b.Revision, b.Connected
 	v.word.Clock, v.word.Lag, v.word.Queued, v.word.Dropped = b.Clock, b.Lag, b.Queued, b.Dropped
+	if counted != v.counts() || (abstained == "") != (j.abstains(v) == "") {
+		j.settleAll(out)
+	}
 	for i := range b.Observations {
 		j.observe(v, b, &b.Observations[i], out)
-	}
-	if (abstained == "") != (j.abstains(v) == "") {
-		j.settleAll(out)
 	}
 }
 
@@ -155,7 +155,7 @@ func (j *Judge) turned(e *edge, was mesh.Outcome, o *mesh.Observation, out *Outp
 	c := e.check
 	counted := e.vantage.region != c.host.config.Region
 	verdict := c.verdict
-	if j.isolate(e.vantage) {
+	if j.isolateObservers(c) {
 		j.settleAll(out)
 	}
 	j.evaluate(c, out)
