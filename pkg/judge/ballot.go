@@ -135,7 +135,7 @@ func (j *Judge) waits(c *check, e *edge) bool {
 	if !c.asked() {
 		return false
 	}
-	return !e.answered(c.host.round) || e.bad() && e.mayBeFiltered(c.host.round)
+	return !e.answered(c.round) || e.bad() && e.mayBeFiltered(c.round)
 }
 
 func (e *edge) isolated() bool { return e.vantage.isolated[slot(e.family)] }
@@ -172,12 +172,12 @@ func (j *Judge) edgeVote(e *edge) (vote mesh.Vote, why string) {
 	return mesh.OK, ""
 }
 
-// closeRound ends the check's part of the host's round. An ok from before it, never confirmed, is muted until the next look.
+// closeRound ends the check's part of its round. An ok from before it, never confirmed, is muted until the next look.
 func (c *check) closeRound() {
 	for _, e := range c.edges {
-		e.mute = e.mute || e.outcome.Good() && !e.answered(c.host.round)
+		e.mute = e.mute || e.outcome.Good() && !e.answered(c.round)
 	}
-	c.closed = true
+	c.round = nil
 }
 
 // regionsThatVote lists the counted regions with this vote, in the catalog's order.

@@ -20,14 +20,14 @@ func broken(v mesh.Verdict) bool { return v == mesh.Down || v == mesh.Partial }
 
 // holds reports whether a check that falls waits for other hosts that may be about to: they are published together, and a
 // fall that takes itself back meanwhile is not published at all.
-func (j *Judge) holds(c *check) bool {
+func (j *Judge) holds(c *check, verdict mesh.Verdict) bool {
 	switch {
 	case broken(c.verdict):
 		return false
 	case c.heldSince.IsZero() && !j.hovering(c.host):
 		return false
 	case c.heldSince.IsZero():
-		c.heldSince = j.now
+		c.heldSince, c.heldAs = j.now, verdict
 		j.held = append(j.held, c)
 		return true
 	}
@@ -39,11 +39,11 @@ func (c *check) holding() bool { return !c.heldSince.IsZero() }
 // hovering reports whether a host besides this one is between two bad votes and down, with a round under way.
 func (j *Judge) hovering(besides *host) bool {
 	for _, h := range j.hosts {
-		if h == besides || h.round == nil {
+		if h == besides {
 			continue
 		}
 		for _, c := range h.checks {
-			if broken(c.verdict) || c.holding() || !c.asked() {
+			if !c.asked() || broken(c.verdict) || c.holding() {
 				continue
 			}
 			if t, _ := j.tally(c, asHeard); t.Bad >= j.rule.BadRegionsMin {
@@ -105,10 +105,10 @@ func (h *host) acquit() {
 
 // suspect has the other hosts of a fallen host's region looked at too, where the budget lets it: they share what may have
 // been cut.
-func (j *Judge) suspect(h *host, out *Output) {
+func (j *Judge) suspect(h *host) {
 	for _, o := range j.hosts {
-		if o != h && o.config.Region == h.config.Region && o.round == nil && o.wanted == nil {
-			j.want(o, want{since: j.now}, out)
+		if o != h && o.config.Region == h.config.Region && o.wanted == nil && !o.asked() {
+			j.want(o, want{since: j.now})
 		}
 	}
 }

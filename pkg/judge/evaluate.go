@@ -28,13 +28,15 @@ func (j *Judge) evaluate(c *check, out *Output) {
 	j.closing(c, out)
 }
 
-// between decides while no round is open: votes may lift a check or let it lapse, and only a round lets it fall.
+// between decides while no round is open: votes may lift a check or let it lapse, and only a round lets it fall. What is held
+// had its rounds, and must only look the same still.
 func (j *Judge) between(c *check, out *Output) {
 	t, _ := j.tally(c, asHeard)
-	a := j.ask(c, t, c.holding(), c.holding())
+	partial := c.holding() && c.heldAs == mesh.Partial && j.badRegions(c) == c.partialSet
+	a := j.ask(c, t, c.holding(), partial)
 	j.apply(c, a, t, out)
 	if a.LooksBad && !fell(a) {
-		j.want(c.host, want{since: j.now, bad: true, due: c.looksBadAt.Add(j.rule.PartialAfter)}, out)
+		j.want(c.host, want{since: j.now, bad: true, due: c.looksBadAt.Add(j.rule.PartialAfter)})
 	}
 }
 
@@ -50,10 +52,11 @@ func (j *Judge) early(c *check, best mesh.Tally, out *Output) {
 
 // closing decides at the end of the check's part of a round.
 func (j *Judge) closing(c *check, out *Output) {
+	r := c.round
 	c.closeRound()
 	t, _ := j.tally(c, asHeard)
-	bad := strings.Join(j.regionNames(c, mesh.Bad), " ")
-	confirmed := c.holding() || bad == c.partialSet && !c.partialFrom.IsZero() && j.now.Sub(c.partialFrom) >= j.rule.PartialAfter
+	bad := j.badRegions(c)
+	confirmed := bad == c.partialSet && !c.partialFrom.IsZero() && j.now.Sub(c.partialFrom) >= j.rule.PartialAfter
 	a := j.ask(c, t, true, confirmed)
 	switch {
 	case !a.Partial:
@@ -61,16 +64,18 @@ func (j *Judge) closing(c *check, out *Output) {
 	case bad != c.partialSet || c.partialFrom.IsZero():
 		c.partialSet, c.partialFrom = bad, j.now
 	}
-	r := c.host.round
 	j.apply(c, a, t, out)
 	if since, ok := c.failedSince(r.opened); ok && !broken(c.verdict) && !c.holding() {
-		j.want(c.host, want{since: since, bad: true}, out)
+		j.want(c.host, want{since: since, bad: true})
 	}
 	if a.LooksBad && !fell(a) {
 		c.looksBadAt = j.now
-		j.want(c.host, want{since: j.now, bad: true, due: j.now.Add(j.rule.PartialAfter)}, out)
+		j.want(c.host, want{since: j.now, bad: true, due: j.now.Add(j.rule.PartialAfter)})
 	}
 }
+
+// badRegions are the names of the regions that say bad, as one string.
+func (j *Judge) badRegions(c *check) string { return strings.Join(j.regionNames(c, mesh.Bad), " ") }
 
 // failedSince finds an edge that turned bad by a look which began after the moment: who answered the round with an ok had looked
 // before that, and must be asked again.
@@ -107,14 +112,14 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 	case !a.Positive && j.now.Before(j.standsUntil(c)) && c.verdict != mesh.Pending && c.verdict != mesh.Unknown:
 		return // nobody could have told us yet: what the ledger holds stands
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
-		j.want(c.host, want{since: j.now, bad: true}, out)
+		j.want(c.host, want{since: j.now, bad: true})
 		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
 	}
 	c.tally, c.rule, c.positive = t, a.Rule, a.Positive
 	if until := j.freshUntil(c, verdict); a.Positive || until.After(c.madeBy) {
 		c.madeBy = until
 	}
-	if broken(verdict) && j.holds(c) {
+	if broken(verdict) && j.holds(c, verdict) {
 		return
 	}
 	c.heldSince = time.Time{}
@@ -210,7 +215,7 @@ func (j *Judge) become(c *check, verdict mesh.Verdict, out *Output) {
 		j.blame(c)
 	}
 	if verdict == mesh.Down {
-		j.suspect(c.host, out)
+		j.suspect(c.host)
 	}
 }
 

@@ -4,6 +4,7 @@
 package judge
 
 import (
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -67,7 +68,8 @@ type Judge struct {
 	halfSilent bool
 	issued     int // transitions of this step, for their ids
 	held       []*check
-	falls      []fall // of the last CutWithin
+	wanting    []*host // those with a round that is due or will be
+	falls      []fall  // of the last CutWithin
 	ignored    uint64
 }
 
@@ -118,6 +120,7 @@ func (j *Judge) Step(in Input) Output {
 		j.settleAll(&out)
 	}
 	j.release(&out)
+	j.openRounds(&out)
 	return out
 }
 
@@ -135,15 +138,10 @@ func (j *Judge) advance(in Input) {
 
 // Busy reports whether a round is open or due or a fall is held, so that the leader ticks every 250 ms instead of every 2 s.
 func (j *Judge) Busy() bool {
-	if len(j.held) > 0 {
+	if len(j.held) > 0 || len(j.wanting) > 0 {
 		return true
 	}
-	for _, h := range j.hosts {
-		if h.round != nil || h.wanted != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(j.hosts, (*host).asked)
 }
 
 // Ignored counts observations and batches that were not this judge's to hear: of strangers, of checks that nobody asked them
@@ -163,8 +161,6 @@ func (j *Judge) settleAll(out *Output) {
 		for _, c := range h.checks {
 			j.evaluate(c, out)
 		}
-		j.endRound(h)
-		j.wantedRound(h, out)
 		j.settleHost(h, out)
 	}
 }

@@ -54,7 +54,7 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation, out *Out
 	}
 	if o.Stage == mesh.Missed {
 		if !b.Replayed(*o) && o.Began.After(e.began) {
-			j.miss(e, o, out)
+			j.miss(e, o)
 		}
 		return
 	}
@@ -66,7 +66,7 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation, out *Out
 	was := e.outcome
 	changed := e.never() || was.Good() != o.Outcome.Good() || was != o.Outcome && !was.Good() || e.missed
 	e.take(o)
-	if changed || e.check.host.round != nil || e.check.verdict != mesh.Up {
+	if changed || e.check.asked() || e.check.verdict != mesh.Up {
 		j.turned(e, was, o, out)
 	}
 }
@@ -132,7 +132,7 @@ func (e *edge) remember(o *mesh.Observation) {
 }
 
 // miss takes an edge's first miss. It is not a vote: it asks everybody to look now.
-func (j *Judge) miss(e *edge, o *mesh.Observation, out *Output) {
+func (j *Judge) miss(e *edge, o *mesh.Observation) {
 	e.missed = true
 	if !e.bad() {
 		e.missedAt = o.Began
@@ -141,14 +141,14 @@ func (j *Judge) miss(e *edge, o *mesh.Observation, out *Output) {
 	if e.vantage.region == c.host.config.Region || c.verdict == mesh.Down || c.asked() || e.bad() {
 		return
 	}
-	j.want(c.host, want{since: o.Began}, out)
+	j.want(c.host, want{since: o.Began})
 }
 
 // bad reports whether the edge's latest word is bad.
 func (e *edge) bad() bool { return !e.never() && e.outcome == mesh.Unreachable }
 
 // asked reports whether a round is under way that this check takes part in.
-func (c *check) asked() bool { return c.host.round != nil && !c.closed }
+func (c *check) asked() bool { return c.round != nil }
 
 // turned takes an edge's word that changed, or that a round waits for.
 func (j *Judge) turned(e *edge, was mesh.Outcome, o *mesh.Observation, out *Output) {
@@ -159,12 +159,11 @@ func (j *Judge) turned(e *edge, was mesh.Outcome, o *mesh.Observation, out *Outp
 		j.settleAll(out)
 	}
 	j.evaluate(c, out)
-	j.endRound(c.host)
 	if counted && c.verdict == verdict && !c.asked() {
 		turnedBad := e.bad() && was != mesh.Unreachable
 		turnedGood := c.verdict == mesh.Down && o.Outcome.Good() && !was.Good()
 		if turnedBad && c.verdict != mesh.Down && e.round == 0 || turnedGood {
-			j.want(c.host, want{since: o.Began, bad: turnedBad}, out)
+			j.want(c.host, want{since: o.Began, bad: turnedBad})
 		}
 	}
 	j.settleHost(c.host, out)

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -20,37 +21,56 @@ type want struct {
 	bad   bool // an edge turned bad, or a verdict waits: past the budget only these ask
 }
 
-// want opens a round for the host, or notes that one is due.
-func (j *Judge) want(h *host, w want, out *Output) {
+// want notes that a round of the host is due. It opens when the step ends: what else the step brings is judged as before it.
+func (j *Judge) want(h *host, w want) {
 	if next := h.lastAsk.Add(j.rule.RoundEvery); w.due.Before(next) {
 		w.due = next
 	}
-	if h.wanted != nil {
-		w.bad = w.bad || h.wanted.bad
-		if h.wanted.due.Before(w.due) {
-			w.due = h.wanted.due
-		}
-	}
-	h.wanted = &w
-	j.wantedRound(h, out)
-}
-
-// wantedRound opens the round that is due.
-func (j *Judge) wantedRound(h *host, out *Output) {
-	w := h.wanted
-	if w == nil || j.now.Before(w.due) {
+	if h.wanted == nil {
+		h.wanted = &w
+		j.wanting = append(j.wanting, h)
 		return
 	}
+	have := h.wanted
+	have.bad = have.bad || w.bad
+	if w.due.Before(have.due) {
+		have.due = w.due
+	}
+	if w.since.After(have.since) {
+		have.since = w.since
+	}
+}
+
+// openRounds opens the rounds that are due.
+func (j *Judge) openRounds(out *Output) {
+	if len(j.wanting) == 0 {
+		return
+	}
+	j.wanting = slices.DeleteFunc(j.wanting, func(h *host) bool {
+		if j.now.Before(h.wanted.due) {
+			return false
+		}
+		j.openRound(h, out)
+		return true
+	})
+}
+
+// openRound opens the host's round, where the budget lets it. A check that is still in its part of a round before goes on
+// with that one, so that rounds which follow one another never keep it from its end.
+func (j *Judge) openRound(h *host, out *Output) {
+	w := h.wanted
 	h.wanted = nil
-	if cost := h.probes(); !j.bucket.take(cost) && !w.bad {
+	if !j.bucket.take(h.probes()) && !w.bad {
 		return
 	}
 	h.lastAsk = j.now
-	h.round = &round{id: j.sequence, opened: j.now, since: w.since}
+	r := &round{id: j.sequence, opened: j.now, since: w.since}
 	for _, c := range h.checks {
-		c.closed = false
+		if c.round == nil && len(c.edges) > 0 {
+			c.round = r
+		}
 	}
-	out.Asks = append(out.Asks, mesh.Ask{Round: h.round.id, Host: h.key, Since: w.since})
+	out.Asks = append(out.Asks, mesh.Ask{Round: r.id, Host: h.key, Since: w.since})
 }
 
 // probes is what a round of the host costs: a look by each vantage that is asked.
@@ -74,21 +94,11 @@ func (e *edge) answered(r *round) bool {
 // late reports whether the round's time for the check is over.
 func (j *Judge) late(c *check) bool {
 	limit := max(j.rule.RoundTimeout, c.config.Timeout+j.rule.RoundGrace)
-	return c.host.round != nil && j.now.Sub(c.host.round.opened) >= limit
+	return j.now.Sub(c.round.opened) >= limit
 }
 
-// endRound forgets the host's round once every check's part of it is over.
-func (j *Judge) endRound(h *host) {
-	if h.round == nil {
-		return
-	}
-	for _, c := range h.checks {
-		if !c.closed && len(c.edges) > 0 {
-			return
-		}
-	}
-	h.round = nil
-}
+// asked reports whether one of the host's checks is still in its part of a round.
+func (h *host) asked() bool { return slices.ContainsFunc(h.checks, (*check).asked) }
 
 // bucket holds rounds to their budget: a token a probe, a minute's worth deep.
 type bucket struct {

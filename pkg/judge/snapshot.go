@@ -110,7 +110,7 @@ func (j *Judge) edgeState(c *check, e *edge) mesh.EdgeState {
 		s.Stage = mesh.Missed
 	}
 	s.Vote, s.Why = j.vote(e)
-	if s.Vote == mesh.OK && c.asked() && !e.answered(c.host.round) {
+	if s.Vote == mesh.OK && c.asked() && !e.answered(c.round) {
 		s.Vote, s.Why = mesh.Abstain, "asked to look again, and has not answered yet"
 	}
 	if e.outcome == mesh.Inconclusive && !e.never() && s.Why == "inconclusive" {

@@ -94,6 +94,7 @@ type check struct {
 	published mesh.Verdict // the same unless the check flaps
 	flap      flap
 	heldSince time.Time // when it fell, while it waits for others that may be about to
+	heldAs    mesh.Verdict
 	since     time.Time
 	rule      string
 	sentence  string
@@ -103,7 +104,7 @@ type check struct {
 	positive  bool      // the votes said so themselves at the last look at them
 	leftOut   bool
 
-	closed      bool      // its part of the host's open round is over
+	round       *round    // the one it takes part in until its part is over
 	looksBadAt  time.Time // when a round last found it looking bad without turning it
 	partialSet  string    // the regions that were bad at a round which looked partial
 	partialFrom time.Time // when that round ended
@@ -116,7 +117,6 @@ type host struct {
 	checks  []*check
 	status  mesh.Status
 	since   time.Time
-	round   *round
 	lastAsk time.Time
 	wanted  *want
 	cause   string // of what is broken: see rule 8
@@ -147,12 +147,15 @@ func (j *Judge) setCatalog(c *catalog.Catalog) {
 	j.catalog, j.rule = c, c.Rule
 	j.catalogs++
 	j.revisions[c.Revision] = j.catalogs
-	j.byKey, j.hosts, j.held = map[string]*host{}, nil, nil
+	j.byKey, j.hosts, j.held, j.wanting = map[string]*host{}, nil, nil, nil
 	j.setVantages(c)
 	probes := 0.0
 	for i := range c.Hosts {
 		h := j.newHost(&c.Hosts[i])
 		h.inherit(old[h.key])
+		if h.wanted != nil {
+			j.wanting = append(j.wanting, h)
+		}
 		j.hosts = append(j.hosts, h)
 		j.byKey[h.key] = h
 		for _, check := range h.checks {
@@ -215,7 +218,7 @@ func (h *host) inherit(old *host) {
 	if old == nil {
 		return
 	}
-	h.status, h.since, h.lastAsk, h.round, h.wanted, h.cause = old.status, old.since, old.lastAsk, old.round, old.wanted, old.cause
+	h.status, h.since, h.lastAsk, h.wanted, h.cause = old.status, old.since, old.lastAsk, old.wanted, old.cause
 	moved := !slices.Equal(h.config.Addresses, old.config.Addresses)
 	for _, c := range h.checks {
 		was := old.check(c.config.Name)
@@ -234,7 +237,7 @@ func (h *host) inherit(old *host) {
 }
 
 func (c *check) inheritEdges(was *check) {
-	c.closed, c.partialSet, c.partialFrom, c.from = was.closed, was.partialSet, was.partialFrom, was.from
+	c.round, c.partialSet, c.partialFrom, c.from = was.round, was.partialSet, was.partialFrom, was.from
 	for _, e := range c.edges {
 		for _, o := range was.edges {
 			if o.vantage.key == e.vantage.key && o.family == e.family {
