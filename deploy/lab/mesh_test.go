@@ -42,6 +42,7 @@ type mesh struct {
 	agents      map[string]*process
 	services    map[string]*process // "NC036 smtp"
 	clocks      map[string]string   // of agents whose clock is wrong
+	blind       []string            // vantages that can look at nobody
 	control     *control.Client
 	web         *http.Client
 }
@@ -137,6 +138,10 @@ func (m *mesh) repair() {
 	m.t.Helper()
 	m.wan.mend()
 	clear(m.clocks)
+	for _, name := range m.blind {
+		m.hosts[name].run("nft", "delete table inet blind")
+	}
+	m.blind = nil
 	if !m.process.runs() {
 		m.startCoordinator()
 	}

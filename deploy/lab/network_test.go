@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func requireLab(t testing.TB) {
 // missingProgram names what the lab needs and the machine does not have.
 func missingProgram() (program, packet string) {
 	for program, packet := range map[string]string{
-		"ip": "iproute2", postfixMaster: "postfix", dovecot: "dovecot-imapd", named: "bind9", nginx: "nginx-light",
+		"ip": "iproute2", "nft": "nftables", postfixMaster: "postfix", dovecot: "dovecot-imapd", named: "bind9", nginx: "nginx-light",
 	} {
 		if _, err := exec.LookPath(program); err != nil {
 			return program, packet
@@ -71,6 +72,9 @@ type wan struct {
 	out     *bufio.Scanner
 }
 
+// networks counts those that were made, so that stories told side by side have namespaces of their own.
+var networks atomic.Int32
+
 func regionIndex(name string) int {
 	for i, r := range regions {
 		if r.name == name {
@@ -85,7 +89,7 @@ func regionIndex(name string) int {
 func newWAN(t testing.TB, names []string, region map[string]string) *wan {
 	t.Helper()
 	w := &wan{t: t}
-	prefix := fmt.Sprintf("pm%x", os.Getpid()&0xffff)
+	prefix := fmt.Sprintf("pm%x-%d", os.Getpid()&0xffff, networks.Add(1))
 	var sites []site
 	for i, name := range names {
 		s := &server{

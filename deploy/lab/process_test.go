@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,21 +24,39 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
 }
 
 // programs are the built binaries of the project.
 type programs struct{ agent, coordinator string }
 
+// built is where the programs are, built once for all stories.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
 func build(t testing.TB) programs {
 	t.Helper()
-	dir := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", dir+string(filepath.Separator),
-		"github.com/probemesh/probemesh/agent", "github.com/probemesh/probemesh/coordinator").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build: %v: %s", err, out)
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "lab"); built.err != nil {
+			return
+		}
+		out, err := exec.Command("go", "build", "-o", built.dir+string(filepath.Separator),
+			"github.com/probemesh/probemesh/agent", "github.com/probemesh/probemesh/coordinator").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatalf("build: %v", built.err)
 	}
-	return programs{filepath.Join(dir, "agent"), filepath.Join(dir, "coordinator")}
+	return programs{filepath.Join(built.dir, "agent"), filepath.Join(built.dir, "coordinator")}
 }
 
 // process is a program that runs in a server's namespace, in a process group of its own.

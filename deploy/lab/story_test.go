@@ -17,6 +17,7 @@ const soon = 5 * time.Second
 
 // TestOutages tells what may break, one story after the other, on one mesh.
 func TestOutages(t *testing.T) {
+	t.Parallel()
 	m := startMesh(t, 10*time.Second, "")
 	for _, story := range []struct {
 		name  string
@@ -72,6 +73,12 @@ func TestOutages(t *testing.T) {
 			At(0, Freeze("NC028")), At(20*time.Second, Thaw("NC028")), Until(35 * time.Second),
 			Never(bad+" unknown", othersThan()...),
 		}},
+		{"a vantage is broken: it can look at nobody", []line{
+			At(0, Blind("NC028")), Until(40 * time.Second),
+			Never(bad+" unknown", othersThan("NC036")...), Never(bad, "NC036 ping", "NC036 Reading mail"),
+			At(40*time.Second, KillService("NC036", "smtp")),
+			Want(soon, "partial_outage", "NC036"),
+		}},
 		{"an agent's clock is 90 s wrong", []line{
 			At(0, SetClock("NC023", "90s")),
 			At(10*time.Second, KillService("NC036", "imap")),
@@ -87,6 +94,10 @@ func TestOutages(t *testing.T) {
 		{"the coordinator is restarted, as an operator does", []line{
 			At(0, StopCoordinator()), At(5*time.Second, StartCoordinator()), Until(30 * time.Second),
 			Never(bad+" unknown", othersThan()...),
+		}},
+		{"everything is restarted, in any order", []line{
+			At(0, RestartEverything(1)), At(25*time.Second, RestartEverything(2)), Until(55 * time.Second),
+			Never(bad, othersThan()...),
 		}},
 	} {
 		t.Run(story.name, func(t *testing.T) { m.tell(t, story.lines...) })
@@ -137,6 +148,7 @@ func clockIsTold(name string) func(*mesh) {
 }
 
 func TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway(t *testing.T) {
+	t.Parallel()
 	m := startMesh(t, 10*time.Second, "")
 	var before []nouns.Transition
 	var began time.Time
@@ -166,6 +178,7 @@ func TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway(t *testing.T) {
 }
 
 func TestAWrongCatalogChangesNothing(t *testing.T) {
+	t.Parallel()
 	m := startMesh(t, 10*time.Second, "")
 	m.tell(t,
 		At(0, Do("break the file", func(m *mesh) {
@@ -182,6 +195,7 @@ func TestAWrongCatalogChangesNothing(t *testing.T) {
 // TestLoss loses a fifth of all packets in each direction of every path, NATS's own included: more than a third of all probes.
 // PROBEMESH_LAB_LOSS says for how long, three minutes unless set.
 func TestLoss(t *testing.T) {
+	t.Parallel()
 	m := startMesh(t, 10*time.Second, "")
 	lasting := 3 * time.Minute
 	if text := os.Getenv("PROBEMESH_LAB_LOSS"); text != "" {

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -253,6 +254,35 @@ func StartCoordinator() action {
 
 func StopCoordinator() action {
 	return action{"stop the coordinator", func(m *mesh) { m.process.stop() }}
+}
+
+// Blind breaks a vantage: whatever it sends to look at others is lost, though it still reaches the coordinator, and answers.
+func Blind(name string) action {
+	return action{name + " can look at nobody", func(m *mesh) {
+		m.hosts[name].run("nft", "add table inet blind; add chain inet blind out { type filter hook output priority 0; }; "+
+			"add rule inet blind out ip daddr "+m.coordinator.address+" accept; "+
+			"add rule inet blind out icmp type echo-request drop; "+
+			"add rule inet blind out tcp flags & (syn | ack) == syn drop")
+		m.blind = append(m.blind, name)
+	}}
+}
+
+// RestartEverything ends the coordinator and all agents, and starts them again, in an order drawn by the seed.
+func RestartEverything(seed uint64) action {
+	return action{fmt.Sprintf("restart everything, in the order drawn by %d", seed), func(m *mesh) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		stop, start := []func(){m.process.kill}, []func(){m.startCoordinator}
+		for _, h := range hosts {
+			stop = append(stop, m.agents[h.name].stop)
+			start = append(start, func() { m.startAgent(h.name) })
+		}
+		for _, todo := range [][]func(){stop, start} {
+			random.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
+			for _, do := range todo {
+				do()
+			}
+		}
+	}}
 }
 
 // SetClock restarts an agent with a clock that is off by so much.
