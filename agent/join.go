@@ -15,14 +15,18 @@ func newJoinCommand() *cobra.Command {
 		Use:   "join TOKEN",
 		Short: "Join the mesh with the token that `coordinator invite HOST` printed",
 		Long: "Join makes this server's own key in the state directory, proves the token to the coordinator it names, and\n" +
-			"keeps the credentials it is given. The key never leaves the server; the token is used up.",
+			"keeps the credentials it is given. The key never leaves the server; the token is used up.\n" +
+			"Root acts as the owner of a state directory that is there, so that the service's user can read what is kept.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := command.BecomeOwner(state); err != nil {
+				return err
+			}
 			identity, err := enrol.Join(cmd.Context(), args[0], state, nil)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: agent run --state %s\n", identity.Name, state)
+			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", identity.Name, command.Called("agent"), state)
 			return nil
 		},
 	}

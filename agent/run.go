@@ -46,6 +46,6 @@ func run(ctx context.Context, identity enrol.Identity, clock time.Duration, cmd 
 	defer conn.Close()
 	return vantage.Run(ctx, vantage.Config{
 		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, ClockOffset: clock,
-		Logger: log.With().Str("component", "vantage").Logger(),
+		Turn: command.NewWatchdog().Turn, Logger: log.With().Str("component", "vantage").Logger(),
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/pkg/command"
 )
 
 func newInviteCommand() *cobra.Command {
@@ -19,7 +20,7 @@ func newInviteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "on %s, within an hour:\n  agent join %s\n", args[0], token)
+			fmt.Fprintf(cmd.ErrOrStderr(), "on %s, within an hour:\n  %s join %s\n", args[0], command.Called("agent"), token)
 			fmt.Fprintln(cmd.OutOrStdout(), token)
 			return nil
 		},

@@ -31,6 +31,7 @@ type nodeConfig struct {
 	advertise string
 	catalog   *catalog.Catalog // built in; nil: the file's, or the ledger's
 	file      string
+	turn      func(now time.Time) // told that the engine's loop turns; nil in the demo
 	log       zerolog.Logger
 }
 
@@ -75,7 +76,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 	}
 	n.closers = append(n.closers, func() { _ = book.Close() })
 	n.Engine, err = engine.New(ctx, engine.Config{
-		Bus: conn, Ledger: book, Catalog: c.catalog, File: c.file, Getenv: os.LookupEnv, StreamsFunc: conn.Streams, Logger: named("engine"),
+		Bus: conn, Ledger: book, Catalog: c.catalog, File: c.file, Getenv: os.LookupEnv, StreamsFunc: conn.Streams, Turn: c.turn, Logger: named("engine"),
 	})
 	if err != nil {
 		return n, err

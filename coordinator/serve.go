@@ -29,6 +29,7 @@ func newServeCommand() *cobra.Command {
 		Short: "Run the coordinator: the bus, the judge, the status page and the operators' view",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.turn = command.NewWatchdog().Turn
 			c.log = command.NewLogger(cmd.ErrOrStderr())
 			return serve(cmd.Context(), c, a)
 		},

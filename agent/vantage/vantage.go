@@ -43,7 +43,9 @@ type Config struct {
 	Network probe.Network
 	// ClockOffset is added to this machine's wall clock where a batch tells it. Only tests set it.
 	ClockOffset time.Duration
-	Logger      zerolog.Logger
+	// Turn is told that the loop turns: at least once a heartbeat, unless it hangs. It may be nil.
+	Turn   func(now time.Time)
+	Logger zerolog.Logger
 }
 
 const (
@@ -100,7 +102,11 @@ func (v *vantage) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		v.advance(time.Now())
+		now := time.Now()
+		v.advance(now)
+		if v.Turn != nil {
+			v.Turn(now)
+		}
 		v.wake = v.next()
 		timer.Reset(time.Until(v.wake))
 		select {

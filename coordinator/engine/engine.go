@@ -38,6 +38,7 @@ type Config struct {
 	File        string                                              // the catalog's file, watched; empty: only Apply changes the catalog
 	Getenv      func(string) (string, bool)                         // for ${VAR} in the file
 	StreamsFunc func(ctx context.Context) ([]bus.StreamInfo, error) // how large the streams are, for metrics
+	Turn        func(now time.Time)                                 // told that the loop turns, every showEvery at least unless it hangs; may be nil
 	Logger      zerolog.Logger
 }
 
@@ -251,6 +252,13 @@ func (e *Engine) loop(ctx context.Context, messages <-chan bus.Message, answerin
 		if e.show() {
 			trailing.Reset(showEvery)
 		}
+		e.turned()
+	}
+}
+
+func (e *Engine) turned() {
+	if e.Turn != nil {
+		e.Turn(time.Now())
 	}
 }
 

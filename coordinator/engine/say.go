@@ -37,6 +37,7 @@ func (e *Engine) write(ctx context.Context, events []ledger.Event) error {
 			return err
 		}
 		e.Logger.Error().Err(err).Msg("the ledger cannot be written; trying again")
+		e.turned() // it waits for the disk, or for NATS, and does not hang
 		select {
 		case <-ctx.Done():
 		case <-time.After(publishRetry):

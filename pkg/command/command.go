@@ -44,7 +44,9 @@ func Usage(err error) error {
 // Run executes the command line and returns the exit code. It tells an error once, on standard error.
 func Run(ctx context.Context, root *cobra.Command) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.Use = Called(root.Use)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
+	addPages(root)
 	prepare(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -88,6 +90,17 @@ func prepare(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		prepare(sub)
 	}
+}
+
+// packaged stands before the programs' names in the packages.
+const packaged = "probemesh-"
+
+// Called is what a person types for one of the programs here: with packaged before its name where this one is called so.
+func Called(program string) string {
+	if self := filepath.Base(os.Args[0]); strings.HasPrefix(self, packaged) {
+		return packaged + program
+	}
+	return program
 }
 
 func missing(cmd *cobra.Command, args []string) error {
@@ -141,8 +154,14 @@ func StateDirectory(program string) string {
 	return filepath.Join(base, "probemesh", program)
 }
 
-// Version is the program's version as the build recorded it: a module's version, or the commit it was built from.
+// version is what the packages are built with: -ldflags "-X .../pkg/command.version=1.2.3".
+var version string
+
+// Version is the program's version: the package's, or as the build recorded it a module's version or the commit.
 func Version() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -1,0 +1,30 @@
+//go:build pages
+
+package command
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+// addPages adds the command that writes the manual pages. Only the build that makes the packages has it: the generator would
+// make each program larger for nothing.
+func addPages(root *cobra.Command) {
+	root.AddCommand(&cobra.Command{
+		Use: "pages DIR", Short: "Write the manual pages", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
+			if err != nil {
+				return fmt.Errorf("SOURCE_DATE_EPOCH dates the pages: %w", err)
+			}
+			date := time.Unix(seconds, 0).UTC()
+			root.DisableAutoGenTag = true
+			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: root.Name() + " " + root.Version, Manual: "probemesh", Date: &date}, args[0])
+		},
+	})
+}
