@@ -10,27 +10,31 @@ import (
 )
 
 func newJoinCommand() *cobra.Command {
-	var state string
+	var x examination
 	cmd := &cobra.Command{
 		Use:   "join TOKEN",
 		Short: "Join the mesh with the token that `coordinator invite HOST` printed",
 		Long: "Join makes this server's own key in the state directory, proves the token to the coordinator it names, and\n" +
-			"keeps the credentials it is given. The key never leaves the server; the token is used up.\n" +
+			"keeps the credentials it is given. The key never leaves the server; the token is used up. It has the doctor look\n" +
+			"first, and only a wrong token, a shut port or a foreign certificate keep it from joining.\n" +
 			"Root acts as the owner of a state directory that is there, so that the service's user can read what is kept.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := command.BecomeOwner(state); err != nil {
+			if err := x.refuse(cmd, args[0]); err != nil {
 				return err
 			}
-			identity, err := enrol.Join(cmd.Context(), args[0], state, nil)
+			if err := command.BecomeOwner(x.state); err != nil {
+				return err
+			}
+			identity, err := enrol.Join(cmd.Context(), args[0], x.state, nil)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", identity.Name, command.Called("agent"), state)
+			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", identity.Name, command.Called("agent"), x.state)
 			return nil
 		},
 	}
-	stateFlag(cmd, &state)
+	x.flags(cmd)
 	return cmd
 }
 

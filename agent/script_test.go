@@ -1,17 +1,24 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"net/netip"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/probemesh/probemesh/pkg/probe"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"agent": main}) }
 
 // TestScripts runs the commands as a person would type them: testdata/*.txtar. $OPEN is a port where somebody greets as a mail
-// server does, and $SHUT one where nobody listens.
+// server does, and $SHUT one where nobody listens. $TOKEN lets NC036 join a real bus; $FOREIGN_TOKEN has another mesh's pin,
+// $SHUT_TOKEN names a port where nobody listens, $OTHER_TOKEN one where no bus does, and $TWO_TOKEN a shut one beside the bus.
 func TestScripts(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,9 +42,35 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	shut.Close()
-	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(e *testscript.Env) error {
+	tokens := tokens(t, openDesk(t), l.Addr().String(), shut.Addr().String())
+	resolver := openResolver(t)
+	testscript.Run(t, testscript.Params{Dir: "testdata", Condition: condition, Setup: func(e *testscript.Env) error {
 		e.Setenv("OPEN", l.Addr().String())
 		e.Setenv("SHUT", shut.Addr().String())
+		for name, token := range tokens {
+			e.Setenv(name, token)
+		}
+		e.Setenv("PROBEMESH_RESOLVER", resolver)
+		e.Setenv("PROBEMESH_GOSSIP_LISTEN", "127.0.0.1:0")
 		return nil
 	}})
+}
+
+// condition is what a script may need of the machine: [root], and [ping], the permission to ping. In CI nothing is skipped.
+func condition(name string) (has bool, err error) {
+	switch name {
+	case "root":
+		has = os.Getuid() == 0
+	case "ping":
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_, err := probe.Kernel{}.Ping(ctx, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+		has = err == nil
+	default:
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+	if !has && os.Getenv("CI") == "true" {
+		return false, fmt.Errorf("in CI nothing is skipped, and this machine lacks %s", name)
+	}
+	return has, nil
 }

@@ -108,8 +108,12 @@ const (
 )
 
 func (d *Desk) answer(ctx context.Context, data []byte) []byte {
-	sealed, err := d.admit(ctx, data)
-	answer := wire.JoinAnswer{V: wire.Version, Sealed: sealed}
+	var question wire.JoinRequest
+	answer := wire.JoinAnswer{V: wire.Version, Clock: time.Now().UnixMicro()}
+	var err error
+	if wire.DecodeJoin(data, &question) != nil || !question.Clock {
+		answer.Sealed, err = d.admit(ctx, data)
+	}
 	if err != nil {
 		d.Logger.Warn().Err(err).Msg("an agent was refused")
 		answer.Refuse = string(trouble)

@@ -55,8 +55,9 @@ type JoinRequest struct {
 	V         int    `json:"v"`
 	Host      string `json:"host"`
 	Secret    []byte `json:"secret"`
-	PublicKey string `json:"key"`  // the agent's
-	Seal      []byte `json:"seal"` // X25519 key, made for this request, that the answer is sealed to
+	PublicKey string `json:"key"`             // the agent's
+	Seal      []byte `json:"seal"`            // X25519 key, made for this request, that the answer is sealed to
+	Clock     bool   `json:"clock,omitempty"` // it only asks what time it is there, and does not knock
 }
 
 // JoinAnswer is the coordinator's answer: a refusal in words, or a JoinGrant sealed to the request's key.
@@ -64,6 +65,7 @@ type JoinAnswer struct {
 	V      int    `json:"v"`
 	Refuse string `json:"refuse,omitempty"`
 	Sealed []byte `json:"sealed,omitempty"`
+	Clock  int64  `json:"clock,omitempty"` // the coordinator's, microseconds since 1970; zero from one that is too old to tell
 }
 
 // JoinGrant is what an agent is given.

@@ -1,0 +1,222 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/probe"
+)
+
+// names finds the servers' addresses, and whether the resolver answers at all: without it, checks of named hosts are
+// inconclusive.
+func (e *examiner) names(ctx context.Context) Finding {
+	ctx, cancel := context.WithTimeout(ctx, resolveWait)
+	defer cancel()
+	var named, missing []string
+	for _, server := range e.Servers {
+		host, _, err := bus.HostPort(server)
+		if err != nil {
+			continue
+		}
+		if ip, err := netip.ParseAddr(host); err == nil {
+			e.addresses = append(e.addresses, ip.Unmap())
+			continue
+		}
+		named = append(named, host)
+		found, err := e.Resolver.LookupNetIP(ctx, "ip", host)
+		if err != nil {
+			missing = append(missing, fmt.Sprintf("%s: %s", host, dnsReason(err)))
+		}
+		for _, ip := range found {
+			e.addresses = append(e.addresses, ip.Unmap())
+		}
+	}
+	switch {
+	case len(missing) > 0 && len(e.addresses) == 0:
+		return fault(Resolution, "the coordinator is not found: "+strings.Join(missing, "; "),
+			"mend the name in DNS or /etc/resolv.conf here, or give the coordinator a number: coordinator serve --advertise ADDRESS, and invite anew")
+	case len(missing) > 0:
+		return remark(Resolution, "not every coordinator is found: "+strings.Join(missing, "; "), "mend the name in DNS")
+	case len(named) > 0:
+		return ok(Resolution, fmt.Sprintf("%s is %s", strings.Join(named, ", "), list(e.addresses)))
+	}
+	return e.resolver(ctx)
+}
+
+// resolver asks for the name servers of the root, which every resolver can answer; "no such name" is an answer too.
+func (e *examiner) resolver(ctx context.Context) Finding {
+	_, err := e.Resolver.LookupNS(ctx, ".")
+	var dns *net.DNSError
+	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
+		return ok(Resolution, "the resolver answers")
+	}
+	return remark(Resolution, "the resolver fails: "+dnsReason(err)+"; checks of hosts that the catalog names will be inconclusive from here",
+		"see which one /etc/resolv.conf names, and whether this machine may reach it on port 53")
+}
+
+func dnsReason(err error) string {
+	var dns *net.DNSError
+	switch {
+	case !errors.As(err, &dns):
+		return err.Error()
+	case dns.IsNotFound:
+		return "there is no such name"
+	case dns.IsTimeout:
+		return "no answer within " + resolveWait.String()
+	}
+	return dns.Err
+}
+
+func (e *examiner) ipv4(ctx context.Context) Finding { return e.route(ctx, mesh.IPv4) }
+func (e *examiner) ipv6(ctx context.Context) Finding { return e.route(ctx, mesh.IPv6) }
+
+// route asks the kernel's table for the way to the servers of one family, or to anywhere. Connecting a UDP socket sends nothing.
+func (e *examiner) route(ctx context.Context, family mesh.Family) Finding {
+	f := families[family]
+	elsewhere := routed(ctx, f.network, f.elsewhere)
+	var without []netip.Addr
+	with := 0
+	for _, ip := range e.addresses {
+		if ip.Is4() != (family == mesh.IPv4) {
+			with++ // there is another family to try
+			continue
+		}
+		if err := routed(ctx, f.network, ip.String()); err != nil {
+			without = append(without, ip)
+			continue
+		}
+		with++
+	}
+	switch {
+	case len(without) > 0 && with == 0:
+		return fault(f.subject, "no route to the coordinator at "+list(without), "give this machine a default route; look with: "+f.show)
+	case len(without) > 0:
+		return remark(f.subject, "no route to the coordinator at "+list(without)+"; its other addresses have to do", "look with: "+f.show)
+	case elsewhere != nil:
+		return remark(f.subject, "no default route; checks of hosts with "+f.subject+" addresses will be inconclusive from here", "look with: "+f.show)
+	}
+	return ok(f.subject, "there is a route")
+}
+
+func routed(ctx context.Context, network, address string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(address, "9"))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// port connects to the servers.
+func (e *examiner) port(ctx context.Context) Finding {
+	if len(e.Servers) == 0 {
+		return e.skipped(Port, "there is no coordinator to try: join, or name a token")
+	}
+	var shut []string
+	for _, server := range e.Servers {
+		host, port, err := bus.HostPort(server)
+		if err == nil {
+			err = e.connect(ctx, net.JoinHostPort(host, port))
+		}
+		if err != nil {
+			shut = append(shut, strings.TrimPrefix(server, "tls://")+" "+dialReason(err))
+			continue
+		}
+		e.open = append(e.open, server)
+	}
+	const remedy = "have the firewalls here and there permit TCP to that port, and see that `coordinator serve` runs and listens there (--nats-listen)"
+	switch {
+	case len(e.open) == 0:
+		return fault(Port, strings.Join(shut, "; "), remedy)
+	case len(shut) > 0:
+		return remark(Port, "one coordinator is enough, but "+strings.Join(shut, "; "), remedy)
+	}
+	return ok(Port, "connected to "+strings.ReplaceAll(strings.Join(e.open, ", "), "tls://", ""))
+}
+
+func (e *examiner) connect(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, dialWait)
+	defer cancel()
+	conn, err := e.network.Dial(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func dialReason(err error) string {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refuses the connection: nothing listens there, or a firewall says so"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "does not answer within " + dialWait.String() + ": a firewall drops it, or the address is wrong"
+	case errors.Is(err, probe.ErrNoRoute):
+		return "has no route from here"
+	case errors.As(err, &dns):
+		return "is not found: " + dnsReason(err)
+	}
+	return "cannot be reached: " + err.Error()
+}
+
+// ping sends this machine one ping, which needs the same permission as any other.
+func (e *examiner) ping(ctx context.Context) Finding {
+	ctx, cancel := context.WithTimeout(ctx, pingWait)
+	defer cancel()
+	var err error
+	for _, address := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+		if _, err = e.network.Ping(ctx, address); err == nil {
+			return ok(Ping, "this program may ping")
+		}
+		var not *probe.NotPermittedError
+		if errors.As(err, &not) {
+			what, remedy, _ := strings.Cut(not.What, ": ")
+			return fault(Ping, "not permitted: "+what, remedy)
+		}
+	}
+	return remark(Ping, "this machine does not answer its own ping: "+err.Error(), "see whether its firewall drops ICMP on the loopback interface")
+}
+
+// gossip tries the port that agents gossip on. A mesh works without gossip.
+func (e *examiner) gossip(ctx context.Context) Finding {
+	if e.Gossip == "" {
+		return Finding{}
+	}
+	err := listen(ctx, e.Gossip)
+	switch {
+	case err == nil:
+		return ok(Gossip, e.Gossip+" is free")
+	case e.Running && errors.Is(err, syscall.EADDRINUSE):
+		return ok(Gossip, e.Gossip+" is taken, by the agent that runs here")
+	}
+	return remark(Gossip, fmt.Sprintf("%s: %s; the agent does without gossip then", e.Gossip, err),
+		"see who has it with: ss -lntup; or choose another with --gossip-listen")
+}
+
+func listen(ctx context.Context, address string) error {
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", address)
+	if err != nil {
+		return errors.Unwrap(err)
+	}
+	defer l.Close()
+	p, err := c.ListenPacket(ctx, "udp", address)
+	if err != nil {
+		return errors.Unwrap(err)
+	}
+	return p.Close()
+}
+
+func list(addresses []netip.Addr) string {
+	words := make([]string, len(addresses))
+	for i, a := range addresses {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+const (
+	// diskMin is what the state directory's disk must have free: what an agent keeps while NATS is away, and room to renew its
+	// credentials.
+	diskMin = 100 << 20
+	// inodesMin is how many files must still fit: the spool, the credentials and their next versions.
+	inodesMin = 64
+)
+
+// state looks whether the agent can keep its state, and whether others can read it.
+func (e *examiner) state(context.Context) Finding {
+	info, err := os.Stat(e.Directory)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return e.noState()
+	case err != nil:
+		return fault(State, err.Error(), "run this as the agent's user, or as root")
+	case !info.IsDir():
+		return fault(State, e.Directory+" is not a directory", "name another with --state")
+	}
+	if err := writable(e.Directory); err != nil {
+		return fault(State, "the agent could not write there: "+err.Error(),
+			"run this as the agent's user; then: chown -R USER "+e.Directory+", or mount its disk for writing")
+	}
+	switch {
+	case e.Identity != nil:
+		return fault(State, e.Identity.Error(), "chown and chmod 600 the file for the agent's user, or join anew")
+	case !e.Joined:
+		return remark(State, e.Directory+" holds no identity: this agent has not joined yet", "coordinator invite HOST there, then here: agent join TOKEN")
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
+		return fault(State, "others can write to "+e.Directory, "chmod 700 "+e.Directory)
+	}
+	return ok(State, e.Directory+" is readable for this user, and its secrets for nobody else")
+}
+
+// noState looks whether join could make the directory.
+func (e *examiner) noState() Finding {
+	parent := existing(e.Directory)
+	if !mayWrite(parent) {
+		return fault(State, e.Directory+" does not exist, and this user may not make it in "+parent, "run this as root, or name another with --state")
+	}
+	return remark(State, e.Directory+" does not exist yet; `agent join` makes it", "")
+}
+
+// existing is the nearest directory above that exists.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// writable writes a file to the disk and takes it away again.
+func writable(dir string) (err error) {
+	f, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	if _, err := f.WriteString("written by agent doctor\n"); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// disk looks how much fits on the state's disk.
+func (e *examiner) disk(context.Context) Finding {
+	dir := existing(e.Directory)
+	bytes, inodes, err := free(dir)
+	const remedy = "make room: while NATS is away what is seen is kept there, and dropped where nothing fits; see df -h and df -i"
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return Finding{}
+	case err != nil:
+		return remark(Disk, "how much is free could not be asked: "+err.Error(), "")
+	case bytes < diskMin:
+		return fault(Disk, fmt.Sprintf("%d MB free at %s, fewer than %d", bytes>>20, dir, diskMin>>20), remedy)
+	case inodes < inodesMin:
+		return fault(Disk, fmt.Sprintf("%d files still fit at %s, fewer than %d", inodes, dir, inodesMin), remedy)
+	}
+	return ok(Disk, fmt.Sprintf("%d MB free at %s", bytes>>20, dir))
+}
