@@ -38,7 +38,8 @@ type mesh struct {
 	interval    time.Duration
 	rule        string // of the catalog, where it is not the default
 	hosts       map[string]*server
-	states      map[string]string // directories of the agents
+	states      map[string]string       // directories of the agents
+	disk        func(testing.TB) string // makes those
 	agents      map[string]*process
 	services    map[string]*process // "NC036 smtp"
 	clocks      map[string]string   // of agents whose clock is wrong
@@ -50,9 +51,15 @@ type mesh struct {
 // startMesh builds the programs, lays the network and has every agent join, as the README tells it.
 func startMesh(t testing.TB, interval time.Duration, rule string) *mesh {
 	t.Helper()
+	return startMeshOn(t, interval, rule, func(t testing.TB) string { return t.TempDir() })
+}
+
+// startMeshOn is the same with the agents' state in directories that the function makes.
+func startMeshOn(t testing.TB, interval time.Duration, rule string, disk func(testing.TB) string) *mesh {
+	t.Helper()
 	requireLab(t)
 	m := &mesh{
-		t: t, programs: build(t), data: t.TempDir(), interval: interval, rule: rule, hosts: map[string]*server{}, states: map[string]string{},
+		t: t, programs: build(t), data: t.TempDir(), interval: interval, rule: rule, disk: disk, hosts: map[string]*server{}, states: map[string]string{},
 		agents: map[string]*process{}, services: map[string]*process{}, clocks: map[string]string{},
 	}
 	names, region := []string{"coordinator"}, map[string]string{"coordinator": "seattle"}
@@ -118,7 +125,7 @@ func (m *mesh) startCoordinator() {
 // join invites the host and starts its agent.
 func (m *mesh) join(name string) {
 	m.t.Helper()
-	m.states[name] = m.t.TempDir()
+	m.states[name] = m.disk(m.t)
 	token := m.coordinator.run(m.programs.coordinator, "invite", name, "--data", m.data)
 	m.hosts[name].run(m.programs.agent, "join", token, "--state", m.states[name])
 	m.startAgent(name)
