@@ -28,6 +28,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newDemoCommand(), newServeCommand(), newCheckCommand(), newApplyCommand(), newInviteCommand(),
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(),
+		newBackupCommand(), newRestoreCommand(),
 	)
 	return root
 }

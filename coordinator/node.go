@@ -38,7 +38,8 @@ type nodeConfig struct {
 // node is a coordinator's inside: the bus, the ledger, the engine and the desk, opened in this order and closed in reverse.
 type node struct {
 	*engine.Engine
-	desk    *enrol.Desk
+	desk *enrol.Desk
+	*keeper
 	closers []func()
 }
 
@@ -61,6 +62,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	n.closers = append(n.closers, natsd.Close)
+	n.keeper = &keeper{data: c.data, bus: natsd}
 	way, err := natsd.Coordinator()
 	if err != nil {
 		return n, err

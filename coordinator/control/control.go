@@ -29,6 +29,7 @@ type Backend interface {
 	Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error)
 	Invite(ctx context.Context, host string) (token string, err error)
 	Problems() []string
+	Backup
 }
 
 // State is what the coordinator holds.
@@ -94,6 +95,7 @@ func NewHandler(b Backend) http.Handler {
 		token, err := b.Invite(r.Context(), r.FormValue("host"))
 		answer(w, token, err)
 	})
+	handleBackup(mux, b)
 	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
 		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
 		if err != nil {

@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,6 +54,47 @@ func (b *backend) Invite(_ context.Context, host string) (string, error) {
 	return "token for " + host, nil
 }
 func (b *backend) Problems() []string { return []string{"a problem"} }
+
+func (b *backend) BackupParts(context.Context) ([]string, error) {
+	return []string{"streams/OBS", "broken"}, nil
+}
+
+func (b *backend) BackupPart(_ context.Context, name string, w io.Writer) error {
+	if name == "streams/OBS" {
+		_, err := io.WriteString(w, "what was seen")
+		return err
+	}
+	io.WriteString(w, strings.Repeat("half of it ", 1000))
+	return errors.New("the disk broke")
+}
+
+// What fails halfway is not taken for whole.
+func TestABackupComesWholeOrNot(t *testing.T) {
+	dir, err := os.MkdirTemp("", "pm") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := control.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: control.NewHandler(&backend{})}
+	go server.Serve(l)
+	defer server.Close()
+	client := control.NewClient(dir)
+	parts, err := client.BackupParts(t.Context())
+	if err != nil || len(parts) != 2 {
+		t.Fatal(parts, err)
+	}
+	var out strings.Builder
+	if err := client.BackupPart(t.Context(), parts[0], &out); err != nil || out.String() != "what was seen" {
+		t.Error(out.String(), err)
+	}
+	if err := client.BackupPart(t.Context(), parts[1], &out); err == nil || !strings.Contains(err.Error(), "the disk broke") {
+		t.Error("half a part is taken:", err)
+	}
+}
 
 func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
 	dir, err := os.MkdirTemp("", "pm") // a socket's path is short

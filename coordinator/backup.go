@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/probemesh/probemesh/coordinator/archive"
+	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/pkg/command"
+)
+
+func newBackupCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use:   "backup DIR",
+		Short: "Save the running coordinator into a new directory: streams, keys, accounts, enrolment",
+		Long: "Backup saves the coordinator while it runs. DIR must be missing or empty; it holds the mesh's secret keys afterwards,\n" +
+			"readable by you alone. `coordinator restore DIR` makes a coordinator of it, to which the agents that had joined connect.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := backup(cmd.Context(), control.NewClient(data), args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "saved %s in %s: %d files, %d bytes\n", data, args[0], len(m.Files), total(m))
+			return nil
+		},
+	}
+	dataFlag(cmd, &data)
+	return cmd
+}
+
+func total(m archive.Manifest) (bytes int64) {
+	for _, f := range m.Files {
+		bytes += f.Size
+	}
+	return bytes
+}
+
+// backup fetches every part of the running coordinator into the directory. What was begun and failed is removed.
+func backup(ctx context.Context, client *control.Client, dir string) (m archive.Manifest, err error) {
+	parts, err := client.BackupParts(ctx)
+	if err != nil {
+		return m, err
+	}
+	w, err := archive.Create(dir)
+	if err != nil {
+		return m, err
+	}
+	for _, part := range parts {
+		if err = w.Add(part, func(out io.Writer) error { return client.BackupPart(ctx, part, out) }); err != nil {
+			return m, errors.Join(err, w.Abandon())
+		}
+	}
+	if m, err = w.Finish(command.Version(), time.Now()); err != nil {
+		return m, errors.Join(err, w.Abandon())
+	}
+	return m, nil
+}

@@ -1,0 +1,213 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Streams saves and loads whole streams as the server keeps them, so that sequences, times and headers survive. It speaks the
+// server's own snapshot protocol: the client library for it would bring an expression language and YAML along.
+type Streams struct {
+	conn *nats.Conn
+	js   jetstream.JetStream
+}
+
+// Bounds of a stream on its way into a file and back.
+const (
+	chunkSize  = 128 << 10
+	windowSize = 8 << 20 // sent ahead of what was written
+	headerMax  = 1 << 20 // bytes of a stream's configuration and state
+)
+
+// Streams opens a connection for saving and loading. The caller closes it.
+func (s *Server) Streams() (*Streams, error) {
+	token, seed, err := s.trust.coordinator()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := nats.Connect("", nats.InProcessServer(s.server), nats.UserJWTAndSeed(token, seed), nats.Name("streams"))
+	if err != nil {
+		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("JetStream: %w", err)
+	}
+	return &Streams{conn, js}, nil
+}
+
+// Close ends the connection.
+func (s *Streams) Close() { s.conn.Close() }
+
+// Names lists the streams in the order in which they are saved: what others refer to comes after them, so that whatever one
+// saved stream names is in those saved later.
+func (s *Streams) Names(ctx context.Context) ([]string, error) {
+	rank := map[string]int{"OBS": -2, "LEDGER": -1}
+	var out []string
+	list := s.js.StreamNames(ctx)
+	for name := range list.Name() {
+		out = append(out, name)
+	}
+	slices.SortFunc(out, func(a, b string) int {
+		if rank[a] != rank[b] {
+			return rank[a] - rank[b]
+		}
+		return bytes.Compare([]byte(a), []byte(b))
+	})
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("list the streams: %w", err)
+	}
+	return out, nil
+}
+
+// header is the first line of a saved stream; the server's snapshot follows it.
+type header struct {
+	Config json.RawMessage   `json:"config"`
+	State  natsd.StreamState `json:"state"`
+}
+
+// Save writes a stream while it is in use: a line of its configuration and state, then the server's snapshot.
+func (s *Streams) Save(ctx context.Context, name string, w io.Writer) error {
+	inbox := s.conn.NewRespInbox()
+	sub, err := s.conn.SubscribeSync(inbox)
+	if err != nil {
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // the window bounds it
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	var h header
+	request := natsd.JSApiStreamSnapshotRequest{DeliverSubject: inbox, NoConsumers: true, ChunkSize: chunkSize, WindowSize: windowSize, CheckMsgs: true}
+	if err := s.call(ctx, fmt.Sprintf(natsd.JSApiStreamSnapshotT, name), request, &h); err != nil {
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	line, err := json.Marshal(h)
+	if err == nil {
+		_, err = w.Write(append(line, '\n'))
+	}
+	if err == nil {
+		err = receive(ctx, sub, w)
+	}
+	if err != nil {
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	return nil
+}
+
+// receive writes the chunks of a snapshot. Each is answered once it is written, which keeps the server from running ahead.
+func receive(ctx context.Context, sub *nats.Subscription, w io.Writer) error {
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return err
+		}
+		if len(m.Data) == 0 {
+			if status := m.Header.Get("Status"); status != "" && status != "204" {
+				return fmt.Errorf("the server gave up: %s %s", status, m.Header.Get("Description"))
+			}
+			return nil
+		}
+		if _, err := w.Write(m.Data); err != nil {
+			return err
+		}
+		if m.Reply == "" {
+			continue
+		}
+		if err := m.Respond(nil); err != nil {
+			return err
+		}
+	}
+}
+
+// Load makes a stream, which must not exist, from what Save wrote, and checks that it is whole.
+func (s *Streams) Load(ctx context.Context, r io.Reader) error {
+	in := bufio.NewReaderSize(r, headerMax)
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		return fmt.Errorf("load a stream: its first line: %w", err)
+	}
+	var h header
+	var named struct{ Name string }
+	if err = json.Unmarshal(line, &h); err == nil {
+		err = json.Unmarshal(h.Config, &named)
+	}
+	if err != nil {
+		return fmt.Errorf("load a stream: its first line: %w", err)
+	}
+	var begun natsd.JSApiStreamRestoreResponse
+	if err := s.call(ctx, fmt.Sprintf(natsd.JSApiStreamRestoreT, named.Name), h, &begun); err != nil {
+		return fmt.Errorf("load %s: %w", named.Name, err)
+	}
+	done, err := s.send(ctx, begun.DeliverSubject, in)
+	if err != nil {
+		return fmt.Errorf("load %s: %w", named.Name, err)
+	}
+	if done.Msgs != h.State.Msgs || done.LastSeq != h.State.LastSeq {
+		return fmt.Errorf("load %s: %d messages up to %d arrived of %d up to %d", named.Name, done.Msgs, done.LastSeq, h.State.Msgs, h.State.LastSeq)
+	}
+	return nil
+}
+
+// send sends a snapshot chunk by chunk, and an empty one at its end, which the server answers when the stream stands.
+func (s *Streams) send(ctx context.Context, subject string, r io.Reader) (natsd.StreamState, error) {
+	chunk := make([]byte, chunkSize)
+	for {
+		n, err := io.ReadFull(r, chunk)
+		end := errors.Is(err, io.EOF)
+		if err != nil && !end && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return natsd.StreamState{}, err
+		}
+		reply, err := s.conn.RequestWithContext(ctx, subject, chunk[:n])
+		if err != nil {
+			return natsd.StreamState{}, err
+		}
+		var answer natsd.JSApiStreamCreateResponse
+		if len(reply.Data) > 0 {
+			if err := json.Unmarshal(reply.Data, &answer); err != nil {
+				return natsd.StreamState{}, err
+			}
+		}
+		switch {
+		case answer.Error != nil:
+			return natsd.StreamState{}, answer.Error
+		case end && answer.StreamInfo == nil:
+			return natsd.StreamState{}, errors.New("the server says nothing of the stream")
+		case end:
+			return answer.State, nil
+		}
+	}
+}
+
+// call asks the server's API.
+func (s *Streams) call(ctx context.Context, subject string, request, into any) error {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	reply, err := s.conn.RequestWithContext(ctx, subject, data)
+	if err != nil {
+		return err
+	}
+	var refused struct {
+		Error *natsd.ApiError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &refused); err != nil {
+		return err
+	}
+	if refused.Error != nil {
+		return refused.Error
+	}
+	return json.Unmarshal(reply.Data, into)
+}
