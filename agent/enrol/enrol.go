@@ -25,8 +25,9 @@ type Identity struct {
 	Name    string   `json:"name"` // the host's key
 	Servers []string `json:"servers"`
 	JWT     string   `json:"jwt"`
-	Seed    string   `json:"seed"` // the secret key
-	CA      []byte   `json:"ca"`   // PEM
+	Seed    string   `json:"seed"`             // the secret key
+	CA      []byte   `json:"ca"`               // PEM
+	Gossip  [][]byte `json:"gossip,omitempty"` // keys, the one to speak with first; none: this agent does not gossip
 }
 
 const (
@@ -80,7 +81,7 @@ func Join(ctx context.Context, token, dir string, dial bus.DialFunc) (id Identit
 	if err != nil {
 		return id, err
 	}
-	id = Identity{Name: t.Host, Servers: grant.Servers, JWT: grant.JWT, Seed: key.Seed, CA: []byte(grant.CA)}
+	id = Identity{Name: t.Host, Servers: grant.Servers, JWT: grant.JWT, Seed: key.Seed, CA: []byte(grant.CA), Gossip: grant.Gossip}
 	if err := keep(filepath.Join(dir, identityFile), id); err != nil {
 		return id, err
 	}
@@ -150,5 +151,8 @@ func knock(ctx context.Context, t wire.Token, k key, dial bus.DialFunc) (grant w
 	if !ok {
 		return grant, errors.New("the coordinator's answer was not sealed for this request")
 	}
-	return grant, wire.DecodeJoin(plain, &grant)
+	if err := wire.DecodeJoin(plain, &grant); err != nil {
+		return grant, err
+	}
+	return grant, grant.Check()
 }

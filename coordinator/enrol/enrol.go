@@ -142,10 +142,14 @@ func (d *Desk) admit(ctx context.Context, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	gossip, _, err := d.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := d.Enrolled(ctx, request.Host, request.PublicKey); err != nil {
 		return nil, err
 	}
-	grant, err := json.Marshal(wire.JoinGrant{JWT: token, Servers: d.Issuer.Servers(), CA: string(d.Issuer.CA())})
+	grant, err := json.Marshal(wire.JoinGrant{JWT: token, Servers: d.Issuer.Servers(), CA: string(d.Issuer.CA()), Gossip: gossip.Keys})
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,9 @@ func TestJoin(t *testing.T) {
 	if err != nil || loaded.Name != "nc036" || loaded.JWT != id.JWT || len(d.enrolled) != 1 {
 		t.Fatalf("loaded %+v, enrolled %v: %v", loaded, d.enrolled, err)
 	}
+	if len(loaded.Gossip) != 1 || len(loaded.Gossip[0]) != wire.GossipKeySize {
+		t.Errorf("gossip keys %v", loaded.Gossip)
+	}
 	conn, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
@@ -107,5 +110,24 @@ func TestTokensThatDoNotOpen(t *testing.T) {
 	}
 	if _, err := agent.Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "has not joined yet") {
 		t.Error(err)
+	}
+}
+
+func TestAllAgentsAreGivenTheSameGossipKey(t *testing.T) {
+	d := open(t)
+	var keys []string
+	for range 2 {
+		token, err := d.Invite(t.Context(), "nc036")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := agent.Join(t.Context(), token, t.TempDir(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, string(id.Gossip[0]))
+	}
+	if keys[0] != keys[1] {
+		t.Error("two agents were given two keys")
 	}
 }

@@ -72,10 +72,33 @@ type JoinAnswer struct {
 type JoinGrant struct {
 	JWT     string   `json:"jwt"`
 	Servers []string `json:"servers"`
-	CA      string   `json:"ca"` // PEM
+	CA      string   `json:"ca"`               // PEM
+	Gossip  [][]byte `json:"gossip,omitempty"` // keys, the one to speak with first
 }
 
-const joinBytesMax = 64 << 10
+// GossipKeySize is the size of a gossip key in bytes: AES-256.
+const GossipKeySize = 32
+
+const (
+	joinBytesMax  = 64 << 10
+	gossipKeysMax = 8 // of a keyring; a rotation holds two
+)
+
+// Check says what is wrong with a grant that cannot be used.
+func (g JoinGrant) Check() error {
+	if g.JWT == "" || len(g.Servers) == 0 || g.CA == "" {
+		return errors.New("the coordinator's grant is not whole")
+	}
+	if len(g.Gossip) > gossipKeysMax {
+		return fmt.Errorf("the coordinator's grant: %d gossip keys: %w", len(g.Gossip), ErrTooLarge)
+	}
+	for _, key := range g.Gossip {
+		if len(key) != GossipKeySize {
+			return fmt.Errorf("the coordinator's grant: a gossip key of %d bytes, wanted %d", len(key), GossipKeySize)
+		}
+	}
+	return nil
+}
 
 // DecodeJoin reads a JoinRequest, JoinAnswer or JoinGrant.
 func DecodeJoin(data []byte, into any) error {
