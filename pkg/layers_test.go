@@ -29,7 +29,7 @@ var layers = []struct {
 		"pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/status", "pkg/incident", "pkg/judge", "pkg/wire",
 	}},
 	{"one outside thing each", []string{
-		"pkg/probe", "pkg/bus", "pkg/ledger", "pkg/command", "deploy/examples",
+		"pkg/probe", "pkg/bus", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
 	}},
 	{"the embedded server", []string{"pkg/bus/server"}},
 	{"joiners", []string{
