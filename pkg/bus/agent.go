@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,7 +92,15 @@ func (a *Agent) turn(up bool, err error) {
 	}
 }
 
+// controlBegins is how every control word begins: its version stands first.
+var controlBegins = []byte(`{"v":`)
+
+// control takes a control word. A server writes its acknowledgements wherever a request's reply points, so that a hostile agent
+// can have its own sent here: such a message is not from the coordinator and takes no place from its words.
 func (a *Agent) control(m *nats.Msg) {
+	if !bytes.HasPrefix(m.Data, controlBegins) {
+		return
+	}
 	select {
 	case a.controls <- m.Data:
 	default:

@@ -31,9 +31,11 @@ type Coordinator struct {
 	epoch   uint64             // the ledger's sequence of this coordinator's epoch: its fence
 }
 
-// Bounds of the streams.
+// Bounds of the streams. Of one subject OBS keeps what the leader's ticks can be at most, one in 250 ms: that is eight times an
+// agent's heartbeats, and an agent that says more pushes out its own past and not the others'.
 const (
 	obsAge      = 48 * time.Hour
+	obsSubject  = int64(obsAge / (250 * time.Millisecond))
 	obsBytes    = 2 << 30
 	obsDedup    = 10 * time.Minute
 	ledgerBytes = 8 << 30
@@ -65,7 +67,7 @@ func (b *Coordinator) prepare(ctx context.Context) (err error) {
 	}
 	b.obs, err = b.stream(ctx, jetstream.StreamConfig{
 		Name: "OBS", Description: "what the agents saw, and the marks between", Subjects: []string{SubjectObservations + "*", SubjectMark + "*"},
-		MaxAge: obsAge, MaxBytes: obsBytes, Discard: jetstream.DiscardOld, Duplicates: obsDedup,
+		MaxAge: obsAge, MaxBytes: obsBytes, MaxMsgsPerSubject: obsSubject, Discard: jetstream.DiscardOld, Duplicates: obsDedup,
 		Compression: jetstream.S2Compression, Storage: jetstream.FileStorage,
 	})
 	if err != nil {
@@ -192,20 +194,34 @@ func (b *Coordinator) Tell(_ context.Context, data []byte) error {
 	return nil
 }
 
-// AnswerCatalog answers agents that ask for the catalog, until ctx ends. Ready is closed as soon as it can.
+// AnswerCatalog answers agents that ask for the catalog, until ctx ends. Ready is closed as soon as it can. An agent that asks
+// more often than asks allows is not answered.
 func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error {
-	return b.answer(ctx, SubjectAsk+"*", ready, func(m *nats.Msg) []byte {
-		return catalog(strings.TrimPrefix(m.Subject, SubjectAsk))
+	limit := newAsks()
+	return b.answer(ctx, SubjectAsk+"*", ready, func(m *nats.Msg) (answer []byte, ok bool) {
+		agent := strings.TrimPrefix(m.Subject, SubjectAsk)
+		if !limit.allow(agent) {
+			return nil, false
+		}
+		return catalog(agent), true
 	})
 }
 
-// ServeEnrolment answers those who want to join, one after the other, until ctx ends.
+// ServeEnrolment answers those who want to join, one after the other, until ctx ends. More than knocks allows are not answered:
+// anybody may knock.
 func (b *Coordinator) ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error {
-	return b.answer(ctx, SubjectEnrol, ready, func(m *nats.Msg) []byte { return answer(ctx, m.Data) })
+	knocks := newKnocks()
+	return b.answer(ctx, SubjectEnrol, ready, func(m *nats.Msg) ([]byte, bool) {
+		if !knocks.Allow() {
+			return nil, false
+		}
+		return answer(ctx, m.Data), true
+	})
 }
 
-func (b *Coordinator) answer(ctx context.Context, subject string, ready chan<- struct{}, fn func(*nats.Msg) []byte) error {
-	requests := make(chan *nats.Msg, 256)
+// answer answers requests. One without a reply asks for nothing, and one that fn does not want to answer is left alone.
+func (b *Coordinator) answer(ctx context.Context, subject string, ready chan<- struct{}, fn func(*nats.Msg) (answer []byte, ok bool)) error {
+	requests := make(chan *nats.Msg, requestsMax)
 	sub, err := b.conn.ChanQueueSubscribe(subject, "coordinators", requests)
 	if err != nil {
 		return fmt.Errorf("answer %s: %w", subject, err)
@@ -220,7 +236,14 @@ func (b *Coordinator) answer(ctx context.Context, subject string, ready chan<- s
 		case <-ctx.Done():
 			return ctx.Err()
 		case m := <-requests:
-			if err := m.Respond(fn(m)); err != nil {
+			if m.Reply == "" {
+				continue
+			}
+			data, ok := fn(m)
+			if !ok {
+				continue
+			}
+			if err := m.Respond(data); err != nil {
 				b.log.Warn().Err(err).Str("subject", m.Subject).Msg("an answer could not be sent")
 			}
 		}

@@ -127,10 +127,10 @@ func TestWordsReachAgentsAndTheCatalogTheOneWhoAsks(t *testing.T) {
 	if data, err := a.Catalog(ctx); err != nil || string(data) != "for nc036" {
 		t.Fatal(string(data), err)
 	}
-	if err := c.Tell(ctx, []byte("look")); err != nil {
+	if err := c.Tell(ctx, []byte(`{"v":1}`)); err != nil {
 		t.Fatal(err)
 	}
-	if data := <-a.Controls(); string(data) != "look" {
+	if data := <-a.Controls(); string(data) != `{"v":1}` {
 		t.Errorf("heard %q", data)
 	}
 }

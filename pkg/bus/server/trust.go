@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // seeds are the secret keys that everything on the bus is trusted through.
@@ -38,7 +39,11 @@ type trust struct {
 const (
 	enrolConnections = 64 // joining agents at once
 	enrolPayload     = 2048
-	resolveEvery     = 5 * time.Second
+	// A batch, and its headers, of which an agent sends a hundred bytes.
+	agentPayload = wire.BatchBytesMax + 4<<10
+	// An agent has three: its words, everybody's, and its answers.
+	agentSubscriptions = 8
+	resolveEvery       = 5 * time.Second
 )
 
 // openTrust reads the keys from the directory, or makes them there.
@@ -163,8 +168,8 @@ func (t *trust) agents() *jwt.AccountClaims {
 	scope.Key, scope.Role = t.public["scope"], "agent"
 	scope.Template.Pub.Allow.Add(bus.SubjectObservations+"{{name()}}", bus.SubjectAsk+"{{name()}}")
 	scope.Template.Sub.Allow.Add(bus.SubjectControlAll, bus.SubjectControl+"{{name()}}.>", "_INBOX_{{name()}}.>")
-	scope.Template.Payload = 1 << 20
-	scope.Template.Subs = 16
+	scope.Template.Payload, scope.Template.Subs = agentPayload, agentSubscriptions
+	scope.Template.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard)
 	a.SigningKeys.AddScopedSigner(scope)
 	return a
 }

@@ -1,0 +1,226 @@
+package penetration_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/enrol"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+)
+
+// The two agents: the one whose credentials the attacker holds, and the one it is after.
+const (
+	own   = "nc036"
+	other = "nc041"
+)
+
+// identity is an agent's credentials.
+type identity struct{ token, seed string }
+
+// world is a coordinator's bus with two agents on it, and an eye on what is written.
+type world struct {
+	t      *testing.T
+	dir    string
+	server *server.Server
+	bus    *bus.Coordinator
+	desk   *enrol.Desk
+	ids    map[string]identity
+	inside *nats.Conn
+	js     jetstream.JetStream
+	victim *raw // the other agent, listening to all that it may
+	table  []row
+}
+
+// row is one line of the list: what was tried, and how it was refused.
+type row struct{ who, what, how string }
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), ids: map[string]identity{}}
+	var err error
+	w.server, err = server.Start(t.Context(), server.Config{Dir: w.dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	must(t, err)
+	t.Cleanup(w.server.Close)
+	way, err := w.server.Coordinator()
+	must(t, err)
+	c, err := bus.DialCoordinator(t.Context(), way)
+	must(t, err)
+	t.Cleanup(c.Close)
+	w.bus = c
+	w.inside, err = nats.Connect("", nats.InProcessServer(way.InProcess), nats.UserJWTAndSeed(way.JWT, way.Seed))
+	must(t, err)
+	t.Cleanup(w.inside.Close)
+	w.js, err = jetstream.New(w.inside)
+	must(t, err)
+	w.serve(c)
+	for _, name := range []string{own, other} {
+		w.ids[name] = w.issue(name)
+	}
+	w.victim = w.agent(other)
+	for i, subject := range []string{bus.SubjectControlAll, bus.SubjectControl + other + ".>", "_INBOX_" + other + ".>"} {
+		must(t, w.victim.say(fmt.Sprintf("SUB %s %d\r\n", subject, i+1)))
+	}
+	must(t, w.victim.say(hpub(bus.SubjectObservations+other, "_INBOX_"+other+".1", "Nats-Msg-Id: known\r\n", "{}")))
+	if _, err := w.victim.answer(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// serve answers agents that ask for the catalog, and those who want to join.
+func (w *world) serve(c *bus.Coordinator) {
+	w.desk = enrol.New(enrol.Config{
+		Bus: c, Issuer: w.server, Logger: zerolog.Nop(), KnownHost: func(key string) bool { return key == "nc050" },
+		Enrolled: func(context.Context, string, string) error { return nil },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	asked, knocked := make(chan struct{}), make(chan struct{})
+	tasks.Go(func() { _ = c.AnswerCatalog(ctx, asked, func(string) []byte { return []byte("the catalog") }) })
+	tasks.Go(func() { _ = w.desk.Run(ctx, knocked) })
+	<-asked
+	<-knocked
+	w.t.Cleanup(func() { cancel(); tasks.Wait() })
+}
+
+func (w *world) issue(name string) identity {
+	w.t.Helper()
+	public, seed, err := bus.NewKey()
+	must(w.t, err)
+	token, err := w.server.Issue(name, public)
+	must(w.t, err)
+	return identity{token, seed}
+}
+
+func (w *world) address() string { return strings.TrimPrefix(w.server.Servers()[0], "tls://") }
+
+func (w *world) tls() *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(w.server.CA())
+	return &tls.Config{RootCAs: pool, ServerName: bus.ServerName}
+}
+
+// agent is a connection with an agent's credentials.
+func (w *world) agent(name string) *raw {
+	w.t.Helper()
+	r, err := knock(w.address(), w.tls())
+	must(w.t, err)
+	w.t.Cleanup(func() { r.Close() })
+	id := w.ids[name]
+	must(w.t, r.enter(connect{JWT: id.token, Signature: r.sign(id.seed)}))
+	return r
+}
+
+// stranger is a connection without credentials.
+func (w *world) stranger() *raw {
+	w.t.Helper()
+	r, err := knock(w.address(), w.tls())
+	must(w.t, err)
+	w.t.Cleanup(func() { r.Close() })
+	must(w.t, r.enter(connect{}))
+	return r
+}
+
+// seed is one of the coordinator's own secret keys, for what only a thief of them could forge.
+func (w *world) seed(name string) nkeys.KeyPair {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.dir, "trust", "keys.json"))
+	must(w.t, err)
+	var seeds map[string]any
+	must(w.t, json.Unmarshal(data, &seeds))
+	pair, err := nkeys.FromSeed([]byte(seeds[name].(string)))
+	must(w.t, err)
+	return pair
+}
+
+// state is all that is written, but for the attacker's own batches: what no attack may change.
+func (w *world) state() string {
+	w.t.Helper()
+	ctx := w.t.Context()
+	var out []string
+	streams := w.js.ListStreams(ctx, jetstream.WithStreamListSubject(">"))
+	for s := range streams.Info() {
+		handle, err := w.js.Stream(ctx, s.Config.Name)
+		must(w.t, err)
+		info, err := handle.Info(ctx, jetstream.WithSubjectFilter(">"))
+		must(w.t, err)
+		config, err := json.Marshal(info.Config)
+		must(w.t, err)
+		out = append(out, string(config))
+		if info.State.Consumers != 0 {
+			out = append(out, fmt.Sprintf("%d consumers", info.State.Consumers))
+		}
+		for subject, n := range info.State.Subjects {
+			if subject != bus.SubjectObservations+own && !strings.HasPrefix(subject, "$KV.enrolment.") {
+				out = append(out, fmt.Sprintf("%s %d", subject, n))
+			}
+		}
+	}
+	must(w.t, streams.Err())
+	slices.Sort(out)
+	return strings.Join(out, "\n")
+}
+
+// try runs one attack: it must be refused, nothing may be written, and the other agent may hear nothing.
+func (w *world) try(who, what string, attack func() error) {
+	w.t.Helper()
+	before := w.state()
+	err := attack()
+	if err == nil {
+		err = errors.New("POSSIBLE")
+		w.t.Errorf("%s: %s is possible", who, what)
+	}
+	if after := w.state(); after != before {
+		w.t.Errorf("%s: %s: %v, but something was written: it was\n%s\nand is\n%s", who, what, err, before, after)
+	}
+	if e := w.victim.say(""); e != nil {
+		w.t.Errorf("%s: %s: the other agent was cut off: %v", who, what, e)
+	}
+	how := strings.ReplaceAll(err.Error(), "\n", " ")
+	for _, f := range w.victim.heard {
+		how += fmt.Sprintf("; the other agent is sent %q and drops it: no word of its coordinator's begins so", f.data)
+		if strings.HasPrefix(f.data, `{"v":`) {
+			w.t.Errorf("%s: %s: the other agent hears %q on %s", who, what, f.data, f.subject)
+		}
+	}
+	w.victim.heard = nil
+	w.table = append(w.table, row{who, what, how})
+}
+
+// list prints what was tried and how it was refused.
+func (w *world) list() {
+	var out strings.Builder
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	for i, r := range w.table {
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", i+1, r.who, r.what, r.how)
+	}
+	table.Flush()
+	w.t.Logf("%d attacks, and how each was refused:\n%s", len(w.table), out.String())
+}
+
+// sign signs a user's claims with a key.
+func sign(claims *jwt.UserClaims, key nkeys.KeyPair) string {
+	token, err := claims.Encode(key)
+	if err != nil {
+		return err.Error()
+	}
+	return token
+}
