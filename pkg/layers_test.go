@@ -29,7 +29,7 @@ var layers = []struct {
 		"pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/status", "pkg/incident", "pkg/judge", "pkg/wire",
 	}},
 	{"one outside thing each", []string{
-		"pkg/probe", "pkg/bus", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
+		"pkg/probe", "pkg/bus", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
 	}},
 	{"the embedded server", []string{"pkg/bus/server"}},
 	{"joiners", []string{
@@ -53,6 +53,7 @@ var forbidden = []struct {
 }{
 	{"github.com/nats-io/", "NATS stays behind the bus", []string{"pkg/bus", "pkg/bus/server"}},
 	{"github.com/synadia-io/", "NATS stays behind the bus", []string{"pkg/bus"}},
+	{"github.com/hashicorp/", "membership stays behind gossip", []string{"pkg/gossip"}},
 	{"github.com/prometheus-community/", "the ping library stays behind the probe", []string{"pkg/probe"}},
 	{"modernc.org/sqlite", "the view stays behind the ledger", []string{"pkg/ledger"}},
 	{"github.com/goccy/go-yaml", "YAML stays behind the catalog", []string{"pkg/catalog"}},

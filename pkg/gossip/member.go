@@ -1,0 +1,229 @@
+package gossip
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+// State is what gossip holds true of a host.
+type State string
+
+// The states. A suspect is alive by what others say, and did not acknowledge this agent's own probes of late.
+const (
+	Alive   State = "alive"
+	Suspect State = "suspect"
+	Dead    State = "dead"
+	Left    State = "left" // it said that it goes: an agent was stopped
+)
+
+// Member is another host of the catalog as gossip knows it.
+type Member struct {
+	Name    string         `json:"name"` // the host's key
+	Address netip.AddrPort `json:"address"`
+	Region  string         `json:"region,omitempty"`
+	Version string         `json:"version,omitempty"`
+	State   State          `json:"state"`
+	Since   time.Time      `json:"since"`          // when it joined, died or left
+	Asked   time.Time      `json:"asked,omitzero"` // when the latest probe left that it acknowledged directly, over UDP; zero when none
+	RTT     time.Duration  `json:"rtt"`            // of that probe, nanoseconds
+}
+
+// peer is a host of the catalog.
+type peer struct {
+	addresses []netip.Addr // as the catalog numbers it
+	named     string       // or names it
+}
+
+// book is what is known of the members. memberlist writes into it from goroutines of its own, which is why it has a lock.
+type book struct {
+	self     string
+	interval time.Duration
+
+	mu      sync.Mutex
+	peers   map[string]peer // of the catalog, this host too
+	known   map[string]*Member
+	leaving map[string]bool // who said goodbye
+}
+
+func newBook(self string, interval time.Duration) *book {
+	return &book{self: self, interval: interval, peers: map[string]peer{}, known: map[string]*Member{}, leaving: map[string]bool{}}
+}
+
+// allow takes who may take part. Who is in the catalog no more is forgotten.
+func (b *book) allow(c *catalog.Catalog) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.peers)
+	for i := range c.Hosts {
+		var p peer
+		for _, a := range c.Hosts[i].Addresses {
+			if ip, err := netip.ParseAddr(a); err == nil {
+				p.addresses = append(p.addresses, ip.Unmap())
+			} else {
+				p.named = a
+			}
+		}
+		b.peers[c.Hosts[i].Key()] = p
+	}
+	for name := range b.known {
+		if _, ok := b.peers[name]; !ok {
+			delete(b.known, name)
+			delete(b.leaving, name)
+		}
+	}
+}
+
+var (
+	errStranger  = errors.New("the catalog names no such host")
+	errElsewhere = errors.New("the catalog has the host at another address")
+)
+
+// admit says why a host may not be a member.
+func (b *book) admit(name string, at netip.Addr) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.peers[name]
+	switch {
+	case !ok:
+		return errStranger
+	case name != b.self && p.named == "" && !slices.Contains(p.addresses, at):
+		return errElsewhere
+	}
+	return nil
+}
+
+func (b *book) joined(name string, at netip.Addr, port uint16, m Meta) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.peers[name]; !ok || name == b.self {
+		return
+	}
+	delete(b.leaving, name)
+	member := Member{Name: name, State: Alive, Since: time.Now(), Address: netip.AddrPortFrom(at, port), Region: m.Region, Version: m.Version}
+	if was := b.known[name]; was != nil {
+		member.Asked, member.RTT = was.Asked, was.RTT
+	}
+	b.known[name] = &member
+}
+
+func (b *book) updated(name string, m Meta) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if member := b.known[name]; member != nil {
+		member.Region, member.Version = m.Region, m.Version
+	}
+}
+
+// goodbye notes that a host is about to leave; only that it is gone makes it so.
+func (b *book) goodbye(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known[name] != nil {
+		b.leaving[name] = true
+	}
+}
+
+func (b *book) gone(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	member := b.known[name]
+	if member == nil {
+		return
+	}
+	member.State, member.Since = Dead, time.Now()
+	if b.leaving[name] {
+		member.State = Left
+	}
+}
+
+func (b *book) acknowledged(name string, asked time.Time, rtt time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.peers[name]; !ok || name == b.self {
+		return
+	}
+	member := b.known[name]
+	if member == nil {
+		return // it answers, and did not join: gossip holds nothing of it yet
+	}
+	if asked.After(member.Asked) {
+		member.Asked, member.RTT = asked, rtt
+	}
+}
+
+// members are all of them, by name.
+func (b *book) members(now time.Time) []Member {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]Member, 0, len(b.known))
+	// Each member is probed once in a cycle; whoever missed two of them and what a probe may take is a suspect.
+	patience := 2*b.interval*time.Duration(b.alive()) + b.interval
+	for _, m := range b.known {
+		member := *m
+		if latest := later(m.Asked, m.Since); m.State == Alive && now.Sub(latest) > patience {
+			member.State = Suspect
+		}
+		out = append(out, member)
+	}
+	slices.SortFunc(out, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// alive is how many members are.
+func (b *book) alive() (n int) {
+	for _, m := range b.known {
+		if m.State == Alive {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *book) alone() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.alive() == 0
+}
+
+// address is where to ask the host: where it said that it gossips, else where the catalog has it. It is zero for a stranger and
+// for a host that is named and was never heard of.
+func (b *book) address(name string, port int) netip.AddrPort {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m := b.known[name]; m != nil && m.State == Alive {
+		return m.Address
+	}
+	if p := b.peers[name]; len(p.addresses) > 0 {
+		return netip.AddrPortFrom(p.addresses[0], uint16(port))
+	}
+	return netip.AddrPort{}
+}
+
+// seed is a host to knock at.
+type seed struct{ name, named string }
+
+// absent are the hosts of the catalog that are not alive.
+func (b *book) absent() []seed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []seed
+	for name, p := range b.peers {
+		if m := b.known[name]; name != b.self && (m == nil || m.State != Alive) {
+			out = append(out, seed{name, p.named})
+		}
+	}
+	return out
+}

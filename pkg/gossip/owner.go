@@ -1,0 +1,183 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+// own is the goroutine that starts and ends the membership.
+func (g *Gossip) own(ctx context.Context) {
+	keys := g.Keys
+	var self *catalog.Catalog
+	var at netip.Addr // the address that is told to the others
+	joined := make(chan struct{}, 1)
+	joining, told := false, false
+	again := time.NewTimer(0)
+	defer again.Stop()
+	defer g.leave()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-joined:
+			joining = false
+			again.Reset(g.rejoinIn())
+			continue
+		case self = <-g.catalogs:
+		case keys = <-g.keys:
+			g.turn(keys)
+		case <-again.C:
+		}
+		again.Reset(rejoinEvery)
+		where, err := g.address(ctx, self)
+		if g.list.Load() != nil && err == nil && where != at {
+			g.leave()
+		}
+		if g.list.Load() == nil && err == nil {
+			if at, err = where, g.open(ctx, keys, where, self); err != nil {
+				g.complain(err, &told)
+			}
+		}
+		if g.list.Load() != nil && !joining {
+			joining = true
+			g.tasks.Go(func() { g.join(ctx); joined <- struct{}{} })
+		}
+	}
+}
+
+// complain says once that gossip cannot start; it is no fault of the mesh.
+func (g *Gossip) complain(err error, told *bool) {
+	if *told || errors.Is(err, ErrNotRunning) {
+		g.Logger.Debug().Err(err).Msg("still no gossip")
+		return
+	}
+	*told = true
+	g.Logger.Warn().Err(err).Msg("no gossip, which this agent does without; tried again every minute")
+}
+
+// address is where the others find this host: as the catalog says, so that neither NAT nor several interfaces do harm.
+func (g *Gossip) address(ctx context.Context, c *catalog.Catalog) (netip.Addr, error) {
+	var host *catalog.Host
+	if c != nil {
+		host = c.Host(g.Name)
+	}
+	if host == nil || len(host.Addresses) == 0 {
+		return netip.Addr{}, ErrNotRunning
+	}
+	if ip, err := netip.ParseAddr(host.Addresses[0]); err == nil {
+		return ip.Unmap(), nil
+	}
+	return resolve(ctx, host.Addresses[0])
+}
+
+func resolve(ctx context.Context, name string) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveMax)
+	defer cancel()
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("look up %s: %w", name, err)
+	}
+	return found[0].Unmap(), nil
+}
+
+// open takes the port and becomes a member.
+func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *catalog.Catalog) error {
+	if len(keys) == 0 {
+		return fmt.Errorf("%w: no key to encrypt with", ErrNotRunning)
+	}
+	ring, err := memberlist.NewKeyring(keys, keys[0])
+	if err != nil {
+		return err // without the keys in it
+	}
+	logger := newLogger(g.Logger)
+	bind := "::"
+	if g.bind.IsValid() {
+		bind = g.bind.String()
+	}
+	net, err := openTransport(ctx, bind, g.port, len(c.Hosts), logger)
+	if err != nil {
+		return fmt.Errorf("gossip at %s: %w", g.Listen, err)
+	}
+	list, err := memberlist.Create(g.settings(net, ring, at, c))
+	if err != nil {
+		_ = net.Shutdown()
+		return fmt.Errorf("gossip at %s: %w", g.Listen, err)
+	}
+	g.ring = ring
+	g.list.Store(list)
+	g.Logger.Info().Str("listen", g.Listen).Stringer("address", at).Msg("gossip begins")
+	return nil
+}
+
+// settings are memberlist's for a wide network, with what the rule asks.
+func (g *Gossip) settings(net *transport, ring *memberlist.Keyring, at netip.Addr, c *catalog.Catalog) *memberlist.Config {
+	d := &delegate{book: g.book, meta: encodeMeta(Meta{Region: c.Host(g.Name).Region, Version: g.Version})}
+	s := memberlist.DefaultWANConfig()
+	s.Name, s.Transport, s.Logger, s.Keyring = g.Name, net, net.logger, ring
+	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), g.port, g.port
+	s.ProbeInterval, s.ProbeTimeout, s.SuspicionMult = g.Interval, g.Interval/2, suspicion
+	s.GossipInterval = g.Interval / 4
+	s.TCPTimeout, s.DeadNodeReclaimTime = tcpMax, reclaimAfter
+	s.Delegate, s.Events, s.Alive, s.Ping = d, d, d, d
+	s.EnableCompression = false // some hundred bytes; what others pack is still read
+	s.RequireNodeNames = true
+	return s
+}
+
+// rejoinIn is when to knock at others again.
+func (g *Gossip) rejoinIn() time.Duration {
+	if g.book.alone() {
+		return aloneEvery
+	}
+	return rejoinEvery
+}
+
+// join knocks at some of those who are not alive.
+func (g *Gossip) join(ctx context.Context) {
+	list := g.list.Load()
+	if list == nil {
+		return
+	}
+	seeds := g.book.absent()
+	rand.Shuffle(len(seeds), func(i, k int) { seeds[i], seeds[k] = seeds[k], seeds[i] })
+	for _, s := range seeds[:min(len(seeds), seedsMax)] {
+		to := g.book.address(s.name, g.port)
+		if !to.IsValid() {
+			ip, err := resolve(ctx, s.named)
+			if err != nil {
+				continue // the resolver's word is the probes' to tell
+			}
+			to = netip.AddrPortFrom(ip, uint16(g.port))
+		}
+		if _, err := list.Join([]string{s.name + "/" + to.String()}); err != nil {
+			g.Logger.Debug().Err(err).Str("host", s.name).Msg("no gossip with a host yet")
+		}
+	}
+}
+
+// leave tells the others, and gives up the port.
+func (g *Gossip) leave() {
+	list := g.list.Swap(nil)
+	if list == nil {
+		return
+	}
+	for _, m := range g.book.members(time.Now()) {
+		if m.State == Alive {
+			_ = list.SendToAddress(memberlist.Address{Addr: m.Address.String(), Name: m.Name}, []byte(goodbye+g.Name)) // a word lost is a death that was none
+		}
+	}
+	if err := list.Leave(leaveMax); err != nil {
+		g.Logger.Debug().Err(err).Msg("the others may take this agent for dead")
+	}
+	_ = list.Shutdown() // ends what it started; it has no errors of its own
+	g.ring = nil
+}
