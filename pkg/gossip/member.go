@@ -120,14 +120,20 @@ func (b *book) updated(name string, m Meta) {
 	}
 }
 
-// goodbye notes that a host is about to leave; only that it is gone makes it so.
+// goodbye notes that a host is about to leave; only that it is gone makes it so. The word may come by the slower way.
 func (b *book) goodbye(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.known[name] != nil {
+	switch member := b.known[name]; {
+	case member == nil:
+	case member.State == Dead && time.Since(member.Since) < goodbyeLate:
+		member.State = Left
+	default:
 		b.leaving[name] = true
 	}
 }
+
+const goodbyeLate = 10 * time.Second
 
 func (b *book) gone(name string) {
 	b.mu.Lock()

@@ -171,7 +171,7 @@ func (g *Gossip) leave() {
 		return
 	}
 	for _, m := range g.book.members(time.Now()) {
-		if m.State == Alive {
+		if m.State == Alive || m.State == Suspect {
 			_ = list.SendToAddress(memberlist.Address{Addr: m.Address.String(), Name: m.Name}, []byte(goodbye+g.Name)) // a word lost is a death that was none
 		}
 	}
