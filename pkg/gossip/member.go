@@ -168,8 +168,8 @@ func (b *book) members(now time.Time) []Member {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := make([]Member, 0, len(b.known))
-	// Each member is probed once in a cycle; whoever missed two of them and what a probe may take is a suspect.
-	patience := 2*b.interval*time.Duration(b.alive()) + b.interval
+	// Each member is probed once in a cycle, which failed probes of others draw out; whoever missed three of them is a suspect.
+	patience := 3 * b.interval * time.Duration(b.alive()+1)
 	for _, m := range b.known {
 		member := *m
 		if latest := later(m.Asked, m.Since); m.State == Alive && now.Sub(latest) > patience {
