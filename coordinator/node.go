@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/deadman"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enrol"
 	"github.com/probemesh/probemesh/pkg/bus"
@@ -32,6 +33,8 @@ type nodeConfig struct {
 	catalog   *catalog.Catalog // built in; nil: the file's, or the ledger's
 	file      string
 	turn      func(now time.Time) // told that the engine's loop turns; nil in the demo
+	reserve   bool                // hold room on the disk back for the day it is full; not in the demo
+	deadMan   deadman.Config      // its address is empty where nobody outside is told that the coordinator judges
 	log       zerolog.Logger
 }
 
@@ -40,6 +43,7 @@ type node struct {
 	*engine.Engine
 	desk *enrol.Desk
 	*keeper
+	tasks   []func(context.Context) error // that run beside the engine
 	closers []func()
 }
 
@@ -83,6 +87,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 	if err != nil {
 		return n, err
 	}
+	n.attend(c, natsd)
 	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, KnownHost: n.KnownHost, Enrolled: n.Enrolled, Logger: named("enrol")})
 	return n, nil
 }
@@ -117,6 +122,9 @@ func (n *node) Run(ctx context.Context, servers ...listening) error {
 		}
 		return err
 	})
+	for _, task := range n.tasks {
+		g.Go(func() error { return task(ctx) })
+	}
 	for _, s := range servers {
 		g.Go(func() error { return s.serve(ctx) })
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -258,4 +260,19 @@ func (m *mission) eventually(what string, holds func() bool) {
 		}
 	}
 	m.t.Fatalf("never: %s", what)
+}
+
+// get reads a page of the operators' view.
+func (m *mission) get(path string) string {
+	m.t.Helper()
+	res, err := http.Get("http://" + m.ops + path)
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		m.t.Error(err)
+	}
+	return string(body)
 }

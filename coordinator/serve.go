@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/deadman"
 	"github.com/probemesh/probemesh/coordinator/page"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
@@ -30,7 +32,12 @@ func newServeCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c.turn = command.NewWatchdog().Turn
-			c.log = command.NewLogger(cmd.ErrOrStderr())
+			c.log, c.reserve = command.NewLogger(cmd.ErrOrStderr()), true
+			if c.deadMan.URL != "" {
+				if err := deadman.Check(c.deadMan.URL, c.deadMan.Every); err != nil {
+					return command.Usage(err)
+				}
+			}
 			return serve(cmd.Context(), c, a)
 		},
 	}
@@ -41,6 +48,8 @@ func newServeCommand() *cobra.Command {
 	flags.StringVar(&a.ops, "ops", "127.0.0.1:8081", "address of the operators' view; loopback only")
 	flags.StringVar(&c.nats, "nats-listen", ":4222", "address where agents connect")
 	flags.StringVar(&c.advertise, "advertise", "", "address or name that tokens name, with or without a port (default the machine's first global address)")
+	flags.StringVar(&c.deadMan.URL, "dead-man", "", "address outside that is asked regularly while the coordinator judges, so that its silence says that it does not")
+	flags.DurationVar(&c.deadMan.Every, "dead-man-every", time.Minute, "how often --dead-man is asked")
 	flags.StringVar(&a.certificate, "tls-cert", "", "certificate of --listen, PEM; without it plain HTTP")
 	flags.StringVar(&a.key, "tls-key", "", "key of --tls-cert, PEM")
 	return cmd
@@ -100,7 +109,7 @@ func openSites(n *node, a addresses, panel http.Handler, log zerolog.Logger) (pu
 		return public, ops, err
 	}
 	inside := page.New(page.Config{Source: n, Audience: page.Operators, Logger: named})
-	ops, err = listen(a.ops, console.New(console.Config{Source: n, Page: inside, Logger: log.With().Str("component", "console").Logger()}))
+	ops, err = listen(a.ops, console.New(console.Config{Source: n, Page: inside, Disk: n.disk, Version: command.Version(), Logger: log.With().Str("component", "console").Logger()}))
 	if err != nil {
 		public.Close()
 	}

@@ -35,7 +35,7 @@ var layers = []struct {
 	{"joiners", []string{
 		"agent/enrol", "agent/vantage", "agent/doctor", "coordinator/enrol", "coordinator/engine", "coordinator/page",
 		"coordinator/console", "coordinator/control",
-		"coordinator/archive",
+		"coordinator/archive", "coordinator/space", "coordinator/deadman",
 	}},
 	{"the demo", []string{"coordinator/demo"}},
 	{"programs", []string{"agent", "coordinator", "deploy/lab", "deploy/penetration", "deploy/simulation"}},

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -26,13 +27,16 @@ type Source interface {
 	Problems() []string
 	Streams(ctx context.Context) ([]bus.StreamInfo, error)
 	Counters() map[string]uint64
+	Health(ctx context.Context) (mesh.Health, error)
 }
 
 // Config is what the console needs.
 type Config struct {
-	Source Source
-	Page   http.Handler // the site for operators: what the console does not answer itself
-	Logger zerolog.Logger
+	Source  Source
+	Page    http.Handler                          // the site for operators: what the console does not answer itself
+	Disk    func() (free, size uint64, err error) // of the data directory; nil where nobody asks
+	Version string
+	Logger  zerolog.Logger
 }
 
 //go:embed templates
@@ -43,6 +47,10 @@ var templates = template.Must(template.New("").Funcs(page.Funcs()).ParseFS(files
 type console struct {
 	Config
 	places chan struct{}
+
+	mu      sync.Mutex
+	facts   []fact // about the coordinator itself
+	factsAt time.Time
 }
 
 const listenersMax = 100
@@ -56,7 +64,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /matrix", s.page)
 	mux.HandleFunc("GET /agents", s.page)
 	mux.HandleFunc("GET /console/events", s.events)
-	mux.Handle("GET /metrics", newMetrics(c.Source, c.Logger))
+	mux.Handle("GET /metrics", newMetrics(c))
 	mux.Handle("/", c.Page)
 	return local(mux)
 }
@@ -129,6 +137,7 @@ type overviewView struct {
 	Problems, Alerts, Advisories []string
 	Hosts                        []hostRow
 	Agents, Speaking             int
+	Self                         []fact
 }
 
 type hostRow struct {
@@ -137,7 +146,7 @@ type hostRow struct {
 }
 
 func (s *console) overview(snapshot *mesh.Snapshot) any {
-	v := overviewView{Problems: s.Source.Problems(), Alerts: snapshot.Alerts}
+	v := overviewView{Problems: s.Source.Problems(), Alerts: snapshot.Alerts, Self: s.self()}
 	for _, h := range snapshot.Hosts {
 		class, shape := page.StatusLook(h.Status)
 		v.Hosts = append(v.Hosts, hostRow{h, class, shape})

@@ -23,6 +23,10 @@ var (
 	agentSilent   = describe("probemesh_agent_silent", "1 when the agent is silent or was never heard.", "agent")
 	agentClock    = describe("probemesh_agent_clock_offset_seconds", "The agent's wall clock less the stream's time.", "agent")
 	agentDropped  = describe("probemesh_agent_dropped_observations_total", "Observations that the agent's queue lost since it started.", "agent")
+	agentQueued   = describe("probemesh_agent_queued_observations", "Batches that wait in the agent for the bus.", "agent")
+	agentLag      = describe("probemesh_agent_timer_lag_seconds", "The agent's worst timer overrun in its last batch.", "agent")
+	agentHeard    = describe("probemesh_agent_last_word_timestamp_seconds", "When the agent's last batch came, by the stream's time.", "agent")
+	agentInfo     = describe("probemesh_agent_info", "1; the labels say what the agent runs.", "agent", "region", "version", "catalog")
 	streamCount   = describe("probemesh_stream_messages", "Messages in a stream.", "stream")
 	streamBytes   = describe("probemesh_stream_bytes", "Bytes in a stream.", "stream")
 	judgeLeftOut  = describe("probemesh_judge_left_out_total", "Messages and observations that the judge left out.", "why")
@@ -34,13 +38,14 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // collector reads the source whenever it is scraped.
 type collector struct {
+	Config
 	source Source
 	log    zerolog.Logger
 }
 
-func newMetrics(source Source, log zerolog.Logger) http.Handler {
+func newMetrics(c Config) http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{source, log})
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{c, c.Source, c.Logger})
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 
@@ -66,12 +71,19 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for _, a := range s.Vantages {
 		gauge(agentSilent, truth(a.Silent || a.Heard.IsZero()), a.Name)
 		gauge(agentClock, a.Clock.Seconds(), a.Name)
+		gauge(agentQueued, float64(a.Queued), a.Name)
+		gauge(agentLag, a.Lag.Seconds(), a.Name)
+		gauge(agentInfo, 1, a.Name, a.Region, a.Version, a.Revision)
+		if !a.Heard.IsZero() {
+			gauge(agentHeard, seconds(a.Heard), a.Name)
+		}
 		out <- prometheus.MustNewConstMetric(agentDropped, prometheus.CounterValue, float64(a.Dropped), a.Name)
 	}
 	for why, n := range c.source.Counters() {
 		out <- prometheus.MustNewConstMetric(judgeLeftOut, prometheus.CounterValue, float64(n), why)
 	}
 	c.collectStreams(gauge)
+	c.collectHealth(gauge)
 }
 
 type gauge func(d *prometheus.Desc, v float64, labels ...string)

@@ -101,19 +101,15 @@ func (e *Engine) parse(r reading) (*catalog.Catalog, error) {
 func (e *Engine) wrong(err error) {
 	var problems []string
 	if err != nil {
-		problems = strings.Split(err.Error(), "\n")
-		e.Logger.Error().Str("file", e.File).Strs("mistakes", problems).Msg("the catalog's file is not put in force; the catalog before stays")
+		mistakes := strings.Split(err.Error(), "\n")
+		e.Logger.Error().Str("file", e.File).Strs("mistakes", mistakes).Msg("the catalog's file is not put in force; the catalog before stays")
+		for _, mistake := range mistakes {
+			problems = append(problems, "the catalog's file is wrong, and the catalog in force stays: "+mistake)
+		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.problems = problems
-}
-
-// Problems are what operators must mend: the mistakes in the catalog's file.
-func (e *Engine) Problems() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return append([]string(nil), e.problems...)
 }
 
 const watchEvery = time.Second

@@ -72,12 +72,14 @@ type Engine struct {
 	dirty    bool // the judge holds what is not shown yet
 	shownAt  time.Time
 	strange  zerolog.Logger // for messages that are rejected
+	silences silences
 
 	busy     atomic.Bool
 	ready    atomic.Bool
 	ignored  atomic.Uint64
 	rejected atomic.Uint64
 	shown    atomic.Pointer[shown]
+	heard    atomic.Pointer[heard]
 
 	replaying sync.Mutex // one look into the past at a time
 	changing  sync.Mutex // one change of the catalog or the roster at a time; held while the bus is spoken to
@@ -85,7 +87,8 @@ type Engine struct {
 	inForce   *catalog.Catalog
 	packed    []byte // inForce, for agents
 	problems  []string
-	reading   reading // of the file at start
+	warnings  map[string]string // by subject
+	reading   reading           // of the file at start
 }
 
 // place is a place in the stream of observations. The time tells a stream that was made anew, and counts from 1 again.
@@ -106,7 +109,7 @@ type shown struct {
 // New brings an engine to the state that the ledger holds. A catalog file with mistakes is a catalog.Mistakes error only where
 // the ledger holds no catalog to go on with.
 func New(ctx context.Context, c Config) (*Engine, error) {
-	e := &Engine{Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged())}
+	e := &Engine{Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged()), warnings: map[string]string{}}
 	if err := e.startCatalog(ctx); err != nil {
 		return nil, err
 	}
@@ -248,6 +251,7 @@ func (e *Engine) loop(ctx context.Context, messages <-chan bus.Message, answerin
 			if err := e.arrive(ctx, m, answering); err != nil {
 				return err
 			}
+			e.took(m)
 		}
 		if e.show() {
 			trailing.Reset(showEvery)

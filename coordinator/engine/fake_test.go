@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -36,6 +37,7 @@ type world struct {
 	known    map[string]bool  // its ids
 	broken   error            // what it answers
 	epoch    uint64           // of the agents
+	said     io.Writer        // takes the engine's log where it is set
 }
 
 func newWorld(t *testing.T) *world {
@@ -108,6 +110,12 @@ func (w *world) Follow(ctx context.Context, from bus.Start, fn func(bus.Message)
 	}
 }
 
+func (w *world) streams(context.Context) ([]bus.StreamInfo, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return []bus.StreamInfo{{Name: "OBS", Last: uint64(len(w.messages))}, {Name: "LEDGER", Last: uint64(len(w.records))}}, nil
+}
+
 // log is the world's log of the ledger.
 type log struct{ *world }
 
@@ -178,7 +186,10 @@ func (w *world) open(t *testing.T, c engine.Config) (*engine.Engine, *ledger.Led
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Bus, c.Ledger, c.Logger, c.Getenv = w, book, zerolog.Nop(), os.LookupEnv
+	c.Bus, c.Ledger, c.Getenv, c.StreamsFunc = w, book, os.LookupEnv, w.streams
+	if w.said != nil {
+		c.Logger = zerolog.New(w.said)
+	}
 	e, err := engine.New(t.Context(), c)
 	if err != nil {
 		book.Close()

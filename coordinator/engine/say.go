@@ -65,7 +65,9 @@ func (e *Engine) show() bool {
 		return false
 	}
 	e.dirty, e.shownAt = false, time.Now()
-	old := e.shown.Swap(&shown{e.judging, e.judge.Snapshot(), make(chan struct{})})
+	snapshot := e.judge.Snapshot()
+	e.nameSilent(snapshot)
+	old := e.shown.Swap(&shown{e.judging, snapshot, make(chan struct{})})
 	close(old.changed)
 	return true
 }

@@ -130,6 +130,9 @@ func (l *Ledger) Append(ctx context.Context, events ...Event) error {
 	return l.catchUp(ctx)
 }
 
+// Taken is the log's sequence up to which the view was brought.
+func (l *Ledger) Taken(ctx context.Context) (uint64, error) { return l.view.sequence(ctx) }
+
 // catchUp takes into the view what the log has and the view has not.
 func (l *Ledger) catchUp(ctx context.Context) error {
 	from, err := l.view.sequence(ctx)

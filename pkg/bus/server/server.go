@@ -34,6 +34,8 @@ type Server struct {
 	ca      *authority
 	servers []string
 	log     zerolog.Logger
+	store   string // where the streams are
+	down    int    // looks in a row that saw them stopped; Revive's own
 }
 
 const (
@@ -48,7 +50,7 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: c.Logger}
+	s := &Server{log: c.Logger, store: filepath.Join(c.Dir, "streams")}
 	if s.ca, err = openAuthority(filepath.Join(c.Dir, "ca")); err != nil {
 		return nil, err
 	}
