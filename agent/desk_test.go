@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"os"
 	"sync"
 	"testing"
 
@@ -11,12 +13,36 @@ import (
 	"github.com/probemesh/probemesh/coordinator/enrol"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// openDesk starts a real bus whose coordinator enrols NC036, until the test ends.
-func openDesk(t *testing.T) *enrol.Desk {
+// desk is a real bus whose coordinator enrols NC036 and answers with a catalog, until the test ends or it is stopped.
+type desk struct {
+	*enrol.Desk
+	stop func()
+}
+
+const catalogFile = `
+regions: [{name: amsterdam}, {name: london}, {name: sydney}]
+hosts:
+  - {name: NC036, region: amsterdam, address: 127.0.0.1}
+  - {name: NC041, region: london, address: 127.0.0.1, checks: [{kind: tcp, name: Sending mail, port: %s, banner: "^220 ", interval: 1s, timeout: 500ms}]}
+  - {name: NC033, region: sydney, address: 127.0.0.1, checks: [{kind: tcp, port: %s, interval: 1s, timeout: 500ms}]}
+`
+
+func openDesk(t *testing.T, open, shut string) *desk {
 	t.Helper()
+	_, openPort, _ := net.SplitHostPort(open)
+	_, shutPort, _ := net.SplitHostPort(shut)
+	watched, err := catalog.Parse("test.yaml", fmt.Appendf(nil, catalogFile, openPort, shutPort), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := wire.EncodeCatalog(watched)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
@@ -29,22 +55,25 @@ func openDesk(t *testing.T) *enrol.Desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desk := enrol.New(enrol.Config{
+	d := &desk{Desk: enrol.New(enrol.Config{
 		Bus: c, Issuer: s, Logger: zerolog.Nop(),
 		KnownHost: func(key string) bool { return key == "nc036" },
 		Enrolled:  func(context.Context, string, string) error { return nil },
-	})
+	})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
-	ready := make(chan struct{})
-	tasks.Go(func() { _ = desk.Run(ctx, ready) })
+	ready, answers := make(chan struct{}), make(chan struct{})
+	tasks.Go(func() { _ = d.Run(ctx, ready) })
+	tasks.Go(func() { _ = c.AnswerCatalog(ctx, answers, func(string) []byte { return packed }) })
 	<-ready
-	t.Cleanup(func() { cancel(); tasks.Wait(); c.Close(); s.Close() })
-	return desk
+	<-answers
+	d.stop = sync.OnceFunc(func() { cancel(); tasks.Wait(); c.Close(); s.Close() })
+	t.Cleanup(d.stop)
+	return d
 }
 
 // tokens are one that is right, and the same with another mesh's pin, and with the port of something else beside a shut one.
-func tokens(t *testing.T, desk *enrol.Desk, open, shut string) map[string]string {
+func tokens(t *testing.T, desk *desk, open, shut string) map[string]string {
 	t.Helper()
 	right, err := desk.Invite(t.Context(), "NC036")
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/agent/control"
 	"github.com/probemesh/probemesh/agent/doctor"
 	"github.com/probemesh/probemesh/agent/enrol"
 	"github.com/probemesh/probemesh/pkg/command"
@@ -63,7 +64,7 @@ func (x *examination) flags(cmd *cobra.Command) {
 
 // examine has the doctor look, with a token or with what an earlier join kept.
 func (x *examination) examine(ctx context.Context, token string, say func(doctor.Finding)) {
-	p := doctor.Patient{Directory: x.state, Token: token, Gossip: x.gossip, ClockOffset: x.clock}
+	p := doctor.Patient{Directory: x.state, Token: token, Gossip: x.gossip, ClockOffset: x.clock, Running: control.Running(x.state)}
 	if x.resolver != "" {
 		p.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, x.resolver)

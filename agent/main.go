@@ -26,7 +26,7 @@ func newRootCommand() *cobra.Command {
 		Version: command.Version(),
 		Args:    cobra.NoArgs,
 	}
-	root.AddCommand(newJoinCommand(), newRunCommand(), newDoctorCommand(), newProbeCommand())
+	root.AddCommand(newJoinCommand(), newRunCommand(), newStatusCommand(), newDoctorCommand(), newProbeCommand())
 	return root
 }
 

@@ -25,7 +25,7 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), identity, clock, cmd)
+			return run(cmd.Context(), identity, state, clock, cmd)
 		},
 	}
 	stateFlag(cmd, &state)
@@ -34,7 +34,7 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
-func run(ctx context.Context, identity enrol.Identity, clock time.Duration, cmd *cobra.Command) error {
+func run(ctx context.Context, identity enrol.Identity, state string, clock time.Duration, cmd *cobra.Command) error {
 	log := newLogger(cmd)
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
 		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, Seed: identity.Seed, CA: identity.CA,
@@ -44,8 +44,17 @@ func run(ctx context.Context, identity enrol.Identity, clock time.Duration, cmd 
 		return err
 	}
 	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	asked := make(vantage.Requests)
+	wait, err := serveStatus(ctx, state, asked, conn.Link, log)
+	if err != nil {
+		cancel()
+		return err
+	}
+	defer wait()
+	defer cancel()
 	return vantage.Run(ctx, vantage.Config{
-		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, ClockOffset: clock,
+		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, Requests: asked, ClockOffset: clock,
 		Turn: command.NewWatchdog().Turn, Logger: log.With().Str("component", "vantage").Logger(),
 	})
 }

@@ -42,18 +42,24 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	shut.Close()
-	tokens := tokens(t, openDesk(t), l.Addr().String(), shut.Addr().String())
 	resolver := openResolver(t)
-	testscript.Run(t, testscript.Params{Dir: "testdata", Condition: condition, Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata", Condition: condition, Cmds: commands, Setup: func(e *testscript.Env) error {
 		e.Setenv("OPEN", l.Addr().String())
 		e.Setenv("SHUT", shut.Addr().String())
-		for name, token := range tokens {
+		desk := openDesk(t, l.Addr().String(), shut.Addr().String())
+		e.Values["desk"] = desk
+		for name, token := range tokens(t, desk, l.Addr().String(), shut.Addr().String()) {
 			e.Setenv(name, token)
 		}
 		e.Setenv("PROBEMESH_RESOLVER", resolver)
 		e.Setenv("PROBEMESH_GOSSIP_LISTEN", "127.0.0.1:0")
 		return nil
 	}})
+}
+
+// commands of the scripts: `coordinator dies`.
+var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"coordinator": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("desk").(*desk).stop() },
 }
 
 // condition is what a script may need of the machine: [root], and [ping], the permission to ping. In CI nothing is skipped.

@@ -33,7 +33,7 @@ var layers = []struct {
 	}},
 	{"the embedded server", []string{"pkg/bus/server"}},
 	{"joiners", []string{
-		"agent/enrol", "agent/vantage", "agent/doctor", "coordinator/enrol", "coordinator/engine", "coordinator/page",
+		"agent/enrol", "agent/vantage", "agent/control", "agent/doctor", "coordinator/enrol", "coordinator/engine", "coordinator/page",
 		"coordinator/console", "coordinator/control",
 		"coordinator/archive", "coordinator/space", "coordinator/deadman",
 	}},

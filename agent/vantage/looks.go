@@ -22,6 +22,7 @@ type duty struct {
 	schedule.Duty
 	edge   *edge.Edge
 	bad    bool            // what was last said of it
+	latest latest          // what it was last found to be
 	seen   mesh.Outcome    // of an anchor: the latest outcome
 	began  time.Time       // its latest look
 	next   time.Time       // its next scheduled look
@@ -150,6 +151,7 @@ func found(r probe.Result) edge.Result {
 
 // say makes an observation of the edge, and sends it at once when it is news: a miss, a change, or an answer to a round.
 func (v *vantage) say(d *duty, o mesh.Observation) {
+	d.latest.note(o)
 	if d.isAnchor() {
 		v.hearAnchor(d, o)
 		return

@@ -41,6 +41,10 @@ type Config struct {
 	Version string
 	Bus     Bus
 	Network probe.Network
+	// Requests are answered with snapshots; it may be nil.
+	Requests Requests
+	// Peers are the agents that gossip sees, told without waiting; nil where there is no gossip.
+	Peers func() []Peer
 	// ClockOffset is added to this machine's wall clock where a batch tells it. Only tests set it.
 	ClockOffset time.Duration
 	// Turn is told that the loop turns: at least once a heartbeat, unless it hangs. It may be nil.
@@ -65,6 +69,7 @@ type vantage struct {
 	asked  chan struct{} // for the catalog
 	tasks  sync.WaitGroup
 
+	began    time.Time
 	catalog  *catalog.Catalog
 	region   string
 	duties   map[target]*duty
@@ -85,6 +90,7 @@ type vantage struct {
 func Run(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	v := &vantage{Config: c, ctx: ctx, events: make(chan func(), eventsMax), asked: make(chan struct{}, 1), duties: map[target]*duty{}}
+	v.began = time.Now()
 	defer v.tasks.Wait()
 	defer cancel()
 	var id [20]byte
@@ -119,6 +125,9 @@ func (v *vantage) loop(ctx context.Context) {
 			do()
 		case data := <-v.Bus.Controls():
 			v.control(data)
+		case tell := <-v.Requests:
+			v.overrun(time.Now())
+			tell(v.snapshot(time.Now()))
 		}
 	}
 }

@@ -136,6 +136,10 @@ hosts:
 
 // start runs the agent of AMS1 in a bubble of its own time, and waits for it at the end.
 func start(t *testing.T, story func(b *bus, n *network)) {
+	startWith(t, func(*vantage.Config) {}, story)
+}
+
+func startWith(t *testing.T, with func(*vantage.Config), story func(b *bus, n *network)) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := catalog.Parse("test.yaml", []byte(file), func(string) (string, bool) { return "", false })
 		if err != nil {
@@ -144,9 +148,9 @@ func start(t *testing.T, story func(b *bus, n *network)) {
 		b, n := newBus(c), &network{away: map[netip.Addr]bool{}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() {
-			done <- vantage.Run(ctx, vantage.Config{Name: "ams1", Version: "test", Bus: b, Network: n, Logger: zerolog.Nop()})
-		}()
+		config := vantage.Config{Name: "ams1", Version: "test", Bus: b, Network: n, Logger: zerolog.Nop()}
+		with(&config)
+		go func() { done <- vantage.Run(ctx, config) }()
 		story(b, n)
 		cancel()
 		if err := <-done; err != nil {

@@ -32,8 +32,10 @@ type Agent struct {
 	controls chan []byte
 	changed  chan struct{}
 
-	mu    sync.Mutex
-	since time.Time // of the present connection; zero without one
+	mu     sync.Mutex
+	since  time.Time // of the present connection; zero without one
+	turned time.Time // when it last came or went
+	failed string    // the latest error
 }
 
 const controlsMax = 256 // control words that wait for the agent; a round a second per host never fills it
@@ -51,11 +53,12 @@ func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{name: c.Name, log: c.Logger, controls: make(chan []byte, controlsMax), changed: make(chan struct{}, 1)}
+	a := &Agent{name: c.Name, log: c.Logger, controls: make(chan []byte, controlsMax), changed: make(chan struct{}, 1), turned: time.Now()}
 	opts := append(forever(), keys, nats.Secure(tlsConfig), nats.Name(c.Name), nats.CustomInboxPrefix("_INBOX_"+c.Name),
 		nats.ConnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
 		nats.ReconnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { a.turn(false, err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { a.fail(err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { a.log.Warn().Err(err).Msg("the bus complains") }),
 	)
 	if c.Dial != nil {
@@ -75,10 +78,11 @@ func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 
 // turn notes that the connection came or went.
 func (a *Agent) turn(up bool, err error) {
+	a.fail(err)
 	a.mu.Lock()
-	a.since = time.Time{}
+	a.since, a.turned = time.Time{}, time.Now()
 	if up {
-		a.since = time.Now()
+		a.since = a.turned
 	}
 	a.mu.Unlock()
 	if up {
