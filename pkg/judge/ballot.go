@@ -201,6 +201,19 @@ func (j *Judge) regionNames(c *check, vote mesh.Vote) []string {
 	return out
 }
 
+// successes are the good looks in a row that the region's vantages saw. One that looks through two families saw as many as
+// through the worse of them: what was never lost over IPv4 says nothing of IPv6.
+func (b *ballot) successes() int {
+	n, least := 0, 0
+	for i, e := range b.edges {
+		if i == 0 || b.edges[i-1].vantage != e.vantage {
+			n, least = n+least, e.streak
+		}
+		least = min(least, e.streak)
+	}
+	return n + least
+}
+
 // since is when the region's present run of such outcomes began, by its first vantage; zero when there is none.
 func (b *ballot) since(run mesh.Outcome) time.Time {
 	var first time.Time

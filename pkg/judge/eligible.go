@@ -89,17 +89,23 @@ func (j *Judge) othersHoldGood(e *edge) bool {
 			continue
 		}
 		regions++
-		if j.opinion(b) == mesh.OK {
+		if j.opinion(b, slot(e.family)) == mesh.OK {
 			good++
 		}
 	}
 	return regions > 0 && float64(good) >= j.rule.IsolatedAgreement*float64(regions)
 }
 
-// opinion is the region's vote as if nobody were isolated.
-func (j *Judge) opinion(b *ballot) mesh.Vote {
+// everyFamily stands for all of them.
+const everyFamily = -1
+
+// opinion is the region's vote through a family as if nobody were isolated.
+func (j *Judge) opinion(b *ballot, f int) mesh.Vote {
 	ok, bad := 0, 0
 	for _, e := range b.edges {
+		if f != everyFamily && slot(e.family) != f {
+			continue
+		}
 		switch vote, _ := j.edgeVote(e); vote {
 		case mesh.OK:
 			ok++

@@ -68,7 +68,7 @@ func (j *Judge) closing(c *check, out *Output) {
 	if since, ok := c.failedSince(r.opened); ok && !broken(c.verdict) && !c.holding() {
 		j.want(c.host, want{since: since, bad: true})
 	}
-	if a.LooksBad && !fell(a) {
+	if turned := fell(a) && c.verdict == a.Verdict; a.LooksBad && !turned && !c.holding() {
 		c.looksBadAt = j.now
 		j.want(c.host, want{since: j.now, bad: true, due: j.now.Add(j.rule.PartialAfter)})
 	}
@@ -112,7 +112,7 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 	case !a.Positive && j.now.Before(j.standsUntil(c)) && c.verdict != mesh.Pending && c.verdict != mesh.Unknown:
 		return // nobody could have told us yet: what the ledger holds stands
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
-		j.want(c.host, want{since: j.now, bad: true})
+		j.want(c.host, want{since: j.now, bad: true, due: j.askAgain(c)})
 		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
 	}
 	c.tally, c.rule, c.positive = t, a.Rule, a.Positive
@@ -129,17 +129,24 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 	j.publish(c, out)
 }
 
+// askAgain is when the way out of down is worth another round: at once where a region that says ok must only see more
+// successes, and else only now and then, since it is the other regions that it waits for.
+func (j *Judge) askAgain(c *check) time.Time {
+	for _, b := range j.regionsThatVote(c, mesh.OK) {
+		if b.successes() < j.rule.RecoverSuccesses {
+			return j.now
+		}
+	}
+	return j.now.Add(j.rule.PartialAfter)
+}
+
 const notRecovered = "down until half of the voting regions saw two successes each"
 
 // recovered is the way out of down: enough of the voting regions saw enough successes.
 func (j *Judge) recovered(c *check, t mesh.Tally) bool {
 	saw := 0
 	for _, b := range j.regionsThatVote(c, mesh.OK) {
-		successes := 0
-		for _, e := range b.edges {
-			successes += e.streak
-		}
-		if successes >= j.rule.RecoverSuccesses {
+		if b.successes() >= j.rule.RecoverSuccesses {
 			saw++
 		}
 	}
@@ -148,14 +155,17 @@ func (j *Judge) recovered(c *check, t mesh.Tally) bool {
 
 // freshUntil is when the last of the votes that agree with the verdict expires.
 func (j *Judge) freshUntil(c *check, verdict mesh.Verdict) time.Time {
-	bad := verdict == mesh.Down || verdict == mesh.Partial
+	agrees := mesh.OK
+	if broken(verdict) {
+		agrees = mesh.Bad
+	}
 	var last time.Time
 	for _, e := range c.edges {
-		if e.vantage.region == c.host.config.Region || e.never() {
+		if e.vantage.region == c.host.config.Region || !j.expires(e).After(last) {
 			continue
 		}
-		if until := j.expires(e); (bad && e.bad() || !bad && e.outcome.Good()) && until.After(last) {
-			last = until
+		if vote, _ := j.vote(e); vote == agrees {
+			last = j.expires(e)
 		}
 	}
 	return last

@@ -3,6 +3,7 @@ package judge
 import (
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -133,10 +134,10 @@ func (e *edge) remember(o *mesh.Observation) {
 
 // miss takes an edge's first miss. It is not a vote: it asks everybody to look now.
 func (j *Judge) miss(e *edge, o *mesh.Observation) {
-	e.missed = true
-	if !e.bad() {
+	if !e.bad() && !e.missed {
 		e.missedAt = o.Began
 	}
+	e.missed = true
 	c := e.check
 	if e.vantage.region == c.host.config.Region || c.verdict == mesh.Down || c.asked() || e.bad() {
 		return
@@ -159,6 +160,7 @@ func (j *Judge) turned(e *edge, was mesh.Outcome, o *mesh.Observation, out *Outp
 		j.settleAll(out)
 	}
 	j.evaluate(c, out)
+	j.pings(c, out)
 	if counted && c.verdict == verdict && !c.asked() {
 		turnedBad := e.bad() && was != mesh.Unreachable
 		turnedGood := c.verdict == mesh.Down && o.Outcome.Good() && !was.Good()
@@ -167,6 +169,18 @@ func (j *Judge) turned(e *edge, was mesh.Outcome, o *mesh.Observation, out *Outp
 		}
 	}
 	j.settleHost(c.host, out)
+}
+
+// pings looks at the pings beside the check: its answer may show that they are filtered.
+func (j *Judge) pings(c *check, out *Output) {
+	if c.config.Kind == catalog.KindPing {
+		return
+	}
+	for _, o := range c.host.checks {
+		if o.config.Kind == catalog.KindPing {
+			j.evaluate(o, out)
+		}
+	}
 }
 
 // expires is until when the edge's word counts: rule 2.

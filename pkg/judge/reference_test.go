@@ -10,32 +10,54 @@ import (
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
-// reference is the rule told a second time: plainly, slowly, and from its sentences. It keeps every word that was ever said and
+// reference is the rule told a second time: plainly, slowly, and from its sentences. It keeps the latest word on every edge and
 // works everything out anew at every moment. It is told which rounds were asked for, and knows neither budgets nor holds nor
 // flapping.
 type reference struct {
-	catalog  *catalog.Catalog
+	rule     catalog.Rule
 	enrolled map[string]bool
-	region   map[string]string    // of each vantage
-	seats    map[string][]refSeat // of each host: its observers by region, its own region too
-	start    time.Time
+	region   map[string]string // of each vantage
+	targets  []*refTarget
+	began    time.Time // of the stream, or of its latest part after a silence
+	spoken   bool      // somebody was heard since
 	now      time.Time
 	batches  map[string]*mesh.Batch // the latest of each vantage
 	heard    map[string]time.Time
 	words    map[refEdge]refWord
-	rounds   map[string]*refRound // the open one of each host
-	checks   map[string]*refCheck // by host: each has one check
-	outcasts map[string]bool      // who is isolated as of now
-	closings int                  // rounds that ended
+	outcasts map[refFace]bool // who is isolated as of now
+	closings int              // rounds that ended
 }
 
-type refEdge struct{ vantage, host string }
+// refTarget is one check of a host, with what is held true of it.
+type refTarget struct {
+	*catalog.Check
+	host        *catalog.Host
+	families    []mesh.Family
+	seats       []refSeat // its own region's too
+	round       *refRound // the one that is open
+	verdict     mesh.Verdict
+	madeBy      time.Time // until when the votes that made the verdict are fresh
+	partialSet  []string
+	partialFrom time.Time
+}
 
-// refSeat is a region's part in what is said of a host.
+// refSeat is a region's part in what is said of a target.
 type refSeat struct {
 	region   string
 	vantages []string
-	vote     mesh.Vote // as of now, if nobody is isolated
+	holds    map[mesh.Family]mesh.Vote // as of now, if nobody is isolated
+}
+
+type refEdge struct {
+	vantage string
+	target  *refTarget
+	family  mesh.Family
+}
+
+// refFace is a vantage as far as it looks through a family.
+type refFace struct {
+	vantage string
+	family  mesh.Family
 }
 
 // refWord is the latest live word on an edge.
@@ -45,8 +67,9 @@ type refWord struct {
 	ended     time.Time
 	round     uint64
 	successes int
-	missed    bool // a first miss came after it
-	mute      bool // it was an ok when a round ended that it had not answered
+	missed    bool      // a first miss came after it
+	mute      bool      // it was an ok when a round ended that it had not answered
+	failing   time.Time // when the first look of its failing run began
 }
 
 type refRound struct {
@@ -54,18 +77,10 @@ type refRound struct {
 	opened time.Time
 }
 
-type refCheck struct {
-	verdict     mesh.Verdict
-	madeBy      time.Time // until when the votes that made the verdict are fresh
-	partialSet  []string
-	partialFrom time.Time
-}
-
 func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 	r := &reference{
-		catalog: c, enrolled: map[string]bool{}, region: map[string]string{}, seats: map[string][]refSeat{},
-		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{},
-		words: map[refEdge]refWord{}, rounds: map[string]*refRound{}, checks: map[string]*refCheck{},
+		rule: c.Rule, enrolled: map[string]bool{}, region: map[string]string{},
+		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{},
 	}
 	for _, v := range roster.Vantages {
 		r.enrolled[v] = true
@@ -74,29 +89,36 @@ func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 		r.region[c.Hosts[i].Key()] = c.Hosts[i].Region
 	}
 	for i := range c.Hosts {
-		h := &c.Hosts[i]
-		r.checks[h.Key()] = &refCheck{verdict: mesh.Pending}
-		r.seat(h, schedule.Observers(c, h, &h.Checks[0]))
+		for n := range c.Hosts[i].Checks {
+			h := &c.Hosts[i]
+			t := &refTarget{Check: &h.Checks[n], host: h, families: h.Families(), verdict: mesh.Pending}
+			r.targets = append(r.targets, t)
+			r.seat(t, c.Regions, schedule.Observers(c, h, t.Check))
+		}
 	}
 	return r
 }
 
-func (r *reference) seat(h *catalog.Host, observers []string) {
-	for _, region := range r.catalog.Regions {
-		s := refSeat{region: region.Name}
+func (r *reference) seat(t *refTarget, regions []catalog.Region, observers []string) {
+	for _, region := range regions {
+		s := refSeat{region: region.Name, holds: map[mesh.Family]mesh.Vote{}}
 		for _, v := range observers {
 			if r.region[v] == region.Name {
 				s.vantages = append(s.vantages, v)
 			}
 		}
-		r.seats[h.Key()] = append(r.seats[h.Key()], s)
+		t.seats = append(t.seats, s)
 	}
+}
+
+func (r *reference) target(host, check string) *refTarget {
+	return r.targets[slices.IndexFunc(r.targets, func(t *refTarget) bool { return t.host.Key() == host && t.Name == check })]
 }
 
 // hear takes a message of the stream: what its agent tells of itself, and then what it saw.
 func (r *reference) hear(in judge.Input) {
-	if r.start.IsZero() {
-		r.start = in.At
+	if r.now.IsZero() || r.spoken && in.At.Sub(r.now) > r.rule.Silence {
+		r.began, r.spoken = in.At, false
 	}
 	r.now = in.At
 	if in.Batch == nil {
@@ -104,71 +126,76 @@ func (r *reference) hear(in judge.Input) {
 		return
 	}
 	agent := in.Batch.Agent
+	if !r.enrolled[agent] {
+		return
+	}
 	part, abstained := r.part(agent), r.abstains(agent)
-	r.batches[agent], r.heard[agent] = in.Batch, in.At
+	r.batches[agent], r.heard[agent], r.spoken = in.Batch, in.At, true
 	if part != r.part(agent) || abstained != r.abstains(agent) {
 		r.settle()
 	}
-	if len(in.Batch.Observations) > 0 {
-		r.see(in)
+	for _, o := range in.Batch.Observations {
+		r.see(in.Batch, o)
 		r.settle()
 	}
 }
 
-// see takes the observations of a batch.
-func (r *reference) see(in judge.Input) {
-	for _, o := range in.Batch.Observations {
-		key := refEdge{in.Batch.Agent, o.Host}
-		w := r.words[key]
-		switch {
-		case in.Batch.Replayed(o):
-			continue
-		case o.Stage == mesh.Missed:
-			w.missed = w.missed || o.Began.After(w.began)
-		case !o.Began.Before(w.began):
-			successes := w.successes
-			switch {
-			case !o.Outcome.Good():
-				successes = 0
-			case !o.Began.Equal(w.began): // else the same look comes again, as the answer to a round
-				successes++
-			}
-			w = refWord{outcome: o.Outcome, began: o.Began, ended: o.Ended(), round: o.Round, successes: successes}
-		}
-		r.words[key] = w
+// see takes an observation.
+func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
+	edge := refEdge{b.Agent, r.target(o.Host, o.Check), o.Family}
+	w := r.words[edge]
+	switch {
+	case b.Replayed(o), o.Began.Before(w.began), o.Stage == mesh.Missed && o.Began.Equal(w.began):
+		return
+	case w.outcome != mesh.Unreachable && !w.missed && (o.Stage == mesh.Missed || o.Outcome == mesh.Unreachable):
+		w.failing = o.Began
 	}
+	switch {
+	case o.Stage == mesh.Missed:
+		w.missed = true
+		r.words[edge] = w
+		return
+	case !o.Outcome.Good():
+		w.successes = 0
+	case !o.Began.Equal(w.began): // else the same look comes again, as the answer to a round
+		w.successes++
+	}
+	w.outcome, w.began, w.ended, w.round, w.missed, w.mute = o.Outcome, o.Began, o.Ended(), o.Round, false, false
+	r.words[edge] = w
 }
 
 // asked notes a round. A check that is in one still goes on with that.
 func (r *reference) asked(ask mesh.Ask) {
-	if r.rounds[ask.Host] == nil {
-		r.rounds[ask.Host] = &refRound{ask, r.now}
+	for _, t := range r.targets {
+		if t.host.Key() == ask.Host && t.round == nil {
+			t.round = &refRound{ask, r.now}
+		}
 	}
 }
 
 // settle works out every verdict as of now.
 func (r *reference) settle() {
-	for i := range r.catalog.Hosts {
-		h := &r.catalog.Hosts[i]
-		for n := range r.seats[h.Key()] {
-			s := &r.seats[h.Key()][n]
-			s.vote = r.majority(h, s, r.opinion)
+	for _, t := range r.targets {
+		for _, s := range t.seats {
+			for _, f := range t.families {
+				s.holds[f] = majority(s, func(v string) mesh.Vote { return r.word(refEdge{v, t, f}) })
+			}
 		}
 	}
-	r.outcasts = map[string]bool{}
+	r.outcasts = map[refFace]bool{}
 	for v := range r.enrolled {
-		r.outcasts[v] = r.isolates(v)
+		for _, f := range []mesh.Family{mesh.IPv4, mesh.IPv6} {
+			r.outcasts[refFace{v, f}] = r.isolates(v, f)
+		}
 	}
-	for i := range r.catalog.Hosts {
-		r.judge(&r.catalog.Hosts[i])
+	for _, t := range r.targets {
+		r.judge(t)
 	}
 }
 
-func (r *reference) rule() catalog.Rule { return r.catalog.Rule }
-
 // silent: rule 2, an agent without a batch for six seconds.
 func (r *reference) silent(vantage string) bool {
-	return r.now.Sub(r.heard[vantage]) > r.rule().Silence
+	return r.now.Sub(r.heard[vantage]) > r.rule.Silence
 }
 
 // part: a vantage is part of the mesh when it is enrolled and was heard once.
@@ -178,119 +205,73 @@ func (r *reference) part(vantage string) bool {
 
 // abstains: rule 3, what a vantage tells of itself.
 func (r *reference) abstains(vantage string) bool {
-	return !r.part(vantage) || r.silent(vantage) || r.batches[vantage].Lag >= r.rule().LagMax || r.batches[vantage].AnchorsFail
+	return !r.part(vantage) || r.silent(vantage) || r.batches[vantage].Lag >= r.rule.LagMax || r.batches[vantage].AnchorsFail
 }
 
-func (r *reference) expires(h *catalog.Host, w refWord) time.Time {
-	return w.ended.Add(2*h.Checks[0].Interval + h.Checks[0].Timeout)
-}
+// freshness: rule 2, two intervals and a timeout.
+func (t *refTarget) freshness() time.Duration { return 2*t.Interval + t.Timeout }
 
-// opinion: what the vantage's word counts for if nobody is isolated.
-func (r *reference) opinion(vantage string, h *catalog.Host) mesh.Vote {
-	w, ok := r.words[refEdge{vantage, h.Key()}]
+func (r *reference) expires(e refEdge) time.Time { return r.words[e].ended.Add(e.target.freshness()) }
+
+// word is what the vantage's latest word counts for if nobody is isolated.
+func (r *reference) word(e refEdge) mesh.Vote {
+	w, ok := r.words[e]
 	switch {
-	case r.abstains(vantage), !ok, w.ended.IsZero(), !r.now.Before(r.expires(h, w)), w.outcome == mesh.Inconclusive, w.mute:
+	case r.abstains(e.vantage), !ok, w.ended.IsZero(), !r.now.Before(r.expires(e)), w.outcome == mesh.Inconclusive, w.mute:
 		return mesh.Abstain
+	case w.outcome == mesh.Unreachable && r.filtered(e):
+		return mesh.OK
 	case w.outcome == mesh.Unreachable:
 		return mesh.Bad
 	}
 	return mesh.OK
 }
 
-// isolates: rule 3, a vantage that calls bad what two thirds of the other regions hold good, for over half of its targets.
-func (r *reference) isolates(vantage string) bool {
-	n, count := 0.0, 0.0
-	for i := range r.catalog.Hosts {
-		h := &r.catalog.Hosts[i]
-		vote := mesh.Abstain
-		others, good := 0.0, 0.0
-		for _, s := range r.seats[h.Key()] {
-			switch {
-			case s.region == r.region[vantage]:
-				if slices.Contains(s.vantages, vantage) {
-					vote = r.opinion(vantage, h)
-				}
-			case s.region == h.Region || !r.counts(s):
-			case s.vote == mesh.OK:
-				others, good = others+1, good+1
-			default:
-				others++
-			}
+// beside are the edges of the same vantage to the host's other checks, where this one is a ping.
+func (r *reference) beside(e refEdge) (out []refEdge) {
+	for _, t := range r.targets {
+		if e.target.Kind == catalog.KindPing && t.host == e.target.host && t.Kind != catalog.KindPing {
+			out = append(out, refEdge{e.vantage, t, e.family})
 		}
+	}
+	return out
+}
+
+// filtered: a vantage that lost ping, but got a TCP answer after the first miss.
+func (r *reference) filtered(e refEdge) bool {
+	return slices.ContainsFunc(r.beside(e), func(o refEdge) bool {
+		w := r.words[o]
+		return w.outcome.Good() && !w.began.Before(r.words[e].failing) && r.now.Before(r.expires(o))
+	})
+}
+
+// isolates: rule 3, a vantage that calls bad what two thirds of the other regions hold good, for over half of its targets, each
+// family by itself.
+func (r *reference) isolates(vantage string, f mesh.Family) bool {
+	n, count := 0.0, 0.0
+	for _, t := range r.targets {
+		vote := r.word(refEdge{vantage, t, f})
 		if vote != mesh.Abstain {
 			n++
 		}
-		if vote == mesh.Bad && others > 0 && good >= r.rule().IsolatedAgreement*others {
+		if vote == mesh.Bad && r.heldGood(t, f, r.region[vantage]) {
 			count++
 		}
 	}
 	return n >= 3 && (count+0.5)/(n+1) > 0.5
 }
 
-// counts: a region is set to look at a host and was heard once.
-func (r *reference) counts(s refSeat) bool { return slices.ContainsFunc(s.vantages, r.part) }
-
-// voters are the regions with a vote on the host: those that count, without its own.
-func (r *reference) voters(h *catalog.Host) []refSeat {
-	return slices.DeleteFunc(slices.Clone(r.seats[h.Key()]), func(s refSeat) bool { return s.region == h.Region || !r.counts(s) })
-}
-
-// majority: rule 4, the strict majority of a region's vantages; a tie abstains.
-func (r *reference) majority(h *catalog.Host, s *refSeat, vote func(string, *catalog.Host) mesh.Vote) mesh.Vote {
-	ok, bad := 0, 0
-	for _, v := range s.vantages {
-		switch vote(v, h) {
-		case mesh.OK:
-			ok++
-		case mesh.Bad:
-			bad++
-		}
-	}
-	switch {
-	case ok > bad:
-		return mesh.OK
-	case bad > ok:
-		return mesh.Bad
-	}
-	return mesh.Abstain
-}
-
-// waited: the vantage's answer to the round is still to come.
-func (r *reference) waited(v string, h *catalog.Host) bool {
-	round := r.rounds[h.Key()]
-	return round != nil && !r.abstains(v) && !r.outcasts[v] && !r.answered(v, h, round)
-}
-
-func (r *reference) answered(v string, h *catalog.Host, round *refRound) bool {
-	w := r.words[refEdge{v, h.Key()}]
-	return !w.ended.IsZero() && !w.missed && (w.round >= round.Round || !w.began.Before(round.Since))
-}
-
-// counted is the vote of a vantage that may be isolated, or asked and not heard yet: then what is missing is taken as ok, as bad,
-// or, where missing is abstain, as what was said before, unless that was an ok.
-func (r *reference) counted(missing mesh.Vote) func(string, *catalog.Host) mesh.Vote {
-	return func(v string, h *catalog.Host) mesh.Vote {
-		vote := r.opinion(v, h)
+// heldGood: two thirds of the other regions hold the target good.
+func (r *reference) heldGood(t *refTarget, f mesh.Family, besides string) bool {
+	others, good := 0.0, 0.0
+	for _, s := range r.voters(t) {
 		switch {
-		case r.outcasts[v]:
-			return mesh.Abstain
-		case r.waited(v, h) && (missing != mesh.Abstain || vote == mesh.OK):
-			return missing
-		}
-		return vote
-	}
-}
-
-// tally counts the votes.
-func (r *reference) tally(h *catalog.Host, missing mesh.Vote) (n, u, d int, bad []string) {
-	for _, s := range r.voters(h) {
-		n++
-		switch r.majority(h, &s, r.counted(missing)) {
-		case mesh.OK:
-			u++
-		case mesh.Bad:
-			d, bad = d+1, append(bad, s.region)
+		case s.region == besides:
+		case s.holds[f] == mesh.OK:
+			others, good = others+1, good+1
+		default:
+			others++
 		}
 	}
-	return n + 1, u, d, bad
+	return others > 0 && good >= r.rule.IsolatedAgreement*others
 }

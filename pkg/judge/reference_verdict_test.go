@@ -5,17 +5,106 @@ import (
 	"slices"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
+
+// voters are the regions with a vote on the target: set to look at it and heard once, without the host's own.
+func (r *reference) voters(t *refTarget) []refSeat {
+	var out []refSeat
+	for _, s := range t.seats {
+		if s.region != t.host.Region && slices.ContainsFunc(s.vantages, r.part) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// majority: rule 4, the strict majority of a region's vantages; a tie abstains.
+func majority(s refSeat, vote func(string) mesh.Vote) mesh.Vote {
+	ok, bad := 0, 0
+	for _, v := range s.vantages {
+		switch vote(v) {
+		case mesh.OK:
+			ok++
+		case mesh.Bad:
+			bad++
+		}
+	}
+	switch {
+	case ok > bad:
+		return mesh.OK
+	case bad > ok:
+		return mesh.Bad
+	}
+	return mesh.Abstain
+}
+
+// waited: the edge's answer to the round is still to come, or a TCP answer that could show that only the ping is lost.
+func (r *reference) waited(e refEdge) bool {
+	round := e.target.round
+	if round == nil || r.abstains(e.vantage) || r.outcasts[refFace{e.vantage, e.family}] {
+		return false
+	}
+	return !r.answered(e, round) || r.words[e].outcome == mesh.Unreachable && slices.ContainsFunc(r.beside(e), func(o refEdge) bool {
+		return !r.answered(o, round)
+	})
+}
+
+func (r *reference) answered(e refEdge, round *refRound) bool {
+	w := r.words[e]
+	return !w.ended.IsZero() && !w.missed && (w.round >= round.Round || !w.began.Before(round.Since))
+}
+
+// face is the vote of a vantage through one family: it may be isolated, or asked and not heard yet. What is missing is taken as
+// ok, as bad, or, where missing is abstain, as what was said before, unless that was an ok.
+func (r *reference) face(e refEdge, missing mesh.Vote) mesh.Vote {
+	vote := r.word(e)
+	switch {
+	case r.outcasts[refFace{e.vantage, e.family}]:
+		return mesh.Abstain
+	case r.waited(e) && (missing != mesh.Abstain || vote == mesh.OK):
+		return missing
+	}
+	return vote
+}
+
+// region is a region's vote: of its vantages, each of which needs an answer through every family.
+func (r *reference) vote(t *refTarget, s refSeat, missing mesh.Vote) mesh.Vote {
+	return majority(s, func(v string) mesh.Vote {
+		all := mesh.OK
+		for _, f := range t.families {
+			switch vote := r.face(refEdge{v, t, f}, missing); {
+			case vote == mesh.Bad:
+				return mesh.Bad
+			case vote == mesh.Abstain:
+				all = mesh.Abstain
+			}
+		}
+		return all
+	})
+}
+
+// tally counts the votes.
+func (r *reference) tally(t *refTarget, missing mesh.Vote) (n, u, d int, bad []string) {
+	for _, s := range r.voters(t) {
+		n++
+		switch r.vote(t, s, missing) {
+		case mesh.OK:
+			u++
+		case mesh.Bad:
+			d, bad = d+1, append(bad, s.region)
+		}
+	}
+	return n + 1, u, d, bad
+}
 
 // halfSilent: half or more of the regions are silent at once.
 func (r *reference) halfSilent() bool {
 	heard, speaking := map[string]bool{}, map[string]bool{}
-	for _, h := range r.catalog.Hosts {
-		if r.part(h.Key()) {
-			heard[h.Region] = true
-			speaking[h.Region] = speaking[h.Region] || !r.silent(h.Key())
+	for v, region := range r.region {
+		if r.part(v) {
+			heard[region] = true
+			speaking[region] = speaking[region] || !r.silent(v)
 		}
 	}
 	silent := 0
@@ -33,31 +122,31 @@ type refAnswer struct {
 	positive, partial bool
 }
 
-// verdict: rule 5.
-func (r *reference) verdict(c *refCheck, n, u, d int, mayFall, confirmed bool) refAnswer {
-	a := r.verdictOf(c, n, u, d, mayFall, confirmed)
-	if c.verdict == mesh.Pending && a.verdict != mesh.Up {
+// answer: rule 5.
+func (r *reference) answer(t *refTarget, n, u, d int, mayFall, confirmed bool) refAnswer {
+	a := r.answerOf(t, n, u, d, mayFall, confirmed)
+	if t.verdict == mesh.Pending && a.verdict != mesh.Up {
 		return refAnswer{verdict: mesh.Pending}
 	}
 	return a
 }
 
-func (r *reference) verdictOf(c *refCheck, n, u, d int, mayFall, confirmed bool) refAnswer {
+func (r *reference) answerOf(t *refTarget, n, u, d int, mayFall, confirmed bool) refAnswer {
 	before := refAnswer{verdict: mesh.Unknown}
-	if c.verdict != mesh.Unknown && (r.now.Before(c.madeBy) || r.holdsAfterStart()) {
-		before.verdict = c.verdict
+	if t.verdict != mesh.Unknown && (r.now.Before(t.madeBy) || r.stands(t)) {
+		before.verdict = t.verdict
 	}
 	oneInFive := int(math.Floor(float64(u+d)/5 + 1e-9))
 	switch {
 	case n < 3:
 		return refAnswer{verdict: mesh.Unknown}
 	case d >= 2 && 2*d > n && u <= oneInFive:
-		if c.verdict == mesh.Down || !r.halfSilent() && mayFall {
+		if t.verdict == mesh.Down || !r.halfSilent() && mayFall {
 			return refAnswer{verdict: mesh.Down, positive: true}
 		}
 		return before
 	case d >= 2 && u > oneInFive:
-		if c.verdict == mesh.Partial || !r.halfSilent() && mayFall && confirmed {
+		if t.verdict == mesh.Partial || !r.halfSilent() && mayFall && confirmed {
 			return refAnswer{verdict: mesh.Partial, positive: true, partial: true}
 		}
 		before.partial = true
@@ -68,98 +157,108 @@ func (r *reference) verdictOf(c *refCheck, n, u, d int, mayFall, confirmed bool)
 	return before
 }
 
-// holdsAfterStart: for one freshness period after the start what was said holds.
-func (r *reference) holdsAfterStart() bool {
-	check := r.catalog.Hosts[0].Checks[0]
-	return r.now.Before(r.start.Add(2*check.Interval + check.Timeout))
-}
+// stands: for one freshness period after the stream began, or spoke again after a silence, what was said holds.
+func (r *reference) stands(t *refTarget) bool { return r.now.Before(r.began.Add(t.freshness())) }
 
-// judge decides on the host's check as of now.
-func (r *reference) judge(h *catalog.Host) {
-	c, round := r.checks[h.Key()], r.rounds[h.Key()]
-	if round == nil {
-		n, u, d, _ := r.tally(h, mesh.Abstain)
-		r.apply(h, c, r.verdict(c, n, u, d, false, false), u, d)
+// judge decides on the target as of now.
+func (r *reference) judge(t *refTarget) {
+	if t.round == nil {
+		n, u, d, _ := r.tally(t, mesh.Abstain)
+		r.apply(t, r.answer(t, n, u, d, false, false), u, d)
 		return
 	}
-	waits := slices.ContainsFunc(r.voters(h), func(s refSeat) bool {
-		return slices.ContainsFunc(s.vantages, func(v string) bool { return r.waited(v, h) })
-	})
-	if limit := max(3*time.Second, h.Checks[0].Timeout+2*time.Second); waits && r.now.Sub(round.opened) < limit {
-		n, u, d, _ := r.tally(h, mesh.OK)
-		best := r.verdict(c, n, u, d, true, false)
-		n, u, d, _ = r.tally(h, mesh.Bad)
-		worst := r.verdict(c, n, u, d, true, false)
+	if limit := max(3*time.Second, t.Timeout+2*time.Second); r.waits(t) && r.now.Sub(t.round.opened) < limit {
+		n, u, d, _ := r.tally(t, mesh.OK)
+		best := r.answer(t, n, u, d, true, false)
+		n, u, d, _ = r.tally(t, mesh.Bad)
+		worst := r.answer(t, n, u, d, true, false)
 		if best.verdict == worst.verdict && best.positive && worst.positive && !best.partial {
-			_, u, d, _ = r.tally(h, mesh.Abstain)
-			r.apply(h, c, best, u, d)
+			_, u, d, _ = r.tally(t, mesh.Abstain)
+			r.apply(t, best, u, d)
 		}
 		return
 	}
-	r.close(h, c, round)
+	r.close(t)
 }
 
-// close ends the round.
-func (r *reference) close(h *catalog.Host, c *refCheck, round *refRound) {
-	for _, s := range r.seats[h.Key()] {
+// waits: an answer to the target's round is missing that may count.
+func (r *reference) waits(t *refTarget) bool {
+	for _, s := range r.voters(t) {
 		for _, v := range s.vantages {
-			key := refEdge{v, h.Key()}
-			if w, ok := r.words[key]; ok && w.outcome.Good() && !r.answered(v, h, round) {
-				w.mute = true
-				r.words[key] = w
+			for _, f := range t.families {
+				if r.waited(refEdge{v, t, f}) {
+					return true
+				}
 			}
 		}
 	}
-	delete(r.rounds, h.Key())
+	return false
+}
+
+// close ends the round.
+func (r *reference) close(t *refTarget) {
+	for e, w := range r.words {
+		if e.target == t && w.outcome.Good() && !r.answered(e, t.round) {
+			w.mute = true
+			r.words[e] = w
+		}
+	}
+	t.round = nil
 	r.closings++
-	n, u, d, bad := r.tally(h, mesh.Abstain)
-	confirmed := slices.Equal(bad, c.partialSet) && !c.partialFrom.IsZero() && r.now.Sub(c.partialFrom) >= 5*time.Second
-	a := r.verdict(c, n, u, d, true, confirmed)
+	n, u, d, bad := r.tally(t, mesh.Abstain)
+	confirmed := slices.Equal(bad, t.partialSet) && !t.partialFrom.IsZero() && r.now.Sub(t.partialFrom) >= 5*time.Second
+	a := r.answer(t, n, u, d, true, confirmed)
 	switch {
 	case !a.partial:
-		c.partialSet, c.partialFrom = nil, time.Time{}
-	case !slices.Equal(bad, c.partialSet) || c.partialFrom.IsZero():
-		c.partialSet, c.partialFrom = bad, r.now
+		t.partialSet, t.partialFrom = nil, time.Time{}
+	case !slices.Equal(bad, t.partialSet) || t.partialFrom.IsZero():
+		t.partialSet, t.partialFrom = bad, r.now
 	}
-	r.apply(h, c, a, u, d)
+	r.apply(t, a, u, d)
 }
 
 // apply makes the answer the verdict: rule 7 lets a check leave down only after half of the voting regions saw two successes.
-func (r *reference) apply(h *catalog.Host, c *refCheck, a refAnswer, u, d int) {
-	if !a.positive && r.holdsAfterStart() && c.verdict != mesh.Pending && c.verdict != mesh.Unknown {
+func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
+	if !a.positive && r.stands(t) && t.verdict != mesh.Pending && t.verdict != mesh.Unknown {
 		return
 	}
-	if c.verdict == mesh.Down && a.verdict != mesh.Down && a.verdict != mesh.Unknown && !r.recovered(h, u, d) {
+	if t.verdict == mesh.Down && a.verdict != mesh.Down && a.verdict != mesh.Unknown && !r.recovered(t, u, d) {
 		a = refAnswer{verdict: mesh.Down}
 	}
-	if until := r.fresh(h, a.verdict); a.positive || until.After(c.madeBy) {
-		c.madeBy = until
+	if until := r.fresh(t, a.verdict); a.positive || until.After(t.madeBy) {
+		t.madeBy = until
 	}
-	c.verdict = a.verdict
+	t.verdict = a.verdict
 }
 
-func (r *reference) recovered(h *catalog.Host, u, d int) bool {
+// recovered: half of the voting regions saw two successes each. A vantage saw as many as the family it saw the fewest through.
+func (r *reference) recovered(t *refTarget, u, d int) bool {
 	saw := 0
-	for _, s := range r.voters(h) {
+	for _, s := range r.voters(t) {
 		successes := 0
 		for _, v := range s.vantages {
-			successes += r.words[refEdge{v, h.Key()}].successes
+			least := math.MaxInt
+			for _, f := range t.families {
+				least = min(least, r.words[refEdge{v, t, f}].successes)
+			}
+			successes += least
 		}
-		if successes >= 2 && r.majority(h, &s, r.counted(mesh.Abstain)) == mesh.OK {
+		if successes >= 2 && r.vote(t, s, mesh.Abstain) == mesh.OK {
 			saw++
 		}
 	}
 	return saw > 0 && 2*saw >= u+d
 }
 
-// fresh is until when the last of the words that agree with the verdict counts.
-func (r *reference) fresh(h *catalog.Host, verdict mesh.Verdict) (until time.Time) {
-	bad := verdict == mesh.Down || verdict == mesh.Partial
-	for _, s := range r.seats[h.Key()] {
-		for _, v := range s.vantages {
-			w := r.words[refEdge{v, h.Key()}]
-			agrees := bad && w.outcome == mesh.Unreachable || !bad && w.outcome.Good()
-			if at := r.expires(h, w); s.region != h.Region && !w.ended.IsZero() && agrees && at.After(until) {
+// fresh is until when the last of the votes that agree with the verdict counts.
+func (r *reference) fresh(t *refTarget, verdict mesh.Verdict) (until time.Time) {
+	agrees := mesh.OK
+	if verdict == mesh.Down || verdict == mesh.Partial {
+		agrees = mesh.Bad
+	}
+	for e := range r.words {
+		if e.target == t && r.region[e.vantage] != t.host.Region && r.word(e) == agrees && !r.outcasts[refFace{e.vantage, e.family}] {
+			if at := r.expires(e); at.After(until) {
 				until = at
 			}
 		}

@@ -160,7 +160,7 @@ func (j *Judge) secondOpinion(c *check) []string {
 		out = append(out, "its own agent is still heard: the host is alive, and it is the service or the way to it that fails")
 	}
 	for i := range c.ballots {
-		if b := &c.ballots[i]; b.own && j.opinion(b) == mesh.OK {
+		if b := &c.ballots[i]; b.own && j.opinion(b, everyFamily) == mesh.OK {
 			out = append(out, "its own region still reaches it")
 		}
 	}

@@ -105,7 +105,7 @@ type check struct {
 	leftOut   bool
 
 	round       *round    // the one it takes part in until its part is over
-	looksBadAt  time.Time // when a round last found it looking bad without turning it
+	looksBadAt  time.Time // when a round last found it looking bad without turning it, or partial while it is not out of down
 	partialSet  string    // the regions that were bad at a round which looked partial
 	partialFrom time.Time // when that round ended
 }
