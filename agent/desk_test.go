@@ -14,6 +14,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -30,6 +31,17 @@ hosts:
   - {name: NC041, region: london, address: 127.0.0.1, checks: [{kind: tcp, name: Sending mail, port: %s, banner: "^220 ", interval: 1s, timeout: 500ms}]}
   - {name: NC033, region: sydney, address: 127.0.0.1, checks: [{kind: tcp, port: %s, interval: 1s, timeout: 500ms}]}
 `
+
+// strangers are members of whom none joined before; NC036 is in the catalog.
+type strangers struct{}
+
+func (strangers) KnownHost(key string) bool                      { return key == "nc036" }
+func (strangers) EndedKeys(context.Context) ([]string, error)    { return nil, nil }
+func (strangers) Enrolled(context.Context, string, string) error { return nil }
+func (strangers) Revoked(context.Context, string, string) error  { return nil }
+func (strangers) Agent(context.Context, string) (ledger.Agent, error) {
+	return ledger.Agent{}, ledger.ErrNoAgent
+}
 
 func openDesk(t *testing.T, open, shut string) *desk {
 	t.Helper()
@@ -56,9 +68,7 @@ func openDesk(t *testing.T, open, shut string) *desk {
 		t.Fatal(err)
 	}
 	d := &desk{Desk: enrol.New(enrol.Config{
-		Bus: c, Issuer: s, Logger: zerolog.Nop(),
-		KnownHost: func(key string) bool { return key == "nc036" },
-		Enrolled:  func(context.Context, string, string) error { return nil },
+		Bus: c, Issuer: s, Members: strangers{}, Logger: zerolog.Nop(),
 	})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup

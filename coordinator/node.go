@@ -88,7 +88,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	n.attend(c, natsd)
-	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, KnownHost: n.KnownHost, Enrolled: n.Enrolled, Logger: named("enrol")})
+	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Logger: named("enrol")})
 	return n, nil
 }
 
@@ -109,6 +109,11 @@ func (n *node) lock(data string) error {
 // Invite makes a token for the host.
 func (n *node) Invite(ctx context.Context, host string) (string, error) {
 	return n.desk.Invite(ctx, host)
+}
+
+// Revoke ends the membership of the host's agent. It tells whether that was so already.
+func (n *node) Revoke(ctx context.Context, host string) (already bool, err error) {
+	return n.desk.Revoke(ctx, host)
 }
 
 // Run judges, answers those who knock, and serves, until ctx ends or something fails. Everything has ended when it returns.

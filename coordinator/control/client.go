@@ -58,6 +58,11 @@ func (c *Client) Invite(ctx context.Context, host string) (token string, err err
 	return token, c.call(ctx, http.MethodPost, "/invite", url.Values{"host": {host}}, nil, &token)
 }
 
+// Revoke ends the membership of the host's agent, and tells whether that was so already.
+func (c *Client) Revoke(ctx context.Context, host string) (already bool, err error) {
+	return already, c.call(ctx, http.MethodPost, "/revoke", url.Values{"host": {host}}, nil, &already)
+}
+
 // Apply puts a catalog in force and lists what changed.
 func (c *Client) Apply(ctx context.Context, next *catalog.Catalog, source string, prune bool) (changes []catalog.Change, err error) {
 	data, err := catalog.Encode(next)

@@ -28,6 +28,7 @@ type Backend interface {
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
 	Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error)
 	Invite(ctx context.Context, host string) (token string, err error)
+	Revoke(ctx context.Context, host string) (already bool, err error)
 	Problems() []string
 	Backup
 }
@@ -94,6 +95,10 @@ func NewHandler(b Backend) http.Handler {
 	mux.HandleFunc("POST /invite", func(w http.ResponseWriter, r *http.Request) {
 		token, err := b.Invite(r.Context(), r.FormValue("host"))
 		answer(w, token, err)
+	})
+	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
+		already, err := b.Revoke(r.Context(), r.FormValue("host"))
+		answer(w, already, err)
 	})
 	handleBackup(mux, b)
 	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {

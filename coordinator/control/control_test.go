@@ -53,6 +53,9 @@ func (b *backend) Apply(_ context.Context, c *catalog.Catalog, _ string, prune b
 func (b *backend) Invite(_ context.Context, host string) (string, error) {
 	return "token for " + host, nil
 }
+
+func (b *backend) Revoke(_ context.Context, host string) (bool, error) { return host == "NC041", nil }
+
 func (b *backend) Problems() []string { return []string{"a problem"} }
 
 func (b *backend) BackupParts(context.Context) ([]string, error) {
@@ -140,6 +143,12 @@ func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
 	}
 	if token, err := client.Invite(t.Context(), "NC036"); token != "token for NC036" || err != nil {
 		t.Error(token, err)
+	}
+	if already, err := client.Revoke(t.Context(), "NC036"); already || err != nil {
+		t.Error(already, err)
+	}
+	if already, err := client.Revoke(t.Context(), "NC041"); !already || err != nil {
+		t.Error(already, err)
 	}
 	if ts, err := client.Transitions(t.Context(), "NC036", 7); err != nil || ts[0].Host != "nc036" || ts[0].Sequence != 7 {
 		t.Error(ts, err)

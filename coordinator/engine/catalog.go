@@ -198,17 +198,3 @@ func (e *Engine) Apply(ctx context.Context, c *catalog.Catalog, source string, p
 	}
 	return changes, e.put(ctx, c, source)
 }
-
-// KnownHost reports whether the catalog in force has the host.
-func (e *Engine) KnownHost(key string) bool { return e.held().Host(key) != nil }
-
-// Enrolled notes in the ledger that an agent joined, and tells the judges.
-func (e *Engine) Enrolled(ctx context.Context, host, publicKey string) error {
-	e.changing.Lock()
-	defer e.changing.Unlock()
-	if err := e.Ledger.Append(ctx, ledger.AgentEvent{Host: host, PublicKey: publicKey}); err != nil {
-		return err
-	}
-	_, err := e.markRoster(ctx)
-	return err
-}

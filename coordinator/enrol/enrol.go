@@ -13,8 +13,10 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/crypto/nacl/box"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -29,20 +31,29 @@ type Bus interface {
 	ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error
 }
 
-// Issuer makes credentials.
+// Issuer makes credentials, and ends them.
 type Issuer interface {
 	Issue(name, publicKey string) (jwt string, err error)
+	Revoke(ctx context.Context, publicKeys ...string) error
 	CA() []byte
 	Servers() []string
 }
 
+// Members are the hosts of the catalog, and the keys that their agents joined with.
+type Members interface {
+	KnownHost(key string) bool
+	Agent(ctx context.Context, host string) (ledger.Agent, error) // ledger.ErrNoAgent: none ever joined
+	EndedKeys(ctx context.Context) ([]string, error)              // revoked, or replaced when the host joined again
+	Enrolled(ctx context.Context, host, publicKey string) error   // told before the agent is
+	Revoked(ctx context.Context, host, publicKey string) error
+}
+
 // Config is what a desk needs.
 type Config struct {
-	Bus       Bus
-	Issuer    Issuer
-	KnownHost func(key string) bool
-	Enrolled  func(ctx context.Context, host, publicKey string) error // told before the agent is
-	Logger    zerolog.Logger
+	Bus     Bus
+	Issuer  Issuer
+	Members Members
+	Logger  zerolog.Logger
 }
 
 // Desk makes tokens and answers those who come with one.
@@ -64,7 +75,7 @@ var ErrUnknownHost = errors.New("the catalog has no such host")
 // Invite makes a token for the host.
 func (d *Desk) Invite(ctx context.Context, host string) (string, error) {
 	key := mesh.Key(host)
-	if !d.KnownHost(key) {
+	if !d.Members.KnownHost(key) {
 		return "", fmt.Errorf("%s: %w; add it first", host, ErrUnknownHost)
 	}
 	pin, err := bus.Pin(d.Issuer.CA())
@@ -88,9 +99,13 @@ func place(secret []byte) string {
 	return "token." + hex.EncodeToString(sum[:])
 }
 
-// Run answers those who knock until ctx ends. ready is closed as soon as it does.
+// Run answers those who knock until ctx ends. ready is closed as soon as it does. What it missed while it was down, it makes
+// good: the keys that were revoked meanwhile are revoked here too.
 func (d *Desk) Run(ctx context.Context, ready chan<- struct{}) error {
-	return d.Bus.ServeEnrolment(ctx, ready, d.answer)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.sweep(ctx) })
+	g.Go(func() error { return d.Bus.ServeEnrolment(ctx, ready, d.answer) })
+	return g.Wait()
 }
 
 // refusal is why one may not join, in words for the person who tries.
@@ -101,6 +116,8 @@ func (r refusal) Error() string { return string(r) }
 const (
 	forged  refusal = "the token is forged or foreign: this coordinator did not make it, or has forgotten it; ask for a new one"
 	lapsed  refusal = "the token has lapsed: a token lasts an hour; ask for a new one"
+	ended   refusal = "the key that comes with this token was revoked, or replaced by another that joined since; ask for a new token"
+	revoked refusal = "the token was made before this host was revoked; ask for a new one"
 	used    refusal = "the token is used: another key joined with it; ask for a new one"
 	unknown refusal = "the catalog no longer has this host"
 	broken  refusal = "the request to join is not one this coordinator understands"
@@ -146,7 +163,7 @@ func (d *Desk) admit(ctx context.Context, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.Enrolled(ctx, request.Host, request.PublicKey); err != nil {
+	if err := d.enrol(ctx, request.Host, request.PublicKey); err != nil {
 		return nil, err
 	}
 	grant, err := json.Marshal(wire.JoinGrant{JWT: token, Servers: d.Issuer.Servers(), CA: string(d.Issuer.CA()), Gossip: gossip.Keys})
@@ -176,10 +193,11 @@ func (d *Desk) redeem(ctx context.Context, request wire.JoinRequest) error {
 		return used
 	case time.Now().After(r.Expires):
 		return lapsed
-	case !d.KnownHost(r.Host):
+	case !d.Members.KnownHost(r.Host):
 		return unknown
-	case r.Key == request.PublicKey:
-		return nil
+	}
+	if err := d.standing(ctx, r, request.PublicKey); err != nil || r.Key == request.PublicKey {
+		return err
 	}
 	r.Key = request.PublicKey
 	if kept, err = json.Marshal(r); err != nil {

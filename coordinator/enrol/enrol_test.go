@@ -2,9 +2,11 @@ package enrol_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -12,22 +14,28 @@ import (
 	"github.com/probemesh/probemesh/coordinator/enrol"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// desk is a real server with a desk, and the hosts that were enrolled.
+// desk is a real server with a desk, and members as an engine would keep them.
 type desk struct {
 	*enrol.Desk
-	server   *server.Server
-	enrolled []string
+	*members
+	server *server.Server
+	bus    *bus.Coordinator
 }
 
-func open(t *testing.T) *desk {
+func open(t *testing.T) *desk { return openAt(t, t.TempDir(), &members{}, nil) }
+
+// openAt is a coordinator on a directory that it may have had before.
+func openAt(t *testing.T, dir string, m *members, change func(*enrol.Config)) *desk {
 	t.Helper()
-	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: m.listen(), Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.address = strings.TrimPrefix(s.Servers()[0], "tls://")
 	config, err := s.Coordinator()
 	if err != nil {
 		t.Fatal(err)
@@ -36,19 +44,93 @@ func open(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{server: s}
-	d.Desk = enrol.New(enrol.Config{
-		Bus: c, Issuer: s, Logger: zerolog.Nop(),
-		KnownHost: func(key string) bool { return key == "nc036" },
-		Enrolled:  func(_ context.Context, host, _ string) error { d.enrolled = append(d.enrolled, host); return nil },
-	})
+	d := &desk{server: s, members: m, bus: c}
+	with := enrol.Config{Bus: c, Issuer: s, Members: m, Logger: zerolog.Nop()}
+	if change != nil {
+		change(&with)
+	}
+	d.Desk = enrol.New(with)
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	ready := make(chan struct{})
 	tasks.Go(func() { _ = d.Run(ctx, ready) })
 	<-ready
-	t.Cleanup(func() { cancel(); tasks.Wait(); c.Close(); s.Close() })
+	m.close = sync.OnceFunc(func() { cancel(); tasks.Wait(); c.Close(); s.Close() })
+	t.Cleanup(m.close)
 	return d
+}
+
+// join invites and joins nc036 in the directory.
+func (d *desk) join(t *testing.T, dir string) agent.Identity {
+	t.Helper()
+	token, err := d.Invite(t.Context(), "nc036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := agent.Join(t.Context(), token, dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// members are what a ledger would know; nc036 is the only host of the catalog.
+type members struct {
+	address string
+	close   func()
+
+	mu       sync.Mutex
+	enrolled []string // keys, of nc036
+	revoked  map[string]time.Time
+}
+
+func (m *members) listen() string {
+	if m.address == "" {
+		return "127.0.0.1:0"
+	}
+	return m.address
+}
+
+func (m *members) KnownHost(key string) bool { return key == "nc036" }
+
+func (m *members) Agent(_ context.Context, host string) (ledger.Agent, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.enrolled) == 0 || host != "nc036" {
+		return ledger.Agent{}, ledger.ErrNoAgent
+	}
+	last := m.enrolled[len(m.enrolled)-1]
+	return ledger.Agent{PublicKey: last, Revoked: m.revoked[last]}, nil
+}
+
+func (m *members) EndedKeys(context.Context) (out []string, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, key := range m.enrolled {
+		if i < len(m.enrolled)-1 || !m.revoked[key].IsZero() {
+			out = append(out, key)
+		}
+	}
+	return out, nil
+}
+
+func (m *members) Enrolled(_ context.Context, _, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !slices.Contains(m.enrolled, key) {
+		m.enrolled = append(m.enrolled, key)
+	}
+	return nil
+}
+
+func (m *members) Revoked(_ context.Context, _, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.revoked == nil {
+		m.revoked = map[string]time.Time{}
+	}
+	m.revoked[key] = time.Now()
+	return nil
 }
 
 func TestJoin(t *testing.T) {
@@ -63,8 +145,8 @@ func TestJoin(t *testing.T) {
 		t.Fatal(err)
 	}
 	loaded, err := agent.Load(dir)
-	if err != nil || loaded.Name != "nc036" || loaded.JWT != id.JWT || len(d.enrolled) != 1 {
-		t.Fatalf("loaded %+v, enrolled %v: %v", loaded, d.enrolled, err)
+	if err != nil || loaded.Name != "nc036" || loaded.JWT != id.JWT || len(d.members.enrolled) != 1 {
+		t.Fatalf("loaded %+v, enrolled %v: %v", loaded, d.members.enrolled, err)
 	}
 	if len(loaded.Gossip) != 1 || len(loaded.Gossip[0]) != wire.GossipKeySize {
 		t.Errorf("gossip keys %v", loaded.Gossip)
@@ -117,15 +199,7 @@ func TestAllAgentsAreGivenTheSameGossipKey(t *testing.T) {
 	d := open(t)
 	var keys []string
 	for range 2 {
-		token, err := d.Invite(t.Context(), "nc036")
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := agent.Join(t.Context(), token, t.TempDir(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, string(id.Gossip[0]))
+		keys = append(keys, string(d.join(t, t.TempDir()).Gossip[0]))
 	}
 	if keys[0] != keys[1] {
 		t.Error("two agents were given two keys")

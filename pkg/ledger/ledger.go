@@ -87,14 +87,19 @@ func (e CatalogEvent) entry() (Entry, error) {
 	return encode("catalog", e.Catalog.Revision+"-"+rand.Text(), e)
 }
 
-// AgentEvent is an agent that was enrolled with a key.
+// AgentEvent is an agent that was enrolled with a key, or whose key was revoked.
 type AgentEvent struct {
 	Host      string `json:"host"` // its key
 	PublicKey string `json:"public_key"`
+	Revoked   bool   `json:"revoked,omitempty"`
 }
 
 func (e AgentEvent) entry() (Entry, error) {
-	return encode("agent."+e.Host, e.Host+"-"+e.PublicKey, e)
+	id := e.Host + "-" + e.PublicKey
+	if e.Revoked {
+		id += "-revoked"
+	}
+	return encode("agent."+e.Host, id, e)
 }
 
 // TransitionEvent is a transition that was published.

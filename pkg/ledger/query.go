@@ -111,21 +111,3 @@ func (l *Ledger) catalog(ctx context.Context, query string, args ...any) (e Cata
 	}
 	return e, err
 }
-
-// Roster is who is enrolled.
-func (l *Ledger) Roster(ctx context.Context) (*mesh.Roster, error) {
-	rows, err := l.view.db.QueryContext(ctx, `SELECT host FROM agents ORDER BY host`)
-	if err != nil {
-		return nil, fmt.Errorf("read the roster: %w", err)
-	}
-	defer rows.Close()
-	r := &mesh.Roster{}
-	for rows.Next() {
-		var host string
-		if err := rows.Scan(&host); err != nil {
-			return nil, fmt.Errorf("read the roster: %w", err)
-		}
-		r.Vantages = append(r.Vantages, host)
-	}
-	return r, rows.Err()
-}

@@ -34,11 +34,17 @@ CREATE TABLE catalogs (
 );
 CREATE INDEX catalogs_by_revision ON catalogs (revision);
 
+-- Every key that an agent was ever enrolled with. A host's last one counts, unless it was revoked.
 CREATE TABLE agents (
-  host       TEXT PRIMARY KEY,
   public_key TEXT NOT NULL,
-  at         INTEGER NOT NULL
+  host       TEXT NOT NULL,
+  sequence   INTEGER NOT NULL,           -- of the enrolment
+  at         INTEGER NOT NULL,           -- nanoseconds since 1970
+  revoked    INTEGER NOT NULL DEFAULT 0, -- nanoseconds since 1970; 0: it counts
+  superseded INTEGER NOT NULL DEFAULT 0, -- 1: the host was enrolled again with another key
+  UNIQUE (host, public_key)
 );
+CREATE INDEX agents_by_host ON agents (host, sequence);
 
 -- The book of incidents, as the transitions make it.
 CREATE TABLE incidents (

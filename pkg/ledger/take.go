@@ -138,12 +138,3 @@ func (s standing) stands(before, next *catalog.Catalog) bool {
 	}
 	return s.verdict == mesh.Down || asked.SameQuestion(asks) && slices.Equal(was.Addresses, is.Addresses)
 }
-
-func (w *writing) agent(ctx context.Context, r Record) error {
-	var e AgentEvent
-	if err := json.Unmarshal(r.Data, &e); err != nil {
-		return err
-	}
-	_, err := w.tx.ExecContext(ctx, `INSERT OR REPLACE INTO agents (host, public_key, at) VALUES (?, ?, ?)`, e.Host, e.PublicKey, nanoseconds(r.Time))
-	return err
-}

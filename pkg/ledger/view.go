@@ -16,7 +16,7 @@ import (
 )
 
 // schemaVersion changes with schema.sql: a view of another version is rebuilt.
-const schemaVersion = 3
+const schemaVersion = 4
 
 //go:embed schema.sql
 var schema string

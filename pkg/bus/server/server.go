@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	natsd "github.com/nats-io/nats-server/v2/server"
@@ -36,6 +37,8 @@ type Server struct {
 	log     zerolog.Logger
 	store   string // where the streams are
 	down    int    // looks in a row that saw them stopped; Revive's own
+
+	revoking sync.Mutex // one change of the account at a time
 }
 
 const (
@@ -171,7 +174,7 @@ func (s *Server) Issue(name, publicKey string) (string, error) {
 
 // Coordinator is the way of the coordinator in this process onto the bus.
 func (s *Server) Coordinator() (bus.CoordinatorConfig, error) {
-	token, seed, err := s.trust.coordinator()
+	token, seed, err := s.trust.user("mesh")
 	return bus.CoordinatorConfig{InProcess: s.server, JWT: token, Seed: seed, Logger: s.log}, err
 }
 

@@ -227,15 +227,16 @@ func (t *trust) agent(name, publicKey string) (string, error) {
 	return signed, nil
 }
 
-// coordinator makes a key for the coordinator in this process, anew at each start.
-func (t *trust) coordinator() (token, seed string, err error) {
+// user makes a key for the coordinator in this process to act in an account with, anew each time. It lasts as long as a process
+// does.
+func (t *trust) user(account string) (token, seed string, err error) {
 	public, seed, err := bus.NewKey()
 	if err != nil {
 		return "", "", err
 	}
 	u := jwt.NewUserClaims(public)
 	u.Name = "coordinator"
-	if token, err = u.Encode(t.keys["mesh"]); err != nil {
+	if token, err = u.Encode(t.keys[account]); err != nil {
 		return "", "", fmt.Errorf("sign the coordinator: %w", err)
 	}
 	return token, seed, nil
