@@ -10,6 +10,10 @@ import (
 // batch takes what one agent says. It is its heartbeat too.
 func (j *Judge) batch(b *mesh.Batch, out *Output) {
 	v := j.vantages[b.Agent]
+	if v != nil && v.enrolled && b.History() {
+		j.history(v, b)
+		return
+	}
 	if v == nil || !v.enrolled || !v.fresh(b) {
 		j.ignored++
 		return
@@ -24,6 +28,17 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 	}
 	for i := range b.Observations {
 		j.observe(v, b, &b.Observations[i], out)
+	}
+}
+
+// history takes a batch that waited in its agent: it comes late, beside the agent's present words and perhaps from an earlier life
+// of the agent, so it is no heartbeat and says nothing of how the agent is. One that comes twice changes nothing.
+func (j *Judge) history(v *vantage, b *mesh.Batch) {
+	for i := range b.Observations {
+		o := &b.Observations[i]
+		if e := v.edges[target{o.Host, o.Check, o.Family}]; e != nil && o.Stage == mesh.Settled && j.answers(b, e.check) {
+			e.remember(o)
+		}
 	}
 }
 
@@ -124,12 +139,29 @@ func (e *edge) remember(o *mesh.Observation) {
 		newest = e.lastBad
 	}
 	if o.Began.Before(newest) {
+		e.recall(run, o)
 		return
 	}
 	if e.run != run {
-		e.run, e.since = run, o.Began
+		e.run, e.since, e.turned, e.before = run, o.Began, o.Began, recollection{}
 	}
 	*last = o.Began
+}
+
+// recall takes a look from before the present run that is only told now, oldest first: the run began earlier where what was seen
+// before it agrees without a break.
+func (e *edge) recall(run mesh.Outcome, o *mesh.Observation) {
+	if !o.Began.Before(e.turned) || o.Began.Before(e.before.last) {
+		return
+	}
+	if e.before.run != run {
+		e.before.run, e.before.since = run, o.Began
+	}
+	e.before.last = o.Began
+	e.since = e.turned
+	if run == e.run {
+		e.since = e.before.since
+	}
 }
 
 // miss takes an edge's first miss. It is not a vote: it asks everybody to look now.

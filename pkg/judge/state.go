@@ -61,9 +61,17 @@ type edge struct {
 	// Its history, replayed looks included.
 	run      mesh.Outcome // good runs are Reachable, bad ones Unreachable; Inconclusive looks break no run
 	since    time.Time
+	turned   time.Time // the first look of the run that was told in its turn; since is earlier where history told more
+	before   recollection
 	lastGood time.Time
 	lastBad  time.Time
 	loss     float64 // smoothed share of lost probes
+}
+
+// recollection is the latest run of what an edge saw before its present run and told after it.
+type recollection struct {
+	run         mesh.Outcome
+	since, last time.Time
 }
 
 func (e *edge) never() bool { return e.ended.IsZero() }

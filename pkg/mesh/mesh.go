@@ -126,6 +126,10 @@ type Batch struct {
 // history and is never a vote.
 func (b *Batch) Replayed(o Observation) bool { return o.Ended().Before(b.Connected) }
 
+// History reports whether the whole batch waited in its agent from before the present connection, or from before the agent
+// started: nothing in it tells of now, not even that the agent lives.
+func (b *Batch) History() bool { return b.Began.Before(b.Connected) }
+
 // Roster is who is enrolled: the keys of every vantage that may speak, sorted.
 type Roster struct {
 	Vantages []string
