@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/spool"
 )
 
 func newRunCommand() *cobra.Command {
@@ -55,6 +57,7 @@ func run(ctx context.Context, identity enrol.Identity, state string, clock time.
 	defer cancel()
 	return vantage.Run(ctx, vantage.Config{
 		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, Requests: asked, ClockOffset: clock,
-		Turn: command.NewWatchdog().Turn, Logger: log.With().Str("component", "vantage").Logger(),
+		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Turn: command.NewWatchdog().Turn,
+		Logger: log.With().Str("component", "vantage").Logger(),
 	})
 }

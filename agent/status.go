@@ -82,6 +82,9 @@ func writeReport(out io.Writer, r report) error {
 	fmt.Fprintf(out, "catalog  %s\n", orNone(r.Revision))
 	fmt.Fprintf(out, "NATS     %s\n", linkWords(r.Bus, r.At))
 	fmt.Fprintf(out, "spool    %d batches wait, %d observations were dropped\n", r.Spool.Batches, r.Spool.Dropped)
+	if r.Spool.Off != "" {
+		fmt.Fprintf(out, "         they wait in memory, not on the disk: %s\n", r.Spool.Off)
+	}
 	fmt.Fprintf(out, "gossip   %s\n\n", gossipWords(r.Snapshot))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "HOST\tCHECK\tOUTCOME\tRTT\tSINCE\tSEEN\tREASON")

@@ -31,6 +31,7 @@ func (v *vantage) followCatalog(ctx context.Context) {
 		case <-time.After(wait):
 		case <-v.asked:
 		case <-v.Bus.ConnectionChanged():
+			v.report(func() { v.flushAt = time.Now() }) // the first word of a new connection
 		}
 	}
 }

@@ -40,7 +40,8 @@ type Edge struct {
 // Spool is what waits to be acknowledged.
 type Spool struct {
 	Batches int    `json:"batches"`
-	Dropped uint64 `json:"dropped"` // observations, since the agent began
+	Dropped uint64 `json:"dropped"`       // observations, since the agent began
+	Off     string `json:"off,omitempty"` // why they wait in memory and not on the disk
 }
 
 // Peer is another agent as gossip sees it.
@@ -124,5 +125,5 @@ func (d *duty) view() Edge {
 
 // spooled is what waits.
 func (v *vantage) spooled() Spool {
-	return Spool{Batches: len(v.queue.waiting) + v.queue.sending, Dropped: v.queue.dropped}
+	return Spool{Batches: v.waits(), Dropped: v.lost(), Off: v.disk.off}
 }

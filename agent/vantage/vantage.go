@@ -17,14 +17,15 @@ import (
 	"github.com/probemesh/probemesh/pkg/edge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/spool"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // Bus is what an agent needs of NATS.
 type Bus interface {
-	// Publish returns when the stream has the message, and sends it again until then or until ctx ends. headers is asked
-	// before each sending, since a message's age changes.
-	Publish(ctx context.Context, id string, headers func() map[string]string, data []byte) error
+	// Send sends a message behind those that were sent before it, and returns at once. wait returns when the stream has it,
+	// or why that is not known.
+	Send(id string, headers map[string]string, data []byte) (wait func(ctx context.Context) error)
 	// Catalog asks for the catalog in force, as wire.DecodeCatalog reads it.
 	Catalog(ctx context.Context) ([]byte, error)
 	// Controls are the coordinator's words, as wire.DecodeControl reads them.
@@ -45,6 +46,8 @@ type Config struct {
 	Requests Requests
 	// Peers are the agents that gossip sees, told without waiting; nil where there is no gossip.
 	Peers func() []Peer
+	// Spool keeps observations on the disk while NATS is away; without a directory they wait in memory.
+	Spool spool.Config
 	// ClockOffset is added to this machine's wall clock where a batch tells it. Only tests set it.
 	ClockOffset time.Duration
 	// Turn is told that the loop turns: at least once a heartbeat, unless it hangs. It may be nil.
@@ -82,24 +85,33 @@ type vantage struct {
 	flushAt  time.Time
 	fresh    []mesh.Observation
 	lag      time.Duration
-	queue    queue
+	out      outbox
+	disk     disk
+	dropped  uint64 // observations that were lost on the way to the disk or the stream
 	wake     time.Time
 }
 
-// Run probes and publishes until ctx ends. It returns nil then, after everything it started has ended.
+// Run probes and publishes until ctx ends, and gives what it saw last a second to reach the stream. It returns nil then, after
+// everything it started has ended; an error only where it could not start.
 func Run(ctx context.Context, c Config) error {
-	ctx, cancel := context.WithCancel(ctx)
-	v := &vantage{Config: c, ctx: ctx, events: make(chan func(), eventsMax), asked: make(chan struct{}, 1), duties: map[target]*duty{}}
-	v.began = time.Now()
-	defer v.tasks.Wait()
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	v := &vantage{Config: c, ctx: work, events: make(chan func(), eventsMax), asked: make(chan struct{}, 1), duties: map[target]*duty{}}
+	v.began, v.out.held = time.Now(), map[uint64]*delivery{}
 	var id [20]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return err
 	}
 	v.prefix, v.epoch = hex.EncodeToString(id[:12]), binary.BigEndian.Uint64(id[12:])
-	v.tasks.Go(func() { v.followCatalog(ctx) })
+	if err := v.openDisk(); err != nil {
+		return err
+	}
+	defer v.leaveDisk()
+	defer v.tasks.Wait()
+	defer cancel()
+	v.tasks.Go(func() { v.followCatalog(work) })
 	v.loop(ctx)
+	v.leave()
 	return nil
 }
 
@@ -156,11 +168,12 @@ func (v *vantage) advance(now time.Time) {
 	if !now.Before(v.flushAt) {
 		v.flush(now)
 	}
+	v.pump(now)
 }
 
 // next is when advance has something to do.
 func (v *vantage) next() time.Time {
-	wake := v.flushAt
+	wake := earlier(v.flushAt, v.wakeAt(time.Now()))
 	for _, d := range v.duties {
 		wake = earlier(wake, d.next)
 		if d.look != nil {

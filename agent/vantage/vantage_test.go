@@ -32,17 +32,12 @@ func newBus(c *catalog.Catalog) *bus {
 	return &bus{catalog: c, since: time.Now(), changed: make(chan struct{}, 1), controls: make(chan []byte, 8)}
 }
 
-func (b *bus) Publish(ctx context.Context, _ string, headers func() map[string]string, data []byte) error {
-	for {
-		if _, ok := b.Connected(); ok {
-			return b.store(headers(), data)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
+func (b *bus) Send(_ string, headers map[string]string, data []byte) func(context.Context) error {
+	err := errors.New("the bus is away")
+	if _, ok := b.Connected(); ok {
+		err = b.store(headers, data)
 	}
+	return func(context.Context) error { return err }
 }
 
 func (b *bus) store(headers map[string]string, data []byte) error {

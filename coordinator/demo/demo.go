@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/spool"
 )
 
 // Demo is the hosts, their services and the network between them.
@@ -125,7 +126,7 @@ func (d *Demo) runAgent(ctx context.Context, host, dir, version string, invite f
 		return err
 	}
 	defer conn.Close()
-	return vantage.Run(ctx, vantage.Config{Name: id.Name, Version: version, Bus: conn, Network: d.wan.from(host), Logger: quiet})
+	return vantage.Run(ctx, vantage.Config{Name: id.Name, Version: version, Bus: conn, Network: d.wan.from(host), Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Logger: quiet})
 }
 
 // Close stops the services and waits for all that goes through the network.

@@ -3,7 +3,6 @@ package bus
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
@@ -28,6 +28,7 @@ type AgentConfig struct {
 type Agent struct {
 	name     string
 	conn     *nats.Conn
+	stream   jetstream.JetStream
 	log      zerolog.Logger
 	controls chan []byte
 	changed  chan struct{}
@@ -65,6 +66,10 @@ func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 		opts = append(opts, nats.SetCustomDialer(dialer{ctx, c.Dial}))
 	}
 	if a.conn, err = nats.Connect(strings.Join(c.Servers, ","), opts...); err != nil {
+		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	if a.stream, err = jetstream.New(a.conn, jetstream.WithPublishAsyncTimeout(ackWait)); err != nil {
+		a.conn.Close()
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
 	for _, subject := range []string{SubjectControlAll, SubjectControl + c.Name + ".>"} {
@@ -124,61 +129,6 @@ func (a *Agent) ConnectionChanged() <-chan struct{} { return a.changed }
 
 // Controls are the coordinator's words.
 func (a *Agent) Controls() <-chan []byte { return a.controls }
-
-const (
-	ackWait      = 3 * time.Second
-	publishRetry = 300 * time.Millisecond
-)
-
-// Publish sends an agent's batch until the stream has it, or ctx ends, or the bus refuses it for good. headers is asked before
-// each sending.
-func (a *Agent) Publish(ctx context.Context, id string, headers func() map[string]string, data []byte) error {
-	for {
-		err := a.publish(ctx, id, headers(), data)
-		if err == nil || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("publish: %w; last: %w", ctx.Err(), err)
-		case <-time.After(publishRetry):
-		}
-	}
-}
-
-func (a *Agent) publish(ctx context.Context, id string, headers map[string]string, data []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, ackWait)
-	defer cancel()
-	m := &nats.Msg{Subject: SubjectObservations + a.name, Header: nats.Header{nats.MsgIdHdr: {id}}, Data: data}
-	for key, value := range headers {
-		m.Header.Set(key, value)
-	}
-	reply, err := a.conn.RequestMsgWithContext(ctx, m)
-	if err != nil {
-		return err
-	}
-	return acknowledged(reply.Data)
-}
-
-// acknowledged reads a stream's answer.
-func acknowledged(data []byte) error {
-	var ack struct {
-		Stream string `json:"stream"`
-		Error  *struct {
-			Code        int    `json:"err_code"`
-			Description string `json:"description"`
-		} `json:"error"`
-	}
-	switch err := json.Unmarshal(data, &ack); {
-	case err != nil:
-		return fmt.Errorf("the stream's answer: %w", err)
-	case ack.Error != nil:
-		return fmt.Errorf("the stream refuses: %s (%d)", ack.Error.Description, ack.Error.Code)
-	case ack.Stream == "":
-		return errors.New("not a stream's answer")
-	}
-	return nil
-}
 
 // Catalog asks for the catalog in force.
 func (a *Agent) Catalog(ctx context.Context) ([]byte, error) {

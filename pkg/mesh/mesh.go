@@ -117,6 +117,7 @@ type Batch struct {
 	Lag       time.Duration // the worst overrun of a timer since the batch before
 	Queued    int           // batches that wait in the agent for an acknowledgement
 	Dropped   uint64        // observations that the agent's bounded queue lost since it started
+	SpoolOff  string        // why observations wait in the agent's memory and not on its disk; empty: they wait on the disk
 
 	AnchorsFail  bool // none of its region's anchors can be reached: what it does not reach tells of itself
 	Observations []Observation

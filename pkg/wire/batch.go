@@ -42,6 +42,7 @@ type batch struct {
 	Lag          int64         `json:"lag,omitempty"`
 	Queued       int           `json:"q,omitempty"`
 	Dropped      uint64        `json:"d,omitempty"`
+	SpoolOff     string        `json:"so,omitempty"`
 	AnchorsFail  bool          `json:"af,omitempty"`
 	Observations []observation `json:"o,omitempty"`
 }
@@ -71,7 +72,7 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 	out := batch{
 		V: Version, Agent: b.Agent, Epoch: b.Epoch, Sequence: b.Sequence, Revision: b.Revision, Version: b.Version,
 		Wall: b.Began.Add(b.Clock).UnixMicro(), Lag: b.Lag.Microseconds(), Queued: b.Queued, Dropped: b.Dropped,
-		AnchorsFail:  b.AnchorsFail,
+		SpoolOff: clip(b.SpoolOff), AnchorsFail: b.AnchorsFail,
 		Observations: make([]observation, len(b.Observations)),
 	}
 	for i, o := range b.Observations {
@@ -109,14 +110,14 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 	if err := json.Unmarshal(data, &in); err != nil {
 		return nil, fmt.Errorf("decode batch: %w", err)
 	}
-	if in.V < 1 || len(in.Observations) > ObservationsMax || len(in.Revision) > NameMax || len(in.Version) > NameMax {
+	if in.V < 1 || len(in.Observations) > ObservationsMax || len(in.Revision) > NameMax || len(in.Version) > NameMax || len(in.SpoolOff) > ReasonMax {
 		return nil, fmt.Errorf("decode batch: version %d, %d observations: %w", in.V, len(in.Observations), ErrTooLarge)
 	}
 	began := received.Add(-age)
 	out := &mesh.Batch{
 		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence, Revision: in.Revision, Version: in.Version,
 		Began: began, Connected: received.Add(-link), Clock: time.UnixMicro(in.Wall).Sub(began),
-		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, AnchorsFail: in.AnchorsFail,
+		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, SpoolOff: in.SpoolOff, AnchorsFail: in.AnchorsFail,
 		Observations: make([]mesh.Observation, len(in.Observations)),
 	}
 	for i := range in.Observations {

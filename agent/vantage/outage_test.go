@@ -1,0 +1,198 @@
+package vantage_test
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/spool"
+)
+
+// lives has one agent after another work with the same spool, in a bubble of its own time.
+type lives struct {
+	t      *testing.T
+	b      *bus
+	n      *network
+	spool  spool.Config
+	log    strings.Builder
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func live(t *testing.T, story func(l *lives)) {
+	dir := t.TempDir() // outside the bubble, whose time begins long ago
+	synctest.Test(t, func(t *testing.T) {
+		c, err := catalog.Parse("test.yaml", []byte(file), func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		clock := spool.Clock{Boot: "bubble", Uptime: func() time.Duration { return time.Since(began) }}
+		story(&lives{
+			t: t, b: newBus(c), n: &network{away: map[netip.Addr]bool{}},
+			spool: spool.Config{Dir: filepath.Join(dir, "state", "spool"), Clock: clock},
+		})
+	})
+}
+
+func (l *lives) begin() {
+	ctx, cancel := context.WithCancel(l.t.Context())
+	l.cancel, l.done = cancel, make(chan error, 1)
+	config := vantage.Config{Name: "ams1", Version: "test", Bus: l.b, Network: l.n, Spool: l.spool, Logger: zerolog.New(zerolog.SyncWriter(&l.log))}
+	go func() { l.done <- vantage.Run(ctx, config) }()
+}
+
+func (l *lives) end() {
+	l.cancel()
+	if err := <-l.done; err != nil {
+		l.t.Error(err)
+	}
+}
+
+// observed are the batches with observations, by epoch in the order of arrival.
+func observed(batches []*mesh.Batch) map[uint64][]*mesh.Batch {
+	out := map[uint64][]*mesh.Batch{}
+	for _, b := range batches {
+		if len(b.Observations) > 0 {
+			out[b.Epoch] = append(out[b.Epoch], b)
+		}
+	}
+	return out
+}
+
+// What an agent saw while the bus was away is told by the next agent on this machine: everything, in order, none twice, as
+// history, and with the times at which it was seen.
+func TestObservationsOutliveTheAgent(t *testing.T) {
+	live(t, func(l *lives) {
+		l.begin()
+		time.Sleep(30 * time.Second)
+		before, _ := l.b.take()
+		epoch := before[0].Epoch
+		l.b.connect(time.Time{})
+		away := time.Now()
+		time.Sleep(20 * time.Minute)
+		l.end()
+		time.Sleep(10 * time.Minute)
+		l.b.connect(time.Now())
+		l.begin()
+		time.Sleep(time.Minute)
+		after, _ := l.b.take()
+		l.end()
+		history := observed(after)[epoch]
+		if len(history) < 200 {
+			t.Errorf("%d batches of the earlier agent arrived", len(history))
+		}
+		for i, b := range history {
+			if !b.History() || b.Began.Before(away) || b.Began.After(away.Add(20*time.Minute)) {
+				t.Fatalf("a batch of the earlier agent began at %v, history %v", b.Began, b.History())
+			}
+			if i > 0 && (b.Sequence <= history[i-1].Sequence || b.Began.Before(history[i-1].Began)) {
+				t.Fatalf("%d comes after %d", b.Sequence, history[i-1].Sequence)
+			}
+		}
+		if last := after[len(after)-1]; last.Queued > 1 || last.Dropped != 0 || last.Epoch == epoch {
+			t.Errorf("at the end %+v", last)
+		}
+		for _, b := range after {
+			if b.Epoch != epoch && b.History() {
+				t.Errorf("news of the present agent are told as history: %+v", b)
+			}
+		}
+	})
+}
+
+// A long history does not keep news waiting.
+func TestNewsDoNotWaitBehindHistory(t *testing.T) {
+	live(t, func(l *lives) {
+		l.begin()
+		time.Sleep(10 * time.Second)
+		l.b.connect(time.Time{})
+		time.Sleep(2 * time.Hour)
+		l.b.take()
+		l.b.connect(time.Now())
+		time.Sleep(5 * time.Second)
+		l.n.set("192.0.2.3", true)
+		time.Sleep(12 * time.Second)
+		batches, _ := l.b.take()
+		var news, history int
+		for _, b := range batches {
+			if b.History() {
+				history++
+			}
+			for _, o := range b.Observations {
+				if !b.History() && o.Host == "lon1" && !o.Outcome.Good() {
+					news++
+				}
+			}
+		}
+		if news < 2 {
+			t.Error("the miss waits behind the history")
+		}
+		if most := 100 + 17*20 + 5; history > most || history < 400 {
+			t.Errorf("%d batches of history in 17 s: the pace is 20 a second after the first hundred", history)
+		}
+		time.Sleep(time.Minute)
+		l.b.take()
+		l.end()
+	})
+}
+
+// Where the disk cannot be used the agent works without, says so once, and goes back to it.
+func TestWithoutADisk(t *testing.T) {
+	live(t, func(l *lives) {
+		parent := filepath.Dir(l.spool.Dir)
+		if err := os.WriteFile(parent, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l.begin()
+		time.Sleep(time.Minute)
+		batches, said := l.b.take()
+		if len(said) < 11 || !strings.Contains(batches[len(batches)-1].SpoolOff, "not a directory") {
+			t.Errorf("%d observations; the agent says %q of its disk", len(said), batches[len(batches)-1].SpoolOff)
+		}
+		l.b.connect(time.Time{})
+		time.Sleep(4 * time.Hour)
+		if err := os.Remove(parent); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		l.b.connect(time.Now())
+		time.Sleep(2 * time.Minute)
+		batches, _ = l.b.take()
+		l.end()
+		if last := batches[len(batches)-1]; last.SpoolOff != "" || last.Dropped < 1000 || last.Queued > 1 {
+			t.Errorf("at the end %+v", last)
+		}
+		if n := len(slices.DeleteFunc(batches, func(b *mesh.Batch) bool { return !b.History() })); n < 1000 || n > 1050 {
+			t.Errorf("%d batches of history after the disk came back", n)
+		}
+		if said := strings.Count(l.log.String(), "do not get onto the disk"); said != 1 {
+			t.Errorf("the log says it %d times: %s", said, l.log.String())
+		}
+	})
+}
+
+func TestOneAgentADirectory(t *testing.T) {
+	live(t, func(l *lives) {
+		s, err := spool.Open(l.spool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		err = vantage.Run(t.Context(), vantage.Config{Name: "ams1", Bus: l.b, Network: l.n, Spool: l.spool, Logger: zerolog.Nop()})
+		if err == nil || !strings.Contains(err.Error(), "another agent") {
+			t.Errorf("the second agent is told %v", err)
+		}
+	})
+}
