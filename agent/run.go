@@ -18,25 +18,35 @@ import (
 func newRunCommand() *cobra.Command {
 	var state string
 	var clock time.Duration
+	var allow []string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Probe and publish until told to stop",
-		Args:  cobra.NoArgs,
+		Long: "Run looks at what the catalog says and at what the coordinator asks, within caps of its own: at most 20 probes a second\n" +
+			"to one address. With --allow, or a file " + allowFile + " in the state directory with an entry a line, it probes nothing else,\n" +
+			"whatever the catalog says, so that a coordinator that was stolen cannot turn the mesh against others.",
+		Example: "  agent run\n  agent run --allow 192.0.2.0/24,mail.example.net,203.0.113.7:443",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			identity, err := enrol.Load(state)
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), identity, state, clock, cmd)
+			permitted, err := allowed(state, allow)
+			if err != nil {
+				return command.Usage(err)
+			}
+			return run(cmd.Context(), identity, state, clock, permitted, cmd)
 		},
 	}
 	stateFlag(cmd, &state)
+	cmd.Flags().StringSliceVar(&allow, "allow", nil, "probe only these networks, addresses and names, as in 192.0.2.0/24,mail.example.net:25")
 	cmd.Flags().DurationVar(&clock, "clock-offset", 0, "pretend that this machine's clock is off by so much: for tests")
 	_ = cmd.Flags().MarkHidden("clock-offset") // the flag is there
 	return cmd
 }
 
-func run(ctx context.Context, identity enrol.Identity, state string, clock time.Duration, cmd *cobra.Command) error {
+func run(ctx context.Context, identity enrol.Identity, state string, clock time.Duration, allow *probe.Allow, cmd *cobra.Command) error {
 	log := newLogger(cmd)
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
 		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, Seed: identity.Seed, CA: identity.CA,
@@ -56,7 +66,7 @@ func run(ctx context.Context, identity enrol.Identity, state string, clock time.
 	defer wait()
 	defer cancel()
 	return vantage.Run(ctx, vantage.Config{
-		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, Requests: asked, ClockOffset: clock,
+		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, Allow: allow, Requests: asked, ClockOffset: clock,
 		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Turn: command.NewWatchdog().Turn,
 		Logger: log.With().Str("component", "vantage").Logger(),
 	})

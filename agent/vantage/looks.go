@@ -26,6 +26,7 @@ type duty struct {
 	seen   mesh.Outcome    // of an anchor: the latest outcome
 	began  time.Time       // its latest look
 	next   time.Time       // its next scheduled look
+	owed   uint64          // the round that a postponed look will answer
 	look   *edge.Look      // under way, or nil
 	ctx    context.Context // of the look's probes
 	cancel context.CancelFunc
@@ -61,14 +62,20 @@ func (v *vantage) newCatalog(c *catalog.Catalog) {
 
 // scheduled begins the look that is due, unless one is still under way.
 func (v *vantage) scheduled(d *duty, now time.Time) {
-	if v.underWay >= probesMax {
+	if !v.room(d, now) {
 		d.next = now.Add(crowded)
 		return
 	}
 	d.next = d.Next(now)
 	if d.look == nil {
-		v.begin(d, now, 0)
+		v.begin(d, now, d.owed)
 	}
+}
+
+// room reports whether a look may begin now: what does not fit is postponed, so that a storm of asks or an absurd catalog is
+// answered late and never becomes a flood.
+func (v *vantage) room(d *duty, now time.Time) bool {
+	return v.underWay < probesMax && v.caps.Has(now, d.Address)
 }
 
 // lookNow looks at all checks of the host at once. A look under way answers too. The host's own region is not asked.
@@ -81,6 +88,8 @@ func (v *vantage) lookNow(ask mesh.Ask, now time.Time) {
 		case key.host != ask.Host:
 		case d.look != nil:
 			d.look.Join(ask.Round)
+		case !v.room(d, now):
+			d.owed, d.next = max(d.owed, ask.Round), earlier(now.Add(crowded), d.next)
 		default:
 			v.begin(d, now, ask.Round)
 		}
@@ -97,7 +106,7 @@ func (v *vantage) hostOf(ask mesh.Ask) *catalog.Host {
 func (v *vantage) begin(d *duty, now time.Time, round uint64) {
 	d.ctx, d.cancel = context.WithCancel(v.ctx)
 	look, step := d.edge.Begin(now, round, v.window.Loss(d.Host.Key()))
-	d.look, d.began = look, now
+	d.look, d.began, d.owed = look, now, 0
 	v.take(d, step)
 }
 
@@ -134,12 +143,16 @@ func (v *vantage) send(d *duty, p edge.Probe) {
 			}
 		})
 	}
+	free := v.caps.Take(time.Now(), d.Address)
 	v.tasks.Go(func() {
 		bounded, cancel := context.WithDeadline(ctx, p.Until)
 		defer cancel()
-		r := probe.Once(bounded, v.Network, t, func() {
-			hear(func(now time.Time) { look.Connected(now, p.Number) })
-		})
+		r := probe.Result{Reason: probe.ErrTooMany.Error()}
+		if free {
+			r = probe.Once(bounded, v.Network, t, func() {
+				hear(func(now time.Time) { look.Connected(now, p.Number) })
+			})
+		}
 		v.report(func() { v.underWay-- })
 		hear(func(now time.Time) { v.take(d, look.Answer(now, p.Number, found(r))) })
 	})

@@ -42,6 +42,8 @@ type Config struct {
 	Version string
 	Bus     Bus
 	Network probe.Network
+	// Allow is what the machine's owner lets it probe; nil: everything.
+	Allow *probe.Allow
 	// Requests are answered with snapshots; it may be nil.
 	Requests Requests
 	// Peers are the agents that gossip sees, told without waiting; nil where there is no gossip.
@@ -77,7 +79,8 @@ type vantage struct {
 	region   string
 	duties   map[target]*duty
 	window   edge.Window
-	underWay int // probes
+	underWay int         // probes
+	caps     *probe.Caps // by the addresses as the catalog spells them; the guard counts what they resolve to
 
 	epoch    uint64
 	prefix   string // of message ids
@@ -98,6 +101,7 @@ func Run(ctx context.Context, c Config) error {
 	defer cancel()
 	v := &vantage{Config: c, ctx: work, events: make(chan func(), eventsMax), asked: make(chan struct{}, 1), duties: map[target]*duty{}}
 	v.began, v.out.held = time.Now(), map[uint64]*delivery{}
+	v.caps, v.Network = probe.NewCaps(), probe.NewGuard(c.Network, c.Allow)
 	var id [20]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return err

@@ -59,6 +59,8 @@ func (b *bus) Catalog(context.Context) ([]byte, error) {
 	if _, ok := b.Connected(); !ok {
 		return nil, errors.New("nobody answers")
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return wire.EncodeCatalog(b.catalog)
 }
 
@@ -93,6 +95,16 @@ func (b *bus) take() (batches []*mesh.Batch, said []mesh.Observation) {
 type network struct {
 	mu   sync.Mutex
 	away map[netip.Addr]bool
+	sent map[netip.Addr]int
+}
+
+// count is how many probes were sent to an address since it was asked last.
+func (n *network) count(address string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	to := netip.MustParseAddr(address)
+	defer delete(n.sent, to)
+	return n.sent[to]
 }
 
 func (n *network) set(address string, away bool) {
@@ -104,6 +116,10 @@ func (n *network) set(address string, away bool) {
 func (n *network) Ping(ctx context.Context, to netip.Addr) (time.Duration, error) {
 	n.mu.Lock()
 	away := n.away[to]
+	if n.sent == nil {
+		n.sent = map[netip.Addr]int{}
+	}
+	n.sent[to]++
 	n.mu.Unlock()
 	if away {
 		<-ctx.Done()

@@ -1,0 +1,129 @@
+package vantage_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+func ask(t *testing.T, b *bus, host string, round uint64) {
+	t.Helper()
+	data, err := wire.EncodeControl(wire.Control{Look: &mesh.Ask{Round: round, Host: host}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.controls <- data
+}
+
+// manyChecks has twenty checks look at LON1.
+func manyChecks(c *vantage.Config) {
+	lon := &c.Bus.(*bus).catalog.Hosts[2]
+	for i := range 19 {
+		check := lon.Checks[0]
+		check.Name = fmt.Sprint("ping ", i)
+		lon.Checks = append(lon.Checks, check)
+	}
+}
+
+// TestAStormOfAsksYieldsTheCap has a coordinator that was stolen ask without end.
+func TestAStormOfAsksYieldsTheCap(t *testing.T) {
+	startWith(t, manyChecks, func(b *bus, n *network) {
+		time.Sleep(15 * time.Second)
+		b.take()
+		n.count("192.0.2.3")
+		const seconds, perSecond = 60, 50
+		for i := range seconds * perSecond {
+			ask(t, b, "lon1", uint64(i+1))
+			time.Sleep(time.Second / perSecond)
+		}
+		most := probe.TargetBurst + probe.TargetRate*seconds
+		if got := n.count("192.0.2.3"); got > most || got < probe.TargetRate*seconds*9/10 {
+			t.Errorf("%d probes left in a minute, and the cap is %d", got, most)
+		}
+		time.Sleep(5 * time.Second)
+		_, said := b.take()
+		last := uint64(0)
+		for _, o := range said {
+			last = max(last, o.Round)
+			if o.Outcome == mesh.Unreachable {
+				t.Fatalf("said %+v", o)
+			}
+		}
+		if last != seconds*perSecond {
+			t.Errorf("the last round that was asked is %d, and the last answered %d", seconds*perSecond, last)
+		}
+	})
+}
+
+func TestAHostThatIsDownUnderAStormIsNeverReachableNorFlooded(t *testing.T) {
+	startWith(t, manyChecks, func(b *bus, n *network) {
+		n.set("192.0.2.3", true)
+		time.Sleep(30 * time.Second)
+		b.take()
+		n.count("192.0.2.3")
+		for i := range 3000 {
+			ask(t, b, "lon1", uint64(i+1))
+			time.Sleep(20 * time.Millisecond)
+		}
+		if got, most := n.count("192.0.2.3"), probe.TargetBurst+probe.TargetRate*60; got > most {
+			t.Errorf("%d probes left in a minute, and the cap is %d", got, most)
+		}
+		_, said := b.take()
+		for _, o := range said {
+			if o.Host == "lon1" && o.Outcome.Good() {
+				t.Fatalf("said %+v", o)
+			}
+		}
+	})
+}
+
+func TestWhatTheOwnerDoesNotAllowIsNotProbed(t *testing.T) {
+	list, err := probe.ParseAllow([]string{"192.0.2.2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	startWith(t, func(c *vantage.Config) { c.Allow = list }, func(b *bus, n *network) {
+		time.Sleep(30 * time.Second)
+		batches, said := b.take()
+		seen := map[string]mesh.Outcome{}
+		for _, o := range said {
+			seen[o.Host] = o.Outcome
+			if o.Host == "lon1" && o.Reason != "not permitted: this agent's allow-list has no 192.0.2.3 (agent run --allow)" {
+				t.Errorf("said %+v", o)
+			}
+		}
+		if seen["ams2"] != mesh.Reachable || seen["lon1"] != mesh.Inconclusive || n.count("192.0.2.3") != 0 {
+			t.Errorf("saw %v, and %d probes left", seen, n.count("192.0.2.3"))
+		}
+		if batches[len(batches)-1].AnchorsFail {
+			t.Error("anchors that are not allowed say nothing of this machine's network")
+		}
+	})
+}
+
+// TestAnAbsurdCatalogIsRefused: a catalog that asks for a thousand looks a second is none that a coordinator would make.
+func TestAnAbsurdCatalogIsRefused(t *testing.T) {
+	start(t, func(b *bus, n *network) {
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		absurd := *b.catalog
+		absurd.Hosts = append(absurd.Hosts[:0:0], absurd.Hosts...)
+		absurd.Hosts[2].Checks = append(absurd.Hosts[2].Checks[:0:0], absurd.Hosts[2].Checks...)
+		absurd.Hosts[2].Checks[0].Interval, absurd.Hosts[2].Checks[0].Timeout = time.Millisecond, time.Microsecond
+		absurd.Revision = "0123456789ab"
+		b.mu.Lock()
+		b.catalog = &absurd
+		b.mu.Unlock()
+		n.count("192.0.2.3")
+		time.Sleep(3 * time.Minute)
+		if got := n.count("192.0.2.3"); got < 17 || got > 19 {
+			t.Errorf("%d probes left in three minutes by the catalog before", got)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package probe
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Allow is what the owner of a machine permits its agent to probe, whatever a catalog says. A coordinator that was stolen could
+// otherwise turn the mesh into a weapon. The nil Allow permits everything.
+type Allow struct {
+	networks []allowedNetwork
+	names    map[string][]uint16 // ports; none: every port, and ping
+}
+
+type allowedNetwork struct {
+	prefix netip.Prefix
+	port   uint16 // 0: every port, and ping
+}
+
+// allowMax bounds the entries of an allow-list: every probe walks them.
+const allowMax = 10_000
+
+// ParseAllow reads entries such as 192.0.2.0/24, 192.0.2.36:25, [2001:db8::36]:25, mail.example.net and mail.example.net:25. What
+// names no port permits every port and ping. Without entries it returns nil.
+func ParseAllow(entries []string) (*Allow, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	if len(entries) > allowMax {
+		return nil, fmt.Errorf("%d entries in the allow-list, more than %d: write networks", len(entries), allowMax)
+	}
+	a := &Allow{names: map[string][]uint16{}}
+	for _, entry := range entries {
+		if err := a.add(entry); err != nil {
+			return nil, fmt.Errorf("allow-list: %q: %w", entry, err)
+		}
+	}
+	return a, nil
+}
+
+func (a *Allow) add(entry string) error {
+	place, port, err := splitPort(entry)
+	if err != nil {
+		return err
+	}
+	if prefix, err := netip.ParsePrefix(place); err == nil {
+		a.networks = append(a.networks, allowedNetwork{prefix.Masked(), port})
+		return nil
+	}
+	if ip, err := netip.ParseAddr(place); err == nil {
+		ip = ip.Unmap().WithZone("")
+		a.networks = append(a.networks, allowedNetwork{netip.PrefixFrom(ip, ip.BitLen()), port})
+		return nil
+	}
+	name := nameKey(place)
+	if strings.ContainsAny(name, "/:[] *") || !strings.ContainsFunc(name, letter) {
+		return fmt.Errorf("write a network as in 192.0.2.0/24, an address as in 192.0.2.36:25 or [2001:db8::36]:25, or a name as in mail.example.net")
+	}
+	// A name with a port beside the same name without one permits everything.
+	if ports, there := a.names[name]; port != 0 && (!there || len(ports) > 0) {
+		a.names[name] = append(ports, port)
+	} else {
+		a.names[name] = nil
+	}
+	return nil
+}
+
+// splitPort takes the port off an entry's end: behind a bracket, or behind its only colon.
+func splitPort(entry string) (place string, port uint16, err error) {
+	entry = strings.TrimSpace(entry)
+	place, text, has := entry, "", false
+	if inner, ok := strings.CutPrefix(entry, "["); ok {
+		place, text, ok = strings.Cut(inner, "]")
+		if text, has = strings.CutPrefix(text, ":"); !ok || !has {
+			return "", 0, fmt.Errorf("brackets are for an address and a port, as in [2001:db8::36]:25")
+		}
+	} else if strings.Count(entry, ":") == 1 {
+		place, text, has = strings.Cut(entry, ":")
+	}
+	if !has {
+		return place, 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("%q is not a port; a port is a number from 1 to 65535", text)
+	}
+	return place, uint16(n), nil
+}
+
+func letter(r rune) bool { return r >= 'a' && r <= 'z' }
+
+// nameKey is how a name is compared.
+func nameKey(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+// permits reports whether the address may be probed on the port, or pinged where it is 0, because a network permits it.
+func (a *Allow) permits(ip netip.Addr, port uint16) bool {
+	for _, n := range a.networks {
+		if n.prefix.Contains(ip.WithZone("")) && (n.port == 0 || n.port == port) {
+			return true
+		}
+	}
+	return false
+}
+
+// knows reports whether the name is an entry.
+func (a *Allow) knows(name string) bool {
+	_, there := a.names[name]
+	return there
+}
+
+// permitsName reports whether a name may be probed on the port, or pinged where it is 0.
+func (a *Allow) permitsName(name string, port uint16) bool {
+	ports, there := a.names[name]
+	return there && (len(ports) == 0 || slices.Contains(ports, port))
+}
