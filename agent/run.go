@@ -11,12 +11,13 @@ import (
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/probe"
 	"github.com/probemesh/probemesh/pkg/spool"
 )
 
 func newRunCommand() *cobra.Command {
-	var state string
+	var state, listen string
 	var clock time.Duration
 	var allow []string
 	cmd := &cobra.Command{
@@ -36,18 +37,24 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return command.Usage(err)
 			}
-			return run(cmd.Context(), identity, state, clock, permitted, cmd)
+			return run(cmd.Context(), identity, state, listen, clock, permitted, cmd)
 		},
 	}
 	stateFlag(cmd, &state)
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "probe only these networks, addresses and names, as in 192.0.2.0/24,mail.example.net:25")
+	cmd.Flags().StringVar(&listen, "gossip-listen", gossip.DefaultListen, "address and port to gossip with other agents at; empty: none")
 	cmd.Flags().DurationVar(&clock, "clock-offset", 0, "pretend that this machine's clock is off by so much: for tests")
 	_ = cmd.Flags().MarkHidden("clock-offset") // the flag is there
 	return cmd
 }
 
-func run(ctx context.Context, identity enrol.Identity, state string, clock time.Duration, allow *probe.Allow, cmd *cobra.Command) error {
+func run(ctx context.Context, identity enrol.Identity, state, listen string, clock time.Duration, allow *probe.Allow, cmd *cobra.Command) error {
 	log := newLogger(cmd)
+	rumours, leave, err := startGossip(ctx, listen, identity, log)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
 		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, Seed: identity.Seed, CA: identity.CA,
 		Logger: log.With().Str("component", "bus").Logger(),
@@ -66,7 +73,7 @@ func run(ctx context.Context, identity enrol.Identity, state string, clock time.
 	defer wait()
 	defer cancel()
 	return vantage.Run(ctx, vantage.Config{
-		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, Allow: allow, Requests: asked, ClockOffset: clock,
+		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, Allow: allow, Requests: asked, Gossip: rumours, ClockOffset: clock,
 		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Turn: command.NewWatchdog().Turn,
 		Logger: log.With().Str("component", "vantage").Logger(),
 	})

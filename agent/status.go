@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -121,17 +120,6 @@ func linkWords(l bus.Link, now time.Time) string {
 		words += "; the last error: " + l.Error
 	}
 	return words
-}
-
-func gossipWords(s vantage.Snapshot) string {
-	if !s.Gossips {
-		return "none"
-	}
-	words := make([]string, len(s.Peers))
-	for i, p := range s.Peers {
-		words[i] = p.Name + " " + p.State
-	}
-	return fmt.Sprintf("%d peers: %s", len(s.Peers), strings.Join(words, ", "))
 }
 
 func when(t time.Time) string {

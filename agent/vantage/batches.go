@@ -30,7 +30,7 @@ func (v *vantage) open(now time.Time, observations []mesh.Observation) *delivery
 	b := &mesh.Batch{
 		Agent: v.Name, Epoch: v.epoch, Sequence: v.sequence, Version: v.Version, Began: now, Lag: v.lag,
 		Queued: v.waits(), Dropped: v.lost(), SpoolOff: v.disk.off, AnchorsFail: v.anchorsFail(), Clock: v.ClockOffset,
-		Observations: observations,
+		Observations: observations, Gossip: v.gossip(now),
 	}
 	if v.catalog != nil {
 		b.Revision = v.catalog.Revision

@@ -57,6 +57,9 @@ func (v *vantage) newCatalog(c *catalog.Catalog) {
 	for _, gone := range old {
 		gone.end()
 	}
+	if v.Gossip != nil {
+		v.Gossip.SetCatalog(c)
+	}
 	v.Logger.Info().Str("catalog", c.Revision).Int("duties", len(v.duties)).Msg("the catalog is in force")
 }
 
@@ -179,8 +182,10 @@ func (v *vantage) say(d *duty, o mesh.Observation) {
 	if o.Stage == mesh.Missed {
 		v.testAnchors(time.Now())
 	}
+	v.doubt(d, o)
 	v.fresh = append(v.fresh, o)
-	if o.Stage == mesh.Missed || o.Round != 0 || !o.Outcome.Good() || d.wasBad(o) || o.Sent > 1 {
+	recovered := d.wasBad(o)
+	if o.Stage == mesh.Missed || o.Round != 0 || !o.Outcome.Good() || recovered || o.Sent > 1 {
 		v.flushAt = earlier(v.flushAt, time.Now().Add(promptly))
 	}
 }

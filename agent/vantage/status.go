@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -20,8 +21,9 @@ type Snapshot struct {
 	Edges    []Edge    `json:"edges"`
 	Anchors  []Edge    `json:"anchors,omitempty"`
 	Spool    Spool     `json:"spool"`
-	Peers    []Peer    `json:"peers,omitempty"`
 	Gossips  bool      `json:"gossips"`
+
+	Peers []gossip.Member `json:"peers,omitempty"`
 }
 
 // Edge is what the vantage last saw of one check through one address family.
@@ -42,14 +44,6 @@ type Spool struct {
 	Batches int    `json:"batches"`
 	Dropped uint64 `json:"dropped"`       // observations, since the agent began
 	Off     string `json:"off,omitempty"` // why they wait in memory and not on the disk
-}
-
-// Peer is another agent as gossip sees it.
-type Peer struct {
-	Name    string `json:"name"`
-	Region  string `json:"region,omitempty"`
-	Version string `json:"version,omitempty"`
-	State   string `json:"state"` // a word
 }
 
 // Requests ask a running vantage for snapshots: the loop that owns the state answers them.
@@ -87,13 +81,13 @@ func (l *latest) note(o mesh.Observation) {
 func (v *vantage) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		Name: v.Name, Version: v.Version, Region: v.region, At: now, Began: v.began, Edges: []Edge{}, Spool: v.spooled(),
-		Gossips: v.Peers != nil,
+		Gossips: v.Gossip != nil,
 	}
 	if v.catalog != nil {
 		s.Revision = v.catalog.Revision
 	}
-	if v.Peers != nil {
-		s.Peers = v.Peers()
+	if v.Gossip != nil {
+		s.Peers = v.Gossip.Members()
 	}
 	for _, d := range v.duties {
 		if d.isAnchor() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -14,7 +15,7 @@ func TestASnapshotTellsWhatIsSeenAndSinceWhen(t *testing.T) {
 	with := func(c *vantage.Config) {
 		asked = make(vantage.Requests) // inside the bubble, so that waiting on it lets its time pass
 		c.Requests = asked
-		c.Peers = func() []vantage.Peer { return []vantage.Peer{{Name: "lon1", State: "alive"}} }
+		c.Gossip = &rumourMill{members: []gossip.Member{{Name: "lon1", State: gossip.Alive}}}
 	}
 	startWith(t, with, func(b *bus, n *network) {
 		snapshot := func() vantage.Snapshot {

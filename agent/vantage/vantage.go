@@ -46,8 +46,8 @@ type Config struct {
 	Allow *probe.Allow
 	// Requests are answered with snapshots; it may be nil.
 	Requests Requests
-	// Peers are the agents that gossip sees, told without waiting; nil where there is no gossip.
-	Peers func() []Peer
+	// Gossip is this agent's part in it; nil where it has none.
+	Gossip Gossip
 	// Spool keeps observations on the disk while NATS is away; without a directory they wait in memory.
 	Spool spool.Config
 	// ClockOffset is added to this machine's wall clock where a batch tells it. Only tests set it.
@@ -90,6 +90,7 @@ type vantage struct {
 	lag      time.Duration
 	out      outbox
 	disk     disk
+	rumours  rumours
 	dropped  uint64 // observations that were lost on the way to the disk or the stream
 	wake     time.Time
 }
@@ -100,7 +101,7 @@ func Run(ctx context.Context, c Config) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	v := &vantage{Config: c, ctx: work, events: make(chan func(), eventsMax), asked: make(chan struct{}, 1), duties: map[target]*duty{}}
-	v.began, v.out.held = time.Now(), map[uint64]*delivery{}
+	v.began, v.out.held, v.rumours = time.Now(), map[uint64]*delivery{}, newRumours()
 	v.caps, v.Network = probe.NewCaps(), probe.NewGuard(c.Network, c.Allow)
 	var id [20]byte
 	if _, err := rand.Read(id[:]); err != nil {

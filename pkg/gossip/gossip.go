@@ -42,7 +42,7 @@ var ErrNotRunning = errors.New("gossip is not running")
 type Config struct {
 	Name    string   // the host's key
 	Version string   // the agent's, told to the others
-	Listen  string   // address and port, as DefaultListen; the others are expected at the same port
+	Listen  string   // address and port, as DefaultListen; the others are expected at the same port. Port 0 is any free one, for tests
 	Keys    [][]byte // 16, 24 or 32 bytes each, the one to encrypt with first. Without any there is no gossip until SetKeys
 	// Interval is the time between probes; zero is two seconds. Only tests set it.
 	Interval time.Duration
@@ -74,8 +74,8 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 		return nil, fmt.Errorf("%q is not an address to gossip at, as in %s: %w", c.Listen, DefaultListen, err)
 	}
 	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil || port == 0 {
-		return nil, fmt.Errorf("%q is not a port to gossip at; a port is a number from 1 to 65535", service)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a port to gossip at; a port is a number up to 65535", service)
 	}
 	g := &Gossip{
 		Config: c, port: int(port), book: newBook(c.Name, c.Interval), catalogs: make(chan *catalog.Catalog, 1), keys: make(chan [][]byte, 1),

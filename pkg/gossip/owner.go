@@ -123,7 +123,7 @@ func (g *Gossip) settings(net *transport, ring *memberlist.Keyring, at netip.Add
 	d := &delegate{book: g.book, meta: encodeMeta(Meta{Region: c.Host(g.Name).Region, Version: g.Version})}
 	s := memberlist.DefaultWANConfig()
 	s.Name, s.Transport, s.Logger, s.Keyring = g.Name, net, net.logger, ring
-	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), g.port, g.port
+	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), net.GetAutoBindPort(), net.GetAutoBindPort()
 	s.ProbeInterval, s.ProbeTimeout, s.SuspicionMult = g.Interval, g.Interval/2, suspicion
 	s.GossipInterval = g.Interval / 4
 	s.TCPTimeout, s.DeadNodeReclaimTime = tcpMax, reclaimAfter

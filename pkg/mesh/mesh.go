@@ -121,6 +121,7 @@ type Batch struct {
 
 	AnchorsFail  bool // none of its region's anchors can be reached: what it does not reach tells of itself
 	Observations []Observation
+	Gossip       Gossip
 }
 
 // Replayed reports whether an observation of the batch ended before the agent's present connection began: it completes the

@@ -45,6 +45,7 @@ type batch struct {
 	SpoolOff     string        `json:"so,omitempty"`
 	AnchorsFail  bool          `json:"af,omitempty"`
 	Observations []observation `json:"o,omitempty"`
+	Gossip       *gossip       `json:"gossip,omitempty"`
 }
 
 type observation struct {
@@ -74,6 +75,7 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 		Wall: b.Began.Add(b.Clock).UnixMicro(), Lag: b.Lag.Microseconds(), Queued: b.Queued, Dropped: b.Dropped,
 		SpoolOff: clip(b.SpoolOff), AnchorsFail: b.AnchorsFail,
 		Observations: make([]observation, len(b.Observations)),
+		Gossip:       encodeGossip(b.Gossip, b.Began),
 	}
 	for i, o := range b.Observations {
 		out.Observations[i] = observation{
@@ -127,6 +129,11 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 		}
 		out.Observations[i] = o
 	}
+	gossip, err := in.Gossip.decode(began, received)
+	if err != nil {
+		return nil, fmt.Errorf("decode batch: gossip: %w", err)
+	}
+	out.Gossip = gossip
 	return out, nil
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -40,7 +41,17 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 			Reason: rapid.StringN(0, 50, ReasonMax).Draw(t, "reason"),
 		})
 	}
+	b.Gossip.Acks, b.Gossip.Dead = drawRumours(t, "acks", began), drawRumours(t, "dead", began)
 	return b
+}
+
+func drawRumours(t *rapid.T, label string, began time.Time) []mesh.Rumour {
+	var out []mesh.Rumour
+	for i := range rapid.IntRange(0, 3).Draw(t, label) {
+		before := time.Duration(rapid.Int64Range(0, 600e6).Draw(t, "before")) * time.Microsecond
+		out = append(out, mesh.Rumour{Host: fmt.Sprintf("nc%03d", i), At: began.Add(-before)})
+	}
+	return out
 }
 
 func TestABatchArrivesAsItWasSent(t *testing.T) {
@@ -103,6 +114,10 @@ func TestAPeerIsNotTrusted(t *testing.T) {
 		"trip beyond look":  `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":-9000,"el":1,"r":9000,"s":"+"}]}`,
 		"long reason":       `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"s":"-","y":"` + strings.Repeat("y", ReasonMax+1) + `"}]}`,
 		"long name":         `{"v":1,"e":"1","o":[{"h":"a","k":"` + strings.Repeat("y", NameMax+1) + `","t":0,"s":"-"}]}`,
+		"gossip to come":    `{"v":1,"e":"1","gossip":{"a":{"b":9000000}}}`,
+		"dead to come":      `{"v":1,"e":"1","gossip":{"d":{"b":9000000}}}`,
+		"gossip of anybody": `{"v":1,"e":"1","gossip":{"d":{"` + strings.Repeat("y", NameMax+1) + `":0}}}`,
+		"much gossip":       `{"v":1,"e":"1","gossip":{"a":{"b":0` + manyNames(RumoursMax) + `}}}`,
 		"many observations": `{"v":1,"e":"1","o":[` + strings.Repeat(`{"t":0},`, ObservationsMax) + `{"t":0}]}`,
 		"many bytes":        strings.Repeat(" ", BatchBytesMax+1),
 	} {
@@ -118,6 +133,33 @@ func TestAPeerIsNotTrusted(t *testing.T) {
 		if _, _, err := ParseHeaders(func(string) string { return h }); err == nil {
 			t.Errorf("header %q is taken", h)
 		}
+	}
+}
+
+func manyNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"h%d":0`, i)
+	}
+	return b.String()
+}
+
+// Gossip past its bound is left out, for it is a second opinion; an agent without any says nothing of it.
+func TestGossipIsShort(t *testing.T) {
+	b := &mesh.Batch{Agent: "a", Began: received, Observations: []mesh.Observation{}}
+	if data, _ := EncodeBatch(b); strings.Contains(string(data), "gossip") {
+		t.Errorf("%s", data)
+	}
+	for i := range RumoursMax + 10 {
+		b.Gossip.Dead = append(b.Gossip.Dead, mesh.Rumour{Host: fmt.Sprintf("h%03d", i), At: received})
+	}
+	data, err := EncodeBatch(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeBatch(data, 0, 0, received)
+	if err != nil || !cmp.Equal(got.Gossip.Dead, b.Gossip.Dead[:RumoursMax]) {
+		t.Errorf("%v %v", got, err)
 	}
 }
 
@@ -153,6 +195,7 @@ func FuzzDecodeBatch(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed)
+	f.Add([]byte(`{"v":1,"a":"x","e":"1","n":1,"w":0,"gossip":{"a":{"nc036":-200000},"d":{"nc023":-9000000}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := DecodeBatch(data, time.Second, time.Minute, received)
 		if err != nil {
@@ -161,6 +204,11 @@ func FuzzDecodeBatch(f *testing.F) {
 		for _, o := range b.Observations {
 			if o.Ended().After(received.Add(time.Second)) || o.RTT < 0 {
 				t.Fatalf("impossible observation %+v", o)
+			}
+		}
+		for _, r := range append(b.Gossip.Acks, b.Gossip.Dead...) {
+			if r.At.After(received.Add(time.Second)) || len(r.Host) > NameMax || len(b.Gossip.Dead) > RumoursMax {
+				t.Fatalf("impossible gossip %+v", r)
 			}
 		}
 	})

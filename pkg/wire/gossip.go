@@ -1,0 +1,67 @@
+package wire
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// RumoursMax bounds each list of gossip in a batch: where more than this many hosts died at once it is the network, of which the
+// probes tell.
+const RumoursMax = 64
+
+// gossip tells times as observations do: microseconds after the batch was opened, mostly before it.
+type gossip struct {
+	Acks map[string]int64 `json:"a,omitempty"`
+	Dead map[string]int64 `json:"d,omitempty"`
+}
+
+// encodeGossip is nil where there is nothing to tell.
+func encodeGossip(g mesh.Gossip, began time.Time) *gossip {
+	if len(g.Acks) == 0 && len(g.Dead) == 0 {
+		return nil
+	}
+	return &gossip{encodeRumours(g.Acks, began), encodeRumours(g.Dead, began)}
+}
+
+// encodeRumours leaves out what is past the bound: a second opinion may be short.
+func encodeRumours(list []mesh.Rumour, began time.Time) map[string]int64 {
+	out := make(map[string]int64, len(list))
+	for _, r := range list[:min(len(list), RumoursMax)] {
+		out[r.Host] = r.At.Sub(began).Microseconds()
+	}
+	return out
+}
+
+func (g *gossip) decode(began, received time.Time) (out mesh.Gossip, err error) {
+	if g == nil {
+		return out, nil
+	}
+	if out.Acks, err = decodeRumours(g.Acks, began, received); err != nil {
+		return out, err
+	}
+	out.Dead, err = decodeRumours(g.Dead, began, received)
+	return out, err
+}
+
+func decodeRumours(in map[string]int64, began, received time.Time) ([]mesh.Rumour, error) {
+	if len(in) > RumoursMax {
+		return nil, ErrTooLarge
+	}
+	var out []mesh.Rumour
+	for host, at := range in {
+		r := mesh.Rumour{Host: host, At: began.Add(microseconds(at))}
+		if len(host) > NameMax {
+			return nil, ErrTooLarge
+		}
+		if r.At.After(received.Add(time.Second)) {
+			return nil, errors.New("gossip of a time to come")
+		}
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b mesh.Rumour) int { return strings.Compare(a.Host, b.Host) })
+	return out, nil
+}
