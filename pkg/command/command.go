@@ -55,7 +55,7 @@ func Run(ctx context.Context, root *cobra.Command) int {
 	var usage usageError
 	wrong := errors.As(err, &usage)
 	if !errors.Is(err, ErrSilent) {
-		fmt.Fprintln(cmd.ErrOrStderr(), err)
+		fmt.Fprintln(cmd.ErrOrStderr(), InWords(err.Error()))
 		if wrong {
 			fmt.Fprintf(cmd.ErrOrStderr(), "see '%s --help'\n", cmd.CommandPath())
 		}
@@ -68,6 +68,10 @@ func Run(ctx context.Context, root *cobra.Command) int {
 
 // prepare has every command of the tree read its flags from the environment and call wrong arguments wrong usage.
 func prepare(cmd *cobra.Command) {
+	cmd.Short, cmd.Long = InWords(cmd.Short), InWords(cmd.Long)
+	for _, program := range []string{"agent", "coordinator"} {
+		cmd.Example = strings.ReplaceAll(cmd.Example, "  "+program+" ", "  "+Called(program)+" ")
+	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error { return Usage(check(cmd, args)) }
 	}
@@ -84,7 +88,7 @@ func prepare(cmd *cobra.Command) {
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Name != "help" && f.Name != "version" {
-			f.Usage += " [" + Variable(f.Name) + "]"
+			f.Usage = InWords(f.Usage) + " [" + Variable(f.Name) + "]"
 		}
 	})
 	for _, sub := range cmd.Commands() {
@@ -101,6 +105,15 @@ func Called(program string) string {
 		return packaged + program
 	}
 	return program
+}
+
+// InWords is a text in which commands stand as people type them here: `agent join` is `probemesh-agent join` where the programs
+// came in packages.
+func InWords(text string) string {
+	for _, program := range []string{"agent", "coordinator"} {
+		text = strings.ReplaceAll(text, "`"+program+" ", "`"+Called(program)+" ")
+	}
+	return text
 }
 
 func missing(cmd *cobra.Command, args []string) error {

@@ -23,7 +23,7 @@ func addPages(root *cobra.Command) {
 				return fmt.Errorf("SOURCE_DATE_EPOCH dates the pages: %w", err)
 			}
 			date := time.Unix(seconds, 0).UTC()
-			root.DisableAutoGenTag = true
+			root.DisableAutoGenTag, root.CompletionOptions.HiddenDefaultCmd = true, true
 			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: root.Name() + " " + root.Version, Manual: "probemesh", Date: &date}, args[0])
 		},
 	})
