@@ -38,7 +38,7 @@ var layers = []struct {
 		"coordinator/archive", "coordinator/space", "coordinator/deadman",
 	}},
 	{"the demo", []string{"coordinator/demo"}},
-	{"programs", []string{"agent", "coordinator", "deploy/lab", "deploy/penetration", "deploy/simulation"}},
+	{"programs", []string{"agent", "coordinator", "deploy/lab", "deploy/packages", "deploy/penetration", "deploy/simulation"}},
 }
 
 // allowed names the joiners that may import another joiner, each with its reason.

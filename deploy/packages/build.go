@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// program is one of the two that are packaged, with what its package says of it.
+type program struct {
+	Name        string // of the package, the program, the unit and its user
+	Directory   string // of its main package and, under /var/lib/probemesh, of its state
+	Summary     string
+	Description string
+	Next        string // what to do after the first installation
+}
+
+var programs = []program{
+	{
+		Name: "probemesh-agent", Directory: "agent",
+		Summary: "probe the other servers of a mesh and publish what is seen",
+		Description: "An agent runs on every server of the mesh, looks at all the others and\n" +
+			"sends what it sees to the coordinator over one outbound TLS connection.",
+		Next: "Let this server join, with the token that 'probemesh-coordinator invite HOST' prints, and start it:\n" +
+			"  probemesh-agent join TOKEN\n  systemctl enable --now probemesh-agent",
+	},
+	{
+		Name: "probemesh-coordinator", Directory: "coordinator",
+		Summary: "quorum-based status of servers, from what agents in many regions see",
+		Description: "The coordinator turns what the agents see into one vote per region,\n" +
+			"publishes a server's status when a quorum of regions agrees, and serves\n" +
+			"the public status page and the operators' view.",
+		Next: "Write /etc/probemesh/catalog.yaml, check it, and start the coordinator:\n" +
+			"  cp /usr/share/doc/probemesh-coordinator/examples/catalog.yaml /etc/probemesh/catalog.yaml\n" +
+			"  probemesh-coordinator check /etc/probemesh/catalog.yaml\n  systemctl enable --now probemesh-coordinator",
+	},
+}
+
+// tree is the project's source and a temporary directory where the contents of packages come together.
+type tree struct {
+	source string
+	stage  string
+	epoch  string // seconds: the date of everything in the packages
+}
+
+func newTree(ctx context.Context) (*tree, error) {
+	module, err := output(ctx, "", nil, "go", "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{source: strings.TrimSpace(string(module)), epoch: os.Getenv("SOURCE_DATE_EPOCH")}
+	if t.epoch == "" {
+		date, err := output(ctx, t.source, nil, "git", "log", "-1", "--format=%ct")
+		if err != nil {
+			return nil, fmt.Errorf("set SOURCE_DATE_EPOCH, which dates what is in the packages: %w", err)
+		}
+		t.epoch = strings.TrimSpace(string(date))
+	}
+	t.stage, err = os.MkdirTemp("", "packages")
+	return t, err
+}
+
+func (t *tree) remove() { os.RemoveAll(t.stage) }
+
+// build compiles the program into the directory, under the architecture's name.
+func (t *tree) build(ctx context.Context, p program, version, architecture, dir string, flags ...string) error {
+	args := append([]string{
+		"build", "-trimpath", "-ldflags", "-s -w -X github.com/probemesh/probemesh/pkg/command.version=" + version,
+		"-o", filepath.Join(dir, architecture, p.Name),
+	}, flags...)
+	_, err := output(ctx, t.source, []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + architecture}, "go", append(args, "./"+p.Directory)...)
+	return err
+}
+
+// document has the program, built for this machine with its generator of pages, write its own manual pages and completions.
+func (t *tree) document(ctx context.Context, p program, version string) error {
+	native, err := output(ctx, t.source, nil, "go", "env", "GOHOSTARCH")
+	if err != nil {
+		return err
+	}
+	architecture := strings.TrimSpace(string(native))
+	dir := filepath.Join(t.stage, "document")
+	if err := t.build(ctx, p, version, architecture, dir, "-tags", "pages"); err != nil {
+		return err
+	}
+	self, pages := filepath.Join(dir, architecture, p.Name), t.pages(p)
+	if err := os.MkdirAll(pages, 0o755); err != nil {
+		return err
+	}
+	environment := []string{"SOURCE_DATE_EPOCH=" + t.epoch, "STATE_DIRECTORY=/var/lib/probemesh"}
+	if _, err := output(ctx, "", environment, self, "pages", pages); err != nil {
+		return err
+	}
+	if err := compress(pages); err != nil {
+		return err
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		script, err := output(ctx, "", environment, self, "completion", shell)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(t.stage, p.Name+"."+shell), script, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tree) pages(p program) string { return filepath.Join(t.stage, "pages", p.Name) }
+
+// compress replaces every file of the directory by its gzip, without a date, as Debian wants pages.
+func compress(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		var packed bytes.Buffer
+		w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name+".gz", packed.Bytes(), 0o644); err != nil {
+			return err
+		}
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// output runs a command to its end and returns what it printed. Its own words are the error's.
+func output(ctx context.Context, dir string, environment []string, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), environment...)
+	out, err := cmd.Output()
+	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
+		return nil, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(failed.Stderr))
+	}
+	return out, err
+}

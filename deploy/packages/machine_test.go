@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// requireMachines ends a test where bare machines cannot be made or a long story is not asked for: skipped on a developer's
+// machine, failed in CI.
+func requireMachines(t testing.TB) {
+	t.Helper()
+	missing := missingProgram(map[string]string{
+		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "lintian": "lintian", "dpkg-deb": "dpkg",
+		"systemd-analyze": "systemd",
+	})
+	if os.Getuid() != 0 {
+		missing = "root"
+	}
+	missed(t, missing)
+	requireLong(t)
+}
+
+func requireLong(t testing.TB) {
+	t.Helper()
+	if os.Getenv("PROBEMESH_LONG") != "1" {
+		missed(t, "PROBEMESH_LONG=1, since it takes minutes where nothing is built yet")
+	}
+}
+
+func missingProgram(programs map[string]string) string {
+	for program, packet := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Sprintf("the program %s (Debian: %s)", program, packet)
+		}
+	}
+	return ""
+}
+
+func missed(t testing.TB, missing string) {
+	t.Helper()
+	switch {
+	case missing == "":
+	case os.Getenv("CI") == "true":
+		t.Fatalf("this test needs %s, and in CI nothing is skipped", missing)
+	default:
+		t.Skipf("not tested: this needs %s", missing)
+	}
+}
+
+// machine is a bare Debian in a directory, with a network namespace of its own.
+type machine struct {
+	t       testing.TB
+	root    string // empty: this machine's files, with a network of its own all the same
+	space   string
+	address string
+}
+
+// network is machines joined by a switch. Addresses are of the block for benchmarks, RFC 2544.
+type network struct {
+	t        testing.TB
+	prefix   string
+	machines int
+}
+
+func newNetwork(t testing.TB) *network {
+	n := &network{t: t, prefix: fmt.Sprintf("pk%x", os.Getpid()&0xffff)}
+	n.space("switch")
+	ip(t, "-n", n.prefix+"-switch", "link", "add", "bridge", "type", "bridge")
+	ip(t, "-n", n.prefix+"-switch", "link", "set", "bridge", "up")
+	return n
+}
+
+func (n *network) space(name string) string {
+	n.t.Helper()
+	space := n.prefix + "-" + name
+	ip(n.t, "netns", "add", space)
+	n.t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", space).Run() })
+	ip(n.t, "-n", space, "link", "set", "lo", "up")
+	return space
+}
+
+// add joins a machine to the switch. A tarball is unpacked for it.
+func (n *network) add(name, tarball string) *machine {
+	n.t.Helper()
+	n.machines++
+	m := &machine{t: n.t, space: n.space(name), address: fmt.Sprintf("198.18.7.%d", n.machines)}
+	port := fmt.Sprintf("port%d", n.machines)
+	ip(n.t, "-n", m.space, "link", "add", "eth0", "type", "veth", "peer", "name", port, "netns", n.prefix+"-switch")
+	ip(n.t, "-n", n.prefix+"-switch", "link", "set", port, "master", "bridge", "up")
+	ip(n.t, "-n", m.space, "address", "add", m.address+"/24", "dev", "eth0")
+	ip(n.t, "-n", m.space, "link", "set", "eth0", "up")
+	if tarball == "" {
+		return m
+	}
+	var err error
+	if m.root, err = os.MkdirTemp("", "machine"); err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { os.RemoveAll(m.root) })
+	if err := os.Chmod(m.root, 0o755); err != nil {
+		n.t.Fatal(err)
+	}
+	if out, err := exec.Command("tar", "-C", m.root, "-xpf", tarball).CombinedOutput(); err != nil {
+		n.t.Fatalf("unpack %s: %v: %s", tarball, err, out)
+	}
+	return m
+}
+
+func ip(t testing.TB, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// file is a path on the machine, as this machine has it.
+func (m *machine) file(path string) string { return filepath.Join(m.root, path) }
+
+// try runs a command on the machine as its root.
+func (m *machine) try(command ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	args := []string{"netns", "exec", m.space}
+	if m.root != "" {
+		args = append(args, "chroot", m.root)
+	}
+	cmd := exec.CommandContext(ctx, "ip", append(args, command...)...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s%s", strings.Join(command, " "), err, out, stderr.Bytes())
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// run is try for a command that must succeed.
+func (m *machine) run(command ...string) string {
+	m.t.Helper()
+	out, err := m.try(command...)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return out
+}
+
+// write makes a file on the machine.
+func (m *machine) write(path, text string, mode os.FileMode) {
+	m.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(m.file(path)), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(m.file(path), []byte(text), mode); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// exists reports whether a path is on the machine.
+func (m *machine) exists(path string) bool {
+	_, err := os.Lstat(m.file(path))
+	return err == nil
+}
+
+// account is a user of the machine.
+func (m *machine) account(name string) (uid, gid int, ok bool) {
+	line, err := m.try("getent", "passwd", name)
+	fields := strings.Split(line, ":")
+	if err != nil || len(fields) < 4 {
+		return 0, 0, false
+	}
+	uid, _ = strconv.Atoi(fields[2])
+	gid, _ = strconv.Atoi(fields[3])
+	return uid, gid, true
+}
+
+// service is a program that runs as its unit has it.
+type service struct {
+	m      *machine
+	unit   unit
+	cmd    *exec.Cmd
+	log    *os.File
+	notify *net.UnixConn
+	done   chan error
+}
+
+// start does what systemd would: the unit's user, its capabilities, its limit of files, its environment, a root that can only
+// be read but for the state directory and a /tmp of its own, and a socket that hears when the service is ready.
+func (m *machine) start(name string) *service {
+	m.t.Helper()
+	u := readUnit(m.t, m.file("/usr/lib/systemd/system/"+name+".service"))
+	s := &service{m: m, unit: u, done: make(chan error, 1)}
+	s.listen()
+	var err error
+	if s.log, err = os.CreateTemp(m.t.TempDir(), name); err != nil {
+		m.t.Fatal(err)
+	}
+	state := "/var/lib/" + u.last("StateDirectory")
+	view := `set -e; mount --bind "$1" "$1"; mount --bind "$1$2" "$1$2"; mount -t tmpfs tmpfs "$1/tmp"; mount -o remount,bind,ro "$1"; shift 2; exec "$@"`
+	args := []string{"netns", "exec", m.space, "unshare", "--mount", "--propagation", "private", "sh", "-c", view, "sh", m.root, state, "chroot", m.root}
+	args = append(append(args, u.limits()...), u.environment(state)...)
+	s.cmd = exec.Command("ip", append(args, u.command()...)...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	go func() { s.done <- s.cmd.Wait() }()
+	m.t.Cleanup(s.end)
+	s.hear("READY=1", 30*time.Second)
+	return s
+}
+
+// notifySocket is where the service speaks to the one who plays systemd.
+const notifySocket = "/run/notify"
+
+func (s *service) listen() {
+	s.m.t.Helper()
+	path := s.m.file(notifySocket)
+	_ = os.Remove(path) // of a start before
+	var err error
+	if s.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}); err != nil {
+		s.m.t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o777); err != nil {
+		s.m.t.Fatal(err)
+	}
+}
+
+// hear waits for a word of the service to systemd.
+func (s *service) hear(word string, within time.Duration) {
+	s.m.t.Helper()
+	_ = s.notify.SetReadDeadline(time.Now().Add(within)) // a socket that just opened takes a deadline
+	data := make([]byte, 4096)
+	for {
+		n, err := s.notify.Read(data)
+		if err != nil {
+			s.m.t.Fatalf("systemd does not hear %s: %v", word, err)
+		}
+		if strings.Contains(string(data[:n]), word) {
+			return
+		}
+	}
+}
+
+// stop ends the service as systemd would.
+func (s *service) stop() {
+	s.m.t.Helper()
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case err := <-s.done:
+		s.done <- err
+		if err != nil {
+			s.m.t.Errorf("%s ended with %v", s.unit.command()[0], err)
+		}
+	case <-time.After(30 * time.Second):
+		s.m.t.Errorf("%s did not end within 30 s of SIGTERM", s.unit.command()[0])
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+		s.done <- <-s.done
+	}
+}
+
+func (s *service) end() {
+	const tail = 4000 // bytes
+	s.stop()
+	if said, _ := os.ReadFile(s.log.Name()); s.m.t.Failed() {
+		s.m.t.Logf("%s said:\n%s", s.unit.command()[0], bytes.TrimSpace(said[max(0, len(said)-tail):]))
+	}
+	s.log.Close()
+	s.notify.Close()
+}
+
+// status is a line of the service's /proc/PID/status.
+func (s *service) status(key string) string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		s.m.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(line, key+":"); ok {
+			return strings.Join(strings.Fields(value), " ")
+		}
+	}
+	return ""
+}
+
+// eventually polls until the condition holds, and fails with its last reason after the time given.
+func eventually(t testing.TB, within time.Duration, what string, holds func() error) {
+	t.Helper()
+	err := errors.New("never asked")
+	for began := time.Now(); time.Since(began) < within; time.Sleep(100 * time.Millisecond) {
+		if err = holds(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s: not within %v: %v", what, within, err)
+}

@@ -1,0 +1,99 @@
+// Command packages makes the deb and rpm packages of both programs: static binaries, units, manual pages, completions. It
+// cross-compiles, so that any machine with Go makes them all.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+)
+
+// options are what to make.
+type options struct {
+	version       string
+	out           string
+	architectures []string // as GOARCH names them
+	formats       []string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o, err := parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	files, err := makePackages(ctx, o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Printf("%-60s %5.1f MB\n", file, float64(info.Size())/1e6)
+	}
+}
+
+// versions are what both dpkg and rpm read alike: 1.2.3, or 1.2.3-rc1, which comes before it.
+var versions = regexp.MustCompile(`^\d+\.\d+\.\d+(-[a-z0-9]+)?$`)
+
+func parse(args []string) (o options, err error) {
+	flags := flag.NewFlagSet("packages", flag.ContinueOnError)
+	architectures := flags.String("arch", "amd64,arm64", "architectures, as Go names them")
+	formats := flags.String("format", "deb,rpm", "formats of packages")
+	flags.StringVar(&o.version, "version", "", "version of the packages, as in 0.1.0")
+	flags.StringVar(&o.out, "out", "dist", "directory for the packages")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if !versions.MatchString(o.version) {
+		return o, fmt.Errorf("--version %q: a version is three numbers, as in 0.1.0, or before a release 0.1.0-rc1", o.version)
+	}
+	o.architectures, o.formats = strings.Split(*architectures, ","), strings.Split(*formats, ",")
+	o.out, err = filepath.Abs(o.out)
+	return o, err
+}
+
+// makePackages makes every package that is asked for and lists the files.
+func makePackages(ctx context.Context, o options) (files []string, err error) {
+	t, err := newTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer t.remove()
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return nil, err
+	}
+	for _, p := range programs {
+		if err := t.document(ctx, p, o.version); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		if err := t.licenses(ctx, p); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		for _, architecture := range o.architectures {
+			if err := t.build(ctx, p, o.version, architecture, t.stage); err != nil {
+				return nil, fmt.Errorf("%s for %s: %w", p.Name, architecture, err)
+			}
+			for _, format := range o.formats {
+				file, err := t.pack(ctx, p, o, architecture, format)
+				if err != nil {
+					return nil, fmt.Errorf("%s for %s as %s: %w", p.Name, architecture, format, err)
+				}
+				files = append(files, file)
+			}
+		}
+	}
+	return files, nil
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// unit is the [Service] section of a unit file: the values of every key, in order.
+type unit map[string][]string
+
+func readUnit(t testing.TB, path string) unit {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, section := unit{}, ""
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			section = line
+		}
+		if key, value, ok := strings.Cut(line, "="); ok && section == "[Service]" && !strings.HasPrefix(line, "#") {
+			u[key] = append(u[key], value)
+		}
+	}
+	return u
+}
+
+// last is the value of a key that counts.
+func (u unit) last(key string) string {
+	if v := u[key]; len(v) > 0 {
+		return v[len(v)-1]
+	}
+	return ""
+}
+
+func (u unit) command() []string { return strings.Fields(u.last("ExecStart")) }
+
+// limits is the command that gives a program the unit's user, capabilities and limit of files.
+func (u unit) limits() []string {
+	capabilities := "-all"
+	for name := range strings.FieldsSeq(u.last("AmbientCapabilities")) {
+		capabilities += ",+" + strings.ToLower(strings.TrimPrefix(name, "CAP_"))
+	}
+	return []string{
+		"prlimit", fmt.Sprintf("--nofile=%[1]d:%[1]d", u.files()),
+		"setpriv", "--reuid", u.last("User"), "--regid", u.last("Group"), "--clear-groups", "--no-new-privs",
+		"--inh-caps", capabilities, "--ambient-caps", capabilities, "--bounding-set", capabilities,
+	}
+}
+
+// files is the unit's LimitNOFILE, or what this machine allows where it is less.
+func (u unit) files() uint64 {
+	var here syscall.Rlimit
+	files, err := strconv.ParseUint(u.last("LimitNOFILE"), 10, 64)
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &here) == nil && (err != nil || here.Max < files) {
+		return here.Max
+	}
+	return files
+}
+
+// environment is the command that gives a program the environment that systemd would.
+func (u unit) environment(state string) []string {
+	watchdog, _ := time.ParseDuration(u.last("WatchdogSec"))
+	args := []string{"env", "-i", "PATH=/usr/bin:/bin", "STATE_DIRECTORY=" + state, "NOTIFY_SOCKET=" + notifySocket,
+		fmt.Sprintf("WATCHDOG_USEC=%d", watchdog.Microseconds())}
+	for _, variable := range u["Environment"] {
+		args = append(args, strings.ReplaceAll(variable, "%S", "/var/lib"))
+	}
+	return args
+}
+
+// exposureMax is in tenths, as systemd-analyze counts: 0 is a sealed box, 100 a root shell.
+const exposureMax = "20"
+
+// TestUnitsAreHardened bounds what a service that was taken over could reach.
+func TestUnitsAreHardened(t *testing.T) {
+	missed(t, missingProgram(map[string]string{"systemd-analyze": "systemd"}))
+	for _, p := range programs {
+		path := "../systemd/" + p.Name + ".service"
+		out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold="+exposureMax, path).CombinedOutput()
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		if err != nil {
+			t.Errorf("%s: %v\n%s", p.Name, err, out)
+		}
+		t.Log(lines[len(lines)-1])
+	}
+}
+
+// TestUnitsBoundAndRestart looks at what an operator relies on in years of running.
+func TestUnitsBoundAndRestart(t *testing.T) {
+	for _, p := range programs {
+		u := readUnit(t, "../systemd/"+p.Name+".service")
+		for _, key := range []string{"MemoryMax", "CPUQuota", "TasksMax", "LimitNOFILE", "WatchdogSec", "RestartSec"} {
+			if u.last(key) == "" {
+				t.Errorf("%s sets no %s", p.Name, key)
+			}
+		}
+		for key, want := range map[string]string{
+			"Type": "notify", "Restart": "always", "User": p.Name, "Group": p.Name, "StateDirectory": "probemesh/" + p.Directory,
+			"StateDirectoryMode": "0700", "UMask": "0077", "EnvironmentFile": "-/etc/default/" + p.Name,
+		} {
+			if got := u.last(key); got != want {
+				t.Errorf("%s: %s=%s, want %s", p.Name, key, got, want)
+			}
+		}
+	}
+	if got := readUnit(t, "../systemd/probemesh-agent.service").last("CapabilityBoundingSet"); got != "CAP_NET_RAW" {
+		t.Errorf("the agent may have %q, want only CAP_NET_RAW", got)
+	}
+}
