@@ -75,7 +75,7 @@ func newTarget(check catalog.Check, kind, address string) (probe.Target, error) 
 			family = mesh.IPv4
 		}
 	}
-	return probe.Target{Check: check, Address: host, Family: family, Agent: "probe"}, nil
+	return probe.Target{Check: check, Address: host, Family: family, Agent: "probe", Version: command.Version()}, nil
 }
 
 func probeOnce(cmd *cobra.Command, target probe.Target) error {

@@ -138,7 +138,10 @@ func (d *duty) end() {
 func (v *vantage) send(d *duty, p edge.Probe) {
 	v.underWay++
 	look, ctx := d.look, d.ctx
-	t := probe.Target{Check: *d.Check, Address: d.Address, Family: d.Family, Agent: v.Name}
+	t := probe.Target{Check: *d.Check, Address: d.Address, Family: d.Family, Agent: v.Name, Version: v.Version}
+	if v.catalog != nil {
+		t.Page = v.catalog.Page.URL
+	}
 	hear := func(take func(now time.Time)) {
 		v.report(func() {
 			if d.look == look {

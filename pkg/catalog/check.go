@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -128,17 +129,28 @@ func (p *fileParser) check(m *mapping, h *Host) {
 	m.duration("timeout", &c.Timeout, TimeoutMin, TimeoutMax)
 	m.duration("latency", &c.Latency, 1, TimeoutMax)
 	m.number("loss", &c.Loss, 0, 1)
-	if c.Timeout >= c.Interval {
-		p.wrong(m.node, "make the timeout shorter than the interval", "the timeout %v is not shorter than the interval %v", c.Timeout, c.Interval)
-	}
 	if p.kind(m, &c) {
 		m.end()
+	}
+	if c.greetsMail() && m.values["interval"] == nil && !p.usual {
+		c.Interval = MailInterval
+	}
+	if c.Timeout >= c.Interval {
+		p.wrong(m.node, "make the timeout shorter than the interval", "the timeout %v is not shorter than the interval %v", c.Timeout, c.Interval)
 	}
 	if !named {
 		c.Name = c.defaultName()
 	}
 	p.checkName(m, h, c)
 	h.Checks = append(h.Checks, c)
+}
+
+// mailPorts are those of SMTP, POP3 and IMAP, plain and with TLS.
+var mailPorts = []int{25, 465, 587, 110, 143, 993, 995}
+
+// greetsMail reports whether the check talks to a mail server.
+func (c *Check) greetsMail() bool {
+	return c.Kind == KindTCP && c.Banner != "" && slices.Contains(mailPorts, c.Port)
 }
 
 func (p *fileParser) checkName(m *mapping, h *Host, c Check) {

@@ -24,6 +24,9 @@ const (
 	TimeoutMax      = 30 * time.Second
 	DefaultInterval = 10 * time.Second
 	DefaultTimeout  = 3 * time.Second
+	// MailInterval is the default of a check that reads a mail server's greeting: nine vantages that knock every 10 s look like
+	// an attack to what guards it.
+	MailInterval = time.Minute
 )
 
 // Parse reads a catalog from YAML. The file's name is only for messages; getenv gives the values of ${VAR}. An error is of
@@ -51,6 +54,7 @@ type fileParser struct {
 	*reader
 	out      Catalog
 	interval time.Duration // defaults
+	usual    bool          // the interval is the file's own
 	timeout  time.Duration
 }
 
@@ -110,6 +114,7 @@ func (p *fileParser) defaults(n ast.Node) {
 		return
 	}
 	m.duration("interval", &p.interval, IntervalMin, IntervalMax)
+	p.usual = m.values["interval"] != nil
 	m.duration("timeout", &p.timeout, TimeoutMin, TimeoutMax)
 	if p.timeout >= p.interval {
 		p.wrong(n, "make the timeout shorter than the interval", "the default timeout %v is not shorter than the interval %v", p.timeout, p.interval)

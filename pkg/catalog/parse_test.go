@@ -265,3 +265,30 @@ hosts:
 		t.Errorf("nothing changed: %v", same)
 	}
 }
+
+// TestMailIsAskedEveryMinute: a check that reads a mail server's greeting has its own default, which the file may replace.
+func TestMailIsAskedEveryMinute(t *testing.T) {
+	for _, test := range []struct {
+		defaults, check string
+		want            time.Duration
+	}{
+		{"", `kind: tcp, port: 25, banner: "^220 "`, time.Minute},
+		{"", `kind: tcp, port: 995, banner: "^.OK"`, time.Minute},
+		{"", `kind: tcp, port: 25`, 10 * time.Second},
+		{"", `kind: tcp, port: 26, banner: "^220 "`, 10 * time.Second},
+		{"", `kind: tcp, port: 25, banner: "^220 ", interval: 10s`, 10 * time.Second},
+		{"", `kind: tcp, port: 25, banner: "^220 ", timeout: 20s`, time.Minute},
+		{"defaults: {interval: 10s}\n", `kind: tcp, port: 25, banner: "^220 "`, 10 * time.Second},
+		{"defaults: {timeout: 5s}\n", `kind: tcp, port: 25, banner: "^220 "`, time.Minute},
+	} {
+		source := test.defaults + "regions: [{name: ams}]\nhosts: [{name: NC036, region: ams, address: 192.0.2.36, checks: [{" + test.check + "}]}]"
+		c, err := Parse("test.yaml", []byte(source), func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Errorf("%s: %v", test.check, err)
+			continue
+		}
+		if got := c.Hosts[0].Checks[0].Interval; got != test.want {
+			t.Errorf("%s%s: every %v, wanted %v", test.defaults, test.check, got, test.want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func (a attempt) request(ctx context.Context, u *url.URL, conn net.Conn) (*http.
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("User-Agent", "probemesh (agent "+a.target.Agent+")")
+	request.Header.Set("User-Agent", a.target.userAgent())
 	transport := &http.Transport{
 		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		DisableKeepAlives:      true,
@@ -63,6 +64,16 @@ func (a attempt) request(ctx context.Context, u *url.URL, conn net.Conn) (*http.
 		MaxResponseHeaderBytes: headersMax,
 	}
 	return transport.RoundTrip(request)
+}
+
+// userAgent names the program, the agent and the mesh's page, so that whoever reads a server's log knows whom to ask. A page
+// that is no plain URL is left out: a header must stay one line.
+func (t Target) userAgent() string {
+	name := "probemesh/" + cmp.Or(t.Version, "devel") + " (agent " + t.Agent
+	if u, err := url.Parse(t.Page); err == nil && u.Host != "" {
+		name += "; +" + u.String()
+	}
+	return name + ")"
 }
 
 // unanswered says why no answer came over a connection that stood.

@@ -31,7 +31,9 @@ type Target struct {
 	Check   catalog.Check
 	Address string // a number, or a name to resolve in Family
 	Family  mesh.Family
-	Agent   string // who asks; HTTP servers read it in User-Agent
+	Agent   string // who asks; HTTP servers read it in User-Agent, with the rest
+	Version string // of the program
+	Page    string // URL where people read what this is about; may be empty
 }
 
 // Result is what one attempt found.

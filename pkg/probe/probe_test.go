@@ -95,6 +95,49 @@ func TestTCP(t *testing.T) {
 	}
 }
 
+// TestMailServersAreLeftPolitely wants QUIT behind a finished SMTP greeting, and not a word to anybody else.
+func TestMailServersAreLeftPolitely(t *testing.T) {
+	for _, test := range []struct{ greeting, banner, said string }{
+		{"220 mail.example.net ESMTP", "^220 ", "QUIT\r\n"},
+		{"220-mail.example.net", "^220", ""},
+		{"2200 files", "^220", ""},
+		{"554 go away", "^220 ", ""},
+		{"* OK IMAP", `^\* OK`, ""},
+	} {
+		said := make(chan string, 1)
+		port := server(t, "127.0.0.1", func(c net.Conn) {
+			io.WriteString(c, test.greeting+"\r\n")
+			all, _ := io.ReadAll(c)
+			said <- string(all)
+		})
+		once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Port: port, Banner: test.banner}, "127.0.0.1")
+		if got := <-said; got != test.said {
+			t.Errorf("after %q it said %q, wanted %q", test.greeting, got, test.said)
+		}
+	}
+}
+
+func TestProbesNameThemselves(t *testing.T) {
+	for page, want := range map[string]string{
+		"":                                     "probemesh/1.2 (agent nc036)",
+		"https://status.example.net/":          "probemesh/1.2 (agent nc036; +https://status.example.net/)",
+		"https://status.example.net/a b\u00e9": "probemesh/1.2 (agent nc036; +https://status.example.net/a%20b%C3%A9)",
+		"https://x\r\nX-Evil: 1/":              "probemesh/1.2 (agent nc036)",
+	} {
+		var named string
+		site := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { named = r.UserAgent() }))
+		target := probe.Target{
+			Check: catalog.Check{Kind: catalog.KindHTTP, URL: site.URL, Timeout: time.Second}, Address: "127.0.0.1", Family: mesh.IPv4,
+			Agent: "nc036", Version: "1.2", Page: page,
+		}
+		got := probe.Once(t.Context(), probe.Kernel{}, target, func() {})
+		site.Close()
+		if got.Outcome != mesh.Reachable || named != want {
+			t.Errorf("with %q: %v %q, named %q, wanted %q", page, got.Outcome, got.Reason, named, want)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -39,11 +39,26 @@ func (a attempt) tcp(ctx context.Context) Result {
 	found.RTT = rtt
 	switch {
 	case wanted.MatchString(line) && (line != "" || err == nil):
+		takeLeave(conn, line)
 		return found
 	case talk.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	}
 	return found.bad(bannerReason(line, err, a.target.Check.Timeout))
+}
+
+// quitWait bounds the sending of a farewell, which is six bytes into an empty buffer.
+const quitWait = 100 * time.Millisecond
+
+// takeLeave says QUIT to a mail server, which would otherwise log a lost connection. A greeting of more lines ("220-") is not over:
+// postscreen listens then for clients that speak too early, so nothing is said. Nobody waits for the answer.
+func takeLeave(conn net.Conn, greeting string) {
+	if greeting != "220" && !strings.HasPrefix(greeting, "220 ") {
+		return
+	}
+	if conn.SetWriteDeadline(time.Now().Add(quitWait)) == nil {
+		_, _ = io.WriteString(conn, "QUIT\r\n") // the probe has its answer
+	}
 }
 
 // bannerReason says what is wrong with a first line, where err is how it ended before its line feed.
