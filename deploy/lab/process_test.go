@@ -4,17 +4,22 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// storiesAtOnce are more than there are cores, since a story mostly waits.
+const storiesAtOnce = 3
 
 func TestMain(m *testing.M) {
 	if config := os.Getenv(routerVariable); config != "" {
@@ -23,6 +28,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = parallel.Value.Set(strconv.Itoa(storiesAtOnce)) // a number is one
 	}
 	code := m.Run()
 	if built.dir != "" {

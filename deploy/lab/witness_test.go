@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus"
-	"github.com/probemesh/probemesh/pkg/bus/server"
+	natsd "github.com/probemesh/probemesh/pkg/bus/server"
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/spool"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -176,7 +176,7 @@ type life struct {
 // openBus opens the streams of a coordinator that has ended.
 func openBus(ctx context.Context, t testing.TB, dir string) *bus.Coordinator {
 	t.Helper()
-	s, err := server.Start(ctx, server.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	s, err := natsd.Start(ctx, natsd.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
