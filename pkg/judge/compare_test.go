@@ -214,13 +214,13 @@ func (w *chaos) look(agent string, host *catalog.Host, check string, family mesh
 	return o
 }
 
-// publish sends what an agent saw, a batch an observation. Its heartbeat comes first, and both sides are given time in between:
-// which of a batch's parts is weighed first is nobody's rule.
+// publish sends what an agent saw. Its heartbeat comes first, and both sides are given time in between: which is weighed first
+// is nobody's rule.
 func (w *chaos) publish(agent string, said ...mesh.Observation) {
 	b := w.heartbeat(agent)
 	w.send(b)
-	for _, o := range said {
-		b.Observations = []mesh.Observation{o}
+	if len(said) > 0 {
+		b.Observations = said
 		w.send(b)
 	}
 }

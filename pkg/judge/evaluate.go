@@ -116,7 +116,7 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
 	}
 	c.tally, c.rule, c.positive = t, a.Rule, a.Positive
-	if until := j.freshUntil(c, verdict); a.Positive || until.After(c.madeBy) {
+	if until := j.freshUntil(c, verdict); verdict != c.verdict || until.After(c.madeBy) {
 		c.madeBy = until
 	}
 	if broken(verdict) && j.holds(c, verdict) {

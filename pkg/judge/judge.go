@@ -68,6 +68,7 @@ type Judge struct {
 	halfSilent bool
 	issued     int // transitions of this step, for their ids
 	held       []*check
+	turns      []turn  // of the batch that is being taken
 	wanting    []*host // those with a round that is due or will be
 	falls      []fall  // of the last CutWithin
 	ignored    uint64

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -27,8 +28,9 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 		j.settleAll(out)
 	}
 	for i := range b.Observations {
-		j.observe(v, b, &b.Observations[i], out)
+		j.observe(v, b, &b.Observations[i])
 	}
+	j.settleTurns(out)
 }
 
 // history takes a batch that waited in its agent: it comes late, beside the agent's present words and perhaps from an earlier life
@@ -61,8 +63,9 @@ func (v *vantage) fresh(b *mesh.Batch) bool {
 	return true
 }
 
-// observe takes one observation. One that changes nothing costs a look-up and a few comparisons.
-func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation, out *Output) {
+// observe takes one observation, and notes what must be looked at once the whole batch is taken. One that changes nothing costs a
+// look-up and a few comparisons.
+func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 	e := v.edges[target{o.Host, o.Check, o.Family}]
 	if e == nil || !j.answers(b, e.check) {
 		j.ignored++
@@ -75,16 +78,24 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation, out *Out
 		return
 	}
 	e.remember(o)
-	// A look in flight when the round was asked answers it too, so the same look may come twice.
-	if b.Replayed(*o) || o.Began.Before(e.began) {
+	if b.Replayed(*o) || !e.news(o) {
 		return
 	}
 	was := e.outcome
 	changed := e.never() || was.Good() != o.Outcome.Good() || was != o.Outcome && !was.Good() || e.missed
 	e.take(o)
 	if changed || e.check.asked() || e.check.verdict != mesh.Up {
-		j.turned(e, was, o, out)
+		j.turns = append(j.turns, turn{e, was, e.check.verdict})
 	}
+}
+
+// news reports whether the observation is the edge's latest word. A look in flight when a round was asked answers it too, so the
+// same look may come twice; else a repeat says nothing.
+func (e *edge) news(o *mesh.Observation) bool {
+	if o.Began.Equal(e.began) {
+		return o.Round > e.round
+	}
+	return o.Began.After(e.began)
 }
 
 // answers reports whether the batch's agent was asked what the check asks now: an agent that still works by an earlier catalog
@@ -183,24 +194,49 @@ func (e *edge) bad() bool { return !e.never() && e.outcome == mesh.Unreachable }
 // asked reports whether a round is under way that this check takes part in.
 func (c *check) asked() bool { return c.round != nil }
 
-// turned takes an edge's word that changed, or that a round waits for.
-func (j *Judge) turned(e *edge, was mesh.Outcome, o *mesh.Observation, out *Output) {
-	c := e.check
-	counted := e.vantage.region != c.host.config.Region
-	verdict := c.verdict
-	if j.isolateObservers(c) {
+// turn is an edge's word that changed, or that a round waits for.
+type turn struct {
+	edge    *edge
+	was     mesh.Outcome
+	verdict mesh.Verdict // of its check, before it
+}
+
+// settleTurns looks at the checks that a batch told of, after all of it was taken: the order in which it tells does not matter.
+func (j *Judge) settleTurns(out *Output) {
+	if len(j.turns) == 0 {
+		return
+	}
+	isolated := false
+	for _, t := range j.turns {
+		isolated = j.isolateObservers(t.edge.check) || isolated
+	}
+	if isolated {
 		j.settleAll(out)
 	}
-	j.evaluate(c, out)
-	j.pings(c, out)
-	if counted && c.verdict == verdict && !c.asked() {
-		turnedBad := e.bad() && was != mesh.Unreachable
-		turnedGood := c.verdict == mesh.Down && o.Outcome.Good() && !was.Good()
-		if turnedBad && c.verdict != mesh.Down && e.round == 0 || turnedGood {
-			j.want(c.host, want{since: o.Began, bad: turnedBad})
+	for i, t := range j.turns {
+		if c := t.edge.check; !slices.ContainsFunc(j.turns[:i], func(o turn) bool { return o.edge.check == c }) {
+			j.evaluate(c, out)
+			j.pings(c, out)
 		}
 	}
-	j.settleHost(c.host, out)
+	for _, t := range j.turns {
+		j.askAfter(t)
+		j.settleHost(t.edge.check.host, out)
+	}
+	j.turns = j.turns[:0]
+}
+
+// askAfter asks for a round where the edge's word may turn its check.
+func (j *Judge) askAfter(t turn) {
+	e, c := t.edge, t.edge.check
+	if e.vantage.region == c.host.config.Region || c.verdict != t.verdict || c.asked() {
+		return
+	}
+	turnedBad := e.bad() && t.was != mesh.Unreachable
+	turnedGood := c.verdict == mesh.Down && e.outcome.Good() && !t.was.Good()
+	if turnedBad && c.verdict != mesh.Down && e.round == 0 || turnedGood {
+		j.want(c.host, want{since: e.began, bad: turnedBad})
+	}
 }
 
 // pings looks at the pings beside the check: its answer may show that they are filtered.

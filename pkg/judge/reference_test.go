@@ -134,8 +134,10 @@ func (r *reference) hear(in judge.Input) {
 	if part != r.part(agent) || abstained != r.abstains(agent) {
 		r.settle()
 	}
-	for _, o := range in.Batch.Observations {
-		r.see(in.Batch, o)
+	if len(in.Batch.Observations) > 0 {
+		for _, o := range in.Batch.Observations {
+			r.see(in.Batch, o)
+		}
 		r.settle()
 	}
 }
@@ -145,8 +147,8 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	edge := refEdge{b.Agent, r.target(o.Host, o.Check), o.Family}
 	w := r.words[edge]
 	switch {
-	case b.Replayed(o), o.Began.Before(w.began), o.Stage == mesh.Missed && o.Began.Equal(w.began):
-		return
+	case b.Replayed(o), o.Began.Before(w.began), o.Began.Equal(w.began) && (o.Stage == mesh.Missed || o.Round <= w.round):
+		return // told before, unless the same look comes again as the answer to a round
 	case w.outcome != mesh.Unreachable && !w.missed && (o.Stage == mesh.Missed || o.Outcome == mesh.Unreachable):
 		w.failing = o.Began
 	}
@@ -157,7 +159,7 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 		return
 	case !o.Outcome.Good():
 		w.successes = 0
-	case !o.Began.Equal(w.began): // else the same look comes again, as the answer to a round
+	case !o.Began.Equal(w.began):
 		w.successes++
 	}
 	w.outcome, w.began, w.ended, w.round, w.missed, w.mute = o.Outcome, o.Began, o.Ended(), o.Round, false, false

@@ -225,7 +225,7 @@ func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
 	if t.verdict == mesh.Down && a.verdict != mesh.Down && a.verdict != mesh.Unknown && !r.recovered(t, u, d) {
 		a = refAnswer{verdict: mesh.Down}
 	}
-	if until := r.fresh(t, a.verdict); a.positive || until.After(t.madeBy) {
+	if until := r.fresh(t, a.verdict); a.verdict != t.verdict || until.After(t.madeBy) {
 		t.madeBy = until
 	}
 	t.verdict = a.verdict
