@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,8 +56,9 @@ func run(ctx context.Context, identity enrol.Identity, state, listen string, clo
 		return err
 	}
 	defer leave()
+	keeper := newKeeper(state, identity, rumours, log)
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
-		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, Seed: identity.Seed, CA: identity.CA,
+		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, JWTFunc: keeper.JWT, Seed: identity.Seed, CA: identity.CA,
 		Logger: log.With().Str("component", "bus").Logger(),
 	})
 	if err != nil {
@@ -71,9 +73,12 @@ func run(ctx context.Context, identity enrol.Identity, state, listen string, clo
 		return err
 	}
 	defer wait()
+	var renewing sync.WaitGroup
+	renewing.Go(func() { keeper.Run(ctx, conn) })
+	defer renewing.Wait()
 	defer cancel()
 	return vantage.Run(ctx, vantage.Config{
-		Name: identity.Name, Version: command.Version(), Bus: conn, Network: probe.Kernel{}, Allow: allow, Requests: asked, Gossip: rumours, ClockOffset: clock,
+		Name: identity.Name, Version: command.Version(), Bus: conn, Renew: keeper.Renew, Network: probe.Kernel{}, Allow: allow, Requests: asked, Gossip: rumours, ClockOffset: clock,
 		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Turn: command.NewWatchdog().Turn,
 		Logger: log.With().Str("component", "vantage").Logger(),
 	})

@@ -26,7 +26,7 @@ func newRootCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	root.AddCommand(
-		newDemoCommand(), newServeCommand(), newCheckCommand(), newApplyCommand(), newInviteCommand(), newRevokeCommand(),
+		newDemoCommand(), newServeCommand(), newCheckCommand(), newApplyCommand(), newInviteCommand(), newRevokeCommand(), newRotateCommand(),
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(),
 		newBackupCommand(), newRestoreCommand(),
 	)

@@ -116,6 +116,11 @@ func (n *node) Revoke(ctx context.Context, host string) (already bool, err error
 	return n.desk.Revoke(ctx, host)
 }
 
+// RotateGossipKey begins to give the agents another gossip key, and tells when the old one will have ended.
+func (n *node) RotateGossipKey(ctx context.Context) (done time.Time, err error) {
+	return n.desk.RotateGossipKey(ctx)
+}
+
 // Run judges, answers those who knock, and serves, until ctx ends or something fails. Everything has ended when it returns.
 func (n *node) Run(ctx context.Context, servers ...listening) error {
 	g, ctx := errgroup.WithContext(ctx)

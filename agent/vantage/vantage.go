@@ -50,6 +50,8 @@ type Config struct {
 	Gossip Gossip
 	// Spool keeps observations on the disk while NATS is away; without a directory they wait in memory.
 	Spool spool.Config
+	// Renew asks for the agent's credentials anew, on the coordinator's word; it may be nil.
+	Renew func()
 	// ClockOffset is added to this machine's wall clock where a batch tells it. Only tests set it.
 	ClockOffset time.Duration
 	// Turn is told that the loop turns: at least once a heartbeat, unless it hangs. It may be nil.
@@ -218,6 +220,10 @@ func (v *vantage) control(data []byte) {
 	switch {
 	case err != nil:
 		v.Logger.Warn().Err(err).Msg("a control word that this agent does not understand")
+	case c.Renew:
+		if v.Renew != nil {
+			v.Renew()
+		}
 	case c.Look != nil:
 		v.lookNow(*c.Look, time.Now())
 	}

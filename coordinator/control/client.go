@@ -63,6 +63,11 @@ func (c *Client) Revoke(ctx context.Context, host string) (already bool, err err
 	return already, c.call(ctx, http.MethodPost, "/revoke", url.Values{"host": {host}}, nil, &already)
 }
 
+// RotateGossipKey begins to give the agents another gossip key, and tells when the old one will have ended.
+func (c *Client) RotateGossipKey(ctx context.Context) (done time.Time, err error) {
+	return done, c.call(ctx, http.MethodPost, "/rotate-gossip-key", nil, nil, &done)
+}
+
 // Apply puts a catalog in force and lists what changed.
 func (c *Client) Apply(ctx context.Context, next *catalog.Catalog, source string, prune bool) (changes []catalog.Change, err error) {
 	data, err := catalog.Encode(next)

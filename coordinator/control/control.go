@@ -29,6 +29,7 @@ type Backend interface {
 	Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error)
 	Invite(ctx context.Context, host string) (token string, err error)
 	Revoke(ctx context.Context, host string) (already bool, err error)
+	RotateGossipKey(ctx context.Context) (done time.Time, err error)
 	Problems() []string
 	Backup
 }
@@ -95,6 +96,10 @@ func NewHandler(b Backend) http.Handler {
 	mux.HandleFunc("POST /invite", func(w http.ResponseWriter, r *http.Request) {
 		token, err := b.Invite(r.Context(), r.FormValue("host"))
 		answer(w, token, err)
+	})
+	mux.HandleFunc("POST /rotate-gossip-key", func(w http.ResponseWriter, r *http.Request) {
+		done, err := b.RotateGossipKey(r.Context())
+		answer(w, done, err)
 	})
 	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
 		already, err := b.Revoke(r.Context(), r.FormValue("host"))

@@ -56,6 +56,8 @@ func (b *backend) Invite(_ context.Context, host string) (string, error) {
 
 func (b *backend) Revoke(_ context.Context, host string) (bool, error) { return host == "NC041", nil }
 
+func (b *backend) RotateGossipKey(context.Context) (time.Time, error) { return time.Unix(7, 0), nil }
+
 func (b *backend) Problems() []string { return []string{"a problem"} }
 
 func (b *backend) BackupParts(context.Context) ([]string, error) {
@@ -149,6 +151,9 @@ func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
 	}
 	if already, err := client.Revoke(t.Context(), "NC041"); !already || err != nil {
 		t.Error(already, err)
+	}
+	if done, err := client.RotateGossipKey(t.Context()); !done.Equal(time.Unix(7, 0)) || err != nil {
+		t.Error(done, err)
 	}
 	if ts, err := client.Transitions(t.Context(), "NC036", 7); err != nil || ts[0].Host != "nc036" || ts[0].Sequence != 7 {
 		t.Error(ts, err)

@@ -2,6 +2,7 @@
 package enrol
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -29,6 +30,8 @@ type Bus interface {
 	Enrolment(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	SetEnrolment(ctx context.Context, key string, value []byte, revision uint64) error
 	ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error
+	ServeQuestions(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, agent string, question []byte) []byte) error
+	Tell(ctx context.Context, data []byte) error
 }
 
 // Issuer makes credentials, and ends them.
@@ -53,14 +56,25 @@ type Config struct {
 	Bus     Bus
 	Issuer  Issuer
 	Members Members
+	Settle  time.Duration    // between two steps of a rotation of the gossip key; zero: Settle
+	Now     func() time.Time // the clock that ends tokens; nil: time.Now
 	Logger  zerolog.Logger
 }
 
 // Desk makes tokens and answers those who come with one.
-type Desk struct{ Config }
+type Desk struct {
+	Config
+	rotated chan struct{} // a rotation began
+}
 
 // New is a desk.
-func New(c Config) *Desk { return &Desk{c} }
+func New(c Config) *Desk {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Settle = cmp.Or(c.Settle, Settle)
+	return &Desk{Config: c, rotated: make(chan struct{}, 1)}
+}
 
 // record is what is kept of a token, under the hash of its secret.
 type record struct {
@@ -86,7 +100,7 @@ func (d *Desk) Invite(ctx context.Context, host string) (string, error) {
 	if _, err := rand.Read(token.Secret); err != nil {
 		return "", fmt.Errorf("make a token: %w", err)
 	}
-	data, err := json.Marshal(record{Host: key, Expires: time.Now().Add(Lifetime)})
+	data, err := json.Marshal(record{Host: key, Expires: d.Now().Add(Lifetime)})
 	if err != nil {
 		return "", fmt.Errorf("make a token: %w", err)
 	}
@@ -104,6 +118,8 @@ func place(secret []byte) string {
 func (d *Desk) Run(ctx context.Context, ready chan<- struct{}) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.sweep(ctx) })
+	g.Go(func() error { return d.Bus.ServeQuestions(ctx, make(chan struct{}), d.question) })
+	g.Go(func() error { return d.rotate(ctx) })
 	g.Go(func() error { return d.Bus.ServeEnrolment(ctx, ready, d.answer) })
 	return g.Wait()
 }
@@ -126,7 +142,7 @@ const (
 
 func (d *Desk) answer(ctx context.Context, data []byte) []byte {
 	var question wire.JoinRequest
-	answer := wire.JoinAnswer{V: wire.Version, Clock: time.Now().UnixMicro()}
+	answer := wire.JoinAnswer{V: wire.Version, Clock: d.Now().UnixMicro()}
 	var err error
 	if wire.DecodeJoin(data, &question) != nil || !question.Clock {
 		answer.Sealed, err = d.admit(ctx, data)
@@ -155,19 +171,11 @@ func (d *Desk) admit(ctx context.Context, data []byte) ([]byte, error) {
 	if err := d.redeem(ctx, request); err != nil {
 		return nil, err
 	}
-	token, err := d.Issuer.Issue(request.Host, request.PublicKey)
-	if err != nil {
-		return nil, err
-	}
-	gossip, _, err := d.keyring(ctx)
+	grant, err := d.grant(ctx, request.Host, request.PublicKey)
 	if err != nil {
 		return nil, err
 	}
 	if err := d.enrol(ctx, request.Host, request.PublicKey); err != nil {
-		return nil, err
-	}
-	grant, err := json.Marshal(wire.JoinGrant{JWT: token, Servers: d.Issuer.Servers(), CA: string(d.Issuer.CA()), Gossip: gossip.Keys})
-	if err != nil {
 		return nil, err
 	}
 	d.Logger.Info().Str("host", request.Host).Msg("an agent joined")
@@ -191,7 +199,7 @@ func (d *Desk) redeem(ctx context.Context, request wire.JoinRequest) error {
 		return forged
 	case r.Key != "" && r.Key != request.PublicKey:
 		return used
-	case time.Now().After(r.Expires):
+	case d.Now().After(r.Expires):
 		return lapsed
 	case !d.Members.KnownHost(r.Host):
 		return unknown

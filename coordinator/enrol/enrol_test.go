@@ -31,7 +31,7 @@ func open(t *testing.T) *desk { return openAt(t, t.TempDir(), &members{}, nil) }
 // openAt is a coordinator on a directory that it may have had before.
 func openAt(t *testing.T, dir string, m *members, change func(*enrol.Config)) *desk {
 	t.Helper()
-	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: m.listen(), Logger: zerolog.Nop()})
+	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: m.listen(), CredentialLife: m.life, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +78,7 @@ func (d *desk) join(t *testing.T, dir string) agent.Identity {
 type members struct {
 	address string
 	close   func()
+	life    time.Duration // of credentials; zero: what the server takes
 
 	mu       sync.Mutex
 	enrolled []string // keys, of nc036

@@ -19,6 +19,7 @@ const keyringPlace = "gossip"
 type keyring struct {
 	Keys  [][]byte  `json:"keys"`
 	Since time.Time `json:"since"` // when the keys became these
+	Step  step      `json:"step,omitempty"`
 }
 
 // keyring reads the keyring, or makes the first key.
@@ -45,7 +46,7 @@ func (d *Desk) firstKeyring(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = d.setKeyring(ctx, keyring{Keys: [][]byte{key}, Since: time.Now()}, 0)
+	err = d.setKeyring(ctx, keyring{Keys: [][]byte{key}, Since: d.Now()}, 0)
 	if _, _, there := d.Bus.Enrolment(ctx, keyringPlace); there == nil {
 		return nil
 	}

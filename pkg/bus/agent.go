@@ -19,8 +19,9 @@ type AgentConfig struct {
 	Name      string   // the host's key
 	Servers   []string // URLs
 	JWT, Seed string
-	CA        []byte   // PEM
-	Dial      DialFunc // nil: the kernel's
+	JWTFunc   func() string // the newest JWT, asked at each connection; nil: JWT
+	CA        []byte        // PEM
+	Dial      DialFunc      // nil: the kernel's
 	Logger    zerolog.Logger
 }
 
@@ -32,6 +33,8 @@ type Agent struct {
 	log      zerolog.Logger
 	controls chan []byte
 	changed  chan struct{}
+
+	reconnected chan struct{}
 
 	mu     sync.Mutex
 	since  time.Time // of the present connection; zero without one
@@ -54,7 +57,10 @@ func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{name: c.Name, log: c.Logger, controls: make(chan []byte, controlsMax), changed: make(chan struct{}, 1), turned: time.Now()}
+	if c.JWTFunc != nil {
+		keys = newest(c.JWTFunc, c.Seed)
+	}
+	a := &Agent{reconnected: make(chan struct{}, 1), name: c.Name, log: c.Logger, controls: make(chan []byte, controlsMax), changed: make(chan struct{}, 1), turned: time.Now()}
 	opts := append(forever(), keys, nats.Secure(tlsConfig), nats.Name(c.Name), nats.CustomInboxPrefix("_INBOX_"+c.Name),
 		nats.ConnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
 		nats.ReconnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
@@ -91,6 +97,10 @@ func (a *Agent) turn(up bool, err error) {
 	}
 	a.mu.Unlock()
 	if up {
+		select {
+		case a.reconnected <- struct{}{}:
+		default:
+		}
 		a.log.Info().Msg("connected to the bus")
 	} else {
 		a.log.Warn().Err(err).Msg("the bus is away")

@@ -107,6 +107,18 @@ func credentials(token, seed string) (nats.Option, error) {
 	return nats.UserJWTAndSeed(token, seed), nil
 }
 
+// newest are credentials whose JWT is asked for at each connection.
+func newest(token func() string, seed string) nats.Option {
+	return nats.UserJWT(func() (string, error) { return token(), nil }, func(nonce []byte) ([]byte, error) {
+		pair, err := nkeys.FromSeed([]byte(seed))
+		if err != nil {
+			return nil, fmt.Errorf("the credentials' key: %w", err)
+		}
+		defer pair.Wipe()
+		return pair.Sign(nonce)
+	})
+}
+
 // NewKey makes a key pair for an agent: the public key goes into its JWT, the seed never leaves it.
 func NewKey() (public, seed string, err error) {
 	pair, err := nkeys.CreateUser()

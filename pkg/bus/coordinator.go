@@ -194,13 +194,13 @@ func (b *Coordinator) Tell(_ context.Context, data []byte) error {
 	return nil
 }
 
-// AnswerCatalog answers agents that ask for the catalog, until ctx ends. Ready is closed as soon as it can. An agent that asks
+// AnswerCatalog answers agents that ask for the catalog, with an empty question, until ctx ends. Ready is closed as soon as it can. An agent that asks
 // more often than asks allows is not answered.
 func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error {
 	limit := newAsks()
-	return b.answer(ctx, SubjectAsk+"*", ready, func(m *nats.Msg) (answer []byte, ok bool) {
+	return b.answer(ctx, SubjectAsk+"*", "coordinators", ready, func(m *nats.Msg) (answer []byte, ok bool) {
 		agent := strings.TrimPrefix(m.Subject, SubjectAsk)
-		if !limit.allow(agent) {
+		if len(m.Data) > 0 || !limit.allow(agent) {
 			return nil, false
 		}
 		return catalog(agent), true
@@ -211,7 +211,7 @@ func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, 
 // anybody may knock.
 func (b *Coordinator) ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error {
 	knocks := newKnocks()
-	return b.answer(ctx, SubjectEnrol, ready, func(m *nats.Msg) ([]byte, bool) {
+	return b.answer(ctx, SubjectEnrol, "coordinators", ready, func(m *nats.Msg) ([]byte, bool) {
 		if !knocks.Allow() {
 			return nil, false
 		}
@@ -219,10 +219,10 @@ func (b *Coordinator) ServeEnrolment(ctx context.Context, ready chan<- struct{},
 	})
 }
 
-// answer answers requests. One without a reply asks for nothing, and one that fn does not want to answer is left alone.
-func (b *Coordinator) answer(ctx context.Context, subject string, ready chan<- struct{}, fn func(*nats.Msg) (answer []byte, ok bool)) error {
+// answer answers requests, of which each goes to one coordinator of the group. One without a reply asks for nothing, and one that fn does not want to answer is left alone.
+func (b *Coordinator) answer(ctx context.Context, subject, group string, ready chan<- struct{}, fn func(*nats.Msg) (answer []byte, ok bool)) error {
 	requests := make(chan *nats.Msg, requestsMax)
-	sub, err := b.conn.ChanQueueSubscribe(subject, "coordinators", requests)
+	sub, err := b.conn.ChanQueueSubscribe(subject, group, requests)
 	if err != nil {
 		return fmt.Errorf("answer %s: %w", subject, err)
 	}

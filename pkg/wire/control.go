@@ -81,12 +81,14 @@ func DecodeRoster(data []byte) (*mesh.Roster, error) {
 type Control struct {
 	Look    *mesh.Ask // look now
 	Catalog string    // there is a new catalog, of this revision
+	Renew   bool      // ask for your grant anew
 }
 
 type control struct {
 	V       int    `json:"v"`
 	Look    *look  `json:"look,omitempty"`
 	Catalog string `json:"catalog,omitempty"`
+	Renew   bool   `json:"renew,omitempty"`
 }
 
 type look struct {
@@ -96,7 +98,7 @@ type look struct {
 
 // EncodeControl writes a control word.
 func EncodeControl(c Control) ([]byte, error) {
-	out := control{V: Version, Catalog: c.Catalog}
+	out := control{V: Version, Catalog: c.Catalog, Renew: c.Renew}
 	if c.Look != nil {
 		out.Look = &look{c.Look.Round, c.Look.Host}
 	}
@@ -116,7 +118,7 @@ func DecodeControl(data []byte) (Control, error) {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return Control{}, fmt.Errorf("decode control: %w", err)
 	}
-	out := Control{Catalog: in.Catalog}
+	out := Control{Catalog: in.Catalog, Renew: in.Renew}
 	if in.Look != nil {
 		out.Look = &mesh.Ask{Round: in.Look.Round, Host: in.Look.Host}
 	}

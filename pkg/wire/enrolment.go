@@ -81,6 +81,7 @@ const GossipKeySize = 32
 
 const (
 	joinBytesMax  = 64 << 10
+	questionMax   = 1 << 10
 	gossipKeysMax = 8 // of a keyring; a rotation holds two
 )
 
@@ -109,4 +110,24 @@ func DecodeJoin(data []byte, into any) error {
 		return fmt.Errorf("decode a word of joining: %w", err)
 	}
 	return nil
+}
+
+// grantWanted is the one word that a question knows.
+const grantWanted = "grant"
+
+type question struct {
+	V    int    `json:"v"`
+	Want string `json:"want"`
+}
+
+// GrantQuestion asks for a JoinGrant anew, for the key that the agent joined with.
+func GrantQuestion() []byte {
+	data, _ := json.Marshal(question{Version, grantWanted}) // a number and a word cannot fail
+	return data
+}
+
+// WantsGrant reports whether a question is GrantQuestion.
+func WantsGrant(data []byte) bool {
+	var q question
+	return len(data) <= questionMax && json.Unmarshal(data, &q) == nil && q.Want == grantWanted
 }

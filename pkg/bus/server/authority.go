@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
@@ -95,9 +96,40 @@ func template(now time.Time, name string) (*x509.Certificate, error) {
 	}, nil
 }
 
-// issue makes the server's certificate, anew at each start, so that none lies about. It carries the CA along for those who
-// know only its fingerprint.
-func (a *authority) issue(now time.Time) (tls.Certificate, error) {
+// certificates hands out the server's certificate, and makes it anew when a third of its life is left: a server that runs for
+// years needs no restart for it. None lies on the disk.
+type certificates struct {
+	ca   *authority
+	life time.Duration
+
+	mu   sync.Mutex
+	held *tls.Certificate
+	ends time.Time
+}
+
+func (c *certificates) config() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS13,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(time.Now()) },
+	}
+}
+
+func (c *certificates) current(now time.Time) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held != nil && now.Before(c.ends.Add(-c.life/3)) {
+		return c.held, nil
+	}
+	next, err := c.ca.issue(now, c.life)
+	if err != nil {
+		return c.held, err
+	}
+	c.held, c.ends = &next, now.Add(c.life)
+	return c.held, nil
+}
+
+// issue makes a certificate of the server. It carries the CA along for those who know only its fingerprint.
+func (a *authority) issue(now time.Time, life time.Duration) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make the server's certificate: %w", err)
@@ -106,7 +138,7 @@ func (a *authority) issue(now time.Time) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	template.DNSNames, template.NotAfter = []string{bus.ServerName}, a.certificate.NotAfter
+	template.DNSNames, template.NotAfter = []string{bus.ServerName}, now.Add(life)
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
 	if err != nil {

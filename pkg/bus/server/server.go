@@ -3,8 +3,8 @@
 package server
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -25,8 +25,13 @@ type Config struct {
 	Dir       string // keys, accounts and streams
 	Listen    string // address and port for agents; port 0 lets the kernel choose
 	Advertise string // address or name, with or without a port, that tokens name; empty: the machine's first global address
-	Logger    zerolog.Logger
+	// How long an agent's credentials and the server's certificate are valid; zero: Life. Both are renewed at a third of it.
+	CredentialLife, CertificateLife time.Duration
+	Logger                          zerolog.Logger
 }
+
+// Life is how long credentials and certificates are valid.
+const Life = 90 * 24 * time.Hour
 
 // Server is a running server.
 type Server struct {
@@ -60,14 +65,15 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	if s.trust, err = openTrust(filepath.Join(c.Dir, "trust")); err != nil {
 		return nil, err
 	}
-	certificate, err := s.ca.issue(time.Now())
-	if err != nil {
+	certificates := &certificates{ca: s.ca, life: cmp.Or(c.CertificateLife, Life)}
+	if _, err := certificates.current(time.Now()); err != nil {
 		return nil, err
 	}
+	s.trust.life = cmp.Or(c.CredentialLife, Life)
 	opts := &natsd.Options{
 		ServerName: "coordinator", Host: host, Port: port, NoSigs: true, DontListen: false,
 		JetStream: true, StoreDir: filepath.Join(c.Dir, "streams"), SyncAlways: true,
-		TLS: true, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}, TLSTimeout: 5,
+		TLS: true, TLSConfig: certificates.config(), TLSTimeout: 5,
 		MaxPayload: bus.PayloadMax, MaxControlLine: controlLine, MaxConn: connections,
 		LameDuckGracePeriod: 50 * time.Millisecond, LameDuckDuration: 250 * time.Millisecond,
 		PingInterval: 10 * time.Second, MaxPingsOut: 2,

@@ -297,3 +297,17 @@ func writeCA(t *testing.T, s *server.Server) string {
 	}
 	return path
 }
+
+func TestTheServersCertificateIsMadeAnewWhileItRuns(t *testing.T) {
+	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", CertificateLife: 3 * time.Second, Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ends := time.Now().Add(3 * time.Second)
+	id := issue(t, s, "nc036")
+	for time.Now().Before(ends.Add(time.Second)) {
+		raw(t, s, &id, "nc036").Close()
+		time.Sleep(200 * time.Millisecond)
+	}
+}

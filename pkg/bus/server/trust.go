@@ -34,6 +34,7 @@ type trust struct {
 	operator *jwt.OperatorClaims
 	resolver *natsd.DirAccResolver
 	sentinel string
+	life     time.Duration // of an agent's credentials
 }
 
 const (
@@ -219,6 +220,7 @@ func (t *trust) configure(opts *natsd.Options) {
 func (t *trust) agent(name, publicKey string) (string, error) {
 	u := jwt.NewUserClaims(publicKey)
 	u.Name, u.IssuerAccount = name, t.public["agents"]
+	u.Expires = time.Now().Add(t.life).Unix()
 	u.SetScoped(true)
 	signed, err := u.Encode(t.keys["scope"])
 	if err != nil {

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/vantage"
+)
+
+// newKeeper keeps the agent's identity while it runs, and hands gossip the keys that it is given.
+func newKeeper(state string, identity enrol.Identity, rumours vantage.Gossip, log zerolog.Logger) *enrol.Keeper {
+	c := enrol.KeeperConfig{Dir: state, Identity: identity, Logger: log.With().Str("component", "enrol").Logger()}
+	if g, ok := rumours.(interface{ SetKeys(keys [][]byte) error }); ok {
+		c.Gossip = func(keys [][]byte) {
+			if err := g.SetKeys(keys); err != nil {
+				c.Logger.Error().Err(err).Msg("new gossip keys cannot be used")
+			}
+		}
+	}
+	return enrol.NewKeeper(c)
+}

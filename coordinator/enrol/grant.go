@@ -1,0 +1,49 @@
+package enrol
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// grant makes what an agent is given: when it joins, and anew as long as it belongs.
+func (d *Desk) grant(ctx context.Context, host, publicKey string) ([]byte, error) {
+	token, err := d.Issuer.Issue(host, publicKey)
+	if err != nil {
+		return nil, err
+	}
+	gossip, _, err := d.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(wire.JoinGrant{JWT: token, Servers: d.Issuer.Servers(), CA: string(d.Issuer.CA()), Gossip: gossip.Keys})
+}
+
+// question answers an agent that asks for its grant anew. Only the key that it joined with is signed again, and only while it
+// counts and the catalog has the host: who is told nothing lapses by itself.
+func (d *Desk) question(ctx context.Context, host string, question []byte) []byte {
+	if !wire.WantsGrant(question) {
+		return nil
+	}
+	grant, err := d.renew(ctx, host)
+	if err != nil {
+		d.Logger.Warn().Err(err).Str("host", host).Msg("an agent's credentials are not renewed")
+		return nil
+	}
+	return grant
+}
+
+func (d *Desk) renew(ctx context.Context, host string) ([]byte, error) {
+	agent, err := d.Members.Agent(ctx, host)
+	switch {
+	case err != nil:
+		return nil, err
+	case !agent.Revoked.IsZero():
+		return nil, fmt.Errorf("%s is revoked", host)
+	case !d.Members.KnownHost(host):
+		return nil, fmt.Errorf("%s: %w", host, ErrUnknownHost)
+	}
+	return d.grant(ctx, host, agent.PublicKey)
+}

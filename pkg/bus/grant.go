@@ -1,0 +1,35 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Ask asks any coordinator a question; an empty one is for the catalog.
+func (a *Agent) Ask(ctx context.Context, question []byte) ([]byte, error) {
+	reply, err := a.conn.RequestWithContext(ctx, SubjectAsk+a.name, question)
+	if err != nil {
+		return nil, fmt.Errorf("ask the coordinator: %w", err)
+	}
+	return reply.Data, nil
+}
+
+// Reconnected speaks after each new connection.
+func (a *Agent) Reconnected() <-chan struct{} { return a.reconnected }
+
+// ServeQuestions answers what agents ask besides the catalog, one after the other, until ctx ends. Ready is closed as soon as it
+// can. An agent that asks more often than asks allows is not answered, nor is one to which answer has nothing to say.
+func (b *Coordinator) ServeQuestions(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, agent string, question []byte) []byte) error {
+	limit := newAsks()
+	return b.answer(ctx, SubjectAsk+"*", "questions", ready, func(m *nats.Msg) ([]byte, bool) {
+		agent := strings.TrimPrefix(m.Subject, SubjectAsk)
+		if len(m.Data) == 0 || !limit.allow(agent) {
+			return nil, false
+		}
+		data := answer(ctx, agent, m.Data)
+		return data, data != nil
+	})
+}
