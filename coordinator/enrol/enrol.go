@@ -130,7 +130,7 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 
 const (
-	forged  refusal = "the token is forged or foreign: this coordinator did not make it, or has forgotten it; ask for a new one"
+	forged  refusal = "the token is forged: it names this coordinator, which did not make it, or has lost its records; ask for a new one"
 	lapsed  refusal = "the token has lapsed: a token lasts an hour; ask for a new one"
 	ended   refusal = "the key that comes with this token was revoked, or replaced by another that joined since; ask for a new token"
 	revoked refusal = "the token was made before this host was revoked; ask for a new one"

@@ -180,9 +180,9 @@ func TestTokensThatDoNotOpen(t *testing.T) {
 	for token, want := range map[string]string{
 		good:             "used",
 		good[:40]:        "misspelt",
-		forged.String():  "forged or foreign",
-		other.String():   "forged or foreign",
-		foreign.String(): "foreign",
+		forged.String():  "is forged",
+		other.String():   "is forged",
+		foreign.String(): "is foreign",
 	} {
 		if _, err := agent.Join(t.Context(), token, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("wanted %q, got %v", want, err)
@@ -204,5 +204,40 @@ func TestAllAgentsAreGivenTheSameGossipKey(t *testing.T) {
 	}
 	if keys[0] != keys[1] {
 		t.Error("two agents were given two keys")
+	}
+}
+
+// clock is one that tests move.
+type clock struct {
+	mu  sync.Mutex
+	off time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.off)
+}
+
+func (c *clock) set(off time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off = off
+}
+
+func TestATokenLapsesByTheCoordinatorsClockAlone(t *testing.T) {
+	c := &clock{}
+	d := openAt(t, t.TempDir(), &members{}, func(with *enrol.Config) { with.Now = c.now })
+	token, err := d.Invite(t.Context(), "nc036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.set(enrol.Lifetime + time.Second)
+	if _, err := agent.Join(t.Context(), token, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "has lapsed") {
+		t.Error(err)
+	}
+	c.set(enrol.Lifetime - time.Minute)
+	if _, err := agent.Join(t.Context(), token, t.TempDir(), nil); err != nil {
+		t.Error(err)
 	}
 }

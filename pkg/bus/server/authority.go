@@ -42,7 +42,7 @@ func openAuthority(dir string) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the mesh's CA: %w", err)
 	}
-	key, err := os.ReadFile(filepath.Join(dir, "ca.key"))
+	key, err := readPrivate(filepath.Join(dir, "ca.key"))
 	if err != nil {
 		return nil, fmt.Errorf("the mesh's CA: %w", err)
 	}

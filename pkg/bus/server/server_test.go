@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -309,5 +310,45 @@ func TestTheServersCertificateIsMadeAnewWhileItRuns(t *testing.T) {
 	for time.Now().Before(ends.Add(time.Second)) {
 		raw(t, s, &id, "nc036").Close()
 		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func TestSecretsThatOthersCanReadAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir).Close()
+	for _, secret := range []string{"trust/keys.json", "ca/ca.key"} {
+		path := filepath.Join(dir, secret)
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Fatal(secret, info, err)
+		}
+		if err := os.Chmod(path, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		_, err = server.Start(t.Context(), server.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+		if err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
+			t.Errorf("%s: %v", secret, err)
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAClockThatIsOffKeepsNobodyOut(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Close()
+	id := issue(t, s, "nc036")
+	for _, off := range []time.Duration{-93 * time.Second, 93 * time.Second, -23 * time.Hour} {
+		clock := func(o *nats.Options) error {
+			o.TLSConfig.ServerName, o.TLSConfig.Time = bus.ServerName, func() time.Time { return time.Now().Add(off) }
+			return nil
+		}
+		conn, err := nats.Connect(s.Servers()[0], nats.Secure(), nats.RootCAs(writeCA(t, s)), clock, nats.UserJWTAndSeed(id.token, id.seed))
+		if err != nil {
+			t.Errorf("off by %s: %v", off, err)
+			continue
+		}
+		conn.Close()
 	}
 }

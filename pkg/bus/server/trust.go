@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -72,7 +71,7 @@ func openTrust(dir string) (*trust, error) {
 }
 
 func openSeeds(path string) (s seeds, err error) {
-	data, err := os.ReadFile(path)
+	data, err := readPrivate(path)
 	if err == nil {
 		return s, json.Unmarshal(data, &s)
 	}
