@@ -27,6 +27,7 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 	if counted != v.counts() || (abstained == "") != (j.abstains(v) == "") {
 		j.settleAll(out)
 	}
+	j.gossip(v, b, out)
 	for i := range b.Observations {
 		j.observe(v, b, &b.Observations[i])
 	}

@@ -19,6 +19,7 @@ import (
 //	regions NAME[:VANTAGES] ...     the mesh: a region each, with so many vantages (1 unless said) named NAME1, NAME2 ...
 //	checks NAME ...                 what is asked of every host: smtp and imap unless said; ping is a ping
 //	dual                            every host has an IPv4 and an IPv6 address
+//	gossip                          every agent gossips; a host whose ping is lost is asked by it with each batch
 //	rule KEY VALUE                  one of the rule's settings, before the first timed line
 //	TIME fail HOST/CHECK "REASON" [from WHERE ...]      looks fail; a reason "timeout" takes its retries' time. WHERE is a region
 //	                                                    or a vantage, ipv4 or ipv6; HOST and CHECK may be *
@@ -30,6 +31,9 @@ import (
 //	TIME blind WHERE ... | TIME sighted WHERE ...       agents speak and look no more; look again
 //	TIME lag WHERE TIME | TIME clock WHERE TIME         an agent's timers overrun; its clock is off
 //	TIME anchors WHERE fail|answer  its own test of its network
+//	TIME hush HOST ... | TIME answers HOST ...          agents acknowledge no gossip, and are dead to it after 10 s; do again
+//	TIME mute WHERE ...             agents that tell nothing of gossip
+//	TIME lies VANTAGE HOST alive|dead       what an agent's gossip tells of a host, whatever is true
 //	TIME stop | TIME start          the stream itself stops: nothing is stored, agents keep what they saw
 //	TIME restart                    a new judge takes over from what was published
 //	TIME add HOST/CHECK             a check that is new in the catalog; change: one that asks something else from then on
@@ -38,7 +42,7 @@ import (
 //	TIME says HOST/CHECK "TEXT"     part of its sentence; tells: of an advisory; abstains VANTAGE "TEXT": why it does not vote
 //	TIME together HOST HOST | TIME apart HOST HOST      what is broken of them has one cause, or two
 //	TIME turned HOST/CHECK N        so many transitions since the story began
-//	TIME asked N HOST               at most so many rounds since the story began
+//	TIME asked N HOST               at most so many rounds since the story began; looked: at least so many
 //	FROM-TO always HOST[/CHECK] WORD    at every moment between
 //
 // Every agent looks by its schedule every 10 s and when asked, and every judge's tick is as the leader would send it.
@@ -95,6 +99,8 @@ func play(t *testing.T, file string) {
 			w.checks = fields[1:]
 		case fields[0] == "dual":
 			w.addresses = append(w.addresses, "2001:db8::1")
+		case fields[0] == "gossip":
+			w.gossip.on = true
 		case fields[0] == "rule":
 			w.setRule(t, fields[1], fields[2])
 		default:
@@ -162,7 +168,9 @@ func (w *world) do(l line) error {
 	case "was":
 		return w.began(l.args[0], l.args[2])
 	default:
-		return w.told(l)
+		if !w.tell(l) {
+			return w.told(l)
+		}
 	}
 	return nil
 }
@@ -191,6 +199,10 @@ func (w *world) told(l line) error {
 		}
 	case "asked":
 		if most, _ := strconv.Atoi(l.args[0]); w.asked[mesh.Key(l.args[1])] > most {
+			return fmt.Errorf("%d rounds", w.asked[mesh.Key(l.args[1])])
+		}
+	case "looked":
+		if least, _ := strconv.Atoi(l.args[0]); w.asked[mesh.Key(l.args[1])] < least {
 			return fmt.Errorf("%d rounds", w.asked[mesh.Key(l.args[1])])
 		}
 	default:

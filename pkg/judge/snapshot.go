@@ -128,7 +128,10 @@ func (j *Judge) advisories(c *check) []string {
 	if c.leftOut {
 		out = append(out, "no vantage may run this check, so that it says nothing of the host")
 	}
-	if n := j.filteredPaths(c); n > 0 {
+	if n := j.pathsThat(c, acknowledgedWhy); n > 0 {
+		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping, and the host's agent acknowledged gossip since", n, plural(n, "vantage")))
+	}
+	if n := j.pathsThat(c, filteredWhy); n > 0 {
 		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping and reached the host over TCP since", n, plural(n, "vantage")))
 	}
 	if broken(c.published) {
@@ -137,11 +140,11 @@ func (j *Judge) advisories(c *check) []string {
 	return out
 }
 
-// filteredPaths is how many vantages lost only the ping.
-func (j *Judge) filteredPaths(c *check) int {
+// pathsThat is how many vantages lost only the ping, as that shows.
+func (j *Judge) pathsThat(c *check, shown string) int {
 	n := 0
 	for _, e := range c.edges {
-		if vote, why := j.vote(e); vote == mesh.OK && why == filteredWhy {
+		if vote, why := j.vote(e); vote == mesh.OK && why == shown {
 			n++
 		}
 	}
@@ -154,6 +157,8 @@ func (j *Judge) secondOpinion(c *check) []string {
 	var out []string
 	switch own := j.vantages[c.host.key]; {
 	case own == nil || !own.counts():
+	case j.cutOff(own):
+		out = append(out, j.cutOffAdvisory(own))
 	case own.silent:
 		out = append(out, fmt.Sprintf("its own agent is silent too, since %s: the host or its network is gone", own.last.UTC().Format(time.TimeOnly)))
 	case own.last.After(c.since.Add(j.rule.Silence)):
@@ -186,6 +191,10 @@ func (j *Judge) vantageState(v *vantage) mesh.VantageState {
 		if isolated && s.Abstains == "" {
 			s.Abstains = isolatedWhy + familyWords[f]
 		}
+	}
+	if j.cutOff(v) {
+		s.Abstains = cutOffWhy
+		s.Advisories = append(s.Advisories, j.cutOffAdvisory(v))
 	}
 	if s.Abstains != "" && !v.silent {
 		s.Advisories = append(s.Advisories, "it does not vote: "+s.Abstains)

@@ -24,6 +24,7 @@ type vantage struct {
 	edges    map[target]*edge
 	list     []*edge // the same
 
+	rumours     rumours
 	anchorsFail bool
 	bad         [families]int  // its edges whose latest word is bad
 	isolated    [families]bool // rule 3
@@ -128,6 +129,7 @@ type host struct {
 	lastAsk time.Time
 	wanted  *want
 	cause   string // of what is broken: see rule 8
+	mourned bool   // gossip holds it dead
 }
 
 func (h *host) check(name string) *check {
@@ -226,6 +228,7 @@ func (h *host) inherit(old *host) {
 	if old == nil {
 		return
 	}
+	h.mourned = old.mourned
 	h.status, h.since, h.lastAsk, h.wanted, h.cause = old.status, old.since, old.lastAsk, old.wanted, old.cause
 	moved := !slices.Equal(h.config.Addresses, old.config.Addresses)
 	for _, c := range h.checks {

@@ -31,6 +31,8 @@ type world struct {
 	addresses []string
 	asked     map[string]int // rounds, by host's key
 
+	gossip mill
+
 	elapsed   time.Duration
 	sequence  uint64
 	stopped   bool
@@ -70,7 +72,7 @@ type said struct {
 func newWorld() *world {
 	return &world{
 		catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, broken: map[path]string{}, plans: map[string][]*duty{},
-		checks: []string{"smtp", "imap"}, addresses: []string{"192.0.2.1"}, asked: map[string]int{},
+		checks: []string{"smtp", "imap"}, addresses: []string{"192.0.2.1"}, asked: map[string]int{}, gossip: newMill(),
 	}
 }
 
@@ -314,7 +316,7 @@ func (w *world) speak(a *agent) {
 	a.last, a.sequence = w.elapsed, a.sequence+1
 	b := &mesh.Batch{
 		Agent: a.key, Epoch: 1, Sequence: a.sequence, Revision: w.catalog.Revision, Began: epoch.Add(w.elapsed), Connected: epoch.Add(a.connected),
-		Lag: a.lag, Clock: a.clock, AnchorsFail: a.anchorsFail, Observations: a.kept,
+		Lag: a.lag, Clock: a.clock, AnchorsFail: a.anchorsFail, Observations: a.kept, Gossip: w.rumours(a),
 	}
 	a.kept = nil
 	w.give(judge.Input{Batch: b})

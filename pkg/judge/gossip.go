@@ -1,0 +1,134 @@
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// rumours is what a vantage's gossip tells: a second opinion. It lets a vantage that lost only pings say ok, it has others look,
+// and it tells an agent that is gone from one that is cut from NATS. It makes nothing up or down otherwise.
+type rumours struct {
+	acks map[string]time.Time // when the latest probe left that the host acknowledged directly, by host's key
+	dead []string             // hosts that it holds dead, by key
+}
+
+const (
+	deathWitnesses = 2                // regions whose gossip must hold a host dead before all look: one member's word is not enough
+	aliveWitnesses = 2                // vantages that a silent agent must have acknowledged, for the same reason
+	aliveFor       = 20 * time.Second // how long that counts: each member probes one other every two seconds
+)
+
+// gossip takes what a batch tells of it. It comes before the batch's observations, which it may explain.
+func (j *Judge) gossip(v *vantage, b *mesh.Batch, out *Output) {
+	if b.Sequence != v.highest {
+		return // overtaken by a later one
+	}
+	for _, r := range b.Gossip.Acks {
+		if h := j.byKey[r.Host]; h != nil && r.At.After(v.rumours.acks[r.Host]) {
+			j.acknowledge(v, h, r.At, out)
+		}
+	}
+	if len(b.Gossip.Dead) > 0 || len(v.rumours.dead) > 0 {
+		j.mourn(v, b.Gossip.Dead)
+	}
+}
+
+// acknowledge notes that the host acknowledged the vantage's gossip, which may show that only the ping is lost.
+func (j *Judge) acknowledge(v *vantage, h *host, at time.Time, out *Output) {
+	if at.After(j.now) {
+		at = j.now
+	}
+	if v.rumours.acks == nil {
+		v.rumours.acks = map[string]time.Time{}
+	}
+	v.rumours.acks[h.key] = at
+	for _, c := range h.checks {
+		for _, e := range c.edges {
+			if e.vantage == v && e.bad() && e.isPing() {
+				if j.isolateObservers(c) {
+					j.settleAll(out)
+				}
+				j.evaluate(c, out)
+				j.settleHost(h, out)
+			}
+		}
+	}
+}
+
+func (e *edge) isPing() bool { return e.check.config.Kind == catalog.KindPing }
+
+// acknowledged reports whether the host acknowledged the vantage's gossip after the first miss of the ping, and did so still
+// within what an agent's silence is. Gossip goes to the host's first address and tells of that family alone.
+func (j *Judge) acknowledged(e *edge) bool {
+	at, ok := e.vantage.rumours.acks[e.check.host.key]
+	return ok && e.isPing() && e.family == e.check.host.config.Families()[0] && !at.Before(e.missedAt) && j.now.Sub(at) <= j.rule.Silence
+}
+
+const acknowledgedWhy = "ping filtered: the host's agent acknowledged gossip since"
+
+// mourn takes whom the vantage's gossip holds dead, and has everybody look at a host that died for enough regions.
+func (j *Judge) mourn(v *vantage, dead []mesh.Rumour) {
+	before := v.rumours.dead
+	v.rumours.dead = nil
+	for _, r := range dead {
+		if j.byKey[r.Host] != nil {
+			v.rumours.dead = append(v.rumours.dead, r.Host)
+		}
+	}
+	if slices.Equal(before, v.rumours.dead) {
+		return
+	}
+	for _, key := range append(before, v.rumours.dead...) {
+		h := j.byKey[key]
+		if h == nil {
+			continue
+		}
+		was := h.mourned
+		if h.mourned = j.deaths(h) >= deathWitnesses; h.mourned && !was && h.mayFall() {
+			j.want(h, want{since: j.now})
+		}
+	}
+}
+
+// deaths is how many regions besides the host's own hold it dead.
+func (j *Judge) deaths(h *host) int {
+	var regions []string
+	for _, v := range j.order {
+		if v.counts() && !v.silent && v.region != h.config.Region && slices.Contains(v.rumours.dead, h.key) && !slices.Contains(regions, v.region) {
+			regions = append(regions, v.region)
+		}
+	}
+	return len(regions)
+}
+
+// mayFall reports whether one of the host's checks is not down yet.
+func (h *host) mayFall() bool {
+	return slices.ContainsFunc(h.checks, func(c *check) bool { return c.verdict != mesh.Down })
+}
+
+// alive is how many vantages a silent one acknowledged after it fell silent, and of late: its agent lives, and is cut from NATS.
+func (j *Judge) alive(v *vantage) int {
+	n := 0
+	for _, o := range j.order {
+		at := o.rumours.acks[v.key]
+		if o != v && o.counts() && !o.silent && at.After(v.last.Add(j.rule.Silence)) && j.now.Sub(at) <= aliveFor {
+			n++
+		}
+	}
+	return n
+}
+
+// cutOff reports whether the vantage's agent is cut from NATS.
+func (j *Judge) cutOff(v *vantage) bool { return v.silent && j.alive(v) >= aliveWitnesses }
+
+const cutOffWhy = "silent: its agent is cut from NATS, and alive in gossip"
+
+// cutOffAdvisory tells operators what a silence is.
+func (j *Judge) cutOffAdvisory(v *vantage) string {
+	return fmt.Sprintf("its agent is cut from NATS since %s and alive: %d others have its gossip acknowledgement",
+		v.last.UTC().Format(time.TimeOnly), j.alive(v))
+}
