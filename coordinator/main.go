@@ -27,7 +27,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		newDemoCommand(), newServeCommand(), newCheckCommand(), newApplyCommand(), newInviteCommand(), newRevokeCommand(), newRotateCommand(),
-		newStatusCommand(), newMatrixCommand(), newExplainCommand(),
+		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newVantagesCommand(),
 		newBackupCommand(), newRestoreCommand(),
 	)
 	return root

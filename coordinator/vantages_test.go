@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+const vantagesFile = `
+regions: [{name: ams}]
+hosts:
+  - {name: NC036, region: ams, address: [192.0.2.36, "2001:db8::36"]}
+  - {name: NC041, region: ams, address: 192.0.2.41}
+  - {name: NC042, region: ams, address: 192.0.2.41}
+  - {name: MX1, region: ams, address: mail.example.net}
+  - {name: GONE, region: ams, address: gone.example.net}
+  - {name: VP1, region: ams, checks: []}
+`
+
+// written writes the list of the file above to a file, in one format.
+func written(t *testing.T, format string) string {
+	t.Helper()
+	c, err := catalog.Parse("test.yaml", []byte(vantagesFile), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lookup := func(_ context.Context, _, name string) ([]netip.Addr, error) {
+		if name == "mail.example.net" {
+			return []netip.Addr{netip.MustParseAddr("::ffff:198.51.100.7"), netip.MustParseAddr("2001:db8::7")}, nil
+		}
+		return nil, errors.New("no such name")
+	}
+	var out strings.Builder
+	formats[format](&out, listVantages(t.Context(), c, lookup))
+	path := filepath.Join(t.TempDir(), format)
+	if err := os.WriteFile(path, []byte(out.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// tool runs a program that the format is for, and skips where it is not there; in CI it must be.
+func tool(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil || os.Getuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("in CI nothing is skipped: %s and root are needed", program)
+		}
+		t.Skipf("what %s makes of its format was not tried: it needs that program, and root", program)
+	}
+	out, err := exec.Command(program, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+	}
+	return string(out)
+}
+
+func TestVantagesPlain(t *testing.T) {
+	got, err := os.ReadFile(written(t, "plain"))
+	want := `# Where the probes of the mesh come from: the addresses of the hosts in the catalog.
+# GONE is gone.example.net, which cannot be resolved: add its address
+# VP1 has no address in the catalog: add the one that its probes come from
+192.0.2.36
+2001:db8::36
+192.0.2.41
+198.51.100.7
+2001:db8::7
+`
+	if err != nil || string(got) != want {
+		t.Errorf("%v\n%s", err, got)
+	}
+}
+
+// TestVantagesForNft loads the sets twice into a network namespace of their own, beside a rule that uses them.
+func TestVantagesForNft(t *testing.T) {
+	path := written(t, "nft")
+	rule := `add chain inet probemesh input; add rule inet probemesh input ip saddr @vantages4 accept`
+	list := tool(t, "unshare", "-n", "sh", "-ec", "nft -c -f "+path+"; nft -f "+path+"; nft '"+rule+"'; nft -f "+path+"; nft list table inet probemesh")
+	for _, want := range []string{"192.0.2.36, 192.0.2.41", "198.51.100.7", "2001:db8::7", "2001:db8::36", "ip saddr @vantages4 accept"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("the sets lack %s:\n%s", want, list)
+		}
+	}
+}
+
+func TestVantagesForPostfix(t *testing.T) {
+	path := written(t, "postfix")
+	config := t.TempDir()
+	if err := os.WriteFile(filepath.Join(config, "main.cf"), []byte("compatibility_level = 3.6\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"192.0.2.36", "2001:db8::36", "198.51.100.7"} {
+		if said := tool(t, "postmap", "-c", config, "-q", address, "cidr:"+path); said != "permit\n" {
+			t.Errorf("%s: postfix says %q", address, said)
+		}
+	}
+	for _, address := range []string{"192.0.2.37", "2001:db8::37"} {
+		if said, err := exec.Command("postmap", "-c", config, "-q", address, "cidr:"+path).CombinedOutput(); err == nil || len(said) > 0 {
+			t.Errorf("%s: postfix says %q", address, said)
+		}
+	}
+}
+
+func TestVantagesForFail2ban(t *testing.T) {
+	source, err := os.ReadFile(written(t, "fail2ban"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := t.TempDir()
+	for name, text := range map[string]string{
+		"fail2ban.conf":          "[Definition]\nloglevel = INFO\nlogtarget = STDOUT\nsyslogsocket = auto\nsocket = /nonexistent/s\npidfile = /nonexistent/p\ndbfile = None\ndbpurgeage = 1d\ndbmaxmatches = 10\n[Thread]\nstacksize = 0\n",
+		"jail.conf":              "[DEFAULT]\nignoreip =\nbackend = polling\n[probe]\nenabled = true\nfilter = probe\nlogpath = " + config + "/jail.conf\n",
+		"filter.d/probe.conf":    "[Definition]\nfailregex = lost connection from <HOST>\n",
+		"jail.d/probemesh.local": string(source),
+	} {
+		path := filepath.Join(config, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tool(t, "fail2ban-client", "-c", config, "-t")
+	dump := tool(t, "fail2ban-client", "-c", config, "-d")
+	for _, want := range []string{"127.0.0.1/8", "::1", "192.0.2.36", "2001:db8::36", "198.51.100.7"} {
+		if !strings.Contains(dump, "'addignoreip', ") || !strings.Contains(dump, "'"+want+"'") {
+			t.Errorf("fail2ban does not ignore %s:\n%s", want, dump)
+		}
+	}
+}
