@@ -11,7 +11,7 @@ import (
 // attend has the node look after itself: the room on its disk, and a word to somebody outside that it judges.
 func (n *node) attend(c nodeConfig, natsd *server.Server) {
 	if c.reserve {
-		w := space.New(space.Config{Dir: c.data, Warn: n.Warn, Revive: natsd.Revive})
+		w := space.New(space.Config{Dir: c.data, Warn: n.Warn, Store: store{n, natsd}})
 		n.tasks = append(n.tasks, w.Run)
 	}
 	if c.deadMan.URL != "" {
@@ -23,3 +23,12 @@ func (n *node) attend(c nodeConfig, natsd *server.Server) {
 
 // disk tells how much room the data directory has.
 func (n *node) disk() (free, size uint64, err error) { return space.Of(n.data) }
+
+// store is the streams as the watch over the disk sees them.
+type store struct {
+	*node
+	*server.Server
+}
+
+// Stopped reports whether the streams stopped, or take nothing.
+func (s store) Stopped() bool { return s.Server.Stopped() || s.Refused() }

@@ -11,8 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// What a coordinator measures of itself is on the operators' view; somebody outside is told that it judges; an agent that falls
-// silent is named, in the log and in the commands.
+// What a coordinator measures of itself is on the operators' view, and somebody outside is told that it judges.
 func TestACoordinatorTellsHowItDoes(t *testing.T) {
 	var pings atomic.Int64
 	outside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { pings.Add(1) }))
@@ -20,7 +19,7 @@ func TestACoordinatorTellsHowItDoes(t *testing.T) {
 	m := newMission(t)
 	data := m.path("d")
 	m.startCoordinator(data, "--dead-man", outside.URL, "--dead-man-every", "1s")
-	agents := m.startAgents(data)
+	m.startAgents(data)
 	m.becomes(data, "NC1", mesh.Operational)
 	metrics := m.get("/metrics")
 	for _, want := range []string{
@@ -39,7 +38,16 @@ func TestACoordinatorTellsHowItDoes(t *testing.T) {
 		t.Error("the overview does not say how the coordinator does:", body)
 	}
 	m.eventually("somebody outside is told", func() bool { return pings.Load() > 1 })
+}
 
+// An agent that falls silent is named in the log, in the command and on the page, and again when it speaks.
+func TestASilentAgentIsNamedEverywhere(t *testing.T) {
+	long(t, "a silent agent by name")
+	m := newMission(t)
+	data := m.path("d")
+	m.startCoordinator(data)
+	agents := m.startAgents(data)
+	m.becomes(data, "NC1", mesh.Operational)
 	m.stop(agents[1])
 	m.eventually("the silent agent is named", func() bool {
 		return strings.Contains(m.must(m.coordinator, "status", "--data", data), "! silent agents: NC2 since ")

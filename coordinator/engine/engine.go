@@ -74,12 +74,13 @@ type Engine struct {
 	strange  zerolog.Logger // for messages that are rejected
 	silences silences
 
-	busy     atomic.Bool
-	ready    atomic.Bool
-	ignored  atomic.Uint64
-	rejected atomic.Uint64
-	shown    atomic.Pointer[shown]
-	heard    atomic.Pointer[heard]
+	busy                        atomic.Bool
+	ready                       atomic.Bool
+	ignored                     atomic.Uint64
+	rejected                    atomic.Uint64
+	shown                       atomic.Pointer[shown]
+	heard                       atomic.Pointer[heard]
+	refusedTicks, refusedWrites refusals // of the two streams
 
 	replaying sync.Mutex // one look into the past at a time
 	changing  sync.Mutex // one change of the catalog or the roster at a time; held while the bus is spoken to
@@ -224,17 +225,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
-func (e *Engine) follow(ctx context.Context, messages chan<- bus.Message) error {
-	return e.Bus.Follow(ctx, bus.Start{Time: e.from}, func(m bus.Message) error {
-		select {
-		case messages <- m:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
-}
-
 // loop owns the judge.
 func (e *Engine) loop(ctx context.Context, messages <-chan bus.Message, answering <-chan struct{}) error {
 	trailing := time.NewTicker(showEvery)
@@ -292,6 +282,9 @@ func (e *Engine) hear(ctx context.Context, m bus.Message) error {
 	out := e.judge.Step(in)
 	if in.Catalog != nil {
 		e.judging = in.Catalog
+	}
+	if in.Roster != nil {
+		e.silences.enrol(in.Roster)
 	}
 	e.busy.Store(e.judge.Busy())
 	e.ignored.Store(e.judge.Ignored())

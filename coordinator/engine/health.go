@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
@@ -38,6 +39,29 @@ func (e *Engine) took(m bus.Message) {
 func (e *Engine) Judging() bool {
 	h := e.heard.Load()
 	return e.Ready() && h != nil && time.Since(h.when) < judgingWithin
+}
+
+// How much a stream may refuse in a row before it counts as one that takes nothing: two ticks, or what is tried each second for
+// some seconds.
+const (
+	refusedTicks  = 2
+	refusedWrites = 5
+)
+
+// refusals counts what a stream refused since it last took something.
+type refusals struct{ atomic.Int64 }
+
+func (r *refusals) note(err error) {
+	if err == nil {
+		r.Store(0)
+	} else {
+		r.Add(1)
+	}
+}
+
+// Refused reports whether one of the streams takes nothing any more.
+func (e *Engine) Refused() bool {
+	return e.refusedTicks.Load() >= refusedTicks || e.refusedWrites.Load() >= refusedWrites
 }
 
 // Health tells how the coordinator itself does. With an error it holds what could be learned.
@@ -106,8 +130,17 @@ const silentNamed = 30 * time.Second
 
 // silences remembers which agents were named as silent, so that each silence is told once.
 type silences struct {
-	first map[string]time.Time // when it was first looked for
-	named map[string]bool
+	first    map[string]time.Time // when it was first looked for
+	named    map[string]bool
+	enrolled map[string]bool // by key; of others no word is due
+}
+
+// enrol notes who has joined.
+func (s *silences) enrol(r *mesh.Roster) {
+	s.enrolled = map[string]bool{}
+	for _, key := range r.Vantages {
+		s.enrolled[key] = true
+	}
 }
 
 // step tells who has been silent for long enough to be named since the last step, who speaks again, and who is silent now.
@@ -123,7 +156,7 @@ func (s *silences) step(at time.Time, vantages []mesh.VantageState) (fell, spoke
 		if v.Heard.After(since) {
 			since = v.Heard
 		}
-		quiet := v.Silent || v.Heard.IsZero()
+		quiet := v.Silent || v.Heard.IsZero() && s.enrolled[mesh.Key(v.Name)]
 		switch was := s.named[v.Name]; {
 		case quiet && (was || at.Sub(since) >= silentNamed):
 			named[v.Name] = true

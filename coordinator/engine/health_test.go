@@ -79,6 +79,7 @@ func TestAStuckJudgeDoesNotCountAsJudging(t *testing.T) {
 		e, stop := w.run(t, engine.Config{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
+		synctest.Wait()
 		h, err := e.Health(t.Context())
 		if err != nil || !h.Judging || h.Behind > 0 || h.ViewBehind > 0 || time.Since(h.Judged) > 3*time.Second || time.Since(h.Tick) > 3*time.Second {
 			t.Errorf("a judge that keeps up: %+v %v", h, err)
@@ -95,6 +96,7 @@ func TestAStuckJudgeDoesNotCountAsJudging(t *testing.T) {
 		w.broken = nil
 		w.mu.Unlock()
 		w.see(t, c, mesh.Unreachable, 10*time.Second)
+		synctest.Wait()
 		if h, _ = e.Health(t.Context()); !h.Judging || h.Behind > 0 {
 			t.Errorf("a judge that goes on: %+v", h)
 		}

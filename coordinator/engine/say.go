@@ -33,6 +33,7 @@ func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition) err
 func (e *Engine) write(ctx context.Context, events []ledger.Event) error {
 	for {
 		err := e.Ledger.Append(ctx, events...)
+		e.refusedWrites.note(err)
 		if err == nil || errors.Is(err, bus.ErrFenced) || ctx.Err() != nil {
 			return err
 		}
@@ -76,7 +77,7 @@ func (e *Engine) show() bool {
 func (e *Engine) tick(ctx context.Context) error {
 	ticker := time.NewTicker(tickBusy)
 	defer ticker.Stop()
-	last := time.Now()
+	last, often := time.Now(), e.Logger.Sample(rejectedLogged())
 	for {
 		select {
 		case <-ctx.Done():
@@ -86,8 +87,10 @@ func (e *Engine) tick(ctx context.Context) error {
 				continue
 			}
 			last = now
-			if _, err := e.Bus.Mark(ctx, bus.Tick, e.markID(), nil); err != nil && ctx.Err() == nil {
-				e.Logger.Warn().Err(err).Msg("the stream does not take a tick")
+			_, err := e.Bus.Mark(ctx, bus.Tick, e.markID(), nil)
+			e.refusedTicks.note(err)
+			if err != nil && ctx.Err() == nil {
+				often.Warn().Err(err).Msg("the stream does not take a tick")
 			}
 		}
 	}

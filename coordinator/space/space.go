@@ -12,10 +12,24 @@ import (
 
 // Config is what is watched, and who is told.
 type Config struct {
-	Dir    string                           // the data directory
-	Warn   func(subject, text string)       // told in words what to mend; an empty text says that it is over
-	Revive func() (stopped bool, err error) // brings the store back where it stopped for want of space
+	Dir   string                     // the data directory
+	Warn  func(subject, text string) // told in words what to mend; an empty text says that it is over
+	Store Store
 }
+
+// Store is what stops when the disk is full.
+type Store interface {
+	Stopped() bool
+	Revive() error
+}
+
+// How often in a row a store is seen stopped before it is brought back: so that it is not met on its way down, and much longer
+// where the disk was not seen full and the store may only be slow.
+const (
+	stoppedLooks = 8
+	slowLooks    = 240
+	settleLooks  = 32 // after it was brought back, until what it takes again is known
+)
 
 // Bounds of what counts as little.
 const (
@@ -46,7 +60,7 @@ const (
 // not change with every message.
 func judge(free, size uint64, held bool) level {
 	switch {
-	case free < min(size/fullIn, fullMax), !held && free < reserve(size)+min(size/lowIn, lowMax):
+	case free < enough(size), !held && free < reserve(size)+min(size/lowIn, lowMax):
 		return full
 	case free < min(size/lowIn, lowMax):
 		return low
@@ -54,13 +68,18 @@ func judge(free, size uint64, held bool) level {
 	return plenty
 }
 
+// enough is room to go on with for a while.
+func enough(size uint64) uint64 { return min(size/fullIn, fullMax) }
+
 func reserve(size uint64) uint64 { return min(size/reserveIn, reserveMax) }
 
 // Watcher is the watch over one directory.
 type Watcher struct {
 	Config
-	held bool // the reserve
-	last level
+	held    bool // the reserve
+	stopped int  // looks in a row that saw the store stopped
+	wasFull bool // since the store was last seen at work
+	last    level
 }
 
 // New takes the reserve, where there is room.
@@ -127,7 +146,9 @@ func (w *Watcher) look() {
 		w.take(free, size)
 	}
 	w.tell(now, free, size)
-	w.revive()
+	if w.Store != nil {
+		w.revive(free, size)
+	}
 }
 
 // tell says it in words that do not change while the level does not.
@@ -146,16 +167,24 @@ func (w *Watcher) tell(now level, free, size uint64) {
 	}
 }
 
-// revive brings back a store that stopped. It is seen stopped twice first, so that it is not met on its way down.
-func (w *Watcher) revive() {
-	if w.Revive == nil {
+// revive brings back a store that stopped, once there is room.
+func (w *Watcher) revive(free, size uint64) {
+	if !w.Store.Stopped() {
+		w.stopped = 0
+		w.wasFull = w.last == full
+		w.Warn("store", "")
 		return
 	}
-	stopped, err := w.Revive()
+	w.wasFull = w.wasFull || w.last == full
+	w.stopped++
 	switch {
-	case err != nil:
-		w.Warn("store", "the store stopped for want of room and cannot be brought back yet: agents keep what they see meanwhile; "+err.Error())
-	case !stopped:
-		w.Warn("store", "")
+	case w.stopped < stoppedLooks, !w.wasFull && w.stopped < slowLooks:
+	case free < enough(size):
+		w.Warn("store", "the disk has no room for what agents say: they keep it until there is; verdicts stand still")
+	default:
+		w.stopped = -settleLooks
+		if err := w.Store.Revive(); err != nil {
+			w.Warn("store", err.Error())
+		}
 	}
 }

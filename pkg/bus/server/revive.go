@@ -6,26 +6,19 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 )
 
-// Revive brings the streams back where the server stopped them, which it does for want of room on the disk and until it is
-// restarted. It reports whether they were stopped.
-func (s *Server) Revive() (stopped bool, err error) {
-	if s.server.JetStreamEnabled() {
-		s.down = 0
-		return false, nil
-	}
-	// Seen stopped for several looks first, so that it is not met on its way down.
-	if s.down++; s.down < reviveLooks {
-		return true, nil
-	}
-	s.down = 0
-	err = s.server.EnableJetStream(&natsd.JetStreamConfig{StoreDir: s.store, SyncAlways: true})
-	if err != nil {
-		_ = s.server.ShutdownJetStream() // a store that is half open is none
-		return true, fmt.Errorf("bring the streams back: %w", err)
-	}
-	s.log.Warn().Msg("the streams are back")
-	return true, nil
-}
+// Stopped reports whether the streams stopped, which the server has them do when it finds no room on the disk.
+func (s *Server) Stopped() bool { return !s.server.JetStreamEnabled() }
 
-// reviveLooks is how often in a row the streams are seen stopped before they are brought back.
-const reviveLooks = 8
+// Revive closes the streams and opens them again. A stream that once found no room on the disk takes nothing any more until
+// then, however much room there is.
+func (s *Server) Revive() error {
+	if err := s.server.ShutdownJetStream(); err != nil {
+		return fmt.Errorf("close the streams: %w", err)
+	}
+	if err := s.server.EnableJetStream(&natsd.JetStreamConfig{StoreDir: s.store, SyncAlways: true, MaxStore: storeMax}); err != nil {
+		_ = s.server.ShutdownJetStream() // a store that is half open is none
+		return fmt.Errorf("open the streams again: %w", err)
+	}
+	s.log.Warn().Msg("the streams are closed and open again")
+	return nil
+}

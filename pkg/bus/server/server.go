@@ -41,7 +41,6 @@ type Server struct {
 	servers []string
 	log     zerolog.Logger
 	store   string // where the streams are
-	down    int    // looks in a row that saw them stopped; Revive's own
 
 	revoking sync.Mutex // one change of the account at a time
 }
@@ -50,6 +49,9 @@ const (
 	readyWait   = 20 * time.Second
 	controlLine = 4096
 	connections = 16 << 10
+	// What the streams may take together. It is more than a small disk has, since the server holds the streams' own bounds
+	// against it at once; how much room there really is, the coordinator watches.
+	storeMax = 1 << 40
 )
 
 // Start starts the server and returns when it takes connections.
@@ -72,7 +74,7 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	s.trust.life = cmp.Or(c.CredentialLife, Life)
 	opts := &natsd.Options{
 		ServerName: "coordinator", Host: host, Port: port, NoSigs: true, DontListen: false,
-		JetStream: true, StoreDir: filepath.Join(c.Dir, "streams"), SyncAlways: true,
+		JetStream: true, StoreDir: filepath.Join(c.Dir, "streams"), SyncAlways: true, JetStreamMaxStore: storeMax,
 		TLS: true, TLSConfig: certificates.config(), TLSTimeout: 5,
 		MaxPayload: bus.PayloadMax, MaxControlLine: controlLine, MaxConn: connections,
 		LameDuckGracePeriod: 50 * time.Millisecond, LameDuckDuration: 250 * time.Millisecond,
