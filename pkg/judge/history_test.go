@@ -1,6 +1,8 @@
 package judge_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +53,12 @@ func TestHistoryComesBesideTheLiveWord(t *testing.T) {
 		t.Error("a repeat of the present life's batch was taken")
 	}
 	at(minute(22), w.waited(2, 901, minute(22), minute(19), mesh.Reachable))
+	full := w.waited(2, 902, minute(22), minute(19), mesh.Reachable)
+	full.SpoolOff = "no space left on device"
+	at(minute(22), full)
+	if v := w.vantage("nyc1"); !slices.ContainsFunc(v.Advisories, func(s string) bool { return strings.HasSuffix(s, full.SpoolOff) }) {
+		t.Errorf("nobody is told of the full disk: %v", v.Advisories)
+	}
 	if e := w.edge("nyc1", "ams1", "smtp"); e.Outcome != mesh.Reachable {
 		t.Errorf("the present life's next batch was not taken: %v", e.Outcome)
 	}

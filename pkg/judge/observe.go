@@ -23,7 +23,7 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 	j.heard = true
 	v.last, v.silent, v.anchorsFail = j.now, false, b.AnchorsFail
 	v.word.Version, v.word.Revision, v.word.Connected = b.Version, b.Revision, b.Connected
-	v.word.Clock, v.word.Lag, v.word.Queued, v.word.Dropped = b.Clock, b.Lag, b.Queued, b.Dropped
+	v.word.Clock, v.word.Lag, v.word.Queued, v.word.Dropped, v.word.SpoolOff = b.Clock, b.Lag, b.Queued, b.Dropped, b.SpoolOff
 	if counted != v.counts() || (abstained == "") != (j.abstains(v) == "") {
 		j.settleAll(out)
 	}

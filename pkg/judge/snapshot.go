@@ -205,6 +205,9 @@ func (j *Judge) vantageState(v *vantage) mesh.VantageState {
 	if v.word.Revision != j.catalog.Revision && j.now.Sub(j.revised) > otherCatalog {
 		s.Advisories = append(s.Advisories, fmt.Sprintf("it works by the catalog %q, and %q is in force", v.word.Revision, j.catalog.Revision))
 	}
+	if v.word.SpoolOff != "" {
+		s.Advisories = append(s.Advisories, "what it sees would not outlive it, since its disk does not take it: "+v.word.SpoolOff)
+	}
 	if why := v.forbidden(); why != "" {
 		s.Advisories = append(s.Advisories, why)
 	}

@@ -122,6 +122,7 @@ type VantageState struct {
 	Lag        time.Duration `json:"lag"`   // worst timer overrun, nanoseconds
 	Queued     int           `json:"queued"`
 	Dropped    uint64        `json:"dropped"`
+	SpoolOff   string        `json:"spool_off,omitempty"` // why what it sees waits in its memory and not on its disk
 	Silent     bool          `json:"silent"`
 	Abstains   string        `json:"abstains,omitempty"` // why it has no vote at all, or none in one address family
 	Advisories []string      `json:"advisories,omitempty"`

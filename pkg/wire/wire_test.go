@@ -25,7 +25,7 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 	}
 	b := &mesh.Batch{
 		Agent: "nc036", Epoch: rapid.Uint64().Draw(t, "epoch"), Sequence: rapid.Uint64().Draw(t, "sequence"),
-		AnchorsFail: rapid.Bool().Draw(t, "anchors fail"),
+		AnchorsFail: rapid.Bool().Draw(t, "anchors fail"), SpoolOff: rapid.StringN(0, 40, -1).Draw(t, "spool off"),
 		Revision:    "0123456789ab", Version: "v1", Began: began, Clock: us("clock", -time.Hour, time.Hour),
 		Lag: us("lag", 0, time.Minute), Queued: rapid.IntRange(0, 1000).Draw(t, "queued"), Dropped: rapid.Uint64().Draw(t, "dropped"),
 		Observations: []mesh.Observation{},
