@@ -14,6 +14,7 @@ import (
 	"github.com/probemesh/probemesh/agent/doctor"
 	"github.com/probemesh/probemesh/agent/enrol"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/gossip"
 )
 
 // examination is what the flags of `doctor` and `join` say of the patient.
@@ -55,7 +56,7 @@ func newDoctorCommand() *cobra.Command {
 func (x *examination) flags(cmd *cobra.Command) {
 	stateFlag(cmd, &x.state)
 	flags := cmd.Flags()
-	flags.StringVar(&x.gossip, "gossip-listen", ":7946", "address and port that agents gossip on; empty: none")
+	flags.StringVar(&x.gossip, "gossip-listen", gossip.DefaultListen, "address and port that agents gossip on; empty: none")
 	flags.DurationVar(&x.clock, "clock-offset", 0, "pretend that this machine's clock is off by so much: for tests")
 	flags.StringVar(&x.resolver, "resolver", "", "address and port of the resolver to ask instead of the machine's: for tests")
 	_ = flags.MarkHidden("clock-offset") // the flags are there

@@ -2,6 +2,7 @@ package vantage_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,7 +89,8 @@ func TestWhatTheOwnerDoesNotAllowIsNotProbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	startWith(t, func(c *vantage.Config) { c.Allow = list }, func(b *bus, n *network) {
+	mill := &rumourMill{}
+	startWith(t, func(c *vantage.Config) { c.Allow, c.Gossip = list, mill }, func(b *bus, n *network) {
 		time.Sleep(30 * time.Second)
 		batches, said := b.take()
 		seen := map[string]mesh.Outcome{}
@@ -101,6 +103,11 @@ func TestWhatTheOwnerDoesNotAllowIsNotProbed(t *testing.T) {
 		if seen["ams2"] != mesh.Reachable || seen["lon1"] != mesh.Inconclusive || n.count("192.0.2.3") != 0 {
 			t.Errorf("saw %v, and %d probes left", seen, n.count("192.0.2.3"))
 		}
+		mill.set(func() {
+			if got := strings.Join(mill.hosts, " "); got != "AMS1 AMS2" {
+				t.Errorf("gossip goes to %s", got)
+			}
+		})
 		if batches[len(batches)-1].AnchorsFail {
 			t.Error("anchors that are not allowed say nothing of this machine's network")
 		}

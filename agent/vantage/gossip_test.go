@@ -23,12 +23,16 @@ type rumourMill struct {
 	asked    []string
 	answers  bool
 	revision string
+	hosts    []string
 }
 
 func (r *rumourMill) SetCatalog(c *catalog.Catalog) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.revision = c.Revision
+	r.revision, r.hosts = c.Revision, nil
+	for _, h := range c.Hosts {
+		r.hosts = append(r.hosts, h.Name)
+	}
 }
 
 func (r *rumourMill) Ping(host string) error {

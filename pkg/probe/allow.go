@@ -105,6 +105,15 @@ func (a *Allow) permits(ip netip.Addr, port uint16) bool {
 	return false
 }
 
+// Lists reports whether an entry, of whatever port, is for the address, which is a number or a name.
+func (a *Allow) Lists(address string) bool {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return a.knows(nameKey(address))
+	}
+	return slices.ContainsFunc(a.networks, func(n allowedNetwork) bool { return n.prefix.Contains(ip.Unmap().WithZone("")) })
+}
+
 // knows reports whether the name is an entry.
 func (a *Allow) knows(name string) bool {
 	_, there := a.names[name]
