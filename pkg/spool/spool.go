@@ -192,7 +192,12 @@ func (s *Spool) Ack(indexes ...uint64) error {
 		return nil
 	}
 	if s.active == nil {
-		if err := s.begin(); err != nil {
+		err := s.begin()
+		if err != nil {
+			s.reclaim() // on a full disk there is room for a mark once something is gone
+			err = s.begin()
+		}
+		if err != nil {
 			return err
 		}
 	}

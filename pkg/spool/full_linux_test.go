@@ -1,0 +1,62 @@
+package spool_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/probemesh/probemesh/pkg/spool"
+)
+
+// smallDisk is a disk of 256 KB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("this test needs root, and in CI nothing is skipped: %v", err)
+		}
+		t.Skipf("not tested: a spool on a full disk, since a small disk cannot be mounted: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// On a full disk a spool says so, keeps what it has, still gives back what is acknowledged, and goes on when there is room.
+func TestFullDisk(t *testing.T) {
+	disk := smallDisk(t)
+	dir := filepath.Join(disk, "spool")
+	s := open(t, spool.Config{Dir: dir})
+	full := 0
+	for n := 1; full == 0; n++ {
+		switch err := s.Append([]spool.Record{record(n)}); {
+		case errors.Is(err, unix.ENOSPC):
+			full = n
+		case err != nil:
+			t.Fatal(err)
+		}
+	}
+	same(t, left(t, s), 1, full-1)
+	for range 3 {
+		if err := s.Append([]spool.Record{record(full)}); !errors.Is(err, unix.ENOSPC) {
+			t.Fatalf("a full disk takes a record: %v", err)
+		}
+	}
+	same(t, left(t, open(t, spool.Config{Dir: image(t, dir)})), 1, full-1)
+	var all []uint64
+	for n := 1; n < full; n++ {
+		all = append(all, uint64(n))
+	}
+	_ = s.Ack(all...) // the disk has no room to note it, but all that is there may go
+	appendTo(t, s, full, full+20)
+	same(t, left(t, s), full, full+20)
+	same(t, left(t, open(t, spool.Config{Dir: image(t, dir)})), full, full+20)
+	s.Close()
+}
