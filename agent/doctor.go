@@ -20,6 +20,7 @@ import (
 // examination is what the flags of `doctor` and `join` say of the patient.
 type examination struct {
 	state, gossip, resolver string
+	joining                 bool
 	clock                   time.Duration
 }
 
@@ -65,7 +66,7 @@ func (x *examination) flags(cmd *cobra.Command) {
 
 // examine has the doctor look, with a token or with what an earlier join kept.
 func (x *examination) examine(ctx context.Context, token string, say func(doctor.Finding)) {
-	p := doctor.Patient{Directory: x.state, Token: token, Gossip: x.gossip, ClockOffset: x.clock, Running: control.Running(x.state)}
+	p := doctor.Patient{Directory: x.state, Token: token, Gossip: x.gossip, ClockOffset: x.clock, Joining: x.joining, Running: control.Running(x.state)}
 	if x.resolver != "" {
 		p.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, x.resolver)
@@ -91,6 +92,7 @@ func writeFinding(out io.Writer, f doctor.Finding) {
 
 // refuse has the doctor look before a join. What keeps an agent out is an error, and the rest is told.
 func (x *examination) refuse(cmd *cobra.Command, token string) (err error) {
+	x.joining = true
 	x.examine(cmd.Context(), token, func(f doctor.Finding) {
 		switch {
 		case f.Refuses() && err == nil:

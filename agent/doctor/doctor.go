@@ -52,6 +52,7 @@ type Patient struct {
 	Token     string   // that it is to join with; empty after it joined
 	Identity  error    // why there is no identity, or nil
 	Joined    bool     // there is an identity: Servers and CA are its own
+	Joining   bool     // it is about to join, and does not wait for a resolver that joining does not need
 	Running   bool     // an agent runs on the directory, so what it holds is not free
 	Servers   []string // URLs of the bus
 	CA        []byte   // PEM
