@@ -196,3 +196,41 @@ func TestOneAgentADirectory(t *testing.T) {
 		}
 	})
 }
+
+// An agent that is told to end says first what it saw last: to the stream where there is one, else to its disk.
+func TestTheEndLosesNothing(t *testing.T) {
+	for name, away := range map[string]bool{"connected": false, "away": true} {
+		t.Run(name, func(t *testing.T) {
+			live(t, func(l *lives) {
+				l.begin()
+				time.Sleep(31 * time.Second)
+				if away {
+					l.b.connect(time.Time{})
+				}
+				looks := l.n.count("192.0.2.2") + l.n.count("192.0.2.3")
+				for latest := 0; latest == 0; looks += latest { // until just after a look, which no batch has yet
+					time.Sleep(time.Millisecond)
+					latest = l.n.count("192.0.2.2") + l.n.count("192.0.2.3")
+				}
+				time.Sleep(51 * time.Millisecond)
+				l.end()
+				if away {
+					l.b.connect(time.Now())
+					l.begin()
+					time.Sleep(2 * time.Second)
+					l.end()
+				}
+				batches, _ := l.b.take()
+				told := 0
+				for _, b := range batches {
+					if b.Epoch == batches[0].Epoch {
+						told += len(b.Observations)
+					}
+				}
+				if told != looks {
+					t.Errorf("%d looks, %d observations arrived", looks, told)
+				}
+			})
+		})
+	}
+}

@@ -261,6 +261,7 @@ func (c *coast) missed(host string) error {
 // another one starts on what it left when NATS is back. Everything arrives after, in order, none twice; news do not wait; and NATS
 // goes away once more in the middle of it.
 func TestHoursWithoutNATS(t *testing.T) {
+	t.Parallel()
 	away := 2 * time.Hour
 	if os.Getenv("PROBEMESH_LONG") != "1" {
 		away = 10 * time.Minute
@@ -270,6 +271,7 @@ func TestHoursWithoutNATS(t *testing.T) {
 	killed := gather(t, c, away)
 	for _, end := range []string{"kill -9", "power cut"} {
 		t.Run(end, func(t *testing.T) {
+			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "spool")
 			if err := os.CopyFS(dir, os.DirFS(killed)); err != nil {
 				t.Fatal(err)
