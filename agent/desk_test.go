@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -109,6 +110,8 @@ func tokens(t *testing.T, desk *desk, open, shut string) map[string]string {
 		"FOREIGN_TOKEN": changed(func(t *wire.Token) { t.Pin[0]++ }),
 		"SHUT_TOKEN":    changed(servers("tls://" + shut)),
 		"OTHER_TOKEN":   changed(servers("tls://" + open)),
+		"LOST_TOKEN":    changed(servers("tls://coordinator.invalid:4222")),
+		"NAMED_TOKEN":   changed(servers(strings.Replace(good.Servers[0], "127.0.0.1", "localhost", 1))),
 		"TWO_TOKEN":     changed(servers("tls://"+shut, good.Servers[0])),
 	}
 }
@@ -132,7 +135,11 @@ func openResolver(t *testing.T) string {
 			// RFC 1035, section 4.1.1: it is a response, recursion is available, and the code is 3.
 			question[2], question[3] = question[2]|0x80, 0x83
 			question[11] = 0 // without the additional record that came along
-			_, _ = conn.WriteTo(question[:min(n, 12+len("\x00\x00\x02\x00\x01"))], from)
+			end := 12
+			for end < n && question[end] != 0 { // past the name's labels
+				end += 1 + int(question[end])
+			}
+			_, _ = conn.WriteTo(question[:min(n, end+5)], from) // and its end, type and class
 		}
 	}()
 	t.Cleanup(func() { conn.Close(); <-done })

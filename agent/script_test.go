@@ -18,7 +18,8 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"agent": main
 
 // TestScripts runs the commands as a person would type them: testdata/*.txtar. $OPEN is a port where somebody greets as a mail
 // server does, and $SHUT one where nobody listens. $TOKEN lets NC036 join a real bus; $FOREIGN_TOKEN has another mesh's pin,
-// $SHUT_TOKEN names a port where nobody listens, $OTHER_TOKEN one where no bus does, and $TWO_TOKEN a shut one beside the bus.
+// $SHUT_TOKEN names a port where nobody listens, $OTHER_TOKEN one where no bus does,
+// $TWO_TOKEN a shut one beside the bus, $NAMED_TOKEN the bus by name, and $LOST_TOKEN a name that does not exist.
 func TestScripts(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

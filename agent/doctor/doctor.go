@@ -74,9 +74,10 @@ type examiner struct {
 	Patient
 	network   probe.Kernel
 	pin       [32]byte
-	known     bool         // there are servers and a pin to examine
-	addresses []netip.Addr // of the servers
-	open      []string     // servers whose port is open
+	known     bool                    // there are servers and a pin to examine
+	addresses []netip.Addr            // of the servers
+	found     map[string][]netip.Addr // the same by the servers' hosts
+	open      []string                // URLs with numbers, where a server's port is open
 	chain     []*x509.Certificate
 }
 
@@ -87,7 +88,7 @@ func (f Finding) Refuses() bool {
 
 // Examine tells what it finds, in order.
 func Examine(ctx context.Context, p Patient, say func(Finding)) {
-	e := &examiner{Patient: p}
+	e := &examiner{Patient: p, found: map[string][]netip.Addr{}}
 	if e.Resolver == nil {
 		e.Resolver = net.DefaultResolver
 	}

@@ -26,7 +26,7 @@ func (e *examiner) names(ctx context.Context) Finding {
 			continue
 		}
 		if ip, err := netip.ParseAddr(host); err == nil {
-			e.addresses = append(e.addresses, ip.Unmap())
+			e.find(host, ip)
 			continue
 		}
 		named = append(named, host)
@@ -34,9 +34,7 @@ func (e *examiner) names(ctx context.Context) Finding {
 		if err != nil {
 			missing = append(missing, fmt.Sprintf("%s: %s", host, dnsReason(err)))
 		}
-		for _, ip := range found {
-			e.addresses = append(e.addresses, ip.Unmap())
-		}
+		e.find(host, found...)
 	}
 	switch {
 	case len(missing) > 0 && len(e.addresses) == 0:
@@ -50,6 +48,13 @@ func (e *examiner) names(ctx context.Context) Finding {
 		return Finding{}
 	}
 	return e.resolver(ctx)
+}
+
+func (e *examiner) find(host string, addresses ...netip.Addr) {
+	for _, ip := range addresses {
+		e.addresses = append(e.addresses, ip.Unmap())
+		e.found[host] = append(e.found[host], ip.Unmap())
+	}
 }
 
 // resolver asks for the name servers of the root, which every resolver can answer; "no such name" is an answer too.
@@ -122,15 +127,12 @@ func (e *examiner) port(ctx context.Context) Finding {
 	}
 	var shut []string
 	for _, server := range e.Servers {
-		host, port, err := bus.HostPort(server)
-		if err == nil {
-			err = e.connect(ctx, net.JoinHostPort(host, port))
-		}
+		address, err := e.connect(ctx, server)
 		if err != nil {
 			shut = append(shut, strings.TrimPrefix(server, "tls://")+" "+dialReason(err))
 			continue
 		}
-		e.open = append(e.open, server)
+		e.open = append(e.open, "tls://"+address)
 	}
 	const remedy = "have the firewalls here and there permit TCP to that port, and see that `coordinator serve` runs and listens there (--nats-listen)"
 	switch {
@@ -142,18 +144,28 @@ func (e *examiner) port(ctx context.Context) Finding {
 	return ok(Port, "connected to "+strings.ReplaceAll(strings.Join(e.open, ", "), "tls://", ""))
 }
 
-func (e *examiner) connect(ctx context.Context, address string) error {
+// connect tries the addresses of a server in turn, and returns the one that took the connection.
+func (e *examiner) connect(ctx context.Context, server string) (address string, err error) {
+	host, port, err := bus.HostPort(server)
+	if err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialWait)
 	defer cancel()
-	conn, err := e.network.Dial(ctx, "tcp", address)
-	if err != nil {
-		return err
+	err = errNoAddress
+	for _, ip := range e.found[host] {
+		var conn net.Conn
+		address = net.JoinHostPort(ip.String(), port)
+		if conn, err = e.network.Dial(ctx, "tcp", address); err == nil {
+			return address, conn.Close()
+		}
 	}
-	return conn.Close()
+	return "", err
 }
 
+var errNoAddress = errors.New("its name is not found")
+
 func dialReason(err error) string {
-	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refuses the connection: nothing listens there, or a firewall says so"
@@ -161,8 +173,6 @@ func dialReason(err error) string {
 		return "does not answer within " + dialWait.String() + ": a firewall drops it, or the address is wrong"
 	case errors.Is(err, probe.ErrNoRoute):
 		return "has no route from here"
-	case errors.As(err, &dns):
-		return "is not found: " + dnsReason(err)
 	}
 	return "cannot be reached: " + err.Error()
 }
