@@ -50,6 +50,7 @@ func newRunCommand() *cobra.Command {
 }
 
 func run(ctx context.Context, identity enrol.Identity, state, listen string, clock time.Duration, allow *probe.Allow, cmd *cobra.Command) error {
+	beLight()
 	log := newLogger(cmd)
 	rumours, leave, err := startGossip(ctx, listen, identity, log)
 	if err != nil {

@@ -1,0 +1,294 @@
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	restWarm   = 40 * time.Second // the first looks, the catalog, TLS and the edges' learning
+	restFor    = 2 * time.Minute
+	restAgents = 10
+
+	// What an agent at rest may take: with these a server's owner never asks what it is.
+	restResident = 20 << 20
+	restTarget   = 150 * time.Millisecond // of a processor, a minute: 0.25 % of a core
+	// The same work was measured to take up to half as much again beside busy neighbours, and on loopback the kernel books the
+	// other side of each connection on the agent: what fails the test is another agent than this one.
+	restCPU = 250 * time.Millisecond
+)
+
+// TestAgentAtRest measures one agent of a mesh of ten hosts with three checks each at 10 s, everything on, by what the kernel says
+// of its process:
+//
+//	PROBEMESH_LONG=1 go test ./deploy/lab -run AgentAtRest -v
+func TestAgentAtRest(t *testing.T) {
+	if os.Getenv("PROBEMESH_LONG") != "1" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("this needs PROBEMESH_LONG=1, and in CI nothing is skipped")
+		}
+		t.Skip("not measured without PROBEMESH_LONG=1: what an agent at rest takes, which needs three minutes")
+	}
+	p := build(t)
+	p.agent = stripped(t)
+	r := &rest{t: t, programs: p, data: t.TempDir()}
+	r.serve()
+	var measured *exec.Cmd
+	for n := range restAgents {
+		measured = r.join(n)
+	}
+	time.Sleep(restWarm)
+	before := cpuOf(t, measured.Process.Pid)
+	time.Sleep(restFor)
+	minute := time.Duration(float64(cpuOf(t, measured.Process.Pid)-before) * float64(time.Minute) / float64(restFor))
+	memory := memoryOf(t, measured.Process.Pid)
+	t.Logf("at rest: %.1f MB resident (%.1f MB its own, %.1f MB of the program's file), %.3f CPU-seconds a minute (the target is %.2f)",
+		mb(memory["VmRSS"]), mb(memory["RssAnon"]), mb(memory["RssFile"]), minute.Seconds(), restTarget.Seconds())
+	status, err := exec.Command(p.agent, "status", "--state", r.last).Output()
+	t.Logf("its own word:\n%s", status)
+	if err != nil || !strings.Contains(string(status), fmt.Sprintf("%d peers", restAgents-1)) {
+		t.Errorf("the agent does not gossip with all others: %v", err)
+	}
+	composition(t, p.agent)
+	if memory["VmRSS"] > restResident {
+		t.Errorf("%d bytes are resident; %d may be", memory["VmRSS"], restResident)
+	}
+	if minute > restCPU {
+		t.Errorf("a minute takes %v of a processor; %v it may", minute, restCPU)
+	}
+}
+
+// stripped builds the agent as it is packed.
+func stripped(t testing.TB) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "agent")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "github.com/probemesh/probemesh/agent")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, said)
+	}
+	return out
+}
+
+// rest is a coordinator and ten agents as processes on loopback addresses.
+type rest struct {
+	t        *testing.T
+	programs programs
+	data     string
+	last     string // the state directory of the agent that joined last
+}
+
+func restAddress(n int) string { return fmt.Sprintf("127.0.71.%d", n+1) }
+
+func (r *rest) serve() {
+	r.t.Helper()
+	var b strings.Builder
+	b.WriteString("defaults: {interval: 10s, timeout: 3s}\nregions:\n")
+	for n := range restAgents {
+		fmt.Fprintf(&b, "  - {name: r%d, city: C, country: NL, latitude: 1, longitude: 1}\n", n)
+	}
+	b.WriteString("hosts:\n")
+	for n := range restAgents {
+		smtp, web := r.listen(n, "220 mail ESMTP\r\n"), r.listen(n, "* OK\r\n")
+		fmt.Fprintf(&b, "  - name: NC%d\n    region: r%d\n    address: %s\n    checks: [{kind: ping}, {kind: tcp, port: %d, banner: '^220'}, {kind: tcp, port: %d}]\n", n, n, restAddress(n), smtp, web)
+	}
+	file := filepath.Join(r.data, "catalog.yaml")
+	write(r.t, file, b.String())
+	port := freePort(r.t)
+	r.start(r.programs.coordinator, "serve", "--catalog", file, "--data", r.data, "--listen", "127.0.0.1:"+port, "--ops", "127.0.0.1:0",
+		"--nats-listen", "127.0.0.1:"+freePort(r.t), "--advertise", "127.0.0.1")
+	eventually(r.t, 30*time.Second, "the coordinator is ready", func() error {
+		answer, err := http.Get("http://127.0.0.1:" + port + "/readyz")
+		if err != nil {
+			return err
+		}
+		answer.Body.Close()
+		return nil
+	})
+}
+
+// listen greets on the host's address until the test ends.
+func (r *rest) listen(n int, greeting string) (port int) {
+	r.t.Helper()
+	l, err := net.Listen("tcp", restAddress(n)+":0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(conn, greeting)
+			conn.Close()
+		}
+	}()
+	r.t.Cleanup(func() { l.Close(); <-done })
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// join invites a host and runs its agent.
+func (r *rest) join(n int) *exec.Cmd {
+	r.t.Helper()
+	state := r.t.TempDir()
+	r.last = state
+	token, err := exec.Command(r.programs.coordinator, "invite", fmt.Sprintf("NC%d", n), "--data", r.data).Output()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if said, err := exec.Command(r.programs.agent, "join", strings.TrimSpace(string(token)), "--state", state).CombinedOutput(); err != nil {
+		r.t.Fatalf("join: %v: %s", err, said)
+	}
+	return r.start(r.programs.agent, "run", "--state", state, "--gossip-listen", restAddress(n)+":27946")
+}
+
+// start runs a program until the test ends.
+func (r *rest) start(program string, args ...string) *exec.Cmd {
+	r.t.Helper()
+	var said bytes.Buffer
+	cmd := exec.Command(program, args...)
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		if r.t.Failed() {
+			r.t.Logf("%s %s said: %s", filepath.Base(program), args[0], said.Bytes()[:min(said.Len(), 2000)])
+		}
+	})
+	return cmd
+}
+
+// cpuOf is the processor time that a process took, its system calls' included.
+func cpuOf(t testing.TB, pid int) time.Duration {
+	t.Helper()
+	const tick = 10 * time.Millisecond // of Linux' /proc
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	return time.Duration(user+system) * tick
+}
+
+// memoryOf is what the kernel says of a process's memory, in bytes.
+func memoryOf(t testing.TB, pid int) map[string]int {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		var kb int
+		name, rest, _ := strings.Cut(line, ":")
+		if n, _ := fmt.Sscanf(rest, "%d kB", &kb); n == 1 {
+			out[name] = kb << 10
+		}
+	}
+	return out
+}
+
+func mb(n int) float64 { return float64(n) / (1 << 20) }
+
+// composition says how large the program is and of what: the symbols' sizes by module, from a build that has them.
+func composition(t testing.TB, program string) {
+	t.Helper()
+	info, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := filepath.Join(t.TempDir(), "agent")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", whole, "github.com/probemesh/probemesh/agent")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, said)
+	}
+	const shown = 16
+	symbols, err := exec.Command("go", "tool", "nm", "-size", whole).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := bySource(symbols)
+	names := make([]string, 0, len(sizes))
+	for name := range sizes {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(sizes[b], sizes[a]) })
+	var said []string
+	tables := int(info.Size())
+	for i, name := range names {
+		if tables -= sizes[name]; i < shown {
+			said = append(said, fmt.Sprintf("%s %.2f", name, mb(sizes[name])))
+		}
+	}
+	t.Logf("stripped: %.1f MB; %.1f MB of it are constants and Go's tables of lines and types, which have no symbols; the rest in MB: %s",
+		mb(int(info.Size())), mb(tables), strings.Join(said, ", "))
+}
+
+// bySource sums symbols' sizes by the module or the part of the standard library that they come from.
+func bySource(symbols []byte) map[string]int {
+	out := map[string]int{}
+	lines := bufio.NewScanner(bytes.NewReader(symbols))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 4 || strings.EqualFold(fields[2], "b") || fields[2] == "U" {
+			continue
+		}
+		const zeroed = 16 << 20 // larger than the program: room that is only set aside when it runs, as the random generator's
+		if size, err := strconv.Atoi(fields[1]); err == nil && size < zeroed {
+			out[source(fields[3])] += size
+		}
+	}
+	return out
+}
+
+// source is where a symbol comes from: github.com/nats-io/nats.go, crypto, runtime.
+func source(symbol string) string {
+	path, _, _ := strings.Cut(symbol, "[")
+	path = strings.TrimPrefix(path, "type:.eq.")
+	parts := strings.Split(path, "/")
+	switch {
+	case strings.HasPrefix(path, "go:") || strings.HasPrefix(path, "type:"):
+		return "tables"
+	case len(parts) >= 3 && strings.Contains(parts[0], "."):
+		name, _, _ := strings.Cut(parts[2], ".")
+		return strings.ReplaceAll(parts[0]+"/"+parts[1]+"/"+name, "%2e", ".")
+	}
+	first, _, _ := strings.Cut(parts[0], ".")
+	return first
+}
