@@ -26,7 +26,7 @@ var layers = []struct {
 }{
 	{"nouns", []string{"pkg/mesh"}},
 	{"pure", []string{
-		"pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/status", "pkg/incident", "pkg/judge", "pkg/wire",
+		"pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/status", "pkg/incident", "pkg/judge", "pkg/wire", "pkg/quarantine",
 	}},
 	{"one outside thing each", []string{
 		"pkg/probe", "pkg/bus", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",

@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quarantine"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -67,6 +68,7 @@ type Engine struct {
 	// The loop's own.
 	judge    *judge.Judge
 	judging  *catalog.Catalog // what the judge works by
+	ward     *quarantine.Ward // whom it listens to
 	restated bool
 	present  bool // the replay is over
 	dirty    bool // the judge holds what is not shown yet
@@ -140,7 +142,7 @@ func (e *Engine) startJudge(ctx context.Context) error {
 	if e.said, err = e.standings(ctx, at); err != nil {
 		return err
 	}
-	e.judging = then.Catalog
+	e.judging, e.ward = then.Catalog, quarantine.New(then.Catalog)
 	e.judge, err = e.newJudge(ctx, then.Catalog, e.said)
 	return err
 }
@@ -313,7 +315,7 @@ func (e *Engine) restate(m bus.Message) {
 
 // input reads a message. One that cannot be read is counted and left out.
 func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
-	in, err := e.read(ctx, m)
+	in, err := e.read(ctx, m, e.ward)
 	if err != nil {
 		e.rejected.Add(1)
 		e.strange.Warn().Err(err).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
@@ -321,13 +323,15 @@ func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
 	return in, err == nil
 }
 
-func (e *Engine) read(ctx context.Context, m bus.Message) (in judge.Input, err error) {
+func (e *Engine) read(ctx context.Context, m bus.Message, ward *quarantine.Ward) (in judge.Input, err error) {
 	in = judge.Input{Sequence: m.Sequence, At: m.Time}
 	switch m.Kind {
 	case bus.Batch:
-		in.Batch, err = readBatch(m)
+		in.Batch, err = e.listen(m, ward)
 	case bus.CatalogMark:
-		in.Catalog, err = e.Ledger.CatalogOf(ctx, string(m.Data))
+		if in.Catalog, err = e.Ledger.CatalogOf(ctx, string(m.Data)); err == nil {
+			ward.SetCatalog(in.Catalog)
+		}
 	case bus.RosterMark:
 		in.Roster, err = wire.DecodeRoster(m.Data)
 	}

@@ -45,6 +45,7 @@ func newCatalog(t *testing.T) *catalog.Catalog {
 type coordinator struct {
 	*engine.Engine
 	server *server.Server
+	bus    *bus.Coordinator
 	stop   func()
 }
 
@@ -77,7 +78,7 @@ func start(t *testing.T, dir string) *coordinator {
 			t.Error(err)
 		}
 	})
-	c := &coordinator{Engine: e, server: s}
+	c := &coordinator{Engine: e, server: s, bus: conn}
 	c.stop = sync.OnceFunc(func() { cancel(); running.Wait(); book.Close(); conn.Close(); s.Close() })
 	t.Cleanup(c.stop)
 	eventually(t, "ready", e.Ready)

@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quarantine"
 )
 
 // pastWait bounds a replay of the past: a mesh of a thousand hosts says half a million messages in the time replayed.
@@ -47,13 +48,16 @@ func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.
 	if !r.covered {
 		return nil, nil, fmt.Errorf("the stream of observations does not reach back to %s: it keeps two days", at.UTC().Format(time.RFC3339))
 	}
-	return r.catalog, r.judge.Snapshot(), nil
+	snapshot := r.judge.Snapshot()
+	nameCut(snapshot, r.ward)
+	return r.catalog, snapshot, nil
 }
 
 // past is a judge on its way to a moment.
 type past struct {
 	engine  *Engine
 	judge   *judge.Judge
+	ward    *quarantine.Ward
 	catalog *catalog.Catalog
 	at      time.Time
 	covered bool // a message from before the moment was met
@@ -69,7 +73,7 @@ func (e *Engine) newReplay(ctx context.Context, at time.Time) (*past, error) {
 		return nil, err
 	}
 	j, err := e.newJudge(ctx, then.Catalog, standings(said))
-	return &past{engine: e, judge: j, catalog: then.Catalog, at: at}, err
+	return &past{engine: e, judge: j, ward: quarantine.New(then.Catalog), catalog: then.Catalog, at: at}, err
 }
 
 func (r *past) take(ctx context.Context, m bus.Message) error {
@@ -77,7 +81,7 @@ func (r *past) take(ctx context.Context, m bus.Message) error {
 		return errReached
 	}
 	r.covered = true
-	in, err := r.engine.read(ctx, m)
+	in, err := r.engine.read(ctx, m, r.ward)
 	if err != nil {
 		return nil // it was rejected then, too
 	}

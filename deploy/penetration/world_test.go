@@ -24,6 +24,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/enrol"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
 // The two agents: the one whose credentials the attacker holds, and the one it is after.
@@ -31,6 +32,17 @@ const (
 	own   = "nc036"
 	other = "nc041"
 )
+
+// members are a mesh that nobody has joined yet, with one host for which one may be invited.
+type members struct{}
+
+func (members) KnownHost(key string) bool { return key == "nc050" }
+func (members) Agent(context.Context, string) (ledger.Agent, error) {
+	return ledger.Agent{}, ledger.ErrNoAgent
+}
+func (members) EndedKeys(context.Context) ([]string, error)              { return nil, nil }
+func (members) Enrolled(_ context.Context, host, publicKey string) error { return nil }
+func (members) Revoked(_ context.Context, host, publicKey string) error  { return nil }
 
 // identity is an agent's credentials.
 type identity struct{ token, seed string }
@@ -45,7 +57,8 @@ type world struct {
 	ids    map[string]identity
 	inside *nats.Conn
 	js     jetstream.JetStream
-	victim *raw // the other agent, listening to all that it may
+	victim *raw   // the other agent, listening to all that it may
+	opened []*raw // for the present attack
 	table  []row
 }
 
@@ -75,6 +88,8 @@ func newWorld(t *testing.T) *world {
 		w.ids[name] = w.issue(name)
 	}
 	w.victim = w.agent(other)
+	w.opened = nil
+	t.Cleanup(func() { w.victim.Close() })
 	for i, subject := range []string{bus.SubjectControlAll, bus.SubjectControl + other + ".>", "_INBOX_" + other + ".>"} {
 		must(t, w.victim.say(fmt.Sprintf("SUB %s %d\r\n", subject, i+1)))
 	}
@@ -87,10 +102,7 @@ func newWorld(t *testing.T) *world {
 
 // serve answers agents that ask for the catalog, and those who want to join.
 func (w *world) serve(c *bus.Coordinator) {
-	w.desk = enrol.New(enrol.Config{
-		Bus: c, Issuer: w.server, Logger: zerolog.Nop(), KnownHost: func(key string) bool { return key == "nc050" },
-		Enrolled: func(context.Context, string, string) error { return nil },
-	})
+	w.desk = enrol.New(enrol.Config{Bus: c, Issuer: w.server, Members: members{}, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	asked, knocked := make(chan struct{}), make(chan struct{})
@@ -123,7 +135,7 @@ func (w *world) agent(name string) *raw {
 	w.t.Helper()
 	r, err := knock(w.address(), w.tls())
 	must(w.t, err)
-	w.t.Cleanup(func() { r.Close() })
+	w.opened = append(w.opened, r)
 	id := w.ids[name]
 	must(w.t, r.enter(connect{JWT: id.token, Signature: r.sign(id.seed)}))
 	return r
@@ -134,7 +146,7 @@ func (w *world) stranger() *raw {
 	w.t.Helper()
 	r, err := knock(w.address(), w.tls())
 	must(w.t, err)
-	w.t.Cleanup(func() { r.Close() })
+	w.opened = append(w.opened, r)
 	must(w.t, r.enter(connect{}))
 	return r
 }
@@ -184,6 +196,10 @@ func (w *world) try(who, what string, attack func() error) {
 	w.t.Helper()
 	before := w.state()
 	err := attack()
+	for _, r := range w.opened {
+		r.Close()
+	}
+	w.opened = nil
 	if err == nil {
 		err = errors.New("POSSIBLE")
 		w.t.Errorf("%s: %s is possible", who, what)

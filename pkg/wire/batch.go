@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -23,11 +25,19 @@ const (
 	NameMax         = 100 // bytes of a check's name
 	ReasonMax       = 300 // bytes of a reason in words
 	ElapsedMax      = 2 * time.Minute
+	SentMax         = 100            // probes of one look
 	AgeMax          = 48 * time.Hour // what the stream keeps
 )
 
-// ErrTooLarge says that a message is past the bounds of its kind.
-var ErrTooLarge = errors.New("too large")
+// What is wrong with a message that cannot be read.
+var (
+	// ErrTooLarge says that a message is past the bounds of its kind.
+	ErrTooLarge = errors.New("too large")
+	// ErrTime says that a message tells of a time that cannot be: one to come, or a look that took less than nothing.
+	ErrTime = errors.New("an impossible time")
+	// ErrTooOld says that an observation is older than what the stream keeps. It may have waited in its agent so long.
+	ErrTooOld = errors.New("older than what the stream keeps")
+)
 
 // batch is the body of a batch. Times are microseconds after the batch was opened, so that a batch sent again has the same
 // bytes; how long ago it was opened travels in a header.
@@ -94,8 +104,10 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 	return data, nil
 }
 
-// clip keeps a reason within its bound without cutting a letter in two.
+// clip keeps a reason within its bound without cutting a letter in two. What is no letter, as of a server's greeting, would be
+// longer once it was read.
 func clip(s string) string {
+	s = printable(strings.ToValidUTF8(s, "?"))
 	for len(s) > ReasonMax {
 		r := []rune(s)
 		s = string(r[:len(r)-1-(len(s)-ReasonMax)/4])
@@ -117,7 +129,7 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 	}
 	began := received.Add(-age)
 	out := &mesh.Batch{
-		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence, Revision: in.Revision, Version: in.Version,
+		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence, Revision: printable(in.Revision), Version: printable(in.Version),
 		Began: began, Connected: received.Add(-link), Clock: time.UnixMicro(in.Wall).Sub(began),
 		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, SpoolOff: in.SpoolOff, AnchorsFail: in.AnchorsFail,
 		Observations: make([]mesh.Observation, len(in.Observations)),
@@ -140,7 +152,7 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 func (o *observation) decode(began, received time.Time) (mesh.Observation, error) {
 	out := mesh.Observation{
 		Host: o.Host, Check: o.Check, Family: mesh.Family(o.Family), Began: began.Add(microseconds(o.Began)),
-		Elapsed: microseconds(o.Elapsed), RTT: microseconds(o.RTT), Round: o.Round, Sent: o.Sent, Lost: o.Lost, Reason: o.Reason,
+		Elapsed: microseconds(o.Elapsed), RTT: microseconds(o.RTT), Round: o.Round, Sent: min(o.Sent, SentMax), Lost: min(o.Lost, o.Sent, SentMax), Reason: printable(o.Reason),
 	}
 	if o.Missed {
 		out.Stage = mesh.Missed
@@ -148,12 +160,16 @@ func (o *observation) decode(began, received time.Time) (mesh.Observation, error
 	switch {
 	case len(o.Host) > NameMax || len(o.Check) > NameMax || len(o.Reason) > ReasonMax:
 		return out, ErrTooLarge
-	case out.Elapsed < 0 || out.Elapsed > ElapsedMax || out.RTT < 0 || out.RTT > out.Elapsed+time.Millisecond || o.Sent < 0 || o.Lost < 0:
-		return out, errors.New("an impossible time or count")
-	case out.Ended().After(received.Add(time.Second)) || received.Sub(out.Began) > AgeMax:
-		return out, errors.New("a time outside what the stream keeps")
+	case o.Sent < 0 || o.Lost < 0:
+		return out, errors.New("a count below zero")
+	case out.Elapsed < 0 || out.Elapsed > ElapsedMax || out.RTT < 0 || out.RTT > out.Elapsed+time.Millisecond:
+		return out, fmt.Errorf("%w: it took %s, and %s there and back", ErrTime, out.Elapsed, out.RTT)
+	case out.Ended().After(received.Add(time.Second)):
+		return out, fmt.Errorf("%w: %s to come", ErrTime, out.Ended().Sub(received))
+	case received.Sub(out.Began) > AgeMax:
+		return out, ErrTooOld
 	}
-	out.Outcome, out.Reason = decodeOutcome(o.Outcome, o.Reason)
+	out.Outcome, out.Reason = decodeOutcome(o.Outcome, out.Reason)
 	return out, nil
 }
 
@@ -166,6 +182,16 @@ func decodeOutcome(letter, reason string) (mesh.Outcome, string) {
 		}
 	}
 	return mesh.Inconclusive, "agent too old or too new"
+}
+
+// printable takes out what an agent's words must not carry to an operator's terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, s)
 }
 
 func microseconds(n int64) time.Duration {
@@ -204,7 +230,7 @@ func parseAge(s string) (time.Duration, error) {
 		return 0, err
 	}
 	if n < 0 {
-		return 0, fmt.Errorf("%d is before now", n)
+		return 0, fmt.Errorf("%w: sent %d us before it was opened", ErrTime, -n)
 	}
 	// A connection may be older than anything the stream keeps; a batch is then too old in its observations.
 	return microseconds(n), nil

@@ -31,14 +31,14 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 		Observations: []mesh.Observation{},
 	}
 	for range rapid.IntRange(0, 5).Draw(t, "observations") {
-		elapsed := us("elapsed", 0, 10*time.Second)
+		elapsed, sent := us("elapsed", 0, 10*time.Second), rapid.IntRange(0, 9).Draw(t, "sent")
 		b.Observations = append(b.Observations, mesh.Observation{
 			Host: "nc023", Check: rapid.StringN(1, 20, NameMax).Draw(t, "check"), Family: rapid.SampledFrom([]mesh.Family{0, 4, 6}).Draw(t, "family"),
 			Began: began.Add(us("began", -time.Minute, 0) - elapsed), Elapsed: elapsed, RTT: us("rtt", 0, elapsed),
 			Outcome: rapid.SampledFrom([]mesh.Outcome{mesh.Inconclusive, mesh.Reachable, mesh.Slow, mesh.Unreachable}).Draw(t, "outcome"),
 			Stage:   rapid.SampledFrom([]mesh.Stage{mesh.Settled, mesh.Missed}).Draw(t, "stage"),
-			Round:   rapid.Uint64().Draw(t, "round"), Sent: rapid.IntRange(0, 9).Draw(t, "sent"), Lost: rapid.IntRange(0, 9).Draw(t, "lost"),
-			Reason: rapid.StringN(0, 50, ReasonMax).Draw(t, "reason"),
+			Round:   rapid.Uint64().Draw(t, "round"), Sent: sent, Lost: rapid.IntRange(0, sent).Draw(t, "lost"),
+			Reason: rapid.StringOfN(rapid.RuneFrom([]rune("ab é世:-\"<&")), 0, 50, ReasonMax).Draw(t, "reason"),
 		})
 	}
 	b.Gossip.Acks, b.Gossip.Dead = drawRumours(t, "acks", began), drawRumours(t, "dead", began)
@@ -211,6 +211,7 @@ func FuzzDecodeBatch(f *testing.F) {
 				t.Fatalf("impossible gossip %+v", r)
 			}
 		}
+		wantPrintable(t, b)
 	})
 }
 

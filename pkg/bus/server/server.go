@@ -40,7 +40,9 @@ type Server struct {
 	ca      *authority
 	servers []string
 	log     zerolog.Logger
-	store   string // where the streams are
+	store   string             // where the streams are
+	leave   context.CancelFunc // ends what watches the connections
+	tasks   sync.WaitGroup
 
 	revoking sync.Mutex // one change of the account at a time
 }
@@ -52,6 +54,9 @@ const (
 	// What the streams may take together. It is more than a small disk has, since the server holds the streams' own bounds
 	// against it at once; how much room there really is, the coordinator watches.
 	storeMax = 1 << 40
+	// Messages that wait for the disk. What comes on top is refused, and sent again by agents that mean well: a flood holds
+	// them up no longer than the disk takes for so many.
+	waitingMax = 512
 )
 
 // Start starts the server and returns when it takes connections.
@@ -78,21 +83,29 @@ func Start(_ context.Context, c Config) (*Server, error) {
 		TLS: true, TLSConfig: certificates.config(), TLSTimeout: 5,
 		MaxPayload: bus.PayloadMax, MaxControlLine: controlLine, MaxConn: connections,
 		LameDuckGracePeriod: 50 * time.Millisecond, LameDuckDuration: 250 * time.Millisecond,
-		PingInterval: 10 * time.Second, MaxPingsOut: 2,
+		PingInterval: 10 * time.Second, MaxPingsOut: 2, StreamMaxBufferedMsgs: waitingMax,
 	}
 	s.trust.configure(opts)
 	if s.server, err = natsd.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("bus server: %w", err)
 	}
-	s.server.SetLoggerV2(logger{c.Logger}, false, false, false)
+	s.server.SetLoggerV2(logger{c.Logger, c.Logger.Sample(&zerolog.BurstSampler{Burst: saidMax, Period: time.Minute})}, false, false, false)
 	s.server.Start()
 	if !s.server.ReadyForConnections(readyWait) {
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
 		return nil, fmt.Errorf("bus server: not ready on %s; is the port taken by another program?", c.Listen)
 	}
+	s.watch()
 	s.servers, err = advertised(c.Advertise, s.server.Addr().(*net.TCPAddr))
 	return s, err
+}
+
+// watch has the bouncer at the door until Close.
+func (s *Server) watch() {
+	ctx, leave := context.WithCancel(context.Background())
+	s.leave = leave
+	s.tasks.Go(func() { newBouncer(s).run(ctx) })
 }
 
 // split reads an address to listen on; an empty host is every address.
@@ -188,16 +201,21 @@ func (s *Server) Coordinator() (bus.CoordinatorConfig, error) {
 
 // Close ends the server: its clients are told to go before it stops, so that none waits for an answer.
 func (s *Server) Close() {
+	s.leave()
+	s.tasks.Wait()
 	s.server.LameDuckShutdown()
 	s.server.WaitForShutdown()
 }
 
 // logger hands the server's words on. What it says at length is for debugging.
-type logger struct{ log zerolog.Logger }
+type logger struct{ log, sparse zerolog.Logger }
+
+// saidMax is how many warnings and errors of the server are logged in a minute: anybody who knocks can cause one.
+const saidMax = 30
 
 func (l logger) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
-func (l logger) Warnf(format string, v ...any)   { l.log.Warn().Msgf(format, v...) }
-func (l logger) Errorf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
+func (l logger) Warnf(format string, v ...any)   { l.sparse.Warn().Msgf(format, v...) }
+func (l logger) Errorf(format string, v ...any)  { l.sparse.Error().Msgf(format, v...) }
 func (l logger) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l logger) Debugf(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
 func (l logger) Tracef(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }

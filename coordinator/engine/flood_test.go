@@ -1,0 +1,228 @@
+package engine_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// wide is a catalog of six regions, so that five are enough for a verdict.
+func wide(t *testing.T) *catalog.Catalog {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("regions: [{name: r1}, {name: r2}, {name: r3}, {name: r4}, {name: r5}, {name: r6}]\nhosts:\n")
+	for i := range 6 {
+		fmt.Fprintf(&b, "  - {name: NC%d, region: r%d, address: 192.0.2.%d}\n", i+1, i+1, i+1)
+	}
+	c, err := catalog.Parse("test.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// member is an agent that says every 200 ms what it sees of NC1.
+type member struct {
+	name        string
+	token, seed string
+	sent        uint64
+}
+
+func (c *coordinator) enrol(t *testing.T, name string) *member {
+	t.Helper()
+	public, seed, err := bus.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := c.server.Issue(name, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Enrolled(t.Context(), name, public); err != nil {
+		t.Fatal(err)
+	}
+	return &member{name: name, token: token, seed: seed}
+}
+
+// vote publishes until ctx ends. What it began it ends: every batch that it counts as sent is acknowledged.
+func (m *member) vote(ctx context.Context, t *testing.T, c *coordinator, revision string, sees func() mesh.Outcome) {
+	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: m.name, Servers: c.server.Servers(), JWT: m.token, Seed: m.seed, CA: c.server.CA(), Logger: zerolog.Nop()})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer a.Close()
+	bounded, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for began := time.Now(); ctx.Err() == nil; <-ticker.C {
+		at := time.Now()
+		b := &mesh.Batch{Agent: m.name, Epoch: 1, Sequence: m.sent + 1, Revision: revision, Began: at, Observations: []mesh.Observation{
+			{Host: "nc1", Check: "ping", Family: mesh.IPv4, Began: at, Outcome: sees(), Reason: "timeout", Sent: 1},
+		}}
+		data, err := wire.EncodeBatch(b)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		headers := func() map[string]string { return wire.EncodeHeaders(time.Since(at), time.Since(began)+time.Second) }
+		if err := a.Publish(bounded, fmt.Sprint(m.name, "-", m.sent+1), headers, data); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+			return
+		}
+		m.sent++
+	}
+}
+
+// flood says as much as it can, and comes back whenever it is thrown out, until ctx ends. It tells of itself that it is
+// another agent.
+func (m *member) flood(ctx context.Context, t *testing.T, c *coordinator, victim *member, revision string) (said, thrownOut, keptOut int) {
+	public, err := bus.PublicKey(victim.seed)
+	if err != nil {
+		t.Error(err)
+		return 0, 0, 0
+	}
+	for ctx.Err() == nil {
+		conn, err := nats.Connect(c.server.Servers()[0], nats.Secure(c.trusted(t)), nats.UserJWTAndSeed(m.token, m.seed), nats.NoReconnect(),
+			nats.Name(victim.name), func(o *nats.Options) error { o.User = public; return nil },
+			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		if err != nil {
+			keptOut++
+			time.Sleep(20 * time.Millisecond) // what it tries costs this test's machine as much as the server
+			continue
+		}
+		for i := 0; ctx.Err() == nil && conn.IsConnected(); i++ {
+			data := fmt.Appendf(nil, `{"v":1,"a":%q,"e":"7","n":%d,"c":%q,"o":[{"h":"nc1","k":"ping","f":4,"t":0,"s":"+"},{"h":"x","k":"y","t":0,"s":"-"}]}`, m.name, i, revision)
+			msg := &nats.Msg{Subject: bus.SubjectObservations + m.name, Header: nats.Header{}, Data: data}
+			for k, v := range wire.EncodeHeaders(0, time.Hour) {
+				msg.Header.Set(k, v)
+			}
+			if conn.PublishMsg(msg) != nil {
+				break
+			}
+			said++
+		}
+		if ctx.Err() == nil {
+			thrownOut++
+		}
+		conn.Close()
+	}
+	return said, thrownOut, keptOut
+}
+
+// One agent floods the bus, and says of a host that is gone that it is there. Nobody else notices: every batch of the others
+// is stored once and heard, and their verdict comes.
+func TestOneWhoFloodsIsCutOffAndNobodyNotices(t *testing.T) {
+	c := start(t, t.TempDir())
+	next := wide(t)
+	if _, err := c.Apply(t.Context(), next, "test", true); err != nil {
+		t.Fatal(err)
+	}
+	var members []*member
+	for i := 2; i <= 6; i++ {
+		members = append(members, c.enrol(t, fmt.Sprintf("nc%d", i)))
+	}
+	hostile, others := members[4], members[:4]
+	ctx, cancel := context.WithCancel(t.Context())
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	var gone atomic.Bool
+	sees := func() mesh.Outcome {
+		if gone.Load() {
+			return mesh.Unreachable
+		}
+		return mesh.Reachable
+	}
+	for _, m := range others {
+		tasks.Go(func() { m.vote(ctx, t, c, next.Revision, sees) })
+	}
+	eventually(t, "operational", func() bool { return c.status() == mesh.Operational })
+	flooding, stop := context.WithCancel(ctx)
+	var said, thrownOut, keptOut int
+	tasks.Go(func() { said, thrownOut, keptOut = hostile.flood(flooding, t, c, others[0], next.Revision) })
+	eventually(t, "the one who floods is named", func() bool { return strings.Contains(c.standing("NC6"), "cut off: ") })
+	gone.Store(true)
+	eventually(t, "down", func() bool { return c.status() == mesh.MajorOutage })
+	for _, name := range []string{"NC2", "NC3", "NC4", "NC5"} {
+		if why := c.standing(name); why != "" {
+			t.Errorf("%s does not vote: %s", name, why)
+		}
+	}
+	stop()
+	cancel()
+	tasks.Wait()
+	stored := c.count(t)
+	t.Logf("it said %d batches, of which %d are stored, was thrown out %d times, and kept out %d times", said, stored["nc6"], thrownOut, keptOut)
+	for _, m := range others {
+		if n := stored[m.name]; n != int(m.sent) {
+			t.Errorf("%s sent %d batches and %d are stored", m.name, m.sent, n)
+		}
+	}
+	if thrownOut == 0 || keptOut == 0 {
+		t.Error("the one who floods was not thrown out, or came back at once")
+	}
+}
+
+func (c *coordinator) trusted(t *testing.T) *tls.Config {
+	t.Helper()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(c.server.CA()) {
+		t.Fatal("the CA is no certificate")
+	}
+	return &tls.Config{RootCAs: pool, ServerName: bus.ServerName}
+}
+
+// standing is why a vantage has no vote, as operators see it.
+func (c *coordinator) standing(name string) string {
+	_, s := c.Current()
+	i := slices.IndexFunc(s.Vantages, func(v mesh.VantageState) bool { return v.Name == name })
+	if i < 0 {
+		return "not there"
+	}
+	return s.Vantages[i].Abstains
+}
+
+// count is how many batches of each agent are stored.
+func (c *coordinator) count(t *testing.T) map[string]int {
+	t.Helper()
+	end := errors.New("end")
+	out, last := map[string]int{}, c.last(t)
+	err := c.bus.Follow(t.Context(), bus.Start{Sequence: 1}, func(m bus.Message) error {
+		out[m.Agent]++
+		if m.Sequence >= last {
+			return end
+		}
+		return nil
+	})
+	if !errors.Is(err, end) {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (c *coordinator) last(t *testing.T) uint64 {
+	t.Helper()
+	streams, err := c.Streams(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return streams[0].Last
+}

@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
+)
+
+// Bounds of what comes in by one agent's credentials, over all its connections. What an agent says at most is half of that: see
+// quarantine, which has the judge not hear such an agent. This keeps its flood from the disk, which everybody waits for.
+const (
+	lookEvery       = 100 * time.Millisecond
+	messagesRate    = 200 // a second
+	messagesBurst   = 2_000
+	bytesRate       = 4 << 20
+	bytesBurst      = 64 << 20
+	connectionsMax  = 4                // one, and those that the server does not know yet to be dead
+	awayFor         = time.Minute      // an agent that floods is not let in
+	knockFor        = 30 * time.Second // a connection that only knocks: longer than a join may take
+	knockMessages   = 20
+	forgetAfter     = 10 * time.Minute // an agent that is not connected; by then its buckets are full again
+	sayAgain        = time.Minute      // that one agent floods
+	everyConnection = connections
+)
+
+// bouncer ends connections that are past the bounds.
+type bouncer struct {
+	server        *natsd.Server
+	agents, enrol string // accounts
+	log           zerolog.Logger
+	guests        map[string]*guest // agents by their key
+	seen          map[uint64]counted
+	ban           func(keys []string) error
+	banned        []string // keys, sorted
+}
+
+// guest is an agent's credentials at the door.
+type guest struct {
+	name            string
+	messages, bytes *rate.Limiter
+	connections     []uint64
+	here            time.Time
+	away            time.Time // until when it is let in no more
+	said            time.Time
+}
+
+// counted is what a connection had said at the last look, and whose it is.
+type counted struct {
+	messages, bytes int64
+	key, name       string
+}
+
+func newBouncer(s *Server) *bouncer {
+	return &bouncer{
+		server: s.server, agents: s.trust.public["agents"], enrol: s.trust.public["enrol"], log: s.log,
+		guests: map[string]*guest{}, seen: map[uint64]counted{}, ban: s.ban,
+	}
+}
+
+// run looks at every connection until ctx ends.
+func (b *bouncer) run(ctx context.Context) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			all, err := b.server.Connz(&natsd.ConnzOptions{Username: true, Limit: everyConnection})
+			if err != nil {
+				b.log.Warn().Err(err).Msg("connections cannot be looked at")
+				continue
+			}
+			b.look(now, all.Conns)
+		}
+	}
+}
+
+// look counts what came in since the last look, and ends what is past the bounds.
+func (b *bouncer) look(now time.Time, all []*natsd.ConnInfo) {
+	before := b.seen
+	b.seen = make(map[uint64]counted, len(all))
+	for _, c := range all {
+		was, known := before[c.Cid]
+		is := counted{c.InMsgs, c.InBytes, was.key, was.name}
+		if !known {
+			is.key, is.name = holder(c.JWT)
+		}
+		b.seen[c.Cid] = is
+		switch c.Account {
+		case b.agents:
+			b.count(now, c.Cid, is, int(c.InMsgs-was.messages), int(c.InBytes-was.bytes))
+		case b.enrol:
+			if now.Sub(c.Start) > knockFor || c.InMsgs > knockMessages {
+				b.end(c.Cid)
+			}
+		}
+	}
+	var banned []string
+	for key, g := range b.guests {
+		b.judge(now, key, g)
+		if now.Before(g.away) {
+			banned = append(banned, key)
+		}
+	}
+	if slices.Sort(banned); slices.Equal(banned, b.banned) {
+		return
+	}
+	if err := b.ban(banned); err != nil {
+		b.log.Error().Err(err).Msg("agents that flood can come back at once")
+		return // and is tried again
+	}
+	b.banned = banned
+}
+
+// count adds what came by one connection to what is known of its agent.
+func (b *bouncer) count(now time.Time, id uint64, c counted, messages, bytes int) {
+	g := b.guests[c.key]
+	if g == nil {
+		g = &guest{name: c.name, messages: rate.NewLimiter(messagesRate, messagesBurst), bytes: rate.NewLimiter(bytesRate, bytesBurst)}
+		b.guests[c.key] = g
+	}
+	g.here, g.connections = now, append(g.connections, id)
+	// What is more than a bucket holds empties it.
+	within := g.messages.AllowN(now, min(messages, messagesBurst)) && messages <= messagesBurst
+	if within = g.bytes.AllowN(now, min(bytes, bytesBurst)) && bytes <= bytesBurst && within; !within {
+		g.away = now.Add(awayFor)
+	}
+}
+
+// holder is whose a JWT is, which the server has verified. What a connection says of itself beside that may be a lie.
+func holder(token string) (key, name string) {
+	claims, err := jwt.DecodeUserClaims(token)
+	if err != nil {
+		return "", ""
+	}
+	return claims.Subject, claims.Name
+}
+
+// judge ends the connections of an agent that floods, and those that are too many.
+func (b *bouncer) judge(now time.Time, key string, g *guest) {
+	end, why := 0, ""
+	switch {
+	case now.Before(g.away):
+		end, why = len(g.connections), fmt.Sprintf("it floods: more than %d messages or %d MB a second", messagesRate, bytesRate>>20)
+	case len(g.connections) > connectionsMax:
+		end, why = len(g.connections)-connectionsMax, fmt.Sprintf("its credentials are used by more than %d connections at once", connectionsMax)
+	case now.Sub(g.here) > forgetAfter:
+		delete(b.guests, key)
+	}
+	for _, id := range g.connections[:end] {
+		b.end(id)
+	}
+	g.connections = nil
+	if end > 0 && now.Sub(g.said) > sayAgain {
+		g.said = now
+		b.log.Warn().Str("agent", g.name).Str("why", why).Msg("an agent is disconnected; if its server is not in your hands, revoke it")
+	}
+}
+
+// end ends one connection. One that has gone by itself is no matter.
+func (b *bouncer) end(id uint64) { _ = b.server.DisconnectClientByID(id) }

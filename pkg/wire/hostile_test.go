@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+func TestWhatIsWrongIsToldApart(t *testing.T) {
+	for data, want := range map[string]error{
+		`{"v":1,"e":"1","o":[{"h":"a","k":"b","t":9000000,"s":"+"}]}`:                  error(ErrTime),
+		`{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"el":-1,"s":"+"}]}`:                ErrTime,
+		`{"v":1,"e":"1","o":[{"h":"a","k":"b","t":-172800000000,"s":"+"}]}`:            ErrTooOld,
+		`{"v":1,"e":"1","o":[{"h":"a","k":"` + strings.Repeat("k", 101) + `","t":0}]}`: ErrTooLarge,
+	} {
+		if _, err := DecodeBatch([]byte(data), time.Second, 0, received); !errors.Is(err, want) {
+			t.Errorf("%.60s: %v, wanted %v", data, err, want)
+		}
+	}
+	if _, _, err := ParseHeaders(func(string) string { return "-5" }); !errors.Is(err, ErrTime) {
+		t.Errorf("an age below zero is %v", err)
+	}
+}
+
+// A reason goes to operators' terminals and pages: nothing in it may steer them. A server's greeting, which is in reasons, may
+// hold anything.
+func TestAReasonIsWordsAlone(t *testing.T) {
+	for _, reason := range []string{"\x1b[2Jgone", "a\nb\r\x00", strings.Repeat("\xff", 299), "\u202egnp.exe"} {
+		b := &mesh.Batch{Agent: "a", Began: received, Observations: []mesh.Observation{{Host: "h", Check: "k", Began: received, Reason: reason, Outcome: mesh.Unreachable}}}
+		data, err := EncodeBatch(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hostile, err := json.Marshal(map[string]any{"v": 1, "e": "1", "ver": reason[:min(len(reason), 9)], "o": []any{map[string]any{"s": "-", "y": reason[:min(len(reason), 30)]}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, data := range [][]byte{data, hostile} {
+			got, err := DecodeBatch(data, 0, 0, received)
+			if err != nil {
+				t.Fatalf("%q: %v", reason, err)
+			}
+			wantPrintable(t, got)
+		}
+	}
+}
+
+func wantPrintable(t *testing.T, b *mesh.Batch) {
+	t.Helper()
+	words := []string{b.Version, b.Revision}
+	for _, o := range b.Observations {
+		words = append(words, o.Reason)
+		if o.Lost > o.Sent || o.Sent > SentMax || o.Lost < 0 {
+			t.Fatalf("%d of %d probes were lost", o.Lost, o.Sent)
+		}
+	}
+	for _, s := range words {
+		if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Fatalf("%q reaches operators", s)
+		}
+	}
+}
+
+func FuzzParseHeaders(f *testing.F) {
+	f.Add("7", "1000000")
+	f.Add("-1", "9223372036854775807")
+	f.Fuzz(func(t *testing.T, a, l string) {
+		age, link, err := ParseHeaders(func(k string) string { return map[string]string{HeaderAge: a, HeaderLink: l}[k] })
+		if err == nil && (age < 0 || age > AgeMax || link < 0 || link > AgeMax) {
+			t.Fatalf("%q, %q: %s, %s", a, l, age, link)
+		}
+	})
+}
+
+// FuzzDecodeWords feeds everything that the coordinator sends, and those who join, to what reads it.
+func FuzzDecodeWords(f *testing.F) {
+	control, _ := EncodeControl(Control{Look: &mesh.Ask{Round: 9, Host: "nc036"}, Catalog: "0123"})
+	roster, _ := EncodeRoster(&mesh.Roster{Vantages: []string{"a", "b"}})
+	packed, _ := EncodeCatalog(&catalog.Catalog{})
+	join, _ := json.Marshal(JoinRequest{V: 1, Host: "nc036", Secret: make([]byte, 16), PublicKey: "U", Seal: make([]byte, 32)})
+	token := Token{Host: "nc036", Servers: []string{"tls://192.0.2.1:4222"}, Pin: make([]byte, 32), Secret: make([]byte, 16)}
+	for _, seed := range [][]byte{control, roster, packed, join, []byte(token.String()), []byte("pm1-"), {0x1f, 0x8b}} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if c, err := DecodeControl(data); err == nil && len(data) > ControlBytesMax {
+			t.Fatalf("a word of %d bytes is read: %+v", len(data), c)
+		}
+		if r, err := DecodeRoster(data); err == nil && len(r.Vantages) > RosterMax {
+			t.Fatalf("a roster of %d", len(r.Vantages))
+		}
+		if c, err := DecodeCatalog(data); err == nil && c == nil {
+			t.Fatal("no catalog, and no error")
+		}
+		var request JoinRequest
+		if err := DecodeJoin(data, &request); err == nil && len(data) > joinBytesMax {
+			t.Fatalf("%d bytes of joining are read", len(data))
+		}
+		if token, err := ParseToken(string(data)); err == nil {
+			if again, err := ParseToken(token.String()); err != nil || again.Host != token.Host {
+				t.Fatalf("a token that was read is not read again: %v", err)
+			}
+		}
+	})
+}
