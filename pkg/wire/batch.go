@@ -131,7 +131,7 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 	out := &mesh.Batch{
 		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence, Revision: printable(in.Revision), Version: printable(in.Version),
 		Began: began, Connected: received.Add(-link), Clock: time.UnixMicro(in.Wall).Sub(began),
-		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, SpoolOff: in.SpoolOff, AnchorsFail: in.AnchorsFail,
+		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, SpoolOff: printable(in.SpoolOff), AnchorsFail: in.AnchorsFail,
 		Observations: make([]mesh.Observation, len(in.Observations)),
 	}
 	for i := range in.Observations {

@@ -37,7 +37,7 @@ func TestAReasonIsWordsAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hostile, err := json.Marshal(map[string]any{"v": 1, "e": "1", "ver": reason[:min(len(reason), 9)], "o": []any{map[string]any{"s": "-", "y": reason[:min(len(reason), 30)]}}})
+		hostile, err := json.Marshal(map[string]any{"v": 1, "e": "1", "ver": reason[:min(len(reason), 9)], "so": reason[:min(len(reason), 9)], "o": []any{map[string]any{"s": "-", "y": reason[:min(len(reason), 30)]}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestAReasonIsWordsAlone(t *testing.T) {
 
 func wantPrintable(t *testing.T, b *mesh.Batch) {
 	t.Helper()
-	words := []string{b.Version, b.Revision}
+	words := []string{b.Version, b.Revision, b.SpoolOff}
 	for _, o := range b.Observations {
 		words = append(words, o.Reason)
 		if o.Lost > o.Sent || o.Sent > SentMax || o.Lost < 0 {

@@ -18,6 +18,9 @@ import (
 var received = time.Date(2026, 11, 24, 2, 31, 7, 0, time.UTC)
 
 // drawBatch draws a batch as an agent could send it, with times of whole microseconds.
+// words are letters that agents' reasons may hold.
+var words = rapid.RuneFrom([]rune("ab é世:-\"<&"))
+
 func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 	began := received.Add(-age)
 	us := func(label string, least, most time.Duration) time.Duration {
@@ -25,8 +28,8 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 	}
 	b := &mesh.Batch{
 		Agent: "nc036", Epoch: rapid.Uint64().Draw(t, "epoch"), Sequence: rapid.Uint64().Draw(t, "sequence"),
-		AnchorsFail: rapid.Bool().Draw(t, "anchors fail"), SpoolOff: rapid.StringN(0, 40, -1).Draw(t, "spool off"),
-		Revision:    "0123456789ab", Version: "v1", Began: began, Clock: us("clock", -time.Hour, time.Hour),
+		AnchorsFail: rapid.Bool().Draw(t, "anchors fail"), SpoolOff: rapid.StringOfN(words, 0, 40, ReasonMax).Draw(t, "spool off"),
+		Revision: "0123456789ab", Version: "v1", Began: began, Clock: us("clock", -time.Hour, time.Hour),
 		Lag: us("lag", 0, time.Minute), Queued: rapid.IntRange(0, 1000).Draw(t, "queued"), Dropped: rapid.Uint64().Draw(t, "dropped"),
 		Observations: []mesh.Observation{},
 	}
@@ -38,7 +41,7 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 			Outcome: rapid.SampledFrom([]mesh.Outcome{mesh.Inconclusive, mesh.Reachable, mesh.Slow, mesh.Unreachable}).Draw(t, "outcome"),
 			Stage:   rapid.SampledFrom([]mesh.Stage{mesh.Settled, mesh.Missed}).Draw(t, "stage"),
 			Round:   rapid.Uint64().Draw(t, "round"), Sent: sent, Lost: rapid.IntRange(0, sent).Draw(t, "lost"),
-			Reason: rapid.StringOfN(rapid.RuneFrom([]rune("ab é世:-\"<&")), 0, 50, ReasonMax).Draw(t, "reason"),
+			Reason: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "reason"),
 		})
 	}
 	b.Gossip.Acks, b.Gossip.Dead = drawRumours(t, "acks", began), drawRumours(t, "dead", began)

@@ -36,6 +36,7 @@ type bouncer struct {
 	log           zerolog.Logger
 	guests        map[string]*guest // agents by their key
 	seen          map[uint64]counted
+	end           func(id uint64) // a connection
 	ban           func(keys []string) error
 	banned        []string // keys, sorted
 }
@@ -60,6 +61,7 @@ func newBouncer(s *Server) *bouncer {
 	return &bouncer{
 		server: s.server, agents: s.trust.public["agents"], enrol: s.trust.public["enrol"], log: s.log,
 		guests: map[string]*guest{}, seen: map[uint64]counted{}, ban: s.ban,
+		end: func(id uint64) { _ = s.server.DisconnectClientByID(id) }, // one that has gone by itself is no matter
 	}
 }
 
@@ -87,16 +89,16 @@ func (b *bouncer) look(now time.Time, all []*natsd.ConnInfo) {
 	before := b.seen
 	b.seen = make(map[uint64]counted, len(all))
 	for _, c := range all {
-		was, known := before[c.Cid]
+		was := before[c.Cid]
 		is := counted{c.InMsgs, c.InBytes, was.key, was.name}
-		if !known {
+		if is.key == "" && c.Account == b.agents { // new, or not yet let in at the last look
 			is.key, is.name = holder(c.JWT)
 		}
 		b.seen[c.Cid] = is
-		switch c.Account {
-		case b.agents:
+		switch {
+		case c.Account == b.agents && is.key != "":
 			b.count(now, c.Cid, is, int(c.InMsgs-was.messages), int(c.InBytes-was.bytes))
-		case b.enrol:
+		case c.Account == b.enrol:
 			if now.Sub(c.Start) > knockFor || c.InMsgs > knockMessages {
 				b.end(c.Cid)
 			}
@@ -163,6 +165,3 @@ func (b *bouncer) judge(now time.Time, key string, g *guest) {
 		b.log.Warn().Str("agent", g.name).Str("why", why).Msg("an agent is disconnected; if its server is not in your hands, revoke it")
 	}
 }
-
-// end ends one connection. One that has gone by itself is no matter.
-func (b *bouncer) end(id uint64) { _ = b.server.DisconnectClientByID(id) }

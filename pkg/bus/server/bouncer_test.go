@@ -1,0 +1,123 @@
+package server
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+	"github.com/rs/zerolog"
+)
+
+// door is a bouncer without a server: what it ended, and whom it keeps out.
+type door struct {
+	*bouncer
+	t      *testing.T
+	at     time.Time
+	ended  []uint64
+	banned []string
+}
+
+func newDoor(t *testing.T) *door {
+	d := &door{t: t, at: time.Now()}
+	d.bouncer = &bouncer{
+		agents: "AGENTS", enrol: "ENROL", log: zerolog.Nop(), guests: map[string]*guest{}, seen: map[uint64]counted{},
+		end: func(id uint64) { d.ended = append(d.ended, id) },
+		ban: func(keys []string) error { d.banned = keys; return nil },
+	}
+	return d
+}
+
+// look has the bouncer look at connections, so long after the last time.
+func (d *door) look(after time.Duration, all ...*natsd.ConnInfo) {
+	d.at, d.ended = d.at.Add(after), nil
+	d.bouncer.look(d.at, all)
+}
+
+func (d *door) guest(id uint64, name string) *natsd.ConnInfo {
+	d.t.Helper()
+	account, err := nkeys.CreateAccount()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	public, err := user.PublicKey()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	claims := jwt.NewUserClaims(public)
+	claims.Name = name
+	token, err := claims.Encode(account)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return &natsd.ConnInfo{Cid: id, Account: "AGENTS", JWT: token, Start: d.at}
+}
+
+// A look may meet connections that were not let in yet: then nobody knows whose they are, and they are not one agent's.
+func TestAgentsThatAreMetBeforeTheyAreLetInAreToldApart(t *testing.T) {
+	d := newDoor(t)
+	var all, early []*natsd.ConnInfo
+	for id := range uint64(2 * connectionsMax) {
+		all = append(all, d.guest(id, "nc"))
+		early = append(early, &natsd.ConnInfo{Cid: id, Start: d.at})
+	}
+	d.look(0, early...)
+	for range 3 {
+		if d.look(lookEvery, all...); len(d.ended) > 0 {
+			t.Fatalf("it ended %v", d.ended)
+		}
+	}
+}
+
+func TestAnAgentHasFewConnections(t *testing.T) {
+	d := newDoor(t)
+	one := d.guest(1, "nc036")
+	all := []*natsd.ConnInfo{one}
+	for id := range uint64(connectionsMax) {
+		again := *one
+		again.Cid = id + 2
+		all = append(all, &again)
+	}
+	if d.look(0, all...); !slices.Equal(d.ended, []uint64{1}) {
+		t.Errorf("it ended %v, wanted the oldest", d.ended)
+	}
+}
+
+func TestAFloodIsKeptOutForAWhileAndWorkIsNot(t *testing.T) {
+	d := newDoor(t)
+	flood, work := d.guest(1, "nc036"), d.guest(2, "nc041")
+	for range 600 { // what waited in it, and news
+		work.InMsgs, work.InBytes = work.InMsgs+10, work.InBytes+200_000
+		if d.look(lookEvery, work); len(d.ended) > 0 {
+			t.Fatal("one that works is ended")
+		}
+	}
+	flood.InMsgs = messagesBurst + 1
+	if d.look(lookEvery, work, flood); !slices.Equal(d.ended, []uint64{1}) || len(d.banned) != 1 {
+		t.Errorf("it ended %v and keeps out %v", d.ended, d.banned)
+	}
+	if d.look(awayFor-time.Second, work); len(d.banned) != 1 {
+		t.Error("a flood may come back at once")
+	}
+	if d.look(2*time.Second, work); len(d.banned) != 0 {
+		t.Error("a flood may never come back")
+	}
+}
+
+func TestOneWhoKnocksDoesNotStay(t *testing.T) {
+	d := newDoor(t)
+	knocks := &natsd.ConnInfo{Cid: 1, Account: "ENROL", Start: d.at}
+	chatters := &natsd.ConnInfo{Cid: 2, Account: "ENROL", Start: d.at, InMsgs: knockMessages + 1}
+	if d.look(0, knocks, chatters); !slices.Equal(d.ended, []uint64{2}) {
+		t.Errorf("it ended %v", d.ended)
+	}
+	if d.look(knockFor+time.Second, knocks); !slices.Equal(d.ended, []uint64{1}) {
+		t.Errorf("it ended %v", d.ended)
+	}
+}
