@@ -15,18 +15,17 @@ import (
 // Bounds of what comes in by one agent's credentials, over all its connections. What an agent says at most is half of that: see
 // quarantine, which has the judge not hear such an agent. This keeps its flood from the disk, which everybody waits for.
 const (
-	lookEvery       = 100 * time.Millisecond
-	messagesRate    = 200 // a second
-	messagesBurst   = 2_000
-	bytesRate       = 4 << 20
-	bytesBurst      = 64 << 20
-	connectionsMax  = 4                // one, and those that the server does not know yet to be dead
-	awayFor         = time.Minute      // an agent that floods is not let in
-	knockFor        = 30 * time.Second // a connection that only knocks: longer than a join may take
-	knockMessages   = 20
-	forgetAfter     = 10 * time.Minute // an agent that is not connected; by then its buckets are full again
-	sayAgain        = time.Minute      // that one agent floods
-	everyConnection = connections
+	lookEvery      = 100 * time.Millisecond
+	messagesRate   = 200 // a second
+	messagesBurst  = 2_000
+	bytesRate      = 4 << 20
+	bytesBurst     = 64 << 20
+	connectionsMax = 4                // one, and those that the server does not know yet to be dead
+	awayFor        = time.Minute      // an agent that floods is not let in
+	knockFor       = 30 * time.Second // a connection that only knocks: longer than a join may take
+	knockMessages  = 20
+	forgetAfter    = 10 * time.Minute // an agent that is not connected; by then its buckets are full again
+	sayAgain       = time.Minute      // that one agent floods
 )
 
 // bouncer ends connections that are past the bounds.
@@ -74,34 +73,46 @@ func (b *bouncer) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			all, err := b.server.Connz(&natsd.ConnzOptions{Username: true, Limit: everyConnection})
+			agents, err := b.of(b.agents, true)
+			var knocking []*natsd.ConnInfo
+			if err == nil {
+				knocking, err = b.of(b.enrol, false)
+			}
 			if err != nil {
 				b.log.Warn().Err(err).Msg("connections cannot be looked at")
 				continue
 			}
-			b.look(now, all.Conns)
+			b.look(now, agents, knocking)
 		}
 	}
 }
 
+// of lists the connections of an account. They belong to it once they are let in: before, the server still writes down whose
+// they are, and holds no lock.
+func (b *bouncer) of(account string, whose bool) ([]*natsd.ConnInfo, error) {
+	all, err := b.server.Connz(&natsd.ConnzOptions{Account: account, Username: whose, Limit: connections})
+	if err != nil {
+		return nil, err
+	}
+	return all.Conns, nil
+}
+
 // look counts what came in since the last look, and ends what is past the bounds.
-func (b *bouncer) look(now time.Time, all []*natsd.ConnInfo) {
+func (b *bouncer) look(now time.Time, agents, knocking []*natsd.ConnInfo) {
 	before := b.seen
-	b.seen = make(map[uint64]counted, len(all))
-	for _, c := range all {
-		was := before[c.Cid]
+	b.seen = make(map[uint64]counted, len(agents))
+	for _, c := range agents {
+		was, met := before[c.Cid]
 		is := counted{c.InMsgs, c.InBytes, was.key, was.name}
-		if is.key == "" && c.Account == b.agents { // new, or not yet let in at the last look
+		if !met {
 			is.key, is.name = holder(c.JWT)
 		}
 		b.seen[c.Cid] = is
-		switch {
-		case c.Account == b.agents && is.key != "":
-			b.count(now, c.Cid, is, int(c.InMsgs-was.messages), int(c.InBytes-was.bytes))
-		case c.Account == b.enrol:
-			if now.Sub(c.Start) > knockFor || c.InMsgs > knockMessages {
-				b.end(c.Cid)
-			}
+		b.count(now, c.Cid, is, int(c.InMsgs-was.messages), int(c.InBytes-was.bytes))
+	}
+	for _, c := range knocking {
+		if now.Sub(c.Start) > knockFor || c.InMsgs > knockMessages {
+			b.end(c.Cid)
 		}
 	}
 	var banned []string
