@@ -70,7 +70,7 @@ func (w *chaos) begin() {
 		var said []mesh.Observation
 		for i := range w.catalog.Hosts {
 			if host := &w.catalog.Hosts[i]; host.Key() != agent {
-				said = append(said, w.all(agent, host, 0)...)
+				said = append(said, w.all(agent, host, 0, 500*time.Millisecond)...)
 			}
 		}
 		b := w.heartbeat(agent)
@@ -178,15 +178,15 @@ func (w *chaos) answer(ask mesh.Ask) {
 		if w.catalog.Host(agent).Region == host.Region || w.hushed[agent] || !w.honest && rapid.IntRange(0, 9).Draw(w.t, "speaks") == 0 {
 			continue
 		}
-		w.publish(agent, w.all(agent, host, ask.Round)...)
+		w.publish(agent, w.all(agent, host, ask.Round, 10*time.Millisecond)...)
 	}
 }
 
 // all is what an agent sees of all of a host's checks.
-func (w *chaos) all(agent string, host *catalog.Host, round uint64) (said []mesh.Observation) {
+func (w *chaos) all(agent string, host *catalog.Host, round uint64, ago time.Duration) (said []mesh.Observation) {
 	for _, c := range host.Checks {
 		for _, f := range host.Families() {
-			said = append(said, w.look(agent, host, c.Name, f, round, 10*time.Millisecond))
+			said = append(said, w.look(agent, host, c.Name, f, round, ago))
 		}
 	}
 	return said

@@ -21,11 +21,15 @@ func (j *Judge) evaluate(c *check, out *Output) {
 		return
 	}
 	best, missing := j.tally(c, asOK)
-	if missing && !j.late(c) {
+	switch {
+	case missing && !j.late(c):
 		j.early(c, best, out)
-		return
+	case missing && !c.round.answered:
+		c.round = nil // nobody was asked, or could be: that is no second look
+		j.between(c, out)
+	default:
+		j.closing(c, out)
 	}
-	j.closing(c, out)
 }
 
 // between decides while no round is open: votes may lift a check or let it lapse, and only a round lets it fall. What is held
@@ -81,8 +85,8 @@ func (j *Judge) badRegions(c *check) string { return strings.Join(j.regionNames(
 // before that, and must be asked again.
 func (c *check) failedSince(moment time.Time) (began time.Time, ok bool) {
 	for _, e := range c.edges {
-		if e.vantage.region != c.host.config.Region && e.bad() && e.round == 0 && e.since.After(moment) {
-			return e.since, true
+		if e.vantage.region != c.host.config.Region && e.bad() && e.round == 0 && e.missedAt.After(moment) {
+			return e.missedAt, true
 		}
 	}
 	return time.Time{}, false
@@ -110,15 +114,14 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 	}
 	switch {
 	case !a.Positive && j.now.Before(j.standsUntil(c)) && c.verdict != mesh.Pending && c.verdict != mesh.Unknown:
+		j.refresh(c, c.verdict, false)
 		return // nobody could have told us yet: what the ledger holds stands
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
 		j.want(c.host, want{since: j.now, bad: true, due: j.askAgain(c)})
 		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
 	}
 	c.tally, c.rule, c.positive = t, a.Rule, a.Positive
-	if until := j.freshUntil(c, verdict); verdict != c.verdict || until.After(c.madeBy) {
-		c.madeBy = until
-	}
+	j.refresh(c, verdict, a.Positive)
 	if broken(verdict) && j.holds(c, verdict) {
 		return
 	}
@@ -151,6 +154,16 @@ func (j *Judge) recovered(c *check, t mesh.Tally) bool {
 		}
 	}
 	return saw > 0 && float64(saw) >= j.rule.RecoverShare*float64(t.OK+t.Bad)
+}
+
+// refresh works out until when the votes that make the verdict are fresh. Votes that agree with what is only held make nothing:
+// one region that says ok, again and again, does not keep a check up that most others have lost. Down is left by successes or
+// when nobody says bad any more.
+func (j *Judge) refresh(c *check, verdict mesh.Verdict, positive bool) {
+	until := j.freshUntil(c, verdict)
+	if verdict != c.verdict || (positive || verdict == mesh.Down) && until.After(c.madeBy) {
+		c.madeBy = until
+	}
 }
 
 // freshUntil is when the last of the votes that agree with the verdict expires.

@@ -38,11 +38,29 @@ type Standing struct {
 	Tally    mesh.Tally
 }
 
-// Start is where a judge begins: the catalog and roster in force, and the verdicts as the ledger holds them.
+// Start is where a judge begins: the catalog and roster in force, the verdicts as the ledger holds them, and when vantages were
+// heard last: one that fell silent before the stream's last minutes is part of the mesh all the same, or a mesh of three regions
+// would be one of two after a restart.
 type Start struct {
 	Catalog   *catalog.Catalog
 	Roster    *mesh.Roster
 	Standings []Standing
+	Heard     map[string]time.Time // by vantage's key, see HeardIn
+}
+
+// HeardIn tells from the votes of what was published when each vantage was heard last.
+func HeardIn(published []mesh.Transition) map[string]time.Time {
+	heard := map[string]time.Time{}
+	for _, t := range published {
+		for _, v := range t.Votes {
+			for _, e := range v.Edges {
+				if e.At.After(heard[e.Vantage]) {
+					heard[e.Vantage] = e.At
+				}
+			}
+		}
+	}
+	return heard
 }
 
 // Judge holds what is known of every edge, check and host. It is not safe for concurrent use: one goroutine owns it.
@@ -68,6 +86,7 @@ type Judge struct {
 	halfSilent bool
 	issued     int // transitions of this step, for their ids
 	held       []*check
+	places     []int   // of a batch's observations, in their order
 	turns      []turn  // of the batch that is being taken
 	wanting    []*host // those with a round that is due or will be
 	falls      []fall  // of the last CutWithin
@@ -82,6 +101,11 @@ func New(s Start) *Judge {
 	}
 	if s.Catalog != nil {
 		j.setCatalog(s.Catalog)
+	}
+	for key, at := range s.Heard {
+		if v := j.vantages[key]; v != nil {
+			v.last = at
+		}
 	}
 	j.Restate(s.Standings)
 	return j

@@ -11,31 +11,52 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// history lets random things happen to a mesh and returns what its judge was told.
-func history(t *rapid.T) *world {
+// event is something that happens to a mesh after a while.
+type event struct {
+	steps int
+	what  string
+	from  []string
+}
+
+func events(t *rapid.T) []event {
+	out := make([]event, rapid.IntRange(1, 4).Draw(t, "events"))
+	for i := range out {
+		out[i] = event{
+			steps: rapid.IntRange(20, 300).Draw(t, "steps"),
+			from:  rapid.SliceOfDistinct(rapid.SampledFrom([]string{"lon", "van", "nyc", "tor"}), rapid.ID[string]).Draw(t, "from"),
+			what:  rapid.SampledFrom([]string{"fail", "mend", "silent", "speaks"}).Draw(t, "event"),
+		}
+	}
+	return out
+}
+
+// happen lets the events happen to a mesh, and then a while go by. It calls at every step.
+func happen(events []event, after int, at func(*world)) *world {
 	w := newWorld()
 	w.lay([]string{"ams", "lon", "van", "nyc:2", "tor"})
 	w.begin()
-	regions := []string{"lon", "van", "nyc", "tor"}
-	for range rapid.IntRange(1, 4).Draw(t, "events") {
-		for range rapid.IntRange(20, 300).Draw(t, "steps") {
+	for _, e := range append(events, event{steps: after}) {
+		for range e.steps {
 			w.elapsed += step
 			w.step()
+			at(w)
 		}
-		from := rapid.SliceOfDistinct(rapid.SampledFrom(regions), rapid.ID[string]).Draw(t, "from")
-		switch rapid.SampledFrom([]string{"fail", "mend", "silent", "speaks"}).Draw(t, "event") {
+		switch e.what {
 		case "fail":
-			w.each("AMS1/*", from, func(p path) { w.broken[p] = "timeout" })
+			w.each("AMS1/*", e.from, func(p path) { w.broken[p] = "timeout" })
 		case "mend":
 			clear(w.broken)
 		case "silent":
-			w.hush(from, true)
+			w.hush(e.from, true)
 		case "speaks":
-			w.hush(regions, false)
+			w.hush([]string{"lon", "van", "nyc", "tor"}, false)
 		}
 	}
 	return w
 }
+
+// history lets random things happen to a mesh and returns what its judge was told.
+func history(t *rapid.T) *world { return happen(events(t), 0, func(*world) {}) }
 
 func (w *world) hush(regions []string, silent bool) {
 	for _, a := range w.agents {
@@ -90,4 +111,64 @@ func TestTransitionsChain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A judge that takes over at any moment, from what was published and the last minutes of the stream, holds the same true as one
+// that saw everything, once every vote was cast anew.
+func TestAReplayFromAnyPoint(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		story := append([]event{{steps: 240}}, events(t)...) // at first everybody sees that all is well
+		when := 240 + rapid.IntRange(0, 600).Draw(t, "when")
+		window := time.Duration(rapid.SampledFrom([]int{900, 30, 8}).Draw(t, "window")) * time.Second
+		const longer = 600 // steps: 30 s, a vote counts for 23 s
+		steps := 0
+		whole := happen(story, when+longer, func(*world) {})
+		again := happen(story, when+longer, func(w *world) {
+			if steps++; steps == when {
+				w.takeOver(window)
+			}
+		})
+		if diff := cmp.Diff(held(whole.judge), held(again.judge)); diff != "" {
+			t.Fatalf("%s\nafter a take-over at %v with the last %v of %+v", diff, step*time.Duration(when), window, story)
+		}
+	})
+}
+
+// takeOver replaces the judge by one that starts as a coordinator does: from what was published, and the stream's last minutes, of
+// which nothing is published that was before.
+func (w *world) takeOver(window time.Duration) {
+	var judged uint64
+	if n := len(w.published); n > 0 {
+		judged = w.published[n-1].Sequence
+	}
+	standings := w.standings()
+	w.judge, w.seen = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster(), Standings: standings, Heard: judge.HeardIn(w.published)}), nil
+	from := epoch.Add(w.elapsed - window)
+	restated := false
+	for _, in := range w.inputs {
+		if in.At.Before(from) {
+			continue
+		}
+		if !restated && in.Sequence > judged {
+			w.judge.Restate(standings)
+			restated = true
+		}
+		if out := w.judge.Step(in); restated {
+			w.published = append(w.published, out.Transitions...)
+		}
+	}
+	if !restated {
+		w.judge.Restate(standings)
+	}
+}
+
+// held is what a judge holds true.
+func held(j *judge.Judge) map[string]mesh.Verdict {
+	out := map[string]mesh.Verdict{}
+	for _, h := range j.Snapshot().Hosts {
+		for _, c := range h.Checks {
+			out[h.Name+"/"+c.Name] = c.Verdict
+		}
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -28,10 +29,32 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 		j.settleAll(out)
 	}
 	j.gossip(v, b, out)
-	for i := range b.Observations {
+	for _, i := range j.inOrder(b.Observations) {
 		j.observe(v, b, &b.Observations[i])
 	}
 	j.settleTurns(out)
+}
+
+// inOrder lists the places of the observations as they began: a look that ends late is told after one that began later.
+func (j *Judge) inOrder(all []mesh.Observation) []int {
+	j.places = j.places[:0]
+	sorted := true
+	for i := range all {
+		j.places = append(j.places, i)
+		sorted = sorted && (i == 0 || began(&all[i-1], &all[i]) <= 0)
+	}
+	if !sorted {
+		slices.SortStableFunc(j.places, func(a, b int) int { return began(&all[a], &all[b]) })
+	}
+	return j.places
+}
+
+// began orders looks by when they began, a first miss before what came of it.
+func began(a, b *mesh.Observation) int {
+	if c := a.Began.Compare(b.Began); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(b.Stage, a.Stage), cmp.Compare(a.Round, b.Round))
 }
 
 // history takes a batch that waited in its agent: it comes late, beside the agent's present words and perhaps from an earlier life
@@ -71,6 +94,9 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 	if e == nil || !j.answers(b, e.check) {
 		j.ignored++
 		return
+	}
+	if r := e.check.round; r != nil && o.Round >= r.id {
+		r.answered = true
 	}
 	if o.Stage == mesh.Missed {
 		if !b.Replayed(*o) && o.Began.After(e.began) {

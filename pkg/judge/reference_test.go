@@ -74,7 +74,8 @@ type refWord struct {
 
 type refRound struct {
 	mesh.Ask
-	opened time.Time
+	opened   time.Time
+	answered bool // somebody looked because of it
 }
 
 func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
@@ -145,6 +146,9 @@ func (r *reference) hear(in judge.Input) {
 // see takes an observation.
 func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	edge := refEdge{b.Agent, r.target(o.Host, o.Check), o.Family}
+	if round := edge.target.round; round != nil && o.Round >= round.Round {
+		round.answered = true
+	}
 	w := r.words[edge]
 	switch {
 	case b.Replayed(o), o.Began.Before(w.began), o.Began.Equal(w.began) && (o.Stage == mesh.Missed || o.Round <= w.round):
@@ -168,9 +172,10 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 
 // asked notes a round. A check that is in one still goes on with that.
 func (r *reference) asked(ask mesh.Ask) {
+	round := &refRound{Ask: ask, opened: r.now}
 	for _, t := range r.targets {
 		if t.host.Key() == ask.Host && t.round == nil {
-			t.round = &refRound{ask, r.now}
+			t.round = round
 		}
 	}
 }

@@ -162,12 +162,18 @@ func (r *reference) stands(t *refTarget) bool { return r.now.Before(r.began.Add(
 
 // judge decides on the target as of now.
 func (r *reference) judge(t *refTarget) {
+	limit := max(3*time.Second, t.Timeout+2*time.Second)
+	over := t.round != nil && r.now.Sub(t.round.opened) >= limit
+	if over && r.waits(t) && !t.round.answered {
+		t.round = nil // nobody was asked
+		r.closings++
+	}
 	if t.round == nil {
 		n, u, d, _ := r.tally(t, mesh.Abstain)
 		r.apply(t, r.answer(t, n, u, d, false, false), u, d)
 		return
 	}
-	if limit := max(3*time.Second, t.Timeout+2*time.Second); r.waits(t) && r.now.Sub(t.round.opened) < limit {
+	if r.waits(t) && !over {
 		n, u, d, _ := r.tally(t, mesh.OK)
 		best := r.answer(t, n, u, d, true, false)
 		n, u, d, _ = r.tally(t, mesh.Bad)
@@ -220,12 +226,13 @@ func (r *reference) close(t *refTarget) {
 // apply makes the answer the verdict: rule 7 lets a check leave down only after half of the voting regions saw two successes.
 func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
 	if !a.positive && r.stands(t) && t.verdict != mesh.Pending && t.verdict != mesh.Unknown {
-		return
+		a = refAnswer{verdict: t.verdict}
 	}
 	if t.verdict == mesh.Down && a.verdict != mesh.Down && a.verdict != mesh.Unknown && !r.recovered(t, u, d) {
 		a = refAnswer{verdict: mesh.Down}
 	}
-	if until := r.fresh(t, a.verdict); a.verdict != t.verdict || until.After(t.madeBy) {
+	made := a.positive || a.verdict == mesh.Down // else it is only held
+	if until := r.fresh(t, a.verdict); a.verdict != t.verdict || made && until.After(t.madeBy) {
 		t.madeBy = until
 	}
 	t.verdict = a.verdict

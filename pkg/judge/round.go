@@ -12,6 +12,8 @@ type round struct {
 	id     uint64
 	opened time.Time
 	since  time.Time // when the look that caused it began: an ok begun before counts neither way
+
+	answered bool // somebody looked because of it: then it was asked for, which a judge that replays the past cannot do
 }
 
 // want is a round that is due as soon as the host's last one is long enough ago.

@@ -29,6 +29,7 @@ import (
 //	                                                    coordinator; all is mended
 //	TIME silent WHERE ... | TIME speaks WHERE ...       agents fall silent, and speak again
 //	TIME blind WHERE ... | TIME sighted WHERE ...       agents speak and look no more; look again
+//	TIME deaf WHERE ... | TIME hears WHERE ...          agents look by their schedule, and are not reached when asked; are again
 //	TIME lag WHERE TIME | TIME clock WHERE TIME         an agent's timers overrun; its clock is off
 //	TIME anchors WHERE fail|answer  its own test of its network
 //	TIME hush HOST ... | TIME answers HOST ...          agents acknowledge no gossip, and are dead to it after 10 s; do again
@@ -149,6 +150,8 @@ func (w *world) do(l line) error {
 		w.where(l.args, func(a *agent) { a.silent = l.verb == "silent" })
 	case "blind", "sighted":
 		w.where(l.args, func(a *agent) { a.blind = l.verb == "blind" })
+	case "deaf", "hears":
+		w.where(l.args, func(a *agent) { a.deaf = l.verb == "deaf" })
 	case "lag":
 		w.where(l.args[:1], func(a *agent) { a.lag, _ = time.ParseDuration(l.args[1]) })
 	case "clock":

@@ -53,7 +53,7 @@ type path struct {
 type agent struct {
 	key, region string
 	silent      bool
-	blind       bool
+	blind, deaf bool
 	lag, clock  time.Duration
 	anchorsFail bool
 	sequence    uint64
@@ -127,6 +127,11 @@ func (w *world) begin() {
 
 // restart hands what was published to a new judge, which replays nothing: the hardest case.
 func (w *world) restart() {
+	w.judge, w.seen = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster(), Standings: w.standings()}), nil
+}
+
+// standings are what a ledger would hold.
+func (w *world) standings() []judge.Standing {
 	latest := map[string]judge.Standing{}
 	for _, t := range w.published {
 		if t.Check != "" {
@@ -135,11 +140,11 @@ func (w *world) restart() {
 			}
 		}
 	}
-	start := judge.Start{Catalog: w.catalog, Roster: w.roster()}
+	var out []judge.Standing
 	for _, s := range latest {
-		start.Standings = append(start.Standings, s)
+		out = append(out, s)
 	}
-	w.judge, w.seen = judge.New(start), nil
+	return out
 }
 
 // add puts a new check in force, or one that asks something else.
@@ -335,7 +340,7 @@ func (w *world) give(in judge.Input) {
 		for _, a := range w.agents {
 			for i := range h.Checks {
 				for _, family := range h.Families() {
-					if a.region != h.Region && !a.silent {
+					if a.region != h.Region && !a.silent && !a.deaf {
 						w.look(a, h, &h.Checks[i], family, ask.Round)
 					}
 				}

@@ -55,6 +55,7 @@ func draw(t *rapid.T) Question {
 		Before:      rapid.SampledFrom([]mesh.Verdict{mesh.Pending, mesh.Up, mesh.Partial, mesh.Unknown, mesh.Down}).Draw(t, "before"),
 		BeforeFresh: rapid.Bool().Draw(t, "fresh"), MayFall: rapid.Bool().Draw(t, "round"),
 		Confirmed: rapid.Bool().Draw(t, "confirmed"), HalfSilent: rapid.Bool().Draw(t, "half silent"),
+		HostSilent: rapid.Bool().Draw(t, "host silent"),
 	}
 }
 
@@ -76,14 +77,18 @@ func TestMoreOKNeverMakesItWorseFromUnknown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := draw(t)
 		q.Before = mesh.Unknown
-		if q.Bad == 0 {
+		r := catalog.DefaultRule()
+		r.AllowTwoRegions = rapid.Bool().Draw(t, "two regions")
+		better := q
+		better.OK++
+		switch abstain := q.Regions - 1 - q.OK - q.Bad; {
+		case q.Bad > 0 && (abstain <= 0 || rapid.Bool().Draw(t, "was bad")):
+			better.Bad--
+		case abstain <= 0:
 			return
 		}
-		better := q
-		better.OK, better.Bad = q.OK+1, q.Bad-1
-		was, is := Decide(catalog.DefaultRule(), q), Decide(catalog.DefaultRule(), better)
-		// Unconfirmed, a verdict of bad votes is unknown, which is worse than partial: that is confirmation, not votes.
-		if badness(is.Verdict) > badness(was.Verdict) && !(is.Partial && !q.Confirmed) {
+		was, is := Decide(r, q), Decide(r, better)
+		if badness(is.Verdict) > badness(was.Verdict) {
 			t.Fatalf("%+v is %s, with one more ok %s", q, was.Verdict, is.Verdict)
 		}
 	})
