@@ -54,9 +54,7 @@ func bootSystemd(t *testing.T) *booted {
 	}
 	group := filepath.Base(root)
 	t.Cleanup(func() {
-		for _, dir := range []string{"cpu", "cpuacct", "memory", "devices", "freezer", "blkio", "pids", "systemd", "unified"} {
-			_ = exec.Command("find", "/sys/fs/cgroup/"+dir+"/"+group, "-depth", "-type", "d", "-delete").Run() // they are empty by now
-		}
+		eventually(t, 30*time.Second, "the control groups are empty and gone", func() error { return removeGroups(group) })
 		os.RemoveAll(root)
 	})
 	if out, err := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd,systemd-sysv,iproute2", "bookworm", root).CombinedOutput(); err != nil {
@@ -82,6 +80,17 @@ func bootSystemd(t *testing.T) *booted {
 		return nil
 	})
 	return b
+}
+
+// removeGroups takes away what boot made. A process that was just killed may stay in its group for a moment.
+func removeGroups(group string) error {
+	made, err := filepath.Glob("/sys/fs/cgroup/*/" + group)
+	for _, dir := range made {
+		if out, failed := exec.Command("find", dir, "-depth", "-type", "d", "-delete").CombinedOutput(); failed != nil {
+			err = fmt.Errorf("%w: %s", failed, out)
+		}
+	}
+	return err
 }
 
 // try runs a line of shell on the machine.
