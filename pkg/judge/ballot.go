@@ -130,10 +130,11 @@ func (j *Judge) vantageVote(c *check, edges []*edge, as reading) (vote mesh.Vote
 	return vote, missing
 }
 
-// waits reports whether the edge's answer to the check's open round is still to come.
+// waits reports whether the edge's answer to the check's open round is still to come; where none is open, whether its word is,
+// since the judge or the stream began anew.
 func (j *Judge) waits(c *check, e *edge) bool {
 	if !c.asked() {
-		return false
+		return e.ended.Before(j.gapEnd) && !j.now.Before(j.expires(e)) && j.standing(c)
 	}
 	return !e.answered(c.round) || e.bad() && e.mayBeFiltered(c.round)
 }

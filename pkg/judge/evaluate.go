@@ -22,7 +22,7 @@ func (j *Judge) evaluate(c *check, out *Output) {
 	}
 	best, missing := j.tally(c, asOK)
 	switch {
-	case missing && !j.late(c):
+	case (missing || j.few(c, best)) && !j.late(c):
 		j.early(c, best, out)
 	case missing && !c.round.answered:
 		c.round = nil // nobody was asked, or could be: that is no second look
@@ -38,14 +38,36 @@ func (j *Judge) between(c *check, out *Output) {
 	t, _ := j.tally(c, asHeard)
 	partial := c.holding() && c.heldAs == mesh.Partial && j.badRegions(c) == c.partialSet
 	a := j.ask(c, t, c.holding(), partial)
-	j.apply(c, a, t, out)
+	if a.Verdict != c.verdict && j.unsettled(c, t, partial) {
+		j.refresh(c, c.verdict, false)
+	} else {
+		j.apply(c, a, t, out)
+	}
 	if a.LooksBad && !fell(a) {
 		j.want(c.host, want{since: j.now, bad: true, due: c.looksBadAt.Add(j.rule.PartialAfter)})
 	}
 }
 
+// unsettled reports whether what nobody could tell yet, since the judge or the stream began anew, may still decide otherwise: the
+// first region that is heard does not lift what most others cannot reach.
+func (j *Judge) unsettled(c *check, heard mesh.Tally, partial bool) bool {
+	if !j.standing(c) {
+		return false
+	}
+	best, missing := j.tally(c, asOK)
+	if !missing {
+		return j.few(c, heard)
+	}
+	worst, _ := j.tally(c, asBad)
+	a, b := j.ask(c, best, c.holding(), partial), j.ask(c, worst, c.holding(), partial)
+	return j.few(c, heard) || a.Verdict != b.Verdict || !a.Positive || !b.Positive
+}
+
 // early decides while answers are missing, where those cannot change the verdict.
 func (j *Judge) early(c *check, best mesh.Tally, out *Output) {
+	if j.few(c, best) {
+		return
+	}
 	worst, _ := j.tally(c, asBad)
 	a, b := j.ask(c, best, true, false), j.ask(c, worst, true, false)
 	if a.Verdict == b.Verdict && a.Positive && b.Positive && !a.Partial {
@@ -100,7 +122,7 @@ func (j *Judge) ask(c *check, t mesh.Tally, mayFall, confirmed bool) quorum.Answ
 	own := j.vantages[c.host.key]
 	return quorum.Decide(j.rule, quorum.Question{
 		Regions: t.Regions, OK: t.OK, Bad: t.Bad,
-		Before: c.verdict, BeforeFresh: j.now.Before(c.madeBy) || j.now.Before(j.standsUntil(c)),
+		Before: c.verdict, BeforeFresh: j.now.Before(c.madeBy) || j.stands(c),
 		MayFall: mayFall, Confirmed: confirmed, HalfSilent: j.halfSilent,
 		HostSilent: own == nil || own.silent || !own.counts(),
 	})
@@ -113,7 +135,7 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 		verdict = mesh.Degraded
 	}
 	switch {
-	case !a.Positive && j.now.Before(j.standsUntil(c)) && c.verdict != mesh.Pending && c.verdict != mesh.Unknown:
+	case !a.Positive && j.standing(c):
 		j.refresh(c, c.verdict, false)
 		return // nobody could have told us yet: what the ledger holds stands
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):

@@ -176,7 +176,7 @@ func (j *Judge) Ignored() uint64 { return j.ignored }
 // settleAll goes over every check: what expired, what is silent, which rounds end or are due.
 func (j *Judge) settleAll(out *Output) {
 	for _, v := range j.order {
-		v.silent = v.heard() && j.now.Sub(v.last) > j.rule.Silence
+		v.silent = v.heard() && j.now.Sub(v.last) > j.rule.Silence && j.now.Sub(j.gapEnd) > j.rule.Silence
 	}
 	for _, v := range j.order {
 		j.isolate(v)
@@ -208,6 +208,27 @@ func (j *Judge) countSilent() {
 	j.halfSilent = silent > 0 && float64(silent) >= j.rule.SilentShare*float64(len(heard))
 }
 
-// standsUntil is until when the check's verdict holds after the stream itself was silent: rule 2 asks for fresh votes, and
+// stands reports whether the check's verdict holds because the judge or the stream began anew: rule 2 asks for fresh votes, and
 // nobody could send any.
-func (j *Judge) standsUntil(c *check) time.Time { return j.gapEnd.Add(j.rule.Freshness(*c.config)) }
+func (j *Judge) stands(c *check) bool {
+	return j.now.Before(j.gapEnd.Add(j.rule.Freshness(*c.config)))
+}
+
+// standing reports the same of a check with a verdict that is worth holding.
+func (j *Judge) standing(c *check) bool {
+	return c.verdict != mesh.Pending && c.verdict != mesh.Unknown && j.stands(c)
+}
+
+// few reports whether fewer regions were heard yet than the verdict was made of, as the ledger tells, and might be.
+func (j *Judge) few(c *check, t mesh.Tally) bool {
+	if t.Regions >= c.madeOf || !j.standing(c) {
+		return false
+	}
+	possible := 1
+	for i := range c.ballots {
+		if b := &c.ballots[i]; !b.own && slices.ContainsFunc(b.edges, func(e *edge) bool { return e.vantage.enrolled }) {
+			possible++
+		}
+	}
+	return t.Regions < min(c.madeOf, possible)
+}

@@ -200,9 +200,9 @@ func (r *reference) settle() {
 	}
 }
 
-// silent: rule 2, an agent without a batch for six seconds.
+// silent: rule 2, an agent without a batch for six seconds in which the stream went on.
 func (r *reference) silent(vantage string) bool {
-	return r.now.Sub(r.heard[vantage]) > r.rule.Silence
+	return r.now.Sub(r.heard[vantage]) > r.rule.Silence && r.now.Sub(r.began) > r.rule.Silence
 }
 
 // part: a vantage is part of the mesh when it is enrolled and was heard once.

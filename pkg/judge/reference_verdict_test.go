@@ -42,8 +42,11 @@ func majority(s refSeat, vote func(string) mesh.Vote) mesh.Vote {
 // waited: the edge's answer to the round is still to come, or a TCP answer that could show that only the ping is lost.
 func (r *reference) waited(e refEdge) bool {
 	round := e.target.round
-	if round == nil || r.abstains(e.vantage) || r.outcasts[refFace{e.vantage, e.family}] {
+	switch {
+	case r.abstains(e.vantage), r.outcasts[refFace{e.vantage, e.family}]:
 		return false
+	case round == nil: // nobody could tell since the stream began anew
+		return r.standing(e.target) && r.words[e].ended.Before(r.began) && !r.now.Before(r.expires(e))
 	}
 	return !r.answered(e, round) || r.words[e].outcome == mesh.Unreachable && slices.ContainsFunc(r.beside(e), func(o refEdge) bool {
 		return !r.answered(o, round)
@@ -160,6 +163,11 @@ func (r *reference) answerOf(t *refTarget, n, u, d int, mayFall, confirmed bool)
 // stands: for one freshness period after the stream began, or spoke again after a silence, what was said holds.
 func (r *reference) stands(t *refTarget) bool { return r.now.Before(r.began.Add(t.freshness())) }
 
+// standing: the same of a verdict that is worth holding.
+func (r *reference) standing(t *refTarget) bool {
+	return t.verdict != mesh.Pending && t.verdict != mesh.Unknown && r.stands(t)
+}
+
 // judge decides on the target as of now.
 func (r *reference) judge(t *refTarget) {
 	limit := max(3*time.Second, t.Timeout+2*time.Second)
@@ -170,21 +178,31 @@ func (r *reference) judge(t *refTarget) {
 	}
 	if t.round == nil {
 		n, u, d, _ := r.tally(t, mesh.Abstain)
-		r.apply(t, r.answer(t, n, u, d, false, false), u, d)
+		a := r.answer(t, n, u, d, false, false)
+		if a.verdict != t.verdict && r.waits(t) && !r.agree(t, false) {
+			a = refAnswer{verdict: t.verdict}
+		}
+		r.apply(t, a, u, d)
 		return
 	}
 	if r.waits(t) && !over {
 		n, u, d, _ := r.tally(t, mesh.OK)
-		best := r.answer(t, n, u, d, true, false)
-		n, u, d, _ = r.tally(t, mesh.Bad)
-		worst := r.answer(t, n, u, d, true, false)
-		if best.verdict == worst.verdict && best.positive && worst.positive && !best.partial {
+		if best := r.answer(t, n, u, d, true, false); r.agree(t, true) && !best.partial {
 			_, u, d, _ = r.tally(t, mesh.Abstain)
 			r.apply(t, best, u, d)
 		}
 		return
 	}
 	r.close(t)
+}
+
+// agree: what is missing cannot change the verdict.
+func (r *reference) agree(t *refTarget, mayFall bool) bool {
+	n, u, d, _ := r.tally(t, mesh.OK)
+	best := r.answer(t, n, u, d, mayFall, false)
+	n, u, d, _ = r.tally(t, mesh.Bad)
+	worst := r.answer(t, n, u, d, mayFall, false)
+	return best.verdict == worst.verdict && best.positive && worst.positive
 }
 
 // waits: an answer to the target's round is missing that may count.
@@ -225,7 +243,7 @@ func (r *reference) close(t *refTarget) {
 
 // apply makes the answer the verdict: rule 7 lets a check leave down only after half of the voting regions saw two successes.
 func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
-	if !a.positive && r.stands(t) && t.verdict != mesh.Pending && t.verdict != mesh.Unknown {
+	if !a.positive && r.standing(t) {
 		a = refAnswer{verdict: t.verdict}
 	}
 	if t.verdict == mesh.Down && a.verdict != mesh.Down && a.verdict != mesh.Unknown && !r.recovered(t, u, d) {

@@ -109,6 +109,7 @@ type check struct {
 	sentence  string
 	tally     mesh.Tally
 	from      int       // the place, in the order of catalogs, of the one that first asked this
+	madeOf    int       // regions that the verdict was made of, where it comes from the ledger
 	madeBy    time.Time // until when the votes that made the verdict are fresh
 	positive  bool      // the votes said so themselves at the last look at them
 	leftOut   bool
@@ -269,6 +270,7 @@ func (c *check) restore(s Standing) {
 		c.verdict = s.Verdict
 	}
 	c.published, c.since, c.rule, c.sentence, c.tally, c.heldSince = s.Verdict, s.Since, s.Rule, s.Sentence, s.Tally, time.Time{}
+	c.madeOf = s.Tally.Regions
 	if c.host.cause = s.Cause; !broken(s.Verdict) {
 		c.host.acquit()
 	}

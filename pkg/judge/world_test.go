@@ -81,13 +81,23 @@ func (w *world) lay(regions []string) {
 	for _, r := range regions {
 		name, count, _ := strings.Cut(r, ":")
 		n, _ := strconv.Atoi(count)
-		w.catalog.Regions = append(w.catalog.Regions, catalog.Region{Name: name, City: strings.ToUpper(name[:1]) + name[1:]})
+		w.catalog.Regions = append(w.catalog.Regions, catalog.Region{Name: name, City: city(name)})
 		for i := range max(n, 1) {
 			h := catalog.Host{Name: fmt.Sprintf("%s%d", strings.ToUpper(name), i+1), Region: name, Public: true}
 			w.catalog.Hosts = append(w.catalog.Hosts, h)
 			w.agents = append(w.agents, &agent{key: h.Key(), region: name})
 		}
 	}
+}
+
+// city is how people call a region.
+func city(region string) string {
+	if known := map[string]string{
+		"ams": "Amsterdam", "lon": "London", "van": "Vancouver", "nyc": "New York", "tor": "Toronto", "lus": "Lusaka", "syd": "Sydney", "sea": "Seattle",
+	}[region]; known != "" {
+		return known
+	}
+	return strings.ToUpper(region[:1]) + region[1:]
 }
 
 func newCheck(name string) catalog.Check {
@@ -288,6 +298,9 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 		return
 	}
 	o.Outcome, o.Reason = mesh.Unreachable, reason
+	if reason == "one probe lost" {
+		defer func() { a.ready[len(a.ready)-1].o.Outcome = mesh.Slow }()
+	}
 	miss, settled := 100*time.Millisecond, 200*time.Millisecond
 	if reason == "timeout" {
 		miss, settled = 300*time.Millisecond, 1200*time.Millisecond
