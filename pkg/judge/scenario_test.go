@@ -21,7 +21,8 @@ import (
 //	dual                            every host has an IPv4 and an IPv6 address
 //	gossip                          every agent gossips; a host whose ping is lost is asked by it with each batch
 //	rule KEY VALUE                  one of the rule's settings, before the first timed line
-//	TIME fail HOST/CHECK "REASON" [from WHERE ...]      looks fail; a reason "timeout" takes its retries' time. WHERE is a region
+//	TIME fail HOST/CHECK "REASON" [from WHERE ...]      looks fail; a reason "timeout" takes its retries' time, after "one
+//	                                                    probe lost" the first retry is answered. WHERE is a region
 //	                                                    or a vantage, ipv4 or ipv6; HOST and CHECK may be *
 //	TIME mend HOST/CHECK [from WHERE ...]               looks succeed again
 //	FROM-TO flap HOST/CHECK PERIOD                      looks fail and succeed by turns of a period each

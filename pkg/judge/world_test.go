@@ -298,9 +298,6 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 		return
 	}
 	o.Outcome, o.Reason = mesh.Unreachable, reason
-	if reason == "one probe lost" {
-		defer func() { a.ready[len(a.ready)-1].o.Outcome = mesh.Slow }()
-	}
 	miss, settled := 100*time.Millisecond, 200*time.Millisecond
 	if reason == "timeout" {
 		miss, settled = 300*time.Millisecond, 1200*time.Millisecond
@@ -308,6 +305,9 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 	missed := o
 	missed.Stage, missed.Elapsed, o.Elapsed = mesh.Missed, miss, settled
 	a.say(w.elapsed+miss, missed)
+	if reason == "one probe lost" {
+		o.Outcome = mesh.Slow
+	}
 	a.say(w.elapsed+settled, o)
 }
 
