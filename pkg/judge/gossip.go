@@ -22,14 +22,14 @@ const (
 	aliveFor       = 20 * time.Second // how long that counts: each member probes one other every two seconds
 )
 
-// gossip takes what a batch tells of it. It comes before the batch's observations, which it may explain.
-func (j *Judge) gossip(v *vantage, b *mesh.Batch, out *Output) {
+// gossip takes what a batch tells of it.
+func (j *Judge) gossip(v *vantage, b *mesh.Batch) {
 	if b.Sequence != v.highest {
 		return // overtaken by a later one
 	}
 	for _, r := range b.Gossip.Acks {
 		if h := j.byKey[r.Host]; h != nil && r.At.After(v.rumours.acks[r.Host]) {
-			j.acknowledge(v, h, r.At, out)
+			j.acknowledge(v, h, r.At)
 		}
 	}
 	if len(b.Gossip.Dead) > 0 || len(v.rumours.dead) > 0 {
@@ -38,7 +38,7 @@ func (j *Judge) gossip(v *vantage, b *mesh.Batch, out *Output) {
 }
 
 // acknowledge notes that the host acknowledged the vantage's gossip, which may show that only the ping is lost.
-func (j *Judge) acknowledge(v *vantage, h *host, at time.Time, out *Output) {
+func (j *Judge) acknowledge(v *vantage, h *host, at time.Time) {
 	if at.After(j.now) {
 		at = j.now
 	}
@@ -49,11 +49,7 @@ func (j *Judge) acknowledge(v *vantage, h *host, at time.Time, out *Output) {
 	for _, c := range h.checks {
 		for _, e := range c.edges {
 			if e.vantage == v && e.bad() && e.isPing() {
-				if j.isolateObservers(c) {
-					j.settleAll(out)
-				}
-				j.evaluate(c, out)
-				j.settleHost(h, out)
+				j.turns = append(j.turns, turn{e, e.outcome, c.verdict}) // nothing new was seen, and it may count for something else
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 	if counted != v.counts() || (abstained == "") != (j.abstains(v) == "") {
 		j.settleAll(out)
 	}
-	j.gossip(v, b, out)
+	j.gossip(v, b)
 	for _, i := range j.inOrder(b.Observations) {
 		j.observe(v, b, &b.Observations[i])
 	}
