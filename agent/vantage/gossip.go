@@ -24,13 +24,19 @@ type Gossip interface {
 // deathTold is for how long a batch tells that a host died: whoever is dead for longer is known to be.
 const deathTold = 10 * time.Minute
 
+// askEvery is how often gossip asks a host whose pings are lost, at most: what it acknowledges goes out at once.
+const askEvery = time.Second
+
 // rumours is what this vantage told and asks of gossip.
 type rumours struct {
 	told   map[string]time.Time // the latest acknowledgement that a batch told, by host
+	asked  map[string]time.Time // by gossip, because of lost pings
 	asking map[string]bool
 }
 
-func newRumours() rumours { return rumours{map[string]time.Time{}, map[string]bool{}} }
+func newRumours() rumours {
+	return rumours{map[string]time.Time{}, map[string]time.Time{}, map[string]bool{}}
+}
 
 // doubt has gossip ask the host of a ping that was lost: one that acknowledges is not gone.
 func (v *vantage) doubt(d *duty, o mesh.Observation) {
@@ -40,9 +46,11 @@ func (v *vantage) doubt(d *duty, o mesh.Observation) {
 }
 
 func (v *vantage) askByGossip(host string) {
-	if v.Gossip == nil || v.rumours.asking[host] {
+	now := time.Now()
+	if v.Gossip == nil || v.rumours.asking[host] || now.Sub(v.rumours.asked[host]) < askEvery {
 		return
 	}
+	v.rumours.asked[host] = now
 	v.rumours.asking[host] = true
 	v.tasks.Go(func() {
 		err := v.Gossip.Ping(host)
