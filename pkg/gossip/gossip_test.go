@@ -335,9 +335,10 @@ func TestGarbageDoesNoHarm(t *testing.T) {
 	c.all(gossip.Alive)
 	before := time.Now()
 	until(t, "h1 still acknowledges", func() bool { return c.agents["h2"].Ping("h1") == nil && c.agents["h1"].Ping("h2") == nil })
-	if got := sees(c.agents["h2"]); strings.Contains(got, "dead") {
-		t.Errorf("after garbage h2 sees %s", got)
-	}
+	// At this pace a flood may delay an answer past the patience of the others; whoever lives says so, and is believed.
+	until(t, "nobody is held dead", func() bool {
+		return !strings.Contains(sees(c.agents["h1"])+sees(c.agents["h2"])+sees(c.agents["h3"]), "dead")
+	})
 	if c.agents["h1"].Members()[0].Asked.Before(before) {
 		t.Error("no acknowledgement since")
 	}
