@@ -38,7 +38,7 @@ func (j *Judge) between(c *check, out *Output) {
 	t, _ := j.tally(c, asHeard)
 	partial := c.holding() && c.heldAs == mesh.Partial && j.badRegions(c) == c.partialSet
 	a := j.ask(c, t, c.holding(), partial)
-	if a.Verdict != c.verdict && j.unsettled(c, t, partial) {
+	if a.Verdict != c.verdict && j.unsettled(c, t) {
 		j.refresh(c, c.verdict, false)
 	} else {
 		j.apply(c, a, t, out)
@@ -50,8 +50,8 @@ func (j *Judge) between(c *check, out *Output) {
 
 // unsettled reports whether what nobody could tell yet, since the judge or the stream began anew, may still decide otherwise: the
 // first region that is heard does not lift what most others cannot reach.
-func (j *Judge) unsettled(c *check, heard mesh.Tally, partial bool) bool {
-	if !j.standing(c) {
+func (j *Judge) unsettled(c *check, heard mesh.Tally) bool {
+	if !j.standing(c) || c.holding() { // a round decided what is held
 		return false
 	}
 	best, missing := j.tally(c, asOK)
@@ -59,7 +59,7 @@ func (j *Judge) unsettled(c *check, heard mesh.Tally, partial bool) bool {
 		return j.few(c, heard)
 	}
 	worst, _ := j.tally(c, asBad)
-	a, b := j.ask(c, best, c.holding(), partial), j.ask(c, worst, c.holding(), partial)
+	a, b := j.ask(c, best, false, false), j.ask(c, worst, false, false)
 	return j.few(c, heard) || a.Verdict != b.Verdict || !a.Positive || !b.Positive
 }
 
