@@ -26,7 +26,7 @@ func newRootCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	root.AddCommand(
-		newDemoCommand(), newServeCommand(), newCheckCommand(), newApplyCommand(), newInviteCommand(), newRevokeCommand(), newRotateCommand(),
+		newDemoCommand(), newServeCommand(), newCheckCommand(), newApplyCommand(), newInviteCommand(), newRevokeCommand(), newRotateCommand(), newNatsConfigCommand(),
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newVantagesCommand(),
 		newBackupCommand(), newRestoreCommand(),
 	)

@@ -30,6 +30,7 @@ type nodeConfig struct {
 	data      string
 	nats      string // where agents connect
 	advertise string
+	external  []string         // a cluster's servers; none: the server in this process
 	catalog   *catalog.Catalog // built in; nil: the file's, or the ledger's
 	file      string
 	turn      func(now time.Time) // told that the engine's loop turns; nil in the demo
@@ -61,7 +62,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	named := func(component string) zerolog.Logger { return c.log.With().Str("component", component).Logger() }
-	natsd, err := server.Start(ctx, server.Config{Dir: filepath.Join(c.data, "bus"), Listen: c.nats, Advertise: c.advertise, Logger: named("nats")})
+	natsd, err := openBus(ctx, c, named("nats"))
 	if err != nil {
 		return n, err
 	}
@@ -90,6 +91,15 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 	n.attend(c, natsd)
 	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Logger: named("enrol")})
 	return n, nil
+}
+
+// openBus starts the server in this process, or finds the way to those of a cluster.
+func openBus(ctx context.Context, c nodeConfig, log zerolog.Logger) (*server.Server, error) {
+	with := server.Config{Dir: filepath.Join(c.data, "bus"), Listen: c.nats, Advertise: c.advertise, Logger: log}
+	if len(c.external) > 0 {
+		return server.Use(with, c.external)
+	}
+	return server.Start(ctx, with)
 }
 
 // lock keeps a second coordinator off the directory.

@@ -38,6 +38,9 @@ func newServeCommand() *cobra.Command {
 					return command.Usage(err)
 				}
 			}
+			if err := c.checkBus(cmd.Flags().Changed); err != nil {
+				return command.Usage(err)
+			}
 			return serve(cmd.Context(), c, a)
 		},
 	}
@@ -47,6 +50,7 @@ func newServeCommand() *cobra.Command {
 	flags.StringVar(&a.listen, "listen", ":8080", "public address of the status page")
 	flags.StringVar(&a.ops, "ops", "127.0.0.1:8081", "address of the operators' view; loopback only")
 	flags.StringVar(&c.nats, "nats-listen", ":4222", "address where agents connect")
+	flags.StringSliceVar(&c.external, "nats", nil, "servers of a NATS cluster that `coordinator nats-config` configured, as in tls://nats-1.example.net:4222; without it the bus is in this process")
 	flags.StringVar(&c.advertise, "advertise", "", "address or name that tokens name, with or without a port (default the machine's first global address)")
 	flags.StringVar(&c.deadMan.URL, "dead-man", "", "address outside that is asked regularly while the coordinator judges, so that its silence says that it does not")
 	flags.DurationVar(&c.deadMan.Every, "dead-man-every", time.Minute, "how often --dead-man is asked")

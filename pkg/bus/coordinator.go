@@ -12,10 +12,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// CoordinatorConfig is a coordinator's way onto the bus: to the server in this process, with the same kind of credentials as
-// everyone else.
+// CoordinatorConfig is a coordinator's way onto the bus: to the server in this process or to others, with the same kind of
+// credentials as everyone else.
 type CoordinatorConfig struct {
-	InProcess nats.InProcessConnProvider
+	InProcess nats.InProcessConnProvider // nil: Servers
+	Servers   []string                   // URLs
+	CA        []byte                     // of Servers, PEM
 	JWT, Seed string
 	Logger    zerolog.Logger
 }
@@ -49,9 +51,13 @@ func DialCoordinator(ctx context.Context, c CoordinatorConfig) (*Coordinator, er
 		return nil, err
 	}
 	b := &Coordinator{log: c.Logger}
-	opts := append(forever(), keys, nats.InProcessServer(c.InProcess), nats.Name("coordinator"),
+	way, err := c.way()
+	if err != nil {
+		return nil, err
+	}
+	opts := append(forever(), keys, way, nats.Name("coordinator"),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn().Err(err).Msg("the bus complains") }))
-	if b.conn, err = nats.Connect("", opts...); err != nil {
+	if b.conn, err = nats.Connect(strings.Join(c.Servers, ","), opts...); err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
 	if err := b.prepare(ctx); err != nil {
@@ -59,6 +65,14 @@ func DialCoordinator(ctx context.Context, c CoordinatorConfig) (*Coordinator, er
 		return nil, err
 	}
 	return b, nil
+}
+
+func (c CoordinatorConfig) way() (nats.Option, error) {
+	if c.InProcess != nil {
+		return nats.InProcessServer(c.InProcess), nil
+	}
+	tlsConfig, err := trust(c.CA)
+	return nats.Secure(tlsConfig), err
 }
 
 func (b *Coordinator) prepare(ctx context.Context) (err error) {
@@ -81,27 +95,46 @@ func (b *Coordinator) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.answers, err = b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "enrolment", History: 1, Storage: jetstream.FileStorage})
-	if err != nil {
-		return fmt.Errorf("bucket enrolment: %w", err)
+	if b.answers, err = b.bucket(ctx, "enrolment"); err != nil {
+		return err
 	}
 	return b.lead(ctx)
 }
 
 // stream makes or updates a stream, with three copies where the servers form a cluster.
-func (b *Coordinator) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
-	const notClustered = 10074
-	c.Replicas = 3
-	s, err := b.js.CreateOrUpdateStream(ctx, c)
-	var refused *jetstream.APIError
-	if errors.As(err, &refused) && refused.ErrorCode == notClustered {
-		c.Replicas = 1
+func (b *Coordinator) stream(ctx context.Context, c jetstream.StreamConfig) (s jetstream.Stream, err error) {
+	err = copied(func(replicas int) error {
+		c.Replicas = replicas
 		s, err = b.js.CreateOrUpdateStream(ctx, c)
-	}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", c.Name, err)
 	}
 	return s, nil
+}
+
+// bucket makes or updates a bucket, with as many copies as a stream has.
+func (b *Coordinator) bucket(ctx context.Context, name string) (kv jetstream.KeyValue, err error) {
+	err = copied(func(replicas int) error {
+		kv, err = b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: name, History: 1, Storage: jetstream.FileStorage, Replicas: replicas})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", name, err)
+	}
+	return kv, nil
+}
+
+// copied asks for three copies, and for one where the server is alone.
+func copied(do func(replicas int) error) error {
+	const notClustered = 10074
+	err := do(3)
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.ErrorCode == notClustered {
+		return do(1)
+	}
+	return err
 }
 
 // Kind is what a message of the stream OBS is.

@@ -62,7 +62,7 @@ func newAuthority(dir string) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the mesh's CA: %w", err)
 	}
-	template, err := template(time.Now(), "probemesh CA")
+	template, err := certificateTemplate(time.Now(), "probemesh CA")
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func newAuthority(dir string) (*authority, error) {
 	return openAuthority(dir)
 }
 
-func template(now time.Time, name string) (*x509.Certificate, error) {
+func certificateTemplate(now time.Time, name string) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate: %w", err)
@@ -134,7 +134,7 @@ func (a *authority) issue(now time.Time, life time.Duration) (tls.Certificate, e
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make the server's certificate: %w", err)
 	}
-	template, err := template(now, bus.ServerName)
+	template, err := certificateTemplate(now, bus.ServerName)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

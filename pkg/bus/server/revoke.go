@@ -24,7 +24,7 @@ const (
 func (s *Server) Revoke(ctx context.Context, keys ...string) error {
 	s.revoking.Lock()
 	defer s.revoking.Unlock()
-	conn, err := s.system()
+	conn, err := s.connect("system", "trust", nats.NoReconnect(), nats.Timeout(systemWait))
 	if err != nil {
 		return err
 	}
@@ -104,17 +104,4 @@ func (s *Server) push(ctx context.Context, conn *nats.Conn, account *jwt.Account
 		return fmt.Errorf("push the account of the agents: the server refuses: %s", answer.Error.Description)
 	}
 	return nil
-}
-
-// system connects as the user who may look up and push accounts, for one errand.
-func (s *Server) system() (*nats.Conn, error) {
-	token, seed, err := s.trust.user("system")
-	if err != nil {
-		return nil, err
-	}
-	conn, err := nats.Connect("", nats.UserJWTAndSeed(token, seed), nats.InProcessServer(s.server), nats.Name("trust"), nats.NoReconnect(), nats.Timeout(systemWait))
-	if err != nil {
-		return nil, fmt.Errorf("reach the accounts: %w", err)
-	}
-	return conn, nil
 }

@@ -33,7 +33,7 @@ type Config struct {
 // Life is how long credentials and certificates are valid.
 const Life = 90 * 24 * time.Hour
 
-// Server is a running server.
+// Server is a running server, or the way to a cluster of them.
 type Server struct {
 	server  *natsd.Server
 	trust   *trust
@@ -196,11 +196,20 @@ func (s *Server) Issue(name, publicKey string) (string, error) {
 // Coordinator is the way of the coordinator in this process onto the bus.
 func (s *Server) Coordinator() (bus.CoordinatorConfig, error) {
 	token, seed, err := s.trust.user("mesh")
-	return bus.CoordinatorConfig{InProcess: s.server, JWT: token, Seed: seed, Logger: s.log}, err
+	c := bus.CoordinatorConfig{JWT: token, Seed: seed, Logger: s.log}
+	if s.server != nil {
+		c.InProcess = s.server
+	} else {
+		c.Servers, c.CA = s.servers, s.ca.pem
+	}
+	return c, err
 }
 
 // Close ends the server: its clients are told to go before it stops, so that none waits for an answer.
 func (s *Server) Close() {
+	if s.server == nil {
+		return
+	}
 	s.leave()
 	s.tasks.Wait()
 	s.server.LameDuckShutdown()

@@ -31,13 +31,9 @@ const (
 
 // Streams opens a connection for saving and loading. The caller closes it.
 func (s *Server) Streams() (*Streams, error) {
-	token, seed, err := s.trust.user("mesh")
+	conn, err := s.connect("mesh", "streams")
 	if err != nil {
 		return nil, err
-	}
-	conn, err := nats.Connect("", nats.InProcessServer(s.server), nats.UserJWTAndSeed(token, seed), nats.Name("streams"))
-	if err != nil {
-		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
 	js, err := jetstream.New(conn)
 	if err != nil {

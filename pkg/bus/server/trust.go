@@ -36,6 +36,9 @@ type trust struct {
 	life     time.Duration // of an agent's credentials
 }
 
+// accountNames are the keys of the accounts.
+var accountNames = []string{"system", "mesh", "agents", "enrol"}
+
 const (
 	enrolConnections = 64 // joining agents at once
 	enrolPayload     = 2048

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+
+	agent "github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/deploy/examples"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+// freeNodes are addresses on loopback where a node and its routes find their ports free.
+func freeNodes(t *testing.T, n int) (out []string) {
+	t.Helper()
+	for port := 20000 + os.Getpid()%10000; len(out) < n; port++ {
+		free := true
+		for _, p := range []int{port, port + 2000} {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+			if err != nil {
+				free = false
+				continue
+			}
+			l.Close()
+		}
+		if free {
+			out = append(out, fmt.Sprintf("127.0.0.1:%d", port))
+		}
+	}
+	return out
+}
+
+func natsConfig(t *testing.T, args ...string) error {
+	t.Helper()
+	root := newRootCommand()
+	root.SetArgs(append([]string{"nats-config"}, args...))
+	root.SetOut(io.Discard)
+	root.SetErr(io.Discard)
+	return root.ExecuteContext(t.Context())
+}
+
+// startNode starts a stock server from the file that was written.
+func startNode(t *testing.T, file string) *natsd.Server {
+	t.Helper()
+	opts, err := natsd.ProcessConfigFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.NoSigs, opts.NoLog = true, true
+	s, err := natsd.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s
+}
+
+// openOn opens a coordinator on the cluster, as often as it takes until the cluster has a leader for its streams.
+func openOn(t *testing.T, c nodeConfig) *node {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		n, err := openNode(t.Context(), c)
+		if err == nil {
+			return n
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func dialAs(t *testing.T, id agent.Identity) *bus.Agent {
+	t.Helper()
+	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+func publishes(t *testing.T, a *bus.Agent, id string, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	return a.Publish(ctx, id, func() map[string]string { return nil }, []byte("{}")) == nil
+}
+
+func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
+	data, out := t.TempDir(), filepath.Join(t.TempDir(), "nodes")
+	addresses := freeNodes(t, 3)
+	if err := natsConfig(t, "--data", data, "--nodes", strings.Join(addresses, ","), "--out", out); err != nil {
+		t.Fatal(err)
+	}
+	var urls []string
+	var servers []*natsd.Server
+	for i, address := range addresses {
+		servers = append(servers, startNode(t, filepath.Join(out, fmt.Sprintf("nats-%d", i+1), "nats.conf")))
+		urls = append(urls, "tls://"+address)
+	}
+	ninernet, err := catalog.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := openOn(t, nodeConfig{data: data, external: urls, catalog: ninernet, log: zerolog.Nop()})
+	defer n.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	tasks.Go(func() {
+		if err := n.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+
+	token, err := n.Invite(t.Context(), "NC036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := agent.Join(t.Context(), token, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := dialAs(t, id)
+	if !publishes(t, a, "1", 20*time.Second) {
+		t.Fatal("the agent's batch does not arrive")
+	}
+	for _, stream := range []string{"OBS", "LEDGER", "KV_enrolment"} {
+		if copies := replicas(t, servers, stream); copies != 3 {
+			t.Errorf("%s has %d copies", stream, copies)
+		}
+	}
+	if _, err := n.Revoke(t.Context(), "NC036"); err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now().Add(20 * time.Second)
+	for _, there := a.Connected(); there && time.Now().Before(end); _, there = a.Connected() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	servers[0].Shutdown() // and one that was restarted from its file knows of it too
+	servers[0].WaitForShutdown()
+	startNode(t, filepath.Join(out, "nats-1", "nats.conf"))
+	for _, url := range urls { // no node takes it back
+		id.Servers = []string{url}
+		if publishes(t, dialAs(t, id), "2"+url, time.Second) {
+			t.Errorf("the revoked agent speaks at %s", url)
+		}
+	}
+}
+
+// replicas counts the nodes that hold a copy of the stream.
+func replicas(t *testing.T, servers []*natsd.Server, stream string) (n int) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		n = 0
+		for _, s := range servers {
+			z, err := s.Jsz(&natsd.JSzOptions{Accounts: true, Streams: true, Config: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, account := range z.AccountDetails {
+				for _, d := range account.Streams {
+					if d.Name == stream && d.Config.Replicas == 3 {
+						n++
+					}
+				}
+			}
+		}
+		if n == 3 {
+			return n
+		}
+	}
+	return n
+}
+
+func TestAClustersFilesAreSecretAndNotReplaced(t *testing.T) {
+	data, out := t.TempDir(), filepath.Join(t.TempDir(), "nodes")
+	make := func() error {
+		return natsConfig(t, "--data", data, "--nodes", "nats-1.example.net,nats-2.example.net,nats-3.example.net", "--out", out, "--at", "/etc/nats")
+	}
+	if err := make(); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(out, "nats-2", "server.key")
+	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info, err)
+	}
+	config, err := os.ReadFile(filepath.Join(out, "nats-2", "nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"nats-route://nats-1.example.net:6222"`, `"nats-route://nats-3.example.net:6222"`, `key_file: "/etc/nats/server.key"`} {
+		if !bytes.Contains(config, []byte(want)) {
+			t.Errorf("no %s in %s", want, config)
+		}
+	}
+	if bytes.Contains(config, []byte("nats-route://nats-2")) {
+		t.Error("a node is its own neighbour")
+	}
+	if err := make(); err == nil || !strings.Contains(err.Error(), "is there already") {
+		t.Error(err)
+	}
+	for nodes, want := range map[string]string{"a,b": "three, or five", "a,b,c:x": "the port is a number", `a,b,"c d"`: "write it as"} {
+		if err := natsConfig(t, "--data", data, "--nodes", nodes); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", nodes, err)
+		}
+	}
+}
