@@ -1,0 +1,47 @@
+package ledger_test
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// A view that a program of the first schema left, testdata/v1/schema.sql, is one that today's goes on from: with the log's history
+// and nothing else.
+func TestAViewOfTheFirstSchemaIsGoneOnFrom(t *testing.T) {
+	schema, err := os.ReadFile("testdata/v1/schema.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
+	led := open(t, filepath.Join(t.TempDir(), "other.db"), l)
+	if err := led.Append(t.Context(), ledger.AgentEvent{Host: "nc036", PublicKey: "K"}, transition("1", "NC036", "smtp", mesh.Up, 10)); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", "file:"+file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		string(schema), `INSERT INTO meta (version, created, sequence) VALUES (3, 1000000000, 1)`,
+		`INSERT INTO agents (host, public_key, at) VALUES ('a host that the log never had', 'K', 1)`,
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.Close()
+	led = open(t, file, l)
+	ts, err := led.Transitions(t.Context(), "", time.Time{}, 10)
+	if err != nil || len(ts) != 1 || ts[0].ID != "1" {
+		t.Errorf("the history is %v (%v)", ts, err)
+	}
+	if r, err := led.Roster(t.Context()); err != nil || len(r.Vantages) != 1 || r.Vantages[0] != "nc036" {
+		t.Errorf("the roster is %v (%v)", r, err)
+	}
+}
