@@ -86,6 +86,7 @@ func TestRecordTheFirstFormat(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), withUnknownKind(newCatalog(t))
+		w.answers = true
 		e, stop := w.run(t, engine.Config{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
@@ -180,7 +181,7 @@ func recorded(t *testing.T, withVerdicts bool) *world {
 func TestTrafficOfTheFirstFormatIsJudgedAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := recorded(t, false)
-		time.Sleep(w.messages[len(w.messages)-1].Time.Add(time.Second).Sub(time.Now()))
+		time.Sleep(time.Until(w.messages[len(w.messages)-1].Time.Add(time.Second)))
 		e, stop := w.run(t, engine.Config{})
 		for !e.Ready() {
 			time.Sleep(100 * time.Millisecond)

@@ -38,6 +38,7 @@ type world struct {
 	broken   error            // what it answers
 	epoch    uint64           // of the agents
 	said     io.Writer        // takes the engine's log where it is set
+	answers  bool             // agents name the round that they were last asked for, as real ones do
 }
 
 func newWorld(t *testing.T) *world {
@@ -211,7 +212,7 @@ func (w *world) sayOf(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, ho
 		b := &mesh.Batch{Agent: fmt.Sprintf("nc%d", i), Epoch: w.epoch, Sequence: 1, Began: began, Revision: c.Revision}
 		for _, host := range hosts {
 			b.Observations = append(b.Observations, mesh.Observation{
-				Host: host, Check: "ping", Family: mesh.IPv4, Began: began, Outcome: outcome, Reason: "timeout", Sent: 1,
+				Host: host, Check: "ping", Family: mesh.IPv4, Began: began, Outcome: outcome, Reason: "timeout", Sent: 1, Round: w.round(host),
 			})
 		}
 		data, err := wire.EncodeBatch(b)
@@ -221,6 +222,18 @@ func (w *world) sayOf(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, ho
 		h := wire.EncodeHeaders(10*time.Millisecond, time.Hour)
 		w.put(bus.Message{Kind: bus.Batch, Agent: b.Agent, Header: func(k string) string { return h[k] }, Data: data})
 	}
+}
+
+// round is the one that agents were last asked for, of a host; zero without one, or where they do not answer.
+func (w *world) round(host string) (round uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.told {
+		if w.answers && c.Look != nil && c.Look.Host == host {
+			round = c.Look.Round
+		}
+	}
+	return round
 }
 
 // see has the agents say the same for a while, as they do.

@@ -77,7 +77,6 @@ type fleet struct {
 	t                   testing.TB
 	coordinator, server *machine
 	others              []*machine
-	agents              map[*machine]*service
 }
 
 var fleetNames = []string{"NC036", "NC041", "NC033", "NC035"} // the first is the server

@@ -47,7 +47,6 @@ type fates struct {
 	tilt   float64   // the loss of tilted regions
 	ratio  []float64 // by region: the density of the tilted model over that of the true one, for what happened
 	bursts []burst   // by region
-	target bool      // the burst of the target's own uplink is under way
 }
 
 // burst is the time of a region's latest burst.
