@@ -124,8 +124,6 @@ func Run(ctx context.Context, c Config) error {
 
 func (v *vantage) loop(ctx context.Context) {
 	v.flushAt = time.Now().Add(heartbeat)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
 		now := time.Now()
 		v.advance(now)
@@ -133,11 +131,11 @@ func (v *vantage) loop(ctx context.Context) {
 			v.Turn(now)
 		}
 		v.wake = v.next()
-		timer.Reset(time.Until(v.wake))
 		select {
 		case <-ctx.Done():
 			return
-		case <-timer.C:
+		// A timer that is set anew stays in the runtime's heap at its old time, and wakes the agent for nothing after each answer.
+		case <-time.After(time.Until(v.wake)):
 			v.overrun(time.Now())
 		case do := <-v.events:
 			v.overrun(time.Now())

@@ -125,7 +125,7 @@ func (g *Gossip) settings(net *transport, ring *memberlist.Keyring, at netip.Add
 	s.Name, s.Transport, s.Logger, s.Keyring = g.Name, net, net.logger, ring
 	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), net.GetAutoBindPort(), net.GetAutoBindPort()
 	s.ProbeInterval, s.ProbeTimeout, s.SuspicionMult = g.Interval, g.Interval/2, suspicion
-	s.GossipInterval = g.Interval / 4
+	s.GossipInterval = g.Interval / 2 // each is a wake-up; what is urgent also rides on the probes
 	s.TCPTimeout, s.DeadNodeReclaimTime = tcpMax, reclaimAfter
 	s.Delegate, s.Events, s.Alive, s.Ping = d, d, d, d
 	s.EnableCompression = false // some hundred bytes; what others pack is still read

@@ -18,7 +18,7 @@ type Kernel struct {
 
 // Dial connects by the kernel's TCP. An error for want of a local route wraps ErrNoRoute.
 func (k Kernel) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{}
+	d := net.Dialer{KeepAlive: -1} // no probe lasts so long, and each option is a system call
 	if k.Source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(k.Source, 0))
 	}

@@ -43,12 +43,26 @@ func hearRouters(address netip.Addr, id int, end context.CancelCauseFunc) (stop 
 	return func() { conn.Close(); <-done }
 }
 
-// listenErrors opens a raw socket that hears every ICMP message to this machine.
+// listenErrors opens a raw socket that hears "destination unreachable", and none of the other ICMP messages to this machine.
 func listenErrors(address netip.Addr) (*icmp.PacketConn, error) {
 	if address.Is4() {
-		return icmp.ListenPacket("ip4:icmp", "0.0.0.0")
+		conn, err := icmp.ListenPacket("ip4:icmp", "0.0.0.0")
+		if err != nil {
+			return nil, err
+		}
+		var only ipv4.ICMPFilter
+		only.SetAll(true)
+		only.Accept(ipv4.ICMPTypeDestinationUnreachable)
+		return conn, conn.IPv4PacketConn().SetICMPFilter(&only)
 	}
-	return icmp.ListenPacket("ip6:ipv6-icmp", "::")
+	conn, err := icmp.ListenPacket("ip6:ipv6-icmp", "::")
+	if err != nil {
+		return nil, err
+	}
+	var only ipv6.ICMPFilter
+	only.SetAll(true)
+	only.Accept(ipv6.ICMPTypeDestinationUnreachable)
+	return conn, conn.IPv6PacketConn().SetICMPFilter(&only)
 }
 
 // unreachableWords are the codes of destination unreachable: RFC 792 and RFC 1812 for IPv4, RFC 4443 for IPv6.
