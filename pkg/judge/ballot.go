@@ -149,8 +149,6 @@ func (j *Judge) vote(e *edge) (vote mesh.Vote, why string) {
 	return j.edgeVote(e)
 }
 
-const filteredWhy = "ping filtered: the host answered over TCP since"
-
 // edgeVote is the same by rule 2 alone, as if nobody were isolated.
 func (j *Judge) edgeVote(e *edge) (vote mesh.Vote, why string) {
 	if why := j.abstains(e.vantage); why != "" {

@@ -115,24 +115,3 @@ func (j *Judge) opinion(b *ballot, f int) mesh.Vote {
 	}
 	return majority(ok, bad)
 }
-
-// filtered reports whether the host answered this vantage over TCP since it lost the ping: then it is the ping that is
-// filtered, and not the host that is gone.
-func (j *Judge) filtered(e *edge) bool {
-	for _, o := range e.beside() {
-		if o.outcome.Good() && !o.never() && j.now.Before(j.expires(o)) && !o.began.Before(e.missedAt) {
-			return true
-		}
-	}
-	return false
-}
-
-// mayBeFiltered reports whether a TCP answer to the round, still to come, could show that only the ping is lost.
-func (e *edge) mayBeFiltered(r *round) bool {
-	for _, o := range e.beside() {
-		if o.vantage.counts() && !o.answered(r) {
-			return true
-		}
-	}
-	return false
-}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -54,17 +53,6 @@ func (j *Judge) acknowledge(v *vantage, h *host, at time.Time) {
 		}
 	}
 }
-
-func (e *edge) isPing() bool { return e.check.config.Kind == catalog.KindPing }
-
-// acknowledged reports whether the host acknowledged the vantage's gossip after the first miss of the ping, and did so still
-// within what an agent's silence is. Gossip goes to the host's first address and tells of that family alone.
-func (j *Judge) acknowledged(e *edge) bool {
-	at, ok := e.vantage.rumours.acks[e.check.host.key]
-	return ok && e.isPing() && e.family == e.check.host.config.Families()[0] && !at.Before(e.missedAt) && j.now.Sub(at) <= j.rule.Silence
-}
-
-const acknowledgedWhy = "ping filtered: the host's agent acknowledged gossip since"
 
 // mourn takes whom the vantage's gossip holds dead, and has everybody look at a host that died for enough regions.
 func (j *Judge) mourn(v *vantage, dead []mesh.Rumour) {

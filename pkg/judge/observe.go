@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -263,18 +262,6 @@ func (j *Judge) askAfter(t turn) {
 	turnedGood := c.verdict == mesh.Down && e.outcome.Good() && !t.was.Good()
 	if turnedBad && c.verdict != mesh.Down && e.round == 0 || turnedGood {
 		j.want(c.host, want{since: e.began, bad: turnedBad})
-	}
-}
-
-// pings looks at the pings beside the check: its answer may show that they are filtered.
-func (j *Judge) pings(c *check, out *Output) {
-	if c.config.Kind == catalog.KindPing {
-		return
-	}
-	for _, o := range c.host.checks {
-		if o.config.Kind == catalog.KindPing {
-			j.evaluate(o, out)
-		}
 	}
 }
 

@@ -77,21 +77,6 @@ type recollection struct {
 
 func (e *edge) never() bool { return e.ended.IsZero() }
 
-// beside are the vantage's edges to the host's other checks that are no pings, through the same family, where this one is a
-// ping; else none.
-func (e *edge) beside() []*edge {
-	if e.check.config.Kind != catalog.KindPing {
-		return nil
-	}
-	var out []*edge
-	for _, c := range e.check.host.checks {
-		if o := e.vantage.edges[target{c.host.key, c.config.Name, e.family}]; o != nil && c.config.Kind != catalog.KindPing {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
 // check is what the judge holds of one check of a host.
 type check struct {
 	host    *host
