@@ -130,10 +130,7 @@ func (j *Judge) ask(c *check, t mesh.Tally, mayFall, confirmed bool) quorum.Answ
 
 // apply makes the answer the check's verdict, unless the check is held where it is.
 func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
-	verdict := a.Verdict
-	if verdict == mesh.Up && j.degraded(c) {
-		verdict = mesh.Degraded
-	}
+	verdict := j.verdictOf(c, a)
 	switch {
 	case !a.Positive && j.standing(c):
 		j.refresh(c, c.verdict, false)
@@ -152,6 +149,14 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 		j.become(c, verdict, out)
 	}
 	j.publish(c, out)
+}
+
+// verdictOf is what the answer makes of the check.
+func (j *Judge) verdictOf(c *check, a quorum.Answer) mesh.Verdict {
+	if a.Verdict == mesh.Up && j.degraded(c) {
+		return mesh.Degraded
+	}
+	return a.Verdict
 }
 
 // askAgain is when the way out of down is worth another round: at once where a region that says ok must only see more
@@ -186,6 +191,14 @@ func (j *Judge) refresh(c *check, verdict mesh.Verdict, positive bool) {
 	if verdict != c.verdict || (positive || verdict == mesh.Down) && until.After(c.madeBy) {
 		c.madeBy = until
 	}
+}
+
+// renew does so before a round begins. A look that only confirms the verdict is not weighed when it comes, and once the round is
+// open it is a vote from before that.
+func (j *Judge) renew(c *check) {
+	t, _ := j.tally(c, asHeard)
+	a := j.ask(c, t, false, false)
+	j.refresh(c, c.verdict, a.Positive && j.verdictOf(c, a) == c.verdict)
 }
 
 // freshUntil is when the last of the votes that agree with the verdict expires.

@@ -69,6 +69,7 @@ func (j *Judge) openRound(h *host, out *Output) {
 	r := &round{id: j.sequence, opened: j.now, since: w.since}
 	for _, c := range h.checks {
 		if c.round == nil && len(c.edges) > 0 {
+			j.renew(c)
 			c.round = r
 		}
 	}
