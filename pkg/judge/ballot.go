@@ -202,28 +202,39 @@ func (j *Judge) regionNames(c *check, vote mesh.Vote) []string {
 	return out
 }
 
-// successes are the good looks in a row that the region's vantages saw. One that looks through two families saw as many as
+// successesIn are the good looks in a row that the region's vantages saw. One that looks through two families saw as many as
 // through the worse of them: what was never lost over IPv4 says nothing of IPv6.
-func (b *ballot) successes() int {
+func (j *Judge) successesIn(b *ballot) int {
 	n, least := 0, 0
 	for i, e := range b.edges {
 		if i == 0 || b.edges[i-1].vantage != e.vantage {
-			n, least = n+least, e.streak
+			n, least = n+least, math.MaxInt
 		}
-		least = min(least, e.streak)
+		least = min(least, j.successes(e))
 	}
 	return n + least
 }
 
 // since is when the region's present run of such outcomes began, by its first vantage; zero when there is none.
-func (b *ballot) since(run mesh.Outcome) time.Time {
+func (j *Judge) since(b *ballot, run mesh.Outcome) time.Time {
 	var first time.Time
 	for _, e := range b.edges {
-		if e.run == run && !e.since.IsZero() && (first.IsZero() || e.since.Before(first)) {
-			first = e.since
+		if at := j.runSince(e, run); !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
 		}
 	}
 	return first
+}
+
+// runSince is when the edge's present run of such outcomes began; zero when it is in none. A ping that is filtered is in a good one.
+func (j *Judge) runSince(e *edge, run mesh.Outcome) time.Time {
+	switch {
+	case e.run == run:
+		return e.since
+	case run == mesh.Reachable:
+		return j.insteadSince(e)
+	}
+	return time.Time{}
 }
 
 // began is when the cause of a verdict began: the first look that saw it, not further back than two intervals and a timeout
@@ -240,7 +251,7 @@ func (j *Judge) began(c *check, verdict mesh.Verdict, t mesh.Tally) time.Time {
 	}
 	var starts []time.Time
 	for _, b := range j.regionsThatVote(c, vote) {
-		if at := b.since(run); !at.IsZero() {
+		if at := j.since(b, run); !at.IsZero() {
 			starts = append(starts, at)
 		}
 	}

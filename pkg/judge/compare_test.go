@@ -25,11 +25,15 @@ type chaos struct {
 	sequence  uint64
 	batch     uint64
 	honest    bool
+	gossips   bool
+	crashes   []int // the turns at which the last host is gone, and back
+	turns     int
 	gone      map[string]bool // hosts, checks of all hosts, and the ways from a region to a host: "r1 h00"
 	hushed    map[string]bool // agents that say nothing
 	heard     map[string]time.Duration
 	connected map[string]time.Duration
-	asks      []mesh.Ask // the latest of each host
+	asks      []mesh.Ask                  // the latest of each host
+	looks     map[string]mesh.Observation // the latest finished one of each edge
 	told      []string
 }
 
@@ -37,7 +41,7 @@ func newChaos(t *rapid.T) *chaos {
 	c := &catalog.Catalog{Rule: catalog.DefaultRule()}
 	c.Rule.CutHold, c.Rule.FlapOver, c.Rule.FlapUnder, c.Rule.RoundBudget = 0, 1e9, 1e9, 10
 	addresses := []string{"192.0.2.1", "2001:db8::1"}[:rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "families")]
-	checks := []string{"smtp", "ping"}[:rapid.IntRange(1, 2).Draw(t, "checks")]
+	checks := rapid.SampledFrom([][]string{{"smtp"}, {"smtp", "ping"}, {"smtp", "ping"}, {"ping"}, {"smtp", "imap", "ping"}}).Draw(t, "checks")
 	roster := &mesh.Roster{}
 	for i := range rapid.IntRange(3, 8-len(addresses)-len(checks)/2).Draw(t, "regions") {
 		name := fmt.Sprintf("r%d", i)
@@ -55,9 +59,10 @@ func newChaos(t *rapid.T) *chaos {
 		roster.Vantages = roster.Vantages[1:]
 	}
 	return &chaos{
-		t: t, catalog: c, roster: roster, at: time.Minute, honest: rapid.Bool().Draw(t, "honest"),
+		t: t, catalog: c, roster: roster, at: time.Minute, honest: rapid.Bool().Draw(t, "honest"), gossips: rapid.Bool().Draw(t, "gossips"),
 		judge: judge.New(judge.Start{Catalog: c, Roster: roster}), reference: newReference(c, roster),
 		gone: map[string]bool{}, hushed: map[string]bool{}, heard: map[string]time.Duration{}, connected: map[string]time.Duration{},
+		looks: map[string]mesh.Observation{},
 	}
 }
 
@@ -77,8 +82,12 @@ func (w *chaos) begin() {
 		b.Observations = said
 		w.send(b)
 	}
-	if rapid.Bool().Draw(w.t, "a path is lost") {
+	switch rapid.IntRange(0, 7).Draw(w.t, "at first") {
+	case 1, 2, 3:
 		w.losePaths()
+	case 4, 5, 6, 7:
+		gone := rapid.IntRange(1, 5).Draw(w.t, "gone at")
+		w.crashes = []int{gone, gone + rapid.IntRange(8, 15).Draw(w.t, "gone for")}
 	}
 }
 
@@ -141,6 +150,9 @@ func (w *chaos) often() string {
 
 // turn changes the world now and then.
 func (w *chaos) turn() {
+	if w.turns++; slices.Contains(w.crashes, w.turns) {
+		w.crash(w.catalog.Hosts[len(w.catalog.Hosts)-1].Key())
+	}
 	switch rapid.IntRange(0, 60).Draw(w.t, "turns") - 50 {
 	case 0, 1:
 		w.flip(w.gone, w.often())
@@ -148,6 +160,8 @@ func (w *chaos) turn() {
 		w.losePaths()
 	case 4:
 		w.flip(w.gone, w.often()+rapid.SampledFrom([]string{"/ping", "/smtp", "/ipv6"}).Draw(w.t, "what"))
+	case 7, 8:
+		w.crash(w.often())
 	case 5:
 		w.flip(w.hushed, w.any())
 	case 6:
@@ -158,6 +172,14 @@ func (w *chaos) turn() {
 			}
 		}
 		w.told = append(w.told, fmt.Sprintf("%v hushed: %v", w.at, w.hushed))
+	}
+}
+
+// crash takes a host away, or lets it come back behind a firewall that drops pings.
+func (w *chaos) crash(host string) {
+	w.flip(w.gone, host)
+	if !w.gone[host] {
+		w.gone[host+"/ping"] = true
 	}
 }
 
@@ -194,13 +216,19 @@ func (w *chaos) all(agent string, host *catalog.Host, round uint64, ago time.Dur
 
 // look is what an agent sees of a host: mostly what is true.
 func (w *chaos) look(agent string, host *catalog.Host, check string, family mesh.Family, round uint64, ago time.Duration) mesh.Observation {
+	edge := fmt.Sprint(agent, host.Key(), check, family)
+	if o, ok := w.looks[edge]; ok && round > 0 && rapid.IntRange(0, 9).Draw(w.t, "in flight") == 9 {
+		o.Round = round // the look that was under way answers the round too
+		w.told = append(w.told, fmt.Sprintf("%v %s says the same of %s/%s %v again in round %d", w.at, agent, host.Key(), check, family, round))
+		return o
+	}
 	o := mesh.Observation{Host: host.Key(), Check: check, Family: family, Began: epoch.Add(w.at - ago), Round: round, Sent: 1, Outcome: mesh.Reachable}
 	lies := 2
 	if !w.honest {
 		lies = rapid.IntRange(0, 19).Draw(w.t, "lies")
 	}
 	key := host.Key()
-	gone := w.gone[key] || w.gone[key+"/"+check] || w.gone[key+"/"+family.String()] || w.gone[w.catalog.Host(agent).Region+" "+key]
+	gone := w.lost(agent, key) || w.gone[key+"/"+check] || w.gone[key+"/"+family.String()]
 	switch {
 	case lies == 0:
 		o.Outcome = mesh.Inconclusive
@@ -211,7 +239,15 @@ func (w *chaos) look(agent string, host *catalog.Host, check string, family mesh
 		}
 	}
 	w.told = append(w.told, fmt.Sprintf("%v %s sees %s/%s %v: %v %v round %d, began %v ago", w.at, agent, key, check, family, o.Outcome, o.Stage, round, ago))
+	if o.Stage == mesh.Settled {
+		w.looks[edge] = o
+	}
 	return o
+}
+
+// lost reports whether nothing of the host reaches the agent.
+func (w *chaos) lost(agent, host string) bool {
+	return w.gone[host] || w.gone[w.catalog.Host(agent).Region+" "+host]
 }
 
 // publish sends what an agent saw. Its heartbeat comes first, and both sides are given time in between: which is weighed first
@@ -228,15 +264,31 @@ func (w *chaos) publish(agent string, said ...mesh.Observation) {
 func (w *chaos) heartbeat(agent string) mesh.Batch {
 	w.heard[agent] = w.at
 	return mesh.Batch{
-		Agent: agent, Epoch: 1, Revision: w.catalog.Revision, Began: epoch.Add(w.at), Connected: epoch.Add(w.connected[agent]),
+		Gossip: w.gossip(agent),
+		Agent:  agent, Epoch: 1, Revision: w.catalog.Revision, Began: epoch.Add(w.at), Connected: epoch.Add(w.connected[agent]),
 		AnchorsFail: !w.honest && rapid.IntRange(0, 40).Draw(w.t, "anchors") == 0,
 	}
+}
+
+// gossip is of one host that acknowledged the agent's gossip, where that is true or it lies.
+func (w *chaos) gossip(agent string) (out mesh.Gossip) {
+	if !w.gossips || rapid.IntRange(0, 3).Draw(w.t, "gossip") == 0 {
+		return out
+	}
+	host := w.often()
+	if host == agent || w.lost(agent, host) && (w.honest || rapid.IntRange(0, 19).Draw(w.t, "lies") > 0) {
+		return out
+	}
+	ago := time.Duration(rapid.SampledFrom([]int{0, 50, 500, 5000, -500}).Draw(w.t, "acknowledged ago")) * time.Millisecond
+	w.told = append(w.told, fmt.Sprintf("%v %s has an acknowledgement of %s from %v ago", w.at, agent, host, ago))
+	out.Acks = []mesh.Rumour{{Host: host, At: epoch.Add(w.at - ago)}}
+	return out
 }
 
 func (w *chaos) send(b mesh.Batch) {
 	w.batch++
 	b.Sequence = w.batch
-	if asked, ended := w.give(judge.Input{Batch: &b}); asked || ended || len(b.Observations) > 0 {
+	if asked, ended := w.give(judge.Input{Batch: &b}); asked || ended || len(b.Observations)+len(b.Gossip.Acks) > 0 {
 		w.tick()
 	}
 }
@@ -284,11 +336,12 @@ func (w *chaos) compare(seen map[mesh.Verdict]int) {
 
 // The judge and the reference hold the same true of every check at every moment.
 func TestTheReferenceAgrees(t *testing.T) {
-	seen := map[mesh.Verdict]int{}
+	seen, filtered := map[mesh.Verdict]int{}, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := newChaos(t)
+		defer func() { filtered += w.reference.filtered }()
 		w.begin()
-		for range rapid.IntRange(15, 45).Draw(t, "steps") {
+		for range rapid.IntRange(15+len(w.crashes)*10, 45).Draw(t, "steps") {
 			w.step(seen)
 		}
 		for range rapid.SampledFrom([]int{0, 0, 0, 20}).Draw(t, "silent steps") {
@@ -297,7 +350,10 @@ func TestTheReferenceAgrees(t *testing.T) {
 			w.compare(seen)
 		}
 	})
-	t.Logf("held true: %v", seen)
+	t.Logf("held true: %v, and %d pings left down filtered", seen, filtered)
+	if filtered == 0 {
+		t.Error("no ping left down filtered")
+	}
 	for _, v := range []mesh.Verdict{mesh.Up, mesh.Down, mesh.Partial, mesh.Unknown, mesh.Pending} {
 		if seen[v] == 0 {
 			t.Errorf("no history led to %s: it proves nothing of it", v)

@@ -163,7 +163,7 @@ func (j *Judge) verdictOf(c *check, a quorum.Answer) mesh.Verdict {
 // successes, and else only now and then, since it is the other regions that it waits for.
 func (j *Judge) askAgain(c *check) time.Time {
 	for _, b := range j.regionsThatVote(c, mesh.OK) {
-		if b.successes() < j.rule.RecoverSuccesses {
+		if j.successesIn(b) < j.rule.RecoverSuccesses {
 			return j.now
 		}
 	}
@@ -176,7 +176,7 @@ const notRecovered = "down until half of the voting regions saw two successes ea
 func (j *Judge) recovered(c *check, t mesh.Tally) bool {
 	saw := 0
 	for _, b := range j.regionsThatVote(c, mesh.OK) {
-		if b.successes() >= j.rule.RecoverSuccesses {
+		if j.successesIn(b) >= j.rule.RecoverSuccesses {
 			saw++
 		}
 	}

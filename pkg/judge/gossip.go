@@ -11,8 +11,8 @@ import (
 // rumours is what a vantage's gossip tells: a second opinion. It lets a vantage that lost only pings say ok, it has others look,
 // and it tells an agent that is gone from one that is cut from NATS. It makes nothing up or down otherwise.
 type rumours struct {
-	acks map[string]time.Time // when the latest probe left that the host acknowledged directly, by host's key
-	dead []string             // hosts that it holds dead, by key
+	acks map[string]*answers // when the probes left that the host acknowledged directly, by host's key
+	dead []string            // hosts that it holds dead, by key
 }
 
 const (
@@ -21,13 +21,24 @@ const (
 	aliveFor       = 20 * time.Second // how long that counts: each member probes one other every two seconds
 )
 
+// of is what the host acknowledged.
+func (r *rumours) of(host string) *answers {
+	if r.acks == nil {
+		r.acks = map[string]*answers{}
+	}
+	if r.acks[host] == nil {
+		r.acks[host] = &answers{}
+	}
+	return r.acks[host]
+}
+
 // gossip takes what a batch tells of it.
 func (j *Judge) gossip(v *vantage, b *mesh.Batch) {
 	if b.Sequence != v.highest {
 		return // overtaken by a later one
 	}
 	for _, r := range b.Gossip.Acks {
-		if h := j.byKey[r.Host]; h != nil && r.At.After(v.rumours.acks[r.Host]) {
+		if h := j.byKey[r.Host]; h != nil {
 			j.acknowledge(v, h, r.At)
 		}
 	}
@@ -41,10 +52,14 @@ func (j *Judge) acknowledge(v *vantage, h *host, at time.Time) {
 	if at.After(j.now) {
 		at = j.now
 	}
-	if v.rumours.acks == nil {
-		v.rumours.acks = map[string]time.Time{}
+	acks := v.rumours.of(h.key)
+	if !at.After(acks.last()) {
+		return
 	}
-	v.rumours.acks[h.key] = at
+	if at.Sub(acks.last()) > j.rule.Silence {
+		acks.end() // nobody tells of a probe that was not acknowledged: a run ends by silence
+	}
+	acks.add(at, j.rule.RecoverSuccesses)
 	for _, c := range h.checks {
 		for _, e := range c.edges {
 			if e.vantage == v && e.bad() && e.isPing() {
@@ -98,7 +113,7 @@ func (h *host) mayFall() bool {
 func (j *Judge) alive(v *vantage) int {
 	n := 0
 	for _, o := range j.order {
-		at := o.rumours.acks[v.key]
+		at := o.rumours.acks[v.key].last()
 		if o != v && o.counts() && !o.silent && at.After(v.last.Add(j.rule.Silence)) && j.now.Sub(at) <= aliveFor {
 			n++
 		}

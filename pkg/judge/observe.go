@@ -109,7 +109,7 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 	}
 	was := e.outcome
 	changed := e.never() || was.Good() != o.Outcome.Good() || was != o.Outcome && !was.Good() || e.missed
-	e.take(o)
+	j.take(e, o)
 	if changed || e.check.asked() || e.check.verdict != mesh.Up {
 		j.turns = append(j.turns, turn{e, was, e.check.verdict})
 	}
@@ -131,7 +131,7 @@ func (j *Judge) answers(b *mesh.Batch, c *check) bool {
 }
 
 // take makes the observation the edge's word.
-func (e *edge) take(o *mesh.Observation) {
+func (j *Judge) take(e *edge, o *mesh.Observation) {
 	again, bad := o.Began.Equal(e.began), e.bad()
 	if o.Outcome == mesh.Unreachable && !bad && !e.missed {
 		e.missedAt = o.Began // its first miss was lost on the way
@@ -139,15 +139,26 @@ func (e *edge) take(o *mesh.Observation) {
 	e.outcome, e.reason, e.rtt, e.began, e.ended = o.Outcome, o.Reason, o.RTT, o.Began, o.Ended()
 	e.missed, e.mute, e.round = false, false, o.Round
 	e.vantage.count(e, bad)
-	switch {
-	case !o.Outcome.Good():
-		e.streak = 0
-	case !again:
-		e.streak++
-	}
+	j.countGood(e, again)
 	if o.Sent > 0 {
 		const weight = 0.1 // of the latest look
 		e.loss += weight * (float64(o.Lost)/float64(o.Sent) - e.loss)
+	}
+}
+
+// countGood keeps the good looks in a row.
+func (j *Judge) countGood(e *edge, again bool) {
+	switch {
+	case !e.outcome.Good():
+		e.streak = 0
+		if e.answers != nil {
+			e.answers.end()
+		}
+	case !again:
+		e.streak++
+		if e.answers != nil {
+			e.answers.add(e.began, j.rule.RecoverSuccesses)
+		}
 	}
 }
 

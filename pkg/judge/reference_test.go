@@ -24,8 +24,10 @@ type reference struct {
 	batches  map[string]*mesh.Batch // the latest of each vantage
 	heard    map[string]time.Time
 	words    map[refEdge]refWord
-	outcasts map[refFace]bool // who is isolated as of now
-	closings int              // rounds that ended
+	acks     map[refPair][]time.Time // when the probes of gossip left that were acknowledged
+	outcasts map[refFace]bool        // who is isolated as of now
+	closings int                     // rounds that ended
+	filtered int                     // times that a ping left down though somebody lost it still
 }
 
 // refTarget is one check of a host, with what is held true of it.
@@ -54,6 +56,9 @@ type refEdge struct {
 	family  mesh.Family
 }
 
+// refPair is a vantage and a host that it gossips with.
+type refPair struct{ vantage, host string }
+
 // refFace is a vantage as far as it looks through a family.
 type refFace struct {
 	vantage string
@@ -62,14 +67,14 @@ type refFace struct {
 
 // refWord is the latest live word on an edge.
 type refWord struct {
-	outcome   mesh.Outcome
-	began     time.Time
-	ended     time.Time
-	round     uint64
-	successes int
-	missed    bool      // a first miss came after it
-	mute      bool      // it was an ok when a round ended that it had not answered
-	failing   time.Time // when the first look of its failing run began
+	outcome mesh.Outcome
+	began   time.Time
+	ended   time.Time
+	round   uint64
+	run     []time.Time // when its good looks in a row began
+	missed  bool        // a first miss came after it
+	mute    bool        // it was an ok when a round ended that it had not answered
+	failing time.Time   // when the first look of its failing run began
 }
 
 type refRound struct {
@@ -81,7 +86,7 @@ type refRound struct {
 func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 	r := &reference{
 		rule: c.Rule, enrolled: map[string]bool{}, region: map[string]string{},
-		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{},
+		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{}, acks: map[refPair][]time.Time{},
 	}
 	for _, v := range roster.Vantages {
 		r.enrolled[v] = true
@@ -135,11 +140,24 @@ func (r *reference) hear(in judge.Input) {
 	if part != r.part(agent) || abstained != r.abstains(agent) {
 		r.settle()
 	}
-	if len(in.Batch.Observations) > 0 {
+	for _, a := range in.Batch.Gossip.Acks {
+		r.acknowledge(refPair{agent, a.Host}, a.At)
+	}
+	if len(in.Batch.Observations)+len(in.Batch.Gossip.Acks) > 0 {
 		for _, o := range in.Batch.Observations {
 			r.see(in.Batch, o)
 		}
 		r.settle()
+	}
+}
+
+// acknowledge takes an acknowledgement of gossip: never from after it is told, and each once.
+func (r *reference) acknowledge(p refPair, at time.Time) {
+	if at.After(r.now) {
+		at = r.now
+	}
+	if all := r.acks[p]; len(all) == 0 || at.After(all[len(all)-1]) {
+		r.acks[p] = append(all, at)
 	}
 }
 
@@ -162,9 +180,9 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 		r.words[edge] = w
 		return
 	case !o.Outcome.Good():
-		w.successes = 0
+		w.run = nil
 	case !o.Began.Equal(w.began):
-		w.successes++
+		w.run = append(w.run, o.Began)
 	}
 	w.outcome, w.began, w.ended, w.round, w.missed, w.mute = o.Outcome, o.Began, o.Ended(), o.Round, false, false
 	r.words[edge] = w
@@ -226,7 +244,7 @@ func (r *reference) word(e refEdge) mesh.Vote {
 	switch {
 	case r.abstains(e.vantage), !ok, w.ended.IsZero(), !r.now.Before(r.expires(e)), w.outcome == mesh.Inconclusive, w.mute:
 		return mesh.Abstain
-	case w.outcome == mesh.Unreachable && r.filtered(e):
+	case w.outcome == mesh.Unreachable && len(r.instead(e)) > 0:
 		return mesh.OK
 	case w.outcome == mesh.Unreachable:
 		return mesh.Bad
@@ -244,12 +262,46 @@ func (r *reference) beside(e refEdge) (out []refEdge) {
 	return out
 }
 
-// filtered: a vantage that lost ping, but got a TCP answer after the first miss.
-func (r *reference) filtered(e refEdge) bool {
-	return slices.ContainsFunc(r.beside(e), func(o refEdge) bool {
-		w := r.words[o]
-		return w.outcome.Good() && !w.began.Before(r.words[e].failing) && r.now.Before(r.expires(o))
-	})
+// instead: a vantage that lost ping, but got a TCP answer or an acknowledgement of gossip after the first miss. It is what each
+// other check answered in a row since then, and gossip.
+func (r *reference) instead(e refEdge) (runs [][]time.Time) {
+	for _, o := range r.beside(e) {
+		if w := r.words[o]; w.outcome.Good() && r.now.Before(r.expires(o)) {
+			runs = append(runs, w.run)
+		}
+	}
+	if e.target.Kind == catalog.KindPing && e.family == e.target.families[0] {
+		runs = append(runs, r.acknowledged(refPair{e.vantage, e.target.host.Key()}))
+	}
+	for i, run := range runs {
+		runs[i] = slices.DeleteFunc(slices.Clone(run), func(at time.Time) bool { return at.Before(r.words[e].failing) })
+	}
+	return slices.DeleteFunc(runs, func(run []time.Time) bool { return len(run) == 0 })
+}
+
+// acknowledged: what gossip acknowledged up to now, without a silence.
+func (r *reference) acknowledged(p refPair) []time.Time {
+	run, after := r.acks[p], r.now
+	for i := len(run) - 1; i >= 0; i-- {
+		if after.Sub(run[i]) > r.rule.Silence {
+			return run[i+1:]
+		}
+		after = run[i]
+	}
+	return run
+}
+
+// successes: the good looks in a row, or, where only ping is lost, the most that anything else answered in a row instead.
+func (r *reference) successes(e refEdge) int {
+	w := r.words[e]
+	if w.outcome != mesh.Unreachable {
+		return len(w.run)
+	}
+	most := 0
+	for _, run := range r.instead(e) {
+		most = max(most, len(run))
+	}
+	return most
 }
 
 // isolates: rule 3, a vantage that calls bad what two thirds of the other regions hold good, for over half of its targets, each

@@ -253,7 +253,20 @@ func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
 	if until := r.fresh(t, a.verdict); a.verdict != t.verdict || made && until.After(t.madeBy) {
 		t.madeBy = until
 	}
+	if t.verdict == mesh.Down && (a.verdict == mesh.Up || a.verdict == mesh.Partial) && r.stillLost(t) {
+		r.filtered++
+	}
 	t.verdict = a.verdict
+}
+
+// stillLost: somebody lost the ping and says ok.
+func (r *reference) stillLost(t *refTarget) bool {
+	for e, w := range r.words {
+		if e.target == t && w.outcome == mesh.Unreachable && r.word(e) == mesh.OK {
+			return true
+		}
+	}
+	return false
 }
 
 // recovered: half of the voting regions saw two successes each. A vantage saw as many as the family it saw the fewest through.
@@ -264,7 +277,7 @@ func (r *reference) recovered(t *refTarget, u, d int) bool {
 		for _, v := range s.vantages {
 			least := math.MaxInt
 			for _, f := range t.families {
-				least = min(least, r.words[refEdge{v, t, f}].successes)
+				least = min(least, r.successes(refEdge{v, t, f}))
 			}
 			successes += least
 		}

@@ -93,7 +93,7 @@ func (j *Judge) first(c *check) string {
 	var seen *ballot
 	var at time.Time
 	for _, b := range j.regionsThatVote(c, mesh.Bad) {
-		since := b.since(mesh.Unreachable)
+		since := j.since(b, mesh.Unreachable)
 		if !since.Before(c.since) && (seen == nil || since.Before(at)) {
 			seen, at = b, since
 		}

@@ -90,9 +90,9 @@ func (j *Judge) regionState(c *check, b *ballot) mesh.RegionVote {
 	}
 	switch v.Vote {
 	case mesh.OK:
-		v.Since = b.since(mesh.Reachable)
+		v.Since = j.since(b, mesh.Reachable)
 	case mesh.Bad:
-		v.Since = b.since(mesh.Unreachable)
+		v.Since = j.since(b, mesh.Unreachable)
 	case mesh.Abstain:
 		if v.Why == "" {
 			v.Why = "its vantages disagree"

@@ -54,10 +54,11 @@ type edge struct {
 	began    time.Time
 	ended    time.Time
 	missed   bool      // a first miss came, and its retries are under way
-	missedAt time.Time // when the look with the first miss of the present bad run began
 	mute     bool      // its ok did not answer a round, and counts for nothing until it looks again
+	missedAt time.Time // when the look with the first miss of the present bad run began
 	round    uint64    // the round that the latest word answers; zero for a scheduled look
 	streak   int       // good looks in a row
+	answers  *answers  // the same with their moments, where the edge is no ping and may stand beside one
 
 	// Its history, replayed looks included.
 	run      mesh.Outcome // good runs are Reachable, bad ones Unreachable; Inconclusive looks break no run
@@ -197,6 +198,9 @@ func (j *Judge) newEdges(c *check) []*edge {
 		v := j.vantages[key]
 		for _, family := range c.host.config.Families() {
 			e := &edge{vantage: v, check: c, family: family}
+			if !e.isPing() {
+				e.answers = &answers{}
+			}
 			v.edges[target{c.host.key, c.config.Name, family}] = e
 			v.list = append(v.list, e)
 			edges = append(edges, e)
