@@ -51,7 +51,7 @@ type cutOff struct {
 // TestChaos breaks things at random over ten agents and the coordinator: SIGKILL, SIGSTOP, cuts, one-way cuts, loss, full disks
 // and wrong clocks. The seed repeats what is broken, where and when. Afterwards nothing may be lost, doubled or false.
 //
-//	PROBEMESH_LONG=1 go test ./deploy/lab -run Chaos -timeout 30m -v -args -chaos 10m -seed 7
+//	go test ./deploy/lab -run Chaos -timeout 30m -v -args -chaos 10m -seed 7
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	c := &chaos{

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -30,8 +31,8 @@ func requireLab(t testing.TB) {
 		missing = fmt.Sprintf("the program %s (Debian: %s)", program, packet)
 	} else if _, err := os.Stat("/dev/net/tun"); err != nil {
 		missing = "/dev/net/tun"
-	} else if os.Getenv("PROBEMESH_LONG") != "1" {
-		missing = "PROBEMESH_LONG=1, since it takes minutes"
+	} else if !askedFor() {
+		missing = "PROBEMESH_LONG=1 or to be named with -run, since it takes minutes"
 	}
 	switch {
 	case missing == "":
@@ -40,6 +41,16 @@ func requireLab(t testing.TB) {
 	default:
 		t.Skipf("not told: this story needs %s", missing)
 	}
+}
+
+// askedFor reports whether stories that take minutes are to be told: all of them where $PROBEMESH_LONG is 1, else those that are
+// named on the command line.
+func askedFor() bool {
+	named := func(name string) bool {
+		f := flag.Lookup("test." + name)
+		return f != nil && f.Value.String() != ""
+	}
+	return os.Getenv("PROBEMESH_LONG") == "1" || named("run") || named("bench")
 }
 
 // missingProgram names what the lab needs and the machine does not have.
