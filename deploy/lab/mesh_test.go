@@ -43,7 +43,7 @@ type mesh struct {
 	agents      map[string]*process
 	services    map[string]*process // "NC036 smtp"
 	clocks      map[string]string   // of agents whose clock is wrong
-	blind       []string            // vantages that can look at nobody
+	walled      map[string]bool     // servers whose firewall drops what a story wants dropped
 	control     *control.Client
 	web         *http.Client
 }
@@ -60,7 +60,7 @@ func startMeshOn(t testing.TB, interval time.Duration, rule string, disk func(te
 	requireLab(t)
 	m := &mesh{
 		t: t, programs: build(t), data: t.TempDir(), interval: interval, rule: rule, disk: disk, hosts: map[string]*server{}, states: map[string]string{},
-		agents: map[string]*process{}, services: map[string]*process{}, clocks: map[string]string{},
+		agents: map[string]*process{}, services: map[string]*process{}, clocks: map[string]string{}, walled: map[string]bool{},
 	}
 	names, region := []string{"coordinator"}, map[string]string{"coordinator": "seattle"}
 	for _, h := range hosts {
@@ -145,10 +145,10 @@ func (m *mesh) repair() {
 	m.t.Helper()
 	m.wan.mend()
 	clear(m.clocks)
-	for _, name := range m.blind {
-		m.hosts[name].run("nft", "delete table inet blind")
+	for name := range m.walled {
+		m.hosts[name].run("nft", "delete table inet broken")
 	}
-	m.blind = nil
+	clear(m.walled)
 	if !m.process.runs() {
 		m.startCoordinator()
 	}

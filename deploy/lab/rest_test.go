@@ -1,16 +1,13 @@
 package lab
 
 import (
-	"bufio"
 	"bytes"
-	"cmp"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +20,8 @@ const (
 	restFor    = 2 * time.Minute
 	restAgents = 10
 
+	restInterval = 10 * time.Second
+
 	// What an agent at rest may take: with these a server's owner never asks what it is.
 	restResident = 20 << 20
 	restTarget   = 150 * time.Millisecond // of a processor, a minute: 0.25 % of a core
@@ -32,7 +31,7 @@ const (
 )
 
 // TestAgentAtRest measures one agent of a mesh of ten hosts with three checks each at 10 s, everything on, by what the kernel says
-// of its process:
+// of its process; and beside it blackbox_exporter, which a monitor of a single vantage has look at the same nine others:
 //
 //	go test ./deploy/lab -run AgentAtRest -v
 func TestAgentAtRest(t *testing.T) {
@@ -50,10 +49,11 @@ func TestAgentAtRest(t *testing.T) {
 	for n := range restAgents {
 		measured = r.join(n)
 	}
+	exporter := r.exporter()
 	time.Sleep(restWarm)
-	before := cpuOf(t, measured.Process.Pid)
+	began := []time.Duration{cpuOf(t, measured), cpuOf(t, exporter)}
 	time.Sleep(restFor)
-	minute := time.Duration(float64(cpuOf(t, measured.Process.Pid)-before) * float64(time.Minute) / float64(restFor))
+	minute, exporters := perMinute(cpuOf(t, measured)-began[0]), perMinute(cpuOf(t, exporter)-began[1])
 	memory := memoryOf(t, measured.Process.Pid)
 	t.Logf("at rest: %.1f MB resident (%.1f MB its own, %.1f MB of the program's file), %.3f CPU-seconds a minute (the target is %.2f)",
 		mb(memory["VmRSS"]), mb(memory["RssAnon"]), mb(memory["RssFile"]), minute.Seconds(), restTarget.Seconds())
@@ -68,6 +68,9 @@ func TestAgentAtRest(t *testing.T) {
 	}
 	if minute > restCPU {
 		t.Errorf("a minute takes %v of a processor; %v it may", minute, restCPU)
+	}
+	if exporter != nil {
+		beside(t, exporter, minute, exporters)
 	}
 }
 
@@ -88,7 +91,8 @@ type rest struct {
 	t        *testing.T
 	programs programs
 	data     string
-	last     string // the state directory of the agent that joined last
+	last     string             // the state directory of the agent that joined last
+	ports    [restAgents][2]int // of each host's services: mail, web
 }
 
 func restAddress(n int) string { return fmt.Sprintf("127.0.71.%d", n+1) }
@@ -96,13 +100,14 @@ func restAddress(n int) string { return fmt.Sprintf("127.0.71.%d", n+1) }
 func (r *rest) serve() {
 	r.t.Helper()
 	var b strings.Builder
-	b.WriteString("defaults: {interval: 10s, timeout: 3s}\nregions:\n")
+	fmt.Fprintf(&b, "defaults: {interval: %s, timeout: 3s}\nregions:\n", restInterval)
 	for n := range restAgents {
 		fmt.Fprintf(&b, "  - {name: r%d, city: C, country: NL, latitude: 1, longitude: 1}\n", n)
 	}
 	b.WriteString("hosts:\n")
 	for n := range restAgents {
 		smtp, web := r.listen(n, "220 mail ESMTP\r\n"), r.listen(n, "* OK\r\n")
+		r.ports[n] = [2]int{smtp, web}
 		fmt.Fprintf(&b, "  - name: NC%d\n    region: r%d\n    address: %s\n    checks: [{kind: ping}, {kind: tcp, port: %d, banner: '^220'}, {kind: tcp, port: %d}]\n", n, n, restAddress(n), smtp, web)
 	}
 	file := filepath.Join(r.data, "catalog.yaml")
@@ -187,11 +192,14 @@ func (r *rest) start(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// cpuOf is the processor time that a process took, its system calls' included.
-func cpuOf(t testing.TB, pid int) time.Duration {
+// cpuOf is the processor time that a process took, its system calls' included; of none it is nothing.
+func cpuOf(t testing.TB, cmd *exec.Cmd) time.Duration {
 	t.Helper()
+	if cmd == nil {
+		return 0
+	}
 	const tick = 10 * time.Millisecond // of Linux' /proc
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +210,10 @@ func cpuOf(t testing.TB, pid int) time.Duration {
 		t.Fatal(err1, err2)
 	}
 	return time.Duration(user+system) * tick
+}
+
+func perMinute(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * float64(time.Minute) / float64(restFor))
 }
 
 // memoryOf is what the kernel says of a process's memory, in bytes.
@@ -223,72 +235,3 @@ func memoryOf(t testing.TB, pid int) map[string]int {
 }
 
 func mb(n int) float64 { return float64(n) / (1 << 20) }
-
-// composition says how large the program is and of what: the symbols' sizes by module, from a build that has them.
-func composition(t testing.TB, program string) {
-	t.Helper()
-	info, err := os.Stat(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole := filepath.Join(t.TempDir(), "agent")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", whole, "github.com/probemesh/probemesh/agent")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, said)
-	}
-	const shown = 16
-	symbols, err := exec.Command("go", "tool", "nm", "-size", whole).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sizes := bySource(symbols)
-	names := make([]string, 0, len(sizes))
-	for name := range sizes {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(sizes[b], sizes[a]) })
-	var said []string
-	tables := int(info.Size())
-	for i, name := range names {
-		if tables -= sizes[name]; i < shown {
-			said = append(said, fmt.Sprintf("%s %.2f", name, mb(sizes[name])))
-		}
-	}
-	t.Logf("stripped: %.1f MB; %.1f MB of it are constants and Go's tables of lines and types, which have no symbols; the rest in MB: %s",
-		mb(int(info.Size())), mb(tables), strings.Join(said, ", "))
-}
-
-// bySource sums symbols' sizes by the module or the part of the standard library that they come from.
-func bySource(symbols []byte) map[string]int {
-	out := map[string]int{}
-	lines := bufio.NewScanner(bytes.NewReader(symbols))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 4 || strings.EqualFold(fields[2], "b") || fields[2] == "U" {
-			continue
-		}
-		const zeroed = 16 << 20 // larger than the program: room that is only set aside when it runs, as the random generator's
-		if size, err := strconv.Atoi(fields[1]); err == nil && size < zeroed {
-			out[source(fields[3])] += size
-		}
-	}
-	return out
-}
-
-// source is where a symbol comes from: github.com/nats-io/nats.go, crypto, runtime.
-func source(symbol string) string {
-	path, _, _ := strings.Cut(symbol, "[")
-	path = strings.TrimPrefix(path, "type:.eq.")
-	parts := strings.Split(path, "/")
-	switch {
-	case strings.HasPrefix(path, "go:") || strings.HasPrefix(path, "type:"):
-		return "tables"
-	case len(parts) >= 3 && strings.Contains(parts[0], "."):
-		name, _, _ := strings.Cut(parts[2], ".")
-		return strings.ReplaceAll(parts[0]+"/"+parts[1]+"/"+name, "%2e", ".")
-	}
-	first, _, _ := strings.Cut(parts[0], ".")
-	return first
-}

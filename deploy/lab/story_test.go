@@ -86,8 +86,18 @@ func TestTroublesOfTheMeshItself(t *testing.T) {
 			At(0, SetClock("NC023", "90s")),
 			At(10*time.Second, KillService("NC036", "imap")),
 			Want(soon, "down", "NC036 Reading mail"),
-			At(16*time.Second, Do("look at the clock", clockIsTold("NC023"))),
+			At(16*time.Second, Do("look at the clock", operatorsAreTold("NC023", "its clock is off by 1m30s"))),
+			At(16*time.Second, Do("look at when it began", beganOfLate)),
 			Never(bad, othersThan("NC036")...),
+		}},
+		{"an agent is cut from NATS, and its gossip tells that it lives", []line{
+			At(0, CutFromNATS("NC034")), Until(50 * time.Second),
+			At(50*time.Second, Do("look at what operators are told", operatorsAreTold("NC034", "its agent is cut from NATS since"))),
+			Never(bad+" unknown", othersThan()...),
+		}},
+		{"a firewall drops pings to a server that is asked nothing else: its gossip answers for it", []line{
+			At(0, DropPings("NC034")), Until(45 * time.Second),
+			Never(bad+" unknown", othersThan()...),
 		}},
 		{"agents are restarted in any order", []line{
 			At(0, Restart("NC034", true)), At(3*time.Second, Restart("NC023", false)), At(6*time.Second, Restart("NC042", true)),
@@ -140,22 +150,26 @@ func oneCause(a, b string) func(*mesh) {
 	}
 }
 
-// clockIsTold checks that operators see the clock that is off, and that the outage meanwhile has its true beginning.
-func clockIsTold(name string) func(*mesh) {
+// operatorsAreTold checks that operators are told something of a vantage.
+func operatorsAreTold(name, what string) func(*mesh) {
 	return func(m *mesh) {
 		state, err := m.control.State(context.Background(), time.Time{})
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		for _, v := range state.Snapshot.Vantages {
-			if v.Name == name && !strings.Contains(strings.Join(v.Advisories, " "), "its clock is off by 1m30s") {
+			if v.Name == name && !strings.Contains(strings.Join(v.Advisories, " "), what) {
 				m.t.Errorf("operators are told %v", v.Advisories)
 			}
 		}
-		for _, tr := range m.transitions(time.Now().Add(-15 * time.Second)) {
-			if ago := time.Since(tr.Began); tr.Verdict == nouns.Down && (ago < 0 || ago > 12*time.Second) {
-				m.t.Errorf("the outage is said to have begun %v ago", ago)
-			}
+	}
+}
+
+// beganOfLate checks that the outage has its true beginning.
+func beganOfLate(m *mesh) {
+	for _, tr := range m.transitions(time.Now().Add(-15 * time.Second)) {
+		if ago := time.Since(tr.Began); tr.Verdict == nouns.Down && (ago < 0 || ago > 12*time.Second) {
+			m.t.Errorf("the outage is said to have begun %v ago", ago)
 		}
 	}
 }

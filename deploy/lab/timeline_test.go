@@ -259,12 +259,31 @@ func StopCoordinator() action {
 // Blind breaks a vantage: whatever it sends to look at others is lost, though it still reaches the coordinator, and answers.
 func Blind(name string) action {
 	return action{name + " can look at nobody", func(m *mesh) {
-		m.hosts[name].run("nft", "add table inet blind; add chain inet blind out { type filter hook output priority 0; }; "+
-			"add rule inet blind out ip daddr "+m.coordinator.address+" accept; "+
-			"add rule inet blind out icmp type echo-request drop; "+
-			"add rule inet blind out tcp flags & (syn | ack) == syn drop")
-		m.blind = append(m.blind, name)
+		m.firewall(name, "output", "ip daddr "+m.coordinator.address+" accept", "icmp type echo-request drop", "tcp flags & (syn | ack) == syn drop")
 	}}
+}
+
+// CutFromNATS has all that an agent says to the coordinator and hears of it lost. It still looks at others, and gossips.
+func CutFromNATS(name string) action {
+	return action{"cut the agent of " + name + " from NATS", func(m *mesh) {
+		m.firewall(name, "output", "ip daddr "+m.coordinator.address+" tcp dport 4222 drop")
+	}}
+}
+
+// DropPings sets up a firewall that drops every ping to a server.
+func DropPings(name string) action {
+	return action{"drop pings to " + name, func(m *mesh) { m.firewall(name, "input", "icmp type echo-request drop") }}
+}
+
+// firewall has packets on their way through the hook ("input" or "output") of a server met by rules, until repair.
+func (m *mesh) firewall(name, hook string, rules ...string) {
+	chain := fmt.Sprintf("add chain inet broken %s { type filter hook %s priority 0; }", hook, hook)
+	said := []string{"add table inet broken", chain}
+	for _, r := range rules {
+		said = append(said, fmt.Sprintf("add rule inet broken %s %s", hook, r))
+	}
+	m.hosts[name].run("nft", strings.Join(said, "; "))
+	m.walled[name] = true
 }
 
 // RestartEverything ends the coordinator and all agents, and starts them again, in an order drawn by the seed.

@@ -1,0 +1,109 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+const exporterProgram = "prometheus-blackbox-exporter"
+
+// exporterModules are the same checks as the agents' in its own words.
+const exporterModules = `modules:
+  ping: {prober: icmp, timeout: 3s}
+  banner: {prober: tcp, timeout: 3s, tcp: {query_response: [{expect: "^220"}]}}
+  connect: {prober: tcp, timeout: 3s}
+`
+
+// beside compares what the agent and the exporter took in the same minutes.
+func beside(t testing.TB, exporter *exec.Cmd, agents, exporters time.Duration) {
+	t.Helper()
+	t.Logf("blackbox_exporter beside it, for the same looks: %.1f MB resident, %.3f CPU-seconds a minute; the agent takes %.2f of that",
+		mb(memoryOf(t, exporter.Process.Pid)["VmRSS"]), exporters.Seconds(), agents.Seconds()/exporters.Seconds())
+	if agents > exporters {
+		t.Errorf("a minute takes %v of a processor; %v takes who does nothing but look", agents, exporters)
+	}
+}
+
+// exporter runs blackbox_exporter, which a monitor of a single vantage asks for its looks, and has it look at the hosts that the
+// measured agent looks at, as often. Where the program is missing there is none, and in CI that fails.
+func (r *rest) exporter() *exec.Cmd {
+	r.t.Helper()
+	if _, err := exec.LookPath(exporterProgram); err != nil {
+		if os.Getenv("CI") == "true" {
+			r.t.Fatalf("this needs the program %s, and in CI nothing is skipped", exporterProgram)
+		}
+		r.t.Logf("not compared with a monitor of a single vantage: that needs the program %s", exporterProgram)
+		return nil
+	}
+	config := filepath.Join(r.data, "blackbox.yaml")
+	write(r.t, config, exporterModules)
+	address := "127.0.0.1:" + freePort(r.t)
+	cmd := r.start(exporterProgram, "--config.file="+config, "--web.listen-address="+address, "--log.level=error")
+	eventually(r.t, 30*time.Second, "blackbox_exporter answers", func() error { return r.scrape(context.Background(), address, "connect", 1) })
+	ctx, stop := context.WithCancel(context.Background())
+	var scrapes sync.WaitGroup
+	r.t.Cleanup(func() { stop(); scrapes.Wait() })
+	modules := []string{"ping", "banner", "connect"}
+	for n := range (restAgents - 1) * len(modules) {
+		scrapes.Go(func() { r.scrapeFor(ctx, address, modules[n%len(modules)], n/len(modules), restPhase(n)) })
+	}
+	return cmd
+}
+
+// restPhase spreads the exporter's looks over the interval, as the agents' are.
+func restPhase(n int) time.Duration {
+	return time.Duration(n) * restInterval / ((restAgents - 1) * 3)
+}
+
+// scrapeFor asks for a look at every interval until ctx ends.
+func (r *rest) scrapeFor(ctx context.Context, address, module string, n int, phase time.Duration) {
+	timer := time.NewTimer(phase)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(restInterval)
+		if err := r.scrape(ctx, address, module, n); err != nil && ctx.Err() == nil {
+			r.t.Errorf("blackbox_exporter, %s of NC%d: %v", module, n, err)
+		}
+	}
+}
+
+// scrape has the exporter look once, and checks that the look succeeded.
+func (r *rest) scrape(ctx context.Context, address, module string, n int) error {
+	target := restAddress(n)
+	switch module {
+	case "banner":
+		target = fmt.Sprintf("%s:%d", target, r.ports[n][0])
+	case "connect":
+		target = fmt.Sprintf("%s:%d", target, r.ports[n][1])
+	}
+	query := url.Values{"module": {module}, "target": {target}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/probe?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	metrics, err := io.ReadAll(answer.Body)
+	if err == nil && !bytes.Contains(metrics, []byte("probe_success 1")) {
+		err = fmt.Errorf("the look failed: %s", metrics)
+	}
+	return err
+}
