@@ -82,11 +82,11 @@ func (x *examination) examine(ctx context.Context, token string, say func(doctor
 	doctor.Examine(ctx, p, say)
 }
 
-// writeFinding writes one line, and the remedy below it.
+// writeFinding writes one line, and the remedy below it, with the commands as they are called here.
 func writeFinding(out io.Writer, f doctor.Finding) {
-	fmt.Fprintf(out, "%-6s  %-6s  %s\n", f.Level, f.Subject, f.Words)
+	fmt.Fprintf(out, "%-6s  %-6s  %s\n", f.Level, f.Subject, command.InWords(f.Words))
 	if f.Remedy != "" {
-		fmt.Fprintf(out, "%16s%s\n", "", "to mend it: "+f.Remedy)
+		fmt.Fprintf(out, "%16s%s\n", "", "to mend it: "+command.InWords(f.Remedy))
 	}
 }
 

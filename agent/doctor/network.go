@@ -39,7 +39,7 @@ func (e *examiner) names(ctx context.Context) Finding {
 	switch {
 	case len(missing) > 0 && len(e.addresses) == 0:
 		return fault(Resolution, "the coordinator is not found: "+strings.Join(missing, "; "),
-			"mend the name in DNS or /etc/resolv.conf here, or give the coordinator a number: coordinator serve --advertise ADDRESS, and invite anew")
+			"mend the name in DNS or /etc/resolv.conf here, or give the coordinator a number, `coordinator serve --advertise ADDRESS`, and invite anew")
 	case len(missing) > 0:
 		return remark(Resolution, "not every coordinator is found: "+strings.Join(missing, "; "), "mend the name in DNS")
 	case len(named) > 0:

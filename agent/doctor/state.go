@@ -37,7 +37,7 @@ func (e *examiner) state(context.Context) Finding {
 	case e.Identity != nil:
 		return fault(State, e.Identity.Error(), "chown and chmod 600 the file for the agent's user, or join anew")
 	case !e.Joined:
-		return remark(State, e.Directory+" holds no identity: this agent has not joined yet", "coordinator invite HOST there, then here: agent join TOKEN")
+		return remark(State, e.Directory+" holds no identity: this agent has not joined yet", "`coordinator invite HOST` there, then here `agent join TOKEN`")
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
 		return fault(State, "others can write to "+e.Directory, "chmod 700 "+e.Directory)
 	}
