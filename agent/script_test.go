@@ -14,7 +14,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"agent": main, "probemesh-agent": main}) }
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"agent": main, "probemesh-agent": main})
+}
 
 // TestScripts runs the commands as a person would type them: testdata/*.txtar. $OPEN is a port where somebody greets as a mail
 // server does, and $SHUT one where nobody listens. $TOKEN lets NC036 join a real bus; $FOREIGN_TOKEN has another mesh's pin,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/control"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -80,7 +81,7 @@ func awaitLooks(ctx context.Context, out io.Writer, client *control.Client, c *c
 		late := time.Now().After(deadline)
 		if state.Snapshot.Revision == c.Revision {
 			if len(looks) > 0 && !anybodyHeard(state.Snapshot) {
-				fmt.Fprintln(out, "no agent was heard yet, so nobody looks: `coordinator invite HOST`")
+				fmt.Fprintln(out, command.InWords("no agent was heard yet, so nobody looks: `coordinator invite HOST`"))
 				return nil
 			}
 			looks = tellLooks(out, state.Snapshot, c, looks, late)

@@ -34,7 +34,8 @@ func newRestoreCommand() *cobra.Command {
 			if err := restore(cmd.Context(), a, data, command.NewLogger(cmd.ErrOrStderr())); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "restored the backup of %s into %s; now: coordinator serve --data %s\n", when(a.Made), data, data)
+			fmt.Fprintf(cmd.OutOrStdout(), "restored the backup of %s into %s; now: %s serve --data %s\n",
+				when(a.Made), data, command.Called("coordinator"), data)
 			return nil
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/pkg/command"
 )
 
 func newRevokeCommand() *cobra.Command {
@@ -24,7 +25,8 @@ func newRevokeCommand() *cobra.Command {
 			case already:
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: was revoked already\n", args[0])
 			default:
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: revoked, its agent is off the bus; to let it join again: coordinator invite %s\n", args[0], args[0])
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: revoked, its agent is off the bus; to let it join again: %s invite %[1]s\n",
+					args[0], command.Called("coordinator"))
 			}
 			return nil
 		},

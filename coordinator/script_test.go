@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"coordinator": main})
+	testscript.Main(m, map[string]func(){"coordinator": main, "probemesh-coordinator": main})
 }
 
 // TestScripts runs the commands as a person would type them: testdata/*.txtar.
