@@ -22,7 +22,7 @@ func requireMachines(t testing.TB) {
 	t.Helper()
 	missing := missingProgram(map[string]string{
 		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "lintian": "lintian", "dpkg-deb": "dpkg",
-		"systemd-analyze": "systemd",
+		"systemd-analyze": "systemd", "man": "man-db",
 	})
 	if os.Getuid() != 0 {
 		missing = "root"
