@@ -24,15 +24,14 @@ const (
 // dist is where both versions are, once packages has made them.
 var dist string
 
-// packages makes both versions once, for this machine's architecture.
+// packages makes both versions once: the first as the README has it, for every architecture, and the second for this machine's.
 var packages = sync.OnceValue(func() error {
-	for version, formats := range map[string][]string{firstVersion: {"deb", "rpm"}, secondVersion: {"deb"}} {
-		o := options{version: version, out: dist, architectures: []string{runtime.GOARCH}, formats: formats}
-		if _, err := makePackages(context.Background(), o); err != nil {
-			return err
-		}
+	if err := makeAsREADME(dist); err != nil {
+		return err
 	}
-	return nil
+	o := options{version: secondVersion, out: dist, architectures: []string{runtime.GOARCH}, formats: []string{"deb", "rpm"}}
+	_, err := makePackages(context.Background(), o)
+	return err
 })
 
 func TestMain(m *testing.M) {
@@ -46,6 +45,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// packageFile is a package for this machine's architecture.
 func packageFile(t testing.TB, p program, version, format string) string {
 	t.Helper()
 	if err := packages(); err != nil {
@@ -57,48 +57,51 @@ func packageFile(t testing.TB, p program, version, format string) string {
 // rootVariable names a tarball of a bare Debian to use instead of making one, for those who run this test often.
 const rootVariable = "PROBEMESH_DEBIAN_ROOT"
 
-// bareDebian is a tarball of Debian as its installer leaves it, less everything that is not required.
+// bareDebian is a tarball of Debian as its installer leaves it, less everything that is not required. It is made once.
 func bareDebian(t testing.TB) string {
 	t.Helper()
 	if tarball := os.Getenv(rootVariable); tarball != "" {
 		return tarball
 	}
-	tarball := filepath.Join(t.TempDir(), "bookworm.tar")
-	began := time.Now()
-	if out, err := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "bookworm", tarball).CombinedOutput(); err != nil {
-		t.Fatalf("make a bare Debian: %v: %s", err, out)
+	if err := makeDebian(); err != nil {
+		t.Fatalf("make a bare Debian: %v", err)
 	}
-	t.Logf("a bare Debian: %v", time.Since(began).Round(time.Second))
-	return tarball
+	return filepath.Join(dist, debianTarball)
 }
+
+const debianTarball = "bookworm.tar"
+
+var makeDebian = sync.OnceValue(func() error {
+	_, err := output(context.Background(), "", nil, "mmdebstrap", "--quiet", "--variant=minbase", "bookworm", filepath.Join(dist, debianTarball))
+	return err
+})
 
 // fleet is the machines of the story: one for the coordinator, one to install an agent on, and three that are there already.
 type fleet struct {
 	t                   testing.TB
+	readme              [][]string
 	coordinator, server *machine
 	others              []*machine
 }
 
-var fleetNames = []string{"NC036", "NC041", "NC033", "NC035"} // the first is the server
+var fleetNames = []string{"NC036", "NC041", "NC033", "NC035"} // the first is the server, and the README's
 var fleetRegions = []string{"amsterdam", "new-york", "toronto", "sydney"}
 
-// TestFromTwoPackageFilesToVotesThatCount is the README's section on servers, step by step, with the one exception that
-// systemctl is played: what a unit says is read from the installed file and done.
+// TestFromTwoPackageFilesToVotesThatCount is the README's section on servers, command by command, with the one exception that
+// systemctl is played: what a unit says is read from the installed file and done. It is told for rpm too, whose package manager
+// is Debian's build of it: its database and its scripts are on the bare machine, where nothing else came in an rpm.
 func TestFromTwoPackageFilesToVotesThatCount(t *testing.T) {
 	requireMachines(t)
-	for _, p := range programs {
-		packageFile(t, p, firstVersion, "deb") // made before the clock runs
+	for _, format := range []string{"deb", "rpm"} {
+		t.Run(format, func(t *testing.T) { tellOfServers(t, format) })
 	}
-	tarball := bareDebian(t)
-	n := newNetwork(t)
-	f := &fleet{t: t, coordinator: n.add("coordinator", tarball), server: n.add("server", tarball)}
-	for i := range fleetNames[1:] {
-		f.others = append(f.others, n.add(fmt.Sprintf("other%d", i), ""))
-	}
-	for _, m := range []*machine{f.coordinator, f.server} {
-		m.playSystemctl()
-	}
+}
 
+func tellOfServers(t *testing.T, format string) {
+	for _, p := range programs {
+		packageFile(t, p, firstVersion, format) // made before the clock runs
+	}
+	f := newFleet(t, format)
 	began := time.Now()
 	serving := f.installCoordinator()
 	running := f.installAgent()
@@ -112,6 +115,7 @@ func TestFromTwoPackageFilesToVotesThatCount(t *testing.T) {
 
 	f.checkProcess(running, "0000000000002000") // CAP_NET_RAW
 	f.checkProcess(serving, "0000000000000000")
+	f.examine()
 	running.hear("WATCHDOG=1", time.Minute)
 	serving.hear("WATCHDOG=1", time.Minute)
 	running = f.upgrade(f.server, programs[0], running)
@@ -120,20 +124,40 @@ func TestFromTwoPackageFilesToVotesThatCount(t *testing.T) {
 	f.checkVersion()
 	running.stop()
 	serving.stop()
-	f.removeAndPurge(f.server, programs[0], "/var/lib/probemesh/agent/identity.json")
-	f.removeAndPurge(f.coordinator, programs[1], "/var/lib/probemesh/coordinator/view.db")
+	f.takeAway(f.server, programs[0], "/var/lib/probemesh/agent/identity.json")
+	f.takeAway(f.coordinator, programs[1], "/var/lib/probemesh/coordinator/view.db")
 }
 
-// installCoordinator installs the package, writes a catalog, checks it and starts the service.
-func (f *fleet) installCoordinator() *service {
+func newFleet(t *testing.T, format string) *fleet {
+	tarball := bareDebian(t)
+	n := newNetwork(t)
+	f := &fleet{t: t, readme: readmeCommands(t), coordinator: n.add("coordinator", tarball), server: n.add("server", tarball)}
+	for i := range fleetNames[1:] {
+		f.others = append(f.others, n.add(fmt.Sprintf("other%d", i), ""))
+	}
+	for _, m := range []*machine{f.coordinator, f.server} {
+		m.format = format
+		m.playSystemctl()
+		if format == "rpm" {
+			m.provide()
+		}
+	}
+	return f
+}
+
+// installCoordinator does what the README says of the coordinator's machine, with a catalog of this fleet.
+func (f *fleet) installCoordinator() (s *service) {
 	f.t.Helper()
 	m := f.coordinator
-	m.install(programs[1], firstVersion)
-	m.run("cp", "/usr/share/doc/probemesh-coordinator/examples/catalog.yaml", "/etc/probemesh/catalog.yaml")
-	m.run("probemesh-coordinator", "check", "/etc/probemesh/catalog.yaml")
-	m.write("/etc/probemesh/catalog.yaml", f.catalog(), 0o644)
-	m.run("probemesh-coordinator", "check", "/etc/probemesh/catalog.yaml")
-	s := m.start("probemesh-coordinator")
+	for _, line := range f.readme[coordinatorBlock] {
+		if started := m.do(line); started != nil {
+			s = started
+		}
+		if strings.HasPrefix(line, "probemesh-coordinator check ") { // the example is a beginning
+			m.write("/etc/probemesh/catalog.yaml", f.catalog(), 0o644)
+			m.do(line)
+		}
+	}
 	eventually(f.t, 30*time.Second, "the coordinator is ready", func() error {
 		_, err := f.get("/readyz")
 		return err
@@ -141,15 +165,26 @@ func (f *fleet) installCoordinator() *service {
 	return s
 }
 
-// installAgent installs the package, lets root join and starts the service.
-func (f *fleet) installAgent() *service {
+// installAgent does what the README says of a server, with the token that it says to make.
+func (f *fleet) installAgent() (s *service) {
 	f.t.Helper()
-	m := f.server
-	m.install(programs[0], firstVersion)
-	token := f.coordinator.run("probemesh-coordinator", "invite", fleetNames[0])
-	m.run("probemesh-agent", "join", token)
-	uid, gid, _ := m.account("probemesh-agent")
-	err := filepath.Walk(m.file("/var/lib/probemesh/agent"), func(path string, info os.FileInfo, err error) error {
+	token := f.coordinator.run(strings.Fields(f.readme[inviteBlock][0])...)
+	for _, line := range f.readme[serverBlock] {
+		if started := f.server.do(strings.ReplaceAll(line, "TOKEN", token)); started != nil {
+			s = started
+		}
+		if strings.HasPrefix(line, "probemesh-agent join ") {
+			f.checkState()
+		}
+	}
+	return s
+}
+
+// checkState looks who can read what join kept.
+func (f *fleet) checkState() {
+	f.t.Helper()
+	uid, gid, _ := f.server.account("probemesh-agent")
+	err := filepath.Walk(f.server.file("/var/lib/probemesh/agent"), func(path string, info os.FileInfo, err error) error {
 		if err != nil {
 			return err
 		}
@@ -162,7 +197,15 @@ func (f *fleet) installAgent() *service {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return m.start("probemesh-agent")
+}
+
+// examine has the doctor look, as the README says to where a server is in doubt. This one is well.
+func (f *fleet) examine() {
+	f.t.Helper()
+	for _, line := range f.readme[doctorBlock] {
+		said := f.server.run(strings.Fields(line)...)
+		holds(f.t, line, said, "ok      port    connected to "+f.coordinator.address+":4222", "ok      pin ", "ok      ping ", "ok      gossip ")
+	}
 }
 
 // joinOther runs the packaged agent on a machine where nothing is installed.

@@ -21,7 +21,7 @@ import (
 func requireMachines(t testing.TB) {
 	t.Helper()
 	missing := missingProgram(map[string]string{
-		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "lintian": "lintian", "dpkg-deb": "dpkg",
+		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "rpmbuild": "rpm", "lintian": "lintian", "dpkg-deb": "dpkg",
 		"systemd-analyze": "systemd", "man": "man-db",
 	})
 	if os.Getuid() != 0 {
@@ -64,6 +64,7 @@ type machine struct {
 	root    string // empty: this machine's files, with a network of its own all the same
 	space   string
 	address string
+	format  string // of the packages that are installed on it
 }
 
 // network is machines joined by a switch. Addresses are of the block for benchmarks, RFC 2544.
