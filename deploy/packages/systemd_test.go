@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,14 +14,16 @@ import (
 // bootVariable asks for the test under systemd itself, which needs a machine that lends its control groups.
 const bootVariable = "PROBEMESH_SYSTEMD"
 
-// boot is the script that starts systemd as the first process of a machine: $1 is its root, $2 the name of its control group.
-// It works where the controllers are mounted one by one.
-const boot = `set -e
-for h in cpu cpuacct memory devices freezer blkio pids systemd unified; do
+// boot is the script that starts systemd as the first process of a machine: $1 is its root, $2 the name of its control group and
+// $3 the hierarchies of control groups. It enters its group by itself: with a process of this machine in there too, systemd could
+// not hand any controller on.
+const boot = `exec unshare --fork --kill-child --pid --mount --net --uts --ipc --propagation private sh -c '
+set -e
+for h in $3; do
   mkdir -p /sys/fs/cgroup/$h/$2
-  echo $$ >/sys/fs/cgroup/$h/$2/cgroup.procs
+  echo 0 >/sys/fs/cgroup/$h/$2/cgroup.procs
 done
-exec unshare --fork --kill-child --pid --mount --net --uts --ipc --cgroup --propagation private sh -c '
+exec unshare --cgroup sh -c "$4" sh "$1" "$3"' sh "$@" '
 set -e
 hostname bare
 mount --bind "$1" "$1"
@@ -28,15 +31,20 @@ mount -t proc proc "$1/proc"
 mount -t sysfs sysfs "$1/sys"
 mount -t tmpfs tmpfs "$1/run"
 mount -t tmpfs tmpfs "$1/tmp"
-mount -t tmpfs tmpfs "$1/sys/fs/cgroup"
-for h in cpu cpuacct memory devices freezer blkio pids; do
-  mkdir "$1/sys/fs/cgroup/$h"
-  mount -t cgroup -o $h cgroup "$1/sys/fs/cgroup/$h"
-done
-mkdir "$1/sys/fs/cgroup/systemd" "$1/sys/fs/cgroup/unified"
-mount -t cgroup -o none,name=systemd cgroup "$1/sys/fs/cgroup/systemd"
-mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup/unified"
-exec chroot "$1" env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system' sh "$1"
+if [ "$2" = . ]; then
+  mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup"
+else
+  mount -t tmpfs tmpfs "$1/sys/fs/cgroup"
+  for h in $2; do
+    mkdir "$1/sys/fs/cgroup/$h"
+    case $h in
+    systemd) mount -t cgroup -o none,name=systemd cgroup "$1/sys/fs/cgroup/$h" ;;
+    unified) mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup/$h" ;;
+    *) mount -t cgroup -o $h cgroup "$1/sys/fs/cgroup/$h" ;;
+    esac
+  done
+fi
+exec chroot "$1" env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system'
 `
 
 // booted is a bare Debian on which systemd runs.
@@ -46,7 +54,7 @@ type booted struct {
 	pid  string // of systemd, as this machine numbers it
 }
 
-func bootSystemd(t *testing.T) *booted {
+func bootSystemd(t *testing.T, h hierarchies) *booted {
 	t.Helper()
 	root, err := os.MkdirTemp("", "booted")
 	if err != nil {
@@ -54,13 +62,13 @@ func bootSystemd(t *testing.T) *booted {
 	}
 	group := filepath.Base(root)
 	t.Cleanup(func() {
-		eventually(t, 30*time.Second, "the control groups are empty and gone", func() error { return removeGroups(group) })
+		eventually(t, 30*time.Second, "the control groups are empty and gone", func() error { return h.remove(group) })
 		os.RemoveAll(root)
 	})
 	if out, err := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd,systemd-sysv,iproute2", "bookworm", root).CombinedOutput(); err != nil {
 		t.Fatalf("make a Debian with systemd: %v: %s", err, out)
 	}
-	cmd := exec.Command("sh", "-c", boot, "sh", root, group)
+	cmd := exec.Command("sh", "-c", boot, "sh", root, group, strings.Join(h, " "))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,17 +88,6 @@ func bootSystemd(t *testing.T) *booted {
 		return nil
 	})
 	return b
-}
-
-// removeGroups takes away what boot made. A process that was just killed may stay in its group for a moment.
-func removeGroups(group string) error {
-	made, err := filepath.Glob("/sys/fs/cgroup/*/" + group)
-	for _, dir := range made {
-		if out, failed := exec.Command("find", dir, "-depth", "-type", "d", "-delete").CombinedOutput(); failed != nil {
-			err = fmt.Errorf("%w: %s", failed, out)
-		}
-	}
-	return err
 }
 
 // try runs a line of shell on the machine.
@@ -121,7 +118,7 @@ func (b *booted) copyPackages() {
 	for _, p := range programs {
 		for _, version := range []string{firstVersion, secondVersion} {
 			file := packageFile(b.t, p, version, "deb")
-			if out, err := exec.Command("cp", file, filepath.Join(b.root, "root", p.Name+"_"+version+".deb")).CombinedOutput(); err != nil {
+			if out, err := exec.Command("cp", file, filepath.Join(b.root, "root")).CombinedOutput(); err != nil {
 				b.t.Fatalf("%v: %s", err, out)
 			}
 		}
@@ -142,26 +139,31 @@ func (b *booted) hurry() {
 // filters of system calls, their control groups and their watchdogs.
 func TestUnderSystemd(t *testing.T) {
 	if os.Getenv(bootVariable) != "1" {
-		t.Skipf("not tested: %s=1 boots a systemd of its own, on a machine with root that has its control groups mounted one by one", bootVariable)
+		t.Skipf("not tested: %s=1 boots a systemd of its own, on a machine with root and control groups to lend", bootVariable)
 	}
 	requireMachines(t)
-	b := bootSystemd(t)
+	h := requireControlGroups(t)
+	b := bootSystemd(t, h)
 	b.copyPackages()
 	b.run("ip link set lo up; ip address add 198.18.8.1/32 dev lo; ip address add 198.18.8.2/32 dev lo")
-	b.run("dpkg --install /root/probemesh-coordinator_" + firstVersion + ".deb")
-	catalog := "regions:\n  - {name: a, city: A, country: NL, latitude: 1, longitude: 1}\n  - {name: b, city: B, country: NL, latitude: 1, longitude: 1}\n" +
-		"hosts:\n  - {name: one, region: a, address: 198.18.8.1}\n  - {name: two, region: b, address: 198.18.8.2}\n"
-	if err := os.WriteFile(filepath.Join(b.root, "etc/probemesh/catalog.yaml"), []byte(catalog), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	b.hurry()
-	b.run("probemesh-coordinator check /etc/probemesh/catalog.yaml")
-	b.run("systemctl enable --now probemesh-coordinator")
-	token := b.run("probemesh-coordinator invite one 2>/dev/null")
-	b.run("dpkg --install /root/probemesh-agent_" + firstVersion + ".deb")
-	b.run("probemesh-agent join " + token)
-	b.run("systemctl enable --now probemesh-agent")
+	readme := readmeCommands(t)
+	for _, line := range readme[coordinatorBlock] {
+		b.run("cd /root && " + line)
+		if strings.HasPrefix(line, "probemesh-coordinator check ") { // the example is a beginning
+			b.writeCatalog()
+			b.run(line)
+		}
+	}
+	token := b.run(readme[inviteBlock][0] + " 2>/dev/null")
+	for _, line := range readme[serverBlock] {
+		b.run("cd /root && " + strings.ReplaceAll(line, "TOKEN", token))
+	}
 	b.sees()
+	b.run(readme[doctorBlock][0])
+	for _, p := range programs {
+		b.bounded(h, p)
+	}
 	b.run("systemctl kill -s STOP probemesh-agent probemesh-coordinator")
 	for _, p := range programs {
 		eventually(t, 3*time.Minute, p.Name+" is started again by its watchdog", func() error {
@@ -174,7 +176,7 @@ func TestUnderSystemd(t *testing.T) {
 	b.sees()
 	for _, p := range programs {
 		was := b.property(p.Name, "MainPID")
-		b.run("dpkg --install /root/" + p.Name + "_" + secondVersion + ".deb")
+		b.run("dpkg --install /root/" + fileName(p, secondVersion, runtime.GOARCH, "deb"))
 		if now := b.property(p.Name, "MainPID"); now == was || now == "0" {
 			t.Errorf("after its upgrade %s runs as process %s, before as %s", p.Name, now, was)
 		}
@@ -190,13 +192,35 @@ func TestUnderSystemd(t *testing.T) {
 	b.run("! test -e /var/lib/probemesh")
 }
 
+func (b *booted) writeCatalog() {
+	b.t.Helper()
+	const catalog = "regions:\n  - {name: a, city: A, country: NL, latitude: 1, longitude: 1}\n  - {name: b, city: B, country: NL, latitude: 1, longitude: 1}\n" +
+		"hosts:\n  - {name: NC036, region: a, address: 198.18.8.1}\n  - {name: NC041, region: b, address: 198.18.8.2}\n"
+	if err := os.WriteFile(filepath.Join(b.root, "etc/probemesh/catalog.yaml"), []byte(catalog), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// bounded compares the bounds that the kernel holds a service to with those of its unit.
+func (b *booted) bounded(h hierarchies, p program) {
+	b.t.Helper()
+	group := "system.slice/" + p.Name + ".service"
+	for property, file := range map[string]string{
+		"MemoryMax": h.bound(group, "memory", "max", "limit_in_bytes"), "TasksMax": h.bound(group, "pids", "max", "max"),
+	} {
+		if got, want := b.run("cat "+file), b.property(p.Name, property); got != want || got == "infinity" {
+			b.t.Errorf("the kernel bounds %s by %s in %s, and its unit by %s=%s", p.Name, got, file, property, want)
+		}
+	}
+}
+
 // sees waits until the agent's pings reach the coordinator's matrix.
 func (b *booted) sees() {
 	b.t.Helper()
 	since := time.Now().UTC().Truncate(time.Second)
 	eventually(b.t, time.Minute, "the agent's pings arrive", func() error {
 		matrix, err := b.try("probemesh-coordinator matrix")
-		if err != nil || !strings.Contains(matrix, "two ping +") {
+		if err != nil || !strings.Contains(matrix, "NC041 ping +") {
 			return fmt.Errorf("%v: %s", err, matrix)
 		}
 		_, asOf, _ := strings.Cut(matrix, "as of ")

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const groupsRoot = "/sys/fs/cgroup"
+
+// hierarchies are the directories of control groups that a machine lends to the systemd of a test.
+type hierarchies []string
+
+var (
+	unified  = hierarchies{"."}                                                                                     // cgroup v2
+	separate = hierarchies{"cpu", "cpuacct", "memory", "devices", "freezer", "blkio", "pids", "systemd", "unified"} // cgroup v1
+)
+
+// needed are the controllers that bound a service.
+var needed = []string{"cpu", "memory", "pids"}
+
+// requireControlGroups ends a test on a machine that has no control groups to lend, and says what it lacks. That is no failure in
+// CI either, since nothing that could be installed would mend it; .ci/run repeats it at the end.
+func requireControlGroups(t testing.TB) hierarchies {
+	t.Helper()
+	h, lacking := controlGroups()
+	if lacking != "" {
+		t.Skipf("not tested on this machine: a systemd of its own, which needs %s", lacking)
+	}
+	return h
+}
+
+func controlGroups() (h hierarchies, lacking string) {
+	if os.Getuid() != 0 {
+		return nil, "root"
+	}
+	if _, err := os.Stat(filepath.Join(groupsRoot, "cgroup.controllers")); err == nil {
+		return unified, lackingUnified()
+	}
+	for _, name := range separate {
+		if _, err := os.Stat(filepath.Join(groupsRoot, name, "cgroup.procs")); err != nil {
+			return nil, "either cgroup v2 on " + groupsRoot + ", or every hierarchy of cgroup v1 mounted on its own there: " + err.Error()
+		}
+	}
+	return separate, lackingSeparate()
+}
+
+// lackingUnified hands the controllers on from the root, as systemd does on most machines.
+func lackingUnified() string {
+	data, err := os.ReadFile(filepath.Join(groupsRoot, "cgroup.controllers"))
+	if err != nil {
+		return err.Error()
+	}
+	for _, name := range needed {
+		if !slices.Contains(strings.Fields(string(data)), name) {
+			return fmt.Sprintf("the controller %s in %s/cgroup.controllers, where there are: %s", name, groupsRoot, strings.TrimSpace(string(data)))
+		}
+	}
+	err = os.WriteFile(filepath.Join(groupsRoot, "cgroup.subtree_control"), []byte("+"+strings.Join(needed, " +")), 0)
+	if err != nil {
+		return "to hand controllers on, which a container may not while its own processes are in the root of its control groups: " + err.Error()
+	}
+	return ""
+}
+
+func lackingSeparate() string {
+	for _, name := range separate {
+		dir, err := os.MkdirTemp(filepath.Join(groupsRoot, name), "probemesh")
+		if err != nil {
+			return "control groups of cgroup v1 that it may make: " + err.Error()
+		}
+		_ = os.Remove(dir) // it is empty
+	}
+	return ""
+}
+
+// remove takes away what boot made. A process that was just killed may stay in its group for a moment.
+func (h hierarchies) remove(group string) (err error) {
+	for _, name := range h {
+		dir := filepath.Join(groupsRoot, name, group)
+		if _, missing := os.Stat(dir); missing != nil {
+			continue
+		}
+		if out, failed := exec.Command("find", dir, "-depth", "-type", "d", "-delete").CombinedOutput(); failed != nil {
+			err = fmt.Errorf("%w: %s", failed, out)
+		}
+	}
+	return err
+}
+
+// bound is the file with a bound of a group: its name differs by version, as do some of the hierarchies.
+func (h hierarchies) bound(group, controller, unifiedName, separateName string) string {
+	if slices.Equal(h, unified) {
+		return filepath.Join(groupsRoot, group, controller+"."+unifiedName)
+	}
+	return filepath.Join(groupsRoot, controller, group, controller+"."+separateName)
+}
+
+// TestControlGroupsAreLent makes a group as for a systemd: what bounds a service is there. Where this machine lends none it says
+// what it lacks.
+func TestControlGroupsAreLent(t *testing.T) {
+	h := requireControlGroups(t)
+	group := filepath.Base(t.TempDir()) + fmt.Sprint(os.Getpid())
+	t.Cleanup(func() {
+		eventually(t, 10*time.Second, "the group is gone", func() error { return h.remove(group) })
+	})
+	for _, name := range h {
+		if err := os.Mkdir(filepath.Join(groupsRoot, name, group), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{
+		h.bound(group, "memory", "max", "limit_in_bytes"), h.bound(group, "pids", "max", "max"), h.bound(group, "cpu", "max", "cfs_quota_us"),
+	} {
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
+	}
+}
