@@ -63,7 +63,7 @@ func lackingUnified() string {
 	}
 	err = os.WriteFile(filepath.Join(groupsRoot, "cgroup.subtree_control"), []byte("+"+strings.Join(needed, " +")), 0)
 	if err != nil {
-		return "to hand controllers on, which a container may not while its own processes are in the root of its control groups: " + err.Error()
+		return "to hand controllers on from " + groupsRoot + ", which a container may not where that is read-only or its own processes are in it: " + err.Error()
 	}
 	return ""
 }
