@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -117,9 +118,11 @@ func (t *trust) nodeConfig(n Node, nodes []Node, at string) ([]byte, error) {
 	}
 	accounts := map[string]string{}
 	for _, name := range accountNames {
-		if accounts[t.public[name]], err = t.resolver.LoadAcc(t.public[name]); err != nil {
+		kept, err := os.ReadFile(t.place(name))
+		if err != nil {
 			return nil, fmt.Errorf("the account %s: %w", name, err)
 		}
+		accounts[t.public[name]] = string(kept)
 	}
 	words, err := template.New(ConfigFile).Funcs(template.FuncMap{"join": func(host string, port int) string {
 		return net.JoinHostPort(host, strconv.Itoa(port))

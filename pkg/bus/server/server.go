@@ -72,6 +72,12 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	if s.trust, err = openTrust(filepath.Join(c.Dir, "trust")); err != nil {
 		return nil, err
 	}
+	if err := s.trust.renewAccounts(); err != nil {
+		return nil, err
+	}
+	if err := s.trust.openResolver(); err != nil {
+		return nil, err
+	}
 	certificates := &certificates{ca: s.ca, life: cmp.Or(c.CertificateLife, Life)}
 	if _, err := certificates.current(time.Now()); err != nil {
 		return nil, err
@@ -235,4 +241,19 @@ func keep(path string, data []byte) error {
 		return err
 	}
 	return os.WriteFile(path, data, 0o600)
+}
+
+// replace is keep for a file that may be there: after a crash it is the one of before, or this one.
+func replace(path string, data []byte) error {
+	if err := keep(path+".new", data); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }

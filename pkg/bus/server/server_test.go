@@ -198,27 +198,38 @@ func TestAnAgentCanDoNothingElse(t *testing.T) {
 	}
 }
 
-func TestWithoutCredentialsOneMayOnlyKnock(t *testing.T) {
-	s := start(t, t.TempDir())
-	defer s.Close()
-	c := coordinator(t, s)
-	ctx, cancel := context.WithCancel(t.Context())
+// comeIn answers everybody who knocks, until the test ends.
+func comeIn(t *testing.T, c *bus.Coordinator) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
-	defer tasks.Wait()
-	defer cancel()
+	t.Cleanup(func() { cancel(); tasks.Wait() })
 	ready := make(chan struct{})
 	tasks.Go(func() {
 		_ = c.ServeEnrolment(ctx, ready, func(context.Context, []byte) []byte { return []byte("come in") })
 	})
 	<-ready
+}
+
+// knock has somebody without credentials knock.
+func knock(t *testing.T, s *server.Server) {
+	t.Helper()
 	pin, err := bus.Pin(s.CA())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if reply, err := bus.RequestEnrolment(ctx, s.Servers(), pin, nil, []byte("knock")); err != nil || string(reply) != "come in" {
-		t.Fatal(string(reply), err)
+	if reply, err := bus.RequestEnrolment(t.Context(), s.Servers(), pin, nil, []byte("knock")); err != nil || string(reply) != "come in" {
+		t.Error(string(reply), err)
 	}
-	if _, err := bus.RequestEnrolment(ctx, s.Servers(), [32]byte{1}, nil, []byte("knock")); !errors.Is(err, bus.ErrPin) {
+}
+
+func TestWithoutCredentialsOneMayOnlyKnock(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Close()
+	c := coordinator(t, s)
+	comeIn(t, c)
+	knock(t, s)
+	if _, err := bus.RequestEnrolment(t.Context(), s.Servers(), [32]byte{1}, nil, []byte("knock")); !errors.Is(err, bus.ErrPin) {
 		t.Errorf("a server with another CA was believed: %v", err)
 	}
 	conn := raw(t, s, nil, "x")

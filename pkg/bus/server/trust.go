@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/probemesh/probemesh/pkg/bus"
-	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // seeds are the secret keys that everything on the bus is trusted through.
@@ -31,23 +30,13 @@ type trust struct {
 	keys     map[string]nkeys.KeyPair
 	public   map[string]string
 	operator *jwt.OperatorClaims
-	resolver *natsd.DirAccResolver
+	accounts string                // the directory that the server looks for them in
+	resolver *natsd.DirAccResolver // of a server in this process
 	sentinel string
 	life     time.Duration // of an agent's credentials
 }
 
-// accountNames are the keys of the accounts.
-var accountNames = []string{"system", "mesh", "agents", "enrol"}
-
-const (
-	enrolConnections = 64 // joining agents at once
-	enrolPayload     = 2048
-	// A batch, and its headers, of which an agent sends a hundred bytes.
-	agentPayload = wire.BatchBytesMax + 4<<10
-	// An agent has three: its words, everybody's, and its answers.
-	agentSubscriptions = 8
-	resolveEvery       = 5 * time.Second
-)
+const enrolPayload = 2048
 
 // openTrust reads the keys from the directory, or makes them there.
 func openTrust(dir string) (*trust, error) {
@@ -55,7 +44,7 @@ func openTrust(dir string) (*trust, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the bus's keys: %w", err)
 	}
-	t := &trust{keys: map[string]nkeys.KeyPair{}, public: map[string]string{}}
+	t := &trust{accounts: filepath.Join(dir, "accounts"), keys: map[string]nkeys.KeyPair{}, public: map[string]string{}}
 	for name, seed := range map[string]string{
 		"operator": s.Operator, "system": s.System, "mesh": s.Mesh, "agents": s.Agents, "scope": s.Scope, "enrol": s.Enrol,
 	} {
@@ -65,10 +54,6 @@ func openTrust(dir string) (*trust, error) {
 		if t.public[name], err = t.keys[name].PublicKey(); err != nil {
 			return nil, fmt.Errorf("the bus's key %s: %w", name, err)
 		}
-	}
-	t.resolver, err = natsd.NewDirAccResolver(filepath.Join(dir, "accounts"), 0, resolveEvery, natsd.NoDelete)
-	if err != nil {
-		return nil, fmt.Errorf("the bus's accounts: %w", err)
 	}
 	return t, t.sign()
 }
@@ -115,78 +100,10 @@ func (t *trust) sign() error {
 	if t.operator, err = jwt.DecodeOperatorClaims(signed); err != nil {
 		return fmt.Errorf("sign the operator: %w", err)
 	}
-	for name, account := range map[string]*jwt.AccountClaims{
-		"system": t.account("system", "SYS"), "mesh": t.mesh(), "agents": t.agents(), "enrol": t.enrol(),
-	} {
-		if err := t.store(name, account); err != nil {
-			return err
-		}
+	if err := t.signAccounts(); err != nil {
+		return err
 	}
 	return t.signSentinel()
-}
-
-// store puts an account where the server looks for it, unless it is there: revocations live in it.
-func (t *trust) store(name string, account *jwt.AccountClaims) error {
-	if _, err := t.resolver.LoadAcc(t.public[name]); err == nil {
-		return nil
-	}
-	signed, err := account.Encode(t.keys["operator"])
-	if err == nil {
-		err = t.resolver.Store(t.public[name], signed)
-	}
-	if err != nil {
-		return fmt.Errorf("sign the account %s: %w", name, err)
-	}
-	return nil
-}
-
-func (t *trust) account(key, name string) *jwt.AccountClaims {
-	a := jwt.NewAccountClaims(t.public[key])
-	a.Name = name
-	return a
-}
-
-// mesh is the account of the streams. What others may reach of it is exported, and nothing else.
-func (t *trust) mesh() *jwt.AccountClaims {
-	a := t.account("mesh", "MESH")
-	a.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1, MaxAckPending: -1}
-	for _, subject := range []string{bus.SubjectObservations + "*", bus.SubjectAsk + "*", bus.SubjectEnrol} {
-		a.Exports.Add(&jwt.Export{Name: subject, Subject: jwt.Subject(subject), Type: jwt.Service})
-	}
-	control := bus.SubjectControl + ">"
-	a.Exports.Add(&jwt.Export{Name: control, Subject: jwt.Subject(control), Type: jwt.Stream})
-	return a
-}
-
-// agents is the account of the agents. It has no JetStream: in one account with the streams an agent could name another's
-// subject as its reply, and the server would write its acknowledgement there.
-func (t *trust) agents() *jwt.AccountClaims {
-	a := t.account("agents", "AGENTS")
-	for _, subject := range []string{bus.SubjectObservations + "*", bus.SubjectAsk + "*"} {
-		a.Imports.Add(t.service(subject))
-	}
-	control := bus.SubjectControl + ">"
-	a.Imports.Add(&jwt.Import{Name: control, Subject: jwt.Subject(control), Account: t.public["mesh"], Type: jwt.Stream})
-	scope := jwt.NewUserScope()
-	scope.Key, scope.Role = t.public["scope"], "agent"
-	scope.Template.Pub.Allow.Add(bus.SubjectObservations+"{{name()}}", bus.SubjectAsk+"{{name()}}")
-	scope.Template.Sub.Allow.Add(bus.SubjectControlAll, bus.SubjectControl+"{{name()}}.>", "_INBOX_{{name()}}.>")
-	scope.Template.Payload, scope.Template.Subs = agentPayload, agentSubscriptions
-	scope.Template.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard)
-	a.SigningKeys.AddScopedSigner(scope)
-	return a
-}
-
-// enrol is the account of those who want to join.
-func (t *trust) enrol() *jwt.AccountClaims {
-	a := t.account("enrol", "ENROL")
-	a.Imports.Add(t.service(bus.SubjectEnrol))
-	a.Limits.Conn = enrolConnections
-	return a
-}
-
-func (t *trust) service(subject string) *jwt.Import {
-	return &jwt.Import{Name: subject, Subject: jwt.Subject(subject), Account: t.public["mesh"], Type: jwt.Service}
 }
 
 // signSentinel makes the user that every connection without credentials is: it may knock, and nothing else.
