@@ -89,7 +89,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	n.attend(c, natsd)
-	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Logger: named("enrol")})
+	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Warn: n.Warn, Logger: named("enrol")})
 	return n, nil
 }
 

@@ -98,7 +98,11 @@ func (k *Keeper) Run(ctx context.Context, b Bus) {
 func (k *Keeper) renew(ctx context.Context, b Bus) error {
 	ctx, cancel := context.WithTimeout(ctx, renewWait)
 	defer cancel()
-	data, err := b.Ask(ctx, wire.GrantQuestion())
+	has, err := bus.ReadJWT(k.JWT())
+	if err != nil {
+		return err
+	}
+	data, err := b.Ask(ctx, wire.GrantQuestion(has.Key))
 	if err != nil {
 		return err
 	}

@@ -58,13 +58,16 @@ type Config struct {
 	Members Members
 	Settle  time.Duration    // between two steps of a rotation of the gossip key; zero: Settle
 	Now     func() time.Time // the clock that ends tokens; nil: time.Now
-	Logger  zerolog.Logger
+	// Told what operators must mend of a subject, in words, or with an empty text that nothing is wrong; may be nil.
+	Warn   func(subject, text string)
+	Logger zerolog.Logger
 }
 
 // Desk makes tokens and answers those who come with one.
 type Desk struct {
 	Config
-	rotated chan struct{} // a rotation began
+	rotated   chan struct{} // a rotation began
+	strangers strangers
 }
 
 // New is a desk.
@@ -73,7 +76,7 @@ func New(c Config) *Desk {
 		c.Now = time.Now
 	}
 	c.Settle = cmp.Or(c.Settle, Settle)
-	return &Desk{Config: c, rotated: make(chan struct{}, 1)}
+	return &Desk{Config: c, rotated: make(chan struct{}, 1), strangers: strangers{warn: c.Warn, heard: map[string]time.Time{}}}
 }
 
 // record is what is kept of a token, under the hash of its secret.

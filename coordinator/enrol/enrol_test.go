@@ -92,6 +92,13 @@ func (m *members) listen() string {
 	return m.address
 }
 
+// forget has the ledger know of other keys only, as one that was restored does.
+func (m *members) forget(known []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.enrolled = slices.Clone(known)
+}
+
 func (m *members) KnownHost(key string) bool { return key == "nc036" }
 
 func (m *members) Agent(_ context.Context, host string) (ledger.Agent, error) {

@@ -3,8 +3,10 @@ package enrol
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -24,10 +26,12 @@ func (d *Desk) grant(ctx context.Context, host, publicKey string) ([]byte, error
 // question answers an agent that asks for its grant anew. Only the key that it joined with is signed again, and only while it
 // counts and the catalog has the host: who is told nothing lapses by itself.
 func (d *Desk) question(ctx context.Context, host string, question []byte) []byte {
-	if !wire.WantsGrant(question) {
+	key, ok := wire.WantsGrant(question)
+	if !ok {
 		return nil
 	}
-	grant, err := d.renew(ctx, host)
+	grant, err := d.renew(ctx, host, key)
+	d.strangers.note(d.Now(), host, errors.Is(err, errStranger))
 	if err != nil {
 		d.Logger.Warn().Err(err).Str("host", host).Msg("an agent's credentials are not renewed")
 		return nil
@@ -35,11 +39,15 @@ func (d *Desk) question(ctx context.Context, host string, question []byte) []byt
 	return grant
 }
 
-func (d *Desk) renew(ctx context.Context, host string) ([]byte, error) {
+func (d *Desk) renew(ctx context.Context, host, key string) ([]byte, error) {
 	agent, err := d.Members.Agent(ctx, host)
 	switch {
+	case errors.Is(err, ledger.ErrNoAgent):
+		return nil, fmt.Errorf("%s: %w", host, errStranger)
 	case err != nil:
 		return nil, err
+	case key != "" && key != agent.PublicKey:
+		return nil, d.otherKey(ctx, host, key)
 	case !agent.Revoked.IsZero():
 		return nil, fmt.Errorf("%s is revoked", host)
 	case !d.Members.KnownHost(host):

@@ -100,7 +100,7 @@ func TestNothingIsRenewedForWhoDoesNotBelong(t *testing.T) {
 	ask := func() ([]byte, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		return r.Ask(ctx, wire.GrantQuestion())
+		return r.Ask(ctx, wire.GrantQuestion(""))
 	}
 	var answer []byte
 	await(t, "an answer", func() (ok bool) { var err error; answer, err = ask(); return err == nil })
@@ -110,6 +110,34 @@ func TestNothingIsRenewedForWhoDoesNotBelong(t *testing.T) {
 	_ = d.members.Revoked(t.Context(), "nc036", d.members.enrolled[0]) // in the ledger, and on the bus a moment later
 	if answer, err := ask(); err == nil {
 		t.Errorf("a revoked agent is given %s", answer)
+	}
+}
+
+// After a restore the ledger may know nothing of an agent, or only the key that its host had joined with before: operators are
+// told its name until it has joined again.
+func TestAnAgentThatTheLedgerDoesNotKnowIsNamed(t *testing.T) {
+	before, _, err := bus.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, known := range map[string][]string{"nobody": nil, "an earlier key": {before}} {
+		m := &members{}
+		warnings := make(chan string, 100)
+		d := openAt(t, t.TempDir(), m, func(c *enrol.Config) { c.Warn = func(_, text string) { warnings <- text } })
+		dir := t.TempDir()
+		d.join(t, dir)
+		m.forget(known)
+		told := func(want bool) func() bool {
+			return func() bool { return strings.Contains(<-warnings, "a restore: nc036;") == want }
+		}
+		lost := run(t, dir, time.Hour)
+		await(t, "with "+what+" in the ledger it is named", told(true))
+		lost.Close()
+		again := t.TempDir()
+		d.join(t, again)
+		run(t, again, time.Hour)
+		await(t, "that it joined again is seen", told(false))
+		m.close()
 	}
 }
 

@@ -118,16 +118,18 @@ const grantWanted = "grant"
 type question struct {
 	V    int    `json:"v"`
 	Want string `json:"want"`
+	Key  string `json:"key,omitempty"` // the agent's, by its own word
 }
 
-// GrantQuestion asks for a JoinGrant anew, for the key that the agent joined with.
-func GrantQuestion() []byte {
-	data, _ := json.Marshal(question{Version, grantWanted}) // a number and a word cannot fail
+// GrantQuestion asks for a JoinGrant anew, for the public key that the agent joined with.
+func GrantQuestion(publicKey string) []byte {
+	data, _ := json.Marshal(question{Version, grantWanted, publicKey}) // a number and words cannot fail
 	return data
 }
 
-// WantsGrant reports whether a question is GrantQuestion.
-func WantsGrant(data []byte) bool {
+// WantsGrant reports whether a question is GrantQuestion, and of which key. Agents that are too old do not tell it.
+func WantsGrant(data []byte) (publicKey string, ok bool) {
 	var q question
-	return len(data) <= questionMax && json.Unmarshal(data, &q) == nil && q.Want == grantWanted
+	ok = len(data) <= questionMax && json.Unmarshal(data, &q) == nil && q.Want == grantWanted
+	return q.Key, ok
 }
