@@ -44,6 +44,7 @@ func total(m archive.Manifest) (bytes int64) {
 
 // backup fetches every part of the running coordinator into the directory. What was begun and failed is removed.
 func backup(ctx context.Context, client *control.Client, dir string) (m archive.Manifest, err error) {
+	begun := time.Now()
 	parts, err := client.BackupParts(ctx)
 	if err != nil {
 		return m, err
@@ -57,7 +58,7 @@ func backup(ctx context.Context, client *control.Client, dir string) (m archive.
 			return m, errors.Join(err, w.Abandon())
 		}
 	}
-	if m, err = w.Finish(command.Version(), time.Now()); err != nil {
+	if m, err = w.Finish(command.Version(), begun); err != nil {
 		return m, errors.Join(err, w.Abandon())
 	}
 	return m, nil

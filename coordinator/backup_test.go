@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,8 +37,11 @@ func TestARestoredCoordinatorGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if out := m.must(m.coordinator, "restore", saved, "--data", next); !strings.Contains(out, "now: coordinator serve") {
-		t.Error(out)
+	told := m.must(m.coordinator, "restore", saved, "--data", next)
+	for _, want := range []string{"now: coordinator serve", "joined since must join again", "revoked since are let in again"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("%q is not in %s", want, told)
+		}
 	}
 	if _, err := m.run(m.coordinator, "restore", saved, "--data", next); err == nil || !strings.Contains(err.Error(), "is not empty") {
 		t.Error("a restore over another coordinator:", err)
@@ -58,6 +63,113 @@ func TestARestoredCoordinatorGoesOn(t *testing.T) {
 	})
 	if diff := cmp.Diff(before, m.history(next, "nc1")[:len(before)]); diff != "" {
 		t.Errorf("the history before the loss differs: %s", diff)
+	}
+}
+
+// What no backup can know comes as the restore says: who joined since is named until it joins again, and who was revoked since is
+// in until it is revoked again.
+func TestWhatCameAfterTheBackupIsLostAsIsSaid(t *testing.T) {
+	m := newMission(t)
+	data, next := m.path("d"), m.path("e")
+	m.startCoordinator(data)
+	m.join(data, "NC1", m.path("NC1"))
+	m.startAgent("NC1")
+	m.must(m.coordinator, "backup", m.path("b"), "--data", data)
+	m.join(data, "NC2", m.path("NC2"))
+	later := m.startAgent("NC2")
+	m.speak(data, "2 of 5")
+	m.must(m.coordinator, "revoke", "NC1", "--data", data)
+	m.speak(data, "1 of 5")
+	m.stop(m.serve)
+
+	m.must(m.coordinator, "restore", m.path("b"), "--data", next)
+	m.startCoordinator(next)
+	m.speak(next, "the ledger does not know, as after a restore: nc2;")
+	m.speak(next, "1 of 5")
+	if out := m.must(m.coordinator, "revoke", "NC1", "--data", next); !strings.Contains(out, "its agent is off the bus") {
+		t.Error(out)
+	}
+	m.speak(next, "0 of 5")
+	m.stop(later)
+	m.join(next, "NC2", m.path("NC2-again"))
+	m.startAgent("NC2-again")
+	m.speak(next, "1 of 5")
+	m.eventually("that it joined again is seen", func() bool {
+		return !strings.Contains(m.must(m.coordinator, "status", "--data", next), "does not know")
+	})
+}
+
+// speak waits until the coordinator's status says the words, as in how many agents speak.
+func (m *mission) speak(data, words string) {
+	m.t.Helper()
+	m.eventually("status says "+words, func() bool {
+		return strings.Contains(m.must(m.coordinator, "status", "--data", data), words)
+	})
+}
+
+// service is the user that a coordinator runs as in these tests: nobody.
+const service = 65534
+
+// Root restores for the service's user: where the directory that it works in is this user's, so is everything in it, and the
+// coordinator serves as this user. The backup stays one that only root can read.
+func TestWhatRootRestoresIsTheServices(t *testing.T) {
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("in CI nothing is skipped: root is needed")
+		}
+		t.Skip("whose the files are that root restores was not tried: it needs root")
+	}
+	m := newMission(t)
+	m.startCoordinator(m.path("d"))
+	m.must(m.coordinator, "backup", m.path("b"), "--data", m.path("d"))
+	m.stop(m.serve)
+	m.openTo(service)
+	for _, dir := range []string{"there", "above"} {
+		if err := errors.Join(os.Mkdir(m.path(dir), 0o700), os.Chown(m.path(dir), service, service)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.as = &syscall.Credential{Uid: service, Gid: service}
+	for _, data := range []string{m.path("there"), m.path("above/made/d")} {
+		if out := m.must(m.coordinator, "restore", m.path("b"), "--data", data); strings.Contains(out, "the files are root's") {
+			t.Error(out)
+		}
+		owned(t, data, service)
+		m.startCoordinator(data)
+		m.stop(m.serve)
+	}
+	if out := m.must(m.coordinator, "restore", m.path("b"), "--data", m.path("roots")); !strings.Contains(out, "the files are root's") {
+		t.Error(out)
+	}
+	owned(t, m.path("roots"), 0)
+}
+
+// openTo lets another user run the programs and read the catalog. The tests' own program is where only its user gets.
+func (m *mission) openTo(uid int) {
+	m.t.Helper()
+	program, err := os.ReadFile(m.coordinator)
+	if err == nil {
+		err = errors.Join(os.Remove(m.coordinator), os.WriteFile(m.coordinator, program, 0o755))
+	}
+	if err = errors.Join(err, os.Chmod(m.dir, 0o755), os.Chown(m.path("catalog.yaml"), uid, uid)); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// owned checks that a directory and everything in it is the user's alone.
+func owned(t *testing.T, dir string, uid uint32) {
+	t.Helper()
+	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err != nil {
+			return err
+		}
+		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != uid || owner.Gid != uid || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is %v of %d:%d, wanted of %d alone", path, info.Mode(), owner.Uid, owner.Gid, uid)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -31,6 +31,7 @@ type mission struct {
 	services     map[string]net.Listener
 	addresses    map[string]string
 	agentOptions []string
+	as           *syscall.Credential // whom the programs run as; nil: who runs the test
 }
 
 var places = []string{"amsterdam", "london", "toronto", "sydney"}
@@ -145,6 +146,7 @@ func (b *lockedBuffer) String() string {
 func (m *mission) start(path string, args ...string) *program {
 	m.t.Helper()
 	p := &program{cmd: exec.Command(path, args...), log: &lockedBuffer{}, done: make(chan error, 1)}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: m.as}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		m.t.Fatal(err)
@@ -208,14 +210,20 @@ func (m *mission) startAgents(data string) (agents []*program) {
 	m.t.Helper()
 	for i := range places {
 		host := fmt.Sprintf("NC%d", i+1)
-		out, err := exec.Command(m.coordinator, "invite", host, "--data", data).Output()
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		m.must(m.agent, "join", strings.TrimSpace(string(out)), "--state", m.path(host))
+		m.join(data, host, m.path(host))
 		agents = append(agents, m.startAgent(host))
 	}
 	return agents
+}
+
+// join has a host's agent join in a directory of its own.
+func (m *mission) join(data, host, state string) {
+	m.t.Helper()
+	out, err := exec.Command(m.coordinator, "invite", host, "--data", data).Output()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.must(m.agent, "join", strings.TrimSpace(string(out)), "--state", state)
 }
 
 func (m *mission) startAgent(host string) *program {

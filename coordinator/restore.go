@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -24,23 +25,57 @@ func newRestoreCommand() *cobra.Command {
 		Use:   "restore DIR",
 		Short: "Make a fresh data directory of a backup, for `coordinator serve` to go on from",
 		Long: "Restore checks the whole backup first and writes nothing if any byte of it is wrong. The data directory must be missing\n" +
-			"or empty. Run it as the coordinator's user; stop the coordinator that the backup was made of before this one serves.",
+			"or empty; stop the coordinator that the backup was made of before this one serves.\n\n" +
+			"What came after the backup's moment is lost: agents that joined since are not known, and must join again. Keys that\n" +
+			"were revoked since count again, and their agents are let in as soon as this coordinator serves: revoke them again. To\n" +
+			"keep them out from the first moment, serve with --nats-listen 127.0.0.1:4222 until they are revoked. A gossip key that\n" +
+			"was rotated since is the one of before again.\n\n" +
+			"Root acts as the owner of the data directory, or of the directory that it is made in, so that the service's user can\n" +
+			"read what is restored.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := archive.Open(args[0])
 			if err != nil {
 				return err
 			}
+			defer a.Close()
+			// From here on, not before: the backup may be one that only root can read.
+			if err := command.BecomeOwner(standing(data)); err != nil {
+				return err
+			}
 			if err := restore(cmd.Context(), a, data, command.NewLogger(cmd.ErrOrStderr())); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "restored the backup of %s into %s; now: %s serve --data %s\n",
-				when(a.Made), data, command.Called("coordinator"), data)
+			tellRestored(cmd.OutOrStdout(), a.Made, data)
 			return nil
 		},
 	}
 	dataFlag(cmd, &data)
 	return cmd
+}
+
+// standing is the directory, or the first above it that is there.
+func standing(dir string) string {
+	for {
+		_, err := os.Stat(dir)
+		if above := filepath.Dir(dir); errors.Is(err, os.ErrNotExist) && above != dir {
+			dir = above
+			continue
+		}
+		return dir
+	}
+}
+
+// tellRestored says what to do now, and what a backup cannot know.
+func tellRestored(out io.Writer, made time.Time, data string) {
+	coordinator := command.Called("coordinator")
+	fmt.Fprintf(out, "restored the backup of %s into %s; now: %s serve --data %s\n", when(made), data, coordinator, data)
+	fmt.Fprintf(out, "what came after %s is lost:\n", when(made))
+	fmt.Fprintf(out, "  agents that joined since must join again: %s invite HOST\n", coordinator)
+	fmt.Fprintf(out, "  agents that were revoked since are let in again; revoke each once more: %s revoke HOST\n", coordinator)
+	if os.Geteuid() == 0 {
+		fmt.Fprintf(out, "the files are root's; if the coordinator has a user of its own: chown -R USER: %s\n", data)
+	}
 }
 
 // staging is where a restore works, in the data directory itself: that may be a mount, or the only place one may write.
@@ -116,7 +151,6 @@ func restoreFile(a *archive.Archive, name, path string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -149,7 +183,7 @@ func restoreStreams(ctx context.Context, a *archive.Archive, stage string, log z
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", f.Name, err)
 		}
-		if err := errors.Join(streams.Load(ctx, in), in.Close()); err != nil {
+		if err := streams.Load(ctx, in); err != nil {
 			return err
 		}
 	}

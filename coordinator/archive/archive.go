@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -28,7 +29,7 @@ const (
 type Manifest struct {
 	Format  int       `json:"format"`
 	Version string    `json:"version"` // of the program that made it
-	Made    time.Time `json:"made"`
+	Made    time.Time `json:"made"`    // what had happened by then is in it
 	Files   []File    `json:"files"`
 	Sum     string    `json:"sum"` // SHA-256 of this manifest with an empty sum
 }
@@ -104,9 +105,9 @@ func (w *Writer) Add(name string, fill func(io.Writer) error) error {
 	return nil
 }
 
-// Finish writes the manifest: from then on it is a backup.
-func (w *Writer) Finish(version string, now time.Time) (m Manifest, err error) {
-	w.m.Version, w.m.Made = version, now.UTC()
+// Finish writes the manifest: from then on it is a backup, of the moment at which it was begun.
+func (w *Writer) Finish(version string, begun time.Time) (m Manifest, err error) {
+	w.m.Version, w.m.Made = version, begun.UTC()
 	if w.m.Sum, err = w.m.sum(); err != nil {
 		return m, fmt.Errorf("write the manifest: %w", err)
 	}
@@ -162,13 +163,15 @@ func below(dir, name string) (string, error) {
 	return filepath.Join(dir, local), nil
 }
 
-// Archive is a backup that was found whole.
+// Archive is a backup that was found whole. It holds its files open: who gives up the right to read the directory can read them
+// still.
 type Archive struct {
 	Manifest
-	dir string
+	dir  string
+	open map[string]*os.File
 }
 
-// Open reads the manifest and checks every file against it.
+// Open reads the manifest and checks every file against it. The caller closes it.
 func Open(dir string) (*Archive, error) {
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -177,7 +180,7 @@ func Open(dir string) (*Archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the backup: %w", err)
 	}
-	a := &Archive{dir: dir}
+	a := &Archive{dir: dir, open: map[string]*os.File{}}
 	if len(data) > manifestMax || json.Unmarshal(data, &a.Manifest) != nil {
 		return nil, fmt.Errorf("the backup is damaged: %s is not a manifest", filepath.Join(dir, manifestName))
 	}
@@ -191,30 +194,43 @@ func Open(dir string) (*Archive, error) {
 	}
 	for _, f := range a.Files {
 		if err := a.check(f); err != nil {
-			return nil, err
+			return nil, errors.Join(err, a.Close())
 		}
 	}
 	return a, nil
 }
 
-// Read opens one of its files.
-func (a *Archive) Read(name string) (io.ReadCloser, error) {
-	path, err := below(a.dir, name)
-	if err != nil {
-		return nil, err
+// Read reads one of its files.
+func (a *Archive) Read(name string) (io.Reader, error) {
+	i := slices.IndexFunc(a.Files, func(f File) bool { return f.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("the backup has no %s", name)
 	}
-	return os.Open(path)
+	return io.NewSectionReader(a.open[name], 0, a.Files[i].Size), nil
 }
 
+// Close lets go of its files.
+func (a *Archive) Close() (err error) {
+	for _, f := range a.open {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// check opens a file and reads it through.
 func (a *Archive) check(f File) error {
-	r, err := a.Read(f.Name)
+	path, err := below(a.dir, f.Name)
+	if err != nil {
+		return err
+	}
+	r, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the backup is damaged: %s is missing", f.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("the backup: %w", err)
 	}
-	defer r.Close()
+	a.open[f.Name] = r
 	sum := sha256.New()
 	n, err := io.Copy(sum, r)
 	switch {

@@ -37,13 +37,18 @@ func TestABackupIsReadAsItWasWritten(t *testing.T) {
 	if err != nil || a.Version != "v1" || len(a.Files) != 2 {
 		t.Fatal(a, err)
 	}
-	r, err := a.Read("streams/OBS")
-	if err != nil {
-		t.Fatal(err)
+	defer a.Close()
+	for range 2 {
+		r, err := a.Read("streams/OBS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err := io.ReadAll(r); err != nil || string(data) != "what was seen" {
+			t.Error(string(data), err)
+		}
 	}
-	defer r.Close()
-	if data, err := io.ReadAll(r); err != nil || string(data) != "what was seen" {
-		t.Error(string(data), err)
+	if _, err := a.Read("manifest.json"); err == nil {
+		t.Error("what is no file of the backup is read")
 	}
 	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if info, _ := d.Info(); info.Mode().Perm()&0o077 != 0 {
@@ -116,7 +121,8 @@ func TestADamagedBackupIsRefused(t *testing.T) {
 		if damaged != nil {
 			os.WriteFile(path, damaged, 0o600)
 		}
-		if _, err := archive.Open(dir); err == nil {
+		if a, err := archive.Open(dir); err == nil {
+			a.Close()
 			t.Fatalf("%s with byte %d of %d damaged is taken", path, at, len(whole))
 		}
 	})
