@@ -17,6 +17,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/control"
 	"github.com/probemesh/probemesh/coordinator/deadman"
+	"github.com/probemesh/probemesh/coordinator/door"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enrol"
 	"github.com/probemesh/probemesh/pkg/bus"
@@ -162,20 +163,17 @@ func (n *node) Close() {
 // control listens for the commands.
 func (n *node) control(data string) (listening, error) {
 	l, err := control.Listen(data)
-	return listening{l, control.NewHandler(n)}, err
+	return listening{Listener: l, handler: control.NewHandler(n)}, err
 }
 
 // listening is a listener and what it serves.
 type listening struct {
 	net.Listener
 	handler http.Handler
+	door    *door.Door // nil for those whom the file system lets in
 }
 
-const (
-	headerWait   = 5 * time.Second
-	idleWait     = 2 * time.Minute
-	shutdownWait = 2 * time.Second
-)
+const shutdownWait = 2 * time.Second
 
 // listen opens a TCP address for HTTP.
 func listen(address string, handler http.Handler) (listening, error) {
@@ -183,7 +181,8 @@ func listen(address string, handler http.Handler) (listening, error) {
 	if err != nil {
 		return listening{}, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	return listening{l, handler}, nil
+	d := door.New(l, door.Config{})
+	return listening{d, handler, d}, nil
 }
 
 // serve answers until ctx ends, then gives readers a moment to finish. Readers of events are told to go at once.
@@ -191,8 +190,11 @@ func (l listening) serve(ctx context.Context) error {
 	going, leave := context.WithCancel(context.Background())
 	defer leave()
 	s := &http.Server{
-		Handler: l.handler, ReadHeaderTimeout: headerWait, IdleTimeout: idleWait, MaxHeaderBytes: 32 << 10,
+		Handler: l.handler, ReadHeaderTimeout: door.HeaderWait, IdleTimeout: door.IdleWait,
 		BaseContext: func(net.Listener) context.Context { return going },
+	}
+	if l.door != nil {
+		l.door.Bound(s)
 	}
 	var ending errgroup.Group
 	stop := context.AfterFunc(ctx, func() {

@@ -46,19 +46,19 @@ var templates = template.Must(template.New("").Funcs(page.Funcs()).ParseFS(files
 
 type console struct {
 	Config
-	places chan struct{}
+	streams *page.Streams
 
 	mu      sync.Mutex
 	facts   []fact // about the coordinator itself
 	factsAt time.Time
 }
 
-const listenersMax = 100
+const listenersMax = 100 // operators that listen at once
 
 // New is the console's handler. It answers only requests that name this machine, so that a page elsewhere cannot have an
 // operator's browser ask it.
 func New(c Config) http.Handler {
-	s := &console{Config: c, places: make(chan struct{}, listenersMax)}
+	s := &console{Config: c, streams: page.NewStreams(page.StreamsConfig{Most: listenersMax, Each: listenersMax})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("GET /matrix", s.page)
@@ -120,7 +120,7 @@ func (s *console) events(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	page.Listen(w, r, s.places, s.Source.Changed, func(send func(kind, data string) error) error {
+	s.streams.Listen(w, r, s.Source.Changed, func(send func(kind, data string) error) error {
 		_, snapshot := s.Source.Current()
 		body, err := page.Render(templates, b.template, b.view(s, snapshot))
 		if err != nil {

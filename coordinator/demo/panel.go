@@ -28,13 +28,13 @@ const (
 )
 
 type panel struct {
-	demo   *Demo
-	source Source
-	places chan struct{}
+	demo    *Demo
+	source  Source
+	streams *page.Streams
 }
 
 func newPanel(d *Demo, source Source) http.Handler {
-	p := &panel{d, source, make(chan struct{}, listenersMax)}
+	p := &panel{d, source, page.NewStreams(page.StreamsConfig{Most: listenersMax, Each: listenersMax})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /demo/{$}", p.page)
 	mux.HandleFunc("GET /demo/events", p.events)
@@ -124,7 +124,7 @@ func (p *panel) page(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (p *panel) events(w http.ResponseWriter, r *http.Request) {
-	page.Listen(w, r, p.places, p.source.Changed, func(send func(kind, data string) error) error {
+	p.streams.Listen(w, r, p.source.Changed, func(send func(kind, data string) error) error {
 		body, err := p.body()
 		if err != nil {
 			return err

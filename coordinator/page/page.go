@@ -45,18 +45,21 @@ const (
 type Config struct {
 	Source   Source
 	Audience Audience
-	Links    []Link // beside the catalog's own
+	Links    []Link        // beside the catalog's own
+	Streams  StreamsConfig // bounds of the streams of events
 	Logger   zerolog.Logger
 }
 
 type site struct {
 	Config
 	readers *readers
+	streams *Streams
+	made    made
 }
 
 // New is the site's handler.
 func New(c Config) http.Handler {
-	s := &site{Config: c, readers: newReaders()}
+	s := &site{Config: c, readers: newReaders(), streams: NewStreams(c.Streams)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("GET /hosts/{host}", s.host)
@@ -128,8 +131,8 @@ func title(m moment) string {
 	return v.Headline + " – " + m.catalog.Page.Title
 }
 
-// body is what stands between head and foot of the page with this path.
-func (s *site) body(ctx context.Context, m moment, path string) (body template.HTML, found bool, err error) {
+// makeBody makes the body of the page with this path.
+func (s *site) makeBody(ctx context.Context, m moment, path string) (body template.HTML, found bool, err error) {
 	name, isHost := hostOf(path)
 	incident, isIncident := incidentOf(path)
 	switch {
