@@ -245,7 +245,7 @@ func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, 
 func (b *Coordinator) ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error {
 	knocks := newKnocks()
 	return b.answer(ctx, SubjectEnrol, "coordinators", ready, func(m *nats.Msg) ([]byte, bool) {
-		if !knocks.Allow() {
+		if !knocks.allow(knocker(m)) {
 			return nil, false
 		}
 		return answer(ctx, m.Data), true

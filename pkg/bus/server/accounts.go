@@ -20,7 +20,8 @@ import (
 var accountNames = []string{"system", "mesh", "agents", "enrol"}
 
 const (
-	enrolConnections = 64 // joining agents at once
+	// Those who knock at once: more than one client can open between two looks of the bouncer, which leaves each client a few.
+	enrolConnections = 1024
 	// A batch, and its headers, of which an agent sends a hundred bytes.
 	agentPayload = wire.BatchBytesMax + 4<<10
 	// An agent has three: its words, everybody's, and its answers.
@@ -82,7 +83,9 @@ func (t *trust) agents() *jwt.AccountClaims {
 // enrol is the account of those who want to join.
 func (t *trust) enrol() *jwt.AccountClaims {
 	a := t.account("enrol", "ENROL")
-	a.Imports.Add(t.service(bus.SubjectEnrol))
+	knock := t.service(bus.SubjectEnrol)
+	knock.Share = true // the coordinator is told from where, so that one client does not keep others from joining
+	a.Imports.Add(knock)
 	a.Limits.Conn = enrolConnections
 	return a
 }

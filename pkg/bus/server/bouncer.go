@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
+
+	"github.com/probemesh/probemesh/pkg/fair"
 )
 
 // Bounds of what comes in by one agent's credentials, over all its connections. What an agent says at most is half of that: see
@@ -24,6 +27,7 @@ const (
 	awayFor        = time.Minute      // an agent that floods is not let in
 	knockFor       = 30 * time.Second // a connection that only knocks: longer than a join may take
 	knockMessages  = 20
+	knockersOfOne  = 32               // connections of one client that knock at once: a join takes a second
 	forgetAfter    = 10 * time.Minute // an agent that is not connected; by then its buckets are full again
 	sayAgain       = time.Minute      // that one agent floods
 )
@@ -110,11 +114,7 @@ func (b *bouncer) look(now time.Time, agents, knocking []*natsd.ConnInfo) {
 		b.seen[c.Cid] = is
 		b.count(now, c.Cid, is, int(c.InMsgs-was.messages), int(c.InBytes-was.bytes))
 	}
-	for _, c := range knocking {
-		if now.Sub(c.Start) > knockFor || c.InMsgs > knockMessages {
-			b.end(c.Cid)
-		}
-	}
+	b.knocking(now, knocking)
 	var banned []string
 	for key, g := range b.guests {
 		b.judge(now, key, g)
@@ -130,6 +130,19 @@ func (b *bouncer) look(now time.Time, agents, knocking []*natsd.ConnInfo) {
 		return // and is tried again
 	}
 	b.banned = banned
+}
+
+// knocking ends the connections of those who stay or chatter, and of a client that has too many its oldest: who has just come
+// may have a token. The connections come in the order in which they were opened.
+func (b *bouncer) knocking(now time.Time, all []*natsd.ConnInfo) {
+	of := map[netip.Prefix]int{}
+	for _, c := range slices.Backward(all) {
+		client := fair.Client(c.IP)
+		of[client]++
+		if now.Sub(c.Start) > knockFor || c.InMsgs > knockMessages || of[client] > knockersOfOne {
+			b.end(c.Cid)
+		}
+	}
 }
 
 // count adds what came by one connection to what is known of its agent.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -122,5 +123,18 @@ func TestOneWhoKnocksDoesNotStay(t *testing.T) {
 	}
 	if d.knock(knockFor+time.Second, knocks); !slices.Equal(d.ended, []uint64{1}) {
 		t.Errorf("it ended %v", d.ended)
+	}
+}
+
+func TestOneClientHasFewConnectionsToKnockWith(t *testing.T) {
+	d := newDoor(t)
+	var all []*natsd.ConnInfo
+	for id := range uint64(knockersOfOne + 2) { // of one /64
+		all = append(all, &natsd.ConnInfo{Cid: id, Start: d.at, IP: fmt.Sprintf("2001:db8::%x", id)})
+	}
+	all = append(all, &natsd.ConnInfo{Cid: 1000, Start: d.at, IP: "2001:db8:0:1::1"}, &natsd.ConnInfo{Cid: 1001, Start: d.at, IP: "192.0.2.1"})
+	d.knock(0, all...)
+	if slices.Sort(d.ended); !slices.Equal(d.ended, []uint64{0, 1}) {
+		t.Errorf("it ended %v, wanted the two oldest", d.ended)
 	}
 }
