@@ -60,6 +60,7 @@ func run(ctx context.Context, identity enrol.Identity, state, listen string, clo
 	keeper := newKeeper(state, identity, rumours, log)
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
 		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, JWTFunc: keeper.JWT, Seed: identity.Seed, CA: identity.CA,
+		Former: identity.FormerWay(),
 		Logger: log.With().Str("component", "bus").Logger(),
 	})
 	if err != nil {

@@ -28,6 +28,20 @@ type Identity struct {
 	Seed    string   `json:"seed"`             // the secret key
 	CA      []byte   `json:"ca"`               // PEM
 	Gossip  [][]byte `json:"gossip,omitempty"` // keys, the one to speak with first; none: this agent does not gossip
+	// The way that was gone before Servers and CA were told, until those are gone: the coordinator that names a way does not
+	// know whether it leads anywhere from here.
+	Former *bus.Way `json:"former,omitempty"`
+}
+
+// Way is how the identity's bus is reached.
+func (id Identity) Way() bus.Way { return bus.Way{Servers: id.Servers, CA: id.CA} }
+
+// FormerWay is tried too; it is empty where there is none.
+func (id Identity) FormerWay() (w bus.Way) {
+	if id.Former != nil {
+		w = *id.Former
+	}
+	return w
 }
 
 const (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ const (
 type Bus interface {
 	Ask(ctx context.Context, question []byte) ([]byte, error)
 	Reconnected() <-chan struct{}
+	SetWay(now, former bus.Way) error
+	On(w bus.Way) bool
 }
 
 // Keeper holds an agent's identity while it runs, and renews it long before it expires. It is safe for concurrent use.
@@ -113,15 +116,28 @@ func (k *Keeper) renew(ctx context.Context, b Bus) error {
 	if err := grant.Check(); err != nil {
 		return err
 	}
-	return k.take(grant)
+	return k.take(b, grant)
 }
 
 // take keeps what is new in a grant, first on the disk.
-func (k *Keeper) take(grant wire.JoinGrant) error {
+func (k *Keeper) take(b Bus, grant wire.JoinGrant) error {
 	before := k.Identity()
 	next, err := renewed(before, grant)
-	if err != nil || same(before, next) {
+	if err != nil {
 		return err
+	}
+	if b.On(next.Way()) {
+		next.Former = nil
+	}
+	if same(before, next) {
+		return nil
+	}
+	if moved := !reflect.DeepEqual(before.Way(), next.Way()) || !reflect.DeepEqual(before.Former, next.Former); moved {
+		// Before it is kept: what cannot be used must not be what the next start has.
+		if err := b.SetWay(next.Way(), next.FormerWay()); err != nil {
+			return err
+		}
+		k.log.Info().Strs("servers", next.Servers).Bool("former", next.Former != nil).Msg("the next connection takes another way to the bus")
 	}
 	if err := keep(filepath.Join(k.dir, identityFile), next); err != nil {
 		return err
@@ -153,12 +169,16 @@ func renewed(id Identity, grant wire.JoinGrant) (Identity, error) {
 	if has.Expires.IsZero() && !gets.Expires.IsZero() || !has.Expires.IsZero() && gets.Issued.Sub(has.Issued) >= has.Expires.Sub(has.Issued)/3 {
 		id.JWT = grant.JWT
 	}
+	was := id.Way()
 	id.Servers, id.CA, id.Gossip = grant.Servers, []byte(grant.CA), grant.Gossip
+	if id.Former == nil && !reflect.DeepEqual(was, id.Way()) { // of several that are told, the one that was gone is kept
+		id.Former = &was
+	}
 	return id, nil
 }
 
 func same(a, b Identity) bool {
-	return a.JWT == b.JWT && slices.Equal(a.Servers, b.Servers) && string(a.CA) == string(b.CA) && sameKeys(a.Gossip, b.Gossip)
+	return a.JWT == b.JWT && reflect.DeepEqual(a.Way(), b.Way()) && reflect.DeepEqual(a.Former, b.Former) && sameKeys(a.Gossip, b.Gossip)
 }
 
 func sameKeys(a, b [][]byte) bool { return slices.EqualFunc(a, b, slices.Equal[[]byte]) }

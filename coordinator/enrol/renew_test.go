@@ -33,7 +33,7 @@ func run(t *testing.T, dir string, every time.Duration) *running {
 	r := &running{}
 	r.Keeper = agent.NewKeeper(agent.KeeperConfig{Dir: dir, Identity: id, Every: every, Gossip: r.gossip, Logger: zerolog.Nop()})
 	r.Agent, err = bus.DialAgent(t.Context(), bus.AgentConfig{
-		Name: id.Name, Servers: id.Servers, JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop(),
+		Name: id.Name, Servers: id.Servers, JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed, CA: id.CA, Former: id.FormerWay(), Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,8 @@ type AgentConfig struct {
 	Servers   []string // URLs
 	JWT, Seed string
 	JWTFunc   func() string // the newest JWT, asked at each connection; nil: JWT
-	CA        []byte        // PEM
+	CA        []byte        // PEM, one certificate or several
+	Former    Way           // tried too, and believed, where Servers and CA are new and may not lead there yet
 	Dial      DialFunc      // nil: the kernel's
 	Logger    zerolog.Logger
 }
@@ -33,6 +34,7 @@ type Agent struct {
 	log      zerolog.Logger
 	controls chan []byte
 	changed  chan struct{}
+	belief   *belief
 
 	reconnected chan struct{}
 
@@ -49,8 +51,8 @@ func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 	if err := CheckName(c.Name); err != nil {
 		return nil, err
 	}
-	tlsConfig, err := trust(c.CA)
-	if err != nil {
+	believes := &belief{}
+	if err := believes.set(Way{c.Servers, c.CA}, c.Former); err != nil {
 		return nil, err
 	}
 	keys, err := credentials(c.JWT, c.Seed)
@@ -60,8 +62,8 @@ func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 	if c.JWTFunc != nil {
 		keys = newest(c.JWTFunc, c.Seed)
 	}
-	a := &Agent{reconnected: make(chan struct{}, 1), name: c.Name, log: c.Logger, controls: make(chan []byte, controlsMax), changed: make(chan struct{}, 1), turned: time.Now()}
-	opts := append(forever(), keys, nats.Secure(tlsConfig), nats.Name(c.Name), nats.CustomInboxPrefix("_INBOX_"+c.Name),
+	a := &Agent{belief: believes, reconnected: make(chan struct{}, 1), name: c.Name, log: c.Logger, controls: make(chan []byte, controlsMax), changed: make(chan struct{}, 1), turned: time.Now()}
+	opts := append(forever(), keys, nats.Secure(believes.config()), nats.Name(c.Name), nats.CustomInboxPrefix("_INBOX_"+c.Name),
 		nats.ConnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
 		nats.ReconnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { a.turn(false, err) }),
@@ -71,7 +73,7 @@ func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 	if c.Dial != nil {
 		opts = append(opts, nats.SetCustomDialer(dialer{ctx, c.Dial}))
 	}
-	if a.conn, err = nats.Connect(strings.Join(c.Servers, ","), opts...); err != nil {
+	if a.conn, err = nats.Connect(strings.Join(both(c.Servers, c.Former.Servers), ","), opts...); err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
 	if a.stream, err = jetstream.New(a.conn, jetstream.WithPublishAsyncTimeout(ackWait)); err != nil {
