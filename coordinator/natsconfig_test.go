@@ -22,6 +22,17 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
+// shortDir is a directory whose name is short, since that of the socket in it is bounded.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // freeNodes are addresses on loopback where a node and its routes find their ports free.
 func freeNodes(t *testing.T, n int) (out []string) {
 	t.Helper()
@@ -98,34 +109,49 @@ func publishes(t *testing.T, a *bus.Agent, id string, within time.Duration) bool
 	return a.Publish(ctx, id, func() map[string]string { return nil }, []byte("{}")) == nil
 }
 
-func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
-	data, out := t.TempDir(), filepath.Join(t.TempDir(), "nodes")
+// startCluster starts three stock servers with what nats-config makes of the data directory.
+func startCluster(t *testing.T, data string) (out string, urls []string, servers []*natsd.Server) {
+	t.Helper()
+	out = filepath.Join(t.TempDir(), "nodes")
 	addresses := freeNodes(t, 3)
 	if err := natsConfig(t, "--data", data, "--nodes", strings.Join(addresses, ","), "--out", out); err != nil {
 		t.Fatal(err)
 	}
-	var urls []string
-	var servers []*natsd.Server
 	for i, address := range addresses {
 		servers = append(servers, startNode(t, filepath.Join(out, fmt.Sprintf("nats-%d", i+1), "nats.conf")))
 		urls = append(urls, "tls://"+address)
 	}
+	return out, urls, servers
+}
+
+// runOn runs a coordinator on the cluster until the test ends or it is stopped.
+func runOn(t *testing.T, data string, urls []string) (n *node, stop func()) {
+	t.Helper()
 	ninernet, err := catalog.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := openOn(t, nodeConfig{data: data, external: urls, catalog: ninernet, log: zerolog.Nop()})
-	defer n.Close()
+	n = openOn(t, nodeConfig{data: data, external: urls, catalog: ninernet, log: zerolog.Nop()})
+	socket, err := n.control(data)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
-	defer tasks.Wait()
-	defer cancel()
 	tasks.Go(func() {
-		if err := n.Run(ctx); err != nil {
+		if err := n.Run(ctx, socket); err != nil {
 			t.Error(err)
 		}
 	})
+	stop = sync.OnceFunc(func() { cancel(); tasks.Wait(); n.Close() })
+	t.Cleanup(stop)
+	return n, stop
+}
 
+func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
+	data := shortDir(t)
+	out, urls, servers := startCluster(t, data)
+	n, _ := runOn(t, data, urls)
 	token, err := n.Invite(t.Context(), "NC036")
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 func newRestoreCommand() *cobra.Command {
 	var data string
+	var cluster []string
 	cmd := &cobra.Command{
 		Use:   "restore DIR",
 		Short: "Make a fresh data directory of a backup, for `coordinator serve` to go on from",
@@ -30,6 +31,11 @@ func newRestoreCommand() *cobra.Command {
 			"were revoked since count again, and their agents are let in as soon as this coordinator serves: revoke them again. To\n" +
 			"keep them out from the first moment, serve with --nats-listen 127.0.0.1:4222 until they are revoked. A gossip key that\n" +
 			"was rotated since is the one of before again.\n\n" +
+			"With --nats the streams go into that cluster, wherever the backup is from. A cluster that outlived its coordinator has\n" +
+			"them, and keeps them: then nothing is lost. Without --nats the streams go into the data directory, wherever the backup\n" +
+			"is from: agents of a cluster find this coordinator where it has the address of one of the nodes. For a cluster that was\n" +
+			"lost whole, restore so, make its nodes with `coordinator nats-config`, and restore again with --nats into another\n" +
+			"directory.\n\n" +
 			"Root acts as the owner of the data directory, or of the directory that it is made in, so that the service's user can\n" +
 			"read what is restored.",
 		Args: cobra.ExactArgs(1),
@@ -43,14 +49,20 @@ func newRestoreCommand() *cobra.Command {
 			if err := command.BecomeOwner(standing(data)); err != nil {
 				return err
 			}
-			if err := restore(cmd.Context(), a, data, command.NewLogger(cmd.ErrOrStderr())); err != nil {
+			kept, err := restore(cmd.Context(), a, data, cluster, command.NewLogger(cmd.ErrOrStderr()))
+			if err != nil {
 				return err
 			}
-			tellRestored(cmd.OutOrStdout(), a.Made, data)
+			serve := "serve --data " + data
+			if len(cluster) > 0 {
+				serve += " --nats " + strings.Join(cluster, ",")
+			}
+			tellRestored(cmd.OutOrStdout(), a.Made, data, serve, kept)
 			return nil
 		},
 	}
 	dataFlag(cmd, &data)
+	cmd.Flags().StringSliceVar(&cluster, "nats", nil, "servers of the NATS cluster that gets the streams, as `coordinator serve` names them; without it they go into the data directory")
 	return cmd
 }
 
@@ -67,12 +79,16 @@ func standing(dir string) string {
 }
 
 // tellRestored says what to do now, and what a backup cannot know.
-func tellRestored(out io.Writer, made time.Time, data string) {
+func tellRestored(out io.Writer, made time.Time, data, serve string, kept bool) {
 	coordinator := command.Called("coordinator")
-	fmt.Fprintf(out, "restored the backup of %s into %s; now: %s serve --data %s\n", when(made), data, coordinator, data)
-	fmt.Fprintf(out, "what came after %s is lost:\n", when(made))
-	fmt.Fprintf(out, "  agents that joined since must join again: %s invite HOST\n", coordinator)
-	fmt.Fprintf(out, "  agents that were revoked since are let in again; revoke each once more: %s revoke HOST\n", coordinator)
+	fmt.Fprintf(out, "restored the backup of %s into %s; now: %s %s\n", when(made), data, coordinator, serve)
+	if kept {
+		fmt.Fprintln(out, "the cluster has the streams already, and keeps them: what came after the backup is not lost")
+	} else {
+		fmt.Fprintf(out, "what came after %s is lost:\n", when(made))
+		fmt.Fprintf(out, "  agents that joined since must join again: %s invite HOST\n", coordinator)
+		fmt.Fprintf(out, "  agents that were revoked since are let in again; revoke each once more: %s revoke HOST\n", coordinator)
+	}
 	if os.Geteuid() == 0 {
 		fmt.Fprintf(out, "the files are root's; if the coordinator has a user of its own: chown -R USER: %s\n", data)
 	}
@@ -81,14 +97,15 @@ func tellRestored(out io.Writer, made time.Time, data string) {
 // staging is where a restore works, in the data directory itself: that may be a mount, or the only place one may write.
 const staging = "restoring"
 
-// restore writes a backup that was found whole into a fresh data directory: all of it, or nothing.
-func restore(ctx context.Context, a *archive.Archive, data string, log zerolog.Logger) (err error) {
-	if !slices.ContainsFunc(a.Files, func(f archive.File) bool { return f.Name == streamParts+"LEDGER" }) {
-		return errors.New("the backup holds no ledger: it is not one of a coordinator")
+// restore writes a backup that was found whole into a fresh data directory, and its streams into the cluster if one is named: all
+// of it, or nothing. It tells whether the cluster had the streams, which it keeps.
+func restore(ctx context.Context, a *archive.Archive, data string, cluster []string, log zerolog.Logger) (kept bool, err error) {
+	if !slices.Contains(streamsOf(a), "LEDGER") {
+		return false, errors.New("the backup holds no ledger: it is not one of a coordinator")
 	}
 	made, err := fresh(data)
 	if err != nil {
-		return err
+		return false, err
 	}
 	stage := filepath.Join(data, staging)
 	defer func() {
@@ -98,19 +115,19 @@ func restore(ctx context.Context, a *archive.Archive, data string, log zerolog.L
 		}
 	}()
 	if err := restoreFiles(a, stage); err != nil {
-		return err
+		return false, err
 	}
-	if err := restoreStreams(ctx, a, stage, log); err != nil {
-		return err
+	if kept, err = restoreStreams(ctx, a, stage, cluster, log); err != nil {
+		return false, err
 	}
 	entries, err := os.ReadDir(stage)
 	for _, e := range entries {
 		err = errors.Join(err, os.Rename(filepath.Join(stage, e.Name()), filepath.Join(data, e.Name())))
 	}
 	if err != nil {
-		return fmt.Errorf("put the restored files in their place: %w", err)
+		return kept, fmt.Errorf("put the restored files in their place: %w", err)
 	}
-	return nil
+	return kept, nil
 }
 
 // fresh makes the data directory, unless it is there and empty.
@@ -162,29 +179,57 @@ func restoreFile(a *archive.Archive, name, path string) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// restoreStreams has a server with the restored keys make the streams. It listens on this machine alone, on a port that nobody
-// knows.
-func restoreStreams(ctx context.Context, a *archive.Archive, stage string, log zerolog.Logger) error {
-	natsd, err := server.Start(ctx, server.Config{Dir: filepath.Join(stage, "bus"), Listen: "127.0.0.1:0", Logger: log.Level(zerolog.WarnLevel)})
+// restoreStreams makes the streams: in the cluster, or where that is not named by a server with the restored keys, which listens
+// on this machine alone, on a port that nobody knows.
+func restoreStreams(ctx context.Context, a *archive.Archive, stage string, cluster []string, log zerolog.Logger) (kept bool, err error) {
+	natsd, err := openBus(ctx, nodeConfig{data: stage, nats: "127.0.0.1:0", external: cluster}, log.Level(zerolog.WarnLevel))
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer natsd.Close()
 	streams, err := natsd.Streams()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer streams.Close()
+	names := streamsOf(a)
+	there, err := streams.Names(ctx)
+	if err != nil {
+		return false, err
+	}
+	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(there, name) })
+	switch len(missing) {
+	case 0:
+		return true, nil
+	case len(names):
+		return false, loadStreams(ctx, a, streams, names)
+	}
+	return false, fmt.Errorf("the cluster has some streams of a mesh but not %s: stop its nodes, move the directory streams of each away, "+
+		"start them and restore again", strings.Join(missing, ", "))
+}
+
+func streamsOf(a *archive.Archive) (names []string) {
 	for _, f := range a.Files {
-		if !strings.HasPrefix(f.Name, streamParts) {
-			continue
+		if name, ok := strings.CutPrefix(f.Name, streamParts); ok {
+			names = append(names, name)
 		}
-		in, err := a.Read(f.Name)
+	}
+	return names
+}
+
+const removeWait = 10 * time.Second
+
+// loadStreams makes all of the streams, or none.
+func loadStreams(ctx context.Context, a *archive.Archive, streams *server.Streams, names []string) error {
+	for i, name := range names {
+		in, err := a.Read(streamParts + name)
+		if err == nil {
+			err = streams.Load(ctx, in)
+		}
 		if err != nil {
-			return fmt.Errorf("restore %s: %w", f.Name, err)
-		}
-		if err := streams.Load(ctx, in); err != nil {
-			return err
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeWait)
+			defer cancel()
+			return errors.Join(fmt.Errorf("restore %s: %w", name, err), streams.Remove(ctx, names[:i]...))
 		}
 	}
 	return nil

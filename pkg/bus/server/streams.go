@@ -127,7 +127,8 @@ func receive(ctx context.Context, sub *nats.Subscription, w io.Writer) error {
 	}
 }
 
-// Load makes a stream, which must not exist, from what Save wrote, and checks that it is whole.
+// Load makes a stream, which must not exist, from what Save wrote, and checks that it is whole. It has one copy, wherever it came
+// from: the coordinator that starts on a cluster has that make the others.
 func (s *Streams) Load(ctx context.Context, r io.Reader) error {
 	in := bufio.NewReaderSize(r, headerMax)
 	line, err := in.ReadSlice('\n')
@@ -138,6 +139,9 @@ func (s *Streams) Load(ctx context.Context, r io.Reader) error {
 	var named struct{ Name string }
 	if err = json.Unmarshal(line, &h); err == nil {
 		err = json.Unmarshal(h.Config, &named)
+	}
+	if err == nil {
+		h.Config, err = oneCopy(h.Config)
 	}
 	if err != nil {
 		return fmt.Errorf("load a stream: its first line: %w", err)
@@ -154,6 +158,26 @@ func (s *Streams) Load(ctx context.Context, r io.Reader) error {
 		return fmt.Errorf("load %s: %d messages up to %d arrived of %d up to %d", named.Name, done.Msgs, done.LastSeq, h.State.Msgs, h.State.LastSeq)
 	}
 	return nil
+}
+
+// oneCopy is a stream's configuration with a single copy. What else is in it, of servers to come too, stays as it is.
+func oneCopy(config json.RawMessage) (json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(config, &fields); err != nil {
+		return nil, err
+	}
+	fields["num_replicas"] = json.RawMessage("1")
+	return json.Marshal(fields)
+}
+
+// Remove deletes streams.
+func (s *Streams) Remove(ctx context.Context, names ...string) (err error) {
+	for _, name := range names {
+		if failed := s.js.DeleteStream(ctx, name); failed != nil {
+			err = errors.Join(err, fmt.Errorf("remove %s: %w", name, failed))
+		}
+	}
+	return err
 }
 
 // send sends a snapshot chunk by chunk, and an empty one at its end, which the server answers when the stream stands.
