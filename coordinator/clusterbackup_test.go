@@ -102,7 +102,7 @@ func goesOn(t *testing.T, n *node, id agent.Identity, servers []string) {
 // ready waits until the cluster has a leader for its streams.
 func ready(t *testing.T, dir string, urls []string) *server.Streams {
 	t.Helper()
-	s, err := server.Use(server.Config{Dir: filepath.Join(dir, "bus"), Logger: zerolog.Nop()}, urls)
+	s, err := server.Use(t.Context(), server.Config{Dir: filepath.Join(dir, "bus"), Logger: zerolog.Nop()}, urls)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 func openBus(ctx context.Context, c nodeConfig, log zerolog.Logger) (*server.Server, error) {
 	with := server.Config{Dir: filepath.Join(c.data, "bus"), Listen: c.nats, Advertise: c.advertise, Logger: log}
 	if len(c.external) > 0 {
-		return server.Use(with, c.external)
+		return server.Use(ctx, with, c.external)
 	}
 	return server.Start(ctx, with)
 }

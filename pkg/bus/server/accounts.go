@@ -94,7 +94,8 @@ func (t *trust) service(subject string) *jwt.Import {
 	return &jwt.Import{Name: subject, Subject: jwt.Subject(subject), Account: t.public["mesh"], Type: jwt.Service}
 }
 
-// signAccounts makes the accounts that are not on the disk yet. Those that are stay as they are: a cluster may have the same.
+// signAccounts makes the accounts that are not on the disk yet. Those that are stay as they are: a node of a cluster would take one
+// that was signed anew for newer than its own, and forget what was revoked there.
 func (t *trust) signAccounts() error {
 	for _, name := range accountNames {
 		_, err := t.kept(name)
@@ -125,6 +126,23 @@ func (t *trust) renewAccounts() error {
 		}
 	}
 	return nil
+}
+
+// combined is a cluster's account as this program has it, with what was revoked there or here; nil: the cluster's is that already.
+func (t *trust) combined(name string, has *jwt.AccountClaims) (*jwt.AccountClaims, error) {
+	kept, err := t.kept(name)
+	if err != nil {
+		return nil, err
+	}
+	before := len(has.Revocations)
+	for key, at := range kept.Revocations {
+		has.RevokeAt(key, time.Unix(at, 0))
+	}
+	today, changed, err := t.renewed(name, has)
+	if err != nil || !changed && len(has.Revocations) == before {
+		return nil, err
+	}
+	return today, nil
 }
 
 // renewed is an account as this program has it, with what was revoked in the one that is kept, and whether that is another.

@@ -14,7 +14,7 @@ func (s *Server) ban(keys []string) error {
 	s.revoking.Lock()
 	defer s.revoking.Unlock()
 	id := s.trust.public["agents"]
-	for range revokeTries {
+	for range changeTries {
 		kept, err := s.trust.resolver.LoadAcc(id)
 		if err != nil {
 			return fmt.Errorf("ban: %w", err)

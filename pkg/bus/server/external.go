@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,14 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 
 	"github.com/probemesh/probemesh/pkg/bus"
 )
 
 // Use is Start for a cluster of others' servers, made by ClusterFiles of the same directory: nothing listens here, and the
-// trust stays here.
-func Use(c Config, servers []string) (*Server, error) {
+// trust stays here. The cluster's accounts are given today's limits and permissions, if another version left them others.
+func Use(ctx context.Context, c Config, servers []string) (*Server, error) {
 	s := &Server{log: c.Logger}
 	for _, text := range servers {
 		u, err := url.Parse(text)
@@ -37,6 +39,11 @@ func Use(c Config, servers []string) (*Server, error) {
 		return nil, err
 	}
 	s.trust.life = cmp.Or(c.CredentialLife, Life)
+	for _, name := range accountNames {
+		if err := s.change(ctx, name, func(has *jwt.AccountClaims) (*jwt.AccountClaims, error) { return s.trust.combined(name, has) }); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 

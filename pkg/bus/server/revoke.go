@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	revokeTries = 4 // another coordinator may push the account at the same moment
+	changeTries = 4 // another coordinator may push the account at the same moment
 	systemWait  = 5 * time.Second
 	// Seconds since 1970: the end of the year 9999. A revoked key never counts again, whatever is signed for it later.
 	forEver = 253402300799
@@ -22,6 +22,22 @@ const (
 // Revoke ends the agents' keys: their connections are closed and none is accepted any more. Keys that are revoked already are
 // no error.
 func (s *Server) Revoke(ctx context.Context, keys ...string) error {
+	return s.change(ctx, "agents", func(account *jwt.AccountClaims) (changed *jwt.AccountClaims, err error) {
+		for _, key := range keys {
+			if !bus.IsPublicKey(key) {
+				return nil, fmt.Errorf("revoke: %q is not an agent's public key", key)
+			}
+			if !account.IsClaimRevoked(&jwt.UserClaims{ClaimsData: jwt.ClaimsData{Subject: key, IssuedAt: time.Now().Unix()}}) {
+				account.RevokeAt(key, time.Unix(forEver, 0))
+				changed = account
+			}
+		}
+		return changed, nil
+	})
+}
+
+// change pushes an account as edit makes it of what the server has, until edit finds nothing to change: it answers nil then.
+func (s *Server) change(ctx context.Context, name string, edit func(*jwt.AccountClaims) (*jwt.AccountClaims, error)) error {
 	s.revoking.Lock()
 	defer s.revoking.Unlock()
 	conn, err := s.connect("system", "trust", nats.NoReconnect(), nats.Timeout(systemWait))
@@ -29,68 +45,68 @@ func (s *Server) Revoke(ctx context.Context, keys ...string) error {
 		return err
 	}
 	defer conn.Close()
-	for range revokeTries {
-		done, err := s.revoke(ctx, conn, keys)
-		if done || err != nil {
+	for range changeTries {
+		account, signed, err := s.lookUp(ctx, conn, name)
+		if err != nil {
+			return err
+		}
+		since := account.IssuedAt
+		changed, err := edit(account)
+		if err != nil {
+			return err
+		}
+		if changed == nil {
+			return s.mirror(name, signed)
+		}
+		if err := s.push(ctx, conn, name, changed, since); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("revoke: the account of the agents keeps changing; try again")
+	return fmt.Errorf("the account %s keeps changing; try again", name)
 }
 
-// revoke pushes the account with the keys revoked, unless the server has it already. The next look tells whether that held.
-func (s *Server) revoke(ctx context.Context, conn *nats.Conn, keys []string) (done bool, err error) {
-	account, err := s.lookUp(ctx, conn)
-	if err != nil {
-		return false, err
+// mirror keeps an account of a cluster here too, with all that was revoked in it: it is part of a backup, and of the configuration
+// of new nodes.
+func (s *Server) mirror(name, signed string) error {
+	if s.server != nil {
+		return nil
 	}
-	done = true
-	for _, key := range keys {
-		if !bus.IsPublicKey(key) {
-			return false, fmt.Errorf("revoke: %q is not an agent's public key", key)
-		}
-		if !account.IsClaimRevoked(&jwt.UserClaims{ClaimsData: jwt.ClaimsData{Subject: key, IssuedAt: time.Now().Unix()}}) {
-			account.RevokeAt(key, time.Unix(forEver, 0))
-			done = false
-		}
+	if err := replace(s.trust.place(name), []byte(signed)); err != nil {
+		return fmt.Errorf("keep the account %s: %w", name, err)
 	}
-	if done {
-		return true, nil
-	}
-	return false, s.push(ctx, conn, account)
+	return nil
 }
 
-// lookUp reads the account of the agents as the server has it.
-func (s *Server) lookUp(ctx context.Context, conn *nats.Conn) (*jwt.AccountClaims, error) {
+// lookUp reads an account as the server has it.
+func (s *Server) lookUp(ctx context.Context, conn *nats.Conn, name string) (account *jwt.AccountClaims, signed string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, systemWait)
 	defer cancel()
-	reply, err := conn.RequestWithContext(ctx, fmt.Sprintf("$SYS.REQ.ACCOUNT.%s.CLAIMS.LOOKUP", s.trust.public["agents"]), nil)
+	reply, err := conn.RequestWithContext(ctx, fmt.Sprintf("$SYS.REQ.ACCOUNT.%s.CLAIMS.LOOKUP", s.trust.public[name]), nil)
 	if err != nil {
-		return nil, fmt.Errorf("look up the account of the agents: %w", err)
+		return nil, "", fmt.Errorf("look up the account %s: %w", name, err)
 	}
-	account, err := jwt.DecodeAccountClaims(string(reply.Data))
-	if err != nil {
-		return nil, fmt.Errorf("look up the account of the agents: %w", err)
+	if account, err = jwt.DecodeAccountClaims(string(reply.Data)); err != nil {
+		return nil, "", fmt.Errorf("look up the account %s: %w", name, err)
 	}
-	return account, nil
+	return account, string(reply.Data), nil
 }
 
 // push signs the account and gives it to every server. A server takes only what was signed in a later second than what it has.
-func (s *Server) push(ctx context.Context, conn *nats.Conn, account *jwt.AccountClaims) error {
+func (s *Server) push(ctx context.Context, conn *nats.Conn, name string, account *jwt.AccountClaims, since int64) error {
 	select {
-	case <-time.After(time.Until(time.Unix(account.IssuedAt+1, 0))):
+	case <-time.After(time.Until(time.Unix(since+1, 0))):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	signed, err := account.Encode(s.trust.keys["operator"])
+	signed, err := s.trust.signAccount(name, account)
 	if err != nil {
-		return fmt.Errorf("sign the account of the agents: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemWait)
 	defer cancel()
 	reply, err := conn.RequestWithContext(ctx, "$SYS.REQ.CLAIMS.UPDATE", []byte(signed))
 	if err != nil {
-		return fmt.Errorf("push the account of the agents: %w", err)
+		return fmt.Errorf("push the account %s: %w", name, err)
 	}
 	var answer struct {
 		Error *struct {
@@ -98,10 +114,10 @@ func (s *Server) push(ctx context.Context, conn *nats.Conn, account *jwt.Account
 		} `json:"error"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return fmt.Errorf("push the account of the agents: %w", err)
+		return fmt.Errorf("push the account %s: %w", name, err)
 	}
 	if answer.Error != nil {
-		return fmt.Errorf("push the account of the agents: the server refuses: %s", answer.Error.Description)
+		return fmt.Errorf("push the account %s: the server refuses: %s", name, answer.Error.Description)
 	}
 	return nil
 }

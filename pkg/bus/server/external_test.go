@@ -1,0 +1,117 @@
+package server_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+)
+
+// nodes are three, on loopback, where those that are started find their ports free.
+func nodes(t *testing.T) (out []server.Node) {
+	t.Helper()
+	for port := 20000 + os.Getpid()%10000; len(out) < 3; port++ {
+		free := true
+		for _, p := range []int{port, port + 2000} {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+			if err != nil {
+				free = false
+				continue
+			}
+			l.Close()
+		}
+		if free {
+			out = append(out, server.Node{Name: fmt.Sprintf("nats-%d", len(out)+1), Host: "127.0.0.1", Port: port})
+		}
+	}
+	return out
+}
+
+// startFirst starts the first node of a cluster on the directory's trust, in a place of its own. The streams have no leader so, and
+// the accounts need none.
+func startFirst(t *testing.T, dir, place string, cluster []server.Node) *natsd.Server {
+	t.Helper()
+	made, err := server.ClusterFiles(dir, cluster, func(server.Node) string { return place })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range made[0].Files {
+		if err := os.WriteFile(filepath.Join(place, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opts, err := natsd.ProcessConfigFile(filepath.Join(place, server.ConfigFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.NoSigs, opts.NoLog = true, true
+	s, err := natsd.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s
+}
+
+func use(t *testing.T, dir string, node server.Node) *server.Server {
+	t.Helper()
+	s, err := server.Use(t.Context(), server.Config{Dir: dir, Logger: zerolog.Nop()}, []string{fmt.Sprintf("tls://%s:%d", node.Host, node.Port)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A cluster that another version configured has today's limits and permissions as soon as it is used, and keeps what was revoked,
+// even where its nodes are configured once more.
+func TestTheAccountsOfAClusterAreRenewedAndRevocationsKept(t *testing.T) {
+	dir, place, cluster := t.TempDir(), t.TempDir(), nodes(t)
+	start(t, dir).Close()
+	fresh, _ := kept(t, dir)
+	older(t, dir)
+	node := startFirst(t, dir, place, cluster)
+
+	s := use(t, dir, cluster[0])
+	stays, goes := issue(t, s, "nc036"), issue(t, s, "nc041")
+	if refused(t, s, goes) {
+		t.Fatal("an agent is refused before it is revoked")
+	}
+	if err := s.Revoke(t.Context(), subject(t, goes)); err != nil {
+		t.Fatal(err)
+	}
+	conn := raw(t, s, &stays, "nc036")
+	if err := conn.Publish(bus.SubjectObservations+"nc036", make([]byte, 4<<10)); err != nil {
+		t.Error(err)
+	}
+	if err := conn.Flush(); err != nil || conn.LastError() != nil {
+		t.Error("a batch that today's limits allow:", err, conn.LastError())
+	}
+	conn.Close()
+	here, _ := kept(t, dir)
+	for name, account := range here {
+		if account.Revocations = nil; words(t, fresh[name]) != words(t, account) {
+			t.Errorf("the account %s is\n%s, wanted\n%s", name, words(t, account), words(t, fresh[name]))
+		}
+	}
+
+	for range 2 { // configured again, and then made anew on an empty disk
+		node.Shutdown()
+		node.WaitForShutdown()
+		node = startFirst(t, dir, place, cluster)
+		if !refused(t, s, goes) {
+			t.Error("a revoked agent is let in")
+		}
+		if refused(t, s, stays) {
+			t.Error("another agent is not")
+		}
+		place = t.TempDir()
+	}
+}
