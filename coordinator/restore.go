@@ -19,26 +19,28 @@ import (
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
+const restoreLong = "Restore checks the whole backup first and writes nothing if any byte of it is wrong. The data directory must be missing\n" +
+	"or empty; stop the coordinator that the backup was made of before this one serves.\n\n" +
+	"What came after the backup's moment is lost: agents that joined since are not known, and must join again. Keys that\n" +
+	"were revoked since count again, and their agents are let in as soon as this coordinator serves: revoke them again. To\n" +
+	"keep them out from the first moment, serve with --nats-listen 127.0.0.1:4222 until they are revoked. A gossip key that\n" +
+	"was rotated since is the one of before again.\n\n" +
+	"With --nats the streams go into that cluster, wherever the backup is from. A cluster that outlived its coordinator has\n" +
+	"them, and keeps them: then nothing is lost. Without --nats the streams go into the data directory, wherever the backup\n" +
+	"is from: agents of a cluster find this coordinator where it has the address of one of the nodes. For a cluster that was\n" +
+	"lost whole, restore so, make its nodes with `coordinator nats-config`, and restore again with --nats into another\n" +
+	"directory.\n\n" +
+	"Root acts as the owner of the data directory, or of the directory that it is made in, so that the service's user can\n" +
+	"read what is restored."
+
 func newRestoreCommand() *cobra.Command {
 	var data string
 	var cluster []string
 	cmd := &cobra.Command{
 		Use:   "restore DIR",
 		Short: "Make a fresh data directory of a backup, for `coordinator serve` to go on from",
-		Long: "Restore checks the whole backup first and writes nothing if any byte of it is wrong. The data directory must be missing\n" +
-			"or empty; stop the coordinator that the backup was made of before this one serves.\n\n" +
-			"What came after the backup's moment is lost: agents that joined since are not known, and must join again. Keys that\n" +
-			"were revoked since count again, and their agents are let in as soon as this coordinator serves: revoke them again. To\n" +
-			"keep them out from the first moment, serve with --nats-listen 127.0.0.1:4222 until they are revoked. A gossip key that\n" +
-			"was rotated since is the one of before again.\n\n" +
-			"With --nats the streams go into that cluster, wherever the backup is from. A cluster that outlived its coordinator has\n" +
-			"them, and keeps them: then nothing is lost. Without --nats the streams go into the data directory, wherever the backup\n" +
-			"is from: agents of a cluster find this coordinator where it has the address of one of the nodes. For a cluster that was\n" +
-			"lost whole, restore so, make its nodes with `coordinator nats-config`, and restore again with --nats into another\n" +
-			"directory.\n\n" +
-			"Root acts as the owner of the data directory, or of the directory that it is made in, so that the service's user can\n" +
-			"read what is restored.",
-		Args: cobra.ExactArgs(1),
+		Long:  restoreLong,
+		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := archive.Open(args[0])
 			if err != nil {
@@ -62,7 +64,7 @@ func newRestoreCommand() *cobra.Command {
 		},
 	}
 	dataFlag(cmd, &data)
-	cmd.Flags().StringSliceVar(&cluster, "nats", nil, "servers of the NATS cluster that gets the streams, as `coordinator serve` names them; without it they go into the data directory")
+	cmd.Flags().StringSliceVar(&cluster, "nats", nil, "servers of the NATS cluster that gets the streams, as in tls://nats-1.example.net:4222; without it they go into the data directory")
 	return cmd
 }
 
