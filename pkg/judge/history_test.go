@@ -99,3 +99,23 @@ func (w *world) edge(vantage, host, check string) mesh.EdgeState {
 	}
 	return mesh.EdgeState{}
 }
+
+// A batch whose acknowledgement was lost is sent again, and past the stream's memory of its id it is stored a second time. Alone it
+// tells of a failure that is over: a break that is known to have come since is not forgotten.
+func TestALookThatIsToldAgainDoesNotReachOverABreak(t *testing.T) {
+	w := newWorld()
+	w.lay([]string{"ams", "nyc", "lon", "van"})
+	w.begin()
+	minute := func(n int) time.Duration { return time.Duration(n) * time.Minute }
+	say := func(at int, sequence uint64, began, connected int, outcome mesh.Outcome) {
+		w.elapsed = minute(at)
+		w.give(judge.Input{Batch: w.waited(1, sequence, minute(began), minute(connected), outcome)})
+	}
+	for i, outcome := range []mesh.Outcome{mesh.Unreachable, mesh.Reachable, mesh.Reachable, mesh.Unreachable} {
+		say(10+i, uint64(i+1), 10+i, 1, outcome)
+	}
+	say(25, 1, 10, 24, mesh.Unreachable) // the first, once more
+	if e := w.edge("nyc1", "ams1", "smtp"); !e.Since.Equal(epoch.Add(minute(13) - time.Second)) {
+		t.Errorf("the failure that began in minute 13 is since %v", e.Since)
+	}
+}

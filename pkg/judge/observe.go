@@ -197,9 +197,13 @@ func (e *edge) remember(o *mesh.Observation) {
 }
 
 // recall takes a look from before the present run that is only told now, oldest first: the run began earlier where what was seen
-// before it agrees without a break.
+// before it agrees without a break. A break that is known stays one: a batch that the stream holds twice tells of a time before it.
 func (e *edge) recall(run mesh.Outcome, o *mesh.Observation) {
-	if !o.Began.Before(e.turned) || o.Began.Before(e.before.last) {
+	ended := e.lastGood
+	if e.run.Good() {
+		ended = e.lastBad
+	}
+	if !o.Began.Before(e.turned) || o.Began.Before(e.before.last) || !o.Began.After(ended) {
 		return
 	}
 	if e.before.run != run {

@@ -1,0 +1,161 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// window is how long the stream remembers ids in this test: the shortest that it can.
+const window = 100 * time.Millisecond
+
+// forgetful has the stream of observations remember ids for the window alone, and returns it.
+func (c *coordinator) forgetful(t *testing.T) jetstream.Stream {
+	t.Helper()
+	way, err := c.server.Coordinator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := nats.Connect("", nats.InProcessServer(way.InProcess), nats.UserJWTAndSeed(way.JWT, way.Seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(t.Context(), "OBS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := s.CachedInfo().Config
+	// Twice: at a change the server may look once more by the window before, and then not until that has passed.
+	for _, with.Duplicates = range []time.Duration{2 * window, window} {
+		if s, err = js.UpdateStream(t.Context(), with); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// sender is an agent that can say again what it said.
+type sender struct {
+	name string
+	*bus.Agent
+	said []said
+}
+
+type said struct {
+	id   string
+	at   time.Time
+	data []byte
+}
+
+func (c *coordinator) senders(t *testing.T) (out []*sender) {
+	t.Helper()
+	for i := 2; i <= len(cities); i++ {
+		m := c.enrol(t, fmt.Sprintf("nc%d", i))
+		a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: m.name, Servers: c.server.Servers(), JWT: m.token, Seed: m.seed, CA: c.server.CA(), Logger: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(a.Close)
+		out = append(out, &sender{name: m.name, Agent: a})
+	}
+	return out
+}
+
+// see says what the agent sees of NC1.
+func (s *sender) see(t *testing.T, outcome mesh.Outcome) {
+	t.Helper()
+	at, n := time.Now(), len(s.said)+1
+	data, err := wire.EncodeBatch(&mesh.Batch{Agent: s.name, Epoch: 1, Sequence: uint64(n), Began: at, Observations: []mesh.Observation{
+		{Host: "nc1", Check: "ping", Family: mesh.IPv4, Began: at, Outcome: outcome, Reason: "timeout", Sent: 1},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.said = append(s.said, said{fmt.Sprintf("%s-%d", s.name, n), at, data})
+	s.send(t, s.said[n-1], time.Hour)
+}
+
+// send sends a batch by a connection that stands for so long.
+func (s *sender) send(t *testing.T, d said, link time.Duration) {
+	t.Helper()
+	headers := func() map[string]string { return wire.EncodeHeaders(time.Since(d.at), link) }
+	if err := s.Publish(t.Context(), d.id, headers, d.data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestABatchThatIsStoredTwiceCountsOnce(t *testing.T) {
+	dir := t.TempDir()
+	c := start(t, dir)
+	stream, agents := c.forgetful(t), c.senders(t)
+	become := func(status mesh.Status, outcome mesh.Outcome) {
+		eventually(t, string(status), func() bool {
+			for _, a := range agents {
+				a.see(t, outcome)
+			}
+			time.Sleep(100 * time.Millisecond) // the judge sees it when it comes; agents are not faster
+			return c.status() == status
+		})
+	}
+	become(mesh.Operational, mesh.Reachable)
+	become(mesh.MajorOutage, mesh.Unreachable)
+	become(mesh.Operational, mesh.Reachable)
+	stored := func() (n uint64) {
+		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(bus.SubjectObservations+"*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range info.State.Subjects {
+			n += of
+		}
+		return n
+	}
+	transitions := c.history(t)
+	if len(transitions) < 3 {
+		t.Fatalf("%d transitions", len(transitions))
+	}
+
+	once := stored()
+	const forgotten = 10 * window // by then the stream has forgotten their ids
+	time.Sleep(forgotten)
+	for _, link := range []time.Duration{time.Hour, time.Millisecond} { // as news, and as what waited for a new connection
+		for _, a := range agents {
+			for _, d := range a.said {
+				a.send(t, d, link)
+			}
+		}
+		time.Sleep(forgotten)
+	}
+	if n := stored(); n != 3*once {
+		t.Fatalf("%d batches are stored, of %d that were sent three times", n, once)
+	}
+	eventually(t, "the repeated news are heard, and left out", func() bool { return c.Counters()["ignored"] >= once })
+	become(mesh.Operational, mesh.Reachable) // a last word, behind them all
+	same := func(when string) {
+		t.Helper()
+		if diff := cmp.Diff(transitions, c.history(t)); diff != "" || c.status() != mesh.Operational {
+			t.Errorf("%s NC1 is %s, and what is told differs: %s", when, c.status(), diff)
+		}
+	}
+	same("after the repeats")
+	for _, a := range agents {
+		a.Close()
+	}
+	c.stop()
+	c = start(t, dir) // the replay meets each of them three times
+	same("after a restart")
+}
