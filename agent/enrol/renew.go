@@ -21,8 +21,9 @@ import (
 const RenewEvery = time.Hour
 
 const (
-	renewWait  = 10 * time.Second // for an answer
-	renewRetry = time.Minute
+	renewWait     = 10 * time.Second // for an answer
+	renewRetry    = 2 * time.Second  // after the first failure; twice as long after each more: a coordinator that starts answers soon
+	renewRetryMax = time.Minute
 )
 
 // Bus is what renewing needs of NATS.
@@ -82,10 +83,13 @@ func (k *Keeper) Renew() {
 
 // Run renews at start, at each new connection, when Renew is called and about every hour, until ctx ends.
 func (k *Keeper) Run(ctx context.Context, b Bus) {
+	retry := renewRetry
 	for {
 		wait := k.every
-		if err := k.renew(ctx, b); err != nil && ctx.Err() == nil {
-			wait = min(wait, renewRetry)
+		if err := k.renew(ctx, b); err == nil {
+			retry = renewRetry
+		} else if ctx.Err() == nil {
+			wait, retry = min(wait, retry), min(2*retry, renewRetryMax)
 			k.log.Debug().Err(err).Msg("the credentials are not renewed; trying again later")
 		}
 		select {

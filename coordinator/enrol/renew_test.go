@@ -143,7 +143,7 @@ func TestAnAgentThatTheLedgerDoesNotKnowIsNamed(t *testing.T) {
 
 func TestTheGossipKeyIsRotatedInThreeSteps(t *testing.T) {
 	dir, at := t.TempDir(), t.TempDir()
-	quick := func(c *enrol.Config) { c.Settle = time.Second }
+	quick := func(c *enrol.Config) { c.Settle = 3 * time.Second } // an agent comes back within one
 	m := &members{}
 	d := openAt(t, at, m, quick)
 	old := d.join(t, dir).Gossip[0]

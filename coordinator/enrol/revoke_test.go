@@ -35,7 +35,7 @@ func speaks(t *testing.T, a *bus.Agent, within time.Duration) bool {
 // await polls for as long as a slow machine may take.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if holds() {
 			return
 		}

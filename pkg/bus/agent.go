@@ -39,7 +39,9 @@ type Agent struct {
 	reconnected chan struct{}
 
 	mu     sync.Mutex
-	since  time.Time // of the present connection; zero without one
+	since  time.Time       // of the present connection; zero without one
+	line   context.Context // ends with it; nil before the first
+	cut    context.CancelFunc
 	turned time.Time // when it last came or went
 	failed string    // the latest error
 }
@@ -94,8 +96,12 @@ func (a *Agent) turn(up bool, err error) {
 	a.fail(err)
 	a.mu.Lock()
 	a.since, a.turned = time.Time{}, time.Now()
+	if a.cut != nil {
+		a.cut()
+	}
 	if up {
 		a.since = a.turned
+		a.line, a.cut = context.WithCancel(context.Background())
 	}
 	a.mu.Unlock()
 	if up {
@@ -111,6 +117,18 @@ func (a *Agent) turn(up bool, err error) {
 	case a.changed <- struct{}{}:
 	default:
 	}
+}
+
+// whileConnected is ctx for as long as the present connection stands.
+func (a *Agent) whileConnected(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.line == nil {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(a.line, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // controlBegins is how every control word begins: its version stands first.

@@ -8,8 +8,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Ask asks any coordinator a question; an empty one is for the catalog.
+// Ask asks any coordinator a question; an empty one is for the catalog. It fails when the connection goes, since nobody answers
+// over the next one what was asked over the last.
 func (a *Agent) Ask(ctx context.Context, question []byte) ([]byte, error) {
+	ctx, cancel := a.whileConnected(ctx)
+	defer cancel()
 	reply, err := a.conn.RequestWithContext(ctx, SubjectAsk+a.name, question)
 	if err != nil {
 		return nil, fmt.Errorf("ask the coordinator: %w", err)
