@@ -247,6 +247,7 @@ func TestReadinessAndLimits(t *testing.T) {
 	if w := get(t, h, "/readyz"); w.Code != http.StatusOK {
 		t.Error(w.Code)
 	}
+	h = public(s) // which nobody has asked anything yet
 	refused := 0
 	for range 2000 { // an office behind one address, that is told at once
 		if w := get(t, h, "/healthz"); w.Code == http.StatusTooManyRequests {
