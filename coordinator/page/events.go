@@ -15,25 +15,33 @@ import (
 )
 
 const (
-	perSecond = 50 // requests of one client
-	// atOnce is how many requests of one client may come together: an office of a thousand people behind one address who are
-	// told at once that something is wrong each ask for the page and its events. A page is made once for all of them.
-	atOnce     = 2000
-	clientsMax = 10000 // remembered for that
+	perSecond = 50 // requests of one client, by programs and by people each
+	// programsAtOnce is as much as a program may ask in its second: each answer is made for it alone.
+	programsAtOnce = perSecond
+	// peopleAtOnce is how many requests of people behind one address may come together: an office of a thousand who are told at
+	// once that something is wrong, and each ask for the page and its events. A page is made once for all of them.
+	peopleAtOnce = 2000
+	clientsMax   = 10000 // remembered for that
 )
+
+// asker is a client, and whether a program of it asks or its people do.
+type asker struct {
+	client  netip.Prefix
+	program bool
+}
 
 // readers bounds how often readers may ask.
 type readers struct {
 	mu     sync.Mutex
-	limits map[netip.Prefix]*rate.Limiter
+	limits map[asker]*rate.Limiter
 }
 
-func newReaders() *readers { return &readers{limits: map[netip.Prefix]*rate.Limiter{}} }
+func newReaders() *readers { return &readers{limits: map[asker]*rate.Limiter{}} }
 
 // limit refuses a client that asks more often than it may.
 func (r *readers) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if !r.of(client(q)).Allow() {
+		if !r.of(asker{client(q), byProgram(q)}).Allow() {
 			w.Header().Set("Retry-After", "1")
 			writeText(w, http.StatusTooManyRequests, "that is too often: 50 requests a second are allowed\n")
 			return
@@ -42,16 +50,24 @@ func (r *readers) limit(next http.Handler) http.Handler {
 	})
 }
 
-func (r *readers) of(c netip.Prefix) *rate.Limiter {
+// byProgram reports whether a request is one that pages do not make.
+func byProgram(q *http.Request) bool {
+	return strings.HasPrefix(q.URL.Path, "/api/") && q.URL.Path != eventsPath
+}
+
+func (r *readers) of(a asker) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := r.limits[c]
+	l := r.limits[a]
 	if l == nil {
 		if len(r.limits) >= clientsMax {
 			clear(r.limits)
 		}
-		l = rate.NewLimiter(perSecond, atOnce)
-		r.limits[c] = l
+		l = rate.NewLimiter(perSecond, peopleAtOnce)
+		if a.program {
+			l = rate.NewLimiter(perSecond, programsAtOnce)
+		}
+		r.limits[a] = l
 	}
 	return l
 }

@@ -57,6 +57,8 @@ type site struct {
 	made    made
 }
 
+const eventsPath = "/api/v1/events"
+
 // New is the site's handler.
 func New(c Config) http.Handler {
 	s := &site{Config: c, readers: newReaders(), streams: NewStreams(c.Streams)}
@@ -71,7 +73,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /api/v1/matrix", s.apiMatrix)
 	mux.HandleFunc("GET /api/v1/transitions", s.apiTransitions)
 	mux.HandleFunc("GET /api/v1/hosts/{host}/votes", s.apiVotes)
-	mux.HandleFunc("GET /api/v1/events", s.events)
+	mux.HandleFunc("GET "+eventsPath, s.events)
 	s.statuspage(mux)
 	mux.HandleFunc("GET /", s.missing)
 	return s.readers.limit(mux)
@@ -105,7 +107,7 @@ func (s *site) page(w http.ResponseWriter, r *http.Request, status int) {
 	}
 	sheet := s.sheet(m, body)
 	if found {
-		sheet.Live = "/api/v1/events?page=" + template.URLQueryEscaper(r.URL.Path)
+		sheet.Live = eventsPath + "?page=" + template.URLQueryEscaper(r.URL.Path)
 	} else {
 		status = http.StatusNotFound
 	}

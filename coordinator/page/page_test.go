@@ -248,22 +248,24 @@ func TestReadinessAndLimits(t *testing.T) {
 		t.Error(w.Code)
 	}
 	h = public(s) // which nobody has asked anything yet
-	refused := 0
-	for range 2000 { // an office behind one address, that is told at once
-		if w := get(t, h, "/healthz"); w.Code == http.StatusTooManyRequests {
-			refused++
+	refused := func(n int, path string) (refused int) {
+		for range n {
+			if w := get(t, h, path); w.Code == http.StatusTooManyRequests {
+				refused++
+			}
 		}
+		return refused
 	}
-	if refused > 0 {
-		t.Errorf("%d of an office's 2000 requests were refused", refused)
+	if n := refused(2000, "/"); n > 0 { // an office behind one address, that is told at once
+		t.Errorf("%d of an office's 2000 requests were refused", n)
 	}
-	for range 20_000 {
-		if w := get(t, h, "/healthz"); w.Code == http.StatusTooManyRequests {
-			refused++
+	if n := refused(50, "/api/v2/summary.json"); n > 0 {
+		t.Errorf("%d of a program's 50 requests were refused", n)
+	}
+	for _, path := range []string{"/", "/api/v2/summary.json"} {
+		if refused(20_000, path) == 0 {
+			t.Error("one client may ask without end for " + path)
 		}
-	}
-	if refused == 0 {
-		t.Error("one client may ask without end")
 	}
 	if body, _ := io.ReadAll(get(t, public(s), "/badge/NC036.svg").Body); !strings.Contains(string(body), "NC036: Operational") {
 		t.Errorf("badge %s", body)
