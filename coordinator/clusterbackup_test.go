@@ -22,14 +22,7 @@ func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 	data := shortDir(t)
 	_, urls, nodes := startCluster(t, data)
 	n, stop := runOn(t, data, urls)
-	token, err := n.Invite(t.Context(), "NC036")
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := agent.Join(t.Context(), token, t.TempDir(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := joinOn(t, n, "NC036")
 	saved := filepath.Join(t.TempDir(), "b")
 	if _, err := backup(t.Context(), control.NewClient(data), saved); err != nil {
 		t.Fatal(err)

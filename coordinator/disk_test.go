@@ -11,22 +11,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/needs"
 )
 
 // smallDisk mounts a disk of so many bytes in memory.
 func smallDisk(t *testing.T, dir, size string) {
 	t.Helper()
-	missing := func(err error) {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("CI needs root to mount a small disk: %v", err)
-		}
-		t.Skipf("skipped, so a full disk is not shown: mounting a small one needs root: %v", err)
-	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		missing(err)
+		needs.Missing(t, "root, to mount a small disk: "+err.Error())
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }
@@ -57,7 +52,7 @@ func fill(t *testing.T, path string) (free func()) {
 // A disk that is full under a coordinator: it says so, goes on judging from its reserve, and stands still only when that is used
 // up too. Once there is room it goes on. Nothing that was acknowledged is lost.
 func TestAFullDiskIsSaidAndJudgingGoesOn(t *testing.T) {
-	long(t, "a full disk under the coordinator")
+	needs.Long(t)
 	m := newMission(t)
 	disk := m.path("disk")
 	smallDisk(t, disk, "64m")

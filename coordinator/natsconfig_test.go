@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	agent "github.com/probemesh/probemesh/agent/enrol"
 	"github.com/probemesh/probemesh/deploy/examples"
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
@@ -33,26 +33,6 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// freeNodes are addresses on loopback where a node and its routes find their ports free.
-func freeNodes(t *testing.T, n int) (out []string) {
-	t.Helper()
-	for port := 20000 + os.Getpid()%10000; len(out) < n; port++ {
-		free := true
-		for _, p := range []int{port, port + 2000} {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-			if err != nil {
-				free = false
-				continue
-			}
-			l.Close()
-		}
-		if free {
-			out = append(out, fmt.Sprintf("127.0.0.1:%d", port))
-		}
-	}
-	return out
-}
-
 func natsConfig(t *testing.T, args ...string) error {
 	t.Helper()
 	root := newRootCommand()
@@ -60,23 +40,6 @@ func natsConfig(t *testing.T, args ...string) error {
 	root.SetOut(io.Discard)
 	root.SetErr(io.Discard)
 	return root.ExecuteContext(t.Context())
-}
-
-// startNode starts a stock server from the file that was written.
-func startNode(t *testing.T, file string) *natsd.Server {
-	t.Helper()
-	opts, err := natsd.ProcessConfigFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.NoSigs, opts.NoLog = true, true
-	s, err := natsd.NewServer(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s
 }
 
 // openOn opens a coordinator on the cluster, as often as it takes until the cluster has a leader for its streams.
@@ -113,12 +76,15 @@ func publishes(t *testing.T, a *bus.Agent, id string, within time.Duration) bool
 func startCluster(t *testing.T, data string) (out string, urls []string, servers []*natsd.Server) {
 	t.Helper()
 	out = filepath.Join(t.TempDir(), "nodes")
-	addresses := freeNodes(t, 3)
+	var addresses []string
+	for _, port := range servertest.FreePorts(t, 3) {
+		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", port))
+	}
 	if err := natsConfig(t, "--data", data, "--nodes", strings.Join(addresses, ","), "--out", out); err != nil {
 		t.Fatal(err)
 	}
 	for i, address := range addresses {
-		servers = append(servers, startNode(t, filepath.Join(out, fmt.Sprintf("nats-%d", i+1), "nats.conf")))
+		servers = append(servers, servertest.Start(t, filepath.Join(out, fmt.Sprintf("nats-%d", i+1), "nats.conf")))
 		urls = append(urls, "tls://"+address)
 	}
 	return out, urls, servers
@@ -148,11 +114,10 @@ func runOn(t *testing.T, data string, urls []string) (n *node, stop func()) {
 	return n, stop
 }
 
-func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
-	data := shortDir(t)
-	out, urls, servers := startCluster(t, data)
-	n, _ := runOn(t, data, urls)
-	token, err := n.Invite(t.Context(), "NC036")
+// joinOn has an agent join for a host.
+func joinOn(t *testing.T, n *node, host string) agent.Identity {
+	t.Helper()
+	token, err := n.Invite(t.Context(), host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +125,14 @@ func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return id
+}
+
+func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
+	data := shortDir(t)
+	out, urls, servers := startCluster(t, data)
+	n, _ := runOn(t, data, urls)
+	id := joinOn(t, n, "NC036")
 	a := dialAs(t, id)
 	if !publishes(t, a, "1", 20*time.Second) {
 		t.Fatal("the agent's batch does not arrive")
@@ -178,7 +151,7 @@ func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
 	}
 	servers[0].Shutdown() // and one that was restarted from its file knows of it too
 	servers[0].WaitForShutdown()
-	startNode(t, filepath.Join(out, "nats-1", "nats.conf"))
+	servertest.Start(t, filepath.Join(out, "nats-1", "nats.conf"))
 	for _, url := range urls { // no node takes it back
 		id.Servers = []string{url}
 		if publishes(t, dialAs(t, id), "2"+url, time.Second) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/needs"
 )
 
 // What a coordinator measures of itself is on the operators' view, and somebody outside is told that it judges.
@@ -42,7 +43,7 @@ func TestACoordinatorTellsHowItDoes(t *testing.T) {
 
 // An agent that falls silent is named in the log, in the command and on the page, and again when it speaks.
 func TestASilentAgentIsNamedEverywhere(t *testing.T) {
-	long(t, "a silent agent by name")
+	needs.Long(t)
 	m := newMission(t)
 	data := m.path("d")
 	m.startCoordinator(data)

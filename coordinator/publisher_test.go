@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -167,16 +165,4 @@ func decode(t *testing.T, text string) (out map[string]any) {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// long says what is not shown where a story of over twenty seconds is skipped.
-func long(t *testing.T, misses string) {
-	t.Helper()
-	if os.Getenv("PROBEMESH_LONG") == "1" || flag.Lookup("test.run").Value.String() != "" {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s: this story needs PROBEMESH_LONG=1, and in CI nothing is skipped", misses)
-	}
-	t.Skipf("not told, so not shown: %s; PROBEMESH_LONG=1 or its name with -run tells it", misses)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/needs"
 )
 
 const vantagesFile = `
@@ -49,11 +50,9 @@ func written(t *testing.T, format string) string {
 // tool runs a program that the format is for, and skips where it is not there; in CI it must be.
 func tool(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(program); err != nil || os.Getuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("in CI nothing is skipped: %s and root are needed", program)
-		}
-		t.Skipf("what %s makes of its format was not tried: it needs that program, and root", program)
+	needs.Root(t)
+	if _, err := exec.LookPath(program); err != nil {
+		needs.Missing(t, "the program "+program)
 	}
 	out, err := exec.Command(program, args...).CombinedOutput()
 	if err != nil {

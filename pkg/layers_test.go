@@ -25,6 +25,7 @@ var layers = []struct {
 	packages []string
 }{
 	{"nouns", []string{"pkg/mesh"}},
+	{"for tests alone", []string{"pkg/needs", "pkg/bus/server/servertest"}},
 	{"pure", []string{
 		"pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/status", "pkg/incident", "pkg/judge", "pkg/wire", "pkg/quarantine",
 		"pkg/fair",
@@ -52,7 +53,7 @@ var forbidden = []struct {
 	prefix, why string
 	only        []string
 }{
-	{"github.com/nats-io/", "NATS stays behind the bus", []string{"pkg/bus", "pkg/bus/server"}},
+	{"github.com/nats-io/", "NATS stays behind the bus", []string{"pkg/bus", "pkg/bus/server", "pkg/bus/server/servertest"}},
 	{"github.com/synadia-io/", "NATS stays behind the bus", []string{"pkg/bus"}},
 	{"github.com/hashicorp/", "membership stays behind gossip", []string{"pkg/gossip"}},
 	{"github.com/prometheus-community/", "the ping library stays behind the probe", []string{"pkg/probe"}},
@@ -80,6 +81,12 @@ type source struct {
 // sources parses every Go file of the project that is not a test.
 func sources(t *testing.T) []source {
 	t.Helper()
+	return parsed(t, func(name string) bool { return !strings.HasSuffix(name, "_test.go") })
+}
+
+// parsed parses the Go files of the project whose names are wanted.
+func parsed(t *testing.T, wanted func(name string) bool) []source {
+	t.Helper()
 	var out []source
 	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -91,7 +98,7 @@ func sources(t *testing.T) []source {
 			}
 			return nil
 		}
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+		if !strings.HasSuffix(name, ".go") || !wanted(name) {
 			return nil
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
@@ -141,6 +148,9 @@ func TestImportsRunDownward(t *testing.T) {
 				continue
 			}
 			to, below := place(dir)
+			if to >= 0 && layers[to].name == "for tests alone" {
+				t.Errorf("%s imports %s, which is for tests alone", s.dir, dir)
+			}
 			down := to < from || to == from && layers[from].name == "pure" && below < at
 			if _, ok := allowed[s.dir+" "+dir]; !down && !ok {
 				t.Errorf("%s imports %s: imports run strictly downward", s.dir, dir)
@@ -180,6 +190,25 @@ func TestPurePackagesTouchNothing(t *testing.T) {
 				if x, ok := n.X.(*ast.Ident); ok && slices.Contains(impureCalls, x.Name+"."+n.Sel.Name) {
 					t.Errorf("%s is pure and calls %s.%s", s.dir, x.Name, n.Sel.Name)
 				}
+			}
+			return true
+		})
+	}
+}
+
+// In CI a missing thing is a failure, which only needs knows of.
+func TestNothingIsSkippedButByNeeds(t *testing.T) {
+	for _, s := range parsed(t, func(string) bool { return true }) {
+		if s.dir == "pkg/needs" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if f, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, f.Sel.Name) {
+				t.Errorf("%s skips by itself: let needs do it", s.dir)
 			}
 			return true
 		})

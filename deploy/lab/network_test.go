@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -18,51 +17,21 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/probemesh/probemesh/pkg/needs"
 )
 
-// requireLab ends a test where the lab cannot be built or a long story is not asked for: skipped on a developer's machine,
-// failed in CI.
+// requireLab ends a test where the lab cannot be built or a long story is not asked for.
 func requireLab(t testing.TB) {
 	t.Helper()
-	missing := ""
-	if os.Getuid() != 0 {
-		missing = "root"
-	} else if program, packet := missingProgram(); program != "" {
-		missing = fmt.Sprintf("the program %s (Debian: %s)", program, packet)
-	} else if _, err := os.Stat("/dev/net/tun"); err != nil {
-		missing = "/dev/net/tun"
-	} else if !askedFor() {
-		missing = "PROBEMESH_LONG=1 or to be named with -run, since it takes minutes"
-	}
-	switch {
-	case missing == "":
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this story needs %s, and in CI nothing is skipped", missing)
-	default:
-		t.Skipf("not told: this story needs %s", missing)
-	}
-}
-
-// askedFor reports whether stories that take minutes are to be told: all of them where $PROBEMESH_LONG is 1, else those that are
-// named on the command line.
-func askedFor() bool {
-	named := func(name string) bool {
-		f := flag.Lookup("test." + name)
-		return f != nil && f.Value.String() != ""
-	}
-	return os.Getenv("PROBEMESH_LONG") == "1" || named("run") || named("bench")
-}
-
-// missingProgram names what the lab needs and the machine does not have.
-func missingProgram() (program, packet string) {
-	for program, packet := range map[string]string{
+	needs.Root(t)
+	needs.Programs(t, map[string]string{
 		"ip": "iproute2", "nft": "nftables", postfixMaster: "postfix", dovecot: "dovecot-imapd", named: "bind9", nginx: "nginx-light",
-	} {
-		if _, err := exec.LookPath(program); err != nil {
-			return program, packet
-		}
+	})
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		needs.Missing(t, "/dev/net/tun")
 	}
-	return "", ""
+	needs.Long(t)
 }
 
 // server is one namespace with its place on the WAN.

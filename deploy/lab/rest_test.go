@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/needs"
 )
 
 const (
@@ -35,12 +37,7 @@ const (
 //
 //	go test ./deploy/lab -run AgentAtRest -v
 func TestAgentAtRest(t *testing.T) {
-	if !askedFor() {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("this needs PROBEMESH_LONG=1, and in CI nothing is skipped")
-		}
-		t.Skip("not measured without PROBEMESH_LONG=1 or -run: what an agent at rest takes, which needs three minutes")
-	}
+	needs.Long(t)
 	p := build(t)
 	p.agent = stripped(t)
 	r := &rest{t: t, programs: p, data: t.TempDir()}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/needs"
 )
 
 // nobody is the user of the images, as their files name it.
@@ -26,7 +28,7 @@ type engine struct {
 
 func newEngine(t testing.TB) *engine {
 	t.Helper()
-	missed(t, missingProgram(map[string]string{"buildah": "buildah", "nsenter": "util-linux"}))
+	needs.Programs(t, map[string]string{"buildah": "buildah", "nsenter": "util-linux"})
 	e := &engine{t: t, storage: t.TempDir()}
 	t.Cleanup(func() {
 		_, _ = e.try("rm", "--all") // what is mounted there goes with it

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"testing"
-	"time"
 )
 
 const groupsRoot = "/sys/fs/cgroup"
@@ -24,17 +22,7 @@ var (
 // needed are the controllers that bound a service.
 var needed = []string{"cpu", "memory", "pids"}
 
-// requireControlGroups ends a test on a machine that has no control groups to lend, and says what it lacks. That is no failure in
-// CI either, since nothing that could be installed would mend it; .ci/run repeats it at the end.
-func requireControlGroups(t testing.TB) hierarchies {
-	t.Helper()
-	h, lacking := controlGroups()
-	if lacking != "" {
-		t.Skipf("not tested on this machine: a systemd of its own, which needs %s", lacking)
-	}
-	return h
-}
-
+// controlGroups are what the machine lends to a systemd, or what it lacks for that.
 func controlGroups() (h hierarchies, lacking string) {
 	if os.Getuid() != 0 {
 		return nil, "root"
@@ -99,26 +87,4 @@ func (h hierarchies) bound(group, controller, unifiedName, separateName string) 
 		return filepath.Join(groupsRoot, group, controller+"."+unifiedName)
 	}
 	return filepath.Join(groupsRoot, controller, group, controller+"."+separateName)
-}
-
-// TestControlGroupsAreLent makes a group as for a systemd: what bounds a service is there. Where this machine lends none it says
-// what it lacks.
-func TestControlGroupsAreLent(t *testing.T) {
-	h := requireControlGroups(t)
-	group := filepath.Base(t.TempDir()) + fmt.Sprint(os.Getpid())
-	t.Cleanup(func() {
-		eventually(t, 10*time.Second, "the group is gone", func() error { return h.remove(group) })
-	})
-	for _, name := range h {
-		if err := os.Mkdir(filepath.Join(groupsRoot, name, group), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, file := range []string{
-		h.bound(group, "memory", "max", "limit_in_bytes"), h.bound(group, "pids", "max", "max"), h.bound(group, "cpu", "max", "cfs_quota_us"),
-	} {
-		if _, err := os.Stat(file); err != nil {
-			t.Error(err)
-		}
-	}
 }

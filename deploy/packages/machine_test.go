@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -15,49 +14,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/needs"
 )
 
-// requireMachines ends a test where bare machines cannot be made or a long story is not asked for: skipped on a developer's
-// machine, failed in CI.
+// requireMachines ends a test where bare machines cannot be made or a long story is not asked for.
 func requireMachines(t testing.TB) {
 	t.Helper()
-	missing := missingProgram(map[string]string{
+	needs.Root(t)
+	needs.Programs(t, map[string]string{
 		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "rpmbuild": "rpm", "lintian": "lintian", "dpkg-deb": "dpkg",
 		"systemd-analyze": "systemd", "man": "man-db",
 	})
-	if os.Getuid() != 0 {
-		missing = "root"
-	}
-	missed(t, missing)
-	requireLong(t)
-}
-
-// requireLong ends a test that takes minutes where neither $PROBEMESH_LONG asks for all such, nor -run names it.
-func requireLong(t testing.TB) {
-	t.Helper()
-	if os.Getenv("PROBEMESH_LONG") != "1" && flag.Lookup("test.run").Value.String() == "" {
-		missed(t, "PROBEMESH_LONG=1 or to be named with -run, since it takes minutes where nothing is built yet")
-	}
-}
-
-func missingProgram(programs map[string]string) string {
-	for program, packet := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Sprintf("the program %s (Debian: %s)", program, packet)
-		}
-	}
-	return ""
-}
-
-func missed(t testing.TB, missing string) {
-	t.Helper()
-	switch {
-	case missing == "":
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this test needs %s, and in CI nothing is skipped", missing)
-	default:
-		t.Skipf("not tested: this needs %s", missing)
-	}
+	needs.Long(t)
 }
 
 // machine is a bare Debian in a directory, with a network namespace of its own.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/needs"
 )
 
 // bootVariable asks for the test under systemd itself, which needs a machine that lends its control groups.
@@ -139,10 +141,13 @@ func (b *booted) hurry() {
 // filters of system calls, their control groups and their watchdogs.
 func TestUnderSystemd(t *testing.T) {
 	if os.Getenv(bootVariable) != "1" {
-		t.Skipf("not tested: %s=1 boots a systemd of its own, on a machine with root and control groups to lend", bootVariable)
+		needs.Missing(t, bootVariable+"=1, which boots a systemd of its own on a machine with root and control groups to lend")
 	}
 	requireMachines(t)
-	h := requireControlGroups(t)
+	h, lacking := controlGroups()
+	if lacking != "" {
+		needs.Missing(t, lacking)
+	}
 	b := bootSystemd(t, h)
 	b.copyPackages()
 	b.run("ip link set lo up; ip address add 198.18.8.1/32 dev lo; ip address add 198.18.8.2/32 dev lo")

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,24 +11,14 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
 )
 
-// nodes are three, on loopback, where those that are started find their ports free.
+// nodes are three, on loopback.
 func nodes(t *testing.T) (out []server.Node) {
 	t.Helper()
-	for port := 20000 + os.Getpid()%10000; len(out) < 3; port++ {
-		free := true
-		for _, p := range []int{port, port + 2000} {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-			if err != nil {
-				free = false
-				continue
-			}
-			l.Close()
-		}
-		if free {
-			out = append(out, server.Node{Name: fmt.Sprintf("nats-%d", len(out)+1), Host: "127.0.0.1", Port: port})
-		}
+	for i, port := range servertest.FreePorts(t, 3) {
+		out = append(out, server.Node{Name: fmt.Sprintf("nats-%d", i+1), Host: "127.0.0.1", Port: port})
 	}
 	return out
 }
@@ -47,18 +36,7 @@ func startFirst(t *testing.T, dir, place string, cluster []server.Node) *natsd.S
 			t.Fatal(err)
 		}
 	}
-	opts, err := natsd.ProcessConfigFile(filepath.Join(place, server.ConfigFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.NoSigs, opts.NoLog = true, true
-	s, err := natsd.NewServer(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s
+	return servertest.Start(t, filepath.Join(place, server.ConfigFile))
 }
 
 func use(t *testing.T, dir string, node server.Node) *server.Server {
