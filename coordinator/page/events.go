@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/probemesh/probemesh/pkg/fair"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -24,24 +22,23 @@ const (
 	clientsMax   = 10000 // remembered for that
 )
 
-// asker is a client, and whether a program of it asks or its people do.
-type asker struct {
-	client  netip.Prefix
-	program bool
-}
-
 // readers bounds how often readers may ask.
 type readers struct {
-	mu     sync.Mutex
-	limits map[asker]*rate.Limiter
+	mu               sync.Mutex
+	people, programs *fair.Rates[netip.Prefix]
 }
 
-func newReaders() *readers { return &readers{limits: map[asker]*rate.Limiter{}} }
+func newReaders() *readers {
+	return &readers{
+		people:   fair.NewRates[netip.Prefix](perSecond, peopleAtOnce, clientsMax),
+		programs: fair.NewRates[netip.Prefix](perSecond, programsAtOnce, clientsMax),
+	}
+}
 
 // limit refuses a client that asks more often than it may.
 func (r *readers) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if !r.of(asker{client(q), byProgram(q)}).Allow() {
+		if !r.allow(q) {
 			w.Header().Set("Retry-After", "1")
 			writeText(w, http.StatusTooManyRequests, "that is too often: 50 requests a second are allowed\n")
 			return
@@ -55,21 +52,14 @@ func byProgram(q *http.Request) bool {
 	return strings.HasPrefix(q.URL.Path, "/api/") && q.URL.Path != eventsPath
 }
 
-func (r *readers) of(a asker) *rate.Limiter {
+func (r *readers) allow(q *http.Request) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := r.limits[a]
-	if l == nil {
-		if len(r.limits) >= clientsMax {
-			clear(r.limits)
-		}
-		l = rate.NewLimiter(perSecond, peopleAtOnce)
-		if a.program {
-			l = rate.NewLimiter(perSecond, programsAtOnce)
-		}
-		r.limits[a] = l
+	rates := r.people
+	if byProgram(q) {
+		rates = r.programs
 	}
-	return l
+	return rates.Allow(time.Now(), client(q))
 }
 
 // client is who asks. A proxy on this machine asks for others, and names them: it is believed, since nobody else speaks from

@@ -233,7 +233,7 @@ func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, 
 	limit := newAsks()
 	return b.answer(ctx, SubjectAsk+"*", "coordinators", ready, func(m *nats.Msg) (answer []byte, ok bool) {
 		agent := strings.TrimPrefix(m.Subject, SubjectAsk)
-		if len(m.Data) > 0 || !limit.allow(agent) {
+		if len(m.Data) > 0 || !limit.Allow(time.Now(), agent) {
 			return nil, false
 		}
 		return catalog(agent), true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -29,7 +30,7 @@ func (b *Coordinator) ServeQuestions(ctx context.Context, ready chan<- struct{},
 	limit := newAsks()
 	return b.answer(ctx, SubjectAsk+"*", "questions", ready, func(m *nats.Msg) ([]byte, bool) {
 		agent := strings.TrimPrefix(m.Subject, SubjectAsk)
-		if len(m.Data) == 0 || !limit.allow(agent) {
+		if len(m.Data) == 0 || !limit.Allow(time.Now(), agent) {
 			return nil, false
 		}
 		data := answer(ctx, agent, m.Data)

@@ -1,5 +1,5 @@
-// Package fair shares a bounded number of places among clients, so that none of them takes those of all others. While there is
-// room nobody is turned away: many people may stand behind one address.
+// Package fair shares out what is bounded among clients, places and how often they may ask, so that none of them takes those of all
+// others. While there is room nobody is turned away: many people may stand behind one address.
 package fair
 
 import (
@@ -97,6 +97,3 @@ func (p *Places[G]) Leave(c netip.Prefix, g G) {
 		delete(p.held, c)
 	}
 }
-
-// Taken is how many places are taken.
-func (p *Places[G]) Taken() int { return p.taken }
