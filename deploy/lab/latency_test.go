@@ -46,16 +46,22 @@ func BenchmarkLatency(b *testing.B) {
 			random := rand.New(rand.NewPCG(7, uint64(b.N)))
 			random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			took := map[string][]time.Duration{}
+			slowest, steps := time.Duration(0), ""
 			for n := range b.N {
 				f := all[n%len(all)]
 				// Not in step with the schedule: nine vantages look at a host, one after the other.
 				time.Sleep(time.Duration(random.Int64N(int64(interval / 8))))
+				began := time.Now()
 				d := m.measure(f)
+				if d > slowest {
+					slowest, steps = d, m.steps([]string{f.host}, began)
+				}
 				took[f.kind], took["all"] = append(took[f.kind], d), append(took["all"], d)
 				f.mend.do(m)
 				m.allWell()
 			}
 			m.report(b, interval, took)
+			fmt.Printf("where the slowest went, %.2f s:%s\n", slowest.Seconds(), steps)
 		})
 	}
 }

@@ -85,14 +85,14 @@ func (m *mesh) want(l line, since, began time.Time) {
 		}
 		return err
 	})
-	m.t.Logf("%6.1fs %s, %.2f s after that%s", time.Since(began).Seconds(), what, time.Since(since).Seconds(), m.steps(l, since))
+	m.t.Logf("%6.1fs %s, %.2f s after that%s", time.Since(began).Seconds(), what, time.Since(since).Seconds(), m.steps(l.names, since))
 }
 
 // steps tells where the time went: when the first look that saw it began, and when each region had answered.
-func (m *mesh) steps(l line, since time.Time) string {
+func (m *mesh) steps(names []string, since time.Time) string {
 	var out strings.Builder
 	for _, tr := range m.transitions(since) {
-		if !slices.Contains(l.names, tr.Host) && !slices.Contains(l.names, tr.Host+" "+tr.Check) {
+		if !slices.Contains(names, tr.Host) && !slices.Contains(names, tr.Host+" "+tr.Check) {
 			continue
 		}
 		fmt.Fprintf(&out, "\n    %s %s: seen from %.2f s, decided at %.2f s;", tr.Host, tr.Verdict, tr.Began.Sub(since).Seconds(), tr.Published.Sub(since).Seconds())
