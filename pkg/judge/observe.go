@@ -216,14 +216,15 @@ func (e *edge) recall(run mesh.Outcome, o *mesh.Observation) {
 	}
 }
 
-// miss takes an edge's first miss. It is not a vote: it asks everybody to look now.
+// miss records an edge's first miss. A miss is not a vote; it requests a round. A vantage in the host's own region never
+// votes, but its miss requests a round too: otherwise a failure just before its probe waits for the next region's.
 func (j *Judge) miss(e *edge, o *mesh.Observation) {
 	if !e.bad() && !e.missed {
 		e.missedAt = o.Began
 	}
 	e.missed = true
 	c := e.check
-	if e.vantage.region == c.host.config.Region || c.verdict == mesh.Down || c.asked() || e.bad() {
+	if c.verdict == mesh.Down || c.asked() || e.bad() {
 		return
 	}
 	j.want(c.host, want{since: o.Began})
