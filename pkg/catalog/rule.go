@@ -39,7 +39,7 @@ type Rule struct {
 	OKShare         float64       `json:"ok_share"`          // 0.2: at most this share of those that answered say ok
 	RegionsMin      int           `json:"regions_min"`       // 3: fewer regions and the verdict is unknown
 	AllowTwoRegions bool          `json:"allow_two_regions"` // false: judge N = 2
-	PartialAfter    time.Duration `json:"partial_after"`     // 5s: two rounds at least this far apart
+	PartialAfter    time.Duration `json:"partial_after"`     // 5s: two rounds that confirm a partial outage are at least this far apart
 	SilentShare     float64       `json:"silent_share"`      // 0.5: with this share of the regions silent at once it may be us
 	DegradedShare   float64       `json:"degraded_share"`    // 0.5: degraded when more of the ok regions are over an objective
 
@@ -80,9 +80,12 @@ func DefaultRule() Rule {
 	}
 }
 
-// Freshness is how long a vote on the check counts after its observation: rule 2.
+// Freshness is how long a vote on the check counts after its observation: rule 2. It is never shorter than an agent may be
+// silent and one interval more: otherwise a short pause of the stream, too short to count as silence, would let the votes of a
+// check with a short interval expire.
 func (r Rule) Freshness(c Check) time.Duration {
-	return time.Duration(r.FreshIntervals*float64(c.Interval)) + c.Timeout
+	intervals := time.Duration(r.FreshIntervals * float64(c.Interval))
+	return max(intervals, r.Silence+c.Interval) + c.Timeout
 }
 
 // UnmarshalJSON reads a rule. A number that an older program did not know has its default.

@@ -36,8 +36,7 @@ func (j *Judge) evaluate(c *check, out *Output) {
 // had its rounds, and must only look the same still.
 func (j *Judge) between(c *check, out *Output) {
 	t, _ := j.tally(c, asHeard)
-	partial := c.holding() && c.heldAs == mesh.Partial && j.badRegions(c) == c.partialSet
-	a := j.ask(c, t, c.holding(), partial)
+	a := j.ask(c, t, c.holding(), j.stillPartial(c))
 	if a.Verdict != c.verdict && j.unsettled(c, t) {
 		j.refresh(c, c.verdict, false)
 	} else {
@@ -81,15 +80,9 @@ func (j *Judge) closing(c *check, out *Output) {
 	r := c.round
 	c.closeRound()
 	t, _ := j.tally(c, asHeard)
-	bad := j.badRegions(c)
-	confirmed := bad == c.partialSet && !c.partialFrom.IsZero() && j.now.Sub(c.partialFrom) >= j.rule.PartialAfter
-	a := j.ask(c, t, true, confirmed)
-	switch {
-	case !a.Partial:
-		c.partialSet, c.partialFrom = "", time.Time{}
-	case bad != c.partialSet || c.partialFrom.IsZero():
-		c.partialSet, c.partialFrom = bad, j.now
-	}
+	f := j.finding(c, r)
+	a := j.ask(c, t, true, c.confirmsPartial(j.rule, f))
+	c.record(j.rule, f)
 	j.apply(c, a, t, out)
 	if since, ok := c.failedSince(r.opened); ok && !broken(c.verdict) && !c.holding() {
 		j.want(c.host, want{since: since, bad: true})
@@ -99,9 +92,6 @@ func (j *Judge) closing(c *check, out *Output) {
 		j.want(c.host, want{since: j.now, bad: true, due: j.now.Add(j.rule.PartialAfter)})
 	}
 }
-
-// badRegions are the names of the regions that say bad, as one string.
-func (j *Judge) badRegions(c *check) string { return strings.Join(j.regionNames(c, mesh.Bad), " ") }
 
 // failedSince finds an edge that turned bad by a look which began after the moment: who answered the round with an ok had looked
 // before that, and must be asked again.
@@ -138,6 +128,9 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
 		j.want(c.host, want{since: j.now, bad: true, due: j.askAgain(c)})
 		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
+	}
+	if a.Positive && a.Verdict == mesh.Up {
+		c.findings = nil // the outage that they showed is over: a later one must be confirmed by rounds of its own
 	}
 	c.tally, c.rule, c.positive = t, a.Rule, a.Positive
 	j.refresh(c, verdict, a.Positive)

@@ -33,14 +33,13 @@ type reference struct {
 // refTarget is one check of a host, with what is held true of it.
 type refTarget struct {
 	*catalog.Check
-	host        *catalog.Host
-	families    []mesh.Family
-	seats       []refSeat // its own region's too
-	round       *refRound // the one that is open
-	verdict     mesh.Verdict
-	madeBy      time.Time // until when the votes that made the verdict are fresh
-	partialSet  []string
-	partialFrom time.Time
+	host      *catalog.Host
+	families  []mesh.Family
+	seats     []refSeat // its own region's too
+	round     *refRound // the one that is open
+	verdict   mesh.Verdict
+	madeBy    time.Time     // until when the votes that made the verdict are fresh
+	sightings []refSighting // what its rounds found since it was up
 }
 
 // refSeat is a region's part in what is said of a target.
@@ -75,6 +74,12 @@ type refWord struct {
 	missed  bool        // a first miss came after it
 	mute    bool        // it was an ok when a round ended that it had not answered
 	failing time.Time   // when the first look of its failing run began
+}
+
+// refSighting is what a round found: the regions that said bad, and ok.
+type refSighting struct {
+	opened, closed time.Time
+	bad, ok        []string
 }
 
 type refRound struct {
@@ -233,8 +238,10 @@ func (r *reference) abstains(vantage string) bool {
 	return !r.part(vantage) || r.silent(vantage) || r.batches[vantage].Lag >= r.rule.LagMax || r.batches[vantage].AnchorsFail
 }
 
-// freshness: rule 2, two intervals and a timeout.
-func (t *refTarget) freshness() time.Duration { return 2*t.Interval + t.Timeout }
+// freshness: rule 2, two intervals and a timeout, and never less than a silence, an interval and a timeout.
+func (t *refTarget) freshness() time.Duration {
+	return max(2*t.Interval, 6*time.Second+t.Interval) + t.Timeout
+}
 
 func (r *reference) expires(e refEdge) time.Time { return r.words[e].ended.Add(e.target.freshness()) }
 

@@ -148,7 +148,7 @@ func (r *reference) answerOf(t *refTarget, n, u, d int, mayFall, confirmed bool)
 			return refAnswer{verdict: mesh.Down, positive: true}
 		}
 		return before
-	case d >= 2 && u > oneInFive:
+	case d >= 2 && (u > oneInFive || confirmed || t.verdict == mesh.Partial):
 		if t.verdict == mesh.Partial || !r.halfSilent() && mayFall && confirmed {
 			return refAnswer{verdict: mesh.Partial, positive: true, partial: true}
 		}
@@ -227,24 +227,61 @@ func (r *reference) close(t *refTarget) {
 			r.words[e] = w
 		}
 	}
+	opened := t.round.opened
 	t.round = nil
 	r.closings++
 	n, u, d, bad := r.tally(t, mesh.Abstain)
-	confirmed := slices.Equal(bad, t.partialSet) && !t.partialFrom.IsZero() && r.now.Sub(t.partialFrom) >= 5*time.Second
-	a := r.answer(t, n, u, d, true, confirmed)
-	switch {
-	case !a.partial:
-		t.partialSet, t.partialFrom = nil, time.Time{}
-	case !slices.Equal(bad, t.partialSet) || t.partialFrom.IsZero():
-		t.partialSet, t.partialFrom = bad, r.now
-	}
+	seen := refSighting{opened: opened, closed: r.now, bad: bad, ok: r.namesOf(t, mesh.OK)}
+	a := r.answer(t, n, u, d, true, r.confirmed(t, seen))
+	t.sightings = append(t.sightings, seen)
 	r.apply(t, a, u, d)
+}
+
+// confirmed: at least two regions were bad in this round and in one that ended 5 s before it or more and 15 s before its opening
+// or less, and of all that answered in either, more than one in five said ok in one of them.
+func (r *reference) confirmed(t *refTarget, now refSighting) bool {
+	for _, before := range t.sightings {
+		if now.closed.Sub(before.closed) < 5*time.Second || now.opened.Sub(before.closed) > 15*time.Second {
+			continue
+		}
+		badTwice, okOnce, answered := 0, 0, 0
+		for _, s := range t.seats {
+			wasBad, isBad := slices.Contains(before.bad, s.region), slices.Contains(now.bad, s.region)
+			ok := slices.Contains(before.ok, s.region) || slices.Contains(now.ok, s.region)
+			if wasBad && isBad {
+				badTwice++
+			}
+			if ok {
+				okOnce++
+			}
+			if ok || wasBad || isBad {
+				answered++
+			}
+		}
+		if badTwice >= 2 && okOnce > answered/5 {
+			return true
+		}
+	}
+	return false
+}
+
+// namesOf are the voters that vote so.
+func (r *reference) namesOf(t *refTarget, vote mesh.Vote) (out []string) {
+	for _, s := range r.voters(t) {
+		if r.vote(t, s, mesh.Abstain) == vote {
+			out = append(out, s.region)
+		}
+	}
+	return out
 }
 
 // apply makes the answer the verdict: rule 7 lets a check leave down only after half of the voting regions saw two successes.
 func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
 	if !a.positive && r.standing(t) {
 		a = refAnswer{verdict: t.verdict}
+	}
+	if a.positive && a.verdict == mesh.Up {
+		t.sightings = nil // an up between two rounds
 	}
 	if t.verdict == mesh.Down && a.verdict != mesh.Down && a.verdict != mesh.Unknown && !r.recovered(t, u, d) {
 		a = refAnswer{verdict: mesh.Down}

@@ -25,7 +25,8 @@ import (
 //	                                                    probe lost" the first retry is answered. WHERE is a region
 //	                                                    or a vantage, ipv4 or ipv6; HOST and CHECK may be *
 //	TIME mend HOST/CHECK [from WHERE ...]               looks succeed again
-//	FROM-TO flap HOST/CHECK PERIOD                      looks fail and succeed by turns of a period each
+//	TIME alternate HOST/CHECK "REASON" [from WHERE ...] every second look fails, whether scheduled or asked for; until mended
+//	FROM-TO flap HOST/CHECK PERIOD ["REASON"] [from WHERE ...]     looks fail and succeed by turns of a period each
 //	TIME cut REGION ... | TIME join                     these regions and the others lose one another, and the first ones the
 //	                                                    coordinator; all is mended
 //	TIME silent WHERE ... | TIME speaks WHERE ...       agents fall silent, and speak again
@@ -138,8 +139,10 @@ func (w *world) do(l line) error {
 	switch l.verb {
 	case "fail":
 		w.each(l.args[0], cutFrom(l.args[2:]), func(p path) { w.broken[p] = strings.Trim(l.args[1], `"`) })
+	case "alternate":
+		w.each(l.args[0], cutFrom(l.args[2:]), func(p path) { w.alternating[p] = strings.Trim(l.args[1], `"`) })
 	case "mend":
-		w.each(l.args[0], cutFrom(l.args[1:]), func(p path) { delete(w.broken, p) })
+		w.each(l.args[0], cutFrom(l.args[1:]), func(p path) { delete(w.broken, p); delete(w.alternating, p) })
 	case "flap":
 		w.flap(l)
 	case "cut":

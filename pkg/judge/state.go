@@ -7,6 +7,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
@@ -100,10 +101,9 @@ type check struct {
 	positive  bool      // the votes said so themselves at the last look at them
 	leftOut   bool
 
-	round       *round    // the one it takes part in until its part is over
-	looksBadAt  time.Time // when a round last found it looking bad without turning it, or partial while it is not out of down
-	partialSet  string    // the regions that were bad at a round which looked partial
-	partialFrom time.Time // when that round ended
+	round      *round           // the one it takes part in until its part is over
+	looksBadAt time.Time        // when a round last found it looking bad without turning it, or partial while it is not out of down
+	findings   []quorum.Finding // of recent rounds in which several regions were bad, oldest first: they may confirm a partial outage
 }
 
 // host is what the judge holds of one host.
@@ -238,7 +238,7 @@ func (h *host) inherit(old *host) {
 }
 
 func (c *check) inheritEdges(was *check) {
-	c.round, c.partialSet, c.partialFrom, c.from = was.round, was.partialSet, was.partialFrom, was.from
+	c.round, c.findings, c.from = was.round, was.findings, was.from
 	for _, e := range c.edges {
 		for _, o := range was.edges {
 			if o.vantage.key == e.vantage.key && o.family == e.family {

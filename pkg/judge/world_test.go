@@ -27,6 +27,9 @@ type world struct {
 	agents  []*agent
 	broken  map[path]string // to the reason
 
+	alternating map[path]string // paths that fail at every second look, to the reason
+	looks       map[path]int    // looks at those
+
 	checks    []string
 	addresses []string
 	asked     map[string]int // rounds, by host's key
@@ -71,7 +74,7 @@ type said struct {
 
 func newWorld() *world {
 	return &world{
-		catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, broken: map[path]string{}, plans: map[string][]*duty{},
+		catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, broken: map[path]string{}, alternating: map[path]string{}, looks: map[path]int{}, plans: map[string][]*duty{},
 		checks: []string{"smtp", "imap"}, addresses: []string{"192.0.2.1"}, asked: map[string]int{}, gossip: newMill(),
 	}
 }
@@ -224,10 +227,14 @@ func (w *world) cut(regions []string) {
 func (w *world) flap(l line) {
 	period, _ := time.ParseDuration(l.args[1])
 	broken := (w.elapsed-l.from)/period%2 == 0 && w.elapsed < l.to
-	w.each(l.args[0], nil, func(p path) {
+	reason, where := "connection refused", l.args[2:]
+	if len(where) > 0 && strings.HasPrefix(where[0], `"`) {
+		reason, where = strings.Trim(where[0], `"`), where[1:]
+	}
+	w.each(l.args[0], cutFrom(where), func(p path) {
 		delete(w.broken, p)
 		if broken {
-			w.broken[p] = "connection refused"
+			w.broken[p] = reason
 		}
 	})
 }
@@ -286,7 +293,12 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 		return
 	}
 	o := mesh.Observation{Host: h.Key(), Check: c.Name, Family: family, Began: epoch.Add(w.elapsed), Round: round, Sent: 1}
-	reason, broken := w.broken[path{a.key, h.Key(), c.Name, family}]
+	p := path{a.key, h.Key(), c.Name, family}
+	reason, broken := w.broken[p]
+	if second, ok := w.alternating[p]; ok {
+		w.looks[p]++
+		reason, broken = second, w.looks[p]%2 == 0
+	}
 	switch {
 	case !broken:
 		o.Outcome, o.RTT, o.Elapsed = mesh.Reachable, 80*time.Millisecond, 80*time.Millisecond

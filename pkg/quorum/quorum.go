@@ -18,7 +18,7 @@ type Question struct {
 	Before      mesh.Verdict // the verdict before
 	BeforeFresh bool         // the votes that made it are fresh
 	MayFall     bool         // a round was held: only rounds turn a check down or partial
-	Confirmed   bool         // the same regions were bad in an earlier round, long enough ago
+	Confirmed   bool         // this round and an earlier one confirm a partial outage, see ConfirmsPartial
 	HalfSilent  bool         // half or more of the regions are silent at once: it may be us
 	HostSilent  bool         // the host's own agent is silent; asked only where two regions are allowed to judge
 }
@@ -36,7 +36,7 @@ type Answer struct {
 const (
 	TooFewRegions = "fewer regions than the rule asks for"
 	MostBad       = "more than half of all regions say bad and at most one in five of those that answered says ok"
-	SomeBad       = "the same regions said bad in two rounds while others said ok"
+	SomeBad       = "at least two regions said bad in two rounds while others said ok"
 	MostOK        = "at most one region says bad and at least one says ok"
 	TwoRegionsOK  = "of two regions, the other says ok"
 	TwoRegionsBad = "of two regions, the other says bad and the host's own agent is silent"
@@ -65,28 +65,32 @@ func decide(r catalog.Rule, q Question) Answer {
 		return Answer{Verdict: mesh.Unknown, Rule: TooFewRegions}
 	case down(r, q):
 		return fall(q, mesh.Down, MostBad, AwaitingRound)
-	case partial(r, q):
+	case partial(r, q), q.Bad >= r.BadRegionsMin && (q.Confirmed || q.Before == mesh.Partial):
+		// Once confirmed, it stays partial while enough regions are bad, even if the others stop answering.
 		return fall(q, mesh.Partial, SomeBad, AwaitingAgain)
 	case q.OK >= 1 && q.Bad < r.BadRegionsMin:
 		return Answer{Verdict: mesh.Up, Rule: MostOK, Positive: true}
 	}
-	return hold(q, Held)
+	a := hold(q, Held)
+	// A region that does not answer this time may in the next round, and confirm a partial outage.
+	a.LooksBad = q.Bad >= r.BadRegionsMin && q.Before != mesh.Down
+	return a
 }
 
 // down: at least two regions say bad, more than half of all regions do, and at most one in five of those that answered says ok.
 func down(r catalog.Rule, q Question) bool {
-	return q.Bad >= r.BadRegionsMin && float64(q.Bad) > r.DownShare*float64(q.Regions) && q.OK <= tolerated(r, q)
+	return q.Bad >= r.BadRegionsMin && float64(q.Bad) > r.DownShare*float64(q.Regions) && q.OK <= tolerated(r, q.OK+q.Bad)
 }
 
 // partial: at least two regions say bad, and more than one in five of those that answered say ok.
 func partial(r catalog.Rule, q Question) bool {
-	return q.Bad >= r.BadRegionsMin && q.OK > tolerated(r, q)
+	return q.Bad >= r.BadRegionsMin && q.OK > tolerated(r, q.OK+q.Bad)
 }
 
-// tolerated is how many regions may say ok of a check that is down.
-func tolerated(r catalog.Rule, q Question) int {
+// tolerated is how many of the regions that answered may vote ok on a check that is down.
+func tolerated(r catalog.Rule, answered int) int {
 	// The small number keeps 0.2 x 5 from being less than one.
-	return int(math.Floor(r.OKShare*float64(q.OK+q.Bad) + 1e-9))
+	return int(math.Floor(r.OKShare*float64(answered) + 1e-9))
 }
 
 // fall answers down or partial where the rule lets the check fall, and what was before where it does not.

@@ -1,7 +1,9 @@
 package quorum
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -102,4 +104,35 @@ func TestOnlyARoundTurnsACheckBad(t *testing.T) {
 			t.Fatalf("%+v fell to %s without a round", q, a.Verdict)
 		}
 	})
+}
+
+func TestConfirmsPartial(t *testing.T) {
+	at := func(opened, closed float64, bad, ok string) Finding {
+		start := time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
+		second := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
+		return Finding{Opened: second(opened), Closed: second(closed), Bad: strings.Fields(bad), OK: strings.Fields(ok)}
+	}
+	first := at(0, 2, "a b", "c d e f g")
+	for _, c := range []struct {
+		name          string
+		first, second Finding
+		want          bool
+	}{
+		{"the same regions again", first, at(7, 8, "a b", "c d e f g"), true},
+		{"too soon", first, at(3, 6.9, "a b", "c d e f g"), false},
+		{"too late", first, at(17.1, 18, "a b", "c d e f g"), false},
+		{"a slow check's round lasts past the limit", first, at(17, 40, "a b", "c d e f g"), true},
+		{"other regions", first, at(7, 8, "c d", "a b e f g"), false},
+		{"one of them, and another", first, at(7, 8, "a c", "b d e f g"), false},
+		{"both, and another that changes its vote", first, at(7, 8, "a b c", "d e f g"), true},
+		{"ok in the first round only", at(0, 2, "a b", "c"), at(7, 8, "a b", ""), true},
+		{"ok in the second round only", at(0, 2, "a b", ""), at(7, 8, "a b", "c"), true},
+		{"ok in neither", at(0, 2, "a b c", ""), at(7, 8, "a b c", ""), false},
+		{"ok in one of five that answered: that is down, not partial", at(0, 2, "a b c d", "e"), at(7, 8, "a b c d", ""), false},
+		{"one region", at(0, 2, "a", "b c d e"), at(7, 8, "a", "b c d e"), false},
+	} {
+		if got := ConfirmsPartial(catalog.DefaultRule(), c.first, c.second); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
 }
