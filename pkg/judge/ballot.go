@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -70,12 +71,8 @@ func (b *ballot) counts() bool {
 // regionVote is the strict majority of the region's vantages that have an opinion. A tie abstains.
 func (j *Judge) regionVote(c *check, b *ballot, as reading) (vote mesh.Vote, missing bool) {
 	ok, bad := 0, 0
-	for i := 0; i < len(b.edges); {
-		end := i + 1
-		for end < len(b.edges) && b.edges[end].vantage == b.edges[i].vantage {
-			end++
-		}
-		v, waits := j.vantageVote(c, b.edges[i:end], as)
+	for edges := range b.byVantage() {
+		v, waits := j.vantageVote(c, edges, as)
 		missing = missing || waits
 		switch v {
 		case mesh.OK:
@@ -83,9 +80,24 @@ func (j *Judge) regionVote(c *check, b *ballot, as reading) (vote mesh.Vote, mis
 		case mesh.Bad:
 			bad++
 		}
-		i = end
 	}
 	return majority(ok, bad), missing
+}
+
+// byVantage yields the edges of each of the region's vantages: one for each address family.
+func (b *ballot) byVantage() iter.Seq[[]*edge] {
+	return func(yield func([]*edge) bool) {
+		for rest := b.edges; len(rest) > 0; {
+			end := slices.IndexFunc(rest, func(e *edge) bool { return e.vantage != rest[0].vantage })
+			if end < 0 {
+				end = len(rest)
+			}
+			if !yield(rest[:end]) {
+				return
+			}
+			rest = rest[end:]
+		}
+	}
 }
 
 // majority is the strict majority of the two; a tie abstains.
@@ -235,32 +247,4 @@ func (j *Judge) runSince(e *edge, run mesh.Outcome) time.Time {
 		return j.insteadSince(e)
 	}
 	return time.Time{}
-}
-
-// began is when the cause of a verdict began: the first look that saw it, not further back than two intervals and a timeout
-// from the look that completed the majority, so that one path that was lost yesterday does not date today's outage.
-func (j *Judge) began(c *check, verdict mesh.Verdict, t mesh.Tally) time.Time {
-	run, vote, needed := mesh.Reachable, mesh.OK, int(math.Ceil(j.rule.RecoverShare*float64(t.OK+t.Bad)))
-	switch verdict {
-	case mesh.Unknown, mesh.Pending:
-		return j.now
-	case mesh.Down:
-		run, vote, needed = mesh.Unreachable, mesh.Bad, int(j.rule.DownShare*float64(t.Regions))+1
-	case mesh.Partial:
-		run, vote, needed = mesh.Unreachable, mesh.Bad, j.rule.BadRegionsMin
-	}
-	var starts []time.Time
-	for _, b := range j.regionsThatVote(c, vote) {
-		if at := j.since(b, run); !at.IsZero() {
-			starts = append(starts, at)
-		}
-	}
-	if len(starts) == 0 {
-		return j.now
-	}
-	slices.SortFunc(starts, time.Time.Compare)
-	complete := starts[min(max(needed, 1), len(starts))-1]
-	window := complete.Add(-j.rule.Freshness(*c.config))
-	first := slices.IndexFunc(starts, func(at time.Time) bool { return !at.Before(window) })
-	return starts[first]
 }

@@ -258,7 +258,8 @@ func (j *Judge) forbidden(c *check) bool {
 // become changes what the quorum holds true of the check.
 func (j *Judge) become(c *check, verdict mesh.Verdict, out *Output) {
 	was := c.verdict
-	c.verdict, c.since = verdict, j.began(c, verdict, c.tally)
+	c.since = j.began(c, verdict)
+	c.verdict = verdict
 	if (was == mesh.Down) != (verdict == mesh.Down) && was != mesh.Pending {
 		c.flap.charge(j.rule, j.now)
 	}

@@ -42,6 +42,8 @@ type world struct {
 	plans     map[string][]*duty // by catalog and agent
 	seen      *mesh.Snapshot
 	seenAt    uint64
+	resumed   time.Duration // when the stream last went on after a stop
+	interval  time.Duration // of every check; 10 s where it is zero
 	lastTick  time.Duration
 	published []mesh.Transition
 	inputs    []judge.Input
@@ -62,6 +64,7 @@ type agent struct {
 	sequence    uint64
 	last        time.Duration // its last batch
 	connected   time.Duration
+	reconnects  time.Duration // how long after a stop of the stream it is connected again
 	ready       []said
 	kept        []mesh.Observation // what it saw while the stream stood
 }
@@ -131,7 +134,11 @@ func (w *world) begin() {
 		h := &w.catalog.Hosts[i]
 		h.Addresses = w.addresses
 		for _, check := range w.checks {
-			h.Checks = append(h.Checks, newCheck(check))
+			c := newCheck(check)
+			if w.interval > 0 {
+				c.Interval, c.Timeout = w.interval, min(w.interval, c.Timeout)
+			}
+			h.Checks = append(h.Checks, c)
 		}
 	}
 	catalog.Seal(w.catalog)
@@ -336,7 +343,7 @@ func (w *world) speak(a *agent) {
 		}
 	}
 	a.ready = later
-	if w.stopped || a.silent {
+	if w.stopped || a.silent || w.elapsed < w.resumed+a.reconnects {
 		a.connected = w.elapsed
 		return
 	}

@@ -77,6 +77,16 @@ func decide(r catalog.Rule, q Question) Answer {
 	return a
 }
 
+// Shows is the verdict that votes alone show, without rounds or a verdict before: up, partial or down, or "" where they are
+// too few to tell.
+func Shows(r catalog.Rule, regions, ok, bad int) mesh.Verdict {
+	q := Question{Regions: regions, OK: ok, Bad: bad, MayFall: true, Confirmed: bad >= r.BadRegionsMin, HostSilent: true}
+	if a := decide(r, q); a.Positive {
+		return a.Verdict
+	}
+	return ""
+}
+
 // down: at least two regions say bad, more than half of all regions do, and at most one in five of those that answered says ok.
 func down(r catalog.Rule, q Question) bool {
 	return q.Bad >= r.BadRegionsMin && float64(q.Bad) > r.DownShare*float64(q.Regions) && q.OK <= tolerated(r, q.OK+q.Bad)

@@ -1,0 +1,173 @@
+package judge
+
+import (
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
+)
+
+// voteRun is a region's vote and since when it has voted so without a break.
+type voteRun struct {
+	ballot *ballot
+	vote   mesh.Vote
+	since  time.Time
+}
+
+// began dates the verdict that the check is about to get: when its cause began, by the probes that saw it. Each vote is dated by
+// the run of probes behind it. Going back from now, the region that changed its vote last is given its former vote, then the one
+// before it, and so on: the change without which the votes would not show the verdict completed it. The cause began with the
+// first probe of the same kind up to one interval before that, since one interval is the time in which every vantage looks once.
+//
+// Regions whose votes did not change say nothing of the beginning: when three of seven regions reach a host again, the four
+// that never lost it do not date the recovery.
+func (j *Judge) began(c *check, verdict mesh.Verdict) time.Time {
+	if verdict == mesh.Unknown || verdict == mesh.Pending {
+		return j.now
+	}
+	if c.verdict == mesh.Unknown && !broken(verdict) {
+		return j.firstFresh(c)
+	}
+	runs := j.voteRuns(c)
+	last, ok := j.completedBy(c, verdict, runs)
+	if !ok {
+		return j.now
+	}
+	first := last.since
+	for _, run := range runs {
+		if run.vote != last.vote {
+			continue
+		}
+		for _, e := range run.ballot.edges {
+			if at := j.runSince(e, outcomeOf(run.vote)); at.Before(first) && !at.Before(last.since.Add(-c.config.Interval)) {
+				first = at
+			}
+		}
+	}
+	if broken(c.verdict) && first.Before(c.since) {
+		return c.since // the verdict before held until then at least
+	}
+	return first
+}
+
+// completedBy finds the vote that completed the verdict; false where nobody votes.
+func (j *Judge) completedBy(c *check, verdict mesh.Verdict, runs []voteRun) (last voteRun, found bool) {
+	regions, ok, bad := c.tally.Regions, c.tally.OK, c.tally.Bad
+	// A verdict may be reached before every region has answered its round. Before the changes, those regions voted as well.
+	waitingOK, waitingBad := j.waitingRegions(c)
+	ok, bad = ok+waitingOK, bad+waitingBad
+	for _, run := range runs {
+		if run.vote == mesh.OK {
+			ok, bad = ok-1, bad+1
+		} else {
+			ok, bad = ok+1, bad-1
+		}
+		if !j.shows(c, verdict, regions, ok, bad) {
+			return run, true
+		}
+		last, found = run, true
+	}
+	return last, found
+}
+
+// waitingRegions counts the regions that abstain only because their answer to a round is missing, by what they last saw.
+func (j *Judge) waitingRegions(c *check) (ok, bad int) {
+	for _, b := range j.regionsThatVote(c, mesh.Abstain) {
+		good, failed := 0, 0
+		for _, e := range b.edges {
+			switch {
+			case j.abstains(e.vantage) != "" || e.isolated() || e.never() || !j.now.Before(j.expires(e)):
+			case e.run == mesh.Unreachable:
+				failed++
+			case e.run == mesh.Reachable:
+				good++
+			}
+		}
+		switch majority(good, failed) {
+		case mesh.OK:
+			ok++
+		case mesh.Bad:
+			bad++
+		case mesh.Abstain:
+		}
+	}
+	return ok, bad
+}
+
+// shows reports whether votes show the verdict, or, where it leaves down, that it may leave.
+func (j *Judge) shows(c *check, verdict mesh.Verdict, regions, ok, bad int) bool {
+	if c.verdict == mesh.Down && verdict != mesh.Down && float64(ok) < j.rule.RecoverShare*float64(ok+bad) {
+		return false
+	}
+	shown := quorum.Shows(j.rule, regions, ok, bad)
+	return shown == verdict || shown == mesh.Up && verdict == mesh.Degraded
+}
+
+// voteRuns lists the regions that vote ok or bad, the one that changed its vote last first.
+func (j *Judge) voteRuns(c *check) []voteRun {
+	var runs []voteRun
+	for _, vote := range []mesh.Vote{mesh.OK, mesh.Bad} {
+		for _, b := range j.regionsThatVote(c, vote) {
+			runs = append(runs, voteRun{b, vote, j.votesSince(c, b, vote)})
+		}
+	}
+	slices.SortStableFunc(runs, func(a, b voteRun) int { return b.since.Compare(a.since) })
+	return runs
+}
+
+// votesSince is when a strict majority of the region's vantages came to vote so.
+func (j *Judge) votesSince(c *check, b *ballot, vote mesh.Vote) time.Time {
+	var agreed []time.Time // when each vantage that votes so began to
+	voters := 0
+	for edges := range b.byVantage() {
+		switch v, _ := j.vantageVote(c, edges, asHeard); v {
+		case vote:
+			agreed = append(agreed, j.vantageSince(edges, vote))
+			voters++
+		case mesh.OK, mesh.Bad:
+			voters++
+		case mesh.Abstain:
+		}
+	}
+	slices.SortFunc(agreed, time.Time.Compare)
+	return agreed[voters/2]
+}
+
+// vantageSince is when a vantage came to vote so: bad with the first family that failed, ok with the last that works.
+func (j *Judge) vantageSince(edges []*edge, vote mesh.Vote) time.Time {
+	var since time.Time
+	for _, e := range edges {
+		at := j.runSince(e, outcomeOf(vote))
+		switch {
+		case at.IsZero():
+		case since.IsZero(), vote == mesh.Bad && at.Before(since), vote == mesh.OK && at.After(since):
+			since = at
+		}
+	}
+	return since
+}
+
+func outcomeOf(vote mesh.Vote) mesh.Outcome {
+	if vote == mesh.Bad {
+		return mesh.Unreachable
+	}
+	return mesh.Reachable
+}
+
+// firstFresh is when the first of the probes began that now vote ok. After unknown, nobody can say that the host was well any
+// earlier, however long the runs are that these probes continue.
+func (j *Judge) firstFresh(c *check) time.Time {
+	first := j.now
+	for _, b := range j.regionsThatVote(c, mesh.OK) {
+		for _, e := range b.edges {
+			if vote, _ := j.vote(e); vote == mesh.OK && e.began.Before(first) {
+				first = e.began
+			}
+		}
+	}
+	if first.Before(c.since) {
+		return c.since
+	}
+	return first
+}

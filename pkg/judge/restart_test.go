@@ -1,0 +1,64 @@
+package judge_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// A pause of the stream and a coordinator that starts again publish nothing, whatever the interval of the checks and the length
+// of the pause: all is well before and after.
+func TestARestartPublishesNothing(t *testing.T) {
+	intervals := []time.Duration{
+		time.Second, 2 * time.Second, 3 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+		time.Minute, 5 * time.Minute, 10 * time.Minute, time.Hour,
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		// Draws lean to what is small: an hour is drawn now and then, and takes as long as all others together.
+		interval := intervals[min(rapid.IntRange(0, 12).Draw(t, "interval"), len(intervals)-1)]
+		pause := time.Duration(rapid.IntRange(0, 600_000).Draw(t, "pause, ms")) * time.Millisecond
+		if rapid.Bool().Draw(t, "short") {
+			pause %= 15 * time.Second
+		}
+		again := rapid.Bool().Draw(t, "a new judge")
+		w := newWorld()
+		w.checks = []string{"smtp"}
+		w.lay([]string{"ams", "lon", "nyc", "lus"})
+		for i := range w.agents {
+			w.agents[i].reconnects = time.Duration(rapid.IntRange(0, 2000).Draw(t, "reconnects after, ms")) * time.Millisecond
+		}
+		w.interval = interval
+		w.begin()
+		before := interval + 10*time.Second + time.Duration(rapid.IntRange(0, 20_000).Draw(t, "before, ms"))*time.Millisecond
+		w.play(before)
+		published := len(w.published)
+		w.stopped = true
+		w.play(pause)
+		w.stopped, w.resumed = false, w.elapsed
+		if again {
+			w.restart()
+		}
+		w.play(2*interval + time.Minute)
+		for _, tr := range w.published[published:] {
+			if tr.Was != mesh.Pending { // a check whose first look came after the pause
+				t.Fatalf("%v after the pause: %s/%s %s -> %s: %s", tr.Published.Sub(epoch)-before-pause, tr.Host, tr.Check, tr.Was, tr.Verdict, tr.Rule)
+			}
+		}
+		for _, h := range w.snapshot().Hosts {
+			if h.Status != mesh.Operational {
+				t.Fatal(fmt.Sprint(h.Name, " is ", h.Status, ": ", h.Sentence))
+			}
+		}
+	})
+}
+
+// play lets the time go by.
+func (w *world) play(d time.Duration) {
+	for end := w.elapsed + d; w.elapsed < end; w.elapsed += step {
+		w.step()
+	}
+}
