@@ -135,6 +135,7 @@ func (j *Judge) advisories(c *check) []string {
 		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping and reached the host over TCP since", n, plural(n, "vantage")))
 	}
 	if broken(c.published) {
+		out = append(out, "agents report "+j.quotedReasons(c))
 		out = append(out, j.secondOpinion(c)...)
 	}
 	return out
