@@ -18,7 +18,8 @@ func TestThePanelShowsNoAgentsText(t *testing.T) {
 		},
 	}}}
 	for verdict, want := range map[mesh.Verdict]string{
-		mesh.Up: "", mesh.Unknown: "", mesh.Degraded: "", mesh.Pending: "", mesh.Partial: "it redirected to another address", mesh.Down: "it redirected to another address",
+		mesh.Up: "", mesh.Unknown: "", mesh.Degraded: "", mesh.Pending: "",
+		mesh.Partial: "it redirected to another address", mesh.Down: "it redirected to another address",
 	} {
 		check.Verdict = verdict
 		f := newForming(c, mesh.HostState{Name: "NC1"}, check)

@@ -323,7 +323,9 @@ func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
 		e.rejected.Add(1)
 		// The error may repeat a number of 200 kB from the message.
 		text := err.Error()
-		e.strange.Warn().Str(zerolog.ErrorFieldName, text[:min(len(text), errorMax)]).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
+		text = text[:min(len(text), errorMax)]
+		e.strange.Warn().Str(zerolog.ErrorFieldName, text).Uint64("sequence", m.Sequence).Str("agent", m.Agent).
+			Msg("a message is rejected")
 	}
 	return in, err == nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// Operators find in the log what agents reported, which the public sentence leaves out; a message that cannot be read does not
-// fill the log.
+// Operators find in the log what agents reported, which the public sentence leaves out; a message that cannot be read
+// does not fill the log.
 func TestTheLogHoldsReasonsAndStaysBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		said := &words{}

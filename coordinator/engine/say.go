@@ -20,8 +20,8 @@ func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition) err
 		events := make([]ledger.Event, len(together))
 		for i, t := range together {
 			events[i] = ledger.TransitionEvent{Transition: t}
-			e.Logger.Info().Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).Time("began", t.Began).
-				Strs("reasons", reasons(t)).Msg(t.Sentence)
+			e.Logger.Info().Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).
+				Time("began", t.Began).Strs("reasons", reasons(t)).Msg(t.Sentence)
 		}
 		if err := e.write(ctx, events); err != nil {
 			return err

@@ -10,14 +10,14 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// audienceView is the only way from a Source to a handler: it hands out what its audience may see. For the public that is
-// PublicSnapshot, publicTransition and publicIncident. It is safe for concurrent use.
+// audienceView is the only way from a Source to a handler: it hands out what its audience may see. For the public
+// that is PublicSnapshot, publicTransition and publicIncident. It is safe for concurrent use.
 type audienceView struct {
 	source   Source
 	audience Audience
 
 	mu       sync.Mutex
-	from, to *mesh.Snapshot // the latest snapshot and what the audience sees of it: one value for all readers of a moment
+	from, to *mesh.Snapshot // the latest snapshot, and what of it the audience sees: one value for all readers
 }
 
 // moment is what there is to show now.
@@ -43,7 +43,9 @@ func (v *audienceView) changed() <-chan struct{} { return v.source.Changed() }
 func (v *audienceView) ready() bool { return v.source.Ready() }
 
 // transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts ("").
-func (v *audienceView) transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+func (v *audienceView) transitions(
+	ctx context.Context, host string, since time.Time, limit int,
+) ([]mesh.Transition, error) {
 	all, err := v.source.Transitions(ctx, host, since, limit)
 	if err != nil || v.audience == Operators {
 		return all, err
@@ -79,9 +81,9 @@ func (v *audienceView) incident(ctx context.Context, id string) (*incident.Incid
 	return publicIncident(i), nil
 }
 
-// PublicSnapshot is what the public may see of a snapshot: public hosts, each check as PublicCheck shows it, and of the
-// mesh itself only that something is wrong with it. It is built field by field, so that a field that is added to a snapshot
-// is not public until it is added here. Sentences are package sentence's, which hold no text of agents.
+// PublicSnapshot is what the public may see of a snapshot: public hosts, each check as PublicCheck shows it, and of
+// the mesh itself only that something is wrong with it. It is built field by field, so that a field that is added to
+// a snapshot is not public until it is added here. Sentences are package sentence's, which hold no text of agents.
 func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
 	out := &mesh.Snapshot{At: s.At, Sequence: s.Sequence, Revision: s.Revision}
 	if len(s.Alerts) > 0 {
@@ -103,11 +105,12 @@ func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
 	return out
 }
 
-// PublicCheck is what the public may see of a check. Its votes have no vantages and give no reason, except where a quorum
-// confirmed that the check is down or partial: then a bad vote gives its failure in the mesh's own words.
+// PublicCheck is what the public may see of a check. Its votes have no vantages and give no reason, except where a
+// quorum confirmed that the check is down or partial: then a bad vote gives its failure in the mesh's own words.
 func PublicCheck(c mesh.CheckState) mesh.CheckState {
 	out := mesh.CheckState{
-		Name: c.Name, Kind: c.Kind, Critical: c.Critical, Verdict: c.Verdict, Since: c.Since, Sentence: c.Sentence, Tally: c.Tally,
+		Name: c.Name, Kind: c.Kind, Critical: c.Critical, Verdict: c.Verdict, Since: c.Since, Sentence: c.Sentence,
+		Tally:   c.Tally,
 		Looking: c.Looking,
 	}
 	out.Votes = publicVotes(c.Votes, c.Verdict)
@@ -126,19 +129,21 @@ func publicVotes(votes []mesh.RegionVote, verdict mesh.Verdict) []mesh.RegionVot
 	return out
 }
 
-// publicTransition is what the public may see of a transition of a public host. The ledger writes the sentences of earlier
-// versions anew.
+// publicTransition is what the public may see of a transition of a public host. The ledger writes the sentences of
+// earlier versions anew.
 func publicTransition(t mesh.Transition) mesh.Transition {
 	return mesh.Transition{
-		ID: t.ID, Sequence: t.Sequence, Host: t.Host, Public: t.Public, Check: t.Check, Was: t.Was, Verdict: t.Verdict, From: t.From, To: t.To,
-		Began: t.Began, Published: t.Published, Sentence: t.Sentence, Tally: t.Tally, Votes: publicVotes(t.Votes, t.Verdict),
+		ID: t.ID, Sequence: t.Sequence, Host: t.Host, Public: t.Public, Check: t.Check, Was: t.Was,
+		Verdict: t.Verdict, From: t.From, To: t.To, Began: t.Began, Published: t.Published, Sentence: t.Sentence,
+		Tally: t.Tally, Votes: publicVotes(t.Votes, t.Verdict),
 	}
 }
 
 // publicIncident is what the public may see of an incident, which is made from transitions of public hosts alone.
 func publicIncident(i *incident.Incident) *incident.Incident {
 	return &incident.Incident{
-		ID: i.ID, State: i.State, Impact: i.Impact, Began: i.Began, Opened: i.Opened, Updated: i.Updated, Resolved: i.Resolved,
-		Hosts: slices.Clone(i.Hosts), Updates: slices.Clone(i.Updates), LeftOut: i.LeftOut,
+		ID: i.ID, State: i.State, Impact: i.Impact, Began: i.Began, Opened: i.Opened, Updated: i.Updated,
+		Resolved: i.Resolved,
+		Hosts:    slices.Clone(i.Hosts), Updates: slices.Clone(i.Updates), LeftOut: i.LeftOut,
 	}
 }

@@ -22,14 +22,16 @@ const mark = "qsecretq"
 
 // markedReasons are what agents report, of this version and earlier ones, and hostile ones.
 var markedReasons = []string{
-	"redirects to https://elsewhere.example/?key=" + mark + " (status 302), wanted 200", `banner "554 ` + mark + `" does not match`,
+	"redirects to https://elsewhere.example/?key=" + mark + " (status 302), wanted 200",
+	`banner "554 ` + mark + `" does not match`,
 	`malformed answer: malformed HTTP response "` + mark + `"`, "status 503 " + mark, mark, "timeout " + mark,
-	"certificate is for " + mark + ", not mail.example.net", "<script>" + mark + "</script>", `body lacks "` + mark + `"`,
+	"certificate is for " + mark + ", not mail.example.net", "<script>" + mark + "</script>",
+	`body lacks "` + mark + `"`,
 	"host unreachable, says router " + mark,
 }
 
-// markedMesh is a judge and a ledger with the agents around them: the Source of a coordinator whose agents write the mark
-// wherever they may. Its time is its own.
+// markedMesh is a judge and a ledger with the agents around them: the Source of a coordinator whose agents write the
+// mark wherever they may. Its time is its own.
 type markedMesh struct {
 	catalog *catalog.Catalog
 	judge   *judge.Judge
@@ -52,7 +54,8 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 	c := &catalog.Catalog{Page: catalog.Page{Title: "Status"}, Rule: catalog.DefaultRule()}
 	roster := &mesh.Roster{}
 	cities := map[string]string{
-		"ams": "Amsterdam", "lon": "London", "van": "Vancouver", "nyc": "New York", "tor": "Toronto", "lus": "Lusaka", "syd": "Sydney", "sea": "Seattle",
+		"ams": "Amsterdam", "lon": "London", "van": "Vancouver", "nyc": "New York", "tor": "Toronto",
+		"lus": "Lusaka", "syd": "Sydney", "sea": "Seattle",
 	}
 	for i, region := range []string{"ams", "lon", "van", "nyc", "tor", "lus", "syd", "sea"} {
 		c.Regions = append(c.Regions, catalog.Region{Name: region, City: cities[region], Country: "XX"})
@@ -68,7 +71,8 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 	}
 	catalog.Seal(c)
 	slices.Sort(roster.Vantages)
-	m := &markedMesh{catalog: c, now: time.Now().UTC().Add(-time.Hour), reasons: markedReasons, rounds: map[string]uint64{}}
+	m := &markedMesh{catalog: c, now: time.Now().UTC().Add(-time.Hour), reasons: markedReasons,
+		rounds: map[string]uint64{}}
 	led, err := ledger.Open(t.Context(), filepath.Join(t.TempDir(), "view.db"), &memoryLog{created: m.now})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +80,8 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 	t.Cleanup(func() { led.Close() })
 	m.ledger = led
 	m.append(ledger.CatalogEvent{Catalog: c, Source: mark})
-	m.append(earlierOutage(m.now.Add(-50*time.Hour), "NC1", mesh.Down), earlierOutage(m.now.Add(-49*time.Hour), "NC1", mesh.Up))
+	m.append(earlierOutage(m.now.Add(-50*time.Hour), "NC1", mesh.Down),
+		earlierOutage(m.now.Add(-49*time.Hour), "NC1", mesh.Up))
 	m.append(earlierOutage(m.now.Add(-2*time.Hour), "NC2", mesh.Down))
 	m.judge = judge.New(judge.Start{Catalog: c, Roster: roster})
 	m.restart(t)
@@ -88,24 +93,30 @@ func markedChecks() []catalog.Check {
 	all := catalog.Check{Critical: true, Interval: 10 * time.Second, Timeout: 3 * time.Second}
 	smtp, web := all, all
 	smtp.Name, smtp.Kind, smtp.Port, smtp.Banner = "smtp", catalog.KindTCP, 25, mark
-	web.Name, web.Kind, web.URL, web.Body = "web", catalog.KindHTTP, "https://"+mark+":"+mark+"@www.example.net/"+mark+"?key="+mark, mark
+	web.Name, web.Kind, web.URL, web.Body = "web", catalog.KindHTTP,
+		"https://"+mark+":"+mark+"@www.example.net/"+mark+"?key="+mark, mark
 	return []catalog.Check{smtp, web}
 }
 
 // earlierOutage is a transition as earlier versions wrote it.
 func earlierOutage(at time.Time, host string, verdict mesh.Verdict) ledger.TransitionEvent {
 	tr := mesh.Transition{
-		ID: "7-" + strings.ToLower(host) + "-1", Host: host, Public: true, Check: "smtp", Was: mesh.Up, Verdict: verdict, From: mesh.Operational,
-		To: mesh.MajorOutage, Began: at.Add(-2 * time.Second), Published: at, Tally: mesh.Tally{Regions: 8, Voters: 7, Bad: 7}, Cause: mark,
-		Sentence: "Down: 7 of 7 regions got '" + markedReasons[0] + "' on port 25.", Rule: "more than half of all regions say bad",
+		ID: "7-" + strings.ToLower(host) + "-1", Host: host, Public: true, Check: "smtp", Was: mesh.Up,
+		Verdict: verdict, From: mesh.Operational,
+		To: mesh.MajorOutage, Began: at.Add(-2 * time.Second), Published: at, Cause: mark,
+		Tally:    mesh.Tally{Regions: 8, Voters: 7, Bad: 7},
+		Sentence: "Down: 7 of 7 regions got '" + markedReasons[0] + "' on port 25.",
+		Rule:     "more than half of all regions say bad",
 	}
 	if verdict == mesh.Up {
-		tr.Was, tr.From, tr.To, tr.Tally = mesh.Down, mesh.MajorOutage, mesh.Operational, mesh.Tally{Regions: 8, Voters: 7, OK: 7}
+		tr.Was, tr.From, tr.To, tr.Tally = mesh.Down, mesh.MajorOutage, mesh.Operational,
+			mesh.Tally{Regions: 8, Voters: 7, OK: 7}
 	}
 	for _, region := range []string{"lus", "van", "nyc"} {
-		tr.Votes = append(tr.Votes, mesh.RegionVote{Region: region, Vote: mesh.Bad, Since: tr.Began, Why: mark, Edges: []mesh.EdgeState{
-			{Vantage: mark + region, Vote: mesh.Bad, Reason: markedReasons[0], Why: mark},
-		}})
+		tr.Votes = append(tr.Votes, mesh.RegionVote{Region: region, Vote: mesh.Bad, Since: tr.Began, Why: mark,
+			Edges: []mesh.EdgeState{
+				{Vantage: mark + region, Vote: mesh.Bad, Reason: markedReasons[0], Why: mark},
+			}})
 	}
 	return ledger.TransitionEvent{Transition: tr}
 }
@@ -124,7 +135,8 @@ func (m *markedMesh) restart(t *testing.T) {
 	var standings []judge.Standing
 	for _, s := range latest {
 		standings = append(standings, judge.Standing{
-			Host: mesh.Key(s.Host), Check: s.Check, Verdict: s.Verdict, Since: s.Began, Rule: s.Rule, Sentence: s.Sentence, Cause: s.Cause, Tally: s.Tally,
+			Host: mesh.Key(s.Host), Check: s.Check, Verdict: s.Verdict, Since: s.Began, Rule: s.Rule,
+			Sentence: s.Sentence, Cause: s.Cause, Tally: s.Tally,
 		})
 	}
 	m.judge, m.snapshot = judge.New(judge.Start{Catalog: m.catalog, Roster: roster, Standings: standings}), nil
@@ -147,7 +159,8 @@ func (m *markedMesh) check() mesh.CheckState {
 	return s.Hosts[0].Checks[0]
 }
 
-// run lets time pass: every agent sends a batch a second, which answers rounds and, every ten seconds, looks at everything.
+// run lets time pass: every agent sends a batch a second, which answers rounds and, every ten seconds, looks at
+// everything.
 func (m *markedMesh) run(d time.Duration) {
 	for end := m.now.Add(d); m.now.Before(end); {
 		m.now = m.now.Add(time.Second)
@@ -166,7 +179,8 @@ func (m *markedMesh) run(d time.Duration) {
 func (m *markedMesh) send(agent catalog.Host, place int, rounds map[string]uint64) {
 	m.batches++
 	b := &mesh.Batch{
-		Agent: agent.Key(), Epoch: 1, Sequence: m.batches, Revision: m.catalog.Revision, Version: "1.2-" + mark, Began: m.now, Connected: m.now.Add(-time.Hour),
+		Agent: agent.Key(), Epoch: 1, Sequence: m.batches, Revision: m.catalog.Revision, Version: "1.2-" + mark,
+		Began: m.now, Connected: m.now.Add(-time.Hour),
 		SpoolOff: mark,
 	}
 	scheduled := (m.now.Unix()+int64(place))%10 == 0
@@ -176,7 +190,8 @@ func (m *markedMesh) send(agent catalog.Host, place int, rounds map[string]uint6
 			continue
 		}
 		for n, c := range h.Checks {
-			b.Observations = append(b.Observations, m.observe(h, c, agent, m.reasons[(place+n+m.first)%len(m.reasons)], round))
+			b.Observations = append(b.Observations, m.observe(h, c, agent,
+				m.reasons[(place+n+m.first)%len(m.reasons)], round))
 		}
 	}
 	data, err := wire.EncodeBatch(b)
@@ -190,10 +205,13 @@ func (m *markedMesh) send(agent catalog.Host, place int, rounds map[string]uint6
 	m.step(judge.Input{Batch: decoded})
 }
 
-// observe is what an agent finds: NC1 is not reached from bad regions, and its second check is nobody's to run from Seattle.
-func (m *markedMesh) observe(h catalog.Host, c catalog.Check, agent catalog.Host, reason string, round uint64) mesh.Observation {
+// observe is what an agent finds: NC1 is not reached from bad regions, and its second check is nobody's to run from
+// Seattle.
+func (m *markedMesh) observe(h catalog.Host, c catalog.Check, agent catalog.Host, reason string,
+	round uint64) mesh.Observation {
 	o := mesh.Observation{
-		Host: h.Key(), Check: c.Name, Family: mesh.IPv4, Began: m.now.Add(-300 * time.Millisecond), Elapsed: 200 * time.Millisecond, Sent: 1, Round: round,
+		Host: h.Key(), Check: c.Name, Family: mesh.IPv4, Began: m.now.Add(-300 * time.Millisecond),
+		Elapsed: 200 * time.Millisecond, Sent: 1, Round: round,
 		Outcome: mesh.Reachable, RTT: 80 * time.Millisecond,
 	}
 	switch {
@@ -233,7 +251,9 @@ func (m *markedMesh) Streams(context.Context) ([]bus.StreamInfo, error) { return
 func (m *markedMesh) Counters() map[string]uint64                       { return nil }
 func (m *markedMesh) Health(context.Context) (h mesh.Health, err error) { return h, nil }
 
-func (m *markedMesh) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+func (m *markedMesh) Transitions(
+	ctx context.Context, host string, since time.Time, limit int,
+) ([]mesh.Transition, error) {
 	return m.ledger.Transitions(ctx, host, since, limit)
 }
 
@@ -253,7 +273,8 @@ type memoryLog struct {
 
 func (l *memoryLog) Append(_ context.Context, entries []ledger.Entry) error {
 	for _, e := range entries {
-		l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: l.created, Subject: e.Subject, Data: e.Data})
+		l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: l.created,
+			Subject: e.Subject, Data: e.Data})
 	}
 	return nil
 }

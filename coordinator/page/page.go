@@ -79,7 +79,8 @@ func New(c Config) http.Handler {
 
 func newSite(c Config) *site {
 	return &site{
-		view: &audienceView{source: c.Source, audience: c.Audience}, links: c.Links, logger: c.Logger, readers: newReaders(),
+		view: &audienceView{source: c.Source, audience: c.Audience}, links: c.Links, logger: c.Logger,
+		readers: newReaders(),
 		streams: NewStreams(c.Streams),
 	}
 }

@@ -17,17 +17,20 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// addresses are the requests by which the walk visits a pattern of the site. A route that is not here fails the walk: whoever
-// adds one says how to ask it.
+// addresses are the requests by which the walk visits a pattern of the site. A route that is not here fails the walk:
+// whoever adds one says how to ask it.
 func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 	pages := []string{"/", "/matrix", "/nothing", "/hosts/nobody"}
 	out := map[string][]string{
-		"GET /{$}": {"/"}, "GET /matrix": {"/matrix"}, "GET /healthz": {"/healthz"}, "GET /readyz": {"/readyz"}, "GET /": {"/nothing"},
-		"GET /api/v1/matrix":      {"/api/v1/matrix"},
-		"GET /api/v1/transitions": {"/api/v1/transitions", "/api/v1/transitions?since=2020-01-01T00:00:00Z", "/api/v1/transitions?host=nobody"},
+		"GET /{$}": {"/"}, "GET /matrix": {"/matrix"}, "GET /healthz": {"/healthz"}, "GET /readyz": {"/readyz"},
+		"GET /":              {"/nothing"},
+		"GET /api/v1/matrix": {"/api/v1/matrix"},
+		"GET /api/v1/transitions": {"/api/v1/transitions", "/api/v1/transitions?since=2020-01-01T00:00:00Z",
+			"/api/v1/transitions?host=nobody"},
 	}
 	for _, part := range []string{
-		"status", "components", "scheduled-maintenances", "scheduled-maintenances/upcoming", "scheduled-maintenances/active", "incidents",
+		"status", "components", "scheduled-maintenances", "scheduled-maintenances/upcoming",
+		"scheduled-maintenances/active", "incidents",
 		"incidents/unresolved", "summary",
 	} {
 		path := "/api/v2/" + part + ".json"
@@ -38,7 +41,8 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 			pages = append(pages, "/hosts/"+h.Name)
 			out["GET /hosts/{host}"] = append(out["GET /hosts/{host}"], "/hosts/"+h.Name)
 			out["GET /badge/{file}"] = append(out["GET /badge/{file}"], "/badge/"+h.Name+".svg")
-			out["GET /api/v1/hosts/{host}/votes"] = append(out["GET /api/v1/hosts/{host}/votes"], "/api/v1/hosts/"+h.Name+"/votes")
+			out["GET /api/v1/hosts/{host}/votes"] = append(out["GET /api/v1/hosts/{host}/votes"],
+				"/api/v1/hosts/"+h.Name+"/votes")
 			out["GET /api/v1/transitions"] = append(out["GET /api/v1/transitions"], "/api/v1/transitions?host="+h.Name)
 		}
 	}
@@ -70,14 +74,16 @@ func (m *markedMesh) walk(t *testing.T, site http.Handler) map[string]string {
 		}
 	}
 	for _, address := range []string{"/api/v1/events?page=/", "/api/v1/events?page=/hosts/NC1"} {
-		if answer := out[address]; !strings.Contains(answer, "event: page") || !strings.Contains(answer, "event: status") {
+		if answer := out[address]; !strings.Contains(answer, "event: page") ||
+			!strings.Contains(answer, "event: status") {
 			t.Fatalf("%s sends no events: %s", address, answer)
 		}
 	}
 	return out
 }
 
-// visit is the whole answer, headers included. A stream of events is over after its first events, since its reader is gone.
+// visit is the whole answer, headers included. A stream of events is over after its first events, since its reader is
+// gone.
 func visit(t *testing.T, site http.Handler, address string) string {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, address, nil)
@@ -94,8 +100,9 @@ func visit(t *testing.T, site http.Handler, address string) string {
 
 func marked(answer string) bool { return strings.Contains(strings.ToLower(answer), mark) }
 
-// TestThePublicNeverReadsWhatAgentsOrServersWrote walks every public address in every state of a mesh in which all that
-// agents, probed servers and earlier versions wrote holds a mark, and all that only operators may know. Operators find it.
+// TestThePublicNeverReadsWhatAgentsOrServersWrote walks every public address in every state of a mesh in which all
+// that agents, probed servers and earlier versions wrote holds a mark, and all that only operators may know.
+// Operators find it.
 func TestThePublicNeverReadsWhatAgentsOrServersWrote(t *testing.T) {
 	m := newMarkedMesh(t)
 	told := map[string]int{} // of operators' addresses: how often they showed the mark
@@ -115,7 +122,8 @@ func TestThePublicNeverReadsWhatAgentsOrServersWrote(t *testing.T) {
 		}
 		inside := page.New(page.Config{Source: m, Audience: page.Operators, Logger: zerolog.Nop()})
 		ops := console.New(console.Config{Source: m, Page: inside, Logger: zerolog.Nop()})
-		for _, address := range []string{"/", "/matrix", "/agents", "/hosts/nc1", "/api/v1/hosts/nc1/votes", "/console/events?page=/matrix"} {
+		for _, address := range []string{"/", "/matrix", "/agents", "/hosts/nc1", "/api/v1/hosts/nc1/votes",
+			"/console/events?page=/matrix"} {
 			if marked(visit(t, ops, address)) {
 				told[state+" "+address]++
 			}
@@ -176,7 +184,8 @@ func TestThePublicNeverReadsWhatAgentsOrServersWrote(t *testing.T) {
 		}
 	}
 	for _, address := range []string{
-		"one region bad /", "one region bad /matrix", "one region bad /agents", "one region bad /hosts/nc1", "one region bad /api/v1/hosts/nc1/votes",
+		"one region bad /", "one region bad /matrix", "one region bad /agents", "one region bad /hosts/nc1",
+		"one region bad /api/v1/hosts/nc1/votes",
 		"one region bad /console/events?page=/matrix", "down /matrix", "down /hosts/nc1",
 	} {
 		if told[address] == 0 {
@@ -185,8 +194,8 @@ func TestThePublicNeverReadsWhatAgentsOrServersWrote(t *testing.T) {
 	}
 }
 
-// TestReasonsOfConfirmedVotesArePhrases: the public reads why a check is down, in the mesh's own words, and nothing of why a
-// single region does not reach it.
+// TestReasonsOfConfirmedVotesArePhrases: the public reads why a check is down, in the mesh's own words, and nothing
+// of why a single region does not reach it.
 func TestReasonsOfConfirmedVotesArePhrases(t *testing.T) {
 	m := newMarkedMesh(t)
 	m.reasons, m.first = []string{"connection refused"}, 0
@@ -196,7 +205,8 @@ func TestReasonsOfConfirmedVotesArePhrases(t *testing.T) {
 	site := page.New(page.Config{Source: m, Logger: zerolog.Nop()})
 	for _, address := range []string{"/hosts/nc1", "/matrix", "/api/v1/matrix", "/api/v1/hosts/nc1/votes"} {
 		answer := visit(t, site, address)
-		if strings.Contains(answer, "refused") || !strings.Contains(answer, "does not") && !strings.Contains(answer, `"bad"`) {
+		if strings.Contains(answer, "refused") ||
+			!strings.Contains(answer, "does not") && !strings.Contains(answer, `"bad"`) {
 			t.Errorf("%s gives one region's reason, or not its vote: %s", address, answer)
 		}
 	}
@@ -204,8 +214,9 @@ func TestReasonsOfConfirmedVotesArePhrases(t *testing.T) {
 	m.run(20 * time.Second)
 	for address, want := range map[string]string{
 		"/hosts/nc1": "Lusaka: does not (it refused the connection)", "/matrix": `title="it refused the connection"`,
-		"/api/v1/hosts/nc1/votes": `"why": "refused the connection"`, "/": "7 regions confirm that it refused the connection on port 25",
-		"/api/v1/transitions": "7 regions confirm that it refused the connection on port 25, first seen from ",
+		"/api/v1/hosts/nc1/votes": `"why": "refused the connection"`,
+		"/":                       "7 regions confirm that it refused the connection on port 25",
+		"/api/v1/transitions":     "7 regions confirm that it refused the connection on port 25, first seen from ",
 	} {
 		if answer := visit(t, site, address); !strings.Contains(answer, want) {
 			t.Errorf("%s does not say %q: %s", address, want, answer)

@@ -195,13 +195,14 @@ func Version() string {
 // NewLogger logs in words to a terminal and as one JSON object a line to everything else. Times are UTC.
 func NewLogger(out io.Writer) zerolog.Logger {
 	if f, ok := out.(*os.File); ok && terminal(f) {
-		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly, TimeLocation: time.UTC, NoColor: os.Getenv("NO_COLOR") != "", FormatMessage: escapeMessage}
+		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly, TimeLocation: time.UTC,
+			NoColor: os.Getenv("NO_COLOR") != "", FormatMessage: escapeMessage}
 	}
 	return zerolog.New(out).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 }
 
-// escapeMessage quotes a message that a terminal must not be given as it is: a library's message may hold what a peer sent.
-// zerolog does the same with fields.
+// escapeMessage quotes a message that a terminal must not be given as it is: a library's message may hold what a peer
+// sent. zerolog does the same with fields.
 func escapeMessage(message any) string {
 	text, _ := message.(string)
 	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {

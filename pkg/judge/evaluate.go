@@ -303,7 +303,8 @@ func (j *Judge) settleHost(h *host, out *Output) {
 func (j *Judge) transition(h *host, c *check, was mesh.Verdict) mesh.Transition {
 	t := mesh.Transition{
 		Sequence: j.sequence, Host: h.config.Name, Public: h.config.Public, From: h.status, To: h.judged(),
-		Began: j.now, Published: j.now, Sentence: sentence.ChecksChanged, Rule: "the status follows from the checks that are left",
+		Began: j.now, Published: j.now, Sentence: sentence.ChecksChanged,
+		Rule: "the status follows from the checks that are left",
 	}
 	if c != nil {
 		t.Check, t.Was, t.Verdict, t.Began, t.Cause = c.config.Name, was, c.published, c.since, h.cause

@@ -11,14 +11,15 @@ import (
 
 const secret = "key=SECRET"
 
-// TestSentencesHoldNoAgentsText plays a check through its verdicts while every agent's reason holds a secret: sentences, which
-// the public reads, never hold it, and the advisories and edges, which operators read, do.
+// TestSentencesHoldNoAgentsText plays a check through its verdicts while every agent's reason holds a secret:
+// sentences, which the public reads, never hold it, and the advisories and edges, which operators read, do.
 func TestSentencesHoldNoAgentsText(t *testing.T) {
 	w := newWorld()
 	w.checks = []string{"smtp"}
 	w.lay([]string{"ams", "lon", "van", "nyc", "tor", "lus", "syd", "sea"})
 	w.begin()
-	reasons := []string{"redirects to https://elsewhere/?" + secret + " (status 302), wanted 200", "status 503?" + secret, secret}
+	reasons := []string{"redirects to https://elsewhere/?" + secret + " (status 302), wanted 200",
+		"status 503?" + secret, secret}
 	seen := map[mesh.Verdict]bool{}
 	operators := map[mesh.Verdict]bool{}
 	run := func(until time.Duration, regions ...string) {

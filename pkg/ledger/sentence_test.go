@@ -21,30 +21,36 @@ const (
 // oldOutage is an outage as earlier versions wrote it, with an agent's text in its sentence.
 func oldOutage() ledger.TransitionEvent {
 	e := transition("2", "NC036", "smtp", mesh.Down, 22)
-	e.Public, e.From, e.To, e.Sentence, e.Tally = true, mesh.Operational, mesh.MajorOutage, oldSentence, mesh.Tally{Regions: 3, Voters: 2, Bad: 2}
+	e.Public, e.From, e.To, e.Sentence, e.Tally = true, mesh.Operational, mesh.MajorOutage, oldSentence,
+		mesh.Tally{Regions: 3, Voters: 2, Bad: 2}
 	for _, region := range []string{"lus", "van"} {
-		e.Votes = append(e.Votes, mesh.RegionVote{Region: region, Vote: mesh.Bad, Since: e.Began, Edges: []mesh.EdgeState{
-			{Vantage: region + "1", Vote: mesh.Bad, Reason: "redirects to https://x/?key=SECRET (status 302), wanted 200"},
-		}})
+		e.Votes = append(e.Votes, mesh.RegionVote{Region: region, Vote: mesh.Bad, Since: e.Began,
+			Edges: []mesh.EdgeState{
+				{Vantage: region + "1", Vote: mesh.Bad,
+					Reason: "redirects to https://x/?key=SECRET (status 302), wanted 200"},
+			}})
 	}
 	return e
 }
 
 func smtpCatalog(port int) *catalog.Catalog {
 	c := &catalog.Catalog{
-		Rule: catalog.DefaultRule(), Regions: []catalog.Region{{Name: "lus", City: "Lusaka"}, {Name: "van", City: "Vancouver"}},
-		Hosts: []catalog.Host{{Name: "NC036", Public: true, Addresses: []string{"192.0.2.1"}, Checks: []catalog.Check{{Name: "smtp", Kind: catalog.KindTCP, Port: port}}}},
+		Rule:    catalog.DefaultRule(),
+		Regions: []catalog.Region{{Name: "lus", City: "Lusaka"}, {Name: "van", City: "Vancouver"}},
+		Hosts: []catalog.Host{{Name: "NC036", Public: true, Addresses: []string{"192.0.2.1"},
+			Checks: []catalog.Check{{Name: "smtp", Kind: catalog.KindTCP, Port: port}}}},
 	}
 	catalog.Seal(c)
 	return c
 }
 
-// A ledger of an earlier version holds agents' text in sentences. Whatever reads it gets the sentence of the facts, with the
-// catalog of that time; operators still find the text in the votes.
+// A ledger of an earlier version holds agents' text in sentences. Whatever reads it gets the sentence of the facts,
+// with the catalog of that time; operators still find the text in the votes.
 func TestStoredSentencesAreWrittenAnew(t *testing.T) {
 	l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
 	led := open(t, file, l)
-	events := []ledger.Event{ledger.CatalogEvent{Catalog: smtpCatalog(25)}, oldOutage(), ledger.CatalogEvent{Catalog: smtpCatalog(587)}}
+	events := []ledger.Event{ledger.CatalogEvent{Catalog: smtpCatalog(25)}, oldOutage(),
+		ledger.CatalogEvent{Catalog: smtpCatalog(587)}}
 	for _, e := range events {
 		if err := led.Append(t.Context(), e); err != nil {
 			t.Fatal(err)
@@ -57,9 +63,10 @@ func TestStoredSentencesAreWrittenAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	quoted := strings.ReplaceAll(oldSentence, "'", "''")
 	for _, statement := range []string{
-		`UPDATE transitions SET data = replace(data, '` + newSentence + `', '` + strings.ReplaceAll(oldSentence, "'", "''") + `')`,
-		`UPDATE incidents SET data = replace(data, '` + newSentence + `', '` + strings.ReplaceAll(oldSentence, "'", "''") + `')`,
+		`UPDATE transitions SET data = replace(data, '` + newSentence + `', '` + quoted + `')`,
+		`UPDATE incidents SET data = replace(data, '` + newSentence + `', '` + quoted + `')`,
 		`UPDATE meta SET version = 4`,
 	} {
 		if _, err := db.Exec(statement); err != nil {

@@ -60,9 +60,9 @@ func (w *writing) transition(ctx context.Context, r Record) error {
 	return err
 }
 
-// restate writes the transition's sentence anew from its facts and returns the transition encoded. Earlier versions put the
-// text of agents and probed servers into sentences; nobody who reads the view, and no incident, must repeat it. The votes
-// keep their free text, for operators.
+// restate writes the transition's sentence anew from its facts and returns the transition encoded. Earlier versions
+// put the text of agents and probed servers into sentences; nobody who reads the view, and no incident, must repeat
+// it. The votes keep their free text, for operators.
 func (w *writing) restate(ctx context.Context, t *mesh.Transition) (data []byte, err error) {
 	c, err := w.inForce(ctx)
 	if err != nil {

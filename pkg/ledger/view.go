@@ -17,8 +17,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// schemaVersion changes with schema.sql and with what is derived from events: a view of another version is rebuilt. 5 writes
-// the sentences of transitions and incidents anew, without any text of agents.
+// schemaVersion changes with schema.sql and with what is derived from events: a view of another version is rebuilt. 5
+// writes the sentences of transitions and incidents anew, without any text of agents.
 const schemaVersion = 5
 
 //go:embed schema.sql

@@ -69,8 +69,8 @@ func (f Failure) String() string {
 
 func isHTTPStatus(n int) bool { return n >= 100 && n <= 599 }
 
-// reasonPrefixes are how the reasons begin that package probe writes, now and in earlier versions. What follows a prefix may
-// be anybody's text and is ignored. Of two prefixes that fit, the longer one counts.
+// reasonPrefixes are how the reasons begin that package probe writes, now and in earlier versions. What follows a
+// prefix may be anybody's text and is ignored. Of two prefixes that fit, the longer one counts.
 var reasonPrefixes = map[string]FailureKind{
 	"timeout": NoAnswer,
 
@@ -112,8 +112,8 @@ var reasonPrefixes = map[string]FailureKind{
 	"does not speak TLS":           EncryptionFailed,
 }
 
-// ClassifyReason names the failure that an agent's reason tells of. It is the only way from free text to the public: the
-// result holds nothing of the text but its kind and a checked number.
+// ClassifyReason names the failure that an agent's reason tells of. It is the only way from free text to the public:
+// the result holds nothing of the text but its kind and a checked number.
 func ClassifyReason(reason string) Failure {
 	if status, ok := statusOf(reason); ok {
 		return Failure{Kind: HTTPStatus, Status: status}
@@ -144,7 +144,8 @@ func statusOf(reason string) (status int, ok bool) {
 	return status, err == nil && isHTTPStatus(status)
 }
 
-// Failure is why the region votes bad: the failure that most of its bad edges report, of equally many the one listed first.
+// Failure is why the region votes bad: the failure that most of its bad edges report, of equally many the one listed
+// first.
 func (v RegionVote) Failure() Failure {
 	counts := map[Failure]int{}
 	best, most := ClassifyReason(v.Why), 0

@@ -98,7 +98,8 @@ func (a attempt) unanswered(talk context.Context, found Result, conn *listening,
 	return found.bad("malformed answer: " + malformation(err))
 }
 
-// malformation names what net/http could not read, without what the server sent: that stands behind a quotation mark or colon.
+// malformation names what net/http could not read, without what the server sent: that stands behind a quotation mark
+// or colon.
 func malformation(err error) string {
 	text := err.Error()
 	for _, prefix := range []string{"net/http: ", "HTTP/1.x transport connection broken: "} {

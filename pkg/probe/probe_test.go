@@ -178,7 +178,8 @@ func TestHTTP(t *testing.T) {
 		{"lacks the body", catalog.Check{URL: url("/"), Body: "Webmail"}, mesh.Unreachable, `body lacks "Webmail"`},
 		{"wrong status", catalog.Check{URL: url("/broken")}, mesh.Unreachable, "status 503"},
 		{"wanted status", catalog.Check{URL: url("/broken"), Status: 503}, mesh.Reachable, ""},
-		{"redirects", catalog.Check{URL: url("/moved")}, mesh.Unreachable, "redirects to https://elsewhere.example/sign-in (status 302), wanted 200"},
+		{"redirects", catalog.Check{URL: url("/moved")}, mesh.Unreachable,
+			"redirects to https://elsewhere.example/sign-in (status 302), wanted 200"},
 		{"hangs", catalog.Check{URL: url("/slow")}, mesh.Unreachable, "hung"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

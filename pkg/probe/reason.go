@@ -108,8 +108,8 @@ func (r Result) bad(reason string) Result {
 // reasonMax bounds a reason in letters.
 const reasonMax = 250
 
-// clean bounds a reason and leaves only printable letters in it: parts of it are what servers, resolvers and routers sent, and
-// it is shown on terminals.
+// clean bounds a reason and leaves only printable letters in it: parts of it are what servers, resolvers and routers
+// sent, and it is shown on terminals.
 func clean(reason string) string {
 	letters := []rune(strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

@@ -12,8 +12,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// TestEveryReasonHasAPublicPhrase reads this package's sources: each text that a failure's reason begins with must be known to
-// mesh.ClassifyReason, or the public would read of it only that something is wrong. Who adds a reason adds its prefix there.
+// TestEveryReasonHasAPublicPhrase reads this package's sources: each text that a failure's reason begins with must be
+// known to mesh.ClassifyReason, or the public would read of it only that something is wrong. Who adds a reason adds
+// its prefix there.
 func TestEveryReasonHasAPublicPhrase(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

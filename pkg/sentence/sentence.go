@@ -1,6 +1,7 @@
-// Package sentence says a check's verdict in one sentence for everybody: the page, its API, incidents, operators, the log.
-// A sentence holds the catalog's names, numbers, times and the phrases of mesh.Failure, and never any text of an agent, a
-// probed server or a peer. It names cities, never vantages, since a host that only operators know may be one.
+// Package sentence says a check's verdict in one sentence for everybody: the page, its API, incidents, operators, the
+// log. A sentence holds the catalog's names, numbers, times and the phrases of mesh.Failure, and never any text of an
+// agent, a probed server or a peer. It names cities, never vantages, since a host that only operators know may be
+// one.
 package sentence
 
 import (
@@ -21,8 +22,8 @@ const Flapping = "it entered and left down too often: held at degraded until it 
 // ChecksChanged is the sentence of a status that changed because the host's checks did.
 const ChecksChanged = "What is asked of the host changed."
 
-// Of says the check's verdict. The state's own Sentence and all text in its votes are ignored; config is the check in the
-// catalog, or nil where the catalog no longer has it.
+// Of says the check's verdict. The state's own Sentence and all text in its votes are ignored; config is the check in
+// the catalog, or nil where the catalog no longer has it.
 func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState) string {
 	t := s.Tally
 	regions := fmt.Sprintf("%d of %s", t.OK, counted(t.Voters, "region"))
@@ -31,7 +32,8 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState) string {
 		return "Up: reachable from " + regions + "."
 	case mesh.Degraded:
 		if s.Rule == Flapping {
-			return "Degraded, flapping: it keeps going down and coming back; at this moment reachable from " + regions + "."
+			return "Degraded, flapping: it keeps going down and coming back; at this moment reachable from " +
+				regions + "."
 		}
 		return "Degraded: reachable from " + regions + ", most of them slower or losing more than the objective."
 	case mesh.Down:
@@ -39,9 +41,11 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState) string {
 		if t.Bad == 1 {
 			confirm = "confirms"
 		}
-		return fmt.Sprintf("Down: %d of %s %s that it %s%s.", t.Bad, counted(t.Voters, "region"), confirm, failures(config, s), first(c, s))
+		return fmt.Sprintf("Down: %d of %s %s that it %s%s.", t.Bad, counted(t.Voters, "region"), confirm,
+			failures(config, s), first(c, s))
 	case mesh.Partial:
-		return fmt.Sprintf("Partial: %s report that it %s%s; reachable from %s.", badCities(c, s), failures(config, s), first(c, s), regions)
+		return fmt.Sprintf("Partial: %s report that it %s%s; reachable from %s.", badCities(c, s),
+			failures(config, s), first(c, s), regions)
 	case mesh.Pending:
 		if t.Voters == 0 {
 			return "Pending: new, and no other region can look yet."
@@ -51,8 +55,8 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState) string {
 	return unknown(c, s)
 }
 
-// OfTransition says the verdict that a transition published, from the facts that it holds: a ledger's older transitions have
-// sentences with text of agents in them. The catalog is the one in force at the time, or nil.
+// OfTransition says the verdict that a transition published, from the facts that it holds: a ledger's older
+// transitions have sentences with text of agents in them. The catalog is the one in force at the time, or nil.
 func OfTransition(c *catalog.Catalog, t mesh.Transition) string {
 	if t.Check == "" {
 		return ChecksChanged
@@ -63,7 +67,8 @@ func OfTransition(c *catalog.Catalog, t mesh.Transition) string {
 			config = h.Check(t.Check)
 		}
 	}
-	return Of(c, config, mesh.CheckState{Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Tally: t.Tally, Votes: t.Votes})
+	return Of(c, config, mesh.CheckState{Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Tally: t.Tally,
+		Votes: t.Votes})
 }
 
 func unknown(c *catalog.Catalog, s mesh.CheckState) string {
@@ -72,9 +77,11 @@ func unknown(c *catalog.Catalog, s mesh.CheckState) string {
 		if c != nil {
 			rule = c.Rule
 		}
-		return fmt.Sprintf("Unknown: %s can look, and the rule asks for %d.", counted(s.Tally.Voters, "other region"), rule.RegionsMin-1)
+		return fmt.Sprintf("Unknown: %s can look, and the rule asks for %d.",
+			counted(s.Tally.Voters, "other region"), rule.RegionsMin-1)
 	}
-	return fmt.Sprintf("Unknown: %d ok and %d bad of %s is too little to tell.", s.Tally.OK, s.Tally.Bad, counted(s.Tally.Voters, "region"))
+	return fmt.Sprintf("Unknown: %d ok and %d bad of %s is too little to tell.", s.Tally.OK, s.Tally.Bad,
+		counted(s.Tally.Voters, "region"))
 }
 
 // failuresMax is how many failures are named; of more, the rest is summed up.
