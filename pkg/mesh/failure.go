@@ -118,6 +118,9 @@ func ClassifyReason(reason string) Failure {
 	if status, ok := statusOf(reason); ok {
 		return Failure{Kind: HTTPStatus, Status: status}
 	}
+	if kind, ok := reasonPrefixes[reason]; ok { // most reasons, and no prefix is longer
+		return Failure{Kind: kind}
+	}
 	longest, kind := 0, OtherFailure
 	for prefix, k := range reasonPrefixes {
 		if len(prefix) > longest && startsWith(reason, prefix) {
