@@ -198,6 +198,9 @@ func newMatrix(s *mesh.Snapshot) matrixView {
 	return v
 }
 
+// cellMax is how many letters of a reason a cell shows; the whole is in its title.
+const cellMax = 28
+
 // newCell is what a vantage last saw of a check. Of several families the worst stands first.
 func newCell(c mesh.CheckState, a mesh.VantageState) matrixCell {
 	var edges []mesh.EdgeState
@@ -222,8 +225,9 @@ func newCell(c mesh.CheckState, a mesh.VantageState) matrixCell {
 	default:
 		cell.Text = e.Reason
 	}
-	if len(cell.Text) > 28 {
-		cell.Title, cell.Text = cell.Text+"; "+cell.Title, string([]rune(cell.Text)[:26])+"…"
+	// Counted in letters: an agent may report any of them, and most take more than one byte.
+	if letters := []rune(cell.Text); len(letters) > cellMax {
+		cell.Title, cell.Text = cell.Text+"; "+cell.Title, string(letters[:cellMax-2])+"…"
 	}
 	return cell
 }

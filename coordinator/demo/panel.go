@@ -187,6 +187,7 @@ func (p *panel) body() (template.HTML, error) {
 }
 
 func newForming(c *catalog.Catalog, h mesh.HostState, check mesh.CheckState) formingView {
+	check = page.PublicCheck(check) // the panel is served beside the status page
 	class, shape := page.VerdictLook(check.Verdict)
 	f := formingView{
 		Host: h.Name, Check: check.Name, Sentence: check.Sentence, Class: class, Shape: shape, Verdict: string(check.Verdict), Looking: check.Looking,
@@ -196,7 +197,11 @@ func newForming(c *catalog.Catalog, h mesh.HostState, check mesh.CheckState) for
 			continue
 		}
 		class, shape := page.VoteLook(v.Vote)
-		f.Votes = append(f.Votes, voteView{city(c, v.Region), class, shape, v.Why})
+		vote := voteView{City: city(c, v.Region), Class: class, Shape: shape}
+		if v.Why != "" {
+			vote.Why = "it " + v.Why
+		}
+		f.Votes = append(f.Votes, vote)
 	}
 	return f
 }

@@ -52,6 +52,9 @@ const (
 	togetherMax = 500  // transitions written as one; the server takes 1000
 )
 
+// errorMax bounds in bytes what is logged of why a message is rejected.
+const errorMax = 300
+
 // rejectedLogged bounds what a broken agent can put into the log.
 func rejectedLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
 
@@ -318,7 +321,11 @@ func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
 	in, err := e.read(ctx, m, e.ward)
 	if err != nil {
 		e.rejected.Add(1)
-		e.strange.Warn().Err(err).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
+		// The error may repeat a number of 200 kB from the message.
+		text := err.Error()
+		text = text[:min(len(text), errorMax)]
+		e.strange.Warn().Str(zerolog.ErrorFieldName, text).Uint64("sequence", m.Sequence).Str("agent", m.Agent).
+			Msg("a message is rejected")
 	}
 	return in, err == nil
 }

@@ -20,13 +20,30 @@ func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition) err
 		events := make([]ledger.Event, len(together))
 		for i, t := range together {
 			events[i] = ledger.TransitionEvent{Transition: t}
-			e.Logger.Info().Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).Time("began", t.Began).Msg(t.Sentence)
+			e.Logger.Info().Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).
+				Time("began", t.Began).Strs("reasons", reasons(t)).Msg(t.Sentence)
 		}
 		if err := e.write(ctx, events); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// reasonsMax is how many reasons of a transition are logged.
+const reasonsMax = 3
+
+// reasons are different reasons that the transition's bad edges report, as the agents wrote them: for operators.
+func reasons(t mesh.Transition) []string {
+	out := []string{}
+	for _, v := range t.Votes {
+		for _, e := range v.Edges {
+			if v.Vote == mesh.Bad && e.Vote == mesh.Bad && len(out) < reasonsMax && !slices.Contains(out, e.Reason) {
+				out = append(out, e.Reason)
+			}
+		}
+	}
+	return out
 }
 
 // write tries until it can: a verdict is never lost.

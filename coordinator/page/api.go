@@ -108,7 +108,7 @@ func (s *site) apiTransitions(w http.ResponseWriter, r *http.Request) {
 		writeText(w, http.StatusNotFound, fmt.Sprintf("there is no host %q here\n", r.FormValue("host")))
 		return
 	}
-	transitions, err := s.Source.Transitions(r.Context(), host, since, historyMax)
+	transitions, err := s.view.transitions(r.Context(), host, since, historyMax)
 	if err != nil {
 		s.fail(w, err)
 		return

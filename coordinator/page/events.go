@@ -78,7 +78,7 @@ func client(q *http.Request) netip.Prefix {
 
 // events tells a reader what changes: "status" in JSON for everybody, and the body of a page for one that asks with ?page=.
 func (s *site) events(w http.ResponseWriter, r *http.Request) {
-	s.streams.Listen(w, r, s.Source.Changed, func(send func(kind, data string) error) error {
+	s.streams.Listen(w, r, s.view.changed, func(send func(kind, data string) error) error {
 		m := s.moment()
 		if page := r.FormValue("page"); page != "" {
 			body, found, err := s.body(r.Context(), m, page)

@@ -132,7 +132,7 @@ func (m moment) pastIncidents(all []*incident.Incident) []dayView {
 
 // incidentBody is the page of one incident.
 func (s *site) incidentBody(ctx context.Context, m moment, id string) (body template.HTML, found bool, err error) {
-	i, err := s.Source.Incident(ctx, id)
+	i, err := s.view.incident(ctx, id)
 	if err != nil || i == nil {
 		return "", false, err
 	}
@@ -223,7 +223,7 @@ const incidentsMax = 50 // as many as Statuspage lists
 // incidents answers a part of /api/v2 that tells of incidents since a time.
 func (s *site) incidents(since func() time.Time, part func(m moment, incidents []incidentJSON) map[string]any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		all, err := s.Source.Incidents(r.Context(), since(), incidentsMax)
+		all, err := s.view.incidents(r.Context(), since(), incidentsMax)
 		if err != nil {
 			s.fail(w, err)
 			return

@@ -51,38 +51,59 @@ type Config struct {
 }
 
 type site struct {
-	Config
+	view    *audienceView // all that handlers know of the Source
+	links   []Link
+	logger  zerolog.Logger
 	readers *readers
 	streams *Streams
 	made    made
+}
+
+// route is an address of the site: a pattern of http.ServeMux and its handler.
+type route struct {
+	pattern string
+	handler http.HandlerFunc
 }
 
 const eventsPath = "/api/v1/events"
 
 // New is the site's handler.
 func New(c Config) http.Handler {
-	s := &site{Config: c, readers: newReaders(), streams: NewStreams(c.Streams)}
+	s := newSite(c)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.index)
-	mux.HandleFunc("GET /hosts/{host}", s.host)
-	mux.HandleFunc("GET /incidents/{id}", s.index)
-	mux.HandleFunc("GET /matrix", s.matrix)
-	mux.HandleFunc("GET /badge/{file}", s.badge)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.HandleFunc("GET /api/v1/matrix", s.apiMatrix)
-	mux.HandleFunc("GET /api/v1/transitions", s.apiTransitions)
-	mux.HandleFunc("GET /api/v1/hosts/{host}/votes", s.apiVotes)
-	mux.HandleFunc("GET "+eventsPath, s.events)
-	s.statuspage(mux)
-	mux.HandleFunc("GET /", s.missing)
+	for _, r := range s.routes() {
+		mux.HandleFunc(r.pattern, r.handler)
+	}
 	return s.readers.limit(mux)
 }
 
-func (s *site) moment() moment {
-	c, snapshot := s.Source.Current()
-	return moment{c, snapshot, s.Audience}
+func newSite(c Config) *site {
+	return &site{
+		view: &audienceView{source: c.Source, audience: c.Audience}, links: c.Links, logger: c.Logger,
+		readers: newReaders(),
+		streams: NewStreams(c.Streams),
+	}
 }
+
+// routes are all addresses of the site. A test walks every one of them in search of text that is not for the public.
+func (s *site) routes() []route {
+	return append(s.statuspage(),
+		route{"GET /{$}", s.index},
+		route{"GET /hosts/{host}", s.host},
+		route{"GET /incidents/{id}", s.index},
+		route{"GET /matrix", s.matrix},
+		route{"GET /badge/{file}", s.badge},
+		route{"GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }},
+		route{"GET /readyz", s.readyz},
+		route{"GET /api/v1/matrix", s.apiMatrix},
+		route{"GET /api/v1/transitions", s.apiTransitions},
+		route{"GET /api/v1/hosts/{host}/votes", s.apiVotes},
+		route{"GET " + eventsPath, s.events},
+		route{"GET /", s.missing},
+	)
+}
+
+func (s *site) moment() moment { return s.view.moment() }
 
 const (
 	week       = 7 * 24 * time.Hour
@@ -112,7 +133,7 @@ func (s *site) page(w http.ResponseWriter, r *http.Request, status int) {
 		status = http.StatusNotFound
 	}
 	if err := sheet.Write(w, status); err != nil {
-		s.Logger.Debug().Err(err).Msg("a reader went away")
+		s.logger.Debug().Err(err).Msg("a reader went away")
 	}
 }
 
@@ -124,7 +145,7 @@ func (s *site) sheet(m moment, body template.HTML) Sheet {
 	}
 	return Sheet{
 		Title: title(m), Description: index.Headline + ". " + index.Detail, Brand: m.catalog.Page.Title,
-		Nav: append(nav, s.Links...), Status: index.Class, At: m.snapshot.At, Body: body,
+		Nav: append(nav, s.links...), Status: index.Class, At: m.snapshot.At, Body: body,
 	}
 }
 
@@ -167,7 +188,7 @@ func (s *site) indexBody(ctx context.Context, m moment) (template.HTML, error) {
 	if err != nil {
 		return "", err
 	}
-	incidents, err := s.Source.Incidents(ctx, m.snapshot.At.AddDate(0, 0, -daysShown), incidentsMax)
+	incidents, err := s.view.incidents(ctx, m.snapshot.At.AddDate(0, 0, -daysShown), incidentsMax)
 	if err != nil {
 		return "", err
 	}
@@ -191,11 +212,11 @@ func (s *site) history(ctx context.Context, host string) ([]mesh.Transition, err
 	if host == "" {
 		since = time.Now().Add(-week)
 	}
-	return s.Source.Transitions(ctx, host, since, historyMax)
+	return s.view.transitions(ctx, host, since, historyMax)
 }
 
 func (s *site) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !s.Source.Ready() {
+	if !s.view.ready() {
 		writeText(w, http.StatusServiceUnavailable, "not yet\n")
 		return
 	}
@@ -203,7 +224,7 @@ func (s *site) readyz(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *site) fail(w http.ResponseWriter, err error) {
-	s.Logger.Error().Err(err).Msg("a page could not be made")
+	s.logger.Error().Err(err).Msg("a page could not be made")
 	writeText(w, http.StatusInternalServerError, "The page could not be made just now. Please try again.\n")
 }
 

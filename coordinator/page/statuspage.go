@@ -44,8 +44,8 @@ type componentJSON struct {
 	Components         []string  `json:"components,omitempty"`
 }
 
-// statuspage adds the addresses of /api/v2. Maintenance is an empty list until there is some.
-func (s *site) statuspage(mux *http.ServeMux) {
+// statuspage are the addresses of /api/v2. Maintenance is an empty list until there is some.
+func (s *site) statuspage() (routes []route) {
 	none := []struct{}{}
 	for path, part := range map[string]func(moment) map[string]any{
 		"status":                          func(m moment) map[string]any { return map[string]any{"status": m.overall()} },
@@ -54,20 +54,23 @@ func (s *site) statuspage(mux *http.ServeMux) {
 		"scheduled-maintenances/upcoming": func(moment) map[string]any { return map[string]any{"scheduled_maintenances": none} },
 		"scheduled-maintenances/active":   func(moment) map[string]any { return map[string]any{"scheduled_maintenances": none} },
 	} {
-		mux.HandleFunc("GET /api/v2/"+path+".json", func(w http.ResponseWriter, _ *http.Request) {
+		routes = append(routes, route{"GET /api/v2/" + path + ".json", func(w http.ResponseWriter, _ *http.Request) {
 			m := s.moment()
 			out := part(m)
 			out["page"] = m.pageJSON()
 			writeJSON(w, out)
-		})
+		}})
 	}
 	list := func(_ moment, incidents []incidentJSON) map[string]any { return map[string]any{"incidents": incidents} }
 	always := func() time.Time { return time.Time{} }
-	mux.HandleFunc("GET /api/v2/incidents.json", s.incidents(always, list))
-	mux.HandleFunc("GET /api/v2/incidents/unresolved.json", s.incidents(unresolved, list))
-	mux.HandleFunc("GET /api/v2/summary.json", s.incidents(unresolved, func(m moment, incidents []incidentJSON) map[string]any {
+	summary := func(m moment, incidents []incidentJSON) map[string]any {
 		return map[string]any{"components": m.components(), "incidents": incidents, "scheduled_maintenances": none, "status": m.overall()}
-	}))
+	}
+	return append(routes,
+		route{"GET /api/v2/incidents.json", s.incidents(always, list)},
+		route{"GET /api/v2/incidents/unresolved.json", s.incidents(unresolved, list)},
+		route{"GET /api/v2/summary.json", s.incidents(unresolved, summary)},
+	)
 }
 
 // id is a stable name for something, of twelve letters and digits like Statuspage's.

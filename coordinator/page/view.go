@@ -204,7 +204,7 @@ func (m moment) checkView(c mesh.CheckState) checkView {
 		case r.Own:
 			vote.Word += " (its own region, not counted)"
 		case r.Why != "":
-			vote.Word += " (" + r.Why + ")"
+			vote.Word += " (" + m.why(r) + ")"
 		}
 		v.Votes = append(v.Votes, vote)
 	}
@@ -212,6 +212,14 @@ func (m moment) checkView(c mesh.CheckState) checkView {
 		v.Advisories = c.Advisories
 	}
 	return v
+}
+
+// why is a vote's reason as it stands on a page: a phrase of the mesh's own for the public, free text for operators.
+func (m moment) why(v mesh.RegionVote) string {
+	if m.audience == Public && v.Why != "" {
+		return "it " + v.Why
+	}
+	return v.Why
 }
 
 func (m moment) city(region string) string {
@@ -290,7 +298,7 @@ func (m moment) cell(h mesh.HostState, c mesh.CheckState, region string) matrixC
 		return matrixCell{look{"unknown", "·", "own"}, "its own region, which has no vote"}
 	}
 	v := c.Votes[i]
-	cell := matrixCell{look: voteLooks[v.Vote], Title: v.Why}
+	cell := matrixCell{look: voteLooks[v.Vote], Title: m.why(v)}
 	cell.Word = map[mesh.Vote]string{mesh.OK: "ok", mesh.Bad: "bad", mesh.Abstain: "abstains"}[v.Vote]
 	return cell
 }

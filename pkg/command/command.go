@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -193,9 +195,20 @@ func Version() string {
 // NewLogger logs in words to a terminal and as one JSON object a line to everything else. Times are UTC.
 func NewLogger(out io.Writer) zerolog.Logger {
 	if f, ok := out.(*os.File); ok && terminal(f) {
-		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly, TimeLocation: time.UTC, NoColor: os.Getenv("NO_COLOR") != ""}
+		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly, TimeLocation: time.UTC,
+			NoColor: os.Getenv("NO_COLOR") != "", FormatMessage: escapeMessage}
 	}
 	return zerolog.New(out).Level(zerolog.InfoLevel).With().Timestamp().Logger()
+}
+
+// escapeMessage quotes a message that a terminal must not be given as it is: a library's message may hold what a peer
+// sent. zerolog does the same with fields.
+func escapeMessage(message any) string {
+	text, _ := message.(string)
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 func terminal(f *os.File) bool {

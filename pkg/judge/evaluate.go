@@ -7,6 +7,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
+	"github.com/probemesh/probemesh/pkg/sentence"
 	"github.com/probemesh/probemesh/pkg/status"
 )
 
@@ -296,7 +297,8 @@ func (j *Judge) settleHost(h *host, out *Output) {
 func (j *Judge) transition(h *host, c *check, was mesh.Verdict) mesh.Transition {
 	t := mesh.Transition{
 		Sequence: j.sequence, Host: h.config.Name, Public: h.config.Public, From: h.status, To: h.judged(),
-		Began: j.now, Published: j.now, Sentence: "What is asked of the host changed.", Rule: "the status follows from the checks that are left",
+		Began: j.now, Published: j.now, Sentence: sentence.ChecksChanged,
+		Rule: "the status follows from the checks that are left",
 	}
 	if c != nil {
 		t.Check, t.Was, t.Verdict, t.Began, t.Cause = c.config.Name, was, c.published, c.since, h.cause

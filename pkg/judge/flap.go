@@ -6,6 +6,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // flap is what a check was charged for entering and leaving down: the second half of rule 7.
@@ -37,7 +38,7 @@ func (f *flap) cool(r catalog.Rule, now time.Time) {
 	}
 }
 
-const flapping = "it entered and left down too often: held at degraded until it is calm, or down for long"
+const flapping = sentence.Flapping
 
 // damped is the verdict to publish: that of the quorum, but degraded while the check flaps. A down that lasts is no flapping.
 func (j *Judge) damped(c *check) mesh.Verdict {

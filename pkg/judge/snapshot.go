@@ -61,7 +61,7 @@ func (j *Judge) checkState(c *check) mesh.CheckState {
 		s.Cause = c.host.cause
 	}
 	if c.positive || c.sentence == "" || c.verdict == mesh.Pending {
-		s.Sentence = j.sentence(c)
+		s.Sentence = j.sentenceOf(c, s.Votes)
 	}
 	return s
 }
@@ -123,7 +123,7 @@ func (j *Judge) edgeState(c *check, e *edge) mesh.EdgeState {
 func (j *Judge) advisories(c *check) []string {
 	var out []string
 	if bad := j.regionsThatVote(c, mesh.Bad); len(bad) == 1 && c.verdict != mesh.Down && c.verdict != mesh.Partial {
-		out = append(out, fmt.Sprintf("path from %s: %s", j.city(bad[0].region), j.reasons(c)))
+		out = append(out, fmt.Sprintf("path from %s: %s", j.city(bad[0].region), j.quotedReasons(c)))
 	}
 	if c.leftOut {
 		out = append(out, "no vantage may run this check, so that it says nothing of the host")
@@ -135,6 +135,7 @@ func (j *Judge) advisories(c *check) []string {
 		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping and reached the host over TCP since", n, plural(n, "vantage")))
 	}
 	if broken(c.published) {
+		out = append(out, "agents report "+j.quotedReasons(c))
 		out = append(out, j.secondOpinion(c)...)
 	}
 	return out

@@ -152,5 +152,9 @@ func (l *Ledger) catchUp(ctx context.Context) error {
 	if err := l.log.Read(ctx, from+1, func(r Record) error { return tx.take(ctx, r) }); err != nil {
 		return fmt.Errorf("bring the view up to the ledger: %w", err)
 	}
-	return tx.commit()
+	if err := tx.commit(); err != nil {
+		return err
+	}
+	l.view.current = tx.current
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // take takes one event of the log into the view. Kinds that this version does not know are left to the versions that do.
@@ -38,9 +39,13 @@ func (w *writing) transition(ctx context.Context, r Record) error {
 	if err := json.Unmarshal(r.Data, &t); err != nil {
 		return err
 	}
+	data, err := w.restate(ctx, &t)
+	if err != nil {
+		return err
+	}
 	done, err := w.tx.ExecContext(ctx,
 		`INSERT OR IGNORE INTO transitions (sequence, id, judged, host, published, data) VALUES (?, ?, ?, ?, ?, ?)`,
-		r.Sequence, t.ID, t.Sequence, mesh.Key(t.Host), nanoseconds(t.Published), r.Data)
+		r.Sequence, t.ID, t.Sequence, mesh.Key(t.Host), nanoseconds(t.Published), data)
 	if err != nil {
 		return err
 	}
@@ -53,6 +58,36 @@ func (w *writing) transition(ctx context.Context, r Record) error {
 	_, err = w.tx.ExecContext(ctx, `INSERT OR REPLACE INTO standings (host, check_, verdict, sequence) VALUES (?, ?, ?, ?)`,
 		mesh.Key(t.Host), t.Check, string(t.Verdict), r.Sequence)
 	return err
+}
+
+// restate writes the transition's sentence anew from its facts and returns the transition encoded. Earlier versions
+// put the text of agents and probed servers into sentences; nobody who reads the view, and no incident, must repeat
+// it. The votes keep their free text, for operators.
+func (w *writing) restate(ctx context.Context, t *mesh.Transition) (data []byte, err error) {
+	c, err := w.inForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.Sentence = sentence.OfTransition(c, *t)
+	return json.Marshal(t)
+}
+
+// inForce is the catalog that the log has before the event that is being taken; nil before the first.
+func (w *writing) inForce(ctx context.Context) (*catalog.Catalog, error) {
+	if w.current != nil {
+		return w.current, nil
+	}
+	var data []byte
+	var e CatalogEvent
+	err := w.tx.QueryRowContext(ctx, `SELECT data FROM catalogs ORDER BY sequence DESC LIMIT 1`).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &e)
+	}
+	w.current = e.Catalog
+	return e.Catalog, err
 }
 
 func (w *writing) catalog(ctx context.Context, r Record) error {
@@ -69,6 +104,7 @@ func (w *writing) catalog(ctx context.Context, r Record) error {
 	if err := w.endIncidents(ctx, e.Catalog, r.Time); err != nil {
 		return err
 	}
+	w.current = e.Catalog
 	_, err := w.tx.ExecContext(ctx, `INSERT OR IGNORE INTO catalogs (sequence, revision, at, data) VALUES (?, ?, ?, ?)`,
 		r.Sequence, e.Catalog.Revision, nanoseconds(r.Time), r.Data)
 	return err
@@ -76,15 +112,8 @@ func (w *writing) catalog(ctx context.Context, r Record) error {
 
 // endStandings ends what was said of checks that the next catalog does not ask any more, or asks something else.
 func (w *writing) endStandings(ctx context.Context, next *catalog.Catalog, at int64) error {
-	var before CatalogEvent
-	var data []byte
-	switch err := w.tx.QueryRowContext(ctx, `SELECT data FROM catalogs ORDER BY sequence DESC LIMIT 1`).Scan(&data); {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	}
-	if err := json.Unmarshal(data, &before); err != nil {
+	before, err := w.inForce(ctx)
+	if before == nil || err != nil {
 		return err
 	}
 	standings, err := w.standing(ctx)
@@ -92,7 +121,7 @@ func (w *writing) endStandings(ctx context.Context, next *catalog.Catalog, at in
 		return err
 	}
 	for _, s := range standings {
-		if s.stands(before.Catalog, next) {
+		if s.stands(before, next) {
 			continue
 		}
 		if _, err := w.tx.ExecContext(ctx, `UPDATE standings SET until = ? WHERE host = ? AND check_ = ?`, at, s.host, s.check); err != nil {

@@ -13,16 +13,22 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// schemaVersion changes with schema.sql: a view of another version is rebuilt.
-const schemaVersion = 4
+// schemaVersion changes with schema.sql and with what is derived from events: a view of another version is rebuilt. 5
+// writes the sentences of transitions and incidents anew, without any text of agents.
+const schemaVersion = 5
 
 //go:embed schema.sql
 var schema string
 
 // view is the SQL view of the log: rows, plus which log it is and how far it was read.
-type view struct{ db *sql.DB }
+type view struct {
+	db      *sql.DB
+	current *catalog.Catalog // in force at the last committed event, for the one writer; nil: not read yet
+}
 
 // openView opens the file, or makes it anew where it is no view of this log.
 func openView(ctx context.Context, file string, state State) (*view, error) {
@@ -62,7 +68,7 @@ func connect(ctx context.Context, file string) (*view, error) {
 		db.Close()
 		return nil, err
 	}
-	return &view{db}, nil
+	return &view{db: db}, nil
 }
 
 var errOther = errors.New("the view is of another schema, another log, or has a hole")
@@ -106,8 +112,9 @@ func (v *view) sequence(ctx context.Context) (n uint64, err error) {
 
 // writing is one transaction that takes events.
 type writing struct {
-	tx   *sql.Tx
-	last uint64
+	tx      *sql.Tx
+	last    uint64
+	current *catalog.Catalog // in force at the last event; nil: not read yet
 }
 
 func (v *view) begin(ctx context.Context) (*writing, error) {
@@ -115,7 +122,7 @@ func (v *view) begin(ctx context.Context) (*writing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the view: %w", err)
 	}
-	return &writing{tx: tx}, nil
+	return &writing{tx: tx, current: v.current}, nil
 }
 
 func (w *writing) rollback() { _ = w.tx.Rollback() }

@@ -98,7 +98,9 @@ type Observation struct {
 	Round   uint64 // the round this look answers; zero for a scheduled look
 	Sent    int    // probes sent
 	Lost    int    // probes of those that were not answered
-	Reason  string // in words, when Outcome is not Reachable: "refused", "timeout", "status 503"
+	// Reason is the agent's free text when Outcome is not Reachable: "connection refused", "timeout", "status 503".
+	// It is for operators; the public reads what ClassifyReason makes of it.
+	Reason string
 }
 
 // Ended is when the observation was finished, in the stream's time.

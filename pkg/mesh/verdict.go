@@ -79,7 +79,7 @@ type RegionVote struct {
 	Own    bool        `json:"own,omitempty"` // the host's own region: shown, never counted
 	Vote   Vote        `json:"vote"`
 	Since  time.Time   `json:"since,omitzero"`
-	Why    string      `json:"why,omitempty"` // one reason for a bad vote or an abstention
+	Why    string      `json:"why,omitempty"` // one reason for a bad vote or an abstention, for operators; see Failure
 	Edges  []EdgeState `json:"edges"`
 }
 

@@ -30,7 +30,7 @@ const (
 func (a attempt) http(ctx context.Context) Result {
 	u, err := url.Parse(a.target.Check.URL)
 	if err != nil {
-		return inconclusive("the check's URL: " + err.Error())
+		return inconclusive("the check's URL cannot be parsed") // the error repeats it, password and query included
 	}
 	conn, err := a.dial(ctx, portOf(u))
 	if err != nil {
@@ -95,7 +95,20 @@ func (a attempt) unanswered(talk context.Context, found Result, conn *listening,
 	case isClosed(err):
 		return found.bad("answer cut short")
 	}
-	return found.bad("malformed answer: " + strings.TrimPrefix(err.Error(), "net/http: "))
+	return found.bad("malformed answer: " + malformation(err))
+}
+
+// malformation names what net/http could not read, without what the server sent: that stands behind a quotation mark
+// or colon.
+func malformation(err error) string {
+	text := err.Error()
+	for _, prefix := range []string{"net/http: ", "HTTP/1.x transport connection broken: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	if i := strings.IndexAny(text, "\":"); i >= 0 {
+		text = text[:i]
+	}
+	return strings.TrimSpace(text)
 }
 
 func isLate(err error) bool {
@@ -141,7 +154,16 @@ func statusReason(response *http.Response, wanted int) string {
 	if response.StatusCode/100 != 3 || where == "" {
 		return "status " + strconv.Itoa(response.StatusCode)
 	}
-	return fmt.Sprintf("redirects to %s (status %d), wanted %d", bounded(where), response.StatusCode, wanted)
+	return fmt.Sprintf("redirects to %s (status %d), wanted %d", bounded(place(where)), response.StatusCode, wanted)
+}
+
+// place is where a redirect leads, by scheme, host and path. User, query and fragment often hold a session or a key.
+func place(location string) string {
+	u, err := url.Parse(location)
+	if err != nil || u.Opaque != "" {
+		return "an address that cannot be parsed"
+	}
+	return cmp.Or((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "the same address")
 }
 
 func wantedStatus(check catalog.Check) int {

@@ -49,8 +49,13 @@ type Result struct {
 // lapsed. What is said after the connect has the check's own Timeout from then on, however soon ctx lapses; cancelling ctx
 // ends that too. connected is called as soon as the ping was answered or the connection stands.
 func Once(ctx context.Context, network Network, target Target, connected func()) Result {
-	a := attempt{network: network, target: target, connected: connected}
-	switch target.Check.Kind {
+	result := once(ctx, attempt{network: network, target: target, connected: connected})
+	result.Reason = clean(result.Reason)
+	return result
+}
+
+func once(ctx context.Context, a attempt) Result {
+	switch a.target.Check.Kind {
 	case catalog.KindPing:
 		return a.ping(ctx)
 	case catalog.KindTCP:
@@ -58,7 +63,7 @@ func Once(ctx context.Context, network Network, target Target, connected func())
 	case catalog.KindHTTP:
 		return a.http(ctx)
 	}
-	return inconclusive(fmt.Sprintf("agent too old: it does not know the kind %q", target.Check.Kind))
+	return inconclusive(fmt.Sprintf("agent too old: it does not know the kind %q", a.target.Check.Kind))
 }
 
 // Sentence says in words what a probe found, for a person who asked for one.

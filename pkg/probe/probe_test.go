@@ -156,7 +156,7 @@ func TestHTTP(t *testing.T) {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/moved":
-			http.Redirect(w, r, "https://elsewhere.example/", http.StatusFound)
+			http.Redirect(w, r, "https://user:SECRET@elsewhere.example/sign-in?key=SECRET#SECRET", http.StatusFound)
 		case "/broken":
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case "/slow":
@@ -178,7 +178,8 @@ func TestHTTP(t *testing.T) {
 		{"lacks the body", catalog.Check{URL: url("/"), Body: "Webmail"}, mesh.Unreachable, `body lacks "Webmail"`},
 		{"wrong status", catalog.Check{URL: url("/broken")}, mesh.Unreachable, "status 503"},
 		{"wanted status", catalog.Check{URL: url("/broken"), Status: 503}, mesh.Reachable, ""},
-		{"redirects", catalog.Check{URL: url("/moved")}, mesh.Unreachable, "redirects to https://elsewhere.example/"},
+		{"redirects", catalog.Check{URL: url("/moved")}, mesh.Unreachable,
+			"redirects to https://elsewhere.example/sign-in (status 302), wanted 200"},
 		{"hangs", catalog.Check{URL: url("/slow")}, mesh.Unreachable, "hung"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

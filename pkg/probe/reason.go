@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -102,6 +103,24 @@ func inconclusive(reason string) Result { return Result{Outcome: mesh.Inconclusi
 func (r Result) bad(reason string) Result {
 	r.Outcome, r.Reason, r.Definite = mesh.Unreachable, reason, true
 	return r
+}
+
+// reasonMax bounds a reason in letters.
+const reasonMax = 250
+
+// clean bounds a reason and leaves only printable letters in it: parts of it are what servers, resolvers and routers
+// sent, and it is shown on terminals.
+func clean(reason string) string {
+	letters := []rune(strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, reason))
+	if len(letters) > reasonMax {
+		return string(letters[:reasonMax]) + "…"
+	}
+	return string(letters)
 }
 
 // quote shows what a server said: one line, bounded, printable.

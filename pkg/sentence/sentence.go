@@ -1,0 +1,192 @@
+// Package sentence says a check's verdict in one sentence for everybody: the page, its API, incidents, operators, the
+// log. A sentence holds the catalog's names, numbers, times and the phrases of mesh.Failure, and never any text of an
+// agent, a probed server or a peer. It names cities, never vantages, since a host that only operators know may be
+// one.
+package sentence
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
+)
+
+// Flapping is the rule of a check whose verdict is held at degraded because it changed too often.
+const Flapping = "it entered and left down too often: held at degraded until it is calm, or down for long"
+
+// ChecksChanged is the sentence of a status that changed because the host's checks did.
+const ChecksChanged = "What is asked of the host changed."
+
+// Of says the check's verdict. The state's own Sentence and all text in its votes are ignored; config is the check in
+// the catalog, or nil where the catalog no longer has it.
+func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState) string {
+	t := s.Tally
+	regions := fmt.Sprintf("%d of %s", t.OK, counted(t.Voters, "region"))
+	switch s.Verdict {
+	case mesh.Up:
+		return "Up: reachable from " + regions + "."
+	case mesh.Degraded:
+		if s.Rule == Flapping {
+			return "Degraded, flapping: it keeps going down and coming back; at this moment reachable from " +
+				regions + "."
+		}
+		return "Degraded: reachable from " + regions + ", most of them slower or losing more than the objective."
+	case mesh.Down:
+		confirm := "confirm"
+		if t.Bad == 1 {
+			confirm = "confirms"
+		}
+		return fmt.Sprintf("Down: %d of %s %s that it %s%s.", t.Bad, counted(t.Voters, "region"), confirm,
+			failures(config, s), first(c, s))
+	case mesh.Partial:
+		return fmt.Sprintf("Partial: %s report that it %s%s; reachable from %s.", badCities(c, s),
+			failures(config, s), first(c, s), regions)
+	case mesh.Pending:
+		if t.Voters == 0 {
+			return "Pending: new, and no other region can look yet."
+		}
+		return "Pending: new, and reachable from " + regions + " so far."
+	}
+	return unknown(c, s)
+}
+
+// OfTransition says the verdict that a transition published, from the facts that it holds: a ledger's older
+// transitions have sentences with text of agents in them. The catalog is the one in force at the time, or nil.
+func OfTransition(c *catalog.Catalog, t mesh.Transition) string {
+	if t.Check == "" {
+		return ChecksChanged
+	}
+	var config *catalog.Check
+	if c != nil {
+		if h := c.Host(mesh.Key(t.Host)); h != nil {
+			config = h.Check(t.Check)
+		}
+	}
+	return Of(c, config, mesh.CheckState{Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Tally: t.Tally,
+		Votes: t.Votes})
+}
+
+func unknown(c *catalog.Catalog, s mesh.CheckState) string {
+	if s.Rule == quorum.TooFewRegions {
+		rule := catalog.DefaultRule()
+		if c != nil {
+			rule = c.Rule
+		}
+		return fmt.Sprintf("Unknown: %s can look, and the rule asks for %d.",
+			counted(s.Tally.Voters, "other region"), rule.RegionsMin-1)
+	}
+	return fmt.Sprintf("Unknown: %d ok and %d bad of %s is too little to tell.", s.Tally.OK, s.Tally.Bad,
+		counted(s.Tally.Voters, "region"))
+}
+
+// failuresMax is how many failures are named; of more, the rest is summed up.
+const failuresMax = 2
+
+// failures names what most regions report, the most frequent first. What a single region reports is named only where no
+// second region votes bad: one agent does not choose what the public reads.
+func failures(config *catalog.Check, s mesh.CheckState) string {
+	counts := map[mesh.Failure]int{}
+	bad := badVotes(s)
+	for _, v := range bad {
+		counts[v.Failure()]++
+	}
+	var named []mesh.Failure
+	for f, n := range counts {
+		if n >= min(2, len(bad)) {
+			named = append(named, f)
+		}
+	}
+	slices.SortFunc(named, func(a, b mesh.Failure) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Status, b.Status))
+	})
+	phrases := make([]string, 0, failuresMax)
+	for _, f := range named[:min(len(named), failuresMax)] {
+		phrases = append(phrases, f.String())
+	}
+	switch {
+	case len(phrases) == 0:
+		phrases = append(phrases, mesh.Failure{}.String())
+	case len(named) > failuresMax:
+		return strings.Join(phrases, ", ") + " or failed in another way" + where(config)
+	}
+	return strings.Join(phrases, " or ") + where(config)
+}
+
+// where tells what the vantages asked when they saw that.
+func where(config *catalog.Check) string {
+	switch {
+	case config == nil:
+		return ""
+	case config.Port > 0:
+		return fmt.Sprintf(" on port %d", config.Port)
+	case config.URL != "":
+		// The rest of the address may hold a secret.
+		if u, err := url.Parse(config.URL); err == nil {
+			return " at " + u.Host
+		}
+	case config.Kind == catalog.KindPing:
+		return " when pinged"
+	}
+	return ""
+}
+
+// first tells which city saw the cause first, since the verdict's cause began.
+func first(c *catalog.Catalog, s mesh.CheckState) string {
+	var seen *mesh.RegionVote
+	for _, v := range badVotes(s) {
+		if !v.Since.IsZero() && !v.Since.Before(s.Since) && (seen == nil || v.Since.Before(seen.Since)) {
+			seen = &v
+		}
+	}
+	if seen == nil {
+		return ""
+	}
+	return fmt.Sprintf(", first seen from %s at %s", City(c, seen.Region), seen.Since.UTC().Format("15:04:05 UTC"))
+}
+
+func badCities(c *catalog.Catalog, s mesh.CheckState) string {
+	var cities []string
+	for _, v := range badVotes(s) {
+		cities = append(cities, City(c, v.Region))
+	}
+	switch last := len(cities) - 1; {
+	case last < 0:
+		return counted(s.Tally.Bad, "region")
+	case last > 0:
+		return strings.Join(cities[:last], ", ") + " and " + cities[last]
+	}
+	return cities[0]
+}
+
+// badVotes are the counted votes that say bad.
+func badVotes(s mesh.CheckState) []mesh.RegionVote {
+	var out []mesh.RegionVote
+	for _, v := range s.Votes {
+		if !v.Own && v.Vote == mesh.Bad {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// City is how people call a region; the region's own name where the catalog does not know it.
+func City(c *catalog.Catalog, region string) string {
+	if c != nil {
+		if r := c.Region(region); r != nil && r.City != "" {
+			return r.City
+		}
+	}
+	return region
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
