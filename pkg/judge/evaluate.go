@@ -16,6 +16,7 @@ func (j *Judge) evaluate(c *check, out *Output) {
 		return
 	}
 	c.leftOut = j.forbidden(c)
+	j.passRound(c)
 	if !c.asked() || c.holding() { // what is held was decided by a round before
 		j.between(c, out)
 		return
@@ -29,6 +30,9 @@ func (j *Judge) evaluate(c *check, out *Output) {
 		j.between(c, out)
 	default:
 		j.closing(c, out)
+	}
+	if c.takeNextRound() {
+		j.evaluate(c, out)
 	}
 }
 
@@ -44,7 +48,7 @@ func (j *Judge) between(c *check, out *Output) {
 		j.apply(c, a, t, out)
 	}
 	if a.LooksBad && !fell(a) {
-		j.want(c.host, want{since: j.now, bad: true, due: c.looksBadAt.Add(j.rule.PartialAfter)})
+		j.requestConfirmation(c, a, c.looksBadAt.Add(j.rule.PartialAfter))
 	}
 }
 
@@ -78,8 +82,7 @@ func (j *Judge) early(c *check, best mesh.Tally, out *Output) {
 
 // closing decides at the end of the check's part of a round.
 func (j *Judge) closing(c *check, out *Output) {
-	r := c.round
-	c.closeRound()
+	r := j.endRound(c)
 	t, _ := j.tally(c, asHeard)
 	bad := j.badRegions(c)
 	confirmed := bad == c.partialSet && !c.partialFrom.IsZero() && j.now.Sub(c.partialFrom) >= j.rule.PartialAfter
@@ -91,28 +94,15 @@ func (j *Judge) closing(c *check, out *Output) {
 		c.partialSet, c.partialFrom = bad, j.now
 	}
 	j.apply(c, a, t, out)
-	if since, ok := c.failedSince(r.opened); ok && !broken(c.verdict) && !c.holding() {
-		j.want(c.host, want{since: since, bad: true})
-	}
+	j.requestAfterFailures(c, r)
 	if turned := fell(a) && c.verdict == a.Verdict; a.LooksBad && !turned && !c.holding() {
 		c.looksBadAt = j.now
-		j.want(c.host, want{since: j.now, bad: true, due: j.now.Add(j.rule.PartialAfter)})
+		j.requestConfirmation(c, a, j.now.Add(j.rule.PartialAfter))
 	}
 }
 
 // badRegions are the names of the regions that say bad, as one string.
 func (j *Judge) badRegions(c *check) string { return strings.Join(j.regionNames(c, mesh.Bad), " ") }
-
-// failedSince finds an edge that turned bad by a look which began after the moment: who answered the round with an ok had looked
-// before that, and must be asked again.
-func (c *check) failedSince(moment time.Time) (began time.Time, ok bool) {
-	for _, e := range c.edges {
-		if e.vantage.region != c.host.config.Region && e.bad() && e.round == 0 && e.missedAt.After(moment) {
-			return e.missedAt, true
-		}
-	}
-	return time.Time{}, false
-}
 
 // fell reports whether what looks bad is held true.
 func fell(a quorum.Answer) bool { return a.Positive }
@@ -136,7 +126,7 @@ func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 		j.refresh(c, c.verdict, false)
 		return // nobody could have told us yet: what the ledger holds stands
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
-		j.want(c.host, want{since: j.now, bad: true, due: j.askAgain(c)})
+		j.requestRecovery(c)
 		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
 	}
 	c.tally, c.rule, c.positive = t, a.Rule, a.Positive

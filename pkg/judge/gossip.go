@@ -88,7 +88,7 @@ func (j *Judge) mourn(v *vantage, dead []mesh.Rumour) {
 		}
 		was := h.mourned
 		if h.mourned = j.deaths(h) >= deathWitnesses; h.mourned && !was && h.mayFall() {
-			j.want(h, want{since: j.now})
+			j.request(h, roundRequest{basis: regionsDisagree, since: j.now})
 		}
 	}
 }

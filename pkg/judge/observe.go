@@ -221,12 +221,14 @@ func (j *Judge) miss(e *edge, o *mesh.Observation) {
 	if !e.bad() && !e.missed {
 		e.missedAt = o.Began
 	}
+	// A round that is open tells of this failure, unless the edge itself had answered it before.
+	r := e.check.latestRound()
+	told := r != nil && !e.answered(r)
 	e.missed = true
-	c := e.check
-	if e.vantage.region == c.host.config.Region || c.verdict == mesh.Down || c.asked() || e.bad() {
+	if e.check.verdict == mesh.Down || e.bad() || told {
 		return
 	}
-	j.want(c.host, want{since: o.Began})
+	j.requestFor(e, edgeMissed, mesh.Bad, o.Began, j.now)
 }
 
 // bad reports whether the edge's latest word is bad.
@@ -270,13 +272,24 @@ func (j *Judge) settleTurns(out *Output) {
 // askAfter asks for a round where the edge's word may turn its check.
 func (j *Judge) askAfter(t turn) {
 	e, c := t.edge, t.edge.check
-	if e.vantage.region == c.host.config.Region || c.verdict != t.verdict || c.asked() {
+	if c.verdict != t.verdict {
+		return
+	}
+	// What began after a round opened is not what that round was opened for.
+	began := e.began
+	if e.bad() {
+		began = e.missedAt
+	}
+	if r := c.latestRound(); r != nil && (e.round > 0 || !began.After(r.opened)) {
 		return
 	}
 	turnedBad := e.bad() && t.was != mesh.Unreachable
 	turnedGood := c.verdict == mesh.Down && e.outcome.Good() && !t.was.Good()
-	if turnedBad && c.verdict != mesh.Down && e.round == 0 || turnedGood {
-		j.want(c.host, want{since: e.began, bad: turnedBad})
+	switch {
+	case turnedBad && c.verdict != mesh.Down && e.round == 0:
+		j.requestFor(e, edgeFailed, mesh.Bad, e.began, j.now)
+	case turnedGood:
+		j.requestFor(e, edgeMissed, mesh.OK, e.began, j.now)
 	}
 }
 

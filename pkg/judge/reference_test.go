@@ -37,6 +37,7 @@ type refTarget struct {
 	families    []mesh.Family
 	seats       []refSeat // its own region's too
 	round       *refRound // the one that is open
+	next        *refRound // the newest that was asked for since
 	verdict     mesh.Verdict
 	madeBy      time.Time // until when the votes that made the verdict are fresh
 	partialSet  []string
@@ -188,12 +189,16 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	r.words[edge] = w
 }
 
-// asked notes a round. A check that is in one still goes on with that.
+// asked notes a round. A check that is in one still goes on with that, and keeps the newer one for after.
 func (r *reference) asked(ask mesh.Ask) {
 	round := &refRound{Ask: ask, opened: r.now}
 	for _, t := range r.targets {
-		if t.host.Key() == ask.Host && t.round == nil {
+		switch {
+		case t.host.Key() != ask.Host:
+		case t.round == nil:
 			t.round = round
+		default:
+			t.next = round
 		}
 	}
 }
