@@ -30,6 +30,7 @@ type world struct {
 	checks    []string
 	addresses []string
 	asked     map[string]int // rounds, by host's key
+	extra     []extraProbe   // what rounds asked for
 
 	gossip mill
 
@@ -350,6 +351,7 @@ func (w *world) give(in judge.Input) {
 	for _, ask := range out.Asks {
 		h := w.catalog.Host(ask.Host)
 		w.asked[ask.Host]++
+		w.countExtra(h)
 		for _, a := range w.agents {
 			for i := range h.Checks {
 				for _, family := range h.Families() {
