@@ -107,7 +107,7 @@ func drawAttack(t *rapid.T, liars int) attack {
 	a := attack{
 		regions: []string{"ams", "lon", "van", "nyc", "tor", "lus", "syd", "sea", "fra"}[:rapid.IntRange(8, 9).Draw(t, "regions")],
 		checks:  []string{"smtp", "imap", "http"}[:rapid.IntRange(1, 3).Draw(t, "checks")],
-		failsAt: time.Duration(rapid.IntRange(60_000, 150_000).Draw(t, "fails at")/50) * step,
+		failsAt: time.Duration(rapid.IntRange(60_000, 120_000).Draw(t, "fails at")/50) * step,
 		reason:  rapid.SampledFrom([]string{"timeout", "connection refused"}).Draw(t, "reason"),
 	}
 	names := slices.Clone(a.regions)
@@ -117,7 +117,7 @@ func drawAttack(t *rapid.T, liars int) attack {
 	a.liars = rapid.Permutation(names).Draw(t, "liars")[:liars]
 	for _, liar := range a.liars {
 		for range rapid.IntRange(1, 3).Draw(t, "lies") {
-			from := time.Duration(rapid.IntRange(20, 140).Draw(t, "from")) * time.Second
+			from := time.Duration(rapid.IntRange(20, 110).Draw(t, "from")) * time.Second
 			a.lies = append(a.lies, lie{
 				vantage: liar + "1", from: from, to: from + time.Duration(rapid.IntRange(5, 150).Draw(t, "for"))*time.Second,
 				what: rapid.SampledFrom([]string{a.host + "/*", a.host + "/smtp", "*/*", "*/smtp"}).Draw(t, "what"),
@@ -128,7 +128,9 @@ func drawAttack(t *rapid.T, liars int) attack {
 	return a
 }
 
-func upper(region string) string { return fmt.Sprintf("%c%c%c", region[0]-32, region[1]-32, region[2]-32) }
+func upper(region string) string {
+	return fmt.Sprintf("%c%c%c", region[0]-32, region[1]-32, region[2]-32)
+}
 
 // run lets the attack happen, or the same without its lies, and returns when the failure was published.
 func (a attack) run(lying bool) (w *world, detected time.Duration) {
@@ -149,7 +151,10 @@ func (a attack) run(lying bool) (w *world, detected time.Duration) {
 			}
 		}
 		w.step()
-		if word := w.word(a.host + "/smtp"); w.elapsed > a.failsAt && (word == "down" || word == "partial") {
+		if w.elapsed <= a.failsAt {
+			continue
+		}
+		if word := w.word(a.host + "/smtp"); word == "down" || word == "partial" {
 			return w, w.elapsed - a.failsAt
 		}
 	}

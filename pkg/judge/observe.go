@@ -15,11 +15,18 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 		j.history(v, b)
 		return
 	}
-	if v == nil || !v.enrolled || !v.fresh(b) {
+	if v == nil || !v.enrolled {
 		j.ignored++
 		return
 	}
 	counted, abstained := v.counts(), j.abstains(v)
+	if !j.accept(v, b) {
+		j.ignored++
+		if (abstained == "") != (j.abstains(v) == "") {
+			j.settleAll(out)
+		}
+		return
+	}
 	j.heard = true
 	v.last, v.silent, v.anchorsFail = j.now, false, b.AnchorsFail
 	v.word.Version, v.word.Revision, v.word.Connected = b.Version, b.Revision, b.Connected
@@ -65,25 +72,6 @@ func (j *Judge) history(v *vantage, b *mesh.Batch) {
 			e.remember(o)
 		}
 	}
-}
-
-// fresh reports whether the batch was not seen before. Batches may overtake one another within a window of 64.
-func (v *vantage) fresh(b *mesh.Batch) bool {
-	if b.Epoch != v.epoch || !v.heard() {
-		v.epoch, v.highest, v.seen = b.Epoch, b.Sequence, 1
-		return true
-	}
-	if b.Sequence > v.highest {
-		v.seen = v.seen<<min(b.Sequence-v.highest, 64) | 1
-		v.highest = b.Sequence
-		return true
-	}
-	back := v.highest - b.Sequence
-	if back >= 64 || v.seen&(1<<back) != 0 {
-		return false
-	}
-	v.seen |= 1 << back
-	return true
 }
 
 // observe takes one observation, and notes what must be looked at once the whole batch is taken. One that changes nothing costs a

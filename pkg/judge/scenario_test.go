@@ -38,6 +38,8 @@ import (
 //	TIME lies VANTAGE HOST alive|dead       what an agent's gossip tells of a host, whatever is true
 //	FROM-TO floods VANTAGE HOST/CHECK KIND  a lying agent reports four times a second, in turn, a first miss and an ok (misses),
 //	                                        a failure and an ok (alternates), or an ok and nothing conclusive (recovers)
+//	TIME copies VANTAGE             its server is copied: a second agent, VANTAGE-copy, uses its identity from then on
+//	TIME starts WHERE ...           agents start anew
 //	TIME stop | TIME start          the stream itself stops: nothing is stored, agents keep what they saw
 //	TIME restart                    a new judge takes over from what was published
 //	TIME add HOST/CHECK             a check that is new in the catalog; change: one that asks something else from then on
@@ -168,6 +170,10 @@ func (w *world) do(l line) error {
 		w.stopped = l.verb == "stop"
 	case "restart":
 		w.restart()
+	case "copies":
+		w.copyAgent(l.args[0])
+	case "starts":
+		w.restartAgents(l.args)
 	case "add", "change":
 		w.add(l.args[0])
 	case "is", "always":

@@ -17,16 +17,17 @@ type vantage struct {
 	enrolled bool
 	silent   bool
 	last     time.Time // its last batch
-	epoch    uint64
-	highest  uint64 // sequence of the newest batch of the epoch
-	seen     uint64 // bit n: the batch highest-n was seen
-	word     mesh.VantageState
-	edges    map[target]*edge
-	list     []*edge // the same
+	batchWindow
+	earlier []earlierEpoch
+	word    mesh.VantageState
+	edges   map[target]*edge
+	list    []*edge // the same
 
 	rumours     rumours
 	rounds      account // pays for rounds that its edges ask for
 	anchorsFail bool
+	sharedSince time.Time      // when two agents were first seen to use its identity
+	sharedUntil time.Time      // until when it abstains because of that
 	bad         [families]int  // its edges whose latest word is bad
 	isolated    [families]bool // rule 3
 }
