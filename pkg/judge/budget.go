@@ -81,7 +81,7 @@ func (j *Judge) affords(h *host, r *roundRequest, cost float64) bool {
 		return true // one agent cannot bring it about, and a failure that everybody sees is not for a budget to hide
 	case regionsDisagree:
 		return j.refillHost(h, cost).balance >= cost
-	case neighbourFell:
+	case hinted:
 		return j.refillHost(h, cost).balance >= cost*hostRounds/2 // it leaves enough for the host's own failures
 	}
 	v := j.vantages[r.vantage]

@@ -108,7 +108,7 @@ func (h *host) acquit() {
 func (j *Judge) suspect(h *host) {
 	for _, o := range j.hosts {
 		if o != h && o.config.Region == h.config.Region && len(o.requests) == 0 && !o.asked() {
-			j.request(o, roundRequest{basis: neighbourFell, since: j.now})
+			j.request(o, roundRequest{basis: hinted, since: j.now})
 		}
 	}
 }

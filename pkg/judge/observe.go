@@ -82,8 +82,10 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 		j.ignored++
 		return
 	}
-	if r := e.check.round; r != nil && o.Round >= r.id {
-		r.answered = true
+	for _, r := range []*round{e.check.round, e.check.nextRound} {
+		if r != nil && o.Round >= r.id {
+			r.answered = true
+		}
 	}
 	if o.Stage == mesh.Missed {
 		if !b.Replayed(*o) && o.Began.After(e.began) {

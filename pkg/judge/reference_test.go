@@ -212,8 +212,10 @@ func (r *reference) acknowledge(p refPair, at time.Time) {
 // see takes an observation.
 func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	edge := refEdge{b.Agent, r.target(o.Host, o.Check), o.Family}
-	if round := edge.target.round; round != nil && o.Round >= round.Round {
-		round.answered = true
+	for _, round := range []*refRound{edge.target.round, edge.target.next} {
+		if round != nil && o.Round >= round.Round {
+			round.answered = true
+		}
 	}
 	w := r.words[edge]
 	switch {

@@ -22,7 +22,7 @@ type round struct {
 type basis uint8
 
 const (
-	neighbourFell   basis = iota // another host of the region fell; the host pays, from what it has to spare
+	hinted          basis = iota // another host of the region fell, or gossip holds this one dead; the host pays, from what it has to spare
 	edgeMissed                   // an edge's first miss, or its first success on a check that is down; the vantage pays
 	edgeFailed                   // an edge failed after its retries; the vantage pays, and may overdraw its account
 	regionsDisagree              // two or more regions speak against the verdict; the host pays
@@ -115,10 +115,13 @@ func (j *Judge) requestRecovery(c *check) {
 	}
 }
 
-// mayRecover reports whether the check is down and enough regions say ok to lift it, once they saw enough successes.
+// mayRecover reports whether the check is down and enough regions say ok to lift it, once they saw enough successes. Where a few
+// rounds of the same regions did not lift it, others are missing, or one that never sees two in a row.
 func (j *Judge) mayRecover(c *check) bool {
+	const enough = 4 // rounds
 	ok, bad := len(j.regionsThatVote(c, mesh.OK)), len(j.regionsThatVote(c, mesh.Bad))
-	return c.verdict == mesh.Down && ok > 1 && float64(ok) >= j.rule.RecoverShare*float64(ok+bad)
+	return c.verdict == mesh.Down && ok > 1 && float64(ok) >= j.rule.RecoverShare*float64(ok+bad) &&
+		(j.newDissent(c) || c.dissent.rounds < enough)
 }
 
 // requestAfterFailures asks for another round because of edges that turned bad by a look which began after the round opened: who
