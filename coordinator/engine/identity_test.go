@@ -13,7 +13,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// A second agent with NC2's identity is a problem that operators see, and a line in the log, until it was gone for a minute.
+// A second agent with NC2's identity is a problem that operators see, and a line in the log, until it was gone for a
+// minute.
 func TestASharedIdentityIsAProblemUntilItIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &words{}

@@ -8,19 +8,21 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// The budget of rounds is a rate of extra probes: rule.RoundBudget of the scheduled ones. It is never one pool, since whoever
-// empties a pool makes all others wait. Most of it is divided evenly among the vantages that count, each of which pays for
-// the rounds that its own failures ask for. The rest is divided among the hosts, each of which pays for the rounds that the
-// votes of several regions ask for.
+// The budget of rounds is a rate of extra probes: rule.RoundBudget of the scheduled ones. It is never one pool, since
+// whoever empties a pool makes all others wait. Half of it is divided evenly among the vantages that count, each of
+// which pays for the rounds that its own failures ask for. The rest is divided among the hosts, each of which pays
+// for the rounds that the votes of several regions ask for.
 const vantagesShare = 0.5
 
 const (
-	hostRounds  = 4                           // rounds that a host's account can pay at once: two for a partial outage, and two to recover
-	budgetDepth = time.Minute                 // what an account may save up
-	aloneFirst  = 5 * time.Second             // how long an edge waits after the first round that found it alone
-	aloneMost   = 5 * time.Minute             // and at most
-	calmAtLeast = time.Minute                 // an edge that asked for nothing for so long begins anew
-	doublings   = int(aloneMost / aloneFirst) // more of them change nothing
+	// A host's account can pay so many rounds at once: two for a partial outage, and two to recover.
+	hostRounds  = 4
+	budgetDepth = time.Minute // what an account may save up
+
+	aloneFirst  = 5 * time.Second // how long an edge waits after the first round that found it alone
+	aloneMost   = 5 * time.Minute // and at most
+	calmAtLeast = time.Minute     // an edge that asked for nothing for so long begins anew
+	doublings   = 6               // take aloneFirst past aloneMost; more could overflow
 )
 
 // account pays for rounds. Its balance is in probes.
@@ -68,8 +70,8 @@ func (b *backoff) fail(now time.Time) {
 
 func (b *backoff) reset() { b.failures, b.until = 0, time.Time{} }
 
-// mayRequest reports whether what the edge finds may open a round: the host's own region has no vote on it, and a vantage that
-// abstains has none on anything.
+// mayRequest reports whether what the edge finds may open a round: the host's own region has no vote on it, and a
+// vantage that abstains has none on anything.
 func (j *Judge) mayRequest(e *edge) bool {
 	return e.vantage.region != e.check.host.config.Region && !e.isolated() && j.abstains(e.vantage) == ""
 }
@@ -96,8 +98,8 @@ func (j *Judge) affords(h *host, r *roundRequest, cost float64) bool {
 	return v.rounds.balance > 0
 }
 
-// pay charges the round to the account that the request draws on. A vantage's may fall below zero: it has earned a round when
-// that is paid back.
+// pay charges the round to the account that the request draws on. A vantage's may fall below zero: it has earned a
+// round when that is paid back.
 func (j *Judge) pay(h *host, r *roundRequest, cost float64) {
 	if v := j.vantages[r.vantage]; v != nil {
 		v.rounds.balance -= cost
@@ -129,7 +131,8 @@ type requester struct {
 	vote           mesh.Vote // what it had found
 }
 
-// settleRequesters compares what the edges that asked for the round had found with what the others found in it, for the check.
+// settleRequesters compares what the edges that asked for the round had found with what the others found in it, for
+// the check.
 func (j *Judge) settleRequesters(c *check, r *round) {
 	for _, q := range r.requesters {
 		v := j.vantages[q.vantage]
@@ -140,7 +143,8 @@ func (j *Judge) settleRequesters(c *check, r *round) {
 		if e == nil {
 			continue
 		}
-		if agrees := func(b *ballot) bool { return b.region != v.region }; slices.ContainsFunc(j.regionsThatVote(c, q.vote), agrees) {
+		another := func(b *ballot) bool { return b.region != v.region }
+		if slices.ContainsFunc(j.regionsThatVote(c, q.vote), another) {
 			e.alone.reset()
 		} else {
 			e.alone.fail(j.now)
@@ -165,14 +169,16 @@ func (j *Judge) dissenting(c *check) []string {
 	return j.regionNames(c, mesh.Bad)
 }
 
-// noteDissent counts a round that closed with regions against the verdict. Rounds come in pairs, since a partial outage takes
-// two that are PartialAfter apart, and it is the time between pairs that grows: fourfold, so that the host's account outlasts it.
+// noteDissent counts a round that closed with regions against the verdict. Rounds come in pairs, since a partial
+// outage takes two that are PartialAfter apart, and it is the time between pairs that grows: fourfold, so that the
+// host's account outlasts it.
 func (j *Judge) noteDissent(c *check) {
 	regions, d := j.dissenting(c), &c.dissent
 	if len(regions) == 0 {
 		return
 	}
-	if calm := max(calmAtLeast, 2*d.until.Sub(d.last)); d.verdict != c.verdict || j.newDissent(c) || j.now.Sub(d.last) > calm {
+	calm := max(calmAtLeast, 2*d.until.Sub(d.last))
+	if j.newDissent(c) || j.now.Sub(d.last) > calm {
 		*d = dissent{verdict: c.verdict, regions: regions}
 	}
 	d.rounds, d.last = d.rounds+1, j.now

@@ -9,13 +9,17 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// An agent draws an epoch at each start, and never uses one again. A server that is copied with its agent's state gives two
-// agents one identity: two epochs then come side by side, and each agent tells of another place's network.
+// An agent draws an epoch at each start, and never uses one again. A server that is copied with its agent's state
+// gives two agents one identity: two epochs then come side by side, and each agent tells of another place's network.
 const (
-	earlierEpochs  = 8           // of a vantage that are remembered: enough for an agent that starts again and again
-	epochReturns   = 3           // batches of an epoch that another followed. Fewer may be what the network delivered late.
-	identityShared = time.Minute // how long a vantage abstains after the last of them
-	sharedWhy      = "two agents use this identity"
+	// earlierEpochs of a vantage are remembered: enough for an agent that starts again and again.
+	earlierEpochs = 8
+	// epochReturns batches of an epoch that another followed show a second agent. Fewer may have been delivered late.
+	epochReturns = 3
+	// identityShared is how long a vantage abstains after the last of them.
+	identityShared = time.Minute
+
+	sharedWhy = "two agents use this identity"
 )
 
 // batchWindow tells batches of one epoch that were seen from those that were not.
@@ -25,7 +29,8 @@ type batchWindow struct {
 	seen    uint64 // bit n: the batch highest-n was seen
 }
 
-// add notes a batch, and reports whether it was not seen before. Batches may overtake one another within a window of 64.
+// add notes a batch, and reports whether it was not seen before. Batches may overtake one another within a window of
+// 64.
 func (w *batchWindow) add(sequence uint64) bool {
 	if sequence > w.highest {
 		w.seen = w.seen<<min(sequence-w.highest, 64) | 1
@@ -47,8 +52,8 @@ type earlierEpoch struct {
 	first, last time.Time
 }
 
-// accept reports whether the batch is one of the vantage's present agent that was not seen before. The newest epoch is the
-// present one: what an epoch before it still sends counts for nothing, unless the newest fell silent.
+// accept reports whether the batch is one of the vantage's present agent that was not seen before. The newest epoch
+// is the present one: what an epoch before it still sends counts for nothing, unless the newest fell silent.
 func (j *Judge) accept(v *vantage, b *mesh.Batch) bool {
 	switch {
 	case v.seen == 0:
@@ -112,6 +117,6 @@ func (j *Judge) sharesIdentity(v *vantage) bool { return j.now.Before(v.sharedUn
 
 // sharedAdvisory tells operators what to do about it.
 func sharedAdvisory(s mesh.VantageState) string {
-	return fmt.Sprintf("two agents use its identity since %s, as after its server was copied: stop one, run `coordinator revoke %s`, "+
-		"and join each machine anew under a name of its own", s.IdentityShared.UTC().Format(time.TimeOnly), s.Name)
+	return fmt.Sprintf("two agents use its identity since %s, as after its server was copied: stop one, "+
+		"run `coordinator revoke %s`, and join each machine anew under a name of its own", s.IdentityShared.UTC().Format(time.TimeOnly), s.Name)
 }

@@ -15,7 +15,8 @@ import (
 func (w *world) heartbeat(epochOfAgent, sequence uint64) judge.Input {
 	now := epoch.Add(w.elapsed)
 	return judge.Input{Batch: &mesh.Batch{
-		Agent: "nyc1", Epoch: epochOfAgent, Sequence: sequence, Revision: w.catalog.Revision, Began: now, Connected: now.Add(-time.Minute),
+		Agent: "nyc1", Epoch: epochOfAgent, Sequence: sequence, Revision: w.catalog.Revision,
+		Began: now, Connected: now.Add(-time.Minute),
 	}}
 }
 
@@ -27,8 +28,8 @@ func newSmallWorld() *world {
 	return w
 }
 
-// What an agent sent before it was stopped may come after the first batches of its next start, in any order, twice, and within a
-// few seconds; and its history may come at any time. Such an agent is one agent.
+// What an agent sent before it was stopped may come after the first batches of its next start, in any order, twice,
+// and within a few seconds; and its history may come at any time. Such an agent is one agent.
 func TestLateBatchesOfAnEarlierStartAreNoSecondAgent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newSmallWorld()
@@ -40,14 +41,16 @@ func TestLateBatchesOfAnEarlierStartAreNoSecondAgent(t *testing.T) {
 			sequence++
 			w.give(w.heartbeat(life, sequence))
 			if rapid.IntRange(0, 9).Draw(t, "starts") == 0 {
-				sent, until = []uint64{sequence + 1, sequence + 2, sequence + 3, sequence + 4, sequence}, w.elapsed+5*time.Second
+				sent = []uint64{sequence + 1, sequence + 2, sequence + 3, sequence + 4, sequence}
+				until = w.elapsed + 5*time.Second
 				life, sequence = life+1, 0
 			}
 			if len(sent) > 0 && sequence > 0 && w.elapsed < until && rapid.Bool().Draw(t, "late") {
 				w.give(w.heartbeat(life-1, rapid.SampledFrom(sent).Draw(t, "which")))
 			}
 			if life > 1 && rapid.Bool().Draw(t, "history") {
-				w.give(judge.Input{Batch: w.waited(life-1, sequence+100, w.elapsed-2*time.Minute, w.elapsed-time.Minute, mesh.Reachable)})
+				began, connected := w.elapsed-2*time.Minute, w.elapsed-time.Minute
+				w.give(judge.Input{Batch: w.waited(life-1, sequence+100, began, connected, mesh.Reachable)})
 			}
 			if v := w.vantage("nyc1"); !v.IdentityShared.IsZero() || v.Abstains != "" {
 				t.Fatalf("at %v: %q, %v", w.elapsed, v.Abstains, v.Advisories)
@@ -56,8 +59,8 @@ func TestLateBatchesOfAnEarlierStartAreNoSecondAgent(t *testing.T) {
 	})
 }
 
-// Two agents of one identity are noticed within seconds, however often the first one started before; a judge that replays the last
-// minutes notices too; and one of them may go on alone.
+// Two agents of one identity are noticed within seconds, however often the first one started before; a judge that
+// replays the last minutes notices too; and one of them may go on alone.
 func TestTwoAgentsOfOneIdentityAbstain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newSmallWorld()

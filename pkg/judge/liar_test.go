@@ -3,6 +3,7 @@ package judge_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,7 +67,8 @@ func (w *world) flood(vantage, what, kind string) {
 				return
 			}
 			o := mesh.Observation{
-				Host: p.host, Check: p.check, Family: p.family, Began: epoch.Add(w.elapsed), Elapsed: 10 * time.Millisecond, Sent: 1, Outcome: mesh.Reachable,
+				Host: p.host, Check: p.check, Family: p.family, Outcome: mesh.Reachable, Sent: 1,
+				Began: epoch.Add(w.elapsed), Elapsed: 10 * time.Millisecond,
 			}
 			lie := o
 			lie.Outcome, lie.Reason = mesh.Unreachable, "timeout"
@@ -105,7 +107,7 @@ type attack struct {
 
 func drawAttack(t *rapid.T, liars int) attack {
 	a := attack{
-		regions: []string{"ams", "lon", "van", "nyc", "tor", "lus", "syd", "sea", "fra"}[:rapid.IntRange(8, 9).Draw(t, "regions")],
+		regions: strings.Fields("ams lon van nyc tor lus syd sea fra")[:rapid.IntRange(8, 9).Draw(t, "regions")],
 		checks:  []string{"smtp", "imap", "http"}[:rapid.IntRange(1, 3).Draw(t, "checks")],
 		failsAt: time.Duration(rapid.IntRange(60_000, 120_000).Draw(t, "fails at")/50) * step,
 		reason:  rapid.SampledFrom([]string{"timeout", "connection refused"}).Draw(t, "reason"),
@@ -119,7 +121,8 @@ func drawAttack(t *rapid.T, liars int) attack {
 		for range rapid.IntRange(1, 3).Draw(t, "lies") {
 			from := time.Duration(rapid.IntRange(20, 110).Draw(t, "from")) * time.Second
 			a.lies = append(a.lies, lie{
-				vantage: liar + "1", from: from, to: from + time.Duration(rapid.IntRange(5, 150).Draw(t, "for"))*time.Second,
+				vantage: liar + "1", from: from,
+				to:   from + time.Duration(rapid.IntRange(5, 150).Draw(t, "for"))*time.Second,
 				what: rapid.SampledFrom([]string{a.host + "/*", a.host + "/smtp", "*/*", "*/smtp"}).Draw(t, "what"),
 				kind: rapid.SampledFrom([]string{"misses", "alternates", "recovers"}).Draw(t, "kind"),
 			})
@@ -173,7 +176,8 @@ func (w *world) budgetOf() (minute, everyHost int) {
 	return int(scheduled * w.catalog.Rule.RoundBudget), everyHost
 }
 
-// One lying agent neither delays a true failure of others by more than a second, nor has rounds ask for more than their budget.
+// One lying agent neither delays a true failure of others by more than a second, nor has rounds ask for more than
+// their budget.
 func TestOneLiarNeitherDelaysNorFloods(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := drawAttack(t, 1)
@@ -190,15 +194,15 @@ func TestOneLiarNeitherDelaysNorFloods(t *testing.T) {
 	})
 }
 
-// Two or three lying agents may make it look as if a host had failed for some regions. What they have everybody do stays within
-// the budget and the rounds that each host may save up.
+// Two or three lying agents may make it look as if a host had failed for some regions. What they have everybody do
+// stays within the budget and the rounds that each host may save up.
 func TestFewLiarsStayWithinTheBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := drawAttack(t, rapid.IntRange(2, 3).Draw(t, "liars"))
 		w, _ := a.run(true)
 		minute, everyHost := w.budgetOf()
 		if n := w.probedInAMinute(); n > minute+5*everyHost {
-			t.Fatalf("%+v: %d probes in a minute, the budget is %d, and a round of every host takes %d", a, n, minute, everyHost)
+			t.Fatalf("%+v: %d probes in a minute, and the budget is %d and %d a round", a, n, minute, everyHost)
 		}
 	})
 }

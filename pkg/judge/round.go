@@ -14,7 +14,8 @@ type round struct {
 	opened time.Time
 	since  time.Time // when the look that caused it began: an ok begun before counts neither way
 
-	answered   bool // somebody looked because of it: then it was asked for, which a judge that replays the past cannot do
+	// answered says that somebody looked because of it: then agents were asked, which a judge that replays cannot do.
+	answered   bool
 	requesters []requester
 }
 
@@ -22,11 +23,16 @@ type round struct {
 type basis uint8
 
 const (
-	hinted          basis = iota // another host of the region fell, or gossip holds this one dead; the host pays, from what it has to spare
-	edgeMissed                   // an edge's first miss, or its first success on a check that is down; the vantage pays
-	edgeFailed                   // an edge failed after its retries; the vantage pays, and may overdraw its account
-	regionsDisagree              // two or more regions speak against the verdict; the host pays
-	verdictWaits                 // the votes would turn the check if a round confirmed them; never refused
+	// Another host of the region fell, or gossip holds this one dead; the host pays, from what it has to spare.
+	hinted basis = iota
+	// An edge's first miss, or its first success on a check that is down; the vantage pays.
+	edgeMissed
+	// An edge failed after its retries; the vantage pays, and may overdraw its account.
+	edgeFailed
+	// Two or more regions speak against the verdict; the host pays.
+	regionsDisagree
+	// The votes would turn the check if a round confirmed them; never refused.
+	verdictWaits
 )
 
 // roundRequest asks for a round of a host.
@@ -38,8 +44,9 @@ type roundRequest struct {
 	requesters []requester
 }
 
-// request notes that a round of the host is asked for. It opens when the step ends: what else the step brings is judged as
-// before it. Requests of one payer are one; those of others stand beside it, so that nobody's can delay or displace another's.
+// request notes that a round of the host is asked for. It opens when the step ends: what else the step brings is
+// judged as before it. Requests of one payer are one; those of others stand beside it, so that nobody's can delay or
+// displace another's.
 func (j *Judge) request(h *host, r roundRequest) {
 	if next := h.lastAsk.Add(j.rule.RoundEvery); r.due.Before(next) {
 		r.due = next
@@ -76,7 +83,9 @@ func (j *Judge) requestFor(e *edge, b basis, vote mesh.Vote, began, due time.Tim
 		return
 	}
 	q := requester{vantage: e.vantage.key, check: e.check.config.Name, family: e.family, vote: vote}
-	j.request(e.check.host, roundRequest{vantage: q.vantage, basis: b, since: began, due: due, requesters: []requester{q}})
+	j.request(e.check.host, roundRequest{
+		vantage: q.vantage, basis: b, since: began, due: due, requesters: []requester{q},
+	})
 }
 
 // requestConfirmation asks for the round that an answer which looks bad waits for.
@@ -91,8 +100,8 @@ func (j *Judge) requestConfirmation(c *check, a quorum.Answer, due time.Time) {
 	j.request(c.host, roundRequest{basis: b, since: j.now, due: due})
 }
 
-// requestRecovery asks for the round that a check which may leave down waits for. Where one region says ok, it is that region's
-// vantages which ask.
+// requestRecovery asks for the round that a check which may leave down waits for. Where one region says ok, it is
+// that region's vantages which ask.
 func (j *Judge) requestRecovery(c *check) {
 	regions, due := j.regionsThatVote(c, mesh.OK), j.askAgain(c)
 	if j.mayRecover(c) {
@@ -115,8 +124,8 @@ func (j *Judge) requestRecovery(c *check) {
 	}
 }
 
-// mayRecover reports whether the check is down and enough regions say ok to lift it, once they saw enough successes. Where a few
-// rounds of the same regions did not lift it, others are missing, or one that never sees two in a row.
+// mayRecover reports whether the check is down and enough regions say ok to lift it, once they saw enough successes.
+// Where a few rounds of the same regions did not lift it, others are missing, or one that never sees two in a row.
 func (j *Judge) mayRecover(c *check) bool {
 	const enough = 4 // rounds
 	ok, bad := len(j.regionsThatVote(c, mesh.OK)), len(j.regionsThatVote(c, mesh.Bad))
@@ -124,14 +133,15 @@ func (j *Judge) mayRecover(c *check) bool {
 		(j.newDissent(c) || c.dissent.rounds < enough)
 }
 
-// requestAfterFailures asks for another round because of edges that turned bad by a look which began after the round opened: who
-// answered it with an ok had looked before that.
+// requestAfterFailures asks for another round because of edges that turned bad by a look which began after the round
+// opened: who answered it with an ok had looked before that.
 func (j *Judge) requestAfterFailures(c *check, r *round) {
 	if broken(c.verdict) || c.holding() {
 		return
 	}
 	for _, e := range c.edges {
-		if e.bad() && e.round == 0 && e.missedAt.After(r.opened) && (c.nextRound == nil || c.nextRound.since.Before(e.missedAt)) {
+		later := e.bad() && e.round == 0 && e.missedAt.After(r.opened)
+		if later && (c.nextRound == nil || c.nextRound.since.Before(e.missedAt)) {
 			j.requestFor(e, edgeFailed, mesh.Bad, e.missedAt, j.now)
 		}
 	}
@@ -148,8 +158,8 @@ func (j *Judge) openRounds(out *Output) {
 	})
 }
 
-// openRound opens the host's round, where one of the requests that are due can pay for it. Those that cannot are forgotten: who
-// still sees reason to ask does so again. The round answers the requests that are not due yet, too.
+// openRound opens the host's round, where one of the requests that are due can pay for it. Those that cannot are
+// forgotten: who still sees reason to ask does so again. The round answers the requests that are not due yet, too.
 func (j *Judge) openRound(h *host, out *Output) {
 	r, cost := &round{id: j.sequence, opened: j.now}, h.probes()
 	var payer *roundRequest
@@ -182,8 +192,9 @@ func (j *Judge) openRound(h *host, out *Output) {
 	out.Asks = append(out.Asks, mesh.Ask{Round: r.id, Host: h.key, Since: r.since})
 }
 
-// enterRound has the check take part in the round. A check that is still in its part of one before goes on with that, so that
-// rounds which follow one another never keep it from its end; the newer one is judged as soon as it can be, see passRound.
+// enterRound has the check take part in the round. A check that is still in its part of one before goes on with that,
+// so that rounds which follow one another never keep it from its end; the newer one is judged as soon as it can be,
+// see passRound.
 func (j *Judge) enterRound(c *check, r *round) {
 	switch {
 	case len(c.edges) == 0:
@@ -198,8 +209,8 @@ func (j *Judge) enterRound(c *check, r *round) {
 	}
 }
 
-// passRound lets the check's next round take the place of the one that is open, where its outcome is known: a vantage that
-// leaves a round unanswered does not hold up what began after that round.
+// passRound lets the check's next round take the place of the one that is open, where its outcome is known: a vantage
+// that leaves a round unanswered does not hold up what began after that round.
 func (j *Judge) passRound(c *check) {
 	if c.round == nil || c.nextRound == nil || c.holding() {
 		c.takeNextRound()
@@ -226,8 +237,9 @@ func (j *Judge) outcomeKnown(c *check) bool {
 	return !missing || a.Verdict == b.Verdict && a.Positive && b.Positive && !a.Partial
 }
 
-// takeNextRound takes up the round that was opened while another was, now that this one closed. It reports whether there is one.
-// What is held was decided by a round before: answers that a newer one still waits for do not count against it.
+// takeNextRound takes up the round that was opened while another was, now that this one closed. It reports whether
+// there is one. What is held was decided by a round before: answers that a newer one still waits for do not count
+// against it.
 func (c *check) takeNextRound() bool {
 	if c.round != nil || c.nextRound == nil || c.holding() {
 		return false
