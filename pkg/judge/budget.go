@@ -68,7 +68,13 @@ func (b *backoff) fail(now time.Time) {
 	b.until = now.Add(delay(aloneFirst, b.failures))
 }
 
-func (b *backoff) reset() { b.failures, b.until = 0, time.Time{} }
+// backoff is the edge's. Few edges have one.
+func (e *edge) backoff() *backoff {
+	if e.alone == nil {
+		e.alone = &backoff{}
+	}
+	return e.alone
+}
 
 // mayRequest reports whether what the edge finds may open a round: the host's own region has no vote on it, and a
 // vantage that abstains has none on anything.
@@ -145,9 +151,9 @@ func (j *Judge) settleRequesters(c *check, r *round) {
 		}
 		another := func(b *ballot) bool { return b.region != v.region }
 		if slices.ContainsFunc(j.regionsThatVote(c, q.vote), another) {
-			e.alone.reset()
+			e.alone = nil
 		} else {
-			e.alone.fail(j.now)
+			e.backoff().fail(j.now)
 		}
 	}
 }

@@ -103,14 +103,18 @@ type attack struct {
 	host    string
 	failsAt time.Duration
 	reason  string
+	answers string // what the liars answer to rounds of the host: nothing, "ok" or "bad", whatever is true
 }
 
+// drawAttack draws one. Fewer than eight regions do not bear a voter that denies a failure: the rule then finds it
+// partial, later.
 func drawAttack(t *rapid.T, liars int) attack {
 	a := attack{
 		regions: strings.Fields("ams lon van nyc tor lus syd sea fra")[:rapid.IntRange(8, 9).Draw(t, "regions")],
 		checks:  []string{"smtp", "imap", "http"}[:rapid.IntRange(1, 3).Draw(t, "checks")],
 		failsAt: time.Duration(rapid.IntRange(60_000, 120_000).Draw(t, "fails at")/50) * step,
 		reason:  rapid.SampledFrom([]string{"timeout", "connection refused"}).Draw(t, "reason"),
+		answers: rapid.SampledFrom([]string{"", "ok", "bad"}).Draw(t, "answers"),
 	}
 	names := slices.Clone(a.regions)
 	i := rapid.IntRange(0, len(names)-1).Draw(t, "fails")
@@ -143,10 +147,16 @@ func (a attack) run(lying bool) (w *world, detected time.Duration) {
 	w.begin()
 	for w.elapsed = 0; w.elapsed < a.failsAt+30*time.Second; w.elapsed += step {
 		if w.elapsed == 15*time.Second {
-			w.where(a.liars, func(g *agent) { g.blind = true }) // nor does a liar answer rounds
+			w.where(a.liars, func(g *agent) { g.blind = !lying || a.answers == "" })
+			if a.answers == "bad" {
+				w.each(a.host+"/*", a.liars, func(p path) { w.broken[p] = "timeout" })
+			}
 		}
 		if w.elapsed == a.failsAt {
 			w.each(a.host+"/*", nil, func(p path) { w.broken[p] = a.reason })
+			if a.answers == "ok" {
+				w.each(a.host+"/*", a.liars, func(p path) { delete(w.broken, p) })
+			}
 		}
 		for _, l := range a.lies {
 			if lying && w.elapsed >= l.from && w.elapsed < l.to {

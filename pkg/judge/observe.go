@@ -82,10 +82,8 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 		j.ignored++
 		return
 	}
-	for _, r := range []*round{e.check.round, e.check.nextRound} {
-		if r != nil && o.Round >= r.id {
-			r.answered = true
-		}
+	if e.check.latestRound() != nil {
+		e.check.noteAnswer(o.Round)
 	}
 	if o.Stage == mesh.Missed {
 		if !b.Replayed(*o) && o.Began.After(e.began) {

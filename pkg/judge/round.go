@@ -79,7 +79,7 @@ func (j *Judge) request(h *host, r roundRequest) {
 
 // requestFor asks for a round because of what the edge found in a look that began at the moment, where the edge may.
 func (j *Judge) requestFor(e *edge, b basis, vote mesh.Vote, began, due time.Time) {
-	if !j.mayRequest(e) || !e.alone.ready(j.now) {
+	if !j.mayRequest(e) || !e.backoff().ready(j.now) {
 		return
 	}
 	q := requester{vantage: e.vantage.key, check: e.check.config.Name, family: e.family, vote: vote}
@@ -255,6 +255,15 @@ func (j *Judge) endRound(c *check) *round {
 	j.settleRequesters(c, r)
 	j.noteDissent(c)
 	return r
+}
+
+// noteAnswer notes that somebody looked because of the round.
+func (c *check) noteAnswer(id uint64) {
+	for _, r := range []*round{c.round, c.nextRound} {
+		if r != nil && id >= r.id {
+			r.answered = true
+		}
+	}
 }
 
 // latestRound is the newest round that the check takes part in, or nil.

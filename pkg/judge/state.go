@@ -71,7 +71,7 @@ type edge struct {
 	lastBad  time.Time
 	loss     float64 // smoothed share of lost probes
 
-	alone backoff // of rounds that found it alone
+	alone *backoff // of rounds that found it alone; nil before it asked for any
 }
 
 // recollection is the latest run of what an edge saw before its present run and told after it.
@@ -104,12 +104,12 @@ type check struct {
 	positive  bool      // the votes said so themselves at the last look at them
 	leftOut   bool
 
-	round       *round // the one it takes part in until its part is over
-	nextRound   *round // the newest that was opened meanwhile
-	dissent     dissent
+	round       *round    // the one it takes part in until its part is over
+	nextRound   *round    // the newest that was opened meanwhile
 	looksBadAt  time.Time // when a round last found it looking bad without turning it, or partial while it is not out of down
 	partialSet  string    // the regions that were bad at a round which looked partial
 	partialFrom time.Time // when that round ended
+	dissent     dissent
 }
 
 // host is what the judge holds of one host.
