@@ -85,6 +85,7 @@ func (e *Engine) show() bool {
 	e.dirty, e.shownAt = false, time.Now()
 	snapshot := e.judge.Snapshot()
 	e.nameSilent(snapshot)
+	e.warnSharedIdentities(snapshot)
 	nameCut(snapshot, e.ward)
 	old := e.shown.Swap(&shown{e.judging, snapshot, make(chan struct{})})
 	close(old.changed)

@@ -32,6 +32,8 @@ type chaos struct {
 	hushed    map[string]bool // agents that say nothing
 	heard     map[string]time.Duration
 	connected map[string]time.Duration
+	starts    map[string]uint64           // of each agent
+	copied    map[string]bool             // agents of which a copy from before the last start runs too
 	asks      []mesh.Ask                  // the latest of each host
 	looks     map[string]mesh.Observation // the latest finished one of each edge
 	told      []string
@@ -61,7 +63,7 @@ func newChaos(t *rapid.T) *chaos {
 	return &chaos{
 		t: t, catalog: c, roster: roster, at: time.Minute, honest: rapid.Bool().Draw(t, "honest"), gossips: rapid.Bool().Draw(t, "gossips"),
 		judge: judge.New(judge.Start{Catalog: c, Roster: roster}), reference: newReference(c, roster),
-		gone: map[string]bool{}, hushed: map[string]bool{}, heard: map[string]time.Duration{}, connected: map[string]time.Duration{},
+		gone: map[string]bool{}, hushed: map[string]bool{}, heard: map[string]time.Duration{}, starts: map[string]uint64{}, copied: map[string]bool{}, connected: map[string]time.Duration{},
 		looks: map[string]mesh.Observation{},
 	}
 }
@@ -152,6 +154,14 @@ func (w *chaos) often() string {
 func (w *chaos) turn() {
 	if w.turns++; slices.Contains(w.crashes, w.turns) {
 		w.crash(w.catalog.Hosts[len(w.catalog.Hosts)-1].Key())
+	}
+	switch rapid.IntRange(0, 60).Draw(w.t, "starts") - 50 {
+	case 0:
+		w.starts[w.any()]++
+	case 1, 2:
+		agent := w.any()
+		w.starts[agent]++
+		w.flip(w.copied, agent)
 	}
 	switch rapid.IntRange(0, 60).Draw(w.t, "turns") - 50 {
 	case 0, 1:
@@ -261,11 +271,19 @@ func (w *chaos) publish(agent string, said ...mesh.Observation) {
 	}
 }
 
+// epoch is the start of the agent that a batch comes from: the latest, or the one before of which a copy runs.
+func (w *chaos) epoch(agent string) uint64 {
+	if w.copied[agent] && rapid.Bool().Draw(w.t, "copy") {
+		return w.starts[agent]
+	}
+	return w.starts[agent] + 1
+}
+
 func (w *chaos) heartbeat(agent string) mesh.Batch {
 	w.heard[agent] = w.at
 	return mesh.Batch{
 		Gossip: w.gossip(agent),
-		Agent:  agent, Epoch: 1, Revision: w.catalog.Revision, Began: epoch.Add(w.at), Connected: epoch.Add(w.connected[agent]),
+		Agent:  agent, Epoch: w.epoch(agent), Revision: w.catalog.Revision, Began: epoch.Add(w.at), Connected: epoch.Add(w.connected[agent]),
 		AnchorsFail: !w.honest && rapid.IntRange(0, 40).Draw(w.t, "anchors") == 0,
 	}
 }
@@ -336,10 +354,10 @@ func (w *chaos) compare(seen map[mesh.Verdict]int) {
 
 // The judge and the reference hold the same true of every check at every moment.
 func TestTheReferenceAgrees(t *testing.T) {
-	seen, filtered := map[mesh.Verdict]int{}, 0
+	seen, filtered, shared := map[mesh.Verdict]int{}, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := newChaos(t)
-		defer func() { filtered += w.reference.filtered }()
+		defer func() { filtered, shared = filtered+w.reference.filtered, shared+len(w.reference.shared) }()
 		w.begin()
 		for range rapid.IntRange(15+len(w.crashes)*10, 45).Draw(t, "steps") {
 			w.step(seen)
@@ -350,7 +368,10 @@ func TestTheReferenceAgrees(t *testing.T) {
 			w.compare(seen)
 		}
 	})
-	t.Logf("held true: %v, and %d pings left down filtered", seen, filtered)
+	t.Logf("held true: %v, %d pings left down filtered, and %d identities were shared", seen, filtered, shared)
+	if shared == 0 {
+		t.Error("two agents never used one identity")
+	}
 	if filtered == 0 {
 		t.Error("no ping left down filtered")
 	}

@@ -107,8 +107,8 @@ func (h *host) acquit() {
 // been cut.
 func (j *Judge) suspect(h *host) {
 	for _, o := range j.hosts {
-		if o != h && o.config.Region == h.config.Region && o.wanted == nil && !o.asked() {
-			j.want(o, want{since: j.now})
+		if o != h && o.config.Region == h.config.Region && len(o.requests) == 0 && !o.asked() {
+			j.request(o, roundRequest{basis: hinted, since: j.now})
 		}
 	}
 }

@@ -30,6 +30,8 @@ func (j *Judge) abstains(v *vantage) string {
 		return "never heard"
 	case v.silent:
 		return "silent"
+	case j.sharesIdentity(v):
+		return sharedWhy
 	case v.word.Lag >= j.rule.LagMax:
 		return fmt.Sprintf("its timers overran by %s", v.word.Lag.Round(100*time.Millisecond))
 	case v.anchorsFail:

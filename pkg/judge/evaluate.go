@@ -17,6 +17,7 @@ func (j *Judge) evaluate(c *check, out *Output) {
 		return
 	}
 	c.leftOut = j.forbidden(c)
+	j.passRound(c)
 	if !c.asked() || c.holding() { // what is held was decided by a round before
 		j.between(c, out)
 		return
@@ -31,6 +32,9 @@ func (j *Judge) evaluate(c *check, out *Output) {
 	default:
 		j.closing(c, out)
 	}
+	if c.takeNextRound() {
+		j.evaluate(c, out)
+	}
 }
 
 // between decides while no round is open: votes may lift a check or let it lapse, and only a round lets it fall. What is held
@@ -44,7 +48,7 @@ func (j *Judge) between(c *check, out *Output) {
 		j.apply(c, a, t, out)
 	}
 	if a.LooksBad && !fell(a) {
-		j.want(c.host, want{since: j.now, bad: true, due: c.looksBadAt.Add(j.rule.PartialAfter)})
+		j.requestConfirmation(c, a, c.looksBadAt.Add(j.rule.PartialAfter))
 	}
 }
 
@@ -78,31 +82,17 @@ func (j *Judge) early(c *check, best mesh.Tally, out *Output) {
 
 // closing decides at the end of the check's part of a round.
 func (j *Judge) closing(c *check, out *Output) {
-	r := c.round
-	c.closeRound()
+	r := j.endRound(c)
 	t, _ := j.tally(c, asHeard)
 	f := j.finding(c, r)
 	a := j.ask(c, t, true, c.confirmsPartial(j.rule, f))
 	c.record(j.rule, f)
 	j.apply(c, a, t, out)
-	if since, ok := c.failedSince(r.opened); ok && !broken(c.verdict) && !c.holding() {
-		j.want(c.host, want{since: since, bad: true})
-	}
+	j.requestAfterFailures(c, r)
 	if turned := fell(a) && c.verdict == a.Verdict; a.LooksBad && !turned && !c.holding() {
 		c.looksBadAt = j.now
-		j.want(c.host, want{since: j.now, bad: true, due: j.now.Add(j.rule.PartialAfter)})
+		j.requestConfirmation(c, a, j.now.Add(j.rule.PartialAfter))
 	}
-}
-
-// failedSince finds an edge that turned bad by a look which began after the moment: who answered the round with an ok had looked
-// before that, and must be asked again.
-func (c *check) failedSince(moment time.Time) (began time.Time, ok bool) {
-	for _, e := range c.edges {
-		if e.vantage.region != c.host.config.Region && e.bad() && e.round == 0 && e.missedAt.After(moment) {
-			return e.missedAt, true
-		}
-	}
-	return time.Time{}, false
 }
 
 // fell reports whether what looks bad is held true.
@@ -122,16 +112,16 @@ func (j *Judge) ask(c *check, t mesh.Tally, mayFall, confirmed bool) quorum.Answ
 // apply makes the answer the check's verdict, unless the check is held where it is.
 func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 	verdict := j.verdictOf(c, a)
+	if a.Positive && a.Verdict == mesh.Up {
+		c.findings = nil // the outage that they showed is over: a later one must be confirmed by rounds of its own
+	}
 	switch {
 	case !a.Positive && j.standing(c):
 		j.refresh(c, c.verdict, false)
 		return // nobody could have told us yet: what the ledger holds stands
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
-		j.want(c.host, want{since: j.now, bad: true, due: j.askAgain(c)})
+		j.requestRecovery(c)
 		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
-	}
-	if a.Positive && a.Verdict == mesh.Up {
-		c.findings = nil // the outage that they showed is over: a later one must be confirmed by rounds of its own
 	}
 	c.tally, c.rule, c.positive = t, a.Rule, a.Positive
 	j.refresh(c, verdict, a.Positive)
@@ -261,6 +251,7 @@ func (j *Judge) become(c *check, verdict mesh.Verdict, out *Output) {
 	was := c.verdict
 	c.since = j.began(c, verdict)
 	c.verdict = verdict
+	c.dissent = dissent{} // what is said against the new verdict is new
 	if (was == mesh.Down) != (verdict == mesh.Down) && was != mesh.Pending {
 		c.flap.charge(j.rule, j.now)
 	}

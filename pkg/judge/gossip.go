@@ -88,7 +88,7 @@ func (j *Judge) mourn(v *vantage, dead []mesh.Rumour) {
 		}
 		was := h.mourned
 		if h.mourned = j.deaths(h) >= deathWitnesses; h.mourned && !was && h.mayFall() {
-			j.want(h, want{since: j.now})
+			j.request(h, roundRequest{basis: hinted, since: j.now})
 		}
 	}
 }
@@ -97,11 +97,18 @@ func (j *Judge) mourn(v *vantage, dead []mesh.Rumour) {
 func (j *Judge) deaths(h *host) int {
 	var regions []string
 	for _, v := range j.order {
-		if v.counts() && !v.silent && v.region != h.config.Region && slices.Contains(v.rumours.dead, h.key) && !slices.Contains(regions, v.region) {
+		if j.gossipCounts(v, h) && v.region != h.config.Region && slices.Contains(v.rumours.dead, h.key) && !slices.Contains(regions, v.region) {
 			regions = append(regions, v.region)
 		}
 	}
 	return len(regions)
+}
+
+// gossipCounts reports whether what the vantage's gossip holds of the host may have others look: not where it abstains, or is
+// isolated in the family that gossip uses.
+func (j *Judge) gossipCounts(v *vantage, h *host) bool {
+	families := h.config.Families()
+	return j.abstains(v) == "" && (len(families) == 0 || !v.isolated[slot(families[0])])
 }
 
 // mayFall reports whether one of the host's checks is not down yet.

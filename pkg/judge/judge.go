@@ -81,14 +81,15 @@ type Judge struct {
 	catalogs  int            // how many there were
 	revisions map[string]int // the place of each in their order
 	revised   time.Time      // when the catalog came into force
-	bucket    bucket
+	budget    float64        // probes a second that rounds may take beside the scheduled ones
+	counted   int            // vantages that are part of the mesh
 	// halfSilent says that half or more of the regions are silent at once: it may be us.
 	halfSilent bool
 	issued     int // transitions of this step, for their ids
 	held       []*check
 	places     []int   // of a batch's observations, in their order
 	turns      []turn  // of the batch that is being taken
-	wanting    []*host // those with a round that is due or will be
+	requested  []*host // those with a request for a round
 	falls      []fall  // of the last CutWithin
 	ignored    uint64
 }
@@ -155,7 +156,6 @@ func (j *Judge) advance(in Input) {
 		j.gapEnd, j.heard = in.At, false
 	}
 	if in.At.After(j.now) {
-		j.bucket.fill(j.now, in.At)
 		j.now = in.At
 	}
 	j.sequence, j.issued = in.Sequence, 0
@@ -163,7 +163,7 @@ func (j *Judge) advance(in Input) {
 
 // Busy reports whether a round is open or due or a fall is held, so that the leader ticks every 250 ms instead of every 2 s.
 func (j *Judge) Busy() bool {
-	if len(j.held) > 0 || len(j.wanting) > 0 {
+	if len(j.held) > 0 || len(j.requested) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(j.hosts, (*host).asked)
@@ -193,8 +193,10 @@ func (j *Judge) settleAll(out *Output) {
 // countSilent works out whether half or more of the regions are silent at once.
 func (j *Judge) countSilent() {
 	heard, speaking := map[string]bool{}, map[string]bool{}
+	j.counted = 0
 	for _, v := range j.order {
 		if v.counts() {
+			j.counted++
 			heard[v.region] = true
 			speaking[v.region] = speaking[v.region] || !v.silent
 		}

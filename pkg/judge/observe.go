@@ -15,11 +15,18 @@ func (j *Judge) batch(b *mesh.Batch, out *Output) {
 		j.history(v, b)
 		return
 	}
-	if v == nil || !v.enrolled || !v.fresh(b) {
+	if v == nil || !v.enrolled {
 		j.ignored++
 		return
 	}
 	counted, abstained := v.counts(), j.abstains(v)
+	if !j.accept(v, b) {
+		j.ignored++
+		if (abstained == "") != (j.abstains(v) == "") {
+			j.settleAll(out)
+		}
+		return
+	}
 	j.heard = true
 	v.last, v.silent, v.anchorsFail = j.now, false, b.AnchorsFail
 	v.word.Version, v.word.Revision, v.word.Connected = b.Version, b.Revision, b.Connected
@@ -67,25 +74,6 @@ func (j *Judge) history(v *vantage, b *mesh.Batch) {
 	}
 }
 
-// fresh reports whether the batch was not seen before. Batches may overtake one another within a window of 64.
-func (v *vantage) fresh(b *mesh.Batch) bool {
-	if b.Epoch != v.epoch || !v.heard() {
-		v.epoch, v.highest, v.seen = b.Epoch, b.Sequence, 1
-		return true
-	}
-	if b.Sequence > v.highest {
-		v.seen = v.seen<<min(b.Sequence-v.highest, 64) | 1
-		v.highest = b.Sequence
-		return true
-	}
-	back := v.highest - b.Sequence
-	if back >= 64 || v.seen&(1<<back) != 0 {
-		return false
-	}
-	v.seen |= 1 << back
-	return true
-}
-
 // observe takes one observation, and notes what must be looked at once the whole batch is taken. One that changes nothing costs a
 // look-up and a few comparisons.
 func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
@@ -94,8 +82,8 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 		j.ignored++
 		return
 	}
-	if r := e.check.round; r != nil && o.Round >= r.id {
-		r.answered = true
+	if e.check.latestRound() != nil {
+		e.check.noteAnswer(o.Round)
 	}
 	if o.Stage == mesh.Missed {
 		if !b.Replayed(*o) && o.Began.After(e.began) {
@@ -222,12 +210,14 @@ func (j *Judge) miss(e *edge, o *mesh.Observation) {
 	if !e.bad() && !e.missed {
 		e.missedAt = o.Began
 	}
+	// A round that is open tells of this failure, unless the edge itself had answered it before.
+	r := e.check.latestRound()
+	told := r != nil && !e.answered(r)
 	e.missed = true
-	c := e.check
-	if c.verdict == mesh.Down || c.asked() || e.bad() {
+	if e.check.verdict == mesh.Down || e.bad() || told {
 		return
 	}
-	j.want(c.host, want{since: o.Began})
+	j.requestFor(e, edgeMissed, mesh.Bad, o.Began, j.now)
 }
 
 // bad reports whether the edge's latest word is bad.
@@ -271,13 +261,24 @@ func (j *Judge) settleTurns(out *Output) {
 // askAfter asks for a round where the edge's word may turn its check.
 func (j *Judge) askAfter(t turn) {
 	e, c := t.edge, t.edge.check
-	if e.vantage.region == c.host.config.Region || c.verdict != t.verdict || c.asked() {
+	if c.verdict != t.verdict {
+		return
+	}
+	// What began after a round opened is not what that round was opened for.
+	began := e.began
+	if e.bad() {
+		began = e.missedAt
+	}
+	if r := c.latestRound(); r != nil && (e.round > 0 || !began.After(r.opened)) {
 		return
 	}
 	turnedBad := e.bad() && t.was != mesh.Unreachable
 	turnedGood := c.verdict == mesh.Down && e.outcome.Good() && !t.was.Good()
-	if turnedBad && c.verdict != mesh.Down && e.round == 0 || turnedGood {
-		j.want(c.host, want{since: e.began, bad: turnedBad})
+	switch {
+	case turnedBad && c.verdict != mesh.Down && e.round == 0:
+		j.requestFor(e, edgeFailed, mesh.Bad, e.began, j.now)
+	case turnedGood:
+		j.requestFor(e, edgeMissed, mesh.OK, e.began, j.now)
 	}
 }
 

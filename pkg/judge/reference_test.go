@@ -26,8 +26,11 @@ type reference struct {
 	words    map[refEdge]refWord
 	acks     map[refPair][]time.Time // when the probes of gossip left that were acknowledged
 	outcasts map[refFace]bool        // who is isolated as of now
-	closings int                     // rounds that ended
-	filtered int                     // times that a ping left down though somebody lost it still
+	epochs   map[string][]uint64     // of each vantage, the present one last
+	returns  map[refEpoch][]time.Time
+	shared   map[string]time.Time // when two agents last used one vantage's identity
+	closings int                  // rounds that ended
+	filtered int                  // times that a ping left down though somebody lost it still
 }
 
 // refTarget is one check of a host, with what is held true of it.
@@ -37,6 +40,7 @@ type refTarget struct {
 	families  []mesh.Family
 	seats     []refSeat // its own region's too
 	round     *refRound // the one that is open
+	next      *refRound // the newest that was asked for since
 	verdict   mesh.Verdict
 	madeBy    time.Time     // until when the votes that made the verdict are fresh
 	sightings []refSighting // what its rounds found since it was up
@@ -62,6 +66,12 @@ type refPair struct{ vantage, host string }
 type refFace struct {
 	vantage string
 	family  mesh.Family
+}
+
+// refEpoch is one start of a vantage's agent.
+type refEpoch struct {
+	vantage string
+	epoch   uint64
 }
 
 // refWord is the latest live word on an edge.
@@ -91,6 +101,7 @@ type refRound struct {
 func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 	r := &reference{
 		rule: c.Rule, enrolled: map[string]bool{}, region: map[string]string{},
+		epochs: map[string][]uint64{}, returns: map[refEpoch][]time.Time{}, shared: map[string]time.Time{},
 		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{}, acks: map[refPair][]time.Time{},
 	}
 	for _, v := range roster.Vantages {
@@ -141,6 +152,10 @@ func (r *reference) hear(in judge.Input) {
 		return
 	}
 	part, abstained := r.part(agent), r.abstains(agent)
+	if !r.present(agent, in.Batch.Epoch) {
+		r.settle()
+		return
+	}
 	r.batches[agent], r.heard[agent], r.spoken = in.Batch, in.At, true
 	if part != r.part(agent) || abstained != r.abstains(agent) {
 		r.settle()
@@ -156,6 +171,39 @@ func (r *reference) hear(in judge.Input) {
 	}
 }
 
+// present: a batch counts if its epoch is the newest of its vantage. One that another followed counts when the newest has been
+// silent for six seconds; three such batches over six seconds, the newest speaking, are of a second agent.
+func (r *reference) present(vantage string, epoch uint64) bool {
+	all := r.epochs[vantage]
+	switch i := slices.Index(all, epoch); {
+	case i < 0:
+		r.epochs[vantage] = append(all, epoch)
+		return true
+	case i == len(all)-1:
+		return true
+	}
+	key := refEpoch{vantage, epoch}
+	if n := len(r.returns[key]); n > 0 && r.now.Sub(r.returns[key][n-1]) > time.Minute {
+		r.returns[key] = nil
+	}
+	r.returns[key] = append(r.returns[key], r.now)
+	if r.now.Sub(r.heard[vantage]) > r.rule.Silence {
+		r.epochs[vantage] = append(slices.DeleteFunc(all, func(e uint64) bool { return e == epoch }), epoch)
+		r.returns[key] = nil
+		return true
+	}
+	if run := r.returns[key]; len(run) >= 3 && r.now.Sub(run[0]) >= r.rule.Silence {
+		r.shared[vantage] = r.now
+	}
+	return false
+}
+
+// sharesIdentity: a vantage whose identity two agents use abstains until a minute after that was last seen.
+func (r *reference) sharesIdentity(vantage string) bool {
+	at, ok := r.shared[vantage]
+	return ok && r.now.Before(at.Add(time.Minute))
+}
+
 // acknowledge takes an acknowledgement of gossip: never from after it is told, and each once.
 func (r *reference) acknowledge(p refPair, at time.Time) {
 	if at.After(r.now) {
@@ -169,8 +217,10 @@ func (r *reference) acknowledge(p refPair, at time.Time) {
 // see takes an observation.
 func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	edge := refEdge{b.Agent, r.target(o.Host, o.Check), o.Family}
-	if round := edge.target.round; round != nil && o.Round >= round.Round {
-		round.answered = true
+	for _, round := range []*refRound{edge.target.round, edge.target.next} {
+		if round != nil && o.Round >= round.Round {
+			round.answered = true
+		}
 	}
 	w := r.words[edge]
 	switch {
@@ -193,12 +243,16 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	r.words[edge] = w
 }
 
-// asked notes a round. A check that is in one still goes on with that.
+// asked notes a round. A check that is in one still goes on with that, and keeps the newer one for after.
 func (r *reference) asked(ask mesh.Ask) {
 	round := &refRound{Ask: ask, opened: r.now}
 	for _, t := range r.targets {
-		if t.host.Key() == ask.Host && t.round == nil {
+		switch {
+		case t.host.Key() != ask.Host:
+		case t.round == nil:
 			t.round = round
+		default:
+			t.next = round
 		}
 	}
 }
@@ -235,7 +289,7 @@ func (r *reference) part(vantage string) bool {
 
 // abstains: rule 3, what a vantage tells of itself.
 func (r *reference) abstains(vantage string) bool {
-	return !r.part(vantage) || r.silent(vantage) || r.batches[vantage].Lag >= r.rule.LagMax || r.batches[vantage].AnchorsFail
+	return !r.part(vantage) || r.silent(vantage) || r.sharesIdentity(vantage) || r.batches[vantage].Lag >= r.rule.LagMax || r.batches[vantage].AnchorsFail
 }
 
 // freshness: rule 2, two intervals and a timeout, and never less than a silence, an interval and a timeout.

@@ -170,6 +170,28 @@ func (r *reference) standing(t *refTarget) bool {
 
 // judge decides on the target as of now.
 func (r *reference) judge(t *refTarget) {
+	if t.round != nil && t.next != nil && r.known(t, t.next) {
+		t.round, t.next = t.next, nil
+	}
+	r.decide(t)
+	if t.round == nil && t.next != nil {
+		t.round, t.next = t.next, nil
+		r.judge(t)
+	}
+}
+
+// known: a newer round takes the place of the one that is open as soon as its outcome is known: all have answered it, or what is
+// missing cannot change the verdict.
+func (r *reference) known(t *refTarget, round *refRound) bool {
+	open := t.round
+	t.round = round
+	defer func() { t.round = open }()
+	n, u, d, _ := r.tally(t, mesh.OK)
+	return !r.waits(t) || r.agree(t, true) && !r.answer(t, n, u, d, true, false).partial
+}
+
+// decide does so by the round that is open, or by what is said where none is.
+func (r *reference) decide(t *refTarget) {
 	limit := max(3*time.Second, t.Timeout+2*time.Second)
 	over := t.round != nil && r.now.Sub(t.round.opened) >= limit
 	if over && r.waits(t) && !t.round.answered {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 // round is one look-now: every vantage outside the host's region looks at all the host's checks.
@@ -13,80 +14,268 @@ type round struct {
 	opened time.Time
 	since  time.Time // when the look that caused it began: an ok begun before counts neither way
 
-	answered bool // somebody looked because of it: then it was asked for, which a judge that replays the past cannot do
+	// answered says that somebody looked because of it: then agents were asked, which a judge that replays cannot do.
+	answered   bool
+	requesters []requester
 }
 
-// want is a round that is due as soon as the host's last one is long enough ago.
-type want struct {
-	since time.Time // see round
-	due   time.Time
-	bad   bool // an edge turned bad, or a verdict waits: past the budget only these ask
+// basis is what a request for a round rests on, and decides which account pays for it. A higher one replaces a lower.
+type basis uint8
+
+const (
+	// Another host of the region fell, or gossip holds this one dead; the host pays, from what it has to spare.
+	hinted basis = iota
+	// An edge's first miss, or its first success on a check that is down; the vantage pays.
+	edgeMissed
+	// An edge failed after its retries; the vantage pays, and may overdraw its account.
+	edgeFailed
+	// Two or more regions speak against the verdict; the host pays.
+	regionsDisagree
+	// The votes would turn the check if a round confirmed them; never refused.
+	verdictWaits
+)
+
+// roundRequest asks for a round of a host.
+type roundRequest struct {
+	vantage    string // whose edges ask, and whose account pays; empty: the host's account
+	basis      basis
+	since      time.Time // see round
+	due        time.Time
+	requesters []requester
 }
 
-// want notes that a round of the host is due. It opens when the step ends: what else the step brings is judged as before it.
-func (j *Judge) want(h *host, w want) {
-	if next := h.lastAsk.Add(j.rule.RoundEvery); w.due.Before(next) {
-		w.due = next
+// request notes that a round of the host is asked for. It opens when the step ends: what else the step brings is
+// judged as before it. Requests of one payer are one; those of others stand beside it, so that nobody's can delay or
+// displace another's.
+func (j *Judge) request(h *host, r roundRequest) {
+	if next := h.lastAsk.Add(j.rule.RoundEvery); r.due.Before(next) {
+		r.due = next
 	}
-	if h.wanted == nil {
-		h.wanted = &w
-		j.wanting = append(j.wanting, h)
+	if r.since.After(j.now) {
+		r.since = j.now
+	}
+	i := slices.IndexFunc(h.requests, func(o roundRequest) bool { return o.vantage == r.vantage })
+	if i < 0 {
+		if len(h.requests) == 0 {
+			j.requested = append(j.requested, h)
+		}
+		h.requests = append(h.requests, r)
 		return
 	}
-	have := h.wanted
-	have.bad = have.bad || w.bad
-	if w.due.Before(have.due) {
-		have.due = w.due
+	have := &h.requests[i]
+	have.basis = max(have.basis, r.basis)
+	if r.due.Before(have.due) {
+		have.due = r.due
 	}
-	if w.since.After(have.since) {
-		have.since = w.since
+	if r.since.After(have.since) {
+		have.since = r.since
+	}
+	for _, q := range r.requesters {
+		if !slices.Contains(have.requesters, q) {
+			have.requesters = append(have.requesters, q)
+		}
+	}
+}
+
+// requestFor asks for a round because of what the edge found in a look that began at the moment, where the edge may.
+func (j *Judge) requestFor(e *edge, b basis, vote mesh.Vote, began, due time.Time) {
+	if !j.mayRequest(e) || !e.backoff().ready(j.now) {
+		return
+	}
+	q := requester{vantage: e.vantage.key, check: e.check.config.Name, family: e.family, vote: vote}
+	j.request(e.check.host, roundRequest{
+		vantage: q.vantage, basis: b, since: began, due: due, requesters: []requester{q},
+	})
+}
+
+// requestConfirmation asks for the round that an answer which looks bad waits for.
+func (j *Judge) requestConfirmation(c *check, a quorum.Answer, due time.Time) {
+	b := verdictWaits
+	if a.Partial && !j.mayRecover(c) {
+		if !j.newDissent(c) && due.Before(c.dissent.until) {
+			due = c.dissent.until // what these regions say was not confirmed before
+		}
+		// No account pays for the confirmation of an outage that is not published yet: a host whose recovery took many rounds
+		// must not hide its next outage for want of one.
+		if c.verdict == mesh.Down {
+			b = regionsDisagree
+		}
+	}
+	j.request(c.host, roundRequest{basis: b, since: j.now, due: due})
+}
+
+// requestRecovery asks for the round that a check which may leave down waits for. Where one region says ok, it is
+// that region's vantages which ask.
+func (j *Judge) requestRecovery(c *check) {
+	regions, due := j.regionsThatVote(c, mesh.OK), j.askAgain(c)
+	if j.mayRecover(c) {
+		j.request(c.host, roundRequest{basis: verdictWaits, since: j.now, due: due})
+		return
+	}
+	if !j.newDissent(c) && due.Before(c.dissent.until) {
+		due = c.dissent.until
+	}
+	if len(regions) > 1 {
+		j.request(c.host, roundRequest{basis: regionsDisagree, since: j.now, due: due})
+		return
+	}
+	for _, b := range regions {
+		for _, e := range b.edges {
+			if vote, _ := j.vote(e); vote == mesh.OK {
+				j.requestFor(e, edgeMissed, mesh.OK, j.now, due)
+			}
+		}
+	}
+}
+
+// mayRecover reports whether the check is down and enough regions say ok to lift it, once they saw enough successes.
+// Where a few rounds of the same regions did not lift it, others are missing, or one that never sees two in a row.
+func (j *Judge) mayRecover(c *check) bool {
+	const enough = 4 // rounds
+	ok, bad := len(j.regionsThatVote(c, mesh.OK)), len(j.regionsThatVote(c, mesh.Bad))
+	return c.verdict == mesh.Down && ok > 1 && float64(ok) >= j.rule.RecoverShare*float64(ok+bad) &&
+		(j.newDissent(c) || c.dissent.rounds < enough)
+}
+
+// requestAfterFailures asks for another round because of edges that turned bad by a look which began after the round
+// opened: who answered it with an ok had looked before that.
+func (j *Judge) requestAfterFailures(c *check, r *round) {
+	if broken(c.verdict) || c.holding() {
+		return
+	}
+	for _, e := range c.edges {
+		later := !e.own() && e.bad() && e.round == 0 && e.missedAt.After(r.opened)
+		if later && (c.nextRound == nil || c.nextRound.since.Before(e.missedAt)) {
+			j.requestFor(e, edgeFailed, mesh.Bad, e.missedAt, j.now)
+		}
 	}
 }
 
 // openRounds opens the rounds that are due.
 func (j *Judge) openRounds(out *Output) {
-	if len(j.wanting) == 0 {
+	if len(j.requested) == 0 {
 		return
 	}
-	j.wanting = slices.DeleteFunc(j.wanting, func(h *host) bool {
-		if j.now.Before(h.wanted.due) {
-			return false
-		}
+	j.requested = slices.DeleteFunc(j.requested, func(h *host) bool {
 		j.openRound(h, out)
-		return true
+		return len(h.requests) == 0
 	})
 }
 
-// openRound opens the host's round, where the budget lets it. A check that is still in its part of a round before goes on
-// with that one, so that rounds which follow one another never keep it from its end.
+// openRound opens the host's round, where one of the requests that are due can pay for it. Those that cannot are
+// forgotten: who still sees reason to ask does so again. The round answers the requests that are not due yet, too.
 func (j *Judge) openRound(h *host, out *Output) {
-	w := h.wanted
-	h.wanted = nil
-	if !j.bucket.take(h.probes()) && !w.bad {
+	r, cost := &round{id: j.sequence, opened: j.now}, h.probes()
+	var payer *roundRequest
+	waiting := h.requests[:0:0]
+	for i := range h.requests {
+		q := &h.requests[i]
+		switch {
+		case j.now.Before(q.due):
+			waiting = append(waiting, *q)
+			continue
+		case !j.affords(h, q, cost):
+			continue
+		case payer == nil || q.basis == verdictWaits:
+			payer = q
+		}
+		if q.since.After(r.since) {
+			r.since = q.since
+		}
+		r.requesters = append(r.requesters, q.requesters...)
+	}
+	if payer == nil {
+		h.requests = waiting
 		return
 	}
-	h.lastAsk = j.now
-	r := &round{id: j.sequence, opened: j.now, since: w.since}
+	j.pay(h, payer, cost)
+	h.requests, h.lastAsk = nil, j.now
 	for _, c := range h.checks {
-		if c.round == nil && len(c.edges) > 0 {
-			j.renew(c)
-			c.round = r
-		}
+		j.enterRound(c, r)
 	}
-	out.Asks = append(out.Asks, mesh.Ask{Round: r.id, Host: h.key, Since: w.since})
+	out.Asks = append(out.Asks, mesh.Ask{Round: r.id, Host: h.key, Since: r.since})
 }
 
-// probes is what a round of the host costs: a look by each vantage that is asked.
-func (h *host) probes() float64 {
-	n := 0
-	for _, c := range h.checks {
-		for _, e := range c.edges {
-			if e.vantage.region != h.config.Region && e.vantage.counts() && !e.vantage.silent {
-				n++
-			}
+// enterRound has the check take part in the round. A check that is still in its part of one before goes on with that,
+// so that rounds which follow one another never keep it from its end; the newer one is judged as soon as it can be,
+// see passRound.
+func (j *Judge) enterRound(c *check, r *round) {
+	switch {
+	case len(c.edges) == 0:
+	case c.round == nil && !c.holding():
+		j.renew(c)
+		c.round = r
+	default:
+		if c.nextRound != nil {
+			j.settleRequesters(c, c.nextRound)
+		}
+		c.nextRound = r
+	}
+}
+
+// passRound lets the check's next round take the place of the one that is open, where its outcome is known: a vantage
+// that leaves a round unanswered does not hold up what began after that round.
+func (j *Judge) passRound(c *check) {
+	if c.round == nil || c.nextRound == nil || c.holding() {
+		c.takeNextRound()
+		return
+	}
+	open := c.round
+	c.round = c.nextRound
+	if !j.outcomeKnown(c) {
+		c.round = open
+		return
+	}
+	c.nextRound = nil
+	j.settleRequesters(c, open)
+}
+
+// outcomeKnown reports whether no answer to the check's round is missing, or those that are cannot change the verdict.
+func (j *Judge) outcomeKnown(c *check) bool {
+	best, missing := j.tally(c, asOK)
+	if j.few(c, best) {
+		return false
+	}
+	worst, _ := j.tally(c, asBad)
+	a, b := j.ask(c, best, true, false), j.ask(c, worst, true, false)
+	return !missing || a.Verdict == b.Verdict && a.Positive && b.Positive && !a.Partial
+}
+
+// takeNextRound takes up the round that was opened while another was, now that this one closed. It reports whether
+// there is one. What is held was decided by a round before: answers that a newer one still waits for do not count
+// against it.
+func (c *check) takeNextRound() bool {
+	if c.round != nil || c.nextRound == nil || c.holding() {
+		return false
+	}
+	c.round, c.nextRound = c.nextRound, nil
+	return true
+}
+
+// endRound closes the check's part of its round, and returns the round.
+func (j *Judge) endRound(c *check) *round {
+	r := c.round
+	c.closeRound()
+	j.settleRequesters(c, r)
+	j.noteDissent(c)
+	return r
+}
+
+// noteAnswer notes that somebody looked because of the round.
+func (c *check) noteAnswer(id uint64) {
+	for _, r := range []*round{c.round, c.nextRound} {
+		if r != nil && id >= r.id {
+			r.answered = true
 		}
 	}
-	return float64(n)
+}
+
+// latestRound is the newest round that the check takes part in, or nil.
+func (c *check) latestRound() *round {
+	if c.nextRound != nil {
+		return c.nextRound
+	}
+	return c.round
 }
 
 // answered reports whether the edge's word is an answer to the round: any finished look that began after its cause.
@@ -101,33 +290,6 @@ func (j *Judge) late(c *check) bool {
 }
 
 // asked reports whether one of the host's checks is still in its part of a round.
-func (h *host) asked() bool { return slices.ContainsFunc(h.checks, (*check).asked) }
-
-// bucket holds rounds to their budget: a token a probe, a minute's worth deep.
-type bucket struct {
-	rate, tokens float64 // per second
-	started      bool
-}
-
-func (b *bucket) resize(rate float64) {
-	b.rate = rate
-	if !b.started {
-		b.tokens, b.started = b.depth(), true
-	}
-	b.tokens = min(b.tokens, b.depth())
-}
-
-func (b *bucket) depth() float64 { return b.rate * time.Minute.Seconds() }
-
-func (b *bucket) fill(from, to time.Time) {
-	if !from.IsZero() {
-		b.tokens = min(b.tokens+b.rate*to.Sub(from).Seconds(), b.depth())
-	}
-}
-
-// take spends the cost, and reports whether there was enough. What is short is not owed.
-func (b *bucket) take(cost float64) bool {
-	enough := b.tokens >= cost
-	b.tokens = max(b.tokens-cost, 0)
-	return enough
+func (h *host) asked() bool {
+	return slices.ContainsFunc(h.checks, func(c *check) bool { return c.latestRound() != nil })
 }

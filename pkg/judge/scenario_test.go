@@ -37,6 +37,10 @@ import (
 //	TIME hush HOST ... | TIME answers HOST ...          agents acknowledge no gossip, and are dead to it after 10 s; do again
 //	TIME mute WHERE ...             agents that tell nothing of gossip
 //	TIME lies VANTAGE HOST alive|dead       what an agent's gossip tells of a host, whatever is true
+//	FROM-TO floods VANTAGE HOST/CHECK KIND  a lying agent reports four times a second, in turn, a first miss and an ok (misses),
+//	                                        a failure and an ok (alternates), or an ok and nothing conclusive (recovers)
+//	TIME copies VANTAGE             its server is copied: a second agent, VANTAGE-copy, uses its identity from then on
+//	TIME starts WHERE ...           agents start anew
 //	TIME stop | TIME start          the stream itself stops: nothing is stored, agents keep what they saw
 //	TIME restart                    a new judge takes over from what was published
 //	TIME add HOST/CHECK             a check that is new in the catalog; change: one that asks something else from then on
@@ -45,6 +49,7 @@ import (
 //	TIME says HOST/CHECK "TEXT"     part of its sentence; tells: of an advisory; abstains VANTAGE "TEXT": why it does not vote
 //	TIME together HOST HOST | TIME apart HOST HOST      what is broken of them has one cause, or two
 //	TIME turned HOST/CHECK N        so many transitions since the story began
+//	TIME probed N                   at most so many probes that rounds asked for since the story began
 //	TIME asked N HOST               at most so many rounds since the story began; looked: at least so many
 //	FROM-TO always HOST[/CHECK] WORD    at every moment between
 //
@@ -145,6 +150,8 @@ func (w *world) do(l line) error {
 		w.each(l.args[0], cutFrom(l.args[1:]), func(p path) { delete(w.broken, p); delete(w.alternating, p) })
 	case "flap":
 		w.flap(l)
+	case "floods":
+		w.flood(l.args[0], l.args[1], l.args[2])
 	case "cut":
 		w.cut(l.args)
 	case "join":
@@ -166,6 +173,10 @@ func (w *world) do(l line) error {
 		w.stopped = l.verb == "stop"
 	case "restart":
 		w.restart()
+	case "copies":
+		w.copyAgent(l.args[0])
+	case "starts":
+		w.restartAgents(l.args)
 	case "add", "change":
 		w.add(l.args[0])
 	case "is", "always":
@@ -203,6 +214,10 @@ func (w *world) told(l line) error {
 		}
 		if fmt.Sprint(n) != l.args[1] {
 			return fmt.Errorf("%s turned %d times, wanted %s\n%s", l.args[0], n, l.args[1], w.votes(l.args[0]))
+		}
+	case "probed":
+		if most, _ := strconv.Atoi(l.args[0]); w.probed() > most {
+			return fmt.Errorf("%d probes", w.probed())
 		}
 	case "asked":
 		if most, _ := strconv.Atoi(l.args[0]); w.asked[mesh.Key(l.args[1])] > most {

@@ -197,7 +197,10 @@ func (j *Judge) vantageState(v *vantage) mesh.VantageState {
 		s.Abstains = cutOffWhy
 		s.Advisories = append(s.Advisories, j.cutOffAdvisory(v))
 	}
-	if s.Abstains != "" && !v.silent {
+	if j.sharesIdentity(v) {
+		s.IdentityShared = v.sharedSince
+		s.Advisories = append(s.Advisories, sharedAdvisory(s))
+	} else if s.Abstains != "" && !v.silent {
 		s.Advisories = append(s.Advisories, "it does not vote: "+s.Abstains)
 	}
 	if v.word.Clock.Abs() > clockOffMax {

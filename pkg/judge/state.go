@@ -18,15 +18,17 @@ type vantage struct {
 	enrolled bool
 	silent   bool
 	last     time.Time // its last batch
-	epoch    uint64
-	highest  uint64 // sequence of the newest batch of the epoch
-	seen     uint64 // bit n: the batch highest-n was seen
-	word     mesh.VantageState
-	edges    map[target]*edge
-	list     []*edge // the same
+	batchWindow
+	earlier []earlierEpoch
+	word    mesh.VantageState
+	edges   map[target]*edge
+	list    []*edge // the same
 
 	rumours     rumours
+	rounds      account // pays for rounds that its edges ask for
 	anchorsFail bool
+	sharedSince time.Time      // when two agents were first seen to use its identity
+	sharedUntil time.Time      // until when it abstains because of that
 	bad         [families]int  // its edges whose latest word is bad
 	isolated    [families]bool // rule 3
 }
@@ -69,6 +71,8 @@ type edge struct {
 	lastGood time.Time
 	lastBad  time.Time
 	loss     float64 // smoothed share of lost probes
+
+	alone *backoff // of rounds that found it alone; nil before it asked for any
 }
 
 // recollection is the latest run of what an edge saw before its present run and told after it.
@@ -102,8 +106,10 @@ type check struct {
 	leftOut   bool
 
 	round      *round           // the one it takes part in until its part is over
+	nextRound  *round           // the newest that was opened meanwhile
 	looksBadAt time.Time        // when a round last found it looking bad without turning it, or partial while it is not out of down
 	findings   []quorum.Finding // of recent rounds in which several regions were bad, oldest first: they may confirm a partial outage
+	dissent    dissent
 }
 
 // host is what the judge holds of one host.
@@ -114,7 +120,11 @@ type host struct {
 	status  mesh.Status
 	since   time.Time
 	lastAsk time.Time
-	wanted  *want
+
+	requests  []roundRequest
+	rounds    account // pays for rounds that no single vantage asks for
+	scheduled float64 // probes a second of its checks
+
 	cause   string // of what is broken: see rule 8
 	mourned bool   // gossip holds it dead
 }
@@ -144,22 +154,20 @@ func (j *Judge) setCatalog(c *catalog.Catalog) {
 	j.catalog, j.rule = c, c.Rule
 	j.catalogs++
 	j.revisions[c.Revision] = j.catalogs
-	j.byKey, j.hosts, j.held, j.wanting = map[string]*host{}, nil, nil, nil
+	j.byKey, j.hosts, j.held, j.requested = map[string]*host{}, nil, nil, nil
 	j.setVantages(c)
 	probes := 0.0
 	for i := range c.Hosts {
 		h := j.newHost(&c.Hosts[i])
 		h.inherit(old[h.key])
-		if h.wanted != nil {
-			j.wanting = append(j.wanting, h)
+		if len(h.requests) > 0 {
+			j.requested = append(j.requested, h)
 		}
 		j.hosts = append(j.hosts, h)
 		j.byKey[h.key] = h
-		for _, check := range h.checks {
-			probes += float64(len(check.edges)) / check.config.Interval.Seconds()
-		}
+		probes += h.scheduled
 	}
-	j.bucket.resize(probes * j.rule.RoundBudget)
+	j.budget = probes * j.rule.RoundBudget
 }
 
 func (j *Judge) setVantages(c *catalog.Catalog) {
@@ -189,6 +197,7 @@ func (j *Judge) newHost(config *catalog.Host) *host {
 		c.ballots = newBallots(c, j.regions)
 		h.checks = append(h.checks, c)
 	}
+	h.scheduled = h.scheduledProbes()
 	return h
 }
 
@@ -219,7 +228,7 @@ func (h *host) inherit(old *host) {
 		return
 	}
 	h.mourned = old.mourned
-	h.status, h.since, h.lastAsk, h.wanted, h.cause = old.status, old.since, old.lastAsk, old.wanted, old.cause
+	h.status, h.since, h.lastAsk, h.requests, h.rounds, h.cause = old.status, old.since, old.lastAsk, old.requests, old.rounds, old.cause
 	moved := !slices.Equal(h.config.Addresses, old.config.Addresses)
 	for _, c := range h.checks {
 		was := old.check(c.config.Name)
@@ -238,7 +247,8 @@ func (h *host) inherit(old *host) {
 }
 
 func (c *check) inheritEdges(was *check) {
-	c.round, c.findings, c.from = was.round, was.findings, was.from
+	c.round, c.nextRound, c.dissent, c.from = was.round, was.nextRound, was.dissent, was.from
+	c.findings = was.findings
 	for _, e := range c.edges {
 		for _, o := range was.edges {
 			if o.vantage.key == e.vantage.key && o.family == e.family {

@@ -33,6 +33,7 @@ type world struct {
 	checks    []string
 	addresses []string
 	asked     map[string]int // rounds, by host's key
+	extra     []extraProbe   // what rounds asked for
 
 	gossip mill
 
@@ -57,6 +58,8 @@ type path struct {
 
 type agent struct {
 	key, region string
+	place       string // where it looks from: its key, and of a copy that with "-copy"
+	epoch       uint64
 	silent      bool
 	blind, deaf bool
 	lag, clock  time.Duration
@@ -91,7 +94,7 @@ func (w *world) lay(regions []string) {
 		for i := range max(n, 1) {
 			h := catalog.Host{Name: fmt.Sprintf("%s%d", strings.ToUpper(name), i+1), Region: name, Public: true}
 			w.catalog.Hosts = append(w.catalog.Hosts, h)
-			w.agents = append(w.agents, &agent{key: h.Key(), region: name})
+			w.agents = append(w.agents, &agent{key: h.Key(), place: h.Key(), region: name, epoch: 1})
 		}
 	}
 }
@@ -192,7 +195,7 @@ func (w *world) each(what string, from []string, do func(path)) {
 			for _, a := range w.agents {
 				for _, f := range h.Families() {
 					if (host == "*" || host == h.Name) && (check == "*" || check == c.Name) && a.is(from) && isFamily(f, from) {
-						do(path{a.key, h.Key(), c.Name, f})
+						do(path{a.place, h.Key(), c.Name, f})
 					}
 				}
 			}
@@ -203,7 +206,7 @@ func (w *world) each(what string, from []string, do func(path)) {
 // is reports whether one of the words names the agent or its region, or none names any.
 func (a *agent) is(words []string) bool {
 	named := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "ipv4" || w == "ipv6" })
-	return len(named) == 0 || slices.Contains(named, a.region) || slices.Contains(named, a.key)
+	return len(named) == 0 || slices.Contains(named, a.region) || slices.Contains(named, a.place)
 }
 
 func isFamily(f mesh.Family, words []string) bool {
@@ -217,6 +220,18 @@ func (w *world) where(words []string, do func(*agent)) {
 			do(a)
 		}
 	}
+}
+
+// copyAgent starts a second agent with the identity of one, as a copied server does.
+func (w *world) copyAgent(vantage string) {
+	w.where([]string{vantage}, func(a *agent) {
+		w.agents = append(w.agents, &agent{key: a.key, place: a.place + "-copy", region: a.region, epoch: a.epoch + 1<<32})
+	})
+}
+
+// restartAgents gives the agents a new start. What they had not sent is lost.
+func (w *world) restartAgents(where []string) {
+	w.where(where, func(a *agent) { a.epoch, a.sequence, a.ready, a.kept = a.epoch+1, 0, nil, nil })
 }
 
 // cut parts these regions from the others and from the coordinator.
@@ -270,7 +285,7 @@ type duty struct {
 }
 
 func (w *world) plan(a *agent) []*duty {
-	key := w.catalog.Revision + a.key
+	key := w.catalog.Revision + a.place
 	if _, ok := w.plans[key]; !ok {
 		for _, d := range schedule.Plan(w.catalog, a.key) {
 			w.plans[key] = append(w.plans[key], &duty{d, d.Next(epoch.Add(w.elapsed - step)).Sub(epoch)})
@@ -300,7 +315,7 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 		return
 	}
 	o := mesh.Observation{Host: h.Key(), Check: c.Name, Family: family, Began: epoch.Add(w.elapsed), Round: round, Sent: 1}
-	p := path{a.key, h.Key(), c.Name, family}
+	p := path{a.place, h.Key(), c.Name, family}
 	reason, broken := w.broken[p]
 	if second, ok := w.alternating[p]; ok {
 		w.looks[p]++
@@ -352,7 +367,7 @@ func (w *world) speak(a *agent) {
 	}
 	a.last, a.sequence = w.elapsed, a.sequence+1
 	b := &mesh.Batch{
-		Agent: a.key, Epoch: 1, Sequence: a.sequence, Revision: w.catalog.Revision, Began: epoch.Add(w.elapsed), Connected: epoch.Add(a.connected),
+		Agent: a.key, Epoch: a.epoch, Sequence: a.sequence, Revision: w.catalog.Revision, Began: epoch.Add(w.elapsed), Connected: epoch.Add(a.connected),
 		Lag: a.lag, Clock: a.clock, AnchorsFail: a.anchorsFail, Observations: a.kept, Gossip: w.rumours(a),
 	}
 	a.kept = nil
@@ -369,6 +384,7 @@ func (w *world) give(in judge.Input) {
 	for _, ask := range out.Asks {
 		h := w.catalog.Host(ask.Host)
 		w.asked[ask.Host]++
+		w.countExtra(h)
 		for _, a := range w.agents {
 			for i := range h.Checks {
 				for _, family := range h.Families() {

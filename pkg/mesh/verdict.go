@@ -126,6 +126,8 @@ type VantageState struct {
 	Silent     bool          `json:"silent"`
 	Abstains   string        `json:"abstains,omitempty"` // why it has no vote at all, or none in one address family
 	Advisories []string      `json:"advisories,omitempty"`
+
+	IdentityShared time.Time `json:"identity_shared,omitzero"` // since when two agents use its identity; zero: one does
 }
 
 // Snapshot is everything the judge holds at one moment of the stream, as an immutable value.

@@ -74,6 +74,7 @@ func decide(r catalog.Rule, q Question) Answer {
 	a := hold(q, Held)
 	// A region that does not answer this time may in the next round, and confirm a partial outage.
 	a.LooksBad = q.Bad >= r.BadRegionsMin && q.Before != mesh.Down
+	a.Partial = a.LooksBad
 	return a
 }
 

@@ -1,0 +1,48 @@
+package engine_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// A second agent with NC2's identity is a problem that operators see, and a line in the log, until it was gone for a
+// minute.
+func TestASharedIdentityIsAProblemUntilItIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &words{}
+		w, c := newWorld(t), newCatalog(t)
+		w.said = log
+		e, stop := w.run(t, engine.Config{Catalog: c})
+		enrol(t, e)
+		shared := func() bool {
+			return slices.ContainsFunc(e.Problems(), func(p string) bool { return strings.Contains(p, "one identity") && strings.Contains(p, "NC2 since ") })
+		}
+		w.see(t, c, mesh.Reachable, 20*time.Second)
+		for sequence := range uint64(10) {
+			b := &mesh.Batch{Agent: "nc2", Epoch: 77, Sequence: sequence + 1, Revision: c.Revision, Began: time.Now(), Connected: time.Now().Add(-time.Hour)}
+			data, err := wire.EncodeBatch(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := wire.EncodeHeaders(0, time.Hour)
+			w.put(bus.Message{Kind: bus.Batch, Agent: "nc2", Data: data, Header: func(key string) string { return h[key] }})
+			w.see(t, c, mesh.Reachable, 2*time.Second)
+		}
+		if !shared() || log.times("two agents use one identity", "NC2") != 1 {
+			t.Error("operators are not told, or not once:", e.Problems())
+		}
+		w.see(t, c, mesh.Reachable, 70*time.Second)
+		if shared() || log.times("a warning is over", "NC2") != 1 {
+			t.Error("the problem does not end:", e.Problems())
+		}
+		end(t, stop)
+	})
+}

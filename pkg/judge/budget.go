@@ -1,0 +1,224 @@
+package judge
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// The budget of rounds is a rate of extra probes: rule.RoundBudget of the scheduled ones. It is never one pool, since
+// whoever empties a pool makes all others wait. Half of it is divided evenly among the vantages that count, each of
+// which pays for the rounds that its own failures ask for. The rest is divided among the hosts, each of which pays
+// for the rounds that the votes of several regions ask for.
+const vantagesShare = 0.5
+
+const (
+	// A host's account can pay so many rounds at once: two for a partial outage, and two to recover.
+	hostRounds  = 4
+	budgetDepth = time.Minute // what an account may save up
+
+	aloneFirst  = 5 * time.Second // how long an edge waits after the first round that found it alone
+	aloneMost   = 5 * time.Minute // and at most
+	calmAtLeast = time.Minute     // an edge that asked for nothing for so long begins anew
+	doublings   = 6               // take aloneFirst past aloneMost; more could overflow
+)
+
+// account pays for rounds. Its balance is in probes.
+type account struct {
+	balance float64
+	at      time.Time // when the balance was worked out; zero: the account is new, and full
+}
+
+// refill adds what was earned since the last time, at rate probes a second, up to depth.
+func (a *account) refill(now time.Time, rate, depth float64) {
+	if a.at.IsZero() {
+		a.balance = depth
+	} else if earned := now.Sub(a.at); earned > 0 {
+		a.balance += rate * earned.Seconds()
+	}
+	a.balance, a.at = min(a.balance, depth), now
+}
+
+// backoff is how long whoever asked for rounds in vain must wait before it may ask for another.
+type backoff struct {
+	failures int
+	until    time.Time
+	last     time.Time // the latest attempt
+}
+
+// delay is how long to wait after so many failures: first, doubled with each one more.
+func delay(first time.Duration, failures int) time.Duration {
+	return min(first<<min(max(failures-1, 0), doublings), aloneMost)
+}
+
+// ready notes an attempt, and reports whether it may go ahead. After a calm time the failures before it are forgotten.
+func (b *backoff) ready(now time.Time) bool {
+	if calm := max(calmAtLeast, 2*delay(aloneFirst, b.failures)); now.Sub(b.last) >= calm {
+		b.failures, b.until = 0, time.Time{}
+	}
+	b.last = now
+	return !now.Before(b.until)
+}
+
+// fail makes the wait longer.
+func (b *backoff) fail(now time.Time) {
+	b.failures++
+	b.until = now.Add(delay(aloneFirst, b.failures))
+}
+
+// backoff is the edge's. Few edges have one.
+func (e *edge) backoff() *backoff {
+	if e.alone == nil {
+		e.alone = &backoff{}
+	}
+	return e.alone
+}
+
+// mayRequest reports whether what the edge finds may open a round: a vantage that abstains opens none.
+func (j *Judge) mayRequest(e *edge) bool { return !e.isolated() && j.abstains(e.vantage) == "" }
+
+// own reports whether the edge is in the host's own region, which has no vote on it.
+func (e *edge) own() bool { return e.vantage.region == e.check.host.config.Region }
+
+// affords reports whether the request may open a round of so many probes.
+func (j *Judge) affords(h *host, r *roundRequest, cost float64) bool {
+	switch r.basis {
+	case verdictWaits:
+		return true // one agent cannot bring it about, and a failure that everybody sees is not for a budget to hide
+	case regionsDisagree:
+		return j.refillHost(h, cost).balance >= cost
+	case hinted:
+		return j.refillHost(h, cost).balance >= cost*hostRounds/2 // it leaves enough for the host's own failures
+	}
+	v := j.vantages[r.vantage]
+	if v == nil || j.abstains(v) != "" {
+		return false
+	}
+	depth := j.refillVantage(v)
+	if r.basis == edgeFailed {
+		// First misses are many and mostly noise. They must not spend what a failure that outlived its retries needs.
+		return v.rounds.balance > -max(depth, cost)
+	}
+	return v.rounds.balance > 0
+}
+
+// pay charges the round to the account that the request draws on. A vantage's may fall below zero: it has earned a
+// round when that is paid back.
+func (j *Judge) pay(h *host, r *roundRequest, cost float64) {
+	if v := j.vantages[r.vantage]; v != nil {
+		v.rounds.balance -= cost
+		return
+	}
+	a := j.refillHost(h, cost)
+	a.balance = max(a.balance-cost, 0)
+}
+
+// refillVantage brings the vantage's account up to date, and returns its depth.
+func (j *Judge) refillVantage(v *vantage) (depth float64) {
+	rate := j.budget * vantagesShare / float64(max(j.counted, 1))
+	depth = rate * budgetDepth.Seconds()
+	v.rounds.refill(j.now, rate, depth)
+	return depth
+}
+
+// refillHost brings the host's account up to date, where a round of it takes so many probes.
+func (j *Judge) refillHost(h *host, cost float64) *account {
+	rate := h.scheduled * j.rule.RoundBudget * (1 - vantagesShare)
+	h.rounds.refill(j.now, rate, max(rate*budgetDepth.Seconds(), cost*hostRounds))
+	return &h.rounds
+}
+
+// requester is an edge that asked for a round, by name: a catalog may replace the edge before the round closes.
+type requester struct {
+	vantage, check string
+	family         mesh.Family
+	vote           mesh.Vote // what it had found
+}
+
+// settleRequesters compares what the edges that asked for the round had found with what the others found in it, for
+// the check.
+func (j *Judge) settleRequesters(c *check, r *round) {
+	for _, q := range r.requesters {
+		v := j.vantages[q.vantage]
+		if q.check != c.config.Name || v == nil {
+			continue
+		}
+		e := v.edges[target{c.host.key, q.check, q.family}]
+		if e == nil {
+			continue
+		}
+		another := func(b *ballot) bool { return b.region != v.region }
+		if slices.ContainsFunc(j.regionsThatVote(c, q.vote), another) {
+			e.alone = nil
+		} else {
+			e.backoff().fail(j.now)
+		}
+	}
+}
+
+// dissent is the regions that spoke against the check's verdict, round after round, and did not turn it.
+type dissent struct {
+	verdict mesh.Verdict
+	regions []string
+	rounds  int
+	last    time.Time
+	until   time.Time // no sooner do the same regions have everybody look again
+}
+
+// dissenting are the regions that speak against the check's verdict.
+func (j *Judge) dissenting(c *check) []string {
+	if c.verdict == mesh.Down {
+		return j.regionNames(c, mesh.OK)
+	}
+	return j.regionNames(c, mesh.Bad)
+}
+
+// noteDissent counts a round that closed with regions against the verdict. Rounds come in pairs, since a partial
+// outage takes two that are PartialAfter apart, and it is the time between pairs that grows: fourfold, so that the
+// host's account outlasts it.
+func (j *Judge) noteDissent(c *check) {
+	regions, d := j.dissenting(c), &c.dissent
+	if len(regions) == 0 {
+		return
+	}
+	calm := max(calmAtLeast, 2*d.until.Sub(d.last))
+	if j.newDissent(c) || j.now.Sub(d.last) > calm {
+		*d = dissent{verdict: c.verdict, regions: regions}
+	}
+	d.rounds, d.last = d.rounds+1, j.now
+	d.until = j.now.Add(j.rule.PartialAfter)
+	if d.rounds%2 == 0 {
+		d.until = j.now.Add(delay(j.rule.PartialAfter, d.rounds+1))
+	}
+}
+
+// newDissent reports whether a region speaks against the verdict that did not do so before.
+func (j *Judge) newDissent(c *check) bool {
+	return c.dissent.verdict != c.verdict || slices.ContainsFunc(j.dissenting(c), func(region string) bool {
+		return !slices.Contains(c.dissent.regions, region)
+	})
+}
+
+// scheduledProbes is how many probes a second the host's checks take.
+func (h *host) scheduledProbes() float64 {
+	n := 0.0
+	for _, c := range h.checks {
+		n += float64(len(c.edges)) / c.config.Interval.Seconds()
+	}
+	return n
+}
+
+// probes is what a round of the host costs: a look by each vantage that is asked.
+func (h *host) probes() float64 {
+	n := 0
+	for _, c := range h.checks {
+		for _, e := range c.edges {
+			if e.vantage.region != h.config.Region && e.vantage.counts() && !e.vantage.silent {
+				n++
+			}
+		}
+	}
+	return math.Max(float64(n), 1)
+}

@@ -1,0 +1,220 @@
+package judge_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// extraProbe counts the probes that a round asked for.
+type extraProbe struct {
+	at time.Duration
+	n  int
+}
+
+// countExtra counts the probes of a round of the host.
+func (w *world) countExtra(h *catalog.Host) {
+	n := 0
+	for _, a := range w.agents {
+		if a.region != h.Region && !a.silent {
+			n += len(h.Checks) * len(h.Families())
+		}
+	}
+	w.extra = append(w.extra, extraProbe{w.elapsed, n})
+}
+
+// probed is how many probes rounds asked for so far.
+func (w *world) probed() int {
+	n := 0
+	for _, x := range w.extra {
+		n += x.n
+	}
+	return n
+}
+
+// probedInAMinute is the most probes that rounds asked for within a minute.
+func (w *world) probedInAMinute() int {
+	most := 0
+	for i := range w.extra {
+		n := 0
+		for _, x := range w.extra[:i+1] {
+			if w.extra[i].at-x.at < time.Minute {
+				n += x.n
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// flood has an agent report something false of every matching path, four times a second.
+func (w *world) flood(vantage, what, kind string) {
+	const every = 250 * time.Millisecond
+	if w.elapsed%every != 0 {
+		return
+	}
+	turn := w.elapsed / every % 2
+	w.where([]string{vantage}, func(a *agent) {
+		w.each(what, []string{vantage}, func(p path) {
+			if w.catalog.Host(p.host).Region == a.region {
+				return
+			}
+			o := mesh.Observation{
+				Host: p.host, Check: p.check, Family: p.family, Outcome: mesh.Reachable, Sent: 1,
+				Began: epoch.Add(w.elapsed), Elapsed: 10 * time.Millisecond,
+			}
+			lie := o
+			lie.Outcome, lie.Reason = mesh.Unreachable, "timeout"
+			switch {
+			case kind == "recovers" && turn == 0:
+				o.Outcome = mesh.Inconclusive
+			case kind == "misses" && turn == 0:
+				lie.Stage = mesh.Missed
+				o = lie
+			case kind == "alternates" && turn == 0:
+				o = lie
+				lie.Stage = mesh.Missed
+				a.say(w.elapsed, lie)
+			}
+			a.say(w.elapsed, o)
+		})
+	})
+}
+
+// lie is what one lying agent does in a random history.
+type lie struct {
+	vantage, what, kind string
+	from, to            time.Duration
+}
+
+// attack is a mesh with liars, in which a host truly fails at a moment.
+type attack struct {
+	regions []string
+	checks  []string
+	liars   []string
+	lies    []lie
+	host    string
+	failsAt time.Duration
+	reason  string
+	answers string // what the liars answer to rounds of the host: nothing, "ok" or "bad", whatever is true
+}
+
+// drawAttack draws one. Fewer than eight regions do not bear a voter that denies a failure: the rule then finds it
+// partial, later.
+func drawAttack(t *rapid.T, liars int) attack {
+	a := attack{
+		regions: strings.Fields("ams lon van nyc tor lus syd sea fra")[:rapid.IntRange(8, 9).Draw(t, "regions")],
+		checks:  []string{"smtp", "imap", "http"}[:rapid.IntRange(1, 3).Draw(t, "checks")],
+		failsAt: time.Duration(rapid.IntRange(60_000, 120_000).Draw(t, "fails at")/50) * step,
+		reason:  rapid.SampledFrom([]string{"timeout", "connection refused"}).Draw(t, "reason"),
+		answers: rapid.SampledFrom([]string{"", "ok", "bad"}).Draw(t, "answers"),
+	}
+	names := slices.Clone(a.regions)
+	i := rapid.IntRange(0, len(names)-1).Draw(t, "fails")
+	a.host = upper(names[i]) + "1"
+	names = slices.Delete(names, i, i+1)
+	a.liars = rapid.Permutation(names).Draw(t, "liars")[:liars]
+	for _, liar := range a.liars {
+		for range rapid.IntRange(1, 3).Draw(t, "lies") {
+			from := time.Duration(rapid.IntRange(20, 110).Draw(t, "from")) * time.Second
+			a.lies = append(a.lies, lie{
+				vantage: liar + "1", from: from,
+				to:   from + time.Duration(rapid.IntRange(5, 150).Draw(t, "for"))*time.Second,
+				what: rapid.SampledFrom([]string{a.host + "/*", a.host + "/smtp", "*/*", "*/smtp"}).Draw(t, "what"),
+				kind: rapid.SampledFrom([]string{"misses", "alternates", "recovers"}).Draw(t, "kind"),
+			})
+		}
+	}
+	return a
+}
+
+func upper(region string) string {
+	return fmt.Sprintf("%c%c%c", region[0]-32, region[1]-32, region[2]-32)
+}
+
+// run lets the attack happen, or the same without its lies, and returns when the failure was published.
+func (a attack) run(lying bool) (w *world, detected time.Duration) {
+	w = newWorld()
+	w.checks = a.checks
+	w.lay(a.regions)
+	w.begin()
+	for w.elapsed = 0; w.elapsed < a.failsAt+30*time.Second; w.elapsed += step {
+		if w.elapsed == 15*time.Second {
+			w.where(a.liars, func(g *agent) { g.blind = !lying || a.answers == "" })
+			if a.answers == "bad" {
+				w.each(a.host+"/*", a.liars, func(p path) { w.broken[p] = "timeout" })
+			}
+		}
+		if w.elapsed == a.failsAt {
+			w.each(a.host+"/*", nil, func(p path) { w.broken[p] = a.reason })
+			if a.answers == "ok" {
+				w.each(a.host+"/*", a.liars, func(p path) { delete(w.broken, p) })
+			}
+		}
+		for _, l := range a.lies {
+			if lying && w.elapsed >= l.from && w.elapsed < l.to {
+				w.flood(l.vantage, l.what, l.kind)
+			}
+		}
+		w.step()
+		if w.elapsed <= a.failsAt {
+			continue
+		}
+		if word := w.word(a.host + "/smtp"); word == "down" || word == "partial" {
+			return w, w.elapsed - a.failsAt
+		}
+	}
+	return w, time.Hour
+}
+
+// budgetOf is how many probes rounds may ask for in a minute, and what a round of every host takes.
+func (w *world) budgetOf() (minute, everyHost int) {
+	scheduled := 0.0
+	for i := range w.catalog.Hosts {
+		for _, c := range w.catalog.Hosts[i].Checks {
+			scheduled += float64(len(w.agents)-1) * time.Minute.Seconds() / c.Interval.Seconds()
+			everyHost += len(w.agents) - 1
+		}
+	}
+	return int(scheduled * w.catalog.Rule.RoundBudget), everyHost
+}
+
+// One lying agent neither delays a true failure of others by more than a second, nor has rounds ask for more than
+// their budget.
+func TestOneLiarNeitherDelaysNorFloods(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := drawAttack(t, 1)
+		_, without := a.run(false)
+		w, with := a.run(true)
+		if most := w.catalog.Rule.RoundEvery + 250*time.Millisecond + step; with > without+most {
+			t.Fatalf("%+v: seen after %v, and after %v without the lies", a, with, without)
+		}
+		minute, _ := w.budgetOf()
+		perHost := minute / len(w.catalog.Hosts) // about a round and a half of the host that truly fails
+		if n := w.probedInAMinute(); n > minute+2*perHost {
+			t.Fatalf("%+v: %d probes in a minute, and the budget is %d", a, n, minute)
+		}
+	})
+}
+
+// Two or three lying agents may make it look as if a host had failed for some regions. Two regions suffice to publish a partial
+// outage, and the rounds that confirm one are never refused, so that no outage is hidden for want of them. What the liars make
+// everybody do stays within the budget and a round every partial_after for every host.
+func TestFewLiarsStayWithinTheBudget(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := drawAttack(t, rapid.IntRange(2, 3).Draw(t, "liars"))
+		w, _ := a.run(true)
+		minute, everyHost := w.budgetOf()
+		rounds := int(time.Minute / w.catalog.Rule.PartialAfter)
+		if n := w.probedInAMinute(); n > minute+rounds*everyHost {
+			t.Fatalf("%+v: %d probes in a minute, and the budget is %d and %d a round", a, n, minute, everyHost)
+		}
+	})
+}
