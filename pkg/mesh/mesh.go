@@ -110,7 +110,7 @@ type Observation struct {
 	Sent    int    // probes sent
 	Lost    int    // probes of those that were not answered
 	Reason  string // in words, when Outcome is not Reachable: "refused", "timeout", "status 503"
-	Address string        // of a name: the address that answered, or what each address tried gave; for operators only
+	Address string // of a name: the address that answered, or what each address tried gave; for operators only
 }
 
 // Ended is when the observation was finished, in the stream's time.
