@@ -222,6 +222,9 @@ func newCell(c mesh.CheckState, a mesh.VantageState) matrixCell {
 	default:
 		cell.Text = e.Reason
 	}
+	if e.Address != "" {
+		cell.Title += "; " + e.Address
+	}
 	if len(cell.Text) > 28 {
 		cell.Title, cell.Text = cell.Text+"; "+cell.Title, string([]rune(cell.Text)[:26])+"…"
 	}

@@ -54,6 +54,7 @@ type agent struct {
 	key, region string
 	silent      bool
 	blind, deaf bool
+	old         bool // of the version before: it looks at a name through whatever family it has, IPv6 first
 	lag, clock  time.Duration
 	anchorsFail bool
 	sequence    uint64
@@ -131,6 +132,7 @@ func (w *world) begin() {
 			h.Checks = append(h.Checks, newCheck(check))
 		}
 	}
+	catalog.NameFamilies(w.catalog)
 	catalog.Seal(w.catalog)
 	w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster()})
 }
@@ -180,7 +182,7 @@ func (w *world) each(what string, from []string, do func(path)) {
 	for _, h := range w.catalog.Hosts {
 		for _, c := range h.Checks {
 			for _, a := range w.agents {
-				for _, f := range h.Families() {
+				for _, f := range h.FamiliesOf(&c) {
 					if (host == "*" || host == h.Name) && (check == "*" || check == c.Name) && a.is(from) && isFamily(f, from) {
 						do(path{a.key, h.Key(), c.Name, f})
 					}
@@ -287,13 +289,22 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 	}
 	o := mesh.Observation{Host: h.Key(), Check: c.Name, Family: family, Began: epoch.Add(w.elapsed), Round: round, Sent: 1}
 	reason, broken := w.broken[path{a.key, h.Key(), c.Name, family}]
+	if a.old && h.Named() {
+		if family == mesh.IPv4 { // one look for both
+			return
+		}
+		o.Family = mesh.AnyFamily
+		if reason == "no route" || reason == "no address" {
+			reason, broken = w.broken[path{a.key, h.Key(), c.Name, mesh.IPv4}]
+		}
+	}
 	switch {
 	case !broken:
 		o.Outcome, o.RTT, o.Elapsed = mesh.Reachable, 80*time.Millisecond, 80*time.Millisecond
 		a.say(w.elapsed+100*time.Millisecond, o)
 		return
-	case reason == "inconclusive":
-		o.Outcome, o.Reason, o.Elapsed = mesh.Inconclusive, "not permitted: in this story", time.Millisecond
+	case ours(reason, family) != "":
+		o.Outcome, o.Reason, o.Elapsed = mesh.Inconclusive, ours(reason, family), time.Millisecond
 		a.say(w.elapsed+step, o)
 		return
 	}
@@ -309,6 +320,21 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 		o.Outcome = mesh.Slow
 	}
 	a.say(w.elapsed+settled, o)
+}
+
+// ours is how an agent tells that a look which failed so says nothing of the host, or "".
+func ours(reason string, family mesh.Family) string {
+	switch reason {
+	case "inconclusive":
+		return "not permitted: in this story"
+	case "no route":
+		return mesh.ReasonNoRoute
+	case "no address":
+		return mesh.ReasonNoAddress(family)
+	case "silent resolver":
+		return "the resolver is silent"
+	}
+	return ""
 }
 
 func (a *agent) say(at time.Duration, o mesh.Observation) { a.ready = append(a.ready, said{at, o}) }
@@ -352,7 +378,7 @@ func (w *world) give(in judge.Input) {
 		w.asked[ask.Host]++
 		for _, a := range w.agents {
 			for i := range h.Checks {
-				for _, family := range h.Families() {
+				for _, family := range h.FamiliesOf(&h.Checks[i]) {
 					if a.region != h.Region && !a.silent && !a.deaf {
 						w.look(a, h, &h.Checks[i], family, ask.Round)
 					}
