@@ -82,7 +82,7 @@ func (c *check) newEdge(v *vantage, f mesh.Family) *edge {
 	return e
 }
 
-// use gives a spare edge a part in its check, since the vantage's agent spoke on it. The edge of AnyFamily and those of single families
+// use gives a spare edge a part in its check, since the vantage's agent settled a look on it. The edge of AnyFamily and those of single families
 // replace one another, as the agent is of the version before or of this one.
 func (c *check) use(e *edge) {
 	if !e.spare {

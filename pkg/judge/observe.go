@@ -99,7 +99,6 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 	}
 	if o.Stage == mesh.Missed {
 		if !b.Replayed(*o) && o.Began.After(e.began) {
-			e.check.use(e)
 			j.miss(e, o)
 		}
 		return
