@@ -25,6 +25,7 @@ type duty struct {
 	bad    bool            // what was last said of it
 	latest latest          // what it was last found to be
 	prefer netip.Addr      // of a name: the address that answered last
+	tried  []netip.Addr    // of a name: the addresses that the latest probe tries
 	seen   mesh.Outcome    // of an anchor: the latest outcome
 	began  time.Time       // its latest look
 	next   time.Time       // its next scheduled look
@@ -151,6 +152,9 @@ func (v *vantage) send(d *duty, p edge.Probe) {
 			}
 		})
 	}
+	if d.Host.Named() {
+		t.Resolved = func(addresses []netip.Addr) { hear(func(time.Time) { d.tried = addresses }) }
+	}
 	free := v.caps.Take(time.Now(), d.Address)
 	v.tasks.Go(func() {
 		bounded, cancel := context.WithDeadline(ctx, p.Until)
@@ -190,6 +194,9 @@ func (v *vantage) say(d *duty, o mesh.Observation) {
 		return
 	}
 	o.Host, o.Check, o.Family = d.Host.Key(), d.Check.Name, d.Family
+	if d.Host.Named() && o.Stage == mesh.Settled && o.Outcome == mesh.Unreachable && o.Address == "" {
+		o.Address = probe.Silence(d.tried) // the look ends before its probes report
+	}
 	// What is lost on the way to a host that is away tells nothing of this vantage: it would make the next failure slow to see.
 	if o.Stage == mesh.Settled && o.Outcome.Good() {
 		for n := range o.Sent {

@@ -27,9 +27,10 @@ type world struct {
 	agents  []*agent
 	broken  map[path]string // to the reason
 
-	checks    []string
-	addresses []string
-	asked     map[string]int // rounds, by host's key
+	checks     []string
+	addresses  []string
+	unfamilied bool           // the catalog is of the version before, and names no families
+	asked      map[string]int // rounds, by host's key
 
 	gossip mill
 
@@ -132,7 +133,9 @@ func (w *world) begin() {
 			h.Checks = append(h.Checks, newCheck(check))
 		}
 	}
-	catalog.NameFamilies(w.catalog)
+	if !w.unfamilied {
+		catalog.NameFamilies(w.catalog)
+	}
 	catalog.Seal(w.catalog)
 	w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster()})
 }

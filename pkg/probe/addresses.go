@@ -92,6 +92,9 @@ func (e *noAddressError) Error() string { return mesh.ReasonNoAddress(e.family) 
 // an address far away is not cut short. The last one starts while half of the time is left.
 func (a *attempt) anyAddress(ctx context.Context, ask func(context.Context, netip.Addr) Result) Result {
 	addresses, err := a.addresses(ctx)
+	if err == nil && a.target.Resolved != nil {
+		a.target.Resolved(addresses)
+	}
 	switch {
 	case err != nil:
 		return classify(err)
@@ -209,4 +212,13 @@ func (r Result) Where() string {
 		all = append(all, t.Address.String()+": "+t.Reason)
 	}
 	return strings.Join(all, "; ")
+}
+
+// Silence is Where for addresses that gave nothing until the probes were ended.
+func Silence(addresses []netip.Addr) string {
+	var r Result
+	for _, ip := range addresses {
+		r.Tried = append(r.Tried, Tried{ip, "timeout"})
+	}
+	return r.Where()
 }

@@ -29,13 +29,14 @@ type Network interface {
 
 // Target is one check of one host through one address family.
 type Target struct {
-	Check   catalog.Check
-	Address string // a number, or a name to resolve in Family
-	Family  mesh.Family
-	Prefer  netip.Addr // of a name's addresses the one to try first: what answered last. It may be zero
-	Agent   string     // who asks; HTTP servers read it in User-Agent, with the rest
-	Version string     // of the program
-	Page    string     // URL where people read what this is about; may be empty
+	Check    catalog.Check
+	Address  string // a number, or a name to resolve in Family
+	Family   mesh.Family
+	Prefer   netip.Addr         // of a name's addresses the one to try first: what answered last. It may be zero
+	Resolved func([]netip.Addr) // called with the addresses of the target before they are tried; may be nil
+	Agent    string             // who asks; HTTP servers read it in User-Agent, with the rest
+	Version  string             // of the program
+	Page     string             // URL where people read what this is about; may be empty
 }
 
 // Result is what one attempt found.
@@ -70,14 +71,33 @@ func Once(ctx context.Context, network Network, target Target, connected func())
 // Sentence says in words what a probe found, for a person who asked for one.
 func Sentence(target Target, result Result) string {
 	what := target.Check.Kind + " " + target.where()
+	isName := !isNumber(target.Address)
+	if isName && target.Family != mesh.AnyFamily {
+		what += " over " + target.Family.Title()
+	}
 	if !result.Outcome.Good() {
-		return fmt.Sprintf("%s: %s: %s", what, result.Outcome, result.Reason)
+		said := fmt.Sprintf("%s: %s: %s", what, result.Outcome, result.Reason)
+		switch {
+		case !isName || len(result.Tried) == 0:
+			return said
+		case len(result.Tried) == 1:
+			return said + ", by " + result.Tried[0].Address.String()
+		}
+		return said + " (" + result.Where() + ")"
 	}
 	answered := fmt.Sprintf("%s: %s: answered in %s", what, result.Outcome, milliseconds(result.RTT))
 	if result.Connect > 0 && result.Connect < result.RTT {
 		answered += ", connected in " + milliseconds(result.Connect)
 	}
+	if isName {
+		answered += ", by " + result.Where()
+	}
 	return answered
+}
+
+func isNumber(address string) bool {
+	_, err := netip.ParseAddr(address)
+	return err == nil
 }
 
 func (t Target) where() string {
