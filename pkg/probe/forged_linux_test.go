@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -117,4 +119,47 @@ func TestForgedErrorsEndNoPing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestARoutersErrorEndsAPing has a real router, the kernel of another namespace, refuse to carry a ping on.
+func TestARoutersErrorEndsAPing(t *testing.T) {
+	needs.Root(t)
+	needs.Programs(t, map[string]string{"ip": "iproute2", "sysctl": "procps"})
+	router := fmt.Sprintf("probemesh-router-%d", os.Getpid())
+	run := func(line string) {
+		t.Helper()
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Errorf("ip %s: %v: %s", line, err, out)
+		}
+	}
+	run("netns add " + router)
+	t.Cleanup(func() { run("netns del " + router) })
+	inNamespace(t, func() {
+		for _, line := range []string{
+			"link set sink netns " + router,
+			"-n " + router + " link set lo up",
+			"-n " + router + " addr add 198.18.9.2/24 dev sink",
+			"-n " + router + " addr add 2001:db8:9::2/64 dev sink nodad",
+			"-n " + router + " link set sink up",
+			"-n " + router + " route add unreachable 198.18.77.0/24",
+			"-n " + router + " -6 route add unreachable 2001:db8:77::/64",
+			"netns exec " + router + " sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+			"neigh flush dev forged",
+			"neigh del 198.18.9.2 dev forged",
+			"neigh del 2001:db8:9::2 dev forged",
+			"route add 198.18.77.0/24 via 198.18.9.2",
+			"-6 route add 2001:db8:77::/64 via 2001:db8:9::2",
+		} {
+			run(line)
+		}
+		for _, target := range []string{"198.18.77.1", "2001:db8:77::1"} {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			_, err := probe.Kernel{}.Ping(ctx, netip.MustParseAddr(target))
+			cancel()
+			var unreachable *probe.UnreachableError
+			if !errors.As(err, &unreachable) || !unreachable.Router.IsValid() {
+				t.Errorf("%s: %v", target, err)
+			}
+		}
+	})
 }
