@@ -79,7 +79,8 @@ func newTarget(check catalog.Check, kind, address string) (probe.Target, error) 
 	return probe.Target{Check: check, Address: host, Agent: "probe", Version: command.Version()}, nil
 }
 
-// parseFamilies are the families to probe the address through: a number's own, and both of a name unless the user named them.
+// parseFamilies are the families to probe the address through: a number's own, and both of a name unless the user
+// named them.
 func parseFamilies(address string, words []string) ([]mesh.Family, error) {
 	if ip, err := netip.ParseAddr(address); err == nil {
 		if ip.Unmap().Is4() {

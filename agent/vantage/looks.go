@@ -141,7 +141,9 @@ func (d *duty) end() {
 func (v *vantage) send(d *duty, p edge.Probe) {
 	v.underWay++
 	look, ctx := d.look, d.ctx
-	t := probe.Target{Check: *d.Check, Address: d.Address, Family: d.Family, Prefer: d.prefer, Agent: v.Name, Version: v.Version}
+	t := probe.Target{
+		Check: *d.Check, Address: d.Address, Family: d.Family, Prefer: d.prefer, Agent: v.Name, Version: v.Version,
+	}
 	if v.catalog != nil {
 		t.Page = v.catalog.Page.URL
 	}
@@ -184,8 +186,9 @@ func (d *duty) found(r probe.Result) edge.Result {
 	return out
 }
 
-// say makes an observation of the edge, and sends it at once when it is news: a miss, a change, or an answer to a round. That a vantage
-// still cannot ask, as over IPv6 where it has none, is not: it is so of each such check with each look.
+// say makes an observation of the edge, and sends it at once when it is news: a miss, a change, or an answer to a
+// round. That a vantage still cannot ask, as over IPv6 where it has none, is not: it is so of each such check with
+// each look.
 func (v *vantage) say(d *duty, o mesh.Observation) {
 	news := o.Outcome == mesh.Unreachable || o.Outcome == mesh.Inconclusive && o.Reason != d.latest.Reason
 	d.latest.note(o)

@@ -31,9 +31,9 @@ func withName(c *vantage.Config) {
 	c.Network = names{c.Network.(*network)}
 }
 
-// TestANameWithADeadAddress has the first address of a name be silent: the name answers all the same, its second address is tried first
-// from then on, nothing is taken for lost, and the observation says which address it was. The family without an address is told with the
-// heartbeats.
+// TestANameWithADeadAddress has the first address of a name be silent: the name answers all the same, its second
+// address is tried first from then on, nothing is taken for lost, and the observation says which address it was. The
+// family without an address is told with the heartbeats.
 func TestANameWithADeadAddress(t *testing.T) {
 	startWith(t, withName, func(b *bus, n *network) {
 		n.set("192.0.2.3", true)

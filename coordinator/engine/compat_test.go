@@ -77,7 +77,8 @@ func withUnknownKind(c *catalog.Catalog) *catalog.Catalog {
 	return c
 }
 
-// TestAStoredCatalogOfTheVersionBeforeIsUpgraded has an engine find a catalog in its ledger whose hosts have names and no families.
+// TestAStoredCatalogOfTheVersionBeforeIsUpgraded has an engine find a catalog in its ledger whose hosts have names
+// and no families.
 func TestAStoredCatalogOfTheVersionBeforeIsUpgraded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		before := newCatalog(t)

@@ -73,8 +73,8 @@ type Check struct {
 	Interval time.Duration `json:"interval"` // nanoseconds
 	Timeout  time.Duration `json:"timeout"`  // nanoseconds; of what is said after the connect
 
-	// Families are the address families to probe, in order. Parse fills them in where the host's address is a name; empty
-	// means those of the host's numbered addresses. See Host.FamiliesOf.
+	// Families are the address families to probe, in order. Parse fills them in where the host's address is a name;
+	// empty means those of the host's numbered addresses. See Host.FamiliesOf.
 	Families []mesh.Family `json:"families,omitempty"`
 
 	Port   int    `json:"port,omitempty"`   // tcp
@@ -143,8 +143,8 @@ func (h *Host) Named() bool {
 	return len(h.Addresses) == 1 && h.Families()[0] == mesh.AnyFamily
 }
 
-// FamiliesOf are the address families that a check of the host is probed through, one edge each. It is AnyFamily alone only for
-// a name in a catalog that the version before wrote, which resolved a name without regard to families.
+// FamiliesOf are the address families that a check of the host is probed through, one edge each. It is AnyFamily
+// alone only for a name in a catalog that the version before wrote, which resolved a name without regard to families.
 func (h *Host) FamiliesOf(c *Check) []mesh.Family {
 	if len(c.Families) > 0 {
 		return c.Families
@@ -152,8 +152,8 @@ func (h *Host) FamiliesOf(c *Check) []mesh.Family {
 	return h.Families()
 }
 
-// NameFamilies gives each check of a name both families where the catalog does not say, as one of the version before does not,
-// and reports whether it changed anything. The caller seals the catalog then.
+// NameFamilies gives each check of a name both families where the catalog does not say, as one of the version before
+// does not, and reports whether it changed anything. The caller seals the catalog then.
 func NameFamilies(c *Catalog) (changed bool) {
 	for i := range c.Hosts {
 		for k := range c.Hosts[i].Checks {
@@ -167,7 +167,8 @@ func NameFamilies(c *Catalog) (changed bool) {
 
 func bothFamilies() []mesh.Family { return []mesh.Family{mesh.IPv4, mesh.IPv6} }
 
-// Address is the address of the host to probe through this family: a number of the family, or the name; "" where there is none.
+// Address is the address of the host to probe through this family: a number of the family, or the name; "" where
+// there is none.
 func (h *Host) Address(family mesh.Family) string {
 	for _, a := range h.Addresses {
 		ip, err := netip.ParseAddr(a)

@@ -149,7 +149,8 @@ func (p *fileParser) check(m *mapping, h *Host) {
 	h.Checks = append(h.Checks, c)
 }
 
-// families reads the families of a check, one or a list. Without the key a name is probed through both, and a number through its own.
+// families reads the families of a check, one or a list. Without the key a name is probed through both, and a number
+// through its own.
 func (p *fileParser) families(m *mapping, h *Host, c *Check) {
 	var n ast.Node
 	if m != nil {

@@ -99,8 +99,8 @@ func majority(ok, bad int) mesh.Vote {
 	return mesh.Abstain
 }
 
-// vantageVote joins the families that one vantage looks through: each must answer. A family that the vantage cannot ask through, or
-// in which a name has no address, is left out where another family has an opinion.
+// vantageVote joins the families that one vantage looks through: each must answer. A family that the vantage cannot
+// ask through, or in which a name has no address, is left out where another family has an opinion.
 func (j *Judge) vantageVote(c *check, edges []*edge, as reading) (vote mesh.Vote, missing bool) {
 	if j.abstains(edges[0].vantage) != "" {
 		return mesh.Abstain, false

@@ -8,13 +8,14 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// cannotAsk reports whether the edge's latest word is that there is no way to ask through its family, or nothing to ask: the
-// vantage has no route or no permission, or the name has addresses in the other family alone.
+// cannotAsk reports whether the edge's latest word is that there is no way to ask through its family, or nothing to
+// ask: the vantage has no route or no permission, or the name has addresses in the other family alone.
 func (e *edge) cannotAsk() bool {
 	return !e.never() && e.outcome == mesh.Inconclusive && (mesh.CannotAsk(e.reason) || mesh.NoSuchAddress(e.reason))
 }
 
-// leftOut reports whether that word is fresh: then the vantage's other family, if it has an opinion, speaks for the vantage.
+// leftOut reports whether that word is fresh: then the vantage's other family, if it has an opinion, speaks for the
+// vantage.
 func (j *Judge) leftOut(e *edge) bool { return e.cannotAsk() && j.now.Before(j.expires(e)) }
 
 // spokenFor reports whether the edge is left out and another family of the vantage has an opinion on the check.
@@ -35,8 +36,8 @@ func (e *edge) otherFamily() *edge {
 	return e.vantage.edges[target{e.check.host.key, e.check.config.Name, mesh.IPv4 + mesh.IPv6 - e.family}]
 }
 
-// unasked are advisories that name the families through which nobody outside the host's region could ask: an outage there
-// would not be seen.
+// unasked are advisories that name the families through which nobody outside the host's region could ask: an outage
+// there would not be seen.
 func (j *Judge) unasked(c *check) []string {
 	var out []string
 	for _, f := range c.host.config.FamiliesOf(c.config) {
@@ -52,15 +53,15 @@ func (j *Judge) unasked(c *check) []string {
 			}
 		}
 		if unable > 0 && !asked && !c.leftOut {
-			out = append(out, fmt.Sprintf("nobody could ask over %s: %d %s no route or no permission, so the verdict says nothing of it",
-				f.Title(), unable, map[bool]string{true: "vantage has", false: "vantages have"}[unable == 1]))
+			out = append(out, fmt.Sprintf("nobody could ask over %s, since %d %s without a route or permission: the verdict tells nothing of it",
+				f.Title(), unable, map[bool]string{true: "vantage is", false: "vantages are"}[unable == 1]))
 		}
 	}
 	return out
 }
 
-// newSpare prepares the edge of AnyFamily by which an agent of the version before may answer for a name that is asked through both
-// families.
+// newSpare prepares the edge of AnyFamily by which an agent of the version before may answer for a name that is asked
+// through both families.
 func (c *check) newSpare(v *vantage) {
 	families := c.host.config.FamiliesOf(c.config)
 	if !c.host.config.Named() || len(families) < 2 {
@@ -82,8 +83,8 @@ func (c *check) newEdge(v *vantage, f mesh.Family) *edge {
 	return e
 }
 
-// use gives a spare edge a part in its check, since the vantage's agent settled a look on it. The edge of AnyFamily and those of single families
-// replace one another, as the agent is of the version before or of this one.
+// use gives a spare edge a part in its check, since the vantage's agent settled a look on it. The edge of AnyFamily
+// and those of single families replace one another, as the agent is of the version before or of this one.
 func (c *check) use(e *edge) {
 	if !e.spare {
 		return
@@ -126,12 +127,16 @@ func (e *edge) forget() {
 // sortEdges orders edges by region, vantage and family.
 func sortEdges(edges []*edge) {
 	slices.SortFunc(edges, func(a, b *edge) int {
-		return cmp.Or(cmp.Compare(a.vantage.region, b.vantage.region), cmp.Compare(a.vantage.key, b.vantage.key), cmp.Compare(a.family, b.family))
+		return cmp.Or(
+			cmp.Compare(a.vantage.region, b.vantage.region), cmp.Compare(a.vantage.key, b.vantage.key),
+			cmp.Compare(a.family, b.family),
+		)
 	})
 }
 
-// gossipsOver reports whether gossip with the edge's host certainly goes through the edge's family. That is the family of the host's first
-// address. A name is resolved in either family, so that it is certain only where the vantage cannot reach the other one.
+// gossipsOver reports whether gossip with the edge's host certainly goes through the edge's family. That is the
+// family of the host's first address. A name is resolved in either family, so that it is certain only where the
+// vantage cannot reach the other one.
 func (j *Judge) gossipsOver(e *edge) bool {
 	host := e.check.host.config
 	if !host.Named() || e.family == mesh.AnyFamily {

@@ -203,7 +203,8 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	r.words[edge] = w
 }
 
-// speaks: a word on a name without a family is one of an agent of the version before. What the agent said the other way is forgotten.
+// speaks: a word on a name without a family is one of an agent of the version before. What the agent said the other
+// way is forgotten.
 func (r *reference) speaks(p refPart, f mesh.Family) {
 	if old := f == mesh.AnyFamily; old != r.old[p] {
 		for _, gone := range r.families(p.vantage, p.target) {
@@ -221,7 +222,8 @@ func (r *reference) families(vantage string, t *refTarget) []mesh.Family {
 	return t.families
 }
 
-// leftOut: a family whose latest fresh word is that the vantage cannot ask through it, or that the name has no address in it.
+// leftOut: a family whose latest fresh word is that the vantage cannot ask through it, or that the name has no
+// address in it.
 func (r *reference) leftOut(e refEdge) bool {
 	w := r.words[e]
 	cannot := strings.HasPrefix(w.reason, "no local route") || strings.HasPrefix(w.reason, "not permitted: ")
@@ -229,8 +231,8 @@ func (r *reference) leftOut(e refEdge) bool {
 	return !w.ended.IsZero() && r.now.Before(r.expires(e)) && w.outcome == mesh.Inconclusive && (cannot || none)
 }
 
-// gossips: gossip tells of the family of the host's first address; of a name, of the family that is left where the vantage has no
-// route to the other one, or the name no address in it.
+// gossips: gossip tells of the family of the host's first address; of a name, of the family that is left where the
+// vantage has no route to the other one, or the name no address in it.
 func (r *reference) gossips(e refEdge) bool {
 	if _, err := netip.ParseAddr(e.target.host.Addresses[0]); err == nil || e.family == mesh.AnyFamily {
 		return err != nil || e.family == e.target.families[0]

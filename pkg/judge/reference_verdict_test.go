@@ -71,8 +71,8 @@ func (r *reference) face(e refEdge, missing mesh.Vote) mesh.Vote {
 	return vote
 }
 
-// vote is a region's vote: of its vantages. A vantage is bad where a family says bad; ok where one says ok and each other one says so too
-// or is left out; else it abstains.
+// vote is a region's vote: of its vantages. A vantage is bad where a family says bad; ok where one says ok and each
+// other one says so too or is left out; else it abstains.
 func (r *reference) vote(t *refTarget, s refSeat, missing mesh.Vote) mesh.Vote {
 	return majority(s, func(v string) mesh.Vote {
 		said := map[mesh.Vote]int{}
@@ -274,8 +274,8 @@ func (r *reference) stillLost(t *refTarget) bool {
 	return false
 }
 
-// recovered: half of the voting regions saw two successes each. A vantage saw as many as the family it saw the fewest through, of those
-// that are not left out.
+// recovered: half of the voting regions saw two successes each. A vantage saw as many as the family it saw the fewest
+// through, of those that are not left out.
 func (r *reference) recovered(t *refTarget, u, d int) bool {
 	saw := 0
 	for _, s := range r.voters(t) {

@@ -103,7 +103,8 @@ func (j *Judge) regionState(c *check, b *ballot) mesh.RegionVote {
 
 func (j *Judge) edgeState(c *check, e *edge) mesh.EdgeState {
 	s := mesh.EdgeState{
-		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, Address: e.address, RTT: e.rtt, At: e.ended,
+		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, Address: e.address,
+		RTT: e.rtt, At: e.ended,
 		Since: e.since, LastGood: e.lastGood, LastBad: e.lastBad,
 	}
 	if e.missed {

@@ -9,8 +9,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// TestAnUpgradePublishesNothing has a mesh whose hosts have names upgraded: first the coordinator, whose catalog names families then,
-// then the agents one by one. No verdict changes for that, and at its end a family that fails is seen.
+// TestAnUpgradePublishesNothing has a mesh whose hosts have names upgraded: first the coordinator, whose catalog
+// names families then, then the agents one by one. No verdict changes for that, and at its end a family that fails is
+// seen.
 func TestAnUpgradePublishesNothing(t *testing.T) {
 	w := newWorld()
 	w.lay([]string{"ams", "lon", "van", "nyc", "tor"})

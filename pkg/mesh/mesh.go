@@ -11,8 +11,8 @@ import (
 // Key is the spelling in which a host's name is carried between programs: lower case. It is shown as the catalog spells it.
 func Key(host string) string { return strings.ToLower(host) }
 
-// Family is the address family an edge looks through. A check has one edge a family. AnyFamily is what an agent of the version
-// before sends of a host whose address is a name: it tried the first address that it had a route to.
+// Family is the address family an edge looks through. A check has one edge a family. AnyFamily is what an agent of
+// the version before sends of a host whose address is a name: it tried the first address that it had a route to.
 type Family uint8
 
 // The address families.

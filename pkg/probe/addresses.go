@@ -25,8 +25,8 @@ type Tried struct {
 	Reason  string
 }
 
-// addresses are the numbers to try for the target in its family, the preferred one first. A name that has addresses in the other
-// family alone is a *noAddressError; a name without any is a *net.DNSError.
+// addresses are the numbers to try for the target in its family, the preferred one first. A name that has addresses
+// in the other family alone is a *noAddressError; a name without any is a *net.DNSError.
 func (a *attempt) addresses(ctx context.Context) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(a.target.Address); err == nil {
 		return []netip.Addr{ip.Unmap()}, nil
@@ -87,9 +87,10 @@ type noAddressError struct{ family mesh.Family }
 
 func (e *noAddressError) Error() string { return mesh.ReasonNoAddress(e.family) }
 
-// anyAddress has ask probe the target's addresses until one answers as the check asks, and merges what they gave where none
-// does. The next address starts as soon as one before it failed, or gave no answer for a while; those before go on meanwhile, so that
-// an address far away is not cut short. The last one starts while half of the time is left.
+// anyAddress has ask probe the target's addresses until one answers as the check asks, and merges what they gave
+// where none does. The next address starts as soon as one before it failed, or gave no answer for a while; those
+// before go on meanwhile, so that an address far away is not cut short. The last one starts while half of the time is
+// left.
 func (a *attempt) anyAddress(ctx context.Context, ask func(context.Context, netip.Addr) Result) Result {
 	addresses, err := a.addresses(ctx)
 	if err == nil && a.target.Resolved != nil {
@@ -156,8 +157,8 @@ func (a *attempt) anyAddress(ctx context.Context, ask func(context.Context, neti
 	return merge(addresses[:started], results[:started])
 }
 
-// stagger is how long to wait for an answer before the next of n addresses is tried: to a connect a moment, to what follows it half of the
-// check's timeout, both so that the last address has half of the time.
+// stagger is how long to wait for an answer before the next of n addresses is tried: to a connect a moment, to what
+// follows it half of the check's timeout, both so that the last address has half of the time.
 func (a *attempt) stagger(ctx context.Context, n int) time.Duration {
 	if a.talks() {
 		return a.target.Check.Timeout / 2 / time.Duration(n-1)
@@ -169,9 +170,10 @@ func (a *attempt) stagger(ctx context.Context, n int) time.Duration {
 	return min(staggerMax, left/2/time.Duration(n-1))
 }
 
-// merge is what a probe found whose addresses gave these results. One good answer is enough. An address that this machine has no
-// route to says nothing beside others that it could ask. Where one could not be asked for another reason, it might have answered,
-// and the probe is inconclusive; only where all gave a definite answer is the whole one definite.
+// merge is what a probe found whose addresses gave these results. One good answer is enough. An address that this
+// machine has no route to says nothing beside others that it could ask. Where one could not be asked for another
+// reason, it might have answered, and the probe is inconclusive; only where all gave a definite answer is the whole
+// one definite.
 func merge(addresses []netip.Addr, results []Result) Result {
 	if len(results) == 1 {
 		r := results[0]

@@ -16,8 +16,9 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// Ping sends one ICMP echo request and returns the round-trip time of its reply. It uses a raw socket where the machine permits
-// that, which also receives the routers' errors, else an ICMP datagram socket, else the error is a *NotPermittedError.
+// Ping sends one ICMP echo request and returns the round-trip time of its reply. It uses a raw socket where the
+// machine permits that, which also receives the routers' errors, else an ICMP datagram socket, else the error is a
+// *NotPermittedError.
 func (k Kernel) Ping(ctx context.Context, address netip.Addr) (time.Duration, error) {
 	// Asked first, so that the want of a route of our own is told from a router's answer.
 	if err := k.route(ctx, address); err != nil {
@@ -79,8 +80,8 @@ func (k Kernel) listenEcho(address netip.Addr) (conn *icmp.PacketConn, raw bool,
 	return conn, true, err
 }
 
-// filterICMP spares a raw socket what is no reply and no "destination unreachable". Where the system has no such filter,
-// nothing else changes: what comes is checked all the same.
+// filterICMP spares a raw socket what is no reply and no "destination unreachable". Where the system has no such
+// filter, nothing else changes: what comes is checked all the same.
 func filterICMP(conn *icmp.PacketConn, v4 bool) {
 	if v4 {
 		var only ipv4.ICMPFilter
@@ -103,8 +104,8 @@ const (
 	messageMax   = 1500 // bytes read of an ICMP message
 )
 
-// echoRequest is one echo request. Identifier, sequence number and payload are random, so that nobody who did not see the
-// request can forge its reply or an error about it.
+// echoRequest is one echo request. Identifier, sequence number and payload are random, so that nobody who did not see
+// the request can forge its reply or an error about it.
 type echoRequest struct {
 	to      netip.Addr
 	raw     bool // else the kernel writes its own identifier, and delivers replies by it

@@ -23,8 +23,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// inNamespace runs the test's body in a network namespace of its own, in which 198.18.9.2 and 2001:db8:9::2 are on a link that
-// delivers nothing. Sockets must be opened by the body's own goroutine, since a namespace belongs to a thread.
+// inNamespace runs the test's body in a network namespace of its own, in which 198.18.9.2 and 2001:db8:9::2 are on a
+// link that delivers nothing. Sockets must be opened by the body's own goroutine, since a namespace belongs to a
+// thread.
 func inNamespace(t *testing.T, body func()) {
 	t.Helper()
 	needs.Root(t)
@@ -57,8 +58,8 @@ func inNamespace(t *testing.T, body func()) {
 	<-done
 }
 
-// forge has a stranger send a "host unreachable" about each possible echo request to the target that quotes only its header, until ctx
-// ends: one of them has the right identifier.
+// forge has a stranger send a "host unreachable" about each possible echo request to the target that quotes only its
+// header, until ctx ends: one of them has the right identifier.
 func forge(ctx context.Context, conn *icmp.PacketConn, us, target netip.Addr) {
 	echo := []byte{8, 0, 0, 0, 0, 0, 0, 0}
 	m := icmp.Message{Type: ipv4.ICMPTypeDestinationUnreachable, Code: 1}

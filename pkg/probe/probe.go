@@ -50,10 +50,10 @@ type Result struct {
 	Tried    []Tried       // the addresses that did not, when none did
 }
 
-// Once makes one attempt: it tries all addresses of a name within the family, and one that answers as asked is enough. ctx bounds
-// the resolving and the ping or connect: when it ends there is a result, "timeout" if it lapsed. What is said after the first
-// connect has the check's own Timeout from then on, however soon ctx lapses; cancelling ctx ends that too. connected is called
-// once, as soon as a ping was answered or a connection stands.
+// Once makes one attempt: it tries all addresses of a name within the family, and one that answers as asked is
+// enough. ctx bounds the resolving and the ping or connect: when it ends there is a result, "timeout" if it lapsed.
+// What is said after the first connect has the check's own Timeout from then on, however soon ctx lapses; cancelling
+// ctx ends that too. connected is called once, as soon as a ping was answered or a connection stands.
 func Once(ctx context.Context, network Network, target Target, connected func()) Result {
 	a := attempt{network: network, target: target, connected: connected, stands: make(chan struct{})}
 	defer a.end()
@@ -149,8 +149,8 @@ func (a *attempt) dial(ctx context.Context, ip netip.Addr, port int) (*connectio
 	return c, nil
 }
 
-// stand notes that a ping was answered or a connection stands. From the first one on runs the time to talk, which the further
-// addresses share.
+// stand notes that a ping was answered or a connection stands. From the first one on runs the time to talk, which the
+// further addresses share.
 func (a *attempt) stand(ctx context.Context) {
 	a.first.Do(func() {
 		a.talk, a.endTalk = a.startTalk(ctx)
@@ -159,8 +159,8 @@ func (a *attempt) stand(ctx context.Context) {
 	})
 }
 
-// startTalk starts the time to speak after the connect: the check's own timeout, which ends early only when ctx is cancelled, not
-// when it lapses.
+// startTalk starts the time to speak after the connect: the check's own timeout, which ends early only when ctx is
+// cancelled, not when it lapses.
 func (a *attempt) startTalk(ctx context.Context) (context.Context, context.CancelFunc) {
 	talk, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.target.Check.Timeout)
 	stop := context.AfterFunc(ctx, func() {

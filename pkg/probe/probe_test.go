@@ -293,3 +293,14 @@ func TestWhoseFaultItIs(t *testing.T) {
 	}
 	want(t, once(t, nowhere{}, catalog.Check{Kind: "telepathy"}, "192.0.2.1"), mesh.Inconclusive, "agent too old")
 }
+
+// TestADualStackNameWhoseIPv6Refuses wants each family's own finding, whatever a resolver puts first.
+func TestADualStackNameWhoseIPv6Refuses(t *testing.T) {
+	port := server(t, "127.0.0.1", func(net.Conn) {})
+	network := resolved{addresses: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}}
+	check := catalog.Check{Kind: catalog.KindTCP, Port: port, Timeout: time.Second}
+	target := probe.Target{Check: check, Address: "mail.example.net", Family: mesh.IPv4, Agent: "test"}
+	want(t, probe.Once(t.Context(), network, target, func() {}), mesh.Reachable, "")
+	target.Family = mesh.IPv6
+	want(t, probe.Once(t.Context(), network, target, func() {}), mesh.Unreachable, "connection refused")
+}

@@ -43,10 +43,10 @@ func (e *echoRequest) unreachable(code int, quoted []byte) (what string, ok bool
 	return what, true
 }
 
-// isQuoted reports whether a packet quoted by an ICMP error is this request: its target, identifier, sequence number, and the
-// cookie as far as it is quoted. An IPv4 router need quote only the ICMP header (RFC 792); the checksum in it, which covers the
-// cookie, stands for the cookie then. A NAT on the way may rewrite the checksum: such an error is ignored and the ping times out,
-// which is as bad.
+// isQuoted reports whether a packet quoted by an ICMP error is this request: its target, identifier, sequence number,
+// and the cookie as far as it is quoted. An IPv4 router need quote only the ICMP header (RFC 792); the checksum in
+// it, which covers the cookie, stands for the cookie then. A NAT on the way may rewrite the checksum: such an error
+// is ignored and the ping times out, which is as bad.
 func (e *echoRequest) isQuoted(quoted []byte) bool {
 	to, echo, ok := quotedEcho(quoted, e.to.Is4())
 	if !ok || !e.raw || to != e.to.WithZone("") || len(echo) < icmpHeaderSize || echo[0] != e.message[0] || echo[1] != 0 {

@@ -92,7 +92,8 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 		out.Observations[i] = observation{
 			Host: o.Host, Check: o.Check, Family: uint8(o.Family), Began: o.Began.Sub(b.Began).Microseconds(),
 			Elapsed: o.Elapsed.Microseconds(), RTT: o.RTT.Microseconds(), Outcome: outcomes[o.Outcome],
-			Missed: o.Stage == mesh.Missed, Round: o.Round, Sent: o.Sent, Lost: o.Lost, Reason: clip(o.Reason), Address: clip(o.Address),
+			Missed: o.Stage == mesh.Missed, Round: o.Round, Sent: o.Sent, Lost: o.Lost, Reason: clip(o.Reason),
+			Address: clip(o.Address),
 		}
 	}
 	data, err := json.Marshal(out)
