@@ -19,11 +19,14 @@ import (
 
 func newProbeCommand() *cobra.Command {
 	check := catalog.Check{Timeout: 3 * time.Second}
+	var families []string
 	cmd := &cobra.Command{
 		Use:   "probe KIND ADDRESS",
 		Short: "Probe an address once, now, and say in words what was found",
 		Long: "Probe runs one probe as the mesh would: `ping HOST`, `tcp HOST:PORT` or `http URL`.\n" +
-			"It exits 0 when the address answered as asked, 1 when it did not.",
+			"A name is probed over IPv4 and over IPv6: all its addresses in the family, one good answer is enough.\n" +
+			"It exits 0 when each family answered as asked, 1 when one did not. A family in which the name has no\n" +
+			"address, or to which this machine has no route, does not count beside the other one.",
 		Example: "  agent probe ping 127.0.0.1\n  agent probe tcp mail.example.net:25 --banner '^220 '\n" +
 			"  agent probe http https://www.example.net/ --certificate-days 14",
 		Args: cobra.ExactArgs(2),
@@ -32,7 +35,11 @@ func newProbeCommand() *cobra.Command {
 			if err != nil {
 				return command.Usage(err)
 			}
-			return probeOnce(cmd, target)
+			asked, err := parseFamilies(target.Address, families)
+			if err != nil {
+				return command.Usage(err)
+			}
+			return probeFamilies(cmd, target, asked)
 		},
 	}
 	flags := cmd.Flags()
@@ -40,6 +47,7 @@ func newProbeCommand() *cobra.Command {
 	flags.StringVar(&check.Banner, "banner", "", "tcp: regular expression that the first line must match")
 	flags.IntVar(&check.Status, "status", 200, "http: status wanted")
 	flags.StringVar(&check.Body, "body", "", "http: text that the body must contain")
+	flags.StringSliceVar(&families, "families", nil, "address families of a name to probe: ipv4,ipv6")
 	flags.IntVar(&check.CertificateDays, "certificate-days", 0, "http: days the certificate must still last")
 	return cmd
 }
@@ -68,22 +76,48 @@ func newTarget(check catalog.Check, kind, address string) (probe.Target, error) 
 	default:
 		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are ping, tcp and http", kind)
 	}
-	family := mesh.AnyFamily
-	if ip, err := netip.ParseAddr(host); err == nil {
-		family = mesh.IPv6
-		if ip.Unmap().Is4() {
-			family = mesh.IPv4
-		}
-	}
-	return probe.Target{Check: check, Address: host, Family: family, Agent: "probe", Version: command.Version()}, nil
+	return probe.Target{Check: check, Address: host, Agent: "probe", Version: command.Version()}, nil
 }
 
-func probeOnce(cmd *cobra.Command, target probe.Target) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), target.Check.Timeout)
-	defer cancel()
-	result := probe.Once(ctx, probe.Kernel{}, target, func() {})
-	fmt.Fprintln(cmd.OutOrStdout(), probe.Sentence(target, result))
-	if !result.Outcome.Good() {
+// parseFamilies are the families to probe the address through: a number's own, and both of a name unless the user
+// named them.
+func parseFamilies(address string, words []string) ([]mesh.Family, error) {
+	if ip, err := netip.ParseAddr(address); err == nil {
+		if ip.Unmap().Is4() {
+			return []mesh.Family{mesh.IPv4}, nil
+		}
+		return []mesh.Family{mesh.IPv6}, nil
+	}
+	if len(words) == 0 {
+		return []mesh.Family{mesh.IPv4, mesh.IPv6}, nil
+	}
+	var families []mesh.Family
+	for _, word := range words {
+		var f mesh.Family
+		if err := f.UnmarshalText([]byte(word)); err != nil || f == mesh.AnyFamily {
+			return nil, fmt.Errorf("%q is not an address family; the families are ipv4 and ipv6", word)
+		}
+		families = append(families, f)
+	}
+	return families, nil
+}
+
+// probeFamilies probes the target through each family, and counts them as a vantage's vote does.
+func probeFamilies(cmd *cobra.Command, target probe.Target, families []mesh.Family) error {
+	good, failed := 0, 0
+	for _, target.Family = range families {
+		ctx, cancel := context.WithTimeout(cmd.Context(), target.Check.Timeout)
+		result := probe.Once(ctx, probe.Kernel{}, target, func() {})
+		cancel()
+		fmt.Fprintln(cmd.OutOrStdout(), probe.Sentence(target, result))
+		switch {
+		case result.Outcome.Good():
+			good++
+		case result.Outcome == mesh.Unreachable || !mesh.CannotAsk(result.Reason) && !mesh.NoSuchAddress(result.Reason):
+			failed++
+		}
+	}
+	if good == 0 || failed > 0 {
 		return command.ErrSilent
 	}
 	return nil

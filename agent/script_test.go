@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -50,6 +51,8 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata", Condition: condition, Cmds: commands, Setup: func(e *testscript.Env) error {
 		e.Setenv("OPEN", l.Addr().String())
 		e.Setenv("SHUT", shut.Addr().String())
+		e.Setenv("OPEN_PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		e.Setenv("SHUT_PORT", strconv.Itoa(shut.Addr().(*net.TCPAddr).Port))
 		desk := openDesk(t, l.Addr().String(), shut.Addr().String())
 		e.Values["desk"] = desk
 		for name, token := range tokens(t, desk, l.Addr().String(), shut.Addr().String()) {

@@ -107,6 +107,13 @@ func explainVote(out io.Writer, v mesh.RegionVote) {
 		if e.Vote == mesh.OK {
 			fmt.Fprintf(out, ", %s", e.RTT.Round(100*time.Microsecond))
 		}
+		switch {
+		case e.Address == "":
+		case e.Outcome.Good():
+			fmt.Fprintf(out, ", by %s", e.Address)
+		default:
+			fmt.Fprintf(out, ", tried %s", e.Address)
+		}
 		fmt.Fprintf(out, "; looked %s, last good %s, last bad %s\n", when(e.At), when(e.LastGood), when(e.LastBad))
 	}
 }

@@ -49,7 +49,7 @@ func cell(c mesh.CheckState, vantage string) string {
 	text := ""
 	for _, r := range c.Votes {
 		for _, e := range r.Edges {
-			if e.Vantage != vantage {
+			if e.Vantage != vantage || e.LeftOut {
 				continue
 			}
 			text += symbols[e.Vote]

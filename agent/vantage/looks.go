@@ -2,6 +2,7 @@ package vantage
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -23,6 +24,8 @@ type duty struct {
 	edge   *edge.Edge
 	bad    bool            // what was last said of it
 	latest latest          // what it was last found to be
+	prefer netip.Addr      // of a name: the address that answered last
+	tried  []netip.Addr    // of a name: the addresses that the latest probe tries
 	seen   mesh.Outcome    // of an anchor: the latest outcome
 	began  time.Time       // its latest look
 	next   time.Time       // its next scheduled look
@@ -138,7 +141,9 @@ func (d *duty) end() {
 func (v *vantage) send(d *duty, p edge.Probe) {
 	v.underWay++
 	look, ctx := d.look, d.ctx
-	t := probe.Target{Check: *d.Check, Address: d.Address, Family: d.Family, Agent: v.Name, Version: v.Version}
+	t := probe.Target{
+		Check: *d.Check, Address: d.Address, Family: d.Family, Prefer: d.prefer, Agent: v.Name, Version: v.Version,
+	}
 	if v.catalog != nil {
 		t.Page = v.catalog.Page.URL
 	}
@@ -148,6 +153,9 @@ func (v *vantage) send(d *duty, p edge.Probe) {
 				take(time.Now())
 			}
 		})
+	}
+	if d.Host.Named() {
+		t.Resolved = func(addresses []netip.Addr) { hear(func(time.Time) { d.tried = addresses }) }
 	}
 	free := v.caps.Take(time.Now(), d.Address)
 	v.tasks.Go(func() {
@@ -160,22 +168,38 @@ func (v *vantage) send(d *duty, p edge.Probe) {
 			})
 		}
 		v.report(func() { v.underWay-- })
-		hear(func(now time.Time) { v.take(d, look.Answer(now, p.Number, found(r))) })
+		hear(func(now time.Time) {
+			if r.Address.IsValid() {
+				d.prefer = r.Address
+			}
+			v.take(d, look.Answer(now, p.Number, d.found(r)))
+		})
 	})
 }
 
-func found(r probe.Result) edge.Result {
-	return edge.Result{Outcome: r.Outcome, Reason: r.Reason, RTT: r.RTT, Link: r.Connect, Definite: r.Definite}
+// found is a probe's result for the edge. Where the host's address is a number, everybody knows which address it was.
+func (d *duty) found(r probe.Result) edge.Result {
+	out := edge.Result{Outcome: r.Outcome, Reason: r.Reason, RTT: r.RTT, Link: r.Connect, Definite: r.Definite}
+	if d.Host.Named() {
+		out.Address = r.Where()
+	}
+	return out
 }
 
-// say makes an observation of the edge, and sends it at once when it is news: a miss, a change, or an answer to a round.
+// say makes an observation of the edge, and sends it at once when it is news: a miss, a change, or an answer to a
+// round. That a vantage still cannot ask, as over IPv6 where it has none, is not: it is so of each such check with
+// each look.
 func (v *vantage) say(d *duty, o mesh.Observation) {
+	news := o.Outcome == mesh.Unreachable || o.Outcome == mesh.Inconclusive && o.Reason != d.latest.Reason
 	d.latest.note(o)
 	if d.isAnchor() {
 		v.hearAnchor(d, o)
 		return
 	}
 	o.Host, o.Check, o.Family = d.Host.Key(), d.Check.Name, d.Family
+	if d.Host.Named() && o.Stage == mesh.Settled && o.Outcome == mesh.Unreachable && o.Address == "" {
+		o.Address = probe.Silence(d.tried) // the look ends before its probes report
+	}
 	// What is lost on the way to a host that is away tells nothing of this vantage: it would make the next failure slow to see.
 	if o.Stage == mesh.Settled && o.Outcome.Good() {
 		for n := range o.Sent {
@@ -188,7 +212,7 @@ func (v *vantage) say(d *duty, o mesh.Observation) {
 	v.doubt(d, o)
 	v.fresh = append(v.fresh, o)
 	recovered := d.wasBad(o)
-	if o.Stage == mesh.Missed || o.Round != 0 || !o.Outcome.Good() || recovered || o.Sent > 1 {
+	if o.Stage == mesh.Missed || o.Round != 0 || news || recovered || o.Sent > 1 {
 		v.flushAt = earlier(v.flushAt, time.Now().Add(promptly))
 	}
 }

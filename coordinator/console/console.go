@@ -225,6 +225,9 @@ func newCell(c mesh.CheckState, a mesh.VantageState) matrixCell {
 	default:
 		cell.Text = e.Reason
 	}
+	if e.Address != "" {
+		cell.Title += "; " + e.Address
+	}
 	// Counted in letters: an agent may report any of them, and most take more than one byte.
 	if letters := []rune(cell.Text); len(letters) > cellMax {
 		cell.Title, cell.Text = cell.Text+"; "+cell.Title, string(letters[:cellMax-2])+"…"

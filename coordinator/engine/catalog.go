@@ -31,6 +31,10 @@ func (e *Engine) startCatalog(ctx context.Context) error {
 	case c != nil:
 	case stored.Catalog != nil:
 		c = stored.Catalog
+		if catalog.NameFamilies(c) { // the version before stored it
+			catalog.Seal(c)
+			source = "upgrade"
+		}
 	default:
 		// An empty one: the coordinator waits for `apply`.
 		c, source = &catalog.Catalog{Page: catalog.Page{Title: "Status"}, Rule: catalog.DefaultRule()}, "empty"

@@ -77,6 +77,30 @@ func withUnknownKind(c *catalog.Catalog) *catalog.Catalog {
 	return c
 }
 
+// TestAStoredCatalogOfTheVersionBeforeIsUpgraded has an engine find a catalog in its ledger whose hosts have names
+// and no families.
+func TestAStoredCatalogOfTheVersionBeforeIsUpgraded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := newCatalog(t)
+		before.Hosts[0].Addresses = []string{"nc1.example.net"}
+		catalog.Seal(before)
+		w := newWorld(t)
+		_, stop := w.run(t, engine.Config{Catalog: before})
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		e, stop := w.run(t, engine.Config{})
+		synctest.Wait()
+		after, _ := e.Current()
+		if got := after.Hosts[0].Checks[0].Families; len(got) != 2 || after.Revision == before.Revision {
+			t.Errorf("families %v, revision %s", got, after.Revision)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestRecordTheFirstFormat(t *testing.T) {
 	if !*record {
 		return

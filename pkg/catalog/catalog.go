@@ -73,6 +73,10 @@ type Check struct {
 	Interval time.Duration `json:"interval"` // nanoseconds
 	Timeout  time.Duration `json:"timeout"`  // nanoseconds; of what is said after the connect
 
+	// Families are the address families to probe, in order. Parse fills them in where the host's address is a name;
+	// empty means those of the host's numbered addresses. See Host.FamiliesOf.
+	Families []mesh.Family `json:"families,omitempty"`
+
 	Port   int    `json:"port,omitempty"`   // tcp
 	Banner string `json:"banner,omitempty"` // tcp: a regular expression (RE2) that the first line matches
 
@@ -115,8 +119,7 @@ func (h *Host) Check(name string) *Check {
 	return &h.Checks[i]
 }
 
-// Families are the address families that every check of the host is looked at through, one edge each: those of its numbered
-// addresses, or AnyFamily where the address is a name.
+// Families are the families of the host's numbered addresses, or AnyFamily where the address is a name.
 func (h *Host) Families() []mesh.Family {
 	var families []mesh.Family
 	for _, a := range h.Addresses {
@@ -135,14 +138,44 @@ func (h *Host) Families() []mesh.Family {
 	return families
 }
 
-// Address is the address of the host to look at through this family, or "".
+// Named reports whether the host's address is a name that probes resolve.
+func (h *Host) Named() bool {
+	return len(h.Addresses) == 1 && h.Families()[0] == mesh.AnyFamily
+}
+
+// FamiliesOf are the address families that a check of the host is probed through, one edge each. It is AnyFamily
+// alone only for a name in a catalog that the version before wrote, which resolved a name without regard to families.
+func (h *Host) FamiliesOf(c *Check) []mesh.Family {
+	if len(c.Families) > 0 {
+		return c.Families
+	}
+	return h.Families()
+}
+
+// NameFamilies gives each check of a name both families where the catalog does not say, as one of the version before
+// does not, and reports whether it changed anything. The caller seals the catalog then.
+func NameFamilies(c *Catalog) (changed bool) {
+	for i := range c.Hosts {
+		for k := range c.Hosts[i].Checks {
+			if check := &c.Hosts[i].Checks[k]; c.Hosts[i].Named() && len(check.Families) == 0 {
+				check.Families, changed = bothFamilies(), true
+			}
+		}
+	}
+	return changed
+}
+
+func bothFamilies() []mesh.Family { return []mesh.Family{mesh.IPv4, mesh.IPv6} }
+
+// Address is the address of the host to probe through this family: a number of the family, or the name; "" where
+// there is none.
 func (h *Host) Address(family mesh.Family) string {
 	for _, a := range h.Addresses {
 		ip, err := netip.ParseAddr(a)
 		switch {
-		case err != nil && family == mesh.AnyFamily,
-			err == nil && family == mesh.IPv4 && ip.Unmap().Is4(),
-			err == nil && family == mesh.IPv6 && !ip.Unmap().Is4():
+		case err != nil,
+			family == mesh.IPv4 && ip.Unmap().Is4(),
+			family == mesh.IPv6 && !ip.Unmap().Is4():
 			return a
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 var (
@@ -94,6 +96,7 @@ func (p *fileParser) checks(m *mapping, h *Host) {
 	if n == nil {
 		if len(h.Addresses) > 0 {
 			h.Checks = append(h.Checks, p.newCheck(KindPing))
+			p.families(nil, h, &h.Checks[0])
 		} else if m.values["address"] == nil {
 			p.wrong(m.node, "add 'address: ...', or 'checks: []' for a vantage only", "the host %s has no address", h.Name)
 		}
@@ -129,6 +132,7 @@ func (p *fileParser) check(m *mapping, h *Host) {
 	m.duration("timeout", &c.Timeout, TimeoutMin, TimeoutMax)
 	m.duration("latency", &c.Latency, 1, TimeoutMax)
 	m.number("loss", &c.Loss, 0, 1)
+	p.families(m, h, &c)
 	if p.kind(m, &c) {
 		m.end()
 	}
@@ -144,6 +148,51 @@ func (p *fileParser) check(m *mapping, h *Host) {
 	p.checkName(m, h, c)
 	h.Checks = append(h.Checks, c)
 }
+
+// families reads the families of a check, one or a list. Without the key a name is probed through both, and a number
+// through its own.
+func (p *fileParser) families(m *mapping, h *Host, c *Check) {
+	var n ast.Node
+	if m != nil {
+		n = m.get("families")
+	}
+	if n == nil {
+		if h.Named() {
+			c.Families = bothFamilies()
+		}
+		return
+	}
+	items := []ast.Node{n}
+	if list, ok := n.(*ast.SequenceNode); ok {
+		items = list.Values
+	}
+	for _, item := range items {
+		word, ok := p.text(item, "a family")
+		if !ok {
+			return
+		}
+		var f mesh.Family
+		switch err := f.UnmarshalText([]byte(word)); {
+		case err != nil || f == mesh.AnyFamily:
+			p.wrong(item, "write ipv4, ipv6 or [ipv4, ipv6]", "there is no address family %q", word)
+			return
+		case !h.has(f):
+			p.wrong(item, "add such an address to the host, or take the family out", "the host %s has no %s address", h.Name, word)
+			return
+		case slices.Contains(c.Families, f):
+			p.wrong(item, "keep one of the two", "the family %s is said twice", word)
+			return
+		}
+		c.Families = append(c.Families, f)
+	}
+	if len(c.Families) == 0 {
+		p.wrong(n, "write ipv4, ipv6 or [ipv4, ipv6]", "a check of %s has no address family", h.Name)
+	}
+	slices.Sort(c.Families)
+}
+
+// has reports whether the host may have an address of the family: a name may.
+func (h *Host) has(f mesh.Family) bool { return h.Address(f) != "" }
 
 // mailPorts are those of SMTP, POP3 and IMAP, plain and with TLS.
 var mailPorts = []int{25, 465, 587, 110, 143, 993, 995}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -113,7 +114,9 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 		change.What, change.Look = "asked at another address", true
 	case old.Interval != new.Interval:
 		change.What = fmt.Sprintf("interval %v, was %v", new.Interval.Round(time.Millisecond), old.Interval.Round(time.Millisecond))
-	case *old != *new:
+	case !slices.Equal(old.Families, new.Families):
+		change.What = fmt.Sprintf("address families %v, were %v", new.Families, old.Families)
+	case !reflect.DeepEqual(*old, *new):
 		change.What = "its settings change"
 	default:
 		return nil
@@ -121,8 +124,11 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 	return []Change{change}
 }
 
-// SameQuestion reports whether both ask the same thing: a check that asks something else starts as pending.
+// SameQuestion reports whether both ask the same thing: a check that asks something else starts as pending. Families
+// count only where both name them: a catalog of the version before names none, and an upgrade asks nobody anything
+// else.
 func (c *Check) SameQuestion(other *Check) bool {
 	return c.Kind == other.Kind && c.Port == other.Port && c.Banner == other.Banner && c.URL == other.URL &&
-		c.Status == other.Status && c.Body == other.Body && c.CertificateDays == other.CertificateDays
+		c.Status == other.Status && c.Body == other.Body && c.CertificateDays == other.CertificateDays &&
+		(len(c.Families) == 0 || len(other.Families) == 0 || slices.Equal(c.Families, other.Families))
 }

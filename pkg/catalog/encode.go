@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // Encode writes a catalog for another program, as JSON.
@@ -100,6 +102,11 @@ func (h *Host) bounded() error {
 		names[c.Name] = true
 		if err := c.bounded(); err != nil {
 			return fmt.Errorf("check %s: %w", c.Name, err)
+		}
+		for n, f := range c.Families {
+			if f == mesh.AnyFamily || !h.has(f) || n > 0 && c.Families[n-1] >= f {
+				return fmt.Errorf("check %s: its address families are wrong", c.Name)
+			}
 		}
 	}
 	return nil

@@ -79,7 +79,8 @@ type Result struct {
 	Outcome   mesh.Outcome // Reachable, Unreachable or Inconclusive
 	Reason    string
 	RTT, Link time.Duration
-	Definite  bool // an answer, not a loss: one re-check settles it
+	Definite  bool   // an answer, not a loss: one re-check settles it
+	Address   string // of a name: the address that answered, or what each one tried gave
 }
 
 // Window is the fate of a vantage's last probes that were part of good looks, from which it learns its own loss.

@@ -37,6 +37,7 @@ type Look struct {
 	missed  bool
 	answers int // definite answers that were bad
 	reason  string
+	address string // what gave the reason, see Result.Address
 	done    bool
 }
 
@@ -125,7 +126,7 @@ func (l *Look) good(now time.Time, r Result, s *Step) {
 		link = r.RTT
 	}
 	outcome := mesh.Reachable
-	l.reason = ""
+	l.reason, l.address = "", r.Address
 	if link > l.wait || r.RTT > max(l.talk, l.wait) {
 		outcome, l.reason = mesh.Slow, fmt.Sprintf("answered after %s", r.RTT.Round(time.Millisecond))
 	}
@@ -140,14 +141,14 @@ func (l *Look) inconclusive(now time.Time, r Result, s *Step) {
 	if l.answers > 0 || l.underWay() > 0 {
 		return
 	}
-	l.reason = r.Reason
+	l.reason, l.address = r.Reason, r.Address
 	l.settle(now, mesh.Inconclusive, s)
 }
 
 // definite takes an answer that is not what the check asks. A second one settles it.
 func (l *Look) definite(now time.Time, r Result, s *Step) {
 	l.answers++
-	l.reason = r.Reason
+	l.reason, l.address = r.Reason, r.Address
 	l.retryAt = time.Time{}
 	if l.answers > 1 {
 		l.settle(now, mesh.Unreachable, s)
@@ -162,7 +163,7 @@ func (l *Look) definite(now time.Time, r Result, s *Step) {
 // lost takes a probe that came back without an answer: a timeout, or a router's word.
 func (l *Look) lost(now time.Time, r Result, s *Step) {
 	if l.answers == 0 {
-		l.reason = r.Reason
+		l.reason, l.address = r.Reason, r.Address
 	}
 	l.miss(now, s, r.Reason)
 	switch {
@@ -224,7 +225,7 @@ func (l *Look) finish(o mesh.Observation, s *Step) {
 func (l *Look) observation(now time.Time, outcome mesh.Outcome) mesh.Observation {
 	o := mesh.Observation{
 		Began: l.began, Elapsed: now.Sub(l.began), Outcome: outcome, Stage: mesh.Settled, Round: l.round,
-		Sent: len(l.probes), Reason: l.reason,
+		Sent: len(l.probes), Reason: l.reason, Address: l.address,
 	}
 	for _, p := range l.probes {
 		if !p.over && p.connected.IsZero() && now.Sub(p.at) >= l.wait {

@@ -2,7 +2,6 @@ package judge
 
 import (
 	"iter"
-	"math"
 	"slices"
 	"time"
 
@@ -111,12 +110,13 @@ func majority(ok, bad int) mesh.Vote {
 	return mesh.Abstain
 }
 
-// vantageVote joins the families that one vantage looks through: each must answer.
+// vantageVote joins the families that one vantage looks through: each must answer. A family that the vantage cannot
+// ask through, or in which a name has no address, is left out where another family has an opinion.
 func (j *Judge) vantageVote(c *check, edges []*edge, as reading) (vote mesh.Vote, missing bool) {
 	if j.abstains(edges[0].vantage) != "" {
 		return mesh.Abstain, false
 	}
-	vote = mesh.OK
+	ok, bad, lacking := false, false, false
 	for _, e := range edges {
 		v, _ := j.vote(e)
 		if !e.isolated() && j.waits(c, e) {
@@ -132,14 +132,16 @@ func (j *Judge) vantageVote(c *check, edges []*edge, as reading) (vote mesh.Vote
 				}
 			}
 		}
-		switch {
-		case v == mesh.Bad:
-			vote = mesh.Bad
-		case v == mesh.Abstain && vote == mesh.OK:
-			vote = mesh.Abstain
-		}
+		ok, bad = ok || v == mesh.OK, bad || v == mesh.Bad
+		lacking = lacking || v == mesh.Abstain && !j.leftOut(e)
 	}
-	return vote, missing
+	switch {
+	case bad:
+		return mesh.Bad, missing
+	case ok && !lacking:
+		return mesh.OK, missing
+	}
+	return mesh.Abstain, missing
 }
 
 // waits reports whether the edge's answer to the check's open round is still to come; where none is open, whether its word is,
@@ -215,23 +217,25 @@ func (j *Judge) regionNames(c *check, vote mesh.Vote) []string {
 }
 
 // successesIn are the good looks in a row that the region's vantages saw. One that looks through two families saw as many as
-// through the worse of them: what was never lost over IPv4 says nothing of IPv6.
+// through the worse of them: what was never lost over IPv4 says nothing of IPv6. What is left out counts neither way.
 func (j *Judge) successesIn(b *ballot) int {
-	n, least := 0, 0
+	n, least := 0, -1
 	for i, e := range b.edges {
 		if i == 0 || b.edges[i-1].vantage != e.vantage {
-			n, least = n+least, math.MaxInt
+			n, least = n+max(least, 0), -1
 		}
-		least = min(least, j.successes(e))
+		if s := j.successes(e); !j.leftOut(e) && (least < 0 || s < least) {
+			least = s
+		}
 	}
-	return n + least
+	return n + max(least, 0)
 }
 
 // since is when the region's present run of such outcomes began, by its first vantage; zero when there is none.
 func (j *Judge) since(b *ballot, run mesh.Outcome) time.Time {
 	var first time.Time
 	for _, e := range b.edges {
-		if at := j.runSince(e, run); !at.IsZero() && (first.IsZero() || at.Before(first)) {
+		if at := j.runSince(e, run); !j.leftOut(e) && !at.IsZero() && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
 	}

@@ -140,7 +140,7 @@ func (j *Judge) vantageSince(edges []*edge, vote mesh.Vote) time.Time {
 	for _, e := range edges {
 		at := j.runSince(e, outcomeOf(vote))
 		switch {
-		case at.IsZero():
+		case at.IsZero(), j.leftOut(e):
 		case since.IsZero(), vote == mesh.Bad && at.Before(since), vote == mesh.OK && at.After(since):
 			since = at
 		}

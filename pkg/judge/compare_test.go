@@ -30,6 +30,8 @@ type chaos struct {
 	turns     int
 	gone      map[string]bool // hosts, checks of all hosts, and the ways from a region to a host: "r1 h00"
 	hushed    map[string]bool // agents that say nothing
+	old       map[string]bool // agents of the version before, which look at a name without regard to families
+	narrow    map[string]bool // agents without IPv6
 	heard     map[string]time.Duration
 	connected map[string]time.Duration
 	starts    map[string]uint64           // of each agent
@@ -42,10 +44,16 @@ type chaos struct {
 func newChaos(t *rapid.T) *chaos {
 	c := &catalog.Catalog{Rule: catalog.DefaultRule()}
 	c.Rule.CutHold, c.Rule.FlapOver, c.Rule.FlapUnder, c.Rule.RoundBudget = 0, 1e9, 1e9, 10
-	addresses := []string{"192.0.2.1", "2001:db8::1"}[:rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "families")]
+	addresses := rapid.SampledFrom([][]string{
+		{"192.0.2.1"}, {"192.0.2.1"}, {"192.0.2.1", "2001:db8::1"}, {"mail.example.net"},
+	}).Draw(t, "addresses")
+	edges := len(addresses)
+	if addresses[0] == "mail.example.net" {
+		edges = 2
+	}
 	checks := rapid.SampledFrom([][]string{{"smtp"}, {"smtp", "ping"}, {"smtp", "ping"}, {"ping"}, {"smtp", "imap", "ping"}}).Draw(t, "checks")
 	roster := &mesh.Roster{}
-	for i := range rapid.IntRange(3, 8-len(addresses)-len(checks)/2).Draw(t, "regions") {
+	for i := range rapid.IntRange(3, 8-edges-len(checks)/2).Draw(t, "regions") {
 		name := fmt.Sprintf("r%d", i)
 		c.Regions = append(c.Regions, catalog.Region{Name: name})
 		for n := range rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "hosts") {
@@ -56,11 +64,18 @@ func newChaos(t *rapid.T) *chaos {
 			c.Hosts, roster.Vantages = append(c.Hosts, h), append(roster.Vantages, h.Key())
 		}
 	}
+	catalog.NameFamilies(c)
 	catalog.Seal(c)
 	if rapid.IntRange(0, 7).Draw(t, "stranger") == 0 {
 		roster.Vantages = roster.Vantages[1:]
 	}
+	old, narrow := map[string]bool{}, map[string]bool{}
+	for _, agent := range roster.Vantages {
+		old[agent] = rapid.IntRange(0, 3).Draw(t, "old") == 3
+		narrow[agent] = rapid.IntRange(0, 2).Draw(t, "without IPv6") == 2
+	}
 	return &chaos{
+		old: old, narrow: narrow,
 		t: t, catalog: c, roster: roster, at: time.Minute, honest: rapid.Bool().Draw(t, "honest"), gossips: rapid.Bool().Draw(t, "gossips"),
 		judge: judge.New(judge.Start{Catalog: c, Roster: roster}), reference: newReference(c, roster),
 		gone: map[string]bool{}, hushed: map[string]bool{}, heard: map[string]time.Duration{}, starts: map[string]uint64{}, copied: map[string]bool{}, connected: map[string]time.Duration{},
@@ -174,6 +189,10 @@ func (w *chaos) turn() {
 		w.crash(w.often())
 	case 5:
 		w.flip(w.hushed, w.any())
+	case 9:
+		w.flip(w.old, w.any())
+	case 10:
+		w.flip(w.narrow, w.any())
 	case 6:
 		hush := rapid.Bool().Draw(w.t, "hush")
 		for _, agent := range w.agents() {
@@ -200,7 +219,8 @@ func (w *chaos) say(agent string) {
 		return
 	}
 	ago := time.Duration(rapid.SampledFrom([]int{0, 50, 500, 1500, 5000}).Draw(w.t, "ago")) * time.Millisecond
-	w.publish(agent, w.look(agent, host, rapid.SampledFrom(host.Checks).Draw(w.t, "check").Name, rapid.SampledFrom(host.Families()).Draw(w.t, "family"), 0, ago))
+	check := rapid.SampledFrom(host.Checks).Draw(w.t, "check")
+	w.publish(agent, w.look(agent, host, check.Name, rapid.SampledFrom(w.families(agent, host, &check)).Draw(w.t, "family"), 0, ago))
 }
 
 // answer has every other agent answer a round, or most of them.
@@ -217,11 +237,19 @@ func (w *chaos) answer(ask mesh.Ask) {
 // all is what an agent sees of all of a host's checks.
 func (w *chaos) all(agent string, host *catalog.Host, round uint64, ago time.Duration) (said []mesh.Observation) {
 	for _, c := range host.Checks {
-		for _, f := range host.Families() {
+		for _, f := range w.families(agent, host, &c) {
 			said = append(said, w.look(agent, host, c.Name, f, round, ago))
 		}
 	}
 	return said
+}
+
+// families are those that the agent looks at a check through.
+func (w *chaos) families(agent string, host *catalog.Host, c *catalog.Check) []mesh.Family {
+	if w.old[agent] && host.Named() {
+		return []mesh.Family{mesh.AnyFamily}
+	}
+	return host.FamiliesOf(c)
 }
 
 // look is what an agent sees of a host: mostly what is true.
@@ -242,6 +270,11 @@ func (w *chaos) look(agent string, host *catalog.Host, check string, family mesh
 	switch {
 	case lies == 0:
 		o.Outcome = mesh.Inconclusive
+		o.Reason = rapid.SampledFrom([]string{
+			"", mesh.ReasonNoRoute, mesh.ReasonNoAddress(family), mesh.ReasonNotPermitted + "x", "the resolver is silent",
+		}).Draw(w.t, "why")
+	case family == mesh.IPv6 && w.narrow[agent]:
+		o.Outcome, o.Reason = mesh.Inconclusive, mesh.ReasonNoRoute
 	case (lies == 1) != gone:
 		o.Outcome, o.Reason = mesh.Unreachable, "timeout"
 		if round == 0 && rapid.Bool().Draw(w.t, "missed") {

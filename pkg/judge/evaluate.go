@@ -211,24 +211,25 @@ func (j *Judge) degraded(c *check) bool {
 	regions, over := 0, 0
 	for _, b := range j.regionsThatVote(c, mesh.OK) {
 		regions++
-		worse := 0
+		worse, asked := 0, 0
 		for _, e := range b.edges {
+			if j.leftOut(e) {
+				continue
+			}
+			asked++
 			if c.config.Latency > 0 && e.rtt > c.config.Latency || c.config.Loss > 0 && e.loss > c.config.Loss {
 				worse++
 			}
 		}
-		if 2*worse > len(b.edges) {
+		if 2*worse > asked {
 			over++
 		}
 	}
 	return float64(over) > j.rule.DegradedShare*float64(regions)
 }
 
-// notPermitted begins the reason of a probe that the vantage's machine does not permit.
-const notPermitted = "not permitted:"
-
 func (e *edge) notPermitted() bool {
-	return !e.never() && e.outcome == mesh.Inconclusive && strings.HasPrefix(e.reason, notPermitted)
+	return !e.never() && e.outcome == mesh.Inconclusive && strings.HasPrefix(e.reason, mesh.ReasonNotPermitted)
 }
 
 // forbidden reports whether no vantage may run the check: then it says nothing of the host.
@@ -238,10 +239,10 @@ func (j *Judge) forbidden(c *check) bool {
 		if e.vantage.region == c.host.config.Region || !e.vantage.counts() || e.vantage.silent || e.never() {
 			continue
 		}
-		if !e.notPermitted() {
+		if !e.cannotAsk() {
 			return false
 		}
-		told = true
+		told = told || e.notPermitted()
 	}
 	return told
 }

@@ -55,10 +55,10 @@ func (e *edge) mayBeFiltered(r *round) bool {
 }
 
 // acknowledged reports whether the host acknowledged the vantage's gossip after the first miss of the ping, and did so still
-// within what an agent's silence is. Gossip goes to the host's first address and tells of that family alone.
+// within what an agent's silence is. It tells of one family alone.
 func (j *Judge) acknowledged(e *edge) bool {
 	at := e.vantage.rumours.acks[e.check.host.key].last()
-	return !at.IsZero() && e.isPing() && e.family == e.check.host.config.Families()[0] && !at.Before(e.missedAt) && j.now.Sub(at) <= j.rule.Silence
+	return !at.IsZero() && e.isPing() && j.gossipsOver(e) && !at.Before(e.missedAt) && j.now.Sub(at) <= j.rule.Silence
 }
 
 // answers is a run of good answers. Beside a ping that is lost, it stands for the ping's own.

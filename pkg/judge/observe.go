@@ -95,6 +95,7 @@ func (j *Judge) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 	if b.Replayed(*o) || !e.news(o) {
 		return
 	}
+	e.check.use(e)
 	was := e.outcome
 	changed := e.never() || was.Good() != o.Outcome.Good() || was != o.Outcome && !was.Good() || e.missed
 	j.take(e, o)
@@ -125,6 +126,7 @@ func (j *Judge) take(e *edge, o *mesh.Observation) {
 		e.missedAt = o.Began // its first miss was lost on the way
 	}
 	e.outcome, e.reason, e.rtt, e.began, e.ended = o.Outcome, o.Reason, o.RTT, o.Began, o.Ended()
+	e.address = o.Address
 	e.missed, e.mute, e.round = false, false, o.Round
 	e.vantage.count(e, bad)
 	j.countGood(e, again)

@@ -1,7 +1,9 @@
 package judge_test
 
 import (
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -29,6 +31,7 @@ type reference struct {
 	epochs   map[string][]uint64     // of each vantage, the present one last
 	returns  map[refEpoch][]time.Time
 	shared   map[string]time.Time // when two agents last used one vantage's identity
+	old      map[refPart]bool     // whose agent last spoke of a name without a family
 	closings int                  // rounds that ended
 	filtered int                  // times that a ping left down though somebody lost it still
 }
@@ -62,6 +65,12 @@ type refEdge struct {
 // refPair is a vantage and a host that it gossips with.
 type refPair struct{ vantage, host string }
 
+// refPart is a vantage's part in what is said of a target.
+type refPart struct {
+	vantage string
+	target  *refTarget
+}
+
 // refFace is a vantage as far as it looks through a family.
 type refFace struct {
 	vantage string
@@ -77,6 +86,7 @@ type refEpoch struct {
 // refWord is the latest live word on an edge.
 type refWord struct {
 	outcome mesh.Outcome
+	reason  string
 	began   time.Time
 	ended   time.Time
 	round   uint64
@@ -103,6 +113,7 @@ func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 		rule: c.Rule, enrolled: map[string]bool{}, region: map[string]string{},
 		epochs: map[string][]uint64{}, returns: map[refEpoch][]time.Time{}, shared: map[string]time.Time{},
 		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{}, acks: map[refPair][]time.Time{},
+		old: map[refPart]bool{},
 	}
 	for _, v := range roster.Vantages {
 		r.enrolled[v] = true
@@ -113,7 +124,7 @@ func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 	for i := range c.Hosts {
 		for n := range c.Hosts[i].Checks {
 			h := &c.Hosts[i]
-			t := &refTarget{Check: &h.Checks[n], host: h, families: h.Families(), verdict: mesh.Pending}
+			t := &refTarget{Check: &h.Checks[n], host: h, families: h.FamiliesOf(&h.Checks[n]), verdict: mesh.Pending}
 			r.targets = append(r.targets, t)
 			r.seat(t, c.Regions, schedule.Observers(c, h, t.Check))
 		}
@@ -229,6 +240,9 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	case w.outcome != mesh.Unreachable && !w.missed && (o.Stage == mesh.Missed || o.Outcome == mesh.Unreachable):
 		w.failing = o.Began
 	}
+	if o.Stage == mesh.Settled {
+		r.speaks(refPart{b.Agent, edge.target}, o.Family)
+	}
 	switch {
 	case o.Stage == mesh.Missed:
 		w.missed = true
@@ -240,7 +254,49 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 		w.run = append(w.run, o.Began)
 	}
 	w.outcome, w.began, w.ended, w.round, w.missed, w.mute = o.Outcome, o.Began, o.Ended(), o.Round, false, false
+	w.reason = o.Reason
 	r.words[edge] = w
+}
+
+// speaks: a word on a name without a family is one of an agent of the version before. What the agent said the other
+// way is forgotten.
+func (r *reference) speaks(p refPart, f mesh.Family) {
+	if old := f == mesh.AnyFamily; old != r.old[p] {
+		for _, gone := range r.families(p.vantage, p.target) {
+			delete(r.words, refEdge{p.vantage, p.target, gone})
+		}
+		r.old[p] = old
+	}
+}
+
+// families are those that the vantage speaks of the target through.
+func (r *reference) families(vantage string, t *refTarget) []mesh.Family {
+	if r.old[refPart{vantage, t}] {
+		return []mesh.Family{mesh.AnyFamily}
+	}
+	return t.families
+}
+
+// leftOut: a family whose latest fresh word is that the vantage cannot ask through it, or that the name has no
+// address in it.
+func (r *reference) leftOut(e refEdge) bool {
+	w := r.words[e]
+	cannot := strings.HasPrefix(w.reason, "no local route") || strings.HasPrefix(w.reason, "not permitted: ")
+	none := strings.HasPrefix(w.reason, "the name has no IPv")
+	return !w.ended.IsZero() && r.now.Before(r.expires(e)) && w.outcome == mesh.Inconclusive && (cannot || none)
+}
+
+// gossips: gossip tells of the family of the host's first address; of a name, of the family that is left where the
+// vantage has no route to the other one, or the name no address in it.
+func (r *reference) gossips(e refEdge) bool {
+	if _, err := netip.ParseAddr(e.target.host.Addresses[0]); err == nil || e.family == mesh.AnyFamily {
+		return err != nil || e.family == e.target.families[0]
+	}
+	other := refEdge{e.vantage, e.target, mesh.IPv4}
+	if e.family == mesh.IPv4 {
+		other.family = mesh.IPv6
+	}
+	return r.leftOut(other) && !strings.HasPrefix(r.words[other].reason, "not permitted")
 }
 
 // asked notes a round. A check that is in one still goes on with that, and keeps the newer one for after.
@@ -261,14 +317,14 @@ func (r *reference) asked(ask mesh.Ask) {
 func (r *reference) settle() {
 	for _, t := range r.targets {
 		for _, s := range t.seats {
-			for _, f := range t.families {
+			for _, f := range append([]mesh.Family{mesh.AnyFamily}, t.families...) {
 				s.holds[f] = majority(s, func(v string) mesh.Vote { return r.word(refEdge{v, t, f}) })
 			}
 		}
 	}
 	r.outcasts = map[refFace]bool{}
 	for v := range r.enrolled {
-		for _, f := range []mesh.Family{mesh.IPv4, mesh.IPv6} {
+		for _, f := range []mesh.Family{mesh.AnyFamily, mesh.IPv4, mesh.IPv6} {
 			r.outcasts[refFace{v, f}] = r.isolates(v, f)
 		}
 	}
@@ -331,7 +387,7 @@ func (r *reference) instead(e refEdge) (runs [][]time.Time) {
 			runs = append(runs, w.run)
 		}
 	}
-	if e.target.Kind == catalog.KindPing && e.family == e.target.families[0] {
+	if e.target.Kind == catalog.KindPing && r.gossips(e) {
 		runs = append(runs, r.acknowledged(refPair{e.vantage, e.target.host.Key()}))
 	}
 	for i, run := range runs {

@@ -71,19 +71,24 @@ func (r *reference) face(e refEdge, missing mesh.Vote) mesh.Vote {
 	return vote
 }
 
-// region is a region's vote: of its vantages, each of which needs an answer through every family.
+// vote is a region's vote: of its vantages. A vantage is bad where a family says bad; ok where one says ok and each
+// other one says so too or is left out; else it abstains.
 func (r *reference) vote(t *refTarget, s refSeat, missing mesh.Vote) mesh.Vote {
 	return majority(s, func(v string) mesh.Vote {
-		all := mesh.OK
-		for _, f := range t.families {
-			switch vote := r.face(refEdge{v, t, f}, missing); {
-			case vote == mesh.Bad:
-				return mesh.Bad
-			case vote == mesh.Abstain:
-				all = mesh.Abstain
+		said := map[mesh.Vote]int{}
+		for _, f := range r.families(v, t) {
+			edge := refEdge{v, t, f}
+			if vote := r.face(edge, missing); vote != mesh.Abstain || !r.leftOut(edge) {
+				said[vote]++
 			}
 		}
-		return all
+		switch {
+		case said[mesh.Bad] > 0:
+			return mesh.Bad
+		case said[mesh.OK] > 0 && said[mesh.Abstain] == 0:
+			return mesh.OK
+		}
+		return mesh.Abstain
 	})
 }
 
@@ -231,7 +236,7 @@ func (r *reference) agree(t *refTarget, mayFall bool) bool {
 func (r *reference) waits(t *refTarget) bool {
 	for _, s := range r.voters(t) {
 		for _, v := range s.vantages {
-			for _, f := range t.families {
+			for _, f := range r.families(v, t) {
 				if r.waited(refEdge{v, t, f}) {
 					return true
 				}
@@ -328,17 +333,22 @@ func (r *reference) stillLost(t *refTarget) bool {
 	return false
 }
 
-// recovered: half of the voting regions saw two successes each. A vantage saw as many as the family it saw the fewest through.
+// recovered: half of the voting regions saw two successes each. A vantage saw as many as the family it saw the fewest
+// through, of those that are not left out.
 func (r *reference) recovered(t *refTarget, u, d int) bool {
 	saw := 0
 	for _, s := range r.voters(t) {
 		successes := 0
 		for _, v := range s.vantages {
-			least := math.MaxInt
-			for _, f := range t.families {
-				least = min(least, r.successes(refEdge{v, t, f}))
+			var each []int
+			for _, f := range r.families(v, t) {
+				if edge := (refEdge{v, t, f}); !r.leftOut(edge) {
+					each = append(each, r.successes(edge))
+				}
 			}
-			successes += least
+			if len(each) > 0 {
+				successes += slices.Min(each)
+			}
 		}
 		if successes >= 2 && r.vote(t, s, mesh.Abstain) == mesh.OK {
 			saw++

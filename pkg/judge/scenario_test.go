@@ -19,10 +19,12 @@ import (
 //	regions NAME[:VANTAGES] ...     the mesh: a region each, with so many vantages (1 unless said) named NAME1, NAME2 ...
 //	checks NAME ...                 what is asked of every host: smtp and imap unless said; ping is a ping
 //	dual                            every host has an IPv4 and an IPv6 address
+//	named                           every host has a name, looked at through both families
 //	gossip                          every agent gossips; a host whose ping is lost is asked by it with each batch
 //	rule KEY VALUE                  one of the rule's settings, before the first timed line
 //	TIME fail HOST/CHECK "REASON" [from WHERE ...]      looks fail; a reason "timeout" takes its retries' time, after "one
-//	                                                    probe lost" the first retry is answered. WHERE is a region
+//	                                                    probe lost" the first retry is answered, "no route", "no
+//	                                                    address" and "silent resolver" are inconclusive. WHERE is a region
 //	                                                    or a vantage, ipv4 or ipv6; HOST and CHECK may be *
 //	TIME mend HOST/CHECK [from WHERE ...]               looks succeed again
 //	TIME alternate HOST/CHECK "REASON" [from WHERE ...] every second look fails, whether scheduled or asked for; until mended
@@ -32,6 +34,8 @@ import (
 //	TIME silent WHERE ... | TIME speaks WHERE ...       agents fall silent, and speak again
 //	TIME blind WHERE ... | TIME sighted WHERE ...       agents speak and look no more; look again
 //	TIME deaf WHERE ... | TIME hears WHERE ...          agents look by their schedule, and are not reached when asked; are again
+//	TIME old WHERE ... | TIME new WHERE ...             agents are of the version before, which knows no families of a name;
+//	                                                    are of this version
 //	TIME lag WHERE TIME | TIME clock WHERE TIME         an agent's timers overrun; its clock is off
 //	TIME anchors WHERE fail|answer  its own test of its network
 //	TIME hush HOST ... | TIME answers HOST ...          agents acknowledge no gossip, and are dead to it after 10 s; do again
@@ -107,6 +111,8 @@ func play(t *testing.T, file string) {
 			w.checks = fields[1:]
 		case fields[0] == "dual":
 			w.addresses = append(w.addresses, "2001:db8::1")
+		case fields[0] == "named":
+			w.addresses = []string{"mail.example.net"}
 		case fields[0] == "gossip":
 			w.gossip.on = true
 		case fields[0] == "rule":
@@ -163,6 +169,8 @@ func (w *world) do(l line) error {
 		w.where(l.args, func(a *agent) { a.blind = l.verb == "blind" })
 	case "deaf", "hears":
 		w.where(l.args, func(a *agent) { a.deaf = l.verb == "deaf" })
+	case "old", "new":
+		w.where(l.args, func(a *agent) { a.old = l.verb == "old" })
 	case "lag":
 		w.where(l.args[:1], func(a *agent) { a.lag, _ = time.ParseDuration(l.args[1]) })
 	case "clock":

@@ -103,7 +103,8 @@ func (j *Judge) regionState(c *check, b *ballot) mesh.RegionVote {
 
 func (j *Judge) edgeState(c *check, e *edge) mesh.EdgeState {
 	s := mesh.EdgeState{
-		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, RTT: e.rtt, At: e.ended,
+		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, Address: e.address,
+		RTT: e.rtt, At: e.ended,
 		Since: e.since, LastGood: e.lastGood, LastBad: e.lastBad,
 	}
 	if e.missed {
@@ -115,6 +116,9 @@ func (j *Judge) edgeState(c *check, e *edge) mesh.EdgeState {
 	}
 	if e.outcome == mesh.Inconclusive && !e.never() && s.Why == "inconclusive" {
 		s.Why = "inconclusive: " + e.reason
+		if s.LeftOut = j.spokenFor(e); s.LeftOut {
+			s.Why = "left out, since another family has an opinion: " + e.reason
+		}
 	}
 	return s
 }
@@ -128,6 +132,7 @@ func (j *Judge) advisories(c *check) []string {
 	if c.leftOut {
 		out = append(out, "no vantage may run this check, so that it says nothing of the host")
 	}
+	out = append(out, j.unasked(c)...)
 	if n := j.pathsThat(c, acknowledgedWhy); n > 0 {
 		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping, and the host's agent acknowledged gossip since", n, plural(n, "vantage")))
 	}

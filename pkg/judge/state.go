@@ -49,10 +49,12 @@ type edge struct {
 	vantage *vantage
 	check   *check
 	family  mesh.Family
+	spare   bool // it has no part in its check until the vantage's agent speaks on it: see use
 
 	// The latest live word, which is the vote.
 	outcome  mesh.Outcome
 	reason   string
+	address  string
 	rtt      time.Duration
 	began    time.Time
 	ended    time.Time
@@ -88,6 +90,7 @@ type check struct {
 	host    *host
 	config  *catalog.Check
 	edges   []*edge // by region and vantage
+	spares  []*edge
 	ballots []ballot
 
 	verdict   mesh.Verdict // the quorum's
@@ -205,19 +208,12 @@ func (j *Judge) newEdges(c *check) []*edge {
 	var edges []*edge
 	for _, key := range schedule.Observers(j.catalog, c.host.config, c.config) {
 		v := j.vantages[key]
-		for _, family := range c.host.config.Families() {
-			e := &edge{vantage: v, check: c, family: family}
-			if !e.isPing() {
-				e.answers = &answers{}
-			}
-			v.edges[target{c.host.key, c.config.Name, family}] = e
-			v.list = append(v.list, e)
-			edges = append(edges, e)
+		for _, family := range c.host.config.FamiliesOf(c.config) {
+			edges = append(edges, c.newEdge(v, family))
 		}
+		c.newSpare(v)
 	}
-	slices.SortFunc(edges, func(a, b *edge) int {
-		return cmp.Or(cmp.Compare(a.vantage.region, b.vantage.region), cmp.Compare(a.vantage.key, b.vantage.key), cmp.Compare(a.family, b.family))
-	})
+	sortEdges(edges)
 	return edges
 }
 
@@ -249,10 +245,11 @@ func (h *host) inherit(old *host) {
 func (c *check) inheritEdges(was *check) {
 	c.round, c.nextRound, c.dissent, c.from = was.round, was.nextRound, was.dissent, was.from
 	c.findings = was.findings
-	for _, e := range c.edges {
+	for _, e := range slices.Concat(c.edges, c.spares) {
 		for _, o := range was.edges {
 			if o.vantage.key == e.vantage.key && o.family == e.family {
 				v := e.vantage
+				c.use(e)
 				*e = *o
 				e.vantage, e.check = v, c
 				if e.bad() {

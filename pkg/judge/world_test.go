@@ -30,10 +30,11 @@ type world struct {
 	alternating map[path]string // paths that fail at every second look, to the reason
 	looks       map[path]int    // looks at those
 
-	checks    []string
-	addresses []string
-	asked     map[string]int // rounds, by host's key
-	extra     []extraProbe   // what rounds asked for
+	checks     []string
+	addresses  []string
+	unfamilied bool           // the catalog is of the version before, and names no families
+	asked      map[string]int // rounds, by host's key
+	extra      []extraProbe   // what rounds asked for
 
 	gossip mill
 
@@ -62,6 +63,7 @@ type agent struct {
 	epoch       uint64
 	silent      bool
 	blind, deaf bool
+	old         bool // of the version before: it looks at a name through whatever family it has, IPv6 first
 	lag, clock  time.Duration
 	anchorsFail bool
 	sequence    uint64
@@ -144,6 +146,9 @@ func (w *world) begin() {
 			h.Checks = append(h.Checks, c)
 		}
 	}
+	if !w.unfamilied {
+		catalog.NameFamilies(w.catalog)
+	}
 	catalog.Seal(w.catalog)
 	w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster()})
 }
@@ -193,7 +198,7 @@ func (w *world) each(what string, from []string, do func(path)) {
 	for _, h := range w.catalog.Hosts {
 		for _, c := range h.Checks {
 			for _, a := range w.agents {
-				for _, f := range h.Families() {
+				for _, f := range h.FamiliesOf(&c) {
 					if (host == "*" || host == h.Name) && (check == "*" || check == c.Name) && a.is(from) && isFamily(f, from) {
 						do(path{a.place, h.Key(), c.Name, f})
 					}
@@ -317,6 +322,15 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 	o := mesh.Observation{Host: h.Key(), Check: c.Name, Family: family, Began: epoch.Add(w.elapsed), Round: round, Sent: 1}
 	p := path{a.place, h.Key(), c.Name, family}
 	reason, broken := w.broken[p]
+	if a.old && h.Named() {
+		if family == mesh.IPv4 { // one look for both
+			return
+		}
+		o.Family = mesh.AnyFamily
+		if reason == "no route" || reason == "no address" {
+			reason, broken = w.broken[path{a.place, h.Key(), c.Name, mesh.IPv4}]
+		}
+	}
 	if second, ok := w.alternating[p]; ok {
 		w.looks[p]++
 		reason, broken = second, w.looks[p]%2 == 0
@@ -326,8 +340,8 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 		o.Outcome, o.RTT, o.Elapsed = mesh.Reachable, 80*time.Millisecond, 80*time.Millisecond
 		a.say(w.elapsed+100*time.Millisecond, o)
 		return
-	case reason == "inconclusive":
-		o.Outcome, o.Reason, o.Elapsed = mesh.Inconclusive, "not permitted: in this story", time.Millisecond
+	case ours(reason, family) != "":
+		o.Outcome, o.Reason, o.Elapsed = mesh.Inconclusive, ours(reason, family), time.Millisecond
 		a.say(w.elapsed+step, o)
 		return
 	}
@@ -343,6 +357,21 @@ func (w *world) look(a *agent, h *catalog.Host, c *catalog.Check, family mesh.Fa
 		o.Outcome = mesh.Slow
 	}
 	a.say(w.elapsed+settled, o)
+}
+
+// ours is how an agent tells that a look which failed so says nothing of the host, or "".
+func ours(reason string, family mesh.Family) string {
+	switch reason {
+	case "inconclusive":
+		return "not permitted: in this story"
+	case "no route":
+		return mesh.ReasonNoRoute
+	case "no address":
+		return mesh.ReasonNoAddress(family)
+	case "silent resolver":
+		return "the resolver is silent"
+	}
+	return ""
 }
 
 func (a *agent) say(at time.Duration, o mesh.Observation) { a.ready = append(a.ready, said{at, o}) }
@@ -387,7 +416,7 @@ func (w *world) give(in judge.Input) {
 		w.countExtra(h)
 		for _, a := range w.agents {
 			for i := range h.Checks {
-				for _, family := range h.Families() {
+				for _, family := range h.FamiliesOf(&h.Checks[i]) {
 					if a.region != h.Region && !a.silent && !a.deaf {
 						w.look(a, h, &h.Checks[i], family, ask.Round)
 					}

@@ -11,8 +11,8 @@ import (
 // Key is the spelling in which a host's name is carried between programs: lower case. It is shown as the catalog spells it.
 func Key(host string) string { return strings.ToLower(host) }
 
-// Family is the address family an edge looks through. A check of a host that is named rather than numbered has one edge
-// of AnyFamily; a check of numbered addresses has one edge a family.
+// Family is the address family an edge looks through. A check has one edge a family. AnyFamily is what an agent of
+// the version before sends of a host whose address is a name: it tried the first address that it had a route to.
 type Family uint8
 
 // The address families.
@@ -23,6 +23,17 @@ const (
 )
 
 var familyWords = words[Family]{AnyFamily: "any", IPv4: "ipv4", IPv6: "ipv6"}
+
+// Title is the family as people write it: "IPv4", "IPv6" or "any family".
+func (f Family) Title() string {
+	switch f {
+	case IPv4:
+		return "IPv4"
+	case IPv6:
+		return "IPv6"
+	}
+	return "any family"
+}
 
 // String is the family's word: any, ipv4 or ipv6.
 func (f Family) String() string { return familyWords.word(f) }
@@ -100,7 +111,8 @@ type Observation struct {
 	Lost    int    // probes of those that were not answered
 	// Reason is the agent's free text when Outcome is not Reachable: "connection refused", "timeout", "status 503".
 	// It is for operators; the public reads what ClassifyReason makes of it.
-	Reason string
+	Reason  string
+	Address string // of a name: the address that answered, or what each address tried gave; for operators only
 }
 
 // Ended is when the observation was finished, in the stream's time.

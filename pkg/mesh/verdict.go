@@ -64,12 +64,14 @@ type EdgeState struct {
 	Outcome  Outcome       `json:"outcome"`
 	Stage    Stage         `json:"stage"`
 	Reason   string        `json:"reason,omitempty"`
+	Address  string        `json:"address,omitempty"`  // of a name: the address that answered, or what each one tried gave
 	RTT      time.Duration `json:"rtt"`                // nanoseconds
 	At       time.Time     `json:"at,omitzero"`        // when it was observed; zero when never
 	Since    time.Time     `json:"since,omitzero"`     // start of the present run of good, bad or inconclusive looks
 	LastGood time.Time     `json:"last_good,omitzero"` // latest good look
 	LastBad  time.Time     `json:"last_bad,omitzero"`  // latest bad look
 	Vote     Vote          `json:"vote"`               // what it counts for
+	LeftOut  bool          `json:"left_out,omitempty"` // it has no part in the vantage's vote: another family has an opinion
 	Why      string        `json:"why,omitempty"`      // why it abstains: "never looked", "stale", "inconclusive: ...", "silent"
 }
 

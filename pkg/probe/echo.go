@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -10,32 +11,41 @@ import (
 	"runtime"
 	"time"
 
-	probing "github.com/prometheus-community/pro-bing"
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 )
 
-// Ping sends one echo request: through a raw socket where the machine permits that, which also hears what routers say, else
-// through an ICMP datagram socket, else the error is a *NotPermittedError. After the reply it may take up to 0.1 s to return,
-// since pro-bing looks for its end between reads; the round-trip time is not touched by that.
+// Ping sends one ICMP echo request and returns the round-trip time of its reply. It uses a raw socket where the
+// machine permits that, which also receives the routers' errors, else an ICMP datagram socket, else the error is a
+// *NotPermittedError.
 func (k Kernel) Ping(ctx context.Context, address netip.Addr) (time.Duration, error) {
-	// Asked first, because pro-bing tries without end to send where the routing table prohibits it.
+	// Asked first, so that the want of a route of our own is told from a router's answer.
 	if err := k.route(ctx, address); err != nil {
 		return 0, err
 	}
-	rtt, err := k.echo(ctx, address, true)
-	if errors.Is(err, errNoSocket) && errors.Is(err, os.ErrPermission) {
-		rtt, err = k.echo(ctx, address, false)
-	}
+	conn, raw, err := k.listenEcho(address)
 	switch {
-	case !errors.Is(err, os.ErrPermission):
-		return rtt, err
-	case errors.Is(err, errNoSocket):
+	case errors.Is(err, os.ErrPermission):
 		return 0, &NotPermittedError{permitPing()}
+	case err != nil:
+		return 0, fmt.Errorf("open an ICMP socket: %w", err)
 	}
-	return 0, &NotPermittedError{"this machine's firewall refuses to send a ping"}
+	defer conn.Close()
+	request, err := newEchoRequest(address, raw)
+	if err != nil {
+		return 0, err
+	}
+	sent := time.Now()
+	if _, err := conn.WriteTo(request.message, request.destination()); err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return 0, &NotPermittedError{"this machine's firewall refuses to send a ping"}
+		}
+		return 0, fmt.Errorf("send a ping: %w", err)
+	}
+	err = request.wait(ctx, conn)
+	return time.Since(sent), err
 }
-
-// errNoSocket marks a ping that failed before it had a socket.
-var errNoSocket = errors.New("no ICMP socket")
 
 // permitPing is the command that lets this program ping.
 func permitPing() string {
@@ -50,42 +60,138 @@ func permitPing() string {
 		program)
 }
 
-// echo sends one echo request and waits for its reply, for a router's word, or for ctx.
-func (k Kernel) echo(ctx context.Context, address netip.Addr, privileged bool) (time.Duration, error) {
-	var sent, received time.Time
-	var opened bool
-	p := k.pinger(address, privileged)
-	p.OnSetup = func() { opened = true }
-	p.OnSend = func(*probing.Packet) { sent = time.Now() }
-	p.OnRecv = func(*probing.Packet) { received = time.Now() }
-
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if privileged {
-		defer hearRouters(address, p.ID(), cancel)()
+// listenEcho opens a socket for echo replies from the address's family, and reports whether it is a raw one.
+func (k Kernel) listenEcho(address netip.Addr) (conn *icmp.PacketConn, raw bool, err error) {
+	privileged, datagram, source := "ip6:ipv6-icmp", "udp6", "::"
+	if address.Is4() {
+		privileged, datagram, source = "ip4:icmp", "udp4", "0.0.0.0"
 	}
-	err := p.RunWithContext(ctx)
-	switch {
-	case !received.IsZero():
-		return received.Sub(sent), nil
-	case err != nil && !opened:
-		return 0, fmt.Errorf("%w: %w", errNoSocket, err)
-	case ctx.Err() != nil:
-		return 0, context.Cause(ctx)
-	case err == nil:
-		err = errors.New("the ping ended without an answer")
+	if k.Source.IsValid() {
+		source = k.Source.String()
 	}
-	return 0, err
+	conn, err = icmp.ListenPacket(privileged, source)
+	if errors.Is(err, os.ErrPermission) {
+		conn, err = icmp.ListenPacket(datagram, source)
+		return conn, false, err
+	}
+	if err == nil {
+		filterICMP(conn, address.Is4())
+	}
+	return conn, true, err
 }
 
-func (k Kernel) pinger(address netip.Addr, privileged bool) *probing.Pinger {
-	p := probing.New(address.String())
-	p.SetIPAddr(&net.IPAddr{IP: address.AsSlice(), Zone: address.Zone()})
-	p.SetPrivileged(privileged)
-	p.SetLogger(probing.NoopLogger{})
-	p.Count = 1
-	if k.Source.IsValid() {
-		p.Source = k.Source.String()
+// filterICMP spares a raw socket what is no reply and no "destination unreachable". Where the system has no such
+// filter, nothing else changes: what comes is checked all the same.
+func filterICMP(conn *icmp.PacketConn, v4 bool) {
+	if v4 {
+		var only ipv4.ICMPFilter
+		only.SetAll(true)
+		only.Accept(ipv4.ICMPTypeEchoReply)
+		only.Accept(ipv4.ICMPTypeDestinationUnreachable)
+		_ = conn.IPv4PacketConn().SetICMPFilter(&only)
+		return
 	}
-	return p
+	var only ipv6.ICMPFilter
+	only.SetAll(true)
+	only.Accept(ipv6.ICMPTypeEchoReply)
+	only.Accept(ipv6.ICMPTypeDestinationUnreachable)
+	_ = conn.IPv6PacketConn().SetICMPFilter(&only)
+}
+
+const (
+	cookieSize   = 24   // bytes of an echo request's payload
+	cookieQuoted = 8    // fewer bytes of it in an ICMP error prove nothing
+	messageMax   = 1500 // bytes read of an ICMP message
+)
+
+// echoRequest is one echo request. Identifier, sequence number and payload are random, so that nobody who did not see
+// the request can forge its reply or an error about it.
+type echoRequest struct {
+	to      netip.Addr
+	raw     bool // else the kernel writes its own identifier, and delivers replies by it
+	id, seq int
+	cookie  [cookieSize]byte
+	message []byte
+}
+
+func newEchoRequest(to netip.Addr, raw bool) (*echoRequest, error) {
+	var numbers [4]byte
+	e := &echoRequest{to: to, raw: raw}
+	for _, random := range [][]byte{numbers[:], e.cookie[:]} {
+		if _, err := rand.Read(random); err != nil {
+			return nil, fmt.Errorf("draw an echo request: %w", err)
+		}
+	}
+	e.id, e.seq = int(numbers[0])<<8|int(numbers[1]), int(numbers[2])<<8|int(numbers[3])
+	m := icmp.Message{Type: ipv6.ICMPTypeEchoRequest, Body: &icmp.Echo{ID: e.id, Seq: e.seq, Data: e.cookie[:]}}
+	if to.Is4() {
+		m.Type = ipv4.ICMPTypeEcho
+	}
+	var err error
+	e.message, err = m.Marshal(nil) // the kernel adds the checksum of ICMPv6
+	return e, err
+}
+
+// destination is the target as the socket's kind wants it.
+func (e *echoRequest) destination() net.Addr {
+	if e.raw {
+		return &net.IPAddr{IP: e.to.AsSlice(), Zone: e.to.Zone()}
+	}
+	return &net.UDPAddr{IP: e.to.AsSlice(), Zone: e.to.Zone()}
+}
+
+// wait reads from conn until the request's reply, nil; an error about it, an *UnreachableError; or the end of ctx.
+func (e *echoRequest) wait(ctx context.Context, conn *icmp.PacketConn) error {
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
+	buffer := make([]byte, messageMax)
+	for {
+		n, from, err := conn.ReadFrom(buffer)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return fmt.Errorf("receive a ping's reply: %w", err)
+		}
+		switch m := parseICMP(buffer[:n], e.to.Is4()); body := m.Body.(type) {
+		case *icmp.Echo:
+			if e.isReply(m.Type, body, addrOf(from)) {
+				return nil
+			}
+		case *icmp.DstUnreach:
+			if what, ok := e.unreachable(m.Code, body.Data); ok {
+				return &UnreachableError{What: what, Router: addrOf(from)}
+			}
+		}
+	}
+}
+
+// parseICMP reads a message; one that cannot be read has no body.
+func parseICMP(data []byte, v4 bool) icmp.Message {
+	protocol := protocolICMPv6
+	if v4 {
+		protocol = protocolICMP
+	}
+	m, err := icmp.ParseMessage(protocol, data)
+	if err != nil {
+		return icmp.Message{}
+	}
+	return *m
+}
+
+// isReply reports whether the message, which came from the address, is the target's reply to exactly this request.
+func (e *echoRequest) isReply(kind icmp.Type, reply *icmp.Echo, from netip.Addr) bool {
+	isReply := kind == ipv4.ICMPTypeEchoReply || kind == ipv6.ICMPTypeEchoReply
+	return isReply && from.WithZone("") == e.to.WithZone("") && (!e.raw || reply.ID == e.id) && reply.Seq == e.seq &&
+		string(reply.Data) == string(e.cookie[:])
+}
+
+func addrOf(a net.Addr) netip.Addr {
+	switch a := a.(type) {
+	case *net.IPAddr:
+		ip, _ := netip.AddrFromSlice(a.IP)
+		return ip.Unmap()
+	case *net.UDPAddr:
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -27,31 +28,29 @@ const (
 
 // http asks the target's address for the check's URL, over a connection of its own. The URL gives the port, the path, the
 // Host header and the name on the certificate. A redirect is an answer and never followed.
-func (a attempt) http(ctx context.Context) Result {
+func (a *attempt) http(ctx context.Context, ip netip.Addr) Result {
 	u, err := url.Parse(a.target.Check.URL)
 	if err != nil {
 		return inconclusive("the check's URL cannot be parsed") // the error repeats it, password and query included
 	}
-	conn, err := a.dial(ctx, portOf(u))
+	conn, err := a.dial(ctx, ip, portOf(u))
 	if err != nil {
 		return classify(err)
 	}
 	defer conn.Close()
-	talk, cancel := a.talk(ctx)
-	defer cancel()
 	heard := &listening{Conn: conn.Conn}
-	response, err := a.request(talk, u, heard)
+	response, err := a.request(a.talk, u, heard)
 	found := Result{Outcome: mesh.Reachable, Connect: conn.connect}
 	if err != nil {
-		return a.unanswered(talk, found, heard, err)
+		return a.unanswered(found, heard, err)
 	}
 	defer response.Body.Close()
 	found.RTT = time.Since(conn.began)
-	return a.answered(talk, found, response)
+	return a.answered(found, response)
 }
 
 // request asks over the connection that stands and reads the answer's headers. The caller closes the answer's body.
-func (a attempt) request(ctx context.Context, u *url.URL, conn net.Conn) (*http.Response, error) {
+func (a *attempt) request(ctx context.Context, u *url.URL, conn net.Conn) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, err
@@ -77,8 +76,8 @@ func (t Target) userAgent() string {
 }
 
 // unanswered says why no answer came over a connection that stood.
-func (a attempt) unanswered(talk context.Context, found Result, conn *listening, err error) Result {
-	if talk.Err() == context.Canceled {
+func (a *attempt) unanswered(found Result, conn *listening, err error) Result {
+	if a.talk.Err() == context.Canceled {
 		return inconclusive("cancelled")
 	}
 	if certificate, ok := classifyCertificate(err, time.Now()); ok {
@@ -121,7 +120,7 @@ func isClosed(err error) bool {
 }
 
 // answered compares an answer with what the check wants.
-func (a attempt) answered(talk context.Context, found Result, response *http.Response) Result {
+func (a *attempt) answered(found Result, response *http.Response) Result {
 	check := a.target.Check
 	if wanted := wantedStatus(check); response.StatusCode != wanted {
 		return found.bad(statusReason(response, wanted))
@@ -139,7 +138,7 @@ func (a attempt) answered(talk context.Context, found Result, response *http.Res
 	switch {
 	case strings.Contains(string(body), check.Body):
 		return found
-	case talk.Err() == context.Canceled:
+	case a.talk.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	case isLate(err):
 		return found.bad("hung: body not finished after " + seconds(check.Timeout))

@@ -72,6 +72,10 @@ func (k Kernel) Resolve(ctx context.Context, family mesh.Family, name string) ([
 		network = "ip6"
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, network, name)
+	var none *net.AddrError
+	if errors.As(err, &none) { // the hosts file has the name in the other family alone
+		err = &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
 	for i := range addresses {
 		addresses[i] = addresses[i].Unmap()
 	}

@@ -3,21 +3,16 @@ package probe
 import (
 	"context"
 	"net/netip"
-	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // ping asks for one ICMP echo.
-func (a attempt) ping(ctx context.Context) Result {
-	var rtt time.Duration
-	err := a.each(ctx, func(ip netip.Addr) (err error) {
-		rtt, err = a.network.Ping(ctx, ip)
-		return err
-	})
+func (a *attempt) ping(ctx context.Context, ip netip.Addr) Result {
+	rtt, err := a.network.Ping(ctx, ip)
 	if err != nil {
 		return classify(err)
 	}
-	a.connected()
+	a.stand(ctx)
 	return Result{Outcome: mesh.Reachable, RTT: rtt}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -28,12 +29,14 @@ type Network interface {
 
 // Target is one check of one host through one address family.
 type Target struct {
-	Check   catalog.Check
-	Address string // a number, or a name to resolve in Family
-	Family  mesh.Family
-	Agent   string // who asks; HTTP servers read it in User-Agent, with the rest
-	Version string // of the program
-	Page    string // URL where people read what this is about; may be empty
+	Check    catalog.Check
+	Address  string // a number, or a name to resolve in Family
+	Family   mesh.Family
+	Prefer   netip.Addr         // of a name's addresses the one to try first: what answered last. It may be zero
+	Resolved func([]netip.Addr) // called with the addresses of the target before they are tried; may be nil
+	Agent    string             // who asks; HTTP servers read it in User-Agent, with the rest
+	Version  string             // of the program
+	Page     string             // URL where people read what this is about; may be empty
 }
 
 // Result is what one attempt found.
@@ -43,25 +46,31 @@ type Result struct {
 	RTT      time.Duration // to the echo's reply, the connect, the banner's first byte or the response's headers; zero without an answer
 	Connect  time.Duration // of the TCP handshake alone; zero for a ping, or when it failed
 	Definite bool          // an answer, not a loss: one re-check settles it, retries would not
+	Address  netip.Addr    // that answered as asked; zero when none did
+	Tried    []Tried       // the addresses that did not, when none did
 }
 
-// Once makes one attempt. ctx bounds the resolving and the ping or connect: when it ends there is a result, "timeout" if it
-// lapsed. What is said after the connect has the check's own Timeout from then on, however soon ctx lapses; cancelling ctx
-// ends that too. connected is called as soon as the ping was answered or the connection stands.
+// Once makes one attempt: it tries all addresses of a name within the family, and one that answers as asked is
+// enough. ctx bounds the resolving and the ping or connect: when it ends there is a result, "timeout" if it lapsed.
+// What is said after the first connect has the check's own Timeout from then on, however soon ctx lapses; cancelling
+// ctx ends that too. connected is called once, as soon as a ping was answered or a connection stands.
 func Once(ctx context.Context, network Network, target Target, connected func()) Result {
-	result := once(ctx, attempt{network: network, target: target, connected: connected})
+	a := attempt{network: network, target: target, connected: connected, stands: make(chan struct{})}
+	defer a.end()
+	result := a.once(ctx)
 	result.Reason = clean(result.Reason)
 	return result
 }
 
-func once(ctx context.Context, a attempt) Result {
+// once makes the attempt by the kind of the check.
+func (a *attempt) once(ctx context.Context) Result {
 	switch a.target.Check.Kind {
 	case catalog.KindPing:
-		return a.ping(ctx)
+		return a.anyAddress(ctx, a.ping)
 	case catalog.KindTCP:
-		return a.tcp(ctx)
+		return a.anyAddress(ctx, a.tcp)
 	case catalog.KindHTTP:
-		return a.http(ctx)
+		return a.anyAddress(ctx, a.http)
 	}
 	return inconclusive(fmt.Sprintf("agent too old: it does not know the kind %q", a.target.Check.Kind))
 }
@@ -69,14 +78,33 @@ func once(ctx context.Context, a attempt) Result {
 // Sentence says in words what a probe found, for a person who asked for one.
 func Sentence(target Target, result Result) string {
 	what := target.Check.Kind + " " + target.where()
+	isName := !isNumber(target.Address)
+	if isName && target.Family != mesh.AnyFamily {
+		what += " over " + target.Family.Title()
+	}
 	if !result.Outcome.Good() {
-		return fmt.Sprintf("%s: %s: %s", what, result.Outcome, result.Reason)
+		said := fmt.Sprintf("%s: %s: %s", what, result.Outcome, result.Reason)
+		switch {
+		case !isName || len(result.Tried) == 0:
+			return said
+		case len(result.Tried) == 1:
+			return said + ", by " + result.Tried[0].Address.String()
+		}
+		return said + " (" + result.Where() + ")"
 	}
 	answered := fmt.Sprintf("%s: %s: answered in %s", what, result.Outcome, milliseconds(result.RTT))
 	if result.Connect > 0 && result.Connect < result.RTT {
 		answered += ", connected in " + milliseconds(result.Connect)
 	}
+	if isName {
+		answered += ", by " + result.Where()
+	}
 	return answered
+}
+
+func isNumber(address string) bool {
+	_, err := netip.ParseAddr(address)
+	return err == nil
 }
 
 func (t Target) where() string {
@@ -97,7 +125,12 @@ func milliseconds(d time.Duration) string {
 type attempt struct {
 	network   Network
 	target    Target
-	connected func()
+	connected func() // called once
+
+	first   sync.Once
+	stands  chan struct{}      // closed when the first connection stands, or the first ping was answered
+	talk    context.Context    // of what is said after that; set before stands is closed
+	endTalk context.CancelFunc // likewise
 }
 
 // connection is a TCP connection that stands, and how long it took from the first SYN.
@@ -107,56 +140,35 @@ type connection struct {
 	connect time.Duration
 }
 
-// each tries the target's addresses in turn until one has a local route, and returns what the last one said.
-func (a attempt) each(ctx context.Context, try func(netip.Addr) error) error {
-	addresses, err := a.addresses(ctx)
-	if err != nil {
-		return err
+// dial connects to a port of the address. The caller closes the connection.
+func (a *attempt) dial(ctx context.Context, ip netip.Addr, port int) (*connection, error) {
+	network := "tcp6"
+	if ip.Is4() {
+		network = "tcp4"
 	}
-	for _, address := range addresses {
-		if err = try(address); !errors.Is(err, ErrNoRoute) {
-			return err
-		}
-	}
-	return err
-}
-
-func (a attempt) addresses(ctx context.Context) ([]netip.Addr, error) {
-	if ip, err := netip.ParseAddr(a.target.Address); err == nil {
-		return []netip.Addr{ip.Unmap()}, nil
-	}
-	addresses, err := a.network.Resolve(ctx, a.target.Family, a.target.Address)
-	if err == nil && len(addresses) == 0 {
-		err = &net.DNSError{Err: "no such host", Name: a.target.Address, IsNotFound: true}
-	}
-	return addresses, err
-}
-
-// dial connects to a port of the target. The caller closes the connection.
-func (a attempt) dial(ctx context.Context, port int) (*connection, error) {
-	var c *connection
-	err := a.each(ctx, func(ip netip.Addr) error {
-		network := "tcp6"
-		if ip.Is4() {
-			network = "tcp4"
-		}
-		began := time.Now()
-		conn, err := a.network.Dial(ctx, network, netip.AddrPortFrom(ip, uint16(port)).String())
-		if err == nil {
-			c = &connection{Conn: conn, began: began, connect: time.Since(began)}
-		}
-		return err
-	})
+	began := time.Now()
+	conn, err := a.network.Dial(ctx, network, netip.AddrPortFrom(ip, uint16(port)).String())
 	if err != nil {
 		return nil, err
 	}
-	a.connected()
+	c := &connection{Conn: conn, began: began, connect: time.Since(began)}
+	a.stand(ctx)
 	return c, nil
 }
 
-// talk is the time to speak after the connect: the check's own timeout, which ends early only when ctx is cancelled, not when
-// it lapses.
-func (a attempt) talk(ctx context.Context) (context.Context, context.CancelFunc) {
+// stand notes that a ping was answered or a connection stands. From the first one on runs the time to talk, which the
+// further addresses share.
+func (a *attempt) stand(ctx context.Context) {
+	a.first.Do(func() {
+		a.talk, a.endTalk = a.startTalk(ctx)
+		close(a.stands)
+		a.connected()
+	})
+}
+
+// startTalk starts the time to speak after the connect: the check's own timeout, which ends early only when ctx is
+// cancelled, not when it lapses.
+func (a *attempt) startTalk(ctx context.Context) (context.Context, context.CancelFunc) {
 	talk, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.target.Check.Timeout)
 	stop := context.AfterFunc(ctx, func() {
 		if errors.Is(ctx.Err(), context.Canceled) {
@@ -164,4 +176,21 @@ func (a attempt) talk(ctx context.Context) (context.Context, context.CancelFunc)
 		}
 	})
 	return talk, func() { stop(); cancel() }
+}
+
+// talks reports whether a connection stood, and talk is valid.
+func (a *attempt) talks() bool {
+	select {
+	case <-a.stands:
+		return true
+	default:
+		return false
+	}
+}
+
+// end cancels what is still being said.
+func (a *attempt) end() {
+	if a.talks() {
+		a.endTalk()
+	}
 }

@@ -204,6 +204,39 @@ func TestCertificates(t *testing.T) {
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "status 400")
 }
 
+// resolved is the machine's network with a resolver that leads every name to these addresses.
+type resolved struct {
+	probe.Kernel
+	addresses []netip.Addr
+}
+
+func (r resolved) Resolve(context.Context, mesh.Family, string) ([]netip.Addr, error) {
+	return r.addresses, nil
+}
+
+// TestTheNameIsInSNI whichever address answers: the URL's name, not the address nor the host's name.
+func TestTheNameIsInSNI(t *testing.T) {
+	names := make(chan string, 1)
+	site := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	site.TLS = &tls.Config{
+		Certificates: []tls.Certificate{certificate(t, "www.example.net", 48*time.Hour)},
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			names <- hello.ServerName
+			return nil, nil
+		},
+	}
+	site.StartTLS()
+	defer site.Close()
+	network := resolved{addresses: []netip.Addr{netip.MustParseAddr("127.9.9.9"), netip.MustParseAddr("127.0.0.1")}}
+	port := site.Listener.Addr().(*net.TCPAddr).Port
+	check := catalog.Check{Kind: catalog.KindHTTP, URL: fmt.Sprintf("https://www.example.net:%d/", port), Timeout: time.Second}
+	got := once(t, network, check, "web.example.net")
+	want(t, got, mesh.Unreachable, "connection refused or certificate not trusted")
+	if name := <-names; name != "www.example.net" {
+		t.Errorf("SNI %q", name)
+	}
+}
+
 func certificate(t *testing.T, name string, left time.Duration) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -260,4 +293,17 @@ func TestWhoseFaultItIs(t *testing.T) {
 		}
 	}
 	want(t, once(t, nowhere{}, catalog.Check{Kind: "telepathy"}, "192.0.2.1"), mesh.Inconclusive, "agent too old")
+}
+
+// TestADualStackNameWhoseIPv6Refuses wants each family's own finding, whatever a resolver puts first.
+func TestADualStackNameWhoseIPv6Refuses(t *testing.T) {
+	port := server(t, "127.0.0.1", func(net.Conn) {})
+	network := resolved{addresses: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}}
+	check := catalog.Check{Kind: catalog.KindTCP, Port: port, Timeout: time.Second}
+	target := probe.Target{Check: check, Address: "mail.example.net", Family: mesh.IPv4, Agent: "test"}
+	want(t, probe.Once(t.Context(), network, target, func() {}), mesh.Reachable, "")
+	target.Family = mesh.IPv6
+	want(t, probe.Once(t.Context(), network, target, func() {}), mesh.Unreachable, "connection refused")
+	target.Family = mesh.AnyFamily // an anchor tells of this machine: whatever answers will do
+	want(t, probe.Once(t.Context(), network, target, func() {}), mesh.Reachable, "")
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // ErrNoRoute says that this machine has no route to the address: our fault, not the host's.
-var ErrNoRoute = errors.New("no local route")
+var ErrNoRoute = errors.New(mesh.ReasonNoRoute)
 
 // NotPermittedError says that this machine does not permit the probe, and what would.
 type NotPermittedError struct {
@@ -26,7 +26,7 @@ type NotPermittedError struct {
 }
 
 // Error begins with "not permitted: ".
-func (e *NotPermittedError) Error() string { return "not permitted: " + e.What }
+func (e *NotPermittedError) Error() string { return mesh.ReasonNotPermitted + e.What }
 
 // UnreachableError is an ICMP error that came back instead of an answer.
 type UnreachableError struct {
@@ -47,13 +47,16 @@ func classify(err error) Result {
 	var unreachable *UnreachableError
 	var notPermitted *NotPermittedError
 	var name *net.DNSError
+	var noAddress *noAddressError
 	switch {
+	case errors.As(err, &noAddress):
+		return inconclusive(noAddress.Error())
 	case errors.As(err, &notPermitted):
 		return inconclusive(notPermitted.Error())
 	case errors.As(err, &name):
 		return classifyName(name)
 	case errors.Is(err, ErrNoRoute):
-		return inconclusive("no local route")
+		return inconclusive(mesh.ReasonNoRoute)
 	case errors.Is(err, context.Canceled):
 		return inconclusive("cancelled")
 	case errors.As(err, &unreachable):
@@ -92,7 +95,7 @@ func classifyErrno(err error) Result {
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL:
 		return inconclusive("no free socket")
 	case syscall.EPERM, syscall.EACCES:
-		return inconclusive("not permitted: this machine's firewall or policy refuses the connection")
+		return inconclusive(mesh.ReasonNotPermitted + "this machine's firewall or policy refuses the connection")
 	}
 	return inconclusive(errno.Error())
 }

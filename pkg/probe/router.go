@@ -1,12 +1,10 @@
 package probe
 
 import (
-	"context"
+	"bytes"
 	"encoding/binary"
-	"net"
 	"net/netip"
 
-	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 )
@@ -14,56 +12,10 @@ import (
 const (
 	protocolICMP   = 1  // RFC 792
 	protocolICMPv6 = 58 // RFC 4443
-	errorMax       = 1500
+
+	icmpHeaderSize = 8 // type, code, checksum, identifier, sequence number
+	fragmentation4 = 4 // the code of an IPv4 error about a packet's size, which does not end a ping
 )
-
-// hearRouters listens for routers that cannot deliver the echo requests of this id to address, and ends the ping with an
-// *UnreachableError when one says so. Where a raw socket is not permitted nothing is heard. The returned function stops
-// listening and waits until that is done.
-func hearRouters(address netip.Addr, id int, end context.CancelCauseFunc) (stop func()) {
-	conn, err := listenErrors(address)
-	if err != nil {
-		return func() {}
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buffer := make([]byte, errorMax)
-		for {
-			n, from, err := conn.ReadFrom(buffer)
-			if err != nil {
-				return
-			}
-			if said, ok := parseUnreachable(buffer[:n], address, id); ok {
-				end(&UnreachableError{What: said, Router: addrOf(from)})
-				return
-			}
-		}
-	}()
-	return func() { conn.Close(); <-done }
-}
-
-// listenErrors opens a raw socket that hears "destination unreachable", and none of the other ICMP messages to this machine.
-func listenErrors(address netip.Addr) (*icmp.PacketConn, error) {
-	if address.Is4() {
-		conn, err := icmp.ListenPacket("ip4:icmp", "0.0.0.0")
-		if err != nil {
-			return nil, err
-		}
-		var only ipv4.ICMPFilter
-		only.SetAll(true)
-		only.Accept(ipv4.ICMPTypeDestinationUnreachable)
-		return conn, conn.IPv4PacketConn().SetICMPFilter(&only)
-	}
-	conn, err := icmp.ListenPacket("ip6:ipv6-icmp", "::")
-	if err != nil {
-		return nil, err
-	}
-	var only ipv6.ICMPFilter
-	only.SetAll(true)
-	only.Accept(ipv6.ICMPTypeDestinationUnreachable)
-	return conn, conn.IPv6PacketConn().SetICMPFilter(&only)
-}
 
 // unreachableWords are the codes of destination unreachable: RFC 792 and RFC 1812 for IPv4, RFC 4443 for IPv6.
 var (
@@ -73,33 +25,45 @@ var (
 		4: "port unreachable", 5: "source address refused", 6: "route rejected"}
 )
 
-// parseUnreachable says what a router reports, where the message is about an echo request with this id to the address.
-func parseUnreachable(data []byte, address netip.Addr, id int) (said string, ok bool) {
-	protocol, words := protocolICMPv6, unreachableWords6
-	if address.Is4() {
-		protocol, words = protocolICMP, unreachableWords4
+// unreachable says what an ICMP error of this code means, where the packet that it quotes is exactly this request.
+func (e *echoRequest) unreachable(code int, quoted []byte) (what string, ok bool) {
+	words := unreachableWords6
+	if e.to.Is4() {
+		words = unreachableWords4
+		if code == fragmentation4 {
+			return "", false
+		}
 	}
-	m, err := icmp.ParseMessage(protocol, data)
-	if err != nil {
+	if !e.isQuoted(quoted) {
 		return "", false
 	}
-	body, isUnreachable := m.Body.(*icmp.DstUnreach)
-	if !isUnreachable || !about(body.Data, address, id) {
-		return "", false
+	if what, ok = words[code]; !ok {
+		what = "destination unreachable"
 	}
-	if said, ok = words[m.Code]; !ok {
-		said = "destination unreachable"
-	}
-	return said, true
+	return what, true
 }
 
-// about reports whether the quoted packet is our echo request.
-func about(quoted []byte, address netip.Addr, id int) bool {
-	to, echo, ok := quotedEcho(quoted, address.Is4())
-	return ok && to == address && len(echo) >= 6 && int(binary.BigEndian.Uint16(echo[4:6])) == id&0xffff
+// isQuoted reports whether a packet quoted by an ICMP error is this request: its target, identifier, sequence number,
+// and the cookie as far as it is quoted. An IPv4 router need quote only the ICMP header (RFC 792); the checksum in
+// it, which covers the cookie, stands for the cookie then. A NAT on the way may rewrite the checksum: such an error
+// is ignored and the ping times out, which is as bad.
+func (e *echoRequest) isQuoted(quoted []byte) bool {
+	to, echo, ok := quotedEcho(quoted, e.to.Is4())
+	if !ok || !e.raw || to != e.to.WithZone("") || len(echo) < icmpHeaderSize || echo[0] != e.message[0] || echo[1] != 0 {
+		return false
+	}
+	if int(binary.BigEndian.Uint16(echo[4:])) != e.id || int(binary.BigEndian.Uint16(echo[6:])) != e.seq {
+		return false
+	}
+	cookie := echo[icmpHeaderSize:]
+	cookie = cookie[:min(len(cookie), cookieSize)]
+	if len(cookie) < cookieQuoted {
+		return e.to.Is4() && bytes.Equal(echo[2:4], e.message[2:4])
+	}
+	return bytes.HasPrefix(e.cookie[:], cookie)
 }
 
-// quotedEcho takes the destination and the ICMP part out of a quoted packet.
+// quotedEcho returns the destination and the ICMP part of a quoted packet, where it is an ICMP one.
 func quotedEcho(quoted []byte, v4 bool) (to netip.Addr, echo []byte, ok bool) {
 	if v4 {
 		h, err := ipv4.ParseHeader(quoted)
@@ -115,12 +79,4 @@ func quotedEcho(quoted []byte, v4 bool) (to netip.Addr, echo []byte, ok bool) {
 	}
 	to, ok = netip.AddrFromSlice(h.Dst.To16())
 	return to, quoted[ipv6.HeaderLen:], ok
-}
-
-func addrOf(a net.Addr) netip.Addr {
-	if ip, ok := a.(*net.IPAddr); ok {
-		address, _ := netip.AddrFromSlice(ip.IP)
-		return address.Unmap()
-	}
-	return netip.Addr{}
 }

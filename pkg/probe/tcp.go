@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -19,8 +20,8 @@ import (
 const bannerMax = 1024
 
 // tcp connects, and reads the banner's first line where the check wants one.
-func (a attempt) tcp(ctx context.Context) Result {
-	conn, err := a.dial(ctx, a.target.Check.Port)
+func (a *attempt) tcp(ctx context.Context, ip netip.Addr) Result {
+	conn, err := a.dial(ctx, ip, a.target.Check.Port)
 	if err != nil {
 		return classify(err)
 	}
@@ -33,15 +34,13 @@ func (a attempt) tcp(ctx context.Context) Result {
 	if err != nil {
 		return inconclusive("the banner's pattern: " + err.Error())
 	}
-	talk, cancel := a.talk(ctx)
-	defer cancel()
-	line, rtt, err := readBanner(talk, conn)
+	line, rtt, err := readBanner(a.talk, conn)
 	found.RTT = rtt
 	switch {
 	case wanted.MatchString(line) && (line != "" || err == nil):
 		takeLeave(conn, line)
 		return found
-	case talk.Err() == context.Canceled:
+	case a.talk.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	}
 	return found.bad(bannerReason(line, err, a.target.Check.Timeout))

@@ -86,8 +86,11 @@ func (w *Ward) SetCatalog(c *catalog.Catalog) {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
 			for _, agent := range schedule.Observers(c, h, &h.Checks[k]) {
-				for _, family := range h.Families() {
+				for _, family := range h.FamiliesOf(&h.Checks[k]) {
 					w.edges[edge{agent, h.Key(), h.Checks[k].Name, family}] = true
+				}
+				if h.Named() { // what an agent of the version before sends
+					w.edges[edge{agent, h.Key(), h.Checks[k].Name, mesh.AnyFamily}] = true
 				}
 			}
 		}

@@ -150,3 +150,22 @@ func TestAReplayCutsOffTheSame(t *testing.T) {
 		}
 	})
 }
+
+// TestAgentsOfTheVersionBeforeAreHeard has one speak of a name without a family, as it knows none.
+func TestAgentsOfTheVersionBeforeAreHeard(t *testing.T) {
+	c := newCatalog(t)
+	c.Hosts[1].Addresses = []string{"mail.example.net"}
+	catalog.NameFamilies(c)
+	s := tell(t)
+	s.SetCatalog(c)
+	any := func() *mesh.Batch {
+		b := s.batch("b", 3, 0)
+		for i := range b.Observations {
+			b.Observations[i].Family = mesh.AnyFamily
+		}
+		return b
+	}
+	if s.say(1000, time.Second, 100, any, nil); s.why() != "" {
+		t.Errorf("cut off: %s", s.why())
+	}
+}

@@ -60,7 +60,7 @@ func Plan(c *catalog.Catalog, vantage string) []Duty {
 			if rank < 0 {
 				continue
 			}
-			for _, family := range host.Families() {
+			for _, family := range host.FamiliesOf(check) {
 				duties = append(duties, Duty{
 					Host: host, Check: check, Family: family, Address: host.Address(family),
 					Interval: check.Interval, Phase: phase(host, check, family, rank, len(observers)),

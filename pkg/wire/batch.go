@@ -71,6 +71,7 @@ type observation struct {
 	Sent    int    `json:"p,omitempty"`
 	Lost    int    `json:"x,omitempty"`
 	Reason  string `json:"y,omitempty"`
+	Address string `json:"ip,omitempty"`
 }
 
 // outcomes are the letters of the outcomes on the wire.
@@ -92,6 +93,7 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 			Host: o.Host, Check: o.Check, Family: uint8(o.Family), Began: o.Began.Sub(b.Began).Microseconds(),
 			Elapsed: o.Elapsed.Microseconds(), RTT: o.RTT.Microseconds(), Outcome: outcomes[o.Outcome],
 			Missed: o.Stage == mesh.Missed, Round: o.Round, Sent: o.Sent, Lost: o.Lost, Reason: clip(o.Reason),
+			Address: clip(o.Address),
 		}
 	}
 	data, err := json.Marshal(out)
@@ -153,12 +155,13 @@ func (o *observation) decode(began, received time.Time) (mesh.Observation, error
 	out := mesh.Observation{
 		Host: o.Host, Check: o.Check, Family: mesh.Family(o.Family), Began: began.Add(microseconds(o.Began)),
 		Elapsed: microseconds(o.Elapsed), RTT: microseconds(o.RTT), Round: o.Round, Sent: min(o.Sent, SentMax), Lost: min(o.Lost, o.Sent, SentMax), Reason: printable(o.Reason),
+		Address: printable(o.Address),
 	}
 	if o.Missed {
 		out.Stage = mesh.Missed
 	}
 	switch {
-	case len(o.Host) > NameMax || len(o.Check) > NameMax || len(o.Reason) > ReasonMax:
+	case len(o.Host) > NameMax || len(o.Check) > NameMax || len(o.Reason) > ReasonMax || len(o.Address) > ReasonMax:
 		return out, ErrTooLarge
 	case o.Sent < 0 || o.Lost < 0:
 		return out, errors.New("a count below zero")

@@ -41,7 +41,7 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 			Outcome: rapid.SampledFrom([]mesh.Outcome{mesh.Inconclusive, mesh.Reachable, mesh.Slow, mesh.Unreachable}).Draw(t, "outcome"),
 			Stage:   rapid.SampledFrom([]mesh.Stage{mesh.Settled, mesh.Missed}).Draw(t, "stage"),
 			Round:   rapid.Uint64().Draw(t, "round"), Sent: sent, Lost: rapid.IntRange(0, sent).Draw(t, "lost"),
-			Reason: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "reason"),
+			Reason: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "reason"), Address: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "address"),
 		})
 	}
 	b.Gossip.Acks, b.Gossip.Dead = drawRumours(t, "acks", began), drawRumours(t, "dead", began)
@@ -115,6 +115,7 @@ func TestAPeerIsNotTrusted(t *testing.T) {
 		"negative time":     `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"el":-1,"s":"+"}]}`,
 		"long look":         `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":-900000000,"el":900000000,"s":"+"}]}`,
 		"trip beyond look":  `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":-9000,"el":1,"r":9000,"s":"+"}]}`,
+		"long address":      `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"s":"-","ip":"` + strings.Repeat("1", ReasonMax+1) + `"}]}`,
 		"long reason":       `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"s":"-","y":"` + strings.Repeat("y", ReasonMax+1) + `"}]}`,
 		"long name":         `{"v":1,"e":"1","o":[{"h":"a","k":"` + strings.Repeat("y", NameMax+1) + `","t":0,"s":"-"}]}`,
 		"gossip to come":    `{"v":1,"e":"1","gossip":{"a":{"b":9000000}}}`,

@@ -1,0 +1,93 @@
+package vantage_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// names is a network with a name that has two IPv4 addresses and no IPv6.
+type names struct{ *network }
+
+func (names) Resolve(_ context.Context, family mesh.Family, name string) ([]netip.Addr, error) {
+	if family == mesh.IPv6 {
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
+	return []netip.Addr{netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("192.0.2.4")}, nil
+}
+
+// withName gives LON1 a name.
+func withName(c *vantage.Config) {
+	all := c.Bus.(*bus).catalog
+	all.Host("lon1").Addresses = []string{"lon1.example.net"}
+	catalog.NameFamilies(all)
+	catalog.Seal(all)
+	c.Network = names{c.Network.(*network)}
+}
+
+// TestANameWithADeadAddress has the first address of a name be silent: the name answers all the same, its second
+// address is tried first from then on, nothing is taken for lost, and the observation says which address it was. The
+// family without an address is told with the heartbeats.
+func TestANameWithADeadAddress(t *testing.T) {
+	startWith(t, withName, func(b *bus, n *network) {
+		n.set("192.0.2.3", true)
+		time.Sleep(25 * time.Second)
+		b.take()
+		n.count("192.0.2.3")
+		n.count("192.0.2.4")
+		time.Sleep(time.Minute)
+		batches, said := b.take()
+		looks := map[mesh.Family]int{}
+		for _, o := range said {
+			if o.Host != "lon1" {
+				continue
+			}
+			looks[o.Family]++
+			switch {
+			case o.Family == mesh.IPv6 && o.Outcome == mesh.Inconclusive && o.Reason == mesh.ReasonNoAddress(mesh.IPv6):
+			case o.Family == mesh.IPv4 && o.Outcome == mesh.Reachable && o.Sent == 1 && o.Lost == 0 && o.Address == "192.0.2.4":
+			default:
+				t.Errorf("said %+v", o)
+			}
+		}
+		if looks[mesh.IPv4] < 5 || looks[mesh.IPv6] < 5 || looks[mesh.AnyFamily] > 0 {
+			t.Errorf("looks by family: %v", looks)
+		}
+		if dead, alive := n.count("192.0.2.3"), n.count("192.0.2.4"); dead > 0 || alive < 5 {
+			t.Errorf("%d probes went to the dead address and %d to the other", dead, alive)
+		}
+		if len(batches) > 32 {
+			t.Errorf("%d batches in a minute: what is no news left at once", len(batches))
+		}
+	})
+}
+
+// TestANameThatIsGone has both addresses be silent: the observation says what each gave.
+func TestANameThatIsGone(t *testing.T) {
+	startWith(t, withName, func(b *bus, n *network) {
+		time.Sleep(25 * time.Second)
+		n.set("192.0.2.3", true)
+		n.set("192.0.2.4", true)
+		b.take()
+		time.Sleep(15 * time.Second)
+		_, said := b.take()
+		bad := 0
+		for _, o := range said {
+			if o.Host == "lon1" && o.Family == mesh.IPv4 && o.Stage == mesh.Settled && o.Outcome == mesh.Unreachable {
+				bad++
+				if o.Reason != "timeout" || o.Address != "192.0.2.3: timeout; 192.0.2.4: timeout" {
+					t.Errorf("said %+v", o)
+				}
+			}
+		}
+		if bad == 0 {
+			t.Error("nobody noticed")
+		}
+	})
+}

@@ -1,0 +1,226 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+const (
+	// AddressesMax bounds how many addresses of a name one probe tries.
+	AddressesMax = 8
+	// staggerMax is how long the next address of a name waits for an answer from the one before: the delay of RFC 8305.
+	staggerMax = 250 * time.Millisecond
+)
+
+// Tried is an address of a name that did not answer as asked, and what came of it.
+type Tried struct {
+	Address netip.Addr
+	Reason  string
+}
+
+// addresses are the numbers to try for the target in its family, the preferred one first. A name that has addresses
+// in the other family alone is a *noAddressError; a name without any is a *net.DNSError.
+func (a *attempt) addresses(ctx context.Context) ([]netip.Addr, error) {
+	if ip, err := netip.ParseAddr(a.target.Address); err == nil {
+		return []netip.Addr{ip.Unmap()}, nil
+	}
+	found, err := a.resolve(ctx, a.target.Family)
+	if isNotFound(err) && a.target.Family != mesh.AnyFamily {
+		// "No such name" and "no such record" look alike until the other family is asked.
+		switch _, otherErr := a.resolve(ctx, otherFamily(a.target.Family)); {
+		case otherErr == nil:
+			return nil, &noAddressError{a.target.Family}
+		case !isNotFound(otherErr):
+			return nil, otherErr
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.Index(found, a.target.Prefer); i > 0 {
+		found = slices.Insert(slices.Delete(found, i, i+1), 0, a.target.Prefer)
+	}
+	return found[:min(len(found), AddressesMax)], nil
+}
+
+// resolve returns the name's distinct addresses in the family, at least one.
+func (a *attempt) resolve(ctx context.Context, family mesh.Family) ([]netip.Addr, error) {
+	answer, err := a.network.Resolve(ctx, family, a.target.Address)
+	if err != nil {
+		return nil, err
+	}
+	var found []netip.Addr
+	for _, ip := range answer {
+		ip = ip.Unmap()
+		isOurs := family == mesh.AnyFamily || ip.Is4() == (family == mesh.IPv4)
+		if isOurs && !slices.Contains(found, ip) {
+			found = append(found, ip)
+		}
+	}
+	if len(found) == 0 {
+		return nil, &net.DNSError{Err: "no such host", Name: a.target.Address, IsNotFound: true}
+	}
+	return found, nil
+}
+
+func otherFamily(f mesh.Family) mesh.Family {
+	if f == mesh.IPv4 {
+		return mesh.IPv6
+	}
+	return mesh.IPv4
+}
+
+func isNotFound(err error) bool {
+	var name *net.DNSError
+	return errors.As(err, &name) && name.IsNotFound
+}
+
+// noAddressError says that a name has addresses in the other family alone.
+type noAddressError struct{ family mesh.Family }
+
+func (e *noAddressError) Error() string { return mesh.ReasonNoAddress(e.family) }
+
+// anyAddress has ask probe the target's addresses until one answers as the check asks, and merges what they gave
+// where none does. The next address starts as soon as one before it failed, or gave no answer for a while; those
+// before go on meanwhile, so that an address far away is not cut short. The last one starts while half of the time is
+// left.
+func (a *attempt) anyAddress(ctx context.Context, ask func(context.Context, netip.Addr) Result) Result {
+	addresses, err := a.addresses(ctx)
+	if err == nil && a.target.Resolved != nil {
+		a.target.Resolved(addresses)
+	}
+	switch {
+	case err != nil:
+		return classify(err)
+	case len(addresses) == 1:
+		r := ask(ctx, addresses[0])
+		return merge([]netip.Addr{addresses[0]}, []Result{r})
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	type answer struct {
+		number int
+		Result
+	}
+	answers := make(chan answer, len(addresses))
+	results := make([]Result, len(addresses))
+	started, underWay := 0, 0
+	start := func() {
+		number := started
+		started, underWay = started+1, underWay+1
+		work := ctx
+		if a.talks() {
+			work = a.talk
+		}
+		go func() { answers <- answer{number, ask(work, addresses[number])} }()
+	}
+	defer func() { // the losers end before the probe does
+		cancel()
+		a.end()
+		for ; underWay > 0; underWay-- {
+			<-answers
+		}
+	}()
+	start()
+	timer := time.NewTimer(a.stagger(ctx, len(addresses)))
+	defer timer.Stop()
+	stands := a.stands
+	for underWay > 0 {
+		more := started < len(addresses)
+		select {
+		case r := <-answers:
+			underWay--
+			results[r.number] = r.Result
+			switch {
+			case r.Outcome.Good():
+				return merge(addresses[r.number:r.number+1], []Result{r.Result})
+			case more && (ctx.Err() == nil || a.talks()):
+				start()
+				timer.Reset(a.stagger(ctx, len(addresses)))
+			}
+		case <-stands:
+			stands = nil
+			timer.Reset(a.stagger(ctx, len(addresses)))
+		case <-timer.C:
+			if more {
+				start()
+				timer.Reset(a.stagger(ctx, len(addresses)))
+			}
+		}
+	}
+	return merge(addresses[:started], results[:started])
+}
+
+// stagger is how long to wait for an answer before the next of n addresses is tried: to a connect a moment, to what
+// follows it half of the check's timeout, both so that the last address has half of the time.
+func (a *attempt) stagger(ctx context.Context, n int) time.Duration {
+	if a.talks() {
+		return a.target.Check.Timeout / 2 / time.Duration(n-1)
+	}
+	left := a.target.Check.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline)
+	}
+	return min(staggerMax, left/2/time.Duration(n-1))
+}
+
+// merge is what a probe found whose addresses gave these results. One good answer is enough. An address that this
+// machine has no route to says nothing beside others that it could ask. Where one could not be asked for another
+// reason, it might have answered, and the probe is inconclusive; only where all gave a definite answer is the whole
+// one definite.
+func merge(addresses []netip.Addr, results []Result) Result {
+	if len(results) == 1 {
+		r := results[0]
+		if r.Outcome.Good() {
+			r.Address = addresses[0]
+		} else {
+			r.Tried = []Tried{{addresses[0], r.Reason}}
+		}
+		return r
+	}
+	out := Result{Outcome: mesh.Unreachable, Definite: true}
+	var reasons []string
+	asked := slices.ContainsFunc(results, func(r Result) bool { return r.Reason != mesh.ReasonNoRoute })
+	for i, r := range results {
+		out.Tried = append(out.Tried, Tried{addresses[i], r.Reason})
+		if asked && r.Reason == mesh.ReasonNoRoute {
+			continue
+		}
+		if r.Outcome == mesh.Inconclusive && out.Outcome != mesh.Inconclusive {
+			out.Outcome, reasons = mesh.Inconclusive, nil
+		}
+		out.Definite = out.Definite && r.Definite
+		if r.Outcome == out.Outcome && !slices.Contains(reasons, r.Reason) {
+			reasons = append(reasons, r.Reason)
+		}
+	}
+	out.Reason = strings.Join(reasons, " or ")
+	return out
+}
+
+// Where says which address answered, or what each address that was tried gave.
+func (r Result) Where() string {
+	if r.Address.IsValid() {
+		return r.Address.String()
+	}
+	var all []string
+	for _, t := range r.Tried {
+		all = append(all, t.Address.String()+": "+t.Reason)
+	}
+	return strings.Join(all, "; ")
+}
+
+// Silence is Where for addresses that gave nothing until the probes were ended.
+func Silence(addresses []netip.Addr) string {
+	var r Result
+	for _, ip := range addresses {
+		r.Tried = append(r.Tried, Tried{ip, "timeout"})
+	}
+	return r.Where()
+}
