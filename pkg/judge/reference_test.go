@@ -24,7 +24,7 @@ type reference struct {
 	batches  map[string]*mesh.Batch // the latest of each vantage
 	heard    map[string]time.Time
 	words    map[refEdge]refWord
-	acks     map[refPair][]time.Time // when the probes of gossip left that were acknowledged
+	proofs   map[refPair][]time.Time // when the nonces were sent that were signed
 	outcasts map[refFace]bool        // who is isolated as of now
 	closings int                     // rounds that ended
 	filtered int                     // times that a ping left down though somebody lost it still
@@ -86,7 +86,7 @@ type refRound struct {
 func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 	r := &reference{
 		rule: c.Rule, enrolled: map[string]bool{}, region: map[string]string{},
-		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{}, acks: map[refPair][]time.Time{},
+		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{}, proofs: map[refPair][]time.Time{},
 	}
 	for _, v := range roster.Vantages {
 		r.enrolled[v] = true
@@ -140,10 +140,10 @@ func (r *reference) hear(in judge.Input) {
 	if part != r.part(agent) || abstained != r.abstains(agent) {
 		r.settle()
 	}
-	for _, a := range in.Batch.Gossip.Acks {
-		r.acknowledge(refPair{agent, a.Host}, a.At)
+	for _, a := range in.Batch.Gossip.Proofs {
+		r.prove(refPair{agent, a.Host}, a.At)
 	}
-	if len(in.Batch.Observations)+len(in.Batch.Gossip.Acks) > 0 {
+	if len(in.Batch.Observations)+len(in.Batch.Gossip.Proofs) > 0 {
 		for _, o := range in.Batch.Observations {
 			r.see(in.Batch, o)
 		}
@@ -151,13 +151,14 @@ func (r *reference) hear(in judge.Input) {
 	}
 }
 
-// acknowledge takes an acknowledgement of gossip: never from after it is told, and each once.
-func (r *reference) acknowledge(p refPair, at time.Time) {
+// prove notes that the host signed the vantage's nonce: never later than it is reported, and each proof once. A bare acknowledgement
+// of gossip is no evidence.
+func (r *reference) prove(p refPair, at time.Time) {
 	if at.After(r.now) {
 		at = r.now
 	}
-	if all := r.acks[p]; len(all) == 0 || at.After(all[len(all)-1]) {
-		r.acks[p] = append(all, at)
+	if all := r.proofs[p]; len(all) == 0 || at.After(all[len(all)-1]) {
+		r.proofs[p] = append(all, at)
 	}
 }
 
@@ -262,8 +263,8 @@ func (r *reference) beside(e refEdge) (out []refEdge) {
 	return out
 }
 
-// instead: a vantage that lost ping, but got a TCP answer or an acknowledgement of gossip after the first miss. It is what each
-// other check answered in a row since then, and gossip.
+// instead: a vantage that lost ping, but got a TCP answer or the host's own proof after the first miss. It is what each other check
+// answered in a row since then, and the proofs.
 func (r *reference) instead(e refEdge) (runs [][]time.Time) {
 	for _, o := range r.beside(e) {
 		if w := r.words[o]; w.outcome.Good() && r.now.Before(r.expires(o)) {
@@ -271,7 +272,7 @@ func (r *reference) instead(e refEdge) (runs [][]time.Time) {
 		}
 	}
 	if e.target.Kind == catalog.KindPing && e.family == e.target.families[0] {
-		runs = append(runs, r.acknowledged(refPair{e.vantage, e.target.host.Key()}))
+		runs = append(runs, r.proved(refPair{e.vantage, e.target.host.Key()}))
 	}
 	for i, run := range runs {
 		runs[i] = slices.DeleteFunc(slices.Clone(run), func(at time.Time) bool { return at.Before(r.words[e].failing) })
@@ -279,9 +280,9 @@ func (r *reference) instead(e refEdge) (runs [][]time.Time) {
 	return slices.DeleteFunc(runs, func(run []time.Time) bool { return len(run) == 0 })
 }
 
-// acknowledged: what gossip acknowledged up to now, without a silence.
-func (r *reference) acknowledged(p refPair) []time.Time {
-	run, after := r.acks[p], r.now
+// proved: the proofs up to now, without a silence between them.
+func (r *reference) proved(p refPair) []time.Time {
+	run, after := r.proofs[p], r.now
 	for i := len(run) - 1; i >= 0; i-- {
 		if after.Sub(run[i]) > r.rule.Silence {
 			return run[i+1:]

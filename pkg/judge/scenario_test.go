@@ -33,7 +33,8 @@ import (
 //	TIME deaf WHERE ... | TIME hears WHERE ...          agents look by their schedule, and are not reached when asked; are again
 //	TIME lag WHERE TIME | TIME clock WHERE TIME         an agent's timers overrun; its clock is off
 //	TIME anchors WHERE fail|answer  its own test of its network
-//	TIME hush HOST ... | TIME answers HOST ...          agents acknowledge no gossip, and are dead to it after 10 s; do again
+//	TIME forged HOST ...            one member forges the host's acknowledgements to all others; it cannot forge proofs
+//	TIME hush HOST ... | TIME answers HOST ...          agents answer no gossip, and are dead to it after 10 s; do again
 //	TIME mute WHERE ...             agents that tell nothing of gossip
 //	TIME lies VANTAGE HOST alive|dead       what an agent's gossip tells of a host, whatever is true
 //	TIME stop | TIME start          the stream itself stops: nothing is stored, agents keep what they saw
