@@ -61,7 +61,7 @@ func newBook(self string, interval time.Duration) *book {
 }
 
 // allow sets who may take part: the catalog's hosts whose agents are admitted, at their addresses. Nil keys, from a coordinator
-// that does not send them, admit every host, and none of them can prove anything. Who may not take part any more is forgotten.
+// that does not send them, admit every host, and none of them can prove anything.
 func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,8 +82,8 @@ func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 		peers[name] = p
 	}
 	b.replacePeers(peers)
-	for name := range b.known {
-		if !b.peers[name].admitted {
+	for name := range b.known { // one that is only not admitted is hidden: memberlist may still count it alive when it is again
+		if _, ok := b.peers[name]; !ok {
 			delete(b.known, name)
 			delete(b.leaving, name)
 		}
@@ -271,6 +271,9 @@ func (b *book) members(now time.Time) []Member {
 	// Each member is probed once in a cycle, which failed probes of others draw out; whoever missed three of them is a suspect.
 	patience := 3 * b.interval * time.Duration(b.alive()+1)
 	for _, m := range b.known {
+		if !b.peers[m.Name].admitted {
+			continue
+		}
 		member := *m
 		if latest := later(m.Asked, m.Since); m.State == Alive && now.Sub(latest) > patience {
 			member.State = Suspect
@@ -291,7 +294,7 @@ func later(a, b time.Time) time.Time {
 // alive is how many members are.
 func (b *book) alive() (n int) {
 	for _, m := range b.known {
-		if m.State == Alive {
+		if m.State == Alive && b.peers[m.Name].admitted {
 			n++
 		}
 	}
