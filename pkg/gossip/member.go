@@ -40,6 +40,7 @@ type Member struct {
 type peer struct {
 	addresses []netip.Addr      // as the catalog has them, and those that its name resolves to
 	named     string            // the catalog's name for it, where it has one in place of a number
+	first     netip.Addr        // the address that proofs are asked of; zero: the first of addresses
 	key       ed25519.PublicKey // of its admitted agent; nil: none is known
 	admitted  bool              // its agent may gossip
 }
@@ -68,7 +69,7 @@ func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	peers := map[string]peer{}
 	for i := range c.Hosts {
 		name := c.Hosts[i].Key()
-		p := peer{key: keys[name], admitted: keys == nil || keys[name] != nil}
+		p := peer{key: keys[name], admitted: keys == nil || keys[name] != nil, first: firstAddress(&c.Hosts[i])}
 		for _, a := range c.Hosts[i].Addresses {
 			if ip, err := netip.ParseAddr(a); err == nil {
 				p.addresses = append(p.addresses, ip.Unmap())
@@ -88,6 +89,15 @@ func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 			delete(b.leaving, name)
 		}
 	}
+}
+
+// firstAddress is the host's address of the family that the judge lets a proof tell of: the first family, whichever address
+// stands first. It is zero for a host that is named.
+func firstAddress(h *catalog.Host) (a netip.Addr) {
+	if families := h.Families(); len(families) > 0 {
+		a, _ = netip.ParseAddr(h.Address(families[0])) // an error: it is a name
+	}
+	return a.Unmap()
 }
 
 // replacePeers sets the peers and the addresses that are heard. The caller locks.
@@ -165,7 +175,7 @@ func (b *book) askable() []string {
 	return out
 }
 
-// proofAddresses are where to ask the host for a proof: at its first address in the catalog, of whose family alone the proof tells. Its
+// proofAddresses are where to ask the host for a proof: at its address of the first family, of which alone the proof tells. Its
 // port is this agent's own, as it is everywhere, and that which the host advertises where it is another: since any
 // member could have advertised that, it only comes on top.
 func (b *book) proofAddresses(name string, port int) (out []netip.AddrPort) {
@@ -175,9 +185,13 @@ func (b *book) proofAddresses(name string, port int) (out []netip.AddrPort) {
 	if name == b.self || p.key == nil || len(p.addresses) == 0 {
 		return nil
 	}
-	out = append(out, netip.AddrPortFrom(p.addresses[0], uint16(port)))
+	at := p.first
+	if !at.IsValid() {
+		at = p.addresses[0]
+	}
+	out = append(out, netip.AddrPortFrom(at, uint16(port)))
 	if m := b.known[name]; m != nil && m.Address.Port() != uint16(port) && m.Address.Port() != 0 {
-		out = append(out, netip.AddrPortFrom(p.addresses[0], m.Address.Port()))
+		out = append(out, netip.AddrPortFrom(at, m.Address.Port()))
 	}
 	return out
 }

@@ -215,3 +215,50 @@ func TestAQuestionGoesToTheCatalogsAddress(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A proof tells of the first family, IPv4 before IPv6, also where the catalog has them the other way round.
+func TestAProofIsAskedOfTheFamilyThatItTellsOf(t *testing.T) {
+	c := &catalog.Catalog{Hosts: []catalog.Host{{Name: "LON1", Addresses: []string{"2001:db8::2", "192.0.2.2"}}}}
+	b := newBook("ams1", time.Second)
+	b.allow(c, map[string]ed25519.PublicKey{"lon1": testKey("lon1").Public().(ed25519.PublicKey)})
+	if got := fmt.Sprint(b.proofAddresses("lon1", 7946)); got != "[192.0.2.2:7946]" {
+		t.Error(got)
+	}
+}
+
+// The patrol goes around; who has not answered for long is asked now and then.
+func TestThePatrolGoesAround(t *testing.T) {
+	c, keys := &catalog.Catalog{}, map[string]ed25519.PublicKey{}
+	for i, host := range []string{"ams1", "lon1", "nyc1", "sin1"} {
+		c.Hosts = append(c.Hosts, catalog.Host{Name: host, Addresses: []string{fmt.Sprintf("192.0.2.%d", i+1)}})
+		keys[host] = testKey(host).Public().(ed25519.PublicKey)
+	}
+	b := newBook("ams1", time.Second)
+	b.allow(c, keys)
+	p := newProver("ams1", testKey("ams1"), b)
+	round := func(now time.Time) string {
+		var out []string
+		last := ""
+		for range 4 {
+			last, _ = p.next(now, last)
+			out = append(out, last)
+		}
+		return strings.Join(out, " ")
+	}
+	for _, x := range []struct {
+		proof Proof // of nyc1
+		want  string
+	}{
+		{Proof{}, "lon1 nyc1 sin1 lon1"},
+		{Proof{Proved: start}, "lon1 nyc1 sin1 lon1"},
+		{Proof{Proved: start, Unanswered: start.Add(10 * time.Second)}, "lon1 nyc1 sin1 lon1"},
+		{Proof{Proved: start.Add(-time.Hour), Unanswered: start.Add(50 * time.Second)}, "lon1 sin1 lon1 sin1"},
+		{Proof{Unanswered: start.Add(50 * time.Second)}, "lon1 sin1 lon1 sin1"},
+		{Proof{Unanswered: start}, "lon1 nyc1 sin1 lon1"},
+	} {
+		p.proofs["nyc1"] = &x.proof
+		if got := round(start.Add(patrolRetry)); got != x.want {
+			t.Errorf("%+v: %s, wanted %s", x.proof, got, x.want)
+		}
+	}
+}

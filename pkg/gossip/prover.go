@@ -216,8 +216,8 @@ func (p *prover) known() []Proof {
 	return out
 }
 
-// next is the host that the patrol asks after the one it asked before: one that was silent is asked every patrolRetry only, since
-// it may be of version N-1, or behind a closed port.
+// next is the host that the patrol asks after the one it asked before. One that has not answered for patrolRetry is asked once in
+// as long only: it may be gone, of version N-1, or behind a closed port.
 func (p *prover) next(now time.Time, before string) (host string, ok bool) {
 	hosts := p.book.askable()
 	at, _ := slices.BinarySearch(hosts, before+"\x00")
@@ -226,7 +226,7 @@ func (p *prover) next(now time.Time, before string) (host string, ok bool) {
 	for i := range hosts {
 		host := hosts[(at+i)%len(hosts)]
 		known := p.proofs[host]
-		if known == nil || known.Proved.After(known.Unanswered) || now.Sub(known.Unanswered) >= patrolRetry {
+		if known == nil || known.Unanswered.Sub(known.Proved) < patrolRetry || now.Sub(known.Unanswered) >= patrolRetry {
 			return host, true
 		}
 	}
