@@ -65,7 +65,8 @@ func sameKeys(a, b map[string]ed25519.PublicKey) bool {
 	return (a == nil) == (b == nil) && maps.EqualFunc(a, b, func(x, y ed25519.PublicKey) bool { return x.Equal(y) })
 }
 
-// newKeys takes over the admitted agents' public keys, which change without the catalog when an agent joins or is revoked.
+// newKeys takes over the admitted agents' public keys, which change without the catalog when an agent joins or is
+// revoked.
 func (v *vantage) newKeys(keys map[string]ed25519.PublicKey) {
 	v.keys = keys
 	if v.Gossip != nil {

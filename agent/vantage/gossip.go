@@ -15,10 +15,11 @@ import (
 
 // Gossip is what a vantage needs of the mesh's gossip.
 type Gossip interface {
-	// SetCatalog sets where the hosts are and whose agents are admitted, with their public keys; nil keys: the coordinator
-	// is too old to send them. It does not wait.
+	// SetCatalog sets where the hosts are and whose agents are admitted, with their public keys; nil keys: the
+	// coordinator is too old to send them. It does not wait.
 	SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey)
-	// Prove asks the host for a proof that it is alive, and returns nil once it came. It may be called from any goroutine.
+	// Prove asks the host for a proof that it is alive, and returns nil once it came. It may be called from any
+	// goroutine.
 	Prove(ctx context.Context, host string) error
 	// Proofs are what this agent knows first-hand of the other hosts, by name.
 	Proofs() []gossip.Proof

@@ -80,7 +80,8 @@ func (r *rumourMill) set(do func()) {
 	do()
 }
 
-// A lost ping has gossip ask the host for a proof, again with each heartbeat while it is lost; each proof is reported once.
+// A lost ping has gossip ask the host for a proof, again with each heartbeat while it is lost; each proof is reported
+// once.
 func TestALostPingIsAskedAboutByGossip(t *testing.T) {
 	r := &rumourMill{answers: true}
 	startWith(t, func(c *vantage.Config) { c.Gossip = r }, func(b *bus, n *network) {

@@ -114,7 +114,10 @@ type shown struct {
 // New brings an engine to the state that the ledger holds. A catalog file with mistakes is a catalog.Mistakes error only where
 // the ledger holds no catalog to go on with.
 func New(ctx context.Context, c Config) (*Engine, error) {
-	e := &Engine{Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged()), warnings: map[string]string{}, admitted: make(chan struct{}, 1)}
+	e := &Engine{
+		Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged()), warnings: map[string]string{},
+		admitted: make(chan struct{}, 1),
+	}
 	if err := e.startCatalog(ctx); err != nil {
 		return nil, err
 	}

@@ -20,8 +20,8 @@ type keyring struct {
 	Keys  [][]byte  `json:"keys"`
 	Since time.Time `json:"since"` // when the keys became these
 	Step  step      `json:"step,omitempty"`
-	// Ended is how many agents' keys had ended when the keyring was made: while it is another number than now, somebody who does
-	// not belong any more may hold its keys.
+	// Ended is how many agents' keys had ended when the keyring was made: while it is another number than now,
+	// somebody who does not belong any more may hold its keys.
 	Ended int `json:"ended,omitempty"`
 }
 
@@ -62,9 +62,9 @@ func (d *Desk) firstKeyring(ctx context.Context) error {
 
 const replaceTries = 5 // against another coordinator, or a step of a rotation
 
-// replaceKeyring gives the agents that stay another gossip key, at once and without the old ones, if an agent's key ended since the
-// keyring was made. Gossip pauses between agents of which only one has the new key. A rotation that is under way ends
-// with it: who was revoked may hold its next key.
+// replaceKeyring gives the agents that stay another gossip key, at once and without the old ones, if an agent's key
+// ended since the keyring was made. Gossip pauses between agents of which only one has the new key. A rotation that
+// is under way ends with it: who was revoked may hold its next key.
 func (d *Desk) replaceKeyring(ctx context.Context) (err error) {
 	for range replaceTries {
 		// First, so that a key that ends meanwhile makes it be replaced again.

@@ -10,9 +10,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// grant makes what an agent is given: when it joins, and anew as long as it belongs. The caller has read the gossip keys before it
-// checked that the agent belongs: an agent that is revoked meanwhile gets the keys from before, and never those
-// that replace them.
+// grant makes what an agent is given: when it joins, and anew as long as it belongs. The caller has read the gossip
+// keys before it checked that the agent belongs: an agent that is revoked meanwhile gets the keys from before, and
+// never those that replace them.
 func (d *Desk) grant(host, publicKey string, gossip keyring) ([]byte, error) {
 	token, err := d.Issuer.Issue(host, publicKey)
 	if err != nil {

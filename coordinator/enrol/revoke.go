@@ -11,8 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Revoke ends the membership of the host's agent: its connection is closed, its key opens nothing any more, and the agents that
-// stay are given another gossip key. It tells whether that was so already.
+// Revoke ends the membership of the host's agent: its connection is closed, its key opens nothing any more, and the
+// agents that stay are given another gossip key. It tells whether that was so already.
 func (d *Desk) Revoke(ctx context.Context, host string) (already bool, err error) {
 	key := mesh.Key(host)
 	agent, err := d.Members.Agent(ctx, key)

@@ -81,8 +81,8 @@ func (d *Desk) rotate(ctx context.Context) error {
 	}
 }
 
-// turn takes the next step if it is due, and tells when to look again. It also replaces a keyring that somebody may hold whose key
-// ended: when a host joins again, when Revoke died halfway, or when another coordinator revoked.
+// turn takes the next step if it is due, and tells when to look again. It also replaces a keyring that somebody may
+// hold whose key ended: when a host joins again, when Revoke died halfway, or when another coordinator revoked.
 func (d *Desk) turn(ctx context.Context) (wait time.Duration, err error) {
 	if err := d.replaceKeyring(ctx); err != nil {
 		return 0, err

@@ -39,8 +39,9 @@ const (
 	sequences = 600
 )
 
-// TestAForgerCannotKeepADeadHostUp runs a coordinator and eight agents of eight regions, all real but for the pings. One agent forges,
-// in gossip, that a host that died is alive: its membership and its acknowledgements. After it is revoked nothing that it sends is heard.
+// TestAForgerCannotKeepADeadHostUp runs a coordinator and eight agents of eight regions, all real but for the pings.
+// One agent forges, in gossip, that a host that died is alive: its membership and its acknowledgements. After it is
+// revoked nothing that it sends is heard.
 func TestAForgerCannotKeepADeadHostUp(t *testing.T) {
 	m := newGossipMesh(t)
 	await(t, "the victim is up", func() bool { return m.verdict(victim) == mesh.Up })
@@ -142,7 +143,9 @@ func newGossipMesh(t *testing.T) *gossipMesh {
 	must(t, err)
 	t.Cleanup(func() { _ = book.Close() })
 	m := &gossipMesh{t: t, pings: &pings{dead: map[netip.Addr]bool{}}, agents: map[string]*gossipAgent{}}
-	m.engine, err = engine.New(t.Context(), engine.Config{Bus: conn, Ledger: book, Catalog: gossipCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop()})
+	m.engine, err = engine.New(t.Context(), engine.Config{
+		Bus: conn, Ledger: book, Catalog: gossipCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop(),
+	})
 	must(t, err)
 	m.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: m.engine, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -221,7 +224,9 @@ func (m *gossipMesh) join(host string) {
 		Interval: 200 * time.Millisecond, Logger: zerolog.Nop(),
 	})
 	must(m.t, err)
-	a.keeper = agentenrol.NewKeeper(agentenrol.KeeperConfig{Dir: dir, Identity: id, Gossip: func(keys [][]byte) { _ = a.gossip.SetKeys(keys) }, Logger: zerolog.Nop()})
+	a.keeper = agentenrol.NewKeeper(agentenrol.KeeperConfig{
+		Dir: dir, Identity: id, Gossip: func(keys [][]byte) { _ = a.gossip.SetKeys(keys) }, Logger: zerolog.Nop(),
+	})
 	conn, err := bus.DialAgent(m.t.Context(), bus.AgentConfig{
 		Name: host, Servers: id.Servers, JWT: id.JWT, JWTFunc: a.keeper.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop(),
 	})
@@ -230,7 +235,9 @@ func (m *gossipMesh) join(host string) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { a.keeper.Run(ctx, conn) })
 	tasks.Go(func() {
-		_ = vantage.Run(ctx, vantage.Config{Name: host, Bus: conn, Network: m.pings, Gossip: a.gossip, Renew: a.keeper.Renew, Logger: zerolog.Nop()})
+		_ = vantage.Run(ctx, vantage.Config{
+			Name: host, Bus: conn, Network: m.pings, Gossip: a.gossip, Renew: a.keeper.Renew, Logger: zerolog.Nop(),
+		})
 	})
 	a.stop = sync.OnceFunc(func() { cancel(); tasks.Wait(); conn.Close(); a.gossip.Close() })
 	m.t.Cleanup(a.stop)
@@ -260,7 +267,8 @@ func (a *gossipAgent) knows(host string) bool {
 	return slices.ContainsFunc(a.gossip.Members(), func(m gossip.Member) bool { return m.Name == host })
 }
 
-// forge sends every honest agent, from the forger's own address, what says that the victim is alive and acknowledges probes.
+// forge sends every honest agent, from the forger's own address, what says that the victim is alive and acknowledges
+// probes.
 func (m *gossipMesh) forge(key []byte) (stop func()) {
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: address(forger).AsSlice()})
 	must(m.t, err)

@@ -118,8 +118,9 @@ func newest(token func() string, seed string) nats.Option {
 // challenge is what NATS asks a client to sign: base64 of random bytes.
 var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// signChallenge answers a server's challenge with the enrolment key. The key signs proofs of gossip too, whose messages begin with
-// a byte that no challenge has: so a server cannot have an agent sign a proof, nor another agent a challenge.
+// signChallenge answers a server's challenge with the enrolment key. The key signs proofs of gossip too, whose
+// messages begin with a byte that no challenge has: so a server cannot have an agent sign a proof, nor another agent
+// a challenge.
 func signChallenge(seed string, nonce []byte) ([]byte, error) {
 	if !challenge.Match(nonce) {
 		return nil, errors.New("the server's challenge is not one of NATS: it is not signed")

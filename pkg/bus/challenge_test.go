@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// The enrolment key answers NATS's challenges and signs proofs of gossip. It signs as a challenge only what no proof can be: text
-// of base64. See gossip.ProofMessage, and its test.
+// The enrolment key answers NATS's challenges and signs proofs of gossip. It signs as a challenge only what no proof
+// can be: text of base64. See gossip.ProofMessage, and its test.
 func TestOnlyAChallengeOfNATSIsSigned(t *testing.T) {
 	public, seed, err := NewKey()
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package gossip keeps the agents' membership beside NATS and without a coordinator, and collects proofs that hosts are alive.
-// Members is what agents say of one another: a second opinion, which any agent can forge. Proofs are evidence: signatures of
-// the hosts themselves, see proof.go. Start it, give it the catalog and the admitted agents' keys with SetCatalog, look at
-// Members and Proofs, ask a host for a proof with Prove, and end it with Close.
+// Package gossip keeps the agents' membership beside NATS and without a coordinator, and collects proofs that hosts
+// are alive. Members is what agents say of one another: a second opinion, which any agent can forge. Proofs are
+// evidence: signatures of the hosts themselves, see proof.go. Start it, give it the catalog and the admitted agents'
+// keys with SetCatalog, look at Members and Proofs, ask a host for a proof with Prove, and end it with Close.
 package gossip
 
 import (
@@ -107,8 +107,8 @@ func (g *Gossip) Close() {
 	g.tasks.Wait()
 }
 
-// SetCatalog sets where the hosts are, and whose agents are admitted: gossip from other addresses is dropped, and a proof needs the
-// host's key. Nil keys admit every host, see book.allow. It does not wait.
+// SetCatalog sets where the hosts are, and whose agents are admitted: gossip from other addresses is dropped, and a
+// proof needs the host's key. Nil keys admit every host, see book.allow. It does not wait.
 func (g *Gossip) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	g.book.allow(c, keys)
 	g.prover.forget(func(host string) bool { _, ok := g.book.peer(host); return ok })
@@ -146,8 +146,8 @@ func (g *Gossip) Members() []Member { return g.book.members(time.Now()) }
 // Proofs are what this agent knows first-hand of the other hosts, by name.
 func (g *Gossip) Proofs() []Proof { return g.prover.known() }
 
-// Prove asks a host for a proof that it is alive, and returns nil once the host signed this agent's nonce. It waits a second at
-// most. The proof shows in Proofs.
+// Prove asks a host for a proof that it is alive, and returns nil once the host signed this agent's nonce. It waits a
+// second at most. The proof shows in Proofs.
 func (g *Gossip) Prove(ctx context.Context, host string) error {
 	net := g.net.Load()
 	if net == nil {

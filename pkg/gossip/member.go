@@ -61,8 +61,8 @@ func newBook(self string, interval time.Duration) *book {
 	return &book{self: self, interval: interval, peers: map[string]peer{}, known: map[string]*Member{}, leaving: map[string]bool{}}
 }
 
-// allow sets who may take part: the catalog's hosts whose agents are admitted, at their addresses. Nil keys, from a coordinator
-// that does not send them, admit every host, and none of them can prove anything.
+// allow sets who may take part: the catalog's hosts whose agents are admitted, at their addresses. Nil keys, from a
+// coordinator that does not send them, admit every host, and none of them can prove anything.
 func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,8 +91,8 @@ func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	}
 }
 
-// firstAddress is the host's address of the family that the judge lets a proof tell of: the first family, whichever address
-// stands first. It is zero for a host that is named.
+// firstAddress is the host's address of the family that the judge lets a proof tell of: the first family, whichever
+// address stands first. It is zero for a host that is named.
 func firstAddress(h *catalog.Host) (a netip.Addr) {
 	if families := h.Families(); len(families) > 0 {
 		a, _ = netip.ParseAddr(h.Address(families[0])) // an error: it is a name
@@ -175,9 +175,9 @@ func (b *book) askable() []string {
 	return out
 }
 
-// proofAddresses are where to ask the host for a proof: at its address of the first family, of which alone the proof tells. Its
-// port is this agent's own, as it is everywhere, and that which the host advertises where it is another: since any
-// member could have advertised that, it only comes on top.
+// proofAddresses are where to ask the host for a proof: at its address of the first family, of which alone the proof
+// tells. Its port is this agent's own, as it is everywhere, and that which the host advertises where it is another:
+// since any member could have advertised that, it only comes on top.
 func (b *book) proofAddresses(name string, port int) (out []netip.AddrPort) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -88,8 +88,8 @@ func (g *Gossip) address(ctx context.Context, c *catalog.Catalog) (netip.Addr, e
 	return found[0], nil
 }
 
-// resolveNames looks up the hosts that the catalog names: gossip is heard only from addresses that are known. A name that
-// cannot be looked up keeps the addresses it had.
+// resolveNames looks up the hosts that the catalog names: gossip is heard only from addresses that are known. A name
+// that cannot be looked up keeps the addresses it had.
 func (g *Gossip) resolveNames(ctx context.Context) {
 	for host, named := range g.book.names() {
 		if found, err := resolve(ctx, named); err == nil {
@@ -128,7 +128,10 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 	if g.bind.IsValid() {
 		bind = g.bind.String()
 	}
-	net, err := openTransport(ctx, transportConfig{bind: bind, source: g.bind, port: g.port, hosts: len(c.Hosts), hears: g.book.hears, proofs: g.prover.receive, logger: logger})
+	net, err := openTransport(ctx, transportConfig{
+		bind: bind, source: g.bind, port: g.port, hosts: len(c.Hosts), hears: g.book.hears, proofs: g.prover.receive,
+		logger: logger,
+	})
 	if err != nil {
 		return fmt.Errorf("gossip at %s: %w", g.Listen, err)
 	}

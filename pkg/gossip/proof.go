@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// A memberlist acknowledgement proves nothing: it is matched by a sequence number alone, and every agent holds the key that
-// encrypts it. So an agent that needs evidence that a host is alive sends it a fresh nonce, and the host's agent signs the
-// nonce with its enrolment key. This file is the protocol without its network and its clock; prover.go has both.
+// A memberlist acknowledgement proves nothing: it is matched by a sequence number alone, and every agent holds the
+// key that encrypts it. So an agent that needs evidence that a host is alive sends it a fresh nonce, and the host's
+// agent signs the nonce with its enrolment key. This file is the protocol without its network and its clock;
+// prover.go has both.
 
 const (
 	proofDomain    = "probemesh-gossip-v1"

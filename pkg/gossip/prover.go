@@ -17,8 +17,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/fair"
 )
 
-// Bounds of asking and of answering. A hundred agents that all lost the ping of one host ask it a hundred times a second; an
-// answer costs some 30 µs and is shorter than its question.
+// Bounds of asking and of answering. A hundred agents that all lost the ping of one host ask it a hundred times a
+// second; an answer costs some 30 µs and is shorter than its question.
 const (
 	askRate, askBurst       = 32, 128  // questions a second that this agent sends, in all
 	answerRate, answerBurst = 200, 400 // answers a second, in all
@@ -41,9 +41,9 @@ type Proof struct {
 	Unanswered time.Time // when the latest nonce was sent that it did not sign in time
 }
 
-// Confirms reports whether this agent's own questions agree with what the others say of a dead member: the host used to answer, and
-// did not answer a question that was sent after it was reported dead. Without that, one agent could have every other report the
-// death of a host that is alive, or that never gossiped.
+// Confirms reports whether this agent's own questions agree with what the others say of a dead member: the host used
+// to answer, and did not answer a question that was sent after it was reported dead. Without that, one agent could
+// have every other report the death of a host that is alive, or that never gossiped.
 func (p Proof) Confirms(dead Member) bool {
 	return !p.Proved.IsZero() && p.Unanswered.After(p.Proved) && p.Unanswered.After(dead.Since)
 }
@@ -216,8 +216,8 @@ func (p *prover) known() []Proof {
 	return out
 }
 
-// next is the host that the patrol asks after the one it asked before. One that has not answered for patrolRetry is asked once in
-// as long only: it may be gone, of version N-1, or behind a closed port.
+// next is the host that the patrol asks after the one it asked before. One that has not answered for patrolRetry is
+// asked once in as long only: it may be gone, of version N-1, or behind a closed port.
 func (p *prover) next(now time.Time, before string) (host string, ok bool) {
 	hosts := p.book.askable()
 	at, _ := slices.BinarySearch(hosts, before+"\x00")
@@ -233,8 +233,8 @@ func (p *prover) next(now time.Time, before string) (host string, ok bool) {
 	return "", false
 }
 
-// patrol asks one host after the other while gossip runs: so that, when an agent falls silent on NATS, the others already have
-// evidence that it is alive.
+// patrol asks one host after the other while gossip runs: so that, when an agent falls silent on NATS, the others
+// already have evidence that it is alive.
 func (g *Gossip) patrol(ctx context.Context) {
 	ticker := time.NewTicker(g.Interval)
 	defer ticker.Stop()

@@ -24,9 +24,9 @@ const (
 	dialMax     = 3 * time.Second
 )
 
-// transport is memberlist's own over UDP and TCP, with three changes: it drops what does not come from an address that is listened
-// to, it takes the packets of proofs out before memberlist sees them, and it bounds what comes in and ends everything when
-// it is shut down.
+// transport is memberlist's own over UDP and TCP, with three changes: it drops what does not come from an address
+// that is listened to, it takes the packets of proofs out before memberlist sees them, and it bounds what comes in
+// and ends everything when it is shut down.
 type transport struct {
 	*memberlist.NetTransport
 	transportConfig

@@ -270,8 +270,8 @@ func (w *chaos) heartbeat(agent string) mesh.Batch {
 	}
 }
 
-// gossip is of one host that proved to the agent that it is alive, where that is true or the agent lies. An acknowledgement
-// of any host, which anybody can forge, may come with it.
+// gossip is of one host that proved to the agent that it is alive, where that is true or the agent lies. An
+// acknowledgement of any host, which anybody can forge, may come with it.
 func (w *chaos) gossip(agent string) (out mesh.Gossip) {
 	if !w.gossips || rapid.IntRange(0, 3).Draw(w.t, "gossip") == 0 {
 		return out

@@ -54,8 +54,9 @@ func (e *edge) mayBeFiltered(r *round) bool {
 	return false
 }
 
-// hasProof reports whether the host proved to the vantage that it is alive, after the first miss of the ping, and still within what an
-// agent's silence is. A proof is asked of the host's first address and tells of that family alone.
+// hasProof reports whether the host proved to the vantage that it is alive, after the first miss of the ping, and
+// still within what an agent's silence is. A proof is asked of the host's first address and tells of that family
+// alone.
 func (j *Judge) hasProof(e *edge) bool {
 	at := e.vantage.rumours.proofs[e.check.host.key].last()
 	return !at.IsZero() && e.isPing() && e.family == e.check.host.config.Families()[0] && !at.Before(e.missedAt) && j.now.Sub(at) <= j.rule.Silence

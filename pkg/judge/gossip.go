@@ -8,9 +8,10 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// rumours is what a vantage's gossip reports. A proof lets a vantage that lost only pings vote ok, and tells an agent that is gone
-// from one that is cut from NATS; a death has others look. It makes nothing up or down otherwise. Acknowledgements of memberlist,
-// which agents of version N-1 report, count for nothing: whoever holds the gossip key can forge them.
+// rumours is what a vantage's gossip reports. A proof lets a vantage that lost only pings vote ok, and tells an agent
+// that is gone from one that is cut from NATS; a death has others look. It makes nothing up or down otherwise.
+// Acknowledgements of memberlist, which agents of version N-1 report, count for nothing: whoever holds the gossip key
+// can forge them.
 type rumours struct {
 	proofs map[string]*answers // when the nonces were sent that the host signed, by host's key
 	dead   []string            // hosts that it considers dead, by key
@@ -110,7 +111,8 @@ func (h *host) mayFall() bool {
 	return slices.ContainsFunc(h.checks, func(c *check) bool { return c.verdict != mesh.Down })
 }
 
-// alive is how many vantages have a silent one's proof from after it fell silent, and of late: its agent lives, and is cut from NATS.
+// alive is how many vantages have a silent one's proof from after it fell silent, and of late: its agent lives, and
+// is cut from NATS.
 func (j *Judge) alive(v *vantage) int {
 	n := 0
 	for _, o := range j.order {

@@ -49,8 +49,8 @@ func (w *world) tell(l line) bool {
 	return true
 }
 
-// rumours is what the agent's batch reports: a proof of the host it asks now, those of hosts whose ping it lost, and who is dead; and
-// acknowledgements of the same and of those that are forged.
+// rumours is what the agent's batch reports: a proof of the host it asks now, those of hosts whose ping it lost, and
+// who is dead; and acknowledgements of the same and of those that are forged.
 func (w *world) rumours(a *agent) (out mesh.Gossip) {
 	if !w.gossip.on || w.gossip.mute[a.key] {
 		return out

@@ -151,8 +151,8 @@ func (r *reference) hear(in judge.Input) {
 	}
 }
 
-// prove notes that the host signed the vantage's nonce: never later than it is reported, and each proof once. A bare acknowledgement
-// of gossip is no evidence.
+// prove notes that the host signed the vantage's nonce: never later than it is reported, and each proof once. A bare
+// acknowledgement of gossip is no evidence.
 func (r *reference) prove(p refPair, at time.Time) {
 	if at.After(r.now) {
 		at = r.now
@@ -263,8 +263,8 @@ func (r *reference) beside(e refEdge) (out []refEdge) {
 	return out
 }
 
-// instead: a vantage that lost ping, but got a TCP answer or the host's own proof after the first miss. It is what each other check
-// answered in a row since then, and the proofs.
+// instead: a vantage that lost ping, but got a TCP answer or the host's own proof after the first miss. It is what
+// each other check answered in a row since then, and the proofs.
 func (r *reference) instead(e refEdge) (runs [][]time.Time) {
 	for _, o := range r.beside(e) {
 		if w := r.words[o]; w.outcome.Good() && r.now.Before(r.expires(o)) {
