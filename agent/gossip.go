@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/agent/enrol"
 	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/gossip"
 )
@@ -19,8 +20,12 @@ func startGossip(ctx context.Context, listen string, identity enrol.Identity, lo
 	if listen == "" {
 		return nil, func() {}, nil
 	}
+	key, err := bus.SigningKey(identity.Seed)
+	if err != nil {
+		return nil, nil, err
+	}
 	g, err := gossip.Start(ctx, gossip.Config{
-		Name: identity.Name, Version: command.Version(), Listen: listen, Keys: identity.Gossip,
+		Name: identity.Name, Version: command.Version(), Listen: listen, Key: key, Keys: identity.Gossip,
 		Logger: log.With().Str("component", "gossip").Logger(),
 	})
 	if err != nil {

@@ -14,8 +14,9 @@ func newRevokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke HOST",
 		Short: "End the membership of the host's agent: it is off the bus at once and its key opens nothing any more",
-		Long: "Revoke closes the agent's connection and ends its key, for good. The host stays in the catalog and is watched by the\n" +
-			"others; `coordinator invite HOST` lets an agent of it join again, with a new key.",
+		Long: "Revoke closes the agent's connection and ends its key, for good. The agents that stay receive a new gossip key at once;\n" +
+			"they ignore packets from the revoked host, and gossip may pause for seconds. The host stays in the catalog and is\n" +
+			"watched by the others; `coordinator invite HOST` lets an agent of it join again, with a new key.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			already, err := control.NewClient(data).Revoke(cmd.Context(), args[0])

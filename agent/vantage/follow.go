@@ -2,6 +2,8 @@ package vantage
 
 import (
 	"context"
+	"crypto/ed25519"
+	"maps"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -16,12 +18,12 @@ const (
 // followCatalog keeps asking for the catalog: at start until it comes, at each new connection, on the coordinator's word and
 // every minute. Without an answer the agent works by the last one.
 func (v *vantage) followCatalog(ctx context.Context) {
-	revision := ""
+	var last wire.Answer
 	for {
 		wait := catalogEvery
-		if err := v.askCatalog(ctx, &revision); err != nil {
+		if err := v.askCatalog(ctx, &last); err != nil {
 			v.Logger.Debug().Err(err).Msg("no catalog yet")
-			if revision == "" {
+			if last.Catalog == nil {
 				wait = catalogRetry
 			}
 		}
@@ -36,23 +38,41 @@ func (v *vantage) followCatalog(ctx context.Context) {
 	}
 }
 
-func (v *vantage) askCatalog(ctx context.Context, revision *string) error {
+// askCatalog asks once, and reports to the loop what is new since the last answer.
+func (v *vantage) askCatalog(ctx context.Context, last *wire.Answer) error {
 	ctx, cancel := context.WithTimeout(ctx, catalogWait)
 	defer cancel()
 	data, err := v.Bus.Catalog(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := wire.DecodeCatalog(data)
+	a, err := wire.DecodeAnswer(data)
 	if err != nil {
 		v.Logger.Warn().Err(err).Msg("a catalog that this agent does not understand")
 		return err
 	}
-	if c.Revision != *revision {
-		*revision = c.Revision
-		v.report(func() { v.newCatalog(c) })
+	switch newKeys := !sameKeys(a.Keys, last.Keys); {
+	case last.Catalog == nil || a.Catalog.Revision != last.Catalog.Revision:
+		v.report(func() { v.keys = a.Keys; v.newCatalog(a.Catalog) })
+	case newKeys:
+		v.report(func() { v.newKeys(a.Keys) })
 	}
+	*last = a
 	return nil
+}
+
+func sameKeys(a, b map[string]ed25519.PublicKey) bool {
+	return (a == nil) == (b == nil) && maps.EqualFunc(a, b, func(x, y ed25519.PublicKey) bool { return x.Equal(y) })
+}
+
+// newKeys takes over the admitted agents' public keys, which change without the catalog when an agent joins or is
+// revoked.
+func (v *vantage) newKeys(keys map[string]ed25519.PublicKey) {
+	v.keys = keys
+	if v.Gossip != nil {
+		v.Gossip.SetCatalog(v.permitted(v.catalog), keys)
+	}
+	v.Logger.Info().Int("agents", len(keys)).Msg("admitted agents changed")
 }
 
 // fetch has followCatalog ask now.

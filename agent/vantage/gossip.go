@@ -2,6 +2,8 @@ package vantage
 
 import (
 	"cmp"
+	"context"
+	"crypto/ed25519"
 	"slices"
 	"time"
 
@@ -13,24 +15,28 @@ import (
 
 // Gossip is what a vantage needs of the mesh's gossip.
 type Gossip interface {
-	// SetCatalog tells who may take part. It does not wait.
-	SetCatalog(*catalog.Catalog)
-	// Ping asks the host itself, and returns when it acknowledged or did not. It may be called from any goroutine.
-	Ping(host string) error
-	// Members are the other hosts that gossip knows, by name.
+	// SetCatalog sets where the hosts are and whose agents are admitted, with their public keys; nil keys: the
+	// coordinator is too old to send them. It does not wait.
+	SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey)
+	// Prove asks the host for a proof that it is alive, and returns nil once it came. It may be called from any
+	// goroutine.
+	Prove(ctx context.Context, host string) error
+	// Proofs are what this agent knows first-hand of the other hosts, by name.
+	Proofs() []gossip.Proof
+	// Members are the other hosts as the agents report them to one another, by name. Any of them can be lied about.
 	Members() []gossip.Member
 }
 
 // deathTold is for how long a batch tells that a host died: whoever is dead for longer is known to be.
 const deathTold = 10 * time.Minute
 
-// askEvery is how often gossip asks a host whose pings are lost, at most: what it acknowledges goes out at once.
+// askEvery is how often gossip asks a host whose pings are lost, at most: what it proves goes out at once.
 const askEvery = time.Second
 
 // rumours is what this vantage told and asks of gossip.
 type rumours struct {
-	told   map[string]time.Time // the latest acknowledgement that a batch told, by host
-	asked  map[string]time.Time // by gossip, because of lost pings
+	told   map[string]time.Time // the latest proof that a batch told, by host
+	asked  map[string]time.Time // for a proof
 	asking map[string]bool
 }
 
@@ -38,7 +44,7 @@ func newRumours() rumours {
 	return rumours{map[string]time.Time{}, map[string]time.Time{}, map[string]bool{}}
 }
 
-// doubt has gossip ask the host of a ping that was lost: one that acknowledges is not gone.
+// doubt has gossip ask the host of a ping that was lost: one that proves that it is alive is not gone.
 func (v *vantage) doubt(d *duty, o mesh.Observation) {
 	if d.Check.Kind == catalog.KindPing && o.Outcome == mesh.Unreachable {
 		v.askByGossip(d.Host.Key())
@@ -53,7 +59,7 @@ func (v *vantage) askByGossip(host string) {
 	v.rumours.asked[host] = now
 	v.rumours.asking[host] = true
 	v.tasks.Go(func() {
-		err := v.Gossip.Ping(host)
+		err := v.Gossip.Prove(v.ctx, host)
 		v.report(func() {
 			delete(v.rumours.asking, host)
 			if err == nil && v.losesPings(host) {
@@ -79,13 +85,23 @@ func (v *vantage) gossip(now time.Time) mesh.Gossip {
 	if _, connected := v.Bus.Connected(); v.Gossip == nil || !connected { // nobody wants to know of it later
 		return out
 	}
-	for _, m := range v.Gossip.Members() {
-		if m.Asked.After(v.rumours.told[m.Name]) && len(out.Acks) < wire.RumoursMax {
-			v.rumours.told[m.Name] = m.Asked
-			out.Acks = append(out.Acks, mesh.Rumour{Host: m.Name, At: m.Asked})
+	proofs := map[string]gossip.Proof{}
+	for _, p := range v.Gossip.Proofs() {
+		proofs[p.Host] = p
+		if p.Proved.After(v.rumours.told[p.Host]) && len(out.Proofs) < wire.RumoursMax {
+			v.rumours.told[p.Host] = p.Proved
+			out.Proofs = append(out.Proofs, mesh.Rumour{Host: p.Host, At: p.Proved})
 		}
-		if m.State == gossip.Dead && now.Sub(m.Since) < deathTold {
+	}
+	out.Acks = out.Proofs // for a coordinator of version N-1
+	for _, m := range v.Gossip.Members() {
+		if m.State != gossip.Dead || now.Sub(m.Since) >= deathTold {
+			continue
+		}
+		if proofs[m.Name].Confirms(m) {
 			out.Dead = append(out.Dead, mesh.Rumour{Host: m.Name, At: m.Since})
+		} else {
+			v.askByGossip(m.Name)
 		}
 	}
 	if len(out.Dead) > wire.RumoursMax { // the latest ones

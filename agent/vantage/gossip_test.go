@@ -1,7 +1,10 @@
 package vantage_test
 
 import (
+	"context"
+	"crypto/ed25519"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,42 +17,55 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // rumourMill is gossip in memory.
 type rumourMill struct {
 	mu       sync.Mutex
 	members  []gossip.Member
+	proofs   map[string]gossip.Proof
+	keys     map[string]ed25519.PublicKey
 	asked    []string
 	answers  bool
 	revision string
 	hosts    []string
 }
 
-func (r *rumourMill) SetCatalog(c *catalog.Catalog) {
+func (r *rumourMill) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.revision, r.hosts = c.Revision, nil
+	r.revision, r.hosts, r.keys = c.Revision, nil, keys
 	for _, h := range c.Hosts {
 		r.hosts = append(r.hosts, h.Name)
 	}
 }
 
-func (r *rumourMill) Ping(host string) error {
+func (r *rumourMill) Prove(_ context.Context, host string) error {
 	asked := time.Now()
 	time.Sleep(80 * time.Millisecond)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, host)
+	if r.proofs == nil {
+		r.proofs = map[string]gossip.Proof{}
+	}
+	p := r.proofs[host]
+	p.Host = host
 	if !r.answers {
+		p.Unanswered = asked
+		r.proofs[host] = p
 		return errors.New("no answer")
 	}
-	for i := range r.members {
-		if r.members[i].Name == host {
-			r.members[i].Asked = asked
-		}
-	}
+	p.Proved = asked
+	r.proofs[host] = p
 	return nil
+}
+
+func (r *rumourMill) Proofs() []gossip.Proof {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.SortedFunc(maps.Values(r.proofs), func(a, b gossip.Proof) int { return strings.Compare(a.Host, b.Host) })
 }
 
 func (r *rumourMill) Members() []gossip.Member {
@@ -64,14 +80,16 @@ func (r *rumourMill) set(do func()) {
 	do()
 }
 
-// A lost ping has gossip ask the host, again with each heartbeat while it is lost; what is acknowledged is told once.
+// A lost ping has gossip ask the host for a proof, again with each heartbeat while it is lost; each proof is reported
+// once.
 func TestALostPingIsAskedAboutByGossip(t *testing.T) {
 	r := &rumourMill{answers: true}
 	startWith(t, func(c *vantage.Config) { c.Gossip = r }, func(b *bus, n *network) {
 		r.set(func() {
-			r.members = []gossip.Member{{Name: "ams2", State: gossip.Alive}, {Name: "lon1", State: gossip.Alive}}
+			r.members = []gossip.Member{{Name: "ams2", State: gossip.Alive, Asked: time.Now()}, {Name: "lon1", State: gossip.Alive, Asked: time.Now()}}
 		})
 		time.Sleep(20 * time.Second)
+		// What members acknowledge is not reported: only proofs are.
 		if batches, _ := b.take(); r.revision == "" || len(r.asked) > 0 || slices.ContainsFunc(batches, func(x *mesh.Batch) bool { return !cmp.Equal(x.Gossip, mesh.Gossip{}) }) {
 			t.Errorf("catalog %q, asked %v", r.revision, r.asked)
 		}
@@ -85,40 +103,90 @@ func TestALostPingIsAskedAboutByGossip(t *testing.T) {
 		if missed < 0 {
 			t.Fatalf("%+v", said)
 		}
-		var acks []time.Time
+		var proofs []time.Time
 		badAt := 0
 		for i, x := range batches {
-			for _, a := range x.Gossip.Acks {
-				if a.Host != "lon1" || a.At.Before(said[missed].Began) {
-					t.Errorf("%+v", a)
+			for _, p := range x.Gossip.Proofs {
+				if p.Host != "lon1" || p.At.Before(said[missed].Began) {
+					t.Errorf("%+v", p)
 				}
-				acks = append(acks, a.At)
+				proofs = append(proofs, p.At)
+			}
+			if !cmp.Equal(x.Gossip.Proofs, x.Gossip.Acks) {
+				t.Errorf("a coordinator of version N-1 reads %v instead of %v", x.Gossip.Acks, x.Gossip.Proofs)
 			}
 			if badAt == 0 && slices.ContainsFunc(x.Observations, func(o mesh.Observation) bool { return o.Outcome == mesh.Unreachable && o.Stage == mesh.Settled }) {
 				badAt = i
 			}
 		}
-		first := slices.IndexFunc(batches, func(x *mesh.Batch) bool { return len(x.Gossip.Acks) > 0 })
-		if len(acks) < 5 || first > badAt {
-			t.Errorf("%d acknowledgements while the ping was lost, the first in batch %d; bad in %d", len(acks), first, badAt)
+		first := slices.IndexFunc(batches, func(x *mesh.Batch) bool { return len(x.Gossip.Proofs) > 0 })
+		if len(proofs) < 5 || first > badAt {
+			t.Errorf("%d proofs while the ping was lost, the first in batch %d; bad in %d", len(proofs), first, badAt)
 		}
-		r.set(func() {
-			r.answers = false
-			r.members[0] = gossip.Member{Name: "ams2", State: gossip.Dead, Since: time.Now()}
-			r.members[1] = gossip.Member{Name: "lon1", State: gossip.Left, Since: time.Now()}
-		})
-		n.set("192.0.2.3", false)
+	})
+}
+
+// A death that others report is passed on once this agent's own question confirms it: one liar cannot speak for all.
+func TestADeathIsReportedWhereTheHostDoesNotAnswer(t *testing.T) {
+	r := &rumourMill{answers: true}
+	startWith(t, func(c *vantage.Config) { c.Gossip = r }, func(b *bus, n *network) {
+		dead := func() []gossip.Member {
+			return []gossip.Member{{Name: "ams2", State: gossip.Dead, Since: time.Now()}, {Name: "lon1", State: gossip.Left, Since: time.Now()}}
+		}
+		r.set(func() { r.members = dead() })
+		time.Sleep(20 * time.Second)
+		batches, _ := b.take()
+		if slices.ContainsFunc(batches, func(x *mesh.Batch) bool { return len(x.Gossip.Dead) > 0 }) || len(r.asked) == 0 {
+			t.Errorf("the death of a host that answers is reported; asked %v", r.asked)
+		}
+		r.set(func() { r.answers, r.members = false, dead() })
 		time.Sleep(15 * time.Second)
 		batches, _ = b.take()
-		last := batches[len(batches)-1]
-		if len(last.Gossip.Acks) > 0 || len(last.Gossip.Dead) != 1 || last.Gossip.Dead[0].Host != "ams2" {
-			t.Errorf("%+v", last.Gossip)
+		if last := batches[len(batches)-1].Gossip; len(last.Proofs) > 0 || len(last.Dead) != 1 || last.Dead[0].Host != "ams2" {
+			t.Errorf("%+v", last)
 		}
 		asked := len(r.asked)
 		time.Sleep(10 * time.Minute)
 		batches, _ = b.take()
-		if last := batches[len(batches)-1]; len(last.Gossip.Dead) > 0 || len(r.asked) > asked || strings.Contains(strings.Join(r.asked, " "), "ams2") {
+		if last := batches[len(batches)-1]; len(last.Gossip.Dead) > 0 || len(r.asked) > asked {
 			t.Errorf("%+v, asked %v", last.Gossip, r.asked)
 		}
+		r.set(func() { r.proofs, r.members = nil, dead() })
+		time.Sleep(15 * time.Second)
+		if batches, _ = b.take(); slices.ContainsFunc(batches, func(x *mesh.Batch) bool { return len(x.Gossip.Dead) > 0 }) {
+			t.Error("the death of a host that never answered is reported")
+		}
+	})
+}
+
+// The admitted agents' keys reach gossip with the catalog, and when they change without it.
+func TestGossipIsGivenTheAdmittedKeys(t *testing.T) {
+	r := &rumourMill{}
+	key := ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))
+	startWith(t, func(c *vantage.Config) {
+		c.Gossip = r
+		c.Bus.(*bus).keys = map[string]ed25519.PublicKey{"ams2": key, "lon1": key}
+	}, func(b *bus, n *network) {
+		time.Sleep(time.Second)
+		r.set(func() {
+			if len(r.keys) != 2 {
+				t.Errorf("keys %v", r.keys)
+			}
+		})
+		b.mu.Lock()
+		b.keys = map[string]ed25519.PublicKey{"lon1": key}
+		revision := b.catalog.Revision
+		b.mu.Unlock()
+		data, err := wire.EncodeControl(wire.Control{Catalog: revision})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.controls <- data
+		time.Sleep(time.Second)
+		r.set(func() {
+			if len(r.keys) != 1 || r.keys["lon1"] == nil {
+				t.Errorf("after a revocation, keys %v", r.keys)
+			}
+		})
 	})
 }

@@ -61,7 +61,7 @@ func (v *vantage) newCatalog(c *catalog.Catalog) {
 		gone.end()
 	}
 	if v.Gossip != nil {
-		v.Gossip.SetCatalog(v.permitted(c))
+		v.Gossip.SetCatalog(v.permitted(c), v.keys)
 	}
 	v.Logger.Info().Str("catalog", c.Revision).Int("duties", len(v.duties)).Msg("the catalog is in force")
 }

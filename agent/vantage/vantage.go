@@ -5,6 +5,7 @@ package vantage
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -26,7 +27,7 @@ type Bus interface {
 	// Send sends a message behind those that were sent before it, and returns at once. wait returns when the stream has it,
 	// or why that is not known.
 	Send(id string, headers map[string]string, data []byte) (wait func(ctx context.Context) error)
-	// Catalog asks for the catalog in force, as wire.DecodeCatalog reads it.
+	// Catalog asks for the catalog in force, as wire.DecodeAnswer reads it.
 	Catalog(ctx context.Context) ([]byte, error)
 	// Controls are the coordinator's words, as wire.DecodeControl reads them.
 	Controls() <-chan []byte
@@ -78,6 +79,7 @@ type vantage struct {
 
 	began    time.Time
 	catalog  *catalog.Catalog
+	keys     map[string]ed25519.PublicKey // of the admitted agents
 	region   string
 	duties   map[target]*duty
 	window   edge.Window
@@ -225,7 +227,7 @@ func (v *vantage) control(data []byte) {
 	case c.Look != nil:
 		v.lookNow(*c.Look, time.Now())
 	}
-	if err == nil && c.Catalog != "" && (v.catalog == nil || c.Catalog != v.catalog.Revision) {
+	if err == nil && c.Catalog != "" { // of the same revision too: the admitted agents may be others
 		v.fetch()
 	}
 }

@@ -2,6 +2,7 @@ package vantage_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"net"
 	"net/netip"
@@ -22,7 +23,8 @@ import (
 type bus struct {
 	mu       sync.Mutex
 	catalog  *catalog.Catalog
-	since    time.Time // zero while there is no connection
+	keys     map[string]ed25519.PublicKey // of the admitted agents
+	since    time.Time                    // zero while there is no connection
 	changed  chan struct{}
 	controls chan []byte
 	batches  []*mesh.Batch
@@ -61,7 +63,7 @@ func (b *bus) Catalog(context.Context) ([]byte, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return wire.EncodeCatalog(b.catalog)
+	return wire.EncodeAnswer(wire.Answer{Catalog: b.catalog, Keys: b.keys})
 }
 
 func (b *bus) Controls() <-chan []byte            { return b.controls }

@@ -51,7 +51,7 @@ func (e *Engine) startCatalog(ctx context.Context) error {
 // record writes the catalog to the ledger, unless it is the last one there, and packs it for agents. One that cannot be packed
 // is not written: nobody could work by it.
 func (e *Engine) record(ctx context.Context, c *catalog.Catalog, source string) (packed []byte, err error) {
-	if packed, err = wire.EncodeCatalog(c); err != nil {
+	if packed, err = e.pack(ctx, c); err != nil {
 		return nil, err
 	}
 	stored, err := e.Ledger.Catalog(ctx)

@@ -87,6 +87,8 @@ type Engine struct {
 	heard                       atomic.Pointer[heard]
 	refusedTicks, refusedWrites refusals // of the two streams
 
+	admitted chan struct{} // speaks when the admitted agents changed
+
 	replaying sync.Mutex // one look into the past at a time
 	changing  sync.Mutex // one change of the catalog or the roster at a time; held while the bus is spoken to
 	mu        sync.Mutex // of what follows; never held for longer than a look
@@ -115,7 +117,10 @@ type shown struct {
 // New brings an engine to the state that the ledger holds. A catalog file with mistakes is a catalog.Mistakes error only where
 // the ledger holds no catalog to go on with.
 func New(ctx context.Context, c Config) (*Engine, error) {
-	e := &Engine{Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged()), warnings: map[string]string{}}
+	e := &Engine{
+		Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged()), warnings: map[string]string{},
+		admitted: make(chan struct{}, 1),
+	}
 	if err := e.startCatalog(ctx); err != nil {
 		return nil, err
 	}
@@ -223,6 +228,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.loop(ctx, messages, answering) })
 	g.Go(func() error { return e.tick(ctx) })
 	g.Go(func() error { return e.watch(ctx) })
+	g.Go(func() error { return e.shareAdmitted(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		return nil
@@ -290,6 +296,9 @@ func (e *Engine) hear(ctx context.Context, m bus.Message) error {
 	}
 	if in.Roster != nil {
 		e.silences.enrol(in.Roster)
+		if m.Sequence > e.live {
+			e.admittedChanged() // by this coordinator or another
+		}
 	}
 	e.busy.Store(e.judge.Busy())
 	e.ignored.Store(e.judge.Ignored())

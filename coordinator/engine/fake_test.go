@@ -166,6 +166,13 @@ func (w *world) slow(pause time.Duration) {
 // run starts an engine on the world; stop ends it and returns what Run did.
 func (w *world) run(t *testing.T, c engine.Config) (e *engine.Engine, stop func() error) {
 	t.Helper()
+	return w.runOn(t, w, c)
+}
+
+// runOn starts an engine on another bus than the world itself.
+func (w *world) runOn(t *testing.T, on engine.Bus, c engine.Config) (e *engine.Engine, stop func() error) {
+	t.Helper()
+	c.Bus = on
 	e, book, err := w.open(t, c)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +194,10 @@ func (w *world) open(t *testing.T, c engine.Config) (*engine.Engine, *ledger.Led
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Bus, c.Ledger, c.Getenv, c.StreamsFunc = w, book, os.LookupEnv, w.streams
+	if c.Bus == nil {
+		c.Bus = w
+	}
+	c.Ledger, c.Getenv, c.StreamsFunc = book, os.LookupEnv, w.streams
 	if w.said != nil {
 		c.Logger = zerolog.New(w.said)
 	}

@@ -171,10 +171,19 @@ func (d *Desk) admit(ctx context.Context, data []byte) ([]byte, error) {
 	if err := wire.DecodeJoin(data, &request); err != nil || len(request.Seal) != 32 || !bus.IsPublicKey(request.PublicKey) {
 		return nil, broken
 	}
-	if err := d.redeem(ctx, request); err != nil {
+	r, err := d.redeem(ctx, request)
+	if err != nil {
 		return nil, err
 	}
-	grant, err := d.grant(ctx, request.Host, request.PublicKey)
+	gossip, _, err := d.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Again, see grant. Only now, since anybody may send a request.
+	if err := d.standing(ctx, r, request.PublicKey); err != nil {
+		return nil, err
+	}
+	grant, err := d.grant(request.Host, request.PublicKey, gossip)
 	if err != nil {
 		return nil, err
 	}
@@ -186,33 +195,32 @@ func (d *Desk) admit(ctx context.Context, data []byte) ([]byte, error) {
 }
 
 // redeem binds the token to the key that came with it first.
-func (d *Desk) redeem(ctx context.Context, request wire.JoinRequest) error {
+func (d *Desk) redeem(ctx context.Context, request wire.JoinRequest) (r record, err error) {
 	kept, revision, err := d.Bus.Enrolment(ctx, place(request.Secret))
 	if errors.Is(err, bus.ErrNotThere) {
-		return forged
+		return r, forged
 	}
-	var r record
 	if err == nil {
 		err = json.Unmarshal(kept, &r)
 	}
 	switch {
 	case err != nil:
-		return err
+		return r, err
 	case r.Host != request.Host:
-		return forged
+		return r, forged
 	case r.Key != "" && r.Key != request.PublicKey:
-		return used
+		return r, used
 	case d.Now().After(r.Expires):
-		return lapsed
+		return r, lapsed
 	case !d.Members.KnownHost(r.Host):
-		return unknown
+		return r, unknown
 	}
 	if err := d.standing(ctx, r, request.PublicKey); err != nil || r.Key == request.PublicKey {
-		return err
+		return r, err
 	}
 	r.Key = request.PublicKey
 	if kept, err = json.Marshal(r); err != nil {
-		return err
+		return r, err
 	}
-	return d.Bus.SetEnrolment(ctx, place(request.Secret), kept, revision)
+	return r, d.Bus.SetEnrolment(ctx, place(request.Secret), kept, revision)
 }

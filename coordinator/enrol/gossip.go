@@ -20,6 +20,9 @@ type keyring struct {
 	Keys  [][]byte  `json:"keys"`
 	Since time.Time `json:"since"` // when the keys became these
 	Step  step      `json:"step,omitempty"`
+	// Ended is how many agents' keys had ended when the keyring was made: while it is another number than now,
+	// somebody who does not belong any more may hold its keys.
+	Ended int `json:"ended,omitempty"`
 }
 
 // keyring reads the keyring, or makes the first key.
@@ -42,15 +45,48 @@ func (d *Desk) keyring(ctx context.Context) (k keyring, revision uint64, err err
 
 // firstKeyring makes a keyring where there is none. Another coordinator may be quicker: then that one's counts.
 func (d *Desk) firstKeyring(ctx context.Context) error {
+	ended, err := d.Members.EndedKeys(ctx)
+	if err != nil {
+		return err
+	}
 	key, err := newGossipKey()
 	if err != nil {
 		return err
 	}
-	err = d.setKeyring(ctx, keyring{Keys: [][]byte{key}, Since: d.Now()}, 0)
+	err = d.setKeyring(ctx, keyring{Keys: [][]byte{key}, Since: d.Now(), Ended: len(ended)}, 0)
 	if _, _, there := d.Bus.Enrolment(ctx, keyringPlace); there == nil {
 		return nil
 	}
 	return err
+}
+
+const replaceTries = 5 // against another coordinator, or a step of a rotation
+
+// replaceKeyring gives the agents that stay another gossip key, at once and without the old ones, if an agent's key
+// ended since the keyring was made. Gossip pauses between agents of which only one has the new key. A rotation that
+// is under way ends with it: who was revoked may hold its next key.
+func (d *Desk) replaceKeyring(ctx context.Context) (err error) {
+	for range replaceTries {
+		// First, so that a key that ends meanwhile makes it be replaced again.
+		ended, err := d.Members.EndedKeys(ctx)
+		if err != nil {
+			return err
+		}
+		k, revision, err := d.keyring(ctx)
+		if err != nil || k.Ended == len(ended) {
+			return err
+		}
+		key, err := newGossipKey()
+		if err != nil {
+			return err
+		}
+		fresh := keyring{Keys: [][]byte{key}, Since: d.Now(), Ended: len(ended)}
+		if err = d.setKeyring(ctx, fresh, revision); err == nil {
+			d.tellRenew(ctx, fresh.Step)
+			return nil
+		}
+	}
+	return fmt.Errorf("replace the gossip keys: others change them too; tried %d times", replaceTries)
 }
 
 func (d *Desk) setKeyring(ctx context.Context, k keyring, revision uint64) error {

@@ -10,13 +10,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// grant makes what an agent is given: when it joins, and anew as long as it belongs.
-func (d *Desk) grant(ctx context.Context, host, publicKey string) ([]byte, error) {
+// grant makes what an agent is given: when it joins, and anew as long as it belongs. The caller has read the gossip
+// keys before it checked that the agent belongs: an agent that is revoked meanwhile gets the keys from before, and
+// never those that replace them.
+func (d *Desk) grant(host, publicKey string, gossip keyring) ([]byte, error) {
 	token, err := d.Issuer.Issue(host, publicKey)
-	if err != nil {
-		return nil, err
-	}
-	gossip, _, err := d.keyring(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +38,10 @@ func (d *Desk) question(ctx context.Context, host string, question []byte) []byt
 }
 
 func (d *Desk) renew(ctx context.Context, host, key string) ([]byte, error) {
+	gossip, _, err := d.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
 	agent, err := d.Members.Agent(ctx, host)
 	switch {
 	case errors.Is(err, ledger.ErrNoAgent):
@@ -53,5 +55,5 @@ func (d *Desk) renew(ctx context.Context, host, key string) ([]byte, error) {
 	case !d.Members.KnownHost(host):
 		return nil, fmt.Errorf("%s: %w", host, ErrUnknownHost)
 	}
-	return d.grant(ctx, host, agent.PublicKey)
+	return d.grant(host, agent.PublicKey, gossip)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Revoke ends the membership of the host's agent: its connection is closed and its key opens nothing any more. It tells whether
-// that was so already.
+// Revoke ends the membership of the host's agent: its connection is closed, its key opens nothing any more, and the
+// agents that stay are given another gossip key. It tells whether that was so already.
 func (d *Desk) Revoke(ctx context.Context, host string) (already bool, err error) {
 	key := mesh.Key(host)
 	agent, err := d.Members.Agent(ctx, key)
@@ -28,11 +28,14 @@ func (d *Desk) Revoke(ctx context.Context, host string) (already bool, err error
 	if err := d.Issuer.Revoke(ctx, agent.PublicKey); err != nil {
 		return false, err
 	}
-	if !agent.Revoked.IsZero() {
-		return true, nil
+	if already = !agent.Revoked.IsZero(); !already {
+		d.Logger.Info().Str("host", key).Msg("an agent is revoked")
+		if err := d.Members.Revoked(ctx, key, agent.PublicKey); err != nil {
+			return false, err
+		}
 	}
-	d.Logger.Info().Str("host", key).Msg("an agent is revoked")
-	return false, d.Members.Revoked(ctx, key, agent.PublicKey)
+	// Last: whoever asks for its grant from now on is checked against the ledger, see grant.
+	return already, d.replaceKeyring(ctx)
 }
 
 // enrol notes the agent's key. The one that it replaces, of a disk that was lost or of somebody else, ends.

@@ -1,8 +1,10 @@
 package enrol_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,3 +132,55 @@ func TestATokenFromBeforeTheRevocationDoesNotOpen(t *testing.T) {
 }
 
 var _ enrol.Members = (*members)(nil)
+
+// gossipKey is the keyring that an agent that joins now is given: it must be one key, and none of those.
+func gossipKey(t *testing.T, d *desk, held ...[]byte) []byte {
+	t.Helper()
+	id := d.join(t, t.TempDir())
+	if len(id.Gossip) != 1 {
+		t.Fatalf("a keyring of %d keys", len(id.Gossip))
+	}
+	for _, key := range held {
+		if bytes.Equal(key, id.Gossip[0]) {
+			t.Error("a gossip key that a revoked agent holds is still given out")
+		}
+	}
+	return id.Gossip[0]
+}
+
+// A rotation is under way, so that the agent holds the next key too.
+func TestRevokingReplacesEveryGossipKeyThatTheAgentHolds(t *testing.T) {
+	d := open(t)
+	dir := t.TempDir()
+	d.join(t, dir)
+	r := run(t, dir, time.Hour)
+	await(t, "the agent is there", func() bool { return !gone(r.Agent) })
+	if _, err := d.RotateGossipKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the agent holds two keys", func() bool { return len(r.told()) == 1 && len(r.told()[0]) == 2 })
+	if _, err := d.Revoke(t.Context(), "nc036"); err != nil {
+		t.Fatal(err)
+	}
+	key := gossipKey(t, d, r.told()[0]...)
+	await(t, "its connection is closed", func() bool { return gone(r.Agent) })
+	if told := r.told(); len(told) != 1 || slices.ContainsFunc(r.Identity().Gossip, func(k []byte) bool { return bytes.Equal(k, key) }) {
+		t.Errorf("the revoked agent was given %x", told)
+	}
+	// The rotation ended with it: another may begin.
+	if _, err := d.RotateGossipKey(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The coordinator died between the revocation and the new gossip key, or another one revoked.
+func TestGossipKeysAreReplacedByACoordinatorThatStarts(t *testing.T) {
+	dir, m := t.TempDir(), &members{}
+	old := openAt(t, dir, m, nil).join(t, t.TempDir()).Gossip[0]
+	m.close()
+	_ = m.Revoked(t.Context(), "nc036", m.enrolled[0])
+	d := openAt(t, dir, m, nil)
+	await(t, "another gossip key", func() bool {
+		return !bytes.Equal(d.join(t, t.TempDir()).Gossip[0], old)
+	})
+}

@@ -30,9 +30,9 @@ func (k keyring) next(now time.Time, settle time.Duration) (next keyring, ok boo
 		return k, false
 	}
 	if k.Step == adding {
-		return keyring{Keys: [][]byte{k.Keys[1], k.Keys[0]}, Since: now, Step: switching}, true
+		return keyring{Keys: [][]byte{k.Keys[1], k.Keys[0]}, Since: now, Step: switching, Ended: k.Ended}, true
 	}
-	return keyring{Keys: k.Keys[:1], Since: now}, true
+	return keyring{Keys: k.Keys[:1], Since: now, Ended: k.Ended}, true
 }
 
 // RotateGossipKey begins to give the agents another gossip key, and tells when the old one will have ended. Run drives it on,
@@ -49,7 +49,7 @@ func (d *Desk) RotateGossipKey(ctx context.Context) (done time.Time, err error) 
 	if err != nil {
 		return done, err
 	}
-	begun := keyring{Keys: [][]byte{k.Keys[0], key}, Since: d.Now(), Step: adding}
+	begun := keyring{Keys: [][]byte{k.Keys[0], key}, Since: d.Now(), Step: adding, Ended: k.Ended}
 	if err := d.setKeyring(ctx, begun, revision); err != nil {
 		return done, err
 	}
@@ -81,8 +81,12 @@ func (d *Desk) rotate(ctx context.Context) error {
 	}
 }
 
-// turn takes the next step if it is due, and tells when to look again.
+// turn takes the next step if it is due, and tells when to look again. It also replaces a keyring that somebody may
+// hold whose key ended: when a host joins again, when Revoke died halfway, or when another coordinator revoked.
 func (d *Desk) turn(ctx context.Context) (wait time.Duration, err error) {
+	if err := d.replaceKeyring(ctx); err != nil {
+		return 0, err
+	}
 	k, revision, err := d.keyring(ctx)
 	if err != nil {
 		return 0, err

@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -104,19 +105,50 @@ func credentials(token, seed string) (nats.Option, error) {
 	if _, err := nkeys.FromSeed([]byte(seed)); err != nil {
 		return nil, fmt.Errorf("the credentials' key: %w", err)
 	}
-	return nats.UserJWTAndSeed(token, seed), nil
+	return newest(func() string { return token }, seed), nil
 }
 
 // newest are credentials whose JWT is asked for at each connection.
 func newest(token func() string, seed string) nats.Option {
 	return nats.UserJWT(func() (string, error) { return token(), nil }, func(nonce []byte) ([]byte, error) {
-		pair, err := nkeys.FromSeed([]byte(seed))
-		if err != nil {
-			return nil, fmt.Errorf("the credentials' key: %w", err)
-		}
-		defer pair.Wipe()
-		return pair.Sign(nonce)
+		return signChallenge(seed, nonce)
 	})
+}
+
+// challenge is what NATS asks a client to sign: base64 of random bytes.
+var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// signChallenge answers a server's challenge with the enrolment key. The key signs proofs of gossip too, whose
+// messages begin with a byte that no challenge has: so a server cannot have an agent sign a proof, nor another agent
+// a challenge.
+func signChallenge(seed string, nonce []byte) ([]byte, error) {
+	if !challenge.Match(nonce) {
+		return nil, errors.New("the server's challenge is not one of NATS: it is not signed")
+	}
+	pair, err := nkeys.FromSeed([]byte(seed))
+	if err != nil {
+		return nil, fmt.Errorf("the credentials' key: %w", err)
+	}
+	defer pair.Wipe()
+	return pair.Sign(nonce)
+}
+
+// SigningKey is the private key of a seed, for signatures that are not NATS's.
+func SigningKey(seed string) (ed25519.PrivateKey, error) {
+	_, raw, err := nkeys.DecodeSeed([]byte(seed))
+	if err != nil {
+		return nil, fmt.Errorf("the agent's key: %w", err)
+	}
+	return ed25519.NewKeyFromSeed(raw), nil
+}
+
+// VerifyingKey is what SigningKey's signatures verify with: the raw form of an agent's public key.
+func VerifyingKey(public string) (ed25519.PublicKey, error) {
+	raw, err := nkeys.Decode(nkeys.PrefixByteUser, []byte(public))
+	if err != nil {
+		return nil, fmt.Errorf("an agent's public key: %w", err)
+	}
+	return raw, nil
 }
 
 // NewKey makes a key pair for an agent: the public key goes into its JWT, the seed never leaves it.

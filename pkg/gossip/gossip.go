@@ -1,10 +1,12 @@
-// Package gossip tells who is alive by what the agents say to one another, beside NATS and without a coordinator. It is a second
-// opinion and never a vote. Start it, tell it the catalog with SetCatalog, look at Members, ask a host directly with Ping, and end
-// it with Close.
+// Package gossip keeps the agents' membership beside NATS and without a coordinator, and collects proofs that hosts
+// are alive. Members is what agents say of one another: a second opinion, which any agent can forge. Proofs are
+// evidence: signatures of the hosts themselves, see proof.go. Start it, give it the catalog and the admitted agents'
+// keys with SetCatalog, look at Members and Proofs, ask a host for a proof with Prove, and end it with Close.
 package gossip
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net"
@@ -40,10 +42,12 @@ var ErrNotRunning = errors.New("gossip is not running")
 
 // Config is what gossip is started with.
 type Config struct {
-	Name    string   // the host's key
-	Version string   // the agent's, told to the others
-	Listen  string   // address and port, as DefaultListen; the others are expected at the same port. Port 0 is any free one, for tests
-	Keys    [][]byte // 16, 24 or 32 bytes each, the one to encrypt with first. Without any there is no gossip until SetKeys
+	Name    string // the host's key
+	Version string // the agent's, told to the others
+	Listen  string // address and port, as DefaultListen; the others are expected at the same port. Port 0 is any free one, for tests
+	// Key is the agent's enrolment key, which signs proofs for others. Without it this agent proves nothing.
+	Key  ed25519.PrivateKey
+	Keys [][]byte // 16, 24 or 32 bytes each, the one to encrypt with first. Without any there is no gossip until SetKeys
 	// Interval is the time between probes; zero is two seconds. Only tests set it.
 	Interval time.Duration
 	Logger   zerolog.Logger
@@ -55,9 +59,11 @@ type Gossip struct {
 	bind     netip.Addr // zero: all addresses
 	port     int
 	book     *book
-	ring     *memberlist.Keyring // of the owner
+	prover   *prover
+	net      atomic.Pointer[transport] // of list
+	ring     *memberlist.Keyring       // of the owner
 	list     atomic.Pointer[memberlist.Memberlist]
-	catalogs chan *catalog.Catalog
+	catalogs chan *catalog.Catalog // the newest that the owner has not seen
 	keys     chan [][]byte
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
@@ -88,8 +94,10 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 	if err := checkKeys(c.Keys); err != nil {
 		return nil, err
 	}
+	g.prover = newProver(c.Name, c.Key, g.book)
 	ctx, g.cancel = context.WithCancel(ctx)
 	g.tasks.Go(func() { g.own(ctx) })
+	g.tasks.Go(func() { g.patrol(ctx) })
 	return g, nil
 }
 
@@ -99,9 +107,11 @@ func (g *Gossip) Close() {
 	g.tasks.Wait()
 }
 
-// SetCatalog tells who may take part, and where they are. It does not wait.
-func (g *Gossip) SetCatalog(c *catalog.Catalog) {
-	g.book.allow(c)
+// SetCatalog sets where the hosts are, and whose agents are admitted: gossip from other addresses is dropped, and a
+// proof needs the host's key. Nil keys admit every host, see book.allow. It does not wait.
+func (g *Gossip) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
+	g.book.allow(c, keys)
+	g.prover.forget(func(host string) bool { _, ok := g.book.peer(host); return ok })
 	replace(g.catalogs, c)
 }
 
@@ -133,17 +143,15 @@ func replace[T any](mailbox chan T, v T) {
 // Members are the other hosts of the catalog that were ever heard of, by name.
 func (g *Gossip) Members() []Member { return g.book.members(time.Now()) }
 
-// Ping asks a host of the catalog itself, over UDP, whether it is there. Its acknowledgement shows in Members.
-func (g *Gossip) Ping(host string) error {
-	list, to := g.list.Load(), g.book.address(host, g.port)
-	if list == nil || !to.IsValid() {
+// Proofs are what this agent knows first-hand of the other hosts, by name.
+func (g *Gossip) Proofs() []Proof { return g.prover.known() }
+
+// Prove asks a host for a proof that it is alive, and returns nil once the host signed this agent's nonce. It waits a
+// second at most. The proof shows in Proofs.
+func (g *Gossip) Prove(ctx context.Context, host string) error {
+	net := g.net.Load()
+	if net == nil {
 		return ErrNotRunning
 	}
-	sent := time.Now()
-	rtt, err := list.Ping(host, net.UDPAddrFromAddrPort(to))
-	if err != nil {
-		return fmt.Errorf("ping %s by gossip: %w", host, err)
-	}
-	g.book.acknowledged(host, sent, rtt)
-	return nil
+	return g.prover.prove(ctx, host, g.port, net.send)
 }

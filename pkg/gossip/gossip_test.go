@@ -2,6 +2,7 @@ package gossip_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -31,6 +32,7 @@ type crowd struct {
 	t       *testing.T
 	port    int
 	catalog *catalog.Catalog
+	keys    map[string]ed25519.PublicKey // of the admitted agents; nil: all are
 	agents  map[string]*gossip.Gossip
 }
 
@@ -53,8 +55,20 @@ func (x *text) String() string {
 }
 
 func newCrowd(t *testing.T, n int) *crowd {
-	c := &crowd{t: t, port: freePort(t), catalog: newCatalog(n), agents: map[string]*gossip.Gossip{}}
+	c := &crowd{
+		t: t, port: freePort(t), catalog: newCatalog(n), keys: map[string]ed25519.PublicKey{},
+		agents: map[string]*gossip.Gossip{},
+	}
+	for i := 1; i <= n; i++ {
+		host := fmt.Sprintf("h%d", i)
+		c.keys[host] = privateKey(host).Public().(ed25519.PublicKey)
+	}
 	return c
+}
+
+// privateKey is the enrolment key of a test's host.
+func privateKey(host string) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(append([]byte(host), make([]byte, ed25519.SeedSize-len(host))...))
 }
 
 func newCatalog(n int) *catalog.Catalog {
@@ -81,7 +95,8 @@ func freePort(t *testing.T) int {
 func (c *crowd) start(host string, log *text, keys ...[]byte) *gossip.Gossip {
 	c.t.Helper()
 	config := gossip.Config{
-		Name: host, Version: "v1-" + host, Listen: fmt.Sprintf("%s:%d", address(host), c.port), Keys: keys, Interval: quick, Logger: zerolog.Nop(),
+		Name: host, Version: "v1-" + host, Listen: fmt.Sprintf("%s:%d", address(host), c.port),
+		Key: privateKey(host), Keys: keys, Interval: quick, Logger: zerolog.Nop(),
 	}
 	if log != nil {
 		config.Logger = zerolog.New(log)
@@ -91,7 +106,7 @@ func (c *crowd) start(host string, log *text, keys ...[]byte) *gossip.Gossip {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(g.Close)
-	g.SetCatalog(c.catalog)
+	g.SetCatalog(c.catalog, c.keys)
 	c.agents[host] = g
 	return g
 }
@@ -154,24 +169,40 @@ func TestFiveFindOneAnotherAndOneDies(t *testing.T) {
 	until(t, "h5 is back", func() bool { return strings.Contains(sees(c.agents["h1"]), "h5 alive") })
 }
 
-func TestAHostIsAskedDirectly(t *testing.T) {
+func TestAHostProvesThatItIsAlive(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t, 3)
 	c.startAll(3, keyA)
 	before := time.Now()
-	if err := c.agents["h1"].Ping("h2"); err != nil {
+	if err := c.agents["h1"].Prove(t.Context(), "h2"); err != nil {
 		t.Fatal(err)
 	}
-	if m := c.agents["h1"].Members()[0]; m.Asked.Before(before) {
-		t.Errorf("the acknowledgement is of %v, asked at %v", m.Asked, before)
+	if p := proofOf(c.agents["h1"], "h2"); p.Proved.Before(before) {
+		t.Errorf("the proof is of %v, asked at %v", p.Proved, before)
 	}
+	until(t, "the patrol has a proof of everybody", func() bool {
+		return proofOf(c.agents["h2"], "h1").Proved.After(before) && proofOf(c.agents["h2"], "h3").Proved.After(before)
+	})
 	c.agents["h2"].Kill()
-	if err := c.agents["h1"].Ping("h2"); err == nil {
-		t.Error("the dead acknowledge")
+	asked := time.Now()
+	if err := c.agents["h1"].Prove(t.Context(), "h2"); err == nil {
+		t.Error("a host that is gone proves that it is alive")
 	}
-	if err := c.agents["h1"].Ping("stranger"); !errors.Is(err, gossip.ErrNotRunning) {
-		t.Errorf("a stranger was asked: %v", err)
+	if p := proofOf(c.agents["h1"], "h2"); p.Unanswered.Before(asked) || p.Proved.After(asked) {
+		t.Errorf("%+v", p)
 	}
+	if err := c.agents["h1"].Prove(t.Context(), "stranger"); err == nil {
+		t.Error("a stranger was asked")
+	}
+}
+
+func proofOf(g *gossip.Gossip, host string) gossip.Proof {
+	for _, p := range g.Proofs() {
+		if p.Host == host {
+			return p
+		}
+	}
+	return gossip.Proof{}
 }
 
 func TestAWrongKeyIsRefused(t *testing.T) {
@@ -180,9 +211,6 @@ func TestAWrongKeyIsRefused(t *testing.T) {
 	c.startAll(2, keyA)
 	var log text
 	other := c.start("h3", &log, keyB)
-	if err := c.agents["h1"].Ping("h3"); err == nil {
-		t.Error("somebody without the key acknowledges")
-	}
 	for range 20 { // what h3 says for a while is not heard
 		time.Sleep(quick)
 		if sees(other) != "" || sees(c.agents["h1"]) != "h2 alive" {
@@ -223,9 +251,9 @@ func TestKeysRotateWhileNobodyIsLost(t *testing.T) {
 		}
 	}
 	old := newCrowd(t, 5)
-	old.port, old.catalog = c.port, newCatalog(5)
+	old.port = c.port
 	for _, g := range c.agents {
-		g.SetCatalog(old.catalog)
+		g.SetCatalog(old.catalog, old.keys)
 	}
 	late := old.start("h5", nil, keyA)
 	for range 10 {
@@ -256,11 +284,11 @@ func TestABusyPortOnlyWarns(t *testing.T) {
 	until(t, "a warning", func() bool {
 		return strings.Contains(log.String(), `"level":"warn"`) && strings.Contains(log.String(), "in use")
 	})
-	if err := g.Ping("h2"); !errors.Is(err, gossip.ErrNotRunning) || len(g.Members()) != 0 {
+	if err := g.Prove(t.Context(), "h2"); !errors.Is(err, gossip.ErrNotRunning) || len(g.Members()) != 0 {
 		t.Errorf("%v, and sees %s", err, sees(g))
 	}
 	l.Close()
-	g.SetCatalog(newCatalog(2)) // or a minute later
+	g.SetCatalog(newCatalog(2), c.keys) // or a minute later
 	c.start("h2", nil, keyA)
 	c.all(gossip.Alive)
 }
@@ -279,10 +307,10 @@ func TestStrangersAreNotBelieved(t *testing.T) {
 			t.Errorf("%s sees %s", host, got)
 		}
 	}
-	c.agents["h1"].SetCatalog(intruder.catalog)
-	c.agents["h2"].SetCatalog(intruder.catalog)
+	c.agents["h1"].SetCatalog(intruder.catalog, intruder.keys)
+	c.agents["h2"].SetCatalog(intruder.catalog, intruder.keys)
 	until(t, "h3 is let in once the catalog names it", func() bool { return sees(g) == "h1 alive h2 alive" && sees(c.agents["h1"]) == "h2 alive h3 alive" })
-	c.agents["h1"].SetCatalog(c.catalog)
+	c.agents["h1"].SetCatalog(c.catalog, c.keys)
 	if got := sees(c.agents["h1"]); got != "h2 alive" {
 		t.Errorf("h3 is in the catalog no more, and h1 sees %s", got)
 	}
@@ -309,7 +337,9 @@ func TestGarbageDoesNoHarm(t *testing.T) {
 	c := newCrowd(t, 3)
 	c.startAll(3, keyA)
 	to := fmt.Sprintf("127.0.1.1:%d", c.port)
-	udp, err := net.Dial("udp", to)
+	// From an admitted agent's address, since what comes from any other is dropped unread.
+	from := &net.UDPAddr{IP: net.ParseIP("127.0.2.1")}
+	udp, err := net.DialUDP("udp", from, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +355,8 @@ func TestGarbageDoesNoHarm(t *testing.T) {
 	}
 	var held []net.Conn
 	for range 100 { // more connections than are let in, with the length of a flood announced
-		conn, err := net.Dial("tcp", to)
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.2.1")}}
+		conn, err := d.Dial("tcp", to)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,14 +365,14 @@ func TestGarbageDoesNoHarm(t *testing.T) {
 	}
 	c.all(gossip.Alive)
 	before := time.Now()
-	until(t, "h1 still acknowledges", func() bool { return c.agents["h2"].Ping("h1") == nil && c.agents["h1"].Ping("h2") == nil })
+	until(t, "h1 still answers", func() bool {
+		return c.agents["h2"].Prove(t.Context(), "h1") == nil && c.agents["h1"].Prove(t.Context(), "h2") == nil
+	})
+	until(t, "h1 still acknowledges", func() bool { return c.agents["h1"].Members()[0].Asked.After(before) })
 	// At this pace a flood may delay an answer past the patience of the others; whoever lives says so, and is believed.
 	until(t, "nobody is held dead", func() bool {
 		return !strings.Contains(sees(c.agents["h1"])+sees(c.agents["h2"])+sees(c.agents["h3"]), "dead")
 	})
-	if c.agents["h1"].Members()[0].Asked.Before(before) {
-		t.Error("no acknowledgement since")
-	}
 	for _, conn := range held {
 		conn.Close()
 	}
@@ -360,7 +391,7 @@ func TestWithoutAKeyThereIsNoGossip(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t, 2)
 	g := c.start("h1", nil)
-	if err := g.Ping("h2"); !errors.Is(err, gossip.ErrNotRunning) {
+	if err := g.Prove(t.Context(), "h2"); !errors.Is(err, gossip.ErrNotRunning) {
 		t.Error(err)
 	}
 	if err := g.SetKeys([][]byte{keyA}); err != nil {

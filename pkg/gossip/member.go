@@ -2,7 +2,9 @@ package gossip
 
 import (
 	"cmp"
+	"crypto/ed25519"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -36,8 +38,11 @@ type Member struct {
 
 // peer is a host of the catalog.
 type peer struct {
-	addresses []netip.Addr // as the catalog numbers it
-	named     string       // or names it
+	addresses []netip.Addr      // as the catalog has them, and those that its name resolves to
+	named     string            // the catalog's name for it, where it has one in place of a number
+	first     netip.Addr        // the address that proofs are asked of; zero: the first of addresses
+	key       ed25519.PublicKey // of its admitted agent; nil: none is known
+	admitted  bool              // its agent may gossip
 }
 
 // book is what is known of the members. memberlist writes into it from goroutines of its own, which is why it has a lock.
@@ -46,7 +51,8 @@ type book struct {
 	interval time.Duration
 
 	mu      sync.Mutex
-	peers   map[string]peer // of the catalog, this host too
+	peers   map[string]peer // of the catalog, this host too; replaced as a whole, never changed
+	sources map[netip.Addr]bool
 	known   map[string]*Member
 	leaving map[string]bool // who said goodbye
 }
@@ -55,13 +61,15 @@ func newBook(self string, interval time.Duration) *book {
 	return &book{self: self, interval: interval, peers: map[string]peer{}, known: map[string]*Member{}, leaving: map[string]bool{}}
 }
 
-// allow takes who may take part. Who is in the catalog no more is forgotten.
-func (b *book) allow(c *catalog.Catalog) {
+// allow sets who may take part: the catalog's hosts whose agents are admitted, at their addresses. Nil keys, from a
+// coordinator that does not send them, admit every host, and none of them can prove anything.
+func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	clear(b.peers)
+	peers := map[string]peer{}
 	for i := range c.Hosts {
-		var p peer
+		name := c.Hosts[i].Key()
+		p := peer{key: keys[name], admitted: keys == nil || keys[name] != nil, first: firstAddress(&c.Hosts[i])}
 		for _, a := range c.Hosts[i].Addresses {
 			if ip, err := netip.ParseAddr(a); err == nil {
 				p.addresses = append(p.addresses, ip.Unmap())
@@ -69,9 +77,13 @@ func (b *book) allow(c *catalog.Catalog) {
 				p.named = a
 			}
 		}
-		b.peers[c.Hosts[i].Key()] = p
+		if was := b.peers[name]; p.named != "" && was.named == p.named {
+			p.addresses = was.addresses // until it is resolved again
+		}
+		peers[name] = p
 	}
-	for name := range b.known {
+	b.replacePeers(peers)
+	for name := range b.known { // one that is only not admitted is hidden: memberlist may still count it alive when it is again
 		if _, ok := b.peers[name]; !ok {
 			delete(b.known, name)
 			delete(b.leaving, name)
@@ -79,8 +91,113 @@ func (b *book) allow(c *catalog.Catalog) {
 	}
 }
 
+// firstAddress is the host's address of the family that the judge lets a proof tell of: the first family, whichever
+// address stands first. It is zero for a host that is named.
+func firstAddress(h *catalog.Host) (a netip.Addr) {
+	if families := h.Families(); len(families) > 0 {
+		a, _ = netip.ParseAddr(h.Address(families[0])) // an error: it is a name
+	}
+	return a.Unmap()
+}
+
+// replacePeers sets the peers and the addresses that are heard. The caller locks.
+func (b *book) replacePeers(peers map[string]peer) {
+	b.peers, b.sources = peers, map[netip.Addr]bool{}
+	for name, p := range peers {
+		if p.admitted && name != b.self {
+			for _, a := range p.addresses {
+				b.sources[a] = true
+			}
+		}
+	}
+}
+
+// hears reports whether gossip from the address is listened to: an admitted agent has it in the catalog.
+func (b *book) hears(from netip.Addr) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sources[from]
+}
+
+// names are the hosts that the catalog names in place of numbering them.
+func (b *book) names() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]string{}
+	for name, p := range b.peers {
+		if p.named != "" && p.admitted && name != b.self {
+			out[name] = p.named
+		}
+	}
+	return out
+}
+
+// resolved notes the addresses that a host's name resolves to.
+func (b *book) resolved(host, named string, addresses []netip.Addr) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.peers[host]
+	if !ok || p.named != named {
+		return
+	}
+	peers := maps.Clone(b.peers)
+	p.addresses = addresses
+	peers[host] = p
+	b.replacePeers(peers)
+}
+
+// peer is an admitted host.
+func (b *book) peer(name string) (peer, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.peers[name]
+	return p, ok && p.admitted
+}
+
+// admittedPeers are the hosts of the catalog; one that is not admitted has no key. The map is never changed.
+func (b *book) admittedPeers() map[string]peer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.peers
+}
+
+// askable are the other hosts that can prove that they are alive, by name.
+func (b *book) askable() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for name, p := range b.peers {
+		if name != b.self && p.key != nil && len(p.addresses) > 0 {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// proofAddresses are where to ask the host for a proof: at its address of the first family, of which alone the proof
+// tells. Its port is this agent's own, as it is everywhere, and that which the host advertises where it is another:
+// since any member could have advertised that, it only comes on top.
+func (b *book) proofAddresses(name string, port int) (out []netip.AddrPort) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.peers[name]
+	if name == b.self || p.key == nil || len(p.addresses) == 0 {
+		return nil
+	}
+	at := p.first
+	if !at.IsValid() {
+		at = p.addresses[0]
+	}
+	out = append(out, netip.AddrPortFrom(at, uint16(port)))
+	if m := b.known[name]; m != nil && m.Address.Port() != uint16(port) && m.Address.Port() != 0 {
+		out = append(out, netip.AddrPortFrom(at, m.Address.Port()))
+	}
+	return out
+}
+
 var (
-	errStranger  = errors.New("the catalog names no such host")
+	errStranger  = errors.New("the catalog names no such host, or its agent is not admitted")
 	errElsewhere = errors.New("the catalog has the host at another address")
 )
 
@@ -90,9 +207,9 @@ func (b *book) admit(name string, at netip.Addr) error {
 	defer b.mu.Unlock()
 	p, ok := b.peers[name]
 	switch {
-	case !ok:
+	case !ok || !p.admitted && name != b.self:
 		return errStranger
-	case name != b.self && p.named == "" && !slices.Contains(p.addresses, at):
+	case name != b.self && !slices.Contains(p.addresses, at):
 		return errElsewhere
 	}
 	return nil
@@ -101,7 +218,7 @@ func (b *book) admit(name string, at netip.Addr) error {
 func (b *book) joined(name string, at netip.Addr, port uint16, m Meta) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, ok := b.peers[name]; !ok || name == b.self {
+	if !b.peers[name].admitted || name == b.self {
 		return
 	}
 	delete(b.leaving, name)
@@ -151,9 +268,6 @@ func (b *book) gone(name string) {
 func (b *book) acknowledged(name string, asked time.Time, rtt time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, ok := b.peers[name]; !ok || name == b.self {
-		return
-	}
 	member := b.known[name]
 	if member == nil {
 		return // it answers, and did not join: gossip holds nothing of it yet
@@ -171,6 +285,9 @@ func (b *book) members(now time.Time) []Member {
 	// Each member is probed once in a cycle, which failed probes of others draw out; whoever missed three of them is a suspect.
 	patience := 3 * b.interval * time.Duration(b.alive()+1)
 	for _, m := range b.known {
+		if !b.peers[m.Name].admitted {
+			continue
+		}
 		member := *m
 		if latest := later(m.Asked, m.Since); m.State == Alive && now.Sub(latest) > patience {
 			member.State = Suspect
@@ -191,7 +308,7 @@ func later(a, b time.Time) time.Time {
 // alive is how many members are.
 func (b *book) alive() (n int) {
 	for _, m := range b.known {
-		if m.State == Alive {
+		if m.State == Alive && b.peers[m.Name].admitted {
 			n++
 		}
 	}
@@ -227,7 +344,7 @@ func (b *book) absent() []seed {
 	defer b.mu.Unlock()
 	var out []seed
 	for name, p := range b.peers {
-		if m := b.known[name]; name != b.self && (m == nil || m.State != Alive) {
+		if m := b.known[name]; name != b.self && p.admitted && (m == nil || m.State != Alive) {
 			out = append(out, seed{name, p.named})
 		}
 	}

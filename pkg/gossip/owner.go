@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -21,6 +22,7 @@ func (g *Gossip) own(ctx context.Context) {
 	var at netip.Addr // the address that is told to the others
 	joined := make(chan struct{}, 1)
 	joining, told := false, false
+	var resolving atomic.Bool
 	again := time.NewTimer(0)
 	defer again.Stop()
 	defer g.leave()
@@ -38,6 +40,9 @@ func (g *Gossip) own(ctx context.Context) {
 		case <-again.C:
 		}
 		again.Reset(rejoinEvery)
+		if resolving.CompareAndSwap(false, true) {
+			g.tasks.Go(func() { defer resolving.Store(false); g.resolveNames(ctx) })
+		}
 		where, err := g.address(ctx, self)
 		if g.list.Load() != nil && err == nil && where != at {
 			g.leave()
@@ -76,17 +81,37 @@ func (g *Gossip) address(ctx context.Context, c *catalog.Catalog) (netip.Addr, e
 	if ip, err := netip.ParseAddr(host.Addresses[0]); err == nil {
 		return ip.Unmap(), nil
 	}
-	return resolve(ctx, host.Addresses[0])
+	found, err := resolve(ctx, host.Addresses[0])
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return found[0], nil
 }
 
-func resolve(ctx context.Context, name string) (netip.Addr, error) {
+// resolveNames looks up the hosts that the catalog names: gossip is heard only from addresses that are known. A name
+// that cannot be looked up keeps the addresses it had.
+func (g *Gossip) resolveNames(ctx context.Context) {
+	for host, named := range g.book.names() {
+		if found, err := resolve(ctx, named); err == nil {
+			g.book.resolved(host, named, found)
+		} else {
+			g.Logger.Debug().Err(err).Str("host", host).Msg("gossip of a named host is not heard until its name resolves")
+		}
+	}
+}
+
+// resolve looks up a name. Without an error it returns one address at least.
+func resolve(ctx context.Context, name string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveMax)
 	defer cancel()
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("look up %s: %w", name, err)
+		return nil, fmt.Errorf("look up %s: %w", name, err)
 	}
-	return found[0].Unmap(), nil
+	for i := range found {
+		found[i] = found[i].Unmap()
+	}
+	return found, nil
 }
 
 // open takes the port and becomes a member.
@@ -103,7 +128,10 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 	if g.bind.IsValid() {
 		bind = g.bind.String()
 	}
-	net, err := openTransport(ctx, bind, g.port, len(c.Hosts), logger)
+	net, err := openTransport(ctx, transportConfig{
+		bind: bind, source: g.bind, port: g.port, hosts: len(c.Hosts), hears: g.book.hears, proofs: g.prover.receive,
+		logger: logger,
+	})
 	if err != nil {
 		return fmt.Errorf("gossip at %s: %w", g.Listen, err)
 	}
@@ -114,6 +142,7 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 	}
 	g.ring = ring
 	g.list.Store(list)
+	g.net.Store(net)
 	g.Logger.Info().Str("listen", g.Listen).Stringer("address", at).Msg("gossip begins")
 	return nil
 }
@@ -152,11 +181,7 @@ func (g *Gossip) join(ctx context.Context) {
 	for _, s := range seeds[:min(len(seeds), seedsMax)] {
 		to := g.book.address(s.name, g.port)
 		if !to.IsValid() {
-			ip, err := resolve(ctx, s.named)
-			if err != nil {
-				continue // the resolver's word is the probes' to tell
-			}
-			to = netip.AddrPortFrom(ip, uint16(g.port))
+			continue // its name did not resolve yet
 		}
 		if _, err := list.Join([]string{s.name + "/" + to.String()}); err != nil {
 			g.Logger.Debug().Err(err).Str("host", s.name).Msg("no gossip with a host yet")
@@ -166,6 +191,7 @@ func (g *Gossip) join(ctx context.Context) {
 
 // leave tells the others, and gives up the port.
 func (g *Gossip) leave() {
+	g.net.Store(nil)
 	list := g.list.Swap(nil)
 	if list == nil {
 		return

@@ -5,11 +5,13 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"golang.org/x/time/rate"
 )
 
 // Bounds of what a stranger may cost, before it shows a key: memberlist itself would read 20 MB from each of any number of
@@ -22,42 +24,126 @@ const (
 	dialMax     = 3 * time.Second
 )
 
-// transport is memberlist's own over UDP and TCP, with bounds on what comes in and an end to everything when it is shut down.
+// transport is memberlist's own over UDP and TCP, with three changes: it drops what does not come from an address
+// that is listened to, it takes the packets of proofs out before memberlist sees them, and it bounds what comes in
+// and ends everything when it is shut down.
 type transport struct {
 	*memberlist.NetTransport
-	logger    *log.Logger
+	transportConfig
 	ctx       context.Context
 	cancel    context.CancelFunc
 	bytes     int64 // of one stream
 	open      atomic.Int32
 	streams   chan net.Conn
+	packets   chan *memberlist.Packet
+	ended     chan struct{} // closed when nothing comes from NetTransport any more
+	end       func()        // closes it
 	forwarder sync.WaitGroup
+	dropped   *rate.Limiter // log lines about it
 
 	mu    sync.Mutex
 	conns map[*stream]bool
 }
 
-func openTransport(ctx context.Context, bind string, port, hosts int, logger *log.Logger) (*transport, error) {
-	inner, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{bind}, BindPort: port, Logger: logger})
+type transportConfig struct {
+	bind   string
+	source netip.Addr // of outgoing connections; zero: the kernel chooses
+	port   int
+	hosts  int // of the catalog
+	hears  func(from netip.Addr) bool
+	proofs func(now time.Time, packet []byte, from netip.AddrPort, send sendFunc) error
+	logger *log.Logger
+}
+
+func openTransport(ctx context.Context, c transportConfig) (*transport, error) {
+	inner, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{c.bind}, BindPort: c.port, Logger: c.logger})
 	if err != nil {
 		return nil, err
 	}
 	t := &transport{
-		NetTransport: inner, logger: logger, bytes: streamBytes + memberBytes*int64(hosts), streams: make(chan net.Conn), conns: map[*stream]bool{},
+		NetTransport: inner, transportConfig: c, bytes: streamBytes + memberBytes*int64(c.hosts),
+		streams: make(chan net.Conn), packets: make(chan *memberlist.Packet), ended: make(chan struct{}),
+		dropped: rate.NewLimiter(rate.Every(dropEvery), 1), conns: map[*stream]bool{},
 	}
+	t.end = sync.OnceFunc(func() { close(t.ended) })
 	// Leaving takes the network, so that it ends by Shutdown and not with the context.
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	t.forwarder.Go(t.forward)
+	t.forwarder.Go(t.forwardStreams)
+	t.forwarder.Go(t.forwardPackets)
 	return t, nil
 }
 
-// forward lets in as many streams as are allowed.
-func (t *transport) forward() {
+// dropEvery is how often at most a dropped packet is logged.
+const dropEvery = time.Minute
+
+// drops reports whether what comes from the address is not listened to.
+func (t *transport) drops(from netip.Addr) bool {
+	if t.hears(from) {
+		return false
+	}
+	if t.dropped.Allow() {
+		t.logger.Printf("[WARN] memberlist: gossip dropped: %s is not the catalog's address of an admitted agent", from)
+	}
+	return true
+}
+
+// forwardPackets hands memberlist its packets.
+func (t *transport) forwardPackets() {
 	for {
 		select {
-		case <-t.ctx.Done():
+		case <-t.ended:
+			return
+		case p := <-t.NetTransport.PacketCh():
+			from := sourceOf(p.From)
+			if t.drops(from.Addr()) {
+				continue
+			}
+			if isProofPacket(p.Buf) {
+				if err := t.proofs(p.Timestamp, p.Buf, from, t.send); err != nil {
+					t.logger.Printf("[DEBUG] memberlist: proof dropped: from %s: %v", from, err)
+				}
+				continue
+			}
+			select {
+			case t.packets <- p:
+			case <-t.ctx.Done():
+			}
+		}
+	}
+}
+
+// sourceOf is the address of a UDP or TCP peer; zero for any other.
+func sourceOf(a net.Addr) netip.AddrPort {
+	var at netip.AddrPort
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		at = a.AddrPort()
+	case *net.TCPAddr:
+		at = a.AddrPort()
+	}
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// send sends one packet of our own.
+func (t *transport) send(packet []byte, to netip.AddrPort) error {
+	_, err := t.WriteTo(packet, to.String())
+	return err
+}
+
+// PacketCh are memberlist's packets.
+func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
+
+// forwardStreams lets in as many streams as are allowed.
+func (t *transport) forwardStreams() {
+	for {
+		select {
+		case <-t.ended:
 			return
 		case conn := <-t.NetTransport.StreamCh():
+			if t.drops(sourceOf(conn.RemoteAddr()).Addr()) {
+				_ = conn.Close()
+				continue
+			}
 			if t.open.Add(1) > streamsMax {
 				t.open.Add(-1)
 				_ = conn.Close()
@@ -82,6 +168,9 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 	ctx, cancel := context.WithTimeout(t.ctx, min(timeout, dialMax))
 	defer cancel()
 	var d net.Dialer
+	if t.source.IsValid() { // the others listen to that address
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.source, 0))
+	}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
@@ -105,7 +194,8 @@ func (t *transport) Shutdown() error {
 	for _, s := range open {
 		_ = s.Close()
 	}
-	err := t.NetTransport.Shutdown()
+	err := t.NetTransport.Shutdown() // it waits until what came in is taken from it
+	t.end()
 	t.forwarder.Wait()
 	return err
 }

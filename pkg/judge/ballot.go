@@ -179,8 +179,8 @@ func (j *Judge) edgeVote(e *edge) (vote mesh.Vote, why string) {
 		return mesh.Abstain, "did not answer when asked to look again"
 	case e.outcome == mesh.Unreachable && j.filtered(e):
 		return mesh.OK, filteredWhy
-	case e.outcome == mesh.Unreachable && j.acknowledged(e):
-		return mesh.OK, acknowledgedWhy
+	case e.outcome == mesh.Unreachable && j.hasProof(e):
+		return mesh.OK, provedWhy
 	case e.outcome == mesh.Unreachable:
 		return mesh.Bad, ""
 	}

@@ -321,25 +321,29 @@ func (w *chaos) heartbeat(agent string) mesh.Batch {
 	}
 }
 
-// gossip is of one host that acknowledged the agent's gossip, where that is true or it lies.
+// gossip is of one host that proved to the agent that it is alive, where that is true or the agent lies. An
+// acknowledgement of any host, which anybody can forge, may come with it.
 func (w *chaos) gossip(agent string) (out mesh.Gossip) {
 	if !w.gossips || rapid.IntRange(0, 3).Draw(w.t, "gossip") == 0 {
 		return out
+	}
+	if rapid.Bool().Draw(w.t, "forged") {
+		out.Acks = []mesh.Rumour{{Host: w.often(), At: epoch.Add(w.at)}}
 	}
 	host := w.often()
 	if host == agent || w.lost(agent, host) && (w.honest || rapid.IntRange(0, 19).Draw(w.t, "lies") > 0) {
 		return out
 	}
-	ago := time.Duration(rapid.SampledFrom([]int{0, 50, 500, 5000, -500}).Draw(w.t, "acknowledged ago")) * time.Millisecond
-	w.told = append(w.told, fmt.Sprintf("%v %s has an acknowledgement of %s from %v ago", w.at, agent, host, ago))
-	out.Acks = []mesh.Rumour{{Host: host, At: epoch.Add(w.at - ago)}}
+	ago := time.Duration(rapid.SampledFrom([]int{0, 50, 500, 5000, -500}).Draw(w.t, "proved ago")) * time.Millisecond
+	w.told = append(w.told, fmt.Sprintf("%v %s has a proof of %s from %v ago", w.at, agent, host, ago))
+	out.Proofs = []mesh.Rumour{{Host: host, At: epoch.Add(w.at - ago)}}
 	return out
 }
 
 func (w *chaos) send(b mesh.Batch) {
 	w.batch++
 	b.Sequence = w.batch
-	if asked, ended := w.give(judge.Input{Batch: &b}); asked || ended || len(b.Observations)+len(b.Gossip.Acks) > 0 {
+	if asked, ended := w.give(judge.Input{Batch: &b}); asked || ended || len(b.Observations)+len(b.Gossip.Proofs) > 0 {
 		w.tick()
 	}
 }

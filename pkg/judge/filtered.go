@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	filteredWhy     = "ping filtered: the host answered over TCP since"
-	acknowledgedWhy = "ping filtered: the host's agent acknowledged gossip since"
+	filteredWhy = "ping filtered: the host answered over TCP since"
+	provedWhy   = "ping filtered: the host's agent proved that it is alive since"
 )
 
 func (e *edge) isPing() bool { return e.check.config.Kind == catalog.KindPing }
@@ -54,10 +54,10 @@ func (e *edge) mayBeFiltered(r *round) bool {
 	return false
 }
 
-// acknowledged reports whether the host acknowledged the vantage's gossip after the first miss of the ping, and did so still
-// within what an agent's silence is. It tells of one family alone.
-func (j *Judge) acknowledged(e *edge) bool {
-	at := e.vantage.rumours.acks[e.check.host.key].last()
+// hasProof reports whether the host proved to the vantage that it is alive, after the first miss of the ping, and
+// still within what an agent's silence is. A proof tells of one address family alone.
+func (j *Judge) hasProof(e *edge) bool {
+	at := e.vantage.rumours.proofs[e.check.host.key].last()
 	return !at.IsZero() && e.isPing() && j.gossipsOver(e) && !at.Before(e.missedAt) && j.now.Sub(at) <= j.rule.Silence
 }
 
@@ -100,7 +100,7 @@ func (a *answers) after(moment time.Time) int {
 	return n
 }
 
-// instead are the runs that show of a lost ping that only the ping is lost: over each other check, and of gossip.
+// instead are the runs that show of a lost ping that only the ping is lost: over each other check, and of proofs.
 func (j *Judge) instead(e *edge) []*answers {
 	if !e.bad() {
 		return nil
@@ -111,8 +111,8 @@ func (j *Judge) instead(e *edge) []*answers {
 			out = append(out, o.answers)
 		}
 	}
-	if j.acknowledged(e) {
-		out = append(out, e.vantage.rumours.acks[e.check.host.key])
+	if j.hasProof(e) {
+		out = append(out, e.vantage.rumours.proofs[e.check.host.key])
 	}
 	return out
 }

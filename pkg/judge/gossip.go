@@ -8,28 +8,30 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// rumours is what a vantage's gossip tells: a second opinion. It lets a vantage that lost only pings say ok, it has others look,
-// and it tells an agent that is gone from one that is cut from NATS. It makes nothing up or down otherwise.
+// rumours is what a vantage's gossip reports. A proof lets a vantage that lost only pings vote ok, and tells an agent
+// that is gone from one that is cut from NATS; a death has others look. It makes nothing up or down otherwise.
+// Acknowledgements of memberlist, which agents of version N-1 report, count for nothing: whoever holds the gossip key
+// can forge them.
 type rumours struct {
-	acks map[string]*answers // when the probes left that the host acknowledged directly, by host's key
-	dead []string            // hosts that it holds dead, by key
+	proofs map[string]*answers // when the nonces were sent that the host signed, by host's key
+	dead   []string            // hosts that it considers dead, by key
 }
 
 const (
 	deathWitnesses = 2                // regions whose gossip must hold a host dead before all look: one member's word is not enough
-	aliveWitnesses = 2                // vantages that a silent agent must have acknowledged, for the same reason
-	aliveFor       = 20 * time.Second // how long that counts: each member probes one other every two seconds
+	aliveWitnesses = 2                // vantages that must have a silent agent's proof, for the same reason
+	aliveFor       = 20 * time.Second // how long that counts: each member asks one other every two seconds
 )
 
-// of is what the host acknowledged.
+// of are the host's proofs.
 func (r *rumours) of(host string) *answers {
-	if r.acks == nil {
-		r.acks = map[string]*answers{}
+	if r.proofs == nil {
+		r.proofs = map[string]*answers{}
 	}
-	if r.acks[host] == nil {
-		r.acks[host] = &answers{}
+	if r.proofs[host] == nil {
+		r.proofs[host] = &answers{}
 	}
-	return r.acks[host]
+	return r.proofs[host]
 }
 
 // gossip takes what a batch tells of it.
@@ -37,9 +39,9 @@ func (j *Judge) gossip(v *vantage, b *mesh.Batch) {
 	if b.Sequence != v.highest {
 		return // overtaken by a later one
 	}
-	for _, r := range b.Gossip.Acks {
-		if h := j.byKey[r.Host]; h != nil {
-			j.acknowledge(v, h, r.At)
+	for _, r := range b.Gossip.Proofs {
+		if h := j.byKey[r.Host]; h != nil && h.key != v.key {
+			j.proved(v, h, r.At)
 		}
 	}
 	if len(b.Gossip.Dead) > 0 || len(v.rumours.dead) > 0 {
@@ -47,19 +49,19 @@ func (j *Judge) gossip(v *vantage, b *mesh.Batch) {
 	}
 }
 
-// acknowledge notes that the host acknowledged the vantage's gossip, which may show that only the ping is lost.
-func (j *Judge) acknowledge(v *vantage, h *host, at time.Time) {
+// proved notes that the host proved to the vantage that it is alive, which may show that only the ping is lost.
+func (j *Judge) proved(v *vantage, h *host, at time.Time) {
 	if at.After(j.now) {
 		at = j.now
 	}
-	acks := v.rumours.of(h.key)
-	if !at.After(acks.last()) {
+	proofs := v.rumours.of(h.key)
+	if !at.After(proofs.last()) {
 		return
 	}
-	if at.Sub(acks.last()) > j.rule.Silence {
-		acks.end() // nobody tells of a probe that was not acknowledged: a run ends by silence
+	if at.Sub(proofs.last()) > j.rule.Silence {
+		proofs.end() // nobody reports a question that was not answered: a run ends by silence
 	}
-	acks.add(at, j.rule.RecoverSuccesses)
+	proofs.add(at, j.rule.RecoverSuccesses)
 	for _, c := range h.checks {
 		for _, e := range c.edges {
 			if e.vantage == v && e.bad() && e.isPing() {
@@ -116,11 +118,12 @@ func (h *host) mayFall() bool {
 	return slices.ContainsFunc(h.checks, func(c *check) bool { return c.verdict != mesh.Down })
 }
 
-// alive is how many vantages a silent one acknowledged after it fell silent, and of late: its agent lives, and is cut from NATS.
+// alive is how many vantages have a silent one's proof from after it fell silent, and of late: its agent lives, and
+// is cut from NATS.
 func (j *Judge) alive(v *vantage) int {
 	n := 0
 	for _, o := range j.order {
-		at := o.rumours.acks[v.key].last()
+		at := o.rumours.proofs[v.key].last()
 		if o != v && o.counts() && !o.silent && at.After(v.last.Add(j.rule.Silence)) && j.now.Sub(at) <= aliveFor {
 			n++
 		}
@@ -135,6 +138,6 @@ const cutOffWhy = "silent: its agent is cut from NATS, and alive in gossip"
 
 // cutOffAdvisory tells operators what a silence is.
 func (j *Judge) cutOffAdvisory(v *vantage) string {
-	return fmt.Sprintf("its agent is cut from NATS since %s and alive: %d others have its gossip acknowledgement",
+	return fmt.Sprintf("its agent is cut from NATS since %s and alive: it proved that to %d others",
 		v.last.UTC().Format(time.TimeOnly), j.alive(v))
 }

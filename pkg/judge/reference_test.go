@@ -26,7 +26,7 @@ type reference struct {
 	batches  map[string]*mesh.Batch // the latest of each vantage
 	heard    map[string]time.Time
 	words    map[refEdge]refWord
-	acks     map[refPair][]time.Time // when the probes of gossip left that were acknowledged
+	proofs   map[refPair][]time.Time // when the nonces were sent that were signed
 	outcasts map[refFace]bool        // who is isolated as of now
 	epochs   map[string][]uint64     // of each vantage, the present one last
 	returns  map[refEpoch][]time.Time
@@ -112,7 +112,7 @@ func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 	r := &reference{
 		rule: c.Rule, enrolled: map[string]bool{}, region: map[string]string{},
 		epochs: map[string][]uint64{}, returns: map[refEpoch][]time.Time{}, shared: map[string]time.Time{},
-		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{}, acks: map[refPair][]time.Time{},
+		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{}, proofs: map[refPair][]time.Time{},
 		old: map[refPart]bool{},
 	}
 	for _, v := range roster.Vantages {
@@ -171,10 +171,10 @@ func (r *reference) hear(in judge.Input) {
 	if part != r.part(agent) || abstained != r.abstains(agent) {
 		r.settle()
 	}
-	for _, a := range in.Batch.Gossip.Acks {
-		r.acknowledge(refPair{agent, a.Host}, a.At)
+	for _, a := range in.Batch.Gossip.Proofs {
+		r.prove(refPair{agent, a.Host}, a.At)
 	}
-	if len(in.Batch.Observations)+len(in.Batch.Gossip.Acks) > 0 {
+	if len(in.Batch.Observations)+len(in.Batch.Gossip.Proofs) > 0 {
 		for _, o := range in.Batch.Observations {
 			r.see(in.Batch, o)
 		}
@@ -215,13 +215,14 @@ func (r *reference) sharesIdentity(vantage string) bool {
 	return ok && r.now.Before(at.Add(time.Minute))
 }
 
-// acknowledge takes an acknowledgement of gossip: never from after it is told, and each once.
-func (r *reference) acknowledge(p refPair, at time.Time) {
+// prove notes that the host signed the vantage's nonce: never later than it is reported, and each proof once. A bare
+// acknowledgement of gossip is no evidence.
+func (r *reference) prove(p refPair, at time.Time) {
 	if at.After(r.now) {
 		at = r.now
 	}
-	if all := r.acks[p]; len(all) == 0 || at.After(all[len(all)-1]) {
-		r.acks[p] = append(all, at)
+	if all := r.proofs[p]; len(all) == 0 || at.After(all[len(all)-1]) {
+		r.proofs[p] = append(all, at)
 	}
 }
 
@@ -379,8 +380,8 @@ func (r *reference) beside(e refEdge) (out []refEdge) {
 	return out
 }
 
-// instead: a vantage that lost ping, but got a TCP answer or an acknowledgement of gossip after the first miss. It is what each
-// other check answered in a row since then, and gossip.
+// instead: a vantage that lost ping, but got a TCP answer or the host's own proof after the first miss. It is what
+// each other check answered in a row since then, and the proofs.
 func (r *reference) instead(e refEdge) (runs [][]time.Time) {
 	for _, o := range r.beside(e) {
 		if w := r.words[o]; w.outcome.Good() && r.now.Before(r.expires(o)) {
@@ -388,7 +389,7 @@ func (r *reference) instead(e refEdge) (runs [][]time.Time) {
 		}
 	}
 	if e.target.Kind == catalog.KindPing && r.gossips(e) {
-		runs = append(runs, r.acknowledged(refPair{e.vantage, e.target.host.Key()}))
+		runs = append(runs, r.proved(refPair{e.vantage, e.target.host.Key()}))
 	}
 	for i, run := range runs {
 		runs[i] = slices.DeleteFunc(slices.Clone(run), func(at time.Time) bool { return at.Before(r.words[e].failing) })
@@ -396,9 +397,9 @@ func (r *reference) instead(e refEdge) (runs [][]time.Time) {
 	return slices.DeleteFunc(runs, func(run []time.Time) bool { return len(run) == 0 })
 }
 
-// acknowledged: what gossip acknowledged up to now, without a silence.
-func (r *reference) acknowledged(p refPair) []time.Time {
-	run, after := r.acks[p], r.now
+// proved: the proofs up to now, without a silence between them.
+func (r *reference) proved(p refPair) []time.Time {
+	run, after := r.proofs[p], r.now
 	for i := len(run) - 1; i >= 0; i-- {
 		if after.Sub(run[i]) > r.rule.Silence {
 			return run[i+1:]

@@ -38,7 +38,8 @@ import (
 //	                                                    are of this version
 //	TIME lag WHERE TIME | TIME clock WHERE TIME         an agent's timers overrun; its clock is off
 //	TIME anchors WHERE fail|answer  its own test of its network
-//	TIME hush HOST ... | TIME answers HOST ...          agents acknowledge no gossip, and are dead to it after 10 s; do again
+//	TIME forged HOST ...            one member forges the host's acknowledgements to all others; it cannot forge proofs
+//	TIME hush HOST ... | TIME answers HOST ...          agents answer no gossip, and are dead to it after 10 s; do again
 //	TIME mute WHERE ...             agents that tell nothing of gossip
 //	TIME lies VANTAGE HOST alive|dead       what an agent's gossip tells of a host, whatever is true
 //	FROM-TO floods VANTAGE HOST/CHECK KIND  a lying agent reports four times a second, in turn, a first miss and an ok (misses),

@@ -133,8 +133,8 @@ func (j *Judge) advisories(c *check) []string {
 		out = append(out, "no vantage may run this check, so that it says nothing of the host")
 	}
 	out = append(out, j.unasked(c)...)
-	if n := j.pathsThat(c, acknowledgedWhy); n > 0 {
-		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping, and the host's agent acknowledged gossip since", n, plural(n, "vantage")))
+	if n := j.pathsThat(c, provedWhy); n > 0 {
+		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping, and the host's agent proved that it is alive since", n, plural(n, "vantage")))
 	}
 	if n := j.pathsThat(c, filteredWhy); n > 0 {
 		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping and reached the host over TCP since", n, plural(n, "vantage")))

@@ -49,6 +49,24 @@ func (l *Ledger) Roster(ctx context.Context) (*mesh.Roster, error) {
 	return &mesh.Roster{Vantages: hosts}, nil
 }
 
+// AgentKeys are the public keys of the admitted agents, by host's key: of those that Roster names.
+func (l *Ledger) AgentKeys(ctx context.Context) (map[string]string, error) {
+	rows, err := l.view.db.QueryContext(ctx, `SELECT host, public_key FROM agents WHERE superseded = 0 AND revoked = 0`)
+	if err != nil {
+		return nil, fmt.Errorf("read the agents' keys: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]string{}
+	for rows.Next() {
+		var host, key string
+		if err := rows.Scan(&host, &key); err != nil {
+			return nil, fmt.Errorf("read the agents' keys: %w", err)
+		}
+		out[host] = key
+	}
+	return out, rows.Err()
+}
+
 // Agent tells the key that the host's agent joined with last, or ErrNoAgent.
 func (l *Ledger) Agent(ctx context.Context, host string) (a Agent, err error) {
 	var enrolled, revoked int64

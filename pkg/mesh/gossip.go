@@ -2,13 +2,18 @@ package mesh
 
 import "time"
 
-// Gossip is what an agent's gossip tells beside its observations: mostly a word or none. It is never a vote.
+// Gossip is what an agent reports of other agents beside its observations.
 type Gossip struct {
-	Acks []Rumour // hosts that acknowledged a probe directly since the batch before, and when that probe left; by host
-	Dead []Rumour // hosts that gossip holds dead, and since when; by host
+	// Proofs are hosts that signed this agent's nonce since the batch before, and when the nonce was sent; by host.
+	// They are the only part of gossip that may become a vote.
+	Proofs []Rumour
+	// Acks are acknowledgements of memberlist, which any holder of the gossip key can forge. They count for nothing;
+	// agents send them for coordinators of version N-1.
+	Acks []Rumour
+	Dead []Rumour // hosts that gossip considers dead, and since when; by host
 }
 
-// Rumour is a host and a moment of which gossip tells.
+// Rumour is a host and a moment of which gossip reports.
 type Rumour struct {
 	Host string // the host's key
 	At   time.Time

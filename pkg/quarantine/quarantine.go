@@ -117,7 +117,8 @@ func (w *Ward) Take(at time.Time, agent string, size int, b *mesh.Batch, unread 
 	}
 	// The host of one who is cut off is not dead: that its agent is heard is said on. What it holds of others expires.
 	quiet := *b
-	quiet.Observations, quiet.AnchorsFail = nil, false
+	// Nor is what its gossip reports of others.
+	quiet.Observations, quiet.AnchorsFail, quiet.Gossip = nil, false, mesh.Gossip{}
 	return &quiet, cut
 }
 

@@ -169,3 +169,22 @@ func TestAgentsOfTheVersionBeforeAreHeard(t *testing.T) {
 		t.Errorf("cut off: %s", s.why())
 	}
 }
+
+// What the gossip of an agent that is cut off reports of other hosts does not reach the judge.
+func TestTheGossipOfWhoIsCutOffIsIgnored(t *testing.T) {
+	at := time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
+	b := &mesh.Batch{Agent: "a", Began: at, Connected: at, Gossip: mesh.Gossip{
+		Proofs: []mesh.Rumour{{Host: "b", At: at}}, Acks: []mesh.Rumour{{Host: "b", At: at}}, Dead: []mesh.Rumour{{Host: "c", At: at}},
+	}}
+	w := quarantine.New(nil)
+	if heard, _ := w.Take(at, "a", 100, b, nil); len(heard.Gossip.Proofs) != 1 || len(heard.Gossip.Dead) != 1 {
+		t.Errorf("%+v", heard.Gossip)
+	}
+	for range 20 {
+		w.Take(at, "a", 100, nil, errors.New("no JSON"))
+	}
+	heard, _ := w.Take(at, "a", 100, b, nil)
+	if heard == nil || len(heard.Gossip.Proofs)+len(heard.Gossip.Acks)+len(heard.Gossip.Dead) != 0 {
+		t.Errorf("%+v", heard)
+	}
+}

@@ -173,7 +173,7 @@ func frozen[T any](t *testing.T, data []byte, err error) (out T) {
 func TestTodaysWordsAreReadByTheFirstFormat(t *testing.T) {
 	data, err := wire.EncodeBatch(&mesh.Batch{
 		Agent: "nc036", Epoch: 5, Sequence: 7, Revision: "0123456789ab", Version: "v9", Began: at, Clock: time.Second, Lag: 3 * time.Millisecond,
-		Queued: 2, Dropped: 4, AnchorsFail: true, SpoolOff: "disk full", Gossip: mesh.Gossip{Acks: []mesh.Rumour{{Host: "nc1", At: at}}},
+		Queued: 2, Dropped: 4, AnchorsFail: true, SpoolOff: "disk full", Gossip: mesh.Gossip{Acks: []mesh.Rumour{{Host: "nc1", At: at}}, Proofs: []mesh.Rumour{{Host: "nc1", At: at}}},
 		Observations: []mesh.Observation{{
 			Host: "nc023", Check: "ping", Family: mesh.IPv4, Began: at.Add(-time.Second), Elapsed: 91 * time.Millisecond, RTT: 90 * time.Millisecond,
 			Outcome: mesh.Slow, Stage: mesh.Missed, Round: 42, Sent: 3, Lost: 1, Reason: "slow",

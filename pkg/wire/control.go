@@ -1,11 +1,8 @@
 package wire
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -24,29 +21,14 @@ func EncodeCatalog(c *catalog.Catalog) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	if _, err := w.Write(data); err != nil {
-		return nil, fmt.Errorf("pack catalog: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("pack catalog: %w", err)
-	}
-	return out.Bytes(), nil
+	return pack(data)
 }
 
 // DecodeCatalog unpacks a catalog.
 func DecodeCatalog(data []byte) (*catalog.Catalog, error) {
-	r, err := gzip.NewReader(bytes.NewReader(data))
+	plain, err := unpack(data)
 	if err != nil {
-		return nil, fmt.Errorf("unpack catalog: %w", err)
-	}
-	plain, err := io.ReadAll(io.LimitReader(r, CatalogBytesMax+1))
-	if err != nil {
-		return nil, fmt.Errorf("unpack catalog: %w", err)
-	}
-	if len(plain) > CatalogBytesMax {
-		return nil, fmt.Errorf("unpack catalog: %w", ErrTooLarge)
+		return nil, err
 	}
 	return catalog.Decode(plain)
 }

@@ -15,16 +15,17 @@ const RumoursMax = 64
 
 // gossip tells times as observations do: microseconds after the batch was opened, mostly before it.
 type gossip struct {
-	Acks map[string]int64 `json:"a,omitempty"`
-	Dead map[string]int64 `json:"d,omitempty"`
+	Acks   map[string]int64 `json:"a,omitempty"` // read by version N-1; today's judge ignores them
+	Dead   map[string]int64 `json:"d,omitempty"`
+	Proofs map[string]int64 `json:"proofs,omitempty"`
 }
 
 // encodeGossip is nil where there is nothing to tell.
 func encodeGossip(g mesh.Gossip, began time.Time) *gossip {
-	if len(g.Acks) == 0 && len(g.Dead) == 0 {
+	if len(g.Acks) == 0 && len(g.Dead) == 0 && len(g.Proofs) == 0 {
 		return nil
 	}
-	return &gossip{encodeRumours(g.Acks, began), encodeRumours(g.Dead, began)}
+	return &gossip{encodeRumours(g.Acks, began), encodeRumours(g.Dead, began), encodeRumours(g.Proofs, began)}
 }
 
 // encodeRumours leaves out what is past the bound: a second opinion may be short.
@@ -43,7 +44,10 @@ func (g *gossip) decode(began, received time.Time) (out mesh.Gossip, err error) 
 	if out.Acks, err = decodeRumours(g.Acks, began, received); err != nil {
 		return out, err
 	}
-	out.Dead, err = decodeRumours(g.Dead, began, received)
+	if out.Dead, err = decodeRumours(g.Dead, began, received); err != nil {
+		return out, err
+	}
+	out.Proofs, err = decodeRumours(g.Proofs, began, received)
 	return out, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 			Reason: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "reason"), Address: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "address"),
 		})
 	}
-	b.Gossip.Acks, b.Gossip.Dead = drawRumours(t, "acks", began), drawRumours(t, "dead", began)
+	b.Gossip.Acks, b.Gossip.Dead, b.Gossip.Proofs = drawRumours(t, "acks", began), drawRumours(t, "dead", began), drawRumours(t, "proofs", began)
 	return b
 }
 
@@ -121,6 +122,8 @@ func TestAPeerIsNotTrusted(t *testing.T) {
 		"gossip to come":    `{"v":1,"e":"1","gossip":{"a":{"b":9000000}}}`,
 		"dead to come":      `{"v":1,"e":"1","gossip":{"d":{"b":9000000}}}`,
 		"gossip of anybody": `{"v":1,"e":"1","gossip":{"d":{"` + strings.Repeat("y", NameMax+1) + `":0}}}`,
+		"many proofs":       `{"v":1,"e":"1","gossip":{"proofs":{"b":0` + manyNames(RumoursMax) + `}}}`,
+		"a proof to come":   `{"v":1,"e":"1","gossip":{"proofs":{"b":9000000}}}`,
 		"much gossip":       `{"v":1,"e":"1","gossip":{"a":{"b":0` + manyNames(RumoursMax) + `}}}`,
 		"many observations": `{"v":1,"e":"1","o":[` + strings.Repeat(`{"t":0},`, ObservationsMax) + `{"t":0}]}`,
 		"many bytes":        strings.Repeat(" ", BatchBytesMax+1),
@@ -199,7 +202,7 @@ func FuzzDecodeBatch(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed)
-	f.Add([]byte(`{"v":1,"a":"x","e":"1","n":1,"w":0,"gossip":{"a":{"nc036":-200000},"d":{"nc023":-9000000}}}`))
+	f.Add([]byte(`{"v":1,"a":"x","e":"1","n":1,"w":0,"gossip":{"a":{"nc036":-200000},"d":{"nc023":-9000000},"proofs":{"nc036":-100000}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := DecodeBatch(data, time.Second, time.Minute, received)
 		if err != nil {
@@ -210,8 +213,8 @@ func FuzzDecodeBatch(f *testing.F) {
 				t.Fatalf("impossible observation %+v", o)
 			}
 		}
-		for _, r := range append(b.Gossip.Acks, b.Gossip.Dead...) {
-			if r.At.After(received.Add(time.Second)) || len(r.Host) > NameMax || len(b.Gossip.Dead) > RumoursMax {
+		for _, r := range slices.Concat(b.Gossip.Acks, b.Gossip.Dead, b.Gossip.Proofs) {
+			if r.At.After(received.Add(time.Second)) || len(r.Host) > NameMax || max(len(b.Gossip.Dead), len(b.Gossip.Proofs)) > RumoursMax {
 				t.Fatalf("impossible gossip %+v", r)
 			}
 		}

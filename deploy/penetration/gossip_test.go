@@ -1,0 +1,356 @@
+package penetration_test
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	agentenrol "github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/enrol"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/gossip"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+const (
+	meshSize = 8
+	forger   = "h7" // holds the gossip key, as all agents do
+	victim   = "h8" // dies
+	patience = time.Minute
+	// Of the probes that one agent sends while the test runs. Each is guessed.
+	sequences = 600
+)
+
+// TestAForgerCannotKeepADeadHostUp runs a coordinator and eight agents of eight regions, all real but for the pings.
+// One agent forges, in gossip, that a host that died is alive: its membership and its acknowledgements. After it is
+// revoked nothing that it sends is heard.
+func TestAForgerCannotKeepADeadHostUp(t *testing.T) {
+	m := newGossipMesh(t)
+	await(t, "the victim is up", func() bool { return m.verdict(victim) == mesh.Up })
+	await(t, "everybody has a proof of the victim", func() bool {
+		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool { return a.proof(victim).Proved.IsZero() })
+	})
+	key := m.agents[forger].keeper.Identity().Gossip[0]
+	m.agents[victim].stop()
+	m.pings.die(address(victim))
+	died := time.Now()
+	stop := m.forge(key)
+	defer stop()
+
+	await(t, "the victim is down", func() bool { return m.verdict(victim) == mesh.Down })
+	await(t, "the forgery works: everybody's gossip has an acknowledgement of the dead", func() bool {
+		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool { return a.acknowledged(victim).Before(died) })
+	})
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if v := m.verdict(victim); v != mesh.Down {
+			t.Fatalf("the forger made the dead host %s", v)
+		}
+	}
+	for _, a := range m.honest() {
+		if p := a.proof(victim); p.Proved.After(died) {
+			t.Errorf("%s has a proof of a host that is gone: %+v", a.name, p)
+		}
+	}
+
+	if _, err := m.desk.Revoke(t.Context(), forger); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "every agent that stays has one other key", func() bool {
+		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool {
+			keys := a.keeper.Identity().Gossip
+			return len(keys) != 1 || string(keys[0]) == string(key)
+		})
+	})
+	if keys := m.agents[forger].keeper.Identity().Gossip; len(keys) != 1 || string(keys[0]) != string(key) {
+		t.Error("the revoked agent has the new key")
+	}
+	await(t, "the forger is no member", func() bool {
+		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool { return a.knows(forger) })
+	})
+	time.Sleep(time.Second)
+	revoked := time.Now()
+	time.Sleep(5 * time.Second)
+	for _, a := range m.honest() {
+		if at := a.acknowledged(victim); at.After(revoked) {
+			t.Errorf("%s still hears the forger", a.name)
+		}
+	}
+	for _, a := range m.honest() {
+		for _, b := range m.honest() {
+			await(t, a.name+" has a proof of "+b.name, func() bool { return a == b || a.gossip.Prove(t.Context(), b.name) == nil })
+		}
+	}
+	if v := m.verdict(victim); v != mesh.Down {
+		t.Errorf("the dead host is %s", v)
+	}
+}
+
+// await polls for as long as a slow machine may take.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// address is the host's, on loopback.
+func address(host string) netip.Addr {
+	return netip.MustParseAddr("127.0.98." + strings.TrimPrefix(host, "h"))
+}
+
+// gossipMesh is a coordinator with its agents, in this process.
+type gossipMesh struct {
+	t      *testing.T
+	engine *engine.Engine
+	desk   *enrol.Desk
+	pings  *pings
+	port   int // of gossip
+	agents map[string]*gossipAgent
+}
+
+func newGossipMesh(t *testing.T) *gossipMesh {
+	t.Helper()
+	dir := t.TempDir()
+	natsd, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(dir, "bus"), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	must(t, err)
+	t.Cleanup(natsd.Close)
+	way, err := natsd.Coordinator()
+	must(t, err)
+	conn, err := bus.DialCoordinator(t.Context(), way)
+	must(t, err)
+	t.Cleanup(conn.Close)
+	book, err := ledger.Open(t.Context(), filepath.Join(dir, "view.db"), engine.Log(conn))
+	must(t, err)
+	t.Cleanup(func() { _ = book.Close() })
+	m := &gossipMesh{t: t, pings: &pings{dead: map[netip.Addr]bool{}}, agents: map[string]*gossipAgent{}}
+	m.engine, err = engine.New(t.Context(), engine.Config{
+		Bus: conn, Ledger: book, Catalog: gossipCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop(),
+	})
+	must(t, err)
+	m.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: m.engine, Logger: zerolog.Nop()})
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	ready := make(chan struct{})
+	tasks.Go(func() { _ = m.engine.Run(ctx) })
+	tasks.Go(func() { _ = m.desk.Run(ctx, ready) })
+	t.Cleanup(func() { cancel(); tasks.Wait() })
+	<-ready
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	m.port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	for i := range meshSize {
+		m.join(fmt.Sprintf("h%d", i+1))
+	}
+	return m
+}
+
+func gossipCatalog(t *testing.T) *catalog.Catalog {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("defaults: {interval: 2s, timeout: 1s}\nregions:\n")
+	for i := range meshSize {
+		fmt.Fprintf(&b, "  - {name: r%d, city: C, country: NL, latitude: 1, longitude: 1}\n", i+1)
+	}
+	b.WriteString("hosts:\n")
+	for i := range meshSize {
+		host := fmt.Sprintf("h%d", i+1)
+		fmt.Fprintf(&b, "  - {name: %s, region: r%d, address: %s, checks: [{kind: ping}]}\n", strings.ToUpper(host), i+1, address(host))
+	}
+	c, err := catalog.Parse("mesh.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	must(t, err)
+	return c
+}
+
+func (m *gossipMesh) verdict(host string) mesh.Verdict {
+	_, s := m.engine.Current()
+	for _, h := range s.Hosts {
+		if mesh.Key(h.Name) == host {
+			return h.Checks[0].Verdict
+		}
+	}
+	return ""
+}
+
+func (m *gossipMesh) honest() (out []*gossipAgent) {
+	for _, a := range m.agents {
+		if a.name != forger && a.name != victim {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// gossipAgent is an agent as `agent run` starts it, with pings that are played.
+type gossipAgent struct {
+	name   string
+	gossip *gossip.Gossip
+	keeper *agentenrol.Keeper
+	stop   func()
+}
+
+func (m *gossipMesh) join(host string) {
+	m.t.Helper()
+	dir := m.t.TempDir()
+	token, err := m.desk.Invite(m.t.Context(), host)
+	must(m.t, err)
+	id, err := agentenrol.Join(m.t.Context(), token, dir, nil)
+	must(m.t, err)
+	key, err := bus.SigningKey(id.Seed)
+	must(m.t, err)
+	a := &gossipAgent{name: host}
+	a.gossip, err = gossip.Start(m.t.Context(), gossip.Config{
+		Name: host, Listen: netip.AddrPortFrom(address(host), uint16(m.port)).String(), Key: key, Keys: id.Gossip,
+		Interval: 200 * time.Millisecond, Logger: zerolog.Nop(),
+	})
+	must(m.t, err)
+	a.keeper = agentenrol.NewKeeper(agentenrol.KeeperConfig{
+		Dir: dir, Identity: id, Gossip: func(keys [][]byte) { _ = a.gossip.SetKeys(keys) }, Logger: zerolog.Nop(),
+	})
+	conn, err := bus.DialAgent(m.t.Context(), bus.AgentConfig{
+		Name: host, Servers: id.Servers, JWT: id.JWT, JWTFunc: a.keeper.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop(),
+	})
+	must(m.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { a.keeper.Run(ctx, conn) })
+	tasks.Go(func() {
+		_ = vantage.Run(ctx, vantage.Config{
+			Name: host, Bus: conn, Network: m.pings, Gossip: a.gossip, Renew: a.keeper.Renew, Logger: zerolog.Nop(),
+		})
+	})
+	a.stop = sync.OnceFunc(func() { cancel(); tasks.Wait(); conn.Close(); a.gossip.Close() })
+	m.t.Cleanup(a.stop)
+	m.agents[host] = a
+}
+
+func (a *gossipAgent) proof(host string) gossip.Proof {
+	for _, p := range a.gossip.Proofs() {
+		if p.Host == host {
+			return p
+		}
+	}
+	return gossip.Proof{}
+}
+
+// acknowledged is when memberlist had its latest acknowledgement of the host.
+func (a *gossipAgent) acknowledged(host string) time.Time {
+	for _, m := range a.gossip.Members() {
+		if m.Name == host {
+			return m.Asked
+		}
+	}
+	return time.Time{}
+}
+
+func (a *gossipAgent) knows(host string) bool {
+	return slices.ContainsFunc(a.gossip.Members(), func(m gossip.Member) bool { return m.Name == host })
+}
+
+// forge sends every honest agent, from the forger's own address, what says that the victim is alive and acknowledges
+// probes.
+func (m *gossipMesh) forge(key []byte) (stop func()) {
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: address(forger).AsSlice()})
+	must(m.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	for _, a := range m.honest() {
+		tasks.Go(func() {
+			to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(address(a.name), uint16(m.port)))
+			for round := uint32(0); ctx.Err() == nil; round++ {
+				if round%10 == 0 {
+					_, _ = conn.WriteTo(sealed(key, forgedAlive(1000+round, address(victim), uint16(m.port))), to)
+				}
+				// A probe's sequence number is the next of a counter that begins at 1.
+				for n := range uint32(sequences) {
+					_, _ = conn.WriteTo(sealed(key, forgedAck(n)), to)
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+		})
+	}
+	return func() { cancel(); tasks.Wait(); conn.Close() }
+}
+
+// sealed is a packet of memberlist: the version of its encryption, a nonce, AES-GCM.
+func sealed(key, message []byte) []byte {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err)
+	}
+	packet := append([]byte{1}, make([]byte, gcm.NonceSize())...)
+	_, _ = rand.Read(packet[1:])
+	return gcm.Seal(packet, packet[1:], message, nil)
+}
+
+// forgedAck and forgedAlive are messages of memberlist, in msgpack.
+func forgedAck(sequence uint32) []byte {
+	return append(append([]byte{2, 0x81}, packed("SeqNo")...), 0xce, byte(sequence>>24), byte(sequence>>16), byte(sequence>>8), byte(sequence))
+}
+
+func forgedAlive(incarnation uint32, at netip.Addr, port uint16) []byte {
+	out := append([]byte{4, 0x85}, packed("Incarnation")...)
+	out = append(out, 0xce, byte(incarnation>>24), byte(incarnation>>16), byte(incarnation>>8), byte(incarnation))
+	out = append(append(out, packed("Node")...), packed(victim)...)
+	out = append(append(out, packed("Addr")...), packed(string(at.AsSlice()))...)
+	out = append(append(out, packed("Port")...), 0xcd, byte(port>>8), byte(port))
+	return append(append(out, packed("Vsn")...), packed("\x01\x05\x02\x00\x00\x00")...)
+}
+
+// packed is a short string or bytes in msgpack.
+func packed(s string) []byte { return append([]byte{0xa0 | byte(len(s))}, s...) }
+
+// pings is a network in which every host answers pings until it dies.
+type pings struct {
+	mu   sync.Mutex
+	dead map[netip.Addr]bool
+}
+
+func (p *pings) die(a netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dead[a] = true
+}
+
+func (p *pings) Ping(ctx context.Context, to netip.Addr) (time.Duration, error) {
+	p.mu.Lock()
+	dead := p.dead[to]
+	p.mu.Unlock()
+	if dead {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return 20 * time.Millisecond, nil
+}
+
+func (p *pings) Dial(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("no services")
+}
+
+func (p *pings) Resolve(context.Context, mesh.Family, string) ([]netip.Addr, error) {
+	return nil, errors.New("no names")
+}

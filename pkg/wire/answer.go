@@ -1,0 +1,96 @@
+package wire
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+// Answer is what a coordinator answers an agent that asks for the catalog.
+type Answer struct {
+	Catalog *catalog.Catalog
+	// Keys are the public keys of the admitted agents, by host's key. Nil: the coordinator is too old to send them. An
+	// agent of version N-1 ignores them.
+	Keys map[string]ed25519.PublicKey
+}
+
+// answer is the catalog's JSON with one more key beside its own.
+type answer struct {
+	*catalog.Catalog
+	Keys map[string][]byte `json:"admitted_keys"`
+}
+
+// EncodeAnswer packs a catalog and the admitted agents' public keys: JSON, in gzip.
+func EncodeAnswer(a Answer) ([]byte, error) {
+	out := answer{a.Catalog, map[string][]byte{}}
+	for host, key := range a.Keys {
+		out.Keys[host] = key
+	}
+	plain, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("encode catalog: %w", err)
+	}
+	return pack(plain)
+}
+
+// DecodeAnswer reads what EncodeAnswer or EncodeCatalog wrote. It drops keys that are not Ed25519 public keys.
+func DecodeAnswer(data []byte) (a Answer, err error) {
+	plain, err := unpack(data)
+	if err != nil {
+		return a, err
+	}
+	if a.Catalog, err = catalog.Decode(plain); err != nil {
+		return a, err
+	}
+	var in struct {
+		Keys map[string][]byte `json:"admitted_keys"`
+	}
+	if err := json.NewDecoder(bytes.NewReader(plain)).Decode(&in); err != nil {
+		return a, fmt.Errorf("decode the admitted keys: %w", err)
+	}
+	if len(in.Keys) > RosterMax {
+		return a, fmt.Errorf("decode the admitted keys: %d keys: %w", len(in.Keys), ErrTooLarge)
+	}
+	if in.Keys == nil {
+		return a, nil
+	}
+	a.Keys = map[string]ed25519.PublicKey{}
+	for host, key := range in.Keys {
+		if len(key) == ed25519.PublicKeySize && len(host) <= NameMax {
+			a.Keys[host] = key
+		}
+	}
+	return a, nil
+}
+
+func pack(plain []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	if _, err := w.Write(plain); err != nil {
+		return nil, fmt.Errorf("pack catalog: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("pack catalog: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func unpack(data []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("unpack catalog: %w", err)
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, CatalogBytesMax+1))
+	if err != nil {
+		return nil, fmt.Errorf("unpack catalog: %w", err)
+	}
+	if len(plain) > CatalogBytesMax {
+		return nil, fmt.Errorf("unpack catalog: %w", ErrTooLarge)
+	}
+	return plain, nil
+}
