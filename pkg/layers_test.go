@@ -27,7 +27,7 @@ var layers = []struct {
 	{"nouns", []string{"pkg/mesh"}},
 	{"for tests alone", []string{"pkg/needs", "pkg/bus/server/servertest"}},
 	{"pure", []string{
-		"pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/status", "pkg/incident", "pkg/judge", "pkg/wire", "pkg/quarantine",
+		"pkg/meshtime", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/status", "pkg/incident", "pkg/judge", "pkg/wire", "pkg/quarantine",
 		"pkg/fair",
 	}},
 	{"one outside thing each", []string{
