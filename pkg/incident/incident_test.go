@@ -112,7 +112,7 @@ func TestUnknownOpensAndClosesNothing(t *testing.T) {
 func TestAHostThatIsNotShownAnyMore(t *testing.T) {
 	b := incident.NewBook(nil)
 	i := b.Take(turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
-	b.Keep(at("02:10:00"), func(host string) bool { return host != "NC036" })
+	b.Keep(at("02:10:00"), 0, func(host string) bool { return host != "NC036" })
 	if i.Open() || i.Hosts[0].Windows[0].To != at("02:10:00") {
 		t.Errorf("%+v", i)
 	}

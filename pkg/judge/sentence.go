@@ -101,7 +101,7 @@ func (j *Judge) first(c *check) string {
 	if seen == nil {
 		return ""
 	}
-	return fmt.Sprintf(", first from %s at %s", j.city(seen.region), at.UTC().Format("15:04:05.0"))
+	return fmt.Sprintf(", first from %s at %s", j.city(seen.region), j.clock(at, "15:04:05.0"))
 }
 
 func (j *Judge) badCities(c *check) string {

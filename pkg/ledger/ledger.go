@@ -80,6 +80,16 @@ type Event interface{ entry() (Entry, error) }
 type CatalogEvent struct {
 	Source  string           `json:"source"` // the file, or who applied it
 	Catalog *catalog.Catalog `json:"catalog"`
+	Mesh    time.Time        `json:"mesh,omitzero"`    // mesh time; zero where an earlier version wrote it: the log's time
+	Offset  time.Duration    `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
+}
+
+// at is the mesh time of an event that the log received at a time.
+func (e CatalogEvent) at(received time.Time) time.Time {
+	if e.Mesh.IsZero() {
+		return received
+	}
+	return e.Mesh
 }
 
 func (e CatalogEvent) entry() (Entry, error) {

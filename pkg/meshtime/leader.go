@@ -8,6 +8,8 @@ const stepLeast = time.Second
 // Leader decides what the leader's next mark says. It watches the clock that the leader itself folds, and the leader's monotonic
 // clock. The zero value is a leader that just started.
 type Leader struct {
+	Least time.Time // mesh time is at least this: an earlier stream got so far
+
 	arrived time.Duration // when the newest message that was dated arrived, by the monotonic clock
 	live    bool          // it was stored while the leader watched
 	due     Mark
@@ -41,5 +43,8 @@ func (l *Leader) Mark(c *Clock) Mark {
 	}
 	m := c.mark
 	m.Now = c.now
+	if l.Least.After(m.Now) {
+		m.Now = l.Least
+	}
 	return m
 }

@@ -57,16 +57,17 @@ func (s Stream) before(sequence uint64) (Mark, Clock, error) {
 	return *f.Mark, StartAt(*f.Mark), nil
 }
 
-// first is the smallest sequence of [from, to) at or past which the next message has the property; to when there is none. The
-// property must hold for all messages behind the first one that has it.
+// first is the smallest sequence of [from, to) at or past which the next message has the property or is not below to. The property
+// must hold for all messages behind the first one that has it.
 func (s Stream) first(from, to uint64, marks bool, has func(Found) bool) (uint64, error) {
+	bound := to
 	for from < to {
 		middle := from + (to-from)/2
 		f, ok, err := s.Next(middle, marks)
 		if err != nil {
 			return 0, err
 		}
-		if !ok || has(f) {
+		if !ok || f.Sequence >= bound || has(f) {
 			to = middle
 		} else {
 			from = f.Sequence + 1
@@ -81,7 +82,13 @@ const segmentsMax = 100
 // AtWall is the mesh time at which the stream's clock showed a time. Where it showed it twice, since it was stepped back in
 // between, that is the later time; where it never did, since it was stepped over, it is the moment of the step.
 func (s Stream) AtWall(wall time.Time) (time.Time, error) {
-	end, next := s.Last+1, time.Time{}
+	now, _, err := s.End()
+	if err != nil {
+		return time.Time{}, err
+	}
+	// From the newest offset back: each was in force from its mark's From until the next one.
+	end, until, newest, before := s.Last+1, now.Add(Patience), true, false
+	var otherwise time.Time
 	for range segmentsMax {
 		mark, _, err := s.last(end)
 		if err != nil {
@@ -91,16 +98,21 @@ func (s Stream) AtWall(wall time.Time) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		mesh := mark.Mesh(wall)
-		switch {
-		case !next.IsZero() && mesh.After(next):
-			return next, nil
-		case begins <= s.First || !wall.Before(mark.From):
+		mesh, oldest := mark.Mesh(wall), begins <= s.First
+		switch started := oldest || !wall.Before(mark.From); {
+		case started && !mesh.After(until):
 			return mesh, nil
+		case started && newest:
+			otherwise = mesh // still to come
+		case started && before:
+			otherwise = until // stepped over
 		}
-		end, next = begins, mark.Mesh(mark.From)
+		if oldest {
+			break
+		}
+		end, until, newest, before = begins, mark.Mesh(mark.From), false, wall.Before(mark.From)
 	}
-	return next, nil
+	return otherwise, nil
 }
 
 // last is the newest mark before a sequence; the zero mark when there is none.
