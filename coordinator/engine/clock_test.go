@@ -216,6 +216,7 @@ func TestAStreamMadeAnewAfterAStepBackIsJudged(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
 		e, stop := w.run(t, engine.Config{Catalog: c})
 		enrol(t, e)
+		time.Sleep(15 * time.Minute) // it has more messages than the next one
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		end(t, stop)
 		w.messages = nil
