@@ -49,7 +49,9 @@ type leading struct {
 	leader meshtime.Leader
 	mark   meshtime.Mark
 	known  bool          // the stream was read up to what was stored after the start
-	offset time.Duration // of the newest message
+	at     time.Time     // the mesh time of the newest message
+	seen   time.Time     // when that arrived, by this machine
+	offset time.Duration // of it
 }
 
 func newLeading() *leading { return &leading{due: make(chan struct{}, 1)} }
@@ -62,7 +64,8 @@ func (l *leading) observe(d *dating, arrived time.Duration, live bool) {
 	due := l.leader.Observe(&d.clock, arrived, live)
 	l.mark, l.known = l.leader.Mark(&d.clock), l.known || live
 	if !due {
-		l.offset = d.clock.Now().Sub(d.clock.Wall(d.clock.Now()))
+		l.at, l.seen = d.clock.Now(), time.Now()
+		l.offset = l.at.Sub(d.clock.Wall(l.at))
 		return
 	}
 	select {
@@ -78,10 +81,13 @@ func (l *leading) next() (m meshtime.Mark, ok bool) {
 	return l.mark, l.known
 }
 
-// now is the mesh time, by this machine's wall clock and the offset of the newest message.
+// now is the mesh time, as it went on since the newest message, and the offset at that.
 func (l *leading) now() (at time.Time, offset time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.known && !l.seen.IsZero() {
+		return l.at.Add(time.Since(l.seen)), l.offset // by the monotonic clock
+	}
 	at = time.Now().Add(l.offset)
 	if least := l.mark.Now; at.Before(least) { // the wall clock was stepped back, and no message has shown it yet
 		return least, least.Sub(time.Now())
@@ -118,6 +124,12 @@ func (e *Engine) startClock(ctx context.Context) error {
 	}
 	e.first, e.dating = place.Sequence, &dating{clock: place.Clock}
 	return nil
+}
+
+// MeshTime is the present in mesh time, for what must last as long as it says however the wall clock is stepped.
+func (e *Engine) MeshTime() time.Time {
+	at, _ := e.clock.now()
+	return at
 }
 
 func later(a, b time.Time) time.Time {

@@ -228,3 +228,24 @@ func TestAStreamMadeAnewAfterAStepBackIsJudged(t *testing.T) {
 		end(t, stop)
 	})
 }
+
+// A token counts only if it was made after its host's agent was revoked: both moments are mesh time.
+func TestARevocationAfterAStepBackIsLaterThanWhatCameBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := newWorld(t), newCatalog(t)
+		e, stop := w.run(t, engine.Config{Catalog: c})
+		enrol(t, e)
+		w.see(t, c, mesh.Reachable, 10*time.Second)
+		before := e.MeshTime()
+		w.step(-10 * time.Minute)
+		w.see(t, c, mesh.Reachable, 10*time.Second)
+		if err := e.Revoked(t.Context(), "nc4", "K"); err != nil {
+			t.Fatal(err)
+		}
+		agent, err := e.Agent(t.Context(), "nc4")
+		if err != nil || !agent.Revoked.After(before) {
+			t.Errorf("a token of %v is from before the revocation at %v (%v)", before, agent.Revoked, err)
+		}
+		end(t, stop)
+	})
+}

@@ -164,7 +164,7 @@ func (l log) Append(_ context.Context, entries []ledger.Entry) error {
 	for _, e := range entries {
 		if !l.known[e.ID] {
 			l.known[e.ID] = true
-			l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: time.Now(), Subject: e.Subject, Data: e.Data})
+			l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: time.Now().Add(l.stepped), Subject: e.Subject, Data: e.Data})
 		}
 	}
 	return nil

@@ -84,12 +84,12 @@ type CatalogEvent struct {
 	Offset  time.Duration    `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
 }
 
-// at is the mesh time of an event that the log received at a time.
-func (e CatalogEvent) at(received time.Time) time.Time {
-	if e.Mesh.IsZero() {
+// meshTime is the mesh time of an event that the log received at a time: its own, where it has one.
+func meshTime(own, received time.Time) time.Time {
+	if own.IsZero() {
 		return received
 	}
-	return e.Mesh
+	return own
 }
 
 func (e CatalogEvent) entry() (Entry, error) {
@@ -102,6 +102,8 @@ type AgentEvent struct {
 	Host      string `json:"host"` // its key
 	PublicKey string `json:"public_key"`
 	Revoked   bool   `json:"revoked,omitempty"`
+
+	Mesh time.Time `json:"mesh,omitzero"` // mesh time; zero where an earlier version wrote it: the log's time
 }
 
 func (e AgentEvent) entry() (Entry, error) {

@@ -63,7 +63,7 @@ func (w *writing) catalog(ctx context.Context, r Record) error {
 	if e.Catalog == nil {
 		return errors.New("no catalog in it")
 	}
-	at := e.at(r.Time)
+	at := meshTime(e.Mesh, r.Time)
 	if err := w.endStandings(ctx, e.Catalog, nanoseconds(at)); err != nil {
 		return err
 	}
