@@ -7,7 +7,7 @@ import "time"
 // ShowWallTime moves all times of the snapshot by the offset, mesh time less the wall clock as it is at the snapshot's moment, so
 // that what was a minute ago is a minute before At. The caller owns the snapshot.
 func (s *Snapshot) ShowWallTime(offset time.Duration) {
-	if offset == 0 || s.At.IsZero() {
+	if offset == 0 {
 		return
 	}
 	s.Offset = offset
