@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"testing"
 	"time"
 
@@ -49,5 +50,30 @@ func TestAKeyIsRevokedAfterTheClockWasSteppedBack(t *testing.T) {
 	user.IssuedAt = later
 	if kept.IssuedAt <= later || !kept.IsClaimRevoked(user) {
 		t.Errorf("the account of %v does not revoke the key", time.Unix(kept.IssuedAt, 0))
+	}
+}
+
+// A certificate that was made while the wall clock was a year ahead is not valid yet: connections are offered another one.
+func TestTheCertificateIsMadeAnewAfterTheClockWasSteppedBack(t *testing.T) {
+	ca, err := newAuthority(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &certificates{ca: ca, life: Life}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.certificate)
+	now := time.Now()
+	for _, at := range []time.Time{now.Add(365 * 24 * time.Hour), now, now.Add(10 * time.Minute), now} {
+		held, err := c.current(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(held.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: at}); err != nil {
+			t.Errorf("at %v: %v", at, err)
+		}
 	}
 }
