@@ -17,7 +17,8 @@ type message struct {
 	offset time.Duration // at less the stream's timestamp, which is the wall clock
 }
 
-// dating folds the messages of the stream into mesh time, in their order: the one place where a reader of the stream gets it from.
+// dating folds the messages of the stream into mesh time, in their order: the one place where a reader of the stream
+// gets it from.
 type dating struct {
 	clock   meshtime.Clock
 	waiting []bus.Message
@@ -41,7 +42,8 @@ func (d *dating) take(m bus.Message) []message {
 	return out
 }
 
-// leading is the leader's view of the clock: the follower of the stream keeps it, and the ticker writes it into the stream.
+// leading is the leader's view of the clock: the follower of the stream keeps it, and the ticker writes it into the
+// stream.
 type leading struct {
 	due chan struct{} // messages wait for a mark
 
@@ -56,8 +58,8 @@ type leading struct {
 
 func newLeading() *leading { return &leading{due: make(chan struct{}, 1)} }
 
-// observe notes how far the clock is after a message that arrived at a moment of this machine's monotonic clock. live says that it
-// was stored after this engine started.
+// observe notes how far the clock is after a message that arrived at a moment of this machine's monotonic clock. live
+// says that it was stored after this engine started.
 func (l *leading) observe(d *dating, arrived time.Duration, live bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -101,7 +101,8 @@ type Engine struct {
 	reading   reading           // of the file at start
 }
 
-// place is a place in the stream of observations. Its mesh time tells a stream that was made anew, and counts from 1 again.
+// place is a place in the stream of observations. Its mesh time tells a stream that was made anew, and counts from 1
+// again.
 type place struct {
 	sequence uint64
 	at       time.Time
@@ -120,7 +121,8 @@ type shown struct {
 // the ledger holds no catalog to go on with.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{
-		Config: c, prefix: rand.Text(), clock: newLeading(), strange: c.Logger.Sample(rejectedLogged()), warnings: map[string]string{},
+		Config: c, prefix: rand.Text(), clock: newLeading(), strange: c.Logger.Sample(rejectedLogged()),
+		warnings: map[string]string{},
 	}
 	if err := e.startClock(ctx); err != nil {
 		return nil, err

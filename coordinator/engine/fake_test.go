@@ -84,7 +84,7 @@ func (w *world) Timeline(context.Context) (meshtime.Stream, error) {
 	w.mu.Lock()
 	messages := w.messages
 	w.mu.Unlock()
-	return meshtime.Stream{First: 1, Last: uint64(len(messages)), Next: func(n uint64, marks bool) (meshtime.Found, bool, error) {
+	next := func(n uint64, marks bool) (meshtime.Found, bool, error) {
 		for _, m := range messages[min(max(n, 1)-1, uint64(len(messages))):] {
 			f := meshtime.Found{Sequence: m.Sequence, Stream: m.Time}
 			if m.Kind == bus.ClockMark {
@@ -99,7 +99,8 @@ func (w *world) Timeline(context.Context) (meshtime.Stream, error) {
 			}
 		}
 		return meshtime.Found{}, false, nil
-	}}, nil
+	}
+	return meshtime.Stream{First: 1, Last: uint64(len(messages)), Next: next}, nil
 }
 
 func (w *world) Tell(_ context.Context, data []byte) error {

@@ -172,8 +172,8 @@ func (s *silences) step(at time.Time, vantages []mesh.VantageState) (fell, spoke
 	return fell, spoke, silent
 }
 
-// nameSilent names agents that fell silent, and those that speak again, in the log and to operators. The offset is mesh time less
-// the wall clock.
+// nameSilent names agents that fell silent, and those that speak again, in the log and to operators. The offset is
+// mesh time less the wall clock.
 func (e *Engine) nameSilent(s *mesh.Snapshot, offset time.Duration) {
 	fell, spoke, silent := e.silences.step(s.At, s.Vantages)
 	for _, v := range fell {

@@ -20,9 +20,9 @@ const pastWait = time.Minute
 // errReached ends a replay that is where it was to go.
 var errReached = errors.New("the moment is reached")
 
-// At is the catalog in force and what the judge held when the wall clock showed a time; the latest moment at which it did, where
-// it was stepped back since. A judge of its own replays the stream up to it from a quarter of an hour before, as a coordinator
-// does that starts. One replay runs at a time.
+// At is the catalog in force and what the judge held when the wall clock showed a time; the latest moment at which it
+// did, where it was stepped back since. A judge of its own replays the stream up to it from a quarter of an hour
+// before, as a coordinator does that starts. One replay runs at a time.
 func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
 	if !e.replaying.TryLock() {
 		return nil, nil, errors.New("another look into the past is under way: try again in a moment")

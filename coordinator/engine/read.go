@@ -24,7 +24,8 @@ func (e *Engine) Changed() <-chan struct{} { return e.shown.Load().changed }
 // Ready reports whether agents may come: the replay is over and the catalog is handed out.
 func (e *Engine) Ready() bool { return e.ready.Load() }
 
-// Transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in wall time.
+// Transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in
+// wall time.
 func (e *Engine) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
 	out, err := e.Ledger.Transitions(ctx, host, e.meshTime(since), limit)
 	for i := range out {
@@ -33,7 +34,8 @@ func (e *Engine) Transitions(ctx context.Context, host string, since time.Time, 
 	return out, err
 }
 
-// Incidents lists the incidents that were not resolved before the time, by the wall clock, newest first. They hold mesh time.
+// Incidents lists the incidents that were not resolved before the time, by the wall clock, newest first. They hold
+// mesh time.
 func (e *Engine) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
 	return e.Ledger.Incidents(ctx, e.meshTime(since), limit)
 }

@@ -76,8 +76,8 @@ func (e *Engine) show() bool {
 	return true
 }
 
-// tick marks the passing of time on the stream, which is the judge's only clock: at each tick, and at once where messages wait to
-// be dated. It ends with bus.ErrFenced when another coordinator leads.
+// tick marks the passing of time on the stream, which is the judge's only clock: at each tick, and at once where
+// messages wait to be dated. It ends with bus.ErrFenced when another coordinator leads.
 func (e *Engine) tick(ctx context.Context) error {
 	ticker := time.NewTicker(tickBusy)
 	defer ticker.Stop()

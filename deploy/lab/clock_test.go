@@ -14,9 +14,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/needs"
 )
 
-// The stories of this file step the wall clock of the machine that the coordinator and its NATS server run on. A process cannot
-// have a wall clock of its own, so the coordinator is built with another time.Now: it adds a step that it reads from a file. As on
-// a real machine, the monotonic clock is left alone.
+// The stories of this file step the wall clock of the machine that the coordinator and its NATS server run on. A
+// process cannot have a wall clock of its own, so the coordinator is built with another time.Now: it adds a step that
+// it reads from a file. As on a real machine, the monotonic clock is left alone.
 
 const stepVariable = "PROBEMESH_LAB_STEP"
 
@@ -96,7 +96,8 @@ func makeStepped(dir string) (string, error) {
 	if !strings.Contains(string(source), call) || !strings.Contains(text, "\"sync/atomic\"") {
 		return "", fmt.Errorf("%s is not as this test knows it", original)
 	}
-	files := map[string]string{original: text, filepath.Join(strings.TrimSpace(string(module)), "stepped.go"): steppedMain}
+	added := filepath.Join(strings.TrimSpace(string(module)), "stepped.go")
+	files := map[string]string{original: text, added: steppedMain}
 	replace := map[string]string{}
 	for name, text := range files {
 		replace[name] = filepath.Join(dir, "overlay-"+filepath.Base(name))
@@ -112,7 +113,8 @@ func makeStepped(dir string) (string, error) {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-overlay", list, "-o", program, "github.com/probemesh/probemesh/coordinator").CombinedOutput()
+	build := exec.Command("go", "build", "-overlay", list, "-o", program, "github.com/probemesh/probemesh/coordinator")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build with another clock: %w: %s", err, out)
 	}
@@ -121,7 +123,8 @@ func makeStepped(dir string) (string, error) {
 
 // StepClock has the coordinator's wall clock be off by so much from now on, or from its next start.
 func StepClock(off time.Duration) action {
-	return action{fmt.Sprintf("the coordinator's clock is %v off", off), func(m *mesh) { write(m.t, m.stepFile, off.String()) }}
+	what := fmt.Sprintf("the coordinator's clock is %v off", off)
+	return action{what, func(m *mesh) { write(m.t, m.stepFile, off.String()) }}
 }
 
 // startSteppedMesh is a mesh whose coordinator's clock can be stepped.
@@ -135,8 +138,8 @@ func startSteppedMesh(t *testing.T) *mesh {
 	return m
 }
 
-// TestTheClockIsStepped: eight regions, a clock that is corrected by ten minutes while the coordinator runs or between two starts,
-// and a closed port that is seen all the same.
+// TestTheClockIsStepped: eight regions, a clock that is corrected by ten minutes while the coordinator runs or
+// between two starts, and a closed port that is seen all the same.
 func TestTheClockIsStepped(t *testing.T) {
 	t.Parallel()
 	needs.Long(t)
@@ -160,7 +163,8 @@ func TestTheClockIsStepped(t *testing.T) {
 			At(20*time.Second, KillService("NC036", "smtp")),
 			Want(10*time.Second, "down", "NC036 Sending mail"), Want(10*time.Second, "partial_outage", "NC036"),
 			Never(bad, othersThan("NC036")...), Never(bad, "NC036 ping", "NC036 Reading mail"),
-			At(40*time.Second, StopCoordinator()), At(40*time.Second, StepClock(0)), At(42*time.Second, StartCoordinator()),
+			At(40*time.Second, StopCoordinator()), At(40*time.Second, StepClock(0)),
+			At(42*time.Second, StartCoordinator()),
 			Want(20*time.Second, "partial_outage", "NC036"),
 			At(60*time.Second, StartService("NC036", "smtp")),
 			Want(20*time.Second, "operational", "NC036"),

@@ -21,8 +21,8 @@ type clockFence struct {
 
 const subjectClock = SubjectMark + string(ClockMark)
 
-// MarkClock writes the leader's mark of the clock behind its last one. It is ErrFenced when another coordinator has written one
-// since: that one leads.
+// MarkClock writes the leader's mark of the clock behind its last one. It is ErrFenced when another coordinator has
+// written one since: that one leads.
 func (b *Coordinator) MarkClock(ctx context.Context, m meshtime.Mark) (sequence uint64, err error) {
 	b.fence.mu.Lock()
 	defer b.fence.mu.Unlock()

@@ -169,8 +169,8 @@ func (b *Coordinator) Mark(ctx context.Context, kind Kind, id string, data []byt
 	return ack.Sequence, nil
 }
 
-// Start is where Follow begins. It is a sequence and never a time: the server's clock may be stepped, and then its timestamps are
-// no order.
+// Start is where Follow begins. It is a sequence and never a time: the server's clock may be stepped, and then its
+// timestamps are no order.
 type Start struct{ Sequence uint64 }
 
 // Follow hands every message of OBS to fn, in order, until ctx ends or fn fails. It survives reconnects.

@@ -45,8 +45,8 @@ const (
 	Resolved      State = "resolved"
 )
 
-// Incident is one story: what failed, since when, and for how long. Its times are mesh time, in which durations are right; Wall
-// tells what the wall clock showed.
+// Incident is one story: what failed, since when, and for how long. Its times are mesh time, in which durations are
+// right; Wall tells what the wall clock showed.
 type Incident struct {
 	ID       string    `json:"id"`
 	Cause    string    `json:"cause,omitempty"` // what its hosts fell for, together

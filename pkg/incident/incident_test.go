@@ -203,8 +203,8 @@ func TestAnEndlessIncidentIsBounded(t *testing.T) {
 	}
 }
 
-// The clock was stepped back by ten minutes during an outage: its beginning and its end are shown as the clock showed them, and it
-// lasted as long as it did.
+// The clock was stepped back by ten minutes during an outage: its beginning and its end are shown as the clock showed
+// them, and it lasted as long as it did.
 func TestAnIncidentAcrossAStepOfTheClock(t *testing.T) {
 	b := incident.NewBook(nil)
 	b.Take(turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))

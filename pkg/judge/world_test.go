@@ -345,7 +345,8 @@ func (w *world) speak(a *agent) {
 	w.give(judge.Input{Batch: b})
 }
 
-// give puts a message on the stream and has the judge take what the stream's clock can date. A tick carries the leader's mark.
+// give puts a message on the stream and has the judge take what the stream's clock can date. A tick carries the
+// leader's mark.
 func (w *world) give(in judge.Input) {
 	w.sequence++
 	in.Sequence, in.At = w.sequence, epoch.Add(w.elapsed)
@@ -367,7 +368,8 @@ func (w *world) give(in judge.Input) {
 	}
 }
 
-// received is a message as a reader of the stream sees it that was stored at a moment: what the agent tells, it tells by age.
+// received is a message as a reader of the stream sees it that was stored at a moment: what the agent tells, it tells
+// by age.
 func received(in judge.Input, at meshtime.Moment) judge.Input {
 	off := at.Mesh.Sub(in.At)
 	in.At, in.Offset = at.Mesh, at.Offset()

@@ -46,7 +46,8 @@ const catalogsMax = 500
 
 var errFound = errors.New("found")
 
-// LastChange is the latest catalog, by the mesh time given, that changed something of the host; false when none is on record.
+// LastChange is the latest catalog, by the mesh time given, that changed something of the host; false when none is on
+// record.
 func (l *Ledger) LastChange(ctx context.Context, host string, at time.Time) (found Change, ok bool, err error) {
 	var newer Change
 	var next *catalog.Catalog

@@ -139,8 +139,8 @@ type Snapshot struct {
 	Alerts   []string       `json:"alerts,omitempty"` // for operators, about the mesh itself: "half of the regions are silent at once"
 }
 
-// Transition is one change of a check's verdict or of its host's status: when it began, and the votes that caused it. Its times
-// are mesh time; people are shown InWallTime.
+// Transition is one change of a check's verdict or of its host's status: when it began, and the votes that caused it.
+// Its times are mesh time; people are shown InWallTime.
 type Transition struct {
 	ID        string        `json:"id"`               // derived from the stream, so that a repeat is recognised: "<sequence>-<host>-<n>"
 	Sequence  uint64        `json:"sequence"`         // the stream sequence it was decided at

@@ -2,10 +2,11 @@ package mesh
 
 import "time"
 
-// Verdicts are computed in mesh time, and people read the wall clock: the functions of this file translate what is shown.
+// Verdicts are computed in mesh time, and people read the wall clock: the functions of this file translate what is
+// shown.
 
-// ShowWallTime moves all times of the snapshot by the offset, mesh time less the wall clock as it is at the snapshot's moment, so
-// that what was a minute ago is a minute before At. The caller owns the snapshot.
+// ShowWallTime moves all times of the snapshot by the offset, mesh time less the wall clock as it is at the
+// snapshot's moment, so that what was a minute ago is a minute before At. The caller owns the snapshot.
 func (s *Snapshot) ShowWallTime(offset time.Duration) {
 	if offset == 0 {
 		return

@@ -5,8 +5,8 @@ import "time"
 // stepLeast is what a timestamp must be ahead of the leader's monotonic clock to be a step and no late delivery.
 const stepLeast = time.Second
 
-// Leader decides what the leader's next mark says. It watches the clock that the leader itself folds, and the leader's monotonic
-// clock. The zero value is a leader that just started.
+// Leader decides what the leader's next mark says. It watches the clock that the leader itself folds, and the
+// leader's monotonic clock. The zero value is a leader that just started.
 type Leader struct {
 	Least time.Time // mesh time is at least this: an earlier stream got so far
 
@@ -16,8 +16,9 @@ type Leader struct {
 	leapt   bool // due says how to date what waits
 }
 
-// Observe notes a message that arrived at a moment of the monotonic clock, after the clock folded it. live says that it was
-// stored after the leader started; before, its arrival says nothing. It reports whether messages wait for a mark, which is then due at once.
+// Observe notes a message that arrived at a moment of the monotonic clock, after the clock folded it. live says that
+// it was stored after the leader started; before, its arrival says nothing. It reports whether messages wait for a
+// mark, which is then due at once.
 func (l *Leader) Observe(c *Clock, arrived time.Duration, live bool) (due bool) {
 	if !c.Waiting() {
 		l.arrived, l.live, l.leapt = arrived, live, false

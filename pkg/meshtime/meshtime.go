@@ -1,43 +1,46 @@
-// Package meshtime is the mesh's clock. The messages of the stream OBS carry the NATS server's wall clock, and an operator or NTP
-// may step that clock at any moment, or between two starts. Verdicts need durations, so they are computed in mesh time: the
-// server's timestamps plus an offset that absorbs the steps. People are shown the wall clock, which is mesh time less the offset.
+// Package meshtime is the mesh's clock. The messages of the stream OBS carry the NATS server's wall clock, and an
+// operator or NTP may step that clock at any moment, or between two starts. Verdicts need durations, so they are
+// computed in mesh time: the server's timestamps plus an offset that absorbs the steps. People are shown the wall
+// clock, which is mesh time less the offset.
 //
 // Clock is the only place that computes mesh time. It folds the messages of the stream in their order:
 //
-//   - Mesh time never decreases. A message that the present offset would date before the one before it was stored after the
-//     clock was stepped back: the offset grows at once by the step, and mesh time goes on from where it was. What is lost is
-//     the time between these two messages, a fraction of a second in a mesh that works.
-//   - A timestamp far ahead has two readings: the clock was stepped forward, or nothing was stored for a while, as during a
-//     restart. The stream does not tell which. The leader knows by its monotonic clock, so such messages wait for its next
-//     mark, and the mark dates them. Dating them by a guess would be wrong for one of the two: a step taken for a pause
-//     expires every vote, and a pause taken for a step dates what agents saw during it too early. Where no mark comes within
-//     Patience, no leader was there to see a step, and it was a pause. A leap of up to Ahead is accepted as it is: it is
-//     shorter than what makes an agent silent or a vote expire.
-//   - The leader writes its offset into the stream with each tick, so that a reader may start at any sequence: it agrees with
-//     all others from the first mark on. A mark holds an absolute offset and the timestamp from which it decays, so a mark
-//     that is repeated, lost or expired changes nothing.
-//   - The offset decays towards zero by one part in Decay, so that mesh time returns to the wall clock, ten minutes within a
-//     day, and no duration is off by more than one per cent.
+//   - Mesh time never decreases. A message that the present offset would date before the one before it was stored
+//     after the clock was stepped back: the offset grows at once by the step, and mesh time goes on from where it
+//     was. What is lost is the time between these two messages, a fraction of a second in a mesh that works.
+//   - A timestamp far ahead has two readings: the clock was stepped forward, or nothing was stored for a while, as
+//     during a restart. The stream does not tell which. The leader knows by its monotonic clock, so such messages
+//     wait for its next mark, and the mark dates them. Dating them by a guess would be wrong for one of the two: a
+//     step taken for a pause expires every vote, and a pause taken for a step dates what agents saw during it too
+//     early. Where no mark comes within Patience, no leader was there to see a step, and it was a pause. A leap of
+//     up to Ahead is accepted as it is: it is shorter than what makes an agent silent or a vote expire.
+//   - The leader writes its offset into the stream with each tick, so that a reader may start at any sequence: it
+//     agrees with all others from the first mark on. A mark holds an absolute offset and the timestamp from which it
+//     decays, so a mark that is repeated, lost or expired changes nothing.
+//   - The offset decays towards zero by one part in Decay, so that mesh time returns to the wall clock, ten minutes
+//     within a day, and no duration is off by more than one per cent.
 //
-// A reader that starts where no mark was written before has offset zero; where that was wrong, its time may decrease once, at the
-// first mark. Place tells every reader of this tree where to start. A stream without marks, as versions before this one wrote it, has offset zero until a timestamp decreases.
+// A reader that starts where no mark was written before has offset zero. Where that was wrong, its time may decrease
+// once, at the first mark; Stream.Find tells where to start, so that no reader of this project does. A stream without
+// marks, as earlier versions wrote it, has offset zero until a timestamp decreases.
 //
-// A leader that started after a step cannot measure it: a step back is visible in the stream all the same, a step forward is
-// treated as a pause. So is the suspension of a whole machine, except that its monotonic clock stands too: then it is
-// treated as a step, and mesh time makes up for it slowly.
+// A leader cannot measure a step that came before it started. A step back shows in the stream all the same. A step
+// forward is taken for a pause of the stream, which there was too. A machine that is suspended stops its monotonic
+// clock, so its leader takes the suspension for a step forward, and mesh time catches up slowly.
 package meshtime
 
 import "time"
 
 const (
-	// Ahead is how far a timestamp may be ahead of the message before it. It is longer than the leader's slowest tick, and
-	// together with that shorter than the silence after which an agent counts as silent.
+	// Ahead is how far a timestamp may be ahead of the message before it. It is longer than the leader's slowest
+	// tick, and together with that shorter than the silence after which an agent counts as silent.
 	Ahead = 3 * time.Second
 	// Patience bounds, in the stream's time, how long messages wait for a mark: five of the leader's slowest ticks.
 	Patience = 10 * time.Second
 	// HeldMax bounds how many messages wait.
 	HeldMax = 1000
-	// Decay is by how much slower or faster than the wall clock mesh time runs at most while there is an offset: one part in so many.
+	// Decay is by how much slower or faster than the wall clock mesh time runs at most while there is an offset: one
+	// part in so many.
 	Decay = 125
 	// Jitter is by how much timestamps may decrease without a step of the clock: the servers of a cluster take turns.
 	Jitter = 100 * time.Millisecond
@@ -91,8 +94,8 @@ type Moment struct {
 // Offset is mesh time less the wall clock.
 func (m Moment) Offset() time.Duration { return m.Mesh.Sub(m.Wall) }
 
-// Clock folds the messages of the stream into mesh time. The zero value starts at any message. It is a value without pointers to
-// shared state, and not safe for concurrent use.
+// Clock folds the messages of the stream into mesh time. The zero value starts at any message. It is a value without
+// pointers to shared state, and not safe for concurrent use.
 type Clock struct {
 	mark   Mark
 	marked bool      // the stream has marks: somebody can date what leaps ahead
@@ -105,8 +108,8 @@ type Clock struct {
 // StartAt is a clock for a reader that starts behind a mark.
 func StartAt(m Mark) Clock { return Clock{mark: m, marked: true} }
 
-// Fold takes the next message, by its timestamp and the mark in it, if it is one. It returns when the messages that waited and
-// this one were stored, in their order; none while they wait for a mark.
+// Fold takes the next message, by its timestamp and the mark in it, if it is one. It returns when the messages that
+// waited and this one were stored, in their order; none while they wait for a mark.
 func (c *Clock) Fold(stream time.Time, mark *Mark) []Moment {
 	if len(c.held) > 0 && c.held[0].Sub(stream) > Jitter {
 		return append(c.stand(), c.Fold(stream, mark)...) // the clock leapt ahead, and back again

@@ -22,8 +22,8 @@ type Place struct {
 	Clock    Clock
 }
 
-// Find is the place from which a reader meets every message since a mesh time, and some seconds before: a mark may be stored
-// behind messages that its writer had not seen.
+// Find is the place from which a reader meets every message since a mesh time, and some seconds before: a mark may be
+// stored behind messages that its writer had not seen.
 func (s Stream) Find(at time.Time) (Place, error) {
 	at = at.Add(-Ahead)
 	behind, err := s.first(s.First, s.Last+1, true, func(f Found) bool { return f.Mark.Now.After(at) })
@@ -45,7 +45,8 @@ func (s Stream) Find(at time.Time) (Place, error) {
 	return Place{max(sequence, 1), clock}, err
 }
 
-// before is the mark that is stored just before a sequence that a search by marks returned, and a clock that starts behind it.
+// before is the mark that is stored just before a sequence that a search by marks returned, and a clock that starts
+// behind it.
 func (s Stream) before(sequence uint64) (Mark, Clock, error) {
 	if sequence <= s.First {
 		return Mark{}, Clock{}, nil
@@ -57,8 +58,8 @@ func (s Stream) before(sequence uint64) (Mark, Clock, error) {
 	return *f.Mark, StartAt(*f.Mark), nil
 }
 
-// first is the smallest sequence of [from, to) at or past which the next message has the property or is not below to. The property
-// must hold for all messages behind the first one that has it.
+// first is the smallest sequence of [from, to) at or past which the next message has the property or is not below to.
+// The property must hold for all messages behind the first one that has it.
 func (s Stream) first(from, to uint64, marks bool, has func(Found) bool) (uint64, error) {
 	bound := to
 	for from < to {
@@ -79,8 +80,9 @@ func (s Stream) first(from, to uint64, marks bool, has func(Found) bool) (uint64
 // segmentsMax bounds how many steps of the clock AtWall looks back over.
 const segmentsMax = 100
 
-// AtWall is the mesh time at which the stream's clock showed a time. Where it showed it twice, since it was stepped back in
-// between, that is the later time; where it never did, since it was stepped over, it is the moment of the step.
+// AtWall is the mesh time at which the stream's clock showed a time. Where it showed it twice, since it was stepped
+// back in between, that is the later time; where it never did, since it was stepped over, it is the moment of the
+// step.
 func (s Stream) AtWall(wall time.Time) (time.Time, error) {
 	now, _, err := s.End()
 	if err != nil {
@@ -124,7 +126,8 @@ func (s Stream) last(end uint64) (Mark, Clock, error) {
 	return s.before(behind)
 }
 
-// End is the mesh time of the newest message, and the mark in force there. It does not see a step of the clock since that mark.
+// End is the mesh time of the newest message, and the mark in force there. It does not see a step of the clock since
+// that mark.
 func (s Stream) End() (now time.Time, m Mark, err error) {
 	if m, _, err = s.last(s.Last + 1); err != nil {
 		return now, m, err

@@ -175,8 +175,8 @@ func (t *trust) signAccount(name string, account *jwt.AccountClaims) (string, er
 	return signed, nil
 }
 
-// signAccountAfter signs an account so that servers take it for newer than one that was signed in a second, also where the wall
-// clock was stepped back since then. The library knows no other time of signing than the present.
+// signAccountAfter signs an account so that servers take it for newer than one that was signed in a second, also
+// where the wall clock was stepped back since then. The library knows no other time of signing than the present.
 func (t *trust) signAccountAfter(name string, account *jwt.AccountClaims, since int64) (string, error) {
 	signed, err := t.signAccount(name, account)
 	if err != nil || account.IssuedAt > since {

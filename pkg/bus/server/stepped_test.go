@@ -12,7 +12,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 )
 
-// An account that was signed before the wall clock was stepped back is from the future. A key is revoked all the same, and at once.
+// An account that was signed before the wall clock was stepped back is from the future. A key is revoked all the
+// same, and at once.
 func TestAKeyIsRevokedAfterTheClockWasSteppedBack(t *testing.T) {
 	dir := t.TempDir()
 	s, err := Start(t.Context(), Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
@@ -53,7 +54,8 @@ func TestAKeyIsRevokedAfterTheClockWasSteppedBack(t *testing.T) {
 	}
 }
 
-// A certificate that was made while the wall clock was a year ahead is not valid yet: connections are offered another one.
+// A certificate that was made while the wall clock was a year ahead is not valid yet: connections are offered another
+// one.
 func TestTheCertificateIsMadeAnewAfterTheClockWasSteppedBack(t *testing.T) {
 	ca, err := newAuthority(t.TempDir())
 	if err != nil {
