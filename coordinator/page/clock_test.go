@@ -21,7 +21,7 @@ func TestThePageIsMadeAnewAfterTheClockWasSteppedBack(t *testing.T) {
 	next.ShowWallTime(step)
 	s.snapshot = next
 	after := read()
-	if word := "Major outage"; strings.Count(after, word) <= strings.Count(before, word) {
+	if word := "Major outage"; strings.Count(after, word) < 5+strings.Count(before, word) { // of every host
 		t.Error("readers get the page of the moment before the step")
 	}
 	if !strings.Contains(after, "1 h 1 min ago") {
