@@ -2,11 +2,16 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus"
@@ -77,5 +82,70 @@ func TestTheCertificateIsMadeAnewAfterTheClockWasSteppedBack(t *testing.T) {
 		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: at}); err != nil {
 			t.Errorf("at %v: %v", at, err)
 		}
+	}
+}
+
+// issuedAt is an agent's credentials as they were issued at a time.
+func issuedAt(t *testing.T, s *Server, token string, at time.Time) string {
+	t.Helper()
+	claims, err := jwt.DecodeUserClaims(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims.IssuedAt = at.Unix()
+	body, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, _, _ := strings.Cut(token, ".")
+	text := header + "." + base64.RawURLEncoding.EncodeToString(body)
+	signature, err := s.trust.keys["scope"].Sign([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// An agent whose credentials are from before a step back of the clock, and so from the future, is kept out like any
+// other.
+func TestABanKeepsOutWhoWasAdmittedBeforeAStepBack(t *testing.T) {
+	s, err := Start(t.Context(), Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	public, seed, err := bus.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := s.Issue("nc036", public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token = issuedAt(t, s, token, time.Now().Add(10*time.Minute))
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.CA())
+	connect := func() error {
+		way := nats.Secure(&tls.Config{RootCAs: roots, ServerName: bus.ServerName})
+		conn, err := nats.Connect(s.Servers()[0], way, nats.UserJWTAndSeed(token, seed))
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}
+	if err := connect(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ban([]string{public}); err != nil {
+		t.Fatal(err)
+	}
+	if err := connect(); err == nil {
+		t.Error("it could connect")
+	}
+	if err := s.ban(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := connect(); err != nil {
+		t.Errorf("once the ban is over: %v", err)
 	}
 }
