@@ -1,11 +1,14 @@
 package engine_test
 
 import (
+	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -250,4 +253,44 @@ func TestARevocationAfterAStepBackIsLaterThanWhatCameBefore(t *testing.T) {
 		}
 		end(t, stop)
 	})
+}
+
+// However rough the past and however the clock was stepped in it, a restart publishes nothing of it again and forgets
+// nothing, also where the clock is stepped while the coordinator is away.
+func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
+	pasts := 25
+	if os.Getenv("PROBEMESH_LONG") == "1" {
+		pasts = 1000
+	}
+	for seed := range pasts {
+		synctest.Test(t, func(t *testing.T) {
+			w, c, past := newWorld(t), newCatalog(t), rapid.Custom(rough).Example(seed)
+			steps := rapid.SliceOfN(rapid.IntRange(-1800, 1800), len(past)+1, len(past)+1).Example(seed)
+			e, stop := w.run(t, engine.Config{Catalog: c})
+			enrol(t, e)
+			for i, p := range past {
+				if d := time.Duration(p.Seconds) * time.Second; p.Silent {
+					time.Sleep(d)
+				} else {
+					w.see(t, c, p.Outcome, d)
+				}
+				if i < len(past)-1 {
+					w.step(time.Duration(steps[i]) * time.Second)
+				}
+			}
+			time.Sleep(200 * time.Millisecond)
+			before, was := verdicts(t, e), status(e)
+			end(t, stop)
+			time.Sleep(time.Duration(seed%5) * time.Second)
+			w.step(time.Duration(steps[len(past)]) * time.Second)
+			e, stop = w.run(t, engine.Config{Catalog: c})
+			for !e.Ready() {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if after := verdicts(t, e); !slices.Equal(before, after) || status(e) != was {
+				t.Errorf("%d: %v with steps of %v: %v and %s became %v and %s", seed, past, steps, before, was, after, status(e))
+			}
+			end(t, stop)
+		})
+	}
 }
