@@ -339,3 +339,16 @@ func TestWallIsTheInverse(t *testing.T) {
 		}
 	})
 }
+
+// A stream of an earlier version is long and has no marks: a reader of its last minutes does not start at its beginning.
+func TestFindInAFormerStream(t *testing.T) {
+	s := &server{away: true}
+	s.run(2 * time.Hour)
+	place, err := s.stream().Find(epoch.Add(100 * time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.messages[place.Sequence-1].Stream.Sub(epoch); got < 99*time.Minute || got > 100*time.Minute {
+		t.Errorf("a reader of what is later than 100 minutes starts at %v", got)
+	}
+}

@@ -41,9 +41,17 @@ func (s Stream) Find(at time.Time) (Place, error) {
 	} else if ok {
 		end = next.Sequence
 	}
+	if end-behind <= stretchMax {
+		return Place{max(behind, 1), clock}, nil
+	}
 	sequence, err := s.first(behind, end, false, func(f Found) bool { return !mark.Mesh(f.Stream).Before(at) })
 	return Place{max(sequence, 1), clock}, err
 }
+
+// stretchMax is how many messages without a mark a reader rather reads from their beginning on. Longer stretches,
+// which nobody led or an earlier version wrote, are searched by their timestamps: a step back in one of them may hide
+// what came before it.
+const stretchMax = 5000
 
 // before is the mark that is stored just before a sequence that a search by marks returned, and a clock that starts
 // behind it.
