@@ -64,7 +64,10 @@ func (l *leading) observe(d *dating, arrived time.Duration, live bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	due := l.leader.Observe(&d.clock, arrived, live)
-	l.mark, l.known = l.leader.Mark(&d.clock), l.known || live
+	if l.known = l.known || live; !l.known {
+		return // a replay tells nothing of the present
+	}
+	l.mark = l.leader.Mark(&d.clock)
 	if !due {
 		l.at, l.seen = d.clock.Now(), time.Now()
 		l.offset = l.at.Sub(d.clock.Wall(l.at))
@@ -87,7 +90,7 @@ func (l *leading) next() (m meshtime.Mark, ok bool) {
 func (l *leading) now() (at time.Time, offset time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.known && !l.seen.IsZero() {
+	if !l.seen.IsZero() {
 		return l.at.Add(time.Since(l.seen)), l.offset // by the monotonic clock
 	}
 	at = time.Now().Add(l.offset)
