@@ -90,7 +90,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	n.attend(c, natsd)
-	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Warn: n.Warn, Logger: named("enrol")})
+	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Now: n.MeshTime, Warn: n.Warn, Logger: named("enrol")})
 	return n, nil
 }
 

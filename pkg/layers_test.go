@@ -27,8 +27,8 @@ var layers = []struct {
 	{"nouns", []string{"pkg/mesh"}},
 	{"for tests alone", []string{"pkg/needs", "pkg/bus/server/servertest"}},
 	{"pure", []string{
-		"pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge", "pkg/wire",
-		"pkg/quarantine", "pkg/fair",
+		"pkg/meshtime", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
+		"pkg/wire", "pkg/quarantine", "pkg/fair",
 	}},
 	{"one outside thing each", []string{
 		"pkg/probe", "pkg/bus", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",

@@ -61,7 +61,8 @@ func (e *Engine) record(ctx context.Context, c *catalog.Catalog, source string) 
 	case err == nil && stored.Catalog.Revision == c.Revision:
 		return packed, nil
 	}
-	return packed, e.Ledger.Append(ctx, ledger.CatalogEvent{Source: source, Catalog: c})
+	at, offset := e.clock.now()
+	return packed, e.Ledger.Append(ctx, ledger.CatalogEvent{Source: source, Catalog: c, Mesh: at.UTC(), Offset: offset})
 }
 
 // hold makes the catalog the one that agents are given.

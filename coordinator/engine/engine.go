@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/quarantine"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -26,6 +27,8 @@ import (
 // Bus is what the engine needs of NATS.
 type Bus interface {
 	Mark(ctx context.Context, kind bus.Kind, id string, data []byte) (sequence uint64, err error)
+	MarkClock(ctx context.Context, m meshtime.Mark) (sequence uint64, err error)
+	Timeline(ctx context.Context) (meshtime.Stream, error)
 	Tell(ctx context.Context, data []byte) error
 	AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error
 	Follow(ctx context.Context, from bus.Start, fn func(bus.Message) error) error
@@ -63,7 +66,10 @@ type Engine struct {
 	Config
 	prefix string // of the marks' ids
 	marks  atomic.Uint64
-	from   time.Time        // where the replay begins
+	clock  *leading
+	from   time.Time        // the mesh time where the replay begins
+	first  uint64           // the sequence of its first message
+	dating *dating          // the follower's
 	judged place            // what the ledger held at start was decided up to here
 	said   []judge.Standing // what it held
 	live   uint64           // messages past this one came after the start
@@ -73,8 +79,9 @@ type Engine struct {
 	judging  *catalog.Catalog // what the judge works by
 	ward     *quarantine.Ward // whom it listens to
 	restated bool
-	present  bool // the replay is over
-	dirty    bool // the judge holds what is not shown yet
+	present  bool          // the replay is over
+	dirty    bool          // the judge holds what is not shown yet
+	offset   time.Duration // of its mesh time less the wall clock
 	shownAt  time.Time
 	strange  zerolog.Logger // for messages that are rejected
 	silences silences
@@ -99,13 +106,14 @@ type Engine struct {
 	reading   reading           // of the file at start
 }
 
-// place is a place in the stream of observations. The time tells a stream that was made anew, and counts from 1 again.
+// place is a place in the stream of observations. Its mesh time tells a stream that was made anew, and counts from 1
+// again.
 type place struct {
 	sequence uint64
 	at       time.Time
 }
 
-func (p place) has(m bus.Message) bool { return m.Sequence <= p.sequence && !m.Time.After(p.at) }
+func (p place) has(m message) bool { return m.Sequence <= p.sequence && !m.at.After(p.at) }
 
 // shown is what readers see, and a channel that closes when there is something newer.
 type shown struct {
@@ -118,8 +126,11 @@ type shown struct {
 // the ledger holds no catalog to go on with.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{
-		Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged()), warnings: map[string]string{},
-		admitted: make(chan struct{}, 1),
+		Config: c, prefix: rand.Text(), clock: newLeading(), strange: c.Logger.Sample(rejectedLogged()),
+		warnings: map[string]string{}, admitted: make(chan struct{}, 1),
+	}
+	if err := e.startClock(ctx); err != nil {
+		return nil, err
 	}
 	if err := e.startCatalog(ctx); err != nil {
 		return nil, err
@@ -135,19 +146,11 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 
 // startJudge makes the judge as it was where the replay begins: what has changed since then, it meets in the stream.
 func (e *Engine) startJudge(ctx context.Context) error {
-	e.from = time.Now().Add(-replay)
 	then, err := e.Ledger.CatalogAt(ctx, e.from)
 	if err != nil {
 		return err
 	}
-	if e.judged.sequence, e.judged.at, err = e.Ledger.Judged(ctx); err != nil {
-		return err
-	}
-	at := e.from
-	if e.judged.at.After(at) {
-		at = e.judged.at
-	}
-	if e.said, err = e.standings(ctx, at); err != nil {
+	if e.said, err = e.standings(ctx, later(e.from, e.judged.at)); err != nil {
 		return err
 	}
 	e.judging, e.ward = then.Catalog, quarantine.New(then.Catalog)
@@ -157,7 +160,8 @@ func (e *Engine) startJudge(ctx context.Context) error {
 
 // startShown shows what the ledger says now, until the replay is over.
 func (e *Engine) startShown(ctx context.Context) error {
-	standings, err := e.standings(ctx, time.Now())
+	at, offset := e.clock.now()
+	standings, err := e.standings(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -165,7 +169,9 @@ func (e *Engine) startShown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.shown.Store(&shown{e.inForce, now.Snapshot(), make(chan struct{})})
+	snapshot := now.Snapshot()
+	snapshot.ShowWallTime(offset)
+	e.shown.Store(&shown{e.inForce, snapshot, make(chan struct{})})
 	return nil
 }
 
@@ -221,7 +227,7 @@ func (e *Engine) markID() string { return fmt.Sprintf("%s-%d", e.prefix, e.marks
 // Run judges until ctx ends, and returns nil then. Everything it started has ended when it returns.
 func (e *Engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	messages := make(chan bus.Message, messagesMax)
+	messages := make(chan message, messagesMax)
 	answering := make(chan struct{})
 	g.Go(func() error { return e.Bus.AnswerCatalog(ctx, answering, e.answerCatalog) })
 	g.Go(func() error { return e.follow(ctx, messages) })
@@ -237,7 +243,7 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // loop owns the judge.
-func (e *Engine) loop(ctx context.Context, messages <-chan bus.Message, answering <-chan struct{}) error {
+func (e *Engine) loop(ctx context.Context, messages <-chan message, answering <-chan struct{}) error {
 	trailing := time.NewTicker(showEvery)
 	defer trailing.Stop()
 	for {
@@ -268,7 +274,7 @@ func (e *Engine) turned() {
 }
 
 // arrive notes that the replay is over. Until then the judge's verdicts are of the past, and the ledger's are shown.
-func (e *Engine) arrive(ctx context.Context, m bus.Message, answering <-chan struct{}) error {
+func (e *Engine) arrive(ctx context.Context, m message, answering <-chan struct{}) error {
 	if e.present || m.Sequence < e.live {
 		return nil
 	}
@@ -284,7 +290,7 @@ func (e *Engine) arrive(ctx context.Context, m bus.Message, answering <-chan str
 }
 
 // hear gives one message to the judge and does what follows from it.
-func (e *Engine) hear(ctx context.Context, m bus.Message) error {
+func (e *Engine) hear(ctx context.Context, m message) error {
 	e.restate(m)
 	in, ok := e.input(ctx, m)
 	if !ok {
@@ -302,9 +308,9 @@ func (e *Engine) hear(ctx context.Context, m bus.Message) error {
 	}
 	e.busy.Store(e.judge.Busy())
 	e.ignored.Store(e.judge.Ignored())
-	e.dirty = true
+	e.dirty, e.offset = true, m.offset
 	if !e.judged.has(m) {
-		if err := e.publish(ctx, out.Transitions); err != nil {
+		if err := e.publish(ctx, out.Transitions, m.offset); err != nil {
 			return err
 		}
 	}
@@ -316,7 +322,7 @@ func (e *Engine) hear(ctx context.Context, m bus.Message) error {
 
 // restate has the judge go on from what was published, once the replay passes the last message that the ledger's verdicts
 // were decided at. Until then its own verdicts count for nothing.
-func (e *Engine) restate(m bus.Message) {
+func (e *Engine) restate(m message) {
 	if e.restated || e.judged.has(m) {
 		return
 	}
@@ -326,7 +332,7 @@ func (e *Engine) restate(m bus.Message) {
 }
 
 // input reads a message. One that cannot be read is counted and left out.
-func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
+func (e *Engine) input(ctx context.Context, m message) (judge.Input, bool) {
 	in, err := e.read(ctx, m, e.ward)
 	if err != nil {
 		e.rejected.Add(1)
@@ -339,8 +345,8 @@ func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
 	return in, err == nil
 }
 
-func (e *Engine) read(ctx context.Context, m bus.Message, ward *quarantine.Ward) (in judge.Input, err error) {
-	in = judge.Input{Sequence: m.Sequence, At: m.Time}
+func (e *Engine) read(ctx context.Context, m message, ward *quarantine.Ward) (in judge.Input, err error) {
+	in = judge.Input{Sequence: m.Sequence, At: m.at, Offset: m.offset}
 	switch m.Kind {
 	case bus.Batch:
 		in.Batch, err = e.listen(m, ward)
@@ -354,13 +360,17 @@ func (e *Engine) read(ctx context.Context, m bus.Message, ward *quarantine.Ward)
 	return in, err
 }
 
-func readBatch(m bus.Message) (*mesh.Batch, error) {
+func readBatch(m message) (*mesh.Batch, error) {
 	age, link, err := wire.ParseHeaders(m.Header)
 	if err != nil {
 		return nil, err
 	}
-	b, err := wire.DecodeBatch(m.Data, age, link, m.Time)
-	if err == nil && b.Agent != m.Agent {
+	b, err := wire.DecodeBatch(m.Data, age, link, m.at)
+	if err != nil {
+		return b, err
+	}
+	b.Clock += m.offset // the agent's clock is compared with the wall clock
+	if b.Agent != m.Agent {
 		err = fmt.Errorf("the batch says it is from %q", b.Agent)
 	}
 	return b, err

@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -38,6 +39,7 @@ type world struct {
 	broken   error            // what it answers
 	epoch    uint64           // of the agents
 	said     io.Writer        // takes the engine's log where it is set
+	stepped  time.Duration    // by which the server's clock was stepped
 	answers  bool             // agents name the round that they were last asked for, as real ones do
 }
 
@@ -50,7 +52,7 @@ var errRefused = errors.New("refused")
 func (w *world) put(m bus.Message) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m.Sequence, m.Time = uint64(len(w.messages))+1, time.Now()
+	m.Sequence, m.Time = uint64(len(w.messages))+1, time.Now().Add(w.stepped)
 	w.messages = append(w.messages, m)
 	close(w.more)
 	w.more = make(chan struct{})
@@ -68,6 +70,37 @@ func (w *world) Mark(_ context.Context, kind bus.Kind, _ string, data []byte) (u
 		return 0, errRefused
 	}
 	return w.put(bus.Message{Kind: kind, Data: data}), nil
+}
+
+func (w *world) MarkClock(ctx context.Context, m meshtime.Mark) (uint64, error) {
+	data, err := wire.EncodeClock(m, 1)
+	if err != nil {
+		return 0, err
+	}
+	return w.Mark(ctx, bus.ClockMark, "", data)
+}
+
+func (w *world) Timeline(context.Context) (meshtime.Stream, error) {
+	w.mu.Lock()
+	messages := w.messages
+	w.mu.Unlock()
+	next := func(n uint64, marks bool) (meshtime.Found, bool, error) {
+		for _, m := range messages[min(max(n, 1)-1, uint64(len(messages))):] {
+			f := meshtime.Found{Sequence: m.Sequence, Stream: m.Time}
+			if m.Kind == bus.ClockMark {
+				mark, _, err := wire.DecodeClock(m.Data)
+				if err != nil {
+					return f, false, err
+				}
+				f.Mark = &mark
+			}
+			if f.Mark != nil || !marks {
+				return f, true, nil
+			}
+		}
+		return meshtime.Found{}, false, nil
+	}
+	return meshtime.Stream{First: 1, Last: uint64(len(messages)), Next: next}, nil
 }
 
 func (w *world) Tell(_ context.Context, data []byte) error {
@@ -95,7 +128,7 @@ func (w *world) Follow(ctx context.Context, from bus.Start, fn func(bus.Message)
 		w.mu.Unlock()
 		i += len(messages)
 		for _, m := range messages {
-			if m.Time.Before(from.Time) {
+			if m.Sequence < from.Sequence {
 				continue
 			}
 			time.Sleep(pause)
@@ -132,7 +165,7 @@ func (l log) Append(_ context.Context, entries []ledger.Entry) error {
 	for _, e := range entries {
 		if !l.known[e.ID] {
 			l.known[e.ID] = true
-			l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: time.Now(), Subject: e.Subject, Data: e.Data})
+			l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: time.Now().Add(l.stepped), Subject: e.Subject, Data: e.Data})
 		}
 	}
 	return nil

@@ -14,18 +14,24 @@ const (
 
 // follow reads the stream from where the replay begins until ctx ends. A stream that goes away, as where the disk is full, is
 // waited for and read on from where it was.
-func (e *Engine) follow(ctx context.Context, messages chan<- bus.Message) error {
-	from := bus.Start{Time: e.from}
+func (e *Engine) follow(ctx context.Context, messages chan<- message) error {
+	from := bus.Start{Sequence: e.first}
+	began := time.Now() // arrivals are compared by the monotonic clock
 	var told time.Time
 	for {
 		err := e.Bus.Follow(ctx, from, func(m bus.Message) error {
-			select {
-			case messages <- m:
-				from = bus.Start{Sequence: m.Sequence + 1}
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
+			arrived := time.Since(began)
+			dated := e.dating.take(m)
+			e.clock.observe(e.dating, arrived, m.Sequence >= e.live)
+			from = bus.Start{Sequence: m.Sequence + 1}
+			for _, d := range dated {
+				select {
+				case messages <- d:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
 			}
+			return nil
 		})
 		if ctx.Err() != nil {
 			return err

@@ -24,12 +24,12 @@ type heard struct {
 }
 
 // took notes that the loop is done with a message.
-func (e *Engine) took(m bus.Message) {
+func (e *Engine) took(m message) {
 	h := heard{sequence: m.Sequence, at: m.Time, when: time.Now()}
 	if before := e.heard.Load(); before != nil {
 		h.tick = before.tick
 	}
-	if m.Kind == bus.Tick {
+	if m.Kind == bus.Tick || m.Kind == bus.ClockMark {
 		h.tick = m.Time
 	}
 	e.heard.Store(&h)
@@ -172,11 +172,12 @@ func (s *silences) step(at time.Time, vantages []mesh.VantageState) (fell, spoke
 	return fell, spoke, silent
 }
 
-// nameSilent names agents that fell silent, and those that speak again, in the log and to operators.
-func (e *Engine) nameSilent(s *mesh.Snapshot) {
+// nameSilent names agents that fell silent, and those that speak again, in the log and to operators. The offset is
+// mesh time less the wall clock.
+func (e *Engine) nameSilent(s *mesh.Snapshot, offset time.Duration) {
 	fell, spoke, silent := e.silences.step(s.At, s.Vantages)
 	for _, v := range fell {
-		e.Logger.Warn().Str("agent", v.Name).Time("heard", v.Heard).Msg("an agent is silent")
+		e.Logger.Warn().Str("agent", v.Name).Time("heard", v.Heard.Add(-offset)).Msg("an agent is silent")
 	}
 	for _, v := range spoke {
 		e.Logger.Info().Str("agent", v.Name).Msg("an agent speaks again")
@@ -189,7 +190,7 @@ func (e *Engine) nameSilent(s *mesh.Snapshot) {
 	for i, v := range silent {
 		words[i] = v.Name + " was never heard"
 		if !v.Heard.IsZero() {
-			words[i] = v.Name + " since " + v.Heard.UTC().Format("15:04:05Z")
+			words[i] = v.Name + " since " + v.Heard.Add(-offset).UTC().Format("15:04:05Z")
 		}
 	}
 	text := ""

@@ -22,6 +22,7 @@ func (e *Engine) Revoked(ctx context.Context, host, publicKey string) error {
 func (e *Engine) member(ctx context.Context, event ledger.AgentEvent) error {
 	e.changing.Lock()
 	defer e.changing.Unlock()
+	event.Mesh = e.MeshTime().UTC()
 	if err := e.Ledger.Append(ctx, event); err != nil {
 		return err
 	}

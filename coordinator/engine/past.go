@@ -20,8 +20,9 @@ const pastWait = time.Minute
 // errReached ends a replay that is where it was to go.
 var errReached = errors.New("the moment is reached")
 
-// At is the catalog in force and what the judge held at a moment of the past. A judge of its own replays the stream up to it
-// from a quarter of an hour before, as a coordinator does that starts. One replay runs at a time.
+// At is the catalog in force and what the judge held when the wall clock showed a time; the latest moment at which it
+// did, where it was stepped back since. A judge of its own replays the stream up to it from a quarter of an hour
+// before, as a coordinator does that starts. One replay runs at a time.
 func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
 	if !e.replaying.TryLock() {
 		return nil, nil, errors.New("another look into the past is under way: try again in a moment")
@@ -33,11 +34,31 @@ func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.
 	if at.After(now) {
 		return nil, nil, fmt.Errorf("%s is still to come", at.UTC().Format(time.RFC3339))
 	}
-	r, err := e.newReplay(ctx, at)
+	stream, err := e.Bus.Timeline(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	err = e.Bus.Follow(ctx, bus.Start{Time: at.Add(-replay)}, func(m bus.Message) error { return r.take(ctx, m) })
+	then, err := stream.AtWall(at)
+	if err != nil {
+		return nil, nil, err
+	}
+	place, err := stream.Find(then.Add(-replay))
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := e.newReplay(ctx, then)
+	if err != nil {
+		return nil, nil, err
+	}
+	dating := dating{clock: place.Clock}
+	err = e.Bus.Follow(ctx, bus.Start{Sequence: place.Sequence}, func(m bus.Message) error {
+		for _, d := range dating.take(m) {
+			if err := r.take(ctx, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	switch {
 	case errors.Is(err, errReached):
 	case errors.Is(err, context.DeadlineExceeded):
@@ -49,7 +70,8 @@ func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.
 		return nil, nil, fmt.Errorf("the stream of observations does not reach back to %s: it keeps two days", at.UTC().Format(time.RFC3339))
 	}
 	snapshot := r.judge.Snapshot()
-	nameCut(snapshot, r.ward)
+	nameCut(snapshot, r.ward, r.offset)
+	snapshot.ShowWallTime(r.offset)
 	return r.catalog, snapshot, nil
 }
 
@@ -59,8 +81,9 @@ type past struct {
 	judge   *judge.Judge
 	ward    *quarantine.Ward
 	catalog *catalog.Catalog
-	at      time.Time
-	covered bool // a message from before the moment was met
+	at      time.Time     // mesh time
+	offset  time.Duration // of it less the wall clock
+	covered bool          // a message from before the moment was met
 }
 
 func (e *Engine) newReplay(ctx context.Context, at time.Time) (*past, error) {
@@ -76,11 +99,11 @@ func (e *Engine) newReplay(ctx context.Context, at time.Time) (*past, error) {
 	return &past{engine: e, judge: j, ward: quarantine.New(then.Catalog), catalog: then.Catalog, at: at}, err
 }
 
-func (r *past) take(ctx context.Context, m bus.Message) error {
-	if m.Time.After(r.at) {
+func (r *past) take(ctx context.Context, m message) error {
+	if m.at.After(r.at) {
 		return errReached
 	}
-	r.covered = true
+	r.covered, r.offset = true, m.offset
 	in, err := r.engine.read(ctx, m, r.ward)
 	if err != nil {
 		return nil // it was rejected then, too
@@ -92,7 +115,15 @@ func (r *past) take(ctx context.Context, m bus.Message) error {
 	return nil
 }
 
-// LastChange is the latest catalog that changed something of the host by the time.
-func (e *Engine) LastChange(ctx context.Context, host string, at time.Time) (ledger.Change, bool, error) {
-	return e.Ledger.LastChange(ctx, host, at)
+// LastChange is the latest catalog that changed something of the host by the time, of the wall clock.
+func (e *Engine) LastChange(ctx context.Context, host string, at time.Time) (change ledger.Change, found bool, err error) {
+	stream, err := e.Bus.Timeline(ctx)
+	if err != nil {
+		return change, false, err
+	}
+	then, err := stream.AtWall(at)
+	if err != nil {
+		return change, false, err
+	}
+	return e.Ledger.LastChange(ctx, host, then)
 }

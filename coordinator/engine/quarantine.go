@@ -4,21 +4,20 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quarantine"
 )
 
 // listen reads a batch, and hands on what the judge may hear of it. The judge of the present and each one of the past has a
 // ward of its own, which comes to the same.
-func (e *Engine) listen(m bus.Message, ward *quarantine.Ward) (*mesh.Batch, error) {
+func (e *Engine) listen(m message, ward *quarantine.Ward) (*mesh.Batch, error) {
 	b, err := readBatch(m)
 	if err != nil {
 		b = nil
 	}
-	heard, cut := ward.Take(m.Time, m.Agent, len(m.Data), b, err)
+	heard, cut := ward.Take(m.at, m.Agent, len(m.Data), b, err)
 	if cut && ward == e.ward && m.Sequence > e.live {
-		for _, c := range ward.Cases(m.Time) {
+		for _, c := range ward.Cases(m.at) {
 			if c.Agent == m.Agent {
 				e.Logger.Warn().Str("agent", c.Agent).Str("why", c.Why).Msg("an agent is cut off: it has no vote until it behaved well for a minute")
 			}
@@ -27,8 +26,8 @@ func (e *Engine) listen(m bus.Message, ward *quarantine.Ward) (*mesh.Batch, erro
 	return heard, err
 }
 
-// nameCut tells operators which agents are cut off, and why.
-func nameCut(s *mesh.Snapshot, ward *quarantine.Ward) {
+// nameCut tells operators which agents are cut off, and why. The offset is mesh time less the wall clock.
+func nameCut(s *mesh.Snapshot, ward *quarantine.Ward, offset time.Duration) {
 	for _, c := range ward.Cases(s.At) {
 		for i := range s.Vantages {
 			v := &s.Vantages[i]
@@ -38,7 +37,7 @@ func nameCut(s *mesh.Snapshot, ward *quarantine.Ward) {
 			v.Abstains = "cut off: " + c.Why
 			v.Advisories = append(v.Advisories, fmt.Sprintf(
 				"it is cut off since %s, until it behaved well for a minute: it %s; if its server is not in your hands, run `coordinator revoke %s`",
-				c.Since.UTC().Format(time.TimeOnly), c.Why, v.Name))
+				c.Since.Add(-offset).UTC().Format(time.TimeOnly), c.Why, v.Name))
 		}
 	}
 }

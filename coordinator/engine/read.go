@@ -24,14 +24,28 @@ func (e *Engine) Changed() <-chan struct{} { return e.shown.Load().changed }
 // Ready reports whether agents may come: the replay is over and the catalog is handed out.
 func (e *Engine) Ready() bool { return e.ready.Load() }
 
-// Transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts ("").
+// Transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in
+// wall time.
 func (e *Engine) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
-	return e.Ledger.Transitions(ctx, host, since, limit)
+	out, err := e.Ledger.Transitions(ctx, host, e.meshTime(since), limit)
+	for i := range out {
+		out[i] = out[i].InWallTime()
+	}
+	return out, err
 }
 
-// Incidents lists the incidents that were not resolved before the time, newest first.
+// Incidents lists the incidents that were not resolved before the time, by the wall clock, newest first. They hold
+// mesh time.
 func (e *Engine) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return e.Ledger.Incidents(ctx, since, limit)
+	return e.Ledger.Incidents(ctx, e.meshTime(since), limit)
+}
+
+// meshTime is a time of the wall clock by the present offset; the zero time stays.
+func (e *Engine) meshTime(wall time.Time) time.Time {
+	if _, offset := e.clock.now(); !wall.IsZero() {
+		return wall.Add(offset)
+	}
+	return wall
 }
 
 // Incident is the one with the id; nil when there is none.

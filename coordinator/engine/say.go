@@ -15,13 +15,14 @@ import (
 const publishRetry = time.Second
 
 // publish writes transitions to the ledger before anybody sees them.
-func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition) error {
+func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition, offset time.Duration) error {
 	for together := range slices.Chunk(transitions, togetherMax) {
 		events := make([]ledger.Event, len(together))
 		for i, t := range together {
+			t.Offset = offset
 			events[i] = ledger.TransitionEvent{Transition: t}
 			e.Logger.Info().Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).
-				Time("began", t.Began).Strs("reasons", reasons(t)).Msg(t.Sentence)
+				Time("began", t.Began.Add(-offset)).Strs("reasons", reasons(t)).Msg(t.Sentence)
 		}
 		if err := e.write(ctx, events); err != nil {
 			return err
@@ -84,15 +85,17 @@ func (e *Engine) show() bool {
 	}
 	e.dirty, e.shownAt = false, time.Now()
 	snapshot := e.judge.Snapshot()
-	e.nameSilent(snapshot)
+	e.nameSilent(snapshot, e.offset)
 	e.warnSharedIdentities(snapshot)
-	nameCut(snapshot, e.ward)
+	nameCut(snapshot, e.ward, e.offset)
+	snapshot.ShowWallTime(e.offset)
 	old := e.shown.Swap(&shown{e.judging, snapshot, make(chan struct{})})
 	close(old.changed)
 	return true
 }
 
-// tick marks the passing of time on the stream, which is the judge's only clock.
+// tick marks the passing of time on the stream, which is the judge's only clock: at each tick, and at once where
+// messages wait to be dated. It ends with bus.ErrFenced when another coordinator leads.
 func (e *Engine) tick(ctx context.Context) error {
 	ticker := time.NewTicker(tickBusy)
 	defer ticker.Stop()
@@ -106,11 +109,15 @@ func (e *Engine) tick(ctx context.Context) error {
 				continue
 			}
 			last = now
-			_, err := e.Bus.Mark(ctx, bus.Tick, e.markID(), nil)
-			e.refusedTicks.note(err)
-			if err != nil && ctx.Err() == nil {
-				often.Warn().Err(err).Msg("the stream does not take a tick")
-			}
+		case <-e.clock.due:
+		}
+		err := e.mark(ctx)
+		if errors.Is(err, bus.ErrFenced) {
+			return err
+		}
+		e.refusedTicks.note(err)
+		if err != nil && ctx.Err() == nil {
+			often.Warn().Err(err).Msg("the stream does not take a tick")
 		}
 	}
 }

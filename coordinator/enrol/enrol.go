@@ -57,7 +57,7 @@ type Config struct {
 	Issuer  Issuer
 	Members Members
 	Settle  time.Duration    // between two steps of a rotation of the gossip key; zero: Settle
-	Now     func() time.Time // the clock that ends tokens; nil: time.Now
+	Now     func() time.Time // mesh time, for tokens and rotations: a step of the wall clock must not shorten them; nil: time.Now
 	// Told what operators must mend of a subject, in words, or with an empty text that nothing is wrong; may be nil.
 	Warn   func(subject, text string)
 	Logger zerolog.Logger
@@ -145,7 +145,7 @@ const (
 
 func (d *Desk) answer(ctx context.Context, data []byte) []byte {
 	var question wire.JoinRequest
-	answer := wire.JoinAnswer{V: wire.Version, Clock: d.Now().UnixMicro()}
+	answer := wire.JoinAnswer{V: wire.Version, Clock: time.Now().UnixMicro()}
 	var err error
 	if wire.DecodeJoin(data, &question) != nil || !question.Clock {
 		answer.Sealed, err = d.admit(ctx, data)

@@ -43,7 +43,7 @@ func (d *Desk) RotateGossipKey(ctx context.Context) (done time.Time, err error) 
 		return done, err
 	}
 	if k.Step != resting {
-		return done, fmt.Errorf("the gossip key is being rotated already: step %q since %s; each step takes %s", k.Step, k.Since.UTC().Format(time.RFC3339), d.Settle)
+		return done, fmt.Errorf("the gossip key is being rotated already: step %q since %s; each step takes %s", k.Step, d.wall(k.Since).Format(time.RFC3339), d.Settle)
 	}
 	key, err := newGossipKey()
 	if err != nil {
@@ -58,8 +58,11 @@ func (d *Desk) RotateGossipKey(ctx context.Context) (done time.Time, err error) 
 	case d.rotated <- struct{}{}:
 	default:
 	}
-	return begun.Since.Add(2 * d.Settle), nil
+	return d.wall(begun.Since.Add(2 * d.Settle)), nil
 }
+
+// wall is what the wall clock shows at a mesh time.
+func (d *Desk) wall(at time.Time) time.Time { return time.Now().Add(at.Sub(d.Now())).UTC() }
 
 // rotate drives a rotation from step to step until ctx ends.
 func (d *Desk) rotate(ctx context.Context) error {

@@ -85,7 +85,7 @@ func (v *audienceView) incident(ctx context.Context, id string) (*incident.Incid
 // the mesh itself only that something is wrong with it. It is built field by field, so that a field that is added to
 // a snapshot is not public until it is added here. Sentences are package sentence's, which hold no text of agents.
 func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
-	out := &mesh.Snapshot{At: s.At, Sequence: s.Sequence, Revision: s.Revision}
+	out := &mesh.Snapshot{At: s.At, Offset: s.Offset, Sequence: s.Sequence, Revision: s.Revision}
 	if len(s.Alerts) > 0 {
 		out.Alerts = []string{"something is wrong with the mesh itself"}
 	}

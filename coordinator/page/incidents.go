@@ -57,17 +57,17 @@ const latestUpdates = 3 // of an open incident on the front page
 
 func (m moment) incidentView(i *incident.Incident) incidentView {
 	v := incidentView{
-		look: impactLooks[i.Impact], ID: i.ID, Name: i.Name(), Open: i.Open(), Began: i.Began, Resolved: i.Resolved, LeftOut: i.LeftOut,
+		look: impactLooks[i.Impact], ID: i.ID, Name: i.Name(), Open: i.Open(), Began: i.Wall(i.Began), Resolved: i.Wall(i.Resolved), LeftOut: i.LeftOut,
 	}
 	if i.Open() {
-		v.Lasted = soFar(m.snapshot.At.Sub(i.Began))
+		v.Lasted = soFar(m.snapshot.MeshTime().Sub(i.Began))
 	} else {
 		v.Lasted, v.look = incident.Lasted(i.Resolved.Sub(i.Began)), look{"up", "●", "Resolved"}
 	}
 	for _, h := range i.Hosts {
 		o := outageView{Host: h.Name}
 		for _, w := range h.Windows {
-			view := windowView{look: verdictLooks[w.Verdict], Check: w.Check, From: w.From, To: w.To}
+			view := windowView{look: verdictLooks[w.Verdict], Check: w.Check, From: i.Wall(w.From), To: i.Wall(w.To)}
 			if !w.To.IsZero() {
 				view.Lasted = incident.Lasted(w.To.Sub(w.From))
 			}
@@ -76,7 +76,7 @@ func (m moment) incidentView(i *incident.Incident) incidentView {
 		v.Hosts = append(v.Hosts, o)
 	}
 	for _, u := range slices.Backward(i.Updates) {
-		v.Updates = append(v.Updates, updateView{State: title1(string(u.State)), Host: u.Host, Check: u.Check, Body: u.Body, At: u.At})
+		v.Updates = append(v.Updates, updateView{State: title1(string(u.State)), Host: u.Host, Check: u.Check, Body: u.Body, At: i.Wall(u.At)})
 	}
 	return v
 }
@@ -119,10 +119,10 @@ func (m moment) pastIncidents(all []*incident.Incident) []dayView {
 	for n := range days {
 		days[n].Day = m.snapshot.At.UTC().AddDate(0, 0, -n).Format(layout)
 		for _, i := range all {
-			if i.Open() && i.Began.UTC().Format(layout) == days[n].Day {
+			if i.Open() && i.Wall(i.Began).UTC().Format(layout) == days[n].Day {
 				days[n].GoesOn = true
 			}
-			if !i.Open() && i.Began.UTC().Format(layout) == days[n].Day {
+			if !i.Open() && i.Wall(i.Began).UTC().Format(layout) == days[n].Day {
 				days[n].Incidents = append(days[n].Incidents, m.incidentView(i))
 			}
 		}
@@ -181,8 +181,8 @@ func (m moment) incidentsJSON(all []*incident.Incident) []incidentJSON {
 	components := m.components()
 	for _, i := range all {
 		j := incidentJSON{
-			ID: i.ID, Name: i.Name(), Status: string(i.State), CreatedAt: i.Opened.UTC(), UpdatedAt: i.Updated.UTC(), ResolvedAt: optional(i.Resolved),
-			Impact: string(i.Impact), Shortlink: strings.TrimSuffix(m.catalog.Page.URL, "/") + "/incidents/" + i.ID, StartedAt: i.Began.UTC(),
+			ID: i.ID, Name: i.Name(), Status: string(i.State), CreatedAt: i.Wall(i.Opened).UTC(), UpdatedAt: i.Wall(i.Updated).UTC(), ResolvedAt: optional(i.Wall(i.Resolved)),
+			Impact: string(i.Impact), Shortlink: strings.TrimSuffix(m.catalog.Page.URL, "/") + "/incidents/" + i.ID, StartedAt: i.Wall(i.Began).UTC(),
 			PageID: id("page", m.catalog.Page.Title), IncidentUpdates: []updateJSON{}, Components: []componentJSON{},
 		}
 		for _, u := range slices.Backward(i.Updates) {
@@ -199,9 +199,10 @@ func (m moment) incidentsJSON(all []*incident.Incident) []incidentJSON {
 }
 
 func newUpdateJSON(i *incident.Incident, u incident.Update) updateJSON {
+	at := i.Wall(u.At).UTC()
 	out := updateJSON{
-		ID: id("update", i.ID, u.ID), Status: string(u.State), Body: u.Body, IncidentID: i.ID, CreatedAt: u.At.UTC(), UpdatedAt: u.At.UTC(),
-		DisplayAt: u.At.UTC(), AffectedComponents: []affectedJSON{},
+		ID: id("update", i.ID, u.ID), Status: string(u.State), Body: u.Body, IncidentID: i.ID, CreatedAt: at, UpdatedAt: at,
+		DisplayAt: at, AffectedComponents: []affectedJSON{},
 	}
 	if u.Check != "" {
 		was, _ := describe(statusOf(u.Was), "", "")

@@ -33,7 +33,7 @@ type once struct {
 // at begins anew where the moment is a later one: a reader who came a moment ago is told what is newer, or two moments would
 // be made in turns, for one reader each. Its caller holds the lock.
 func (k *made) at(m moment) {
-	if k.of == nil || k.of != m.snapshot && !m.snapshot.At.Before(k.of.At) {
+	if k.of == nil || k.of != m.snapshot && !m.snapshot.MeshTime().Before(k.of.MeshTime()) {
 		k.of, k.bodies, k.status = m.snapshot, map[string]*once{}, sync.OnceValues(m.statusEvent)
 	}
 }

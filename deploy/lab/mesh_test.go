@@ -43,6 +43,7 @@ type mesh struct {
 	agents      map[string]*process
 	services    map[string]*process // "NC036 smtp"
 	clocks      map[string]string   // of agents whose clock is wrong
+	stepFile    string              // by how much the coordinator's clock is off, where it can be stepped
 	walled      map[string]bool     // servers whose firewall drops what a story wants dropped
 	control     *control.Client
 	web         *http.Client
@@ -113,7 +114,7 @@ func (m *mesh) startService(host, name string) {
 
 func (m *mesh) startCoordinator() {
 	m.t.Helper()
-	m.process = m.coordinator.start("coordinator", m.programs.coordinator, "serve",
+	m.process = m.coordinator.start("coordinator", "env", stepVariable+"="+m.stepFile, m.programs.coordinator, "serve",
 		"--catalog", m.catalogFile(), "--data", m.data, "--listen", m.coordinator.address+":8080",
 		"--nats-listen", m.coordinator.address+":4222", "--advertise", m.coordinator.address)
 	eventually(m.t, 15*time.Second, "the coordinator is ready", func() error {

@@ -31,6 +31,7 @@ type Coordinator struct {
 	ledger  jetstream.Stream
 	answers jetstream.KeyValue // the enrolment bucket
 	epoch   uint64             // the ledger's sequence of this coordinator's epoch: its fence
+	fence   clockFence
 }
 
 // Bounds of the streams. Of one subject OBS keeps what the leader's ticks can be at most, one in 250 ms: that is eight times an
@@ -146,6 +147,7 @@ const (
 	CatalogMark Kind = "catalog"
 	RosterMark  Kind = "roster"
 	Tick        Kind = "tick"
+	ClockMark   Kind = "clock" // a tick that carries the leader's offset of mesh time
 )
 
 // Message is one message of the stream OBS.
@@ -167,18 +169,13 @@ func (b *Coordinator) Mark(ctx context.Context, kind Kind, id string, data []byt
 	return ack.Sequence, nil
 }
 
-// Start is where Follow begins: at the time, or where that is zero at the sequence.
-type Start struct {
-	Time     time.Time
-	Sequence uint64
-}
+// Start is where Follow begins. It is a sequence and never a time: the server's clock may be stepped, and then its
+// timestamps are no order.
+type Start struct{ Sequence uint64 }
 
 // Follow hands every message of OBS to fn, in order, until ctx ends or fn fails. It survives reconnects.
 func (b *Coordinator) Follow(ctx context.Context, from Start, fn func(Message) error) error {
 	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from.Sequence, 1)}
-	if !from.Time.IsZero() {
-		c = jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from.Time}
-	}
 	return each(ctx, b.obs, c, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
 		out := Message{Sequence: at.Sequence.Stream, Time: at.Timestamp, Header: m.Headers().Get, Data: m.Data()}
 		if agent, ok := strings.CutPrefix(m.Subject(), SubjectObservations); ok {

@@ -75,8 +75,8 @@ func (b *Book) forget(now time.Time) {
 }
 
 // Keep ends what is told of hosts that the catalog does not show to the public any more, and returns the incidents that this
-// changed. watched reports whether a host is still shown.
-func (b *Book) Keep(at time.Time, watched func(host string) bool) []*Incident {
+// changed. The offset is mesh time less the wall clock; watched reports whether a host is still shown.
+func (b *Book) Keep(at time.Time, offset time.Duration, watched func(host string) bool) []*Incident {
 	var changed []*Incident
 	for _, i := range b.incidents {
 		gone := false
@@ -84,7 +84,7 @@ func (b *Book) Keep(at time.Time, watched func(host string) bool) []*Incident {
 			if h := &i.Hosts[n]; i.Open() && h.Status != mesh.Operational && !watched(h.Name) {
 				h.end(at)
 				gone = true
-				i.say(Update{ID: i.ID + "-" + at.UTC().Format(time.RFC3339), At: at, State: i.State, Host: h.Name, Body: h.Name + " is not shown on this page any more."})
+				i.say(Update{ID: i.ID + "-" + at.UTC().Format(time.RFC3339), At: at, Offset: offset, State: i.State, Host: h.Name, Body: h.Name + " is not shown on this page any more."})
 			}
 		}
 		if gone {

@@ -45,7 +45,8 @@ const (
 	Resolved      State = "resolved"
 )
 
-// Incident is one story: what failed, since when, and for how long.
+// Incident is one story: what failed, since when, and for how long. Its times are mesh time, in which durations are
+// right; Wall tells what the wall clock showed.
 type Incident struct {
 	ID       string    `json:"id"`
 	Cause    string    `json:"cause,omitempty"` // what its hosts fell for, together
@@ -78,14 +79,15 @@ type Window struct {
 
 // Update is one thing said of an incident.
 type Update struct {
-	ID      string       `json:"id"`
-	At      time.Time    `json:"at"`
-	State   State        `json:"state"`
-	Host    string       `json:"host"`
-	Check   string       `json:"check,omitempty"`
-	Was     mesh.Verdict `json:"was,omitempty"` // the check's verdict before
-	Verdict mesh.Verdict `json:"verdict,omitempty"`
-	Body    string       `json:"body"`
+	ID      string        `json:"id"`
+	At      time.Time     `json:"at"`
+	State   State         `json:"state"`
+	Host    string        `json:"host"`
+	Check   string        `json:"check,omitempty"`
+	Was     mesh.Verdict  `json:"was,omitempty"` // the check's verdict before
+	Verdict mesh.Verdict  `json:"verdict,omitempty"`
+	Body    string        `json:"body"`
+	Offset  time.Duration `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
 }
 
 // severity orders what an incident tells of; what is not an outage has none.
@@ -135,7 +137,19 @@ func (i *Incident) take(t mesh.Transition) {
 	}
 	i.State, i.Resolved = Investigating, time.Time{}
 	i.settle(t.Published)
-	i.say(Update{ID: t.ID, At: t.Published, State: i.State, Host: t.Host, Check: t.Check, Was: t.Was, Verdict: t.Verdict, Body: t.Sentence})
+	i.say(Update{ID: t.ID, At: t.Published, State: i.State, Host: t.Host, Check: t.Check, Was: t.Was, Verdict: t.Verdict, Body: t.Sentence, Offset: t.Offset})
+}
+
+// Wall is what the wall clock showed at one of the incident's times, by the offset when that was published.
+func (i *Incident) Wall(at time.Time) time.Time {
+	if at.IsZero() || len(i.Updates) == 0 {
+		return at
+	}
+	n := slices.IndexFunc(i.Updates, func(u Update) bool { return !u.At.Before(at) })
+	if n < 0 {
+		n = len(i.Updates) - 1
+	}
+	return at.Add(-i.Updates[n].Offset)
 }
 
 // settle resolves the incident when all its hosts are operational.

@@ -112,7 +112,7 @@ func TestUnknownOpensAndClosesNothing(t *testing.T) {
 func TestAHostThatIsNotShownAnyMore(t *testing.T) {
 	b := incident.NewBook(nil)
 	i := b.Take(turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
-	b.Keep(at("02:10:00"), func(host string) bool { return host != "NC036" })
+	b.Keep(at("02:10:00"), 0, func(host string) bool { return host != "NC036" })
 	if i.Open() || i.Hosts[0].Windows[0].To != at("02:10:00") {
 		t.Errorf("%+v", i)
 	}
@@ -200,5 +200,22 @@ func TestAnEndlessIncidentIsBounded(t *testing.T) {
 	}
 	if len(i.Updates) != incident.UpdatesMax || i.LeftOut != 2*incident.UpdatesMax || len(i.Hosts[0].Windows) > incident.WindowsMax {
 		t.Errorf("%d updates, %d left out, %d windows", len(i.Updates), i.LeftOut, len(i.Hosts[0].Windows))
+	}
+}
+
+// The clock was stepped back by ten minutes during an outage: its beginning and its end are shown as the clock showed
+// them, and it lasted as long as it did.
+func TestAnIncidentAcrossAStepOfTheClock(t *testing.T) {
+	b := incident.NewBook(nil)
+	b.Take(turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
+	mended := turn("NC036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:05:00")
+	mended.Offset = 10 * time.Minute
+	i := b.Take(mended)
+	w := i.Hosts[0].Windows[0]
+	if w.To.Sub(w.From) != 5*time.Minute || i.Wall(w.From) != at("02:00:00") || i.Wall(w.To) != at("01:55:00") || i.Wall(i.Resolved) != at("01:55:02") {
+		t.Errorf("it lasted %v, from %v to %v, resolved %v", w.To.Sub(w.From), i.Wall(w.From), i.Wall(w.To), i.Wall(i.Resolved))
+	}
+	if !i.Wall(time.Time{}).IsZero() {
+		t.Error("what has not ended is shown to have ended")
 	}
 }

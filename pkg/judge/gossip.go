@@ -139,5 +139,5 @@ const cutOffWhy = "silent: its agent is cut from NATS, and alive in gossip"
 // cutOffAdvisory tells operators what a silence is.
 func (j *Judge) cutOffAdvisory(v *vantage) string {
 	return fmt.Sprintf("its agent is cut from NATS since %s and alive: it proved that to %d others",
-		v.last.UTC().Format(time.TimeOnly), j.alive(v))
+		j.clock(v.last, time.TimeOnly), j.alive(v))
 }

@@ -1,5 +1,5 @@
 // Package judge decides, from the stream of observations alone, what is true of every check and host. It is a replay: the
-// only input is the stream, its only clock the stream's timestamps, so that every coordinator, a simulation, a test and a
+// only input is the stream, its only clock mesh time, so that every coordinator, a simulation, a test and a
 // restart reach the same verdicts. Make one with New, feed it with Step, look at it with Snapshot.
 package judge
 
@@ -13,8 +13,9 @@ import (
 
 // Input is one message of the stream: a batch, a new catalog, a new roster, or, where all three are nil, a tick.
 type Input struct {
-	Sequence uint64    // the stream's sequence
-	At       time.Time // the stream's timestamp
+	Sequence uint64        // the stream's sequence
+	At       time.Time     // mesh time
+	Offset   time.Duration // mesh time less the wall clock, for texts that people read
 	Batch    *mesh.Batch
 	Catalog  *catalog.Catalog
 	Roster   *mesh.Roster
@@ -75,6 +76,7 @@ type Judge struct {
 	enrolled map[string]bool
 
 	now       time.Time
+	offset    time.Duration // of now less the wall clock
 	sequence  uint64
 	heard     bool           // an agent was heard since gapEnd
 	gapEnd    time.Time      // when the stream spoke again after a silence; verdicts hold for a freshness period from then
@@ -158,7 +160,12 @@ func (j *Judge) advance(in Input) {
 	if in.At.After(j.now) {
 		j.now = in.At
 	}
-	j.sequence, j.issued = in.Sequence, 0
+	j.sequence, j.offset, j.issued = in.Sequence, in.Offset, 0
+}
+
+// clock is a mesh time as people read it: by the wall clock.
+func (j *Judge) clock(at time.Time, layout string) string {
+	return at.Add(-j.offset).UTC().Format(layout)
 }
 
 // Busy reports whether a round is open or due or a fall is held, so that the leader ticks every 250 ms instead of every 2 s.

@@ -47,6 +47,7 @@ import (
 //	TIME copies VANTAGE             its server is copied: a second agent, VANTAGE-copy, uses its identity from then on
 //	TIME starts WHERE ...           agents start anew
 //	TIME stop | TIME start          the stream itself stops: nothing is stored, agents keep what they saw
+//	TIME back TIME | TIME forward TIME      the wall clock of the stream's server is stepped
 //	TIME restart                    a new judge takes over from what was published
 //	TIME add HOST/CHECK             a check that is new in the catalog; change: one that asks something else from then on
 //	TIME is HOST[/CHECK] WORD       the verdict or status at that moment
@@ -180,6 +181,15 @@ func (w *world) do(l line) error {
 		w.where(l.args[:1], func(a *agent) { a.anchorsFail = l.args[1] == "fail" })
 	case "stop", "start":
 		w.stopped = l.verb == "stop"
+	case "back", "forward":
+		by, err := time.ParseDuration(l.args[0])
+		if err != nil {
+			return err
+		}
+		if l.verb == "back" {
+			by = -by
+		}
+		w.stepped += by
 	case "restart":
 		w.restart()
 	case "copies":

@@ -20,7 +20,7 @@ func (j *Judge) sentenceOf(c *check, votes []mesh.RegionVote) string {
 	}
 	return sentence.Of(j.catalog, c.config, mesh.CheckState{
 		Verdict: c.published, Since: c.since, Rule: rule, Tally: c.tally, Votes: votes,
-	})
+	}, j.offset)
 }
 
 // quotedReasons quotes what the bad edges reported, the most frequent first. It is free text, for operators only.

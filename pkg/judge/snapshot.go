@@ -166,7 +166,7 @@ func (j *Judge) secondOpinion(c *check) []string {
 	case j.cutOff(own):
 		out = append(out, j.cutOffAdvisory(own))
 	case own.silent:
-		out = append(out, fmt.Sprintf("its own agent is silent too, since %s: the host or its network is gone", own.last.UTC().Format(time.TimeOnly)))
+		out = append(out, fmt.Sprintf("its own agent is silent too, since %s: the host or its network is gone", j.clock(own.last, time.TimeOnly)))
 	case own.last.After(c.since.Add(j.rule.Silence)):
 		out = append(out, "its own agent is still heard: the host is alive, and it is the service or the way to it that fails")
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
@@ -39,6 +40,10 @@ type world struct {
 	gossip mill
 
 	elapsed   time.Duration
+	stepped   time.Duration // of the stream's clock
+	clock     meshtime.Clock
+	leader    meshtime.Leader
+	waiting   []judge.Input // to be dated
 	sequence  uint64
 	stopped   bool
 	plans     map[string][]*duty // by catalog and agent
@@ -403,10 +408,55 @@ func (w *world) speak(a *agent) {
 	w.give(judge.Input{Batch: b})
 }
 
-// give puts a message on the stream and does what the judge asks.
+// give puts a message on the stream and has the judge take what the stream's clock can date. A tick carries the
+// leader's mark.
 func (w *world) give(in judge.Input) {
 	w.sequence++
 	in.Sequence, in.At = w.sequence, epoch.Add(w.elapsed)
+	var mark *meshtime.Mark
+	if in.Batch == nil && in.Catalog == nil && in.Roster == nil {
+		m := w.leader.Mark(&w.clock)
+		mark = &m
+	}
+	w.waiting = append(w.waiting, in)
+	moments := w.clock.Fold(in.At.Add(w.stepped), mark)
+	due := w.leader.Observe(&w.clock, w.elapsed, true)
+	dated := w.waiting[:len(moments)]
+	w.waiting = w.waiting[len(moments):]
+	for i, at := range moments {
+		w.hear(received(dated[i], at))
+	}
+	if due {
+		w.give(judge.Input{})
+	}
+}
+
+// received is a message as a reader of the stream sees it that was stored at a moment: what the agent tells, it tells
+// by age.
+func received(in judge.Input, at meshtime.Moment) judge.Input {
+	off := at.Mesh.Sub(in.At)
+	in.At, in.Offset = at.Mesh, at.Offset()
+	if in.Batch == nil || off == 0 {
+		return in
+	}
+	b := *in.Batch
+	b.Began, b.Connected = b.Began.Add(off), b.Connected.Add(off)
+	b.Observations = slices.Clone(b.Observations)
+	for i := range b.Observations {
+		b.Observations[i].Began = b.Observations[i].Began.Add(off)
+	}
+	b.Gossip.Acks, b.Gossip.Dead = slices.Clone(b.Gossip.Acks), slices.Clone(b.Gossip.Dead)
+	for _, rumours := range [][]mesh.Rumour{b.Gossip.Acks, b.Gossip.Dead} {
+		for i := range rumours {
+			rumours[i].At = rumours[i].At.Add(off)
+		}
+	}
+	in.Batch = &b
+	return in
+}
+
+// hear has the judge take a message and does what it asks.
+func (w *world) hear(in judge.Input) {
 	w.inputs = append(w.inputs, in)
 	out := w.judge.Step(in)
 	w.published = append(w.published, out.Transitions...)

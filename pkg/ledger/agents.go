@@ -14,8 +14,8 @@ import (
 // Agent is what the ledger knows of a host's agent: the key that it joined with last.
 type Agent struct {
 	PublicKey string
-	Enrolled  time.Time
-	Revoked   time.Time // zero: the key counts
+	Enrolled  time.Time // mesh time
+	Revoked   time.Time // mesh time; zero: the key counts
 }
 
 // ErrNoAgent says that no agent of that host ever joined.
@@ -27,16 +27,17 @@ func (w *writing) agent(ctx context.Context, r Record) error {
 	if err := json.Unmarshal(r.Data, &e); err != nil {
 		return err
 	}
+	at := nanoseconds(meshTime(e.Mesh, r.Time))
 	if e.Revoked {
 		_, err := w.tx.ExecContext(ctx, `UPDATE agents SET revoked = ? WHERE host = ? AND public_key = ? AND revoked = 0`,
-			nanoseconds(r.Time), e.Host, e.PublicKey)
+			at, e.Host, e.PublicKey)
 		return err
 	}
 	if _, err := w.tx.ExecContext(ctx, `UPDATE agents SET superseded = 1 WHERE host = ? AND public_key <> ?`, e.Host, e.PublicKey); err != nil {
 		return err
 	}
 	_, err := w.tx.ExecContext(ctx, `INSERT OR IGNORE INTO agents (public_key, host, sequence, at) VALUES (?, ?, ?, ?)`,
-		e.PublicKey, e.Host, r.Sequence, nanoseconds(r.Time))
+		e.PublicKey, e.Host, r.Sequence, at)
 	return err
 }
 

@@ -40,12 +40,12 @@ func (w *writing) extend(ctx context.Context, t mesh.Transition) error {
 }
 
 // endIncidents ends what is told of hosts that the next catalog does not show.
-func (w *writing) endIncidents(ctx context.Context, next *catalog.Catalog, at time.Time) error {
+func (w *writing) endIncidents(ctx context.Context, next *catalog.Catalog, at time.Time, offset time.Duration) error {
 	book, err := w.book(ctx, at)
 	if err != nil {
 		return err
 	}
-	for _, i := range book.Keep(at, func(host string) bool {
+	for _, i := range book.Keep(at, offset, func(host string) bool {
 		h := next.Host(mesh.Key(host))
 		return h != nil && h.Public
 	}) {

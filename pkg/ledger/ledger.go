@@ -80,6 +80,16 @@ type Event interface{ entry() (Entry, error) }
 type CatalogEvent struct {
 	Source  string           `json:"source"` // the file, or who applied it
 	Catalog *catalog.Catalog `json:"catalog"`
+	Mesh    time.Time        `json:"mesh,omitzero"`    // mesh time; zero where an earlier version wrote it: the log's time
+	Offset  time.Duration    `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
+}
+
+// meshTime is the mesh time of an event that the log received at a time: its own, where it has one.
+func meshTime(own, received time.Time) time.Time {
+	if own.IsZero() {
+		return received
+	}
+	return own
 }
 
 func (e CatalogEvent) entry() (Entry, error) {
@@ -92,6 +102,8 @@ type AgentEvent struct {
 	Host      string `json:"host"` // its key
 	PublicKey string `json:"public_key"`
 	Revoked   bool   `json:"revoked,omitempty"`
+
+	Mesh time.Time `json:"mesh,omitzero"` // mesh time; zero where an earlier version wrote it: the log's time
 }
 
 func (e AgentEvent) entry() (Entry, error) {

@@ -35,7 +35,7 @@ func (l *Ledger) StandingsAt(ctx context.Context, at time.Time) ([]mesh.Transiti
 
 // Change is a catalog that changed something of a host.
 type Change struct {
-	At       time.Time        `json:"at"`
+	At       time.Time        `json:"at"` // by the wall clock
 	Revision string           `json:"revision"`
 	Source   string           `json:"source"` // the file, or who applied it
 	Changes  []catalog.Change `json:"changes"`
@@ -46,7 +46,8 @@ const catalogsMax = 500
 
 var errFound = errors.New("found")
 
-// LastChange is the latest catalog, by the time given, that changed something of the host; false when none is on record.
+// LastChange is the latest catalog, by the mesh time given, that changed something of the host; false when none is on
+// record.
 func (l *Ledger) LastChange(ctx context.Context, host string, at time.Time) (found Change, ok bool, err error) {
 	var newer Change
 	var next *catalog.Catalog
@@ -98,7 +99,7 @@ func (l *Ledger) catalogsBefore(ctx context.Context, at time.Time, fn func(Chang
 		if err := json.Unmarshal(data, &e); err != nil {
 			return fmt.Errorf("read catalogs: %w", err)
 		}
-		if err := fn(Change{At: time.Unix(0, when).UTC(), Revision: e.Catalog.Revision, Source: e.Source}, e.Catalog); err != nil {
+		if err := fn(Change{At: time.Unix(0, when).Add(-e.Offset).UTC(), Revision: e.Catalog.Revision, Source: e.Source}, e.Catalog); err != nil {
 			return err
 		}
 	}

@@ -65,8 +65,8 @@ func (l *Ledger) Standings(ctx context.Context, at time.Time) ([]mesh.Transition
 	return scan(rows)
 }
 
-// Judged tells how far the stream of observations was judged: the newest transition's sequence and time in it; zero without
-// any.
+// Judged tells how far the stream of observations was judged: the newest transition's sequence in it and its mesh
+// time; zero without any.
 func (l *Ledger) Judged(ctx context.Context) (sequence uint64, at time.Time, err error) {
 	var published int64
 	err = l.view.db.QueryRowContext(ctx, `SELECT judged, published FROM transitions ORDER BY sequence DESC LIMIT 1`).Scan(&sequence, &published)

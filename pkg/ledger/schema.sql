@@ -9,7 +9,7 @@ CREATE TABLE transitions (
   id        TEXT NOT NULL,
   judged    INTEGER NOT NULL,    -- the sequence of the stream of observations at which it was decided
   host      TEXT NOT NULL,       -- key
-  published INTEGER NOT NULL,    -- nanoseconds since 1970
+  published INTEGER NOT NULL,    -- mesh time, nanoseconds since 1970
   data      BLOB NOT NULL,       -- the transition, JSON
   UNIQUE (id, published)         -- a stream of observations made anew counts from 1 again, and its ids with it
 );

@@ -98,15 +98,16 @@ func (w *writing) catalog(ctx context.Context, r Record) error {
 	if e.Catalog == nil {
 		return errors.New("no catalog in it")
 	}
-	if err := w.endStandings(ctx, e.Catalog, nanoseconds(r.Time)); err != nil {
+	at := meshTime(e.Mesh, r.Time)
+	if err := w.endStandings(ctx, e.Catalog, nanoseconds(at)); err != nil {
 		return err
 	}
-	if err := w.endIncidents(ctx, e.Catalog, r.Time); err != nil {
+	if err := w.endIncidents(ctx, e.Catalog, at, e.Offset); err != nil {
 		return err
 	}
 	w.current = e.Catalog
 	_, err := w.tx.ExecContext(ctx, `INSERT OR IGNORE INTO catalogs (sequence, revision, at, data) VALUES (?, ?, ?, ?)`,
-		r.Sequence, e.Catalog.Revision, nanoseconds(r.Time), r.Data)
+		r.Sequence, e.Catalog.Revision, nanoseconds(at), r.Data)
 	return err
 }
 

@@ -134,7 +134,8 @@ type VantageState struct {
 
 // Snapshot is everything the judge holds at one moment of the stream, as an immutable value.
 type Snapshot struct {
-	At       time.Time      `json:"at"`               // the stream's time
+	At       time.Time      `json:"at"`               // mesh time; after ShowWallTime the wall clock's
+	Offset   time.Duration  `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds; set by ShowWallTime
 	Sequence uint64         `json:"sequence"`         // the stream's sequence
 	Revision string         `json:"revision"`         // the catalog in force
 	Hosts    []HostState    `json:"hosts"`            // in the catalog's order
@@ -143,21 +144,23 @@ type Snapshot struct {
 }
 
 // Transition is one change of a check's verdict or of its host's status: when it began, and the votes that caused it.
+// Its times are mesh time; people are shown InWallTime.
 type Transition struct {
-	ID        string       `json:"id"`        // derived from the stream, so that a repeat is recognised: "<sequence>-<host>-<n>"
-	Sequence  uint64       `json:"sequence"`  // the stream sequence it was decided at
-	Host      string       `json:"host"`      // as the catalog spells it
-	Public    bool         `json:"public"`    // whether the host was public then
-	Check     string       `json:"check"`     // whose verdict changed; empty when the status changed by itself
-	Was       Verdict      `json:"was"`       // the check's verdict before
-	Verdict   Verdict      `json:"verdict"`   // and after
-	From      Status       `json:"from"`      // the host's status before
-	To        Status       `json:"to"`        // and after; may equal From
-	Began     time.Time    `json:"began"`     // when the cause began, by the first look that saw it
-	Published time.Time    `json:"published"` // when it was decided, in the stream's time
-	Sentence  string       `json:"sentence"`
-	Rule      string       `json:"rule"`
-	Cause     string       `json:"cause,omitempty"` // what it shares with other hosts that fell together for the same voters: one cut, one incident
-	Tally     Tally        `json:"tally"`
-	Votes     []RegionVote `json:"votes"`
+	ID        string        `json:"id"`               // derived from the stream, so that a repeat is recognised: "<sequence>-<host>-<n>"
+	Sequence  uint64        `json:"sequence"`         // the stream sequence it was decided at
+	Host      string        `json:"host"`             // as the catalog spells it
+	Public    bool          `json:"public"`           // whether the host was public then
+	Check     string        `json:"check"`            // whose verdict changed; empty when the status changed by itself
+	Was       Verdict       `json:"was"`              // the check's verdict before
+	Verdict   Verdict       `json:"verdict"`          // and after
+	From      Status        `json:"from"`             // the host's status before
+	To        Status        `json:"to"`               // and after; may equal From
+	Began     time.Time     `json:"began"`            // when the cause began, by the first look that saw it
+	Published time.Time     `json:"published"`        // when it was decided
+	Offset    time.Duration `json:"offset,omitempty"` // of both, mesh time less the wall clock, nanoseconds
+	Sentence  string        `json:"sentence"`
+	Rule      string        `json:"rule"`
+	Cause     string        `json:"cause,omitempty"` // what it shares with other hosts that fell together for the same voters: one cut, one incident
+	Tally     Tally         `json:"tally"`
+	Votes     []RegionVote  `json:"votes"`
 }

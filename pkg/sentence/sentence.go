@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -23,8 +24,9 @@ const Flapping = "it entered and left down too often: held at degraded until it 
 const ChecksChanged = "What is asked of the host changed."
 
 // Of says the check's verdict. The state's own Sentence and all text in its votes are ignored; config is the check in
-// the catalog, or nil where the catalog no longer has it.
-func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState) string {
+// the catalog, or nil where the catalog no longer has it. The state's times are mesh time, which is ahead of the wall
+// clock by offset; the sentence shows the wall clock.
+func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset time.Duration) string {
 	t := s.Tally
 	regions := fmt.Sprintf("%d of %s", t.OK, counted(t.Voters, "region"))
 	switch s.Verdict {
@@ -42,10 +44,10 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState) string {
 			confirm = "confirms"
 		}
 		return fmt.Sprintf("Down: %d of %s %s that it %s%s.", t.Bad, counted(t.Voters, "region"), confirm,
-			failures(config, s), first(c, s))
+			failures(config, s), first(c, s, offset))
 	case mesh.Partial:
 		return fmt.Sprintf("Partial: %s report that it %s%s; reachable from %s.", badCities(c, s),
-			failures(config, s), first(c, s), regions)
+			failures(config, s), first(c, s, offset), regions)
 	case mesh.Pending:
 		if t.Voters == 0 {
 			return "Pending: new, and no other region can look yet."
@@ -68,7 +70,7 @@ func OfTransition(c *catalog.Catalog, t mesh.Transition) string {
 		}
 	}
 	return Of(c, config, mesh.CheckState{Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Tally: t.Tally,
-		Votes: t.Votes})
+		Votes: t.Votes}, t.Offset)
 }
 
 func unknown(c *catalog.Catalog, s mesh.CheckState) string {
@@ -136,7 +138,7 @@ func where(config *catalog.Check) string {
 }
 
 // first tells which city saw the cause first, since the verdict's cause began.
-func first(c *catalog.Catalog, s mesh.CheckState) string {
+func first(c *catalog.Catalog, s mesh.CheckState, offset time.Duration) string {
 	var seen *mesh.RegionVote
 	for _, v := range badVotes(s) {
 		if !v.Since.IsZero() && !v.Since.Before(s.Since) && (seen == nil || v.Since.Before(seen.Since)) {
@@ -146,7 +148,7 @@ func first(c *catalog.Catalog, s mesh.CheckState) string {
 	if seen == nil {
 		return ""
 	}
-	return fmt.Sprintf(", first seen from %s at %s", City(c, seen.Region), seen.Since.UTC().Format("15:04:05 UTC"))
+	return fmt.Sprintf(", first seen from %s at %s", City(c, seen.Region), seen.Since.Add(-offset).UTC().Format("15:04:05 UTC"))
 }
 
 func badCities(c *catalog.Catalog, s mesh.CheckState) string {

@@ -75,7 +75,7 @@ func TestSentences(t *testing.T) {
 			Tally: mesh.Tally{Voters: 1}},
 			"Unknown: 1 other region can look, and the rule asks for 2."},
 	} {
-		if got := sentence.Of(cities(), test.check, test.state); got != test.want {
+		if got := sentence.Of(cities(), test.check, test.state, 0); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
 		}
 	}

@@ -24,7 +24,8 @@ func (s *Server) ban(keys []string) error {
 			return fmt.Errorf("ban: %w", err)
 		}
 		for _, key := range keys {
-			claims.RevokeAt(key, time.Now()) // a revocation for ever stays one
+			// For ever, until the next call: a wall clock that was stepped back would let in who was admitted since.
+			claims.RevokeAt(key, time.Unix(forEver, 0))
 		}
 		account, err := s.server.LookupAccount(id)
 		if err != nil {

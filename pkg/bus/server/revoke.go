@@ -93,12 +93,7 @@ func (s *Server) lookUp(ctx context.Context, conn *nats.Conn, name string) (acco
 
 // push signs the account and gives it to every server. A server takes only what was signed in a later second than what it has.
 func (s *Server) push(ctx context.Context, conn *nats.Conn, name string, account *jwt.AccountClaims, since int64) error {
-	select {
-	case <-time.After(time.Until(time.Unix(since+1, 0))):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	signed, err := s.trust.signAccount(name, account)
+	signed, err := s.trust.signAccountAfter(name, account, since)
 	if err != nil {
 		return err
 	}

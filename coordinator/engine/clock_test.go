@@ -1,0 +1,296 @@
+package engine_test
+
+import (
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// steps are what an operator or NTP does to the server's clock.
+var steps = map[string]time.Duration{"back": -10 * time.Minute, "forward": 10 * time.Minute}
+
+func (w *world) step(by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stepped += by
+}
+
+// outage is how long NC1 was down, as published, and when that began by the clock that people see.
+func outage(t *testing.T, e *engine.Engine) (lasted time.Duration, began time.Time) {
+	t.Helper()
+	ts, err := e.Transitions(t.Context(), "nc1", time.Time{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var down mesh.Transition
+	for _, tr := range ts {
+		if tr.Verdict == mesh.Down {
+			down = tr
+		} else if tr.Was == mesh.Down {
+			lasted = tr.Began.Add(tr.Offset).Sub(down.Began.Add(down.Offset))
+		}
+	}
+	return lasted, down.Began
+}
+
+// The server's clock is stepped while the coordinator runs: what is up stays so, what fails is seen, and lasts as
+// long as it does.
+func TestTheClockIsSteppedWhileRunning(t *testing.T) {
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, c := newWorld(t), newCatalog(t)
+				e, stop := w.run(t, engine.Config{Catalog: c})
+				enrol(t, e)
+				w.see(t, c, mesh.Reachable, 30*time.Second)
+				w.step(step)
+				w.see(t, c, mesh.Reachable, 30*time.Second)
+				want(t, e, mesh.Up)
+
+				began := time.Now().Add(step)
+				w.see(t, c, mesh.Unreachable, 20*time.Second)
+				want(t, e, mesh.Up, mesh.Down)
+				if status(e) != mesh.MajorOutage {
+					t.Errorf("it is shown as %s", status(e))
+				}
+				w.step(-step) // and back again during the outage
+				w.see(t, c, mesh.Unreachable, 40*time.Second)
+				w.see(t, c, mesh.Reachable, 20*time.Second)
+				want(t, e, mesh.Up, mesh.Down, mesh.Up)
+				lasted, shown := outage(t, e)
+				if (lasted - time.Minute).Abs() > 3*time.Second {
+					t.Errorf("an outage of a minute lasted %v", lasted)
+				}
+				if shown.Sub(began).Abs() > time.Second {
+					t.Errorf("it began at %v by the server's clock, and is shown as %v", began, shown)
+				}
+				if _, s := e.Current(); s.At.Sub(time.Now()).Abs() > 3*time.Second {
+					t.Errorf("people are shown %v at %v", s.At, time.Now())
+				}
+				end(t, stop)
+			})
+		})
+	}
+}
+
+// The clock is stepped between two starts, and the newest messages of the stream are from the future or long ago.
+func TestTheClockIsSteppedBetweenTwoStarts(t *testing.T) {
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, c := newWorld(t), newCatalog(t)
+				e, stop := w.run(t, engine.Config{Catalog: c})
+				enrol(t, e)
+				w.see(t, c, mesh.Reachable, 30*time.Second)
+				want(t, e, mesh.Up)
+				end(t, stop)
+
+				w.step(step)
+				time.Sleep(5 * time.Second)
+				e, stop = w.run(t, engine.Config{Catalog: c})
+				w.see(t, c, mesh.Reachable, 10*time.Second)
+				want(t, e, mesh.Up)
+				if status(e) != mesh.Operational {
+					t.Errorf("after the restart it is %s", status(e))
+				}
+				w.see(t, c, mesh.Unreachable, 20*time.Second)
+				want(t, e, mesh.Up, mesh.Down)
+				end(t, stop)
+
+				e, stop = w.run(t, engine.Config{Catalog: c})
+				w.see(t, c, mesh.Unreachable, 10*time.Second)
+				want(t, e, mesh.Up, mesh.Down)
+				w.see(t, c, mesh.Reachable, 20*time.Second)
+				want(t, e, mesh.Up, mesh.Down, mesh.Up)
+				if lasted, _ := outage(t, e); (lasted - 30*time.Second).Abs() > 3*time.Second {
+					t.Errorf("an outage of half a minute lasted %v", lasted)
+				}
+				end(t, stop)
+			})
+		})
+	}
+}
+
+// A coordinator that starts behind a step replays what the one before judged, and publishes nothing again.
+func TestARestartAfterAStepKeepsTheHistory(t *testing.T) {
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, c := newWorld(t), newCatalog(t)
+				e, stop := w.run(t, engine.Config{Catalog: c})
+				enrol(t, e)
+				w.see(t, c, mesh.Reachable, time.Minute)
+				w.step(step)
+				w.see(t, c, mesh.Unreachable, 30*time.Second)
+				before, err := e.Transitions(t.Context(), "", time.Time{}, 100)
+				if err != nil {
+					t.Fatal(err)
+				}
+				end(t, stop)
+				e, stop = w.run(t, engine.Config{Catalog: c})
+				w.see(t, c, mesh.Unreachable, 30*time.Second)
+				after, err := e.Transitions(t.Context(), "", time.Time{}, 100)
+				if diff := cmp.Diff(before, after); diff != "" || err != nil {
+					t.Errorf("the history differs: %s (%v)", diff, err)
+				}
+				end(t, stop)
+			})
+		})
+	}
+}
+
+// A pause of the stream that the coordinator lives through is no step: time passes, and people read the server's clock.
+func TestAPauseWhileRunningIsNoStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := newWorld(t), newCatalog(t)
+		e, stop := w.run(t, engine.Config{Catalog: c})
+		enrol(t, e)
+		w.see(t, c, mesh.Reachable, 30*time.Second)
+		w.pauseMarks(true)
+		time.Sleep(5 * time.Minute)
+		w.pauseMarks(false)
+		w.see(t, c, mesh.Reachable, 30*time.Second)
+		want(t, e, mesh.Up)
+		if _, s := e.Current(); s.Offset != 0 {
+			t.Errorf("the offset is %v", s.Offset)
+		}
+		end(t, stop)
+	})
+}
+
+// pauseMarks has the stream refuse the leader's marks.
+func (w *world) pauseMarks(refused bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refused["clock"], w.refused["tick"] = 0, 0
+	if refused {
+		w.refused["clock"], w.refused["tick"] = 1<<30, 1<<30
+	}
+}
+
+// `explain --at` means the time that the server's clock showed; the later one, where it showed it twice.
+func TestThePastIsAskedForByTheWallClock(t *testing.T) {
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, c := newWorld(t), newCatalog(t)
+				w.step(-time.Hour) // so that no moment asked for is still to come
+				e, stop := w.run(t, engine.Config{Catalog: c})
+				enrol(t, e)
+				w.see(t, c, mesh.Reachable, 2*time.Minute)
+				first := time.Now().Add(-time.Hour)
+				w.see(t, c, mesh.Unreachable, 2*time.Minute)
+				w.step(step)
+				w.see(t, c, mesh.Reachable, 2*time.Minute)
+				second := time.Now().Add(-time.Hour + step)
+				w.see(t, c, mesh.Unreachable, 2*time.Minute)
+				w.see(t, c, mesh.Reachable, time.Minute)
+				for _, at := range []struct {
+					wall time.Time
+					want mesh.Status
+				}{
+					{first.Add(-time.Minute), mesh.Operational}, {first.Add(time.Minute), mesh.MajorOutage},
+					{second.Add(-time.Minute), mesh.Operational}, {second.Add(time.Minute), mesh.MajorOutage},
+					{second.Add(150 * time.Second), mesh.Operational},
+				} {
+					_, s, err := e.At(t.Context(), at.wall)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if s.Hosts[0].Status != at.want || s.At.Sub(at.wall).Abs() > 3*time.Second {
+						t.Errorf("at %v it was %s as of %v; wanted %s", at.wall, s.Hosts[0].Status, s.At, at.want)
+					}
+				}
+				end(t, stop)
+			})
+		})
+	}
+}
+
+// A stream that is made anew after the clock was stepped back goes on where the ledger is.
+func TestAStreamMadeAnewAfterAStepBackIsJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := newWorld(t), newCatalog(t)
+		e, stop := w.run(t, engine.Config{Catalog: c})
+		enrol(t, e)
+		time.Sleep(15 * time.Minute) // it has more messages than the next one
+		w.see(t, c, mesh.Reachable, 20*time.Second)
+		end(t, stop)
+		w.messages = nil
+		w.step(-10 * time.Minute)
+		e, stop = w.run(t, engine.Config{Catalog: c})
+		w.see(t, c, mesh.Reachable, 20*time.Second)
+		w.see(t, c, mesh.Unreachable, 20*time.Second)
+		want(t, e, mesh.Up, mesh.Down)
+		end(t, stop)
+	})
+}
+
+// A token counts only if it was made after its host's agent was revoked: both moments are mesh time.
+func TestARevocationAfterAStepBackIsLaterThanWhatCameBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := newWorld(t), newCatalog(t)
+		e, stop := w.run(t, engine.Config{Catalog: c})
+		enrol(t, e)
+		w.see(t, c, mesh.Reachable, 10*time.Second)
+		before := e.MeshTime()
+		w.step(-10 * time.Minute)
+		w.see(t, c, mesh.Reachable, 10*time.Second)
+		if err := e.Revoked(t.Context(), "nc4", "K"); err != nil {
+			t.Fatal(err)
+		}
+		agent, err := e.Agent(t.Context(), "nc4")
+		if err != nil || !agent.Revoked.After(before) {
+			t.Errorf("a token of %v is from before the revocation at %v (%v)", before, agent.Revoked, err)
+		}
+		end(t, stop)
+	})
+}
+
+// However rough the past and however the clock was stepped in it, a restart publishes nothing of it again and forgets
+// nothing, also where the clock is stepped while the coordinator is away.
+func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
+	pasts := 25
+	if os.Getenv("PROBEMESH_LONG") == "1" {
+		pasts = 1000
+	}
+	for seed := range pasts {
+		synctest.Test(t, func(t *testing.T) {
+			w, c, past := newWorld(t), newCatalog(t), rapid.Custom(rough).Example(seed)
+			steps := rapid.SliceOfN(rapid.IntRange(-1800, 1800), len(past)+1, len(past)+1).Example(seed)
+			e, stop := w.run(t, engine.Config{Catalog: c})
+			enrol(t, e)
+			for i, p := range past {
+				if d := time.Duration(p.Seconds) * time.Second; p.Silent {
+					time.Sleep(d)
+				} else {
+					w.see(t, c, p.Outcome, d)
+				}
+				if i < len(past)-1 {
+					w.step(time.Duration(steps[i]) * time.Second)
+				}
+			}
+			time.Sleep(200 * time.Millisecond)
+			before, was := verdicts(t, e), status(e)
+			end(t, stop)
+			time.Sleep(time.Duration(seed%5) * time.Second)
+			w.step(time.Duration(steps[len(past)]) * time.Second)
+			e, stop = w.run(t, engine.Config{Catalog: c})
+			for !e.Ready() {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if after := verdicts(t, e); !slices.Equal(before, after) || status(e) != was {
+				t.Errorf("%d: %v with steps of %v: %v and %s became %v and %s", seed, past, steps, before, was, after, status(e))
+			}
+			end(t, stop)
+		})
+	}
+}

@@ -1,0 +1,66 @@
+package mesh
+
+import "time"
+
+// Verdicts are computed in mesh time, and people read the wall clock: the functions of this file translate what is
+// shown.
+
+// ShowWallTime moves all times of the snapshot by the offset, mesh time less the wall clock as it is at the
+// snapshot's moment, so that what was a minute ago is a minute before At. The caller owns the snapshot.
+func (s *Snapshot) ShowWallTime(offset time.Duration) {
+	if offset == 0 {
+		return
+	}
+	s.Offset = offset
+	move(-offset, &s.At)
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		move(-offset, &h.Since)
+		for k := range h.Checks {
+			move(-offset, &h.Checks[k].Since)
+			moveVotes(-offset, h.Checks[k].Votes)
+		}
+	}
+	for i := range s.Vantages {
+		v := &s.Vantages[i]
+		move(-offset, &v.Heard, &v.Connected, &v.IdentityShared)
+	}
+}
+
+// MeshTime is the mesh time of a snapshot, whatever its times are shown in. It orders the snapshots of one stream.
+func (s *Snapshot) MeshTime() time.Time { return s.At.Add(s.Offset) }
+
+// InWallTime is the transition with all its times as the wall clock showed them when it was published.
+func (t Transition) InWallTime() Transition {
+	if t.Offset == 0 {
+		return t
+	}
+	move(-t.Offset, &t.Began, &t.Published)
+	votes := make([]RegionVote, len(t.Votes))
+	for i, v := range t.Votes {
+		v.Edges = append([]EdgeState(nil), v.Edges...)
+		votes[i] = v
+	}
+	moveVotes(-t.Offset, votes)
+	t.Votes = votes
+	return t
+}
+
+func moveVotes(by time.Duration, votes []RegionVote) {
+	for i := range votes {
+		move(by, &votes[i].Since)
+		for k := range votes[i].Edges {
+			e := &votes[i].Edges[k]
+			move(by, &e.At, &e.Since, &e.LastGood, &e.LastBad)
+		}
+	}
+}
+
+// move moves times; those that are not set stay so.
+func move(by time.Duration, times ...*time.Time) {
+	for _, t := range times {
+		if !t.IsZero() {
+			*t = t.Add(by)
+		}
+	}
+}

@@ -1,0 +1,354 @@
+package meshtime_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/pkg/meshtime"
+)
+
+var epoch = time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
+
+// server is a stream whose server's clock is stepped, with a leader that follows it.
+type server struct {
+	real     time.Duration // true time
+	stepped  time.Duration // the server's clock less true time
+	messages []meshtime.Found
+	stored   []time.Duration // the true time of each message
+	dated    []meshtime.Moment
+	clock    meshtime.Clock
+	leader   meshtime.Leader
+	away     bool // nobody leads
+	live     int  // messages stored before the present leader started
+	latency  time.Duration
+}
+
+func (s *server) store(mark *meshtime.Mark) (due bool) {
+	f := meshtime.Found{Sequence: uint64(len(s.messages)) + 1, Stream: epoch.Add(s.real + s.stepped), Mark: mark}
+	s.messages, s.stored = append(s.messages, f), append(s.stored, s.real)
+	if s.away {
+		return false
+	}
+	return s.follow(f)
+}
+
+func (s *server) follow(f meshtime.Found) (due bool) {
+	s.dated = append(s.dated, s.clock.Fold(f.Stream, f.Mark)...)
+	return s.leader.Observe(&s.clock, s.real, len(s.messages) > s.live)
+}
+
+func (s *server) mark() {
+	if !s.away {
+		m := s.leader.Mark(&s.clock)
+		s.store(&m)
+	}
+}
+
+// say stores an agent's batch; the leader marks at once where that is due.
+func (s *server) say() {
+	if s.store(nil) {
+		s.real += s.latency
+		s.mark()
+	}
+}
+
+// run lets so much time pass, with a batch every 200 ms and a mark every 2 s.
+func (s *server) run(d time.Duration) {
+	for end := s.real + d; s.real < end; s.real += 200 * time.Millisecond {
+		s.say()
+		if s.real%(2*time.Second) < 200*time.Millisecond {
+			s.mark()
+		}
+	}
+}
+
+// restart has another leader take over, which replays everything.
+func (s *server) restart() {
+	s.clock, s.leader, s.dated, s.away = meshtime.Clock{}, meshtime.Leader{}, nil, false
+	s.live = len(s.messages) + 1
+	for _, f := range s.messages {
+		s.follow(f)
+	}
+	s.say() // the mark of its catalog
+	s.say()
+}
+
+func fold(c meshtime.Clock, messages []meshtime.Found) (out []meshtime.Moment) {
+	for _, f := range messages {
+		out = append(out, c.Fold(f.Stream, f.Mark)...)
+	}
+	return out
+}
+
+func TestASteppedClockChangesNoDuration(t *testing.T) {
+	for _, minutes := range []float64{-10, 10, -1. / 60, 48 * 60, -48 * 60} {
+		step := time.Duration(minutes * float64(time.Minute))
+		t.Run(step.String(), func(t *testing.T) {
+			s := &server{latency: 5 * time.Millisecond}
+			s.run(30 * time.Second)
+			s.stepped = step
+			s.run(10 * time.Minute)
+			last := s.dated[len(s.dated)-1]
+			if got := last.Mesh.Sub(s.dated[0].Mesh); (got - s.real).Abs() > s.real/100+300*time.Millisecond {
+				t.Errorf("%v passed, and %v in mesh time", s.real, got)
+			}
+			if got := last.Wall.Sub(epoch) - s.real; (got - step).Abs() > time.Second {
+				t.Errorf("people are shown a clock that is off by %v", got)
+			}
+			if len(s.dated) != len(s.messages) {
+				t.Errorf("%d of %d messages are dated", len(s.dated), len(s.messages))
+			}
+		})
+	}
+}
+
+func TestAPauseIsNoStep(t *testing.T) {
+	s := &server{}
+	s.run(30 * time.Second)
+	s.real += 10 * time.Minute // NATS was away, and the leader was there
+	s.run(30 * time.Second)
+	if got := s.dated[len(s.dated)-1].Offset(); got != 0 {
+		t.Errorf("after a pause the offset is %v", got)
+	}
+}
+
+func TestTheClockIsSteppedBetweenTwoStarts(t *testing.T) {
+	for _, step := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		s := &server{latency: 5 * time.Millisecond}
+		s.run(time.Minute)
+		before := s.dated[len(s.dated)-1].Mesh
+		s.away = true
+		s.real += 20 * time.Second
+		s.stepped = step
+		s.run(2 * time.Second) // agents are faster than the coordinator
+		s.restart()
+		s.run(30 * time.Second)
+		if len(s.dated) != len(s.messages) {
+			t.Fatalf("%v: %d of %d messages are dated", step, len(s.dated), len(s.messages))
+		}
+		// A step back swallows the pause, a step forward prolongs it. What follows lasts as long as it did.
+		passed := s.dated[len(s.dated)-1].Mesh.Sub(before)
+		want := map[bool]time.Duration{true: 32 * time.Second, false: 52*time.Second + step}[step < 0]
+		if (passed - want).Abs() > time.Second {
+			t.Errorf("%v: %v passed in mesh time", step, passed)
+		}
+	}
+}
+
+func TestTheOffsetDecays(t *testing.T) {
+	for _, offset := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
+		m := meshtime.Mark{Offset: offset, From: epoch}
+		if got := m.At(epoch.Add(12 * time.Hour)).Abs(); got < 4*time.Minute || got > 5*time.Minute {
+			t.Errorf("after half a day the offset is %v", got)
+		}
+		if got := m.At(epoch.Add(24 * time.Hour)); got != 0 {
+			t.Errorf("after a day the offset is %v", got)
+		}
+	}
+}
+
+func TestNobodyLeads(t *testing.T) {
+	s := &server{}
+	s.run(10 * time.Second)
+	s.away = true
+	s.real += 5 * time.Minute
+	s.run(time.Minute)
+	dated := fold(meshtime.Clock{}, s.messages)
+	if len(dated) != len(s.messages) {
+		t.Errorf("%d of %d messages are dated", len(dated), len(s.messages))
+	}
+	if last := dated[len(dated)-1]; last.Offset() != 0 {
+		t.Errorf("the offset is %v", last.Offset())
+	}
+}
+
+// TestFormerStreams: a stream without marks whose clock runs on is dated by its timestamps alone.
+func TestFormerStreams(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var c meshtime.Clock
+		stream := epoch
+		for range 50 {
+			stream = stream.Add(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "pause")))
+			want := []meshtime.Moment{{Mesh: stream, Wall: stream}}
+			if diff := cmp.Diff(want, c.Fold(stream, nil)); diff != "" {
+				t.Fatal(diff)
+			}
+		}
+	})
+}
+
+// history draws a stream that is stepped, paused and led by turns.
+func history(t *rapid.T) *server {
+	s := &server{latency: time.Duration(rapid.IntRange(0, 50).Draw(t, "latency")) * time.Millisecond}
+	s.run(5 * time.Second)
+	for range rapid.IntRange(1, 8).Draw(t, "turns") {
+		switch rapid.IntRange(0, 4).Draw(t, "what") {
+		case 0, 1:
+			s.stepped += time.Duration(rapid.IntRange(-3600, 3600).Draw(t, "step")) * time.Second
+		case 2:
+			s.real += time.Duration(rapid.IntRange(0, 600).Draw(t, "pause")) * time.Second
+		case 3:
+			s.away = true
+			s.run(time.Duration(rapid.IntRange(0, 30).Draw(t, "nobody leads")) * time.Second)
+			s.restart()
+		}
+		s.run(time.Duration(rapid.IntRange(1, 120).Draw(t, "seconds")) * time.Second)
+	}
+	return s
+}
+
+func isMark(f meshtime.Found) bool { return f.Mark != nil }
+
+func TestTimeNeverDecreasesAndAllReadersAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := history(t)
+		all := fold(meshtime.Clock{}, s.messages)
+		if diff := cmp.Diff(s.dated, all[:len(s.dated)]); diff != "" {
+			t.Fatalf("a replay differs: %s", diff)
+		}
+		if !slices.IsSortedFunc(all, func(a, b meshtime.Moment) int { return a.Mesh.Compare(b.Mesh) }) {
+			t.Fatal("time decreases")
+		}
+		from := rapid.IntRange(0, len(s.messages)-1).Draw(t, "from")
+		later := fold(meshtime.Clock{}, s.messages[from:])
+		first := slices.IndexFunc(s.messages[from:], isMark)
+		// The second mark after the start is one whose writer knew what the first reader dated.
+		second := first + 1 + slices.IndexFunc(s.messages[from+first+1:], isMark)
+		if first < 0 || second <= first || second >= len(later) {
+			return
+		}
+		for n := second; n < len(later); n++ {
+			if !later[n].Mesh.Equal(all[from+n].Mesh) {
+				t.Fatalf("a reader that starts at %d dates %d at %v instead of %v", from, from+n, later[n].Mesh, all[from+n].Mesh)
+			}
+		}
+	})
+}
+
+// TestDurations: however often the clock is stepped while a leader is there, time passes as it does.
+func TestDurations(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := &server{latency: time.Duration(rapid.IntRange(0, 50).Draw(t, "latency")) * time.Millisecond}
+		s.run(5 * time.Second)
+		steps := rapid.IntRange(1, 6).Draw(t, "steps")
+		leaps := time.Duration(0) // small ones forward are accepted as they are
+		for range steps {
+			step := time.Duration(rapid.IntRange(-3600, 3600).Draw(t, "step")) * time.Second
+			if step > 0 && step <= meshtime.Ahead {
+				leaps += step
+			}
+			s.stepped += step
+			s.run(time.Duration(rapid.IntRange(5, 60).Draw(t, "seconds")) * time.Second)
+		}
+		got := s.dated[len(s.dated)-1].Mesh.Sub(s.dated[0].Mesh)
+		passed := s.stored[len(s.stored)-1]
+		bound := passed/100 + time.Duration(steps)*300*time.Millisecond + leaps
+		if (got - passed).Abs() > bound {
+			t.Fatalf("%v passed, and %v in mesh time", passed, got)
+		}
+	})
+}
+
+func (s *server) stream() meshtime.Stream {
+	next := func(n uint64, marks bool) (meshtime.Found, bool, error) {
+		for _, f := range s.messages[min(max(n, 1)-1, uint64(len(s.messages))):] {
+			if f.Mark != nil || !marks {
+				return f, true, nil
+			}
+		}
+		return meshtime.Found{}, false, nil
+	}
+	return meshtime.Stream{First: 1, Last: uint64(len(s.messages)), Next: next}
+}
+
+// TestFind: a reader that starts at the place found meets every message since the time, and dates it as one from the
+// beginning.
+func TestFind(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := history(t)
+		s.mark() // End knows of no step since the last mark
+		all := fold(meshtime.Clock{}, s.messages)
+		n := rapid.IntRange(0, len(all)-1).Draw(t, "of")
+		place, err := s.stream().Find(all[n].Mesh)
+		if err != nil || place.Sequence > uint64(n)+1 {
+			t.Fatalf("from %d on, of the time of %d: %v", place.Sequence, n+1, err)
+		}
+		now, mark, err := s.stream().End()
+		last := all[len(all)-1]
+		off := mark.Mesh(last.Wall).Sub(last.Mesh).Abs()
+		if err != nil || max(off, now.Sub(last.Mesh).Abs()) > meshtime.Jitter {
+			t.Fatalf("at the end it is %v and not %v (%v)", now, last.Mesh, err)
+		}
+	})
+}
+
+func TestFindIsNear(t *testing.T) {
+	s := &server{}
+	s.run(time.Hour)
+	s.stepped = -10 * time.Minute
+	s.run(time.Hour)
+	for _, ago := range []time.Duration{5 * time.Minute, 59 * time.Minute, 65 * time.Minute, 100 * time.Minute} {
+		at := s.clock.Now().Add(-ago)
+		place, err := s.stream().Find(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dated := fold(place.Clock, s.messages[place.Sequence-1:])
+		if got := at.Sub(dated[0].Mesh); got < -300*time.Millisecond || got > 8*time.Second {
+			t.Errorf("a reader of the last %v starts %v early", ago, got)
+		}
+	}
+}
+
+func TestWallTimes(t *testing.T) {
+	s := &server{}
+	s.run(20 * time.Minute)
+	s.stepped = -10 * time.Minute
+	s.run(20 * time.Minute)
+	s.stepped = 30 * time.Minute
+	s.run(20 * time.Minute)
+	all := s.dated
+	for _, c := range []struct {
+		wall string
+		real time.Duration // when the clock showed it last
+	}{
+		{"02:35", 5 * time.Minute}, {"02:45", 25 * time.Minute}, {"02:55", 35 * time.Minute},
+		{"03:10", 40 * time.Minute}, {"03:45", 45 * time.Minute},
+	} {
+		wall, _ := time.Parse("2006-01-02 15:04", "2026-03-01 "+c.wall)
+		got, err := s.stream().AtWall(wall)
+		n, _ := slices.BinarySearchFunc(s.stored, c.real, func(a, b time.Duration) int { return int(a - b) })
+		if want := all[n].Mesh; err != nil || got.Sub(want).Abs() > 3*time.Second {
+			t.Errorf("at %s it was %v and not %v (%v)", c.wall, got, want, err)
+		}
+	}
+}
+
+func TestWallIsTheInverse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		offset := rapid.Int64Range(-int64(time.Hour), int64(time.Hour)).Draw(t, "offset")
+		m := meshtime.Mark{Offset: time.Duration(offset), From: epoch}
+		stream := epoch.Add(time.Duration(rapid.Int64Range(-int64(time.Hour), int64(300*time.Hour)).Draw(t, "later")))
+		if off := m.Wall(m.Mesh(stream)).Sub(stream).Abs(); off > time.Microsecond {
+			t.Fatal(fmt.Sprint("off by ", off))
+		}
+	})
+}
+
+// A stream of an earlier version is long and has no marks: a reader of its last minutes does not start at its beginning.
+func TestFindInAFormerStream(t *testing.T) {
+	s := &server{away: true}
+	s.run(2 * time.Hour)
+	place, err := s.stream().Find(epoch.Add(100 * time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.messages[place.Sequence-1].Stream.Sub(epoch); got < 99*time.Minute || got > 100*time.Minute {
+		t.Errorf("a reader of what is later than 100 minutes starts at %v", got)
+	}
+}
