@@ -1,10 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
+	"os"
 	"runtime"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -54,8 +56,8 @@ type search struct {
 }
 
 var (
-	fullSearch  = search{seed: 1, sampled: 150, places: 2}
-	quickSearch = search{seed: 1, sampled: 20, places: 1}
+	fullSearch  = search{sampled: 20, places: 1}
+	quickSearch = search{sampled: 2, places: 1}
 )
 
 // needsOf tries every strategy with one liar, then with two, until each goal is reached or all voting regions lie.
@@ -171,9 +173,50 @@ func liarNeeds(sizes []int, e search) map[int]meshNeeds {
 	return out
 }
 
+// liarTable prints the table of all sizes, or writes it into the file.
+func liarTable(seed uint64, quick bool, write string) error {
+	e := fullSearch
+	if quick {
+		e = quickSearch
+	}
+	e.seed = seed
+	var sizes []int
+	for n := fewestRegions; n <= mostRegions; n++ {
+		sizes = append(sizes, n)
+	}
+	started := time.Now()
+	needs := liarNeeds(sizes, e)
+	var out strings.Builder
+	out.WriteString(liarHeader)
+	histories := 0
+	for _, n := range sizes {
+		out.WriteString(liarRow(needs[n]))
+		histories += needs[n].histories
+	}
+	fmt.Fprintf(os.Stderr, "%d histories in %.0f s; %d to %d strategies for each number of liars\n", histories,
+		time.Since(started).Seconds(), len(strategies(1, e.sampled, seed)), len(strategies(mostRegions-1, e.sampled, seed)))
+	for _, n := range sizes {
+		for g := range goals {
+			fmt.Fprintf(os.Stderr, "%d regions, %s: constant %s: %s; alternating %s: %s\n", n, goals[g].name,
+				needs[n].constant[g], needs[n].constant[g].strategy, needs[n].alternating[g], needs[n].alternating[g].strategy)
+		}
+	}
+	return output(write, "liars", out.String())
+}
+
+// liarHeader says what the columns mean.
+const liarHeader = `Each cell is the smallest number of colluding agents found that reaches the goal: those that always report the same / those that
+change. Every region has one host and one agent, and a host's own region does not vote on it. A false down or partial is published of
+a check that works, within 90 s. An outage is a host that is gone, watched for two minutes: as partial, it is never shown as a major outage; as unknown,
+never as worse than unknown; as operational, never as anything else. A dash: all agents that vote do not reach it.
+
+| regions | voting | false down | false partial | outage as partial | outage as unknown | outage as operational |
+|---|---|---|---|---|---|---|
+`
+
 // liarRow is one row of the table: each cell is what constant liars need, and alternating ones.
 func liarRow(n meshNeeds) string {
-	var out bytes.Buffer
+	var out strings.Builder
 	fmt.Fprintf(&out, "| %d | %d |", n.regions, n.regions-1)
 	for g := range goals {
 		fmt.Fprintf(&out, " %s / %s |", n.constant[g], n.alternating[g])

@@ -16,13 +16,11 @@ type opinion uint8
 const (
 	sayOK opinion = iota
 	sayBad
-	sayUnsure   // inconclusive
-	sayNothing  // no report, and no answer to a round
-	sayMissed   // a first miss, whose retries never end
-	sayTruth    // what an honest agent would report
-	opinions    = int(sayTruth)
-	noOpinion   = sayUnsure // stands for every way to abstain on a check
-	opinionWord = "ok bad unsure nothing missed truth"
+	sayUnsure  // inconclusive
+	sayNothing // no report, and no answer to a round
+	sayMissed  // a first miss, whose retries never end
+	sayTruth   // what an honest agent would report
+	opinions   = int(sayTruth)
 )
 
 // moment is what a liar may choose its next lie by.

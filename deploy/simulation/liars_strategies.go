@@ -137,7 +137,10 @@ func strategies(liars, sampled int, seed uint64) []*strategy {
 			out = append(out, constant(ok, bad, liars-ok-bad))
 		}
 	}
-	for _, pure := range []*strategy{constant(liars, 0, 0), constant(0, liars, 0), constant(0, 0, liars)} {
+	for _, pure := range []*strategy{
+		constant(liars, 0, 0), constant(0, liars, 0), constant(0, 0, liars),
+		alternating(0, sayOK, cycles[0], 1, clocks[0]), alternating(0, sayOK, cycles[1], 1, clocks[0]),
+	} {
 		for _, v := range variants {
 			out = append(out, pure.with(v))
 		}

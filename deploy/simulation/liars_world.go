@@ -14,10 +14,10 @@ import (
 
 // Times of a history with liars, counted from its beginning. At the beginning every agent reports every check as reachable.
 const (
-	liesBegin     = 10 * time.Second
-	outageBegin   = 30 * time.Second            // of the target, where the history has an outage
-	historyEnds   = outageBegin + outageWatched // so that a healthy target is watched for longer than a gone one
-	outageWatched = 2 * time.Minute
+	liesBegin   = 10 * time.Second
+	outageBegin = 30 * time.Second // of the target, where the history has an outage
+	outageEnds  = outageBegin + 2*time.Minute
+	worksEnds   = liesBegin + 90*time.Second // of a history without an outage
 
 	worldStep  = 50 * time.Millisecond
 	askTravels = 100 * time.Millisecond // from the judge to every agent
@@ -77,7 +77,7 @@ func (m *liarMesh) schedule() {
 		for _, d := range schedule.Plan(m.catalog, key) {
 			host := slices.Index(m.keys, d.Host.Key())
 			check := slices.IndexFunc(d.Host.Checks, func(c catalog.Check) bool { return c.Name == d.Check.Name })
-			for at := d.Next(epoch); at.Before(epoch.Add(historyEnds)); at = d.Next(at) {
+			for at := d.Next(epoch); at.Before(epoch.Add(outageEnds)); at = d.Next(at) {
 				m.looks = append(m.looks, scheduledLook{at.Sub(epoch), a, host, check})
 			}
 		}
@@ -177,7 +177,11 @@ func (w *liarWorld) targetGone() bool { return w.gone && w.now >= outageBegin }
 
 // run plays the history to its end, or until what is published leaves nothing to find out.
 func (w *liarWorld) run() outcomeOfLies {
-	for w.now < historyEnds && !w.settled() {
+	ends := worksEnds
+	if w.gone {
+		ends = outageEnds
+	}
+	for w.now < ends && !w.settled() {
 		w.now += worldStep
 		for ; w.next < len(w.looks) && w.looks[w.next].at <= w.now; w.next++ {
 			l := w.looks[w.next]
