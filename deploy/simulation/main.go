@@ -1,6 +1,7 @@
 // Command simulation shows on paper what the quorum rule is worth: how often it is false, what it misses and how fast it is,
 // beside four simpler rules on networks that lose probes in the same way. It runs the real schedule, edges and judge in virtual
-// time, and prints a table. The same seed gives the same table.
+// time, and prints a table. With -liars it prints how many colluding agents publish something false: it plays their strategies against
+// the real schedule and judge. The same seed gives the same table.
 package main
 
 import (
@@ -18,11 +19,11 @@ func main() {
 	write := flag.String("write", "", "a file to put the table into, between its marks")
 	liars := flag.Bool("liars", false, "compute instead how many agents must lie to publish something false")
 	flag.Parse()
-	print := table
+	compute := table
 	if *liars {
-		print = liarTable
+		compute = liarTable
 	}
-	if err := print(*seed, *quick, *write); err != nil {
+	if err := compute(*seed, *quick, *write); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
