@@ -1,6 +1,7 @@
 // Command simulation shows on paper what the quorum rule is worth: how often it is false, what it misses and how fast it is,
 // beside four simpler rules on networks that lose probes in the same way. It runs the real schedule, edges and judge in virtual
-// time, and prints a table. The same seed gives the same table.
+// time, and prints a table. With -liars it prints how many colluding agents publish something false: it plays their strategies against
+// the real schedule and judge. The same seed gives the same table.
 package main
 
 import (
@@ -16,8 +17,13 @@ func main() {
 	seed := flag.Uint64("seed", 1, "of the random histories")
 	quick := flag.Bool("quick", false, "a tenth of the work, with wider bounds")
 	write := flag.String("write", "", "a file to put the table into, between its marks")
+	liars := flag.Bool("liars", false, "compute instead how many agents must lie to publish something false")
 	flag.Parse()
-	if err := table(*seed, *quick, *write); err != nil {
+	compute := table
+	if *liars {
+		compute = liarTable
+	}
+	if err := compute(*seed, *quick, *write); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -35,21 +41,26 @@ func table(seed uint64, quick bool, write string) error {
 	if quick {
 		e = e.tenth()
 	}
-	out := simulate(seed, e)
-	if write == "" {
-		_, err := os.Stdout.WriteString(out)
-		return err
-	}
-	return replace(write, out)
+	return output(write, "simulation", simulate(seed, e))
 }
 
-const (
-	begin = "<!-- simulation: begin -->\n"
-	end   = "<!-- simulation: end -->\n"
-)
+// output prints the table, or writes it into the file between the marks of this name.
+func output(file, name, table string) error {
+	if file == "" {
+		_, err := os.Stdout.WriteString(table)
+		return err
+	}
+	return replace(file, name, table)
+}
+
+// marks are the lines around a table of this name in a Markdown file.
+func marks(name string) (begin, end string) {
+	return "<!-- " + name + ": begin -->\n", "<!-- " + name + ": end -->\n"
+}
 
 // replace puts the table between the marks of the file.
-func replace(file, table string) error {
+func replace(file, name, table string) error {
+	begin, end := marks(name)
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err

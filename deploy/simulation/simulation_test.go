@@ -98,16 +98,17 @@ func TestTheSameSeedGivesTheSameTable(t *testing.T) {
 		t.Errorf("two tables:\n%s\n%s", once, again)
 	}
 	file := filepath.Join(t.TempDir(), "README.md")
+	begin, end := marks("simulation")
 	if err := os.WriteFile(file, []byte("before\n"+begin+"old\n"+end+"after\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := replace(file, once); err != nil {
+	if err := replace(file, "simulation", once); err != nil {
 		t.Fatal(err)
 	}
 	if data, _ := os.ReadFile(file); string(data) != "before\n"+begin+once+end+"after\n" {
 		t.Errorf("%s", data)
 	}
-	if err := replace(file+"x", once); err == nil {
+	if err := replace(file+"x", "simulation", once); err == nil {
 		t.Error("a file that is not there was written")
 	}
 }
