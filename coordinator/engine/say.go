@@ -86,9 +86,9 @@ func (e *Engine) show() bool {
 	e.dirty, e.shownAt = false, time.Now()
 	snapshot := e.judge.Snapshot()
 	e.nameSilent(snapshot, e.offset)
-	e.warnSharedIdentities(snapshot)
 	nameCut(snapshot, e.ward, e.offset)
 	snapshot.ShowWallTime(e.offset)
+	e.warnSharedIdentities(snapshot)
 	old := e.shown.Swap(&shown{e.judging, snapshot, make(chan struct{})})
 	close(old.changed)
 	return true

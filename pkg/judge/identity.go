@@ -116,7 +116,7 @@ func (v *vantage) follow(next batchWindow, heard time.Time) {
 func (j *Judge) sharesIdentity(v *vantage) bool { return j.now.Before(v.sharedUntil) }
 
 // sharedAdvisory tells operators what to do about it.
-func sharedAdvisory(s mesh.VantageState) string {
+func (j *Judge) sharedAdvisory(s mesh.VantageState) string {
 	return fmt.Sprintf("two agents use its identity since %s, as after its server was copied: stop one, "+
-		"run `coordinator revoke %s`, and join each machine anew under a name of its own", s.IdentityShared.UTC().Format(time.TimeOnly), s.Name)
+		"run `coordinator revoke %s`, and join each machine anew under a name of its own", j.clock(s.IdentityShared, time.TimeOnly), s.Name)
 }

@@ -204,7 +204,7 @@ func (j *Judge) vantageState(v *vantage) mesh.VantageState {
 	}
 	if j.sharesIdentity(v) {
 		s.IdentityShared = v.sharedSince
-		s.Advisories = append(s.Advisories, sharedAdvisory(s))
+		s.Advisories = append(s.Advisories, j.sharedAdvisory(s))
 	} else if s.Abstains != "" && !v.silent {
 		s.Advisories = append(s.Advisories, "it does not vote: "+s.Abstains)
 	}
