@@ -38,7 +38,7 @@ type Coordinator struct {
 const (
 	obsAge      = 48 * time.Hour
 	obsSubject  = int64(obsAge / (250 * time.Millisecond))
-	obsBytes    = 2 << 30
+	obsBytes    = 2 << 30 // until ResizeObservations is called
 	obsDedup    = 10 * time.Minute
 	ledgerBytes = 8 << 30
 )
@@ -79,9 +79,13 @@ func (b *Coordinator) prepare(ctx context.Context) (err error) {
 	if b.js, err = jetstream.New(b.conn); err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}
+	size, err := b.observationsSize(ctx)
+	if err != nil {
+		return err
+	}
 	b.obs, err = b.stream(ctx, jetstream.StreamConfig{
 		Name: "OBS", Description: "what the agents saw, and the marks between", Subjects: []string{SubjectObservations + "*", SubjectMark + "*"},
-		MaxAge: obsAge, MaxBytes: obsBytes, MaxMsgsPerSubject: obsSubject, Discard: jetstream.DiscardOld, Duplicates: obsDedup,
+		MaxAge: obsAge, MaxBytes: size, MaxMsgsPerSubject: obsSubject, Discard: jetstream.DiscardOld, Duplicates: obsDedup,
 		Compression: jetstream.S2Compression, Storage: jetstream.FileStorage,
 	})
 	if err != nil {
@@ -99,6 +103,18 @@ func (b *Coordinator) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	return b.lead(ctx)
+}
+
+// observationsSize is how many bytes OBS holds: what it was given before, since a smaller size would discard what is there.
+func (b *Coordinator) observationsSize(ctx context.Context) (int64, error) {
+	s, err := b.js.Stream(ctx, "OBS")
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return obsBytes, nil
+	case err != nil:
+		return 0, fmt.Errorf("stream OBS: %w", err)
+	}
+	return s.CachedInfo().Config.MaxBytes, nil
 }
 
 // stream makes or updates a stream, with three copies where the servers form a cluster.
@@ -190,13 +206,16 @@ func (b *Coordinator) Follow(ctx context.Context, from Start, fn func(Message) e
 	})
 }
 
+// What an ordered consumer reads ahead. Without a bound in bytes it would be 500 messages of any size.
+const readAheadMessages, readAheadBytes = 500, 8 << 20
+
 // each hands the messages of an ordered consumer to fn until ctx ends or fn fails.
 func each(ctx context.Context, s jetstream.Stream, c jetstream.OrderedConsumerConfig, fn func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
 	consumer, err := s.OrderedConsumer(ctx, c)
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", s.CachedInfo().Config.Name, err)
 	}
-	messages, err := consumer.Messages()
+	messages, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAheadMessages, readAheadBytes))
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", s.CachedInfo().Config.Name, err)
 	}

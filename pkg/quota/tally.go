@@ -31,16 +31,17 @@ func (t *Tally) Add(at time.Time, agent string, bytes int64) {
 	used[slot(t.hour)] += bytes
 }
 
-// Remove takes back what was charged for messages that are no longer in the stream, the newest first: those are removed.
-func (t *Tally) Remove(agent string, bytes int64) {
+// Trim takes back what was charged past so many bytes, the newest first: that is what was removed from the stream.
+func (t *Tally) Trim(agent string, to int64) {
 	used := t.agents[agent]
 	if used == nil {
 		return
 	}
-	for i := range int64(steps) {
+	excess := t.Used(agent) - to
+	for i := int64(0); i < int64(steps) && excess > 0; i++ {
 		from := &used[slot(t.hour-i)]
-		n := min(*from, bytes)
-		*from, bytes = *from-n, bytes-n
+		n := min(*from, excess)
+		*from, excess = *from-n, excess-n
 	}
 }
 

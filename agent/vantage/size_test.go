@@ -1,0 +1,73 @@
+package vantage_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quota"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// stored is what a stream counts for the batches: each as it is on the wire, and 250 bytes for headers, subject and record.
+func stored(t *testing.T, batches []*mesh.Batch) (bytes int64) {
+	t.Helper()
+	for _, b := range batches {
+		data, err := wire.EncodeBatch(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes += int64(len(data)) + 250
+	}
+	return bytes
+}
+
+// A real agent keeps within what the quota expects while all is well, and within its budget while everything fails.
+func TestAnAgentKeepsWithinItsBudget(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		startWith(t, manyChecks, func(b *bus, n *network) {
+			for _, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+				n.set(address, away)
+			}
+			time.Sleep(30 * time.Second)
+			b.take()
+			const hours = 1
+			time.Sleep(hours * time.Hour)
+			batches, _ := b.take()
+			used := stored(t, batches)
+			p := quota.Compute(b.catalog)
+			need := p.Agents[strings.ToLower(batches[0].Agent)]
+			inWindow := used * int64(quota.Window/time.Hour) / hours
+			t.Logf("all away %v: %d batches and %d bytes an hour, %d MB in two days; expected %d MB, budget %d MB",
+				away, len(batches), used, inWindow>>20, need.Expected>>20, need.Budget>>20)
+			if !away && inWindow > need.Expected || inWindow > quota.Keep(need.Budget) {
+				t.Error("more than that")
+			}
+		})
+	}
+}
+
+// However long names and reasons are, no batch is larger than the bus accepts, and none is lost.
+func TestABatchIsSplitByItsSize(t *testing.T) {
+	startWith(t, func(c *vantage.Config) {
+		manyChecks(c)
+		lon := &c.Bus.(*bus).catalog.Hosts[2]
+		for i := range lon.Checks {
+			lon.Checks[i].Name += strings.Repeat("<", wire.NameMax-len(lon.Checks[i].Name)) // six bytes each on the wire
+		}
+	}, func(b *bus, _ *network) {
+		b.take()
+		time.Sleep(2 * time.Minute)
+		b.since = time.Time{}
+		b.changed <- struct{}{}
+		time.Sleep(2 * time.Minute)
+		b.connect(time.Now())
+		time.Sleep(time.Minute)
+		batches, said := b.take()
+		if len(said) < 20*5*60/10 {
+			t.Errorf("%d observations in %d batches", len(said), len(batches))
+		}
+	})
+}
