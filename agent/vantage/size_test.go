@@ -1,6 +1,7 @@
 package vantage_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -51,23 +52,30 @@ func TestAnAgentKeepsWithinItsBudget(t *testing.T) {
 
 // However long names and reasons are, no batch is larger than the bus accepts, and none is lost.
 func TestABatchIsSplitByItsSize(t *testing.T) {
+	const checks = 400
 	startWith(t, func(c *vantage.Config) {
-		manyChecks(c)
 		lon := &c.Bus.(*bus).catalog.Hosts[2]
-		for i := range lon.Checks {
-			lon.Checks[i].Name += strings.Repeat("<", wire.NameMax-len(lon.Checks[i].Name)) // six bytes each on the wire
+		for i := range checks {
+			check := lon.Checks[0]
+			check.Name = fmt.Sprintf("%03d%s", i, strings.Repeat("<", wire.NameMax-3)) // six bytes each on the wire
+			lon.Checks = append(lon.Checks, check)
 		}
 	}, func(b *bus, _ *network) {
+		time.Sleep(10 * time.Second)
 		b.take()
 		time.Sleep(2 * time.Minute)
-		b.since = time.Time{}
-		b.changed <- struct{}{}
-		time.Sleep(2 * time.Minute)
-		b.connect(time.Now())
-		time.Sleep(time.Minute)
 		batches, said := b.take()
-		if len(said) < 20*5*60/10 {
-			t.Errorf("%d observations in %d batches", len(said), len(batches))
+		largest := 0
+		for _, batch := range batches {
+			data, err := wire.EncodeBatch(batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			largest = max(largest, len(data))
+		}
+		t.Logf("%d observations in %d batches, of which the largest has %d bytes", len(said), len(batches), largest)
+		if largest > 32<<10 || largest < 16<<10 || batches[len(batches)-1].Dropped > 0 || len(said) < checks {
+			t.Error("the batches are too large or too small, or observations were dropped:", batches[len(batches)-1].Dropped)
 		}
 	})
 }

@@ -54,6 +54,7 @@ type Config struct {
 
 const (
 	turnEvery    = time.Second
+	urgentEvery  = 100 * time.Millisecond // when an agent passes its budget
 	catalogEvery = time.Minute // a change of the catalog counts from then: an agent uses little of a budget in a minute
 	followRetry  = time.Second
 	aheadMax     = 1024           // sizes read ahead of the count
@@ -125,18 +126,35 @@ func (a *Accountant) count(ctx context.Context) error {
 	ticker := time.NewTicker(turnEvery)
 	defer ticker.Stop()
 	defer func() { cancel(); <-ended }()
+	var turned time.Time
 	for {
 		select {
 		case s := <-stored:
 			a.tally.Add(s.Time, s.Agent, s.Bytes)
-		case <-ticker.C:
-			if err := a.turn(ctx); err != nil && ctx.Err() == nil {
-				a.often.Error().Err(err).Msg("agents that overspend cannot be dealt with; trying again")
+			// At a hundred megabytes a second the next turn would be late.
+			if a.overspent(s.Agent) && time.Since(turned) > urgentEvery {
+				a.tryTurn(ctx)
+				turned = time.Now()
 			}
+		case <-ticker.C:
+			a.tryTurn(ctx)
+			turned = time.Now()
 		case err := <-ended:
 			ended <- err
 			return err
 		}
+	}
+}
+
+// overspent reports whether the agent is past its budget and no withdrawal is in force. Until the budgets are known, nobody is.
+func (a *Accountant) overspent(agent string) bool {
+	w := a.withdrawn[agent]
+	return !a.budgetsAt.IsZero() && (w.Since.IsZero() || w.Over) && a.tally.Used(agent) > a.budget(agent)
+}
+
+func (a *Accountant) tryTurn(ctx context.Context) {
+	if err := a.turn(ctx); err != nil && ctx.Err() == nil {
+		a.often.Error().Err(err).Msg("agents that overspend cannot be dealt with; trying again")
 	}
 }
 

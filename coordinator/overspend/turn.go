@@ -26,9 +26,8 @@ func (a *Accountant) turn(ctx context.Context) (err error) {
 		return err
 	}
 	for _, agent := range a.tally.Agents() {
-		used, budget := a.tally.Used(agent), a.budget(agent)
-		if w := a.withdrawn[agent]; used > budget && (w.Since.IsZero() || w.Over) {
-			err = errors.Join(err, a.withdraw(ctx, agent, w, used, budget))
+		if a.overspent(agent) {
+			err = errors.Join(err, a.withdraw(ctx, agent, a.withdrawn[agent], a.tally.Used(agent), a.budget(agent)))
 		}
 	}
 	for _, agent := range slices.Sorted(maps.Keys(a.withdrawn)) {
