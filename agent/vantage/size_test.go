@@ -52,18 +52,23 @@ func TestAnAgentKeepsWithinItsBudget(t *testing.T) {
 
 // However long names and reasons are, no batch is larger than the bus accepts, and none is lost.
 func TestABatchIsSplitByItsSize(t *testing.T) {
-	const checks = 400
+	const checks = 60 // of each host
 	startWith(t, func(c *vantage.Config) {
-		lon := &c.Bus.(*bus).catalog.Hosts[2]
-		for i := range checks {
-			check := lon.Checks[0]
-			check.Name = fmt.Sprintf("%03d%s", i, strings.Repeat("<", wire.NameMax-3)) // six bytes each on the wire
-			lon.Checks = append(lon.Checks, check)
+		hosts := c.Bus.(*bus).catalog.Hosts
+		for h := range hosts[1:] {
+			first := hosts[h+1].Checks[0]
+			for i := range checks {
+				first.Name = fmt.Sprintf("%02d%s", i, strings.Repeat("<", wire.NameMax-2)) // six bytes each on the wire
+				hosts[h+1].Checks = append(hosts[h+1].Checks, first)
+			}
 		}
 	}, func(b *bus, _ *network) {
-		time.Sleep(10 * time.Second)
+		time.Sleep(20 * time.Second)
 		b.take()
-		time.Sleep(2 * time.Minute)
+		for _, h := range b.catalog.Hosts[1:] { // two rounds at the same moment
+			ask(t, b, h.Key(), 1)
+		}
+		time.Sleep(time.Minute)
 		batches, said := b.take()
 		largest := 0
 		for _, batch := range batches {
@@ -74,7 +79,7 @@ func TestABatchIsSplitByItsSize(t *testing.T) {
 			largest = max(largest, len(data))
 		}
 		t.Logf("%d observations in %d batches, of which the largest has %d bytes", len(said), len(batches), largest)
-		if largest > 32<<10 || largest < 16<<10 || batches[len(batches)-1].Dropped > 0 || len(said) < checks {
+		if largest > 32<<10 || largest < 16<<10 || batches[len(batches)-1].Dropped > 0 || len(said) < 2*checks {
 			t.Error("the batches are too large or too small, or observations were dropped:", batches[len(batches)-1].Dropped)
 		}
 	})
