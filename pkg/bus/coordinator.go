@@ -41,6 +41,8 @@ const (
 	obsBytes    = 2 << 30 // until ResizeObservations is called
 	obsDedup    = 10 * time.Minute
 	ledgerBytes = 8 << 30
+
+	complaintsLogged = 10 // in a minute
 )
 
 // DialCoordinator connects, makes the streams where they are missing, and takes the lead: what an earlier leader still writes
@@ -55,8 +57,9 @@ func DialCoordinator(ctx context.Context, c CoordinatorConfig) (*Coordinator, er
 	if err != nil {
 		return nil, err
 	}
+	often := c.Logger.Sample(&zerolog.BurstSampler{Burst: complaintsLogged, Period: time.Minute}) // a flood of questions causes one each
 	opts := append(forever(), keys, way, nats.Name("coordinator"),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn().Err(err).Msg("the bus complains") }))
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { often.Warn().Err(err).Msg("the bus complains") }))
 	if b.conn, err = nats.Connect(strings.Join(c.Servers, ","), opts...); err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
@@ -250,12 +253,9 @@ func (b *Coordinator) Tell(_ context.Context, data []byte) error {
 // more often than asks allows is not answered.
 func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error {
 	limit := newAsks()
-	return b.answer(ctx, SubjectAsk+"*", "coordinators", ready, func(m *nats.Msg) (answer []byte, ok bool) {
-		agent := strings.TrimPrefix(m.Subject, SubjectAsk)
-		if len(m.Data) > 0 || !limit.Allow(time.Now(), agent) {
-			return nil, false
-		}
-		return catalog(agent), true
+	admit := func(m *nats.Msg) bool { return len(m.Data) == 0 && limit.Allow(time.Now(), asker(m)) }
+	return b.answer(ctx, SubjectAsk+"*", "coordinators", ready, admit, func(m *nats.Msg) (answer []byte, ok bool) {
+		return catalog(asker(m)), true
 	})
 }
 
@@ -263,18 +263,32 @@ func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, 
 // anybody may knock.
 func (b *Coordinator) ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error {
 	knocks := newKnocks()
-	return b.answer(ctx, SubjectEnrol, "coordinators", ready, func(m *nats.Msg) ([]byte, bool) {
-		if !knocks.allow(knocker(m)) {
-			return nil, false
-		}
+	admit := func(m *nats.Msg) bool { return knocks.allow(knocker(m)) }
+	return b.answer(ctx, SubjectEnrol, "coordinators", ready, admit, func(m *nats.Msg) ([]byte, bool) {
 		return answer(ctx, m.Data), true
 	})
 }
 
-// answer answers requests, of which each goes to one coordinator of the group. One without a reply asks for nothing, and one that fn does not want to answer is left alone.
-func (b *Coordinator) answer(ctx context.Context, subject, group string, ready chan<- struct{}, fn func(*nats.Msg) (answer []byte, ok bool)) error {
+// asker is the agent that asks.
+func asker(m *nats.Msg) string { return strings.TrimPrefix(m.Subject, SubjectAsk) }
+
+// answer answers requests, of which each goes to one coordinator of the group. One without a reply asks for nothing, and one that fn
+// does not want to answer is left alone. Only requests that admit accepts wait for their turn: it is called at once for each that
+// arrives, by one goroutine, so that those of a flood take no places from others.
+func (b *Coordinator) answer(ctx context.Context, subject, group string, ready chan<- struct{}, admit func(*nats.Msg) bool, fn func(*nats.Msg) (answer []byte, ok bool)) error {
 	requests := make(chan *nats.Msg, requestsMax)
-	sub, err := b.conn.ChanQueueSubscribe(subject, group, requests)
+	sub, err := b.conn.QueueSubscribe(subject, group, func(m *nats.Msg) {
+		if m.Reply == "" || !admit(m) {
+			return
+		}
+		select {
+		case requests <- m:
+		default: // it is asked again by those who need it
+		}
+	})
+	if err == nil {
+		err = sub.SetPendingLimits(arrivedMax, arrivedBytes)
+	}
 	if err != nil {
 		return fmt.Errorf("answer %s: %w", subject, err)
 	}
@@ -288,9 +302,6 @@ func (b *Coordinator) answer(ctx context.Context, subject, group string, ready c
 		case <-ctx.Done():
 			return ctx.Err()
 		case m := <-requests:
-			if m.Reply == "" {
-				continue
-			}
 			data, ok := fn(m)
 			if !ok {
 				continue
