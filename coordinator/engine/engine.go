@@ -13,9 +13,11 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/fair"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -50,10 +52,18 @@ const (
 	tickBusy    = 250 * time.Millisecond
 	messagesMax = 1024 // read ahead of the judge
 	togetherMax = 500  // transitions written as one; the server takes 1000
+
+	// Log lines on an agent's rejected messages.
+	rejectedEvery, rejectedBurst, rejectedAgents = 12 * time.Second, 5, 10_000
 )
 
-// rejectedLogged bounds what a broken agent can put into the log.
-func rejectedLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
+// ticksLogged bounds how often the log says that the stream takes no ticks.
+func ticksLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
+
+// newRejectedLogged bounds how often the log names each agent's rejected messages, so that one agent's do not hide another's.
+func newRejectedLogged() *fair.Rates[string] {
+	return fair.NewRates[string](rate.Every(rejectedEvery), rejectedBurst, rejectedAgents)
+}
 
 // Engine is a coordinator's judge with all that it hears and says. Its methods are safe for concurrent use.
 type Engine struct {
@@ -73,8 +83,9 @@ type Engine struct {
 	present  bool // the replay is over
 	dirty    bool // the judge holds what is not shown yet
 	shownAt  time.Time
-	strange  zerolog.Logger // for messages that are rejected
 	silences silences
+
+	rejectedLogged *fair.Rates[string] // by agent
 
 	busy                        atomic.Bool
 	ready                       atomic.Bool
@@ -112,7 +123,7 @@ type shown struct {
 // New brings an engine to the state that the ledger holds. A catalog file with mistakes is a catalog.Mistakes error only where
 // the ledger holds no catalog to go on with.
 func New(ctx context.Context, c Config) (*Engine, error) {
-	e := &Engine{Config: c, prefix: rand.Text(), strange: c.Logger.Sample(rejectedLogged()), warnings: map[string]string{}}
+	e := &Engine{Config: c, prefix: rand.Text(), rejectedLogged: newRejectedLogged(), warnings: map[string]string{}}
 	if err := e.startCatalog(ctx); err != nil {
 		return nil, err
 	}
@@ -318,7 +329,9 @@ func (e *Engine) input(ctx context.Context, m bus.Message) (judge.Input, bool) {
 	in, err := e.read(ctx, m, e.ward)
 	if err != nil {
 		e.rejected.Add(1)
-		e.strange.Warn().Err(err).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
+		if e.rejectedLogged.Allow(time.Now(), m.Agent) {
+			e.Logger.Warn().Err(err).Uint64("sequence", m.Sequence).Str("agent", m.Agent).Msg("a message is rejected")
+		}
 	}
 	return in, err == nil
 }

@@ -55,7 +55,7 @@ type Config struct {
 const (
 	turnEvery    = time.Second
 	urgentEvery  = 100 * time.Millisecond // when an agent passes its budget
-	catalogEvery = time.Minute // a change of the catalog counts from then: an agent uses little of a budget in a minute
+	catalogEvery = time.Minute            // a change of the catalog counts from then: an agent uses little of a budget in a minute
 	followRetry  = time.Second
 	aheadMax     = 1024           // sizes read ahead of the count
 	withdrawnKey = "overspending" // in the enrolment bucket: all withdrawals, by agent

@@ -93,7 +93,9 @@ func (w *world) join(name string) identity {
 func (w *world) run() (stop func()) {
 	a := overspend.New(overspend.Config{
 		Bus: w.bus, Issuer: w.server, Members: w, Plan: scaled, Now: w.now, Warn: w.warn, Logger: zerolog.Nop(),
-		Catalogs: func(context.Context, time.Time) ([]*catalog.Catalog, error) { return []*catalog.Catalog{{Revision: "1"}}, nil },
+		Catalogs: func(context.Context, time.Time) ([]*catalog.Catalog, error) {
+			return []*catalog.Catalog{{Revision: "1"}}, nil
+		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
