@@ -20,6 +20,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/door"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enrol"
+	"github.com/probemesh/probemesh/coordinator/overspend"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -90,6 +91,10 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	n.attend(c, natsd)
+	accountant := overspend.New(overspend.Config{
+		Bus: conn, Issuer: natsd, Members: n.Engine, Catalogs: book.CatalogsSince, Warn: n.Warn, Logger: named("overspend"),
+	})
+	n.tasks = append(n.tasks, accountant.Run)
 	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Now: n.MeshTime, Warn: n.Warn, Logger: named("enrol")})
 	return n, nil
 }

@@ -28,7 +28,7 @@ var layers = []struct {
 	{"for tests alone", []string{"pkg/needs", "pkg/bus/server/servertest"}},
 	{"pure", []string{
 		"pkg/meshtime", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
-		"pkg/wire", "pkg/quarantine", "pkg/fair",
+		"pkg/wire", "pkg/quarantine", "pkg/fair", "pkg/quota",
 	}},
 	{"one outside thing each", []string{
 		"pkg/probe", "pkg/bus", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
@@ -37,7 +37,7 @@ var layers = []struct {
 	{"joiners", []string{
 		"agent/enrol", "agent/vantage", "agent/control", "agent/doctor", "coordinator/enrol", "coordinator/engine", "coordinator/page",
 		"coordinator/console", "coordinator/control",
-		"coordinator/archive", "coordinator/space", "coordinator/deadman", "coordinator/door",
+		"coordinator/archive", "coordinator/overspend", "coordinator/space", "coordinator/deadman", "coordinator/door",
 	}},
 	{"the demo", []string{"coordinator/demo"}},
 	{"programs", []string{"agent", "coordinator", "deploy/lab", "deploy/packages", "deploy/penetration", "deploy/simulation"}},

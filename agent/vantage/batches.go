@@ -1,6 +1,7 @@
 package vantage
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -8,15 +9,15 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-const batchMax = 500 // observations in one batch, well within wire's bounds
+const batchMax = 500 // observations in one batch; wire.BatchSendMax may allow fewer
 
-// flush opens a batch for what was seen since the last one: an empty one is a heartbeat.
+// flush opens batches for what was seen since the last one: an empty one is a heartbeat.
 func (v *vantage) flush(now time.Time) {
 	v.flushAt = now.Add(heartbeat)
 	_, connected := v.Bus.Connected()
 	for first := true; first && connected || len(v.fresh) > 0; first = false {
-		n := min(len(v.fresh), batchMax)
-		if d := v.open(now, v.fresh[:n]); d != nil {
+		d, n := v.open(now, v.fresh[:min(len(v.fresh), batchMax)])
+		if d != nil {
 			v.put(d, connected)
 		}
 		v.fresh = v.fresh[n:]
@@ -24,8 +25,9 @@ func (v *vantage) flush(now time.Time) {
 	v.fresh, v.lag = nil, 0
 }
 
-// open makes a batch of the observations, or nil where that cannot be.
-func (v *vantage) open(now time.Time, observations []mesh.Observation) *delivery {
+// open makes a batch of as many of the observations as one may have bytes for, in their order, and returns
+// how many those are. One that cannot be encoded is nil, and its observations are dropped.
+func (v *vantage) open(now time.Time, observations []mesh.Observation) (d *delivery, n int) {
 	v.sequence++
 	b := &mesh.Batch{
 		Agent: v.Name, Epoch: v.epoch, Sequence: v.sequence, Version: v.Version, Began: now, Lag: v.lag,
@@ -36,12 +38,17 @@ func (v *vantage) open(now time.Time, observations []mesh.Observation) *delivery
 		b.Revision = v.catalog.Revision
 	}
 	data, err := wire.EncodeBatch(b)
-	if err != nil {
-		v.dropped += uint64(len(observations))
-		v.Logger.Error().Err(err).Msg("a batch could not be encoded")
-		return nil
+	for errors.Is(err, wire.ErrTooLarge) && len(b.Observations) > 1 {
+		b.Observations = b.Observations[:len(b.Observations)/2]
+		data, err = wire.EncodeBatch(b)
 	}
-	return &delivery{id: fmt.Sprintf("%s-%d", v.prefix, v.sequence), opened: now, data: data, count: len(observations)}
+	n = len(b.Observations)
+	if err != nil {
+		v.dropped += uint64(n)
+		v.Logger.Error().Err(err).Msg("batch dropped: it cannot be encoded")
+		return nil, n
+	}
+	return &delivery{id: fmt.Sprintf("%s-%d", v.prefix, v.sequence), opened: now, data: data, count: n}, n
 }
 
 // headers tell a batch's age and the connection's. A batch that the connection found waiting is older than the connection, also

@@ -13,9 +13,11 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/fair"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -53,13 +55,21 @@ const (
 	tickBusy    = 250 * time.Millisecond
 	messagesMax = 1024 // read ahead of the judge
 	togetherMax = 500  // transitions written as one; the server takes 1000
+
+	// Log lines on an agent's rejected messages.
+	rejectedEvery, rejectedBurst, rejectedAgents = 12 * time.Second, 5, 10_000
 )
 
 // errorMax bounds in bytes what is logged of why a message is rejected.
 const errorMax = 300
 
-// rejectedLogged bounds what a broken agent can put into the log.
-func rejectedLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
+// ticksLogged bounds how often the log says that the stream takes no ticks.
+func ticksLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
+
+// newRejectedLogged bounds how often the log names each agent's rejected messages, so that one agent's do not hide another's.
+func newRejectedLogged() *fair.Rates[string] {
+	return fair.NewRates[string](rate.Every(rejectedEvery), rejectedBurst, rejectedAgents)
+}
 
 // Engine is a coordinator's judge with all that it hears and says. Its methods are safe for concurrent use.
 type Engine struct {
@@ -83,8 +93,9 @@ type Engine struct {
 	dirty    bool          // the judge holds what is not shown yet
 	offset   time.Duration // of its mesh time less the wall clock
 	shownAt  time.Time
-	strange  zerolog.Logger // for messages that are rejected
 	silences silences
+
+	rejectedLogged *fair.Rates[string] // by agent
 
 	busy                        atomic.Bool
 	ready                       atomic.Bool
@@ -126,7 +137,7 @@ type shown struct {
 // the ledger holds no catalog to go on with.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{
-		Config: c, prefix: rand.Text(), clock: newLeading(), strange: c.Logger.Sample(rejectedLogged()),
+		Config: c, prefix: rand.Text(), clock: newLeading(), rejectedLogged: newRejectedLogged(),
 		warnings: map[string]string{}, admitted: make(chan struct{}, 1),
 	}
 	if err := e.startClock(ctx); err != nil {
@@ -336,11 +347,13 @@ func (e *Engine) input(ctx context.Context, m message) (judge.Input, bool) {
 	in, err := e.read(ctx, m, e.ward)
 	if err != nil {
 		e.rejected.Add(1)
-		// The error may repeat a number of 200 kB from the message.
-		text := err.Error()
-		text = text[:min(len(text), errorMax)]
-		e.strange.Warn().Str(zerolog.ErrorFieldName, text).Uint64("sequence", m.Sequence).Str("agent", m.Agent).
-			Msg("a message is rejected")
+		if e.rejectedLogged.Allow(time.Now(), m.Agent) {
+			// The error may repeat a number of 200 kB from the message.
+			text := err.Error()
+			text = text[:min(len(text), errorMax)]
+			e.Logger.Warn().Str(zerolog.ErrorFieldName, text).Uint64("sequence", m.Sequence).Str("agent", m.Agent).
+				Msg("message rejected")
+		}
 	}
 	return in, err == nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -124,4 +125,29 @@ func TestAWarningIsLoggedOnceAChange(t *testing.T) {
 	if p := e.Problems(); len(p) != 0 || said.times("a warning is over") != 1 {
 		t.Error(p)
 	}
+}
+
+// One agent sends what cannot be read, without end. What is wrong with another's message is in the log all the same.
+func TestOneAgentsBadMessagesHideNobodyElses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := &words{}
+		w, c := newWorld(t), newCatalog(t)
+		w.said = said
+		e, stop := w.run(t, engine.Config{Catalog: c})
+		enrol(t, e)
+		none := func(string) string { return "" }
+		for range 600 {
+			w.put(bus.Message{Kind: bus.Batch, Agent: "nc2", Header: none, Data: []byte("{")})
+			time.Sleep(100 * time.Millisecond)
+		}
+		w.put(bus.Message{Kind: bus.Batch, Agent: "nc3", Header: none, Data: []byte("{")})
+		time.Sleep(time.Second)
+		if n := said.times("message rejected", `"nc3"`); n != 1 {
+			t.Errorf("nc3's message is told %d times", n)
+		}
+		if n := said.times("message rejected", `"nc2"`); n < 5 || n > 12 {
+			t.Errorf("nc2's messages are told %d times in a minute", n)
+		}
+		end(t, stop)
+	})
 }

@@ -31,7 +31,7 @@ func TestTheLogHoldsReasonsAndStaysBounded(t *testing.T) {
 		if said.times(`"reasons":["timeout"]`, "confirm that it did not answer when pinged") == 0 {
 			t.Error("no transition is logged with the agents' reasons")
 		}
-		if said.times("a message is rejected", "decode batch") != 1 {
+		if said.times("message rejected", "decode batch") != 1 {
 			t.Error("the message that cannot be read is not logged once")
 		}
 		for line := range strings.Lines(said.buf.String()) {

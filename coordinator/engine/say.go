@@ -99,7 +99,7 @@ func (e *Engine) show() bool {
 func (e *Engine) tick(ctx context.Context) error {
 	ticker := time.NewTicker(tickBusy)
 	defer ticker.Stop()
-	last, often := time.Now(), e.Logger.Sample(rejectedLogged())
+	last, often := time.Now(), e.Logger.Sample(ticksLogged())
 	for {
 		select {
 		case <-ctx.Done():

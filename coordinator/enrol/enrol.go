@@ -15,8 +15,10 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/crypto/nacl/box"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/fair"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -24,6 +26,9 @@ import (
 
 // Lifetime is how long a token may be used, by the coordinator's clock alone.
 const Lifetime = time.Hour
+
+// refusalsLogged is how many of those who may not join are logged in a minute.
+const refusalsLogged = 30
 
 // Bus is what the desk needs of NATS: somewhere to keep what it knows of tokens, and those who knock.
 type Bus interface {
@@ -68,6 +73,8 @@ type Desk struct {
 	Config
 	rotated   chan struct{} // a rotation began
 	strangers strangers
+	refusals  zerolog.Logger      // bounded: anybody may knock
+	denied    *fair.Rates[string] // log lines on agents whose credentials are not renewed, by host; ServeQuestions' goroutine owns it
 }
 
 // New is a desk.
@@ -76,7 +83,11 @@ func New(c Config) *Desk {
 		c.Now = time.Now
 	}
 	c.Settle = cmp.Or(c.Settle, Settle)
-	return &Desk{Config: c, rotated: make(chan struct{}, 1), strangers: strangers{warn: c.Warn, heard: map[string]time.Time{}}}
+	return &Desk{
+		Config: c, rotated: make(chan struct{}, 1), strangers: strangers{warn: c.Warn, heard: map[string]time.Time{}},
+		refusals: c.Logger.Sample(&zerolog.BurstSampler{Burst: refusalsLogged, Period: time.Minute}),
+		denied:   fair.NewRates[string](rate.Every(time.Minute), 3, 10_000),
+	}
 }
 
 // record is what is kept of a token, under the hash of its secret.
@@ -151,7 +162,7 @@ func (d *Desk) answer(ctx context.Context, data []byte) []byte {
 		answer.Sealed, err = d.admit(ctx, data)
 	}
 	if err != nil {
-		d.Logger.Warn().Err(err).Msg("an agent was refused")
+		d.refusals.Warn().Err(err).Msg("an agent was refused")
 		answer.Refuse = string(trouble)
 		var r refusal
 		if errors.As(err, &r) {

@@ -31,7 +31,9 @@ func (d *Desk) question(ctx context.Context, host string, question []byte) []byt
 	grant, err := d.renew(ctx, host, key)
 	d.strangers.note(d.Now(), host, errors.Is(err, errStranger))
 	if err != nil {
-		d.Logger.Warn().Err(err).Str("host", host).Msg("an agent's credentials are not renewed")
+		if d.denied.Allow(d.Now(), host) {
+			d.Logger.Warn().Err(err).Str("host", host).Msg("an agent's credentials are not renewed")
+		}
 		return nil
 	}
 	return grant

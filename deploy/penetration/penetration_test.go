@@ -23,6 +23,7 @@ func TestPenetration(t *testing.T) {
 	w.names()
 	w.doors()
 	w.words()
+	w.flood()
 }
 
 // apis are calls of the streams' API.
@@ -192,7 +193,7 @@ func (w *world) oversize() {
 	for what, something := range map[string]string{
 		"10 MB of JSON":             pub(own, inbox, `{"v":1,"o":[`+strings.Repeat(`{"h":"x"},`, 1<<20)+`]}`),
 		"10 MB of headers":          hpub(own, inbox, "X: "+strings.Repeat("x", 10<<20)+"\r\n", "{}"),
-		"300 kB, more than a batch": pub(own, inbox, strings.Repeat("x", 300_000)),
+		"140 kB, more than a batch": pub(own, inbox, strings.Repeat("x", 140_000)),
 		"a subject of 8 kB":         pub(own+strings.Repeat(".x", 4096), inbox, "{}"),
 		"a reply of 8 kB":           pub(own, inbox+strings.Repeat(".x", 4096), "{}"),
 		"a length that is not true": "PUB " + own + " -1\r\n",

@@ -39,9 +39,11 @@ type Coordinator struct {
 const (
 	obsAge      = 48 * time.Hour
 	obsSubject  = int64(obsAge / (250 * time.Millisecond))
-	obsBytes    = 2 << 30
+	obsBytes    = 2 << 30 // until ResizeObservations is called
 	obsDedup    = 10 * time.Minute
 	ledgerBytes = 8 << 30
+
+	complaintsLogged = 10 // in a minute
 )
 
 // DialCoordinator connects, makes the streams where they are missing, and takes the lead: what an earlier leader still writes
@@ -56,8 +58,9 @@ func DialCoordinator(ctx context.Context, c CoordinatorConfig) (*Coordinator, er
 	if err != nil {
 		return nil, err
 	}
+	often := c.Logger.Sample(&zerolog.BurstSampler{Burst: complaintsLogged, Period: time.Minute}) // a flood of questions causes one each
 	opts := append(forever(), keys, way, nats.Name("coordinator"),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn().Err(err).Msg("the bus complains") }))
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { often.Warn().Err(err).Msg("the bus complains") }))
 	if b.conn, err = nats.Connect(strings.Join(c.Servers, ","), opts...); err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
@@ -80,9 +83,13 @@ func (b *Coordinator) prepare(ctx context.Context) (err error) {
 	if b.js, err = jetstream.New(b.conn); err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}
+	size, err := b.observationsSize(ctx)
+	if err != nil {
+		return err
+	}
 	b.obs, err = b.stream(ctx, jetstream.StreamConfig{
 		Name: "OBS", Description: "what the agents saw, and the marks between", Subjects: []string{SubjectObservations + "*", SubjectMark + "*"},
-		MaxAge: obsAge, MaxBytes: obsBytes, MaxMsgsPerSubject: obsSubject, Discard: jetstream.DiscardOld, Duplicates: obsDedup,
+		MaxAge: obsAge, MaxBytes: size, MaxMsgsPerSubject: obsSubject, Discard: jetstream.DiscardOld, Duplicates: obsDedup,
 		Compression: jetstream.S2Compression, Storage: jetstream.FileStorage,
 	})
 	if err != nil {
@@ -100,6 +107,18 @@ func (b *Coordinator) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	return b.lead(ctx)
+}
+
+// observationsSize is how many bytes OBS holds: what it was given before, since a smaller size would discard what is there.
+func (b *Coordinator) observationsSize(ctx context.Context) (int64, error) {
+	s, err := b.js.Stream(ctx, "OBS")
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return obsBytes, nil
+	case err != nil:
+		return 0, fmt.Errorf("stream OBS: %w", err)
+	}
+	return s.CachedInfo().Config.MaxBytes, nil
 }
 
 // stream makes or updates a stream, with three copies where the servers form a cluster.
@@ -228,12 +247,9 @@ func (b *Coordinator) Tell(_ context.Context, data []byte) error {
 // more often than asks allows is not answered.
 func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error {
 	limit := newAsks()
-	return b.answer(ctx, SubjectAsk+"*", "coordinators", ready, func(m *nats.Msg) (answer []byte, ok bool) {
-		agent := strings.TrimPrefix(m.Subject, SubjectAsk)
-		if len(m.Data) > 0 || !limit.Allow(time.Now(), agent) {
-			return nil, false
-		}
-		return catalog(agent), true
+	admit := func(m *nats.Msg) bool { return len(m.Data) == 0 && limit.Allow(time.Now(), asker(m)) }
+	return b.answer(ctx, SubjectAsk+"*", "coordinators", ready, admit, func(m *nats.Msg) (answer []byte, ok bool) {
+		return catalog(asker(m)), true
 	})
 }
 
@@ -241,18 +257,32 @@ func (b *Coordinator) AnswerCatalog(ctx context.Context, ready chan<- struct{}, 
 // anybody may knock.
 func (b *Coordinator) ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error {
 	knocks := newKnocks()
-	return b.answer(ctx, SubjectEnrol, "coordinators", ready, func(m *nats.Msg) ([]byte, bool) {
-		if !knocks.allow(knocker(m)) {
-			return nil, false
-		}
+	admit := func(m *nats.Msg) bool { return knocks.allow(knocker(m)) }
+	return b.answer(ctx, SubjectEnrol, "coordinators", ready, admit, func(m *nats.Msg) ([]byte, bool) {
 		return answer(ctx, m.Data), true
 	})
 }
 
-// answer answers requests, of which each goes to one coordinator of the group. One without a reply asks for nothing, and one that fn does not want to answer is left alone.
-func (b *Coordinator) answer(ctx context.Context, subject, group string, ready chan<- struct{}, fn func(*nats.Msg) (answer []byte, ok bool)) error {
+// asker is the agent that asks.
+func asker(m *nats.Msg) string { return strings.TrimPrefix(m.Subject, SubjectAsk) }
+
+// answer answers requests, of which each goes to one coordinator of the group. One without a reply asks for nothing, and one that fn
+// does not want to answer is left alone. Only requests that admit accepts wait for their turn: it is called at once for each that
+// arrives, by one goroutine, so that those of a flood take no places from others.
+func (b *Coordinator) answer(ctx context.Context, subject, group string, ready chan<- struct{}, admit func(*nats.Msg) bool, fn func(*nats.Msg) (answer []byte, ok bool)) error {
 	requests := make(chan *nats.Msg, requestsMax)
-	sub, err := b.conn.ChanQueueSubscribe(subject, group, requests)
+	sub, err := b.conn.QueueSubscribe(subject, group, func(m *nats.Msg) {
+		if m.Reply == "" || !admit(m) {
+			return
+		}
+		select {
+		case requests <- m:
+		default: // it is asked again by those who need it
+		}
+	})
+	if err == nil {
+		err = sub.SetPendingLimits(arrivedMax, arrivedBytes)
+	}
 	if err != nil {
 		return fmt.Errorf("answer %s: %w", subject, err)
 	}
@@ -266,9 +296,6 @@ func (b *Coordinator) answer(ctx context.Context, subject, group string, ready c
 		case <-ctx.Done():
 			return ctx.Err()
 		case m := <-requests:
-			if m.Reply == "" {
-				continue
-			}
 			data, ok := fn(m)
 			if !ok {
 				continue

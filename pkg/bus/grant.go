@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,12 +27,9 @@ func (a *Agent) Reconnected() <-chan struct{} { return a.reconnected }
 // can. An agent that asks more often than asks allows is not answered, nor is one to which answer has nothing to say.
 func (b *Coordinator) ServeQuestions(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, agent string, question []byte) []byte) error {
 	limit := newAsks()
-	return b.answer(ctx, SubjectAsk+"*", "questions", ready, func(m *nats.Msg) ([]byte, bool) {
-		agent := strings.TrimPrefix(m.Subject, SubjectAsk)
-		if len(m.Data) == 0 || !limit.Allow(time.Now(), agent) {
-			return nil, false
-		}
-		data := answer(ctx, agent, m.Data)
+	admit := func(m *nats.Msg) bool { return len(m.Data) > 0 && limit.Allow(time.Now(), asker(m)) }
+	return b.answer(ctx, SubjectAsk+"*", "questions", ready, admit, func(m *nats.Msg) ([]byte, bool) {
+		data := answer(ctx, asker(m), m.Data)
 		return data, data != nil
 	})
 }

@@ -105,3 +105,18 @@ func (l *Ledger) catalogsBefore(ctx context.Context, at time.Time, fn func(Chang
 	}
 	return rows.Err()
 }
+
+// CatalogsSince are the catalogs that were in force at some moment since the time, newest first.
+func (l *Ledger) CatalogsSince(ctx context.Context, since time.Time) (out []*catalog.Catalog, err error) {
+	err = l.catalogsBefore(ctx, time.Now(), func(c Change, in *catalog.Catalog) error {
+		out = append(out, in)
+		if !c.At.After(since) {
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return out, err
+}

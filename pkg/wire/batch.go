@@ -20,6 +20,13 @@ const Version = 1
 
 // Bounds of one batch. An agent that looks at a hundred hosts sends some hundred observations every two seconds at most.
 const (
+	// BatchSendMax is how many bytes an encoded batch may have. Senders split what is larger: EncodeBatch refuses it.
+	BatchSendMax = 32 << 10
+	// BatchFormerMax is the largest batch of version N-1, which splits by count alone: 500 observations of 256 bytes. An ordinary
+	// one has 73, and a reason adds some 40 where it is no server's greeting. The bus refuses what is larger; such an agent logs
+	// that and counts the observations as dropped. Once N-1 splits by size too, BatchSendMax takes its place.
+	BatchFormerMax = 128 << 10
+	// BatchBytesMax bounds what DecodeBatch reads. Recorded traffic of the first versions may be larger than what is sent today.
 	BatchBytesMax   = 256 << 10
 	ObservationsMax = 4096
 	NameMax         = 100 // bytes of a check's name
@@ -79,7 +86,8 @@ var outcomes = map[mesh.Outcome]string{
 	mesh.Reachable: "+", mesh.Slow: "~", mesh.Unreachable: "-", mesh.Inconclusive: "?",
 }
 
-// EncodeBatch writes a batch. Its Began and Clock give the wall clock; Connected is not in the body, see EncodeHeaders.
+// EncodeBatch writes a batch, or returns ErrTooLarge where it is past BatchSendMax: the caller sends fewer observations at once.
+// A batch of one observation always fits. Its Began and Clock give the wall clock; Connected is not in the body, see EncodeHeaders.
 func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 	out := batch{
 		V: Version, Agent: b.Agent, Epoch: b.Epoch, Sequence: b.Sequence, Revision: b.Revision, Version: b.Version,
@@ -100,7 +108,7 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode batch: %w", err)
 	}
-	if len(data) > BatchBytesMax || len(b.Observations) > ObservationsMax {
+	if len(data) > BatchSendMax || len(b.Observations) > ObservationsMax {
 		return nil, fmt.Errorf("encode batch: %d bytes, %d observations: %w", len(data), len(b.Observations), ErrTooLarge)
 	}
 	return data, nil

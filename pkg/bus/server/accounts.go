@@ -26,8 +26,8 @@ var accountNames = []string{"system", "mesh", "agents", "enrol"}
 const (
 	// Those who knock at once: more than one client can open between two looks of the bouncer, which leaves each client a few.
 	enrolConnections = 1024
-	// A batch, and its headers, of which an agent sends a hundred bytes.
-	agentPayload = wire.BatchBytesMax + 4<<10
+	// The largest batch that an agent of this version or of N-1 sends, and its headers, which are some hundred bytes.
+	agentPayload = wire.BatchFormerMax + 1<<10
 	// An agent has three: its words, everybody's, and its answers.
 	agentSubscriptions = 8
 	resolveEvery       = 5 * time.Second

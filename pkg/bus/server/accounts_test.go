@@ -16,6 +16,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // signer is the key that a data directory's accounts are signed with.
@@ -108,6 +109,7 @@ func TestAccountsOfAnotherVersionAreRenewedAndRevocationsKept(t *testing.T) {
 	}
 	c := coordinator(t, s) // makes streams
 	conn := raw(t, s, &stays, "nc036")
+	largestBatch(t, conn)
 	if _, err := conn.Request(bus.SubjectObservations+"nc036", make([]byte, 4<<10), 10*time.Second); err != nil {
 		t.Error("a batch that today's limits allow:", err)
 	}
@@ -191,4 +193,15 @@ func refused(t *testing.T, s *server.Server, id identity) bool {
 		t.Fatal("refused for another reason:", err)
 	}
 	return true
+}
+
+// largestBatch checks that what an agent of this version or the one before sends at most is what the server lets it send.
+func largestBatch(t *testing.T, conn *nats.Conn) {
+	t.Helper()
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.MaxPayload(); got < wire.BatchFormerMax || got > wire.BatchFormerMax+4<<10 {
+		t.Errorf("an agent may send %d bytes at once; a batch has %d at most", got, wire.BatchFormerMax)
+	}
 }

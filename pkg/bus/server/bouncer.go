@@ -41,7 +41,9 @@ type bouncer struct {
 	seen          map[uint64]counted
 	end           func(id uint64) // a connection
 	ban           func(keys []string) error
-	banned        []string // keys, sorted
+	banned        []string      // keys, sorted
+	pushes        func() uint64 // how many accounts were pushed: each lets the banned in again
+	pushed        uint64        // when banned was applied
 }
 
 // guest is an agent's credentials at the door.
@@ -63,7 +65,7 @@ type counted struct {
 func newBouncer(s *Server) *bouncer {
 	return &bouncer{
 		server: s.server, agents: s.trust.public["agents"], enrol: s.trust.public["enrol"], log: s.log,
-		guests: map[string]*guest{}, seen: map[uint64]counted{}, ban: s.ban,
+		guests: map[string]*guest{}, seen: map[uint64]counted{}, ban: s.ban, pushes: s.pushes.Load,
 		end: func(id uint64) { _ = s.server.DisconnectClientByID(id) }, // one that has gone by itself is no matter
 	}
 }
@@ -122,14 +124,15 @@ func (b *bouncer) look(now time.Time, agents, knocking []*natsd.ConnInfo) {
 			banned = append(banned, key)
 		}
 	}
-	if slices.Sort(banned); slices.Equal(banned, b.banned) {
+	pushed := b.pushes()
+	if slices.Sort(banned); slices.Equal(banned, b.banned) && (len(banned) == 0 || pushed == b.pushed) {
 		return
 	}
 	if err := b.ban(banned); err != nil {
 		b.log.Error().Err(err).Msg("agents that flood can come back at once")
 		return // and is tried again
 	}
-	b.banned = banned
+	b.banned, b.pushed = banned, pushed
 }
 
 // knocking ends the connections of those who stay or chatter, and of a client that has too many its oldest: who has just come

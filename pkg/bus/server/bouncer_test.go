@@ -19,14 +19,17 @@ type door struct {
 	at     time.Time
 	ended  []uint64
 	banned []string
+	bans   int    // how often they were banned
+	pushed uint64 // accounts
 }
 
 func newDoor(t *testing.T) *door {
 	d := &door{t: t, at: time.Now()}
 	d.bouncer = &bouncer{
 		log: zerolog.Nop(), guests: map[string]*guest{}, seen: map[uint64]counted{},
-		end: func(id uint64) { d.ended = append(d.ended, id) },
-		ban: func(keys []string) error { d.banned = keys; return nil },
+		end:    func(id uint64) { d.ended = append(d.ended, id) },
+		ban:    func(keys []string) error { d.banned = keys; d.bans++; return nil },
+		pushes: func() uint64 { return d.pushed },
 	}
 	return d
 }
@@ -136,5 +139,24 @@ func TestOneClientHasFewConnectionsToKnockWith(t *testing.T) {
 	d.knock(0, all...)
 	if slices.Sort(d.ended); !slices.Equal(d.ended, []uint64{0, 1}) {
 		t.Errorf("it ended %v, wanted the two oldest", d.ended)
+	}
+}
+
+// An account that is pushed, as where a key is revoked, lets the banned in again: they are banned anew.
+func TestABanOutlivesAPushedAccount(t *testing.T) {
+	d := newDoor(t)
+	g := d.guest(1, "nc036")
+	d.look(0, g)
+	g.InMsgs = 100_000
+	d.look(time.Second, g)
+	d.look(time.Second)
+	if len(d.banned) != 1 || d.bans != 1 {
+		t.Fatal(d.banned, d.bans)
+	}
+	d.pushed++
+	d.look(time.Second)
+	d.look(time.Second)
+	if len(d.banned) != 1 || d.bans != 2 {
+		t.Error("banned", d.banned, d.bans, "times")
 	}
 }

@@ -139,6 +139,7 @@ func (t *trust) nodeConfig(n Node, nodes []Node, at string) ([]byte, error) {
 		"Node": n, "Nodes": nodes, "Listen": listen, "At": at,
 		"Operator": operator, "System": t.public["system"], "Accounts": accounts, "Sentinel": t.sentinel,
 		"Payload": bus.PayloadMax, "ControlLine": controlLine, "Connections": connections, "Resolve": resolveEvery.String(),
+		"Waiting": waitingMax,
 	})
 	return buffer.Bytes(), err
 }

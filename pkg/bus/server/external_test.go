@@ -66,6 +66,7 @@ func TestTheAccountsOfAClusterAreRenewedAndRevocationsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := raw(t, s, &stays, "nc036")
+	largestBatch(t, conn)
 	if err := conn.Publish(bus.SubjectObservations+"nc036", make([]byte, 4<<10)); err != nil {
 		t.Error(err)
 	}

@@ -27,12 +27,38 @@ func (s *Server) Revoke(ctx context.Context, keys ...string) error {
 			if !bus.IsPublicKey(key) {
 				return nil, fmt.Errorf("revoke: %q is not an agent's public key", key)
 			}
-			if !account.IsClaimRevoked(&jwt.UserClaims{ClaimsData: jwt.ClaimsData{Subject: key, IssuedAt: time.Now().Unix()}}) {
+			if account.Revocations[key] < forEver { // Withdraw may have revoked it for a time
 				account.RevokeAt(key, time.Unix(forEver, 0))
 				changed = account
 			}
 		}
 		return changed, nil
+	})
+}
+
+// Withdraw ends the agent's key until the time: its connections are closed and no JWT that is issued before then opens the bus.
+// Restore must be called for it to end, since the agent cannot ask for a newer JWT. A key that Revoke ended stays ended.
+func (s *Server) Withdraw(ctx context.Context, key string, until time.Time) error {
+	return s.change(ctx, "agents", func(account *jwt.AccountClaims) (*jwt.AccountClaims, error) {
+		if !bus.IsPublicKey(key) {
+			return nil, fmt.Errorf("withdraw: %q is not an agent's public key", key)
+		}
+		if account.Revocations[key] >= until.Unix() {
+			return nil, nil
+		}
+		account.RevokeAt(key, until)
+		return account, nil
+	})
+}
+
+// Restore ends what Withdraw began. A key that Revoke ended stays ended.
+func (s *Server) Restore(ctx context.Context, key string) error {
+	return s.change(ctx, "agents", func(account *jwt.AccountClaims) (*jwt.AccountClaims, error) {
+		if at, ok := account.Revocations[key]; !ok || at >= forEver {
+			return nil, nil
+		}
+		account.ClearRevocation(key)
+		return account, nil
 	})
 }
 
@@ -114,5 +140,6 @@ func (s *Server) push(ctx context.Context, conn *nats.Conn, name string, account
 	if answer.Error != nil {
 		return fmt.Errorf("push the account %s: the server refuses: %s", name, answer.Error.Description)
 	}
+	s.pushes.Add(1)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	natsd "github.com/nats-io/nats-server/v2/server"
@@ -44,7 +45,8 @@ type Server struct {
 	leave   context.CancelFunc // ends what watches the connections
 	tasks   sync.WaitGroup
 
-	revoking sync.Mutex // one change of the account at a time
+	revoking sync.Mutex    // one change of the account at a time
+	pushes   atomic.Uint64 // accounts pushed: each undoes what ban changed in memory
 }
 
 const (

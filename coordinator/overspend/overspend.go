@@ -1,0 +1,200 @@
+// Package overspend keeps one agent from filling the stream OBS, which would discard the evidence of all others. It counts what
+// each agent published in the last two days. One that published more than its catalog can need loses the right to publish for a
+// term, on the servers themselves, and its excess is removed from the stream. It follows the stream and keeps nothing of the
+// counts: a restart counts again.
+package overspend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/quota"
+)
+
+// Bus is what the accounting needs of NATS.
+type Bus interface {
+	FollowSizes(ctx context.Context, agent string, fn func(bus.Stored) error) error
+	Stored(ctx context.Context, agent string) ([]bus.Stored, error)
+	Remove(ctx context.Context, sequences []uint64) error
+	ResizeObservations(ctx context.Context, bytes int64) error
+	Enrolment(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	SetEnrolment(ctx context.Context, key string, value []byte, revision uint64) error
+}
+
+// Issuer withdraws and restores an agent's right to publish, on every server.
+type Issuer interface {
+	Withdraw(ctx context.Context, publicKey string, until time.Time) error
+	Restore(ctx context.Context, publicKey string) error
+}
+
+// Members knows the keys that agents joined with.
+type Members interface {
+	Agent(ctx context.Context, host string) (ledger.Agent, error) // ledger.ErrNoAgent: none ever joined
+}
+
+// Config is what an accountant needs.
+type Config struct {
+	Bus      Bus
+	Issuer   Issuer
+	Members  Members
+	Catalogs func(ctx context.Context, since time.Time) ([]*catalog.Catalog, error) // in force since the time, newest first
+	Plan     func(*catalog.Catalog) quota.Plan                                      // nil: quota.Compute
+	Now      func() time.Time                                                       // the clock that ends terms; nil: time.Now
+	Warn     func(subject, text string)                                             // reports what operators must mend of a subject; "": nothing
+	Logger   zerolog.Logger
+}
+
+const (
+	turnEvery    = time.Second
+	urgentEvery  = 100 * time.Millisecond // when an agent passes its budget
+	catalogEvery = time.Minute            // a change of the catalog counts from then: an agent uses little of a budget in a minute
+	followRetry  = time.Second
+	aheadMax     = 1024           // sizes read ahead of the count
+	withdrawnKey = "overspending" // in the enrolment bucket: all withdrawals, by agent
+)
+
+// Accountant counts, withdraws and restores. One goroutine, Run's, owns its state.
+type Accountant struct {
+	Config
+	often     zerolog.Logger // for errors that come back each turn
+	tally     *quota.Tally
+	withdrawn map[string]quota.Withdrawal // by agent
+	applied   map[string]bool             // by key: this process had the servers refuse it
+	restored  map[string]bool             // by key: this process had the servers let it in again
+	excess    map[string][]uint64         // sequences that are yet to be removed, by agent
+	revision  uint64                      // of withdrawnKey; zero while it is not there
+	loaded    bool
+
+	budgets   map[string]int64 // by agent
+	unlisted  int64            // of an agent that no catalog has
+	budgetsAt time.Time
+	plans     map[string]quota.Plan // by the catalog's revision
+	size      int64                 // that OBS has; zero: not known yet
+}
+
+// New is an accountant that has counted nothing yet.
+func New(c Config) *Accountant {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Plan == nil {
+		c.Plan = quota.Compute
+	}
+	return &Accountant{
+		Config: c, often: c.Logger.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute}), tally: quota.NewTally(),
+		withdrawn: map[string]quota.Withdrawal{}, applied: map[string]bool{}, restored: map[string]bool{}, excess: map[string][]uint64{},
+	}
+}
+
+// Run counts until ctx ends. It returns nil then.
+func (a *Accountant) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := a.count(ctx); err != nil && ctx.Err() == nil {
+			a.often.Error().Err(err).Msg("stream of observations cannot be counted; counting again from its beginning")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(followRetry):
+		}
+	}
+	return nil
+}
+
+// count counts the stream from its beginning, and goes on until the stream cannot be followed or ctx ends.
+func (a *Accountant) count(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	stored, ended := make(chan bus.Stored, aheadMax), make(chan error, 1)
+	go func() {
+		ended <- a.Bus.FollowSizes(ctx, "", func(s bus.Stored) error {
+			select {
+			case stored <- s:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	a.tally = quota.NewTally()
+	ticker := time.NewTicker(turnEvery)
+	defer ticker.Stop()
+	defer func() { cancel(); <-ended }()
+	var turned time.Time
+	for {
+		select {
+		case s := <-stored:
+			a.tally.Add(s.Time, s.Agent, s.Bytes)
+			// At a hundred megabytes a second the next turn would be late.
+			if a.overspent(s.Agent) && time.Since(turned) > urgentEvery {
+				a.tryTurn(ctx)
+				turned = time.Now()
+			}
+		case <-ticker.C:
+			a.tryTurn(ctx)
+			turned = time.Now()
+		case err := <-ended:
+			ended <- err
+			return err
+		}
+	}
+}
+
+// overspent reports whether the agent is past its budget and no withdrawal is in force. Until the budgets are known, nobody is.
+func (a *Accountant) overspent(agent string) bool {
+	w := a.withdrawn[agent]
+	return !a.budgetsAt.IsZero() && (w.Since.IsZero() || w.Over) && a.tally.Used(agent) > a.budget(agent)
+}
+
+func (a *Accountant) tryTurn(ctx context.Context) {
+	if err := a.turn(ctx); err != nil && ctx.Err() == nil {
+		a.often.Error().Err(err).Msg("agents that overspend cannot be dealt with; trying again")
+	}
+}
+
+// load reads which agents were withdrawn before this process began.
+func (a *Accountant) load(ctx context.Context) error {
+	if a.loaded {
+		return nil
+	}
+	data, revision, err := a.Bus.Enrolment(ctx, withdrawnKey)
+	if errors.Is(err, bus.ErrNotThere) {
+		a.loaded = true
+		return nil
+	}
+	read := map[string]quota.Withdrawal{}
+	if err == nil {
+		err = json.Unmarshal(data, &read)
+	}
+	if err != nil {
+		return fmt.Errorf("withdrawals: %w", err)
+	}
+	a.withdrawn, a.revision, a.loaded = read, revision, true
+	return nil
+}
+
+// save writes the withdrawals with one that is new or changed. The servers are told after that: a withdrawal that nobody remembers
+// would never end.
+func (a *Accountant) save(ctx context.Context, agent string, w quota.Withdrawal) error {
+	next := map[string]quota.Withdrawal{agent: w}
+	for other, v := range a.withdrawn {
+		if other != agent && !v.Forgotten(a.Now()) {
+			next[other] = v
+		}
+	}
+	data, err := json.Marshal(next)
+	if err == nil {
+		err = a.Bus.SetEnrolment(ctx, withdrawnKey, data, a.revision)
+	}
+	a.loaded = false // the revision is another now, or another coordinator wrote
+	if err != nil {
+		return fmt.Errorf("withdrawals: %w", err)
+	}
+	return a.load(ctx)
+}

@@ -1,0 +1,337 @@
+package overspend_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/overspend"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/quota"
+)
+
+// The sizes of the stories. A mesh of ten hosts has a budget of 1.1 GB and a stream of 3.8 GB: the budget is a seventieth of that,
+// and the stream a twentieth, since what an agent publishes in the second until the servers refuse it does not become smaller.
+const (
+	budget = 16 << 20
+	size   = 192 << 20
+)
+
+func scaled(*catalog.Catalog) quota.Plan {
+	return quota.Plan{Agents: map[string]quota.Need{"nc1": {Expected: budget / 10, Budget: budget}}, Unlisted: budget, Size: size}
+}
+
+// identity is an agent's credentials.
+type identity struct{ public, token, seed string }
+
+// world is a bus with an accountant, and a clock that a test moves.
+type world struct {
+	t      *testing.T
+	server *server.Server
+	bus    *bus.Coordinator
+
+	mu       sync.Mutex
+	ahead    time.Duration
+	warnings map[string]string
+	keys     map[string]string
+}
+
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.ahead)
+}
+
+func (w *world) warn(subject, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.warnings[subject] = text
+}
+
+func (w *world) warning() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.warnings["overspending"]
+}
+
+func (w *world) Agent(_ context.Context, host string) (ledger.Agent, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.keys[host] == "" {
+		return ledger.Agent{}, ledger.ErrNoAgent
+	}
+	return ledger.Agent{PublicKey: w.keys[host]}, nil
+}
+
+func (w *world) join(name string) identity {
+	w.t.Helper()
+	public, seed, err := bus.NewKey()
+	must(w.t, err)
+	token, err := w.server.Issue(name, public)
+	must(w.t, err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keys[name] = public
+	return identity{public, token, seed}
+}
+
+// run runs an accountant until it is stopped.
+func (w *world) run() (stop func()) {
+	a := overspend.New(overspend.Config{
+		Bus: w.bus, Issuer: w.server, Members: w, Plan: scaled, Now: w.now, Warn: w.warn, Logger: zerolog.Nop(),
+		Catalogs: func(context.Context, time.Time) ([]*catalog.Catalog, error) {
+			return []*catalog.Catalog{{Revision: "1"}}, nil
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { _ = a.Run(ctx) })
+	stop = sync.OnceFunc(func() { cancel(); tasks.Wait() })
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// connect opens a connection to one of the servers as an agent would, and does not come back.
+func (w *world) connect(id identity, url string) (*nats.Conn, error) {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(w.server.CA())
+	return nats.Connect(url, nats.Secure(&tls.Config{RootCAs: pool, ServerName: bus.ServerName}), nats.UserJWTAndSeed(id.token, id.seed),
+		nats.NoReconnect(), nats.CustomInboxPrefix("_INBOX_nc1"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+}
+
+// flood publishes batches of the largest size that the server accepts, and comes back whenever it is thrown out, until operators
+// are told of it. It waits for none of them.
+func (w *world) flood(id identity, name string) {
+	w.t.Helper()
+	sent, bytes := 0, 0
+	for began := time.Now(); w.warning() == ""; {
+		if time.Since(began) > 2*time.Minute {
+			w.t.Fatalf("%s floods for two minutes and is not stopped: %d batches, %d MB", name, sent, bytes>>20)
+		}
+		conn, err := w.connect(id, w.server.Servers()[0])
+		if err != nil {
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
+		must(w.t, conn.Flush())
+		data := make([]byte, min(conn.MaxPayload(), 250_000)-100)
+		for ; conn.IsConnected() && w.warning() == ""; sent++ {
+			_ = conn.Publish(bus.SubjectObservations+name, data)
+			_ = conn.Flush()
+			bytes += len(data)
+		}
+		conn.Close()
+	}
+	w.t.Logf("%s published %d batches, %d MB, before it was stopped", name, sent, bytes>>20)
+}
+
+func (w *world) refused(id identity) bool {
+	for _, url := range w.server.Servers() {
+		if conn, err := w.connect(id, url); err == nil {
+			conn.Close()
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) bytes(agent string) (n int64, count int) {
+	w.t.Helper()
+	var stored []bus.Stored
+	eventually(w.t, "the batches are listed", func() (ok bool) { // while they are removed there is no end to list to
+		var err error
+		stored, err = w.bus.Stored(w.t.Context(), agent)
+		return err == nil
+	})
+	for _, s := range stored {
+		n += s.Bytes
+	}
+	return n, len(stored)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within a minute:", what)
+		}
+	}
+}
+
+func open(t *testing.T, s *server.Server) *world {
+	t.Helper()
+	way, err := s.Coordinator()
+	must(t, err)
+	var c *bus.Coordinator
+	eventually(t, "the streams are there", func() bool { // a cluster elects its leaders first
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		c, err = bus.DialCoordinator(ctx, way)
+		return err == nil
+	})
+	t.Cleanup(c.Close)
+	return &world{t: t, server: s, bus: c, warnings: map[string]string{}, keys: map[string]string{}}
+}
+
+func TestOneFloodingAgentErasesNobodysEvidence(t *testing.T) {
+	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	must(t, err)
+	t.Cleanup(s.Close)
+	story(open(t, s))
+}
+
+func TestOneFloodingAgentErasesNobodysEvidenceOnAClusterOfItsOwn(t *testing.T) {
+	dir, place := t.TempDir(), t.TempDir()
+	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	must(t, err)
+	s.Close() // it made the keys
+	var nodes []server.Node
+	var urls []string
+	for i, port := range servertest.FreePorts(t, 3) {
+		nodes = append(nodes, server.Node{Name: fmt.Sprintf("nats-%d", i+1), Host: "127.0.0.1", Port: port})
+		urls = append(urls, fmt.Sprintf("tls://127.0.0.1:%d", port))
+	}
+	made, err := server.ClusterFiles(dir, nodes, func(n server.Node) string { return filepath.Join(place, n.Name) })
+	must(t, err)
+	for _, n := range made {
+		must(t, os.Mkdir(filepath.Join(place, n.Name), 0o700))
+		for name, data := range n.Files {
+			must(t, os.WriteFile(filepath.Join(place, n.Name, name), data, 0o600))
+		}
+		servertest.Start(t, filepath.Join(place, n.Name, server.ConfigFile))
+	}
+	eventually(t, "the cluster answers", func() bool {
+		s, err = server.Use(t.Context(), server.Config{Dir: dir, Logger: zerolog.Nop()}, urls)
+		return err == nil
+	})
+	t.Cleanup(s.Close)
+	story(open(t, s))
+}
+
+// story has one agent publish what it can, with credentials that were granted to it. What another published before and meanwhile
+// stays, to the last batch.
+func story(w *world) {
+	t := w.t
+	stop := w.run()
+	hostile, honest := w.join("nc1"), w.join("nc2")
+	agent, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: "nc2", Servers: w.server.Servers(), JWT: honest.token, Seed: honest.seed, CA: w.server.CA(), Logger: zerolog.Nop()})
+	must(t, err)
+	defer agent.Close()
+	published := 0
+	publish := func() {
+		must(t, agent.Publish(t.Context(), fmt.Sprint("nc2-", published), func() map[string]string { return nil }, []byte("{}")))
+		published++
+	}
+	for range 20 {
+		publish()
+	}
+	streams := func() bus.StreamInfo {
+		all, err := w.bus.Streams(t.Context())
+		must(t, err)
+		return all[0]
+	}
+
+	w.flood(hostile, "nc1")
+	publish()
+	eventually(t, "its excess is removed", func() bool { n, _ := w.bytes("nc1"); return n <= quota.Keep(budget) })
+	kept, _ := w.bytes("nc1")
+	t.Logf("OBS has %d bytes of %d, of which nc1's are %d; the largest sequence is %d", streams().Bytes, size, kept, streams().Last)
+	if kept < quota.Keep(budget)*9/10 {
+		t.Errorf("%d bytes of its oldest are kept of %d", kept, quota.Keep(budget))
+	}
+	if _, n := w.bytes("nc2"); n != published {
+		t.Errorf("another agent published %d batches and %d are stored", published, n)
+	}
+	if text := w.warning(); !strings.Contains(text, "agent nc1 may not publish until") || !strings.Contains(text, "coordinator revoke nc1") {
+		t.Errorf("operators are told %q", text)
+	}
+	again := hostile
+	again.token, err = w.server.Issue("nc1", hostile.public)
+	must(t, err)
+	if !w.refused(hostile) || !w.refused(again) {
+		t.Error("it is let in with the credentials it has, or with new ones")
+	}
+
+	// A restart counts again, and remembers the term.
+	stop()
+	stop = w.run()
+	defer func() { stop() }()
+	time.Sleep(3 * time.Second)
+	if !w.refused(hostile) || !strings.Contains(w.warning(), "nc1") {
+		t.Error("after a restart it is let in:", w.warning())
+	}
+
+	// The term ends by itself, and the next one is longer.
+	w.mu.Lock()
+	w.ahead = quota.TermMin + time.Minute
+	w.mu.Unlock()
+	eventually(t, "it may publish again", func() bool { return !w.refused(hostile) && w.warning() == "" })
+	w.flood(hostile, "nc1")
+	until := w.now().Add(quota.Term(2)).UTC().Format("2006-01-02 15:")
+	eventually(t, "it is named again", func() bool { return strings.Contains(w.warning(), "nc1") })
+	if text := w.warning(); !strings.Contains(text, until) {
+		t.Errorf("operators are told %q, and it should be until %s", text, until)
+	}
+
+	// An operator lets it in with a new key; the one that was lost stays out.
+	must(t, w.server.Revoke(t.Context(), hostile.public))
+	anew := w.join("nc1")
+	eventually(t, "it may publish with another key", func() bool { return w.warning() == "" && !w.refused(anew) })
+	if !w.refused(hostile) {
+		t.Error("the key that was revoked is let in")
+	}
+	if _, n := w.bytes("nc2"); n != published {
+		t.Errorf("another agent published %d batches and %d are stored", published, n)
+	}
+}
+
+// A list of what an agent published ends, whatever is removed meanwhile.
+func TestAListEndsWhileItsLastBatchIsRemoved(t *testing.T) {
+	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	must(t, err)
+	t.Cleanup(s.Close)
+	w := open(t, s)
+	id := w.join("nc2")
+	agent, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: "nc2", Servers: s.Servers(), JWT: id.token, Seed: id.seed, CA: s.CA(), Logger: zerolog.Nop()})
+	must(t, err)
+	defer agent.Close()
+	for n := range 200 {
+		must(t, agent.Publish(t.Context(), fmt.Sprint("nc2-", n), func() map[string]string { return nil }, []byte("{}")))
+	}
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		for sequence := uint64(200); sequence > 1; sequence-- {
+			if err := w.bus.Remove(t.Context(), []uint64{sequence}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if _, n := w.bytes("nc2"); n == 0 {
+		t.Error("nothing is listed")
+	}
+	tasks.Wait()
+	if _, n := w.bytes("nc2"); n != 1 {
+		t.Errorf("%d are left", n)
+	}
+}

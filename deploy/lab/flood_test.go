@@ -1,0 +1,262 @@
+package lab
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/overspend"
+	"github.com/probemesh/probemesh/pkg/bus"
+	natsd "github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	nouns "github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quota"
+)
+
+// What is scaled in the story of the flood. The attack is at its true speed: 130 kB messages at 3.5 MB a second, which is below what
+// the bus refuses by itself and fills the 2 GiB that the stream had in ten minutes. The stream and the budget of an agent are a
+// hundredth of a ten-host mesh's, so that it fills in eleven seconds; and what `explain` must reach back to is the minute before
+// the flood, and not two days. Replay, counting and withdrawal are as they run in a coordinator.
+const (
+	floodRate   = 3_500_000
+	floodBudget = 8 << 20
+	floodStream = 38 << 20
+)
+
+// flooded is a coordinator with eight real agents at 2 s, on one machine's loopback.
+type flooded struct {
+	*engine.Engine
+	t       *testing.T
+	server  *natsd.Server
+	bus     *bus.Coordinator
+	network *wellNetwork
+	seeds   map[string][2]string // JWT and seed, by agent
+}
+
+const floodAgents = 8
+
+func floodCatalog(t *testing.T) *catalog.Catalog {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("defaults: {interval: 2s, timeout: 1s}\nregions:\n")
+	for n := range floodAgents {
+		fmt.Fprintf(&b, "  - {name: r%d}\n", n)
+	}
+	b.WriteString("hosts:\n")
+	for n := range floodAgents {
+		fmt.Fprintf(&b, "  - {name: NC%d, region: r%d, address: 192.0.2.%d, checks: [{kind: ping}]}\n", n, n, n+1)
+	}
+	c, err := catalog.Parse("flood.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// startFlooded starts the coordinator and its agents, with or without the accounting of what agents publish.
+func startFlooded(t *testing.T, accounting bool) *flooded {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := natsd.Start(t.Context(), natsd.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	must(t, err)
+	t.Cleanup(s.Close)
+	way, err := s.Coordinator()
+	must(t, err)
+	conn, err := bus.DialCoordinator(t.Context(), way)
+	must(t, err)
+	t.Cleanup(conn.Close)
+	must(t, conn.ResizeObservations(t.Context(), floodStream))
+	book, err := ledger.Open(t.Context(), filepath.Join(dir, "view.db"), engine.Log(conn))
+	must(t, err)
+	t.Cleanup(func() { _ = book.Close() })
+	e, err := engine.New(t.Context(), engine.Config{Bus: conn, Ledger: book, Catalog: floodCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop()})
+	must(t, err)
+	f := &flooded{Engine: e, t: t, server: s, bus: conn, network: &wellNetwork{}, seeds: map[string][2]string{}}
+	f.background(func(ctx context.Context) error { return e.Run(ctx) })
+	if accounting {
+		plan := func(c *catalog.Catalog) quota.Plan {
+			p := quota.Plan{Agents: map[string]quota.Need{}, Unlisted: floodBudget, Size: floodStream}
+			for i := range c.Hosts {
+				p.Agents[c.Hosts[i].Key()] = quota.Need{Expected: floodBudget / 10, Budget: floodBudget}
+			}
+			return p
+		}
+		a := overspend.New(overspend.Config{Bus: conn, Issuer: s, Members: e, Catalogs: book.CatalogsSince, Plan: plan, Warn: e.Warn, Logger: zerolog.Nop()})
+		f.background(a.Run)
+	}
+	eventually(t, 30*time.Second, "the coordinator is ready", func() error {
+		if !e.Ready() {
+			return errors.New("not ready")
+		}
+		return nil
+	})
+	for n := range floodAgents {
+		f.join(fmt.Sprintf("nc%d", n))
+	}
+	return f
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// background runs something until the test ends.
+func (f *flooded) background(run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		if err := run(ctx); err != nil {
+			f.t.Error(err)
+		}
+	})
+	f.t.Cleanup(func() { cancel(); tasks.Wait() })
+}
+
+// join enrols an agent and runs it.
+func (f *flooded) join(name string) {
+	f.t.Helper()
+	public, seed, err := bus.NewKey()
+	must(f.t, err)
+	token, err := f.server.Issue(name, public)
+	must(f.t, err)
+	must(f.t, f.Enrolled(f.t.Context(), name, public))
+	f.seeds[name] = [2]string{token, seed}
+	conn, err := bus.DialAgent(f.t.Context(), bus.AgentConfig{Name: name, Servers: f.server.Servers(), JWT: token, Seed: seed, CA: f.server.CA(), Logger: zerolog.Nop()})
+	must(f.t, err)
+	f.t.Cleanup(conn.Close)
+	f.background(func(ctx context.Context) error {
+		return vantage.Run(ctx, vantage.Config{Name: name, Version: "lab", Bus: conn, Network: f.network, Logger: zerolog.Nop()})
+	})
+}
+
+// state is what the judge holds of NC1, at a moment of the past or, with a zero time, now.
+func (f *flooded) state(at time.Time) (nouns.HostState, error) {
+	_, s := f.Current()
+	if !at.IsZero() {
+		var err error
+		if _, s, err = f.At(f.t.Context(), at); err != nil {
+			return nouns.HostState{}, err
+		}
+	}
+	for _, h := range s.Hosts {
+		if h.Name == "NC1" {
+			return h, nil
+		}
+	}
+	return nouns.HostState{}, errors.New("no NC1")
+}
+
+func (f *flooded) await(status nouns.Status) {
+	f.t.Helper()
+	eventually(f.t, 30*time.Second, string(status), func() error {
+		h, err := f.state(time.Time{})
+		if err == nil && h.Status != status {
+			err = fmt.Errorf("NC1 is %s", h.Status)
+		}
+		return err
+	})
+}
+
+// flood publishes in the agent's name for so long, at floodRate, and comes back whenever it is thrown out.
+func (f *flooded) flood(name string, long time.Duration) (published int) {
+	f.t.Helper()
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(f.server.CA())
+	for began := time.Now(); time.Since(began) < long; time.Sleep(20 * time.Millisecond) {
+		conn, err := nats.Connect(f.server.Servers()[0], nats.Secure(&tls.Config{RootCAs: pool, ServerName: bus.ServerName}),
+			nats.UserJWTAndSeed(f.seeds[name][0], f.seeds[name][1]), nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		if err != nil {
+			continue
+		}
+		_ = conn.Flush()
+		data := make([]byte, min(conn.MaxPayload(), 250_000)-100)
+		for conn.IsConnected() && time.Since(began) < long {
+			_ = conn.Publish(bus.SubjectObservations+name, data)
+			published += len(data)
+			time.Sleep(time.Duration(len(data)) * time.Second / floodRate)
+		}
+		conn.Close()
+	}
+	return published
+}
+
+// voters are how each region voted on a host's first check.
+func voters(h nouns.HostState) string {
+	var out []string
+	for _, v := range h.Checks[0].Votes {
+		out = append(out, fmt.Sprintf("%s %s", v.Region, v.Vote))
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestExplainReachesBackBehindAFlood: a host goes down and comes back; then one agent publishes as much as it can for twenty seconds.
+// What was voted before it is still there to explain, with the flooding agent's own vote.
+func TestExplainReachesBackBehindAFlood(t *testing.T) {
+	t.Parallel()
+	f := startFlooded(t, true)
+	at, want := f.outage()
+	published := f.flood("nc7", 20*time.Second)
+	info, err := f.Streams(t.Context())
+	must(t, err)
+	t.Logf("nc7 published %d MB; OBS holds %d messages and %d MB of %d, from %d to %d", published>>20, info[0].Messages, info[0].Bytes>>20,
+		floodStream>>20, info[0].First, info[0].Last)
+	got, err := f.state(at)
+	must(t, err)
+	if voters(got) != voters(want) || got.Status != want.Status {
+		t.Errorf("explain says %s: %s\nand it was %s: %s", got.Status, voters(got), want.Status, voters(want))
+	}
+	if info[0].First != 1 {
+		t.Errorf("the stream begins at %d: evidence was discarded", info[0].First)
+	}
+	if problems := strings.Join(f.Problems(), "\n"); !strings.Contains(problems, "agent nc7 may not publish until") {
+		t.Error("operators are told", problems)
+	}
+	f.network.take(netip.MustParseAddr("192.0.2.2")) // seven agents still see what fails
+	f.await(nouns.MajorOutage)
+}
+
+// TestWithoutAccountingAFloodErasesTheEvidence shows that the story above would fail without the accounting.
+func TestWithoutAccountingAFloodErasesTheEvidence(t *testing.T) {
+	t.Parallel()
+	f := startFlooded(t, false)
+	at, _ := f.outage()
+	published := f.flood("nc7", 20*time.Second)
+	_, err := f.state(at)
+	t.Logf("nc7 published %d MB; explain: %v", published>>20, err)
+	if err == nil {
+		t.Error("the evidence is still there: the story of the flood shows nothing")
+	}
+}
+
+// outage has NC1 go away and come back, and returns a moment at which it was down and what the judge held then.
+func (f *flooded) outage() (at time.Time, then nouns.HostState) {
+	f.t.Helper()
+	f.await(nouns.Operational)
+	f.network.take(netip.MustParseAddr("192.0.2.2"))
+	f.await(nouns.MajorOutage)
+	time.Sleep(5 * time.Second)
+	then, err := f.state(time.Time{})
+	must(f.t, err)
+	at = time.Now()
+	time.Sleep(time.Second)
+	f.network.take(netip.Addr{})
+	f.await(nouns.Operational)
+	return at, then
+}

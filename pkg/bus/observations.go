@@ -1,0 +1,129 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+)
+
+// Stored is one batch as the stream OBS stores it, without what is in it.
+type Stored struct {
+	Sequence uint64
+	Time     time.Time
+	Agent    string
+	Bytes    int64 // that it takes of the stream's size
+}
+
+// listedFor is how long the server keeps what it holds for a reader of one agent's batches, which reads them once.
+const listedFor = 5 * time.Second
+
+// FollowSizes reports every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails. Whole
+// messages travel: without its data, nats.go takes a message with a header "Status" for one of the server's own, so that an agent
+// could stop the count.
+func (b *Coordinator) FollowSizes(ctx context.Context, agent string, fn func(Stored) error) error {
+	subject := SubjectObservations + "*"
+	if agent != "" {
+		subject = SubjectObservations + agent
+	}
+	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubjects: []string{subject}}
+	if agent != "" {
+		c.InactiveThreshold = listedFor
+	}
+	return each(ctx, b.obs, c, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		return fn(Stored{at.Sequence.Stream, at.Timestamp, strings.TrimPrefix(m.Subject(), SubjectObservations), storedBytes(m)})
+	})
+}
+
+// listIdle is how long Stored waits for the next batch before it gives up.
+const listIdle = 5 * time.Second
+
+// Stored lists the batches of an agent that OBS has now, oldest first. It fails where the last of them is removed meanwhile, since
+// the end is not met then: the caller lists again.
+func (b *Coordinator) Stored(ctx context.Context, agent string) (out []Stored, err error) {
+	last, err := b.obs.GetLastMsgForSubject(ctx, SubjectObservations+agent)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("batches of %s: %w", agent, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	idle := time.AfterFunc(listIdle, cancel)
+	defer idle.Stop()
+	end := errors.New("end")
+	err = b.FollowSizes(ctx, agent, func(s Stored) error {
+		idle.Reset(listIdle)
+		if s.Sequence <= last.Sequence {
+			out = append(out, s)
+		}
+		if s.Sequence >= last.Sequence {
+			return end
+		}
+		return nil
+	})
+	if !errors.Is(err, end) {
+		return nil, fmt.Errorf("batches of %s: %w", agent, err)
+	}
+	return out, nil
+}
+
+// storedBytes is how the server counts a message: a record of its own around the subject, the headers and the data.
+func storedBytes(m jetstream.Msg) int64 {
+	const record, headerRecord, firstLine, end, separators = 30, 4, 10, 2, 4 // "NATS/1.0\r\n", "\r\n", and ": " and "\r\n" of a header
+	n, headers := record+len(m.Subject())+len(m.Data()), 0
+	for key, values := range m.Headers() {
+		for _, value := range values {
+			headers += len(key) + len(value) + separators
+		}
+	}
+	if headers > 0 {
+		n += headerRecord + firstLine + headers + end
+	}
+	return int64(n)
+}
+
+const removeAtOnce = 64
+
+// Remove removes single messages of OBS. Those that are no longer there are no error.
+func (b *Coordinator) Remove(ctx context.Context, sequences []uint64) error {
+	const notFound, noSuchSequence = 10037, 10043
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(removeAtOnce)
+	for _, sequence := range sequences {
+		g.Go(func() error {
+			err := b.obs.DeleteMsg(ctx, sequence)
+			var refused *jetstream.APIError
+			if errors.As(err, &refused) && (refused.ErrorCode == notFound || refused.ErrorCode == noSuchSequence) {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("remove batches: %w", err)
+	}
+	return nil
+}
+
+// ResizeObservations has OBS hold so many bytes. A server with less room than that refuses, and OBS stays as it is.
+func (b *Coordinator) ResizeObservations(ctx context.Context, bytes int64) error {
+	info, err := b.obs.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("stream OBS: %w", err)
+	}
+	if info.Config.MaxBytes == bytes {
+		return nil
+	}
+	config := info.Config
+	config.MaxBytes = bytes
+	if _, err := b.js.UpdateStream(ctx, config); err != nil {
+		return fmt.Errorf("stream OBS, %d MB: %w", bytes>>20, err)
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+package server_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+)
+
+// One agent asks for the catalog without end, and each answer that it is given takes its time. Another's question is answered the
+// first time.
+func TestOneWhoAsksWithoutEndTakesNoAnswerFromOthers(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Close()
+	c := coordinator(t, s)
+	ready := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- c.AnswerCatalog(ctx, ready, func(string) []byte {
+			time.Sleep(20 * time.Millisecond)
+			return []byte("the catalog")
+		})
+	}()
+	<-ready
+	defer func() { cancel(); <-ended }()
+	other := agent(t, s, "nc041")
+	if _, err := other.Catalog(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	id := issue(t, s, "nc036")
+	hostile := raw(t, s, &id, "nc036")
+	for range 1500 {
+		if err := hostile.PublishRequest(bus.SubjectAsk+"nc036", "_INBOX_nc036.1", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := hostile.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	waits, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	if _, err := other.Catalog(waits); err != nil {
+		t.Error("another agent's question was dropped:", err)
+	}
+}
