@@ -50,7 +50,7 @@ func (w *world) flood() {
 		agent, sent := w.agent(own), 0
 		for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(35 * time.Millisecond) {
 			if err := agent.say(pub(bus.SubjectObservations+own, "", data)); err != nil {
-				time.Sleep(2 * time.Second) // what is left of it is removed
+				time.Sleep(8 * time.Second) // what is left of it is removed, and the server forgets who read it
 				return fmt.Errorf("after %d MB: %w", sent>>20, err)
 			}
 			sent += len(data)

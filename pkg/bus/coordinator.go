@@ -209,16 +209,13 @@ func (b *Coordinator) Follow(ctx context.Context, from Start, fn func(Message) e
 	})
 }
 
-// What an ordered consumer reads ahead. Without a bound in bytes it would be 500 messages of any size.
-const readAheadMessages, readAheadBytes = 500, 8 << 20
-
 // each hands the messages of an ordered consumer to fn until ctx ends or fn fails.
 func each(ctx context.Context, s jetstream.Stream, c jetstream.OrderedConsumerConfig, fn func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
 	consumer, err := s.OrderedConsumer(ctx, c)
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", s.CachedInfo().Config.Name, err)
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(readAheadMessages, readAheadBytes))
+	messages, err := consumer.Messages()
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", s.CachedInfo().Config.Name, err)
 	}

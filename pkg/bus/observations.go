@@ -20,6 +20,9 @@ type Stored struct {
 	Bytes    int64 // that it takes of the stream's size
 }
 
+// listedFor is how long the server keeps what it holds for a reader of one agent's batches, which reads them once.
+const listedFor = 5 * time.Second
+
 // FollowSizes reports every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails. Only headers travel, so
 // that two days are counted in seconds.
 func (b *Coordinator) FollowSizes(ctx context.Context, agent string, fn func(Stored) error) error {
@@ -28,6 +31,9 @@ func (b *Coordinator) FollowSizes(ctx context.Context, agent string, fn func(Sto
 		subject = SubjectObservations + agent
 	}
 	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubjects: []string{subject}, HeadersOnly: true}
+	if agent != "" {
+		c.InactiveThreshold = listedFor
+	}
 	return each(ctx, b.obs, c, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
 		return fn(Stored{at.Sequence.Stream, at.Timestamp, strings.TrimPrefix(m.Subject(), SubjectObservations), storedBytes(m)})
 	})
