@@ -1,7 +1,7 @@
 // Package overspend keeps one agent from filling the stream OBS, which would discard the evidence of all others. It counts what
 // each agent published in the last two days. One that published more than its catalog can need loses the right to publish for a
-// term, on the servers themselves, and its excess is removed from the stream. It follows the stream's headers alone and keeps
-// nothing of the counts: a restart counts again.
+// term, on the servers themselves, and its excess is removed from the stream. It follows the stream and keeps nothing of the
+// counts: a restart counts again.
 package overspend
 
 import (

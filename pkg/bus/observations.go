@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,14 +22,15 @@ type Stored struct {
 // listedFor is how long the server keeps what it holds for a reader of one agent's batches, which reads them once.
 const listedFor = 5 * time.Second
 
-// FollowSizes reports every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails. Only headers travel, so
-// that two days are counted in seconds.
+// FollowSizes reports every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails. Whole
+// messages travel: without its data, nats.go takes a message with a header "Status" for one of the server's own, so that an agent
+// could stop the count.
 func (b *Coordinator) FollowSizes(ctx context.Context, agent string, fn func(Stored) error) error {
 	subject := SubjectObservations + "*"
 	if agent != "" {
 		subject = SubjectObservations + agent
 	}
-	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubjects: []string{subject}, HeadersOnly: true}
+	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubjects: []string{subject}}
 	if agent != "" {
 		c.InactiveThreshold = listedFor
 	}
@@ -62,19 +62,11 @@ func (b *Coordinator) Stored(ctx context.Context, agent string) (out []Stored, e
 	return out, nil
 }
 
-// sizeHeader is how the server reports the size of what it leaves out.
-const sizeHeader = "Nats-Msg-Size"
-
 // storedBytes is how the server counts a message: a record of its own around the subject, the headers and the data.
 func storedBytes(m jetstream.Msg) int64 {
 	const record, headerRecord, firstLine, end, separators = 30, 4, 10, 2, 4 // "NATS/1.0\r\n", "\r\n", and ": " and "\r\n" of a header
-	n, headers := record+len(m.Subject()), 0
+	n, headers := record+len(m.Subject())+len(m.Data()), 0
 	for key, values := range m.Headers() {
-		if key == sizeHeader {
-			size, _ := strconv.Atoi(values[0]) // the server wrote it
-			n += size
-			continue
-		}
 		for _, value := range values {
 			headers += len(key) + len(value) + separators
 		}
