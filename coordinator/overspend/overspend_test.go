@@ -151,8 +151,12 @@ func (w *world) refused(id identity) bool {
 
 func (w *world) bytes(agent string) (n int64, count int) {
 	w.t.Helper()
-	stored, err := w.bus.Stored(w.t.Context(), agent)
-	must(w.t, err)
+	var stored []bus.Stored
+	eventually(w.t, "the batches are listed", func() (ok bool) { // while they are removed there is no end to list to
+		var err error
+		stored, err = w.bus.Stored(w.t.Context(), agent)
+		return err == nil
+	})
 	for _, s := range stored {
 		n += s.Bytes
 	}
@@ -299,5 +303,35 @@ func story(w *world) {
 	}
 	if _, n := w.bytes("nc2"); n != published {
 		t.Errorf("another agent published %d batches and %d are stored", published, n)
+	}
+}
+
+// A list of what an agent published ends, whatever is removed meanwhile.
+func TestAListEndsWhileItsLastBatchIsRemoved(t *testing.T) {
+	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	must(t, err)
+	t.Cleanup(s.Close)
+	w := open(t, s)
+	id := w.join("nc2")
+	agent, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: "nc2", Servers: s.Servers(), JWT: id.token, Seed: id.seed, CA: s.CA(), Logger: zerolog.Nop()})
+	must(t, err)
+	defer agent.Close()
+	for n := range 200 {
+		must(t, agent.Publish(t.Context(), fmt.Sprint("nc2-", n), func() map[string]string { return nil }, []byte("{}")))
+	}
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		for sequence := uint64(200); sequence > 1; sequence-- {
+			if err := w.bus.Remove(t.Context(), []uint64{sequence}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if _, n := w.bytes("nc2"); n == 0 {
+		t.Error("nothing is listed")
+	}
+	tasks.Wait()
+	if _, n := w.bytes("nc2"); n != 1 {
+		t.Errorf("%d are left", n)
 	}
 }

@@ -39,7 +39,11 @@ func (b *Coordinator) FollowSizes(ctx context.Context, agent string, fn func(Sto
 	})
 }
 
-// Stored lists the batches of an agent that OBS has now, oldest first.
+// listIdle is how long Stored waits for the next batch before it gives up.
+const listIdle = 5 * time.Second
+
+// Stored lists the batches of an agent that OBS has now, oldest first. It fails where the last of them is removed meanwhile, since
+// the end is not met then: the caller lists again.
 func (b *Coordinator) Stored(ctx context.Context, agent string) (out []Stored, err error) {
 	last, err := b.obs.GetLastMsgForSubject(ctx, SubjectObservations+agent)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -48,9 +52,16 @@ func (b *Coordinator) Stored(ctx context.Context, agent string) (out []Stored, e
 	if err != nil {
 		return nil, fmt.Errorf("batches of %s: %w", agent, err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	idle := time.AfterFunc(listIdle, cancel)
+	defer idle.Stop()
 	end := errors.New("end")
 	err = b.FollowSizes(ctx, agent, func(s Stored) error {
-		out = append(out, s)
+		idle.Reset(listIdle)
+		if s.Sequence <= last.Sequence {
+			out = append(out, s)
+		}
 		if s.Sequence >= last.Sequence {
 			return end
 		}
