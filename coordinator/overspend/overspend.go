@@ -70,7 +70,6 @@ type Accountant struct {
 	applied   map[string]bool             // by key: this process had the servers refuse it
 	restored  map[string]bool             // by key: this process had the servers let it in again
 	excess    map[string][]uint64         // sequences that are yet to be removed, by agent
-	revision  uint64                      // of withdrawnKey; zero while it is not there
 	loaded    bool
 
 	budgets   map[string]int64 // by agent
@@ -158,12 +157,12 @@ func (a *Accountant) tryTurn(ctx context.Context) {
 	}
 }
 
-// load reads which agents were withdrawn before this process began.
+// load reads, once, which agents were withdrawn before this process began.
 func (a *Accountant) load(ctx context.Context) error {
 	if a.loaded {
 		return nil
 	}
-	data, revision, err := a.Bus.Enrolment(ctx, withdrawnKey)
+	data, _, err := a.Bus.Enrolment(ctx, withdrawnKey)
 	if errors.Is(err, bus.ErrNotThere) {
 		a.loaded = true
 		return nil
@@ -175,12 +174,13 @@ func (a *Accountant) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("withdrawals: %w", err)
 	}
-	a.withdrawn, a.revision, a.loaded = read, revision, true
+	a.withdrawn, a.loaded = read, true
 	return nil
 }
 
 // save writes the withdrawals with one that is new or changed. The servers are told after that: a withdrawal that nobody remembers
-// would never end.
+// would never end. Of what is stored only the revision is read: a cluster may answer with an earlier value, whose revision is then
+// refused, and the next turn tries again.
 func (a *Accountant) save(ctx context.Context, agent string, w quota.Withdrawal) error {
 	next := map[string]quota.Withdrawal{agent: w}
 	for other, v := range a.withdrawn {
@@ -189,12 +189,16 @@ func (a *Accountant) save(ctx context.Context, agent string, w quota.Withdrawal)
 		}
 	}
 	data, err := json.Marshal(next)
-	if err == nil {
-		err = a.Bus.SetEnrolment(ctx, withdrawnKey, data, a.revision)
-	}
-	a.loaded = false // the revision is another now, or another coordinator wrote
 	if err != nil {
 		return fmt.Errorf("withdrawals: %w", err)
 	}
-	return a.load(ctx)
+	_, revision, err := a.Bus.Enrolment(ctx, withdrawnKey)
+	if err == nil || errors.Is(err, bus.ErrNotThere) {
+		err = a.Bus.SetEnrolment(ctx, withdrawnKey, data, revision)
+	}
+	if err != nil {
+		return fmt.Errorf("withdrawals: %w", err)
+	}
+	a.withdrawn = next
+	return nil
 }

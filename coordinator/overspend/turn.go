@@ -78,6 +78,7 @@ func (a *Accountant) uphold(ctx context.Context, agent string, w quota.Withdrawa
 			return err
 		}
 		a.applied[w.Key] = true
+		delete(a.restored, w.Key)
 	}
 	if err := a.trim(ctx, agent, w); err != nil {
 		return err
