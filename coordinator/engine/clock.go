@@ -95,7 +95,7 @@ func (l *leading) now() (at time.Time, offset time.Duration) {
 	}
 	at = time.Now().Add(l.offset)
 	if least := l.mark.Now; at.Before(least) { // the wall clock was stepped back, and no message has shown it yet
-		return least, least.Sub(time.Now())
+		return least, time.Until(least)
 	}
 	return at, l.offset
 }
