@@ -194,45 +194,16 @@ type Start struct{ Sequence uint64 }
 
 // Follow hands every message of OBS to fn, in order, until ctx ends or fn fails. It survives reconnects.
 func (b *Coordinator) Follow(ctx context.Context, from Start, fn func(Message) error) error {
-	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from.Sequence, 1)}
-	return each(ctx, b.obs, c, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
-		out := Message{Sequence: at.Sequence.Stream, Time: at.Timestamp, Header: m.Headers().Get, Data: m.Data()}
-		if agent, ok := strings.CutPrefix(m.Subject(), SubjectObservations); ok {
+	r := &streamReader{conn: b.conn, stream: b.obs, next: from.Sequence}
+	return r.each(ctx, func(m *nats.Msg, at *nats.MsgMetadata) error {
+		out := Message{Sequence: at.Sequence.Stream, Time: at.Timestamp, Header: m.Header.Get, Data: m.Data}
+		if agent, ok := strings.CutPrefix(m.Subject, SubjectObservations); ok {
 			out.Kind, out.Agent = Batch, agent
 		} else {
-			out.Kind = Kind(strings.TrimPrefix(m.Subject(), SubjectMark))
+			out.Kind = Kind(strings.TrimPrefix(m.Subject, SubjectMark))
 		}
 		return fn(out)
 	})
-}
-
-// each hands the messages of an ordered consumer to fn until ctx ends or fn fails.
-func each(ctx context.Context, s jetstream.Stream, c jetstream.OrderedConsumerConfig, fn func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
-	consumer, err := s.OrderedConsumer(ctx, c)
-	if err != nil {
-		return fmt.Errorf("follow %s: %w", s.CachedInfo().Config.Name, err)
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return fmt.Errorf("follow %s: %w", s.CachedInfo().Config.Name, err)
-	}
-	defer context.AfterFunc(ctx, messages.Stop)()
-	defer messages.Stop()
-	for {
-		m, err := messages.Next()
-		if err == nil {
-			var at *jetstream.MsgMetadata
-			if at, err = m.Metadata(); err == nil {
-				err = fn(m, at)
-			}
-		}
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			return err
-		}
-	}
 }
 
 // Tell says a control word to every agent.

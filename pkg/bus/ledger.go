@@ -90,9 +90,9 @@ func (b *Coordinator) ReadLedger(ctx context.Context, from uint64, fn func(Recor
 		return nil
 	}
 	end := errors.New("end")
-	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
-	err = each(ctx, b.ledger, c, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
-		r := Record{Sequence: at.Sequence.Stream, Time: at.Timestamp, Subject: strings.TrimPrefix(m.Subject(), SubjectLedger), Data: m.Data()}
+	reader := &streamReader{conn: b.conn, stream: b.ledger, next: from}
+	err = reader.each(ctx, func(m *nats.Msg, at *nats.MsgMetadata) error {
+		r := Record{Sequence: at.Sequence.Stream, Time: at.Timestamp, Subject: strings.TrimPrefix(m.Subject, SubjectLedger), Data: m.Data}
 		if err := fn(r); err != nil {
 			return err
 		}

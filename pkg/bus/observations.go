@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 )
@@ -22,20 +23,18 @@ type Stored struct {
 // listedFor is how long the server keeps what it holds for a reader of one agent's batches, which reads them once.
 const listedFor = 5 * time.Second
 
-// FollowSizes reports every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails. Whole
-// messages travel: without its data, nats.go takes a message with a header "Status" for one of the server's own, so that an agent
-// could stop the count.
+// FollowSizes reports every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails.
 func (b *Coordinator) FollowSizes(ctx context.Context, agent string, fn func(Stored) error) error {
 	subject := SubjectObservations + "*"
 	if agent != "" {
 		subject = SubjectObservations + agent
 	}
-	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubjects: []string{subject}}
+	r := &streamReader{conn: b.conn, stream: b.obs, subjects: []string{subject}}
 	if agent != "" {
-		c.InactiveThreshold = listedFor
+		r.inactive = listedFor
 	}
-	return each(ctx, b.obs, c, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
-		return fn(Stored{at.Sequence.Stream, at.Timestamp, strings.TrimPrefix(m.Subject(), SubjectObservations), storedBytes(m)})
+	return r.each(ctx, func(m *nats.Msg, at *nats.MsgMetadata) error {
+		return fn(Stored{at.Sequence.Stream, at.Timestamp, strings.TrimPrefix(m.Subject, SubjectObservations), storedBytes(m)})
 	})
 }
 
@@ -74,10 +73,10 @@ func (b *Coordinator) Stored(ctx context.Context, agent string) (out []Stored, e
 }
 
 // storedBytes is how the server counts a message: a record of its own around the subject, the headers and the data.
-func storedBytes(m jetstream.Msg) int64 {
+func storedBytes(m *nats.Msg) int64 {
 	const record, headerRecord, firstLine, end, separators = 30, 4, 10, 2, 4 // "NATS/1.0\r\n", "\r\n", and ": " and "\r\n" of a header
-	n, headers := record+len(m.Subject())+len(m.Data()), 0
-	for key, values := range m.Headers() {
+	n, headers := record+len(m.Subject)+len(m.Data), 0
+	for key, values := range m.Header {
 		for _, value := range values {
 			headers += len(key) + len(value) + separators
 		}

@@ -1,0 +1,182 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	pullBatch     = 256 // messages asked for at once; as many again are asked for when half of them came
+	pullExpires   = 30 * time.Second
+	pullHeartbeat = 5 * time.Second // the server says that often that it is there, where there is no message
+	readRetry     = 250 * time.Millisecond
+	readInactive  = 5 * time.Minute // the server removes the consumer of a reader that is gone
+)
+
+// errConsumerLost says that a reader must go on with another consumer.
+var errConsumerLost = errors.New("consumer lost")
+
+// streamReader reads a stream in order, from a sequence on. It does what an ordered consumer of nats.go does, with one
+// difference: nats.go takes a stored message without data and with a header "Status" for the server's own word, so that one agent
+// could stop everybody who reads the stream. Here it is the reply subject that tells them apart, which the server alone sets: it
+// gives one to every stored message, and none to its own.
+type streamReader struct {
+	conn     *nats.Conn
+	stream   jetstream.Stream
+	next     uint64 // the first sequence that is still to be read
+	subjects []string
+	inactive time.Duration // zero: readInactive
+
+	consumer string // the server's name of the consumer
+	received uint64 // messages of this consumer
+	pending  int    // messages that were asked for and did not come
+	inbox    string
+}
+
+// each hands the messages to fn until ctx ends or fn fails. It survives reconnects and restarts of servers.
+func (r *streamReader) each(ctx context.Context, fn func(*nats.Msg, *nats.MsgMetadata) error) error {
+	began := false
+	for {
+		err := r.consume(ctx, &began, fn)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case r.conn.IsClosed():
+			return nats.ErrConnectionClosed
+		case !errors.Is(err, errConsumerLost):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(readRetry):
+		}
+	}
+}
+
+// consume reads through one consumer for as long as that lasts. A consumer that cannot be made is an error at first, and later a
+// reason to try again.
+func (r *streamReader) consume(ctx context.Context, began *bool, fn func(*nats.Msg, *nats.MsgMetadata) error) error {
+	connected := r.conn.StatusChanged(nats.CONNECTED)
+	defer r.conn.RemoveStatusListener(connected)
+	r.inbox = r.conn.NewInbox()
+	messages := make(chan *nats.Msg, 4*pullBatch)
+	sub, err := r.conn.ChanSubscribe(r.inbox, messages)
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", r.name(), err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := r.create(ctx); err != nil {
+		if *began {
+			return errConsumerLost
+		}
+		return fmt.Errorf("follow %s: %w", r.name(), err)
+	}
+	*began = true
+	defer r.remove(ctx)
+	quiet := time.NewTimer(2 * pullHeartbeat)
+	defer quiet.Stop()
+	for {
+		if err := r.pull(); err != nil {
+			return errConsumerLost
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-connected:
+			return errConsumerLost // the consumer may be of a server that is gone
+		case <-quiet.C:
+			return errConsumerLost
+		case m := <-messages:
+			quiet.Reset(2 * pullHeartbeat)
+			if err := r.take(m, fn); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (r *streamReader) name() string { return r.stream.CachedInfo().Config.Name }
+
+// create makes a consumer that begins with the next message.
+func (r *streamReader) create(ctx context.Context) error {
+	inactive := r.inactive
+	if inactive == 0 {
+		inactive = readInactive
+	}
+	c, err := r.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(r.next, 1), FilterSubjects: r.subjects,
+		AckPolicy: jetstream.AckNonePolicy, MaxDeliver: 1, MemoryStorage: true, Replicas: 1, InactiveThreshold: inactive,
+	})
+	if err != nil {
+		return err
+	}
+	r.consumer, r.received, r.pending = c.CachedInfo().Name, 0, 0
+	return nil
+}
+
+// remove spares the server the wait until it misses the reader. It is no harm where it fails.
+func (r *streamReader) remove(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if r.conn.IsConnected() {
+		_ = r.stream.DeleteConsumer(ctx, r.consumer)
+	}
+}
+
+// pull asks for more messages where few are on the way.
+func (r *streamReader) pull() error {
+	if r.pending > pullBatch/2 {
+		return nil
+	}
+	request, err := json.Marshal(struct {
+		Batch     int           `json:"batch"`
+		Expires   time.Duration `json:"expires"`
+		Heartbeat time.Duration `json:"idle_heartbeat"`
+	}{pullBatch, pullExpires, pullHeartbeat})
+	if err != nil {
+		return err
+	}
+	r.pending += pullBatch
+	return r.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+r.name()+"."+r.consumer, r.inbox, request)
+}
+
+// take handles what the server sent: a stored message, or a word of its own.
+func (r *streamReader) take(m *nats.Msg, fn func(*nats.Msg, *nats.MsgMetadata) error) error {
+	if m.Reply == "" {
+		return r.status(m)
+	}
+	at, err := m.Metadata()
+	if err != nil || at.Sequence.Consumer != r.received+1 {
+		return errConsumerLost // a message was lost on the way: read it again
+	}
+	r.received++
+	r.pending--
+	if err := fn(m, at); err != nil {
+		return err
+	}
+	r.next = at.Sequence.Stream + 1
+	return nil
+}
+
+// status handles a word of the server's own.
+func (r *streamReader) status(m *nats.Msg) error {
+	switch m.Header.Get("Status") {
+	case "100": // it is there
+		return nil
+	case "404", "408": // a request ended before all its messages came
+		left, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+		if err != nil {
+			return errConsumerLost
+		}
+		r.pending = max(r.pending-left, 0)
+		return nil
+	}
+	return errConsumerLost
+}
