@@ -40,7 +40,7 @@ func (j *Judge) began(c *check, verdict mesh.Verdict) time.Time {
 			continue
 		}
 		for _, e := range run.ballot.edges {
-			if at := j.runSince(e, outcomeOf(run.vote)); at.Before(first) && !at.Before(last.since.Add(-c.config.Interval)) {
+			if at := j.runSince(e, outcomeOf(run.vote)); !at.IsZero() && at.Before(first) && !at.Before(last.since.Add(-c.config.Interval)) {
 				first = at
 			}
 		}
@@ -134,7 +134,8 @@ func (j *Judge) votesSince(c *check, b *ballot, vote mesh.Vote) time.Time {
 	return agreed[voters/2]
 }
 
-// vantageSince is when a vantage came to vote so: bad with the first family that failed, ok with the last that works.
+// vantageSince is when a vantage came to vote so: bad with the first family that failed, ok with the last that works. History
+// that contradicts the vote leaves no run behind it; then its oldest probe dates it.
 func (j *Judge) vantageSince(edges []*edge, vote mesh.Vote) time.Time {
 	var since time.Time
 	for _, e := range edges {
@@ -145,7 +146,16 @@ func (j *Judge) vantageSince(edges []*edge, vote mesh.Vote) time.Time {
 			since = at
 		}
 	}
-	return since
+	if !since.IsZero() {
+		return since
+	}
+	oldest := j.now
+	for _, e := range edges {
+		if v, _ := j.vote(e); v == vote && e.began.Before(oldest) {
+			oldest = e.began
+		}
+	}
+	return oldest
 }
 
 func outcomeOf(vote mesh.Vote) mesh.Outcome {

@@ -63,6 +63,9 @@ func (j *Judge) request(h *host, r roundRequest) {
 		return
 	}
 	have := &h.requests[i]
+	if r.basis == hinted && r.basis != have.basis {
+		return // a hint does not hurry what has to wait
+	}
 	have.basis = max(have.basis, r.basis)
 	if r.due.Before(have.due) {
 		have.due = r.due
