@@ -45,7 +45,7 @@ func (v *vantage) open(now time.Time, observations []mesh.Observation) (d *deliv
 	n = len(b.Observations)
 	if err != nil {
 		v.dropped += uint64(n)
-		v.Logger.Error().Err(err).Msg("batch dropped: it cannot be encoded")
+		v.Logger.Error().Err(err).Msg("batch dropped: encoding failed")
 		return nil, n
 	}
 	return &delivery{id: fmt.Sprintf("%s-%d", v.prefix, v.sequence), opened: now, data: data, count: n}, n

@@ -18,12 +18,13 @@ type Gossip interface {
 	// SetCatalog sets where the hosts are and whose agents are admitted, with their public keys; nil keys: the
 	// coordinator is too old to send them. It does not wait.
 	SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey)
-	// Prove asks the host for a proof that it is alive, and returns nil once it came. It may be called from any
-	// goroutine.
+	// Prove asks the host for a proof that it is alive, and returns nil once the proof arrives. It may be called from
+	// any goroutine.
 	Prove(ctx context.Context, host string) error
-	// Proofs are what this agent knows first-hand of the other hosts, by name.
+	// Proofs returns this agent's first-hand evidence about the other hosts, by name.
 	Proofs() []gossip.Proof
-	// Members are the other hosts as the agents report them to one another, by name. Any of them can be lied about.
+	// Members returns the other hosts as the agents report them to one another, by name. Any agent can forge these
+	// reports.
 	Members() []gossip.Member
 }
 
@@ -35,7 +36,7 @@ const askEvery = time.Second
 
 // rumours is what this vantage told and asks of gossip.
 type rumours struct {
-	told   map[string]time.Time // the latest proof that a batch told, by host
+	told   map[string]time.Time // the latest proof that a batch reported, by host
 	asked  map[string]time.Time // for a proof
 	asking map[string]bool
 }

@@ -99,7 +99,7 @@ func (s *console) page(w http.ResponseWriter, r *http.Request) {
 	b := bodies[r.URL.Path]
 	body, err := page.Render(templates, b.template, b.view(s, snapshot))
 	if err != nil {
-		s.Logger.Error().Err(err).Msg("a page could not be made")
+		s.Logger.Error().Err(err).Msg("page not rendered")
 		http.Error(w, "The page could not be made just now.", http.StatusInternalServerError)
 		return
 	}
@@ -109,7 +109,7 @@ func (s *console) page(w http.ResponseWriter, r *http.Request) {
 		Live: "/console/events?page=" + r.URL.Path, At: snapshot.At, Body: body,
 	}
 	if err := sheet.Write(w, http.StatusOK); err != nil {
-		s.Logger.Debug().Err(err).Msg("a reader went away")
+		s.Logger.Debug().Err(err).Msg("client disconnected")
 	}
 }
 

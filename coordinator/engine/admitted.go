@@ -10,7 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// shareEvery is how often at most agents are told that others were admitted: a hundred servers may join at once.
+// shareEvery is the least time between two announcements of admitted agents: a hundred servers may join at once.
 const shareEvery = time.Second
 
 // pack packs the catalog for agents, with the public keys of the admitted ones.
@@ -29,7 +29,7 @@ func (e *Engine) pack(ctx context.Context, c *catalog.Catalog) ([]byte, error) {
 	return wire.EncodeAnswer(wire.Answer{Catalog: c, Keys: keys})
 }
 
-// admittedChanged has shareAdmitted give the agents the new set of keys. It does not wait.
+// admittedChanged asks shareAdmitted to publish the new set of keys. It does not block.
 func (e *Engine) admittedChanged() {
 	select {
 	case e.admitted <- struct{}{}:
@@ -37,7 +37,8 @@ func (e *Engine) admittedChanged() {
 	}
 }
 
-// shareAdmitted packs the admitted agents' keys whenever they change, and tells the agents to ask for them.
+// shareAdmitted packs the admitted agents' keys whenever they change, and notifies the agents, which then request
+// them.
 func (e *Engine) shareAdmitted(ctx context.Context) error {
 	for {
 		select {
@@ -46,7 +47,7 @@ func (e *Engine) shareAdmitted(ctx context.Context) error {
 		case <-e.admitted:
 		}
 		if err := e.repack(ctx); err != nil && ctx.Err() == nil {
-			e.Logger.Error().Err(err).Msg("admitted agents not shared; retrying")
+			e.Logger.Error().Err(err).Msg("publishing the admitted agents' keys failed; retrying")
 			e.admittedChanged()
 		}
 		select {

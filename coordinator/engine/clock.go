@@ -17,14 +17,14 @@ type message struct {
 	offset time.Duration // at less the stream's timestamp, which is the wall clock
 }
 
-// dating folds the messages of the stream into mesh time, in their order: the one place where a reader of the stream
-// gets it from.
+// dating converts the timestamps of the stream's messages to mesh time, in stream order. Every reader of the stream
+// gets its mesh time here.
 type dating struct {
 	clock   meshtime.Clock
 	waiting []bus.Message
 }
 
-// take returns the messages that can be dated now: none while they wait for the leader's mark.
+// take adds a message and returns those that can be dated now: none while they wait for the leader's mark.
 func (d *dating) take(m bus.Message) []message {
 	var mark *meshtime.Mark
 	if m.Kind == bus.ClockMark {
@@ -42,7 +42,7 @@ func (d *dating) take(m bus.Message) []message {
 	return out
 }
 
-// leading is the leader's view of the clock: the follower of the stream keeps it, and the ticker writes it into the
+// leading is the leader's view of the clock: the follower of the stream updates it, and the ticker writes it into the
 // stream.
 type leading struct {
 	due chan struct{} // messages wait for a mark
@@ -58,14 +58,14 @@ type leading struct {
 
 func newLeading() *leading { return &leading{due: make(chan struct{}, 1)} }
 
-// observe notes how far the clock is after a message that arrived at a moment of this machine's monotonic clock. live
-// says that it was stored after this engine started.
+// observe records the clock's state after a message. arrived is when the message arrived, by this machine's monotonic
+// clock; live means that it was stored after this engine started.
 func (l *leading) observe(d *dating, arrived time.Duration, live bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	due := l.leader.Observe(&d.clock, arrived, live)
 	if l.known = l.known || live; !l.known {
-		return // a replay tells nothing of the present
+		return // a replayed message does not show the present time
 	}
 	l.mark = l.leader.Mark(&d.clock)
 	if !due {
@@ -79,14 +79,14 @@ func (l *leading) observe(d *dating, arrived time.Duration, live bool) {
 	}
 }
 
-// next is the mark to write, once there is one.
+// next returns the mark to write; ok is false until one is known.
 func (l *leading) next() (m meshtime.Mark, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mark, l.known
 }
 
-// now is the mesh time, as it went on since the newest message, and the offset at that.
+// now returns the current mesh time, which is the newest message's plus the time since it arrived, and the offset.
 func (l *leading) now() (at time.Time, offset time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,7 +100,7 @@ func (l *leading) now() (at time.Time, offset time.Duration) {
 	return at, l.offset
 }
 
-// startClock finds where the replay begins: a sequence, and the mesh time there.
+// startClock sets where the replay begins, as a sequence and a mesh time, and the clock state at that place.
 func (e *Engine) startClock(ctx context.Context) error {
 	stream, err := e.Bus.Timeline(ctx)
 	if err != nil {
@@ -114,7 +114,7 @@ func (e *Engine) startClock(ctx context.Context) error {
 	if e.judged.sequence, e.judged.at, err = e.Ledger.Judged(ctx); err != nil {
 		return err
 	}
-	// A stream that was made anew goes on where the ledger is: mesh time never decreases.
+	// A recreated stream continues from the ledger's mesh time, since mesh time never decreases.
 	e.clock.leader.Least = e.judged.at
 	e.clock.mark.Now = later(now, e.judged.at)
 	e.clock.offset = mark.At(time.Now())
@@ -131,7 +131,7 @@ func (e *Engine) startClock(ctx context.Context) error {
 	return nil
 }
 
-// MeshTime is the present in mesh time, for what must last as long as it says however the wall clock is stepped.
+// MeshTime returns the current mesh time, for durations that must stay correct when the wall clock is stepped.
 func (e *Engine) MeshTime() time.Time {
 	at, _ := e.clock.now()
 	return at

@@ -63,7 +63,7 @@ const (
 // errorMax bounds in bytes what is logged of why a message is rejected.
 const errorMax = 300
 
-// ticksLogged bounds how often the log says that the stream takes no ticks.
+// ticksLogged bounds how often it is logged that the stream does not accept ticks.
 func ticksLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
 
 // newRejectedLogged bounds how often the log names each agent's rejected messages, so that one agent's do not hide another's.
@@ -105,7 +105,7 @@ type Engine struct {
 	heard                       atomic.Pointer[heard]
 	refusedTicks, refusedWrites refusals // of the two streams
 
-	admitted chan struct{} // speaks when the admitted agents changed
+	admitted chan struct{} // signals that the admitted agents changed
 
 	replaying sync.Mutex // one look into the past at a time
 	changing  sync.Mutex // one change of the catalog or the roster at a time; held while the bus is spoken to

@@ -15,7 +15,7 @@ import (
 // judgingWithin is how long the judge may take nothing and still count as judging: five ticks of an idle mesh.
 const judgingWithin = 5 * tickIdle
 
-// heard is how far the judge is, for those who ask from outside the loop.
+// heard is how far the judge is, for readers outside the loop.
 type heard struct {
 	sequence uint64
 	at       time.Time // the stream's
@@ -64,7 +64,7 @@ func (e *Engine) Refused() bool {
 	return e.refusedTicks.Load() >= refusedTicks || e.refusedWrites.Load() >= refusedWrites
 }
 
-// Health tells how the coordinator itself does. With an error it holds what could be learned.
+// Health returns the coordinator's own health. With an error, the result contains what could be read.
 func (e *Engine) Health(ctx context.Context) (mesh.Health, error) {
 	out := mesh.Health{Judging: e.Judging(), Warnings: e.Problems()}
 	var sequence uint64
@@ -90,13 +90,13 @@ func (e *Engine) Health(ctx context.Context) (mesh.Health, error) {
 // less is a-b, or zero where b is past a: the two were read one after the other.
 func less(a, b uint64) uint64 { return a - min(a, b) }
 
-// Warn says in words what operators must mend of a subject, or with an empty text that nothing is wrong with it. A change of the
-// text is logged, once.
+// Warn sets the subject's warning, which describes what operators must fix. An empty text clears it. Each change of
+// the text is logged once.
 func (e *Engine) Warn(subject, text string) {
 	switch before := e.setWarning(subject, text); {
 	case before == text:
 	case text == "":
-		e.Logger.Info().Str("subject", subject).Str("was", before).Msg("a warning is over")
+		e.Logger.Info().Str("subject", subject).Str("was", before).Msg("warning cleared")
 	default:
 		e.Logger.Warn().Str("subject", subject).Msg(text)
 	}

@@ -122,7 +122,7 @@ func TestAWarningIsLoggedOnceAChange(t *testing.T) {
 	}
 	e.Warn("disk", "")
 	e.Warn("disk", "")
-	if p := e.Problems(); len(p) != 0 || said.times("a warning is over") != 1 {
+	if p := e.Problems(); len(p) != 0 || said.times("warning cleared") != 1 {
 		t.Error(p)
 	}
 }

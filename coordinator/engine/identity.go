@@ -6,7 +6,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// warnSharedIdentities warns operators of vantages whose identity two agents use. Each change is logged once.
+// warnSharedIdentities warns operators about vantages whose identity two agents use. Each change is logged once.
 func (e *Engine) warnSharedIdentities(s *mesh.Snapshot) {
 	var shared []string
 	for _, v := range s.Vantages {
@@ -17,7 +17,7 @@ func (e *Engine) warnSharedIdentities(s *mesh.Snapshot) {
 	text := ""
 	if len(shared) > 0 {
 		text = "two agents use one identity, so its vantage does not vote: " + strings.Join(shared, ", ") +
-			"; stop one, revoke the identity, and join each machine anew under a name of its own"
+			"; stop one, revoke the identity, and join each machine again under its own name"
 	}
 	e.Warn("identity", text)
 }

@@ -40,7 +40,7 @@ func TestASharedIdentityIsAProblemUntilItIsOver(t *testing.T) {
 			t.Error("operators are not told, or not once:", e.Problems())
 		}
 		w.see(t, c, mesh.Reachable, 70*time.Second)
-		if shared() || log.times("a warning is over", "NC2") != 1 {
+		if shared() || log.times("warning cleared", "NC2") != 1 {
 			t.Error("the problem does not end:", e.Problems())
 		}
 		end(t, stop)

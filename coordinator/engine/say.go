@@ -117,7 +117,7 @@ func (e *Engine) tick(ctx context.Context) error {
 		}
 		e.refusedTicks.note(err)
 		if err != nil && ctx.Err() == nil {
-			often.Warn().Err(err).Msg("the stream does not take a tick")
+			often.Warn().Err(err).Msg("stream does not accept ticks")
 		}
 	}
 }

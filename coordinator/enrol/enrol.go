@@ -1,4 +1,5 @@
-// Package enrol decides who may join the mesh: it makes single-use tokens and answers those who come with one.
+// Package enrol decides which agents may join the mesh: it issues single-use tokens and handles the join requests that
+// present one.
 package enrol
 
 import (
@@ -27,7 +28,7 @@ import (
 // Lifetime is how long a token may be used, by the coordinator's clock alone.
 const Lifetime = time.Hour
 
-// refusalsLogged is how many of those who may not join are logged in a minute.
+// refusalsLogged bounds how many refused join requests are logged in a minute.
 const refusalsLogged = 30
 
 // Bus is what the desk needs of NATS: somewhere to keep what it knows of tokens, and those who knock.
@@ -63,17 +64,17 @@ type Config struct {
 	Members Members
 	Settle  time.Duration    // between two steps of a rotation of the gossip key; zero: Settle
 	Now     func() time.Time // mesh time, for tokens and rotations: a step of the wall clock must not shorten them; nil: time.Now
-	// Told what operators must mend of a subject, in words, or with an empty text that nothing is wrong; may be nil.
+	// Sets a subject's warning for operators; an empty text clears it. May be nil.
 	Warn   func(subject, text string)
 	Logger zerolog.Logger
 }
 
-// Desk makes tokens and answers those who come with one.
+// Desk issues tokens and handles the join requests that present one.
 type Desk struct {
 	Config
 	rotated   chan struct{} // a rotation began
 	strangers strangers
-	refusals  zerolog.Logger      // bounded: anybody may knock
+	refusals  zerolog.Logger      // rate-limited: anybody may send join requests
 	denied    *fair.Rates[string] // log lines on agents whose credentials are not renewed, by host; ServeQuestions' goroutine owns it
 }
 
@@ -162,7 +163,7 @@ func (d *Desk) answer(ctx context.Context, data []byte) []byte {
 		answer.Sealed, err = d.admit(ctx, data)
 	}
 	if err != nil {
-		d.refusals.Warn().Err(err).Msg("an agent was refused")
+		d.refusals.Warn().Err(err).Msg("agent refused")
 		answer.Refuse = string(trouble)
 		var r refusal
 		if errors.As(err, &r) {

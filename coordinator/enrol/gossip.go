@@ -21,7 +21,7 @@ type keyring struct {
 	Since time.Time `json:"since"` // when the keys became these
 	Step  step      `json:"step,omitempty"`
 	// Ended is how many agents' keys had ended when the keyring was made: while it is another number than now,
-	// somebody who does not belong any more may hold its keys.
+	// an agent that is no longer a member may have its keys.
 	Ended int `json:"ended,omitempty"`
 }
 
@@ -64,7 +64,7 @@ const replaceTries = 5 // against another coordinator, or a step of a rotation
 
 // replaceKeyring gives the agents that stay another gossip key, at once and without the old ones, if an agent's key
 // ended since the keyring was made. Gossip pauses between agents of which only one has the new key. A rotation that
-// is under way ends with it: who was revoked may hold its next key.
+// is under way ends with it: the revoked agent may have its next key.
 func (d *Desk) replaceKeyring(ctx context.Context) (err error) {
 	for range replaceTries {
 		// First, so that a key that ends meanwhile makes it be replaced again.
@@ -86,7 +86,7 @@ func (d *Desk) replaceKeyring(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	return fmt.Errorf("replace the gossip keys: others change them too; tried %d times", replaceTries)
+	return fmt.Errorf("replace the gossip keys: changed concurrently; tried %d times", replaceTries)
 }
 
 func (d *Desk) setKeyring(ctx context.Context, k keyring, revision uint64) error {

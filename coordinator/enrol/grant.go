@@ -10,9 +10,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// grant makes what an agent is given: when it joins, and anew as long as it belongs. The caller has read the gossip
-// keys before it checked that the agent belongs: an agent that is revoked meanwhile gets the keys from before, and
-// never those that replace them.
+// grant creates an agent's credentials and keys: when it joins, and again at each renewal while it is a member. The
+// caller has read the gossip keys before it checked that the agent belongs: an agent that is revoked meanwhile gets
+// the keys from before, and never those that replace them.
 func (d *Desk) grant(host, publicKey string, gossip keyring) ([]byte, error) {
 	token, err := d.Issuer.Issue(host, publicKey)
 	if err != nil {
@@ -32,7 +32,7 @@ func (d *Desk) question(ctx context.Context, host string, question []byte) []byt
 	d.strangers.note(d.Now(), host, errors.Is(err, errStranger))
 	if err != nil {
 		if d.denied.Allow(d.Now(), host) {
-			d.Logger.Warn().Err(err).Str("host", host).Msg("an agent's credentials are not renewed")
+			d.Logger.Warn().Err(err).Str("host", host).Msg("agent credentials not renewed")
 		}
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Revoke ends the membership of the host's agent: its connection is closed, its key opens nothing any more, and the
-// agents that stay are given another gossip key. It tells whether that was so already.
+// agents that stay are given another gossip key. It reports whether that was so already.
 func (d *Desk) Revoke(ctx context.Context, host string) (already bool, err error) {
 	key := mesh.Key(host)
 	agent, err := d.Members.Agent(ctx, key)
@@ -29,7 +29,7 @@ func (d *Desk) Revoke(ctx context.Context, host string) (already bool, err error
 		return false, err
 	}
 	if already = !agent.Revoked.IsZero(); !already {
-		d.Logger.Info().Str("host", key).Msg("an agent is revoked")
+		d.Logger.Info().Str("host", key).Msg("agent revoked")
 		if err := d.Members.Revoked(ctx, key, agent.PublicKey); err != nil {
 			return false, err
 		}

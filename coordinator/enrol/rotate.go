@@ -35,8 +35,8 @@ func (k keyring) next(now time.Time, settle time.Duration) (next keyring, ok boo
 	return keyring{Keys: k.Keys[:1], Since: now, Ended: k.Ended}, true
 }
 
-// RotateGossipKey begins to give the agents another gossip key, and tells when the old one will have ended. Run drives it on,
-// in any coordinator.
+// RotateGossipKey starts the rotation to another gossip key, and returns when the old one will have ended. Run drives
+// it on, in any coordinator.
 func (d *Desk) RotateGossipKey(ctx context.Context) (done time.Time, err error) {
 	k, revision, err := d.keyring(ctx)
 	if err != nil {
@@ -84,8 +84,9 @@ func (d *Desk) rotate(ctx context.Context) error {
 	}
 }
 
-// turn takes the next step if it is due, and tells when to look again. It also replaces a keyring that somebody may
-// hold whose key ended: when a host joins again, when Revoke died halfway, or when another coordinator revoked.
+// turn takes the next step if it is due, and returns when to check again. It also replaces a keyring that an agent
+// whose key ended may still have: when a host joins again, when Revoke died halfway, or when another coordinator
+// revoked.
 func (d *Desk) turn(ctx context.Context) (wait time.Duration, err error) {
 	if err := d.replaceKeyring(ctx); err != nil {
 		return 0, err

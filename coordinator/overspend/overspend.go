@@ -1,7 +1,7 @@
-// Package overspend keeps one agent from filling the stream OBS, which would discard the evidence of all others. It counts what
-// each agent published in the last two days. One that published more than its catalog can need loses the right to publish for a
-// term, on the servers themselves, and its excess is removed from the stream. It follows the stream and keeps nothing of the
-// counts: a restart counts again.
+// Package overspend keeps one agent from filling the stream OBS, which would discard the evidence of all others. It
+// counts the bytes that each agent published in the last two days. An agent that published more than the catalog can
+// require loses its right to publish for a term: the NATS servers refuse it, and its excess is removed from the
+// stream. The counts are not stored: after a restart, the stream is counted again from its beginning.
 package overspend
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/quota"
 )
 
-// Bus is what the accounting needs of NATS.
+// Bus is what an Accountant needs from NATS.
 type Bus interface {
 	FollowSizes(ctx context.Context, agent string, fn func(bus.Stored) error) error
 	Stored(ctx context.Context, agent string) ([]bus.Stored, error)
@@ -35,12 +35,12 @@ type Issuer interface {
 	Restore(ctx context.Context, publicKey string) error
 }
 
-// Members knows the keys that agents joined with.
+// Members looks up the keys that agents joined with.
 type Members interface {
 	Agent(ctx context.Context, host string) (ledger.Agent, error) // ledger.ErrNoAgent: none ever joined
 }
 
-// Config is what an accountant needs.
+// Config configures an Accountant.
 type Config struct {
 	Bus      Bus
 	Issuer   Issuer
@@ -48,7 +48,7 @@ type Config struct {
 	Catalogs func(ctx context.Context, since time.Time) ([]*catalog.Catalog, error) // in force since the time, newest first
 	Plan     func(*catalog.Catalog) quota.Plan                                      // nil: quota.Compute
 	Now      func() time.Time                                                       // the clock that ends terms; nil: time.Now
-	Warn     func(subject, text string)                                             // reports what operators must mend of a subject; "": nothing
+	Warn     func(subject, text string)                                             // sets a subject's warning for operators; "" clears it
 	Logger   zerolog.Logger
 }
 
@@ -67,19 +67,19 @@ type Accountant struct {
 	often     zerolog.Logger // for errors that come back each turn
 	tally     *quota.Tally
 	withdrawn map[string]quota.Withdrawal // by agent
-	applied   map[string]bool             // by key: this process had the servers refuse it
-	restored  map[string]bool             // by key: this process had the servers let it in again
-	excess    map[string][]uint64         // sequences that are yet to be removed, by agent
+	applied   map[string]bool             // by key: this process made the servers refuse it
+	restored  map[string]bool             // by key: this process made the servers admit it again
+	excess    map[string][]uint64         // sequences still to be removed, by agent
 	loaded    bool
 
 	budgets   map[string]int64 // by agent
-	unlisted  int64            // of an agent that no catalog has
+	unlisted  int64            // budget of an agent that is in no catalog
 	budgetsAt time.Time
 	plans     map[string]quota.Plan // by the catalog's revision
-	size      int64                 // that OBS has; zero: not known yet
+	size      int64                 // of OBS; zero: not known yet
 }
 
-// New is an accountant that has counted nothing yet.
+// New returns an accountant that has counted nothing yet.
 func New(c Config) *Accountant {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -93,11 +93,11 @@ func New(c Config) *Accountant {
 	}
 }
 
-// Run counts until ctx ends. It returns nil then.
+// Run counts until ctx ends, and then returns nil.
 func (a *Accountant) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := a.count(ctx); err != nil && ctx.Err() == nil {
-			a.often.Error().Err(err).Msg("stream of observations cannot be counted; counting again from its beginning")
+			a.often.Error().Err(err).Msg("counting the observations stream failed; starting over")
 		}
 		select {
 		case <-ctx.Done():
@@ -130,7 +130,7 @@ func (a *Accountant) count(ctx context.Context) error {
 		select {
 		case s := <-stored:
 			a.tally.Add(s.Time, s.Agent, s.Bytes)
-			// At a hundred megabytes a second the next turn would be late.
+			// At a hundred megabytes a second the next regular turn would come too late.
 			if a.overspent(s.Agent) && time.Since(turned) > urgentEvery {
 				a.tryTurn(ctx)
 				turned = time.Now()
@@ -145,7 +145,8 @@ func (a *Accountant) count(ctx context.Context) error {
 	}
 }
 
-// overspent reports whether the agent is past its budget and no withdrawal is in force. Until the budgets are known, nobody is.
+// overspent reports whether the agent exceeds its budget and no withdrawal is in force. Before budgets are known it is
+// false.
 func (a *Accountant) overspent(agent string) bool {
 	w := a.withdrawn[agent]
 	return !a.budgetsAt.IsZero() && (w.Since.IsZero() || w.Over) && a.tally.Used(agent) > a.budget(agent)
@@ -153,7 +154,7 @@ func (a *Accountant) overspent(agent string) bool {
 
 func (a *Accountant) tryTurn(ctx context.Context) {
 	if err := a.turn(ctx); err != nil && ctx.Err() == nil {
-		a.often.Error().Err(err).Msg("agents that overspend cannot be dealt with; trying again")
+		a.often.Error().Err(err).Msg("enforcing publish budgets failed; retrying")
 	}
 }
 
@@ -178,9 +179,9 @@ func (a *Accountant) load(ctx context.Context) error {
 	return nil
 }
 
-// save writes the withdrawals with one that is new or changed. The servers are told after that: a withdrawal that nobody remembers
-// would never end. Of what is stored only the revision is read: a cluster may answer with an earlier value, whose revision is then
-// refused, and the next turn tries again.
+// save stores the withdrawals with one that is new or changed. The servers are changed only after that: a withdrawal
+// that is not stored would never end. Only the revision of the stored value is read: a cluster may answer with an
+// earlier value, whose revision is then refused, and the next turn tries again.
 func (a *Accountant) save(ctx context.Context, agent string, w quota.Withdrawal) error {
 	next := map[string]quota.Withdrawal{agent: w}
 	for other, v := range a.withdrawn {

@@ -13,11 +13,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/quota"
 )
 
-// removeMax is how many messages of an agent a turn removes: counting goes on between two turns.
+// removeMax bounds how many messages of an agent one turn removes, so that counting continues between turns.
 const removeMax = 4096
 
-// turn brings the budgets up to date, and deals with each agent that overspends or did. What fails for one agent does not keep it
-// from dealing with the others.
+// turn refreshes the budgets, withdraws agents that overspend, and advances the withdrawals in force. A failure for
+// one agent does not stop the others from being handled.
 func (a *Accountant) turn(ctx context.Context) (err error) {
 	if err := a.load(ctx); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (a *Accountant) budget(agent string) int64 {
 	return a.unlisted
 }
 
-// withdraw begins a withdrawal. An agent that is not in the ledger has no key that could be withdrawn: its excess is removed.
+// withdraw starts a withdrawal. An agent that is not in the ledger has no key to refuse: only its excess is removed.
 func (a *Accountant) withdraw(ctx context.Context, agent string, before quota.Withdrawal, used, budget int64) error {
 	member, err := a.Members.Agent(ctx, agent)
 	if err != nil && !errors.Is(err, ledger.ErrNoAgent) {
@@ -61,12 +61,12 @@ func (a *Accountant) withdraw(ctx context.Context, agent string, before quota.Wi
 	delete(a.applied, w.Key)
 	delete(a.restored, w.Key)
 	a.Logger.Warn().Str("agent", agent).Int64("bytes", used).Int64("budget", budget).Time("until", w.Until).Int("times", w.Times).
-		Msg("agent overspent: its right to publish is withdrawn")
+		Msg("agent exceeded its publish budget: right to publish withdrawn")
 	return nil
 }
 
-// uphold has the servers refuse the agent, removes its excess, and ends the withdrawal at the end of its term or when the host
-// joined with another key.
+// uphold makes the servers refuse the agent and removes its excess. It ends the withdrawal once the excess is removed
+// and the term is over or the host has joined with another key.
 func (a *Accountant) uphold(ctx context.Context, agent string, w quota.Withdrawal) error {
 	member, err := a.Members.Agent(ctx, agent)
 	if err != nil && !errors.Is(err, ledger.ErrNoAgent) {
@@ -87,7 +87,7 @@ func (a *Accountant) uphold(ctx context.Context, agent string, w quota.Withdrawa
 		return nil
 	}
 	w.Over = true
-	if joinedAnew { // an operator let it: its next term is a first one
+	if joinedAnew { // an operator readmitted it: its next term counts as the first
 		w.Times, w.Until = 0, a.Now()
 	}
 	if err := a.save(ctx, agent, w); err != nil {
@@ -98,8 +98,8 @@ func (a *Accountant) uphold(ctx context.Context, agent string, w quota.Withdrawa
 	return a.restore(ctx, w.Key)
 }
 
-// restore has the servers let a key in again. It is asked once in a process for each withdrawal that is over, since the process
-// before may have ended between the two.
+// restore makes the servers admit a key again. Each process does so once for each withdrawal that is over, since the
+// previous process may have stopped after it stored the end of the term and before it restored the key.
 func (a *Accountant) restore(ctx context.Context, key string) error {
 	if key == "" || a.restored[key] {
 		return nil
@@ -111,7 +111,7 @@ func (a *Accountant) restore(ctx context.Context, key string) error {
 	return nil
 }
 
-// trim removes what the agent published last, so that half a budget stays: see quota.Keep.
+// trim removes the agent's newest messages, so that half of its budget stays: see quota.Keep.
 func (a *Accountant) trim(ctx context.Context, agent string, w quota.Withdrawal) error {
 	keep := quota.Keep(w.Budget)
 	if len(a.excess[agent]) == 0 {
@@ -140,13 +140,13 @@ func (a *Accountant) trim(ctx context.Context, agent string, w quota.Withdrawal)
 	}
 	if a.excess[agent] = a.excess[agent][len(part):]; len(a.excess[agent]) == 0 {
 		delete(a.excess, agent)
-		a.Logger.Info().Str("agent", agent).Int64("bytes", keep).Msg("excess of an agent removed: its oldest bytes stay")
+		a.Logger.Info().Str("agent", agent).Int64("bytes", keep).Msg("agent excess removed; its oldest bytes are kept")
 	}
 	return nil
 }
 
-// refresh computes the budgets from the catalogs of the last two days: what agents published by an earlier one is still there. OBS
-// is given the size that the present catalog needs.
+// refresh computes the budgets from all catalogs of the last two days, since the stream still holds what agents
+// published under the earlier ones. It resizes OBS to what the present catalog needs.
 func (a *Accountant) refresh(ctx context.Context) error {
 	now := a.Now()
 	if now.Sub(a.budgetsAt) < catalogEvery {
@@ -172,27 +172,27 @@ func (a *Accountant) refresh(ctx context.Context) error {
 	need, size := present.Size, min(present.Size, quota.StreamMax)
 	if size != a.size {
 		if err := a.Bus.ResizeObservations(ctx, size); err != nil {
-			text = fmt.Sprintf("the stream of observations needs %s and cannot have it: %v; give NATS more room (max_file_store), "+
-				"or a flooding agent shortens what `explain` reaches back to", gigabytes(size), err)
+			text = fmt.Sprintf("the stream of observations needs %s and cannot be resized: %v; raise the limit of NATS (max_file_store), "+
+				"or a flooding agent shortens how far `explain` reaches back", gigabytes(size), err)
 		} else {
 			a.size = size
 		}
 	}
 	if text == "" && need > size {
 		text = fmt.Sprintf("the catalog may need %s of observations for two days and the stream has %s: `explain` reaches back %s "+
-			"while no agent overspends; longer intervals make it longer", gigabytes(need), gigabytes(size), present.Reach(size).Round(time.Hour))
+			"while no agent overspends; longer check intervals extend that", gigabytes(need), gigabytes(size), present.Reach(size).Round(time.Hour))
 	}
 	a.Warn("observations", text)
 	return nil
 }
 
-// words names the agents that may not publish, for operators, and says what to do.
+// words returns the warning for operators: the agents that may not publish, and what to do.
 func (a *Accountant) words() string {
 	var out []string
 	for _, agent := range slices.Sorted(maps.Keys(a.withdrawn)) {
 		if w := a.withdrawn[agent]; !w.Over {
-			out = append(out, fmt.Sprintf("agent %s may not publish until %s: it published %s within two days, and may publish %s; if its server "+
-				"is not in your hands, run `coordinator revoke %[1]s`; to let it back before that, run `coordinator invite %[1]s` and join again",
+			out = append(out, fmt.Sprintf("agent %s may not publish until %s: it published %s within two days, and its budget is %s; if its server "+
+				"is compromised, run `coordinator revoke %[1]s`; to readmit it earlier, run `coordinator invite %[1]s` and join again",
 				agent, w.Until.UTC().Format("2006-01-02 15:04Z"), gigabytes(w.Used), gigabytes(w.Budget)))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// audienceView is the only way from a Source to a handler: it hands out what its audience may see. For the public
+// audienceView is the only access that handlers have to a Source: it returns what its audience may see. For the public
 // that is PublicSnapshot, publicTransition and publicIncident. It is safe for concurrent use.
 type audienceView struct {
 	source   Source
@@ -20,7 +20,7 @@ type audienceView struct {
 	from, to *mesh.Snapshot // the latest snapshot, and what of it the audience sees: one value for all readers
 }
 
-// moment is what there is to show now.
+// moment returns what a page shows now.
 func (v *audienceView) moment() moment {
 	c, snapshot := v.source.Current()
 	if v.audience == Public {
@@ -72,7 +72,7 @@ func (v *audienceView) incidents(ctx context.Context, since time.Time, limit int
 	return out, nil
 }
 
-// incident is the one with the id; nil when there is none.
+// incident returns the incident with the id, or nil when there is none.
 func (v *audienceView) incident(ctx context.Context, id string) (*incident.Incident, error) {
 	i, err := v.source.Incident(ctx, id)
 	if err != nil || i == nil || v.audience == Operators {
@@ -81,9 +81,10 @@ func (v *audienceView) incident(ctx context.Context, id string) (*incident.Incid
 	return publicIncident(i), nil
 }
 
-// PublicSnapshot is what the public may see of a snapshot: public hosts, each check as PublicCheck shows it, and of
-// the mesh itself only that something is wrong with it. It is built field by field, so that a field that is added to
-// a snapshot is not public until it is added here. Sentences are package sentence's, which hold no text of agents.
+// PublicSnapshot returns what the public may see of a snapshot: public hosts, each check as PublicCheck shows it, and
+// of the mesh itself only that something is wrong with it. It is built field by field, so that a field that is added
+// to a snapshot is not public until it is added here. Sentences come from package sentence and contain no text of
+// agents.
 func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
 	out := &mesh.Snapshot{At: s.At, Offset: s.Offset, Sequence: s.Sequence, Revision: s.Revision}
 	if len(s.Alerts) > 0 {
@@ -105,8 +106,8 @@ func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
 	return out
 }
 
-// PublicCheck is what the public may see of a check. Its votes have no vantages and give no reason, except where a
-// quorum confirmed that the check is down or partial: then a bad vote gives its failure in the mesh's own words.
+// PublicCheck returns what the public may see of a check. Its votes name no vantages and give no reason, except where
+// a quorum confirmed that the check is down or partial: then a bad vote has one of the fixed phrases of mesh.Failure.
 func PublicCheck(c mesh.CheckState) mesh.CheckState {
 	out := mesh.CheckState{
 		Name: c.Name, Kind: c.Kind, Critical: c.Critical, Verdict: c.Verdict, Since: c.Since, Sentence: c.Sentence,
@@ -129,8 +130,8 @@ func publicVotes(votes []mesh.RegionVote, verdict mesh.Verdict) []mesh.RegionVot
 	return out
 }
 
-// publicTransition is what the public may see of a transition of a public host. The ledger writes the sentences of
-// earlier versions anew.
+// publicTransition is what the public may see of a transition of a public host. The ledger rewrites the
+// sentences of earlier versions.
 func publicTransition(t mesh.Transition) mesh.Transition {
 	return mesh.Transition{
 		ID: t.ID, Sequence: t.Sequence, Host: t.Host, Public: t.Public, Check: t.Check, Was: t.Was,

@@ -133,7 +133,7 @@ func (s *site) page(w http.ResponseWriter, r *http.Request, status int) {
 		status = http.StatusNotFound
 	}
 	if err := sheet.Write(w, status); err != nil {
-		s.logger.Debug().Err(err).Msg("a reader went away")
+		s.logger.Debug().Err(err).Msg("client disconnected")
 	}
 }
 
@@ -224,7 +224,7 @@ func (s *site) readyz(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *site) fail(w http.ResponseWriter, err error) {
-	s.logger.Error().Err(err).Msg("a page could not be made")
+	s.logger.Error().Err(err).Msg("page not rendered")
 	writeText(w, http.StatusInternalServerError, "The page could not be made just now. Please try again.\n")
 }
 

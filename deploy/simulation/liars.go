@@ -33,7 +33,7 @@ type need struct {
 	strategy string
 }
 
-// String is the number, or a dash where there is none.
+// String returns the number of liars, or a dash where the goal was not reached.
 func (n need) String() string {
 	if n.liars == 0 {
 		return "–"
@@ -48,7 +48,7 @@ type meshNeeds struct {
 	histories             int
 }
 
-// search is how thoroughly liars are tried.
+// search sets how many strategies and placements are tried.
 type search struct {
 	seed    uint64
 	sampled int // random strategies for each number of liars
@@ -78,7 +78,7 @@ func needsOf(regions int, e search) meshNeeds {
 	return out
 }
 
-// gossiping are the strategies with a gossip part.
+// gossiping returns the strategies that use gossip acknowledgements.
 func gossiping(all []*strategy) (out []*strategy) {
 	for _, s := range all {
 		if s.forgesAcks || s.acks {
@@ -88,7 +88,7 @@ func gossiping(all []*strategy) (out []*strategy) {
 	return out
 }
 
-// open reports whether fewer liars than so many are not known to reach the goal with the strategy's kind.
+// open reports whether reaching the goal with this many liars would be the first or a better result for the kind.
 func (n *meshNeeds) open(g, liars int, alternates bool) bool {
 	is := n.of(alternates)[g]
 	return is.liars == 0 || liars < is.liars
@@ -123,8 +123,8 @@ func (n *meshNeeds) try(m *liarMesh, s *strategy, liars int, e search) {
 	}
 }
 
-// placed are the agents that lie: those of the last regions or of the first ones after the target's, and the target's own where the
-// strategy wants it. Regions differ only in their place in the schedule.
+// placed returns the agents that lie: those of the last regions, or of the first ones after the target's, and the
+// target's own if the strategy includes it. Regions differ only in their place in the schedule.
 func placed(regions, liars, place int, own bool) []int {
 	var out []int
 	if own {

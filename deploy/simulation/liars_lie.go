@@ -23,11 +23,11 @@ const (
 	opinions   = int(sayTruth)
 )
 
-// moment is what a liar may choose its next lie by.
+// moment is what a liar's choice of its next lie may depend on.
 type moment struct {
 	liar, liars int
 	at          time.Duration // since the lies began
-	look        int           // lies this liar told before
+	look        int           // lies that this liar reported before
 	round       int           // rounds of the target so far
 	check       int
 	random      *rand.Rand
@@ -42,8 +42,8 @@ type manner struct {
 	unasked   bool          // answers name no round
 	anyRound  bool          // answers name the largest round there can be
 	withMiss  bool          // a first miss comes with each bad look
-	epochs    bool          // each batch is of another life of the agent
-	stale     bool          // batches name a catalog that nobody knows
+	epochs    bool          // each batch has a new epoch
+	stale     bool          // batches name an unknown catalog revision
 	noise     bool          // first misses of every check of every host, twice a second
 }
 
@@ -81,7 +81,7 @@ func (w *liarWorld) moment(a *meshAgent) moment {
 	return moment{a.liar, w.liars, w.now - liesBegin, a.looked, w.rounds, 0, w.random}
 }
 
-// lie advances a liar: it reports its looks at once, and of the target what the strategy says.
+// lie advances a liar. It reports its probes at once, and those of the target as the strategy decides.
 func (w *liarWorld) lie(a *meshAgent) {
 	s := w.strategy
 	second := w.now%time.Second == 0
@@ -108,7 +108,7 @@ func (w *liarWorld) lie(a *meshAgent) {
 	w.sendLies(a, how)
 }
 
-// lieAbout reports whether liars report the host as bad, which is not the target.
+// lieAbout reports whether the liar reports the host, which is not the target, as bad.
 func (w *liarWorld) lieAbout(a *meshAgent, host int) bool {
 	return float64((host+len(w.keys)-a.index)%len(w.keys)) <= w.strategy.others*float64(len(w.keys)-1)
 }
@@ -171,7 +171,7 @@ func (w *liarWorld) tell(a *meshAgent, l *flyingLook, says opinion) {
 	a.urgent = true
 }
 
-// addNoise has the liar ask for rounds of every host, to spend the budget of rounds.
+// addNoise makes the liar request rounds of every host but its own and the target, to use up the budget of rounds.
 func (w *liarWorld) addNoise(a *meshAgent) {
 	for host := range w.keys {
 		for check := range w.catalog.Hosts[host].Checks {

@@ -27,8 +27,8 @@ const (
 	heartbeat  = 2 * time.Second
 )
 
-// liarMesh is what all histories of one mesh share: one host and one agent a region, two checks a host. The target of the
-// lies is the first host.
+// liarMesh is what all histories of one mesh share: one host and one agent per region, two checks per host. The target
+// of the lies is the first host.
 type liarMesh struct {
 	regions int
 	catalog *catalog.Catalog
@@ -123,7 +123,7 @@ type meshAgent struct {
 	urgent   bool
 	flying   []*flyingLook
 	ready    []mesh.Observation
-	looked   int // lies told so far
+	looked   int // lies reported so far
 }
 
 // flyingLook is a look whose outcome is still to be reported.
@@ -336,7 +336,8 @@ func (w *liarWorld) tick() {
 	}
 }
 
-// give puts a message on the stream, notes what is published of the target and passes on what the judge asks.
+// give passes a message to the judge, records what is published of the target, and schedules the rounds that the judge
+// requests.
 func (w *liarWorld) give(in judge.Input) {
 	w.sequence++
 	in.Sequence, in.At = w.sequence, w.at()

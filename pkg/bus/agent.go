@@ -70,7 +70,7 @@ func DialAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 		nats.ReconnectHandler(func(*nats.Conn) { a.turn(true, nil) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { a.turn(false, err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { a.fail(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { a.log.Warn().Err(err).Msg("the bus complains") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { a.log.Warn().Err(err).Msg("NATS error") }),
 	)
 	if c.Dial != nil {
 		opts = append(opts, nats.SetCustomDialer(dialer{ctx, c.Dial}))

@@ -123,7 +123,7 @@ var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // a challenge.
 func signChallenge(seed string, nonce []byte) ([]byte, error) {
 	if !challenge.Match(nonce) {
-		return nil, errors.New("the server's challenge is not one of NATS: it is not signed")
+		return nil, errors.New("refusing to sign the server's challenge: it is not in the format of NATS")
 	}
 	pair, err := nkeys.FromSeed([]byte(seed))
 	if err != nil {

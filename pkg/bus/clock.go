@@ -21,8 +21,8 @@ type clockFence struct {
 
 const subjectClock = SubjectMark + string(ClockMark)
 
-// MarkClock writes the leader's mark of the clock behind its last one. It is ErrFenced when another coordinator has
-// written one since: that one leads.
+// MarkClock appends the leader's clock mark to the stream and returns its sequence. It returns ErrFenced when another
+// coordinator has written a mark since this one's last: that coordinator leads.
 func (b *Coordinator) MarkClock(ctx context.Context, m meshtime.Mark) (sequence uint64, err error) {
 	b.fence.mu.Lock()
 	defer b.fence.mu.Unlock()
@@ -30,7 +30,7 @@ func (b *Coordinator) MarkClock(ctx context.Context, m meshtime.Mark) (sequence 
 	if err != nil {
 		return 0, err
 	}
-	if !b.fence.known { // of earlier leaders
+	if !b.fence.known { // the newest mark may be an earlier leader's
 		if b.fence.sequence, _, err = b.lastClock(ctx); err != nil {
 			return 0, err
 		}
@@ -55,7 +55,7 @@ func (b *Coordinator) MarkClock(ctx context.Context, m meshtime.Mark) (sequence 
 	return ack.Sequence, nil
 }
 
-// lastClock is the newest mark of the clock and its leader's epoch; zero without any.
+// lastClock returns the sequence of the newest clock mark and its leader's epoch; zeros when there is none.
 func (b *Coordinator) lastClock(ctx context.Context) (sequence, epoch uint64, err error) {
 	raw, err := b.obs.GetLastMsgForSubject(ctx, subjectClock)
 	switch {
@@ -65,12 +65,12 @@ func (b *Coordinator) lastClock(ctx context.Context) (sequence, epoch uint64, er
 		return 0, 0, fmt.Errorf("read the clock's mark: %w", err)
 	}
 	if _, epoch, err = wire.DecodeClock(raw.Data); err != nil {
-		epoch = 0 // of a version that writes it in another way
+		epoch = 0 // written by a version with another format
 	}
 	return raw.Sequence, epoch, nil
 }
 
-// Timeline is OBS as a search for a moment of mesh time sees it.
+// Timeline returns OBS in the form that searches by mesh time use.
 func (b *Coordinator) Timeline(ctx context.Context) (meshtime.Stream, error) {
 	info, err := b.obs.Info(ctx)
 	if err != nil {
@@ -80,7 +80,7 @@ func (b *Coordinator) Timeline(ctx context.Context) (meshtime.Stream, error) {
 	return meshtime.Stream{First: info.State.FirstSeq, Last: info.State.LastSeq, Next: next}, nil
 }
 
-// next is the first message at or past a sequence, of all or of the clock's marks alone.
+// next returns the first message at or after a sequence: of all messages, or of the clock's marks only.
 func (b *Coordinator) next(ctx context.Context, sequence uint64, marks bool) (meshtime.Found, bool, error) {
 	subject := ">"
 	if marks {

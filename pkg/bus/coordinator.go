@@ -60,7 +60,7 @@ func DialCoordinator(ctx context.Context, c CoordinatorConfig) (*Coordinator, er
 	}
 	often := c.Logger.Sample(&zerolog.BurstSampler{Burst: complaintsLogged, Period: time.Minute}) // a flood of questions causes one each
 	opts := append(forever(), keys, way, nats.Name("coordinator"),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { often.Warn().Err(err).Msg("the bus complains") }))
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { often.Warn().Err(err).Msg("NATS error") }))
 	if b.conn, err = nats.Connect(strings.Join(c.Servers, ","), opts...); err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}

@@ -13,10 +13,10 @@ import (
 
 // Bounds of what others may ask of a coordinator.
 const (
-	requestsMax = 256 // that wait for an answer; what comes on top is dropped, and asked again by those who need it
+	requestsMax = 256 // that wait for an answer; further ones are dropped, and agents that need them ask again
 	// What arrived and was not looked at yet. Looking takes a microsecond.
 	arrivedMax, arrivedBytes = 64 << 10, 16 << 20
-	askEvery                 = 2 * time.Second // an agent asks once a minute, on a word, at a new connection, and every 2 s while it has none
+	askEvery                 = 2 * time.Second // an agent asks once a minute, when notified, at a new connection, and every 2 s while it has none
 	askBurst                 = 10
 	askersMax                = 100_000 // remembered for that; only agents that were enrolled have a name
 	knockRate                = 100     // a second, of all: each costs a look into the bucket, and a client has a fifth of them at most

@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Stored is one batch as the stream OBS stores it, without what is in it.
+// Stored describes one batch in the stream OBS, without its content.
 type Stored struct {
 	Sequence uint64
 	Time     time.Time
 	Agent    string
-	Bytes    int64 // that it takes of the stream's size
+	Bytes    int64 // counted towards the stream's size
 }
 
-// listedFor is how long the server keeps what it holds for a reader of one agent's batches, which reads them once.
+// listedFor is how long the server keeps an inactive consumer of one agent's batches, which are read only once.
 const listedFor = 5 * time.Second
 
-// FollowSizes reports every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails.
+// FollowSizes calls fn for every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails.
 func (b *Coordinator) FollowSizes(ctx context.Context, agent string, fn func(Stored) error) error {
 	subject := SubjectObservations + "*"
 	if agent != "" {
@@ -41,8 +41,8 @@ func (b *Coordinator) FollowSizes(ctx context.Context, agent string, fn func(Sto
 // listIdle is how long Stored waits for the next batch before it gives up.
 const listIdle = 5 * time.Second
 
-// Stored lists the batches of an agent that OBS has now, oldest first. It fails where the last of them is removed meanwhile, since
-// the end is not met then: the caller lists again.
+// Stored lists the batches of an agent that OBS has now, oldest first. It fails when the last of them is removed
+// meanwhile, since the listing then never reaches its end; the caller should retry.
 func (b *Coordinator) Stored(ctx context.Context, agent string) (out []Stored, err error) {
 	last, err := b.obs.GetLastMsgForSubject(ctx, SubjectObservations+agent)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -72,7 +72,8 @@ func (b *Coordinator) Stored(ctx context.Context, agent string) (out []Stored, e
 	return out, nil
 }
 
-// storedBytes is how the server counts a message: a record of its own around the subject, the headers and the data.
+// storedBytes returns a message's size as the server counts it: the subject, the headers and the data, and a record
+// around them.
 func storedBytes(m *nats.Msg) int64 {
 	const record, headerRecord, firstLine, end, separators = 30, 4, 10, 2, 4 // "NATS/1.0\r\n", "\r\n", and ": " and "\r\n" of a header
 	n, headers := record+len(m.Subject)+len(m.Data), 0
@@ -89,7 +90,7 @@ func storedBytes(m *nats.Msg) int64 {
 
 const removeAtOnce = 64
 
-// Remove removes single messages of OBS. Those that are no longer there are no error.
+// Remove deletes messages of OBS by sequence. A message that is already gone is not an error.
 func (b *Coordinator) Remove(ctx context.Context, sequences []uint64) error {
 	const notFound, noSuchSequence = 10037, 10043
 	g, ctx := errgroup.WithContext(ctx)
@@ -110,7 +111,8 @@ func (b *Coordinator) Remove(ctx context.Context, sequences []uint64) error {
 	return nil
 }
 
-// ResizeObservations has OBS hold so many bytes. A server with less room than that refuses, and OBS stays as it is.
+// ResizeObservations sets the maximum size of OBS. A server with less storage than that returns an error, and OBS is
+// unchanged.
 func (b *Coordinator) ResizeObservations(ctx context.Context, bytes int64) error {
 	info, err := b.obs.Info(ctx)
 	if err != nil {

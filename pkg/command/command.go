@@ -201,7 +201,7 @@ func NewLogger(out io.Writer) zerolog.Logger {
 	return zerolog.New(out).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 }
 
-// escapeMessage quotes a message that a terminal must not be given as it is: a library's message may hold what a peer
+// escapeMessage quotes a message that is not safe to print on a terminal: a library's message may contain what a peer
 // sent. zerolog does the same with fields.
 func escapeMessage(message any) string {
 	text, _ := message.(string)

@@ -1,5 +1,5 @@
 // Package gossip keeps the agents' membership beside NATS and without a coordinator, and collects proofs that hosts
-// are alive. Members is what agents say of one another: a second opinion, which any agent can forge. Proofs are
+// are alive. Members is what agents report of one another: a second opinion, which any agent can forge. Proofs are
 // evidence: signatures of the hosts themselves, see proof.go. Start it, give it the catalog and the admitted agents'
 // keys with SetCatalog, look at Members and Proofs, ask a host for a proof with Prove, and end it with Close.
 package gossip
@@ -43,7 +43,7 @@ var ErrNotRunning = errors.New("gossip is not running")
 // Config is what gossip is started with.
 type Config struct {
 	Name    string // the host's key
-	Version string // the agent's, told to the others
+	Version string // the agent's, announced to the others
 	Listen  string // address and port, as DefaultListen; the others are expected at the same port. Port 0 is any free one, for tests
 	// Key is the agent's enrolment key, which signs proofs for others. Without it this agent proves nothing.
 	Key  ed25519.PrivateKey
@@ -143,7 +143,7 @@ func replace[T any](mailbox chan T, v T) {
 // Members are the other hosts of the catalog that were ever heard of, by name.
 func (g *Gossip) Members() []Member { return g.book.members(time.Now()) }
 
-// Proofs are what this agent knows first-hand of the other hosts, by name.
+// Proofs returns this agent's first-hand evidence about the other hosts, by name.
 func (g *Gossip) Proofs() []Proof { return g.prover.known() }
 
 // Prove asks a host for a proof that it is alive, and returns nil once the host signed this agent's nonce. It waits a

@@ -112,7 +112,7 @@ func (b *book) replacePeers(peers map[string]peer) {
 	}
 }
 
-// hears reports whether gossip from the address is listened to: an admitted agent has it in the catalog.
+// hears reports whether gossip from the address is accepted: it is a known address of an admitted host.
 func (b *book) hears(from netip.Addr) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -95,7 +95,7 @@ func (g *Gossip) resolveNames(ctx context.Context) {
 		if found, err := resolve(ctx, named); err == nil {
 			g.book.resolved(host, named, found)
 		} else {
-			g.Logger.Debug().Err(err).Str("host", host).Msg("gossip of a named host is not heard until its name resolves")
+			g.Logger.Debug().Err(err).Str("host", host).Msg("gossip from a host is dropped until its name resolves")
 		}
 	}
 }

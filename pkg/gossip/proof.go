@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A memberlist acknowledgement proves nothing: it is matched by a sequence number alone, and every agent holds the
+// A memberlist acknowledgement proves nothing: it is matched by a sequence number alone, and every agent has the
 // key that encrypts it. So an agent that needs evidence that a host is alive sends it a fresh nonce, and the host's
 // agent signs the nonce with its enrolment key. This file is the protocol without its network and its clock;
 // prover.go has both.
@@ -43,7 +43,7 @@ func ProofMessage(asker, target string, n Nonce) []byte {
 	return m
 }
 
-// isProofPacket reports whether a packet is one of ours and not memberlist's.
+// isProofPacket reports whether a packet belongs to the proof protocol and not to memberlist.
 func isProofPacket(packet []byte) bool { return bytes.HasPrefix(packet, []byte(proofMagic)) }
 
 // request asks the target to sign the nonce for the asker.
@@ -78,7 +78,7 @@ func decodeRequest(packet []byte) (r request, ok bool) {
 	return r, true
 }
 
-// answer is the target's signature of the nonce. It names nobody: the asker knows whom it asked.
+// answer is the target's signature of the nonce. It names no host: the asker knows the target by the nonce.
 type answer struct {
 	nonce     Nonce
 	signature []byte
@@ -98,7 +98,7 @@ func decodeAnswer(packet []byte) (a answer, ok bool) {
 	return a, true
 }
 
-// Why an answer is not evidence.
+// Reasons to reject an answer.
 var (
 	errNonceUnknown = errors.New("the nonce was never sent, or was answered before")
 	errNonceExpired = errors.New("the answer came after the nonce expired")
@@ -108,7 +108,7 @@ var (
 	errTooMany      = errors.New("too many unanswered questions")
 )
 
-// challenges are the nonces that this agent sent and that nobody answered yet. The caller locks.
+// challenges holds the nonces that this agent sent and that are unanswered. The caller locks.
 type challenges struct {
 	asker string
 	sent  map[Nonce]challenge

@@ -27,28 +27,28 @@ const (
 	patrolRetry             = time.Minute
 )
 
-// Why no evidence could be had.
+// Reasons for a failed proof.
 var (
 	errAskRate   = errors.New("too many questions a second")
 	errUnproven  = errors.New("no valid answer within a second")
 	errPortTaken = errors.New("the question could not be sent")
 )
 
-// Proof is what this agent knows first-hand of a host: it says nothing that another agent reported.
+// Proof is first-hand evidence about a host: it contains nothing that another agent reported.
 type Proof struct {
 	Host       string    // the host's key
 	Proved     time.Time // when the latest nonce was sent that the host signed; zero: it never signed one
 	Unanswered time.Time // when the latest nonce was sent that it did not sign in time
 }
 
-// Confirms reports whether this agent's own questions agree with what the others say of a dead member: the host used
-// to answer, and did not answer a question that was sent after it was reported dead. Without that, one agent could
-// have every other report the death of a host that is alive, or that never gossiped.
+// Confirms reports whether this agent's own challenges agree with the others' report of a dead member: the host
+// answered before, and did not answer a challenge that was sent after it was reported dead. Without this condition,
+// one agent could make all others report a host as dead that is alive, or that never gossiped.
 func (p Proof) Confirms(dead Member) bool {
 	return !p.Proved.IsZero() && p.Unanswered.After(p.Proved) && p.Unanswered.After(dead.Since)
 }
 
-// prover asks hosts for proofs and answers those that ask. Its methods may be called from any goroutine.
+// prover requests proofs from hosts and answers their requests. Its methods may be called from any goroutine.
 type prover struct {
 	self string
 	key  ed25519.PrivateKey // nil: this agent cannot answer
@@ -75,7 +75,7 @@ func newProver(self string, key ed25519.PrivateKey, b *book) *prover {
 // sendFunc sends one packet from the gossip port.
 type sendFunc func(packet []byte, to netip.AddrPort) error
 
-// prove asks the host to sign a nonce, and returns nil once it did. It waits nonceLife at most.
+// prove asks the host to sign a nonce, and returns nil once it has. It waits at most nonceLife.
 func (p *prover) prove(ctx context.Context, host string, port int, send sendFunc) error {
 	to := p.book.proofAddresses(host, port)
 	if len(to) == 0 {
@@ -107,7 +107,7 @@ func (p *prover) prove(ctx context.Context, host string, port int, send sendFunc
 	}
 }
 
-// open draws a nonce and remembers it.
+// open generates a nonce and records it as sent to the host.
 func (p *prover) open(now time.Time, host string) (n Nonce, answered chan struct{}, sent time.Time, err error) {
 	if len(host) > hostNameMax || len(p.self) > hostNameMax {
 		return n, nil, now, fmt.Errorf("a name of more than %d bytes", hostNameMax)
@@ -128,7 +128,7 @@ func (p *prover) open(now time.Time, host string) (n Nonce, answered chan struct
 	return n, answered, now, nil
 }
 
-// close forgets a nonce that was not answered; a non-zero time is when it was sent in vain.
+// close stops waiting for a nonce. A non-zero time is when a nonce that expired without an answer was sent.
 func (p *prover) close(n Nonce, host string, unanswered time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -146,7 +146,7 @@ func (p *prover) proof(host string) *Proof {
 	return p.proofs[host]
 }
 
-// receive handles a packet of this protocol from the address. It never waits.
+// receive handles a packet of this protocol from the address. It never blocks.
 func (p *prover) receive(now time.Time, packet []byte, from netip.AddrPort, send sendFunc) error {
 	if r, ok := decodeRequest(packet); ok {
 		return p.answer(now, r, from, send)
@@ -193,7 +193,7 @@ func (p *prover) settle(now time.Time, a answer, from netip.Addr) error {
 	return nil
 }
 
-// forget drops what is known of hosts that have no admitted agent any more.
+// forget drops the records of hosts that no longer have an admitted agent.
 func (p *prover) forget(admitted func(host string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -204,7 +204,7 @@ func (p *prover) forget(admitted func(host string) bool) {
 	}
 }
 
-// known is what this agent knows first-hand of the other hosts, by name.
+// known returns this agent's records of the other hosts, ordered by name.
 func (p *prover) known() []Proof {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -216,8 +216,8 @@ func (p *prover) known() []Proof {
 	return out
 }
 
-// next is the host that the patrol asks after the one it asked before. One that has not answered for patrolRetry is
-// asked once in as long only: it may be gone, of version N-1, or behind a closed port.
+// next returns the host that the patrol asks after the previous one. A host that has not answered for patrolRetry is
+// asked only once per patrolRetry: it may be gone, of version N-1, or behind a closed port.
 func (p *prover) next(now time.Time, before string) (host string, ok bool) {
 	hosts := p.book.askable()
 	at, _ := slices.BinarySearch(hosts, before+"\x00")
@@ -233,8 +233,8 @@ func (p *prover) next(now time.Time, before string) (host string, ok bool) {
 	return "", false
 }
 
-// patrol asks one host after the other while gossip runs: so that, when an agent falls silent on NATS, the others
-// already have evidence that it is alive.
+// patrol requests proofs from one host after the other while gossip runs, so that the others already have evidence
+// that an agent is alive when it falls silent on NATS.
 func (g *Gossip) patrol(ctx context.Context) {
 	ticker := time.NewTicker(g.Interval)
 	defer ticker.Stop()
@@ -250,7 +250,7 @@ func (g *Gossip) patrol(ctx context.Context) {
 			}
 			last = host
 			if err := g.Prove(ctx, host); err != nil {
-				g.Logger.Debug().Err(err).Str("host", host).Msg("no proof that a host is alive")
+				g.Logger.Debug().Err(err).Str("host", host).Msg("host did not prove that it is alive")
 			}
 		}
 	}

@@ -73,10 +73,10 @@ func openTransport(ctx context.Context, c transportConfig) (*transport, error) {
 	return t, nil
 }
 
-// dropEvery is how often at most a dropped packet is logged.
+// dropEvery is the least time between two log lines about dropped packets.
 const dropEvery = time.Minute
 
-// drops reports whether what comes from the address is not listened to.
+// drops reports whether packets from the address are dropped.
 func (t *transport) drops(from netip.Addr) bool {
 	if t.hears(from) {
 		return false

@@ -20,8 +20,8 @@ type voteRun struct {
 // before it, and so on: the change without which the votes would not show the verdict completed it. The cause began with the
 // first probe of the same kind up to one interval before that, since one interval is the time in which every vantage looks once.
 //
-// Regions whose votes did not change say nothing of the beginning: when three of seven regions reach a host again, the four
-// that never lost it do not date the recovery.
+// Regions whose votes did not change do not affect the beginning: when three of seven regions reach a host again, the
+// four that never lost it do not date the recovery.
 func (j *Judge) began(c *check, verdict mesh.Verdict) time.Time {
 	if verdict == mesh.Unknown || verdict == mesh.Pending {
 		return j.now
@@ -51,7 +51,7 @@ func (j *Judge) began(c *check, verdict mesh.Verdict) time.Time {
 	return first
 }
 
-// completedBy finds the vote that completed the verdict; false where nobody votes.
+// completedBy finds the vote that completed the verdict; found is false where no region votes.
 func (j *Judge) completedBy(c *check, verdict mesh.Verdict, runs []voteRun) (last voteRun, found bool) {
 	regions, ok, bad := c.tally.Regions, c.tally.OK, c.tally.Bad
 	// A verdict may be reached before every region has answered its round. Before the changes, those regions voted as well.
@@ -116,7 +116,7 @@ func (j *Judge) voteRuns(c *check) []voteRun {
 	return runs
 }
 
-// votesSince is when a strict majority of the region's vantages came to vote so.
+// votesSince returns since when a strict majority of the region's vantages has cast this vote.
 func (j *Judge) votesSince(c *check, b *ballot, vote mesh.Vote) time.Time {
 	var agreed []time.Time // when each vantage that votes so began to
 	voters := 0
@@ -134,8 +134,8 @@ func (j *Judge) votesSince(c *check, b *ballot, vote mesh.Vote) time.Time {
 	return agreed[voters/2]
 }
 
-// vantageSince is when a vantage came to vote so: bad with the first family that failed, ok with the last that works. History
-// that contradicts the vote leaves no run behind it; then its oldest probe dates it.
+// vantageSince returns since when a vantage has cast this vote: bad since its first family failed, ok since its last
+// family works. A vote that later history contradicts has no run of probes behind it; then its oldest probe dates it.
 func (j *Judge) vantageSince(edges []*edge, vote mesh.Vote) time.Time {
 	var since time.Time
 	for _, e := range edges {
@@ -165,8 +165,8 @@ func outcomeOf(vote mesh.Vote) mesh.Outcome {
 	return mesh.Reachable
 }
 
-// firstFresh is when the first of the probes began that now vote ok. After unknown, nobody can say that the host was well any
-// earlier, however long the runs are that these probes continue.
+// firstFresh returns when the earliest of the probes that now vote ok began. After unknown there is no evidence that
+// the host was well any earlier, however long the runs are that these probes continue.
 func (j *Judge) firstFresh(c *check) time.Time {
 	first := j.now
 	for _, b := range j.regionsThatVote(c, mesh.OK) {

@@ -8,27 +8,28 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// The budget of rounds is a rate of extra probes: rule.RoundBudget of the scheduled ones. It is never one pool, since
-// whoever empties a pool makes all others wait. Half of it is divided evenly among the vantages that count, each of
-// which pays for the rounds that its own failures ask for. The rest is divided among the hosts, each of which pays
-// for the rounds that the votes of several regions ask for.
+// The budget of rounds is a rate of extra probes: the share rule.RoundBudget of the scheduled ones. It is not one
+// pool, since a single vantage could empty a pool and make all others wait. Half of it is divided evenly among the
+// vantages that count, each of which pays for the rounds that its own failures request. The rest is divided among the
+// hosts, each of which pays for the rounds that the votes of several regions request.
 const vantagesShare = 0.5
 
 const (
-	// A host's account can pay so many rounds at once: two for a partial outage, and two to recover.
+	// hostRounds is how many rounds a full account of a host pays for at least: two for a partial outage, and two to
+	// recover.
 	hostRounds  = 4
 	budgetDepth = time.Minute // what an account may save up
 
-	aloneFirst  = 5 * time.Second // how long an edge waits after the first round that found it alone
+	aloneFirst  = 5 * time.Second // how long an edge waits after the first round that no other region confirmed
 	aloneMost   = 5 * time.Minute // and at most
-	calmAtLeast = time.Minute     // an edge that asked for nothing for so long begins anew
-	doublings   = 6               // take aloneFirst past aloneMost; more could overflow
+	calmAtLeast = time.Minute     // after this long without a request, an edge's failures are forgotten
+	doublings   = 6               // enough to raise aloneFirst past aloneMost; more could overflow
 )
 
 // account pays for rounds. Its balance is in probes.
 type account struct {
 	balance float64
-	at      time.Time // when the balance was worked out; zero: the account is new, and full
+	at      time.Time // when the balance was computed; zero: the account is new, and full
 }
 
 // refill adds what was earned since the last time, at rate probes a second, up to depth.
@@ -41,19 +42,19 @@ func (a *account) refill(now time.Time, rate, depth float64) {
 	a.balance, a.at = min(a.balance, depth), now
 }
 
-// backoff is how long whoever asked for rounds in vain must wait before it may ask for another.
+// backoff delays an edge's next request for a round after rounds that did not confirm what it had found.
 type backoff struct {
 	failures int
 	until    time.Time
 	last     time.Time // the latest attempt
 }
 
-// delay is how long to wait after so many failures: first, doubled with each one more.
+// delay returns how long to wait after this many failures: first, doubled for each further one, up to aloneMost.
 func delay(first time.Duration, failures int) time.Duration {
 	return min(first<<min(max(failures-1, 0), doublings), aloneMost)
 }
 
-// ready notes an attempt, and reports whether it may go ahead. After a calm time the failures before it are forgotten.
+// ready records an attempt, and reports whether it may proceed. After a calm period, earlier failures are forgotten.
 func (b *backoff) ready(now time.Time) bool {
 	if calm := max(calmAtLeast, 2*delay(aloneFirst, b.failures)); now.Sub(b.last) >= calm {
 		b.failures, b.until = 0, time.Time{}
@@ -62,13 +63,13 @@ func (b *backoff) ready(now time.Time) bool {
 	return !now.Before(b.until)
 }
 
-// fail makes the wait longer.
+// fail records a failure, which lengthens the wait.
 func (b *backoff) fail(now time.Time) {
 	b.failures++
 	b.until = now.Add(delay(aloneFirst, b.failures))
 }
 
-// backoff is the edge's. Few edges have one.
+// backoff returns the edge's backoff and creates it where there is none, since few edges need one.
 func (e *edge) backoff() *backoff {
 	if e.alone == nil {
 		e.alone = &backoff{}
@@ -76,21 +77,21 @@ func (e *edge) backoff() *backoff {
 	return e.alone
 }
 
-// mayRequest reports whether what the edge finds may open a round: a vantage that abstains opens none.
+// mayRequest reports whether the edge may request a round: not if it is isolated or its vantage abstains.
 func (j *Judge) mayRequest(e *edge) bool { return !e.isolated() && j.abstains(e.vantage) == "" }
 
 // own reports whether the edge is in the host's own region, which has no vote on it.
 func (e *edge) own() bool { return e.vantage.region == e.check.host.config.Region }
 
-// affords reports whether the request may open a round of so many probes.
+// affords reports whether the request's account can pay for a round of cost probes.
 func (j *Judge) affords(h *host, r *roundRequest, cost float64) bool {
 	switch r.basis {
 	case verdictWaits:
-		return true // one agent cannot bring it about, and a failure that everybody sees is not for a budget to hide
+		return true // one agent cannot cause it, and a budget must not hide a failure that all regions see
 	case regionsDisagree:
 		return j.refillHost(h, cost).balance >= cost
 	case hinted:
-		return j.refillHost(h, cost).balance >= cost*hostRounds/2 // it leaves enough for the host's own failures
+		return j.refillHost(h, cost).balance >= cost*hostRounds/2 // leave enough for the host's own failures
 	}
 	v := j.vantages[r.vantage]
 	if v == nil || j.abstains(v) != "" {
@@ -98,14 +99,14 @@ func (j *Judge) affords(h *host, r *roundRequest, cost float64) bool {
 	}
 	depth := j.refillVantage(v)
 	if r.basis == edgeFailed {
-		// First misses are many and mostly noise. They must not spend what a failure that outlived its retries needs.
+		// First misses are frequent and mostly noise, so only a failure after its retries may overdraw the account.
 		return v.rounds.balance > -max(depth, cost)
 	}
 	return v.rounds.balance > 0
 }
 
-// pay charges the round to the account that the request draws on. A vantage's may fall below zero: it has earned a
-// round when that is paid back.
+// pay charges the round to the account that the request draws on. A vantage's balance may fall below zero; until it is
+// positive again, only an edge that failed after its retries may open a round on it, see affords.
 func (j *Judge) pay(h *host, r *roundRequest, cost float64) {
 	if v := j.vantages[r.vantage]; v != nil {
 		v.rounds.balance -= cost
@@ -123,7 +124,7 @@ func (j *Judge) refillVantage(v *vantage) (depth float64) {
 	return depth
 }
 
-// refillHost brings the host's account up to date, where a round of it takes so many probes.
+// refillHost brings the host's account up to date. cost is how many probes a round of the host takes.
 func (j *Judge) refillHost(h *host, cost float64) *account {
 	rate := h.scheduled * j.rule.RoundBudget * (1 - vantagesShare)
 	h.rounds.refill(j.now, rate, max(rate*budgetDepth.Seconds(), cost*hostRounds))
@@ -134,11 +135,11 @@ func (j *Judge) refillHost(h *host, cost float64) *account {
 type requester struct {
 	vantage, check string
 	family         mesh.Family
-	vote           mesh.Vote // what it had found
+	vote           mesh.Vote // what it had found before the round
 }
 
-// settleRequesters compares what the edges that asked for the round had found with what the others found in it, for
-// the check.
+// settleRequesters updates the backoff of the edges that requested the round for the check: it is cleared where
+// another region found the same in the round, and grows where none did.
 func (j *Judge) settleRequesters(c *check, r *round) {
 	for _, q := range r.requesters {
 		v := j.vantages[q.vantage]
@@ -158,16 +159,16 @@ func (j *Judge) settleRequesters(c *check, r *round) {
 	}
 }
 
-// dissent is the regions that spoke against the check's verdict, round after round, and did not turn it.
+// dissent records the regions that voted against the check's verdict in recent rounds without changing it.
 type dissent struct {
 	verdict mesh.Verdict
 	regions []string
 	rounds  int
 	last    time.Time
-	until   time.Time // no sooner do the same regions have everybody look again
+	until   time.Time // the same regions cannot request another round before this
 }
 
-// dissenting are the regions that speak against the check's verdict.
+// dissenting returns the regions that vote against the check's verdict.
 func (j *Judge) dissenting(c *check) []string {
 	if c.verdict == mesh.Down {
 		return j.regionNames(c, mesh.OK)
@@ -194,14 +195,14 @@ func (j *Judge) noteDissent(c *check) {
 	}
 }
 
-// newDissent reports whether a region speaks against the verdict that did not do so before.
+// newDissent reports whether a region votes against the verdict that did not do so before.
 func (j *Judge) newDissent(c *check) bool {
 	return c.dissent.verdict != c.verdict || slices.ContainsFunc(j.dissenting(c), func(region string) bool {
 		return !slices.Contains(c.dissent.regions, region)
 	})
 }
 
-// scheduledProbes is how many probes a second the host's checks take.
+// scheduledProbes returns how many probes a second the schedule of the host's checks takes.
 func (h *host) scheduledProbes() float64 {
 	n := 0.0
 	for _, c := range h.checks {
@@ -210,7 +211,7 @@ func (h *host) scheduledProbes() float64 {
 	return n
 }
 
-// probes is what a round of the host costs: a look by each vantage that is asked.
+// probes returns what a round of the host costs: one probe for each edge that is asked, and at least one.
 func (h *host) probes() float64 {
 	n := 0
 	for _, c := range h.checks {

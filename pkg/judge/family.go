@@ -8,14 +8,14 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// cannotAsk reports whether the edge's latest word is that there is no way to ask through its family, or nothing to
-// ask: the vantage has no route or no permission, or the name has addresses in the other family alone.
+// cannotAsk reports whether the edge's latest observation shows that its family cannot be probed: the vantage has no
+// route or no permission, or the name has addresses in the other family alone.
 func (e *edge) cannotAsk() bool {
 	return !e.never() && e.outcome == mesh.Inconclusive && (mesh.CannotAsk(e.reason) || mesh.NoSuchAddress(e.reason))
 }
 
-// leftOut reports whether that word is fresh: then the vantage's other family, if it has an opinion, speaks for the
-// vantage.
+// leftOut reports whether that observation is fresh. The vantage then votes by its other family alone, if that one has
+// an opinion.
 func (j *Judge) leftOut(e *edge) bool { return e.cannotAsk() && j.now.Before(j.expires(e)) }
 
 // spokenFor reports whether the edge is left out and another family of the vantage has an opinion on the check.
@@ -36,8 +36,8 @@ func (e *edge) otherFamily() *edge {
 	return e.vantage.edges[target{e.check.host.key, e.check.config.Name, mesh.IPv4 + mesh.IPv6 - e.family}]
 }
 
-// unasked are advisories that name the families through which nobody outside the host's region could ask: an outage
-// there would not be seen.
+// unasked returns advisories for the families through which no vantage outside the host's region can probe the check:
+// an outage there would not be detected.
 func (j *Judge) unasked(c *check) []string {
 	var out []string
 	for _, f := range c.host.config.FamiliesOf(c.config) {
@@ -53,7 +53,7 @@ func (j *Judge) unasked(c *check) []string {
 			}
 		}
 		if unable > 0 && !asked && !c.leftOut {
-			out = append(out, fmt.Sprintf("nobody could ask over %s, since %d %s without a route or permission: the verdict tells nothing of it",
+			out = append(out, fmt.Sprintf("nobody could ask over %s, since %d %s without a route or permission: the verdict does not cover it",
 				f.Title(), unable, map[bool]string{true: "vantage is", false: "vantages are"}[unable == 1]))
 		}
 	}
@@ -72,7 +72,7 @@ func (c *check) newSpare(v *vantage) {
 	c.spares = append(c.spares, e)
 }
 
-// newEdge is an edge of which nothing is known.
+// newEdge adds an edge without observations to the vantage.
 func (c *check) newEdge(v *vantage, f mesh.Family) *edge {
 	e := &edge{vantage: v, check: c, family: f}
 	if !e.isPing() {
@@ -83,8 +83,8 @@ func (c *check) newEdge(v *vantage, f mesh.Family) *edge {
 	return e
 }
 
-// use gives a spare edge a part in its check, since the vantage's agent settled a look on it. The edge of AnyFamily
-// and those of single families replace one another, as the agent is of the version before or of this one.
+// use makes a spare edge take part in its check, since the vantage's agent reported a finished probe on it. The edge
+// of AnyFamily and those of single families replace one another, as the agent is of the version before or of this one.
 func (c *check) use(e *edge) {
 	if !e.spare {
 		return
@@ -112,7 +112,7 @@ func (c *check) use(e *edge) {
 	}
 }
 
-// forget drops all that is known of the edge.
+// forget resets the edge to one without observations.
 func (e *edge) forget() {
 	if e.bad() {
 		e.vantage.bad[slot(e.family)]--

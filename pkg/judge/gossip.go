@@ -10,7 +10,7 @@ import (
 
 // rumours is what a vantage's gossip reports. A proof lets a vantage that lost only pings vote ok, and tells an agent
 // that is gone from one that is cut from NATS; a death has others look. It makes nothing up or down otherwise.
-// Acknowledgements of memberlist, which agents of version N-1 report, count for nothing: whoever holds the gossip key
+// Acknowledgements of memberlist, which agents of version N-1 report, are ignored: any holder of the gossip key
 // can forge them.
 type rumours struct {
 	proofs map[string]*answers // when the nonces were sent that the host signed, by host's key
@@ -34,7 +34,7 @@ func (r *rumours) of(host string) *answers {
 	return r.proofs[host]
 }
 
-// gossip takes what a batch tells of it.
+// gossip applies the gossip report in a batch.
 func (j *Judge) gossip(v *vantage, b *mesh.Batch) {
 	if b.Sequence != v.highest {
 		return // overtaken by a later one
@@ -71,7 +71,7 @@ func (j *Judge) proved(v *vantage, h *host, at time.Time) {
 	}
 }
 
-// mourn takes whom the vantage's gossip holds dead, and has everybody look at a host that died for enough regions.
+// mourn applies the vantage's list of dead hosts, and requests a round of a host that enough regions report as dead.
 func (j *Judge) mourn(v *vantage, dead []mesh.Rumour) {
 	before := v.rumours.dead
 	v.rumours.dead = nil
@@ -136,7 +136,7 @@ func (j *Judge) cutOff(v *vantage) bool { return v.silent && j.alive(v) >= alive
 
 const cutOffWhy = "silent: its agent is cut from NATS, and alive in gossip"
 
-// cutOffAdvisory tells operators what a silence is.
+// cutOffAdvisory returns the advisory for an agent that is silent on NATS and alive in gossip.
 func (j *Judge) cutOffAdvisory(v *vantage) string {
 	return fmt.Sprintf("its agent is cut from NATS since %s and alive: it proved that to %d others",
 		j.clock(v.last, time.TimeOnly), j.alive(v))

@@ -10,11 +10,12 @@ import (
 )
 
 // An agent draws an epoch at each start, and never uses one again. A server that is copied with its agent's state
-// gives two agents one identity: two epochs then come side by side, and each agent tells of another place's network.
+// gives two agents one identity: batches of two epochs then alternate, and each agent reports on the network of a
+// different place.
 const (
-	// earlierEpochs of a vantage are remembered: enough for an agent that starts again and again.
+	// earlierEpochs is how many epochs of a vantage are remembered: enough for an agent that restarts repeatedly.
 	earlierEpochs = 8
-	// epochReturns batches of an epoch that another followed show a second agent. Fewer may have been delivered late.
+	// epochReturns is how many batches of a superseded epoch show a second agent. Fewer may be late deliveries.
 	epochReturns = 3
 	// identityShared is how long a vantage abstains after the last of them.
 	identityShared = time.Minute
@@ -22,14 +23,14 @@ const (
 	sharedWhy = "two agents use this identity"
 )
 
-// batchWindow tells batches of one epoch that were seen from those that were not.
+// batchWindow detects batches of one epoch that were seen before.
 type batchWindow struct {
 	epoch   uint64
 	highest uint64 // sequence of the newest batch
 	seen    uint64 // bit n: the batch highest-n was seen
 }
 
-// add notes a batch, and reports whether it was not seen before. Batches may overtake one another within a window of
+// add records a batch, and reports whether it is new. Batches may overtake one another within a window of
 // 64.
 func (w *batchWindow) add(sequence uint64) bool {
 	if sequence > w.highest {
@@ -45,15 +46,15 @@ func (w *batchWindow) add(sequence uint64) bool {
 	return true
 }
 
-// earlierEpoch is an epoch of a vantage that another one followed.
+// earlierEpoch is an epoch of a vantage that a newer one superseded.
 type earlierEpoch struct {
 	batchWindow
 	returns     int // batches of it that came since, without a minute between two of them
 	first, last time.Time
 }
 
-// accept reports whether the batch is one of the vantage's present agent that was not seen before. The newest epoch
-// is the present one: what an epoch before it still sends counts for nothing, unless the newest fell silent.
+// accept reports whether the batch is new and from the vantage's current epoch, which is the newest one. Batches of
+// earlier epochs are ignored, unless the newest epoch fell silent.
 func (j *Judge) accept(v *vantage, b *mesh.Batch) bool {
 	switch {
 	case v.seen == 0:
@@ -70,7 +71,7 @@ func (j *Judge) accept(v *vantage, b *mesh.Batch) bool {
 	return true
 }
 
-// epochReturned notes a batch of an epoch that another followed.
+// epochReturned handles a batch of a superseded epoch, and reports whether that epoch becomes the current one again.
 func (j *Judge) epochReturned(v *vantage, i int, sequence uint64) bool {
 	e := &v.earlier[i]
 	if !e.add(sequence) {
@@ -81,7 +82,7 @@ func (j *Judge) epochReturned(v *vantage, i int, sequence uint64) bool {
 	}
 	e.returns, e.last = min(e.returns+1, math.MaxInt32), j.now
 	if j.now.Sub(v.last) > j.rule.Silence {
-		// The agent that came after it is gone, and this one goes on.
+		// The newer agent is gone, and this one is still running.
 		back := e.batchWindow
 		v.earlier = slices.Delete(v.earlier, i, i+1)
 		v.follow(back, v.last)
@@ -97,7 +98,7 @@ func (j *Judge) epochReturned(v *vantage, i int, sequence uint64) bool {
 	return false
 }
 
-// follow makes the epoch the vantage's present one, and remembers the one before, which was heard last at the moment.
+// follow makes next the vantage's current epoch, and remembers the previous one with the time of its last batch.
 func (v *vantage) follow(next batchWindow, heard time.Time) {
 	if len(v.earlier) == earlierEpochs {
 		oldest := 0
@@ -115,8 +116,8 @@ func (v *vantage) follow(next batchWindow, heard time.Time) {
 // sharesIdentity reports whether two agents use the vantage's identity.
 func (j *Judge) sharesIdentity(v *vantage) bool { return j.now.Before(v.sharedUntil) }
 
-// sharedAdvisory tells operators what to do about it.
+// sharedAdvisory returns the advisory for operators on a shared identity.
 func (j *Judge) sharedAdvisory(s mesh.VantageState) string {
-	return fmt.Sprintf("two agents use its identity since %s, as after its server was copied: stop one, "+
-		"run `coordinator revoke %s`, and join each machine anew under a name of its own", j.clock(s.IdentityShared, time.TimeOnly), s.Name)
+	return fmt.Sprintf("two agents have used its identity since %s, as happens when a server is copied: stop one, "+
+		"run `coordinator revoke %s`, and join each machine again under its own name", j.clock(s.IdentityShared, time.TimeOnly), s.Name)
 }

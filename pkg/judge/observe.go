@@ -266,7 +266,7 @@ func (j *Judge) askAfter(t turn) {
 	if c.verdict != t.verdict {
 		return
 	}
-	// What began after a round opened is not what that round was opened for.
+	// A failure that began after a round opened is not the one that the round was opened for.
 	began := e.began
 	if e.bad() {
 		began = e.missedAt

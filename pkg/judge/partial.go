@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
-// finding is what the check's votes are at the close of a round.
+// finding returns the check's votes at the close of a round.
 func (j *Judge) finding(c *check, r *round) quorum.Finding {
 	return quorum.Finding{Opened: r.opened, Closed: j.now, Bad: j.regionNames(c, mesh.Bad), OK: j.regionNames(c, mesh.OK)}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
-// round is one look-now: every vantage outside the host's region looks at all the host's checks.
+// round is one request for immediate probes: every vantage outside the host's region probes all the host's checks.
 type round struct {
 	id     uint64
 	opened time.Time
@@ -29,9 +29,9 @@ const (
 	edgeMissed
 	// An edge failed after its retries; the vantage pays, and may overdraw its account.
 	edgeFailed
-	// Two or more regions speak against the verdict; the host pays.
+	// Two or more regions vote against the verdict; the host pays.
 	regionsDisagree
-	// The votes would turn the check if a round confirmed them; never refused.
+	// The votes would change the verdict if a round confirmed them; never refused.
 	verdictWaits
 )
 
@@ -44,9 +44,9 @@ type roundRequest struct {
 	requesters []requester
 }
 
-// request notes that a round of the host is asked for. It opens when the step ends: what else the step brings is
-// judged as before it. Requests of one payer are one; those of others stand beside it, so that nobody's can delay or
-// displace another's.
+// request records a request for a round of the host. The round opens when the step ends, so that the rest of the step
+// is judged as before the round. Requests of one payer are merged; those of different payers are kept apart, so that
+// none can delay or displace another.
 func (j *Judge) request(h *host, r roundRequest) {
 	if next := h.lastAsk.Add(j.rule.RoundEvery); r.due.Before(next) {
 		r.due = next
@@ -80,7 +80,8 @@ func (j *Judge) request(h *host, r roundRequest) {
 	}
 }
 
-// requestFor asks for a round because of what the edge found in a look that began at the moment, where the edge may.
+// requestFor requests a round for what the edge found in a probe that began at the given time, if the edge may
+// request one.
 func (j *Judge) requestFor(e *edge, b basis, vote mesh.Vote, began, due time.Time) {
 	if !j.mayRequest(e) || !e.backoff().ready(j.now) {
 		return
@@ -91,7 +92,7 @@ func (j *Judge) requestFor(e *edge, b basis, vote mesh.Vote, began, due time.Tim
 	})
 }
 
-// requestConfirmation asks for the round that an answer which looks bad waits for.
+// requestConfirmation requests the round that must confirm votes which look bad.
 func (j *Judge) requestConfirmation(c *check, a quorum.Answer, due time.Time) {
 	b := verdictWaits
 	if a.Partial && !j.mayRecover(c) {
@@ -107,8 +108,8 @@ func (j *Judge) requestConfirmation(c *check, a quorum.Answer, due time.Time) {
 	j.request(c.host, roundRequest{basis: b, since: j.now, due: due})
 }
 
-// requestRecovery asks for the round that a check which may leave down waits for. Where one region says ok, it is
-// that region's vantages which ask.
+// requestRecovery requests a round for a check that is down and has ok votes: it may have recovered. Where only one
+// region votes ok and that is not enough to recover, that region's vantages are the requesters.
 func (j *Judge) requestRecovery(c *check) {
 	regions, due := j.regionsThatVote(c, mesh.OK), j.askAgain(c)
 	if j.mayRecover(c) {
@@ -141,7 +142,7 @@ func (j *Judge) mayRecover(c *check) bool {
 }
 
 // requestAfterFailures asks for another round because of edges that turned bad by a look which began after the round
-// opened: who answered it with an ok had looked before that.
+// opened: vantages that answered it with an ok had probed before that.
 func (j *Judge) requestAfterFailures(c *check, r *round) {
 	if broken(c.verdict) || c.holding() {
 		return
@@ -165,8 +166,8 @@ func (j *Judge) openRounds(out *Output) {
 	})
 }
 
-// openRound opens the host's round, where one of the requests that are due can pay for it. Those that cannot are
-// forgotten: who still sees reason to ask does so again. The round answers the requests that are not due yet, too.
+// openRound opens the host's round if one of the requests that are due can pay for it. Those that cannot are dropped:
+// whatever caused them requests again. The round answers the requests that are not due yet, too.
 func (j *Judge) openRound(h *host, out *Output) {
 	r, cost := &round{id: j.sequence, opened: j.now}, h.probes()
 	var payer *roundRequest
@@ -199,8 +200,8 @@ func (j *Judge) openRound(h *host, out *Output) {
 	out.Asks = append(out.Asks, mesh.Ask{Round: r.id, Host: h.key, Since: r.since})
 }
 
-// enterRound has the check take part in the round. A check that is still in its part of one before goes on with that,
-// so that rounds which follow one another never keep it from its end; the newer one is judged as soon as it can be,
+// enterRound makes the check take part in the round. A check that is still in an earlier round finishes that first, so
+// that successive rounds never prevent it from closing one; the newer one is judged as soon as it can be,
 // see passRound.
 func (j *Judge) enterRound(c *check, r *round) {
 	switch {
@@ -264,7 +265,7 @@ func (j *Judge) endRound(c *check) *round {
 	return r
 }
 
-// noteAnswer notes that somebody looked because of the round.
+// noteAnswer records that a vantage probed because of the round.
 func (c *check) noteAnswer(id uint64) {
 	for _, r := range []*round{c.round, c.nextRound} {
 		if r != nil && id >= r.id {
@@ -281,7 +282,8 @@ func (c *check) latestRound() *round {
 	return c.round
 }
 
-// answered reports whether the edge's word is an answer to the round: any finished look that began after its cause.
+// answered reports whether the edge's latest observation answers the round: any finished probe that began after the
+// round's cause does.
 func (e *edge) answered(r *round) bool {
 	return !e.never() && (e.round >= r.id || !e.began.Before(r.since)) && !e.missed
 }
@@ -292,7 +294,7 @@ func (j *Judge) late(c *check) bool {
 	return j.now.Sub(c.round.opened) >= limit
 }
 
-// asked reports whether one of the host's checks is still in its part of a round.
+// asked reports whether one of the host's checks is still in a round.
 func (h *host) asked() bool {
 	return slices.ContainsFunc(h.checks, func(c *check) bool { return c.latestRound() != nil })
 }

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// FailureKind is what went wrong with a check, as one of a closed list.
+// FailureKind is the kind of failure of a check, from a closed list.
 type FailureKind uint8
 
 // The kinds of failure. The zero value is a failure that this version cannot name.
@@ -48,8 +48,8 @@ var failurePhrases = map[FailureKind]string{
 	EncryptionFailed:       "did not set up an encrypted connection",
 }
 
-// Failure says why a check failed without any text of the agent, the probed server or a peer: a kind from a closed list
-// and, for HTTPStatus, a number from 100 to 599. Comparable, so that failures can be counted.
+// Failure describes why a check failed without any text of the agent, the probed server or a peer: a kind from a
+// closed list and, for HTTPStatus, a number from 100 to 599. Comparable, so that failures can be counted.
 type Failure struct {
 	Kind   FailureKind
 	Status int // of HTTPStatus alone; otherwise zero
@@ -112,8 +112,8 @@ var reasonPrefixes = map[string]FailureKind{
 	"does not speak TLS":           EncryptionFailed,
 }
 
-// ClassifyReason names the failure that an agent's reason tells of. It is the only way from free text to the public:
-// the result holds nothing of the text but its kind and a checked number.
+// ClassifyReason returns the failure that an agent's reason describes. Free text reaches the public only through it:
+// the result contains nothing of the text but its kind and a checked number.
 func ClassifyReason(reason string) Failure {
 	if status, ok := statusOf(reason); ok {
 		return Failure{Kind: HTTPStatus, Status: status}

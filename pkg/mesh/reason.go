@@ -2,8 +2,8 @@ package mesh
 
 import "strings"
 
-// The reasons of inconclusive looks that say that the vantage cannot ask through the edge's family at all. While they
-// last, the edge has no part in its vantage's vote: see CannotAsk and NoSuchAddress.
+// Reasons of inconclusive probes that cannot use the edge's family at all. While the latest probe has such a reason,
+// the edge does not take part in its vantage's vote: see CannotAsk and NoSuchAddress.
 const (
 	// ReasonNoRoute says that the vantage's machine has no route to the address.
 	ReasonNoRoute = "no local route"

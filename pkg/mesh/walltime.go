@@ -56,7 +56,7 @@ func moveVotes(by time.Duration, votes []RegionVote) {
 	}
 }
 
-// move moves times; those that are not set stay so.
+// move shifts the times that are set; zero times stay zero.
 func move(by time.Duration, times ...*time.Time) {
 	for _, t := range times {
 		if !t.IsZero() {

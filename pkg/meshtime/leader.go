@@ -2,23 +2,24 @@ package meshtime
 
 import "time"
 
-// stepLeast is what a timestamp must be ahead of the leader's monotonic clock to be a step and no late delivery.
+// stepLeast is how far a timestamp must be ahead of the leader's monotonic clock to count as a step of the wall clock
+// and not as a late delivery.
 const stepLeast = time.Second
 
-// Leader decides what the leader's next mark says. It watches the clock that the leader itself folds, and the
+// Leader computes the leader's next mark. It watches the clock that the leader itself folds, and the
 // leader's monotonic clock. The zero value is a leader that just started.
 type Leader struct {
-	Least time.Time // mesh time is at least this: an earlier stream got so far
+	Least time.Time // mesh time is at least this, which an earlier stream reached
 
 	arrived time.Duration // when the newest message that was dated arrived, by the monotonic clock
 	live    bool          // it was stored while the leader watched
 	due     Mark
-	leapt   bool // due says how to date what waits
+	leapt   bool // due dates the waiting messages
 }
 
-// Observe notes a message that arrived at a moment of the monotonic clock, after the clock folded it. live says that
-// it was stored after the leader started; before, its arrival says nothing. It reports whether messages wait for a
-// mark, which is then due at once.
+// Observe notes a message that arrived at a moment of the monotonic clock, after the clock folded it. live means that
+// it was stored after the leader started; otherwise its arrival is not evidence. It reports whether messages wait for
+// a mark, which is then due at once.
 func (l *Leader) Observe(c *Clock, arrived time.Duration, live bool) (due bool) {
 	if !c.Waiting() {
 		l.arrived, l.live, l.leapt = arrived, live, false
@@ -37,7 +38,7 @@ func (l *Leader) Observe(c *Clock, arrived time.Duration, live bool) (due bool) 
 	return true
 }
 
-// Mark is what the next mark says.
+// Mark returns the next mark to write.
 func (l *Leader) Mark(c *Clock) Mark {
 	if l.leapt {
 		return l.due

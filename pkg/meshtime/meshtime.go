@@ -85,7 +85,7 @@ func (m Mark) Wall(mesh time.Time) time.Time {
 // same reports whether two marks date every message alike.
 func (m Mark) same(o Mark) bool { return m.Offset == o.Offset && m.From.Equal(o.From) }
 
-// Moment is when a message was stored.
+// Moment is when a message was stored, in both times.
 type Moment struct {
 	Mesh time.Time // never before that of the message before it
 	Wall time.Time // the stream's timestamp, for people
@@ -98,18 +98,18 @@ func (m Moment) Offset() time.Duration { return m.Mesh.Sub(m.Wall) }
 // pointers to shared state, and not safe for concurrent use.
 type Clock struct {
 	mark   Mark
-	marked bool      // the stream has marks: somebody can date what leaps ahead
+	marked bool      // the stream has marks: a leader can date what leaps ahead
 	stream time.Time // the newest timestamp that was dated
 	now    time.Time
 	held   []time.Time
 	waited time.Duration
 }
 
-// StartAt is a clock for a reader that starts behind a mark.
+// StartAt returns a clock for a reader that starts just after a mark.
 func StartAt(m Mark) Clock { return Clock{mark: m, marked: true} }
 
-// Fold takes the next message, by its timestamp and the mark in it, if it is one. It returns when the messages that
-// waited and this one were stored, in their order; none while they wait for a mark.
+// Fold adds the next message, given by its timestamp and the mark in it, if any. It returns the moments at which the
+// waiting messages and this one were stored, in their order; none while they wait for a mark.
 func (c *Clock) Fold(stream time.Time, mark *Mark) []Moment {
 	if len(c.held) > 0 && c.held[0].Sub(stream) > Jitter {
 		return append(c.stand(), c.Fold(stream, mark)...) // the clock leapt ahead, and back again
@@ -144,7 +144,7 @@ func (c *Clock) waits(stream time.Time) bool {
 	return c.marked && (len(c.held) > 0 || !c.stream.IsZero() && c.mark.Mesh(stream).Sub(c.now) > Ahead)
 }
 
-// release dates what waited.
+// release dates the waiting messages by the mark in force.
 func (c *Clock) release() []Moment {
 	var out []Moment
 	for _, stream := range c.held {
@@ -154,7 +154,7 @@ func (c *Clock) release() []Moment {
 	return out
 }
 
-// step dates a message no earlier than least, and notices that the clock was stepped back before it.
+// step dates a message no earlier than least, and adjusts the offset if the clock was stepped back before it.
 func (c *Clock) step(stream, least time.Time) Moment {
 	if least.After(c.now) {
 		c.now = least
@@ -174,7 +174,7 @@ func (c *Clock) date(stream time.Time) Moment {
 	return Moment{c.now, stream}
 }
 
-// stand dates what waited at the present mesh time.
+// stand dates the waiting messages at the current mesh time.
 func (c *Clock) stand() []Moment {
 	out := make([]Moment, len(c.held))
 	for i, stream := range c.held {

@@ -2,14 +2,15 @@ package meshtime
 
 import "time"
 
-// Found is a message of the stream, as a search sees it.
+// Found is a message that a search of the stream found.
 type Found struct {
 	Sequence uint64
 	Stream   time.Time // its timestamp
-	Mark     *Mark     // what it says, if it is a mark of the clock
+	Mark     *Mark     // the mark in it, if it is a mark of the clock
 }
 
-// Stream is a stream that is searched. Timestamps are no order, since the clock may have been stepped; sequences are.
+// Stream is a stream to search. Messages are ordered by sequence, not by timestamp, since the clock may have been
+// stepped.
 type Stream struct {
 	First, Last uint64
 	// Next is the first message at or past a sequence, of all or of the clock's marks alone; false when there is none.
@@ -22,8 +23,8 @@ type Place struct {
 	Clock    Clock
 }
 
-// Find is the place from which a reader meets every message since a mesh time, and some seconds before: a mark may be
-// stored behind messages that its writer had not seen.
+// Find returns the place from which a reader receives every message since a mesh time. It lies some seconds earlier,
+// since a mark may be stored after messages that its writer had not seen.
 func (s Stream) Find(at time.Time) (Place, error) {
 	at = at.Add(-Ahead)
 	behind, err := s.first(s.First, s.Last+1, true, func(f Found) bool { return f.Mark.Now.After(at) })

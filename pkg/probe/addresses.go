@@ -19,14 +19,14 @@ const (
 	staggerMax = 250 * time.Millisecond
 )
 
-// Tried is an address of a name that did not answer as asked, and what came of it.
+// Tried is an address of a name that did not answer as the check requires, and the reason.
 type Tried struct {
 	Address netip.Addr
 	Reason  string
 }
 
-// addresses are the numbers to try for the target in its family, the preferred one first. A name that has addresses
-// in the other family alone is a *noAddressError; a name without any is a *net.DNSError.
+// addresses returns the IP addresses to try for the target in its family, the preferred one first. A name that has
+// addresses in the other family alone is a *noAddressError; a name without any is a *net.DNSError.
 func (a *attempt) addresses(ctx context.Context) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(a.target.Address); err == nil {
 		return []netip.Addr{ip.Unmap()}, nil
@@ -87,7 +87,7 @@ type noAddressError struct{ family mesh.Family }
 
 func (e *noAddressError) Error() string { return mesh.ReasonNoAddress(e.family) }
 
-// anyAddress has ask probe the target's addresses until one answers as the check asks, and merges what they gave
+// anyAddress calls ask for the target's addresses until one answers as the check requires, and merges their results
 // where none does. The next address starts as soon as one before it failed, or gave no answer for a while; those
 // before go on meanwhile, so that an address far away is not cut short. The last one starts while half of the time is
 // left.
@@ -170,7 +170,7 @@ func (a *attempt) stagger(ctx context.Context, n int) time.Duration {
 	return min(staggerMax, left/2/time.Duration(n-1))
 }
 
-// merge is what a probe found whose addresses gave these results. One good answer is enough. An address that this
+// merge combines the results of a probe's addresses. One good answer is enough. An address that this
 // machine has no route to says nothing beside others that it could ask. Where one could not be asked for another
 // reason, it might have answered, and the probe is inconclusive; only where all gave a definite answer is the whole
 // one definite.
@@ -204,7 +204,7 @@ func merge(addresses []netip.Addr, results []Result) Result {
 	return out
 }
 
-// Where says which address answered, or what each address that was tried gave.
+// Where returns the address that answered, or each address that was tried with its reason.
 func (r Result) Where() string {
 	if r.Address.IsValid() {
 		return r.Address.String()
@@ -216,7 +216,7 @@ func (r Result) Where() string {
 	return strings.Join(all, "; ")
 }
 
-// Silence is Where for addresses that gave nothing until the probes were ended.
+// Silence is like Where for addresses that had not answered when their probes were ended.
 func Silence(addresses []netip.Addr) string {
 	var r Result
 	for _, ip := range addresses {

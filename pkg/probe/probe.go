@@ -34,7 +34,7 @@ type Target struct {
 	Family   mesh.Family
 	Prefer   netip.Addr         // of a name's addresses the one to try first: what answered last. It may be zero
 	Resolved func([]netip.Addr) // called with the addresses of the target before they are tried; may be nil
-	Agent    string             // who asks; HTTP servers read it in User-Agent, with the rest
+	Agent    string             // the probing agent; HTTP servers see it in User-Agent, with the rest
 	Version  string             // of the program
 	Page     string             // URL where people read what this is about; may be empty
 }
@@ -188,7 +188,7 @@ func (a *attempt) talks() bool {
 	}
 }
 
-// end cancels what is still being said.
+// end cancels the exchanges that are still in progress.
 func (a *attempt) end() {
 	if a.talks() {
 		a.endTalk()

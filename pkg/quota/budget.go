@@ -1,6 +1,7 @@
-// Package quota says how many bytes of the stream OBS an agent may use, and who used more. Compute derives what the catalog can
-// need of one agent in two days; Tally counts what each agent published in that time. Both know only the catalog and the stream's
-// timestamps, so that a restart which counts the stream again comes to the same.
+// Package quota computes how many bytes of the stream OBS each agent may use, and detects agents that use more.
+// Compute derives from the catalog what each agent may publish in two days; Tally counts what it published in that
+// time. Both depend only on the catalog and the stream, so that recounting the stream after a restart gives the same
+// result.
 package quota
 
 import (
@@ -11,7 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// Window is the time that a budget is for: what the stream keeps.
+// Window is the time that a budget covers, which is how long the stream keeps messages.
 const Window = wire.AgeMax
 
 // What the stream stores of one agent, in bytes. A test of pkg/quota measures them against real batches.
@@ -33,8 +34,8 @@ const (
 // Need is how many bytes one agent publishes in Window.
 type Need struct {
 	Expected int64 // while all that it probes answers
-	// Budget is what it may publish: enough for two days in which everything that it probes fails, with the rounds that this
-	// causes, and for the history of an outage before.
+	// Budget is what it may publish: enough for two days in which everything that it probes fails, for the rounds that
+	// this causes, and for the backlog of an earlier disconnection.
 	Budget int64
 }
 
@@ -42,23 +43,23 @@ type Need struct {
 type Plan struct {
 	Agents   map[string]Need // by key
 	Unlisted int64           // budget of an agent that the catalog does not have: heartbeats and history
-	// Size is how many bytes OBS needs so that two agents can use their whole budgets, and nobody's evidence of the last two days
-	// has to make room. It fits where it is not past StreamMax.
+	// Size is how many bytes OBS needs so that two agents can use their whole budgets without any evidence of the last
+	// two days being discarded. It may exceed StreamMax.
 	Size int64
 }
 
-// The bounds of the stream OBS in bytes. The least is for a mesh that grows; the most is what a coordinator's disk can be expected
-// to hold, since the stream is compressed on it.
+// The bounds of the stream OBS in bytes. The minimum leaves room for a mesh to grow; the maximum is what a
+// coordinator's disk can be expected to hold, since the stream is stored compressed.
 const (
 	StreamMin = 2 << 30
 	StreamMax = 64 << 30
 	// The leader's marks: a tick every 250 ms at most, and catalogs and rosters.
 	marksBytes = 256 << 20
-	// How many agents may use their whole budgets at the same time, for which the stream has room.
+	// How many agents may use their whole budgets at once before the stream runs out of room.
 	spenders = 2
 )
 
-// Compute is what the catalog needs. It looks at each check once: a hundred hosts take some 100 ms.
+// Compute returns what the catalog needs. It visits each check once: a hundred hosts take some 100 ms.
 func Compute(c *catalog.Catalog) Plan {
 	p := Plan{Agents: map[string]Need{}, Unlisted: int64((messageBytes+gossipMost)*perWindow(heartbeatEvery)) + historyBytes}
 	for i := range c.Hosts {
@@ -88,7 +89,7 @@ func Compute(c *catalog.Catalog) Plan {
 
 func perWindow(interval time.Duration) float64 { return Window.Seconds() / interval.Seconds() }
 
-// Reach is how far back a stream of so many bytes reaches while nobody overspends.
+// Reach returns how far back a stream of this many bytes reaches while no agent overspends.
 func (p Plan) Reach(size int64) time.Duration {
 	expected := int64(marksBytes)
 	for _, n := range p.Agents {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// step is how exactly a Tally knows when something was published: an agent is charged for an hour more than Window at most.
+// step is the time resolution of a Tally: an agent is charged for at most one hour more than Window.
 const step = time.Hour
 
 const steps = int(Window/step) + 1
@@ -17,7 +17,7 @@ type Tally struct {
 	hour   int64                    // the latest, since 1970
 }
 
-// NewTally is an empty tally.
+// NewTally returns an empty tally.
 func NewTally() *Tally { return &Tally{agents: map[string]*[steps]int64{}} }
 
 // Add charges an agent for a message that the stream received at the time. A time before the latest counts as the latest.
@@ -31,7 +31,7 @@ func (t *Tally) Add(at time.Time, agent string, bytes int64) {
 	used[slot(t.hour)] += bytes
 }
 
-// Trim takes back what was charged past so many bytes, the newest first: that is what was removed from the stream.
+// Trim lowers the agent's count to this many bytes, the newest first, which is what was removed from the stream.
 func (t *Tally) Trim(agent string, to int64) {
 	used := t.agents[agent]
 	if used == nil {
@@ -45,7 +45,7 @@ func (t *Tally) Trim(agent string, to int64) {
 	}
 }
 
-// Used is how many bytes the agent published in the last Window.
+// Used returns how many bytes the agent published in the last Window.
 func (t *Tally) Used(agent string) int64 {
 	var sum int64
 	if used := t.agents[agent]; used != nil {
@@ -56,7 +56,7 @@ func (t *Tally) Used(agent string) int64 {
 	return sum
 }
 
-// Agents lists those who published something, by name.
+// Agents lists the agents that published something, by name.
 func (t *Tally) Agents() []string {
 	out := make([]string, 0, len(t.agents))
 	for agent := range t.agents {
@@ -66,7 +66,7 @@ func (t *Tally) Agents() []string {
 	return out
 }
 
-// advance forgets what is older than Window.
+// advance drops the counts that are older than Window.
 func (t *Tally) advance(at time.Time) {
 	hour := at.Unix() / int64(step/time.Second)
 	if hour <= t.hour {

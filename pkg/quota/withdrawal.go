@@ -5,8 +5,7 @@ import (
 )
 
 const (
-	// TermMin is how long an agent may not publish the first time that it overspends. Each time after that it is twice as long, to
-	// TermMax.
+	// TermMin is the term of an agent's first withdrawal. Each further withdrawal doubles the term, up to TermMax.
 	TermMin = time.Hour
 	TermMax = Window
 	// forgiven is how long an agent must have kept within its budget for the next term to be the first again.
@@ -15,7 +14,7 @@ const (
 
 // Withdrawal records that an agent may not publish until a time.
 type Withdrawal struct {
-	Key    string    `json:"key"` // that the agent joined with; another key is not concerned
+	Key    string    `json:"key"` // that the agent joined with; no other key is affected
 	Times  int       `json:"times"`
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until"`
@@ -24,7 +23,7 @@ type Withdrawal struct {
 	Over   bool      `json:"over,omitempty"` // the term has ended; kept for the length of the next one
 }
 
-// Withdraw is the next withdrawal of an agent, after the one before, which may be none.
+// Withdraw returns an agent's next withdrawal. before is its previous one, or zero.
 func Withdraw(before Withdrawal, key string, now time.Time, used, budget int64) Withdrawal {
 	times := 1
 	if before.Key == key && now.Sub(before.Until) < forgiven {
@@ -36,7 +35,7 @@ func Withdraw(before Withdrawal, key string, now time.Time, used, budget int64) 
 // Forgotten reports whether a withdrawal that is over no longer makes the next one longer.
 func (w Withdrawal) Forgotten(now time.Time) bool { return w.Over && now.Sub(w.Until) >= forgiven }
 
-// Term is how long the withdrawal is that is an agent's so many times, from 1.
+// Term returns the length of an agent's nth withdrawal, counted from 1.
 func Term(times int) time.Duration {
 	term := TermMin
 	for range times - 1 {
@@ -48,7 +47,7 @@ func Term(times int) time.Duration {
 	return min(term, TermMax)
 }
 
-// Keep is how many of an agent's oldest bytes stay when its excess is removed. What it published before it began to overspend is
-// evidence, and the stream is replayed as it was judged; what came last is the excess. Half a budget is more than an agent needs
-// that works, and leaves it room when it comes back.
+// Keep returns how many of an agent's oldest bytes stay when its excess is removed. What it published before it
+// overspent is evidence, and replays must read it as it was judged; the newest bytes are the excess. Half a budget is
+// more than a working agent needs, and leaves it room when it may publish again.
 func Keep(budget int64) int64 { return budget / 2 }

@@ -1,7 +1,7 @@
-// Package sentence says a check's verdict in one sentence for everybody: the page, its API, incidents, operators, the
-// log. A sentence holds the catalog's names, numbers, times and the phrases of mesh.Failure, and never any text of an
-// agent, a probed server or a peer. It names cities, never vantages, since a host that only operators know may be
-// one.
+// Package sentence describes a check's verdict in one sentence, used on the page, in its API, in incidents, for
+// operators and in the log. A sentence contains the catalog's names, numbers, times and the phrases of mesh.Failure,
+// and never any text of an agent, a probed server or a peer. It names cities, never vantages, since a host that only
+// operators know may be one.
 package sentence
 
 import (
@@ -23,9 +23,9 @@ const Flapping = "it entered and left down too often: held at degraded until it 
 // ChecksChanged is the sentence of a status that changed because the host's checks did.
 const ChecksChanged = "What is asked of the host changed."
 
-// Of says the check's verdict. The state's own Sentence and all text in its votes are ignored; config is the check in
-// the catalog, or nil where the catalog no longer has it. The state's times are mesh time, which is ahead of the wall
-// clock by offset; the sentence shows the wall clock.
+// Of describes the check's verdict. The state's own Sentence and all text in its votes are ignored; config is the
+// check in the catalog, or nil where the catalog no longer has it. The state's times are mesh time, which is ahead of
+// the wall clock by offset; the sentence shows the wall clock.
 func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset time.Duration) string {
 	t := s.Tally
 	regions := fmt.Sprintf("%d of %s", t.OK, counted(t.Voters, "region"))
@@ -57,8 +57,8 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 	return unknown(c, s)
 }
 
-// OfTransition says the verdict that a transition published, from the facts that it holds: a ledger's older
-// transitions have sentences with text of agents in them. The catalog is the one in force at the time, or nil.
+// OfTransition describes the verdict that a transition published. It ignores the stored sentence, since in a ledger's
+// older transitions that contains text of agents. The catalog is the one in force at the time, or nil.
 func OfTransition(c *catalog.Catalog, t mesh.Transition) string {
 	if t.Check == "" {
 		return ChecksChanged
@@ -119,7 +119,7 @@ func failures(config *catalog.Check, s mesh.CheckState) string {
 	return strings.Join(phrases, " or ") + where(config)
 }
 
-// where tells what the vantages asked when they saw that.
+// where describes what the vantages probed: a port, a web host or a ping.
 func where(config *catalog.Check) string {
 	switch {
 	case config == nil:
@@ -137,7 +137,7 @@ func where(config *catalog.Check) string {
 	return ""
 }
 
-// first tells which city saw the cause first, since the verdict's cause began.
+// first names the city that saw the failure first since the verdict's cause began, and when.
 func first(c *catalog.Catalog, s mesh.CheckState, offset time.Duration) string {
 	var seen *mesh.RegionVote
 	for _, v := range badVotes(s) {
@@ -165,7 +165,7 @@ func badCities(c *catalog.Catalog, s mesh.CheckState) string {
 	return cities[0]
 }
 
-// badVotes are the counted votes that say bad.
+// badVotes returns the counted votes that are bad.
 func badVotes(s mesh.CheckState) []mesh.RegionVote {
 	var out []mesh.RegionVote
 	for _, v := range s.Votes {
@@ -176,7 +176,7 @@ func badVotes(s mesh.CheckState) []mesh.RegionVote {
 	return out
 }
 
-// City is how people call a region; the region's own name where the catalog does not know it.
+// City returns the region's city, or the region's own name where the catalog has no city for it.
 func City(c *catalog.Catalog, region string) string {
 	if c != nil {
 		if r := c.Region(region); r != nil && r.City != "" {

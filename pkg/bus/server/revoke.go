@@ -51,7 +51,7 @@ func (s *Server) Withdraw(ctx context.Context, key string, until time.Time) erro
 	})
 }
 
-// Restore ends what Withdraw began. A key that Revoke ended stays ended.
+// Restore ends a withdrawal, so that the agent's key is accepted again. A key that Revoke ended stays ended.
 func (s *Server) Restore(ctx context.Context, key string) error {
 	return s.change(ctx, "agents", func(account *jwt.AccountClaims) (*jwt.AccountClaims, error) {
 		if at, ok := account.Revocations[key]; !ok || at >= forEver {
