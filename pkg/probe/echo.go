@@ -11,28 +11,29 @@ import (
 	"runtime"
 	"time"
 
+	probing "github.com/prometheus-community/pro-bing"
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 )
 
 // Ping sends one ICMP echo request and returns the round-trip time of its reply. It uses a raw socket where the
-// machine permits that, which also receives the routers' errors, else an ICMP datagram socket, else the error is a
-// *NotPermittedError.
+// machine permits that, which also receives the routers' errors, else pro-bing's ICMP datagram socket, else the error is
+// a *NotPermittedError.
 func (k Kernel) Ping(ctx context.Context, address netip.Addr) (time.Duration, error) {
 	// Asked first, so that the want of a route of our own is told from a router's answer.
 	if err := k.route(ctx, address); err != nil {
 		return 0, err
 	}
-	conn, raw, err := k.listenEcho(address)
+	conn, err := k.listenEcho(address)
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return 0, &NotPermittedError{permitPing()}
+		return k.pingDatagram(ctx, address)
 	case err != nil:
 		return 0, fmt.Errorf("open an ICMP socket: %w", err)
 	}
 	defer conn.Close()
-	request, err := newEchoRequest(address, raw)
+	request, err := newEchoRequest(address)
 	if err != nil {
 		return 0, err
 	}
@@ -60,24 +61,53 @@ func permitPing() string {
 		program)
 }
 
-// listenEcho opens a socket for echo replies from the address's family, and reports whether it is a raw one.
-func (k Kernel) listenEcho(address netip.Addr) (conn *icmp.PacketConn, raw bool, err error) {
-	privileged, datagram, source := "ip6:ipv6-icmp", "udp6", "::"
+// pingDatagram pings through an ICMP datagram socket, which needs no privilege where the kernel permits it. The kernel
+// delivers only replies with the socket's own identifier, and pro-bing accepts only those that carry its random payload.
+// After the reply it may take up to 0.1 s to return; the round-trip time is not affected.
+func (k Kernel) pingDatagram(ctx context.Context, address netip.Addr) (time.Duration, error) {
+	var sent, received time.Time
+	opened := false
+	p := probing.New(address.String())
+	p.SetIPAddr(&net.IPAddr{IP: address.AsSlice(), Zone: address.Zone()})
+	p.SetPrivileged(false)
+	p.SetLogger(probing.NoopLogger{})
+	p.Count = 1
+	if k.Source.IsValid() {
+		p.Source = k.Source.String()
+	}
+	p.OnSetup = func() { opened = true }
+	p.OnSend = func(*probing.Packet) { sent = time.Now() }
+	p.OnRecv = func(*probing.Packet) { received = time.Now() }
+	err := p.RunWithContext(ctx)
+	switch {
+	case !received.IsZero():
+		return received.Sub(sent), nil
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case errors.Is(err, os.ErrPermission) && !opened:
+		return 0, &NotPermittedError{permitPing()}
+	case errors.Is(err, os.ErrPermission):
+		return 0, &NotPermittedError{"this machine's firewall refuses to send a ping"}
+	case err == nil:
+		err = errors.New("it ended without an answer")
+	}
+	return 0, fmt.Errorf("ping: %w", err)
+}
+
+// listenEcho opens a raw socket for echo replies from the address's family.
+func (k Kernel) listenEcho(address netip.Addr) (*icmp.PacketConn, error) {
+	network, source := "ip6:ipv6-icmp", "::"
 	if address.Is4() {
-		privileged, datagram, source = "ip4:icmp", "udp4", "0.0.0.0"
+		network, source = "ip4:icmp", "0.0.0.0"
 	}
 	if k.Source.IsValid() {
 		source = k.Source.String()
 	}
-	conn, err = icmp.ListenPacket(privileged, source)
-	if errors.Is(err, os.ErrPermission) {
-		conn, err = icmp.ListenPacket(datagram, source)
-		return conn, false, err
-	}
+	conn, err := icmp.ListenPacket(network, source)
 	if err == nil {
 		filterICMP(conn, address.Is4())
 	}
-	return conn, true, err
+	return conn, err
 }
 
 // filterICMP spares a raw socket what is no reply and no "destination unreachable". Where the system has no such
@@ -108,15 +138,14 @@ const (
 // the request can forge its reply or an error about it.
 type echoRequest struct {
 	to      netip.Addr
-	raw     bool // else the kernel writes its own identifier, and delivers replies by it
 	id, seq int
 	cookie  [cookieSize]byte
 	message []byte
 }
 
-func newEchoRequest(to netip.Addr, raw bool) (*echoRequest, error) {
+func newEchoRequest(to netip.Addr) (*echoRequest, error) {
 	var numbers [4]byte
-	e := &echoRequest{to: to, raw: raw}
+	e := &echoRequest{to: to}
 	for _, random := range [][]byte{numbers[:], e.cookie[:]} {
 		if _, err := rand.Read(random); err != nil {
 			return nil, fmt.Errorf("draw an echo request: %w", err)
@@ -132,12 +161,9 @@ func newEchoRequest(to netip.Addr, raw bool) (*echoRequest, error) {
 	return e, err
 }
 
-// destination is the target as the socket's kind wants it.
+// destination is the target as a raw socket wants it.
 func (e *echoRequest) destination() net.Addr {
-	if e.raw {
-		return &net.IPAddr{IP: e.to.AsSlice(), Zone: e.to.Zone()}
-	}
-	return &net.UDPAddr{IP: e.to.AsSlice(), Zone: e.to.Zone()}
+	return &net.IPAddr{IP: e.to.AsSlice(), Zone: e.to.Zone()}
 }
 
 // wait reads from conn until the request's reply, nil; an error about it, an *UnreachableError; or the end of ctx.
@@ -181,17 +207,14 @@ func parseICMP(data []byte, v4 bool) icmp.Message {
 // isReply reports whether the message, which came from the address, is the target's reply to exactly this request.
 func (e *echoRequest) isReply(kind icmp.Type, reply *icmp.Echo, from netip.Addr) bool {
 	isReply := kind == ipv4.ICMPTypeEchoReply || kind == ipv6.ICMPTypeEchoReply
-	return isReply && from.WithZone("") == e.to.WithZone("") && (!e.raw || reply.ID == e.id) && reply.Seq == e.seq &&
+	return isReply && from.WithZone("") == e.to.WithZone("") && reply.ID == e.id && reply.Seq == e.seq &&
 		string(reply.Data) == string(e.cookie[:])
 }
 
 func addrOf(a net.Addr) netip.Addr {
-	switch a := a.(type) {
-	case *net.IPAddr:
-		ip, _ := netip.AddrFromSlice(a.IP)
-		return ip.Unmap()
-	case *net.UDPAddr:
-		return a.AddrPort().Addr().Unmap()
+	if ip, ok := a.(*net.IPAddr); ok {
+		address, _ := netip.AddrFromSlice(ip.IP)
+		return address.Unmap()
 	}
 	return netip.Addr{}
 }

@@ -25,7 +25,7 @@ func quotedPacket(e *echoRequest, size int) []byte {
 
 func request(t *testing.T, to string) *echoRequest {
 	t.Helper()
-	e, err := newEchoRequest(netip.MustParseAddr(to), true)
+	e, err := newEchoRequest(netip.MustParseAddr(to))
 	if err != nil {
 		t.Fatal(err)
 	}

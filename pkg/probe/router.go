@@ -49,7 +49,7 @@ func (e *echoRequest) unreachable(code int, quoted []byte) (what string, ok bool
 // is ignored and the ping times out, which is as bad.
 func (e *echoRequest) isQuoted(quoted []byte) bool {
 	to, echo, ok := quotedEcho(quoted, e.to.Is4())
-	if !ok || !e.raw || to != e.to.WithZone("") || len(echo) < icmpHeaderSize || echo[0] != e.message[0] || echo[1] != 0 {
+	if !ok || to != e.to.WithZone("") || len(echo) < icmpHeaderSize || echo[0] != e.message[0] || echo[1] != 0 {
 		return false
 	}
 	if int(binary.BigEndian.Uint16(echo[4:])) != e.id || int(binary.BigEndian.Uint16(echo[6:])) != e.seq {
