@@ -11,21 +11,27 @@ import (
 
 const (
 	catalogEvery = time.Minute     // the catalog is asked for even when nobody says that there is a new one
-	catalogRetry = 2 * time.Second // while there is none
+	catalogRetry = 2 * time.Second // after a question without an answer; doubled with each further one once there is a catalog
 	catalogWait  = 5 * time.Second // for an answer
 )
 
-// followCatalog keeps asking for the catalog: at start until it comes, at each new connection, on the coordinator's word and
-// every minute. Without an answer the agent works by the last one.
+// followCatalog keeps asking for the catalog: at start until it comes, at each new connection, when the coordinator notifies the
+// agent of a change, and every minute. Without an answer the agent works by the last one and asks again soon: it may have been
+// notified that an agent was revoked, and the coordinator does not answer agents that ask too often.
 func (v *vantage) followCatalog(ctx context.Context) {
 	var last wire.Answer
+	retry := catalogRetry
 	for {
 		wait := catalogEvery
-		if err := v.askCatalog(ctx, &last); err != nil {
+		switch err := v.askCatalog(ctx, &last); {
+		case err == nil:
+			retry = catalogRetry
+		case last.Catalog == nil:
 			v.Logger.Debug().Err(err).Msg("no catalog yet")
-			if last.Catalog == nil {
-				wait = catalogRetry
-			}
+			wait = catalogRetry
+		default:
+			v.Logger.Debug().Err(err).Msg("catalog question not answered")
+			wait, retry = retry, min(2*retry, catalogEvery)
 		}
 		select {
 		case <-ctx.Done():

@@ -190,3 +190,32 @@ func TestGossipIsGivenTheAdmittedKeys(t *testing.T) {
 		})
 	})
 }
+
+// The coordinator does not answer an agent that asks too often. An agent that was notified of a change asks again soon, and does
+// not work with the keys of before for a minute.
+func TestAnUnansweredQuestionIsAskedAgain(t *testing.T) {
+	r := &rumourMill{}
+	key := ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))
+	startWith(t, func(c *vantage.Config) {
+		c.Gossip = r
+		c.Bus.(*bus).keys = map[string]ed25519.PublicKey{"ams2": key, "lon1": key}
+	}, func(b *bus, n *network) {
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		b.keys = map[string]ed25519.PublicKey{"lon1": key}
+		b.refuses = 2
+		revision := b.catalog.Revision
+		b.mu.Unlock()
+		data, err := wire.EncodeControl(wire.Control{Catalog: revision})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.controls <- data
+		time.Sleep(10 * time.Second)
+		r.set(func() {
+			if len(r.keys) != 1 {
+				t.Errorf("after two questions without an answer, keys %v", r.keys)
+			}
+		})
+	})
+}

@@ -33,7 +33,7 @@ func withName(c *vantage.Config) {
 
 // TestANameWithADeadAddress has the first address of a name be silent: the name answers all the same, its second
 // address is tried first from then on, nothing is taken for lost, and the observation says which address it was. The
-// family without an address is told with the heartbeats.
+// family without an address travels with the heartbeats.
 func TestANameWithADeadAddress(t *testing.T) {
 	startWith(t, withName, func(b *bus, n *network) {
 		n.set("192.0.2.3", true)

@@ -24,6 +24,7 @@ type bus struct {
 	mu       sync.Mutex
 	catalog  *catalog.Catalog
 	keys     map[string]ed25519.PublicKey // of the admitted agents
+	refuses  int                          // questions that the coordinator leaves unanswered from now on
 	since    time.Time                    // zero while there is no connection
 	changed  chan struct{}
 	controls chan []byte
@@ -63,6 +64,10 @@ func (b *bus) Catalog(context.Context) ([]byte, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.refuses > 0 {
+		b.refuses--
+		return nil, errors.New("no answer")
+	}
 	return wire.EncodeAnswer(wire.Answer{Catalog: b.catalog, Keys: b.keys})
 }
 

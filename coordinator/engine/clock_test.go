@@ -215,7 +215,7 @@ func TestThePastIsAskedForByTheWallClock(t *testing.T) {
 	}
 }
 
-// A stream that is made anew after the clock was stepped back goes on where the ledger is.
+// A stream that is recreated after the clock was stepped back continues at the ledger's mesh time.
 func TestAStreamMadeAnewAfterAStepBackIsJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)

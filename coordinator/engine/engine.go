@@ -117,7 +117,7 @@ type Engine struct {
 	reading   reading           // of the file at start
 }
 
-// place is a place in the stream of observations. Its mesh time tells a stream that was made anew, and counts from 1
+// place is a place in the stream of observations. Its mesh time reveals a stream that was recreated, and counts from 1
 // again.
 type place struct {
 	sequence uint64

@@ -143,10 +143,10 @@ func TestOneAgentsBadMessagesHideNobodyElses(t *testing.T) {
 		w.put(bus.Message{Kind: bus.Batch, Agent: "nc3", Header: none, Data: []byte("{")})
 		time.Sleep(time.Second)
 		if n := said.times("message rejected", `"nc3"`); n != 1 {
-			t.Errorf("nc3's message is told %d times", n)
+			t.Errorf("nc3's message is logged %d times", n)
 		}
 		if n := said.times("message rejected", `"nc2"`); n < 5 || n > 12 {
-			t.Errorf("nc2's messages are told %d times in a minute", n)
+			t.Errorf("nc2's messages are logged %d times in a minute", n)
 		}
 		end(t, stop)
 	})

@@ -113,8 +113,8 @@ func (w *world) connect(id identity, url string) (*nats.Conn, error) {
 		nats.NoReconnect(), nats.CustomInboxPrefix("_INBOX_nc1"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 }
 
-// flood publishes batches of the largest size that the server accepts, and comes back whenever it is thrown out, until operators
-// are told of it. It waits for none of them.
+// flood publishes batches of the largest size that the server accepts, without waiting for acknowledgements, and reconnects
+// whenever the server disconnects it, until operators see a warning.
 func (w *world) flood(id identity, name string) {
 	w.t.Helper()
 	sent, bytes := 0, 0
@@ -264,7 +264,7 @@ func story(w *world) {
 		t.Errorf("another agent published %d batches and %d are stored", published, n)
 	}
 	if text := w.warning(); !strings.Contains(text, "agent nc1 may not publish until") || !strings.Contains(text, "coordinator revoke nc1") {
-		t.Errorf("operators are told %q", text)
+		t.Errorf("the warning is %q", text)
 	}
 	again := hostile
 	again.token, err = w.server.Issue("nc1", hostile.public)
@@ -291,13 +291,13 @@ func story(w *world) {
 	until := w.now().Add(quota.Term(2)).UTC().Format("2006-01-02 15:")
 	eventually(t, "it is named again", func() bool { return strings.Contains(w.warning(), "nc1") })
 	if text := w.warning(); !strings.Contains(text, until) {
-		t.Errorf("operators are told %q, and it should be until %s", text, until)
+		t.Errorf("the warning is %q, and should name %s", text, until)
 	}
 
 	// An operator lets it in with a new key; the one that was lost stays out.
 	must(t, w.server.Revoke(t.Context(), hostile.public))
-	anew := w.join("nc1")
-	eventually(t, "it may publish with another key", func() bool { return w.warning() == "" && !w.refused(anew) })
+	rejoined := w.join("nc1")
+	eventually(t, "it may publish with another key", func() bool { return w.warning() == "" && !w.refused(rejoined) })
 	if !w.refused(hostile) {
 		t.Error("the key that was revoked is let in")
 	}

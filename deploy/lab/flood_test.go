@@ -226,7 +226,7 @@ func TestExplainReachesBackBehindAFlood(t *testing.T) {
 		t.Errorf("the stream begins at %d: evidence was discarded", info[0].First)
 	}
 	if problems := strings.Join(f.Problems(), "\n"); !strings.Contains(problems, "agent nc7 may not publish until") {
-		t.Error("operators are told", problems)
+		t.Error("problems shown to operators:", problems)
 	}
 	f.network.take(netip.MustParseAddr("192.0.2.2")) // seven agents still see what fails
 	f.await(nouns.MajorOutage)
