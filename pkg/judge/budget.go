@@ -159,13 +159,17 @@ func (j *Judge) settleRequesters(c *check, r *round) {
 	}
 }
 
-// dissent records the regions that voted against the check's verdict in recent rounds without changing it.
+// dissent is what one region's votes against a check's verdict led to: rounds that did not change it.
 type dissent struct {
-	verdict mesh.Verdict
-	regions []string
-	rounds  int
-	last    time.Time
-	until   time.Time // the same regions cannot request another round before this
+	region string
+	rounds int
+	last   time.Time
+	until  time.Time // the region does not request another round before this
+}
+
+// forgotten reports whether the region was quiet for long enough to be treated as one that never dissented.
+func (d dissent) forgotten(now time.Time) bool {
+	return now.Sub(d.last) > max(calmAtLeast, 2*d.until.Sub(d.last))
 }
 
 // dissenting returns the regions that vote against the check's verdict.
@@ -176,30 +180,51 @@ func (j *Judge) dissenting(c *check) []string {
 	return j.regionNames(c, mesh.Bad)
 }
 
-// noteDissent counts a round that closed with regions against the verdict. Rounds come in pairs, since a partial
-// outage takes two that are PartialAfter apart, and it is the time between pairs that grows: fourfold, so that the
-// host's account outlasts it.
+// dissentOf returns what is recorded of the region's votes against the check's verdict: nothing if that is forgotten.
+func (j *Judge) dissentOf(c *check, region string) dissent {
+	for _, d := range c.dissent {
+		if d.region == region && !d.forgotten(j.now) {
+			return d
+		}
+	}
+	return dissent{region: region}
+}
+
+// noteDissent counts a round that closed for the regions which requested it, and for those that voted against the
+// verdict at its end. A region that requests rounds and denies it in each of them is thereby counted, too.
+//
+// Rounds come in pairs, since a partial outage takes two that are PartialAfter apart, and it is the time between pairs
+// that grows: fourfold, so that the host's account outlasts it.
 func (j *Judge) noteDissent(c *check) {
-	regions, d := j.dissenting(c), &c.dissent
-	if len(regions) == 0 {
-		return
-	}
-	calm := max(calmAtLeast, 2*d.until.Sub(d.last))
-	if j.newDissent(c) || j.now.Sub(d.last) > calm {
-		*d = dissent{verdict: c.verdict, regions: regions}
-	}
-	d.rounds, d.last = d.rounds+1, j.now
-	d.until = j.now.Add(j.rule.PartialAfter)
-	if d.rounds%2 == 0 {
-		d.until = j.now.Add(delay(j.rule.PartialAfter, d.rounds+1))
+	regions := slices.Concat(c.requestedBy, j.dissenting(c))
+	slices.Sort(regions)
+	c.requestedBy = nil
+	for _, region := range slices.Compact(regions) {
+		d := j.dissentOf(c, region)
+		d.rounds, d.last = d.rounds+1, j.now
+		d.until = j.now.Add(j.rule.PartialAfter)
+		if d.rounds%2 == 0 {
+			d.until = j.now.Add(delay(j.rule.PartialAfter, d.rounds+1))
+		}
+		c.dissent = slices.DeleteFunc(c.dissent, func(old dissent) bool { return old.region == region })
+		c.dissent = append(c.dissent, d)
 	}
 }
 
-// newDissent reports whether a region votes against the verdict that did not do so before.
-func (j *Judge) newDissent(c *check) bool {
-	return c.dissent.verdict != c.verdict || slices.ContainsFunc(j.dissenting(c), func(region string) bool {
-		return !slices.Contains(c.dissent.regions, region)
-	})
+// leastDissent returns the fewest rounds that the regions which vote against the verdict led to without changing it,
+// and when the first of them may request the next. Each region waits for itself: one that had not voted against the
+// verdict before requests a round at once, whoever else did, and however often.
+func (j *Judge) leastDissent(c *check) (rounds int, until time.Time) {
+	for i, region := range j.dissenting(c) {
+		d := j.dissentOf(c, region)
+		if i == 0 || d.rounds < rounds {
+			rounds = d.rounds
+		}
+		if i == 0 || d.until.Before(until) {
+			until = d.until
+		}
+	}
+	return rounds, until
 }
 
 // scheduledProbes returns how many probes a second the schedule of the host's checks takes.

@@ -252,7 +252,7 @@ func (j *Judge) become(c *check, verdict mesh.Verdict, out *Output) {
 	was := c.verdict
 	c.since = j.began(c, verdict)
 	c.verdict = verdict
-	c.dissent = dissent{} // what is said against the new verdict is new
+	c.dissent, c.requestedBy = nil, nil // what is said against the new verdict is new
 	if (was == mesh.Down) != (verdict == mesh.Down) && was != mesh.Pending {
 		c.flap.charge(j.rule, j.now)
 	}

@@ -218,3 +218,21 @@ func TestFewLiarsStayWithinTheBudget(t *testing.T) {
 		}
 	})
 }
+
+// Two liars that request a round of every host, and deny in it what they requested it for, are counted like those whose
+// votes stand: each region's next rounds get rarer.
+func TestLiarsThatDenyTheirOwnRequestsStayWithinTheBudget(t *testing.T) {
+	a := attack{
+		regions: strings.Fields("ams lon van nyc tor lus syd sea fra"), checks: []string{"smtp", "imap"},
+		liars: []string{"lon", "van"}, answers: "ok", host: "AMS1", failsAt: time.Minute, reason: "timeout",
+		lies: []lie{
+			{vantage: "lon1", what: "*/smtp", kind: "alternates", from: 20 * time.Second, to: 52 * time.Second},
+			{vantage: "van1", what: "*/smtp", kind: "alternates", from: 21 * time.Second, to: 151 * time.Second},
+		},
+	}
+	w, _ := a.run(true)
+	minute, everyHost := w.budgetOf()
+	if n := w.probedInAMinute(); n > minute+4*everyHost {
+		t.Errorf("%d probes in a minute, and the budget is %d and %d a round", n, minute, everyHost)
+	}
+}

@@ -95,9 +95,10 @@ func (j *Judge) requestFor(e *edge, b basis, vote mesh.Vote, began, due time.Tim
 // requestConfirmation requests the round that must confirm votes which look bad.
 func (j *Judge) requestConfirmation(c *check, a quorum.Answer, due time.Time) {
 	b := verdictWaits
+	c.requestedBy = j.dissenting(c)
 	if a.Partial && !j.mayRecover(c) {
-		if !j.newDissent(c) && due.Before(c.dissent.until) {
-			due = c.dissent.until // what these regions say was not confirmed before
+		if _, until := j.leastDissent(c); due.Before(until) {
+			due = until // what these regions say was not confirmed before
 		}
 		// No account pays for the confirmation of an outage that is not published yet: a host whose recovery took many rounds
 		// must not hide its next outage for want of one.
@@ -112,12 +113,13 @@ func (j *Judge) requestConfirmation(c *check, a quorum.Answer, due time.Time) {
 // region votes ok and that is not enough to recover, that region's vantages are the requesters.
 func (j *Judge) requestRecovery(c *check) {
 	regions, due := j.regionsThatVote(c, mesh.OK), j.askAgain(c)
+	c.requestedBy = j.dissenting(c)
 	if j.mayRecover(c) {
 		j.request(c.host, roundRequest{basis: verdictWaits, since: j.now, due: due})
 		return
 	}
-	if !j.newDissent(c) && due.Before(c.dissent.until) {
-		due = c.dissent.until
+	if _, until := j.leastDissent(c); due.Before(until) {
+		due = until
 	}
 	if len(regions) > 1 {
 		j.request(c.host, roundRequest{basis: regionsDisagree, since: j.now, due: due})
@@ -137,8 +139,11 @@ func (j *Judge) requestRecovery(c *check) {
 func (j *Judge) mayRecover(c *check) bool {
 	const enough = 4 // rounds
 	ok, bad := len(j.regionsThatVote(c, mesh.OK)), len(j.regionsThatVote(c, mesh.Bad))
-	return c.verdict == mesh.Down && ok > 1 && float64(ok) >= j.rule.RecoverShare*float64(ok+bad) &&
-		(j.newDissent(c) || c.dissent.rounds < enough)
+	if c.verdict != mesh.Down || ok < 2 || float64(ok) < j.rule.RecoverShare*float64(ok+bad) {
+		return false
+	}
+	rounds, _ := j.leastDissent(c)
+	return rounds < enough
 }
 
 // requestAfterFailures asks for another round because of edges that turned bad by a look which began after the round

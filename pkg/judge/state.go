@@ -112,7 +112,9 @@ type check struct {
 	nextRound  *round           // the newest that was opened meanwhile
 	looksBadAt time.Time        // when a round last found it looking bad without turning it, or partial while it is not out of down
 	findings   []quorum.Finding // of recent rounds in which several regions were bad, oldest first: they may confirm a partial outage
-	dissent    dissent
+	dissent    []dissent
+	// requestedBy names the regions whose votes against the verdict requested the coming round.
+	requestedBy []string
 }
 
 // host is what the judge holds of one host.
@@ -243,7 +245,8 @@ func (h *host) inherit(old *host) {
 }
 
 func (c *check) inheritEdges(was *check) {
-	c.round, c.nextRound, c.dissent, c.from = was.round, was.nextRound, was.dissent, was.from
+	c.round, c.nextRound, c.from = was.round, was.nextRound, was.from
+	c.dissent, c.requestedBy = was.dissent, was.requestedBy
 	c.findings = was.findings
 	for _, e := range slices.Concat(c.edges, c.spares) {
 		for _, o := range was.edges {
