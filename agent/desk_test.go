@@ -11,7 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/coordinator/enrol"
+	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -21,7 +21,7 @@ import (
 
 // desk is a real bus whose coordinator enrols NC036 and answers with a catalog, until the test ends or it is stopped.
 type desk struct {
-	*enrol.Desk
+	*enroller.Desk
 	stop func()
 }
 
@@ -68,7 +68,7 @@ func openDesk(t *testing.T, open, shut string) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{Desk: enrol.New(enrol.Config{
+	d := &desk{Desk: enroller.New(enroller.Config{
 		Bus: c, Issuer: s, Members: strangers{}, Logger: zerolog.Nop(),
 	})}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/agent/control"
 	"github.com/probemesh/probemesh/agent/doctor"
-	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/agent/localstatus"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/gossip"
 )
@@ -66,17 +66,17 @@ func (x *examination) flags(cmd *cobra.Command) {
 
 // examine has the doctor look, with a token or with what an earlier join kept.
 func (x *examination) examine(ctx context.Context, token string, say func(doctor.Finding)) {
-	p := doctor.Patient{Directory: x.state, Token: token, Gossip: x.gossip, ClockOffset: x.clock, Joining: x.joining, Running: control.Running(x.state)}
+	p := doctor.Patient{Directory: x.state, Token: token, Gossip: x.gossip, ClockOffset: x.clock, Joining: x.joining, Running: localstatus.Running(x.state)}
 	if x.resolver != "" {
 		p.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, x.resolver)
 		}}
 	}
-	identity, err := enrol.Load(x.state)
+	id, err := identity.Load(x.state)
 	switch {
 	case err == nil:
-		p.Joined, p.Servers, p.CA = true, identity.Servers, identity.CA
-	case !errors.Is(err, enrol.ErrNotJoined):
+		p.Joined, p.Servers, p.CA = true, id.Servers, id.CA
+	case !errors.Is(err, identity.ErrNotJoined):
 		p.Identity = err
 	}
 	doctor.Examine(ctx, p, say)

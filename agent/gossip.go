@@ -8,7 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/command"
@@ -16,7 +16,7 @@ import (
 )
 
 // startGossip begins to gossip with the other agents, unless listen is empty. It returns what ends it.
-func startGossip(ctx context.Context, listen string, identity enrol.Identity, log zerolog.Logger) (vantage.Gossip, func(), error) {
+func startGossip(ctx context.Context, listen string, identity identity.Identity, log zerolog.Logger) (vantage.Gossip, func(), error) {
 	if listen == "" {
 		return nil, func() {}, nil
 	}

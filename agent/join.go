@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -26,7 +26,7 @@ func newJoinCommand() *cobra.Command {
 			if err := command.BecomeOwner(x.state); err != nil {
 				return err
 			}
-			identity, err := enrol.Join(cmd.Context(), args[0], x.state, nil)
+			identity, err := identity.Join(cmd.Context(), args[0], x.state, nil)
 			if err != nil {
 				return err
 			}

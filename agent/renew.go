@@ -3,13 +3,13 @@ package main
 import (
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/agent/vantage"
 )
 
 // newKeeper keeps the agent's identity while it runs, and hands gossip the keys that it is given.
-func newKeeper(state string, identity enrol.Identity, rumours vantage.Gossip, log zerolog.Logger) *enrol.Keeper {
-	c := enrol.KeeperConfig{Dir: state, Identity: identity, Logger: log.With().Str("component", "enrol").Logger()}
+func newKeeper(state string, id identity.Identity, rumours vantage.Gossip, log zerolog.Logger) *identity.Keeper {
+	c := identity.KeeperConfig{Dir: state, Identity: id, Logger: log.With().Str("component", "enrol").Logger()}
 	if g, ok := rumours.(interface{ SetKeys(keys [][]byte) error }); ok {
 		c.Gossip = func(keys [][]byte) {
 			if err := g.SetKeys(keys); err != nil {
@@ -17,5 +17,5 @@ func newKeeper(state string, identity enrol.Identity, rumours vantage.Gossip, lo
 			}
 		}
 	}
-	return enrol.NewKeeper(c)
+	return identity.NewKeeper(c)
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/command"
@@ -30,7 +30,7 @@ func newRunCommand() *cobra.Command {
 		Example: "  agent run\n  agent run --allow 192.0.2.0/24,mail.example.net,203.0.113.7:443",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			identity, err := enrol.Load(state)
+			identity, err := identity.Load(state)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
-func run(ctx context.Context, identity enrol.Identity, state, listen string, clock time.Duration, allow *probe.Allow, cmd *cobra.Command) error {
+func run(ctx context.Context, identity identity.Identity, state, listen string, clock time.Duration, allow *probe.Allow, cmd *cobra.Command) error {
 	beLight()
 	log := newLogger(cmd)
 	rumours, leave, err := startGossip(ctx, listen, identity, log)

@@ -12,8 +12,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/probemesh/probemesh/pkg/needs"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -82,7 +82,7 @@ func condition(name string) (has bool, err error) {
 	default:
 		return false, fmt.Errorf("there is no condition %q", name)
 	}
-	if !has && needs.CI() {
+	if !has && testenv.CI() {
 		return false, fmt.Errorf("in CI nothing is skipped, and this machine lacks %s", name)
 	}
 	return has, nil

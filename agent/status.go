@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/agent/control"
+	"github.com/probemesh/probemesh/agent/localstatus"
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -34,7 +34,7 @@ func newStatusCommand() *cobra.Command {
 			"is doing, what waits to be sent, and whom it gossips with. It asks nobody else, so it works when the coordinator is gone.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := control.Status[report](cmd.Context(), state)
+			r, err := localstatus.Status[report](cmd.Context(), state)
 			if err != nil {
 				return err
 			}
@@ -54,9 +54,9 @@ func newStatusCommand() *cobra.Command {
 // serveStatus answers `agent status` until ctx ends; the returned function waits for that. Two agents on one directory are an
 // error; a socket that cannot be opened otherwise is told, and the agent does without it.
 func serveStatus(ctx context.Context, state string, asked vantage.Requests, link func() bus.Link, log zerolog.Logger) (wait func(), err error) {
-	l, err := control.Listen(state)
+	l, err := localstatus.Listen(state)
 	switch {
-	case errors.Is(err, control.ErrRunning):
+	case errors.Is(err, localstatus.ErrRunning):
 		return nil, err
 	case err != nil:
 		log.Warn().Err(err).Msg("`agent status` will not be answered")
@@ -65,7 +65,7 @@ func serveStatus(ctx context.Context, state string, asked vantage.Requests, link
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := control.Serve(ctx, l, func(ctx context.Context) (report, error) {
+		err := localstatus.Serve(ctx, l, func(ctx context.Context) (report, error) {
 			s, err := asked.Snapshot(ctx)
 			return report{s, link()}, err
 		})

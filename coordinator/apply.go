@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -34,7 +34,7 @@ func newApplyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return apply(cmd.Context(), cmd.OutOrStdout(), control.NewClient(data), c, source, prune)
+			return apply(cmd.Context(), cmd.OutOrStdout(), admin.NewClient(data), c, source, prune)
 		},
 	}
 	dataFlag(cmd, &data)
@@ -42,7 +42,7 @@ func newApplyCommand() *cobra.Command {
 	return cmd
 }
 
-func apply(ctx context.Context, out io.Writer, client *control.Client, c *catalog.Catalog, source string, prune bool) error {
+func apply(ctx context.Context, out io.Writer, client *admin.Client, c *catalog.Catalog, source string, prune bool) error {
 	changes, err := client.Apply(ctx, c, source, prune)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ const (
 )
 
 // awaitLooks waits until every region has looked at what is new, and tells what they saw.
-func awaitLooks(ctx context.Context, out io.Writer, client *control.Client, c *catalog.Catalog, looks []catalog.Change, wait time.Duration) error {
+func awaitLooks(ctx context.Context, out io.Writer, client *admin.Client, c *catalog.Catalog, looks []catalog.Change, wait time.Duration) error {
 	deadline := time.Now().Add(wait)
 	for {
 		state, err := client.State(ctx, time.Time{})

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/archive"
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/backup"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -23,7 +23,7 @@ func newBackupCommand() *cobra.Command {
 			"readable by you alone. `coordinator restore DIR` makes a coordinator of it, to which the agents that had joined connect.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := backup(cmd.Context(), control.NewClient(data), args[0])
+			m, err := saveBackup(cmd.Context(), admin.NewClient(data), args[0])
 			if err != nil {
 				return err
 			}
@@ -35,21 +35,21 @@ func newBackupCommand() *cobra.Command {
 	return cmd
 }
 
-func total(m archive.Manifest) (bytes int64) {
+func total(m backup.Manifest) (bytes int64) {
 	for _, f := range m.Files {
 		bytes += f.Size
 	}
 	return bytes
 }
 
-// backup fetches every part of the running coordinator into the directory. What was begun and failed is removed.
-func backup(ctx context.Context, client *control.Client, dir string) (m archive.Manifest, err error) {
+// saveBackup fetches every part of the running coordinator into the directory. What was begun and failed is removed.
+func saveBackup(ctx context.Context, client *admin.Client, dir string) (m backup.Manifest, err error) {
 	begun := time.Now()
 	parts, err := client.BackupParts(ctx)
 	if err != nil {
 		return m, err
 	}
-	w, err := archive.Create(dir)
+	w, err := backup.Create(dir)
 	if err != nil {
 		return m, err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // A coordinator that is lost and restored elsewhere says the same of the same hosts, has the same history, and the agents that
@@ -114,7 +114,7 @@ const service = 65534
 // Root restores for the service's user: where the directory that it works in is this user's, so is everything in it, and the
 // coordinator serves as this user. The backup stays one that only root can read.
 func TestWhatRootRestoresIsTheServices(t *testing.T) {
-	needs.Root(t)
+	testenv.Root(t)
 	m := newMission(t)
 	m.startCoordinator(m.path("d"))
 	m.must(m.coordinator, "backup", m.path("b"), "--data", m.path("d"))

@@ -10,9 +10,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	agent "github.com/probemesh/probemesh/agent/enrol"
-	"github.com/probemesh/probemesh/coordinator/archive"
-	"github.com/probemesh/probemesh/coordinator/control"
+	agent "github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/backup"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
@@ -24,11 +24,11 @@ func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 	n, stop := runOn(t, data, urls)
 	id := joinOn(t, n, "NC036")
 	saved := filepath.Join(t.TempDir(), "b")
-	if _, err := backup(t.Context(), control.NewClient(data), saved); err != nil {
+	if _, err := saveBackup(t.Context(), admin.NewClient(data), saved); err != nil {
 		t.Fatal(err)
 	}
 	stop()
-	a, err := archive.Open(saved)
+	a, err := backup.Open(saved)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 }
 
 // restored restores the backup into a new directory.
-func restored(t *testing.T, a *archive.Archive, cluster []string, wantKept bool) string {
+func restored(t *testing.T, a *backup.Archive, cluster []string, wantKept bool) string {
 	t.Helper()
 	dir := filepath.Join(shortDir(t), "d")
 	kept, err := restore(t.Context(), a, dir, cluster, zerolog.Nop())
@@ -115,10 +115,10 @@ func ready(t *testing.T, dir string, urls []string) *server.Streams {
 }
 
 // broken is a backup with the same keys whose ledger is none, though its checksums are right.
-func broken(t *testing.T, a *archive.Archive) *archive.Archive {
+func broken(t *testing.T, a *backup.Archive) *backup.Archive {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "b")
-	w, err := archive.Create(dir)
+	w, err := backup.Create(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func broken(t *testing.T, a *archive.Archive) *archive.Archive {
 	if _, err := w.Finish("v1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	b, err := archive.Open(dir)
+	b, err := backup.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func broken(t *testing.T, a *archive.Archive) *archive.Archive {
 }
 
 // halfACluster loses one of the streams: what is left is neither kept nor added to.
-func halfACluster(t *testing.T, a *archive.Archive, keys string, urls []string) {
+func halfACluster(t *testing.T, a *backup.Archive, keys string, urls []string) {
 	t.Helper()
 	if err := ready(t, keys, urls).Remove(t.Context(), "OBS"); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // demonstration is a running demo, as the first command of the README starts it.
@@ -246,7 +246,7 @@ func newBrowser(t *testing.T) context.Context {
 		}
 	}
 	if path == "" {
-		needs.Missing(t, "Chromium (Debian: chromium)")
+		testenv.Missing(t, "Chromium (Debian: chromium)")
 	}
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)...)
 	t.Cleanup(cancel)

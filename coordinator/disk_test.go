@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // smallDisk mounts a disk of so many bytes in memory.
@@ -21,7 +21,7 @@ func smallDisk(t *testing.T, dir, size string) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		needs.Missing(t, "root, to mount a small disk: "+err.Error())
+		testenv.Missing(t, "root, to mount a small disk: "+err.Error())
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }
@@ -52,7 +52,7 @@ func fill(t *testing.T, path string) (free func()) {
 // A disk that is full under a coordinator: it says so, goes on judging from its reserve, and stands still only when that is used
 // up too. Once there is room it goes on. Nothing that was acknowledged is lost.
 func TestAFullDiskIsSaidAndJudgingGoesOn(t *testing.T) {
-	needs.Long(t)
+	testenv.Long(t)
 	m := newMission(t)
 	disk := m.path("disk")
 	smallDisk(t, disk, "64m")

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -18,11 +18,11 @@ import (
 func newExplainCommand() *cobra.Command {
 	return reading{
 		use: "explain HOST", short: "Explain a host's verdicts: who voted what, on which look, and why", args: cobra.ExactArgs(1), past: true,
-		words: func(out io.Writer, s control.State, value any) error {
+		words: func(out io.Writer, s admin.State, value any) error {
 			value.(explanation).write(out)
 			return nil
 		},
-		value: func(ctx context.Context, client *control.Client, s control.State, args []string) (any, error) {
+		value: func(ctx context.Context, client *admin.Client, s admin.State, args []string) (any, error) {
 			return explain(ctx, client, s, args[0])
 		},
 	}.command()
@@ -36,7 +36,7 @@ type explanation struct {
 	LastChange *ledger.Change `json:"last_change,omitempty"`
 }
 
-func explain(ctx context.Context, client *control.Client, s control.State, name string) (e explanation, err error) {
+func explain(ctx context.Context, client *admin.Client, s admin.State, name string) (e explanation, err error) {
 	if e.HostState, err = findHost(s.Snapshot, name); err != nil {
 		return e, err
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -16,7 +16,7 @@ func newInviteCommand() *cobra.Command {
 		Short: "Print a token with which the host's agent may join: once, within an hour",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			token, err := control.NewClient(data).Invite(cmd.Context(), args[0])
+			token, err := admin.NewClient(data).Invite(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/probemesh/probemesh/coordinator/space"
+	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
@@ -27,7 +27,7 @@ const (
 )
 
 // remade are the places in a data directory that a start makes anew, or that are saved otherwise.
-var remade = []string{"lock", "admin.sock", "view.db", "view.db-wal", "view.db-shm", space.File, "bus/streams"}
+var remade = []string{"lock", "admin.sock", "view.db", "view.db-wal", "view.db-shm", diskguard.File, "bus/streams"}
 
 // BackupParts lists what a backup holds, in the order in which it is to be fetched: keys and accounts last, so that whoever is
 // in a saved stream is known to them.

@@ -9,15 +9,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 func newMatrixCommand() *cobra.Command {
 	return reading{
 		use: "matrix", short: "Show which vantage reaches which check", args: cobra.NoArgs, past: true,
-		words: func(out io.Writer, s control.State, _ any) error { return writeMatrix(out, s.Snapshot) },
-		value: func(_ context.Context, _ *control.Client, s control.State, _ []string) (any, error) {
+		words: func(out io.Writer, s admin.State, _ any) error { return writeMatrix(out, s.Snapshot) },
+		value: func(_ context.Context, _ *admin.Client, s admin.State, _ []string) (any, error) {
 			return s.Snapshot, nil
 		},
 	}.command()

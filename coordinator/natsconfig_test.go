@@ -15,7 +15,7 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 	"github.com/rs/zerolog"
 
-	agent "github.com/probemesh/probemesh/agent/enrol"
+	agent "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/deploy/examples"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server/servertest"

@@ -15,11 +15,11 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/probemesh/probemesh/coordinator/control"
-	"github.com/probemesh/probemesh/coordinator/deadman"
-	"github.com/probemesh/probemesh/coordinator/door"
+	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/connlimit"
 	"github.com/probemesh/probemesh/coordinator/engine"
-	"github.com/probemesh/probemesh/coordinator/enrol"
+	"github.com/probemesh/probemesh/coordinator/enroller"
+	"github.com/probemesh/probemesh/coordinator/heartbeat"
 	"github.com/probemesh/probemesh/coordinator/overspend"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
@@ -37,14 +37,14 @@ type nodeConfig struct {
 	file      string
 	turn      func(now time.Time) // told that the engine's loop turns; nil in the demo
 	reserve   bool                // hold room on the disk back for the day it is full; not in the demo
-	deadMan   deadman.Config      // its address is empty where nobody outside is told that the coordinator judges
+	deadMan   heartbeat.Config    // its address is empty where nobody outside is told that the coordinator judges
 	log       zerolog.Logger
 }
 
 // node is a coordinator's inside: the bus, the ledger, the engine and the desk, opened in this order and closed in reverse.
 type node struct {
 	*engine.Engine
-	desk *enrol.Desk
+	desk *enroller.Desk
 	*keeper
 	tasks   []func(context.Context) error // that run beside the engine
 	closers []func()
@@ -95,7 +95,7 @@ func openNode(ctx context.Context, c nodeConfig) (n *node, err error) {
 		Bus: conn, Issuer: natsd, Members: n.Engine, Catalogs: book.CatalogsSince, Warn: n.Warn, Logger: named("overspend"),
 	})
 	n.tasks = append(n.tasks, accountant.Run)
-	n.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Now: n.MeshTime, Warn: n.Warn, Logger: named("enrol")})
+	n.desk = enroller.New(enroller.Config{Bus: conn, Issuer: natsd, Members: n.Engine, Now: n.MeshTime, Warn: n.Warn, Logger: named("enrol")})
 	return n, nil
 }
 
@@ -167,15 +167,15 @@ func (n *node) Close() {
 
 // control listens for the commands.
 func (n *node) control(data string) (listening, error) {
-	l, err := control.Listen(data)
-	return listening{Listener: l, handler: control.NewHandler(n)}, err
+	l, err := admin.Listen(data)
+	return listening{Listener: l, handler: admin.NewHandler(n)}, err
 }
 
 // listening is a listener and what it serves.
 type listening struct {
 	net.Listener
 	handler http.Handler
-	door    *door.Door // nil for those whom the file system lets in
+	door    *connlimit.Door // nil for those whom the file system lets in
 }
 
 const shutdownWait = 2 * time.Second
@@ -186,7 +186,7 @@ func listen(address string, handler http.Handler) (listening, error) {
 	if err != nil {
 		return listening{}, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	d := door.New(l, door.Config{})
+	d := connlimit.New(l, connlimit.Config{})
 	return listening{d, handler, d}, nil
 }
 
@@ -195,7 +195,7 @@ func (l listening) serve(ctx context.Context) error {
 	going, leave := context.WithCancel(context.Background())
 	defer leave()
 	s := &http.Server{
-		Handler: l.handler, ReadHeaderTimeout: door.HeaderWait, IdleTimeout: door.IdleWait,
+		Handler: l.handler, ReadHeaderTimeout: connlimit.HeaderWait, IdleTimeout: connlimit.IdleWait,
 		BaseContext: func(net.Listener) context.Context { return going },
 	}
 	if l.door != nil {

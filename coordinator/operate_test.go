@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // What a coordinator measures of itself is on the operators' view, and somebody outside is told that it judges.
@@ -43,7 +43,7 @@ func TestACoordinatorTellsHowItDoes(t *testing.T) {
 
 // An agent that falls silent is named in the log, in the command and on the page, and again when it speaks.
 func TestASilentAgentIsNamedEverywhere(t *testing.T) {
-	needs.Long(t)
+	testenv.Long(t)
 	m := newMission(t)
 	data := m.path("d")
 	m.startCoordinator(data)

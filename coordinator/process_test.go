@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -230,8 +230,8 @@ func (m *mission) startAgent(host string) *program {
 	return m.start(m.agent, append([]string{"run", "--state", m.path(host)}, m.agentOptions...)...)
 }
 
-func (m *mission) state(data string) (control.State, error) {
-	return control.NewClient(data).State(m.t.Context(), time.Time{})
+func (m *mission) state(data string) (admin.State, error) {
+	return admin.NewClient(data).State(m.t.Context(), time.Time{})
 }
 
 func (m *mission) statuses(data string) map[string]mesh.Status {
@@ -248,7 +248,7 @@ func (m *mission) statuses(data string) map[string]mesh.Status {
 
 func (m *mission) history(data, host string) []mesh.Transition {
 	m.t.Helper()
-	out, err := control.NewClient(data).Transitions(m.t.Context(), host, 1000)
+	out, err := admin.NewClient(data).Transitions(m.t.Context(), host, 1000)
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -38,7 +38,7 @@ func (m *mission) publish(data, host string) *publisher {
 		m.t.Fatal(err)
 	}
 	m.must(m.agent, "join", strings.TrimSpace(string(out)), "--state", m.path("publisher"))
-	id, err := enrol.Load(m.path("publisher"))
+	id, err := identity.Load(m.path("publisher"))
 	if err != nil {
 		m.t.Fatal(err)
 	}

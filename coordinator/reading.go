@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -18,8 +18,8 @@ type reading struct {
 	use, short string
 	args       cobra.PositionalArgs
 	past       bool // it can show a moment of the past, too
-	value      func(ctx context.Context, client *control.Client, s control.State, args []string) (any, error)
-	words      func(out io.Writer, s control.State, value any) error
+	value      func(ctx context.Context, client *admin.Client, s admin.State, args []string) (any, error)
+	words      func(out io.Writer, s admin.State, value any) error
 }
 
 func (r reading) command() *cobra.Command {
@@ -32,7 +32,7 @@ func (r reading) command() *cobra.Command {
 			if err != nil {
 				return command.Usage(err)
 			}
-			client := control.NewClient(data)
+			client := admin.NewClient(data)
 			state, err := client.State(cmd.Context(), when)
 			if err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/archive"
+	"github.com/probemesh/probemesh/coordinator/backup"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/command"
 )
@@ -42,7 +42,7 @@ func newRestoreCommand() *cobra.Command {
 		Long:  restoreLong,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := archive.Open(args[0])
+			a, err := backup.Open(args[0])
 			if err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ const staging = "restoring"
 
 // restore writes a backup that was found whole into a fresh data directory, and its streams into the cluster if one is named: all
 // of it, or nothing. It tells whether the cluster had the streams, which it keeps.
-func restore(ctx context.Context, a *archive.Archive, data string, cluster []string, log zerolog.Logger) (kept bool, err error) {
+func restore(ctx context.Context, a *backup.Archive, data string, cluster []string, log zerolog.Logger) (kept bool, err error) {
 	if !slices.Contains(streamsOf(a), "LEDGER") {
 		return false, errors.New("the backup holds no ledger: it is not one of a coordinator")
 	}
@@ -149,7 +149,7 @@ func fresh(data string) (made bool, err error) {
 	return false, nil
 }
 
-func restoreFiles(a *archive.Archive, stage string) error {
+func restoreFiles(a *backup.Archive, stage string) error {
 	for _, f := range a.Files {
 		name, ok := strings.CutPrefix(f.Name, fileParts)
 		if !ok {
@@ -165,7 +165,7 @@ func restoreFiles(a *archive.Archive, stage string) error {
 	return nil
 }
 
-func restoreFile(a *archive.Archive, name, path string) error {
+func restoreFile(a *backup.Archive, name, path string) error {
 	in, err := a.Read(name)
 	if err != nil {
 		return err
@@ -183,7 +183,7 @@ func restoreFile(a *archive.Archive, name, path string) error {
 
 // restoreStreams makes the streams: in the cluster, or where that is not named by a server with the restored keys, which listens
 // on this machine alone, on a port that nobody knows.
-func restoreStreams(ctx context.Context, a *archive.Archive, stage string, cluster []string, log zerolog.Logger) (kept bool, err error) {
+func restoreStreams(ctx context.Context, a *backup.Archive, stage string, cluster []string, log zerolog.Logger) (kept bool, err error) {
 	natsd, err := openBus(ctx, nodeConfig{data: stage, nats: "127.0.0.1:0", external: cluster}, log.Level(zerolog.WarnLevel))
 	if err != nil {
 		return false, err
@@ -210,7 +210,7 @@ func restoreStreams(ctx context.Context, a *archive.Archive, stage string, clust
 		"start them and restore again", strings.Join(missing, ", "))
 }
 
-func streamsOf(a *archive.Archive) (names []string) {
+func streamsOf(a *backup.Archive) (names []string) {
 	for _, f := range a.Files {
 		if name, ok := strings.CutPrefix(f.Name, streamParts); ok {
 			names = append(names, name)
@@ -222,7 +222,7 @@ func streamsOf(a *archive.Archive) (names []string) {
 const removeWait = 10 * time.Second
 
 // loadStreams makes all of the streams, or none.
-func loadStreams(ctx context.Context, a *archive.Archive, streams *server.Streams, names []string) error {
+func loadStreams(ctx context.Context, a *backup.Archive, streams *server.Streams, names []string) error {
 	for i, name := range names {
 		in, err := a.Read(streamParts + name)
 		if err == nil {

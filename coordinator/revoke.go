@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -19,7 +19,7 @@ func newRevokeCommand() *cobra.Command {
 			"watched by the others; `coordinator invite HOST` lets an agent of it join again, with a new key.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			already, err := control.NewClient(data).Revoke(cmd.Context(), args[0])
+			already, err := admin.NewClient(data).Revoke(cmd.Context(), args[0])
 			switch {
 			case err != nil:
 				return err

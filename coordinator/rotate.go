@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 )
 
 func newRotateCommand() *cobra.Command {
@@ -18,7 +18,7 @@ func newRotateCommand() *cobra.Command {
 			"have two hours to fetch it; they are told at once. The running coordinator does it; a restart goes on where it was.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			done, err := control.NewClient(data).RotateGossipKey(cmd.Context())
+			done, err := admin.NewClient(data).RotateGossipKey(cmd.Context())
 			if err != nil {
 				return err
 			}

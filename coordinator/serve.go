@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/console"
-	"github.com/probemesh/probemesh/coordinator/deadman"
+	"github.com/probemesh/probemesh/coordinator/heartbeat"
 	"github.com/probemesh/probemesh/coordinator/page"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
@@ -34,7 +34,7 @@ func newServeCommand() *cobra.Command {
 			c.turn = command.NewWatchdog().Turn
 			c.log, c.reserve = command.NewLogger(cmd.ErrOrStderr()), true
 			if c.deadMan.URL != "" {
-				if err := deadman.Check(c.deadMan.URL, c.deadMan.Every); err != nil {
+				if err := heartbeat.Check(c.deadMan.URL, c.deadMan.Every); err != nil {
 					return command.Usage(err)
 				}
 			}

@@ -10,21 +10,21 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 func newStatusCommand() *cobra.Command {
 	return reading{
 		use: "status", short: "Show every host's status", args: cobra.NoArgs,
-		words: func(out io.Writer, s control.State, _ any) error { return writeStatus(out, s) },
-		value: func(_ context.Context, _ *control.Client, s control.State, _ []string) (any, error) {
+		words: func(out io.Writer, s admin.State, _ any) error { return writeStatus(out, s) },
+		value: func(_ context.Context, _ *admin.Client, s admin.State, _ []string) (any, error) {
 			return map[string]any{"at": s.Snapshot.At, "hosts": s.Snapshot.Hosts, "alerts": s.Snapshot.Alerts, "problems": s.Problems}, nil
 		},
 	}.command()
 }
 
-func writeStatus(out io.Writer, s control.State) error {
+func writeStatus(out io.Writer, s admin.State) error {
 	for _, line := range append(s.Problems, s.Snapshot.Alerts...) {
 		fmt.Fprintln(out, "!", line)
 	}

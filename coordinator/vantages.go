@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
 )
@@ -50,7 +50,7 @@ func newVantagesCommand() *cobra.Command {
 			if !known {
 				return command.Usage(fmt.Errorf("--format %s: write %s", format, formatWords))
 			}
-			state, err := control.NewClient(data).State(cmd.Context(), time.Time{})
+			state, err := admin.NewClient(data).State(cmd.Context(), time.Time{})
 			if err != nil {
 				return err
 			}

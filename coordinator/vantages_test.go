@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 const vantagesFile = `
@@ -50,9 +50,9 @@ func written(t *testing.T, format string) string {
 // tool runs a program that the format is for, and skips where it is not there; in CI it must be.
 func tool(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	needs.Root(t)
+	testenv.Root(t)
 	if _, err := exec.LookPath(program); err != nil {
-		needs.Missing(t, "the program "+program)
+		testenv.Missing(t, "the program "+program)
 	}
 	out, err := exec.Command(program, args...).CombinedOutput()
 	if err != nil {

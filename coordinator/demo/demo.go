@@ -14,7 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/probemesh/probemesh/agent/enrol"
+	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -108,13 +108,13 @@ func (d *Demo) Run(ctx context.Context, dir, version string, invite func(ctx con
 func (d *Demo) runAgent(ctx context.Context, host, dir, version string, invite func(context.Context, string) (string, error)) error {
 	state := filepath.Join(dir, host)
 	dial := d.wan.coordinatorDialer(host)
-	id, err := enrol.Load(state)
+	id, err := identity.Load(state)
 	if err != nil {
 		token, err := invite(ctx, host)
 		if err != nil {
 			return err
 		}
-		if id, err = enrol.Join(ctx, token, state, dial); err != nil {
+		if id, err = identity.Join(ctx, token, state, dial); err != nil {
 			return fmt.Errorf("%s joins: %w", host, err)
 		}
 	}

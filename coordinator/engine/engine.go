@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
+	"github.com/probemesh/probemesh/pkg/admission"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/fair"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/meshtime"
-	"github.com/probemesh/probemesh/pkg/quarantine"
+	"github.com/probemesh/probemesh/pkg/ratelimit"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -67,8 +67,8 @@ const errorMax = 300
 func ticksLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
 
 // newRejectedLogged bounds how often the log names each agent's rejected messages, so that one agent's do not hide another's.
-func newRejectedLogged() *fair.Rates[string] {
-	return fair.NewRates[string](rate.Every(rejectedEvery), rejectedBurst, rejectedAgents)
+func newRejectedLogged() *ratelimit.Rates[string] {
+	return ratelimit.NewRates[string](rate.Every(rejectedEvery), rejectedBurst, rejectedAgents)
 }
 
 // Engine is a coordinator's judge with all that it hears and says. Its methods are safe for concurrent use.
@@ -87,7 +87,7 @@ type Engine struct {
 	// The loop's own.
 	judge    *judge.Judge
 	judging  *catalog.Catalog // what the judge works by
-	ward     *quarantine.Ward // whom it listens to
+	ward     *admission.Ward  // whom it listens to
 	restated bool
 	present  bool          // the replay is over
 	dirty    bool          // the judge holds what is not shown yet
@@ -95,7 +95,7 @@ type Engine struct {
 	shownAt  time.Time
 	silences silences
 
-	rejectedLogged *fair.Rates[string] // by agent
+	rejectedLogged *ratelimit.Rates[string] // by agent
 
 	busy                        atomic.Bool
 	ready                       atomic.Bool
@@ -164,7 +164,7 @@ func (e *Engine) startJudge(ctx context.Context) error {
 	if e.said, err = e.standings(ctx, later(e.from, e.judged.at)); err != nil {
 		return err
 	}
-	e.judging, e.ward = then.Catalog, quarantine.New(then.Catalog)
+	e.judging, e.ward = then.Catalog, admission.New(then.Catalog)
 	e.judge, err = e.newJudge(ctx, then.Catalog, e.said)
 	return err
 }
@@ -358,7 +358,7 @@ func (e *Engine) input(ctx context.Context, m message) (judge.Input, bool) {
 	return in, err == nil
 }
 
-func (e *Engine) read(ctx context.Context, m message, ward *quarantine.Ward) (in judge.Input, err error) {
+func (e *Engine) read(ctx context.Context, m message, ward *admission.Ward) (in judge.Input, err error) {
 	in = judge.Input{Sequence: m.Sequence, At: m.at, Offset: m.offset}
 	switch m.Kind {
 	case bus.Batch:

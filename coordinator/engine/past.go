@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/admission"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/quarantine"
 )
 
 // pastWait bounds a replay of the past: a mesh of a thousand hosts says half a million messages in the time replayed.
@@ -79,7 +79,7 @@ func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.
 type past struct {
 	engine  *Engine
 	judge   *judge.Judge
-	ward    *quarantine.Ward
+	ward    *admission.Ward
 	catalog *catalog.Catalog
 	at      time.Time     // mesh time
 	offset  time.Duration // of it less the wall clock
@@ -96,7 +96,7 @@ func (e *Engine) newReplay(ctx context.Context, at time.Time) (*past, error) {
 		return nil, err
 	}
 	j, err := e.newJudge(ctx, then.Catalog, standings(said))
-	return &past{engine: e, judge: j, ward: quarantine.New(then.Catalog), catalog: then.Catalog, at: at}, err
+	return &past{engine: e, judge: j, ward: admission.New(then.Catalog), catalog: then.Catalog, at: at}, err
 }
 
 func (r *past) take(ctx context.Context, m message) error {

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/admission"
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/quarantine"
 )
 
 // listen reads a batch, and hands on what the judge may hear of it. The judge of the present and each one of the past has a
 // ward of its own, which comes to the same.
-func (e *Engine) listen(m message, ward *quarantine.Ward) (*mesh.Batch, error) {
+func (e *Engine) listen(m message, ward *admission.Ward) (*mesh.Batch, error) {
 	b, err := readBatch(m)
 	if err != nil {
 		b = nil
@@ -27,7 +27,7 @@ func (e *Engine) listen(m message, ward *quarantine.Ward) (*mesh.Batch, error) {
 }
 
 // nameCut tells operators which agents are cut off, and why. The offset is mesh time less the wall clock.
-func nameCut(s *mesh.Snapshot, ward *quarantine.Ward, offset time.Duration) {
+func nameCut(s *mesh.Snapshot, ward *admission.Ward, offset time.Duration) {
 	for _, c := range ward.Cases(s.At) {
 		for i := range s.Vantages {
 			v := &s.Vantages[i]

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/fair"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
 const (
@@ -25,13 +25,13 @@ const (
 // readers bounds how often readers may ask.
 type readers struct {
 	mu               sync.Mutex
-	people, programs *fair.Rates[netip.Prefix]
+	people, programs *ratelimit.Rates[netip.Prefix]
 }
 
 func newReaders() *readers {
 	return &readers{
-		people:   fair.NewRates[netip.Prefix](perSecond, peopleAtOnce, clientsMax),
-		programs: fair.NewRates[netip.Prefix](perSecond, programsAtOnce, clientsMax),
+		people:   ratelimit.NewRates[netip.Prefix](perSecond, peopleAtOnce, clientsMax),
+		programs: ratelimit.NewRates[netip.Prefix](perSecond, programsAtOnce, clientsMax),
 	}
 }
 
@@ -65,12 +65,12 @@ func (r *readers) allow(q *http.Request) bool {
 // client is who asks. A proxy on this machine asks for others, and names them: it is believed, since nobody else speaks from
 // loopback.
 func client(q *http.Request) netip.Prefix {
-	c := fair.Client(q.RemoteAddr)
+	c := ratelimit.Client(q.RemoteAddr)
 	if !c.Addr().IsLoopback() {
 		return c
 	}
 	via := strings.Join(q.Header.Values("X-Forwarded-For"), ",")
-	if behind := fair.Client(strings.TrimSpace(via[strings.LastIndex(via, ",")+1:])); behind.IsValid() {
+	if behind := ratelimit.Client(strings.TrimSpace(via[strings.LastIndex(via, ",")+1:])); behind.IsValid() {
 		return behind
 	}
 	return c

@@ -15,7 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/coordinator/door"
+	"github.com/probemesh/probemesh/coordinator/connlimit"
 	"github.com/probemesh/probemesh/coordinator/page"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -80,7 +80,7 @@ func published(t *testing.T, c page.StreamsConfig) (address string) {
 	still := newSource(t, mesh.Unknown, mesh.StatusUnknown)
 	s := &moving{source: still, snapshot: still.snapshot, changed: still.changed}
 	server := httptest.NewUnstartedServer(page.New(page.Config{Source: s, Streams: c, Logger: zerolog.Nop()}))
-	d := door.New(server.Listener, door.Config{})
+	d := connlimit.New(server.Listener, connlimit.Config{})
 	d.Bound(server.Config)
 	server.Listener = d
 	server.Start()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/tmaxmax/go-sse"
 
-	"github.com/probemesh/probemesh/pkg/fair"
+	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
 // The bounds of streams of events.
@@ -29,7 +29,7 @@ type Streams struct {
 	wait time.Duration
 
 	mu     sync.Mutex
-	places *fair.Places[*stream]
+	places *ratelimit.Places[*stream]
 }
 
 // stream is one reader; leave ends it.
@@ -43,7 +43,7 @@ type StreamsConfig struct {
 
 // NewStreams has room for readers.
 func NewStreams(c StreamsConfig) *Streams {
-	places := fair.New[*stream](cmp.Or(c.Most, streamsMax), cmp.Or(c.Each, streamsOfOne))
+	places := ratelimit.New[*stream](cmp.Or(c.Most, streamsMax), cmp.Or(c.Each, streamsOfOne))
 	return &Streams{wait: cmp.Or(c.Wait, eventWait), places: places}
 }
 

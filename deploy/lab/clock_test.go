@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // The stories of this file step the wall clock of the machine that the coordinator and its NATS server run on. A
@@ -142,7 +142,7 @@ func startSteppedMesh(t *testing.T) *mesh {
 // between two starts, and a closed port that is seen all the same.
 func TestTheClockIsStepped(t *testing.T) {
 	t.Parallel()
-	needs.Long(t)
+	testenv.Long(t)
 	m := startSteppedMesh(t)
 	const off = 10 * time.Minute
 	running := func(step time.Duration) []line {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 const exporterProgram = "prometheus-blackbox-exporter"
@@ -40,8 +40,8 @@ func beside(t testing.TB, exporter *exec.Cmd, agents, exporters time.Duration) {
 func (r *rest) exporter() *exec.Cmd {
 	r.t.Helper()
 	if _, err := exec.LookPath(exporterProgram); err != nil {
-		if needs.CI() {
-			needs.Missing(r.t, "the program "+exporterProgram)
+		if testenv.CI() {
+			testenv.Missing(r.t, "the program "+exporterProgram)
 		}
 		r.t.Logf("not compared with a monitor of a single vantage: that needs the program %s", exporterProgram)
 		return nil

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/coordinator/control"
+	"github.com/probemesh/probemesh/coordinator/admin"
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -45,7 +45,7 @@ type mesh struct {
 	clocks      map[string]string   // of agents whose clock is wrong
 	stepFile    string              // by how much the coordinator's clock is off, where it can be stepped
 	walled      map[string]bool     // servers whose firewall drops what a story wants dropped
-	control     *control.Client
+	control     *admin.Client
 	web         *http.Client
 }
 
@@ -74,7 +74,7 @@ func startMeshOn(t testing.TB, interval time.Duration, rule string, disk func(te
 	}
 	m.coordinator = m.hosts["coordinator"]
 	delete(m.hosts, "coordinator")
-	m.control, m.web = control.NewClient(m.data), m.coordinator.client()
+	m.control, m.web = admin.NewClient(m.data), m.coordinator.client()
 	m.writeCatalog(25)
 	m.startCoordinator()
 	for _, h := range hosts {

@@ -18,20 +18,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // requireLab ends a test where the lab cannot be built or a long story is not asked for.
 func requireLab(t testing.TB) {
 	t.Helper()
-	needs.Root(t)
-	needs.Programs(t, map[string]string{
+	testenv.Root(t)
+	testenv.Programs(t, map[string]string{
 		"ip": "iproute2", "nft": "nftables", postfixMaster: "postfix", dovecot: "dovecot-imapd", named: "bind9", nginx: "nginx-light",
 	})
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		needs.Missing(t, "/dev/net/tun")
+		testenv.Missing(t, "/dev/net/tun")
 	}
-	needs.Long(t)
+	testenv.Long(t)
 }
 
 // server is one namespace with its place on the WAN.

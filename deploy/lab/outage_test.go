@@ -22,8 +22,8 @@ import (
 	natsd "github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/needs"
 	"github.com/probemesh/probemesh/pkg/spool"
+	"github.com/probemesh/probemesh/pkg/testenv"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -264,7 +264,7 @@ func (c *coast) missed(host string) error {
 func TestHoursWithoutNATS(t *testing.T) {
 	t.Parallel()
 	away := 2 * time.Hour
-	if !needs.LongAsked() {
+	if !testenv.LongAsked() {
 		away = 10 * time.Minute
 		t.Log("ten minutes instead of two hours without PROBEMESH_LONG=1 or -run")
 	}

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 const (
@@ -37,7 +37,7 @@ const (
 //
 //	go test ./deploy/lab -run AgentAtRest -v
 func TestAgentAtRest(t *testing.T) {
-	needs.Long(t)
+	testenv.Long(t)
 	p := build(t)
 	p.agent = stripped(t)
 	r := &rest{t: t, programs: p, data: t.TempDir()}

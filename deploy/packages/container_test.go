@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // nobody is the user of the images, as their files name it.
@@ -28,7 +28,7 @@ type engine struct {
 
 func newEngine(t testing.TB) *engine {
 	t.Helper()
-	needs.Programs(t, map[string]string{"buildah": "buildah", "nsenter": "util-linux"})
+	testenv.Programs(t, map[string]string{"buildah": "buildah", "nsenter": "util-linux"})
 	e := &engine{t: t, storage: t.TempDir()}
 	t.Cleanup(func() {
 		_, _ = e.try("rm", "--all") // what is mounted there goes with it

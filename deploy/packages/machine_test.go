@@ -15,18 +15,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // requireMachines ends a test where bare machines cannot be made or a long story is not asked for.
 func requireMachines(t testing.TB) {
 	t.Helper()
-	needs.Root(t)
-	needs.Programs(t, map[string]string{
+	testenv.Root(t)
+	testenv.Programs(t, map[string]string{
 		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "rpmbuild": "rpm", "lintian": "lintian", "dpkg-deb": "dpkg",
 		"systemd-analyze": "systemd", "man": "man-db",
 	})
-	needs.Long(t)
+	testenv.Long(t)
 }
 
 // machine is a bare Debian in a directory, with a network namespace of its own.

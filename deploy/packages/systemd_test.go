@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // bootVariable asks for the test under systemd itself, which needs a machine that lends its control groups.
@@ -141,12 +141,12 @@ func (b *booted) hurry() {
 // filters of system calls, their control groups and their watchdogs.
 func TestUnderSystemd(t *testing.T) {
 	if os.Getenv(bootVariable) != "1" {
-		needs.Missing(t, bootVariable+"=1, which boots a systemd of its own on a machine with root and control groups to lend")
+		testenv.Missing(t, bootVariable+"=1, which boots a systemd of its own on a machine with root and control groups to lend")
 	}
 	requireMachines(t)
 	h, lacking := controlGroups()
 	if lacking != "" {
-		needs.Missing(t, lacking)
+		testenv.Missing(t, lacking)
 	}
 	b := bootSystemd(t, h)
 	b.copyPackages()

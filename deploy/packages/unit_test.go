@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/needs"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // unit is the [Service] section of a unit file: the values of every key, in order.
@@ -86,7 +86,7 @@ var exposureMax = map[string]string{"probemesh-agent": "15", "probemesh-coordina
 
 // TestUnitsAreHardened bounds what a service that was taken over could reach.
 func TestUnitsAreHardened(t *testing.T) {
-	needs.Programs(t, map[string]string{"systemd-analyze": "systemd"})
+	testenv.Programs(t, map[string]string{"systemd-analyze": "systemd"})
 	for _, p := range programs {
 		said, err := exposure(p, exposureMax[p.Name])
 		if err != nil {

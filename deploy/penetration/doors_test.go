@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
 
-	agentenrol "github.com/probemesh/probemesh/agent/enrol"
+	agentenrol "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/wire"

@@ -18,10 +18,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	agentenrol "github.com/probemesh/probemesh/agent/enrol"
+	agentenrol "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/coordinator/engine"
-	"github.com/probemesh/probemesh/coordinator/enrol"
+	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -122,7 +122,7 @@ func address(host string) netip.Addr {
 type gossipMesh struct {
 	t      *testing.T
 	engine *engine.Engine
-	desk   *enrol.Desk
+	desk   *enroller.Desk
 	pings  *pings
 	port   int // of gossip
 	agents map[string]*gossipAgent
@@ -147,7 +147,7 @@ func newGossipMesh(t *testing.T) *gossipMesh {
 		Bus: conn, Ledger: book, Catalog: gossipCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop(),
 	})
 	must(t, err)
-	m.desk = enrol.New(enrol.Config{Bus: conn, Issuer: natsd, Members: m.engine, Logger: zerolog.Nop()})
+	m.desk = enroller.New(enroller.Config{Bus: conn, Issuer: natsd, Members: m.engine, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	ready := make(chan struct{})

@@ -21,7 +21,7 @@ import (
 	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/coordinator/enrol"
+	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -53,7 +53,7 @@ type world struct {
 	dir    string
 	server *server.Server
 	bus    *bus.Coordinator
-	desk   *enrol.Desk
+	desk   *enroller.Desk
 	ids    map[string]identity
 	inside *nats.Conn
 	js     jetstream.JetStream
@@ -102,7 +102,7 @@ func newWorld(t *testing.T) *world {
 
 // serve answers agents that ask for the catalog, and those who want to join.
 func (w *world) serve(c *bus.Coordinator) {
-	w.desk = enrol.New(enrol.Config{Bus: c, Issuer: w.server, Members: members{}, Logger: zerolog.Nop()})
+	w.desk = enroller.New(enroller.Config{Bus: c, Issuer: w.server, Members: members{}, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	asked, knocked := make(chan struct{}), make(chan struct{})

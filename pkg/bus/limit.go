@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
 
-	"github.com/probemesh/probemesh/pkg/fair"
+	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
 // Bounds of what others may ask of a coordinator.
@@ -29,18 +29,18 @@ const (
 )
 
 // newAsks bounds how often each agent is given the catalog, which is large: an agent can have what it is given sent to others.
-func newAsks() *fair.Rates[string] {
-	return fair.NewRates[string](rate.Every(askEvery), askBurst, askersMax)
+func newAsks() *ratelimit.Rates[string] {
+	return ratelimit.NewRates[string](rate.Every(askEvery), askBurst, askersMax)
 }
 
 // knocks bounds how many of those who want to join are answered, in all and of one client.
 type knocks struct {
 	all     *rate.Limiter
-	clients *fair.Rates[netip.Prefix]
+	clients *ratelimit.Rates[netip.Prefix]
 }
 
 func newKnocks() *knocks {
-	return &knocks{rate.NewLimiter(knockRate, knockBurst), fair.NewRates[netip.Prefix](clientKnockRate, clientKnockBurst, knockersMax)}
+	return &knocks{rate.NewLimiter(knockRate, knockBurst), ratelimit.NewRates[netip.Prefix](clientKnockRate, clientKnockBurst, knockersMax)}
 }
 
 // allow charges the client first: what it may not, takes nothing from others.
@@ -58,5 +58,5 @@ func knocker(m *nats.Msg) netip.Prefix {
 	if json.Unmarshal([]byte(m.Header.Get("Nats-Request-Info")), &who) != nil {
 		return netip.Prefix{}
 	}
-	return fair.Client(who.Host)
+	return ratelimit.Client(who.Host)
 }

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/probemesh/probemesh/pkg/fair"
+	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
 // Bounds of asking and of answering. A hundred agents that all lost the ping of one host ask it a hundred times a
@@ -60,7 +60,7 @@ type prover struct {
 	proofs     map[string]*Proof
 	asks       *rate.Limiter
 	answers    *rate.Limiter
-	sources    *fair.Rates[netip.Addr]
+	sources    *ratelimit.Rates[netip.Addr]
 }
 
 func newProver(self string, key ed25519.PrivateKey, b *book) *prover {
@@ -68,7 +68,7 @@ func newProver(self string, key ed25519.PrivateKey, b *book) *prover {
 		self: self, key: key, book: b, challenges: challenges{self, map[Nonce]challenge{}},
 		waiting: map[Nonce]chan struct{}{}, proofs: map[string]*Proof{},
 		asks: rate.NewLimiter(askRate, askBurst), answers: rate.NewLimiter(answerRate, answerBurst),
-		sources: fair.NewRates[netip.Addr](sourceRate, sourceBurst, sourcesMax),
+		sources: ratelimit.NewRates[netip.Addr](sourceRate, sourceBurst, sourcesMax),
 	}
 }
 

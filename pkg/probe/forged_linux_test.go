@@ -19,8 +19,8 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
-	"github.com/probemesh/probemesh/pkg/needs"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // inNamespace runs the test's body in a network namespace of its own, in which 198.18.9.2 and 2001:db8:9::2 are on a
@@ -28,8 +28,8 @@ import (
 // thread.
 func inNamespace(t *testing.T, body func()) {
 	t.Helper()
-	needs.Root(t)
-	needs.Programs(t, map[string]string{"ip": "iproute2"})
+	testenv.Root(t)
+	testenv.Programs(t, map[string]string{"ip": "iproute2"})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -124,8 +124,8 @@ func TestForgedErrorsEndNoPing(t *testing.T) {
 
 // TestARoutersErrorEndsAPing has a real router, the kernel of another namespace, refuse to carry a ping on.
 func TestARoutersErrorEndsAPing(t *testing.T) {
-	needs.Root(t)
-	needs.Programs(t, map[string]string{"ip": "iproute2", "sysctl": "procps"})
+	testenv.Root(t)
+	testenv.Programs(t, map[string]string{"ip": "iproute2", "sysctl": "procps"})
 	router := fmt.Sprintf("probemesh-router-%d", os.Getpid())
 	run := func(line string) {
 		t.Helper()

@@ -21,8 +21,8 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/needs"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // server answers each connection with what say does, until the test ends.
@@ -257,7 +257,7 @@ func TestPing(t *testing.T) {
 	for _, address := range []string{"127.0.0.1", "::1"} {
 		got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindPing}, address)
 		if got.Outcome == mesh.Inconclusive && strings.HasPrefix(got.Reason, "not permitted: ") {
-			needs.Missing(t, "to be permitted to ping: "+got.Reason)
+			testenv.Missing(t, "to be permitted to ping: "+got.Reason)
 		}
 		want(t, got, mesh.Reachable, "")
 	}

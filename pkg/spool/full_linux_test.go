@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/probemesh/probemesh/pkg/needs"
 	"github.com/probemesh/probemesh/pkg/spool"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // smallDisk is a disk of 256 KB.
@@ -16,7 +16,7 @@ func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		needs.Missing(t, "root, to mount a small disk: "+err.Error())
+		testenv.Missing(t, "root, to mount a small disk: "+err.Error())
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, 0); err != nil {

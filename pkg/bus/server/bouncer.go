@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
 
-	"github.com/probemesh/probemesh/pkg/fair"
+	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
 // Bounds of what comes in by one agent's credentials, over all its connections. What an agent says at most is half of that: see
@@ -140,7 +140,7 @@ func (b *bouncer) look(now time.Time, agents, knocking []*natsd.ConnInfo) {
 func (b *bouncer) knocking(now time.Time, all []*natsd.ConnInfo) {
 	of := map[netip.Prefix]int{}
 	for _, c := range slices.Backward(all) {
-		client := fair.Client(c.IP)
+		client := ratelimit.Client(c.IP)
 		of[client]++
 		if now.Sub(c.Start) > knockFor || c.InMsgs > knockMessages || of[client] > knockersOfOne {
 			b.end(c.Cid)

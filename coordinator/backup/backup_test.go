@@ -1,0 +1,129 @@
+package backup_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/coordinator/backup"
+)
+
+func make2(t *testing.T, dir string) {
+	t.Helper()
+	w, err := backup.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"streams/OBS": "what was seen", "files/bus/key": "secret"} {
+		if err := w.Add(name, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Finish("v1", time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestABackupIsReadAsItWasWritten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "b")
+	make2(t, dir)
+	a, err := backup.Open(dir)
+	if err != nil || a.Version != "v1" || len(a.Files) != 2 {
+		t.Fatal(a, err)
+	}
+	defer a.Close()
+	for range 2 {
+		r, err := a.Read("streams/OBS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err := io.ReadAll(r); err != nil || string(data) != "what was seen" {
+			t.Error(string(data), err)
+		}
+	}
+	if _, err := a.Read("manifest.json"); err == nil {
+		t.Error("what is no file of the backup is read")
+	}
+	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if info, _ := d.Info(); info.Mode().Perm()&0o077 != 0 {
+			t.Error("others can read", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := backup.Create(dir); err == nil || !strings.Contains(err.Error(), "is not empty") {
+		t.Error("a backup over another:", err)
+	}
+}
+
+func TestANameCannotLeaveTheBackup(t *testing.T) {
+	w, err := backup.Create(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"../x", "/etc/x", "a/../../x", "manifest.json", ""} {
+		if err := w.Add(name, func(io.Writer) error { return nil }); err == nil {
+			t.Errorf("%q is written", name)
+		}
+	}
+}
+
+func TestABackupThatFailedLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	w, err := backup.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Add("a", func(io.Writer) error { return errors.New("no") }); err == nil {
+		t.Fatal("no error")
+	}
+	if _, err := backup.Open(dir); err == nil || !strings.Contains(err.Error(), "manifest.json is missing") {
+		t.Error(err)
+	}
+	if err := w.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(dir); len(entries) > 0 || err != nil {
+		t.Error(entries, err)
+	}
+}
+
+// A backup in which any byte of any file changed, or any file is cut short or gone, is refused.
+func TestADamagedBackupIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "b")
+	make2(t, dir)
+	rapid.Check(t, func(t *rapid.T) {
+		path := filepath.Join(dir, rapid.SampledFrom([]string{"streams/OBS", "files/bus/key", "manifest.json"}).Draw(t, "file"))
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.WriteFile(path, whole, 0o600)
+		at := rapid.IntRange(0, len(whole)-1).Draw(t, "at")
+		damaged := append([]byte(nil), whole...)
+		switch rapid.IntRange(0, 2).Draw(t, "how") {
+		case 0:
+			damaged[at] ^= byte(rapid.IntRange(1, 255).Draw(t, "flip"))
+		case 1:
+			damaged = damaged[:at]
+		case 2:
+			damaged = nil
+			os.Remove(path)
+		}
+		if damaged != nil {
+			os.WriteFile(path, damaged, 0o600)
+		}
+		if a, err := backup.Open(dir); err == nil {
+			a.Close()
+			t.Fatalf("%s with byte %d of %d damaged is taken", path, at, len(whole))
+		}
+	})
+}

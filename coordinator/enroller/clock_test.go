@@ -1,0 +1,34 @@
+package enroller_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+func TestACoordinatorTellsItsTimeToWhoeverKnowsItsPin(t *testing.T) {
+	d := open(t)
+	pin, err := bus.Pin(d.server.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := json.Marshal(wire.JoinRequest{V: wire.Version, Clock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	reply, err := bus.RequestEnrolment(t.Context(), d.server.Servers(), pin, nil, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer wire.JoinAnswer
+	if err := wire.DecodeJoin(reply, &answer); err != nil || answer.Refuse != "" || answer.Sealed != nil {
+		t.Fatal(answer, err)
+	}
+	if told := time.UnixMicro(answer.Clock); told.Before(before.Truncate(time.Microsecond)) || told.After(time.Now()) {
+		t.Errorf("told %v, and it was between %v and %v", told, before, time.Now())
+	}
+}

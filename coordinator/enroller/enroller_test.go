@@ -1,0 +1,250 @@
+package enroller_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	agent "github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/coordinator/enroller"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// desk is a real server with a desk, and members as an engine would keep them.
+type desk struct {
+	*enroller.Desk
+	*members
+	server *server.Server
+	bus    *bus.Coordinator
+}
+
+func open(t *testing.T) *desk { return openAt(t, t.TempDir(), &members{}, nil) }
+
+// openAt is a coordinator on a directory that it may have had before.
+func openAt(t *testing.T, dir string, m *members, change func(*enroller.Config)) *desk {
+	t.Helper()
+	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: m.listen(), CredentialLife: m.life, Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.address = strings.TrimPrefix(s.Servers()[0], "tls://")
+	config, err := s.Coordinator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := bus.DialCoordinator(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{server: s, members: m, bus: c}
+	with := enroller.Config{Bus: c, Issuer: s, Members: m, Logger: zerolog.Nop()}
+	if change != nil {
+		change(&with)
+	}
+	d.Desk = enroller.New(with)
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	ready := make(chan struct{})
+	tasks.Go(func() { _ = d.Run(ctx, ready) })
+	<-ready
+	m.close = sync.OnceFunc(func() { cancel(); tasks.Wait(); c.Close(); s.Close() })
+	t.Cleanup(m.close)
+	return d
+}
+
+// join invites and joins nc036 in the directory.
+func (d *desk) join(t *testing.T, dir string) agent.Identity {
+	t.Helper()
+	token, err := d.Invite(t.Context(), "nc036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := agent.Join(t.Context(), token, dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// members are what a ledger would know; nc036 is the only host of the catalog.
+type members struct {
+	address string
+	close   func()
+	life    time.Duration // of credentials; zero: what the server takes
+
+	mu       sync.Mutex
+	enrolled []string // keys, of nc036
+	revoked  map[string]time.Time
+}
+
+func (m *members) listen() string {
+	if m.address == "" {
+		return "127.0.0.1:0"
+	}
+	return m.address
+}
+
+// forget has the ledger know of other keys only, as one that was restored does.
+func (m *members) forget(known []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.enrolled = slices.Clone(known)
+}
+
+func (m *members) KnownHost(key string) bool { return key == "nc036" }
+
+func (m *members) Agent(_ context.Context, host string) (ledger.Agent, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.enrolled) == 0 || host != "nc036" {
+		return ledger.Agent{}, ledger.ErrNoAgent
+	}
+	last := m.enrolled[len(m.enrolled)-1]
+	return ledger.Agent{PublicKey: last, Revoked: m.revoked[last]}, nil
+}
+
+func (m *members) EndedKeys(context.Context) (out []string, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, key := range m.enrolled {
+		if i < len(m.enrolled)-1 || !m.revoked[key].IsZero() {
+			out = append(out, key)
+		}
+	}
+	return out, nil
+}
+
+func (m *members) Enrolled(_ context.Context, _, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !slices.Contains(m.enrolled, key) {
+		m.enrolled = append(m.enrolled, key)
+	}
+	return nil
+}
+
+func (m *members) Revoked(_ context.Context, _, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.revoked == nil {
+		m.revoked = map[string]time.Time{}
+	}
+	m.revoked[key] = time.Now()
+	return nil
+}
+
+func TestJoin(t *testing.T) {
+	d := open(t)
+	token, err := d.Invite(t.Context(), "NC036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	id, err := agent.Join(t.Context(), token, dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := agent.Load(dir)
+	if err != nil || loaded.Name != "nc036" || loaded.JWT != id.JWT || len(d.members.enrolled) != 1 {
+		t.Fatalf("loaded %+v, enrolled %v: %v", loaded, d.members.enrolled, err)
+	}
+	if len(loaded.Gossip) != 1 || len(loaded.Gossip[0]) != wire.GossipKeySize {
+		t.Errorf("gossip keys %v", loaded.Gossip)
+	}
+	conn, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Publish(t.Context(), "1", func() map[string]string { return nil }, []byte("{}")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTokensThatDoNotOpen(t *testing.T) {
+	d := open(t)
+	good, err := d.Invite(t.Context(), "nc036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, _ := wire.ParseToken(good)
+	forged.Secret = make([]byte, 16)
+	other, _ := wire.ParseToken(good)
+	other.Host = "nc041"
+	foreign, _ := wire.ParseToken(good)
+	foreign.Pin = make([]byte, 32)
+	if _, err := agent.Join(t.Context(), good, t.TempDir(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]string{
+		good:             "used",
+		good[:40]:        "misspelt",
+		forged.String():  "is forged",
+		other.String():   "is forged",
+		foreign.String(): "is foreign",
+	} {
+		if _, err := agent.Join(t.Context(), token, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("wanted %q, got %v", want, err)
+		}
+	}
+	if _, err := d.Invite(t.Context(), "NC099"); err == nil {
+		t.Error("a stranger was invited")
+	}
+	if _, err := agent.Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "has not joined yet") {
+		t.Error(err)
+	}
+}
+
+func TestAllAgentsAreGivenTheSameGossipKey(t *testing.T) {
+	d := open(t)
+	var keys []string
+	for range 2 {
+		keys = append(keys, string(d.join(t, t.TempDir()).Gossip[0]))
+	}
+	if keys[0] != keys[1] {
+		t.Error("two agents were given two keys")
+	}
+}
+
+// clock is one that tests move.
+type clock struct {
+	mu  sync.Mutex
+	off time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.off)
+}
+
+func (c *clock) set(off time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off = off
+}
+
+func TestATokenLapsesByTheCoordinatorsClockAlone(t *testing.T) {
+	c := &clock{}
+	d := openAt(t, t.TempDir(), &members{}, func(with *enroller.Config) { with.Now = c.now })
+	token, err := d.Invite(t.Context(), "nc036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.set(enroller.Lifetime + time.Second)
+	if _, err := agent.Join(t.Context(), token, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "has lapsed") {
+		t.Error(err)
+	}
+	c.set(enroller.Lifetime - time.Minute)
+	if _, err := agent.Join(t.Context(), token, t.TempDir(), nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,86 @@
+package enroller_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	agent "github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// from dials from one of this machine's loopback addresses, each of which is a client.
+func from(address string) bus.DialFunc {
+	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext
+}
+
+// knock knocks once with a token that opens nothing, and reports whether it was answered.
+func (d *desk) knock(t *testing.T, dial bus.DialFunc) bool {
+	t.Helper()
+	pin, err := bus.Pin(d.server.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, err = bus.RequestEnrolment(ctx, d.server.Servers(), pin, dial, wire.GrantQuestion(""))
+	return err == nil
+}
+
+func TestOneClientThatKnocksDoesNotKeepAnotherFromJoining(t *testing.T) {
+	d := open(t)
+	token, err := d.Invite(t.Context(), "nc036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	end := sync.OnceFunc(func() { close(stop) })
+	defer end()
+	refused := make(chan struct{}, 1)
+	for range 16 {
+		tasks.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if !d.knock(t, from("127.0.0.2")) {
+					select {
+					case refused <- struct{}{}:
+					default:
+					}
+				}
+			}
+		})
+	}
+	select {
+	case <-refused:
+	case <-time.After(30 * time.Second):
+		t.Fatal("one client is answered however often it knocks")
+	}
+	if _, err := agent.Join(t.Context(), token, t.TempDir(), from("127.0.0.3")); err != nil {
+		t.Errorf("another client cannot join: %v", err)
+	}
+}
+
+// A rack of servers behind one address joins at once.
+func TestARackBehindOneAddressIsAnswered(t *testing.T) {
+	d := open(t)
+	var tasks sync.WaitGroup
+	for range 10 {
+		tasks.Go(func() {
+			for range 10 {
+				if !d.knock(t, from("127.0.0.2")) {
+					t.Error("one of a hundred is not answered")
+				}
+			}
+		})
+	}
+	tasks.Wait()
+}

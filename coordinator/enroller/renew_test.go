@@ -1,0 +1,177 @@
+package enroller_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	agent "github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/coordinator/enroller"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// running is an agent that keeps its credentials as `agent run` does, without the probes.
+type running struct {
+	*agent.Keeper
+	*bus.Agent
+	mu   sync.Mutex
+	keys [][][]byte // every keyring that gossip was told of
+}
+
+func run(t *testing.T, dir string, every time.Duration) *running {
+	t.Helper()
+	id, err := agent.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{}
+	r.Keeper = agent.NewKeeper(agent.KeeperConfig{Dir: dir, Identity: id, Every: every, Gossip: r.gossip, Logger: zerolog.Nop()})
+	r.Agent, err = bus.DialAgent(t.Context(), bus.AgentConfig{
+		Name: id.Name, Servers: id.Servers, JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed, CA: id.CA, Former: id.FormerWay(), Logger: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { r.Run(ctx, r.Agent) })
+	tasks.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case data := <-r.Controls():
+				if c, err := wire.DecodeControl(data); err == nil && c.Renew {
+					r.Renew()
+				}
+			}
+		}
+	})
+	t.Cleanup(func() { cancel(); tasks.Wait(); r.Close() })
+	return r
+}
+
+func (r *running) gossip(keys [][]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys = append(r.keys, keys)
+}
+
+func (r *running) told() [][][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.keys)
+}
+
+func TestCredentialsAreRenewedWithoutARestart(t *testing.T) {
+	d := openAt(t, t.TempDir(), &members{life: 4 * time.Second}, nil)
+	dir := t.TempDir()
+	first := d.join(t, dir)
+	r := run(t, dir, time.Second)
+	jwts := map[string]bool{}
+	await(t, "the JWT is renewed twice", func() bool { jwts[r.JWT()] = true; return len(jwts) == 3 })
+	token, err := bus.ReadJWT(first.JWT)
+	if err != nil || token.Expires.IsZero() {
+		t.Fatal(token, err)
+	}
+	await(t, "the first JWT has lapsed", func() bool { return time.Now().After(token.Expires.Add(time.Second)) })
+	if !speaks(t, r.Agent, 10*time.Second) {
+		t.Error("the agent went with its first JWT")
+	}
+	if speaks(t, dial(t, first), time.Second) {
+		t.Error("a lapsed JWT opens")
+	}
+	if kept, err := agent.Load(dir); err != nil || kept.JWT == first.JWT || kept.Seed != first.Seed {
+		t.Errorf("what is kept was not renewed: %v", err)
+	}
+}
+
+func TestNothingIsRenewedForWhoDoesNotBelong(t *testing.T) {
+	d := open(t)
+	dir := t.TempDir()
+	d.join(t, dir)
+	r := run(t, dir, time.Hour)
+	ask := func() ([]byte, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		return r.Ask(ctx, wire.GrantQuestion(""))
+	}
+	var answer []byte
+	await(t, "an answer", func() (ok bool) { var err error; answer, err = ask(); return err == nil })
+	if !strings.Contains(string(answer), `"jwt"`) {
+		t.Errorf("answered %s", answer)
+	}
+	_ = d.members.Revoked(t.Context(), "nc036", d.members.enrolled[0]) // in the ledger, and on the bus a moment later
+	if answer, err := ask(); err == nil {
+		t.Errorf("a revoked agent is given %s", answer)
+	}
+}
+
+// After a restore the ledger may know nothing of an agent, or only the key that its host had joined with before: operators are
+// told its name until it has joined again.
+func TestAnAgentThatTheLedgerDoesNotKnowIsNamed(t *testing.T) {
+	before, _, err := bus.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, known := range map[string][]string{"nobody": nil, "an earlier key": {before}} {
+		m := &members{}
+		warnings := make(chan string, 100)
+		d := openAt(t, t.TempDir(), m, func(c *enroller.Config) { c.Warn = func(_, text string) { warnings <- text } })
+		dir := t.TempDir()
+		d.join(t, dir)
+		m.forget(known)
+		told := func(want bool) func() bool {
+			return func() bool { return strings.Contains(<-warnings, "a restore: nc036;") == want }
+		}
+		lost := run(t, dir, time.Hour)
+		await(t, "with "+what+" in the ledger it is named", told(true))
+		lost.Close()
+		again := t.TempDir()
+		d.join(t, again)
+		run(t, again, time.Hour)
+		await(t, "that it joined again is seen", told(false))
+		m.close()
+	}
+}
+
+func TestTheGossipKeyIsRotatedInThreeSteps(t *testing.T) {
+	dir, at := t.TempDir(), t.TempDir()
+	quick := func(c *enroller.Config) { c.Settle = 3 * time.Second } // an agent comes back within one
+	m := &members{}
+	d := openAt(t, at, m, quick)
+	old := d.join(t, dir).Gossip[0]
+	r := run(t, dir, time.Hour)
+	await(t, "the agent is there", func() bool { return !gone(r.Agent) })
+	if _, err := d.RotateGossipKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.RotateGossipKey(t.Context()); err == nil || !strings.Contains(err.Error(), "rotated already") {
+		t.Error(err)
+	}
+	await(t, "the first step", func() bool { return len(r.told()) == 1 })
+	m.close() // a restart in the middle goes on where it was
+	openAt(t, at, m, quick)
+	await(t, "three steps", func() bool { return len(r.told()) >= 3 })
+	told := append([][][]byte{{old}}, r.told()...)
+	if len(told) != 4 || len(told[1]) != 2 || len(told[2]) != 2 || len(told[3]) != 1 || string(told[3][0]) == string(old) {
+		t.Fatalf("keyrings %x", told)
+	}
+	understands := func(ring [][]byte, key []byte) bool {
+		return slices.ContainsFunc(ring, func(k []byte) bool { return string(k) == string(key) })
+	}
+	for i := range len(told) - 1 { // who is a step behind and who is a step ahead hear each other
+		if !understands(told[i], told[i+1][0]) || !understands(told[i+1], told[i][0]) {
+			t.Errorf("steps %d and %d do not hear each other: %x", i, i+1, told)
+		}
+	}
+	if kept, err := agent.Load(dir); err != nil || len(kept.Gossip) != 1 || string(kept.Gossip[0]) != string(told[3][0]) {
+		t.Errorf("kept %x: %v", kept.Gossip, err)
+	}
+}

@@ -1,4 +1,0 @@
-package fair
-
-// Taken is how many places are taken.
-func (p *Places[G]) Taken() int { return p.taken }
