@@ -194,13 +194,20 @@ func (j *Judge) dissentOf(c *check, region string) dissent {
 // verdict at its end. A region that requests rounds and denies it in each of them is thereby counted, too.
 //
 // Rounds come in pairs, since a partial outage takes two that are PartialAfter apart, and it is the time between pairs
-// that grows: fourfold, so that the host's account outlasts it.
+// that grows: fourfold, so that the host's account outlasts it. A round that others requested while the region waited
+// is not one of its pair.
 func (j *Judge) noteDissent(c *check) {
 	regions := slices.Concat(c.requestedBy, j.dissenting(c))
 	slices.Sort(regions)
-	c.requestedBy = nil
-	for _, region := range slices.Compact(regions) {
+	regions, c.requestedBy = slices.Compact(regions), nil
+	if c.verdict != mesh.Down && len(regions) < j.rule.BadRegionsMin {
+		return // a lone region's rounds are limited by its edges' backoff: what it found may be half of an outage later
+	}
+	for _, region := range regions {
 		d := j.dissentOf(c, region)
+		if j.now.Before(d.until) {
+			continue
+		}
 		d.rounds, d.last = d.rounds+1, j.now
 		d.until = j.now.Add(j.rule.PartialAfter)
 		if d.rounds%2 == 0 {
