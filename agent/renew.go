@@ -7,9 +7,9 @@ import (
 	"github.com/probemesh/probemesh/agent/vantage"
 )
 
-// newKeeper keeps the agent's identity while it runs, and hands gossip the keys that it is given.
-func newKeeper(state string, id identity.Identity, rumours vantage.Gossip, log zerolog.Logger) *identity.Keeper {
-	c := identity.KeeperConfig{Dir: state, Identity: id, Logger: log.With().Str("component", "enrol").Logger()}
+// newRenewer keeps the agent's identity while it runs, and hands gossip the keys that it is given.
+func newRenewer(state string, id identity.Identity, rumours vantage.Gossip, log zerolog.Logger) *identity.Renewer {
+	c := identity.RenewerConfig{Dir: state, Identity: id, Logger: log.With().Str("component", "enrol").Logger()}
 	if g, ok := rumours.(interface{ SetKeys(keys [][]byte) error }); ok {
 		c.Gossip = func(keys [][]byte) {
 			if err := g.SetKeys(keys); err != nil {
@@ -17,5 +17,5 @@ func newKeeper(state string, id identity.Identity, rumours vantage.Gossip, log z
 			}
 		}
 	}
-	return identity.NewKeeper(c)
+	return identity.NewRenewer(c)
 }

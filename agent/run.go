@@ -50,16 +50,16 @@ func newRunCommand() *cobra.Command {
 }
 
 func run(ctx context.Context, identity identity.Identity, state, listen string, clock time.Duration, allow *probe.Allow, cmd *cobra.Command) error {
-	beLight()
+	limitProcs()
 	log := newLogger(cmd)
 	rumours, leave, err := startGossip(ctx, listen, identity, log)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	keeper := newKeeper(state, identity, rumours, log)
+	renewer := newRenewer(state, identity, rumours, log)
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
-		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, JWTFunc: keeper.JWT, Seed: identity.Seed, CA: identity.CA,
+		Name: identity.Name, Servers: identity.Servers, JWT: identity.JWT, JWTFunc: renewer.JWT, Seed: identity.Seed, CA: identity.CA,
 		Former: identity.FormerWay(),
 		Logger: log.With().Str("component", "bus").Logger(),
 	})
@@ -76,11 +76,11 @@ func run(ctx context.Context, identity identity.Identity, state, listen string, 
 	}
 	defer wait()
 	var renewing sync.WaitGroup
-	renewing.Go(func() { keeper.Run(ctx, conn) })
+	renewing.Go(func() { renewer.Run(ctx, conn) })
 	defer renewing.Wait()
 	defer cancel()
 	return vantage.Run(ctx, vantage.Config{
-		Name: identity.Name, Version: command.Version(), Bus: conn, Renew: keeper.Renew, Network: probe.Kernel{}, Allow: allow, Requests: asked, Gossip: rumours, ClockOffset: clock,
+		Name: identity.Name, Version: command.Version(), Bus: conn, Renew: renewer.Renew, Network: probe.Kernel{}, Allow: allow, Requests: asked, Gossip: rumours, ClockOffset: clock,
 		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Turn: command.NewWatchdog().Turn,
 		Logger: log.With().Str("component", "vantage").Logger(),
 	})

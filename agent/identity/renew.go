@@ -34,8 +34,8 @@ type Bus interface {
 	On(w bus.Way) bool
 }
 
-// Keeper holds an agent's identity while it runs, and renews it long before it expires. It is safe for concurrent use.
-type Keeper struct {
+// Renewer holds an agent's identity while it runs, and renews it long before it expires. It is safe for concurrent use.
+type Renewer struct {
 	dir    string
 	every  time.Duration
 	asked  chan struct{}
@@ -46,8 +46,8 @@ type Keeper struct {
 	id Identity
 }
 
-// KeeperConfig is what a keeper needs.
-type KeeperConfig struct {
+// RenewerConfig is what a keeper needs.
+type RenewerConfig struct {
 	Dir      string // the state directory
 	Identity Identity
 	Every    time.Duration       // zero: RenewEvery
@@ -55,57 +55,57 @@ type KeeperConfig struct {
 	Logger   zerolog.Logger
 }
 
-// NewKeeper is a keeper of the identity that Load read.
-func NewKeeper(c KeeperConfig) *Keeper {
+// NewRenewer is a keeper of the identity that Load read.
+func NewRenewer(c RenewerConfig) *Renewer {
 	if c.Every == 0 {
 		c.Every = RenewEvery
 	}
-	return &Keeper{dir: c.Dir, id: c.Identity, every: c.Every, gossip: c.Gossip, log: c.Logger, asked: make(chan struct{}, 1)}
+	return &Renewer{dir: c.Dir, id: c.Identity, every: c.Every, gossip: c.Gossip, log: c.Logger, asked: make(chan struct{}, 1)}
 }
 
 // JWT is the newest.
-func (k *Keeper) JWT() string { return k.Identity().JWT }
+func (r *Renewer) JWT() string { return r.Identity().JWT }
 
 // Identity is the newest.
-func (k *Keeper) Identity() Identity {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.id
+func (r *Renewer) Identity() Identity {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.id
 }
 
 // Renew has Run ask now.
-func (k *Keeper) Renew() {
+func (r *Renewer) Renew() {
 	select {
-	case k.asked <- struct{}{}:
+	case r.asked <- struct{}{}:
 	default:
 	}
 }
 
 // Run renews at start, at each new connection, when Renew is called and about every hour, until ctx ends.
-func (k *Keeper) Run(ctx context.Context, b Bus) {
+func (r *Renewer) Run(ctx context.Context, b Bus) {
 	retry := renewRetry
 	for {
-		wait := k.every
-		if err := k.renew(ctx, b); err == nil {
+		wait := r.every
+		if err := r.renew(ctx, b); err == nil {
 			retry = renewRetry
 		} else if ctx.Err() == nil {
 			wait, retry = min(wait, retry), min(2*retry, renewRetryMax)
-			k.log.Debug().Err(err).Msg("the credentials are not renewed; trying again later")
+			r.log.Debug().Err(err).Msg("the credentials are not renewed; trying again later")
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-k.asked:
+		case <-r.asked:
 		case <-b.Reconnected():
 		case <-time.After(wait + rand.N(wait/10+1)):
 		}
 	}
 }
 
-func (k *Keeper) renew(ctx context.Context, b Bus) error {
+func (r *Renewer) renew(ctx context.Context, b Bus) error {
 	ctx, cancel := context.WithTimeout(ctx, renewWait)
 	defer cancel()
-	has, err := bus.ReadJWT(k.JWT())
+	has, err := bus.ReadJWT(r.JWT())
 	if err != nil {
 		return err
 	}
@@ -120,12 +120,12 @@ func (k *Keeper) renew(ctx context.Context, b Bus) error {
 	if err := grant.Check(); err != nil {
 		return err
 	}
-	return k.take(b, grant)
+	return r.take(b, grant)
 }
 
 // take keeps what is new in a grant, first on the disk.
-func (k *Keeper) take(b Bus, grant wire.JoinGrant) error {
-	before := k.Identity()
+func (r *Renewer) take(b Bus, grant wire.JoinGrant) error {
+	before := r.Identity()
 	next, err := renewed(before, grant)
 	if err != nil {
 		return err
@@ -141,17 +141,17 @@ func (k *Keeper) take(b Bus, grant wire.JoinGrant) error {
 		if err := b.SetWay(next.Way(), next.FormerWay()); err != nil {
 			return err
 		}
-		k.log.Info().Strs("servers", next.Servers).Bool("former", next.Former != nil).Msg("the next connection takes another way to the bus")
+		r.log.Info().Strs("servers", next.Servers).Bool("former", next.Former != nil).Msg("the next connection takes another way to the bus")
 	}
-	if err := keep(filepath.Join(k.dir, identityFile), next); err != nil {
+	if err := keep(filepath.Join(r.dir, identityFile), next); err != nil {
 		return err
 	}
-	k.mu.Lock()
-	k.id = next
-	k.mu.Unlock()
-	k.log.Info().Bool("jwt", before.JWT != next.JWT).Bool("gossip", !sameKeys(before.Gossip, next.Gossip)).Msg("the credentials are renewed")
-	if k.gossip != nil && !sameKeys(before.Gossip, next.Gossip) {
-		k.gossip(next.Gossip)
+	r.mu.Lock()
+	r.id = next
+	r.mu.Unlock()
+	r.log.Info().Bool("jwt", before.JWT != next.JWT).Bool("gossip", !sameKeys(before.Gossip, next.Gossip)).Msg("the credentials are renewed")
+	if r.gossip != nil && !sameKeys(before.Gossip, next.Gossip) {
+		r.gossip(next.Gossip)
 	}
 	return nil
 }

@@ -33,16 +33,16 @@ func (v *vantage) planAnchors(c *catalog.Catalog) []schedule.Duty {
 
 func (d *duty) isAnchor() bool { return d.Host.Name == "" }
 
-// hearAnchor takes what was seen of an anchor, and tells the coordinator at once when the last one fails or the first one
+// anchorObserved takes what was seen of an anchor, and tells the coordinator at once when the last one fails or the first one
 // answers again.
-func (v *vantage) hearAnchor(d *duty, o mesh.Observation) {
+func (v *vantage) anchorObserved(d *duty, o mesh.Observation) {
 	if o.Stage == mesh.Missed {
 		return
 	}
 	before := v.anchorsFail()
 	d.seen = o.Outcome
 	if v.anchorsFail() != before {
-		v.flushAt = earlier(v.flushAt, time.Now().Add(promptly))
+		v.flushAt = earlier(v.flushAt, time.Now().Add(coalesceDelay))
 	}
 }
 

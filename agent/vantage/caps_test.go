@@ -89,7 +89,7 @@ func TestWhatTheOwnerDoesNotAllowIsNotProbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mill := &rumourMill{}
+	mill := &fakeGossip{}
 	startWith(t, func(c *vantage.Config) { c.Allow, c.Gossip = list, mill }, func(b *bus, n *network) {
 		time.Sleep(30 * time.Second)
 		batches, said := b.take()

@@ -15,7 +15,7 @@ func TestASnapshotTellsWhatIsSeenAndSinceWhen(t *testing.T) {
 	with := func(c *vantage.Config) {
 		asked = make(vantage.Requests) // inside the bubble, so that waiting on it lets its time pass
 		c.Requests = asked
-		c.Gossip = &rumourMill{members: []gossip.Member{{Name: "lon1", State: gossip.Alive}}}
+		c.Gossip = &fakeGossip{members: []gossip.Member{{Name: "lon1", State: gossip.Alive}}}
 	}
 	startWith(t, with, func(b *bus, n *network) {
 		snapshot := func() vantage.Snapshot {

@@ -61,12 +61,12 @@ type Config struct {
 }
 
 const (
-	heartbeat  = 2 * time.Second        // between batches: rule 2
-	promptly   = 5 * time.Millisecond   // for news to gather before they leave together
-	overrunMax = time.Second            // a timer later than this says that the machine stood still
-	crowded    = 100 * time.Millisecond // until a look is tried again when too many probes are under way
-	probesMax  = 512                    // under way at once: half of the file descriptors a process usually has
-	eventsMax  = 64
+	heartbeat     = 2 * time.Second        // between batches: rule 2
+	coalesceDelay = 5 * time.Millisecond   // for news to gather before they leave together
+	overrunMax    = time.Second            // a timer later than this says that the machine stood still
+	busyRetry     = 100 * time.Millisecond // until a look is tried again when too many probes are under way
+	probesMax     = 512                    // under way at once: half of the file descriptors a process usually has
+	eventsMax     = 64
 )
 
 // vantage is the loop's state.

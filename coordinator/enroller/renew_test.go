@@ -18,7 +18,7 @@ import (
 
 // running is an agent that keeps its credentials as `agent run` does, without the probes.
 type running struct {
-	*agent.Keeper
+	*agent.Renewer
 	*bus.Agent
 	mu   sync.Mutex
 	keys [][][]byte // every keyring that gossip was told of
@@ -31,7 +31,7 @@ func run(t *testing.T, dir string, every time.Duration) *running {
 		t.Fatal(err)
 	}
 	r := &running{}
-	r.Keeper = agent.NewKeeper(agent.KeeperConfig{Dir: dir, Identity: id, Every: every, Gossip: r.gossip, Logger: zerolog.Nop()})
+	r.Renewer = agent.NewRenewer(agent.RenewerConfig{Dir: dir, Identity: id, Every: every, Gossip: r.gossip, Logger: zerolog.Nop()})
 	r.Agent, err = bus.DialAgent(t.Context(), bus.AgentConfig{
 		Name: id.Name, Servers: id.Servers, JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed, CA: id.CA, Former: id.FormerWay(), Logger: zerolog.Nop(),
 	})

@@ -18,7 +18,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	agentenrol "github.com/probemesh/probemesh/agent/identity"
+	agentidentity "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
@@ -48,7 +48,7 @@ func TestAForgerCannotKeepADeadHostUp(t *testing.T) {
 	await(t, "everybody has a proof of the victim", func() bool {
 		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool { return a.proof(victim).Proved.IsZero() })
 	})
-	key := m.agents[forger].keeper.Identity().Gossip[0]
+	key := m.agents[forger].renewer.Identity().Gossip[0]
 	m.agents[victim].stop()
 	m.pings.die(address(victim))
 	died := time.Now()
@@ -75,11 +75,11 @@ func TestAForgerCannotKeepADeadHostUp(t *testing.T) {
 	}
 	await(t, "every agent that stays has one other key", func() bool {
 		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool {
-			keys := a.keeper.Identity().Gossip
+			keys := a.renewer.Identity().Gossip
 			return len(keys) != 1 || string(keys[0]) == string(key)
 		})
 	})
-	if keys := m.agents[forger].keeper.Identity().Gossip; len(keys) != 1 || string(keys[0]) != string(key) {
+	if keys := m.agents[forger].renewer.Identity().Gossip; len(keys) != 1 || string(keys[0]) != string(key) {
 		t.Error("the revoked agent has the new key")
 	}
 	await(t, "the forger is no member", func() bool {
@@ -203,10 +203,10 @@ func (m *gossipMesh) honest() (out []*gossipAgent) {
 
 // gossipAgent is an agent as `agent run` starts it, with pings that are played.
 type gossipAgent struct {
-	name   string
-	gossip *gossip.Gossip
-	keeper *agentenrol.Keeper
-	stop   func()
+	name    string
+	gossip  *gossip.Gossip
+	renewer *agentidentity.Renewer
+	stop    func()
 }
 
 func (m *gossipMesh) join(host string) {
@@ -214,7 +214,7 @@ func (m *gossipMesh) join(host string) {
 	dir := m.t.TempDir()
 	token, err := m.desk.Invite(m.t.Context(), host)
 	must(m.t, err)
-	id, err := agentenrol.Join(m.t.Context(), token, dir, nil)
+	id, err := agentidentity.Join(m.t.Context(), token, dir, nil)
 	must(m.t, err)
 	key, err := bus.SigningKey(id.Seed)
 	must(m.t, err)
@@ -224,19 +224,19 @@ func (m *gossipMesh) join(host string) {
 		Interval: 200 * time.Millisecond, Logger: zerolog.Nop(),
 	})
 	must(m.t, err)
-	a.keeper = agentenrol.NewKeeper(agentenrol.KeeperConfig{
+	a.renewer = agentidentity.NewRenewer(agentidentity.RenewerConfig{
 		Dir: dir, Identity: id, Gossip: func(keys [][]byte) { _ = a.gossip.SetKeys(keys) }, Logger: zerolog.Nop(),
 	})
 	conn, err := bus.DialAgent(m.t.Context(), bus.AgentConfig{
-		Name: host, Servers: id.Servers, JWT: id.JWT, JWTFunc: a.keeper.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop(),
+		Name: host, Servers: id.Servers, JWT: id.JWT, JWTFunc: a.renewer.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop(),
 	})
 	must(m.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
-	tasks.Go(func() { a.keeper.Run(ctx, conn) })
+	tasks.Go(func() { a.renewer.Run(ctx, conn) })
 	tasks.Go(func() {
 		_ = vantage.Run(ctx, vantage.Config{
-			Name: host, Bus: conn, Network: m.pings, Gossip: a.gossip, Renew: a.keeper.Renew, Logger: zerolog.Nop(),
+			Name: host, Bus: conn, Network: m.pings, Gossip: a.gossip, Renew: a.renewer.Renew, Logger: zerolog.Nop(),
 		})
 	})
 	a.stop = sync.OnceFunc(func() { cancel(); tasks.Wait(); conn.Close(); a.gossip.Close() })

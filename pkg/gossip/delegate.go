@@ -36,20 +36,20 @@ func decodeMeta(data []byte) (m Meta) {
 	return m
 }
 
-// delegate is how memberlist speaks to the book. It calls from goroutines of its own while it holds its lock, so that nothing here
+// delegate is how memberlist speaks to the registry. It calls from goroutines of its own while it holds its lock, so that nothing here
 // may wait or call back.
 type delegate struct {
-	book *book
-	meta []byte
+	registry *registry
+	meta     []byte
 }
 
 // NodeMeta is what this member tells of itself.
 func (d *delegate) NodeMeta(int) []byte { return d.meta }
 
-// NotifyMsg hears who is about to leave. memberlist itself does not tell those who leave from those who die.
+// NotifyMsg accepts who is about to leave. memberlist itself does not tell those who leave from those who die.
 func (d *delegate) NotifyMsg(word []byte) {
 	if name, ok := bytes.CutPrefix(word, []byte(goodbye)); ok {
-		d.book.goodbye(string(name))
+		d.registry.goodbye(string(name))
 	}
 }
 
@@ -67,24 +67,24 @@ func (d *delegate) NotifyAlive(n *memberlist.Node) error {
 	if len(n.Meta) > metaMax {
 		return fmt.Errorf("it tells %d bytes of itself", len(n.Meta))
 	}
-	return d.book.admit(n.Name, nodeAddress(n))
+	return d.registry.admit(n.Name, nodeAddress(n))
 }
 
 // NotifyJoin, NotifyUpdate and NotifyLeave tell who comes and goes; who died has not said that it leaves.
 func (d *delegate) NotifyJoin(n *memberlist.Node) {
-	d.book.joined(n.Name, nodeAddress(n), n.Port, decodeMeta(n.Meta))
+	d.registry.joined(n.Name, nodeAddress(n), n.Port, decodeMeta(n.Meta))
 }
 
-func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.book.updated(n.Name, decodeMeta(n.Meta)) }
+func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.registry.updated(n.Name, decodeMeta(n.Meta)) }
 
-func (d *delegate) NotifyLeave(n *memberlist.Node) { d.book.gone(n.Name) }
+func (d *delegate) NotifyLeave(n *memberlist.Node) { d.registry.gone(n.Name) }
 
 // AckPayload is empty: an acknowledgement says enough.
 func (d *delegate) AckPayload() []byte { return nil }
 
 // NotifyPingComplete tells of an acknowledgement that came directly, over UDP.
 func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, _ []byte) {
-	d.book.acknowledged(n.Name, time.Now().Add(-rtt), rtt)
+	d.registry.acknowledged(n.Name, time.Now().Add(-rtt), rtt)
 }
 
 func nodeAddress(n *memberlist.Node) netip.Addr {

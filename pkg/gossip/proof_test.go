@@ -152,7 +152,7 @@ func FuzzProofPackets(f *testing.F) {
 // pair is ams1's prover, with lon1 in its catalog.
 func pair(keys map[string]ed25519.PublicKey) *prover {
 	c := &catalog.Catalog{Hosts: []catalog.Host{{Name: "AMS1", Addresses: []string{"192.0.2.1"}}, {Name: "LON1", Addresses: []string{"192.0.2.2"}}}}
-	b := newBook("ams1", time.Second)
+	b := newRegistry("ams1", time.Second)
 	b.allow(c, keys)
 	return newProver("ams1", testKey("ams1"), b)
 }
@@ -210,8 +210,8 @@ func TestAskingIsBounded(t *testing.T) {
 // Any member may have advertised a port: the question goes to the catalog's address and the usual port at any rate.
 func TestAQuestionGoesToTheCatalogsAddress(t *testing.T) {
 	p := pair(map[string]ed25519.PublicKey{"lon1": testKey("lon1").Public().(ed25519.PublicKey)})
-	p.book.joined("lon1", lon, 53, Meta{})
-	if got := fmt.Sprint(p.book.proofAddresses("lon1", 7946)); got != "[192.0.2.2:7946 192.0.2.2:53]" {
+	p.registry.joined("lon1", lon, 53, Meta{})
+	if got := fmt.Sprint(p.registry.proofAddresses("lon1", 7946)); got != "[192.0.2.2:7946 192.0.2.2:53]" {
 		t.Error(got)
 	}
 }
@@ -219,7 +219,7 @@ func TestAQuestionGoesToTheCatalogsAddress(t *testing.T) {
 // A proof tells of the first family, IPv4 before IPv6, also where the catalog has them the other way round.
 func TestAProofIsAskedOfTheFamilyThatItTellsOf(t *testing.T) {
 	c := &catalog.Catalog{Hosts: []catalog.Host{{Name: "LON1", Addresses: []string{"2001:db8::2", "192.0.2.2"}}}}
-	b := newBook("ams1", time.Second)
+	b := newRegistry("ams1", time.Second)
 	b.allow(c, map[string]ed25519.PublicKey{"lon1": testKey("lon1").Public().(ed25519.PublicKey)})
 	if got := fmt.Sprint(b.proofAddresses("lon1", 7946)); got != "[192.0.2.2:7946]" {
 		t.Error(got)
@@ -233,7 +233,7 @@ func TestThePatrolGoesAround(t *testing.T) {
 		c.Hosts = append(c.Hosts, catalog.Host{Name: host, Addresses: []string{fmt.Sprintf("192.0.2.%d", i+1)}})
 		keys[host] = testKey(host).Public().(ed25519.PublicKey)
 	}
-	b := newBook("ams1", time.Second)
+	b := newRegistry("ams1", time.Second)
 	b.allow(c, keys)
 	p := newProver("ams1", testKey("ams1"), b)
 	round := func(now time.Time) string {

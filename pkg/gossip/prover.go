@@ -29,9 +29,9 @@ const (
 
 // Reasons for a failed proof.
 var (
-	errAskRate   = errors.New("too many questions a second")
-	errUnproven  = errors.New("no valid answer within a second")
-	errPortTaken = errors.New("the question could not be sent")
+	errAskRate  = errors.New("too many questions a second")
+	errUnproven = errors.New("no valid answer within a second")
+	errNotSent  = errors.New("the question could not be sent")
 )
 
 // Proof is first-hand evidence about a host: it contains nothing that another agent reported.
@@ -50,9 +50,9 @@ func (p Proof) Confirms(dead Member) bool {
 
 // prover requests proofs from hosts and answers their requests. Its methods may be called from any goroutine.
 type prover struct {
-	self string
-	key  ed25519.PrivateKey // nil: this agent cannot answer
-	book *book
+	self     string
+	key      ed25519.PrivateKey // nil: this agent cannot answer
+	registry *registry
 
 	mu         sync.Mutex
 	challenges challenges
@@ -63,9 +63,9 @@ type prover struct {
 	sources    *ratelimit.Rates[netip.Addr]
 }
 
-func newProver(self string, key ed25519.PrivateKey, b *book) *prover {
+func newProver(self string, key ed25519.PrivateKey, b *registry) *prover {
 	return &prover{
-		self: self, key: key, book: b, challenges: challenges{self, map[Nonce]challenge{}},
+		self: self, key: key, registry: b, challenges: challenges{self, map[Nonce]challenge{}},
 		waiting: map[Nonce]chan struct{}{}, proofs: map[string]*Proof{},
 		asks: rate.NewLimiter(askRate, askBurst), answers: rate.NewLimiter(answerRate, answerBurst),
 		sources: ratelimit.NewRates[netip.Addr](sourceRate, sourceBurst, sourcesMax),
@@ -77,7 +77,7 @@ type sendFunc func(packet []byte, to netip.AddrPort) error
 
 // prove asks the host to sign a nonce, and returns nil once it has. It waits at most nonceLife.
 func (p *prover) prove(ctx context.Context, host string, port int, send sendFunc) error {
-	to := p.book.proofAddresses(host, port)
+	to := p.registry.proofAddresses(host, port)
 	if len(to) == 0 {
 		return fmt.Errorf("%s: %w", host, errNotAdmitted)
 	}
@@ -91,7 +91,7 @@ func (p *prover) prove(ctx context.Context, host string, port int, send sendFunc
 	}
 	if !delivered {
 		p.close(n, host, time.Time{})
-		return fmt.Errorf("%s: %w", host, errPortTaken)
+		return fmt.Errorf("%s: %w", host, errNotSent)
 	}
 	expired := time.NewTimer(nonceLife)
 	defer expired.Stop()
@@ -159,7 +159,7 @@ func (p *prover) receive(now time.Time, packet []byte, from netip.AddrPort, send
 
 // answer signs a question of an admitted agent that came from its own address in the catalog.
 func (p *prover) answer(now time.Time, r request, from netip.AddrPort, send sendFunc) error {
-	switch asker, ok := p.book.peer(r.asker); {
+	switch asker, ok := p.registry.peer(r.asker); {
 	case r.target != p.self || r.asker == p.self || p.key == nil:
 		return fmt.Errorf("a question for %q", r.target)
 	case !ok || !slices.Contains(asker.addresses, from.Addr()):
@@ -176,7 +176,7 @@ func (p *prover) answer(now time.Time, r request, from netip.AddrPort, send send
 
 // settle records a valid answer.
 func (p *prover) settle(now time.Time, a answer, from netip.Addr) error {
-	peers := p.book.admittedPeers()
+	peers := p.registry.admittedPeers()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q, err := p.challenges.verify(now, a, from, peers)
@@ -219,7 +219,7 @@ func (p *prover) known() []Proof {
 // next returns the host that the patrol asks after the previous one. A host that has not answered for patrolRetry is
 // asked only once per patrolRetry: it may be gone, of version N-1, or behind a closed port.
 func (p *prover) next(now time.Time, before string) (host string, ok bool) {
-	hosts := p.book.askable()
+	hosts := p.registry.askable()
 	at, _ := slices.BinarySearch(hosts, before+"\x00")
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -46,13 +46,13 @@ type transport struct {
 }
 
 type transportConfig struct {
-	bind   string
-	source netip.Addr // of outgoing connections; zero: the kernel chooses
-	port   int
-	hosts  int // of the catalog
-	hears  func(from netip.Addr) bool
-	proofs func(now time.Time, packet []byte, from netip.AddrPort, send sendFunc) error
-	logger *log.Logger
+	bind    string
+	source  netip.Addr // of outgoing connections; zero: the kernel chooses
+	port    int
+	hosts   int // of the catalog
+	accepts func(from netip.Addr) bool
+	proofs  func(now time.Time, packet []byte, from netip.AddrPort, send sendFunc) error
+	logger  *log.Logger
 }
 
 func openTransport(ctx context.Context, c transportConfig) (*transport, error) {
@@ -78,7 +78,7 @@ const dropEvery = time.Minute
 
 // drops reports whether packets from the address are dropped.
 func (t *transport) drops(from netip.Addr) bool {
-	if t.hears(from) {
+	if t.accepts(from) {
 		return false
 	}
 	if t.dropped.Allow() {

@@ -69,7 +69,7 @@ func (v *vantage) newCatalog(c *catalog.Catalog) {
 // scheduled begins the look that is due, unless one is still under way.
 func (v *vantage) scheduled(d *duty, now time.Time) {
 	if !v.room(d, now) {
-		d.next = now.Add(crowded)
+		d.next = now.Add(busyRetry)
 		return
 	}
 	d.next = d.Next(now)
@@ -95,7 +95,7 @@ func (v *vantage) lookNow(ask mesh.Ask, now time.Time) {
 		case d.look != nil:
 			d.look.Join(ask.Round)
 		case !v.room(d, now):
-			d.owed, d.next = max(d.owed, ask.Round), earlier(now.Add(crowded), d.next)
+			d.owed, d.next = max(d.owed, ask.Round), earlier(now.Add(busyRetry), d.next)
 		default:
 			v.begin(d, now, ask.Round)
 		}
@@ -193,7 +193,7 @@ func (v *vantage) say(d *duty, o mesh.Observation) {
 	news := o.Outcome == mesh.Unreachable || o.Outcome == mesh.Inconclusive && o.Reason != d.latest.Reason
 	d.latest.note(o)
 	if d.isAnchor() {
-		v.hearAnchor(d, o)
+		v.anchorObserved(d, o)
 		return
 	}
 	o.Host, o.Check, o.Family = d.Host.Key(), d.Check.Name, d.Family
@@ -209,11 +209,11 @@ func (v *vantage) say(d *duty, o mesh.Observation) {
 	if o.Stage == mesh.Missed {
 		v.testAnchors(time.Now())
 	}
-	v.doubt(d, o)
+	v.confirmByGossip(d, o)
 	v.fresh = append(v.fresh, o)
 	recovered := d.wasBad(o)
 	if o.Stage == mesh.Missed || o.Round != 0 || news || recovered || o.Sent > 1 {
-		v.flushAt = earlier(v.flushAt, time.Now().Add(promptly))
+		v.flushAt = earlier(v.flushAt, time.Now().Add(coalesceDelay))
 	}
 }
 

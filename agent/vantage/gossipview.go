@@ -28,8 +28,8 @@ type Gossip interface {
 	Members() []gossip.Member
 }
 
-// deathTold is for how long a batch tells that a host died: whoever is dead for longer is known to be.
-const deathTold = 10 * time.Minute
+// deathReportedFor is for how long a batch tells that a host died: whoever is dead for longer is known to be.
+const deathReportedFor = 10 * time.Minute
 
 // askEvery is how often gossip asks a host whose pings are lost, at most: what it proves goes out at once.
 const askEvery = time.Second
@@ -46,13 +46,13 @@ func newRumours() rumours {
 }
 
 // doubt has gossip ask the host of a ping that was lost: one that proves that it is alive is not gone.
-func (v *vantage) doubt(d *duty, o mesh.Observation) {
+func (v *vantage) confirmByGossip(d *duty, o mesh.Observation) {
 	if d.Check.Kind == catalog.KindPing && o.Outcome == mesh.Unreachable {
-		v.askByGossip(d.Host.Key())
+		v.requestProof(d.Host.Key())
 	}
 }
 
-func (v *vantage) askByGossip(host string) {
+func (v *vantage) requestProof(host string) {
 	now := time.Now()
 	if v.Gossip == nil || v.rumours.asking[host] || now.Sub(v.rumours.asked[host]) < askEvery {
 		return
@@ -64,7 +64,7 @@ func (v *vantage) askByGossip(host string) {
 		v.report(func() {
 			delete(v.rumours.asking, host)
 			if err == nil && v.losesPings(host) {
-				v.flushAt = earlier(v.flushAt, time.Now().Add(promptly))
+				v.flushAt = earlier(v.flushAt, time.Now().Add(coalesceDelay))
 			}
 		})
 	})
@@ -96,13 +96,13 @@ func (v *vantage) gossip(now time.Time) mesh.Gossip {
 	}
 	out.Acks = out.Proofs // for a coordinator of version N-1
 	for _, m := range v.Gossip.Members() {
-		if m.State != gossip.Dead || now.Sub(m.Since) >= deathTold {
+		if m.State != gossip.Dead || now.Sub(m.Since) >= deathReportedFor {
 			continue
 		}
 		if proofs[m.Name].Confirms(m) {
 			out.Dead = append(out.Dead, mesh.Rumour{Host: m.Name, At: m.Since})
 		} else {
-			v.askByGossip(m.Name)
+			v.requestProof(m.Name)
 		}
 	}
 	if len(out.Dead) > wire.RumoursMax { // the latest ones
@@ -112,7 +112,7 @@ func (v *vantage) gossip(now time.Time) mesh.Gossip {
 	}
 	for key, d := range v.duties {
 		if d.bad && d.Check.Kind == catalog.KindPing {
-			v.askByGossip(key.host)
+			v.requestProof(key.host)
 		}
 	}
 	return out

@@ -26,7 +26,7 @@ func checkKeys(keys [][]byte) error {
 
 // turn gives the running ring these keys. What is no more on it is brought to the end first: memberlist takes a key out of the
 // middle of a list that others may be reading.
-func (g *Gossip) turn(keys [][]byte) {
+func (g *Gossip) replaceKeys(keys [][]byte) {
 	switch {
 	case g.ring == nil:
 		return

@@ -16,7 +16,7 @@ import (
 )
 
 // own is the goroutine that starts and ends the membership.
-func (g *Gossip) own(ctx context.Context) {
+func (g *Gossip) manage(ctx context.Context) {
 	keys := g.Keys
 	var self *catalog.Catalog
 	var at netip.Addr // the address that is told to the others
@@ -36,7 +36,7 @@ func (g *Gossip) own(ctx context.Context) {
 			continue
 		case self = <-g.catalogs:
 		case keys = <-g.keys:
-			g.turn(keys)
+			g.replaceKeys(keys)
 		case <-again.C:
 		}
 		again.Reset(rejoinEvery)
@@ -49,7 +49,7 @@ func (g *Gossip) own(ctx context.Context) {
 		}
 		if g.list.Load() == nil && err == nil {
 			if at, err = where, g.open(ctx, keys, where, self); err != nil {
-				g.complain(err, &told)
+				g.logStartError(err, &told)
 			}
 		}
 		if g.list.Load() != nil && !joining {
@@ -60,7 +60,7 @@ func (g *Gossip) own(ctx context.Context) {
 }
 
 // complain says once that gossip cannot start; it is no fault of the mesh.
-func (g *Gossip) complain(err error, told *bool) {
+func (g *Gossip) logStartError(err error, told *bool) {
 	if *told || errors.Is(err, ErrNotRunning) {
 		g.Logger.Debug().Err(err).Msg("still no gossip")
 		return
@@ -91,9 +91,9 @@ func (g *Gossip) address(ctx context.Context, c *catalog.Catalog) (netip.Addr, e
 // resolveNames looks up the hosts that the catalog names: gossip is heard only from addresses that are known. A name
 // that cannot be looked up keeps the addresses it had.
 func (g *Gossip) resolveNames(ctx context.Context) {
-	for host, named := range g.book.names() {
+	for host, named := range g.registry.names() {
 		if found, err := resolve(ctx, named); err == nil {
-			g.book.resolved(host, named, found)
+			g.registry.resolved(host, named, found)
 		} else {
 			g.Logger.Debug().Err(err).Str("host", host).Msg("gossip from a host is dropped until its name resolves")
 		}
@@ -129,7 +129,7 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 		bind = g.bind.String()
 	}
 	net, err := openTransport(ctx, transportConfig{
-		bind: bind, source: g.bind, port: g.port, hosts: len(c.Hosts), hears: g.book.hears, proofs: g.prover.receive,
+		bind: bind, source: g.bind, port: g.port, hosts: len(c.Hosts), accepts: g.registry.accepts, proofs: g.prover.receive,
 		logger: logger,
 	})
 	if err != nil {
@@ -149,7 +149,7 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 
 // settings are memberlist's for a wide network, with what the rule asks.
 func (g *Gossip) settings(net *transport, ring *memberlist.Keyring, at netip.Addr, c *catalog.Catalog) *memberlist.Config {
-	d := &delegate{book: g.book, meta: encodeMeta(Meta{Region: c.Host(g.Name).Region, Version: g.Version})}
+	d := &delegate{registry: g.registry, meta: encodeMeta(Meta{Region: c.Host(g.Name).Region, Version: g.Version})}
 	s := memberlist.DefaultWANConfig()
 	s.Name, s.Transport, s.Logger, s.Keyring = g.Name, net, net.logger, ring
 	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), net.GetAutoBindPort(), net.GetAutoBindPort()
@@ -164,7 +164,7 @@ func (g *Gossip) settings(net *transport, ring *memberlist.Keyring, at netip.Add
 
 // rejoinIn is when to knock at others again.
 func (g *Gossip) rejoinIn() time.Duration {
-	if g.book.alone() {
+	if g.registry.alone() {
 		return aloneEvery
 	}
 	return rejoinEvery
@@ -176,10 +176,10 @@ func (g *Gossip) join(ctx context.Context) {
 	if list == nil {
 		return
 	}
-	seeds := g.book.absent()
+	seeds := g.registry.absent()
 	rand.Shuffle(len(seeds), func(i, k int) { seeds[i], seeds[k] = seeds[k], seeds[i] })
 	for _, s := range seeds[:min(len(seeds), seedsMax)] {
-		to := g.book.address(s.name, g.port)
+		to := g.registry.address(s.name, g.port)
 		if !to.IsValid() {
 			continue // its name did not resolve yet
 		}
@@ -196,7 +196,7 @@ func (g *Gossip) leave() {
 	if list == nil {
 		return
 	}
-	for _, m := range g.book.members(time.Now()) {
+	for _, m := range g.registry.members(time.Now()) {
 		if m.State == Alive || m.State == Suspect {
 			_ = list.SendToAddress(memberlist.Address{Addr: m.Address.String(), Name: m.Name}, []byte(goodbye+g.Name)) // a word lost is a death that was none
 		}

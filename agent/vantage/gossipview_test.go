@@ -20,8 +20,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// rumourMill is gossip in memory.
-type rumourMill struct {
+// fakeGossip is gossip in memory.
+type fakeGossip struct {
 	mu       sync.Mutex
 	members  []gossip.Member
 	proofs   map[string]gossip.Proof
@@ -32,7 +32,7 @@ type rumourMill struct {
 	hosts    []string
 }
 
-func (r *rumourMill) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
+func (r *fakeGossip) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.revision, r.hosts, r.keys = c.Revision, nil, keys
@@ -41,7 +41,7 @@ func (r *rumourMill) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.Publ
 	}
 }
 
-func (r *rumourMill) Prove(_ context.Context, host string) error {
+func (r *fakeGossip) Prove(_ context.Context, host string) error {
 	asked := time.Now()
 	time.Sleep(80 * time.Millisecond)
 	r.mu.Lock()
@@ -62,19 +62,19 @@ func (r *rumourMill) Prove(_ context.Context, host string) error {
 	return nil
 }
 
-func (r *rumourMill) Proofs() []gossip.Proof {
+func (r *fakeGossip) Proofs() []gossip.Proof {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.SortedFunc(maps.Values(r.proofs), func(a, b gossip.Proof) int { return strings.Compare(a.Host, b.Host) })
 }
 
-func (r *rumourMill) Members() []gossip.Member {
+func (r *fakeGossip) Members() []gossip.Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.members)
 }
 
-func (r *rumourMill) set(do func()) {
+func (r *fakeGossip) set(do func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	do()
@@ -83,7 +83,7 @@ func (r *rumourMill) set(do func()) {
 // A lost ping has gossip ask the host for a proof, again with each heartbeat while it is lost; each proof is reported
 // once.
 func TestALostPingIsAskedAboutByGossip(t *testing.T) {
-	r := &rumourMill{answers: true}
+	r := &fakeGossip{answers: true}
 	startWith(t, func(c *vantage.Config) { c.Gossip = r }, func(b *bus, n *network) {
 		r.set(func() {
 			r.members = []gossip.Member{{Name: "ams2", State: gossip.Alive, Asked: time.Now()}, {Name: "lon1", State: gossip.Alive, Asked: time.Now()}}
@@ -128,7 +128,7 @@ func TestALostPingIsAskedAboutByGossip(t *testing.T) {
 
 // A death that others report is passed on once this agent's own question confirms it: one liar cannot speak for all.
 func TestADeathIsReportedWhereTheHostDoesNotAnswer(t *testing.T) {
-	r := &rumourMill{answers: true}
+	r := &fakeGossip{answers: true}
 	startWith(t, func(c *vantage.Config) { c.Gossip = r }, func(b *bus, n *network) {
 		dead := func() []gossip.Member {
 			return []gossip.Member{{Name: "ams2", State: gossip.Dead, Since: time.Now()}, {Name: "lon1", State: gossip.Left, Since: time.Now()}}
@@ -161,7 +161,7 @@ func TestADeathIsReportedWhereTheHostDoesNotAnswer(t *testing.T) {
 
 // The admitted agents' keys reach gossip with the catalog, and when they change without it.
 func TestGossipIsGivenTheAdmittedKeys(t *testing.T) {
-	r := &rumourMill{}
+	r := &fakeGossip{}
 	key := ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))
 	startWith(t, func(c *vantage.Config) {
 		c.Gossip = r
@@ -194,7 +194,7 @@ func TestGossipIsGivenTheAdmittedKeys(t *testing.T) {
 // The coordinator does not answer an agent that asks too often. An agent that was notified of a change asks again soon, and does
 // not work with the keys of before for a minute.
 func TestAnUnansweredQuestionIsAskedAgain(t *testing.T) {
-	r := &rumourMill{}
+	r := &fakeGossip{}
 	key := ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))
 	startWith(t, func(c *vantage.Config) {
 		c.Gossip = r

@@ -45,8 +45,8 @@ type peer struct {
 	admitted  bool              // its agent may gossip
 }
 
-// book is what is known of the members. memberlist writes into it from goroutines of its own, which is why it has a lock.
-type book struct {
+// registry is what is known of the members. memberlist writes into it from goroutines of its own, which is why it has a lock.
+type registry struct {
 	self     string
 	interval time.Duration
 
@@ -57,15 +57,15 @@ type book struct {
 	leaving map[string]bool // who said goodbye
 }
 
-func newBook(self string, interval time.Duration) *book {
-	return &book{self: self, interval: interval, peers: map[string]peer{}, known: map[string]*Member{}, leaving: map[string]bool{}}
+func newRegistry(self string, interval time.Duration) *registry {
+	return &registry{self: self, interval: interval, peers: map[string]peer{}, known: map[string]*Member{}, leaving: map[string]bool{}}
 }
 
 // allow sets who may take part: the catalog's hosts whose agents are admitted, at their addresses. Nil keys, from a
 // coordinator that does not send them, admit every host, and none of them can prove anything.
-func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (r *registry) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	peers := map[string]peer{}
 	for i := range c.Hosts {
 		name := c.Hosts[i].Key()
@@ -77,16 +77,16 @@ func (b *book) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 				p.named = a
 			}
 		}
-		if was := b.peers[name]; p.named != "" && was.named == p.named {
+		if was := r.peers[name]; p.named != "" && was.named == p.named {
 			p.addresses = was.addresses // until it is resolved again
 		}
 		peers[name] = p
 	}
-	b.replacePeers(peers)
-	for name := range b.known { // one that is only not admitted is hidden: memberlist may still count it alive when it is again
-		if _, ok := b.peers[name]; !ok {
-			delete(b.known, name)
-			delete(b.leaving, name)
+	r.replacePeers(peers)
+	for name := range r.known { // one that is only not admitted is hidden: memberlist may still count it alive when it is again
+		if _, ok := r.peers[name]; !ok {
+			delete(r.known, name)
+			delete(r.leaving, name)
 		}
 	}
 }
@@ -101,31 +101,31 @@ func firstAddress(h *catalog.Host) (a netip.Addr) {
 }
 
 // replacePeers sets the peers and the addresses that are heard. The caller locks.
-func (b *book) replacePeers(peers map[string]peer) {
-	b.peers, b.sources = peers, map[netip.Addr]bool{}
+func (r *registry) replacePeers(peers map[string]peer) {
+	r.peers, r.sources = peers, map[netip.Addr]bool{}
 	for name, p := range peers {
-		if p.admitted && name != b.self {
+		if p.admitted && name != r.self {
 			for _, a := range p.addresses {
-				b.sources[a] = true
+				r.sources[a] = true
 			}
 		}
 	}
 }
 
-// hears reports whether gossip from the address is accepted: it is a known address of an admitted host.
-func (b *book) hears(from netip.Addr) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.sources[from]
+// accepts reports whether gossip from the address is accepted: it is a known address of an admitted host.
+func (r *registry) accepts(from netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sources[from]
 }
 
 // names are the hosts that the catalog names in place of numbering them.
-func (b *book) names() map[string]string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (r *registry) names() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	out := map[string]string{}
-	for name, p := range b.peers {
-		if p.named != "" && p.admitted && name != b.self {
+	for name, p := range r.peers {
+		if p.named != "" && p.admitted && name != r.self {
 			out[name] = p.named
 		}
 	}
@@ -133,41 +133,41 @@ func (b *book) names() map[string]string {
 }
 
 // resolved notes the addresses that a host's name resolves to.
-func (b *book) resolved(host, named string, addresses []netip.Addr) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p, ok := b.peers[host]
+func (r *registry) resolved(host, named string, addresses []netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.peers[host]
 	if !ok || p.named != named {
 		return
 	}
-	peers := maps.Clone(b.peers)
+	peers := maps.Clone(r.peers)
 	p.addresses = addresses
 	peers[host] = p
-	b.replacePeers(peers)
+	r.replacePeers(peers)
 }
 
 // peer is an admitted host.
-func (b *book) peer(name string) (peer, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p, ok := b.peers[name]
+func (r *registry) peer(name string) (peer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.peers[name]
 	return p, ok && p.admitted
 }
 
 // admittedPeers are the hosts of the catalog; one that is not admitted has no key. The map is never changed.
-func (b *book) admittedPeers() map[string]peer {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.peers
+func (r *registry) admittedPeers() map[string]peer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.peers
 }
 
 // askable are the other hosts that can prove that they are alive, by name.
-func (b *book) askable() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (r *registry) askable() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var out []string
-	for name, p := range b.peers {
-		if name != b.self && p.key != nil && len(p.addresses) > 0 {
+	for name, p := range r.peers {
+		if name != r.self && p.key != nil && len(p.addresses) > 0 {
 			out = append(out, name)
 		}
 	}
@@ -178,11 +178,11 @@ func (b *book) askable() []string {
 // proofAddresses are where to ask the host for a proof: at its address of the first family, of which alone the proof
 // tells. Its port is this agent's own, as it is everywhere, and that which the host advertises where it is another:
 // since any member could have advertised that, it only comes on top.
-func (b *book) proofAddresses(name string, port int) (out []netip.AddrPort) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p := b.peers[name]
-	if name == b.self || p.key == nil || len(p.addresses) == 0 {
+func (r *registry) proofAddresses(name string, port int) (out []netip.AddrPort) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peers[name]
+	if name == r.self || p.key == nil || len(p.addresses) == 0 {
 		return nil
 	}
 	at := p.first
@@ -190,85 +190,85 @@ func (b *book) proofAddresses(name string, port int) (out []netip.AddrPort) {
 		at = p.addresses[0]
 	}
 	out = append(out, netip.AddrPortFrom(at, uint16(port)))
-	if m := b.known[name]; m != nil && m.Address.Port() != uint16(port) && m.Address.Port() != 0 {
+	if m := r.known[name]; m != nil && m.Address.Port() != uint16(port) && m.Address.Port() != 0 {
 		out = append(out, netip.AddrPortFrom(at, m.Address.Port()))
 	}
 	return out
 }
 
 var (
-	errStranger  = errors.New("the catalog names no such host, or its agent is not admitted")
-	errElsewhere = errors.New("the catalog has the host at another address")
+	errUnknownHost  = errors.New("the catalog names no such host, or its agent is not admitted")
+	errWrongAddress = errors.New("the catalog has the host at another address")
 )
 
 // admit says why a host may not be a member.
-func (b *book) admit(name string, at netip.Addr) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p, ok := b.peers[name]
+func (r *registry) admit(name string, at netip.Addr) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.peers[name]
 	switch {
-	case !ok || !p.admitted && name != b.self:
-		return errStranger
-	case name != b.self && !slices.Contains(p.addresses, at):
-		return errElsewhere
+	case !ok || !p.admitted && name != r.self:
+		return errUnknownHost
+	case name != r.self && !slices.Contains(p.addresses, at):
+		return errWrongAddress
 	}
 	return nil
 }
 
-func (b *book) joined(name string, at netip.Addr, port uint16, m Meta) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.peers[name].admitted || name == b.self {
+func (r *registry) joined(name string, at netip.Addr, port uint16, m Meta) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.peers[name].admitted || name == r.self {
 		return
 	}
-	delete(b.leaving, name)
+	delete(r.leaving, name)
 	member := Member{Name: name, State: Alive, Since: time.Now(), Address: netip.AddrPortFrom(at, port), Region: m.Region, Version: m.Version}
-	if was := b.known[name]; was != nil {
+	if was := r.known[name]; was != nil {
 		member.Asked, member.RTT = was.Asked, was.RTT
 	}
-	b.known[name] = &member
+	r.known[name] = &member
 }
 
-func (b *book) updated(name string, m Meta) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if member := b.known[name]; member != nil {
+func (r *registry) updated(name string, m Meta) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if member := r.known[name]; member != nil {
 		member.Region, member.Version = m.Region, m.Version
 	}
 }
 
 // goodbye notes that a host is about to leave; only that it is gone makes it so. The word may come by the slower way.
-func (b *book) goodbye(name string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch member := b.known[name]; {
+func (r *registry) goodbye(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch member := r.known[name]; {
 	case member == nil:
 	case member.State == Dead && time.Since(member.Since) < goodbyeLate:
 		member.State = Left
 	default:
-		b.leaving[name] = true
+		r.leaving[name] = true
 	}
 }
 
 const goodbyeLate = 10 * time.Second
 
-func (b *book) gone(name string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	member := b.known[name]
+func (r *registry) gone(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	member := r.known[name]
 	if member == nil {
 		return
 	}
 	member.State, member.Since = Dead, time.Now()
-	if b.leaving[name] {
+	if r.leaving[name] {
 		member.State = Left
 	}
 }
 
-func (b *book) acknowledged(name string, asked time.Time, rtt time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	member := b.known[name]
+func (r *registry) acknowledged(name string, asked time.Time, rtt time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	member := r.known[name]
 	if member == nil {
 		return // it answers, and did not join: gossip holds nothing of it yet
 	}
@@ -278,14 +278,14 @@ func (b *book) acknowledged(name string, asked time.Time, rtt time.Duration) {
 }
 
 // members are all of them, by name.
-func (b *book) members(now time.Time) []Member {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out := make([]Member, 0, len(b.known))
+func (r *registry) members(now time.Time) []Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]Member, 0, len(r.known))
 	// Each member is probed once in a cycle, which failed probes of others draw out; whoever missed three of them is a suspect.
-	patience := 3 * b.interval * time.Duration(b.alive()+1)
-	for _, m := range b.known {
-		if !b.peers[m.Name].admitted {
+	patience := 3 * r.interval * time.Duration(r.alive()+1)
+	for _, m := range r.known {
+		if !r.peers[m.Name].admitted {
 			continue
 		}
 		member := *m
@@ -306,30 +306,30 @@ func later(a, b time.Time) time.Time {
 }
 
 // alive is how many members are.
-func (b *book) alive() (n int) {
-	for _, m := range b.known {
-		if m.State == Alive && b.peers[m.Name].admitted {
+func (r *registry) alive() (n int) {
+	for _, m := range r.known {
+		if m.State == Alive && r.peers[m.Name].admitted {
 			n++
 		}
 	}
 	return n
 }
 
-func (b *book) alone() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.alive() == 0
+func (r *registry) alone() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.alive() == 0
 }
 
 // address is where to ask the host: where it said that it gossips, else where the catalog has it. It is zero for a stranger and
 // for a host that is named and was never heard of.
-func (b *book) address(name string, port int) netip.AddrPort {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if m := b.known[name]; m != nil && m.State == Alive {
+func (r *registry) address(name string, port int) netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.known[name]; m != nil && m.State == Alive {
 		return m.Address
 	}
-	if p := b.peers[name]; len(p.addresses) > 0 {
+	if p := r.peers[name]; len(p.addresses) > 0 {
 		return netip.AddrPortFrom(p.addresses[0], uint16(port))
 	}
 	return netip.AddrPort{}
@@ -339,12 +339,12 @@ func (b *book) address(name string, port int) netip.AddrPort {
 type seed struct{ name, named string }
 
 // absent are the hosts of the catalog that are not alive.
-func (b *book) absent() []seed {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (r *registry) absent() []seed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var out []seed
-	for name, p := range b.peers {
-		if m := b.known[name]; name != b.self && p.admitted && (m == nil || m.State != Alive) {
+	for name, p := range r.peers {
+		if m := r.known[name]; name != r.self && p.admitted && (m == nil || m.State != Alive) {
 			out = append(out, seed{name, p.named})
 		}
 	}

@@ -237,7 +237,7 @@ func TestKeysRotateWhileNobodyIsLost(t *testing.T) {
 			}
 		}
 		for host, g := range c.agents { // everybody still acknowledges everybody
-			until(t, host+" hears all after "+after, func() bool {
+			until(t, host+" accepts all after "+after, func() bool {
 				return !slices.ContainsFunc(g.Members(), func(m gossip.Member) bool { return m.State != gossip.Alive || m.Asked.Before(start) })
 			})
 		}

@@ -58,7 +58,7 @@ type Gossip struct {
 	Config
 	bind     netip.Addr // zero: all addresses
 	port     int
-	book     *book
+	registry *registry
 	prover   *prover
 	net      atomic.Pointer[transport] // of list
 	ring     *memberlist.Keyring       // of the owner
@@ -84,7 +84,7 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 		return nil, fmt.Errorf("%q is not a port to gossip at; a port is a number up to 65535", service)
 	}
 	g := &Gossip{
-		Config: c, port: int(port), book: newBook(c.Name, c.Interval), catalogs: make(chan *catalog.Catalog, 1), keys: make(chan [][]byte, 1),
+		Config: c, port: int(port), registry: newRegistry(c.Name, c.Interval), catalogs: make(chan *catalog.Catalog, 1), keys: make(chan [][]byte, 1),
 	}
 	if host != "" {
 		if g.bind, err = netip.ParseAddr(host); err != nil {
@@ -94,9 +94,9 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 	if err := checkKeys(c.Keys); err != nil {
 		return nil, err
 	}
-	g.prover = newProver(c.Name, c.Key, g.book)
+	g.prover = newProver(c.Name, c.Key, g.registry)
 	ctx, g.cancel = context.WithCancel(ctx)
-	g.tasks.Go(func() { g.own(ctx) })
+	g.tasks.Go(func() { g.manage(ctx) })
 	g.tasks.Go(func() { g.patrol(ctx) })
 	return g, nil
 }
@@ -108,10 +108,10 @@ func (g *Gossip) Close() {
 }
 
 // SetCatalog sets where the hosts are, and whose agents are admitted: gossip from other addresses is dropped, and a
-// proof needs the host's key. Nil keys admit every host, see book.allow. It does not wait.
+// proof needs the host's key. Nil keys admit every host, see registry.allow. It does not wait.
 func (g *Gossip) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
-	g.book.allow(c, keys)
-	g.prover.forget(func(host string) bool { _, ok := g.book.peer(host); return ok })
+	g.registry.allow(c, keys)
+	g.prover.forget(func(host string) bool { _, ok := g.registry.peer(host); return ok })
 	replace(g.catalogs, c)
 }
 
@@ -141,7 +141,7 @@ func replace[T any](mailbox chan T, v T) {
 }
 
 // Members are the other hosts of the catalog that were ever heard of, by name.
-func (g *Gossip) Members() []Member { return g.book.members(time.Now()) }
+func (g *Gossip) Members() []Member { return g.registry.members(time.Now()) }
 
 // Proofs returns this agent's first-hand evidence about the other hosts, by name.
 func (g *Gossip) Proofs() []Proof { return g.prover.known() }
