@@ -146,7 +146,7 @@ func (w *world) begin() {
 		for _, check := range w.checks {
 			c := newCheck(check)
 			if w.interval > 0 {
-				c.Interval, c.Timeout = w.interval, min(w.interval, c.Timeout)
+				c.Interval, c.Timeout = w.interval, min(w.interval/2, c.Timeout)
 			}
 			h.Checks = append(h.Checks, c)
 		}
