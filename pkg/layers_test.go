@@ -30,6 +30,7 @@ var layers = []struct {
 		"pkg/meshtime", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota",
 	}},
+	{"files", []string{"pkg/privatefile"}},
 	{"one outside thing each", []string{
 		"pkg/probe", "pkg/bus", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
 	}},

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
 // Format is the layout that this version writes, and the newest that it reads.
@@ -115,14 +117,10 @@ func (w *Writer) Finish(version string, begun time.Time) (m Manifest, err error)
 	if err != nil {
 		return m, fmt.Errorf("write the manifest: %w", err)
 	}
-	path := filepath.Join(w.dir, manifestName)
-	if err := write(path+".new", data); err != nil {
+	if err := privatefile.Write(filepath.Join(w.dir, manifestName), data); err != nil {
 		return m, fmt.Errorf("write the manifest: %w", err)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return m, fmt.Errorf("write the manifest: %w", err)
-	}
-	return w.m, syncDirectory(w.dir)
+	return w.m, nil
 }
 
 // Abandon removes what was written of a backup that failed, so that it may be tried again.
@@ -135,23 +133,6 @@ func (w *Writer) Abandon() error {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(w.dir, e.Name())))
 	}
 	return err
-}
-
-func write(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // below is the path of a name in a directory that it cannot leave.

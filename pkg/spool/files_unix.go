@@ -17,13 +17,3 @@ func tryLock(f *os.File) error {
 	}
 	return err
 }
-
-// syncDir makes a new file's name survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

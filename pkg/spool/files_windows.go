@@ -16,6 +16,3 @@ func tryLock(f *os.File) error {
 	}
 	return err
 }
-
-// syncDir has nothing to do: Windows has no fsync of directories.
-func syncDir(string) error { return nil }

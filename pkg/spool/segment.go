@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
 // entry is where one record stands.
@@ -211,7 +213,7 @@ func (s *Spool) begin() error {
 		return fmt.Errorf("spool: %w", err)
 	}
 	if err = g.write(s.mark(), true); err == nil {
-		err = syncDir(s.config.Dir)
+		err = privatefile.SyncDir(s.config.Dir)
 	}
 	if err != nil {
 		g.close()

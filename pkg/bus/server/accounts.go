@@ -17,6 +17,7 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/privatefile"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -220,7 +221,7 @@ func (t *trust) keepAccount(name string, account *jwt.AccountClaims) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(t.place(name), []byte(signed)); err != nil {
+	if err := privatefile.Write(t.place(name), []byte(signed)); err != nil {
 		return fmt.Errorf("keep the account %s: %w", name, err)
 	}
 	return nil

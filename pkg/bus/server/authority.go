@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
 // authority is the mesh's own CA.
@@ -76,10 +77,10 @@ func newAuthority(dir string) (*authority, error) {
 		return nil, fmt.Errorf("make the mesh's CA: %w", err)
 	}
 	// The certificate last: it says that the pair is whole.
-	if err := keep(filepath.Join(dir, "ca.key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})); err != nil {
+	if err := privatefile.Write(filepath.Join(dir, "ca.key"), encodePEM("EC PRIVATE KEY", private)); err != nil {
 		return nil, fmt.Errorf("keep the mesh's CA: %w", err)
 	}
-	if err := keep(filepath.Join(dir, "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
+	if err := privatefile.Write(filepath.Join(dir, "ca.pem"), encodePEM("CERTIFICATE", der)); err != nil {
 		return nil, fmt.Errorf("keep the mesh's CA: %w", err)
 	}
 	return openAuthority(dir)
@@ -146,4 +147,8 @@ func (a *authority) issue(now time.Time, life time.Duration) (tls.Certificate, e
 		return tls.Certificate{}, fmt.Errorf("make the server's certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key}, nil
+}
+
+func encodePEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }

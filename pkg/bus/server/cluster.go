@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	_ "embed"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -171,6 +170,6 @@ func (a *authority) node(n Node, now time.Time) (certificate, secret []byte, err
 		return nil, nil, fmt.Errorf("make a node's certificate: %w", err)
 	}
 	// The CA comes along for those who know only its fingerprint.
-	certificate = append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), a.pem...)
-	return certificate, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}), nil
+	certificate = append(encodePEM("CERTIFICATE", der), a.pem...)
+	return certificate, encodePEM("EC PRIVATE KEY", private), nil
 }

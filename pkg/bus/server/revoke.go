@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
 const (
@@ -97,7 +98,7 @@ func (s *Server) mirror(name, signed string) error {
 	if s.server != nil {
 		return nil
 	}
-	if err := replace(s.trust.place(name), []byte(signed)); err != nil {
+	if err := privatefile.Write(s.trust.place(name), []byte(signed)); err != nil {
 		return fmt.Errorf("keep the account %s: %w", name, err)
 	}
 	return nil

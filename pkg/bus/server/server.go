@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -236,26 +235,3 @@ func (l logger) Errorf(format string, v ...any)  { l.sparse.Error().Msgf(format,
 func (l logger) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l logger) Debugf(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
 func (l logger) Tracef(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
-
-// keep writes a file that nobody else may read.
-func keep(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o600)
-}
-
-// replace is keep for a file that may be there: after a crash it is the one of before, or this one.
-func replace(path string, data []byte) error {
-	if err := keep(path+".new", data); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path+".new", os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
-}

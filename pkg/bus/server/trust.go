@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
 // seeds are the secret keys that everything on the bus is trusted through.
@@ -86,7 +87,7 @@ func openSeeds(path string) (s seeds, err error) {
 	if data, err = json.Marshal(s); err != nil {
 		return s, err
 	}
-	return s, keep(path, data)
+	return s, privatefile.Write(path, data)
 }
 
 // sign makes the operator's word, the accounts' and the sentinel's.
