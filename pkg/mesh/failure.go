@@ -27,6 +27,7 @@ const (
 	CertificateExpiresSoon
 	CertificateNotValid
 	EncryptionFailed
+	TextBeyondLimit // the expected text may stand after what is read of a page
 )
 
 // failurePhrases follow "it" or a list of cities: "it refused the connection".
@@ -46,6 +47,7 @@ var failurePhrases = map[FailureKind]string{
 	CertificateExpiresSoon: "presented a certificate that expires soon",
 	CertificateNotValid:    "presented a certificate that is not valid",
 	EncryptionFailed:       "did not set up an encrypted connection",
+	TextBeyondLimit:        "did not show the expected text in the first MiB of its page",
 }
 
 // Failure describes why a check failed without any text of the agent, the probed server or a peer: a kind from a
@@ -101,6 +103,7 @@ var reasonPrefixes = map[string]FailureKind{
 	"name not found":               NameNotFound,
 	"banner":                       UnexpectedAnswer,
 	"body lacks":                   UnexpectedAnswer,
+	"not in the first MiB":         TextBeyondLimit,
 	"malformed answer":             UnexpectedAnswer,
 	"redirects to":                 Redirected,
 	"certificate expired":          CertificateExpired,
@@ -109,6 +112,7 @@ var reasonPrefixes = map[string]FailureKind{
 	"certificate is for":           CertificateNotValid,
 	"certificate not trusted":      CertificateNotValid,
 	"TLS refused":                  EncryptionFailed,
+	"TLS failed":                   EncryptionFailed,
 	"does not speak TLS":           EncryptionFailed,
 }
 

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -25,7 +27,6 @@ func certificateReason(err error, now time.Time) string {
 		wrongName  x509.HostnameError
 		invalid    x509.CertificateInvalidError
 		unverified *tls.CertificateVerificationError
-		alert      tls.AlertError
 		notTLS     tls.RecordHeaderError
 	)
 	switch {
@@ -35,12 +36,38 @@ func certificateReason(err error, now time.Time) string {
 		return validity(invalid.Cert, now)
 	case errors.As(err, &unverified):
 		return "certificate not trusted: " + bounded(strings.TrimPrefix(unverified.Err.Error(), "x509: "))
-	case errors.As(err, &alert):
-		return "TLS refused: " + strings.TrimPrefix(alert.Error(), "tls: ")
-	case errors.As(err, &notTLS):
+	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
 		return "does not speak TLS"
 	}
+	return handshakeReason(err)
+}
+
+// handshakeReason says why both sides could not agree on TLS, or "" where that is not what err is about. Over TCP,
+// crypto/tls gives an alert no type of its own (tls.AlertError is for QUIC): a *net.OpError says who sent it. Its own
+// complaints about the other side are plain errors that begin with "tls: ".
+func handshakeReason(err error) string {
+	var operation *net.OpError
+	if errors.As(err, &operation) && operation.Op == "remote error" {
+		text := strings.TrimPrefix(operation.Err.Error(), "tls: ")
+		if advice := alertAdvice[text]; advice != "" {
+			text += ": " + advice
+		}
+		return "TLS refused: " + bounded(text)
+	}
+	for ; err != nil; err = errors.Unwrap(err) {
+		if text, ok := strings.CutPrefix(err.Error(), "tls: "); ok {
+			return "TLS failed: " + bounded(text)
+		}
+	}
 	return ""
+}
+
+// alertAdvice says in words what the alerts mean whose names do not say it.
+var alertAdvice = map[string]string{
+	"handshake failure":              "no cipher or key exchange in common",
+	"protocol version not supported": "it speaks none of TLS 1.2 and 1.3",
+	"certificate required":           "it wants a client certificate",
+	"unrecognized name":              "it has no certificate for the name in the URL",
 }
 
 // validity says how long ago a certificate expired, or how far ahead it begins.

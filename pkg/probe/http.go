@@ -21,10 +21,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-const (
-	bodyMax    = 1 << 20 // bytes read of a body
-	headersMax = 1 << 16 // bytes read of a response's headers
-)
+// headersMax bounds the bytes of a response's headers.
+const headersMax = 1 << 16
 
 // http asks the target's address for the check's URL, over a connection of its own. The URL gives the port, the path, the
 // Host header and the name on the certificate. A redirect is an answer and never followed.
@@ -134,14 +132,21 @@ func (a *attempt) answered(found Result, response *http.Response) Result {
 	if check.Body == "" {
 		return found
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, bodyMax))
+	shown, err := bodyContains(response, check.Body)
+	var unknown *unknownEncodingError
 	switch {
-	case strings.Contains(string(body), check.Body):
+	case shown:
 		return found
 	case a.talk.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	case isLate(err):
 		return found.bad("hung: body not finished after " + seconds(check.Timeout))
+	case errors.Is(err, errBeyondLimit):
+		return found.bad("not in the first MiB of the body: " + quote(check.Body))
+	case errors.As(err, &unknown):
+		return found.bad("malformed answer: its body has a Content-Encoding that was not asked for: " + bounded(unknown.name))
+	case notAsDeclared(err):
+		return found.bad("malformed answer: its body is not compressed as its Content-Encoding says")
 	case err != nil:
 		return found.bad("body cut short")
 	}
