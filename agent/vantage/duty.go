@@ -143,6 +143,7 @@ func (v *vantage) send(d *duty, p edge.Probe) {
 	look, ctx := d.look, d.ctx
 	t := probe.Target{
 		Check: *d.Check, Address: d.Address, Family: d.Family, Prefer: d.prefer, Agent: v.Name, Version: v.Version,
+		Memory: v.memory,
 	}
 	if v.catalog != nil {
 		t.Page = v.catalog.Page.URL

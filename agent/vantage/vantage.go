@@ -83,7 +83,8 @@ type vantage struct {
 	region   string
 	duties   map[target]*duty
 	window   edge.Window
-	underWay int         // probes
+	underWay int // probes
+	memory   *probe.Memory
 	caps     *probe.Caps // by the addresses as the catalog spells them; the guard counts what they resolve to
 
 	epoch    uint64
@@ -106,6 +107,7 @@ func Run(ctx context.Context, c Config) error {
 	defer cancel()
 	v := &vantage{Config: c, ctx: work, events: make(chan func(), eventsMax), asked: make(chan struct{}, 1), duties: map[target]*duty{}}
 	v.began, v.out.held, v.rumours = time.Now(), map[uint64]*delivery{}, newRumours()
+	v.memory = probe.NewMemory(probe.MemoryMax)
 	v.caps, v.Network = probe.NewCaps(), probe.NewGuard(c.Network, c.Allow)
 	var id [20]byte
 	if _, err := rand.Read(id[:]); err != nil {

@@ -90,22 +90,22 @@ func issue(t *testing.T, name string) tls.Certificate {
 func TestTLSRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		config tls.Config
+		config *tls.Config
 		reason string
 	}{
-		{"client certificate, TLS 1.3", tls.Config{ClientAuth: tls.RequireAnyClientCert},
+		{"client certificate, TLS 1.3", &tls.Config{ClientAuth: tls.RequireAnyClientCert},
 			"TLS refused: certificate required: it wants a client certificate"},
-		{"client certificate, TLS 1.2", tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12},
+		{"client certificate, TLS 1.2", &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12},
 			"TLS refused: "},
-		{"an old protocol", tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+		{"an old protocol", &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
 			"TLS refused: protocol version not supported: it speaks none of TLS 1.2 and 1.3"},
-		{"no cipher in common", tls.Config{
+		{"no cipher in common", &tls.Config{
 			MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA},
 		}, "TLS refused: handshake failure: no cipher or key exchange in common"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			site := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-			site.TLS = &test.config
+			site.TLS = test.config
 			site.TLS.Certificates = []tls.Certificate{issue(t, "mail.example.net")}
 			site.Config.ErrorLog = log.New(io.Discard, "", 0)
 			site.StartTLS()

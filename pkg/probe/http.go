@@ -36,6 +36,22 @@ func (a *attempt) http(ctx context.Context, ip netip.Addr) Result {
 		return classify(err)
 	}
 	defer conn.Close()
+	asked := time.Now()
+	release, waited, err := a.target.Memory.exchange(a.talk)
+	if err != nil {
+		return inconclusive(err.Error())
+	}
+	defer release()
+	conn.began = conn.began.Add(time.Since(asked)) // waiting for memory is no part of the server's time
+	result := a.exchange(u, conn)
+	if waited && !result.Outcome.Good() && errors.Is(a.talk.Err(), context.DeadlineExceeded) {
+		return inconclusive(errMemory.Error()) // the server did not have the whole of its time
+	}
+	return result
+}
+
+// exchange makes the request over the connection and judges the answer.
+func (a *attempt) exchange(u *url.URL, conn *connection) Result {
 	heard := &listening{Conn: conn.Conn}
 	response, err := a.request(a.talk, u, heard)
 	found := Result{Outcome: mesh.Reachable, Connect: conn.connect}

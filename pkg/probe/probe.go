@@ -37,6 +37,7 @@ type Target struct {
 	Agent    string             // the probing agent; HTTP servers see it in User-Agent, with the rest
 	Version  string             // of the program
 	Page     string             // URL where people read what this is about; may be empty
+	Memory   *Memory            // shared by all probes of the program; nil bounds nothing
 }
 
 // Result is what one attempt found.
