@@ -1,11 +1,7 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +19,7 @@ func newBackupCommand() *cobra.Command {
 			"readable by you alone. `coordinator restore DIR` makes a coordinator of it, to which the agents that had joined connect.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := saveBackup(cmd.Context(), admin.NewClient(data), args[0])
+			m, err := backup.Save(cmd.Context(), admin.NewClient(data), args[0], command.Version())
 			if err != nil {
 				return err
 			}
@@ -40,26 +36,4 @@ func total(m backup.Manifest) (bytes int64) {
 		bytes += f.Size
 	}
 	return bytes
-}
-
-// saveBackup fetches every part of the running coordinator into the directory. What was begun and failed is removed.
-func saveBackup(ctx context.Context, client *admin.Client, dir string) (m backup.Manifest, err error) {
-	begun := time.Now()
-	parts, err := client.BackupParts(ctx)
-	if err != nil {
-		return m, err
-	}
-	w, err := backup.Create(dir)
-	if err != nil {
-		return m, err
-	}
-	for _, part := range parts {
-		if err = w.Add(part, func(out io.Writer) error { return client.BackupPart(ctx, part, out) }); err != nil {
-			return m, errors.Join(err, w.Abandon())
-		}
-	}
-	if m, err = w.Finish(command.Version(), begun); err != nil {
-		return m, errors.Join(err, w.Abandon())
-	}
-	return m, nil
 }

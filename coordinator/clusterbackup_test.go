@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	agent "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/backup"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
@@ -24,7 +26,7 @@ func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 	n, stop := runOn(t, data, urls)
 	id := joinOn(t, n, "NC036")
 	saved := filepath.Join(t.TempDir(), "b")
-	if _, err := saveBackup(t.Context(), admin.NewClient(data), saved); err != nil {
+	if _, err := backup.Save(t.Context(), admin.NewClient(data), saved, "v1"); err != nil {
 		t.Fatal(err)
 	}
 	stop()
@@ -44,16 +46,16 @@ func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 	}
 
 	alone := restored(t, a, nil, false)
-	n, err = openNode(t.Context(), nodeConfig{data: alone, nats: "127.0.0.1:0", log: zerolog.Nop()})
+	n, err = node.Open(t.Context(), onLoopback(node.Config{Data: alone}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	goesOn(t, n, id, n.bus.Servers())
+	goesOn(t, n, id, n.NATSServers())
 	n.Close()
 
 	_, urls, nodes = startCluster(t, alone) // nodes for the keys of the backup, with nothing in them
 	ready(t, alone, urls)
-	_, err = restore(t.Context(), broken(t, a), filepath.Join(t.TempDir(), "x"), urls, zerolog.Nop())
+	_, err = backup.Restore(t.Context(), broken(t, a), filepath.Join(t.TempDir(), "x"), openBusOn(urls))
 	if err == nil || !strings.Contains(err.Error(), "restore LEDGER") {
 		t.Error("a ledger that is none:", err)
 	}
@@ -69,11 +71,18 @@ func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 	halfACluster(t, a, elsewhere, urls)
 }
 
+// openBusOn opens the cluster's servers, or where none are named one in this process, as the command restore does.
+func openBusOn(cluster []string) backup.OpenBus {
+	return func(ctx context.Context, dir string) (*server.Server, error) {
+		return node.OpenBus(ctx, onLoopback(node.Config{Data: dir, NATSServers: cluster}))
+	}
+}
+
 // restored restores the backup into a new directory.
 func restored(t *testing.T, a *backup.Archive, cluster []string, wantKept bool) string {
 	t.Helper()
 	dir := filepath.Join(shortDir(t), "d")
-	kept, err := restore(t.Context(), a, dir, cluster, zerolog.Nop())
+	kept, err := backup.Restore(t.Context(), a, dir, openBusOn(cluster))
 	if err != nil || kept != wantKept {
 		t.Fatalf("the cluster keeps its streams: %v, wanted %v: %v", kept, wantKept, err)
 	}
@@ -81,13 +90,13 @@ func restored(t *testing.T, a *backup.Archive, cluster []string, wantKept bool) 
 }
 
 // goesOn checks that a restored coordinator knows the agent, and that the agent speaks to it.
-func goesOn(t *testing.T, n *node, id agent.Identity, servers []string) {
+func goesOn(t *testing.T, n *node.Node, id agent.Identity, servers []string) {
 	t.Helper()
 	if known, err := n.Agent(t.Context(), "nc036"); err != nil || known.PublicKey == "" {
 		t.Error("the agent that had joined is not known:", err)
 	}
 	id.Servers = servers
-	if !publishes(t, dialAs(t, id), servers[0]+n.data, 20*time.Second) {
+	if !publishes(t, dialAs(t, id), servers[0]+t.Name(), 20*time.Second) {
 		t.Error("the agent that had joined cannot speak at", servers)
 	}
 }
@@ -124,7 +133,7 @@ func broken(t *testing.T, a *backup.Archive) *backup.Archive {
 	}
 	for _, f := range a.Files {
 		err := w.Add(f.Name, func(out io.Writer) error {
-			if f.Name == streamParts+"LEDGER" {
+			if f.Name == "streams/LEDGER" {
 				_, err := io.WriteString(out, "{}\n")
 				return err
 			}
@@ -156,7 +165,7 @@ func halfACluster(t *testing.T, a *backup.Archive, keys string, urls []string) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "d")
-	_, err := restore(t.Context(), a, dir, urls, zerolog.Nop())
+	_, err := backup.Restore(t.Context(), a, dir, openBusOn(urls))
 	if err == nil || !strings.Contains(err.Error(), "has some streams of a mesh but not OBS: stop its nodes") {
 		t.Error(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/coordinator/demo"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
@@ -34,7 +35,9 @@ func startDemo(t *testing.T) *demonstration {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	var out bytes.Buffer
-	go func() { done <- runDemo(ctx, &out, addresses{listen: d.public, ops: d.ops}, zerolog.Nop()) }()
+	go func() {
+		done <- runDemo(ctx, &out, demo.Config{Listen: d.public, OpsListen: d.ops, Logger: zerolog.Nop()})
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/privatefile"
@@ -34,7 +34,7 @@ func newNatsConfigCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			files, err := server.ClusterFiles(filepath.Join(data, "bus"), nodes, place)
+			files, err := server.ClusterFiles(node.BusDir(data), nodes, place)
 			if err != nil {
 				return err
 			}
@@ -87,13 +87,5 @@ func writeNodes(cmd *cobra.Command, nodes []server.NodeFiles, out string) error 
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "copy each to its node, start nats-server -c nats.conf there, then:\n  %s serve --nats %s\n",
 		command.Called("coordinator"), server.URLs(nodes))
-	return nil
-}
-
-// checkBus refuses flags that only a bus in this process has.
-func (c nodeConfig) checkBus(changed func(flag string) bool) error {
-	if len(c.external) > 0 && slices.ContainsFunc([]string{"nats-listen", "advertise"}, changed) {
-		return errors.New("--nats names a cluster, which listens itself: leave --nats-listen and --advertise out")
-	}
 	return nil
 }

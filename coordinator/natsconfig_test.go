@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	agent "github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/deploy/examples"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
@@ -43,10 +44,10 @@ func natsConfig(t *testing.T, args ...string) error {
 }
 
 // openOn opens a coordinator on the cluster, as often as it takes until the cluster has a leader for its streams.
-func openOn(t *testing.T, c nodeConfig) *node {
+func openOn(t *testing.T, c node.Config) *node.Node {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		n, err := openNode(t.Context(), c)
+		n, err := node.Open(t.Context(), c)
 		if err == nil {
 			return n
 		}
@@ -54,6 +55,12 @@ func openOn(t *testing.T, c nodeConfig) *node {
 			t.Fatal(err)
 		}
 	}
+}
+
+// onLoopback has a coordinator listen on free ports of this machine alone, and log nothing.
+func onLoopback(c node.Config) node.Config {
+	c.Listen, c.OpsListen, c.NATSListen, c.Logger = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", zerolog.Nop()
+	return c
 }
 
 func dialAs(t *testing.T, id agent.Identity) *bus.Agent {
@@ -91,21 +98,17 @@ func startCluster(t *testing.T, data string) (out string, urls []string, servers
 }
 
 // runOn runs a coordinator on the cluster until the test ends or it is stopped.
-func runOn(t *testing.T, data string, urls []string) (n *node, stop func()) {
+func runOn(t *testing.T, data string, urls []string) (n *node.Node, stop func()) {
 	t.Helper()
 	ninernet, err := catalog.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n = openOn(t, nodeConfig{data: data, external: urls, catalog: ninernet, log: zerolog.Nop()})
-	socket, err := n.control(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n = openOn(t, onLoopback(node.Config{Data: data, NATSServers: urls, Catalog: ninernet}))
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		if err := n.Run(ctx, socket); err != nil {
+		if err := n.Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -115,7 +118,7 @@ func runOn(t *testing.T, data string, urls []string) (n *node, stop func()) {
 }
 
 // joinOn has an agent join for a host.
-func joinOn(t *testing.T, n *node, host string) agent.Identity {
+func joinOn(t *testing.T, n *node.Node, host string) agent.Identity {
 	t.Helper()
 	token, err := n.Invite(t.Context(), host)
 	if err != nil {

@@ -20,18 +20,28 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Backend is what the commands ask for.
-type Backend interface {
+// Backend is the coordinator that the commands reach.
+type Backend struct {
+	Engine   Engine
+	Enroller Enroller
+	Backup   Backup
+}
+
+// Engine shows and changes what the coordinator judges.
+type Engine interface {
 	Current() (*catalog.Catalog, *mesh.Snapshot)
 	At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error)
 	LastChange(ctx context.Context, host string, at time.Time) (change ledger.Change, ok bool, err error)
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
 	Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error)
+	Problems() []string
+}
+
+// Enroller changes which agents are members.
+type Enroller interface {
 	Invite(ctx context.Context, host string) (token string, err error)
 	Revoke(ctx context.Context, host string) (already bool, err error)
 	RotateGossipKey(ctx context.Context) (done time.Time, err error)
-	Problems() []string
-	Backup
 }
 
 // State is what the coordinator holds.
@@ -41,8 +51,10 @@ type State struct {
 	Problems []string         `json:"problems"`
 }
 
+// SocketName is the socket's file in the data directory.
+const SocketName = "admin.sock"
+
 const (
-	socketName  = "admin.sock"
 	bodyMax     = 64 << 20 // bytes of a catalog, or of a state
 	limitMax    = 1000     // transitions
 	dialTimeout = 2 * time.Second
@@ -50,7 +62,7 @@ const (
 
 // Listen opens the socket in the directory. One that an earlier coordinator left is replaced; one that is in use is an error.
 func Listen(dir string) (net.Listener, error) {
-	path := filepath.Join(dir, socketName)
+	path := filepath.Join(dir, SocketName)
 	if conn, err := net.DialTimeout("unix", path, dialTimeout); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("another coordinator runs on %s", dir)
@@ -78,7 +90,7 @@ func NewHandler(b Backend) http.Handler {
 			answer(w, nil, err)
 			return
 		}
-		change, ok, err := b.LastChange(r.Context(), mesh.Key(r.FormValue("host")), at)
+		change, ok, err := b.Engine.LastChange(r.Context(), mesh.Key(r.FormValue("host")), at)
 		if !ok {
 			answer(w, nil, err)
 			return
@@ -90,22 +102,22 @@ func NewHandler(b Backend) http.Handler {
 		if err != nil || limit < 1 || limit > limitMax {
 			limit = limitMax
 		}
-		transitions, err := b.Transitions(r.Context(), mesh.Key(r.FormValue("host")), time.Time{}, limit)
+		transitions, err := b.Engine.Transitions(r.Context(), mesh.Key(r.FormValue("host")), time.Time{}, limit)
 		answer(w, transitions, err)
 	})
 	mux.HandleFunc("POST /invite", func(w http.ResponseWriter, r *http.Request) {
-		token, err := b.Invite(r.Context(), r.FormValue("host"))
+		token, err := b.Enroller.Invite(r.Context(), r.FormValue("host"))
 		answer(w, token, err)
 	})
 	mux.HandleFunc("POST /rotate-gossip-key", func(w http.ResponseWriter, r *http.Request) {
-		done, err := b.RotateGossipKey(r.Context())
+		done, err := b.Enroller.RotateGossipKey(r.Context())
 		answer(w, done, err)
 	})
 	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
-		already, err := b.Revoke(r.Context(), r.FormValue("host"))
+		already, err := b.Enroller.Revoke(r.Context(), r.FormValue("host"))
 		answer(w, already, err)
 	})
-	handleBackup(mux, b)
+	handleBackup(mux, b.Backup)
 	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
 		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
 		if err != nil {
@@ -118,7 +130,7 @@ func NewHandler(b Backend) http.Handler {
 			return
 		}
 		query := r.URL.Query()
-		changes, err := b.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
+		changes, err := b.Engine.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
 		answer(w, changes, err)
 	})
 	return mux
@@ -127,14 +139,14 @@ func NewHandler(b Backend) http.Handler {
 // stateAt is what the coordinator holds, or held at a time.
 func stateAt(ctx context.Context, b Backend, at string) (s State, err error) {
 	if at == "" {
-		c, snapshot := b.Current()
-		return State{c, snapshot, b.Problems()}, nil
+		c, snapshot := b.Engine.Current()
+		return State{c, snapshot, b.Engine.Problems()}, nil
 	}
 	when, err := time.Parse(time.RFC3339Nano, at)
 	if err != nil {
 		return s, err
 	}
-	s.Catalog, s.Snapshot, err = b.At(ctx, when)
+	s.Catalog, s.Snapshot, err = b.Engine.At(ctx, when)
 	return s, err
 }
 

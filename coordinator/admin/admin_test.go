@@ -84,7 +84,7 @@ func TestABackupComesWholeOrNot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: admin.NewHandler(&backend{})}
+	server := &http.Server{Handler: admin.NewHandler(admin.Backend{Backup: &backend{}})}
 	go server.Serve(l)
 	defer server.Close()
 	client := admin.NewClient(dir)
@@ -118,7 +118,7 @@ func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
 	at := time.Date(2026, 3, 1, 2, 31, 7, 4, time.UTC)
 	b := &backend{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}}
 	catalog.Seal(b.catalog)
-	server := &http.Server{Handler: admin.NewHandler(b)}
+	server := &http.Server{Handler: admin.NewHandler(admin.Backend{Engine: b, Enroller: b, Backup: b})}
 	go server.Serve(l)
 	defer server.Close()
 	if info, err := os.Stat(filepath.Join(dir, "admin.sock")); err != nil || info.Mode().Perm() != 0o600 {

@@ -5,6 +5,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,46 +17,107 @@ import (
 
 	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/coordinator/node"
+	"github.com/probemesh/probemesh/deploy/examples"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/spool"
 )
 
-// Demo is the hosts, their services and the network between them.
+// Config configures a demonstration.
+type Config struct {
+	Listen    string // the status page and the panel
+	OpsListen string // the operators' view; loopback only
+	Version   string // of the program
+	Logger    zerolog.Logger
+}
+
+// Demo is a coordinator and the hosts that it watches, with their services, their agents and the network between them.
 type Demo struct {
+	config   Config
+	dir      string // the state of the coordinator and of every agent
+	node     *node.Node
 	catalog  *catalog.Catalog
 	wan      *wan
 	services map[serviceKey]*service
 	reduced  string
-	log      zerolog.Logger
 
 	mu     sync.Mutex // of the faults
 	faults []Fault
 	lastID int
 }
 
-// New starts the services of the catalog's hosts, each on the host's own loopback address: NC036 is 127.0.36.1, and its port 25
-// is 20025, or a free one where that is taken.
-func New(source *catalog.Catalog, log zerolog.Logger) (*Demo, error) {
-	d := &Demo{services: map[serviceKey]*service{}, log: log}
-	c, err := localised(source)
+// Open starts the services of the example catalog's hosts and a coordinator for them. Each host has its own loopback address: NC036
+// is 127.0.36.1, and its port 25 is 20025, or a free one if that is taken. Run then starts the agents. The caller calls Close.
+func Open(ctx context.Context, c Config) (_ *Demo, err error) {
+	source, err := catalog.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
-	d.catalog, d.wan = c, newWAN(c)
-	for i := range c.Hosts {
-		if err := d.startServices(source.Host(c.Hosts[i].Key()), &c.Hosts[i]); err != nil {
+	d := &Demo{config: c, services: map[serviceKey]*service{}}
+	defer func() {
+		if err != nil {
 			d.Close()
+		}
+	}()
+	if d.dir, err = os.MkdirTemp("", "probemesh-demo-"); err != nil {
+		return nil, fmt.Errorf("create the demo's state directory: %w", err)
+	}
+	if d.catalog, err = localised(source); err != nil {
+		return nil, err
+	}
+	d.wan = newWAN(d.catalog)
+	for i := range d.catalog.Hosts {
+		if err := d.startServices(source.Host(d.catalog.Hosts[i].Key()), &d.catalog.Hosts[i]); err != nil {
 			return nil, err
 		}
 	}
-	catalog.Seal(c)
-	return d, nil
+	// Sealed only now, since startServices writes the ports that it found free into the catalog.
+	catalog.Seal(d.catalog)
+	d.node, err = node.Open(ctx, node.Config{
+		Data: d.dir, Version: c.Version, Catalog: d.catalog, NATSListen: "127.0.0.1:0", Advertise: "127.0.0.1",
+		Listen: c.Listen, OpsListen: c.OpsListen, Logger: c.Logger,
+		Panel: &node.Panel{
+			Path: panelPath, Title: "Break something",
+			Handler: func(source node.Source) http.Handler { return newPanel(d, source) },
+		},
+	})
+	return d, err
 }
 
-// Catalog is the catalog as the demo plays it: the same hosts and checks, at their loopback addresses.
-func (d *Demo) Catalog() *catalog.Catalog { return d.catalog }
+// Run runs the coordinator and an agent on every host until ctx ends or one of them fails. The agents are the same as on a real
+// server, each with its own connection to the bus, and all their traffic crosses the demo's network.
+func (d *Demo) Run(ctx context.Context) error {
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.node.Run(running) })
+	for i := range d.catalog.Hosts {
+		g.Go(func() error { return d.runAgent(running, d.catalog.Hosts[i].Key()) })
+	}
+	if err := g.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil // what was interrupted is no failure
+}
+
+// Close closes the coordinator, stops the services, waits for all traffic between them, and removes the state.
+func (d *Demo) Close() {
+	if d.node != nil {
+		d.node.Close()
+	}
+	for _, s := range d.services {
+		s.stop()
+	}
+	if d.wan != nil {
+		d.wan.close()
+	}
+	_ = os.RemoveAll(d.dir)
+}
+
+// PublicAddr is where the status page listens.
+func (d *Demo) PublicAddr() net.Addr { return d.node.PublicAddr() }
+
+// OpsAddr is where the operators' view listens.
+func (d *Demo) OpsAddr() net.Addr { return d.node.OpsAddr() }
 
 // Reduced says what this machine cannot do of the demo; empty: nothing.
 func (d *Demo) Reduced() string { return d.reduced }
@@ -92,25 +154,13 @@ func digits(name string) string {
 	return string(out)
 }
 
-// Run has an agent on every host join and work until ctx ends. They are the same as on a real server, each with its own
-// connection to the bus, and all they send goes through the demo's network.
-func (d *Demo) Run(ctx context.Context, dir, version string, invite func(ctx context.Context, host string) (token string, err error)) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for i := range d.catalog.Hosts {
-		g.Go(func() error { return d.runAgent(ctx, d.catalog.Hosts[i].Key(), dir, version, invite) })
-	}
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
-		return err
-	}
-	return nil
-}
-
-func (d *Demo) runAgent(ctx context.Context, host, dir, version string, invite func(context.Context, string) (string, error)) error {
-	state := filepath.Join(dir, host)
+// runAgent has the host's agent join and run.
+func (d *Demo) runAgent(ctx context.Context, host string) error {
+	state := filepath.Join(d.dir, host)
 	dial := d.wan.coordinatorDialer(host)
 	id, err := identity.Load(state)
 	if err != nil {
-		token, err := invite(ctx, host)
+		token, err := d.node.Invite(ctx, host)
 		if err != nil {
 			return err
 		}
@@ -118,7 +168,7 @@ func (d *Demo) runAgent(ctx context.Context, host, dir, version string, invite f
 			return fmt.Errorf("%s joins: %w", host, err)
 		}
 	}
-	quiet := d.log.Level(zerolog.ErrorLevel).With().Str("agent", host).Logger()
+	quiet := d.config.Logger.Level(zerolog.ErrorLevel).With().Str("agent", host).Logger()
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
 		Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Dial: dial, Logger: quiet,
 	})
@@ -126,30 +176,8 @@ func (d *Demo) runAgent(ctx context.Context, host, dir, version string, invite f
 		return err
 	}
 	defer conn.Close()
-	return vantage.Run(ctx, vantage.Config{Name: id.Name, Version: version, Bus: conn, Network: d.wan.from(host), Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Logger: quiet})
-}
-
-// Close stops the services and waits for all that goes through the network.
-func (d *Demo) Close() {
-	for _, s := range d.services {
-		s.stop()
-	}
-	d.wan.close()
-}
-
-// Source is what the panel shows of the mesh.
-type Source interface {
-	Current() (*catalog.Catalog, *mesh.Snapshot)
-	Changed() <-chan struct{}
-}
-
-// Panel is the handler of /demo/: what is broken, what can be, and the votes as they come.
-func (d *Demo) Panel(source Source) http.Handler { return newPanel(d, source) }
-
-// TemporaryDir makes a directory for the demo's state, and a function that removes it.
-func TemporaryDir() (dir string, remove func(), err error) {
-	if dir, err = os.MkdirTemp("", "probemesh-demo-"); err != nil {
-		return "", nil, fmt.Errorf("the demo's state: %w", err)
-	}
-	return dir, func() { _ = os.RemoveAll(dir) }, nil
+	return vantage.Run(ctx, vantage.Config{
+		Name: id.Name, Version: d.config.Version, Bus: conn, Network: d.wan.from(host),
+		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Logger: quiet,
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/coordinator/page"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -22,6 +23,9 @@ var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(page.Funcs()).ParseFS(files, "templates/*.html"))
 
+// panelPath is where the panel is served on the public address.
+const panelPath = "/demo/"
+
 const (
 	bodyMax      = 4 << 10
 	listenersMax = 100
@@ -29,11 +33,11 @@ const (
 
 type panel struct {
 	demo    *Demo
-	source  Source
+	source  node.Source
 	streams *page.Streams
 }
 
-func newPanel(d *Demo, source Source) http.Handler {
+func newPanel(d *Demo, source node.Source) http.Handler {
 	p := &panel{d, source, page.NewStreams(page.StreamsConfig{Most: listenersMax, Each: listenersMax})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /demo/{$}", p.page)

@@ -1,0 +1,83 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/probemesh/probemesh/pkg/bus/server"
+)
+
+// Exporter hands out the parts of a backup of a running coordinator: the streams as the NATS server snapshots them, and the files
+// of the data directory.
+type Exporter struct {
+	Dir     string // the data directory
+	NATS    *server.Server
+	Exclude []string // files and directories below Dir that no backup needs
+}
+
+// Prefixes of a part's name, which is also its file's name in a backup.
+const (
+	streamPrefix = "streams/"
+	filePrefix   = "files/"
+)
+
+// BackupParts lists what a backup holds, in the order in which it is to be fetched: keys and accounts last, so that whoever is
+// in a saved stream is known to them.
+func (e *Exporter) BackupParts(ctx context.Context) (parts []string, err error) {
+	streams, err := e.NATS.Streams()
+	if err != nil {
+		return nil, err
+	}
+	defer streams.Close()
+	names, err := streams.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		parts = append(parts, streamPrefix+name)
+	}
+	err = fs.WalkDir(os.DirFS(e.Dir), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case slices.Contains(e.Exclude, name) && d.IsDir():
+			return fs.SkipDir
+		case d.Type().IsRegular() && !slices.Contains(e.Exclude, name):
+			parts = append(parts, filePrefix+name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the data directory: %w", err)
+	}
+	return parts, nil
+}
+
+// BackupPart writes one part.
+func (e *Exporter) BackupPart(ctx context.Context, part string, w io.Writer) error {
+	if stream, ok := strings.CutPrefix(part, streamPrefix); ok {
+		streams, err := e.NATS.Streams()
+		if err != nil {
+			return err
+		}
+		defer streams.Close()
+		return streams.Save(ctx, stream, w)
+	}
+	name, ok := strings.CutPrefix(part, filePrefix)
+	if !ok || !filepath.IsLocal(name) {
+		return fmt.Errorf("a backup has no part %q", part)
+	}
+	f, err := os.Open(filepath.Join(e.Dir, name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}

@@ -1,0 +1,125 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/backup"
+	"github.com/probemesh/probemesh/coordinator/connlimit"
+	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/diskguard"
+	"github.com/probemesh/probemesh/coordinator/page"
+)
+
+// openServers listens for commands, for the public and for operators, and adds the servers to the tasks.
+func (n *Node) openServers() error {
+	socket, err := admin.Listen(n.config.Data)
+	if err != nil {
+		return err
+	}
+	// The file system admits the commands, so nothing else bounds them.
+	n.serve(socket, newServer(admin.NewHandler(admin.Backend{Engine: n.engine, Enroller: n.enroller, Backup: n.exporter()})))
+
+	certificates, err := loadCertificate(n.config)
+	if err != nil {
+		return err
+	}
+	if n.publicAddr, err = n.serveTCP(n.config.Listen, certificates, n.publicHandler()); err != nil {
+		return err
+	}
+	inside := page.New(page.Config{Source: n.engine, Audience: page.Operators, Logger: n.logger("page")})
+	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
+		Source: n.engine, Page: inside, Disk: n.disk, Version: n.config.Version, Logger: n.logger("console"),
+	}))
+	return err
+}
+
+// publicHandler is the status page, with the panel beside it if there is one.
+func (n *Node) publicHandler() http.Handler {
+	config := page.Config{Source: n.engine, Audience: page.Public, Logger: n.logger("page")}
+	panel := n.config.Panel
+	if panel == nil {
+		return page.New(config)
+	}
+	config.Links = []page.Link{{Name: panel.Title, URL: panel.Path}}
+	mux := http.NewServeMux()
+	mux.Handle(panel.Path, panel.Handler(n.engine))
+	mux.Handle("/", page.New(config))
+	return mux
+}
+
+// exporter hands out everything of a data directory that a start does not make again.
+func (n *Node) exporter() *backup.Exporter {
+	return &backup.Exporter{Dir: n.config.Data, NATS: n.nats, Exclude: []string{
+		lockName, admin.SocketName, viewName, viewName + "-wal", viewName + "-shm", diskguard.File,
+		busName + "/streams", // the server saves them itself: a copy of files in use may be torn
+	}}
+}
+
+// loadCertificate returns the TLS settings of the public address; nil means plain HTTP.
+func loadCertificate(c Config) (*tls.Config, error) {
+	if c.TLSCert == "" && c.TLSKey == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// serveTCP adds a server on a TCP address, with limits for each client. It returns the address that it listens on.
+func (n *Node) serveTCP(address string, certificates *tls.Config, handler http.Handler) (net.Addr, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	limited, server := connlimit.New(l, connlimit.Config{}), newServer(handler)
+	limited.Bound(server)
+	l = limited
+	if certificates != nil {
+		l = tls.NewListener(l, certificates) // outside of the limits, so that a handshake counts as a connection
+	}
+	n.serve(l, server)
+	return l.Addr(), nil
+}
+
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: connlimit.HeaderWait, IdleTimeout: connlimit.IdleWait}
+}
+
+// serve adds a server for an open listener to the tasks. Close closes the listener too, for a node that never ran.
+func (n *Node) serve(l net.Listener, server *http.Server) {
+	n.closers = append(n.closers, func() { _ = l.Close() })
+	n.tasks = append(n.tasks, func(ctx context.Context) error { return serve(ctx, l, server) })
+}
+
+// shutdownWait bounds how long a stop waits for requests that are being answered.
+const shutdownWait = 2 * time.Second
+
+// serve answers requests until ctx ends or the listener fails, and returns when the server's goroutines have ended.
+func serve(ctx context.Context, l net.Listener, server *http.Server) error {
+	requests, endRequests := context.WithCancel(context.Background())
+	defer endRequests()
+	server.BaseContext = func(net.Listener) context.Context { return requests }
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	endRequests() // event streams would otherwise last until shutdownWait is over
+	shutdown, cancel := context.WithTimeout(context.Background(), shutdownWait)
+	defer cancel()
+	if server.Shutdown(shutdown) != nil {
+		_ = server.Close()
+	}
+	<-ended
+	return nil
+}

@@ -1,0 +1,200 @@
+// Package node is a running coordinator: the one place that joins the bus, the ledger, the engine and the HTTP servers. Open starts
+// what needs starting, Run works until its context ends, Close releases everything. `coordinator serve`, the demo and tests use it
+// alike.
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/probemesh/probemesh/coordinator/diskguard"
+	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/enroller"
+	"github.com/probemesh/probemesh/coordinator/overspend"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// Names of files in the data directory that this package gives out.
+const (
+	lockName = "lock"
+	viewName = "view.db"
+	busName  = "bus"
+)
+
+// Node is an open coordinator. Its methods are safe for concurrent use.
+type Node struct {
+	config   Config
+	nats     *server.Server
+	engine   *engine.Engine
+	enroller *enroller.Desk
+
+	publicAddr, opsAddr net.Addr
+
+	tasks   []func(context.Context) error // what Run runs; each returns when its context ends
+	closers []func()                      // what Close calls, last first
+}
+
+// Open opens a coordinator: every port listens when it returns, and Run answers. It fails with a catalog.Mistakes error if the
+// catalog has mistakes and the ledger holds none to go on with. If it fails, all that was opened is closed again.
+func Open(ctx context.Context, c Config) (_ *Node, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{config: c}
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+	// The lock is first: two coordinators on one directory would write over each other's streams.
+	if err := n.lock(); err != nil {
+		return nil, err
+	}
+	// The ledger is a view of a stream, so the bus is before it, and the engine replays both, so it is after them.
+	conn, book, err := n.openStores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n.engine, err = engine.New(ctx, engine.Config{
+		Bus: conn, Ledger: book, Catalog: c.Catalog, File: c.CatalogFile, Getenv: os.LookupEnv, StreamsFunc: conn.Streams,
+		Turn: c.LoopTurned, Logger: n.logger("engine"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.tasks = append(n.tasks, n.engine.Run)
+	// What issues credentials asks the engine who is a member, so it is after the engine.
+	n.enroller = enroller.New(enroller.Config{
+		Bus: conn, Issuer: n.nats, Members: n.engine, Now: n.engine.MeshTime, Warn: n.engine.Warn, Logger: n.logger("enroller"),
+	})
+	n.tasks = append(n.tasks, n.runEnroller)
+	accountant := overspend.New(overspend.Config{
+		Bus: conn, Issuer: n.nats, Members: n.engine, Catalogs: book.CatalogsSince, Warn: n.engine.Warn, Logger: n.logger("overspend"),
+	})
+	n.tasks = append(n.tasks, accountant.Run)
+	n.addBackground()
+	// What people connect to is last: nobody reaches a coordinator that cannot answer yet.
+	return n, n.openServers()
+}
+
+// openStores opens the bus, a connection to it, and the ledger on that connection.
+func (n *Node) openStores(ctx context.Context) (*bus.Coordinator, *ledger.Ledger, error) {
+	var err error
+	if n.nats, err = OpenBus(ctx, n.config); err != nil {
+		return nil, nil, err
+	}
+	n.closers = append(n.closers, n.nats.Close)
+	endpoint, err := n.nats.Coordinator()
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := bus.DialCoordinator(ctx, endpoint)
+	if err != nil {
+		return nil, nil, err
+	}
+	n.closers = append(n.closers, conn.Close)
+	book, err := ledger.Open(ctx, filepath.Join(n.config.Data, viewName), engine.Log(conn))
+	if err != nil {
+		return nil, nil, err
+	}
+	n.closers = append(n.closers, func() { _ = book.Close() }) // the view is disposable: a start folds it again
+	return conn, book, nil
+}
+
+// OpenBus starts the NATS server in this process, or reaches the servers of a cluster. It uses Data and the NATS settings of the
+// config. The caller closes it.
+func OpenBus(ctx context.Context, c Config) (*server.Server, error) {
+	config := server.Config{
+		Dir: BusDir(c.Data), Listen: c.NATSListen, Advertise: c.Advertise,
+		Logger: c.Logger.With().Str("component", "nats").Logger(),
+	}
+	if len(c.NATSServers) > 0 {
+		return server.Use(ctx, config, c.NATSServers)
+	}
+	return server.Start(ctx, config)
+}
+
+// BusDir is the directory of keys, accounts and streams in a data directory.
+func BusDir(data string) string { return filepath.Join(data, busName) }
+
+// lock creates the data directory and keeps a second coordinator off it until Close.
+func (n *Node) lock() error {
+	if err := os.MkdirAll(n.config.Data, 0o700); err != nil {
+		return fmt.Errorf("create the data directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(n.config.Data, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock the data directory: %w", err)
+	}
+	n.closers = append(n.closers, func() { f.Close() })
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("another coordinator runs on %s", n.config.Data)
+	}
+	return nil
+}
+
+// runEnroller answers join requests. That the connection closes while the node stops is no failure.
+func (n *Node) runEnroller(ctx context.Context) error {
+	err := n.enroller.Run(ctx, make(chan struct{}))
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Run works until ctx ends or a part fails. It returns when every part has ended.
+func (n *Node) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, task := range n.tasks {
+		g.Go(func() error { return task(ctx) })
+	}
+	return g.Wait()
+}
+
+// Close closes what Open opened, in reverse order. Call it after Run has returned.
+func (n *Node) Close() {
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		n.closers[i]()
+	}
+	n.closers = nil
+}
+
+// PublicAddr is where the status page listens.
+func (n *Node) PublicAddr() net.Addr { return n.publicAddr }
+
+// OpsAddr is where the operators' view listens.
+func (n *Node) OpsAddr() net.Addr { return n.opsAddr }
+
+// NATSServers lists the URLs that agents connect to.
+func (n *Node) NATSServers() []string { return n.nats.Servers() }
+
+// Invite creates a join token for the host.
+func (n *Node) Invite(ctx context.Context, host string) (token string, err error) {
+	return n.enroller.Invite(ctx, host)
+}
+
+// Revoke ends the membership of the host's agent, and reports whether it had ended already.
+func (n *Node) Revoke(ctx context.Context, host string) (already bool, err error) {
+	return n.enroller.Revoke(ctx, host)
+}
+
+// Agent is the membership of the host's agent, by the host's key; without a public key if none joined.
+func (n *Node) Agent(ctx context.Context, host string) (ledger.Agent, error) {
+	return n.engine.Agent(ctx, host)
+}
+
+// disk measures the file system of the data directory, in bytes.
+func (n *Node) disk() (free, size uint64, err error) { return diskguard.Of(n.config.Data) }
+
+func (n *Node) logger(component string) zerolog.Logger {
+	return n.config.Logger.With().Str("component", component).Logger()
+}
