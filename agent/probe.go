@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/pkg/address"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -53,30 +51,25 @@ func newProbeCommand() *cobra.Command {
 }
 
 // newTarget reads what the user typed.
-func newTarget(check catalog.Check, kind, address string) (probe.Target, error) {
+func newTarget(check catalog.Check, kind, text string) (probe.Target, error) {
 	check.Kind, check.Name = kind, kind
-	host := address
+	var host address.Host
+	var err error
 	switch kind {
 	case catalog.KindPing:
+		host, err = address.ParseHost(text)
 	case catalog.KindTCP:
-		name, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return probe.Target{}, fmt.Errorf("a tcp probe wants HOST:PORT, as in mail.example.net:25, not %q", address)
-		}
-		if check.Port, err = strconv.Atoi(port); err != nil || check.Port < 1 || check.Port > 65535 {
-			return probe.Target{}, fmt.Errorf("%q is not a port; a port is a number from 1 to 65535", port)
-		}
-		host = name
+		host, check.Port, err = address.ParseHostPort(text, 0)
 	case catalog.KindHTTP:
-		u, err := url.Parse(address)
-		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return probe.Target{}, fmt.Errorf("an http probe wants a URL, as in https://www.example.net/, not %q", address)
-		}
-		check.URL, host = address, u.Hostname()
+		_, host, _, err = address.ParseURL(text)
+		check.URL = text
 	default:
 		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are ping, tcp and http", kind)
 	}
-	return probe.Target{Check: check, Address: host, Agent: "probe", Version: command.Version()}, nil
+	if err != nil {
+		return probe.Target{}, fmt.Errorf("%s: %w", kind, err)
+	}
+	return probe.Target{Check: check, Address: host.String(), Agent: "probe", Version: command.Version()}, nil
 }
 
 // parseFamilies are the families to probe the address through: a number's own, and both of a name unless the user

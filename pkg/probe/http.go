@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/address"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -27,11 +28,11 @@ const headersMax = 1 << 16
 // http asks the target's address for the check's URL, over a connection of its own. The URL gives the port, the path, the
 // Host header and the name on the certificate. A redirect is an answer and never followed.
 func (a *attempt) http(ctx context.Context, ip netip.Addr) Result {
-	u, err := url.Parse(a.target.Check.URL)
+	u, _, port, err := address.ParseURL(a.target.Check.URL)
 	if err != nil {
-		return inconclusive("the check's URL cannot be parsed") // the error repeats it, password and query included
+		return inconclusive("the check's URL cannot be used: " + err.Error())
 	}
-	conn, err := a.dial(ctx, ip, portOf(u))
+	conn, err := a.dial(ctx, ip, port)
 	if err != nil {
 		return classify(err)
 	}
@@ -191,16 +192,6 @@ func wantedStatus(check catalog.Check) int {
 		return http.StatusOK
 	}
 	return check.Status
-}
-
-func portOf(u *url.URL) int {
-	if port, err := strconv.Atoi(u.Port()); err == nil {
-		return port
-	}
-	if u.Scheme == "https" {
-		return 443
-	}
-	return 80
 }
 
 // listening counts the bytes that a server said, to tell one that hangs from one that is slow.

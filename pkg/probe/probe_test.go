@@ -180,6 +180,8 @@ func TestHTTP(t *testing.T) {
 		{"wanted status", catalog.Check{URL: url("/broken"), Status: 503}, mesh.Reachable, ""},
 		{"redirects", catalog.Check{URL: url("/moved")}, mesh.Unreachable,
 			"redirects to https://elsewhere.example/sign-in (status 302), wanted 200"},
+		{"a port that no connection can have", catalog.Check{URL: fmt.Sprintf("http://mail.example.net:%d/", port+65536)},
+			mesh.Inconclusive, "is not a port"},
 		{"hangs", catalog.Check{URL: url("/slow")}, mesh.Unreachable, "hung"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
