@@ -81,7 +81,7 @@ func run(ctx context.Context, identity identity.Identity, state, listen string, 
 	defer cancel()
 	return vantage.Run(ctx, vantage.Config{
 		Name: identity.Name, Version: command.Version(), Bus: conn, Renew: renewer.Renew, Network: probe.Kernel{}, Allow: allow, Requests: asked, Gossip: rumours, ClockOffset: clock,
-		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Turn: command.NewWatchdog().Turn,
+		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Watchdog: command.NewWatchdog().Turn,
 		Logger: log.With().Str("component", "vantage").Logger(),
 	})
 }

@@ -35,6 +35,7 @@ var layers = []struct {
 		"pkg/probe", "pkg/bus", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
 	}},
 	{"the embedded server", []string{"pkg/bus/server"}},
+	{"delivery", []string{"agent/outbox"}},
 	{"joiners", []string{
 		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller", "coordinator/engine", "coordinator/page",
 		"coordinator/console", "coordinator/admin",

@@ -4,18 +4,19 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/edge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
-// anchorAgain is how old the last look at an anchor must be before a miss elsewhere has it looked at out of turn.
-const anchorAgain = 2 * time.Second
+// Anchors are addresses outside the mesh that are up as a rule. Where none of a vantage's anchors answers, its own network
+// has failed, and its region abstains. A duty whose host has no name is an anchor's.
 
-// anchors plans the looks at the anchors of this vantage's region. They tell of this machine and not of a host, which is why
-// their duties have a host without a name.
-func (v *vantage) planAnchors(c *catalog.Catalog) []schedule.Duty {
-	region := c.Region(v.region)
+// anchorRetestAfter is how old the latest look at an anchor must be before a miss elsewhere starts another ahead of schedule.
+const anchorRetestAfter = 2 * time.Second
+
+// planAnchors plans looks at the anchors of the region, spread over their interval.
+func planAnchors(c *catalog.Catalog, name string) []schedule.Duty {
+	region := c.Region(name)
 	if region == nil {
 		return nil
 	}
@@ -33,27 +34,26 @@ func (v *vantage) planAnchors(c *catalog.Catalog) []schedule.Duty {
 
 func (d *duty) isAnchor() bool { return d.Host.Name == "" }
 
-// anchorObserved takes what was seen of an anchor, and tells the coordinator at once when the last one fails or the first one
-// answers again.
-func (v *vantage) anchorObserved(d *duty, o mesh.Observation) {
+// observeAnchor notes an anchor's outcome. The coordinator learns at once when the last anchor fails or the first recovers.
+func (v *vantage) observeAnchor(d *duty, o mesh.Observation) {
 	if o.Stage == mesh.Missed {
 		return
 	}
-	before := v.anchorsFail()
-	d.seen = o.Outcome
-	if v.anchorsFail() != before {
-		v.flushAt = earlier(v.flushAt, time.Now().Add(coalesceDelay))
+	before := v.duties.anchorsFail()
+	d.anchor = o.Outcome
+	if v.duties.anchorsFail() != before {
+		v.flushSoon(time.Now())
 	}
 }
 
-// anchorsFail reports whether there are anchors and none of them can be reached.
-func (v *vantage) anchorsFail() bool {
+// anchorsFail reports whether there are anchors and all are unreachable.
+func (all duties) anchorsFail() bool {
 	fail := false
-	for _, d := range v.duties {
+	for _, d := range all {
 		if !d.isAnchor() {
 			continue
 		}
-		if d.seen != mesh.Unreachable {
+		if d.anchor != mesh.Unreachable {
 			return false
 		}
 		fail = true
@@ -61,16 +61,12 @@ func (v *vantage) anchorsFail() bool {
 	return fail
 }
 
-// testAnchors looks at the anchors out of turn, because something else was missed: it may be this machine's own network.
+// testAnchors begins looks at the anchors ahead of schedule, because a probe elsewhere was lost: the cause may be this
+// machine's own network, and then the coordinator should know before it counts the loss.
 func (v *vantage) testAnchors(now time.Time) {
 	for _, d := range v.duties {
-		if d.isAnchor() && d.look == nil && now.Sub(d.began) >= anchorAgain {
+		if d.isAnchor() && d.look == nil && now.Sub(d.began) >= anchorRetestAfter {
 			v.begin(d, now, 0)
 		}
 	}
-}
-
-// newDuty is a duty of which nothing is known.
-func newDuty(rule catalog.Rule, plan schedule.Duty) *duty {
-	return &duty{Duty: plan, edge: edge.New(rule, *plan.Check)}
 }

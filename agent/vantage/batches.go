@@ -5,34 +5,40 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/probemesh/probemesh/agent/outbox"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 const batchMax = 500 // observations in one batch; wire.BatchSendMax may allow fewer
 
-// flush opens batches for what was seen since the last one: an empty one is a heartbeat.
+// flush puts the observations since the latest batch into the outbox. Where there are none it puts an empty batch, the
+// heartbeat, but only while connected: it is worth nothing later.
 func (v *vantage) flush(now time.Time) {
 	v.flushAt = now.Add(heartbeat)
 	_, connected := v.Bus.Connected()
 	for first := true; first && connected || len(v.fresh) > 0; first = false {
-		d, n := v.open(now, v.fresh[:min(len(v.fresh), batchMax)])
-		if d != nil {
-			v.put(d, connected)
+		b, n, err := v.encode(now, v.fresh[:min(len(v.fresh), batchMax)])
+		if err != nil {
+			v.unencodable += uint64(n)
+			v.Logger.Error().Err(err).Int("observations", n).Msg("batch dropped: encoding failed")
+		} else {
+			v.out.Put(b)
 		}
 		v.fresh = v.fresh[n:]
 	}
 	v.fresh, v.lag = nil, 0
 }
 
-// open makes a batch of as many of the observations as one may have bytes for, in their order, and returns
-// how many those are. One that cannot be encoded is nil, and its observations are dropped.
-func (v *vantage) open(now time.Time, observations []mesh.Observation) (d *delivery, n int) {
+// encode makes a batch of as many of the observations as fit, in their order, and returns how many those are. With an error
+// these cannot be encoded at all.
+func (v *vantage) encode(now time.Time, observations []mesh.Observation) (out outbox.Batch, n int, err error) {
 	v.sequence++
+	stats := v.stats()
 	b := &mesh.Batch{
 		Agent: v.Name, Epoch: v.epoch, Sequence: v.sequence, Version: v.Version, Began: now, Lag: v.lag,
-		Queued: v.waits(), Dropped: v.lost(), SpoolOff: v.disk.off, AnchorsFail: v.anchorsFail(), Clock: v.ClockOffset,
-		Observations: observations, Gossip: v.gossip(now),
+		Queued: stats.Batches, Dropped: stats.Dropped, SpoolOff: stats.Off, AnchorsFail: v.duties.anchorsFail(), Clock: v.ClockOffset,
+		Observations: observations, Gossip: v.gossipReport(now),
 	}
 	if v.catalog != nil {
 		b.Revision = v.catalog.Revision
@@ -43,24 +49,12 @@ func (v *vantage) open(now time.Time, observations []mesh.Observation) (d *deliv
 		data, err = wire.EncodeBatch(b)
 	}
 	n = len(b.Observations)
-	if err != nil {
-		v.dropped += uint64(n)
-		v.Logger.Error().Err(err).Msg("batch dropped: encoding failed")
-		return nil, n
-	}
-	return &delivery{id: fmt.Sprintf("%s-%d", v.prefix, v.sequence), opened: now, data: data, count: n}, n
+	return outbox.Batch{ID: fmt.Sprintf("%s-%d", v.prefix, v.sequence), Opened: now, Count: n, Data: data}, n, err
 }
 
-// headers tell a batch's age and the connection's. A batch that the connection found waiting is older than the connection, also
-// where a wall clock that was set meanwhile tells otherwise: it is never a vote.
-func (v *vantage) headers(d *delivery) map[string]string {
-	since, ok := v.Bus.Connected()
-	if !ok {
-		since = time.Now()
-	}
-	age, link := time.Since(d.opened), time.Since(since)
-	if d.earlier || d.opened.Before(since) {
-		age = max(age, link+time.Microsecond)
-	}
-	return wire.EncodeHeaders(age, link)
+// stats returns what waits and what was lost since the agent began.
+func (v *vantage) stats() outbox.Stats {
+	s := v.out.Stats()
+	s.Dropped += v.unencodable
+	return s
 }

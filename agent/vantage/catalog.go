@@ -6,85 +6,108 @@ import (
 	"maps"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 const (
-	catalogEvery = time.Minute     // the catalog is asked for even when nobody says that there is a new one
-	catalogRetry = 2 * time.Second // after a question without an answer; doubled with each further one once there is a catalog
-	catalogWait  = 5 * time.Second // for an answer
+	catalogInterval = time.Minute     // between requests while nothing announces a change
+	catalogRetry    = 2 * time.Second // after a request without an answer; doubled with each further one once there is a catalog
+	catalogTimeout  = 5 * time.Second // of one request
 )
 
-// followCatalog keeps asking for the catalog: at start until it comes, at each new connection, when the coordinator notifies the
-// agent of a change, and every minute. Without an answer the agent works by the last one and asks again soon: it may have been
-// notified that an agent was revoked, and the coordinator does not answer agents that ask too often.
-func (v *vantage) followCatalog(ctx context.Context) {
+// follower fetches the catalog in a goroutine of its own: at start until it arrives, at each new connection, when the
+// coordinator announces a change, and every minute. Without an answer the agent works by the latest catalog and asks again
+// soon: the announcement may have been that an agent was revoked, and the coordinator limits how often an agent may ask.
+type follower struct {
+	bus         Bus
+	log         zerolog.Logger
+	asked       chan struct{}
+	answers     chan wire.Answer // those that differ from the one before
+	reconnected chan struct{}
+}
+
+func newFollower(b Bus, log zerolog.Logger) *follower {
+	return &follower{
+		bus: b, log: log, asked: make(chan struct{}, 1),
+		answers: make(chan wire.Answer), reconnected: make(chan struct{}),
+	}
+}
+
+// askNow has run fetch the catalog now. It does not wait.
+func (f *follower) askNow() {
+	select {
+	case f.asked <- struct{}{}:
+	default:
+	}
+}
+
+func (f *follower) run(ctx context.Context) {
 	var last wire.Answer
 	retry := catalogRetry
 	for {
-		wait := catalogEvery
-		switch err := v.askCatalog(ctx, &last); {
+		wait := catalogInterval
+		switch err := f.fetch(ctx, &last); {
 		case err == nil:
 			retry = catalogRetry
 		case last.Catalog == nil:
-			v.Logger.Debug().Err(err).Msg("no catalog yet")
+			f.log.Debug().Err(err).Msg("no catalog yet")
 			wait = catalogRetry
 		default:
-			v.Logger.Debug().Err(err).Msg("catalog question not answered")
-			wait, retry = retry, min(2*retry, catalogEvery)
+			f.log.Debug().Err(err).Msg("catalog request not answered")
+			wait, retry = retry, min(2*retry, catalogInterval)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
-		case <-v.asked:
-		case <-v.Bus.ConnectionChanged():
-			v.report(func() { v.flushAt = time.Now() }) // the first word of a new connection
+		case <-f.asked:
+		case <-f.bus.ConnectionChanged():
+			select {
+			case f.reconnected <- struct{}{}:
+			case <-ctx.Done():
+			}
 		}
 	}
 }
 
-// askCatalog asks once, and reports to the loop what is new since the last answer.
-func (v *vantage) askCatalog(ctx context.Context, last *wire.Answer) error {
-	ctx, cancel := context.WithTimeout(ctx, catalogWait)
+// fetch requests the catalog once, and sends the answer to the loop where it differs from the last one.
+func (f *follower) fetch(ctx context.Context, last *wire.Answer) error {
+	bounded, cancel := context.WithTimeout(ctx, catalogTimeout)
 	defer cancel()
-	data, err := v.Bus.Catalog(ctx)
+	data, err := f.bus.Catalog(bounded)
 	if err != nil {
 		return err
 	}
 	a, err := wire.DecodeAnswer(data)
 	if err != nil {
-		v.Logger.Warn().Err(err).Msg("a catalog that this agent does not understand")
+		f.log.Warn().Err(err).Msg("catalog rejected")
 		return err
 	}
-	switch newKeys := !sameKeys(a.Keys, last.Keys); {
-	case last.Catalog == nil || a.Catalog.Revision != last.Catalog.Revision:
-		v.report(func() { v.keys = a.Keys; v.newCatalog(a.Catalog) })
-	case newKeys:
-		v.report(func() { v.newKeys(a.Keys) })
+	if last.Catalog == nil || a.Catalog.Revision != last.Catalog.Revision || !sameKeys(a.Keys, last.Keys) {
+		select {
+		case f.answers <- a:
+		case <-ctx.Done():
+		}
 	}
 	*last = a
 	return nil
 }
 
+// sameKeys distinguishes nil, which a coordinator too old to send keys sends, from no keys.
 func sameKeys(a, b map[string]ed25519.PublicKey) bool {
 	return (a == nil) == (b == nil) && maps.EqualFunc(a, b, func(x, y ed25519.PublicKey) bool { return x.Equal(y) })
 }
 
-// newKeys takes over the admitted agents' public keys, which change without the catalog when an agent joins or is
+// handleCatalog puts an answer in force. The admitted agents' keys change without the catalog when an agent joins or is
 // revoked.
-func (v *vantage) newKeys(keys map[string]ed25519.PublicKey) {
-	v.keys = keys
-	if v.Gossip != nil {
-		v.Gossip.SetCatalog(v.permitted(v.catalog), keys)
+func (v *vantage) handleCatalog(a wire.Answer, now time.Time) {
+	v.keys = a.Keys
+	if v.catalog == nil || v.catalog.Revision != a.Catalog.Revision {
+		v.setCatalog(a.Catalog, now)
+		return
 	}
-	v.Logger.Info().Int("agents", len(keys)).Msg("admitted agents changed")
-}
-
-// fetch has followCatalog ask now.
-func (v *vantage) fetch() {
-	select {
-	case v.asked <- struct{}{}:
-	default:
-	}
+	v.gossip.setCatalog(permitted(v.catalog, v.Allow, v.Name), a.Keys)
+	v.Logger.Info().Int("agents", len(a.Keys)).Msg("admitted agents changed")
 }

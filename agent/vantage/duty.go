@@ -12,45 +12,58 @@ import (
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
-// target names an edge.
+// target names an edge of this vantage: a check through one address family.
 type target struct {
 	host, check string
 	family      mesh.Family
 }
 
-// duty is an edge that this vantage owes looks at.
+// duty is an edge that this vantage probes. A look is one scheduled probe with its retries.
 type duty struct {
 	schedule.Duty
 	edge   *edge.Edge
-	bad    bool            // what was last said of it
-	latest latest          // what it was last found to be
+	bad    bool            // the latest settled look was unreachable
+	latest latest          // observation
 	prefer netip.Addr      // of a name: the address that answered last
 	tried  []netip.Addr    // of a name: the addresses that the latest probe tries
-	seen   mesh.Outcome    // of an anchor: the latest outcome
-	began  time.Time       // its latest look
-	next   time.Time       // its next scheduled look
-	owed   uint64          // the round that a postponed look will answer
+	anchor mesh.Outcome    // of an anchor: its latest outcome
+	began  time.Time       // when the latest look began
+	next   time.Time       // when the next look is scheduled
+	owed   uint64          // the round that a postponed look answers
 	look   *edge.Look      // under way, or nil
 	ctx    context.Context // of the look's probes
 	cancel context.CancelFunc
 }
 
-// newCatalog takes over a catalog. Edges that ask the same as before keep what they learned and their look under way.
-func (v *vantage) newCatalog(c *catalog.Catalog) {
-	now := time.Now()
+// duties are the edges that this vantage probes, anchors included.
+type duties map[target]*duty
+
+// probeEvent is something that happened to a probe. Exactly one of the last three fields is set.
+type probeEvent struct {
+	duty   *duty
+	look   *edge.Look // that started the probe; it may have ended meanwhile
+	number int        // of the probe in the look
+
+	resolved  []netip.Addr // the addresses that the host's name has
+	connected bool         // the ping was answered, or the connection stands
+	result    *probe.Result
+}
+
+// setCatalog puts a catalog in force. Edges whose question is the same as before keep what they learned and their look.
+func (v *vantage) setCatalog(c *catalog.Catalog, now time.Time) {
 	if len(v.fresh) > 0 {
-		v.flush(now) // what was seen answers the catalog before, and says so
+		v.flush(now) // a batch states its catalog's revision, and these observations were made by the one before
 	}
 	old := v.duties
-	v.catalog, v.region, v.duties = c, "", map[target]*duty{}
+	v.catalog, v.region, v.duties = c, "", duties{}
 	if host := c.Host(v.Name); host != nil {
 		v.region = host.Region
 	}
-	for _, plan := range append(schedule.Plan(c, v.Name), v.planAnchors(c)...) {
+	for _, plan := range append(schedule.Plan(c, v.Name), planAnchors(c, v.region)...) {
 		key := target{plan.Host.Key(), plan.Check.Name, plan.Family}
-		d := newDuty(c.Rule, plan)
-		if was := old[key]; was != nil && was.Address == plan.Address && was.Check.SameQuestion(plan.Check) && was.Check.Timeout == plan.Check.Timeout {
-			was.Duty, d = plan, was
+		d := &duty{Duty: plan, edge: edge.New(c.Rule, *plan.Check)}
+		if same := old[key]; same != nil && same.asksTheSame(plan) {
+			same.Duty, d = plan, same
 			delete(old, key)
 		}
 		d.edge.SetRule(c.Rule)
@@ -60,15 +73,17 @@ func (v *vantage) newCatalog(c *catalog.Catalog) {
 	for _, gone := range old {
 		gone.end()
 	}
-	if v.Gossip != nil {
-		v.Gossip.SetCatalog(v.permitted(c), v.keys)
-	}
-	v.Logger.Info().Str("catalog", c.Revision).Int("duties", len(v.duties)).Msg("the catalog is in force")
+	v.gossip.setCatalog(permitted(c, v.Allow, v.Name), v.keys)
+	v.Logger.Info().Str("catalog", c.Revision).Int("duties", len(v.duties)).Msg("catalog in force")
 }
 
-// scheduled begins the look that is due, unless one is still under way.
-func (v *vantage) scheduled(d *duty, now time.Time) {
-	if !v.room(d, now) {
+func (d *duty) asksTheSame(plan schedule.Duty) bool {
+	return d.Address == plan.Address && d.Check.SameQuestion(plan.Check) && d.Check.Timeout == plan.Check.Timeout
+}
+
+// beginScheduled begins the look that is due, unless one is still under way.
+func (v *vantage) beginScheduled(d *duty, now time.Time) {
+	if !v.hasRoom(d, now) {
 		d.next = now.Add(busyRetry)
 		return
 	}
@@ -78,15 +93,19 @@ func (v *vantage) scheduled(d *duty, now time.Time) {
 	}
 }
 
-// room reports whether a look may begin now: what does not fit is postponed, so that a storm of asks or an absurd catalog is
-// answered late and never becomes a flood.
-func (v *vantage) room(d *duty, now time.Time) bool {
+// hasRoom reports whether a look may begin now. What does not fit is postponed, so that a storm of requests or an absurd
+// catalog is answered late and never becomes a flood of probes.
+func (v *vantage) hasRoom(d *duty, now time.Time) bool {
 	return v.underWay < probesMax && v.caps.Has(now, d.Address)
 }
 
-// lookNow looks at all checks of the host at once. A look under way answers too. The host's own region is not asked.
+// lookNow begins looks at all checks of a host, for a round. A look under way answers the round too. Agents in the host's
+// own region do not answer: a round asks every other region.
 func (v *vantage) lookNow(ask mesh.Ask, now time.Time) {
-	if host := v.hostOf(ask); host == nil || host.Region == v.region {
+	if v.catalog == nil {
+		return
+	}
+	if host := v.catalog.Host(ask.Host); host == nil || host.Region == v.region {
 		return
 	}
 	for key, d := range v.duties {
@@ -94,7 +113,7 @@ func (v *vantage) lookNow(ask mesh.Ask, now time.Time) {
 		case key.host != ask.Host:
 		case d.look != nil:
 			d.look.Join(ask.Round)
-		case !v.room(d, now):
+		case !v.hasRoom(d, now):
 			d.owed, d.next = max(d.owed, ask.Round), earlier(now.Add(busyRetry), d.next)
 		default:
 			v.begin(d, now, ask.Round)
@@ -102,27 +121,21 @@ func (v *vantage) lookNow(ask mesh.Ask, now time.Time) {
 	}
 }
 
-func (v *vantage) hostOf(ask mesh.Ask) *catalog.Host {
-	if v.catalog == nil {
-		return nil
-	}
-	return v.catalog.Host(ask.Host)
-}
-
+// begin begins a look; round is zero for one that only the schedule asks for.
 func (v *vantage) begin(d *duty, now time.Time, round uint64) {
 	d.ctx, d.cancel = context.WithCancel(v.ctx)
 	look, step := d.edge.Begin(now, round, v.window.Loss(d.Host.Key()))
 	d.look, d.began, d.owed = look, now, 0
-	v.take(d, step)
+	v.apply(d, step)
 }
 
-// take does what a step says.
-func (v *vantage) take(d *duty, s edge.Step) {
+// apply does what a step of the look requires.
+func (v *vantage) apply(d *duty, s edge.Step) {
 	for _, p := range s.Send {
-		v.send(d, p)
+		v.startProbe(d, p)
 	}
 	for _, o := range s.Say {
-		v.say(d, o)
+		v.observe(d, o)
 	}
 	if s.Done {
 		d.end()
@@ -137,10 +150,9 @@ func (d *duty) end() {
 	}
 }
 
-// send starts one probe. What it finds comes back to the loop, and is heard while its look is under way.
-func (v *vantage) send(d *duty, p edge.Probe) {
+// startProbe runs one probe in the background. It sends its events to the loop.
+func (v *vantage) startProbe(d *duty, p edge.Probe) {
 	v.underWay++
-	look, ctx := d.look, d.ctx
 	t := probe.Target{
 		Check: *d.Check, Address: d.Address, Family: d.Family, Prefer: d.prefer, Agent: v.Name, Version: v.Version,
 		Memory: v.memory,
@@ -148,15 +160,19 @@ func (v *vantage) send(d *duty, p edge.Probe) {
 	if v.catalog != nil {
 		t.Page = v.catalog.Page.URL
 	}
-	hear := func(take func(now time.Time)) {
-		v.report(func() {
-			if d.look == look {
-				take(time.Now())
-			}
-		})
+	ctx, event := d.ctx, probeEvent{duty: d, look: d.look, number: p.Number}
+	report := func(e probeEvent) {
+		select {
+		case v.probes <- e:
+		case <-v.ctx.Done():
+		}
 	}
 	if d.Host.Named() {
-		t.Resolved = func(addresses []netip.Addr) { hear(func(time.Time) { d.tried = addresses }) }
+		t.Resolved = func(addresses []netip.Addr) {
+			resolved := event
+			resolved.resolved = addresses
+			report(resolved)
+		}
 	}
 	free := v.caps.Take(time.Now(), d.Address)
 	v.tasks.Go(func() {
@@ -165,21 +181,40 @@ func (v *vantage) send(d *duty, p edge.Probe) {
 		r := probe.Result{Reason: probe.ErrTooMany.Error()}
 		if free {
 			r = probe.Once(bounded, v.Network, t, func() {
-				hear(func(now time.Time) { look.Connected(now, p.Number) })
+				connected := event
+				connected.connected = true
+				report(connected)
 			})
 		}
-		v.report(func() { v.underWay-- })
-		hear(func(now time.Time) {
-			if r.Address.IsValid() {
-				d.prefer = r.Address
-			}
-			v.take(d, look.Answer(now, p.Number, d.found(r)))
-		})
+		event.result = &r
+		report(event)
 	})
 }
 
-// found is a probe's result for the edge. Where the host's address is a number, everybody knows which address it was.
-func (d *duty) found(r probe.Result) edge.Result {
+// handleProbe passes an event of a probe to its look, unless that has ended.
+func (v *vantage) handleProbe(e probeEvent, now time.Time) {
+	if e.result != nil {
+		v.underWay--
+	}
+	d := e.duty
+	if d.look != e.look {
+		return
+	}
+	switch {
+	case e.resolved != nil:
+		d.tried = e.resolved
+	case e.connected:
+		e.look.Connected(now, e.number)
+	case e.result != nil:
+		if e.result.Address.IsValid() {
+			d.prefer = e.result.Address
+		}
+		v.apply(d, e.look.Answer(now, e.number, d.edgeResult(*e.result)))
+	}
+}
+
+// edgeResult converts a probe's result. It states the address only where the host has a name: else everybody knows it.
+func (d *duty) edgeResult(r probe.Result) edge.Result {
 	out := edge.Result{Outcome: r.Outcome, Reason: r.Reason, RTT: r.RTT, Link: r.Connect, Definite: r.Definite}
 	if d.Host.Named() {
 		out.Address = r.Where()
@@ -187,21 +222,22 @@ func (d *duty) found(r probe.Result) edge.Result {
 	return out
 }
 
-// say makes an observation of the edge, and sends it at once when it is news: a miss, a change, or an answer to a
-// round. That a vantage still cannot ask, as over IPv6 where it has none, is not: it is so of each such check with
-// each look.
-func (v *vantage) say(d *duty, o mesh.Observation) {
+// observe completes an observation of the edge and adds it to the next batch, which leaves at once where it is news: a miss,
+// a failure, a recovery, an answer to a round, or another reason why the vantage cannot probe. The same reason again is not
+// news: a vantage without IPv6 has it for each such check with each look.
+func (v *vantage) observe(d *duty, o mesh.Observation) {
 	news := o.Outcome == mesh.Unreachable || o.Outcome == mesh.Inconclusive && o.Reason != d.latest.Reason
 	d.latest.note(o)
 	if d.isAnchor() {
-		v.anchorObserved(d, o)
+		v.observeAnchor(d, o)
 		return
 	}
 	o.Host, o.Check, o.Family = d.Host.Key(), d.Check.Name, d.Family
 	if d.Host.Named() && o.Stage == mesh.Settled && o.Outcome == mesh.Unreachable && o.Address == "" {
-		o.Address = probe.Silence(d.tried) // the look ends before its probes report
+		o.Address = probe.Silence(d.tried) // the look ended before its probes could report
 	}
-	// What is lost on the way to a host that is away tells nothing of this vantage: it would make the next failure slow to see.
+	// Only probes of a good look count as lost on the way. Those of a host that is down would make this vantage's loss seem
+	// high, and the next failure slow to notice.
 	if o.Stage == mesh.Settled && o.Outcome.Good() {
 		for n := range o.Sent {
 			v.window.Add(o.Host, n < o.Lost)
@@ -210,27 +246,34 @@ func (v *vantage) say(d *duty, o mesh.Observation) {
 	if o.Stage == mesh.Missed {
 		v.testAnchors(time.Now())
 	}
-	v.confirmByGossip(d, o)
+	if d.Check.Kind == catalog.KindPing && o.Outcome == mesh.Unreachable {
+		v.gossip.requestProof(o.Host, time.Now()) // a host that proves that it is alive only filters pings
+	}
 	v.fresh = append(v.fresh, o)
-	recovered := d.wasBad(o)
+	recovered := d.updateBad(o)
 	if o.Stage == mesh.Missed || o.Round != 0 || news || recovered || o.Sent > 1 {
-		v.flushAt = earlier(v.flushAt, time.Now().Add(coalesceDelay))
+		v.flushSoon(time.Now())
 	}
 }
 
-// wasBad reports whether a good observation follows bad ones. The edge has already turned, so the duty remembers.
-func (d *duty) wasBad(o mesh.Observation) bool {
-	was := d.bad
+// flushSoon has the next batch leave within coalesceDelay.
+func (v *vantage) flushSoon(now time.Time) { v.flushAt = earlier(v.flushAt, now.Add(coalesceDelay)) }
+
+// updateBad updates bad, and reports whether the observation is a recovery. The edge has changed its state by then.
+func (d *duty) updateBad(o mesh.Observation) (recovered bool) {
+	before := d.bad
 	if o.Outcome != mesh.Inconclusive && o.Stage == mesh.Settled {
 		d.bad = o.Outcome == mesh.Unreachable
 	}
-	return was && !d.bad
+	return before && !d.bad
 }
 
-// abandon ends a look that tells of this machine and not of the host.
+// abandon ends a look as inconclusive, because this machine stood still.
 func (v *vantage) abandon(d *duty, now time.Time) {
-	o := mesh.Observation{Began: now, Outcome: mesh.Inconclusive, Stage: mesh.Settled, Reason: "this machine's timers were late"}
-	v.say(d, o)
+	o := mesh.Observation{
+		Began: now, Outcome: mesh.Inconclusive, Stage: mesh.Settled, Reason: "this machine's timers were late",
+	}
+	v.observe(d, o)
 	d.end()
 	d.next = d.Next(now)
 }

@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/probe"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -28,92 +30,133 @@ type Gossip interface {
 	Members() []gossip.Member
 }
 
-// deathReportedFor is for how long a batch tells that a host died: whoever is dead for longer is known to be.
-const deathReportedFor = 10 * time.Minute
+const (
+	deathReportedFor = 10 * time.Minute // batches report a dead host for so long; then the coordinator has known for a while
+	proofInterval    = time.Second      // between two requests for a proof to the same host
+)
 
-// askEvery is how often gossip asks a host whose pings are lost, at most: what it proves goes out at once.
-const askEvery = time.Second
-
-// rumours is what this vantage told and asks of gossip.
-type rumours struct {
-	told   map[string]time.Time // the latest proof that a batch reported, by host
-	asked  map[string]time.Time // for a proof
-	asking map[string]bool
+// gossipView is what this vantage requested of gossip and reported from it. All its methods do nothing where the agent does
+// not gossip.
+type gossipView struct {
+	gossip    Gossip // nil: this agent does not gossip
+	ctx       context.Context
+	tasks     *sync.WaitGroup
+	reported  map[string]time.Time // the latest proof that a batch reported, by host
+	requested map[string]time.Time // the latest request for a proof
+	pending   map[string]bool      // hosts that were asked and have not answered
+	results   chan proofResult
 }
 
-func newRumours() rumours {
-	return rumours{map[string]time.Time{}, map[string]time.Time{}, map[string]bool{}}
+// proofResult is the result of a request for a proof.
+type proofResult struct {
+	host string
+	err  error
 }
 
-// doubt has gossip ask the host of a ping that was lost: one that proves that it is alive is not gone.
-func (v *vantage) confirmByGossip(d *duty, o mesh.Observation) {
-	if d.Check.Kind == catalog.KindPing && o.Outcome == mesh.Unreachable {
-		v.requestProof(d.Host.Key())
+func newGossipView(ctx context.Context, g Gossip, tasks *sync.WaitGroup) *gossipView {
+	return &gossipView{
+		gossip: g, ctx: ctx, tasks: tasks, reported: map[string]time.Time{}, requested: map[string]time.Time{},
+		pending: map[string]bool{}, results: make(chan proofResult, eventsMax),
 	}
 }
 
-func (v *vantage) requestProof(host string) {
-	now := time.Now()
-	if v.Gossip == nil || v.rumours.asking[host] || now.Sub(v.rumours.asked[host]) < askEvery {
+func (g *gossipView) setCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
+	if g.gossip != nil {
+		g.gossip.SetCatalog(c, keys)
+	}
+}
+
+// requestProof asks a host, in the background, to prove that it is alive. The loop receives the result.
+func (g *gossipView) requestProof(host string, now time.Time) {
+	if g.gossip == nil || g.pending[host] || now.Sub(g.requested[host]) < proofInterval {
 		return
 	}
-	v.rumours.asked[host] = now
-	v.rumours.asking[host] = true
-	v.tasks.Go(func() {
-		err := v.Gossip.Prove(v.ctx, host)
-		v.report(func() {
-			delete(v.rumours.asking, host)
-			if err == nil && v.losesPings(host) {
-				v.flushAt = earlier(v.flushAt, time.Now().Add(coalesceDelay))
-			}
-		})
+	g.requested[host], g.pending[host] = now, true
+	g.tasks.Go(func() {
+		r := proofResult{host, g.gossip.Prove(g.ctx, host)}
+		select {
+		case g.results <- r:
+		case <-g.ctx.Done():
+		}
 	})
 }
 
-// losesPings reports whether this vantage calls a ping of the host bad.
-func (v *vantage) losesPings(host string) bool {
-	for key, d := range v.duties {
-		if key.host == host && d.bad && d.Check.Kind == catalog.KindPing {
-			return true
-		}
-	}
-	return false
-}
-
-// gossip is what a batch tells of gossip; and while pings are lost, whoever does not answer them is asked again for the next one.
-func (v *vantage) gossip(now time.Time) mesh.Gossip {
+// report returns what the next batch reports of gossip: proofs that no batch has reported, and hosts that died lately. It
+// reports a death only where this agent's own challenge confirms it, and sends a challenge where there is none yet.
+func (g *gossipView) report(now time.Time) mesh.Gossip {
 	var out mesh.Gossip
-	if _, connected := v.Bus.Connected(); v.Gossip == nil || !connected { // nobody wants to know of it later
+	if g.gossip == nil {
 		return out
 	}
 	proofs := map[string]gossip.Proof{}
-	for _, p := range v.Gossip.Proofs() {
+	for _, p := range g.gossip.Proofs() {
 		proofs[p.Host] = p
-		if p.Proved.After(v.rumours.told[p.Host]) && len(out.Proofs) < wire.RumoursMax {
-			v.rumours.told[p.Host] = p.Proved
+		if p.Proved.After(g.reported[p.Host]) && len(out.Proofs) < wire.RumoursMax {
+			g.reported[p.Host] = p.Proved
 			out.Proofs = append(out.Proofs, mesh.Rumour{Host: p.Host, At: p.Proved})
 		}
 	}
 	out.Acks = out.Proofs // for a coordinator of version N-1
-	for _, m := range v.Gossip.Members() {
+	for _, m := range g.gossip.Members() {
 		if m.State != gossip.Dead || now.Sub(m.Since) >= deathReportedFor {
 			continue
 		}
 		if proofs[m.Name].Confirms(m) {
 			out.Dead = append(out.Dead, mesh.Rumour{Host: m.Name, At: m.Since})
 		} else {
-			v.requestProof(m.Name)
+			g.requestProof(m.Name, now)
 		}
 	}
-	if len(out.Dead) > wire.RumoursMax { // the latest ones
+	if len(out.Dead) > wire.RumoursMax { // keep the latest deaths, in the order of the names
 		slices.SortFunc(out.Dead, func(a, b mesh.Rumour) int { return b.At.Compare(a.At) })
 		out.Dead = out.Dead[:wire.RumoursMax]
 		slices.SortFunc(out.Dead, func(a, b mesh.Rumour) int { return cmp.Compare(a.Host, b.Host) })
 	}
-	for key, d := range v.duties {
+	return out
+}
+
+// gossipReport returns what a batch reports of gossip, which is nothing while NATS is away: it is worth nothing later. Hosts
+// whose pings are lost are asked for another proof meanwhile, so that the next batch can report it.
+func (v *vantage) gossipReport(now time.Time) mesh.Gossip {
+	if _, connected := v.Bus.Connected(); !connected {
+		return mesh.Gossip{}
+	}
+	report := v.gossip.report(now)
+	for host := range v.duties.lostPings() {
+		v.gossip.requestProof(host, now)
+	}
+	return report
+}
+
+// handleProof handles the result of a request for a proof. One that contradicts a lost ping leaves at once.
+func (v *vantage) handleProof(r proofResult, now time.Time) {
+	delete(v.gossip.pending, r.host)
+	if r.err == nil && v.duties.lostPings()[r.host] {
+		v.flushSoon(now)
+	}
+}
+
+// lostPings returns the hosts of which a ping is bad from here.
+func (all duties) lostPings() map[string]bool {
+	hosts := map[string]bool{}
+	for key, d := range all {
 		if d.bad && d.Check.Kind == catalog.KindPing {
-			v.requestProof(key.host)
+			hosts[key.host] = true
 		}
 	}
-	return out
+	return hosts
+}
+
+// permitted returns the catalog without the hosts that this machine's owner does not permit. Gossip connects to the
+// catalog's addresses, and must not become a way around the allow-list. self stays, or the agent could not gossip at all.
+func permitted(c *catalog.Catalog, allow *probe.Allow, self string) *catalog.Catalog {
+	if allow == nil {
+		return c
+	}
+	out := *c
+	out.Hosts = slices.DeleteFunc(slices.Clone(c.Hosts), func(h catalog.Host) bool {
+		forbidden := func(address string) bool { return !allow.Lists(address) }
+		return h.Key() != self && slices.ContainsFunc(h.Addresses, forbidden)
+	})
+	return &out
 }

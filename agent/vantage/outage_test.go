@@ -177,7 +177,7 @@ func TestWithoutADisk(t *testing.T) {
 		if n := len(slices.DeleteFunc(batches, func(b *mesh.Batch) bool { return !b.History() })); n < 1000 || n > 1050 {
 			t.Errorf("%d batches of history after the disk came back", n)
 		}
-		if said := strings.Count(l.log.String(), "do not get onto the disk"); said != 1 {
+		if said := strings.Count(l.log.String(), "spool unavailable"); said != 1 {
 			t.Errorf("the log says it %d times: %s", said, l.log.String())
 		}
 	})

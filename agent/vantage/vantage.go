@@ -1,6 +1,6 @@
-// Package vantage is an agent at work: it fetches the catalog, looks at what it owes and at what it is asked, and publishes
-// what it sees. Run owns every goroutine of it: one loop decides, and probes, deliveries and the fetching of catalogs report
-// to that loop.
+// Package vantage is an agent at work: it fetches the catalog, probes on schedule and when the coordinator asks, and puts
+// its observations into the outbox. Start reading at Run and loop: one goroutine owns all state, and everything else
+// (probes, the fetching of catalogs, gossip, the outbox's background work) sends it events.
 package vantage
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/agent/outbox"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/edge"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -24,105 +25,110 @@ import (
 
 // Bus is what an agent needs of NATS.
 type Bus interface {
-	// Send sends a message behind those that were sent before it, and returns at once. wait returns when the stream has it,
-	// or why that is not known.
-	Send(id string, headers map[string]string, data []byte) (wait func(ctx context.Context) error)
-	// Catalog asks for the catalog in force, as wire.DecodeAnswer reads it.
+	outbox.Bus
+	// Catalog requests the catalog in force, in the format of wire.DecodeAnswer.
 	Catalog(ctx context.Context) ([]byte, error)
-	// Controls are the coordinator's words, as wire.DecodeControl reads them.
+	// Controls receives the coordinator's control messages, in the format of wire.DecodeControl.
 	Controls() <-chan []byte
-	// Connected tells since when there is a connection, and whether there is one.
-	Connected() (since time.Time, ok bool)
-	// ConnectionChanged speaks when Connected may have another answer.
+	// ConnectionChanged receives a value whenever Connected may return something else than before.
 	ConnectionChanged() <-chan struct{}
 }
 
-// Config is what an agent is started with.
+// Config configures an agent. Name, Version, Bus and Network are required.
 type Config struct {
 	Name    string // the host's key
 	Version string
 	Bus     Bus
 	Network probe.Network
-	// Allow is what the machine's owner lets it probe; nil: everything.
+	// Allow is what the machine's owner permits this agent to probe; nil permits everything.
 	Allow *probe.Allow
 	// Requests are answered with snapshots; it may be nil.
 	Requests Requests
-	// Gossip is this agent's part in it; nil where it has none.
+	// Gossip is nil where this agent does not gossip.
 	Gossip Gossip
-	// Spool keeps observations on the disk while NATS is away; without a directory they wait in memory.
+	// Spool is where observations wait on disk while NATS is away. Without a directory they wait in memory.
 	Spool spool.Config
-	// Renew asks for the agent's credentials anew, on the coordinator's word; it may be nil.
+	// Renew requests new credentials, when the coordinator asks for that; it may be nil.
 	Renew func()
-	// ClockOffset is added to this machine's wall clock where a batch tells it. Only tests set it.
+	// ClockOffset is added to this machine's wall clock in the clock that a batch reports. Only tests set it.
 	ClockOffset time.Duration
-	// Turn is told that the loop turns: at least once a heartbeat, unless it hangs. It may be nil.
-	Turn   func(now time.Time)
-	Logger zerolog.Logger
+	// Watchdog is called at least once per heartbeat unless the loop hangs; it may be nil.
+	Watchdog func(now time.Time)
+	Logger   zerolog.Logger
 }
 
 const (
-	heartbeat     = 2 * time.Second        // between batches: rule 2
-	coalesceDelay = 5 * time.Millisecond   // for news to gather before they leave together
-	overrunMax    = time.Second            // a timer later than this says that the machine stood still
-	busyRetry     = 100 * time.Millisecond // until a look is tried again when too many probes are under way
-	probesMax     = 512                    // under way at once: half of the file descriptors a process usually has
-	eventsMax     = 64
+	heartbeat = 2 * time.Second // between batches, also empty ones: rule 2 counts an agent silent after several
+
+	// coalesceDelay is how long an observation that is news waits for others, so that one batch carries the checks of a host
+	// that fail together.
+	coalesceDelay = 5 * time.Millisecond
+
+	overrunMax = time.Second            // the loop waking later than this means that the machine stood still
+	busyRetry  = 100 * time.Millisecond // until a look is tried again that did not fit
+	probesMax  = 512                    // under way at once: half of the file descriptors a process usually has
+	eventsMax  = 64                     // of one kind that wait for the loop
 )
 
-// vantage is the loop's state.
+// vantage is the state of the loop, which alone may use it.
 type vantage struct {
 	Config
-	ctx    context.Context
-	events chan func()   // what probes, deliveries and the catalog have to say, done in the loop
-	asked  chan struct{} // for the catalog
+	ctx    context.Context // of all background work
 	tasks  sync.WaitGroup
+	probes chan probeEvent
+	follow *follower
+	gossip *gossipView
+	out    *outbox.Outbox
 
 	began    time.Time
-	catalog  *catalog.Catalog
+	catalog  *catalog.Catalog             // nil until it arrived
 	keys     map[string]ed25519.PublicKey // of the admitted agents
-	region   string
-	duties   map[target]*duty
+	region   string                       // this host's; empty where the catalog does not name it
+	duties   duties
 	window   edge.Window
-	underWay int // probes
-	memory   *probe.Memory
-	caps     *probe.Caps // by the addresses as the catalog spells them; the guard counts what they resolve to
+	underWay int           // probes
+	memory   *probe.Memory // of the answers of all probes under way
+	caps     *probe.Caps   // on the addresses as the catalog spells them; the guard counts what names resolve to
 
-	epoch    uint64
-	prefix   string // of message ids
-	sequence uint64
-	flushAt  time.Time
-	fresh    []mesh.Observation
-	lag      time.Duration
-	out      outbox
-	disk     disk
-	rumours  rumours
-	dropped  uint64 // observations that were lost on the way to the disk or the stream
-	wake     time.Time
+	epoch       uint64 // of this process; sequence counts its batches
+	sequence    uint64
+	prefix      string             // of message ids
+	flushAt     time.Time          // when the next batch is due
+	fresh       []mesh.Observation // since the latest batch
+	lag         time.Duration      // the latest that the loop woke since the latest batch
+	unencodable uint64             // observations lost because their batch could not be encoded
+	wake        time.Time          // when the loop should wake at the latest
 }
 
-// Run probes and publishes until ctx ends, and gives what it saw last a second to reach the stream. It returns nil then, after
-// everything it started has ended; an error only where it could not start.
+// Run probes and publishes until ctx ends. Then it gives the latest observations up to a second to reach the stream, ends
+// everything it started, and returns nil. It returns an error only where it could not start.
 func Run(ctx context.Context, c Config) error {
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	v := &vantage{Config: c, ctx: work, events: make(chan func(), eventsMax), asked: make(chan struct{}, 1), duties: map[target]*duty{}}
-	v.began, v.out.held, v.rumours = time.Now(), map[uint64]*delivery{}, newRumours()
-	v.memory = probe.NewMemory(probe.MemoryMax)
-	v.caps, v.Network = probe.NewCaps(), probe.NewGuard(c.Network, c.Allow)
+	out, err := outbox.Open(outbox.Config{Bus: c.Bus, Spool: c.Spool, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
+	defer out.Close()
 	var id [20]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return err
 	}
-	v.prefix, v.epoch = hex.EncodeToString(id[:12]), binary.BigEndian.Uint64(id[12:])
-	if err := v.openDisk(); err != nil {
-		return err
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx, for the latest observations
+	v := &vantage{
+		Config: c, ctx: work, probes: make(chan probeEvent, eventsMax), out: out, began: time.Now(), duties: duties{},
+		memory: probe.NewMemory(probe.MemoryMax), caps: probe.NewCaps(), epoch: binary.BigEndian.Uint64(id[12:]), prefix: hex.EncodeToString(id[:12]),
 	}
-	defer v.leaveDisk()
+	v.Network = probe.NewGuard(c.Network, c.Allow)
+	v.follow = newFollower(c.Bus, c.Logger)
+	v.gossip = newGossipView(work, c.Gossip, &v.tasks)
 	defer v.tasks.Wait()
 	defer cancel()
-	v.tasks.Go(func() { v.followCatalog(work) })
+	v.tasks.Go(func() { v.follow.run(work) })
 	v.loop(ctx)
-	v.leave()
+	for _, d := range v.duties {
+		d.end()
+	}
+	v.flush(time.Now())
+	out.Drain()
 	return nil
 }
 
@@ -131,33 +137,31 @@ func (v *vantage) loop(ctx context.Context) {
 	for {
 		now := time.Now()
 		v.advance(now)
-		if v.Turn != nil {
-			v.Turn(now)
+		if v.Watchdog != nil {
+			v.Watchdog(now)
 		}
-		v.wake = v.next()
+		v.wake = v.nextWake(now)
 		select {
 		case <-ctx.Done():
 			return
-		// A timer that is set anew stays in the runtime's heap at its old time, and wakes the agent for nothing after each answer.
+		// Not a timer that is reset: it would stay in the runtime's heap at its old time, and wake the agent for nothing.
 		case <-time.After(time.Until(v.wake)):
-			v.overrun(time.Now())
-		case do := <-v.events:
-			v.overrun(time.Now())
-			do()
+			v.woke()
+		case e := <-v.probes:
+			v.handleProbe(e, v.woke())
+		case e := <-v.out.Events():
+			v.out.Handle(e, v.woke())
+		case a := <-v.follow.answers:
+			v.handleCatalog(a, v.woke())
+		case <-v.follow.reconnected:
+			v.flushAt = v.woke() // the coordinator should learn at once that the agent is back
+		case r := <-v.gossip.results:
+			v.handleProof(r, v.woke())
 		case data := <-v.Bus.Controls():
-			v.control(data)
-		case tell := <-v.Requests:
-			v.overrun(time.Now())
-			tell(v.snapshot(time.Now()))
+			v.control(data, v.woke())
+		case answer := <-v.Requests:
+			answer(v.snapshot(v.woke()))
 		}
-	}
-}
-
-// report hands a piece of news to the loop.
-func (v *vantage) report(do func()) {
-	select {
-	case v.events <- do:
-	case <-v.ctx.Done():
 	}
 }
 
@@ -165,24 +169,24 @@ func (v *vantage) report(do func()) {
 func (v *vantage) advance(now time.Time) {
 	for _, d := range v.duties {
 		if !now.Before(d.next) {
-			v.scheduled(d, now)
+			v.beginScheduled(d, now)
 		}
 		if d.look == nil {
 			continue
 		}
 		if due := d.look.Due(); !due.IsZero() && !now.Before(due) {
-			v.take(d, d.look.Advance(now))
+			v.apply(d, d.look.Advance(now))
 		}
 	}
 	if !now.Before(v.flushAt) {
 		v.flush(now)
 	}
-	v.pump(now)
+	v.out.Advance(now)
 }
 
-// next is when advance has something to do.
-func (v *vantage) next() time.Time {
-	wake := earlier(v.flushAt, v.wakeAt(time.Now()))
+// nextWake returns when advance has something to do that no event announces.
+func (v *vantage) nextWake(now time.Time) time.Time {
+	wake := earlier(v.flushAt, v.out.NextWake(now))
 	for _, d := range v.duties {
 		wake = earlier(wake, d.next)
 		if d.look != nil {
@@ -192,7 +196,7 @@ func (v *vantage) next() time.Time {
 	return wake
 }
 
-// earlier is the earlier of two times; a zero b is never.
+// earlier returns the earlier of two times; a zero b means never.
 func earlier(a, b time.Time) time.Time {
 	if !b.IsZero() && b.Before(a) {
 		return b
@@ -200,36 +204,39 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// overrun notes how late the loop woke. Past overrunMax the looks under way say nothing of their hosts: this machine stood
-// still.
-func (v *vantage) overrun(now time.Time) {
+// woke returns the time, and notes how late the loop woke, before anything is handled. Beyond overrunMax the machine stood
+// still, and what the looks under way find is about this machine and not about their hosts: they end as inconclusive.
+func (v *vantage) woke() (now time.Time) {
+	now = time.Now()
 	late := now.Sub(v.wake)
 	v.lag = max(v.lag, late)
 	if late < overrunMax {
-		return
+		return now
 	}
-	v.Logger.Warn().Dur("late", late).Msg("this machine stood still; looks under way are inconclusive")
+	v.Logger.Warn().Dur("late", late).Msg("timers late, probes under way are inconclusive")
 	for _, d := range v.duties {
 		if d.look != nil {
 			v.abandon(d, now)
 		}
 	}
+	return now
 }
 
-// control does what the coordinator asks.
-func (v *vantage) control(data []byte) {
+// control handles a control message of the coordinator.
+func (v *vantage) control(data []byte, now time.Time) {
 	c, err := wire.DecodeControl(data)
 	switch {
 	case err != nil:
-		v.Logger.Warn().Err(err).Msg("a control word that this agent does not understand")
+		v.Logger.Warn().Err(err).Msg("control message rejected")
+		return
 	case c.Renew:
 		if v.Renew != nil {
 			v.Renew()
 		}
 	case c.Look != nil:
-		v.lookNow(*c.Look, time.Now())
+		v.lookNow(*c.Look, now)
 	}
-	if err == nil && c.Catalog != "" { // of the same revision too: the admitted agents may be others
-		v.fetch()
+	if c.Catalog != "" { // also of the revision in force: the admitted agents may have changed
+		v.follow.askNow()
 	}
 }
