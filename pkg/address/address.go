@@ -113,7 +113,7 @@ func shorten(text string) string {
 // has no port, it is the standard one; a standard port of 0 means that the text must have one.
 func ParseHostPort(text string, standard int) (Host, int, error) {
 	text = strings.TrimSpace(text)
-	host, port, has := cutPort(text)
+	host, port, has := CutPort(text)
 	if !has {
 		h, err := ParseHost(text)
 		switch {
@@ -135,7 +135,7 @@ func ParseHostPort(text string, standard int) (Host, int, error) {
 }
 
 // cutPort takes the port off the end of the text: what follows a closing bracket, or the only colon.
-func cutPort(text string) (host, port string, has bool) {
+func CutPort(text string) (host, port string, has bool) {
 	if i := strings.LastIndexByte(text, ']'); i >= 0 {
 		port, has = strings.CutPrefix(text[i+1:], ":")
 		if !has {

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/probemesh/probemesh/pkg/address"
 )
 
 // Allow is what the owner of a machine permits its agent to probe, whatever a catalog says. A coordinator that was stolen could
@@ -46,19 +47,20 @@ func (a *Allow) add(entry string) error {
 	if err != nil {
 		return err
 	}
-	if prefix, err := netip.ParsePrefix(place); err == nil {
+	if prefix, err := netip.ParsePrefix(strings.TrimSuffix(strings.TrimPrefix(place, "["), "]")); err == nil {
 		a.networks = append(a.networks, allowedNetwork{prefix.Masked(), port})
 		return nil
 	}
-	if ip, err := netip.ParseAddr(place); err == nil {
-		ip = ip.Unmap().WithZone("")
+	host, err := address.ParseHost(place)
+	if err != nil {
+		return fmt.Errorf("%w; a network is written as in 192.0.2.0/24", err)
+	}
+	if host.IP.IsValid() {
+		ip := host.IP.Unmap().WithZone("")
 		a.networks = append(a.networks, allowedNetwork{netip.PrefixFrom(ip, ip.BitLen()), port})
 		return nil
 	}
-	name := nameKey(place)
-	if strings.ContainsAny(name, "/:[] *") || !strings.ContainsFunc(name, letter) {
-		return fmt.Errorf("write a network as in 192.0.2.0/24, an address as in 192.0.2.36:25 or [2001:db8::36]:25, or a name as in mail.example.net")
-	}
+	name := host.Name
 	// A name with a port beside the same name without one permits everything.
 	if ports, there := a.names[name]; port != 0 && (!there || len(ports) > 0) {
 		a.names[name] = append(ports, port)
@@ -68,29 +70,15 @@ func (a *Allow) add(entry string) error {
 	return nil
 }
 
-// splitPort takes the port off an entry's end: behind a bracket, or behind its only colon.
+// splitPort takes the port off an entry's end; 0 means that it has none.
 func splitPort(entry string) (place string, port uint16, err error) {
-	entry = strings.TrimSpace(entry)
-	place, text, has := entry, "", false
-	if inner, ok := strings.CutPrefix(entry, "["); ok {
-		place, text, ok = strings.Cut(inner, "]")
-		if text, has = strings.CutPrefix(text, ":"); !ok || !has {
-			return "", 0, fmt.Errorf("brackets are for an address and a port, as in [2001:db8::36]:25")
-		}
-	} else if strings.Count(entry, ":") == 1 {
-		place, text, has = strings.Cut(entry, ":")
-	}
+	place, text, has := address.CutPort(strings.TrimSpace(entry))
 	if !has {
 		return place, 0, nil
 	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || n == 0 {
-		return "", 0, fmt.Errorf("%q is not a port; a port is a number from 1 to 65535", text)
-	}
-	return place, uint16(n), nil
+	n, err := address.ParsePort(text)
+	return place, uint16(n), err
 }
-
-func letter(r rune) bool { return r >= 'a' && r <= 'z' }
 
 // nameKey is how a name is compared.
 func nameKey(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
