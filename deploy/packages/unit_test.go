@@ -165,7 +165,7 @@ func TestUnitsBoundAndRestart(t *testing.T) {
 		}
 		for key, want := range map[string]string{
 			"Type": "notify", "Restart": "always", "User": p.Name, "Group": p.Name, "StateDirectory": "probemesh/" + p.Directory,
-			"StateDirectoryMode": "0700", "UMask": "0077", "EnvironmentFile": "-/etc/default/" + p.Name,
+			"StateDirectoryMode": "0700", "UMask": "0077", "LimitCORE": "0", "EnvironmentFile": "-/etc/default/" + p.Name,
 		} {
 			if got := u.last(key); got != want {
 				t.Errorf("%s: %s=%s, want %s", p.Name, key, got, want)
