@@ -27,7 +27,7 @@ type examination struct {
 func newDoctorCommand() *cobra.Command {
 	var x examination
 	cmd := &cobra.Command{
-		Use:   "doctor [TOKEN]",
+		Use:   "doctor [TOKEN|-|file:PATH]",
 		Short: "Examine this machine: what the agent needs, and how to mend what is missing",
 		Long: "Doctor looks at the state directory and its disk, the resolver, the routes, the coordinator's port, its certificate,\n" +
 			"the clock, the permission to ping and the gossip port. It tells one finding a line, with a remedy where there is one,\n" +
@@ -37,7 +37,10 @@ func newDoctorCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token := ""
 			if len(args) > 0 {
-				token = args[0]
+				var err error
+				if token, err = readToken(args[0], cmd.InOrStdin()); err != nil {
+					return command.Usage(err)
+				}
 			}
 			well := true
 			x.examine(cmd.Context(), token, func(f doctor.Finding) {

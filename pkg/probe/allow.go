@@ -51,9 +51,12 @@ func (a *Allow) add(entry string) error {
 		a.networks = append(a.networks, allowedNetwork{prefix.Masked(), port})
 		return nil
 	}
+	if strings.Contains(place, "/") {
+		return fmt.Errorf("write a network as in 192.0.2.0/24 or 2001:db8::/32")
+	}
 	host, err := address.ParseHost(place)
 	if err != nil {
-		return fmt.Errorf("%w; a network is written as in 192.0.2.0/24", err)
+		return err
 	}
 	if host.IP.IsValid() {
 		ip := host.IP.Unmap().WithZone("")

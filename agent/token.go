@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// tokenMax bounds what is read of a file that should hold a token, which has about two hundred bytes.
+const tokenMax = 4096
+
+// readToken returns the token that the argument names: itself, "-" for standard input, or file:PATH. Other users of
+// the machine see a program's arguments, and its shell keeps them; a token in a file or a pipe stays out of both.
+func readToken(argument string, stdin io.Reader) (string, error) {
+	from := stdin
+	if path, ok := strings.CutPrefix(argument, "file:"); ok {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", fmt.Errorf("token file: %w", err)
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+			return "", fmt.Errorf("token file %s is not a regular file", path)
+		}
+		from = f
+	} else if argument != "-" {
+		return argument, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(from, tokenMax))
+	if err != nil {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", errors.New("read the token: there is none; give what `coordinator invite HOST` printed")
+	}
+	return token, nil
+}
