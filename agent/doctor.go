@@ -48,7 +48,7 @@ func newDoctorCommand() *cobra.Command {
 				writeFinding(cmd.OutOrStdout(), f)
 			})
 			if !well {
-				return command.ErrSilent
+				return command.ErrReported
 			}
 			return nil
 		},
@@ -87,9 +87,9 @@ func (x *examination) examine(ctx context.Context, token string, say func(doctor
 
 // writeFinding writes one line, and the remedy below it, with the commands as they are called here.
 func writeFinding(out io.Writer, f doctor.Finding) {
-	fmt.Fprintf(out, "%-6s  %-6s  %s\n", f.Level, f.Subject, command.InWords(f.Words))
+	fmt.Fprintf(out, "%-6s  %-6s  %s\n", f.Level, f.Subject, command.WithProgramNames(f.Words))
 	if f.Remedy != "" {
-		fmt.Fprintf(out, "%16s%s\n", "", "to mend it: "+command.InWords(f.Remedy))
+		fmt.Fprintf(out, "%16s%s\n", "", "to mend it: "+command.WithProgramNames(f.Remedy))
 	}
 }
 

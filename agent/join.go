@@ -37,7 +37,7 @@ func newJoinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", identity.Name, command.Called("agent"), x.state)
+			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", identity.Name, command.ProgramName("agent"), x.state)
 			return nil
 		},
 	}

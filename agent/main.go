@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/pkg/command"
@@ -29,6 +28,3 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(newJoinCommand(), newRunCommand(), newStatusCommand(), newDoctorCommand(), newProbeCommand())
 	return root
 }
-
-// newLogger writes one JSON object a line, or words for a person at a terminal.
-func newLogger(cmd *cobra.Command) zerolog.Logger { return command.NewLogger(cmd.ErrOrStderr()) }

@@ -111,7 +111,7 @@ func probeFamilies(cmd *cobra.Command, target probe.Target, families []mesh.Fami
 		}
 	}
 	if good == 0 || failed > 0 {
-		return command.ErrSilent
+		return command.ErrReported
 	}
 	return nil
 }

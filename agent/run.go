@@ -42,6 +42,7 @@ func newRunCommand() *cobra.Command {
 		},
 	}
 	stateFlag(cmd, &state)
+	command.AddLogFlag(cmd)
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "probe only these networks, addresses and names, as in 192.0.2.0/24,mail.example.net:25")
 	cmd.Flags().StringVar(&listen, "gossip-listen", gossip.DefaultListen, "address and port to gossip with other agents at; empty: none")
 	cmd.Flags().DurationVar(&clock, "clock-offset", 0, "pretend that this machine's clock is off by so much: for tests")
@@ -51,7 +52,7 @@ func newRunCommand() *cobra.Command {
 
 func run(ctx context.Context, identity identity.Identity, state, listen string, clock time.Duration, allow *probe.Allow, cmd *cobra.Command) error {
 	limitProcs()
-	log := newLogger(cmd)
+	log := command.NewLogger(cmd)
 	rumours, leave, err := startGossip(ctx, listen, identity, log)
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func run(ctx context.Context, identity identity.Identity, state, listen string, 
 	defer cancel()
 	return vantage.Run(ctx, vantage.Config{
 		Name: identity.Name, Version: command.Version(), Bus: conn, Renew: renewer.Renew, Network: probe.Kernel{}, Allow: allow, Requests: asked, Gossip: rumours, ClockOffset: clock,
-		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Watchdog: command.NewWatchdog().Turn,
+		Spool: spool.Config{Dir: filepath.Join(state, "spool")}, Watchdog: command.NewWatchdog().Alive,
 		Logger: log.With().Str("component", "vantage").Logger(),
 	})
 }

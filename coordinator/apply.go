@@ -81,7 +81,7 @@ func awaitLooks(ctx context.Context, out io.Writer, client *admin.Client, c *cat
 		late := time.Now().After(deadline)
 		if state.Snapshot.Revision == c.Revision {
 			if len(looks) > 0 && !anybodyHeard(state.Snapshot) {
-				fmt.Fprintln(out, command.InWords("no agent was heard yet, so nobody looks: `coordinator invite HOST`"))
+				fmt.Fprintln(out, command.WithProgramNames("no agent was heard yet, so nobody looks: `coordinator invite HOST`"))
 				return nil
 			}
 			looks = tellLooks(out, state.Snapshot, c, looks, late)

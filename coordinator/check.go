@@ -41,7 +41,7 @@ func readCatalog(cmd *cobra.Command, file string) (*catalog.Catalog, error) {
 	var mistakes catalog.Mistakes
 	if errors.As(err, &mistakes) {
 		fmt.Fprintln(cmd.ErrOrStderr(), mistakes.Error())
-		return nil, command.Usage(command.ErrSilent)
+		return nil, command.Usage(command.ErrReported)
 	}
 	return c, err
 }

@@ -26,10 +26,11 @@ func newDemoCommand() *cobra.Command {
 				ctx, cancel = context.WithTimeout(ctx, length)
 			}
 			defer cancel()
-			c.Version, c.Logger = command.Version(), command.NewLogger(cmd.ErrOrStderr()).Level(zerolog.WarnLevel)
+			c.Version, c.Logger = command.Version(), command.NewLogger(cmd).Level(zerolog.WarnLevel)
 			return runDemo(ctx, cmd.OutOrStdout(), c)
 		},
 	}
+	command.AddLogFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address of the status page and the panel")
 	flags.StringVar(&c.OpsListen, "ops", "127.0.0.1:8081", "address of the operators' view; loopback only")

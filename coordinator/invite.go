@@ -20,7 +20,7 @@ func newInviteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "on %s, within an hour:\n  %s join %s\n", args[0], command.Called("agent"), token)
+			fmt.Fprintf(cmd.ErrOrStderr(), "on %s, within an hour:\n  %s join %s\n", args[0], command.ProgramName("agent"), token)
 			fmt.Fprintln(cmd.OutOrStdout(), token)
 			return nil
 		},

@@ -86,6 +86,6 @@ func writeNodes(cmd *cobra.Command, nodes []server.NodeFiles, out string) error 
 		fmt.Fprintln(cmd.OutOrStdout(), dir)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "copy each to its node, start nats-server -c nats.conf there, then:\n  %s serve --nats %s\n",
-		command.Called("coordinator"), server.URLs(nodes))
+		command.ProgramName("coordinator"), server.URLs(nodes))
 	return nil
 }

@@ -19,7 +19,7 @@ func TestACoordinatorTellsHowItDoes(t *testing.T) {
 	defer outside.Close()
 	m := newMission(t)
 	data := m.path("d")
-	m.startCoordinator(data, "--dead-man", outside.URL, "--dead-man-every", "1s")
+	m.startCoordinator(data, "--heartbeat-url", outside.URL, "--heartbeat-every", "1s")
 	m.startAgents(data)
 	m.becomes(data, "NC1", mesh.Operational)
 	metrics := m.get("/metrics")
@@ -53,7 +53,7 @@ func TestASilentAgentIsNamedEverywhere(t *testing.T) {
 	m.eventually("the silent agent is named", func() bool {
 		return strings.Contains(m.must(m.coordinator, "status", "--data", data), "! silent agents: NC2 since ")
 	})
-	if !strings.Contains(m.serve.log.String(), `"agent":"NC2"`) || !strings.Contains(m.get("/"), "silent agents: NC2 since ") {
+	if !strings.Contains(m.serve.log.String(), "agent=NC2") || !strings.Contains(m.get("/"), "silent agents: NC2 since ") {
 		t.Error("the silent agent is not named everywhere")
 	}
 	m.startAgent("NC2")
@@ -62,9 +62,9 @@ func TestASilentAgentIsNamedEverywhere(t *testing.T) {
 	})
 }
 
-func TestAWrongDeadManIsWrongUsage(t *testing.T) {
+func TestWrongHeartbeatURLIsWrongUsage(t *testing.T) {
 	m := newMission(t)
-	if _, err := m.run(m.coordinator, "serve", "--data", m.path("d"), "--dead-man", "example.net"); err == nil || !strings.Contains(err.Error(), "name an address as in https://") {
+	if _, err := m.run(m.coordinator, "serve", "--data", m.path("d"), "--heartbeat-url", "example.net"); err == nil || !strings.Contains(err.Error(), "name an address as in https://") {
 		t.Error(err)
 	}
 }

@@ -51,7 +51,7 @@ func newRestoreCommand() *cobra.Command {
 			if err := command.BecomeOwner(standing(data)); err != nil {
 				return err
 			}
-			log := command.NewLogger(cmd.ErrOrStderr()).Level(zerolog.WarnLevel)
+			log := command.NewLogger(cmd).Level(zerolog.WarnLevel)
 			kept, err := backup.Restore(cmd.Context(), a, data, func(ctx context.Context, dir string) (*server.Server, error) {
 				// A server in this process listens on this machine alone, on a port that nobody knows.
 				return node.OpenBus(ctx, node.Config{Data: dir, NATSListen: "127.0.0.1:0", NATSServers: cluster, Logger: log})
@@ -86,7 +86,7 @@ func standing(dir string) string {
 
 // tellRestored says what to do now, and what a backup cannot know.
 func tellRestored(out io.Writer, made time.Time, data, serve string, kept bool) {
-	coordinator := command.Called("coordinator")
+	coordinator := command.ProgramName("coordinator")
 	fmt.Fprintf(out, "restored the backup of %s into %s; now: %s %s\n", when(made), data, coordinator, serve)
 	if kept {
 		fmt.Fprintln(out, "the cluster has the streams already, and keeps them: what came after the backup is not lost")

@@ -27,7 +27,7 @@ func newRevokeCommand() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: was revoked already\n", args[0])
 			default:
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: revoked, its agent is off the bus; to let it join again: %s invite %[1]s\n",
-					args[0], command.Called("coordinator"))
+					args[0], command.ProgramName("coordinator"))
 			}
 			return nil
 		},

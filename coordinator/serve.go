@@ -25,8 +25,8 @@ func newServeCommand() *cobra.Command {
 			if err := c.Validate(); err != nil {
 				return command.Usage(err)
 			}
-			c.Version, c.LoopTurned, c.DiskReserve = command.Version(), command.NewWatchdog().Turn, true
-			c.Logger = command.NewLogger(cmd.ErrOrStderr())
+			c.Version, c.LoopTurned, c.DiskReserve = command.Version(), command.NewWatchdog().Alive, true
+			c.Logger = command.NewLogger(cmd)
 			n, err := node.Open(cmd.Context(), c)
 			if err != nil {
 				return usageIfMistakes(err)
@@ -39,13 +39,14 @@ func newServeCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&c.CatalogFile, "catalog", "", "the catalog's file, put in force at start and whenever it changes; without it, `coordinator apply` is the way")
 	dataFlag(cmd, &c.Data)
+	command.AddLogFlag(cmd)
 	flags.StringVar(&c.Listen, "listen", ":8080", "public address of the status page")
 	flags.StringVar(&c.OpsListen, "ops", "127.0.0.1:8081", "address of the operators' view; loopback only")
 	flags.StringVar(&c.NATSListen, "nats-listen", ":4222", "address where agents connect")
 	flags.StringSliceVar(&c.NATSServers, "nats", nil, "servers of a NATS cluster that `coordinator nats-config` configured, as in tls://nats-1.example.net:4222; without it the bus is in this process")
 	flags.StringVar(&c.Advertise, "advertise", "", "address or name that tokens name, with or without a port (default the machine's first global address)")
-	flags.StringVar(&c.Heartbeat.URL, "dead-man", "", "address outside that is asked regularly while the coordinator judges, so that its silence says that it does not")
-	flags.DurationVar(&c.Heartbeat.Every, "dead-man-every", time.Minute, "how often --dead-man is asked")
+	flags.StringVar(&c.Heartbeat.URL, "heartbeat-url", "", "address outside that is asked regularly while the coordinator judges, so that its silence says that it does not")
+	flags.DurationVar(&c.Heartbeat.Every, "heartbeat-every", time.Minute, "how often --heartbeat-url is asked")
 	flags.StringVar(&c.TLSCert, "tls-cert", "", "certificate of --listen, PEM; without it plain HTTP")
 	flags.StringVar(&c.TLSKey, "tls-key", "", "key of --tls-cert, PEM")
 	return cmd

@@ -26,17 +26,17 @@ const (
 	EveryMax  = 24 * time.Hour
 	waitMax   = 10 * time.Second
 	answerMax = 64 << 10 // bytes that are read of an answer, so that the connection can be used again
-	subject   = "dead-man"
+	subject   = "heartbeat"
 )
 
 // Check reports what is wrong with an address and an interval.
 func Check(address string, every time.Duration) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("--dead-man %q: name an address as in https://example.net/ping/1234", address)
+		return fmt.Errorf("--heartbeat-url %q: name an address as in https://example.net/ping/1234", address)
 	}
 	if every < EveryMin || every > EveryMax {
-		return fmt.Errorf("--dead-man-every %s: choose from %s to %s", every, EveryMin, EveryMax)
+		return fmt.Errorf("--heartbeat-every %s: choose from %s to %s", every, EveryMin, EveryMax)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func words(err error) string {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return ""
 	}
-	return "the dead-man address does not take the ping: " + err.Error()
+	return "the heartbeat is not accepted: " + err.Error()
 }
 
 // ping asks the address once. Its words leave out the address, which may be a secret, and whatever changes from try to try.

@@ -25,15 +25,15 @@ func newRoot(run func(value string) error) (*cobra.Command, *bytes.Buffer) {
 
 func TestExitCodes(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		args []string
-		err  error
-		want int
-		says string
+		name   string
+		args   []string
+		err    error
+		want   int
+		stderr string
 	}{
 		{"done", []string{"sub"}, nil, ExitDone, ""},
 		{"failed", []string{"sub"}, errors.New("no luck"), ExitFailed, "no luck\n"},
-		{"failed and told", []string{"sub"}, ErrSilent, ExitFailed, ""},
+		{"failed and reported", []string{"sub"}, ErrReported, ExitFailed, ""},
 		{"wrong catalog", []string{"sub"}, Usage(errors.New("a.yaml:1:1: wrong")), ExitUsage, "a.yaml:1:1: wrong"},
 		{"unknown flag", []string{"sub", "--no-such"}, nil, ExitUsage, "no-such"},
 		{"too many arguments", []string{"sub", "x"}, nil, ExitUsage, "see 'program sub --help'"},
@@ -46,21 +46,21 @@ func TestExitCodes(t *testing.T) {
 			if got := Run(context.Background(), root); got != c.want {
 				t.Errorf("exit code %d, want %d", got, c.want)
 			}
-			if !strings.Contains(stderr.String(), c.says) || c.says == "" && stderr.Len() > 0 {
-				t.Errorf("says %q, want %q", stderr, c.says)
+			if !strings.Contains(stderr.String(), c.stderr) || c.stderr == "" && stderr.Len() > 0 {
+				t.Errorf("prints %q, want %q", stderr, c.stderr)
 			}
 		})
 	}
 }
 
-func TestAFlagReadsItsVariableAndTheCommandLineWins(t *testing.T) {
+func TestCommandLineOverridesEnvironment(t *testing.T) {
 	t.Setenv("PROBEMESH_NATS_LISTEN", "from the environment")
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{"sub"}, "from the environment"},
-		{[]string{"sub", "--nats-listen", "said"}, "said"},
+		{[]string{"sub", "--nats-listen", "from the command line"}, "from the command line"},
 	} {
 		var got string
 		root, _ := newRoot(func(value string) error { got = value; return nil })

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// BecomeOwner has root act as the owner of a state directory from here on, for good: what a command writes there the service
-// can read, and a link that the service's user laid there opens nothing that this user may not open. For everybody else,
-// and where there is no such directory yet, nothing changes.
+// BecomeOwner makes a process of root's act as the owner of a state directory from here on, for good. The service can then read
+// what a command writes there, and a symbolic link that the service's user left there opens nothing that this user could not open.
+// It does nothing for other users, and if the directory does not exist.
 func BecomeOwner(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -22,12 +22,13 @@ func BecomeOwner(dir string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("the state directory: %w", err)
+		return fmt.Errorf("find the owner of the state directory: %w", err)
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || owner.Uid == 0 {
 		return nil
 	}
+	// Groups first and the user last: without root the others could no longer be changed.
 	for _, become := range []func() error{
 		func() error { return syscall.Setgroups(nil) },
 		func() error { return syscall.Setgid(int(owner.Gid)) },

@@ -1,4 +1,4 @@
 package command
 
-// BecomeOwner does nothing on Windows: files there take their rights from the directory.
+// BecomeOwner does nothing on Windows: files inherit the permissions of their directory.
 func BecomeOwner(string) error { return nil }

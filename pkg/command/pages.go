@@ -12,19 +12,20 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// addPages adds the command that writes the manual pages. Only the build that makes the packages has it: the generator would
-// make each program larger for nothing.
+// addPages adds the hidden command that writes the manual pages. Only the packages' build has it: the generator makes a program
+// larger and nobody else calls it.
 func addPages(root *cobra.Command) {
 	root.AddCommand(&cobra.Command{
 		Use: "pages DIR", Short: "Write the manual pages", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 			if err != nil {
-				return fmt.Errorf("SOURCE_DATE_EPOCH dates the pages: %w", err)
+				return fmt.Errorf("SOURCE_DATE_EPOCH must be the pages' date in seconds: %w", err)
 			}
 			date := time.Unix(seconds, 0).UTC()
 			root.DisableAutoGenTag, root.CompletionOptions.HiddenDefaultCmd = true, true
-			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: root.Name() + " " + root.Version, Manual: "probemesh", Date: &date}, args[0])
+			header := &doc.GenManHeader{Section: "1", Source: root.Name() + " " + root.Version, Manual: "probemesh", Date: &date}
+			return doc.GenManTree(root, header, args[0])
 		},
 	})
 }

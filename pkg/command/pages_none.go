@@ -4,5 +4,5 @@ package command
 
 import "github.com/spf13/cobra"
 
-// addPages adds nothing: the manual pages are made when the packages are.
+// addPages adds nothing: only the packages' build writes the manual pages.
 func addPages(*cobra.Command) {}

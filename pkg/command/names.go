@@ -1,0 +1,31 @@
+package command
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// programs are the names of both programs as the source tree and go install know them.
+var programs = []string{"agent", "coordinator"}
+
+// packagePrefix precedes the programs' names in the packages: "agent" alone is too common a name for /usr/bin.
+const packagePrefix = "probemesh-"
+
+// ProgramName is the name under which a person here calls one of the programs: with the packages' prefix if this program was called
+// with it.
+func ProgramName(program string) string {
+	if self := filepath.Base(os.Args[0]); strings.HasPrefix(self, packagePrefix) {
+		return packagePrefix + program
+	}
+	return program
+}
+
+// WithProgramNames replaces the programs' names in the commands that a text quotes: in a package `agent join` becomes
+// `probemesh-agent join`.
+func WithProgramNames(text string) string {
+	for _, program := range programs {
+		text = strings.ReplaceAll(text, "`"+program+" ", "`"+ProgramName(program)+" ")
+	}
+	return text
+}
