@@ -5,8 +5,9 @@ import (
 	"runtime"
 )
 
-// limitProcs has the agent run on one processor at a time, unless $GOMAXPROCS says otherwise. All its work fits into a hundredth of
-// one; with more, Go wakes threads that look for work and find none, which was a sixth of what an agent at rest took.
+// limitProcs has the agent run on one processor at a time, unless $GOMAXPROCS is set. All its work fits into a hundredth of
+// one. With more, the Go scheduler wakes threads that look for work and find none, which was a sixth of the CPU time of an
+// agent at rest.
 func limitProcs() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)

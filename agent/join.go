@@ -5,46 +5,58 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/agent/doctor"
 	"github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/agent/node"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
 func newJoinCommand() *cobra.Command {
-	var x examination
+	x := node.Examination{Joining: true}
 	cmd := &cobra.Command{
 		Use:   "join TOKEN|-|file:PATH",
-		Short: "Join the mesh with the token that `coordinator invite HOST` printed",
-		Long: "Join makes this server's own key in the state directory, proves the token to the coordinator it names, and\n" +
-			"keeps the credentials it is given. The key never leaves the server; the token is used up. It has the doctor look\n" +
-			"first, and only a wrong token, a shut port or a foreign certificate keep it from joining.\n" +
-			"Root acts as the owner of a state directory that is there, so that the service's user can read what is kept.\n" +
+		Short: "Join the mesh with a token",
+		Long: "Join takes the token that `coordinator invite HOST` printed. It makes this server's key in the state directory, proves\n" +
+			"the token to the coordinator, and stores the credentials that it receives. The key never leaves the server, and a\n" +
+			"token works once.\n\n" +
+			"First it examines the machine as `agent doctor` does. Only a wrong token, a closed port or a certificate of another\n" +
+			"mesh keeps it from joining. Run as root, it acts as the owner of an existing state directory, so that the service's\n" +
+			"user can read the credentials.\n\n" +
 			"Other users of a machine can see the arguments of its programs: \"-\" reads the token from standard input, and\n" +
 			"file:PATH from a file.",
 		Example: "  agent join pm1-eyJoIjoibmMwMzYi...\n  ssh coordinator.example.net coordinator invite NC036 | agent join -",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			token, err := readToken(args[0], cmd.InOrStdin())
-			if err != nil {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if x.Token, err = node.ReadToken(args[0], cmd.InOrStdin()); err != nil {
 				return command.Usage(err)
 			}
-			if err := x.refuse(cmd, token); err != nil {
+			if err := preflight(cmd, x); err != nil {
 				return err
 			}
-			if err := command.BecomeOwner(x.state); err != nil {
+			if err := command.BecomeOwner(x.State); err != nil {
 				return err
 			}
-			identity, err := identity.Join(cmd.Context(), token, x.state, nil)
+			id, err := identity.Join(cmd.Context(), x.Token, x.State, nil)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", identity.Name, command.ProgramName("agent"), x.state)
+			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", id.Name, command.ProgramName("agent"), x.State)
 			return nil
 		},
 	}
-	x.flags(cmd)
+	examinationFlags(cmd, &x)
 	return cmd
 }
 
-func stateFlag(cmd *cobra.Command, state *string) {
-	cmd.Flags().StringVar(state, "state", command.StateDirectory("agent"), "directory of the key and credentials")
+// preflight examines the machine. It returns the first finding that prevents joining, and prints other faults.
+func preflight(cmd *cobra.Command, x node.Examination) (err error) {
+	node.Examine(cmd.Context(), x, func(f doctor.Finding) {
+		switch {
+		case f.PreventsJoin() && err == nil:
+			err = fmt.Errorf("%s: %s; to fix it: %s", f.Subject, f.Text, f.Remedy)
+		case f.Level == doctor.Fault:
+			writeFinding(cmd.ErrOrStderr(), f)
+		}
+	})
+	return err
 }

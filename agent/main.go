@@ -1,4 +1,5 @@
-// Command agent runs on every server of the mesh: it joins once, then probes the other servers and publishes what it sees.
+// Command agent runs on every server of the mesh: it joins once, then probes the other servers and publishes its
+// observations. This package holds the command line alone; agent/node is the running agent.
 package main
 
 import (
@@ -20,11 +21,24 @@ func main() {
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:     "agent",
-		Short:   "Probe the other servers of the mesh and publish what is seen",
+		Use:   "agent",
+		Short: "Probe the other servers of the mesh",
+		Long: "The agent runs on every server of the mesh. It joins once, with a token of the coordinator; then it probes the\n" +
+			"other servers as the catalog says, and publishes its observations over NATS.",
+		Example: "  agent doctor pm1-eyJoIjoibmMwMzYi...\n  agent join pm1-eyJoIjoibmMwMzYi...\n  agent run",
 		Version: command.Version(),
 		Args:    cobra.NoArgs,
 	}
 	root.AddCommand(newJoinCommand(), newRunCommand(), newStatusCommand(), newDoctorCommand(), newProbeCommand())
 	return root
+}
+
+func stateFlag(cmd *cobra.Command, state *string) {
+	cmd.Flags().StringVar(state, "state", command.StateDirectory("agent"), "directory of the key, the credentials and the spool")
+}
+
+func hiddenFlag(cmd *cobra.Command, name string) {
+	if err := cmd.Flags().MarkHidden(name); err != nil {
+		panic(err) // the flag was not defined
+	}
 }

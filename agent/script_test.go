@@ -20,10 +20,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"agent": main, "probemesh-agent": main})
 }
 
-// TestScripts runs the commands as a person would type them: testdata/*.txtar. $OPEN is a port where somebody greets as a mail
-// server does, and $SHUT one where nobody listens. $TOKEN lets NC036 join a real bus; $FOREIGN_TOKEN has another mesh's pin,
-// $SHUT_TOKEN names a port where nobody listens, $OTHER_TOKEN one where no bus does,
-// $TWO_TOKEN a shut one beside the bus, $NAMED_TOKEN the bus by name, and $LOST_TOKEN a name that does not exist.
+// TestScripts runs the commands as a person would type them: testdata/*.txtar. A mail server's banner comes from $OPEN, and
+// nothing listens at $SHUT. $TOKEN lets NC036 join a real bus. The other tokens differ from it: $FOREIGN_TOKEN has another
+// mesh's pin, $SHUT_TOKEN names a closed port, $OTHER_TOKEN a port with something else than a bus, $TWO_TOKEN a closed port
+// and the bus, $NAMED_TOKEN the bus by name, and $LOST_TOKEN a name that does not exist.
 func TestScripts(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,9 +53,9 @@ func TestScripts(t *testing.T) {
 		e.Setenv("SHUT", shut.Addr().String())
 		e.Setenv("OPEN_PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 		e.Setenv("SHUT_PORT", strconv.Itoa(shut.Addr().(*net.TCPAddr).Port))
-		desk := openDesk(t, l.Addr().String(), shut.Addr().String())
-		e.Values["desk"] = desk
-		for name, token := range tokens(t, desk, l.Addr().String(), shut.Addr().String()) {
+		m := openMesh(t, l.Addr().String(), shut.Addr().String())
+		e.Values["mesh"] = m
+		for name, token := range tokens(t, m, l.Addr().String(), shut.Addr().String()) {
 			e.Setenv(name, token)
 		}
 		e.Setenv("PROBEMESH_RESOLVER", resolver)
@@ -64,12 +64,13 @@ func TestScripts(t *testing.T) {
 	}})
 }
 
-// commands of the scripts: `coordinator dies`.
+// commands are those that scripts have beside testscript's own: `coordinator stop`.
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"coordinator": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("desk").(*desk).stop() },
+	"coordinator": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("mesh").(*testMesh).stop() },
 }
 
-// condition is what a script may need of the machine: [root], and [ping], the permission to ping. In CI nothing is skipped.
+// condition reports whether the machine has what a script needs: [root], or [ping], the permission to ping. In CI a machine
+// that lacks it is an error, so that nothing is skipped.
 func condition(name string) (has bool, err error) {
 	switch name {
 	case "root":

@@ -41,7 +41,7 @@ var layers = []struct {
 		"coordinator/console", "coordinator/admin",
 		"coordinator/backup", "coordinator/overspend", "coordinator/diskguard", "coordinator/heartbeat", "coordinator/connlimit",
 	}},
-	{"the coordinator's wiring", []string{"coordinator/node"}},
+	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},
 	{"programs", []string{"agent", "coordinator", "deploy/lab", "deploy/packages", "deploy/penetration", "deploy/simulation"}},
 }

@@ -1,5 +1,5 @@
-// Package doctor examines an agent and the machine it stands on: what it needs to join, to be heard and to look, one finding
-// each, with a remedy for each fault. Examine tells the findings as they come; Refuses says which of them keep an agent out.
+// Package doctor examines an agent and its machine: what the agent needs to join, to publish and to probe. Examine reports one
+// finding for each, with a remedy for each fault; Finding.PreventsJoin says which faults keep an agent from joining.
 package doctor
 
 import (
@@ -18,12 +18,12 @@ type Level string
 
 // The levels of a finding.
 const (
-	OK     Level = "ok"
-	Remark Level = "remark" // worth knowing; the agent works without it
-	Fault  Level = "fault"
+	OK    Level = "ok"
+	Note  Level = "note" // worth knowing; the agent works all the same
+	Fault Level = "fault"
 )
 
-// What is examined.
+// The subjects of findings.
 const (
 	State      = "state"
 	Token      = "token"
@@ -42,36 +42,36 @@ const (
 type Finding struct {
 	Subject string
 	Level   Level
-	Words   string
-	Remedy  string // of a fault, and of a remark where there is one
+	Text    string
+	Remedy  string // how to fix it: set for a fault, and for a note where there is one
 }
 
-// Patient is an agent, before it joins or after.
-type Patient struct {
+// Config describes the agent to examine, before or after it joins.
+type Config struct {
 	Directory string   // of its state
-	Token     string   // that it is to join with; empty after it joined
-	Identity  error    // why there is no identity, or nil
-	Joined    bool     // there is an identity: Servers and CA are its own
-	Joining   bool     // it is about to join, and does not wait for a resolver that joining does not need
-	Running   bool     // an agent runs on the directory, so what it holds is not free
+	Token     string   // to join with; empty: examine the identity
+	Identity  error    // why the identity cannot be loaded, where there is one
+	Joined    bool     // there is an identity, and Servers and CA are its own
+	Joining   bool     // it is about to join: a resolver that joining does not need is not examined
+	Running   bool     // an agent runs on the directory and uses its ports
 	Servers   []string // URLs of the bus
 	CA        []byte   // PEM
-	Gossip    string   // address and port to gossip on
+	Gossip    string   // address and port to gossip at; empty: none
 	// ClockOffset is added to this machine's clock. Only tests set it.
 	ClockOffset time.Duration
 	Resolver    *net.Resolver // nil: the machine's
 }
 
 const (
-	dialWait    = 5 * time.Second // as long as an agent waits for a connection
-	resolveWait = 3 * time.Second // a resolver that takes longer makes looks inconclusive
-	greetWait   = 5 * time.Second // for the handshake, and for the coordinator's time
-	pingWait    = time.Second     // of this machine itself
+	dialWait      = 5 * time.Second // as long as an agent waits for a connection
+	resolveWait   = 3 * time.Second // a resolver that takes longer makes probes inconclusive
+	handshakeWait = 5 * time.Second // for the handshake, and for the coordinator's time
+	pingWait      = time.Second     // for this machine to answer its own ping
 )
 
-// examiner gathers what later examinations build on.
+// examiner collects what later examinations build on.
 type examiner struct {
-	Patient
+	Config
 	network   probe.Kernel
 	pin       [32]byte
 	known     bool                    // there are servers and a pin to examine
@@ -81,43 +81,45 @@ type examiner struct {
 	chain     []*x509.Certificate
 }
 
-// Refuses reports whether a finding keeps an agent from joining. It can join without the rest, and mend it later.
-func (f Finding) Refuses() bool {
+// PreventsJoin reports whether a finding keeps an agent from joining. All other faults can be fixed after it joined.
+func (f Finding) PreventsJoin() bool {
 	return f.Level == Fault && (f.Subject == Token || f.Subject == Port || f.Subject == Pin)
 }
 
-// Examine tells what it finds, in order.
-func Examine(ctx context.Context, p Patient, say func(Finding)) {
-	e := &examiner{Patient: p, found: map[string][]netip.Addr{}}
+// Examine examines the agent and its machine, and reports each finding as it comes, in a fixed order.
+func Examine(ctx context.Context, c Config, report func(Finding)) {
+	e := &examiner{Config: c, found: map[string][]netip.Addr{}}
 	if e.Resolver == nil {
 		e.Resolver = net.DefaultResolver
 	}
+	// The order matters: names resolves the addresses that the routes and the port need, and port finds where certificate and
+	// clock can connect.
 	for _, examine := range []func(context.Context) Finding{
 		e.identity, e.state, e.disk, e.names, e.ipv4, e.ipv6, e.port, e.certificate, e.clock, e.ping, e.gossip,
 	} {
 		if f := examine(ctx); f.Subject != "" {
-			say(f)
+			report(f)
 		}
 	}
 }
 
-func ok(subject, words string) Finding { return Finding{Subject: subject, Level: OK, Words: words} }
+func ok(subject, words string) Finding { return Finding{Subject: subject, Level: OK, Text: words} }
 
-func remark(subject, words, remedy string) Finding {
-	return Finding{Subject: subject, Level: Remark, Words: words, Remedy: remedy}
+func note(subject, words, remedy string) Finding {
+	return Finding{Subject: subject, Level: Note, Text: words, Remedy: remedy}
 }
 
 func fault(subject, words, remedy string) Finding {
-	return Finding{Subject: subject, Level: Fault, Words: words, Remedy: remedy}
+	return Finding{Subject: subject, Level: Fault, Text: words, Remedy: remedy}
 }
 
-// skipped is a finding that nothing could be found.
+// skipped returns the finding for what could not be examined.
 func (e *examiner) skipped(subject, why string) Finding {
-	return remark(subject, "not examined: "+why, "")
+	return note(subject, "not examined: "+why, "")
 }
 
 var families = map[mesh.Family]struct{ subject, network, elsewhere, show string }{
-	// The addresses elsewhere are for documentation (RFC 5737, RFC 3849): asking for the route to one sends nothing.
+	// The addresses elsewhere are for documentation (RFC 5737, RFC 3849). Looking up the route to one sends nothing.
 	mesh.IPv4: {RouteIPv4, "udp4", "192.0.2.1", "ip -4 route show default"},
 	mesh.IPv6: {RouteIPv6, "udp6", "2001:db8::1", "ip -6 route show default"},
 }

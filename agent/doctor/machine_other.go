@@ -6,5 +6,5 @@ import "errors"
 
 func free(string) (bytes, inodes uint64, err error) { return 0, 0, errors.ErrUnsupported }
 
-// mayWrite leaves it to the first writing to find out.
+// mayWrite cannot know here: the first write finds out.
 func mayWrite(string) bool { return true }

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// free is how many bytes this user can still write at a path, and how many files it can make.
+// free returns how many bytes this user can still write at a path, and how many files it can make.
 func free(path string) (bytes, inodes uint64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, 0, err
 	}
 	inodes = s.Ffree
-	if s.Files == 0 { // a file system that does not count them
+	if s.Files == 0 { // the file system does not limit them
 		inodes = math.MaxUint64
 	}
 	return s.Bavail * uint64(s.Bsize), inodes, nil

@@ -14,8 +14,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// names finds the servers' addresses, and whether the resolver answers at all: without it, checks of named hosts are
-// inconclusive.
+// names resolves the servers' names. Where there are none it examines whether the resolver answers: without one, checks of
+// hosts with names are inconclusive.
 func (e *examiner) names(ctx context.Context) Finding {
 	ctx, cancel := context.WithTimeout(ctx, resolveWait)
 	defer cancel()
@@ -39,9 +39,10 @@ func (e *examiner) names(ctx context.Context) Finding {
 	switch {
 	case len(missing) > 0 && len(e.addresses) == 0:
 		return fault(Resolution, "the coordinator is not found: "+strings.Join(missing, "; "),
-			"mend the name in DNS or /etc/resolv.conf here, or give the coordinator a number, `coordinator serve --advertise ADDRESS`, and invite anew")
+			"correct the name in DNS, or the resolver in /etc/resolv.conf here; or advertise an IP address with "+
+				"`coordinator serve --advertise ADDRESS` and invite again")
 	case len(missing) > 0:
-		return remark(Resolution, "not every coordinator is found: "+strings.Join(missing, "; "), "mend the name in DNS")
+		return note(Resolution, "not every coordinator is found: "+strings.Join(missing, "; "), "correct the name in DNS")
 	case len(named) > 0:
 		return ok(Resolution, fmt.Sprintf("%s is %s", strings.Join(named, ", "), list(e.addresses)))
 	case e.Joining:
@@ -57,15 +58,15 @@ func (e *examiner) find(host string, addresses ...netip.Addr) {
 	}
 }
 
-// resolver asks for the name servers of the root, which every resolver can answer; "no such name" is an answer too.
+// resolver looks up the name servers of the root, which every resolver can answer; "no such name" is an answer too.
 func (e *examiner) resolver(ctx context.Context) Finding {
 	_, err := e.Resolver.LookupNS(ctx, ".")
 	var dns *net.DNSError
 	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
 		return ok(Resolution, "the resolver answers")
 	}
-	return remark(Resolution, "the resolver fails: "+dnsReason(err)+"; checks of hosts that the catalog names will be inconclusive from here",
-		"see which one /etc/resolv.conf names, and whether this machine may reach it on port 53")
+	return note(Resolution, "the resolver fails: "+dnsReason(err)+"; checks of hosts with names will be inconclusive from here",
+		"check that this machine reaches the resolver in /etc/resolv.conf on port 53")
 }
 
 func dnsReason(err error) string {
@@ -84,7 +85,8 @@ func dnsReason(err error) string {
 func (e *examiner) ipv4(ctx context.Context) Finding { return e.route(ctx, mesh.IPv4) }
 func (e *examiner) ipv6(ctx context.Context) Finding { return e.route(ctx, mesh.IPv6) }
 
-// route asks the kernel's table for the way to the servers of one family, or to anywhere. Connecting a UDP socket sends nothing.
+// route looks up the kernel's routes to the servers' addresses of one family, and its default route. Connecting a UDP socket
+// sends nothing.
 func (e *examiner) route(ctx context.Context, family mesh.Family) Finding {
 	f := families[family]
 	elsewhere := routed(ctx, f.network, f.elsewhere)
@@ -92,7 +94,7 @@ func (e *examiner) route(ctx context.Context, family mesh.Family) Finding {
 	with := 0
 	for _, ip := range e.addresses {
 		if ip.Is4() != (family == mesh.IPv4) {
-			with++ // there is another family to try
+			with++ // an address of the other family, which may do
 			continue
 		}
 		if err := routed(ctx, f.network, ip.String()); err != nil {
@@ -103,11 +105,13 @@ func (e *examiner) route(ctx context.Context, family mesh.Family) Finding {
 	}
 	switch {
 	case len(without) > 0 && with == 0:
-		return fault(f.subject, "no route to the coordinator at "+list(without), "give this machine a default route; look with: "+f.show)
+		return fault(f.subject, "no route to the coordinator at "+list(without), "give this machine a default route; list routes with: "+f.show)
 	case len(without) > 0:
-		return remark(f.subject, "no route to the coordinator at "+list(without)+"; its other addresses have to do", "look with: "+f.show)
+		return note(f.subject, "no route to the coordinator at "+list(without)+"; the agent uses its other addresses",
+			"list routes with: "+f.show)
 	case elsewhere != nil:
-		return remark(f.subject, "no default route; checks of hosts with "+f.subject+" addresses will be inconclusive from here", "look with: "+f.show)
+		return note(f.subject, "no default route; checks of hosts with "+f.subject+" addresses will be inconclusive from here",
+			"list routes with: "+f.show)
 	}
 	return ok(f.subject, "there is a route")
 }
@@ -120,7 +124,7 @@ func routed(ctx context.Context, network, address string) error {
 	return conn.Close()
 }
 
-// port connects to the servers.
+// port connects to the servers. One that accepts is enough.
 func (e *examiner) port(ctx context.Context) Finding {
 	if len(e.Servers) == 0 {
 		return e.skipped(Port, "there is no coordinator to try: join, or name a token")
@@ -134,17 +138,18 @@ func (e *examiner) port(ctx context.Context) Finding {
 		}
 		e.open = append(e.open, "tls://"+address)
 	}
-	const remedy = "have the firewalls here and there permit TCP to that port, and see that `coordinator serve` runs and listens there (--nats-listen)"
+	const remedy = "permit TCP to that port in the firewalls on both sides, and check that `coordinator serve` runs and listens " +
+		"there (--nats-listen)"
 	switch {
 	case len(e.open) == 0:
 		return fault(Port, strings.Join(shut, "; "), remedy)
 	case len(shut) > 0:
-		return remark(Port, "one coordinator is enough, but "+strings.Join(shut, "; "), remedy)
+		return note(Port, "one coordinator is enough, but "+strings.Join(shut, "; "), remedy)
 	}
 	return ok(Port, "connected to "+strings.ReplaceAll(strings.Join(e.open, ", "), "tls://", ""))
 }
 
-// connect tries the addresses of a server in turn, and returns the one that took the connection.
+// connect tries the addresses of a server in turn, and returns the one that accepted the connection.
 func (e *examiner) connect(ctx context.Context, server string) (address string, err error) {
 	host, port, err := bus.HostPort(server)
 	if err != nil {
@@ -168,7 +173,7 @@ var errNoAddress = errors.New("its name is not found")
 func dialReason(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "refuses the connection: nothing listens there, or a firewall says so"
+		return "refuses the connection: nothing listens there, or a firewall rejects it"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "does not answer within " + dialWait.String() + ": a firewall drops it, or the address is wrong"
 	case errors.Is(err, probe.ErrNoRoute):
@@ -177,7 +182,7 @@ func dialReason(err error) string {
 	return "cannot be reached: " + err.Error()
 }
 
-// ping sends this machine one ping, which needs the same permission as any other.
+// ping sends one ping to this machine itself, which needs the same permission as any other.
 func (e *examiner) ping(ctx context.Context) Finding {
 	ctx, cancel := context.WithTimeout(ctx, pingWait)
 	defer cancel()
@@ -192,10 +197,11 @@ func (e *examiner) ping(ctx context.Context) Finding {
 			return fault(Ping, "not permitted: "+what, remedy)
 		}
 	}
-	return remark(Ping, "this machine does not answer its own ping: "+err.Error(), "see whether its firewall drops ICMP on the loopback interface")
+	return note(Ping, "this machine does not answer its own ping: "+err.Error(),
+		"check whether its firewall drops ICMP on the loopback interface")
 }
 
-// gossip tries the port that agents gossip on. A mesh works without gossip.
+// gossip tries to listen on the gossip port. A mesh works without gossip.
 func (e *examiner) gossip(ctx context.Context) Finding {
 	if e.Gossip == "" {
 		return Finding{}
@@ -205,10 +211,10 @@ func (e *examiner) gossip(ctx context.Context) Finding {
 	case err == nil:
 		return ok(Gossip, e.Gossip+" is free")
 	case e.Running && errors.Is(err, syscall.EADDRINUSE):
-		return ok(Gossip, e.Gossip+" is taken, by the agent that runs here")
+		return ok(Gossip, e.Gossip+" is in use by the agent that runs here")
 	}
-	return remark(Gossip, fmt.Sprintf("%s: %s; the agent does without gossip then", e.Gossip, err),
-		"see who has it with: ss -lntup; or choose another with --gossip-listen")
+	return note(Gossip, fmt.Sprintf("%s: %s; the agent works without gossip", e.Gossip, err),
+		"list listening programs with: ss -lntup; or choose another port with --gossip-listen")
 }
 
 func listen(ctx context.Context, address string) error {

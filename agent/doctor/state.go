@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// diskMin is what the state directory's disk must have free: what an agent keeps while NATS is away, and room to renew its
+	// diskMin is how much of the state directory's disk must be free: the spool at its largest, and room to renew the
 	// credentials.
 	diskMin = 100 << 20
-	// inodesMin is how many files must still fit: the spool, the credentials and their next versions.
+	// inodesMin is how many files must still fit: the spool's segments, the credentials and their next versions.
 	inodesMin = 64
 )
 
-// state looks whether the agent can keep its state, and whether others can read it.
+// state examines whether the agent can write to its state directory, and whether others can.
 func (e *examiner) state(context.Context) Finding {
 	info, err := os.Stat(e.Directory)
 	switch {
@@ -27,7 +27,7 @@ func (e *examiner) state(context.Context) Finding {
 	case err != nil:
 		return fault(State, err.Error(), "run this as the agent's user, or as root")
 	case !info.IsDir():
-		return fault(State, e.Directory+" is not a directory", "name another with --state")
+		return fault(State, e.Directory+" is not a directory", "choose another with --state")
 	}
 	if err := writable(e.Directory); err != nil {
 		return fault(State, "the agent could not write there: "+err.Error(),
@@ -35,25 +35,27 @@ func (e *examiner) state(context.Context) Finding {
 	}
 	switch {
 	case e.Identity != nil:
-		return fault(State, e.Identity.Error(), "chown and chmod 600 the file for the agent's user, or join anew")
+		return fault(State, e.Identity.Error(), "chown and chmod 600 the file for the agent's user, or join again")
 	case !e.Joined:
-		return remark(State, e.Directory+" holds no identity: this agent has not joined yet", "`coordinator invite HOST` there, then here `agent join TOKEN`")
+		return note(State, e.Directory+" holds no identity: this agent has not joined yet",
+			"`coordinator invite HOST` there, then here `agent join TOKEN`")
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
 		return fault(State, "others can write to "+e.Directory, "chmod 700 "+e.Directory)
 	}
-	return ok(State, e.Directory+" is readable for this user, and its secrets for nobody else")
+	return ok(State, e.Directory+" is readable by this user, and its secrets by nobody else")
 }
 
-// noState looks whether join could make the directory.
+// noState examines whether `agent join` could make the directory.
 func (e *examiner) noState() Finding {
 	parent := existing(e.Directory)
 	if !mayWrite(parent) {
-		return fault(State, e.Directory+" does not exist, and this user may not make it in "+parent, "run this as root, or name another with --state")
+		return fault(State, e.Directory+" does not exist, and this user may not make it in "+parent,
+			"run this as root, or choose another with --state")
 	}
-	return remark(State, e.Directory+" does not exist yet; `agent join` makes it", "")
+	return note(State, e.Directory+" does not exist yet; `agent join` makes it", "")
 }
 
-// existing is the nearest directory above that exists.
+// existing returns the directory, or the nearest one above it that exists.
 func existing(dir string) string {
 	for {
 		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
@@ -63,7 +65,7 @@ func existing(dir string) string {
 	}
 }
 
-// writable writes a file to the disk and takes it away again.
+// writable writes a file to the disk and removes it.
 func writable(dir string) (err error) {
 	f, err := os.CreateTemp(dir, ".doctor-*")
 	if err != nil {
@@ -76,16 +78,16 @@ func writable(dir string) (err error) {
 	return f.Sync()
 }
 
-// disk looks how much fits on the state's disk.
+// disk examines how much space the state directory's disk has.
 func (e *examiner) disk(context.Context) Finding {
 	dir := existing(e.Directory)
 	bytes, inodes, err := free(dir)
-	const remedy = "make room: while NATS is away what is seen is kept there, and dropped where nothing fits; see df -h and df -i"
+	const remedy = "free some space: while NATS is away observations wait there, and are dropped when it is full; see df -h and df -i"
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return Finding{}
 	case err != nil:
-		return remark(Disk, "how much is free could not be asked: "+err.Error(), "")
+		return note(Disk, "the free space is unknown: "+err.Error(), "")
 	case bytes < diskMin:
 		return fault(Disk, fmt.Sprintf("%d MB free at %s, fewer than %d", bytes>>20, dir, diskMin>>20), remedy)
 	case inodes < inodesMin:

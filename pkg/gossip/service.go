@@ -75,21 +75,13 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 	if c.Interval == 0 {
 		c.Interval = probeInterval
 	}
-	host, service, err := net.SplitHostPort(c.Listen)
+	bind, port, err := ParseListen(c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not an address to gossip at, as in %s: %w", c.Listen, DefaultListen, err)
-	}
-	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not a port to gossip at; a port is a number up to 65535", service)
+		return nil, err
 	}
 	g := &Gossip{
-		Config: c, port: int(port), registry: newRegistry(c.Name, c.Interval), catalogs: make(chan *catalog.Catalog, 1), keys: make(chan [][]byte, 1),
-	}
-	if host != "" {
-		if g.bind, err = netip.ParseAddr(host); err != nil {
-			return nil, fmt.Errorf("%q is not an address to gossip at: %w", host, err)
-		}
+		Config: c, bind: bind, port: port, registry: newRegistry(c.Name, c.Interval), catalogs: make(chan *catalog.Catalog, 1),
+		keys: make(chan [][]byte, 1),
 	}
 	if err := checkKeys(c.Keys); err != nil {
 		return nil, err
@@ -99,6 +91,25 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 	g.tasks.Go(func() { g.manage(ctx) })
 	g.tasks.Go(func() { g.patrol(ctx) })
 	return g, nil
+}
+
+// ParseListen reads an address to gossip at, such as DefaultListen. The zero address is all of the machine's; port 0 is any
+// free one.
+func ParseListen(listen string) (bind netip.Addr, port int, err error) {
+	host, service, err := net.SplitHostPort(listen)
+	if err != nil {
+		return bind, 0, fmt.Errorf("%q is not an address to gossip at, as in %s: %w", listen, DefaultListen, err)
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return bind, 0, fmt.Errorf("%q is not a port to gossip at; a port is a number up to 65535", service)
+	}
+	if host != "" {
+		if bind, err = netip.ParseAddr(host); err != nil {
+			return bind, 0, fmt.Errorf("%q is not an address to gossip at: %w", host, err)
+		}
+	}
+	return bind, int(n), nil
 }
 
 // Close tells the others that this agent leaves, and returns when everything has ended.

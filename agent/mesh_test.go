@@ -19,8 +19,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// desk is a real bus whose coordinator enrols NC036 and answers with a catalog, until the test ends or it is stopped.
-type desk struct {
+// testMesh is a real bus with a coordinator that enrols NC036 and serves a catalog, until the test ends or it is stopped.
+type testMesh struct {
 	*enroller.Desk
 	stop func()
 }
@@ -33,18 +33,18 @@ hosts:
   - {name: NC033, region: sydney, address: 127.0.0.1, checks: [{kind: tcp, port: %s, interval: 1s, timeout: 500ms}]}
 `
 
-// strangers are members of whom none joined before; NC036 is in the catalog.
-type strangers struct{}
+// noMembers is a mesh in which no agent has joined yet; NC036 is in the catalog.
+type noMembers struct{}
 
-func (strangers) KnownHost(key string) bool                      { return key == "nc036" }
-func (strangers) EndedKeys(context.Context) ([]string, error)    { return nil, nil }
-func (strangers) Enrolled(context.Context, string, string) error { return nil }
-func (strangers) Revoked(context.Context, string, string) error  { return nil }
-func (strangers) Agent(context.Context, string) (ledger.Agent, error) {
+func (noMembers) KnownHost(key string) bool                      { return key == "nc036" }
+func (noMembers) EndedKeys(context.Context) ([]string, error)    { return nil, nil }
+func (noMembers) Enrolled(context.Context, string, string) error { return nil }
+func (noMembers) Revoked(context.Context, string, string) error  { return nil }
+func (noMembers) Agent(context.Context, string) (ledger.Agent, error) {
 	return ledger.Agent{}, ledger.ErrNoAgent
 }
 
-func openDesk(t *testing.T, open, shut string) *desk {
+func openMesh(t *testing.T, open, shut string) *testMesh {
 	t.Helper()
 	_, openPort, _ := net.SplitHostPort(open)
 	_, shutPort, _ := net.SplitHostPort(shut)
@@ -68,8 +68,8 @@ func openDesk(t *testing.T, open, shut string) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{Desk: enroller.New(enroller.Config{
-		Bus: c, Issuer: s, Members: strangers{}, Logger: zerolog.Nop(),
+	d := &testMesh{Desk: enroller.New(enroller.Config{
+		Bus: c, Issuer: s, Members: noMembers{}, Logger: zerolog.Nop(),
 	})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
@@ -83,10 +83,10 @@ func openDesk(t *testing.T, open, shut string) *desk {
 	return d
 }
 
-// tokens are one that is right, and the same with another mesh's pin, and with the port of something else beside a shut one.
-func tokens(t *testing.T, desk *desk, open, shut string) map[string]string {
+// tokens returns the tokens of TestScripts, by the name of their variable.
+func tokens(t *testing.T, testMesh *testMesh, open, shut string) map[string]string {
 	t.Helper()
-	right, err := desk.Invite(t.Context(), "NC036")
+	right, err := testMesh.Invite(t.Context(), "NC036")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func tokens(t *testing.T, desk *desk, open, shut string) map[string]string {
 	}
 }
 
-// openResolver answers every question with "no such name", until the test ends.
+// openResolver starts a resolver that answers every question with "no such name", until the test ends.
 func openResolver(t *testing.T) string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -134,7 +134,7 @@ func openResolver(t *testing.T) string {
 			}
 			// RFC 1035, section 4.1.1: it is a response, recursion is available, and the code is 3.
 			question[2], question[3] = question[2]|0x80, 0x83
-			question[11] = 0 // without the additional record that came along
+			question[11] = 0 // drop the additional record of the question
 			end := 12
 			for end < n && question[end] != 0 { // past the name's labels
 				end += 1 + int(question[end])

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"bufio"
@@ -12,18 +12,19 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// allowFile is where the state directory may hold an allow-list, an entry a line.
-const allowFile = "allow"
+// AllowFile is the file in the state directory that may hold an allow-list, one entry a line. "#" begins a comment.
+const AllowFile = "allow"
 
-// allowed is what this agent may probe: the entries of the flag and of the file together, or everything where there are none.
-func allowed(state string, entries []string) (*probe.Allow, error) {
-	path := filepath.Join(state, allowFile)
+// LoadAllow returns what the machine's owner permits this agent to probe: the given entries and those of AllowFile together.
+// It returns nil, which permits everything, only where there are no entries and no file.
+func LoadAllow(state string, entries []string) (*probe.Allow, error) {
+	path := filepath.Join(state, AllowFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return probe.ParseAllow(entries)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the allow-list: %w", err)
+		return nil, fmt.Errorf("read the allow-list: %w", err)
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
@@ -34,9 +35,9 @@ func allowed(state string, entries []string) (*probe.Allow, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("the allow-list: %w", err)
+		return nil, fmt.Errorf("read the allow-list: %w", err)
 	}
-	// A list from which everything was taken out would otherwise permit everything.
+	// Without this, removing the last entry would permit everything.
 	if len(entries) == 0 {
 		return nil, fmt.Errorf("the allow-list %s has no entries: write what this agent may probe, or remove the file", path)
 	}

@@ -1,0 +1,105 @@
+// Package node is a running agent: the one place that joins its identity, the bus, gossip, the vantage and the local socket.
+// Run is `agent run`. Status, Examine, ProbeOnce and what reads arguments serve the other commands.
+package node
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/agent/vantage"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/gossip"
+	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/spool"
+)
+
+// Config configures an agent that has joined.
+type Config struct {
+	State        string       // the state directory
+	Allow        *probe.Allow // what it may probe; nil permits everything
+	GossipListen string       // address and port to gossip at; empty: it does not gossip
+	Version      string
+	ClockOffset  time.Duration       // added to this machine's clock; only tests set it
+	Watchdog     func(now time.Time) // see vantage.Config
+	Logger       zerolog.Logger
+}
+
+// Run runs an agent until ctx ends, and returns after everything it started has ended. It fails where the agent has not
+// joined, or where another agent uses the state directory. Nothing else stops it: what is missing is logged and tried again.
+func Run(ctx context.Context, c Config) error {
+	id, err := identity.Load(c.State)
+	if err != nil {
+		return err
+	}
+	g, err := c.startGossip(ctx, id)
+	if err != nil {
+		return err
+	}
+	if g != nil {
+		defer g.Close()
+	}
+	renewer := identity.NewRenewer(identity.RenewerConfig{
+		Dir: c.State, Identity: id, Gossip: c.setKeys(g), Logger: c.logger("identity"),
+	})
+	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
+		Name: id.Name, Servers: id.Servers, JWT: id.JWT, JWTFunc: renewer.JWT, Seed: id.Seed, CA: id.CA,
+		Former: id.FormerWay(), Logger: c.logger("bus"),
+	})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	requests := make(vantage.Requests)
+	if err := c.serveStatus(ctx, &tasks, requests, conn.Link); err != nil {
+		return err
+	}
+	tasks.Go(func() { renewer.Run(ctx, conn) })
+	config := vantage.Config{
+		Name: id.Name, Version: c.Version, Bus: conn, Network: probe.Kernel{}, Allow: c.Allow, Requests: requests,
+		Spool: spool.Config{Dir: filepath.Join(c.State, "spool")}, Renew: renewer.Renew, ClockOffset: c.ClockOffset,
+		Watchdog: c.Watchdog, Logger: c.logger("vantage"),
+	}
+	if g != nil { // a nil *Gossip in the interface would not be nil
+		config.Gossip = g
+	}
+	return vantage.Run(ctx, config)
+}
+
+func (c Config) logger(component string) zerolog.Logger {
+	return c.Logger.With().Str("component", component).Logger()
+}
+
+// startGossip returns nil where the agent is not to gossip.
+func (c Config) startGossip(ctx context.Context, id identity.Identity) (*gossip.Gossip, error) {
+	if c.GossipListen == "" {
+		return nil, nil
+	}
+	key, err := bus.SigningKey(id.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return gossip.Start(ctx, gossip.Config{
+		Name: id.Name, Version: c.Version, Listen: c.GossipListen, Key: key, Keys: id.Gossip, Logger: c.logger("gossip"),
+	})
+}
+
+// setKeys returns what hands renewed keys to gossip, or nil without gossip.
+func (c Config) setKeys(g *gossip.Gossip) func(keys [][]byte) {
+	if g == nil {
+		return nil
+	}
+	return func(keys [][]byte) {
+		if err := g.SetKeys(keys); err != nil {
+			c.Logger.Error().Err(err).Msg("gossip keys rejected")
+		}
+	}
+}

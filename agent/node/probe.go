@@ -1,0 +1,77 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/probemesh/probemesh/pkg/address"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/probe"
+)
+
+// ParseTarget returns what `agent probe KIND ADDRESS` probes. check has the options of the probe.
+func ParseTarget(check catalog.Check, kind, text string) (probe.Target, error) {
+	check.Kind, check.Name = kind, kind
+	var host address.Host
+	var err error
+	switch kind {
+	case catalog.KindPing:
+		host, err = address.ParseHost(text)
+	case catalog.KindTCP:
+		host, check.Port, err = address.ParseHostPort(text, 0)
+	case catalog.KindHTTP:
+		_, host, _, err = address.ParseURL(text)
+		check.URL = text
+	default:
+		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are ping, tcp and http", kind)
+	}
+	if err != nil {
+		return probe.Target{}, fmt.Errorf("%s: %w", kind, err)
+	}
+	return probe.Target{Check: check, Address: host.String()}, nil
+}
+
+// ParseFamilies returns the address families to probe the address through: an IP address's own, and those named, or both
+// where none is, of a name.
+func ParseFamilies(address string, names []string) ([]mesh.Family, error) {
+	if ip, err := netip.ParseAddr(address); err == nil {
+		if ip.Unmap().Is4() {
+			return []mesh.Family{mesh.IPv4}, nil
+		}
+		return []mesh.Family{mesh.IPv6}, nil
+	}
+	if len(names) == 0 {
+		return []mesh.Family{mesh.IPv4, mesh.IPv6}, nil
+	}
+	var families []mesh.Family
+	for _, name := range names {
+		var f mesh.Family
+		if err := f.UnmarshalText([]byte(name)); err != nil || f == mesh.AnyFamily {
+			return nil, fmt.Errorf("%q is not an address family; the families are ipv4 and ipv6", name)
+		}
+		families = append(families, f)
+	}
+	return families, nil
+}
+
+// ProbeOnce probes the target once through each family, and reports each result as a sentence. It returns whether the target
+// is good as a vantage's vote counts it: one family is good and none is bad. A family in which the name has no address, or
+// through which this machine cannot probe, does not count.
+func ProbeOnce(ctx context.Context, target probe.Target, families []mesh.Family, report func(sentence string)) bool {
+	good, bad := 0, 0
+	for _, target.Family = range families {
+		bounded, cancel := context.WithTimeout(ctx, target.Check.Timeout)
+		result := probe.Once(bounded, probe.Kernel{}, target, func() {})
+		cancel()
+		report(probe.Sentence(target, result))
+		switch {
+		case result.Outcome.Good():
+			good++
+		case result.Outcome == mesh.Unreachable || !mesh.CannotAsk(result.Reason) && !mesh.NoSuchAddress(result.Reason):
+			bad++
+		}
+	}
+	return good > 0 && bad == 0
+}
