@@ -10,30 +10,31 @@ import (
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
+const backupLong = `
+Backup saves the running coordinator into DIR: streams, keys, accounts and memberships. DIR must be
+missing or empty. It contains the mesh's secret keys afterwards, readable by you alone. "coordinator
+restore DIR" makes a coordinator of it that the agents connect to without joining again.
+
+A backup that fails leaves nothing behind. Make one a day, and one before every upgrade.`
+
 func newBackupCommand() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
-		Use:   "backup DIR",
-		Short: "Save the running coordinator into a new directory: streams, keys, accounts, enrolment",
-		Long: "Backup saves the coordinator while it runs. DIR must be missing or empty; it holds the mesh's secret keys afterwards,\n" +
-			"readable by you alone. `coordinator restore DIR` makes a coordinator of it, to which the agents that had joined connect.",
-		Args: cobra.ExactArgs(1),
+		Use:     "backup DIR",
+		Short:   "Save the running coordinator into a new directory",
+		Long:    backupLong,
+		Example: "  coordinator backup /var/backups/probemesh/2026-03-01",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := backup.Save(cmd.Context(), admin.NewClient(data), args[0], command.Version())
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "saved %s in %s: %d files, %d bytes\n", data, args[0], len(m.Files), total(m))
+			fmt.Fprintf(cmd.OutOrStdout(), "saved %s in %s: %d files, %d bytes\n",
+				data, args[0], len(m.Files), m.Size())
 			return nil
 		},
 	}
 	dataFlag(cmd, &data)
 	return cmd
-}
-
-func total(m backup.Manifest) (bytes int64) {
-	for _, f := range m.Files {
-		bytes += f.Size
-	}
-	return bytes
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// A coordinator that is lost and restored elsewhere says the same of the same hosts, has the same history, and the agents that
-// had joined the lost one speak to it without a word from anybody.
+// A coordinator that is lost and restored elsewhere says the same of the same hosts, has the same history, and the
+// agents that had joined the lost one speak to it without a word from anybody.
 func TestARestoredCoordinatorGoesOn(t *testing.T) {
 	m := newMission(t)
 	data, saved, next := m.path("d"), m.path("b"), m.path("e")
@@ -39,7 +39,7 @@ func TestARestoredCoordinatorGoesOn(t *testing.T) {
 	}
 
 	told := m.must(m.coordinator, "restore", saved, "--data", next)
-	for _, want := range []string{"now: coordinator serve", "joined since must join again", "revoked since are let in again"} {
+	for _, want := range []string{"now: coordinator serve", "joined since then must join again", "revoked since then are members again"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("%q is not in %s", want, told)
 		}
@@ -58,17 +58,17 @@ func TestARestoredCoordinatorGoesOn(t *testing.T) {
 	m.must(m.coordinator, "explain", "NC1", "--data", next, "--at", before[len(before)-1].Published.Format("2006-01-02T15:04:05Z07:00"))
 	m.openService("NC1")
 	m.becomes(next, "NC1", mesh.Operational) // by what the agents say, who only ever joined the lost one
-	m.eventually("all agents speak", func() bool {
+	m.eventually("all agents connected", func() bool {
 		out, err := m.run(m.coordinator, "status", "--data", next)
-		return err == nil && strings.Contains(out, "4 of 5 agents speak")
+		return err == nil && strings.Contains(out, "4 of 5 agents connected")
 	})
 	if diff := cmp.Diff(before, m.history(next, "nc1")[:len(before)]); diff != "" {
 		t.Errorf("the history before the loss differs: %s", diff)
 	}
 }
 
-// What no backup can know comes as the restore says: who joined since is named until it joins again, and who was revoked since is
-// in until it is revoked again.
+// What no backup can know comes as the restore says: who joined since is named until it joins again, and who was
+// revoked since is in until it is revoked again.
 func TestWhatCameAfterTheBackupIsLostAsIsSaid(t *testing.T) {
 	m := newMission(t)
 	data, next := m.path("d"), m.path("e")
@@ -87,7 +87,7 @@ func TestWhatCameAfterTheBackupIsLostAsIsSaid(t *testing.T) {
 	m.startCoordinator(next)
 	m.speak(next, "the ledger does not know, as after a restore: nc2;")
 	m.speak(next, "1 of 5")
-	if out := m.must(m.coordinator, "revoke", "NC1", "--data", next); !strings.Contains(out, "its agent is off the bus") {
+	if out := m.must(m.coordinator, "revoke", "NC1", "--data", next); !strings.Contains(out, "revoked and disconnected") {
 		t.Error(out)
 	}
 	m.speak(next, "0 of 5")
@@ -111,8 +111,8 @@ func (m *mission) speak(data, words string) {
 // service is the user that a coordinator runs as in these tests: nobody.
 const service = 65534
 
-// Root restores for the service's user: where the directory that it works in is this user's, so is everything in it, and the
-// coordinator serves as this user. The backup stays one that only root can read.
+// Root restores for the service's user: where the directory that it works in is this user's, so is everything in it,
+// and the coordinator serves as this user. The backup stays one that only root can read.
 func TestWhatRootRestoresIsTheServices(t *testing.T) {
 	testenv.Root(t)
 	m := newMission(t)
@@ -127,14 +127,14 @@ func TestWhatRootRestoresIsTheServices(t *testing.T) {
 	}
 	m.as = &syscall.Credential{Uid: service, Gid: service}
 	for _, data := range []string{m.path("there"), m.path("above/made/d")} {
-		if out := m.must(m.coordinator, "restore", m.path("b"), "--data", data); strings.Contains(out, "the files are root's") {
+		if out := m.must(m.coordinator, "restore", m.path("b"), "--data", data); strings.Contains(out, "the files belong to root") {
 			t.Error(out)
 		}
 		owned(t, data, service)
 		m.startCoordinator(data)
 		m.stop(m.serve)
 	}
-	if out := m.must(m.coordinator, "restore", m.path("b"), "--data", m.path("roots")); !strings.Contains(out, "the files are root's") {
+	if out := m.must(m.coordinator, "restore", m.path("b"), "--data", m.path("roots")); !strings.Contains(out, "the files belong to root") {
 		t.Error(out)
 	}
 	owned(t, m.path("roots"), 0)

@@ -11,11 +11,18 @@ import (
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
+const checkLong = `
+Check reads the file as serve and apply do, and prints every mistake with its file, line and column.
+It needs no running coordinator and changes nothing. It exits with 2 if the file has mistakes, so it
+suits a commit hook.`
+
 func newCheckCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "check FILE",
-		Short: "Validate a catalog and name every mistake with its place",
-		Args:  cobra.ExactArgs(1),
+		Use:     "check FILE",
+		Short:   "Validate a catalog",
+		Long:    checkLong,
+		Example: "  coordinator check catalog.yaml",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := readCatalog(cmd, args[0])
 			if err != nil {
@@ -25,13 +32,14 @@ func newCheckCommand() *cobra.Command {
 			for _, h := range c.Hosts {
 				checks += len(h.Checks)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d regions, %d hosts, %d checks\n", args[0], len(c.Regions), len(c.Hosts), checks)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d regions, %d hosts, %d checks\n",
+				args[0], len(c.Regions), len(c.Hosts), checks)
 			return nil
 		},
 	}
 }
 
-// readCatalog parses a file. Its mistakes are told here, one a line, and the error only sets the exit code.
+// readCatalog parses a file. It prints the mistakes itself, one a line and without a hint at the help.
 func readCatalog(cmd *cobra.Command, file string) (*catalog.Catalog, error) {
 	source, err := os.ReadFile(file)
 	if err != nil {

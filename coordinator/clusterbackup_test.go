@@ -18,8 +18,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
-// A coordinator on a cluster of its own is backed up as any other is, and restored to the cluster that outlived it, into a server
-// of its own, and to another cluster. Wherever it is, the agent that had joined is known and speaks.
+// A coordinator on a cluster of its own is backed up as any other is, and restored to the cluster that outlived it,
+// into a server of its own, and to another cluster. Wherever it is, the agent that had joined is known and speaks.
 func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 	data := shortDir(t)
 	_, urls, nodes := startCluster(t, data)

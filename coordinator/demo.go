@@ -13,13 +13,21 @@ import (
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
+const demoLong = `
+Demo runs a coordinator and ten hosts in one process, each host with real services and an agent, and
+a wide area network between them. It needs no setup, and removes its state when it ends. Break
+services, hosts, regions or the network on the panel at /demo/, or from a script as it prints, and
+watch the status page.`
+
 func newDemoCommand() *cobra.Command {
 	var c demo.Config
 	var length time.Duration
 	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Run a whole mesh on this machine, with ten hosts to break: nothing to set up",
-		Args:  cobra.NoArgs,
+		Use:     "demo",
+		Short:   "Run a whole mesh of ten hosts on this machine",
+		Long:    demoLong,
+		Example: "  coordinator demo\n  coordinator demo --listen 127.0.0.1:9080 --ops 127.0.0.1:9081 --for 5m",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := cmd.Context(), context.CancelFunc(func() {})
 			if length > 0 {
@@ -32,9 +40,9 @@ func newDemoCommand() *cobra.Command {
 	}
 	command.AddLogFlag(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address of the status page and the panel")
-	flags.StringVar(&c.OpsListen, "ops", "127.0.0.1:8081", "address of the operators' view; loopback only")
-	flags.DurationVar(&length, "for", 0, "end after this time; 0: when told to stop")
+	flags.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "`ADDRESS` of the status page and the panel")
+	flags.StringVar(&c.OpsListen, "ops", "127.0.0.1:8081", "`ADDRESS` of the operators' view; loopback only")
+	flags.DurationVar(&length, "for", 0, "end after this time (default: when interrupted)")
 	return cmd
 }
 
@@ -49,7 +57,8 @@ func runDemo(ctx context.Context, out io.Writer, c demo.Config) error {
 	fmt.Fprintf(out, "status page       http://%s/\n", public)
 	fmt.Fprintf(out, "break something   http://%s/demo/\n", public)
 	fmt.Fprintf(out, "operators' view   http://%s/\n", d.OpsAddr())
-	fmt.Fprintf(out, "try this          curl -d '{\"fault\": \"service\", \"host\": \"NC036\", \"check\": \"Sending mail\"}' http://%s/demo/faults\n", public)
+	const fault = `{"fault": "service", "host": "NC036", "check": "Sending mail"}`
+	fmt.Fprintf(out, "try this          curl -d '%s' http://%s/demo/faults\n", fault, public)
 	if reduced := d.Reduced(); reduced != "" {
 		fmt.Fprintf(out, "reduced           %s\n", reduced)
 	}

@@ -260,8 +260,8 @@ func newBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// look opens a page on a phone and on a desk, light and dark, and finds nothing wrong with it. With PROBEMESH_SCREENSHOTS it
-// keeps what it saw in that directory.
+// look opens a page on a phone and on a desk, light and dark, and finds nothing wrong with it. With
+// PROBEMESH_SCREENSHOTS it keeps what it saw in that directory.
 func (d *demonstration) look(t *testing.T, ctx context.Context, name, url string) {
 	t.Helper()
 	for _, width := range []int64{360, 1280} {

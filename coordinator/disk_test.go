@@ -26,8 +26,8 @@ func smallDisk(t *testing.T, dir, size string) {
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }
 
-// fill writes a file until the disk has no room left, and keeps at it until the function that it returns is called, which frees
-// the room.
+// fill writes a file until the disk has no room left, and keeps at it until the function that it returns is called,
+// which frees the room.
 func fill(t *testing.T, path string) (free func()) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -49,8 +49,8 @@ func fill(t *testing.T, path string) (free func()) {
 	return func() { os.Remove(path) }
 }
 
-// A disk that is full under a coordinator: it says so, goes on judging from its reserve, and stands still only when that is used
-// up too. Once there is room it goes on. Nothing that was acknowledged is lost.
+// A disk that is full under a coordinator: it says so, goes on judging from its reserve, and stands still only when
+// that is used up too. Once there is room it goes on. Nothing that was acknowledged is lost.
 func TestAFullDiskIsSaidAndJudgingGoesOn(t *testing.T) {
 	testenv.Long(t)
 	m := newMission(t)

@@ -15,24 +15,33 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
+const explainLong = `
+Explain prints why each check of a host has its verdict: the rule that decided it, the vote of every
+region, and the observations behind each vote with their times. It also names the hosts that failed
+from the same cause, and the last change of the catalog that affected the host. Use it to answer
+"why is it down?", and --at for "why was it down at 02:31?".`
+
 func newExplainCommand() *cobra.Command {
-	return reading{
-		use: "explain HOST", short: "Explain a host's verdicts: who voted what, on which look, and why", args: cobra.ExactArgs(1), past: true,
-		words: func(out io.Writer, s admin.State, value any) error {
-			value.(explanation).write(out)
-			return nil
-		},
+	return query{
+		use: "explain HOST", short: "Explain a host's verdicts, vote by vote", long: explainLong,
+		example: "  coordinator explain NC036\n  coordinator explain NC036 --at 02:31",
+		args:    cobra.ExactArgs(1), at: true,
 		value: func(ctx context.Context, client *admin.Client, s admin.State, args []string) (any, error) {
 			return explain(ctx, client, s, args[0])
+		},
+		text: func(out io.Writer, _ admin.State, value any) error {
+			value.(explanation).write(out)
+			return nil
 		},
 	}.command()
 }
 
-// explanation is what the judge holds of a host, what fell with it, and what the operator changed last.
+// explanation is the judge's state of a host, what failed with it, and the latest change that affected it. It embeds
+// the state so that --json prints the fields of both as one object.
 type explanation struct {
 	mesh.HostState
 	At         time.Time      `json:"at"`
-	FellWith   []string       `json:"fell_with"` // hosts that fell within seconds of it, for the same voters
+	FellWith   []string       `json:"fell_with"` // hosts that failed within seconds of it, for the same voters
 	LastChange *ledger.Change `json:"last_change,omitempty"`
 }
 
@@ -45,7 +54,7 @@ func explain(ctx context.Context, client *admin.Client, s admin.State, name stri
 	return e, err
 }
 
-// fellWith lists the other hosts whose broken checks have the host's cause.
+// fellWith lists the other hosts that have a check with the same cause as one of the host's checks.
 func fellWith(s *mesh.Snapshot, h mesh.HostState) []string {
 	causes, out := map[string]bool{}, []string{}
 	for _, c := range h.Checks {
@@ -68,19 +77,22 @@ func findHost(s *mesh.Snapshot, name string) (mesh.HostState, error) {
 	return mesh.HostState{}, fmt.Errorf("the catalog has no host %q", name)
 }
 
-func (h explanation) write(out io.Writer) {
-	fmt.Fprintf(out, "%s in %s is %s since %s, as of %s\n", h.Name, h.Region, h.Status, when(h.Since), when(h.At))
-	if len(h.FellWith) > 0 {
-		fmt.Fprintf(out, "fell with it, for the same voters: %s\n", strings.Join(h.FellWith, ", "))
+func (e explanation) write(out io.Writer) {
+	fmt.Fprintf(out, "%s in %s is %s since %s, as of %s\n",
+		e.Name, e.Region, e.Status, formatTime(e.Since), formatTime(e.At))
+	if len(e.FellWith) > 0 {
+		fmt.Fprintf(out, "failed together, seen by the same voters: %s\n", strings.Join(e.FellWith, ", "))
 	}
-	if c := h.LastChange; c != nil {
-		fmt.Fprintf(out, "last change of the catalog that touched it: %s, revision %s from %s\n", when(c.At), c.Revision, c.Source)
+	if c := e.LastChange; c != nil {
+		fmt.Fprintf(out, "last catalog change that affected it: %s, revision %s from %s\n",
+			formatTime(c.At), c.Revision, c.Source)
 		for _, change := range c.Changes {
 			fmt.Fprintf(out, "  %s\n", change)
 		}
 	}
-	for _, c := range h.Checks {
-		fmt.Fprintf(out, "\n%s (%s): %s, since %s\n  %s\n  rule: %s\n", c.Name, c.Kind, c.Verdict, when(c.Since), c.Sentence, c.Rule)
+	for _, c := range e.Checks {
+		fmt.Fprintf(out, "\n%s (%s): %s, since %s\n  %s\n  rule: %s\n",
+			c.Name, c.Kind, c.Verdict, formatTime(c.Since), c.Sentence, c.Rule)
 		for _, a := range c.Advisories {
 			fmt.Fprintf(out, "  advisory: %s\n", a)
 		}
@@ -90,6 +102,7 @@ func (h explanation) write(out io.Writer) {
 	}
 }
 
+// explainVote prints a region's vote and, for each of its edges, the latest observation behind it.
 func explainVote(out io.Writer, v mesh.RegionVote) {
 	own := ""
 	if v.Own {
@@ -108,12 +121,13 @@ func explainVote(out io.Writer, v mesh.RegionVote) {
 			fmt.Fprintf(out, ", %s", e.RTT.Round(100*time.Microsecond))
 		}
 		switch {
-		case e.Address == "":
+		case e.Address == "": // the catalog names an address, so there was none to choose
 		case e.Outcome.Good():
 			fmt.Fprintf(out, ", by %s", e.Address)
 		default:
 			fmt.Fprintf(out, ", tried %s", e.Address)
 		}
-		fmt.Fprintf(out, "; looked %s, last good %s, last bad %s\n", when(e.At), when(e.LastGood), when(e.LastBad))
+		fmt.Fprintf(out, "; probed %s, last good %s, last bad %s\n",
+			formatTime(e.At), formatTime(e.LastGood), formatTime(e.LastBad))
 	}
 }

@@ -9,18 +9,26 @@ import (
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
+const inviteLong = `
+Invite prints a token with which an agent joins the mesh for a host of the catalog: once, and within
+an hour. The token alone is on standard output, for scripts; the command to run on the host is on
+standard error.`
+
 func newInviteCommand() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
-		Use:   "invite HOST",
-		Short: "Print a token with which the host's agent may join: once, within an hour",
-		Args:  cobra.ExactArgs(1),
+		Use:     "invite HOST",
+		Short:   "Print a join token for a host",
+		Long:    inviteLong,
+		Example: "  coordinator invite NC036\n  coordinator invite NC036 | ssh nc036 agent join -",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token, err := admin.NewClient(data).Invite(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "on %s, within an hour:\n  %s join %s\n", args[0], command.ProgramName("agent"), token)
+			fmt.Fprintf(cmd.ErrOrStderr(), "on %s, within an hour:\n  %s join %s\n",
+				args[0], command.ProgramName("agent"), token)
 			fmt.Fprintln(cmd.OutOrStdout(), token)
 			return nil
 		},

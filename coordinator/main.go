@@ -1,4 +1,7 @@
-// Command coordinator reaches quorum on every host's status from what the agents see, and publishes it.
+// Command coordinator decides every host's status by a quorum of regions, from what the agents observe, and publishes
+// it.
+//
+// This package is the command line alone, one file a command. What `serve` runs is in package node.
 package main
 
 import (
@@ -21,19 +24,21 @@ func main() {
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:     "coordinator",
-		Short:   "Reach quorum on every host's status from what the agents see, and publish it",
+		Short:   "Decide every host's status by quorum and publish it",
 		Version: command.Version(),
 		Args:    cobra.NoArgs,
 	}
 	root.AddCommand(
-		newDemoCommand(), newServeCommand(), newCheckCommand(), newApplyCommand(), newInviteCommand(), newRevokeCommand(), newRotateCommand(), newNatsConfigCommand(),
-		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newVantagesCommand(),
-		newBackupCommand(), newRestoreCommand(),
+		newDemoCommand(), newServeCommand(),
+		newCheckCommand(), newApplyCommand(), newVantagesCommand(),
+		newInviteCommand(), newRevokeCommand(), newRotateGossipKeyCommand(),
+		newStatusCommand(), newMatrixCommand(), newExplainCommand(),
+		newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root
 }
 
-// dataFlag adds --data, the directory of a coordinator's state.
+// dataFlag adds --data, the directory of a coordinator's state. The admin socket is in it too.
 func dataFlag(cmd *cobra.Command, data *string) {
-	cmd.Flags().StringVar(data, "data", command.StateDirectory("coordinator"), "directory of the coordinator's state")
+	cmd.Flags().StringVar(data, "data", command.StateDirectory("coordinator"), "the coordinator's state `DIRECTORY`")
 }

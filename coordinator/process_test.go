@@ -19,8 +19,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// mission is a coordinator and four agents, each a process of its own as operators run them, on this machine's loopback. Each
-// host has one service, a listener that the test may shut.
+// mission is a coordinator and four agents, each a process of its own as operators run them, on this machine's
+// loopback. Each host has one service, a listener that the test may shut.
 type mission struct {
 	t            *testing.T
 	dir          string

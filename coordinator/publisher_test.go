@@ -85,7 +85,8 @@ func (p *publisher) count() int {
 	return len(p.acked)
 }
 
-// streams reads both streams of a coordinator that does not run: the ids of what agents said, and the ledger's transitions.
+// streams reads both streams of a coordinator that does not run: the ids of what agents said, and the ledger's
+// transitions.
 func streams(t *testing.T, data string) (said map[string]int, transitions []string) {
 	t.Helper()
 	s, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(data, "bus"), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})

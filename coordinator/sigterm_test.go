@@ -7,8 +7,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// A coordinator that is told to end while agents publish and an outage begins or ends: what it acknowledged is in the stream
-// after it is back, once, and every transition is published, once.
+// A coordinator that is told to end while agents publish and an outage begins or ends: what it acknowledged is in the
+// stream after it is back, once, and every transition is published, once.
 func TestToldToEndItLosesNothing(t *testing.T) {
 	m := newMission(t)
 	data := m.path("d")

@@ -6,21 +6,28 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
-	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
+const statusLong = `
+Status prints one line a host: its status, since when, the verdict of each check, and a sentence.
+Lines that begin with "!" are problems of the mesh itself: silent agents, a full disk, a catalog
+file with mistakes. The last line counts the agents that report.`
+
 func newStatusCommand() *cobra.Command {
-	return reading{
-		use: "status", short: "Show every host's status", args: cobra.NoArgs,
-		words: func(out io.Writer, s admin.State, _ any) error { return writeStatus(out, s) },
+	return query{
+		use: "status", short: "Show every host's status", long: statusLong,
+		example: "  coordinator status\n  coordinator status --json",
+		args:    cobra.NoArgs,
 		value: func(_ context.Context, _ *admin.Client, s admin.State, _ []string) (any, error) {
-			return map[string]any{"at": s.Snapshot.At, "hosts": s.Snapshot.Hosts, "alerts": s.Snapshot.Alerts, "problems": s.Problems}, nil
+			return map[string]any{
+				"at": s.Snapshot.At, "hosts": s.Snapshot.Hosts, "alerts": s.Snapshot.Alerts, "problems": s.Problems,
+			}, nil
 		},
+		text: func(out io.Writer, s admin.State, _ any) error { return writeStatus(out, s) },
 	}.command()
 }
 
@@ -35,24 +42,16 @@ func writeStatus(out io.Writer, s admin.State) error {
 		for _, c := range h.Checks {
 			checks = append(checks, fmt.Sprintf("%s %s", c.Name, c.Verdict))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", h.Name, h.Status, when(h.Since), strings.Join(checks, ", "), h.Sentence)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n",
+			h.Name, h.Status, formatTime(h.Since), strings.Join(checks, ", "), h.Sentence)
 	}
-	silent := 0
+	connected := 0
 	for _, v := range s.Snapshot.Vantages {
-		if v.Silent || v.Heard.IsZero() {
-			silent++
+		if !v.Silent && !v.Heard.IsZero() {
+			connected++
 		}
 	}
-	fmt.Fprintf(table, "\n%d of %d agents speak; as of %s\n", len(s.Snapshot.Vantages)-silent, len(s.Snapshot.Vantages), when(s.Snapshot.At))
+	fmt.Fprintf(table, "\n%d of %d agents connected; as of %s\n",
+		connected, len(s.Snapshot.Vantages), formatTime(s.Snapshot.At))
 	return table.Flush()
 }
-
-func when(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
-}
-
-// symbols of an edge's vote, with the words beside them in the legend.
-var symbols = map[mesh.Vote]string{mesh.OK: "+", mesh.Bad: "X", mesh.Abstain: "?"}

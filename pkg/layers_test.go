@@ -39,7 +39,7 @@ var layers = []struct {
 	{"joiners", []string{
 		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller", "coordinator/engine", "coordinator/page",
 		"coordinator/console", "coordinator/admin",
-		"coordinator/backup", "coordinator/overspend", "coordinator/diskguard", "coordinator/heartbeat", "coordinator/connlimit",
+		"coordinator/allowlist", "coordinator/backup", "coordinator/overspend", "coordinator/diskguard", "coordinator/heartbeat", "coordinator/connlimit",
 	}},
 	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},

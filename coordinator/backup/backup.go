@@ -43,6 +43,14 @@ type File struct {
 	SHA256 string `json:"sha256"`
 }
 
+// Size is the size of all its files in bytes.
+func (m Manifest) Size() (bytes int64) {
+	for _, f := range m.Files {
+		bytes += f.Size
+	}
+	return bytes
+}
+
 func (m Manifest) sum() (string, error) {
 	m.Sum = ""
 	data, err := json.Marshal(m)

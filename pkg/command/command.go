@@ -68,7 +68,8 @@ func Run(ctx context.Context, root *cobra.Command) int {
 // prepare makes every command of the tree read its flags from the environment, treat wrong arguments as wrong usage, and show the
 // programs' names as they are called here.
 func prepare(cmd *cobra.Command) {
-	cmd.Short, cmd.Long = WithProgramNames(cmd.Short), WithProgramNames(cmd.Long)
+	cmd.Short = WithProgramNames(cmd.Short)
+	cmd.Long = WithProgramNames(strings.TrimSpace(cmd.Long)) // in the source it begins below its constant's name
 	for _, program := range programs {
 		cmd.Example = strings.ReplaceAll(cmd.Example, "  "+program+" ", "  "+ProgramName(program)+" ")
 	}

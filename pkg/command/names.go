@@ -25,7 +25,9 @@ func ProgramName(program string) string {
 // `probemesh-agent join`.
 func WithProgramNames(text string) string {
 	for _, program := range programs {
-		text = strings.ReplaceAll(text, "`"+program+" ", "`"+ProgramName(program)+" ")
+		for _, quote := range []string{"`", `"`} {
+			text = strings.ReplaceAll(text, quote+program+" ", quote+ProgramName(program)+" ")
+		}
 	}
 	return text
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-func TestMoment(t *testing.T) {
+func TestParseTime(t *testing.T) {
 	now := time.Date(2026, 3, 2, 2, 40, 0, 0, time.UTC)
 	for text, want := range map[string]time.Time{
 		"":                     {},
@@ -18,18 +18,19 @@ func TestMoment(t *testing.T) {
 		"10m":                  now.Add(-10 * time.Minute),
 		"2026-03-01T01:00:00Z": time.Date(2026, 3, 1, 1, 0, 0, 0, time.UTC),
 	} {
-		if got, err := moment(text, now); err != nil || !got.Equal(want) {
+		if got, err := parseTime(text, now); err != nil || !got.Equal(want) {
 			t.Errorf("%q is %v (%v), wanted %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"yesterday", "-10m", "25:00", "2026-03-01"} {
-		if got, err := moment(text, now); err == nil {
+		if got, err := parseTime(text, now); err == nil {
 			t.Errorf("%q is %v", text, got)
 		}
 	}
 }
 
-// TestFamiliesAreExplained shows operators which address of a name answered or failed, and which family has no part in a vote.
+// TestFamiliesAreExplained shows operators which address of a name answered or failed, and which family has no part in
+// a vote.
 func TestFamiliesAreExplained(t *testing.T) {
 	vote := mesh.RegionVote{Region: "lon", Vote: mesh.OK, Edges: []mesh.EdgeState{
 		{Vantage: "lon1", Family: mesh.IPv4, Outcome: mesh.Reachable, Vote: mesh.OK, RTT: 12 * time.Millisecond, Address: "192.0.2.4"},
@@ -47,7 +48,7 @@ func TestFamiliesAreExplained(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
 	}
-	if got := cell(mesh.CheckState{Votes: []mesh.RegionVote{vote}}, "lon1"); got != symbols[mesh.OK]+"12" {
+	if got := matrixCell(mesh.CheckState{Votes: []mesh.RegionVote{vote}}, "lon1"); got != voteSymbols[mesh.OK]+"12" {
 		t.Errorf("the matrix has %q", got)
 	}
 }

@@ -212,7 +212,7 @@ func TestAClustersFilesAreSecretAndNotReplaced(t *testing.T) {
 	if bytes.Contains(config, []byte("nats-route://nats-2")) {
 		t.Error("a node is its own neighbour")
 	}
-	if err := make(); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if err := make(); err == nil || !strings.Contains(err.Error(), "exists already") {
 		t.Error(err)
 	}
 	for nodes, want := range map[string]string{"a,b": "three, or five", "a,b,c:x": "the port is a number", `a,b,"c d"`: "write it as"} {

@@ -1,4 +1,4 @@
-package main
+package allowlist_test
 
 import (
 	"context"
@@ -10,11 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/probemesh/probemesh/coordinator/allowlist"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-const vantagesFile = `
+const hostsFile = `
 regions: [{name: ams}]
 hosts:
   - {name: NC036, region: ams, address: [192.0.2.36, "2001:db8::36"]}
@@ -25,10 +26,10 @@ hosts:
   - {name: VP1, region: ams, checks: []}
 `
 
-// written writes the list of the file above to a file, in one format.
-func written(t *testing.T, format string) string {
+// writeList writes the list of hostsFile to a file in one format, and returns its path.
+func writeList(t *testing.T, format string) string {
 	t.Helper()
-	c, err := catalog.Parse("test.yaml", []byte(vantagesFile), os.LookupEnv)
+	c, err := catalog.Parse("test.yaml", []byte(hostsFile), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func written(t *testing.T, format string) string {
 		return nil, errors.New("no such name")
 	}
 	var out strings.Builder
-	formats[format](&out, listVantages(t.Context(), c, lookup))
+	allowlist.Formats[format](&out, allowlist.Collect(t.Context(), c, lookup))
 	path := filepath.Join(t.TempDir(), format)
 	if err := os.WriteFile(path, []byte(out.String()), 0o644); err != nil {
 		t.Fatal(err)
@@ -47,7 +48,7 @@ func written(t *testing.T, format string) string {
 	return path
 }
 
-// tool runs a program that the format is for, and skips where it is not there; in CI it must be.
+// tool runs a program that the format is for. It skips the test if the program is missing; in CI it fails.
 func tool(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	testenv.Root(t)
@@ -61,8 +62,8 @@ func tool(t *testing.T, program string, args ...string) string {
 	return string(out)
 }
 
-func TestVantagesPlain(t *testing.T) {
-	got, err := os.ReadFile(written(t, "plain"))
+func TestPlain(t *testing.T) {
+	got, err := os.ReadFile(writeList(t, "plain"))
 	want := `# Where the probes of the mesh come from: the addresses of the hosts in the catalog.
 # GONE is gone.example.net, which cannot be resolved: add its address
 # VP1 has no address in the catalog: add the one that its probes come from
@@ -77,45 +78,50 @@ func TestVantagesPlain(t *testing.T) {
 	}
 }
 
-// TestVantagesForNft loads the sets twice into a network namespace of their own, beside a rule that uses them.
-func TestVantagesForNft(t *testing.T) {
-	path := written(t, "nft")
+// TestFormatForNft loads the sets twice into a network namespace of their own, beside a rule that uses them.
+func TestFormatForNft(t *testing.T) {
+	path := writeList(t, "nft")
 	rule := `add chain inet probemesh input; add rule inet probemesh input ip saddr @vantages4 accept`
-	list := tool(t, "unshare", "-n", "sh", "-ec", "nft -c -f "+path+"; nft -f "+path+"; nft '"+rule+"'; nft -f "+path+"; nft list table inet probemesh")
-	for _, want := range []string{"192.0.2.36, 192.0.2.41", "198.51.100.7", "2001:db8::7", "2001:db8::36", "ip saddr @vantages4 accept"} {
+	script := "nft -c -f " + path + "; nft -f " + path + "; nft '" + rule + "'; nft -f " + path + "; nft list table inet probemesh"
+	list := tool(t, "unshare", "-n", "sh", "-ec", script)
+	for _, want := range []string{
+		"192.0.2.36, 192.0.2.41", "198.51.100.7", "2001:db8::7", "2001:db8::36", "ip saddr @vantages4 accept",
+	} {
 		if !strings.Contains(list, want) {
 			t.Errorf("the sets lack %s:\n%s", want, list)
 		}
 	}
 }
 
-func TestVantagesForPostfix(t *testing.T) {
-	path := written(t, "postfix")
+func TestFormatForPostfix(t *testing.T) {
+	path := writeList(t, "postfix")
 	config := t.TempDir()
 	if err := os.WriteFile(filepath.Join(config, "main.cf"), []byte("compatibility_level = 3.6\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range []string{"192.0.2.36", "2001:db8::36", "198.51.100.7"} {
-		if said := tool(t, "postmap", "-c", config, "-q", address, "cidr:"+path); said != "permit\n" {
-			t.Errorf("%s: postfix says %q", address, said)
+		if out := tool(t, "postmap", "-c", config, "-q", address, "cidr:"+path); out != "permit\n" {
+			t.Errorf("%s: postfix answers %q", address, out)
 		}
 	}
 	for _, address := range []string{"192.0.2.37", "2001:db8::37"} {
-		if said, err := exec.Command("postmap", "-c", config, "-q", address, "cidr:"+path).CombinedOutput(); err == nil || len(said) > 0 {
-			t.Errorf("%s: postfix says %q", address, said)
+		if out, err := exec.Command("postmap", "-c", config, "-q", address, "cidr:"+path).CombinedOutput(); err == nil || len(out) > 0 {
+			t.Errorf("%s: postfix answers %q", address, out)
 		}
 	}
 }
 
-func TestVantagesForFail2ban(t *testing.T) {
-	source, err := os.ReadFile(written(t, "fail2ban"))
+func TestFormatForFail2ban(t *testing.T) {
+	source, err := os.ReadFile(writeList(t, "fail2ban"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := t.TempDir()
 	for name, text := range map[string]string{
-		"fail2ban.conf":          "[Definition]\nloglevel = INFO\nlogtarget = STDOUT\nsyslogsocket = auto\nsocket = /nonexistent/s\npidfile = /nonexistent/p\ndbfile = None\ndbpurgeage = 1d\ndbmaxmatches = 10\n[Thread]\nstacksize = 0\n",
-		"jail.conf":              "[DEFAULT]\nignoreip =\nbackend = polling\n[probe]\nenabled = true\nfilter = probe\nlogpath = " + config + "/jail.conf\n",
+		"fail2ban.conf": "[Definition]\nloglevel = INFO\nlogtarget = STDOUT\nsyslogsocket = auto\nsocket = /nonexistent/s\n" +
+			"pidfile = /nonexistent/p\ndbfile = None\ndbpurgeage = 1d\ndbmaxmatches = 10\n[Thread]\nstacksize = 0\n",
+		"jail.conf": "[DEFAULT]\nignoreip =\nbackend = polling\n[probe]\nenabled = true\nfilter = probe\n" +
+			"logpath = " + config + "/jail.conf\n",
 		"filter.d/probe.conf":    "[Definition]\nfailregex = lost connection from <HOST>\n",
 		"jail.d/probemesh.local": string(source),
 	} {

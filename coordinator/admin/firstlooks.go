@@ -1,0 +1,104 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// ErrNoAgents is returned by AwaitFirstLooks if no agent has ever connected.
+var ErrNoAgents = errors.New("no agent has connected yet, so nothing is probed: `coordinator invite HOST`")
+
+// FirstLook is what the regions saw of a check that is new or asks something else.
+type FirstLook struct {
+	Host, Check string
+	Port        int // zero for checks without one
+	OK, Voters  int // regions that reach it, of all that vote
+}
+
+const (
+	firstLookSlack = 3 * time.Second // until every agent has the new catalog and its first observations have arrived
+	firstLookMax   = 30 * time.Second
+	firstLookPoll  = 200 * time.Millisecond
+)
+
+// AwaitFirstLooks waits until the applied catalog is in force and every region has probed what the changes made new. It calls report
+// for each such check as soon as all regions have seen it. After the longest interval and timeout of these checks, at most half a
+// minute, it reports the rest as far as it was seen.
+func (c *Client) AwaitFirstLooks(
+	ctx context.Context, applied *catalog.Catalog, changes []catalog.Change, report func(FirstLook),
+) error {
+	var waiting []catalog.Change
+	wait := firstLookSlack
+	for _, change := range changes {
+		if change.Look {
+			check := applied.Host(mesh.Key(change.Host)).Check(change.Check)
+			wait = max(wait, check.Interval+check.Timeout+firstLookSlack)
+			waiting = append(waiting, change)
+		}
+	}
+	deadline := time.Now().Add(min(wait, firstLookMax))
+	for {
+		state, err := c.State(ctx, time.Time{})
+		if err != nil {
+			return err
+		}
+		late := time.Now().After(deadline)
+		if state.Snapshot.Revision == applied.Revision {
+			if len(waiting) > 0 && !anyAgentHeard(state.Snapshot) {
+				return ErrNoAgents
+			}
+			waiting = reportFirstLooks(state.Snapshot, applied, waiting, late, report)
+			if len(waiting) == 0 {
+				return nil
+			}
+		}
+		if late {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(firstLookPoll):
+		}
+	}
+}
+
+func anyAgentHeard(s *mesh.Snapshot) bool {
+	return slices.ContainsFunc(s.Vantages, func(v mesh.VantageState) bool { return !v.Heard.IsZero() })
+}
+
+// reportFirstLooks reports the checks that every region has probed, or all of them if it is late, and returns the others.
+func reportFirstLooks(
+	s *mesh.Snapshot, applied *catalog.Catalog, changes []catalog.Change, late bool, report func(FirstLook),
+) (waiting []catalog.Change) {
+	for _, change := range changes {
+		seen := findCheck(s, change.Host, change.Check)
+		if seen == nil || !late && seen.Tally.OK+seen.Tally.Bad < max(seen.Tally.Voters, 1) {
+			waiting = append(waiting, change)
+			continue
+		}
+		port := applied.Host(mesh.Key(change.Host)).Check(change.Check).Port
+		report(FirstLook{change.Host, change.Check, port, seen.Tally.OK, seen.Tally.Voters})
+	}
+	return waiting
+}
+
+// findCheck returns the check's state, or nil if the snapshot does not have it yet.
+func findCheck(s *mesh.Snapshot, host, check string) *mesh.CheckState {
+	for i := range s.Hosts {
+		if s.Hosts[i].Name != host {
+			continue
+		}
+		for k := range s.Hosts[i].Checks {
+			if s.Hosts[i].Checks[k].Name == check {
+				return &s.Hosts[i].Checks[k]
+			}
+		}
+	}
+	return nil
+}

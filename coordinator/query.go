@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/pkg/command"
+)
+
+// query is a command that reads the coordinator's state and prints it as text, or as JSON with --json.
+type query struct {
+	use, short, long, example string
+
+	args  cobra.PositionalArgs
+	at    bool // it has --at, for the state at an earlier time
+	value func(ctx context.Context, client *admin.Client, s admin.State, args []string) (any, error)
+	text  func(out io.Writer, s admin.State, value any) error // prints what value returned
+}
+
+func (q query) command() *cobra.Command {
+	var data, at string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: q.use, Short: q.short, Long: q.long, Example: q.example, Args: q.args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			when, err := parseTime(at, time.Now())
+			if err != nil {
+				return command.Usage(err)
+			}
+			client := admin.NewClient(data)
+			state, err := client.State(cmd.Context(), when)
+			if err != nil {
+				return err
+			}
+			value, err := q.value(cmd.Context(), client, state, args)
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				return q.text(cmd.OutOrStdout(), state, value)
+			}
+			e := json.NewEncoder(cmd.OutOrStdout())
+			e.SetIndent("", "  ")
+			return e.Encode(value)
+		},
+	}
+	dataFlag(cmd, &data)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	if q.at {
+		cmd.Flags().StringVar(&at, "at", "",
+			"show a `TIME` of the last two days: 2026-03-01T02:31:00Z, 02:31 (UTC) or 10m (ago)")
+	}
+	return cmd
+}
+
+// parseTime parses a time as people type it: RFC 3339, the latest hour and minute in the past (UTC), or how long ago.
+// An empty text is the zero time, which means now.
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{"15:04", "15:04:05"} {
+		t, err := time.Parse(layout, s)
+		if err != nil {
+			continue
+		}
+		y, m, d := now.UTC().Date()
+		t = time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
+		if t.After(now) { // "23:50", asked at 00:10, was yesterday
+			t = t.AddDate(0, 0, -1)
+		}
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf("--at %s: write a time as in 2026-03-01T02:31:00Z, 02:31 (UTC) or 10m (ago)", s)
+}
+
+// formatTime is a time as the commands print it: UTC to the second, "-" for none.
+func formatTime(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
