@@ -43,7 +43,7 @@ var layers = []struct {
 	}},
 	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},
-	{"programs", []string{"agent", "coordinator", "deploy/lab", "deploy/packages", "deploy/penetration", "deploy/simulation"}},
+	{"programs", []string{"agent", "coordinator", "deploy/docs", "deploy/docs/screenshot", "deploy/lab", "deploy/packages", "deploy/penetration", "deploy/simulation"}},
 }
 
 // allowed names the joiners that may import another joiner, each with its reason.

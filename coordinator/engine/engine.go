@@ -338,7 +338,7 @@ func (e *Engine) restate(m message) {
 		return
 	}
 	e.restated = true
-	e.judge.Restore(e.said)
+	e.judge.Restate(e.said)
 	e.said = nil
 }
 

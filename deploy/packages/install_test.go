@@ -26,7 +26,7 @@ var dist string
 
 // packages makes both versions once: the first as the README has it, for every architecture, and the second for this machine's.
 var packages = sync.OnceValue(func() error {
-	if err := makeAsREADME(dist); err != nil {
+	if err := makeAsManual(dist); err != nil {
 		return err
 	}
 	o := options{version: secondVersion, out: dist, architectures: []string{runtime.GOARCH}, formats: []string{"deb", "rpm"}}
@@ -79,7 +79,7 @@ var makeDebian = sync.OnceValue(func() error {
 // fleet is the machines of the story: one for the coordinator, one to install an agent on, and three that are there already.
 type fleet struct {
 	t                   testing.TB
-	readme              [][]string
+	manual              installation
 	coordinator, server *machine
 	others              []*machine
 }
@@ -131,7 +131,7 @@ func tellOfServers(t *testing.T, format string) {
 func newFleet(t *testing.T, format string) *fleet {
 	tarball := bareDebian(t)
 	n := newNetwork(t)
-	f := &fleet{t: t, readme: readmeCommands(t), coordinator: n.add("coordinator", tarball), server: n.add("server", tarball)}
+	f := &fleet{t: t, manual: readInstallation(t), coordinator: n.add("coordinator", tarball), server: n.add("server", tarball)}
 	for i := range fleetNames[1:] {
 		f.others = append(f.others, n.add(fmt.Sprintf("other%d", i), ""))
 	}
@@ -149,7 +149,7 @@ func newFleet(t *testing.T, format string) *fleet {
 func (f *fleet) installCoordinator() (s *service) {
 	f.t.Helper()
 	m := f.coordinator
-	for _, line := range f.readme[coordinatorBlock] {
+	for _, line := range f.manual.coordinator {
 		if started := m.do(line); started != nil {
 			s = started
 		}
@@ -168,8 +168,8 @@ func (f *fleet) installCoordinator() (s *service) {
 // installAgent does what the README says of a server, with the token that it says to make.
 func (f *fleet) installAgent() (s *service) {
 	f.t.Helper()
-	token := f.coordinator.run(strings.Fields(f.readme[inviteBlock][0])...)
-	for _, line := range f.readme[serverBlock] {
+	token := f.coordinator.run(strings.Fields(f.manual.invite[0])...)
+	for _, line := range f.manual.agent {
 		if started := f.server.do(strings.ReplaceAll(line, "TOKEN", token)); started != nil {
 			s = started
 		}
@@ -202,7 +202,7 @@ func (f *fleet) checkState() {
 // examine has the doctor look, as the README says to where a server is in doubt. This one is well.
 func (f *fleet) examine() {
 	f.t.Helper()
-	for _, line := range f.readme[doctorBlock] {
+	for _, line := range f.manual.examine {
 		said := f.server.run(strings.Fields(line)...)
 		holds(f.t, line, said, "ok      port    connected to "+f.coordinator.address+":4222", "ok      pin ", "ok      ping ", "ok      gossip ")
 	}

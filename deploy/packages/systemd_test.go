@@ -152,20 +152,20 @@ func TestUnderSystemd(t *testing.T) {
 	b.copyPackages()
 	b.run("ip link set lo up; ip address add 198.18.8.1/32 dev lo; ip address add 198.18.8.2/32 dev lo")
 	b.hurry()
-	readme := readmeCommands(t)
-	for _, line := range readme[coordinatorBlock] {
+	manual := readInstallation(t)
+	for _, line := range manual.coordinator {
 		b.run("cd /root && " + line)
 		if strings.HasPrefix(line, "probemesh-coordinator check ") { // the example is a beginning
 			b.writeCatalog()
 			b.run(line)
 		}
 	}
-	token := b.run(readme[inviteBlock][0] + " 2>/dev/null")
-	for _, line := range readme[serverBlock] {
+	token := b.run(manual.invite[0] + " 2>/dev/null")
+	for _, line := range manual.agent {
 		b.run("cd /root && " + strings.ReplaceAll(line, "TOKEN", token))
 	}
 	b.sees()
-	b.run(readme[doctorBlock][0])
+	b.run(manual.examine[0])
 	for _, p := range programs {
 		b.bounded(h, p)
 	}

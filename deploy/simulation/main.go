@@ -29,7 +29,7 @@ func main() {
 	}
 }
 
-// full is the work behind the table in the README, which takes a minute or two on two cores.
+// full is the work behind the table in deploy/docs/simulation.md, which takes a minute or two on two cores.
 var full = effort{plain: 48 * time.Hour, simple: year / 2, episodes: 20_000, outages: 500}
 
 func (e effort) tenth() effort {

@@ -97,7 +97,7 @@ func TestTheSameSeedGivesTheSameTable(t *testing.T) {
 	if again := simulate(3, e); once != again || strings.Count(once, "\n") != 2+5*len(models) {
 		t.Errorf("two tables:\n%s\n%s", once, again)
 	}
-	file := filepath.Join(t.TempDir(), "README.md")
+	file := filepath.Join(t.TempDir(), "simulation.md")
 	begin, end := marks("simulation")
 	if err := os.WriteFile(file, []byte("before\n"+begin+"old\n"+end+"after\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -187,9 +187,9 @@ func TestDecodeOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// Every number of the rule stands in the README with its default, under the key that the file takes.
+// Every number of the rule stands in the manual with its default, under the key that the file takes.
 func TestRuleIsDocumented(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	manual, err := os.ReadFile("../../deploy/docs/configure.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,8 +199,8 @@ func TestRuleIsDocumented(t *testing.T) {
 	for i := range rule.NumField() {
 		key, value := rule.Type().Field(i).Tag.Get("json"), fmt.Sprint(rule.Field(i).Interface())
 		fmt.Fprintf(&source, "  %s: %s\n", key, value)
-		if row := fmt.Sprintf("| `%s` | %s |", key, written(value)); !strings.Contains(string(readme), row) {
-			t.Errorf("the README has no row %s", row)
+		if row := fmt.Sprintf("| `%s` | %s |", key, written(value)); !strings.Contains(string(manual), row) {
+			t.Errorf("configure.md has no row %s", row)
 		}
 	}
 	c, err := Parse("rule.yaml", []byte(source.String()), os.LookupEnv)

@@ -63,7 +63,7 @@ type Rule struct {
 	CutWithin time.Duration `json:"cut_within"` // 5s: hosts that fall within this of one another, for the same voters, fell together
 }
 
-// DefaultRule is the rule as documented in README.
+// DefaultRule is the rule as documented in deploy/docs/configure.md.
 func DefaultRule() Rule {
 	return Rule{
 		MissChance: 0.001, ProbesMin: 3, ProbesMax: 6, RetryEvery: 300 * time.Millisecond,
@@ -117,7 +117,7 @@ func (p *fileParser) rule(n ast.Node) {
 		return
 	}
 	if err := r.bounded(); err != nil {
-		p.wrong(n, "the defaults are in the README", "%s", err)
+		p.wrong(n, "the defaults are in deploy/docs/configure.md", "%s", err)
 	}
 }
 

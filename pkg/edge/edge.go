@@ -1,6 +1,5 @@
 // Package edge is one vantage's view of one check through one address family: rule 1 of the mesh. It decides when a retry
-// is sent, when an answer is slow and when silence is bad, and returns that as data: Begin starts a Series, and each call
-// of the Series returns the Step that the caller must take. It sends nothing itself.
+// leaves, when an answer is slow and when silence is bad, as data: Begin starts a Look, and the Look says what to do next.
 package edge
 
 import (
@@ -11,7 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Edge remembers the usual round-trip times and loss between a vantage and a check. It is not safe for concurrent use.
+// Edge remembers what is usual between the vantage and the check. It is not safe for concurrent use.
 type Edge struct {
 	rule    catalog.Rule
 	timeout time.Duration
@@ -22,18 +21,18 @@ type Edge struct {
 	bad     bool
 }
 
-// New returns an edge without history.
+// New is an edge of which nothing is known.
 func New(rule catalog.Rule, check catalog.Check) *Edge {
 	return &Edge{rule: rule, timeout: check.Timeout, loss: rule.LossFirst}
 }
 
-// SetRule sets the rule for the edge's next series. What the edge has learned stays.
+// SetRule has the edge's next looks go by other numbers. What it has learned stays.
 func (e *Edge) SetRule(rule catalog.Rule) { e.rule = rule }
 
-// Bad reports whether the latest conclusive series ended as unreachable.
+// Bad reports whether the latest look settled as unreachable.
 func (e *Edge) Bad() bool { return e.bad }
 
-// Probes returns how many probes must be lost before silence is bad: m = clamp(ceil(ln c / ln p), ProbesMin, ProbesMax), where
+// Probes is how many probes must be lost before silence is bad: m = clamp(ceil(ln c / ln p), ProbesMin, ProbesMax), where
 // c is the rule's MissChance and p the larger of this edge's loss and the vantage's, within LossMin and LossMax.
 func (e *Edge) Probes(vantageLoss float64) int {
 	r := &e.rule
@@ -41,8 +40,7 @@ func (e *Edge) Probes(vantageLoss float64) int {
 	return min(max(int(math.Ceil(math.Log(r.MissChance)/math.Log(p))), r.ProbesMin), r.ProbesMax)
 }
 
-// learn records a good series: its round-trip times and how many of its probes were lost. Bad series teach nothing: the loss
-// of an outage would raise the number of retries for an hour after it.
+// learn takes a good look: its times, and the share of probes that were lost on the way.
 func (e *Edge) learn(now time.Time, link, answer time.Duration, lost, sent int) {
 	e.link.add(link)
 	e.answer.add(answer)
@@ -53,7 +51,7 @@ func (e *Edge) learn(now time.Time, link, answer time.Duration, lost, sent int) 
 	e.learned = now
 }
 
-// estimator smooths round-trip times as in RFC 6298, section 2: srtt and rttvar with gains 1/8 and 1/4.
+// estimator smooths round-trip times as RFC 6298, section 2: srtt and rttvar with gains 1/8 and 1/4.
 type estimator struct {
 	srtt, rttvar time.Duration
 	known        bool
@@ -68,7 +66,7 @@ func (s *estimator) add(rtt time.Duration) {
 	s.srtt += (rtt - s.srtt) / 8
 }
 
-// wait returns how long an answer may usually take: srtt + 4 rttvar, within the bounds.
+// wait is how long an answer may usually take: srtt + 4 rttvar within the bounds.
 func (s *estimator) wait(least, most time.Duration) time.Duration {
 	if !s.known {
 		return most
@@ -76,17 +74,16 @@ func (s *estimator) wait(least, most time.Duration) time.Duration {
 	return min(max(s.srtt+4*s.rttvar, least), most)
 }
 
-// Result is what one probe found. RTT is the time to the whole answer, Link that to the ping's reply or the connection.
+// Result is what one probe found. RTT is of the whole answer, Link of the ping or connect alone.
 type Result struct {
 	Outcome   mesh.Outcome // Reachable, Unreachable or Inconclusive
 	Reason    string
 	RTT, Link time.Duration
 	Definite  bool   // an answer, not a loss: one re-check settles it
-	Address   string // for a name: the address that answered, or the result of each one tried
+	Address   string // of a name: the address that answered, or what each one tried gave
 }
 
-// Window holds the outcome of a vantage's last probes that were part of good series. It measures the loss of the vantage's
-// own network. Probes of bad series are left out: their loss is the host's.
+// Window is the fate of a vantage's last probes that were part of good looks, from which it learns its own loss.
 type Window struct {
 	fates [windowSize]fate
 	next  int
@@ -94,7 +91,7 @@ type Window struct {
 
 const (
 	windowSize = 60
-	windowMin  = 20 // fewer probes of other hosts are too few for an estimate
+	windowMin  = 20 // fewer probes of other hosts say nothing
 )
 
 type fate struct {
@@ -102,13 +99,13 @@ type fate struct {
 	lost bool
 }
 
-// Add records whether a probe of the host was lost.
+// Add remembers whether a probe of the host was lost.
 func (w *Window) Add(host string, lost bool) {
 	w.fates[w.next] = fate{host, lost}
 	w.next = (w.next + 1) % windowSize
 }
 
-// Loss returns the share of lost probes among those of all hosts except one, or 0 if there are too few.
+// Loss is the share of lost probes among those of other hosts than this one.
 func (w *Window) Loss(except string) float64 {
 	seen, lost := 0, 0
 	for _, f := range w.fates {
