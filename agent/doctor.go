@@ -17,9 +17,10 @@ func newDoctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [TOKEN|-|file:PATH]",
 		Short: "Examine this machine and suggest remedies",
-		Long: "Doctor examines the state directory and its disk, the resolver, the routes, the coordinator's port and certificate,\n" +
-			"the clock, the permission to ping and the gossip port. It prints one finding a line, with a remedy where there is one,\n" +
-			"and exits 1 where it finds a fault. Before `agent join`, name the token: it says which coordinator to examine.",
+		Long: "Doctor examines the state directory and its disk, the resolver, the routes, the coordinator's port\n" +
+			"and certificate, the clock, the permission to ping and the gossip port. It prints one finding a\n" +
+			"line, with a remedy where there is one, and exits 1 where it finds a fault. Before `agent join`,\n" +
+			"name the token: it says which coordinator to examine.",
 		Example: "  agent doctor\n  agent doctor pm1-eyJoIjoibmMwMzYi...",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -46,7 +47,7 @@ func newDoctorCommand() *cobra.Command {
 func examinationFlags(cmd *cobra.Command, x *node.Examination) {
 	stateFlag(cmd, &x.State)
 	flags := cmd.Flags()
-	flags.StringVar(&x.GossipListen, "gossip-listen", gossip.DefaultListen, "address and port that agents gossip on; empty: none")
+	flags.StringVar(&x.GossipListen, "gossip-listen", gossip.DefaultListen, "address to gossip at; empty: none")
 	flags.DurationVar(&x.ClockOffset, "clock-offset", 0, "add this to the machine's clock; for tests")
 	flags.StringVar(&x.Resolver, "resolver", "", "address and port of a resolver in place of the machine's; for tests")
 	hiddenFlag(cmd, "clock-offset")

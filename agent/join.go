@@ -16,16 +16,17 @@ func newJoinCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "join TOKEN|-|file:PATH",
 		Short: "Join the mesh with a token",
-		Long: "Join takes the token that `coordinator invite HOST` printed. It makes this server's key in the state directory, proves\n" +
-			"the token to the coordinator, and stores the credentials that it receives. The key never leaves the server, and a\n" +
-			"token works once.\n\n" +
-			"First it examines the machine as `agent doctor` does. Only a wrong token, a closed port or a certificate of another\n" +
-			"mesh keeps it from joining. Run as root, it acts as the owner of an existing state directory, so that the service's\n" +
-			"user can read the credentials.\n\n" +
-			"Other users of a machine can see the arguments of its programs: \"-\" reads the token from standard input, and\n" +
-			"file:PATH from a file.",
-		Example: "  agent join pm1-eyJoIjoibmMwMzYi...\n  ssh coordinator.example.net coordinator invite NC036 | agent join -",
-		Args:    cobra.ExactArgs(1),
+		Long: "Join takes the token that `coordinator invite HOST` printed. It makes this server's key in the\n" +
+			"state directory, proves the token to the coordinator, and stores the credentials that it receives.\n" +
+			"The key never leaves the server, and a token works once.\n\n" +
+			"First it examines the machine as `agent doctor` does. Only a wrong token, a closed port or a\n" +
+			"certificate of another mesh keeps it from joining. Run as root, it acts as the owner of an\n" +
+			"existing state directory, so that the service's user can read the credentials.\n\n" +
+			"Other users of a machine can see the arguments of its programs: \"-\" reads the token from standard\n" +
+			"input, and file:PATH from a file.",
+		Example: "  agent join pm1-eyJoIjoibmMwMzYi...\n" +
+			"  ssh coordinator.example.net coordinator invite NC036 | agent join -",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if x.Token, err = node.ReadToken(args[0], cmd.InOrStdin()); err != nil {
 				return command.Usage(err)
@@ -40,7 +41,8 @@ func newJoinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", id.Name, command.ProgramName("agent"), x.State)
+			program := command.ProgramName("agent")
+			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", id.Name, program, x.State)
 			return nil
 		},
 	}

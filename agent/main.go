@@ -23,8 +23,8 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "agent",
 		Short: "Probe the other servers of the mesh",
-		Long: "The agent runs on every server of the mesh. It joins once, with a token of the coordinator; then it probes the\n" +
-			"other servers as the catalog says, and publishes its observations over NATS.",
+		Long: "The agent runs on every server of the mesh. It joins once, with a token of the coordinator; then\n" +
+			"it probes the other servers as the catalog says, and publishes its observations over NATS.",
 		Example: "  agent doctor pm1-eyJoIjoibmMwMzYi...\n  agent join pm1-eyJoIjoibmMwMzYi...\n  agent run",
 		Version: command.Version(),
 		Args:    cobra.NoArgs,
@@ -34,7 +34,7 @@ func newRootCommand() *cobra.Command {
 }
 
 func stateFlag(cmd *cobra.Command, state *string) {
-	cmd.Flags().StringVar(state, "state", command.StateDirectory("agent"), "directory of the key, the credentials and the spool")
+	cmd.Flags().StringVar(state, "state", command.StateDirectory("agent"), "directory of the credentials and the spool")
 }
 
 func hiddenFlag(cmd *cobra.Command, name string) {

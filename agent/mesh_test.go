@@ -19,7 +19,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// testMesh is a real bus with a coordinator that enrols NC036 and serves a catalog, until the test ends or it is stopped.
+// testMesh is a real bus with a coordinator that enrols NC036 and serves a catalog, until the test ends or it is
+// stopped.
 type testMesh struct {
 	*enroller.Desk
 	stop func()

@@ -17,10 +17,10 @@ func newProbeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "probe KIND ADDRESS",
 		Short: "Probe an address once and print the result",
-		Long: "Probe runs one probe as the mesh would: `ping HOST`, `tcp HOST:PORT` or `http URL`. A name is probed over IPv4 and\n" +
-			"over IPv6; in each family one of its addresses has to answer as asked.\n\n" +
-			"It exits 0 when every family answered as asked, and 1 when one did not. A family in which the name has no address,\n" +
-			"or to which this machine has no route, does not count beside another.",
+		Long: "Probe runs one probe as the mesh would: `ping HOST`, `tcp HOST:PORT` or `http URL`. A name is\n" +
+			"probed over IPv4 and over IPv6; in each family one of its addresses has to answer as asked.\n\n" +
+			"It exits 0 when every family answered as asked, and 1 when one did not. A family in which the name\n" +
+			"has no address, or to which this machine has no route, does not count beside another.",
 		Example: "  agent probe ping 127.0.0.1\n  agent probe tcp mail.example.net:25 --banner '^220 '\n" +
 			"  agent probe http https://www.example.net/ --certificate-days 14",
 		Args: cobra.ExactArgs(2),
@@ -49,6 +49,6 @@ func newProbeCommand() *cobra.Command {
 	flags.IntVar(&check.Status, "status", 200, "http: expected status code")
 	flags.StringVar(&check.Body, "body", "", "http: text that the body must contain")
 	flags.StringSliceVar(&families, "families", nil, "address families to probe a name through: ipv4,ipv6")
-	flags.IntVar(&check.CertificateDays, "certificate-days", 0, "http: days for which the certificate must still be valid")
+	flags.IntVar(&check.CertificateDays, "certificate-days", 0, "http: days the certificate must still be valid")
 	return cmd
 }

@@ -20,10 +20,11 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"agent": main, "probemesh-agent": main})
 }
 
-// TestScripts runs the commands as a person would type them: testdata/*.txtar. A mail server's banner comes from $OPEN, and
-// nothing listens at $SHUT. $TOKEN lets NC036 join a real bus. The other tokens differ from it: $FOREIGN_TOKEN has another
-// mesh's pin, $SHUT_TOKEN names a closed port, $OTHER_TOKEN a port with something else than a bus, $TWO_TOKEN a closed port
-// and the bus, $NAMED_TOKEN the bus by name, and $LOST_TOKEN a name that does not exist.
+// TestScripts runs the commands as a person would type them: testdata/*.txtar. A mail server's banner comes from
+// $OPEN, and nothing listens at $SHUT. $TOKEN lets NC036 join a real bus. The other tokens differ from it:
+// $FOREIGN_TOKEN has another mesh's pin, $SHUT_TOKEN names a closed port, $OTHER_TOKEN a port with something else
+// than a bus, $TWO_TOKEN a closed port and the bus, $NAMED_TOKEN the bus by name, and $LOST_TOKEN a name that does
+// not exist.
 func TestScripts(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,8 +70,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"coordinator": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("mesh").(*testMesh).stop() },
 }
 
-// condition reports whether the machine has what a script needs: [root], or [ping], the permission to ping. In CI a machine
-// that lacks it is an error, so that nothing is skipped.
+// condition reports whether the machine has what a script needs: [root], or [ping], the permission to ping. In CI a
+// machine that lacks it is an error, so that nothing is skipped.
 func condition(name string) (has bool, err error) {
 	switch name {
 	case "root":

@@ -14,9 +14,9 @@ func newStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the agent on this machine sees",
-		Long: "Status asks the agent that runs on the state directory for its latest observation of every check, the state of its\n" +
-			"connection to NATS, the batches that wait for delivery, and its gossip peers. It asks nobody else, so it works while\n" +
-			"the coordinator or the network is down.",
+		Long: "Status asks the agent that runs on the state directory for its latest observation of every check,\n" +
+			"the state of its connection to NATS, the batches that wait for delivery, and its gossip peers. It\n" +
+			"asks nobody else, so it works while the coordinator or the network is down.",
 		Example: "  agent status\n  agent status --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -1,5 +1,6 @@
-// Package doctor examines an agent and its machine: what the agent needs to join, to publish and to probe. Examine reports one
-// finding for each, with a remedy for each fault; Finding.PreventsJoin says which faults keep an agent from joining.
+// Package doctor examines an agent and its machine: what the agent needs to join, to publish and to probe. Examine
+// reports one finding for each, with a remedy for each fault; Finding.PreventsJoin says which faults keep an agent
+// from joining.
 package doctor
 
 import (
@@ -92,8 +93,8 @@ func Examine(ctx context.Context, c Config, report func(Finding)) {
 	if e.Resolver == nil {
 		e.Resolver = net.DefaultResolver
 	}
-	// The order matters: names resolves the addresses that the routes and the port need, and port finds where certificate and
-	// clock can connect.
+	// The order matters: names resolves the addresses that the routes and the port need, and port finds where
+	// certificate and clock can connect.
 	for _, examine := range []func(context.Context) Finding{
 		e.identity, e.state, e.disk, e.names, e.ipv4, e.ipv6, e.port, e.certificate, e.clock, e.ping, e.gossip,
 	} {

@@ -14,8 +14,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// names resolves the servers' names. Where there are none it examines whether the resolver answers: without one, checks of
-// hosts with names are inconclusive.
+// names resolves the servers' names. Where there are none it examines whether the resolver answers: without one,
+// checks of hosts with names are inconclusive.
 func (e *examiner) names(ctx context.Context) Finding {
 	ctx, cancel := context.WithTimeout(ctx, resolveWait)
 	defer cancel()
@@ -42,7 +42,8 @@ func (e *examiner) names(ctx context.Context) Finding {
 			"correct the name in DNS, or the resolver in /etc/resolv.conf here; or advertise an IP address with "+
 				"`coordinator serve --advertise ADDRESS` and invite again")
 	case len(missing) > 0:
-		return note(Resolution, "not every coordinator is found: "+strings.Join(missing, "; "), "correct the name in DNS")
+		return note(Resolution, "not every coordinator is found: "+strings.Join(missing, "; "),
+			"correct the name in DNS")
 	case len(named) > 0:
 		return ok(Resolution, fmt.Sprintf("%s is %s", strings.Join(named, ", "), list(e.addresses)))
 	case e.Joining:
@@ -65,7 +66,7 @@ func (e *examiner) resolver(ctx context.Context) Finding {
 	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
 		return ok(Resolution, "the resolver answers")
 	}
-	return note(Resolution, "the resolver fails: "+dnsReason(err)+"; checks of hosts with names will be inconclusive from here",
+	return note(Resolution, "the resolver fails: "+dnsReason(err)+"; checks of names will be inconclusive from here",
 		"check that this machine reaches the resolver in /etc/resolv.conf on port 53")
 }
 
@@ -85,8 +86,8 @@ func dnsReason(err error) string {
 func (e *examiner) ipv4(ctx context.Context) Finding { return e.route(ctx, mesh.IPv4) }
 func (e *examiner) ipv6(ctx context.Context) Finding { return e.route(ctx, mesh.IPv6) }
 
-// route looks up the kernel's routes to the servers' addresses of one family, and its default route. Connecting a UDP socket
-// sends nothing.
+// route looks up the kernel's routes to the servers' addresses of one family, and its default route. Connecting a UDP
+// socket sends nothing.
 func (e *examiner) route(ctx context.Context, family mesh.Family) Finding {
 	f := families[family]
 	elsewhere := routed(ctx, f.network, f.elsewhere)
@@ -105,12 +106,13 @@ func (e *examiner) route(ctx context.Context, family mesh.Family) Finding {
 	}
 	switch {
 	case len(without) > 0 && with == 0:
-		return fault(f.subject, "no route to the coordinator at "+list(without), "give this machine a default route; list routes with: "+f.show)
+		return fault(f.subject, "no route to the coordinator at "+list(without),
+			"give this machine a default route; list routes with: "+f.show)
 	case len(without) > 0:
 		return note(f.subject, "no route to the coordinator at "+list(without)+"; the agent uses its other addresses",
 			"list routes with: "+f.show)
 	case elsewhere != nil:
-		return note(f.subject, "no default route; checks of hosts with "+f.subject+" addresses will be inconclusive from here",
+		return note(f.subject, "no default route; checks over "+f.subject+" will be inconclusive from here",
 			"list routes with: "+f.show)
 	}
 	return ok(f.subject, "there is a route")
@@ -138,8 +140,8 @@ func (e *examiner) port(ctx context.Context) Finding {
 		}
 		e.open = append(e.open, "tls://"+address)
 	}
-	const remedy = "permit TCP to that port in the firewalls on both sides, and check that `coordinator serve` runs and listens " +
-		"there (--nats-listen)"
+	const remedy = "permit TCP to that port in the firewalls on both sides, and check that `coordinator serve` runs " +
+		"and listens there (--nats-listen)"
 	switch {
 	case len(e.open) == 0:
 		return fault(Port, strings.Join(shut, "; "), remedy)

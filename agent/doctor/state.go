@@ -82,7 +82,7 @@ func writable(dir string) (err error) {
 func (e *examiner) disk(context.Context) Finding {
 	dir := existing(e.Directory)
 	bytes, inodes, err := free(dir)
-	const remedy = "free some space: while NATS is away observations wait there, and are dropped when it is full; see df -h and df -i"
+	const remedy = "free some space (df -h, df -i): observations wait there while NATS is away, or else are dropped"
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return Finding{}

@@ -12,8 +12,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// clockMax is how far this machine's clock may be off. Observations are dated by the coordinator's clock, so a wrong one breaks
-// nothing; but a clock that is off by more is not synchronized at all, and the schedule would drift against other agents'.
+// clockMax is how far this machine's clock may be off. Observations are dated by the coordinator's clock, so a wrong
+// one breaks nothing; but a clock that is off by more is not synchronized at all, and the schedule would drift
+// against other agents'.
 const clockMax = 5 * time.Second
 
 // identity reads the token, or the identity where there is no token.
@@ -70,11 +71,11 @@ func (e *examiner) handshake(ctx context.Context, server string) Finding {
 	switch {
 	case errors.Is(err, bus.ErrPin):
 		return fault(Pin, fmt.Sprintf("%s: %s", server, err),
-			"make a token on this mesh's coordinator with `coordinator invite HOST`; if you did, something between here and there "+
+			"make a token on this mesh's coordinator with `coordinator invite HOST`; if you did, something on the way "+
 				"answers in its place")
 	case err != nil:
 		return fault(Pin, fmt.Sprintf("%s: %s", server, err),
-			"check that the port is the coordinator's --nats-listen, and that nothing between here and there intercepts TLS")
+			"check that the port is the coordinator's --nats-listen, and that nothing on the way intercepts TLS")
 	}
 	e.chain = chain
 	return ok(Pin, "")

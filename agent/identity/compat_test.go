@@ -8,7 +8,8 @@ import (
 	"github.com/probemesh/probemesh/agent/identity"
 )
 
-// An agent that joined with a program of the first format is still joined: its identity, as it was kept then, is read for ever.
+// An agent that joined with a program of the first format is still joined: its identity, as it was kept then, is read
+// for ever.
 func TestAnIdentityOfTheFirstFormatIsStillRead(t *testing.T) {
 	data, err := os.ReadFile("testdata/v1/identity.json")
 	if err != nil {

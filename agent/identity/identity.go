@@ -1,5 +1,5 @@
-// Package identity is the agent's half of joining: it makes the agent's key, proves a token to the coordinator that the token
-// names, and keeps what it is given.
+// Package identity is who an agent is: Join makes its key and exchanges a token for credentials, Load reads what Join
+// stored, and a Renewer renews the credentials while the agent runs.
 package identity
 
 import (
@@ -21,23 +21,25 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// Identity is who an agent is on the bus, and how it gets there.
+// Identity is an agent's name, credentials and coordinators. It is stored as JSON, in a format that later versions
+// still read.
 type Identity struct {
 	Name    string   `json:"name"` // the host's key
 	Servers []string `json:"servers"`
 	JWT     string   `json:"jwt"`
-	Seed    string   `json:"seed"`             // the secret key
+	Seed    string   `json:"seed"`             // the private key
 	CA      []byte   `json:"ca"`               // PEM
-	Gossip  [][]byte `json:"gossip,omitempty"` // keys, the one to speak with first; none: this agent does not gossip
-	// The way that was gone before Servers and CA were told, until those are gone: the coordinator that names a way does not
-	// know whether it leads anywhere from here.
+	Gossip  [][]byte `json:"gossip,omitempty"` // keys, the one to encrypt with first; none: this agent does not gossip
+	// Former is how the bus was reached before Servers and CA were renewed. It is tried too until the agent has
+	// connected by those: a coordinator that changes its address cannot know whether the new one can be reached from
+	// here.
 	Former *bus.Way `json:"former,omitempty"`
 }
 
-// Way is how the identity's bus is reached.
+// Way returns how to reach the bus.
 func (id Identity) Way() bus.Way { return bus.Way{Servers: id.Servers, CA: id.CA} }
 
-// FormerWay is tried too; it is empty where there is none.
+// FormerWay returns how the bus was reached before; it is empty where there is nothing to try.
 func (id Identity) FormerWay() (w bus.Way) {
 	if id.Former != nil {
 		w = *id.Former
@@ -47,14 +49,15 @@ func (id Identity) FormerWay() (w bus.Way) {
 
 const (
 	identityFile = "identity.json"
-	keyFile      = "key.json" // a key that a join began with, so that a second try brings the same one
-	joinWait     = 20 * time.Second
+	keyFile      = "key.json" // the key of a join that was begun
+	joinTimeout  = 20 * time.Second
 )
 
-// ErrNotJoined says that the state directory holds no identity.
-var ErrNotJoined = errors.New("this agent has not joined yet: on the coordinator run `coordinator invite HOST`, then here `agent join TOKEN`")
+// ErrNotJoined is returned by Load where the state directory holds no identity.
+var ErrNotJoined = errors.New(
+	"this agent has not joined yet: on the coordinator run `coordinator invite HOST`, then here `agent join TOKEN`")
 
-// Load reads the identity that Join kept. It refuses files that others can read.
+// Load reads the identity that Join stored. It refuses a file that others can read, because it holds a private key.
 func Load(dir string) (id Identity, err error) {
 	path := filepath.Join(dir, identityFile)
 	info, err := os.Stat(path)
@@ -77,7 +80,8 @@ func Load(dir string) (id Identity, err error) {
 	return id, nil
 }
 
-// Join proves the token and keeps the identity in the state directory, which it makes. A nil dial is the kernel's.
+// Join exchanges the token for credentials, and stores the identity in the state directory, which it makes. A nil
+// dial is the kernel's. A join that failed half-way may be tried again with the same token.
 func Join(ctx context.Context, token, dir string, dial bus.DialFunc) (id Identity, err error) {
 	t, err := wire.ParseToken(token)
 	if err != nil {
@@ -86,68 +90,74 @@ func Join(ctx context.Context, token, dir string, dial bus.DialFunc) (id Identit
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return id, fmt.Errorf("make the state directory: %w", err)
 	}
-	key, err := openKey(dir, t)
+	k, err := openKey(dir, t)
 	if err != nil {
 		return id, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinWait)
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	grant, err := knock(ctx, t, key, dial)
+	grant, err := requestGrant(ctx, t, k, dial)
 	if err != nil {
 		return id, err
 	}
-	id = Identity{Name: t.Host, Servers: grant.Servers, JWT: grant.JWT, Seed: key.Seed, CA: []byte(grant.CA), Gossip: grant.Gossip}
-	if err := keep(filepath.Join(dir, identityFile), id); err != nil {
+	id = Identity{
+		Name: t.Host, Servers: grant.Servers, JWT: grant.JWT, Seed: k.Seed, CA: []byte(grant.CA), Gossip: grant.Gossip,
+	}
+	if err := store(filepath.Join(dir, identityFile), id); err != nil {
 		return id, err
 	}
 	return id, os.Remove(filepath.Join(dir, keyFile))
 }
 
-// key is the agent's own, made for one token.
+// key is the agent's key pair, made for one token.
 type key struct {
 	Token  []byte `json:"token"`
 	Public string `json:"public"`
 	Seed   string `json:"seed"`
 }
 
-// openKey reads the key of an earlier try with this token, or makes one.
+// openKey returns the key of an earlier join with this token, or makes and stores one. The coordinator accepts a
+// token again only with the key that used it, so a join whose answer was lost has to present the same key.
 func openKey(dir string, t wire.Token) (k key, err error) {
 	path := filepath.Join(dir, keyFile)
-	if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &k) == nil && string(k.Token) == string(t.Secret) {
+	data, err := os.ReadFile(path)
+	if err == nil && json.Unmarshal(data, &k) == nil && string(k.Token) == string(t.Secret) {
 		return k, nil
 	}
 	k = key{Token: t.Secret}
 	if k.Public, k.Seed, err = bus.NewKey(); err != nil {
 		return k, err
 	}
-	return k, keep(path, k)
+	return k, store(path, k)
 }
 
-// keep writes a file that nobody else may read, whole or not at all.
-func keep(path string, v any) error {
+func store(path string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
 	if err := privatefile.Write(path, data); err != nil {
-		return fmt.Errorf("write the identity: %w", err)
+		return fmt.Errorf("store the identity: %w", err)
 	}
 	return nil
 }
 
-// knock sends the request and opens the answer.
-func knock(ctx context.Context, t wire.Token, k key, dial bus.DialFunc) (grant wire.JoinGrant, err error) {
+// requestGrant sends the token to the coordinator and returns the credentials. They come sealed to a key made for this
+// request, so that no other client of the bus's join account can read them.
+func requestGrant(ctx context.Context, t wire.Token, k key, dial bus.DialFunc) (grant wire.JoinGrant, err error) {
 	public, private, err := box.GenerateKey(rand.Reader)
 	if err != nil {
 		return grant, err
 	}
-	request, err := json.Marshal(wire.JoinRequest{V: wire.Version, Host: t.Host, Secret: t.Secret, PublicKey: k.Public, Seal: public[:]})
+	request, err := json.Marshal(wire.JoinRequest{
+		V: wire.Version, Host: t.Host, Secret: t.Secret, PublicKey: k.Public, Seal: public[:],
+	})
 	if err != nil {
 		return grant, err
 	}
 	reply, err := bus.RequestEnrolment(ctx, t.Servers, [32]byte(t.Pin), dial, request)
 	if errors.Is(err, bus.ErrPin) {
-		return grant, fmt.Errorf("the token is foreign: %w", err)
+		return grant, fmt.Errorf("the token is of another mesh: %w", err)
 	}
 	if err != nil {
 		return grant, err

@@ -16,17 +16,17 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// RenewEvery is about how often an agent asks for what it was given anew: a jitter of a tenth comes on top. A coordinator that
-// changes the gossip keys waits for longer than this.
+// RenewEvery is about how often an agent requests its credentials again: up to a tenth is added at random. A
+// coordinator that rotates the gossip keys waits longer than this between two steps.
 const RenewEvery = time.Hour
 
 const (
-	renewWait     = 10 * time.Second // for an answer
-	renewRetry    = 2 * time.Second  // after the first failure; twice as long after each more: a coordinator that starts answers soon
+	renewTimeout  = 10 * time.Second // of one request
+	renewRetry    = 2 * time.Second  // after the first failure, then doubled: a starting coordinator answers soon
 	renewRetryMax = time.Minute
 )
 
-// Bus is what renewing needs of NATS.
+// Bus is what renewal needs of NATS.
 type Bus interface {
 	Ask(ctx context.Context, question []byte) ([]byte, error)
 	Reconnected() <-chan struct{}
@@ -34,46 +34,49 @@ type Bus interface {
 	On(w bus.Way) bool
 }
 
-// Renewer holds an agent's identity while it runs, and renews it long before it expires. It is safe for concurrent use.
+// Renewer holds an agent's identity while the agent runs, and renews it long before it expires. It is safe for
+// concurrent use.
 type Renewer struct {
 	dir    string
 	every  time.Duration
 	asked  chan struct{}
-	gossip func(keys [][]byte) // told of new keys; nil: nobody is
+	gossip func(keys [][]byte) // may be nil
 	log    zerolog.Logger
 
 	mu sync.Mutex
 	id Identity
 }
 
-// RenewerConfig is what a keeper needs.
+// RenewerConfig configures a Renewer.
 type RenewerConfig struct {
-	Dir      string // the state directory
-	Identity Identity
+	Dir      string              // the state directory
+	Identity Identity            // that Load read
 	Every    time.Duration       // zero: RenewEvery
-	Gossip   func(keys [][]byte) // is told of new gossip keys, the one to speak with first; may be nil
+	Gossip   func(keys [][]byte) // called with new gossip keys, the one to encrypt with first; may be nil
 	Logger   zerolog.Logger
 }
 
-// NewRenewer is a keeper of the identity that Load read.
+// NewRenewer returns a Renewer that does nothing until Run is called.
 func NewRenewer(c RenewerConfig) *Renewer {
 	if c.Every == 0 {
 		c.Every = RenewEvery
 	}
-	return &Renewer{dir: c.Dir, id: c.Identity, every: c.Every, gossip: c.Gossip, log: c.Logger, asked: make(chan struct{}, 1)}
+	return &Renewer{
+		dir: c.Dir, id: c.Identity, every: c.Every, gossip: c.Gossip, log: c.Logger, asked: make(chan struct{}, 1),
+	}
 }
 
-// JWT is the newest.
+// JWT returns the newest JWT.
 func (r *Renewer) JWT() string { return r.Identity().JWT }
 
-// Identity is the newest.
+// Identity returns the newest identity.
 func (r *Renewer) Identity() Identity {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.id
 }
 
-// Renew has Run ask now.
+// Renew has Run renew now. It does not wait.
 func (r *Renewer) Renew() {
 	select {
 	case r.asked <- struct{}{}:
@@ -90,26 +93,26 @@ func (r *Renewer) Run(ctx context.Context, b Bus) {
 			retry = renewRetry
 		} else if ctx.Err() == nil {
 			wait, retry = min(wait, retry), min(2*retry, renewRetryMax)
-			r.log.Debug().Err(err).Msg("the credentials are not renewed; trying again later")
+			r.log.Debug().Err(err).Dur("retry", wait).Msg("renewing credentials failed")
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.asked:
 		case <-b.Reconnected():
-		case <-time.After(wait + rand.N(wait/10+1)):
+		case <-time.After(wait + rand.N(wait/10+1)): // so that agents that started together do not ask together
 		}
 	}
 }
 
 func (r *Renewer) renew(ctx context.Context, b Bus) error {
-	ctx, cancel := context.WithTimeout(ctx, renewWait)
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
-	has, err := bus.ReadJWT(r.JWT())
+	current, err := bus.ReadJWT(r.JWT())
 	if err != nil {
 		return err
 	}
-	data, err := b.Ask(ctx, wire.GrantQuestion(has.Key))
+	data, err := b.Ask(ctx, wire.GrantQuestion(current.Key))
 	if err != nil {
 		return err
 	}
@@ -120,11 +123,12 @@ func (r *Renewer) renew(ctx context.Context, b Bus) error {
 	if err := grant.Check(); err != nil {
 		return err
 	}
-	return r.take(b, grant)
+	return r.apply(b, grant)
 }
 
-// take keeps what is new in a grant, first on the disk.
-func (r *Renewer) take(b Bus, grant wire.JoinGrant) error {
+// apply puts what is new in a grant in force. It stores the identity before anything uses it, so that the next start
+// knows at least what this process used.
+func (r *Renewer) apply(b Bus, grant wire.JoinGrant) error {
 	before := r.Identity()
 	next, err := renewed(before, grant)
 	if err != nil {
@@ -136,53 +140,58 @@ func (r *Renewer) take(b Bus, grant wire.JoinGrant) error {
 	if same(before, next) {
 		return nil
 	}
-	if moved := !reflect.DeepEqual(before.Way(), next.Way()) || !reflect.DeepEqual(before.Former, next.Former); moved {
-		// Before it is kept: what cannot be used must not be what the next start has.
+	if !reflect.DeepEqual(before.Way(), next.Way()) || !reflect.DeepEqual(before.Former, next.Former) {
+		// Before it is stored: what the bus rejects must not be what the next start finds.
 		if err := b.SetWay(next.Way(), next.FormerWay()); err != nil {
 			return err
 		}
-		r.log.Info().Strs("servers", next.Servers).Bool("former", next.Former != nil).Msg("the next connection takes another way to the bus")
+		r.log.Info().Strs("servers", next.Servers).Bool("former", next.Former != nil).Msg("NATS servers changed")
 	}
-	if err := keep(filepath.Join(r.dir, identityFile), next); err != nil {
+	if err := store(filepath.Join(r.dir, identityFile), next); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	r.id = next
 	r.mu.Unlock()
-	r.log.Info().Bool("jwt", before.JWT != next.JWT).Bool("gossip", !sameKeys(before.Gossip, next.Gossip)).Msg("the credentials are renewed")
-	if r.gossip != nil && !sameKeys(before.Gossip, next.Gossip) {
+	newKeys := !sameKeys(before.Gossip, next.Gossip)
+	r.log.Info().Bool("jwt", before.JWT != next.JWT).Bool("gossip", newKeys).Msg("credentials renewed")
+	if r.gossip != nil && newKeys {
 		r.gossip(next.Gossip)
 	}
 	return nil
 }
 
-// renewed is the identity that a grant makes of an earlier one. The JWT is exchanged when a third of its life has passed, by the
-// coordinator's clock, so that the disk is not written every hour.
+// renewed returns the identity that a grant makes of an earlier one. The JWT is exchanged once a third of its life
+// has passed by the coordinator's clock, and not with every grant, so that the disk is not written every hour.
 func renewed(id Identity, grant wire.JoinGrant) (Identity, error) {
-	has, err := bus.ReadJWT(id.JWT)
+	current, err := bus.ReadJWT(id.JWT)
 	if err != nil {
 		return id, err
 	}
-	gets, err := bus.ReadJWT(grant.JWT)
+	granted, err := bus.ReadJWT(grant.JWT)
 	if err != nil {
 		return id, fmt.Errorf("the coordinator's grant: %w", err)
 	}
-	if gets.Key != has.Key || gets.Name != id.Name {
-		return id, fmt.Errorf("the coordinator's grant is for another: %s", gets.Name)
+	if granted.Key != current.Key || granted.Name != id.Name {
+		return id, fmt.Errorf("the coordinator's grant is for another agent: %s", granted.Name)
 	}
-	if has.Expires.IsZero() && !gets.Expires.IsZero() || !has.Expires.IsZero() && gets.Issued.Sub(has.Issued) >= has.Expires.Sub(has.Issued)/3 {
+	begins := current.Expires.IsZero() && !granted.Expires.IsZero() // a JWT of before they expired
+	aged := !current.Expires.IsZero() && granted.Issued.Sub(current.Issued) >= current.Expires.Sub(current.Issued)/3
+	if begins || aged {
 		id.JWT = grant.JWT
 	}
-	was := id.Way()
+	former := id.Way()
 	id.Servers, id.CA, id.Gossip = grant.Servers, []byte(grant.CA), grant.Gossip
-	if id.Former == nil && !reflect.DeepEqual(was, id.Way()) { // of several that are told, the one that was gone is kept
-		id.Former = &was
+	// Of several changes in a row Former stays the last that is known to work, not one that was never connected by.
+	if id.Former == nil && !reflect.DeepEqual(former, id.Way()) {
+		id.Former = &former
 	}
 	return id, nil
 }
 
 func same(a, b Identity) bool {
-	return a.JWT == b.JWT && reflect.DeepEqual(a.Way(), b.Way()) && reflect.DeepEqual(a.Former, b.Former) && sameKeys(a.Gossip, b.Gossip)
+	return a.JWT == b.JWT && reflect.DeepEqual(a.Way(), b.Way()) && reflect.DeepEqual(a.Former, b.Former) &&
+		sameKeys(a.Gossip, b.Gossip)
 }
 
 func sameKeys(a, b [][]byte) bool { return slices.EqualFunc(a, b, slices.Equal[[]byte]) }

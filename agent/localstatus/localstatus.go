@@ -1,5 +1,6 @@
-// Package localstatus is how commands speak to the running agent: HTTP over a socket in the state directory, which only the agent's
-// own user may open, so that they work when the coordinator and the network are gone.
+// Package localstatus connects commands to the running agent: HTTP over a Unix socket in the state directory, which
+// only the agent's own user can open, so that `agent status` works while the coordinator and the network are down.
+// The agent calls Listen and Serve, and commands call Status.
 package localstatus
 
 import (
@@ -19,26 +20,27 @@ import (
 const (
 	socketName   = "agent.sock"
 	dialTimeout  = 2 * time.Second
-	answerMax    = 16 << 20 // bytes of a status: some thousand edges, each with a reason
+	answerMax    = 16 << 20 // bytes of a status, which is some megabytes for ten thousand edges
 	readTimeout  = 5 * time.Second
 	writeTimeout = 10 * time.Second
 )
 
-// ErrRunning says that another agent runs on a directory.
+// ErrRunning is returned by Listen where another agent runs on the directory.
 var ErrRunning = errors.New("another agent runs")
 
-// Listen opens the socket in the directory. One that an earlier agent left is replaced; one that is in use is an error.
+// Listen opens the socket in the directory. It replaces one that an earlier agent left behind; one in use is
+// ErrRunning.
 func Listen(dir string) (net.Listener, error) {
 	path := filepath.Join(dir, socketName)
 	if Running(dir) {
 		return nil, fmt.Errorf("%w on %s", ErrRunning, dir)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the agent's socket: %w", err)
+		return nil, fmt.Errorf("open the agent's socket: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("the agent's socket: %w", err)
+		return nil, fmt.Errorf("open the agent's socket: %w", err)
 	}
 	return l, os.Chmod(path, 0o600)
 }
@@ -53,7 +55,7 @@ func Running(dir string) bool {
 	return true
 }
 
-// Serve answers `agent status` with what status returns, until ctx ends.
+// Serve answers Status with what status returns, until ctx ends.
 func Serve[T any](ctx context.Context, l net.Listener, status func(context.Context) (T, error)) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +65,7 @@ func Serve[T any](ctx context.Context, l net.Listener, status func(context.Conte
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(s) // only a command that went away fails it
+		_ = json.NewEncoder(w).Encode(s) // it fails only where the command has ended
 	})
 	server := &http.Server{
 		Handler: mux, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
@@ -73,7 +75,7 @@ func Serve[T any](ctx context.Context, l net.Listener, status func(context.Conte
 	go func() { served <- server.Serve(l) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("the agent's socket: %w", err)
+		return fmt.Errorf("serve the agent's socket: %w", err)
 	case <-ctx.Done():
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
@@ -83,7 +85,7 @@ func Serve[T any](ctx context.Context, l net.Listener, status func(context.Conte
 	return err
 }
 
-// Status asks the agent that runs on the directory.
+// Status asks the agent that runs on the directory for its status. T is the type that the agent gave to Serve.
 func Status[T any](ctx context.Context, dir string) (s T, err error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", filepath.Join(dir, socketName))
@@ -95,30 +97,30 @@ func Status[T any](ctx context.Context, dir string) (s T, err error) {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return s, unreached(dir, err)
+		return s, dialError(dir, err)
 	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(response.Body, answerMax))
 	switch {
 	case err != nil:
-		return s, fmt.Errorf("the agent's answer: %w", err)
+		return s, fmt.Errorf("read the agent's status: %w", err)
 	case response.StatusCode != http.StatusOK:
-		return s, fmt.Errorf("the agent has no answer: %s", data)
+		return s, fmt.Errorf("the agent cannot answer: %s", data)
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
-		return s, fmt.Errorf("the agent's answer: %w", err)
+		return s, fmt.Errorf("read the agent's status: %w", err)
 	}
 	return s, nil
 }
 
-// unreached says what to do about an agent that does not answer.
-func unreached(dir string, err error) error {
+// dialError says what to do about an agent that does not answer.
+func dialError(dir string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("not permitted to speak to the agent on %s: run the command as its user, or as root", dir)
+		return fmt.Errorf("not permitted to connect to the agent on %s: run the command as its user, or as root", dir)
 	}
 	var failed *net.OpError
 	if errors.As(err, &failed) && failed.Op == "dial" {
 		return fmt.Errorf("no agent runs on %s: start `agent run`, or name its directory with --state", dir)
 	}
-	return fmt.Errorf("the agent on %s: %w", dir, err)
+	return fmt.Errorf("ask the agent on %s: %w", dir, err)
 }

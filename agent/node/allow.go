@@ -15,8 +15,8 @@ import (
 // AllowFile is the file in the state directory that may hold an allow-list, one entry a line. "#" begins a comment.
 const AllowFile = "allow"
 
-// LoadAllow returns what the machine's owner permits this agent to probe: the given entries and those of AllowFile together.
-// It returns nil, which permits everything, only where there are no entries and no file.
+// LoadAllow returns what the machine's owner permits this agent to probe: the given entries and those of AllowFile
+// together. It returns nil, which permits everything, only where there are no entries and no file.
 func LoadAllow(state string, entries []string) (*probe.Allow, error) {
 	path := filepath.Join(state, AllowFile)
 	f, err := os.Open(path)
@@ -39,7 +39,7 @@ func LoadAllow(state string, entries []string) (*probe.Allow, error) {
 	}
 	// Without this, removing the last entry would permit everything.
 	if len(entries) == 0 {
-		return nil, fmt.Errorf("the allow-list %s has no entries: write what this agent may probe, or remove the file", path)
+		return nil, fmt.Errorf("the allow-list %s has no entries: add what may be probed, or remove the file", path)
 	}
 	allow, err := probe.ParseAllow(entries)
 	if err != nil {

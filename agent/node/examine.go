@@ -28,9 +28,10 @@ func Examine(ctx context.Context, x Examination, report func(doctor.Finding)) {
 		Running: localstatus.Running(x.State),
 	}
 	if x.Resolver != "" {
-		c.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, x.Resolver)
-		}}
+		}
+		c.Resolver = &net.Resolver{PreferGo: true, Dial: dial}
 	}
 	id, err := identity.Load(x.State)
 	switch {

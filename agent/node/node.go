@@ -1,5 +1,5 @@
-// Package node is a running agent: the one place that joins its identity, the bus, gossip, the vantage and the local socket.
-// Run is `agent run`. Status, Examine, ProbeOnce and what reads arguments serve the other commands.
+// Package node is a running agent: the one place that joins its identity, the bus, gossip, the vantage and the local
+// socket. Run is `agent run`. Status, Examine, ProbeOnce and what reads arguments serve the other commands.
 package node
 
 import (
@@ -29,8 +29,9 @@ type Config struct {
 	Logger       zerolog.Logger
 }
 
-// Run runs an agent until ctx ends, and returns after everything it started has ended. It fails where the agent has not
-// joined, or where another agent uses the state directory. Nothing else stops it: what is missing is logged and tried again.
+// Run runs an agent until ctx ends, and returns after everything it started has ended. It fails where the agent has
+// not joined, or where another agent uses the state directory. Nothing else stops it: what is missing is logged and
+// tried again.
 func Run(ctx context.Context, c Config) error {
 	id, err := identity.Load(c.State)
 	if err != nil {
@@ -88,7 +89,8 @@ func (c Config) startGossip(ctx context.Context, id identity.Identity) (*gossip.
 		return nil, err
 	}
 	return gossip.Start(ctx, gossip.Config{
-		Name: id.Name, Version: c.Version, Listen: c.GossipListen, Key: key, Keys: id.Gossip, Logger: c.logger("gossip"),
+		Name: id.Name, Version: c.Version, Listen: c.GossipListen, Key: key, Keys: id.Gossip,
+		Logger: c.logger("gossip"),
 	})
 }
 

@@ -33,8 +33,8 @@ func ParseTarget(check catalog.Check, kind, text string) (probe.Target, error) {
 	return probe.Target{Check: check, Address: host.String()}, nil
 }
 
-// ParseFamilies returns the address families to probe the address through: an IP address's own, and those named, or both
-// where none is, of a name.
+// ParseFamilies returns the address families to probe the address through: an IP address's own, and those named, or
+// both where none is, of a name.
 func ParseFamilies(address string, names []string) ([]mesh.Family, error) {
 	if ip, err := netip.ParseAddr(address); err == nil {
 		if ip.Unmap().Is4() {
@@ -56,9 +56,9 @@ func ParseFamilies(address string, names []string) ([]mesh.Family, error) {
 	return families, nil
 }
 
-// ProbeOnce probes the target once through each family, and reports each result as a sentence. It returns whether the target
-// is good as a vantage's vote counts it: one family is good and none is bad. A family in which the name has no address, or
-// through which this machine cannot probe, does not count.
+// ProbeOnce probes the target once through each family, and reports each result as a sentence. It returns whether the
+// target is good as a vantage's vote counts it: one family is good and none is bad. A family in which the name has no
+// address, or through which this machine cannot probe, does not count.
 func ProbeOnce(ctx context.Context, target probe.Target, families []mesh.Family, report func(sentence string)) bool {
 	good, bad := 0, 0
 	for _, target.Family = range families {

@@ -28,8 +28,8 @@ func Status(ctx context.Context, state string) (Report, error) {
 	return localstatus.Status[Report](ctx, state)
 }
 
-// serveStatus answers Status in tasks, until ctx ends. It fails only where another agent runs on the directory: an agent
-// whose socket fails probes all the same.
+// serveStatus answers Status in tasks, until ctx ends. It fails only where another agent runs on the directory: an
+// agent whose socket fails probes all the same.
 func (c Config) serveStatus(
 	ctx context.Context, tasks *sync.WaitGroup, requests vantage.Requests, link func() bus.Link,
 ) error {
@@ -59,7 +59,8 @@ func (r Report) WriteText(out io.Writer) error {
 	if region == "" {
 		region = "no region yet"
 	}
-	fmt.Fprintf(out, "%s in %s, version %s, running since %s; as of %s\n", r.Name, region, r.Version, when(r.Began), when(r.At))
+	fmt.Fprintf(out, "%s in %s, version %s, running since %s; as of %s\n",
+		r.Name, region, r.Version, when(r.Began), when(r.At))
 	fmt.Fprintf(out, "catalog  %s\n", orNone(r.Revision))
 	fmt.Fprintf(out, "NATS     %s\n", connection(r.Bus, r.At))
 	fmt.Fprintf(out, "spool    %d batches waiting, %d observations dropped\n", r.Spool.Batches, r.Spool.Dropped)
@@ -94,9 +95,10 @@ func writeEdge(out io.Writer, host string, e vantage.Edge, now time.Time) {
 }
 
 func connection(l bus.Link, now time.Time) string {
-	text := fmt.Sprintf("connected to %s since %s (%s)", l.Server, when(l.Since), ago(l.Since, now))
+	since := when(l.Since) + " (" + ago(l.Since, now) + ")"
+	text := "connected to " + l.Server + " since " + since
 	if !l.Connected {
-		text = fmt.Sprintf("disconnected since %s (%s); observations wait in the spool", when(l.Since), ago(l.Since, now))
+		text = "disconnected since " + since + "; observations wait in the spool"
 	}
 	if l.Error != "" {
 		text += "; last error: " + l.Error

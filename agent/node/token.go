@@ -11,9 +11,9 @@ import (
 // tokenMax bounds what is read of a file that should hold a token, which has about two hundred bytes.
 const tokenMax = 4096
 
-// ReadToken returns the token that the argument of a command names: the argument itself, "-" for standard input, or file:PATH.
-// Other users of the machine can see a program's arguments, and the shell stores them; a token in a file or a pipe stays out
-// of both.
+// ReadToken returns the token that the argument of a command names: the argument itself, "-" for standard input, or
+// file:PATH. Other users of the machine can see a program's arguments, and the shell stores them; a token in a file
+// or a pipe stays out of both.
 func ReadToken(argument string, stdin io.Reader) (string, error) {
 	from := stdin
 	if path, ok := strings.CutPrefix(argument, "file:"); ok {

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	memoryMax = 1000             // batches in memory while the disk fails: some megabytes, or half an hour of a ten-host mesh
+	memoryMax = 1000             // batches in memory while the disk fails: half an hour of a ten-host mesh
 	diskRetry = 10 * time.Second // until a disk that failed is tried again
 	writeMax  = 64               // batches written at once
 	readMax   = 32               // batches of history read at once: more than two seconds' worth at the limited rate
 	readRetry = time.Second      // after a read that found nothing
 )
 
-// disk is the spool and what is to be written to it. One job at a time works on the spool in the background, since a disk may
-// take seconds and the agent must not stop probing meanwhile.
+// disk is the spool and what is to be written to it. One job at a time works on the spool in the background, since a
+// disk may take seconds and the agent must not stop probing meanwhile.
 type disk struct {
 	config spool.Config
 	log    zerolog.Logger

@@ -7,17 +7,18 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// History has a window and a rate of its own, so that live batches never wait behind it. Two hours of a ten-host mesh take
-// three minutes, and ten agents at once are 200 small writes a second for the server, a tenth of what its disk can do. The
-// first hundred batches, a few minutes' worth, are not limited: they should arrive before the verdicts that they date.
+// History has a window and a rate of its own, so that live batches never wait behind it. Two hours of a ten-host mesh
+// take three minutes, and ten agents at once are 200 small writes a second for the server, a tenth of what its disk
+// can do. The first hundred batches, a few minutes' worth, are not limited: they should arrive before the verdicts
+// that they date.
 const (
 	historyWindow   = 4
 	historyInterval = time.Second / 20
 	historyBurst    = 100
 	historyRetry    = time.Second
 
-	// historyMax is the age at which a batch is dropped. The stream discards messages at wire.AgeMax, and what is in a batch
-	// is up to minutes older than the batch.
+	// historyMax is the age at which a batch is dropped. The stream discards messages at wire.AgeMax, and what is in
+	// a batch is up to minutes older than the batch.
 	historyMax = wire.AgeMax - time.Hour
 )
 
@@ -25,8 +26,8 @@ const (
 type history struct {
 	queue    []*delivery // read from the spool, oldest first
 	inFlight []*delivery // in the order in which they were sent
-	// failed is set when a batch in flight failed. To keep the order, nothing is sent until the results of all in flight are
-	// known; then those that failed are sent again.
+	// failed is set when a batch in flight failed. To keep the order, nothing is sent until the results of all in
+	// flight are known; then those that failed are sent again.
 	failed     bool
 	nextAt     time.Time // when the next batch may be sent without drawing on the burst
 	pauseUntil time.Time // after a failure
@@ -61,8 +62,8 @@ func (h *history) sent(d *delivery, now time.Time) {
 	h.inFlight = append(h.inFlight, d)
 }
 
-// result counts a batch as no longer in flight. After a failure it waits for the others, and puts those that failed back in
-// front of the queue.
+// result counts a batch as no longer in flight. After a failure it waits for the others, and puts those that failed
+// back in front of the queue.
 func (h *history) result(d *delivery, failed bool, now time.Time) {
 	d.failed, h.failed = failed, h.failed || failed
 	h.inFlight = slices.DeleteFunc(h.inFlight, func(f *delivery) bool { return f.stored })
@@ -92,8 +93,8 @@ func (o *Outbox) publishHistory(now time.Time) {
 	}
 }
 
-// nextHistory returns the oldest batch that is not in flight, or nil. Batches on disk are older than those in memory, which
-// therefore wait until all on disk are read.
+// nextHistory returns the oldest batch that is not in flight, or nil. Batches on disk are older than those in memory,
+// which therefore wait until all on disk are read.
 func (o *Outbox) nextHistory() *delivery {
 	if len(o.history.queue) > 0 {
 		d := o.history.queue[0]

@@ -1,10 +1,10 @@
-// Package outbox delivers an agent's batches to the stream. Live batches are published at once. Batches that could not be
-// published at once wait on disk, or in memory while the disk fails, and follow as history: oldest first, at a limited rate,
-// also after a restart.
+// Package outbox delivers an agent's batches to the stream. Live batches are published at once. Batches that could
+// not be published at once wait on disk, or in memory while the disk fails, and follow as history: oldest first, at a
+// limited rate, also after a restart.
 //
-// An Outbox belongs to one goroutine, which calls Put for each batch, Advance when NextWake says so, and Handle for every
-// event it receives from Events. Publishing and disk access run in the background, so that none of these calls waits for them.
-// Drain and Close end it.
+// An Outbox belongs to one goroutine, which calls Put for each batch, Advance when NextWake says so, and Handle for
+// every event it receives from Events. Publishing and disk access run in the background, so that none of these calls
+// waits for them. Drain and Close end it.
 package outbox
 
 import (
@@ -22,8 +22,8 @@ import (
 
 // Bus is what an outbox needs of NATS.
 type Bus interface {
-	// Send sends a message after those sent before it, and returns at once. wait returns nil when the stream has stored the
-	// message, and an error when it has not or when that is unknown.
+	// Send sends a message after those sent before it, and returns at once. wait returns nil when the stream has
+	// stored the message, and an error when it has not or when that is unknown.
 	Send(id string, headers map[string]string, data []byte) (wait func(ctx context.Context) error)
 	// Connected returns when the present connection was made, and false while there is none.
 	Connected() (since time.Time, ok bool)
@@ -86,9 +86,9 @@ type Outbox struct {
 // eventsMax is how many results may wait for the owner before work in the background waits too.
 const eventsMax = 64
 
-// Open returns an outbox that also delivers what earlier processes left in the spool. It fails with spool.ErrLocked where
-// another agent uses the directory; any other failure of the disk is logged, and the outbox works in memory until the disk
-// recovers.
+// Open returns an outbox that also delivers what earlier processes left in the spool. It fails with spool.ErrLocked
+// where another agent uses the directory; any other failure of the disk is logged, and the outbox works in memory
+// until the disk recovers.
 func Open(c Config) (*Outbox, error) {
 	o := &Outbox{config: c, events: make(chan Event, eventsMax), disk: newDisk(c)}
 	if err := o.disk.open(); err != nil {
@@ -106,7 +106,8 @@ func (o *Outbox) Stats() Stats {
 	return Stats{Batches: o.disk.waiting(), Dropped: o.dropped + o.disk.stats.Dropped, Off: o.disk.off}
 }
 
-// Put adds a batch. Advance publishes it at once where there is a connection, and writes it to disk where it has observations.
+// Put adds a batch. Advance publishes it at once where there is a connection, and writes it to disk where it has
+// observations.
 func (o *Outbox) Put(b Batch) {
 	d := &delivery{Batch: b}
 	if b.Count > 0 {
@@ -197,8 +198,9 @@ func (o *Outbox) report(e Event) {
 	}
 }
 
-// headers state the age of a batch and of the connection. The coordinator counts no vote of a batch that is older than its
-// connection, so one that was opened before must state a greater age, even where the wall clock was set back meanwhile.
+// headers state the age of a batch and of the connection. The coordinator counts no vote of a batch that is older
+// than its connection, so one that was opened before must state a greater age, even where the wall clock was set back
+// meanwhile.
 func (o *Outbox) headers(d *delivery, now time.Time) map[string]string {
 	since, ok := o.config.Bus.Connected()
 	if !ok {
@@ -216,8 +218,8 @@ const (
 	drainPoll = 20 * time.Millisecond
 )
 
-// Drain waits until everything that was put is published or on disk, but a second at most. It publishes no history, which
-// the next process does. The owner handles no events meanwhile.
+// Drain waits until everything that was put is published or on disk, but a second at most. It publishes no history,
+// which the next process does. The owner handles no events meanwhile.
 func (o *Outbox) Drain() {
 	o.history.pauseUntil = time.Now().Add(time.Hour)
 	timeout := time.NewTimer(drainMax)
@@ -240,7 +242,8 @@ func (o *Outbox) draining() bool {
 	return publishing || o.disk.working()
 }
 
-// Close ends the work in the background, writes what is left to the disk, and returns the spool. It must be the last call.
+// Close ends the work in the background, writes what is left to the disk, and returns the spool. It must be the last
+// call.
 func (o *Outbox) Close() {
 	o.cancel()
 	o.tasks.Wait()

@@ -8,10 +8,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
-// Anchors are addresses outside the mesh that are up as a rule. Where none of a vantage's anchors answers, its own network
-// has failed, and its region abstains. A duty whose host has no name is an anchor's.
+// Anchors are addresses outside the mesh that are up as a rule. Where none of a vantage's anchors answers, its own
+// network has failed, and its region abstains. A duty whose host has no name is an anchor's.
 
-// anchorRetestAfter is how old the latest look at an anchor must be before a miss elsewhere starts another ahead of schedule.
+// anchorRetestAfter is how old the latest look at an anchor must be before a miss elsewhere starts another ahead of
+// schedule.
 const anchorRetestAfter = 2 * time.Second
 
 // planAnchors plans looks at the anchors of the region, spread over their interval.
@@ -34,7 +35,8 @@ func planAnchors(c *catalog.Catalog, name string) []schedule.Duty {
 
 func (d *duty) isAnchor() bool { return d.Host.Name == "" }
 
-// observeAnchor notes an anchor's outcome. The coordinator learns at once when the last anchor fails or the first recovers.
+// observeAnchor notes an anchor's outcome. The coordinator learns at once when the last anchor fails or the first
+// recovers.
 func (v *vantage) observeAnchor(d *duty, o mesh.Observation) {
 	if o.Stage == mesh.Missed {
 		return

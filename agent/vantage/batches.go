@@ -30,15 +30,15 @@ func (v *vantage) flush(now time.Time) {
 	v.fresh, v.lag = nil, 0
 }
 
-// encode makes a batch of as many of the observations as fit, in their order, and returns how many those are. With an error
-// these cannot be encoded at all.
+// encode makes a batch of as many of the observations as fit, in their order, and returns how many those are. With an
+// error these cannot be encoded at all.
 func (v *vantage) encode(now time.Time, observations []mesh.Observation) (out outbox.Batch, n int, err error) {
 	v.sequence++
 	stats := v.stats()
 	b := &mesh.Batch{
 		Agent: v.Name, Epoch: v.epoch, Sequence: v.sequence, Version: v.Version, Began: now, Lag: v.lag,
-		Queued: stats.Batches, Dropped: stats.Dropped, SpoolOff: stats.Off, AnchorsFail: v.duties.anchorsFail(), Clock: v.ClockOffset,
-		Observations: observations, Gossip: v.gossipReport(now),
+		Queued: stats.Batches, Dropped: stats.Dropped, SpoolOff: stats.Off, AnchorsFail: v.duties.anchorsFail(),
+		Clock: v.ClockOffset, Observations: observations, Gossip: v.gossipReport(now),
 	}
 	if v.catalog != nil {
 		b.Revision = v.catalog.Revision

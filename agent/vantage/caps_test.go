@@ -114,7 +114,8 @@ func TestWhatTheOwnerDoesNotAllowIsNotProbed(t *testing.T) {
 	})
 }
 
-// TestAnAbsurdCatalogIsRefused: a catalog that asks for a thousand looks a second is none that a coordinator would make.
+// TestAnAbsurdCatalogIsRefused: a catalog that asks for a thousand looks a second is none that a coordinator would
+// make.
 func TestAnAbsurdCatalogIsRefused(t *testing.T) {
 	start(t, func(b *bus, n *network) {
 		time.Sleep(15 * time.Second)

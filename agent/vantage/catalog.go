@@ -13,13 +13,14 @@ import (
 
 const (
 	catalogInterval = time.Minute     // between requests while nothing announces a change
-	catalogRetry    = 2 * time.Second // after a request without an answer; doubled with each further one once there is a catalog
+	catalogRetry    = 2 * time.Second // after a request without an answer; doubled each time once there is a catalog
 	catalogTimeout  = 5 * time.Second // of one request
 )
 
 // follower fetches the catalog in a goroutine of its own: at start until it arrives, at each new connection, when the
-// coordinator announces a change, and every minute. Without an answer the agent works by the latest catalog and asks again
-// soon: the announcement may have been that an agent was revoked, and the coordinator limits how often an agent may ask.
+// coordinator announces a change, and every minute. Without an answer the agent works by the latest catalog and asks
+// again soon: the announcement may have been that an agent was revoked, and the coordinator limits how often an agent
+// may ask.
 type follower struct {
 	bus         Bus
 	log         zerolog.Logger

@@ -93,14 +93,14 @@ func (v *vantage) beginScheduled(d *duty, now time.Time) {
 	}
 }
 
-// hasRoom reports whether a look may begin now. What does not fit is postponed, so that a storm of requests or an absurd
-// catalog is answered late and never becomes a flood of probes.
+// hasRoom reports whether a look may begin now. What does not fit is postponed, so that a storm of requests or an
+// absurd catalog is answered late and never becomes a flood of probes.
 func (v *vantage) hasRoom(d *duty, now time.Time) bool {
 	return v.underWay < probesMax && v.caps.Has(now, d.Address)
 }
 
-// lookNow begins looks at all checks of a host, for a round. A look under way answers the round too. Agents in the host's
-// own region do not answer: a round asks every other region.
+// lookNow begins looks at all checks of a host, for a round. A look under way answers the round too. Agents in the
+// host's own region do not answer: a round asks every other region.
 func (v *vantage) lookNow(ask mesh.Ask, now time.Time) {
 	if v.catalog == nil {
 		return
@@ -222,9 +222,9 @@ func (d *duty) edgeResult(r probe.Result) edge.Result {
 	return out
 }
 
-// observe completes an observation of the edge and adds it to the next batch, which leaves at once where it is news: a miss,
-// a failure, a recovery, an answer to a round, or another reason why the vantage cannot probe. The same reason again is not
-// news: a vantage without IPv6 has it for each such check with each look.
+// observe completes an observation of the edge and adds it to the next batch, which leaves at once where it is news:
+// a miss, a failure, a recovery, an answer to a round, or another reason why the vantage cannot probe. The same
+// reason again is not news: a vantage without IPv6 has it for each such check with each look.
 func (v *vantage) observe(d *duty, o mesh.Observation) {
 	news := o.Outcome == mesh.Unreachable || o.Outcome == mesh.Inconclusive && o.Reason != d.latest.Reason
 	d.latest.note(o)
@@ -236,8 +236,8 @@ func (v *vantage) observe(d *duty, o mesh.Observation) {
 	if d.Host.Named() && o.Stage == mesh.Settled && o.Outcome == mesh.Unreachable && o.Address == "" {
 		o.Address = probe.Silence(d.tried) // the look ended before its probes could report
 	}
-	// Only probes of a good look count as lost on the way. Those of a host that is down would make this vantage's loss seem
-	// high, and the next failure slow to notice.
+	// Only probes of a good look count as lost on the way. Those of a host that is down would make this vantage's
+	// loss seem high, and the next failure slow to notice.
 	if o.Stage == mesh.Settled && o.Outcome.Good() {
 		for n := range o.Sent {
 			v.window.Add(o.Host, n < o.Lost)

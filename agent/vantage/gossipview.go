@@ -31,12 +31,12 @@ type Gossip interface {
 }
 
 const (
-	deathReportedFor = 10 * time.Minute // batches report a dead host for so long; then the coordinator has known for a while
+	deathReportedFor = 10 * time.Minute // batches report a dead host for so long; by then every coordinator knows
 	proofInterval    = time.Second      // between two requests for a proof to the same host
 )
 
-// gossipView is what this vantage requested of gossip and reported from it. All its methods do nothing where the agent does
-// not gossip.
+// gossipView is what this vantage requested of gossip and reported from it. All its methods do nothing where the
+// agent does not gossip.
 type gossipView struct {
 	gossip    Gossip // nil: this agent does not gossip
 	ctx       context.Context
@@ -81,8 +81,9 @@ func (g *gossipView) requestProof(host string, now time.Time) {
 	})
 }
 
-// report returns what the next batch reports of gossip: proofs that no batch has reported, and hosts that died lately. It
-// reports a death only where this agent's own challenge confirms it, and sends a challenge where there is none yet.
+// report returns what the next batch reports of gossip: proofs that no batch has reported, and hosts that died
+// lately. It reports a death only where this agent's own challenge confirms it, and sends a challenge where there is
+// none yet.
 func (g *gossipView) report(now time.Time) mesh.Gossip {
 	var out mesh.Gossip
 	if g.gossip == nil {
@@ -115,8 +116,8 @@ func (g *gossipView) report(now time.Time) mesh.Gossip {
 	return out
 }
 
-// gossipReport returns what a batch reports of gossip, which is nothing while NATS is away: it is worth nothing later. Hosts
-// whose pings are lost are asked for another proof meanwhile, so that the next batch can report it.
+// gossipReport returns what a batch reports of gossip, which is nothing while NATS is away: it is worth nothing
+// later. Hosts whose pings are lost are asked for another proof meanwhile, so that the next batch can report it.
 func (v *vantage) gossipReport(now time.Time) mesh.Gossip {
 	if _, connected := v.Bus.Connected(); !connected {
 		return mesh.Gossip{}
@@ -148,7 +149,8 @@ func (all duties) lostPings() map[string]bool {
 }
 
 // permitted returns the catalog without the hosts that this machine's owner does not permit. Gossip connects to the
-// catalog's addresses, and must not become a way around the allow-list. self stays, or the agent could not gossip at all.
+// catalog's addresses, and must not become a way around the allow-list. self stays, or the agent could not gossip at
+// all.
 func permitted(c *catalog.Catalog, allow *probe.Allow, self string) *catalog.Catalog {
 	if allow == nil {
 		return c

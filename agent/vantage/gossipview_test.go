@@ -191,8 +191,8 @@ func TestGossipIsGivenTheAdmittedKeys(t *testing.T) {
 	})
 }
 
-// The coordinator does not answer an agent that asks too often. An agent that was notified of a change asks again soon, and does
-// not work with the keys of before for a minute.
+// The coordinator does not answer an agent that asks too often. An agent that was notified of a change asks again
+// soon, and does not work with the keys of before for a minute.
 func TestAnUnansweredQuestionIsAskedAgain(t *testing.T) {
 	r := &fakeGossip{}
 	key := ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))

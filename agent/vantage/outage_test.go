@@ -71,8 +71,8 @@ func observed(batches []*mesh.Batch) map[uint64][]*mesh.Batch {
 	return out
 }
 
-// What an agent saw while the bus was away is told by the next agent on this machine: everything, in order, none twice, as
-// history, and with the times at which it was seen.
+// What an agent saw while the bus was away is told by the next agent on this machine: everything, in order, none
+// twice, as history, and with the times at which it was seen.
 func TestObservationsOutliveTheAgent(t *testing.T) {
 	live(t, func(l *lives) {
 		l.begin()

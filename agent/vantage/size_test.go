@@ -12,7 +12,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// stored is what a stream counts for the batches: each as it is on the wire, and 250 bytes for headers, subject and record.
+// stored is what a stream counts for the batches: each as it is on the wire, and 250 bytes for headers, subject and
+// record.
 func stored(t *testing.T, batches []*mesh.Batch) (bytes int64) {
 	t.Helper()
 	for _, b := range batches {

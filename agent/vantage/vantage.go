@@ -1,6 +1,6 @@
-// Package vantage is an agent at work: it fetches the catalog, probes on schedule and when the coordinator asks, and puts
-// its observations into the outbox. Start reading at Run and loop: one goroutine owns all state, and everything else
-// (probes, the fetching of catalogs, gossip, the outbox's background work) sends it events.
+// Package vantage is an agent at work: it fetches the catalog, probes on schedule and when the coordinator asks, and
+// puts its observations into the outbox. Start reading at Run and loop: one goroutine owns all state, and everything
+// else (probes, the fetching of catalogs, gossip, the outbox's background work) sends it events.
 package vantage
 
 import (
@@ -60,8 +60,8 @@ type Config struct {
 const (
 	heartbeat = 2 * time.Second // between batches, also empty ones: rule 2 counts an agent silent after several
 
-	// coalesceDelay is how long an observation that is news waits for others, so that one batch carries the checks of a host
-	// that fail together.
+	// coalesceDelay is how long an observation that is news waits for others, so that one batch carries the checks of
+	// a host that fail together.
 	coalesceDelay = 5 * time.Millisecond
 
 	overrunMax = time.Second            // the loop waking later than this means that the machine stood still
@@ -100,8 +100,8 @@ type vantage struct {
 	wake        time.Time          // when the loop should wake at the latest
 }
 
-// Run probes and publishes until ctx ends. Then it gives the latest observations up to a second to reach the stream, ends
-// everything it started, and returns nil. It returns an error only where it could not start.
+// Run probes and publishes until ctx ends. Then it gives the latest observations up to a second to reach the stream,
+// ends everything it started, and returns nil. It returns an error only where it could not start.
 func Run(ctx context.Context, c Config) error {
 	out, err := outbox.Open(outbox.Config{Bus: c.Bus, Spool: c.Spool, Logger: c.Logger})
 	if err != nil {
@@ -115,7 +115,8 @@ func Run(ctx context.Context, c Config) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx, for the latest observations
 	v := &vantage{
 		Config: c, ctx: work, probes: make(chan probeEvent, eventsMax), out: out, began: time.Now(), duties: duties{},
-		memory: probe.NewMemory(probe.MemoryMax), caps: probe.NewCaps(), epoch: binary.BigEndian.Uint64(id[12:]), prefix: hex.EncodeToString(id[:12]),
+		memory: probe.NewMemory(probe.MemoryMax), caps: probe.NewCaps(),
+		epoch: binary.BigEndian.Uint64(id[12:]), prefix: hex.EncodeToString(id[:12]),
 	}
 	v.Network = probe.NewGuard(c.Network, c.Allow)
 	v.follow = newFollower(c.Bus, c.Logger)
@@ -144,7 +145,8 @@ func (v *vantage) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		// Not a timer that is reset: it would stay in the runtime's heap at its old time, and wake the agent for nothing.
+		// Not a timer that is reset: it would stay in the runtime's heap at its old time, and wake the agent for
+		// nothing.
 		case <-time.After(time.Until(v.wake)):
 			v.woke()
 		case e := <-v.probes:
@@ -204,8 +206,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// woke returns the time, and notes how late the loop woke, before anything is handled. Beyond overrunMax the machine stood
-// still, and what the looks under way find is about this machine and not about their hosts: they end as inconclusive.
+// woke returns the time, and notes how late the loop woke, before anything is handled. Beyond overrunMax the machine
+// stood still, and what the looks under way find is about this machine and not about their hosts: they end as
+// inconclusive.
 func (v *vantage) woke() (now time.Time) {
 	now = time.Now()
 	late := now.Sub(v.wake)

@@ -189,7 +189,7 @@ func TestTokensThatDoNotOpen(t *testing.T) {
 		good[:40]:        "misspelt",
 		forged.String():  "is forged",
 		other.String():   "is forged",
-		foreign.String(): "is foreign",
+		foreign.String(): "of another mesh",
 	} {
 		if _, err := agent.Join(t.Context(), token, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("wanted %q, got %v", want, err)

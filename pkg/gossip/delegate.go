@@ -16,7 +16,8 @@ type Meta struct {
 	Version string `json:"v,omitempty"`
 }
 
-// metaMax bounds what a member may tell of itself, in bytes: a region's name and a version, and room for what later versions add.
+// metaMax bounds what a member may tell of itself, in bytes: a region's name and a version, and room for what later
+// versions add.
 const metaMax = 320
 
 // encodeMeta writes it, or nothing where it would not fit.
@@ -36,8 +37,8 @@ func decodeMeta(data []byte) (m Meta) {
 	return m
 }
 
-// delegate is how memberlist speaks to the registry. It calls from goroutines of its own while it holds its lock, so that nothing here
-// may wait or call back.
+// delegate is how memberlist speaks to the registry. It calls from goroutines of its own while it holds its lock, so
+// that nothing here may wait or call back.
 type delegate struct {
 	registry *registry
 	meta     []byte
@@ -56,13 +57,14 @@ func (d *delegate) NotifyMsg(word []byte) {
 // goodbye goes before the name of a host whose agent is stopped.
 const goodbye = "bye "
 
-// GetBroadcasts, LocalState and MergeRemoteState are for words of an application's own: we have no others, and believe none.
+// GetBroadcasts, LocalState and MergeRemoteState are for words of an application's own: we have no others, and
+// believe none.
 func (d *delegate) GetBroadcasts(int, int) [][]byte { return nil }
 func (d *delegate) LocalState(bool) []byte          { return nil }
 func (d *delegate) MergeRemoteState([]byte, bool)   {}
 
-// NotifyAlive decides who may be a member: hosts of the catalog, at their addresses, so that nobody can point the mesh at
-// others.
+// NotifyAlive decides who may be a member: hosts of the catalog, at their addresses, so that nobody can point the
+// mesh at others.
 func (d *delegate) NotifyAlive(n *memberlist.Node) error {
 	if len(n.Meta) > metaMax {
 		return fmt.Errorf("it tells %d bytes of itself", len(n.Meta))

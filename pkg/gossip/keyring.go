@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// keysMax is how many keys a ring may hold: the present one, the next one, and some of slow rotations. Every datagram of a stranger
-// costs a try with each.
+// keysMax is how many keys a ring may hold: the present one, the next one, and some of slow rotations. Every datagram
+// of a stranger costs a try with each.
 const keysMax = 4
 
 func checkKeys(keys [][]byte) error {
@@ -24,8 +24,8 @@ func checkKeys(keys [][]byte) error {
 	return nil
 }
 
-// turn gives the running ring these keys. What is no more on it is brought to the end first: memberlist takes a key out of the
-// middle of a list that others may be reading.
+// turn gives the running ring these keys. What is no more on it is brought to the end first: memberlist takes a key
+// out of the middle of a list that others may be reading.
 func (g *Gossip) replaceKeys(keys [][]byte) {
 	switch {
 	case g.ring == nil:

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Strangers' datagrams make memberlist complain of each: so many lines are written as warnings, and the rest is for those who
-// debug.
+// Strangers' datagrams make memberlist complain of each: so many lines are written as warnings, and the rest is for
+// those who debug.
 const (
 	warnEvery = 10 * time.Second
 	warnBurst = 5

@@ -45,7 +45,8 @@ type peer struct {
 	admitted  bool              // its agent may gossip
 }
 
-// registry is what is known of the members. memberlist writes into it from goroutines of its own, which is why it has a lock.
+// registry is what is known of the members. memberlist writes into it from goroutines of its own, which is why it has
+// a lock.
 type registry struct {
 	self     string
 	interval time.Duration
@@ -282,7 +283,8 @@ func (r *registry) members(now time.Time) []Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := make([]Member, 0, len(r.known))
-	// Each member is probed once in a cycle, which failed probes of others draw out; whoever missed three of them is a suspect.
+	// Each member is probed once in a cycle, which failed probes of others draw out; whoever missed three of them is
+	// a suspect.
 	patience := 3 * r.interval * time.Duration(r.alive()+1)
 	for _, m := range r.known {
 		if !r.peers[m.Name].admitted {
@@ -321,8 +323,8 @@ func (r *registry) alone() bool {
 	return r.alive() == 0
 }
 
-// address is where to ask the host: where it said that it gossips, else where the catalog has it. It is zero for a stranger and
-// for a host that is named and was never heard of.
+// address is where to ask the host: where it said that it gossips, else where the catalog has it. It is zero for a
+// stranger and for a host that is named and was never heard of.
 func (r *registry) address(name string, port int) netip.AddrPort {
 	r.mu.Lock()
 	defer r.mu.Unlock()

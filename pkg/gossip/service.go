@@ -69,8 +69,8 @@ type Gossip struct {
 	tasks    sync.WaitGroup
 }
 
-// Start begins to gossip as soon as there is a catalog that names this host and a key. A port that is taken is a warning, and is
-// tried again every minute.
+// Start begins to gossip as soon as there is a catalog that names this host and a key. A port that is taken is a
+// warning, and is tried again every minute.
 func Start(ctx context.Context, c Config) (*Gossip, error) {
 	if c.Interval == 0 {
 		c.Interval = probeInterval
@@ -93,8 +93,8 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 	return g, nil
 }
 
-// ParseListen reads an address to gossip at, such as DefaultListen. The zero address is all of the machine's; port 0 is any
-// free one.
+// ParseListen reads an address to gossip at, such as DefaultListen. The zero address is all of the machine's; port 0
+// is any free one.
 func ParseListen(listen string) (bind netip.Addr, port int, err error) {
 	host, service, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -126,8 +126,8 @@ func (g *Gossip) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKe
 	replace(g.catalogs, c)
 }
 
-// SetKeys replaces the ring while gossip goes on. Members keep one another when a new key is first added behind the old one
-// everywhere, then put before it everywhere, and only then the old one is taken away. It does not wait.
+// SetKeys replaces the ring while gossip goes on. Members keep one another when a new key is first added behind the
+// old one everywhere, then put before it everywhere, and only then the old one is taken away. It does not wait.
 func (g *Gossip) SetKeys(keys [][]byte) error {
 	if err := checkKeys(keys); err != nil {
 		return err

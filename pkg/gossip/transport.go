@@ -14,8 +14,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Bounds of what a stranger may cost, before it shows a key: memberlist itself would read 20 MB from each of any number of
-// connections.
+// Bounds of what a stranger may cost, before it shows a key: memberlist itself would read 20 MB from each of any
+// number of connections.
 const (
 	streamsMax  = 16               // incoming, at once: a member exchanges its state about once a minute
 	streamMax   = 10 * time.Second // for one of them to be done

@@ -1,5 +1,5 @@
-// Package privatefile writes files that hold secrets or state: only their owner can read them, and a crash leaves either
-// the old content or the new, never a part.
+// Package privatefile writes files that hold secrets or state: only their owner can read them, and a crash leaves
+// either the old content or the new, never a part.
 package privatefile
 
 import (
@@ -14,9 +14,9 @@ const (
 	dirMode  = 0o700
 )
 
-// Write replaces the file at path with data, mode 0600, and makes missing directories above it with mode 0700. It returns when
-// the content and the name have reached the disk. Two writers of one path must not run at the same time: they share the
-// temporary file path.new.
+// Write replaces the file at path with data, mode 0600, and makes missing directories above it with mode 0700. It
+// returns when the content and the name have reached the disk. Two writers of one path must not run at the same time:
+// they share the temporary file path.new.
 func Write(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 		return err
@@ -49,8 +49,8 @@ func writeSynced(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// SyncDir makes the names of files created, renamed or removed in dir survive a power cut. It does nothing on Windows, which
-// cannot sync directories.
+// SyncDir makes the names of files created, renamed or removed in dir survive a power cut. It does nothing on
+// Windows, which cannot sync directories.
 func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -24,8 +24,8 @@ func (c Clock) boot() uint64 {
 	return h.Sum64()
 }
 
-// opened is when a record was opened, as this process tells time, and whether only the wall clock could tell. A wall clock that
-// is wrong by as much as it was does no harm.
+// opened is when a record was opened, as this process tells time, and whether only the wall clock could tell. A wall
+// clock that is wrong by as much as it was does no harm.
 func (c Clock) opened(h header, now time.Time) (at time.Time, reckoned bool) {
 	age := c.Uptime() - time.Duration(h.uptime)
 	if h.boot != c.boot() {

@@ -156,8 +156,8 @@ func wound(t *rapid.T, data []byte) []byte {
 	return data
 }
 
-// verify: in order, nothing but what was appended, and all that waits and is whole in the files. What was acknowledged may come
-// again only where the mark that said so is gone, and then no more than stands in the files.
+// verify: in order, nothing but what was appended, and all that waits and is whole in the files. What was
+// acknowledged may come again only where the mark that said so is gone, and then no more than stands in the files.
 func (m *model) verify(t *rapid.T, files, broken map[string][]byte) {
 	got := left(m.base, m.spool)
 	if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {

@@ -26,7 +26,8 @@ func smallDisk(t *testing.T) string {
 	return dir
 }
 
-// On a full disk a spool says so, keeps what it has, still gives back what is acknowledged, and goes on when there is room.
+// On a full disk a spool says so, keeps what it has, still gives back what is acknowledged, and goes on when there is
+// room.
 func TestFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	dir := filepath.Join(disk, "spool")

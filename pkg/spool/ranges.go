@@ -83,7 +83,8 @@ func complement(sorted []uint64, next uint64) ranges {
 	return out
 }
 
-// encode writes distances, in varints. The newest spans are left out where there are too many: those records are sent again.
+// encode writes distances, in varints. The newest spans are left out where there are too many: those records are sent
+// again.
 func (r ranges) encode() []byte {
 	var out []byte
 	at := uint64(0)

@@ -12,8 +12,8 @@ import (
 //	 0 magic       4 CRC32C of 8..56, then of the salt   8 CRC32C of the body, then of the salt
 //	12 body bytes 16 index  24 wall clock, µs  32 uptime, ns  40 boot  48 count  52 kind  53 id bytes  54 zero
 //
-// The header has a checksum of its own, so that a length is believed before what it measures is looked at. A mark is a record
-// whose body is what is done, and whose index is the next one to be given.
+// The header has a checksum of its own, so that a length is believed before what it measures is looked at. A mark is
+// a record whose body is what is done, and whose index is the next one to be given.
 const (
 	headerSize = 56
 	kindRecord = 1

@@ -20,8 +20,8 @@ type entry struct {
 	count  uint32
 }
 
-// segment is one file. Its name is the index of its first record and a salt, which is part of every checksum in it: what
-// stands in another file, or in a payload, is never taken for a record of this one.
+// segment is one file. Its name is the index of its first record and a salt, which is part of every checksum in it:
+// what stands in another file, or in a payload, is never taken for a record of this one.
 type segment struct {
 	path    string
 	base    uint64

@@ -1,7 +1,7 @@
-// Package spool keeps an agent's records on disk until the stream has them: a directory of segment files that survives a kill,
-// a power cut and damage. Open it, Append what was seen, Read what is not acknowledged, oldest first, and Ack what the stream
-// has; a segment without anything left is deleted. Records are checked when they are read: what is damaged is passed over and
-// counted, and never delivered. One goroutine at a time may use a Spool.
+// Package spool keeps an agent's records on disk until the stream has them: a directory of segment files that
+// survives a kill, a power cut and damage. Open it, Append what was seen, Read what is not acknowledged, oldest
+// first, and Ack what the stream has; a segment without anything left is deleted. Records are checked when they are
+// read: what is damaged is passed over and counted, and never delivered. One goroutine at a time may use a Spool.
 package spool
 
 import (
@@ -20,7 +20,8 @@ type Config struct {
 }
 
 const (
-	// DefaultMaxBytes is weeks of a ten-host mesh and a day of a hundred hosts, and a disk that cannot spare it is full already.
+	// DefaultMaxBytes is weeks of a ten-host mesh and a day of a hundred hosts, and a disk that cannot spare it is
+	// full already.
 	DefaultMaxBytes = 64 << 20
 	// MinMaxBytes keeps a few records at least.
 	MinMaxBytes = 64 << 10
@@ -131,8 +132,8 @@ func (s *Spool) bytes() (n int64) {
 	return n
 }
 
-// Append writes the records and returns when they are on the disk, with their indexes set. After an error none of them is in
-// the spool, which may be tried again.
+// Append writes the records and returns when they are on the disk, with their indexes set. After an error none of
+// them is in the spool, which may be tried again.
 func (s *Spool) Append(records []Record) error {
 	data, entries, err := s.encode(records)
 	if err != nil || len(records) == 0 {
@@ -177,8 +178,8 @@ func (s *Spool) encode(records []Record) ([]byte, []entry, error) {
 	return data, entries, nil
 }
 
-// Ack says that the stream has these records. What is said twice, or of a record that is not there, changes nothing. An error
-// leaves them acknowledged until the spool is opened again.
+// Ack says that the stream has these records. What is said twice, or of a record that is not there, changes nothing.
+// An error leaves them acknowledged until the spool is opened again.
 func (s *Spool) Ack(indexes ...uint64) error {
 	changed := false
 	for _, index := range indexes {
