@@ -14,7 +14,7 @@ func machineClock() Clock {
 	}
 	return Clock{Boot: string(boot), Uptime: func() time.Duration {
 		var t unix.Timespec
-		_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // every Linux that Go runs on has it
+		_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // every Linux that Go supports has it
 		return time.Duration(t.Nano())
 	}}
 }

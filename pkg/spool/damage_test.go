@@ -16,7 +16,8 @@ import (
 
 const headerSize = 56 // of a record in a file, before its id
 
-// model is what a spool must hold: the numbers of records that wait, and of those that were acknowledged.
+// model is a second implementation to compare a spool with: the numbers of the records that wait and of those
+// acknowledged.
 type model struct {
 	t       *rapid.T
 	base    testing.TB
@@ -41,7 +42,7 @@ func (m *model) open(dir string) {
 	m.dir, m.spool, m.dropped = dir, s, 0
 }
 
-// content reads every segment file.
+// content returns every segment file.
 func content(t *rapid.T, dir string) map[string][]byte {
 	out := map[string][]byte{}
 	files, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
@@ -55,7 +56,7 @@ func content(t *rapid.T, dir string) map[string][]byte {
 	return out
 }
 
-// write makes a directory of segment files: what a dead process or a power cut leaves.
+// write makes a directory of segment files, as a dead process or a power cut leaves it.
 func (m *model) write(files map[string][]byte) string {
 	dir := m.base.TempDir()
 	for name, data := range files {
@@ -81,7 +82,7 @@ func (m *model) append(t *rapid.T) {
 	m.dropOldest()
 }
 
-// dropOldest takes from the model what the spool says that it dropped, oldest first.
+// dropOldest removes from the model as many observations as the spool reports dropped, oldest first.
 func (m *model) dropOldest() {
 	const each = 3 // observations in a record
 	for _, n := range slices.Sorted(maps.Keys(m.waiting)) {
@@ -110,7 +111,7 @@ func (m *model) ack(t *rapid.T) {
 	}
 }
 
-// check holds the spool to the model: what waits is delivered, whole and in order, and nothing else.
+// check compares the spool with the model: it returns what waits, complete and in order, and nothing else.
 func (m *model) check(t *rapid.T) {
 	if got, want := left(m.base, m.spool), slices.Sorted(maps.Keys(m.waiting)); !slices.Equal(got, want) {
 		t.Fatalf("left are %v\nwant     %v", got, want)
@@ -121,7 +122,7 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
-// damage cuts, flips and zeroes the files as a power cut may, and checks what a spool makes of them.
+// damage cuts, flips and zeroes the files as a power cut may, and verifies what a spool recovers.
 func (m *model) damage(t *rapid.T) {
 	files := content(t, m.dir)
 	names := slices.Sorted(maps.Keys(files))
@@ -156,8 +157,8 @@ func wound(t *rapid.T, data []byte) []byte {
 	return data
 }
 
-// verify: in order, nothing but what was appended, and all that waits and is whole in the files. What was
-// acknowledged may come again only where the mark that said so is gone, and then no more than stands in the files.
+// verify checks that the records come in order, that all were appended, and that all that wait and are undamaged are
+// among them. An acknowledged record may come again only where the mark that listed it is damaged.
 func (m *model) verify(t *rapid.T, files, broken map[string][]byte) {
 	got := left(m.base, m.spool)
 	if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
@@ -177,11 +178,11 @@ func (m *model) verify(t *rapid.T, files, broken map[string][]byte) {
 		t.Fatal(err)
 	}
 	if got := left(m.base, m.spool); got[len(got)-1] != m.last+1 {
-		t.Fatalf("after the damage nothing more goes in: %v", got)
+		t.Fatalf("after damage a new record is not returned: %v", got)
 	}
 }
 
-// whole reports whether a record's bytes are as they were.
+// whole reports whether a record's bytes are undamaged.
 func whole(files, broken map[string][]byte, r spool.Record) bool {
 	for name, data := range files {
 		if at := bytes.Index(data, append([]byte(r.ID), r.Payload...)); at >= 0 {
@@ -192,7 +193,7 @@ func whole(files, broken map[string][]byte, r spool.Record) bool {
 	return false
 }
 
-// Whatever comes in whatever order, the spool holds what the model holds; after damage it delivers what is whole.
+// Whatever happens in whatever order, the spool agrees with its model; after damage it returns what is undamaged.
 func TestSpoolIsItsModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &model{t: rt, base: t, waiting: map[int]uint64{}, stored: map[int]bool{}}
@@ -209,7 +210,7 @@ func TestSpoolIsItsModel(t *testing.T) {
 	})
 }
 
-// A power cut at every byte of the last segment: what lies before it is delivered, in order.
+// After a power cut at any byte of the last segment, the records before it are returned in order.
 func TestCutAtEveryByte(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, spool.Config{Dir: dir})
@@ -244,7 +245,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// FuzzDamage patches a file with what the fuzzer likes: never a crash, never a record that was not appended.
+// FuzzDamage overwrites and cuts a segment: the spool never crashes, and never returns a record that was not appended.
 func FuzzDamage(f *testing.F) {
 	f.Add(uint16(0), []byte{0}, uint16(60))
 	f.Add(uint16(70), []byte{0xf5, 'p', 'm', 0xc1, 0, 0, 0, 0}, uint16(500))

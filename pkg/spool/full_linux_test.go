@@ -11,7 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// smallDisk is a disk of 256 KB.
+// smallDisk mounts a disk of 256 KB.
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -26,8 +26,7 @@ func smallDisk(t *testing.T) string {
 	return dir
 }
 
-// On a full disk a spool says so, keeps what it has, still gives back what is acknowledged, and goes on when there is
-// room.
+// On a full disk Append fails and loses nothing, acknowledged space is freed, and Append works once there is room.
 func TestFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	dir := filepath.Join(disk, "spool")
@@ -44,7 +43,7 @@ func TestFullDisk(t *testing.T) {
 	same(t, left(t, s), 1, full-1)
 	for range 3 {
 		if err := s.Append([]spool.Record{record(full)}); !errors.Is(err, unix.ENOSPC) {
-			t.Fatalf("a full disk takes a record: %v", err)
+			t.Fatalf("appending to a full disk: %v", err)
 		}
 	}
 	same(t, left(t, open(t, spool.Config{Dir: image(t, dir)})), 1, full-1)
@@ -52,7 +51,7 @@ func TestFullDisk(t *testing.T) {
 	for n := 1; n < full; n++ {
 		all = append(all, uint64(n))
 	}
-	_ = s.Ack(all...) // the disk has no room to note it, but all that is there may go
+	_ = s.Ack(all...) // it may fail to write a mark, but it deletes the segments
 	appendTo(t, s, full, full+20)
 	same(t, left(t, s), full, full+20)
 	same(t, left(t, open(t, spool.Config{Dir: image(t, dir)})), full, full+20)

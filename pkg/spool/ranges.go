@@ -5,15 +5,17 @@ import (
 	"slices"
 )
 
-// span is the indexes from the first to the last of them.
+// span is the indexes from first to last, both included.
 type span struct{ first, last uint64 }
 
-// ranges is a set of indexes: spans in order that do not touch. Acknowledgements come nearly in order, so they are few.
+// ranges is a set of indexes: ordered spans with gaps between them. Acknowledgements come nearly in order, so there
+// are few.
 type ranges []span
 
-// rangesMax bounds a mark: a span more is begun only when the bus goes away again before what waited was sent.
+// rangesMax bounds the spans of a mark. Each outage that begins before the backlog of the one before was sent adds one.
 const rangesMax = 512
 
+// place returns the position of the first span that does not end before the index.
 func (r ranges) place(index uint64) int {
 	i, _ := slices.BinarySearchFunc(r, index, func(s span, index uint64) int {
 		if s.last < index {
@@ -29,7 +31,7 @@ func (r ranges) has(index uint64) bool {
 	return i < len(r) && r[i].first <= index
 }
 
-// total is how many indexes are in.
+// total returns how many indexes the set has.
 func (r ranges) total() (n uint64) {
 	for _, s := range r {
 		n += s.last - s.first + 1
@@ -37,8 +39,8 @@ func (r ranges) total() (n uint64) {
 	return n
 }
 
-// lacks is how many indexes from the first to below next are not in.
-func (r ranges) lacks(first, next uint64) uint64 {
+// missing returns how many indexes from first to below next are not in the set.
+func (r ranges) missing(first, next uint64) uint64 {
 	n := next - first
 	for _, s := range r[r.place(first):] {
 		if s.first >= next {
@@ -49,7 +51,7 @@ func (r ranges) lacks(first, next uint64) uint64 {
 	return n
 }
 
-// add puts in one index that is not in yet.
+// add adds an index that is not in the set.
 func (r *ranges) add(index uint64) {
 	i := r.place(index)
 	after := i < len(*r) && (*r)[i].first == index+1
@@ -67,7 +69,7 @@ func (r *ranges) add(index uint64) {
 	}
 }
 
-// complement is every index from 1 to below next that is not among the sorted ones.
+// complement returns every index from 1 to below next that is not in sorted.
 func complement(sorted []uint64, next uint64) ranges {
 	var out ranges
 	from := uint64(1)
@@ -83,8 +85,8 @@ func complement(sorted []uint64, next uint64) ranges {
 	return out
 }
 
-// encode writes distances, in varints. The newest spans are left out where there are too many: those records are sent
-// again.
+// encode encodes the distances between the spans' ends as varints. It leaves out the newest spans beyond rangesMax,
+// whose records are sent again after a restart.
 func (r ranges) encode() []byte {
 	var out []byte
 	at := uint64(0)
@@ -96,7 +98,7 @@ func (r ranges) encode() []byte {
 	return out
 }
 
-// decodeRanges reads what encode wrote, and refuses an index that is not below next.
+// decodeRanges decodes what encode encoded. It rejects an index that is not below next.
 func decodeRanges(data []byte, next uint64) (ranges, bool) {
 	var out ranges
 	at := uint64(0)

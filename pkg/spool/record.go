@@ -12,17 +12,17 @@ import (
 //	 0 magic       4 CRC32C of 8..56, then of the salt   8 CRC32C of the body, then of the salt
 //	12 body bytes 16 index  24 wall clock, µs  32 uptime, ns  40 boot  48 count  52 kind  53 id bytes  54 zero
 //
-// The header has a checksum of its own, so that a length is believed before what it measures is looked at. A mark is
-// a record whose body is what is done, and whose index is the next one to be given.
+// The header has a checksum of its own, so that a reader can trust the length before it reads that many bytes. A mark
+// is a record whose body is what is done (see ranges.encode), and whose index is the next one that Append gives.
 const (
 	headerSize = 56
 	kindRecord = 1
 	kindMark   = 2
-	indexMax   = 1 << 62 // no count gets here; what is damaged might
+	indexMax   = 1 << 62 // beyond any real index: a larger one is damaged
 )
 
 var (
-	magic      = []byte{0xf5, 'p', 'm', 0xc1} // begins with a byte that no text has
+	magic      = []byte{0xf5, 'p', 'm', 0xc1} // 0xf5 occurs in no UTF-8 text, such as payloads
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 	errDamaged = errors.New("damaged")
 )
@@ -35,7 +35,7 @@ type header struct {
 	kind, id     uint8
 }
 
-// append adds a record whose checksums are still to be sealed.
+// append appends a record to encoded ones. seal adds its checksums.
 func (h header) append(to []byte, id string, payload []byte) []byte {
 	var b [headerSize]byte
 	copy(b[:], magic)
@@ -49,7 +49,7 @@ func (h header) append(to []byte, id string, payload []byte) []byte {
 	return append(append(append(to, b[:]...), id...), payload...)
 }
 
-// seal writes the checksums of records that stand one behind the other.
+// seal writes the checksums of consecutive records.
 func seal(data []byte, salt uint32) {
 	for len(data) > 0 {
 		end := headerSize + int(binary.LittleEndian.Uint32(data[12:]))
@@ -63,9 +63,12 @@ func checksum(data []byte, salt uint32) uint32 {
 	return crc32.Update(crc32.Checksum(data, castagnoli), castagnoli, binary.LittleEndian.AppendUint32(nil, salt))
 }
 
-// parse reads the record that data begins with, and reports whether it is whole.
+// parse reads the record at the beginning of data. ok is false where it is incomplete or damaged.
 func parse(data []byte, salt uint32) (h header, body []byte, ok bool) {
-	if len(data) < headerSize || !bytes.HasPrefix(data, magic) || binary.LittleEndian.Uint32(data[4:]) != checksum(data[8:headerSize], salt) {
+	if len(data) < headerSize || !bytes.HasPrefix(data, magic) {
+		return h, nil, false
+	}
+	if binary.LittleEndian.Uint32(data[4:]) != checksum(data[8:headerSize], salt) {
 		return h, nil, false
 	}
 	size := binary.LittleEndian.Uint32(data[12:])
@@ -81,7 +84,7 @@ func parse(data []byte, salt uint32) (h header, body []byte, ok bool) {
 	return h, body, int(h.id) <= len(body) && binary.LittleEndian.Uint32(data[8:]) == checksum(body, salt)
 }
 
-// walk visits every whole record, and finds the next one behind what is damaged.
+// walk visits every undamaged record and mark. After damage it searches for the next one.
 func walk(data []byte, salt uint32, visit func(offset int, h header, body []byte)) {
 	for at := 0; at < len(data); {
 		if h, body, ok := parse(data[at:], salt); ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
-// entry is where one record stands.
+// entry is the position of one record in its segment.
 type entry struct {
 	index  uint64
 	offset uint32
@@ -20,16 +20,17 @@ type entry struct {
 	count  uint32
 }
 
-// segment is one file. Its name is the index of its first record and a salt, which is part of every checksum in it:
-// what stands in another file, or in a payload, is never taken for a record of this one.
+// segment is one file. Its name is the index of its first record and a salt. The salt is part of every checksum in
+// the file, so that bytes of another segment, or of a payload that contains one, are never mistaken for a record of
+// this segment.
 type segment struct {
 	path    string
 	base    uint64
 	salt    uint32
-	file    *os.File // open for the active segment, and for the one that is read
+	file    *os.File // open in the active segment and in the one being read
 	size    int64
 	entries []entry
-	left    int // entries that are not done
+	left    int // entries that are not done; at zero the segment can be deleted
 }
 
 func (g *segment) close() {
@@ -39,7 +40,7 @@ func (g *segment) close() {
 	}
 }
 
-// entry finds a record by its index, or nil.
+// entry returns the record of the index, or nil.
 func (g *segment) entry(index uint64) *entry {
 	if i, ok := slices.BinarySearchFunc(g.entries, index, byIndex); ok {
 		return &g.entries[i]
@@ -47,6 +48,7 @@ func (g *segment) entry(index uint64) *entry {
 	return nil
 }
 
+// after returns the entries beyond the index.
 func (g *segment) after(index uint64) []entry {
 	i, _ := slices.BinarySearchFunc(g.entries, index+1, byIndex)
 	return g.entries[i:]
@@ -54,7 +56,7 @@ func (g *segment) after(index uint64) []entry {
 
 func byIndex(e entry, index uint64) int { return cmp.Compare(e.index, index) }
 
-// write adds records, and takes back what was written of them when it fails.
+// write appends encoded records or marks. Where it fails it removes what was written of them.
 func (g *segment) write(data []byte, sync bool) error {
 	seal(data, g.salt)
 	_, err := g.file.WriteAt(data, g.size)
@@ -62,15 +64,15 @@ func (g *segment) write(data []byte, sync bool) error {
 		err = g.file.Sync()
 	}
 	if err != nil {
-		_ = g.file.Truncate(g.size) // what stays behind has an id that the stream knows
+		_ = g.file.Truncate(g.size) // if that fails too, the records may be read again: the stream recognizes their ids
 		return err
 	}
 	g.size += int64(len(data))
 	return nil
 }
 
-// adopt takes the entries of what was just written.
-func (g *segment) adopt(entries []entry) {
+// appendEntries adds the entries of the records that were just written.
+func (g *segment) appendEntries(entries []entry) {
 	written := entries[len(entries)-1].offset + entries[len(entries)-1].size
 	for i := range entries {
 		entries[i].offset += uint32(g.size) - written
@@ -89,7 +91,7 @@ func (g *segment) read(e entry) (header, []byte, error) {
 	}
 	data := make([]byte, e.size)
 	if _, err := g.file.ReadAt(data, int64(e.offset)); err == io.EOF {
-		return header{}, nil, errDamaged // somebody cut the file
+		return header{}, nil, errDamaged // the file was cut since the spool was opened
 	} else if err != nil {
 		return header{}, nil, err
 	}
@@ -102,7 +104,7 @@ func (g *segment) read(e entry) (header, []byte, error) {
 
 const nameFormat = "%016x-%08x.seg"
 
-// load takes stock of the segments that are there.
+// load finds the segments of earlier processes and reads them.
 func (s *Spool) load() error {
 	files, err := os.ReadDir(s.config.Dir)
 	if err != nil {
@@ -120,18 +122,18 @@ func (s *Spool) load() error {
 			return err
 		}
 	}
-	s.takeStock()
+	s.countWaiting()
 	return nil
 }
 
-// scan reads a segment's records and marks.
+// scan reads a segment: it remembers where its records are, and the newest mark.
 func (s *Spool) scan(g *segment) error {
 	file, err := os.Open(g.path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	const readMax = 2*segmentMax + 2*RecordMax // no segment grows so far; what lies beyond is not ours
+	const readMax = 2*segmentMax + 2*RecordMax // no segment grows so large; what is beyond is not the spool's
 	data, err := io.ReadAll(io.LimitReader(file, readMax))
 	if err != nil {
 		return err
@@ -143,20 +145,21 @@ func (s *Spool) scan(g *segment) error {
 	walk(data, g.salt, func(offset int, h header, body []byte) {
 		switch {
 		case h.kind == kindMark:
-			// What is done only grows, so that the larger of two marks is the later one.
+			// More and more is done, so the larger of two marks is the later one.
 			if done, ok := decodeRanges(body, h.index); ok && done.total() >= s.done.total() {
 				s.done, s.next = done, max(s.next, h.index)
 			}
-		case h.kind == kindRecord && h.index >= max(g.base, 1) && h.index < indexMax && !s.before(h.index):
-			g.entries = append(g.entries, entry{index: h.index, offset: uint32(offset), size: uint32(headerSize + len(body)), count: h.count})
+		case h.kind == kindRecord && h.index >= max(g.base, 1) && h.index < indexMax && !s.alreadyRead(h.index):
+			size := uint32(headerSize + len(body))
+			g.entries = append(g.entries, entry{index: h.index, offset: uint32(offset), size: size, count: h.count})
 			s.next = max(s.next, h.index+1)
 		}
 	})
 	return nil
 }
 
-// before reports whether an index is not past the last record that was found.
-func (s *Spool) before(index uint64) bool {
+// alreadyRead reports whether a record of this index, or a later one, was found before.
+func (s *Spool) alreadyRead(index uint64) bool {
 	for _, g := range slices.Backward(s.segments) {
 		if n := len(g.entries); n > 0 {
 			return index <= g.entries[n-1].index
@@ -165,8 +168,8 @@ func (s *Spool) before(index uint64) bool {
 	return false
 }
 
-// takeStock counts what is left to do, and takes for done all that is not there.
-func (s *Spool) takeStock() {
+// countWaiting counts the records that wait. Every other index below next is done: it is acknowledged, dropped or lost.
+func (s *Spool) countWaiting() {
 	var left []uint64
 	for _, g := range s.segments {
 		for _, e := range g.entries {
@@ -181,31 +184,32 @@ func (s *Spool) takeStock() {
 	s.done = complement(left, s.next)
 }
 
-// countDamaged counts the places between records whose record is neither there nor done.
+// countDamaged counts the indexes between records that are neither there nor done: damage destroyed their records.
+// What was lost after the last record cannot be counted.
 func (s *Spool) countDamaged() {
 	last := uint64(0)
 	for _, g := range s.segments {
 		for _, e := range g.entries {
 			if last != 0 {
-				s.stats.Damaged += s.done.lacks(last+1, e.index)
+				s.stats.Damaged += s.done.missing(last+1, e.index)
 			}
 			last = e.index
 		}
 	}
 }
 
-// roll sees to it that there is an active segment with room.
-func (s *Spool) roll() error {
-	if g := s.active; g != nil && g.size < s.segmentBytes() && (g.size < tidy || s.stats.Records > 0) {
+// ensureActive begins a new segment unless the active one has room.
+func (s *Spool) ensureActive() error {
+	if g := s.active; g != nil && g.size < s.segmentBytes() && (g.size < tidyAfter || s.stats.Records > 0) {
 		return nil
 	}
-	return s.begin()
+	return s.newSegment()
 }
 
 func (s *Spool) segmentBytes() int64 { return min(max(s.config.MaxBytes/16, segmentMin), segmentMax) }
 
-// begin begins a new segment with a mark of what is done, so that nothing older is needed for that.
-func (s *Spool) begin() error {
+// newSegment begins a segment with a mark, so that older segments can be deleted along with their marks.
+func (s *Spool) newSegment() error {
 	g := &segment{base: s.next, salt: rand.Uint32()}
 	g.path = filepath.Join(s.config.Dir, fmt.Sprintf(nameFormat, g.base, g.salt))
 	var err error
@@ -227,20 +231,21 @@ func (s *Spool) begin() error {
 	return nil
 }
 
+// mark encodes what is done.
 func (s *Spool) mark() []byte {
 	h := header{kind: kindMark, index: s.next}
 	return h.append(nil, "", s.done.encode())
 }
 
-// abandon leaves a segment that could not be written to. What is in it stays.
-func (s *Spool) abandon() {
+// closeActive gives up the active segment after a write failed: its end is unknown. Its records stay.
+func (s *Spool) closeActive() {
 	if s.active != s.reading {
 		s.active.close()
 	}
 	s.active = nil
 }
 
-// reclaim deletes the segments that have nothing left.
+// reclaim deletes the segments whose records are all done.
 func (s *Spool) reclaim() {
 	s.segments = slices.DeleteFunc(s.segments, func(g *segment) bool {
 		gone := g != s.active && g.left == 0
@@ -256,15 +261,15 @@ func (s *Spool) remove(g *segment) {
 	if s.reading == g {
 		s.reading = nil
 	}
-	_ = os.Remove(g.path) // it is tried again after the next start
+	_ = os.Remove(g.path) // if it fails, the next process finds it and deletes it
 }
 
-// makeRoom drops the oldest segments until so many bytes fit.
+// makeRoom drops the oldest segments, with what waits in them, until so many bytes fit.
 func (s *Spool) makeRoom(n int64) {
 	for len(s.segments) > 0 && s.bytes()+n > s.config.MaxBytes {
 		g := s.segments[0]
 		for _, e := range g.entries {
-			if s.finish(e.index) {
+			if s.markDone(e.index) {
 				s.stats.Dropped += uint64(e.count)
 			}
 		}

@@ -1,7 +1,14 @@
-// Package spool keeps an agent's records on disk until the stream has them: a directory of segment files that
-// survives a kill, a power cut and damage. Open it, Append what was seen, Read what is not acknowledged, oldest
-// first, and Ack what the stream has; a segment without anything left is deleted. Records are checked when they are
-// read: what is damaged is passed over and counted, and never delivered. One goroutine at a time may use a Spool.
+// Package spool stores an agent's records on disk until the stream has acknowledged them. Open a directory, Append
+// records, Read those that are not acknowledged, oldest first, and Ack those that are. What Append returned for
+// survives kill -9 and a power cut.
+//
+// A spool is a directory of segment files, and a segment is a sequence of records and marks, each with checksums. A
+// mark lists all that is acknowledged. A segment is only ever appended to, and only by the process that made it:
+// after a restart the spool begins a new one. Nothing repairs a damaged segment. A record that is incomplete or
+// damaged, at the end of a segment or in its middle, is skipped and counted, and the records after it are still
+// found. A segment is deleted when all its records are acknowledged, or when the spool is full and it is the oldest.
+//
+// One goroutine at a time may use a Spool.
 package spool
 
 import (
@@ -12,53 +19,55 @@ import (
 	"time"
 )
 
-// Config is where a spool is and how large it may grow.
+// Config configures a spool.
 type Config struct {
-	Dir      string // made when it is missing; only this user may enter it
-	MaxBytes int64  // the oldest records go when there are more; zero: DefaultMaxBytes
+	Dir      string // made where it is missing, accessible to this user alone
+	MaxBytes int64  // beyond it the oldest records are dropped; zero: DefaultMaxBytes
 	Clock    Clock  // zero: this machine's
 }
 
 const (
-	// DefaultMaxBytes is weeks of a ten-host mesh and a day of a hundred hosts, and a disk that cannot spare it is
-	// full already.
+	// DefaultMaxBytes is enough for weeks of a ten-host mesh or a day of a hundred hosts, and little enough for any
+	// disk.
 	DefaultMaxBytes = 64 << 20
-	// MinMaxBytes keeps a few records at least.
+	// MinMaxBytes is the least MaxBytes: enough for a few records.
 	MinMaxBytes = 64 << 10
-	// RecordMax bounds one record's id and payload: four times what the bus lets a batch have.
+	// RecordMax bounds one record's id and payload. The bus accepts batches of a quarter of that.
 	RecordMax = 1 << 20
 
 	idMax      = 255
-	segmentMax = 1 << 20  // bytes after which a new segment is begun: what goes at once when the spool is full
-	segmentMin = 8 << 10  // of a very small spool
-	tidy       = 64 << 10 // bytes after which a segment of acknowledged records is left for a new one, so that its space is given back
+	segmentMax = 1 << 20 // bytes after which a new segment begins, which is what a full spool drops at once
+	segmentMin = 8 << 10 // the same for a very small spool
+	// tidyAfter is how large a segment may grow whose records are all acknowledged, before a new one replaces it to
+	// free its space.
+	tidyAfter = 64 << 10
 )
 
 var (
-	// ErrLocked says that another process uses the directory.
+	// ErrLocked is returned by Open where another process uses the directory.
 	ErrLocked = errors.New("another agent uses this directory")
-	// ErrTooLarge says that a record is past RecordMax.
+	// ErrTooLarge is returned by Append for a record beyond RecordMax.
 	ErrTooLarge = errors.New("a record is too large for the spool")
 )
 
-// Record is one thing to keep, and its payload is opaque.
+// Record is one record. Its payload is opaque to the spool.
 type Record struct {
-	Index   uint64    // its place, given by Append
-	ID      string    // what the stream knows a repeat by
-	Opened  time.Time // when the payload's time begins
-	Count   int       // how many observations are lost with it
+	Index   uint64    // its position, set by Append; indexes rise and are never used twice
+	ID      string    // by which the stream recognizes a record that is sent twice
+	Opened  time.Time // when the payload was made
+	Count   int       // observations in it, for Stats.Dropped
 	Payload []byte
 
-	Earlier  bool // it was appended before the spool was opened, perhaps by another process
-	Reckoned bool // the machine was started anew since: Opened is told by the wall clock alone
+	Earlier     bool // it was appended before the spool was opened, perhaps by another process
+	ByWallClock bool // the machine was restarted since, so Opened relies on the wall clock
 }
 
-// Stats is how full a spool is and what it lost since it was opened.
+// Stats describes how full a spool is, and what it lost since it was opened.
 type Stats struct {
 	Records int    // not acknowledged
 	Bytes   int64  // on disk
-	Dropped uint64 // observations in the records that went because the spool was full
-	Damaged uint64 // records that could not be read
+	Dropped uint64 // observations in the records that were dropped because the spool was full
+	Damaged uint64 // records that are damaged or missing
 }
 
 // Spool is an open spool.
@@ -67,16 +76,16 @@ type Spool struct {
 	clock    Clock
 	lock     *os.File
 	segments []*segment // oldest first
-	active   *segment   // the last of them, or nil: what an earlier process wrote is never written to again
-	done     ranges     // the indexes that are acknowledged or lost, all below next
+	active   *segment   // the last of them, if this process made it and can write to it; else nil
+	done     ranges     // indexes below next that are acknowledged, dropped or lost
 	next     uint64
-	first    uint64 // next when the spool was opened
-	reading  *segment
+	first    uint64   // next when the spool was opened: records before it are of earlier processes
+	reading  *segment // whose file is open for reading
 	stats    Stats
-	buffer   []byte
+	buffer   []byte // of encode, reused
 }
 
-// Open opens the directory and takes stock of what is there. Damage is no error.
+// Open opens the directory and finds the records in it. Damaged records are no error, see Stats.Damaged.
 func Open(c Config) (*Spool, error) {
 	if c.MaxBytes == 0 {
 		c.MaxBytes = DefaultMaxBytes
@@ -106,7 +115,7 @@ func Open(c Config) (*Spool, error) {
 	return s, nil
 }
 
-// Close gives the directory back. Nothing that was appended is lost without it.
+// Close unlocks the directory for another process. Nothing that was appended is lost without it.
 func (s *Spool) Close() error {
 	var err error
 	if s.active != nil {
@@ -118,7 +127,7 @@ func (s *Spool) Close() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// Stats tells how full the spool is.
+// Stats returns how full the spool is and what it lost.
 func (s *Spool) Stats() Stats {
 	out := s.stats
 	out.Bytes = s.bytes()
@@ -132,29 +141,29 @@ func (s *Spool) bytes() (n int64) {
 	return n
 }
 
-// Append writes the records and returns when they are on the disk, with their indexes set. After an error none of
-// them is in the spool, which may be tried again.
+// Append writes the records, sets their indexes, and returns when they are on the disk. After an error none of them
+// is in the spool, and Append may be tried again.
 func (s *Spool) Append(records []Record) error {
 	data, entries, err := s.encode(records)
 	if err != nil || len(records) == 0 {
 		return err
 	}
 	s.makeRoom(int64(len(data)))
-	if err := s.roll(); err != nil {
+	if err := s.ensureActive(); err != nil {
 		return err
 	}
 	if err := s.active.write(data, true); err != nil {
-		s.abandon()
+		s.closeActive()
 		return fmt.Errorf("spool: %w", err)
 	}
-	s.active.adopt(entries)
+	s.active.appendEntries(entries)
 	s.next += uint64(len(records))
 	s.stats.Records += len(records)
 	s.reclaim()
 	return nil
 }
 
-// encode gives the records their indexes. The offsets of the entries begin at zero.
+// encode sets the records' indexes and encodes them. The offsets of the entries count from the beginning of the data.
 func (s *Spool) encode(records []Record) ([]byte, []entry, error) {
 	data, entries := s.buffer[:0], make([]entry, len(records))
 	now, uptime := time.Now(), s.clock.Uptime()
@@ -178,12 +187,12 @@ func (s *Spool) encode(records []Record) ([]byte, []entry, error) {
 	return data, entries, nil
 }
 
-// Ack says that the stream has these records. What is said twice, or of a record that is not there, changes nothing.
-// An error leaves them acknowledged until the spool is opened again.
+// Ack notes that the stream has these records. An index that is acknowledged already, or not there, changes nothing.
+// After an error they are acknowledged for this process, and the next one may send them again.
 func (s *Spool) Ack(indexes ...uint64) error {
 	changed := false
 	for _, index := range indexes {
-		changed = s.finish(index) || changed
+		changed = s.markDone(index) || changed
 	}
 	if !changed {
 		return nil
@@ -193,26 +202,27 @@ func (s *Spool) Ack(indexes ...uint64) error {
 		return nil
 	}
 	if s.active == nil {
-		err := s.begin()
+		err := s.newSegment()
 		if err != nil {
-			s.reclaim() // on a full disk there is room for a mark once something is gone
-			err = s.begin()
+			s.reclaim() // a full disk has room for the mark once acknowledged segments are deleted
+			err = s.newSegment()
 		}
 		if err != nil {
 			return err
 		}
 	}
-	// Without fsync: it survives a kill, and after a power cut a few records are sent again and known by their ids.
+	// Without fsync, which would cost more than the record itself: the mark survives a kill, and after a power cut a
+	// few records are sent again, which the stream recognizes by their ids.
 	if err := s.active.write(s.mark(), false); err != nil {
-		s.abandon()
+		s.closeActive()
 		return fmt.Errorf("spool: %w", err)
 	}
 	s.reclaim()
 	return nil
 }
 
-// finish takes a record for done, and reports whether it was not.
-func (s *Spool) finish(index uint64) bool {
+// markDone marks a record as acknowledged, dropped or lost, and reports whether it was not marked yet.
+func (s *Spool) markDone(index uint64) bool {
 	g, e := s.find(index)
 	if e == nil || s.done.has(index) {
 		return false
@@ -232,7 +242,8 @@ func (s *Spool) find(index uint64) (*segment, *entry) {
 	return nil, nil
 }
 
-// Read returns up to n records after the index that are not acknowledged, oldest first. An error is the disk's.
+// Read returns up to n records after the index that are not acknowledged, oldest first. It skips damaged records,
+// counts them in Stats.Damaged, and never returns them; an error is the disk's.
 func (s *Spool) Read(after uint64, n int) ([]Record, error) {
 	var out []Record
 	for _, g := range s.segments {
@@ -247,7 +258,7 @@ func (s *Spool) Read(after uint64, n int) ([]Record, error) {
 			switch {
 			case errors.Is(err, errDamaged):
 				s.stats.Damaged++
-				s.finish(e.index)
+				s.markDone(e.index)
 			case err != nil:
 				return out, fmt.Errorf("spool: %w", err)
 			default:
@@ -270,6 +281,6 @@ func (s *Spool) read(g *segment, e entry) (Record, error) {
 	r := Record{
 		Index: e.index, ID: string(body[:h.id]), Payload: body[h.id:], Count: int(h.count), Earlier: e.index < s.first,
 	}
-	r.Opened, r.Reckoned = s.clock.opened(h, time.Now())
+	r.Opened, r.ByWallClock = s.clock.opened(h, time.Now())
 	return r, nil
 }

@@ -24,7 +24,8 @@ func open(t testing.TB, c spool.Config) *spool.Spool {
 }
 
 func record(n int) spool.Record {
-	return spool.Record{ID: fmt.Sprintf("id-%06d", n), Opened: time.Now(), Count: 3, Payload: bytes.Repeat([]byte{byte('a' + n%26)}, 100+n%50)}
+	payload := bytes.Repeat([]byte{byte('a' + n%26)}, 100+n%50)
+	return spool.Record{ID: fmt.Sprintf("id-%06d", n), Opened: time.Now(), Count: 3, Payload: payload}
 }
 
 func appendTo(t testing.TB, s *spool.Spool, from, to int) {
@@ -36,7 +37,7 @@ func appendTo(t testing.TB, s *spool.Spool, from, to int) {
 	}
 }
 
-// left are the numbers of the records that wait. It fails where one is not what was appended.
+// left returns the numbers of the records that wait. It fails where one differs from what was appended.
 func left(t testing.TB, s *spool.Spool) (numbers []int) {
 	t.Helper()
 	records, err := s.Read(0, 1<<20)
@@ -54,7 +55,7 @@ func left(t testing.TB, s *spool.Spool) (numbers []int) {
 	return numbers
 }
 
-// image is the directory as a power cut or a copy finds it.
+// image copies the directory, as a kill leaves it.
 func image(t testing.TB, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "image")
@@ -84,7 +85,7 @@ func same(t *testing.T, got []int, from, to int) {
 	}
 }
 
-func TestWhatIsNotAcknowledgedSurvives(t *testing.T) {
+func TestUnacknowledgedRecordsSurvive(t *testing.T) {
 	c := spool.Config{Dir: filepath.Join(t.TempDir(), "spool")}
 	s := open(t, c)
 	appendTo(t, s, 1, 10)
@@ -92,12 +93,12 @@ func TestWhatIsNotAcknowledgedSurvives(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := image(t, c.Dir)
-	again := open(t, spool.Config{Dir: dir}) // as after kill -9: nobody closed it
+	again := open(t, spool.Config{Dir: dir}) // not closed, as after kill -9
 	if got := fmt.Sprint(left(t, again)); got != "[4 5 6 7 8 10]" || again.Stats().Records != 6 {
 		t.Errorf("left are %v, %+v", got, again.Stats())
 	}
 	records, err := again.Read(5, 2)
-	if err != nil || len(records) != 2 || records[0].Index != 6 || !records[0].Earlier || records[0].Reckoned {
+	if err != nil || len(records) != 2 || records[0].Index != 6 || !records[0].Earlier || records[0].ByWallClock {
 		t.Errorf("read %+v, %v", records, err)
 	}
 	if again.Ack(4, 5, 6, 7, 8, 10) != nil || len(left(t, again)) != 0 || len(segments(t, dir)) > 1 {
@@ -109,7 +110,7 @@ func TestWhatIsNotAcknowledgedSurvives(t *testing.T) {
 	}
 }
 
-func TestSpaceIsGivenBack(t *testing.T) {
+func TestAcknowledgedSpaceIsFreed(t *testing.T) {
 	s := open(t, spool.Config{Dir: t.TempDir()})
 	for n := range 1000 {
 		appendTo(t, s, n+1, n+1)
@@ -122,7 +123,7 @@ func TestSpaceIsGivenBack(t *testing.T) {
 	}
 }
 
-func TestOldestGoFirstAndAreCounted(t *testing.T) {
+func TestFullSpoolDropsAndCountsTheOldest(t *testing.T) {
 	c := spool.Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
 	s := open(t, c)
 	const all = 10000
@@ -147,17 +148,17 @@ func TestOldestGoFirstAndAreCounted(t *testing.T) {
 	}
 }
 
-func TestTwoAgentsDoNotShare(t *testing.T) {
+func TestDirectoryIsLocked(t *testing.T) {
 	c := spool.Config{Dir: t.TempDir()}
 	s := open(t, c)
 	if _, err := spool.Open(c); !errors.Is(err, spool.ErrLocked) {
-		t.Errorf("the second is told %v", err)
+		t.Errorf("opening it twice: %v", err)
 	}
 	s.Close()
 	open(t, c)
 }
 
-func TestNobodyElseReadsIt(t *testing.T) {
+func TestOnlyTheOwnerHasAccess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	appendTo(t, open(t, spool.Config{Dir: dir}), 1, 1)
 	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "lock"): 0o600, segments(t, dir)[0]: 0o600} {
@@ -167,7 +168,7 @@ func TestNobodyElseReadsIt(t *testing.T) {
 	}
 }
 
-// A record's age is told by the time since the machine was started, and after another start by the wall clock.
+// A record's age is measured by the time since the machine was started, and after a restart by the wall clock.
 func TestAges(t *testing.T) {
 	uptime := time.Hour
 	clock := func(boot string) spool.Clock {
@@ -186,8 +187,8 @@ func TestAges(t *testing.T) {
 		if err != nil || len(got) != 1 {
 			t.Fatal(got, err)
 		}
-		if off := time.Since(got[0].Opened) - want; off.Abs() > 30*time.Second || got[0].Reckoned != (boot == "two") {
-			t.Errorf("boot %s: %v old, reckoned %v", boot, time.Since(got[0].Opened), got[0].Reckoned)
+		if off := time.Since(got[0].Opened) - want; off.Abs() > 30*time.Second || got[0].ByWallClock != (boot == "two") {
+			t.Errorf("boot %s: %v old, byWallClock %v", boot, time.Since(got[0].Opened), got[0].ByWallClock)
 		}
 	}
 }
@@ -196,7 +197,7 @@ func TestBadInput(t *testing.T) {
 	s := open(t, spool.Config{Dir: t.TempDir()})
 	for _, r := range []spool.Record{{ID: strings.Repeat("x", 256)}, {Payload: make([]byte, spool.RecordMax+1)}} {
 		if err := s.Append([]spool.Record{record(1), r}); !errors.Is(err, spool.ErrTooLarge) {
-			t.Errorf("told %v", err)
+			t.Errorf("error %v", err)
 		}
 	}
 	if err := s.Ack(0, 1, 77, 1<<63); err != nil || len(left(t, s)) != 0 {
@@ -214,7 +215,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// BenchmarkAppend is one batch of a ten-host mesh, on the disk.
+// BenchmarkAppend appends and acknowledges one batch of a ten-host mesh, on disk.
 func BenchmarkAppend(b *testing.B) {
 	s := open(b, spool.Config{Dir: b.TempDir()})
 	payload := make([]byte, 500)
