@@ -21,10 +21,17 @@ func main() {
 	os.Exit(command.Run(ctx, newRootCommand()))
 }
 
+const rootLong = `
+The coordinator collects what agents in many regions observe, decides by quorum which host is down, and publishes
+it on a status page. "coordinator demo" shows it at work. To run it: write a catalog, "coordinator serve", and
+"coordinator invite" an agent on every host.`
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:     "coordinator",
 		Short:   "Decide every host's status by quorum and publish it",
+		Long:    rootLong,
+		Example: "  coordinator demo\n  coordinator serve --catalog catalog.yaml\n  coordinator invite NC036",
 		Version: command.Version(),
 		Args:    cobra.NoArgs,
 	}

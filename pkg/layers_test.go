@@ -25,7 +25,7 @@ var layers = []struct {
 	packages []string
 }{
 	{"nouns", []string{"pkg/mesh"}},
-	{"for tests alone", []string{"pkg/testenv", "pkg/bus/server/servertest"}},
+	{"for tests alone", []string{"pkg/testenv", "pkg/command/commandtest", "pkg/bus/server/servertest"}},
 	{"pure", []string{
 		"pkg/meshtime", "pkg/address", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota",
@@ -62,7 +62,7 @@ var forbidden = []struct {
 	{"github.com/prometheus-community/", "the ping library stays behind the probe", []string{"pkg/probe"}},
 	{"modernc.org/sqlite", "the view stays behind the ledger", []string{"pkg/ledger"}},
 	{"github.com/goccy/go-yaml", "YAML stays behind the catalog", []string{"pkg/catalog"}},
-	{"github.com/spf13/cobra", "flags belong to the programs", []string{"agent", "coordinator", "pkg/command"}},
+	{"github.com/spf13/cobra", "flags belong to the programs", []string{"agent", "coordinator", "pkg/command", "pkg/command/commandtest"}},
 }
 
 // impure are the imports and calls that a pure package may not have: time comes in as an argument.
