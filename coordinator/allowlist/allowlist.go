@@ -1,6 +1,6 @@
-// Package allowlist lists the addresses that a mesh's probes come from, in the formats of programs that would otherwise mistake
-// several vantages at one server for an attack: nftables, Postfix's postscreen and fail2ban. Collect makes the list, a Format
-// writes it.
+// Package allowlist lists the addresses that a mesh's probes come from, in the formats of programs that would otherwise
+// mistake several vantages at one server for an attack: nftables, Postfix's postscreen and fail2ban. Collect makes the
+// list, a Format writes it.
 package allowlist
 
 import (
@@ -28,7 +28,8 @@ func Collect(ctx context.Context, c *catalog.Catalog, lookup Lookup) List {
 	for i := range c.Hosts {
 		host := &c.Hosts[i]
 		if len(host.Addresses) == 0 {
-			l.Missing = append(l.Missing, host.Name+" has no address in the catalog: add the one that its probes come from")
+			l.Missing = append(l.Missing,
+				host.Name+" has no address in the catalog: add the one that its probes come from")
 		}
 		for _, address := range host.Addresses {
 			if ip, err := netip.ParseAddr(address); err == nil {
@@ -48,7 +49,8 @@ func Collect(ctx context.Context, c *catalog.Catalog, lookup Lookup) List {
 	return l
 }
 
-// add adds an address that is not in the list yet. Resolvers return IPv4 addresses in IPv6 form too, which no firewall expects.
+// add adds an address that is not in the list yet. Resolvers return IPv4 addresses in IPv6 form too, which no firewall
+// expects.
 func (l *List) add(ip netip.Addr) {
 	if ip = ip.Unmap().WithZone(""); !slices.Contains(l.Addresses, ip) {
 		l.Addresses = append(l.Addresses, ip)

@@ -82,7 +82,8 @@ func TestPlain(t *testing.T) {
 func TestFormatForNft(t *testing.T) {
 	path := writeList(t, "nft")
 	rule := `add chain inet probemesh input; add rule inet probemesh input ip saddr @vantages4 accept`
-	script := "nft -c -f " + path + "; nft -f " + path + "; nft '" + rule + "'; nft -f " + path + "; nft list table inet probemesh"
+	script := "nft -c -f " + path + "; nft -f " + path + "; nft '" + rule + "'; nft -f " + path +
+		"; nft list table inet probemesh"
 	list := tool(t, "unshare", "-n", "sh", "-ec", script)
 	for _, want := range []string{
 		"192.0.2.36, 192.0.2.41", "198.51.100.7", "2001:db8::7", "2001:db8::36", "ip saddr @vantages4 accept",
@@ -105,7 +106,8 @@ func TestFormatForPostfix(t *testing.T) {
 		}
 	}
 	for _, address := range []string{"192.0.2.37", "2001:db8::37"} {
-		if out, err := exec.Command("postmap", "-c", config, "-q", address, "cidr:"+path).CombinedOutput(); err == nil || len(out) > 0 {
+		out, err := exec.Command("postmap", "-c", config, "-q", address, "cidr:"+path).CombinedOutput()
+		if err == nil || len(out) > 0 {
 			t.Errorf("%s: postfix answers %q", address, out)
 		}
 	}
@@ -118,8 +120,9 @@ func TestFormatForFail2ban(t *testing.T) {
 	}
 	config := t.TempDir()
 	for name, text := range map[string]string{
-		"fail2ban.conf": "[Definition]\nloglevel = INFO\nlogtarget = STDOUT\nsyslogsocket = auto\nsocket = /nonexistent/s\n" +
-			"pidfile = /nonexistent/p\ndbfile = None\ndbpurgeage = 1d\ndbmaxmatches = 10\n[Thread]\nstacksize = 0\n",
+		"fail2ban.conf": "[Definition]\nloglevel = INFO\nlogtarget = STDOUT\nsyslogsocket = auto\n" +
+			"socket = /nonexistent/s\npidfile = /nonexistent/p\ndbfile = None\n" +
+			"dbpurgeage = 1d\ndbmaxmatches = 10\n[Thread]\nstacksize = 0\n",
 		"jail.conf": "[DEFAULT]\nignoreip =\nbackend = polling\n[probe]\nenabled = true\nfilter = probe\n" +
 			"logpath = " + config + "/jail.conf\n",
 		"filter.d/probe.conf":    "[Definition]\nfailregex = lost connection from <HOST>\n",

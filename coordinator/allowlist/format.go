@@ -32,8 +32,8 @@ func writePlain(out io.Writer, l List) {
 	}
 }
 
-// writeNft fills two sets in a table of their own. It empties the sets and not the table, so that rules in the table survive when
-// the file is loaded again.
+// writeNft fills two sets in a table of their own. It empties the sets and not the table, so that rules in the table
+// survive when the file is loaded again.
 func writeNft(out io.Writer, l List) {
 	writeComments(out, l)
 	fmt.Fprintln(out, "# A rule of this table may say: ip saddr @vantages4 accept")
@@ -41,7 +41,8 @@ func writeNft(out io.Writer, l List) {
 	for _, set := range []struct{ name, kind, addresses string }{
 		{"vantages4", "ipv4_addr", l.family(true)}, {"vantages6", "ipv6_addr", l.family(false)},
 	} {
-		fmt.Fprintf(out, "add set inet probemesh %s { type %s; }\nflush set inet probemesh %s\n", set.name, set.kind, set.name)
+		fmt.Fprintf(out, "add set inet probemesh %s { type %s; }\n", set.name, set.kind)
+		fmt.Fprintf(out, "flush set inet probemesh %s\n", set.name)
 		if set.addresses != "" {
 			fmt.Fprintf(out, "add element inet probemesh %s { %s }\n", set.name, set.addresses)
 		}
@@ -57,7 +58,8 @@ func writePostfix(out io.Writer, l List) {
 	}
 }
 
-// writeFail2ban writes a file for jail.d. Its ignoreip replaces any other, so the line contains fail2ban's own default too.
+// writeFail2ban writes a file for jail.d. Its ignoreip replaces any other, so the line contains fail2ban's own default
+// too.
 func writeFail2ban(out io.Writer, l List) {
 	writeComments(out, l)
 	ignored := []string{"127.0.0.1/8", "::1"}

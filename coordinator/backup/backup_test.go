@@ -14,13 +14,14 @@ import (
 	"github.com/probemesh/probemesh/coordinator/backup"
 )
 
-func make2(t *testing.T, dir string) {
+// save writes a backup of two files.
+func save(t *testing.T, dir string) {
 	t.Helper()
 	w, err := backup.Create(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"streams/OBS": "what was seen", "files/bus/key": "secret"} {
+	for name, text := range map[string]string{"streams/OBS": "observations", "files/bus/key": "secret"} {
 		if err := w.Add(name, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 			t.Fatal(err)
 		}
@@ -30,9 +31,9 @@ func make2(t *testing.T, dir string) {
 	}
 }
 
-func TestABackupIsReadAsItWasWritten(t *testing.T) {
+func TestBackupIsReadAsWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "b")
-	make2(t, dir)
+	save(t, dir)
 	a, err := backup.Open(dir)
 	if err != nil || a.Version != "v1" || len(a.Files) != 2 {
 		t.Fatal(a, err)
@@ -43,16 +44,16 @@ func TestABackupIsReadAsItWasWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if data, err := io.ReadAll(r); err != nil || string(data) != "what was seen" {
+		if data, err := io.ReadAll(r); err != nil || string(data) != "observations" {
 			t.Error(string(data), err)
 		}
 	}
 	if _, err := a.Read("manifest.json"); err == nil {
-		t.Error("what is no file of the backup is read")
+		t.Error("a file outside of the manifest is read")
 	}
 	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if info, _ := d.Info(); info.Mode().Perm()&0o077 != 0 {
-			t.Error("others can read", path, info.Mode())
+			t.Error("other users can read", path, info.Mode())
 		}
 		return err
 	})
@@ -60,23 +61,23 @@ func TestABackupIsReadAsItWasWritten(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := backup.Create(dir); err == nil || !strings.Contains(err.Error(), "is not empty") {
-		t.Error("a backup over another:", err)
+		t.Error("a backup replaces another:", err)
 	}
 }
 
-func TestANameCannotLeaveTheBackup(t *testing.T) {
+func TestNamesStayBelowTheDirectory(t *testing.T) {
 	w, err := backup.Create(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"../x", "/etc/x", "a/../../x", "manifest.json", ""} {
 		if err := w.Add(name, func(io.Writer) error { return nil }); err == nil {
-			t.Errorf("%q is written", name)
+			t.Errorf("%q is accepted", name)
 		}
 	}
 }
 
-func TestABackupThatFailedLeavesNothing(t *testing.T) {
+func TestAbandonLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	w, err := backup.Create(dir)
 	if err != nil {
@@ -96,19 +97,20 @@ func TestABackupThatFailedLeavesNothing(t *testing.T) {
 	}
 }
 
-// A backup in which any byte of any file changed, or any file is cut short or gone, is refused.
-func TestADamagedBackupIsRefused(t *testing.T) {
+// TestDamageIsDetected changes a byte of a file, truncates it or removes it.
+func TestDamageIsDetected(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "b")
-	make2(t, dir)
+	save(t, dir)
 	rapid.Check(t, func(t *rapid.T) {
-		path := filepath.Join(dir, rapid.SampledFrom([]string{"streams/OBS", "files/bus/key", "manifest.json"}).Draw(t, "file"))
-		whole, err := os.ReadFile(path)
+		names := []string{"streams/OBS", "files/bus/key", "manifest.json"}
+		path := filepath.Join(dir, rapid.SampledFrom(names).Draw(t, "file"))
+		intact, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.WriteFile(path, whole, 0o600)
-		at := rapid.IntRange(0, len(whole)-1).Draw(t, "at")
-		damaged := append([]byte(nil), whole...)
+		defer os.WriteFile(path, intact, 0o600)
+		at := rapid.IntRange(0, len(intact)-1).Draw(t, "at")
+		damaged := append([]byte(nil), intact...)
 		switch rapid.IntRange(0, 2).Draw(t, "how") {
 		case 0:
 			damaged[at] ^= byte(rapid.IntRange(1, 255).Draw(t, "flip"))
@@ -123,7 +125,7 @@ func TestADamagedBackupIsRefused(t *testing.T) {
 		}
 		if a, err := backup.Open(dir); err == nil {
 			a.Close()
-			t.Fatalf("%s with byte %d of %d damaged is taken", path, at, len(whole))
+			t.Fatalf("%s with byte %d of %d damaged is accepted", path, at, len(intact))
 		}
 	})
 }

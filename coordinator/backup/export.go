@@ -13,22 +13,16 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
-// Exporter hands out the parts of a backup of a running coordinator: the streams as the NATS server snapshots them, and the files
-// of the data directory.
+// Exporter hands out the parts of a backup of a running coordinator: the streams as the NATS server snapshots them, and
+// the files of the data directory.
 type Exporter struct {
 	Dir     string // the data directory
 	NATS    *server.Server
 	Exclude []string // files and directories below Dir that no backup needs
 }
 
-// Prefixes of a part's name, which is also its file's name in a backup.
-const (
-	streamPrefix = "streams/"
-	filePrefix   = "files/"
-)
-
-// BackupParts lists what a backup holds, in the order in which it is to be fetched: keys and accounts last, so that whoever is
-// in a saved stream is known to them.
+// BackupParts lists the parts in the order in which they must be fetched. Keys and accounts are last: an agent that
+// joins meanwhile is then in them if it is in a saved stream.
 func (e *Exporter) BackupParts(ctx context.Context) (parts []string, err error) {
 	streams, err := e.NATS.Streams()
 	if err != nil {
@@ -59,7 +53,7 @@ func (e *Exporter) BackupParts(ctx context.Context) (parts []string, err error) 
 	return parts, nil
 }
 
-// BackupPart writes one part.
+// BackupPart writes one part, while the coordinator goes on using it.
 func (e *Exporter) BackupPart(ctx context.Context, part string, w io.Writer) error {
 	if stream, ok := strings.CutPrefix(part, streamPrefix); ok {
 		streams, err := e.NATS.Streams()
@@ -71,7 +65,7 @@ func (e *Exporter) BackupPart(ctx context.Context, part string, w io.Writer) err
 	}
 	name, ok := strings.CutPrefix(part, filePrefix)
 	if !ok || !filepath.IsLocal(name) {
-		return fmt.Errorf("a backup has no part %q", part)
+		return fmt.Errorf("there is no backup part %q", part)
 	}
 	f, err := os.Open(filepath.Join(e.Dir, name))
 	if err != nil {

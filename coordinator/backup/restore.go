@@ -14,26 +14,27 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
-// staging is where a restore works, in the data directory itself: that may be a mount, or the only place one may write.
+// staging is where Restore works. It is inside the data directory, since that may be a mount point, or the only
+// directory that this user can write to.
 const staging = "restoring"
 
 // OpenBus opens the NATS servers that receive the streams, with the keys below the given data directory.
 type OpenBus func(ctx context.Context, data string) (*server.Server, error)
 
-// Restore writes a verified backup into a fresh data directory and its streams into the servers that open returns: all of it, or
-// nothing. It reports whether the servers already had the streams, which are then left as they are.
+// Restore writes a verified backup into a fresh data directory and its streams into the servers that open returns: all
+// of it, or nothing. It reports whether the servers already had the streams, which are then left as they are.
 func Restore(ctx context.Context, a *Archive, data string, open OpenBus) (kept bool, err error) {
 	if !slices.Contains(streamsOf(a), "LEDGER") {
-		return false, errors.New("the backup holds no ledger: it is not one of a coordinator")
+		return false, errors.New("the backup contains no ledger, so it is not a coordinator's")
 	}
-	made, err := fresh(data)
+	created, err := createEmpty(data)
 	if err != nil {
 		return false, err
 	}
 	stage := filepath.Join(data, staging)
 	defer func() {
 		err = errors.Join(err, os.RemoveAll(stage))
-		if err != nil && made {
+		if err != nil && created {
 			err = errors.Join(err, os.Remove(data))
 		}
 	}()
@@ -48,28 +49,30 @@ func Restore(ctx context.Context, a *Archive, data string, open OpenBus) (kept b
 		err = errors.Join(err, os.Rename(filepath.Join(stage, e.Name()), filepath.Join(data, e.Name())))
 	}
 	if err != nil {
-		return kept, fmt.Errorf("put the restored files in their place: %w", err)
+		return kept, fmt.Errorf("move the restored files into place: %w", err)
 	}
 	return kept, nil
 }
 
-// fresh makes the data directory, unless it is there and empty.
-func fresh(data string) (made bool, err error) {
+// createEmpty creates the data directory. It accepts an existing one only if that is empty.
+func createEmpty(data string) (created bool, err error) {
 	entries, err := os.ReadDir(data)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if err := os.MkdirAll(data, 0o700); err != nil {
-			return false, fmt.Errorf("make the data directory: %w", err)
+			return false, fmt.Errorf("create the data directory: %w", err)
 		}
 		return true, nil
 	case err != nil:
-		return false, fmt.Errorf("the data directory: %w", err)
+		return false, fmt.Errorf("read the data directory: %w", err)
 	case len(entries) > 0:
-		return false, fmt.Errorf("%s is not empty: restore only makes a new coordinator; name another directory with --data, or move this one away", data)
+		return false, fmt.Errorf("%s is not empty: restore only creates new coordinators; "+
+			"name another directory with --data, or move this one away", data)
 	}
 	return false, nil
 }
 
+// restoreFiles writes the files of the data directory into stage.
 func restoreFiles(a *Archive, stage string) error {
 	for _, f := range a.Files {
 		name, ok := strings.CutPrefix(f.Name, filePrefix)
@@ -115,21 +118,23 @@ func restoreStreams(ctx context.Context, a *Archive, stage string, open OpenBus)
 	}
 	defer streams.Close()
 	names := streamsOf(a)
-	there, err := streams.Names(ctx)
+	existing, err := streams.Names(ctx)
 	if err != nil {
 		return false, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(there, name) })
+	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(existing, name) })
 	switch len(missing) {
 	case 0:
 		return true, nil
 	case len(names):
 		return false, loadStreams(ctx, a, streams, names)
 	}
-	return false, fmt.Errorf("the cluster has some streams of a mesh but not %s: stop its nodes, move the directory streams of each away, "+
-		"start them and restore again", strings.Join(missing, ", "))
+	// Keeping what is there would lose what is missing, and replacing it could lose newer events: a person decides.
+	return false, fmt.Errorf("the cluster has some streams of a mesh but not %s: stop its nodes, "+
+		"move the directory streams of each away, start them and restore again", strings.Join(missing, ", "))
 }
 
+// streamsOf lists the streams in the backup, in the order in which they were saved.
 func streamsOf(a *Archive) (names []string) {
 	for _, f := range a.Files {
 		if name, ok := strings.CutPrefix(f.Name, streamPrefix); ok {
@@ -139,9 +144,10 @@ func streamsOf(a *Archive) (names []string) {
 	return names
 }
 
+// removeWait bounds the removal of streams after a failure, which a cancelled context must not prevent.
 const removeWait = 10 * time.Second
 
-// loadStreams makes all of the streams, or none.
+// loadStreams creates all of the streams, or none.
 func loadStreams(ctx context.Context, a *Archive, streams *server.Streams, names []string) error {
 	for i, name := range names {
 		in, err := a.Read(streamPrefix + name)

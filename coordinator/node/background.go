@@ -12,7 +12,9 @@ import (
 // addBackground adds the tasks that watch the coordinator itself: its disk, and the heartbeat to an external monitor.
 func (n *Node) addBackground() {
 	if n.config.DiskReserve {
-		guard := diskguard.New(diskguard.Config{Dir: n.config.Data, Warn: n.engine.Warn, Store: streamStore{n.engine, n.nats}})
+		guard := diskguard.New(diskguard.Config{
+			Dir: n.config.Data, Warn: n.engine.Warn, Store: streamStore{n.engine, n.nats},
+		})
 		n.tasks = append(n.tasks, guard.Run)
 	}
 	if n.config.Heartbeat.URL != "" {
@@ -28,8 +30,8 @@ type streamStore struct {
 	nats   *server.Server
 }
 
-// Stopped reports whether the streams stopped or refuse writes. The server does not notice every way in which a full disk stops
-// it, so refused writes of the engine count as well.
+// Stopped reports whether the streams stopped or refuse writes. The server does not notice every way in which a full
+// disk stops it, so refused writes of the engine count as well.
 func (s streamStore) Stopped() bool { return s.nats.Stopped() || s.engine.Refused() }
 
 // Revive restarts the streams.

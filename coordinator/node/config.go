@@ -18,11 +18,13 @@ type Config struct {
 	Data    string // the state directory; created if it is missing, locked while the node is open
 	Version string // of the program, as the console and the metrics report it
 
-	// The catalog in force at start: that of the file, which is also watched, else the built-in one, else the one in the ledger.
+	// The catalog in force at start: that of the file, which is also watched, else the built-in one, else the one in
+	// the ledger.
 	CatalogFile string
 	Catalog     *catalog.Catalog
 
-	// NATS: the server in this process, or, if NATSServers is not empty, a cluster that `coordinator nats-config` configured.
+	// NATS: the server in this process, or, if NATSServers is not empty, a cluster that `coordinator nats-config`
+	// configured.
 	NATSListen  string // where agents connect
 	Advertise   string // the address that join tokens contain; empty: the machine's first global address
 	NATSServers []string

@@ -23,7 +23,8 @@ func (n *Node) openServers() error {
 		return err
 	}
 	// The file system admits the commands, so nothing else bounds them.
-	n.serve(socket, newServer(admin.NewHandler(admin.Backend{Engine: n.engine, Enroller: n.enroller, Backup: n.exporter()})))
+	backend := admin.Backend{Engine: n.engine, Enroller: n.enroller, Backup: n.exporter()}
+	n.serve(socket, newServer(admin.NewHandler(backend)))
 
 	certificates, err := loadCertificate(n.config)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package node is a running coordinator: the one place that joins the bus, the ledger, the engine and the HTTP servers. Open starts
-// what needs starting, Run works until its context ends, Close releases everything. `coordinator serve`, the demo and tests use it
-// alike.
+// Package node is a running coordinator: the one place that joins the bus, the ledger, the engine and the HTTP servers.
+// Open starts what needs starting, Run works until its context ends, Close releases everything. `coordinator serve`,
+// the demo and tests use it alike.
 package node
 
 import (
@@ -43,8 +43,9 @@ type Node struct {
 	closers []func()                      // what Close calls, last first
 }
 
-// Open opens a coordinator: every port listens when it returns, and Run answers. It fails with a catalog.Mistakes error if the
-// catalog has mistakes and the ledger holds none to go on with. If it fails, all that was opened is closed again.
+// Open opens a coordinator: every port listens when it returns, and Run answers. It fails with a catalog.Mistakes error
+// if the catalog has mistakes and the ledger holds none to go on with. If it fails, all that was opened is closed
+// again.
 func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -65,8 +66,8 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.engine, err = engine.New(ctx, engine.Config{
-		Bus: conn, Ledger: book, Catalog: c.Catalog, File: c.CatalogFile, Getenv: os.LookupEnv, StreamsFunc: conn.Streams,
-		Turn: c.LoopTurned, Logger: n.logger("engine"),
+		Bus: conn, Ledger: book, Catalog: c.Catalog, File: c.CatalogFile, Getenv: os.LookupEnv,
+		StreamsFunc: conn.Streams, Turn: c.LoopTurned, Logger: n.logger("engine"),
 	})
 	if err != nil {
 		return nil, err
@@ -74,16 +75,21 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	n.tasks = append(n.tasks, n.engine.Run)
 	// What issues credentials asks the engine who is a member, so it is after the engine.
 	n.enroller = enroller.New(enroller.Config{
-		Bus: conn, Issuer: n.nats, Members: n.engine, Now: n.engine.MeshTime, Warn: n.engine.Warn, Logger: n.logger("enroller"),
+		Bus: conn, Issuer: n.nats, Members: n.engine, Now: n.engine.MeshTime, Warn: n.engine.Warn,
+		Logger: n.logger("enroller"),
 	})
 	n.tasks = append(n.tasks, n.runEnroller)
 	accountant := overspend.New(overspend.Config{
-		Bus: conn, Issuer: n.nats, Members: n.engine, Catalogs: book.CatalogsSince, Warn: n.engine.Warn, Logger: n.logger("overspend"),
+		Bus: conn, Issuer: n.nats, Members: n.engine, Catalogs: book.CatalogsSince, Warn: n.engine.Warn,
+		Logger: n.logger("overspend"),
 	})
 	n.tasks = append(n.tasks, accountant.Run)
 	n.addBackground()
 	// What people connect to is last: nobody reaches a coordinator that cannot answer yet.
-	return n, n.openServers()
+	if err := n.openServers(); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // openStores opens the bus, a connection to it, and the ledger on that connection.
@@ -110,8 +116,8 @@ func (n *Node) openStores(ctx context.Context) (*bus.Coordinator, *ledger.Ledger
 	return conn, book, nil
 }
 
-// OpenBus starts the NATS server in this process, or reaches the servers of a cluster. It uses Data and the NATS settings of the
-// config. The caller closes it.
+// OpenBus starts the NATS server in this process, or reaches the servers of a cluster. It uses Data and the NATS
+// settings of the config. The caller closes it.
 func OpenBus(ctx context.Context, c Config) (*server.Server, error) {
 	config := server.Config{
 		Dir: BusDir(c.Data), Listen: c.NATSListen, Advertise: c.Advertise,

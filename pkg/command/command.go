@@ -1,5 +1,5 @@
-// Package command is what the command lines of both programs share: exit codes, flags that read the environment, the names that
-// the programs have in packages, the state directory, the version, the logger and systemd's watchdog.
+// Package command is what the command lines of both programs share: exit codes, flags that read the environment, the
+// names that the programs have in packages, the state directory, the version, the logger and systemd's watchdog.
 //
 // A program builds its tree of cobra commands and passes it to Run.
 package command
@@ -65,8 +65,8 @@ func Run(ctx context.Context, root *cobra.Command) int {
 	return ExitFailed
 }
 
-// prepare makes every command of the tree read its flags from the environment, treat wrong arguments as wrong usage, and show the
-// programs' names as they are called here.
+// prepare makes every command of the tree read its flags from the environment, treat wrong arguments as wrong usage,
+// and show the programs' names as they are called here.
 func prepare(cmd *cobra.Command) {
 	cmd.Short = WithProgramNames(cmd.Short)
 	cmd.Long = WithProgramNames(strings.TrimSpace(cmd.Long)) // in the source it begins below its constant's name
@@ -107,7 +107,8 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if len(args) > 0 {
-		return fmt.Errorf("%s: %q is not a command; the commands are %s", cmd.CommandPath(), args[0], strings.Join(names, ", "))
+		return fmt.Errorf("%s: %q is not a command; the commands are %s",
+			cmd.CommandPath(), args[0], strings.Join(names, ", "))
 	}
 	return fmt.Errorf("%s: name a command: %s", cmd.CommandPath(), strings.Join(names, ", "))
 }
@@ -132,8 +133,8 @@ func setFromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)
 	return errors.Join(errs...)
 }
 
-// StateDirectory is the default directory of a program's state: systemd's $STATE_DIRECTORY, else /var/lib/probemesh for root,
-// else $XDG_STATE_HOME/probemesh, each followed by the program's name.
+// StateDirectory is the default directory of a program's state: systemd's $STATE_DIRECTORY, else /var/lib/probemesh for
+// root, else $XDG_STATE_HOME/probemesh, each followed by the program's name.
 func StateDirectory(program string) string {
 	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
 		first, _, _ := strings.Cut(dir, ":") // a unit may name several; ours name one

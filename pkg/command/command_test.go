@@ -13,7 +13,8 @@ import (
 
 func newRoot(run func(value string) error) (*cobra.Command, *bytes.Buffer) {
 	var value string
-	sub := &cobra.Command{Use: "sub", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return run(value) }}
+	sub := &cobra.Command{Use: "sub", Args: cobra.NoArgs}
+	sub.RunE = func(*cobra.Command, []string) error { return run(value) }
 	sub.Flags().StringVar(&value, "nats-listen", "default", "address")
 	root := &cobra.Command{Use: "program"}
 	root.AddCommand(sub)

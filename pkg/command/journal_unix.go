@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// isJournal reports whether systemd connected the file to its journal. It then sets $JOURNAL_STREAM to the socket's device and
-// inode; a child whose standard error was redirected inherits the variable, so the numbers must be compared.
+// isJournal reports whether systemd connected the file to its journal. It then sets $JOURNAL_STREAM to the socket's
+// device and inode; a child whose standard error was redirected inherits the variable, so the numbers must be compared.
 func isJournal(f *os.File, stream string) bool {
 	info, err := f.Stat()
 	if err != nil || stream == "" {

@@ -46,9 +46,9 @@ func AddLogFlag(cmd *cobra.Command) {
 	cmd.Flags().Var(&format, logFlag, "log lines as text, or json with one object a line")
 }
 
-// NewLogger returns a command's logger, which writes to its standard error. Text has colours on a terminal and none elsewhere;
-// for journald, which records the time itself, it has the severity in journald's notation instead of time and level. All times
-// are UTC.
+// NewLogger returns a command's logger, which writes to its standard error. Text has colours on a terminal and none
+// elsewhere; for journald, which records the time itself, it has the severity in journald's notation instead of time
+// and level. All times are UTC.
 func NewLogger(cmd *cobra.Command) zerolog.Logger {
 	out := cmd.ErrOrStderr()
 	if f := cmd.Flags().Lookup(logFlag); f == nil || f.Value.String() != string(formatJSON) {
@@ -106,7 +106,9 @@ func newJournalWriter(out io.Writer) *journalWriter {
 }
 
 // severities are those of syslog, which journald uses.
-var severities = map[zerolog.Level]int{zerolog.DebugLevel: 7, zerolog.InfoLevel: 6, zerolog.WarnLevel: 4, zerolog.ErrorLevel: 3}
+var severities = map[zerolog.Level]int{
+	zerolog.DebugLevel: 7, zerolog.InfoLevel: 6, zerolog.WarnLevel: 4, zerolog.ErrorLevel: 3,
+}
 
 // Write writes a line without a level.
 func (w *journalWriter) Write(p []byte) (int, error) { return w.WriteLevel(zerolog.InfoLevel, p) }

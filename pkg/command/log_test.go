@@ -62,8 +62,10 @@ func TestLogFormats(t *testing.T) {
 		args    []string
 		want    string // a regular expression
 	}{
-		{"a file, without colours", false, nil, date + " INF agent recovered agent=NC1\n" + date + ` WRN NATS disconnected err="no\\nroute"` + "\n"},
-		{"journald, which has the time", true, nil, "<6>agent recovered agent=NC1\n" + `<4>NATS disconnected err="no\\nroute"` + "\n"},
+		{"a file, without colours", false, nil,
+			date + " INF agent recovered agent=NC1\n" + date + ` WRN NATS disconnected err="no\\nroute"` + "\n"},
+		{"journald, which has the time", true, nil,
+			"<6>agent recovered agent=NC1\n" + `<4>NATS disconnected err="no\\nroute"` + "\n"},
 		{"JSON", false, []string{"--log-format", "json"},
 			`{"level":"info","agent":"NC1","time":"` + date + `","message":"agent recovered"}` + "\n.*\n"},
 		{"JSON for journald", true, []string{"--log-format=json"}, `{"level":"info",.*}` + "\n.*\n"},
@@ -102,7 +104,8 @@ func TestLogHasColoursOnATerminal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(string(out), "\x1b["); got != (noColour == "") || !strings.Contains(string(out), "agent recovered") {
+		coloured := strings.Contains(string(out), "\x1b[")
+		if coloured != (noColour == "") || !strings.Contains(string(out), "agent recovered") {
 			t.Errorf("NO_COLOR=%s: %q", noColour, out)
 		}
 	}
@@ -135,7 +138,8 @@ func TestMessagesAreEscapedForTerminals(t *testing.T) {
 
 func TestSeverityOfEveryLevel(t *testing.T) {
 	for level, want := range map[zerolog.Level]string{
-		zerolog.DebugLevel: "<7>x\n", zerolog.InfoLevel: "<6>x\n", zerolog.WarnLevel: "<4>x\n", zerolog.ErrorLevel: "<3>x\n", zerolog.FatalLevel: "<2>x\n",
+		zerolog.DebugLevel: "<7>x\n", zerolog.InfoLevel: "<6>x\n",
+		zerolog.WarnLevel: "<4>x\n", zerolog.ErrorLevel: "<3>x\n", zerolog.FatalLevel: "<2>x\n",
 	} {
 		var out strings.Builder
 		log := zerolog.New(newJournalWriter(&out))

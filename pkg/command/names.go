@@ -12,8 +12,8 @@ var programs = []string{"agent", "coordinator"}
 // packagePrefix precedes the programs' names in the packages: "agent" alone is too common a name for /usr/bin.
 const packagePrefix = "probemesh-"
 
-// ProgramName is the name under which a person here calls one of the programs: with the packages' prefix if this program was called
-// with it.
+// ProgramName is the name under which a person here calls one of the programs: with the packages' prefix if this
+// program was called with it.
 func ProgramName(program string) string {
 	if self := filepath.Base(os.Args[0]); strings.HasPrefix(self, packagePrefix) {
 		return packagePrefix + program

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// BecomeOwner makes a process of root's act as the owner of a state directory from here on, for good. The service can then read
-// what a command writes there, and a symbolic link that the service's user left there opens nothing that this user could not open.
-// It does nothing for other users, and if the directory does not exist.
+// BecomeOwner makes a process of root's act as the owner of a state directory from here on, for good. The service can
+// then read what a command writes there, and a symbolic link that the service's user left there opens nothing that this
+// user could not open. It does nothing for other users, and if the directory does not exist.
 func BecomeOwner(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// addPages adds the hidden command that writes the manual pages. Only the packages' build has it: the generator makes a program
-// larger and nobody else calls it.
+// addPages adds the hidden command that writes the manual pages. Only the packages' build has it: the generator makes a
+// program larger and nobody else calls it.
 func addPages(root *cobra.Command) {
 	root.AddCommand(&cobra.Command{
 		Use: "pages DIR", Short: "Write the manual pages", Hidden: true, Args: cobra.ExactArgs(1),
@@ -24,7 +24,8 @@ func addPages(root *cobra.Command) {
 			}
 			date := time.Unix(seconds, 0).UTC()
 			root.DisableAutoGenTag, root.CompletionOptions.HiddenDefaultCmd = true, true
-			header := &doc.GenManHeader{Section: "1", Source: root.Name() + " " + root.Version, Manual: "probemesh", Date: &date}
+			source := root.Name() + " " + root.Version
+			header := &doc.GenManHeader{Section: "1", Source: source, Manual: "probemesh", Date: &date}
 			return doc.GenManTree(root, header, args[0])
 		},
 	})

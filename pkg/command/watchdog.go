@@ -6,9 +6,9 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Watchdog reports to systemd that the program's main loop is running: the first call of Alive reports that the service is ready,
-// later ones that it is alive, once in each third of the unit's WatchdogSec. If systemd did not start the program it reports
-// nothing. Only one goroutine, the loop's, may use it.
+// Watchdog reports to systemd that the program's main loop is running: the first call of Alive reports that the service
+// is ready, later ones that it is alive, once in each third of the unit's WatchdogSec. If systemd did not start the
+// program it reports nothing. Only one goroutine, the loop's, may use it.
 type Watchdog struct {
 	ready bool
 	every time.Duration // zero: the unit has no WatchdogSec
@@ -27,7 +27,8 @@ func NewWatchdog() *Watchdog {
 	return &Watchdog{every: limit / watchdogShare}
 }
 
-// Alive is called on every turn of the loop. It ignores a report that cannot be sent: systemd decides what its absence means.
+// Alive is called on every turn of the loop. It ignores a report that cannot be sent: systemd decides what its absence
+// means.
 func (w *Watchdog) Alive(now time.Time) {
 	if !w.ready {
 		w.ready, w.next = true, now.Add(w.every)

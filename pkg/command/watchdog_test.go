@@ -22,8 +22,8 @@ func TestWatchdogReportsReadyThenAlive(t *testing.T) {
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
 	start := time.Now()
 	w := NewWatchdog()
-	for _, at := range []time.Duration{0, 1 * time.Second, 9 * time.Second, 10 * time.Second, 11 * time.Second, 21 * time.Second} {
-		w.Alive(start.Add(at))
+	for _, second := range []time.Duration{0, 1, 9, 10, 11, 21} {
+		w.Alive(start.Add(second * time.Second))
 	}
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
 		if got := receive(t, l, time.Second); got != want {

@@ -19,8 +19,9 @@ const (
 // imperative matches "Print a token", and neither "Prints a token" nor "Printing"; no short help ends with a full stop.
 var imperative = regexp.MustCompile(`^[A-Z][a-z]*[^s\s]( .*)?[^.]$`)
 
-// CheckHelp fails the test for every command below root, and root itself, whose short help is not an imperative of less than 60
-// characters, or which has no long help or no example. newRoot builds the tree, since parsing an example's flags changes it.
+// CheckHelp fails the test for every command below root, and root itself, whose short help is not an imperative of less
+// than 60 characters, or which has no long help or no example. newRoot builds the tree, since parsing an example's
+// flags changes it.
 func CheckHelp(t *testing.T, newRoot func() *cobra.Command) {
 	t.Helper()
 	root := newRoot()
@@ -34,7 +35,8 @@ func CheckHelp(t *testing.T, newRoot func() *cobra.Command) {
 
 func checkCommand(t *testing.T, newRoot func() *cobra.Command, cmd *cobra.Command) {
 	if n := utf8.RuneCountInString(cmd.Short); n >= shortMax || !imperative.MatchString(cmd.Short) {
-		t.Errorf("short help %q (%d characters): write an imperative of less than %d, without a full stop", cmd.Short, n, shortMax)
+		t.Errorf("short help %q (%d characters): write an imperative of less than %d, without a full stop",
+			cmd.Short, n, shortMax)
 	}
 	if cmd.Long == "" {
 		t.Error("no long help: write what it does and when to use it")
@@ -56,8 +58,8 @@ func checkCommand(t *testing.T, newRoot func() *cobra.Command, cmd *cobra.Comman
 	}
 }
 
-// checkExample parses the part of a shell line that calls this program, and reports whether there is one and it calls the command
-// or one below it.
+// checkExample parses the part of a shell line that calls this program, and reports whether there is one and it calls
+// the command or one below it.
 func checkExample(t *testing.T, root, cmd *cobra.Command, line string) bool {
 	if !strings.HasPrefix(line, "  ") {
 		t.Errorf("indent the example by two spaces, as cobra does its own lines: %q", line)

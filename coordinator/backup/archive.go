@@ -1,0 +1,99 @@
+package backup
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Archive is a verified backup. It keeps its files open, so that a process that drops the right to read the directory
+// can still read them.
+type Archive struct {
+	Manifest
+	dir   string
+	files map[string]*os.File
+}
+
+// Open reads the manifest and verifies every file. The caller closes the archive.
+func Open(dir string) (*Archive, error) {
+	path := filepath.Join(dir, manifestName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s contains no complete backup: its %s is missing", dir, manifestName)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the backup: %w", err)
+	}
+	a := &Archive{dir: dir, files: map[string]*os.File{}}
+	if len(data) > manifestMax || json.Unmarshal(data, &a.Manifest) != nil {
+		return nil, fmt.Errorf("the backup is damaged: %s is not a manifest", path)
+	}
+	// The checksum covers the manifest's meaning. JSON ignores unknown fields and spaces, so a manifest with damage
+	// there is found by writing it again.
+	again, err := json.MarshalIndent(a.Manifest, "", "  ")
+	sum, sumErr := a.checksum()
+	switch {
+	case a.Format > Format:
+		return nil, fmt.Errorf("the backup was made by a newer version, %s: restore it with that one", a.Version)
+	case err != nil || sumErr != nil || a.Format < 1 || sum != a.Sum || !bytes.Equal(again, data):
+		return nil, fmt.Errorf("the backup is damaged: %s does not match its checksum", path)
+	}
+	for _, f := range a.Files {
+		if err := a.openFile(f); err != nil {
+			return nil, errors.Join(err, a.Close())
+		}
+	}
+	return a, nil
+}
+
+// openFile opens a file and verifies its content.
+func (a *Archive) openFile(f File) error {
+	path, err := pathOf(a.dir, f.Name)
+	if err != nil {
+		return err
+	}
+	r, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the backup is damaged: %s is missing", f.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("open the backup: %w", err)
+	}
+	a.files[f.Name] = r
+	sum := sha256.New()
+	n, err := io.Copy(sum, r)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the backup's %s: %w", f.Name, err)
+	case n != f.Size:
+		return fmt.Errorf("the backup is damaged: %s has %d bytes instead of %d", f.Name, n, f.Size)
+	case hex.EncodeToString(sum.Sum(nil)) != f.SHA256:
+		return fmt.Errorf("the backup is damaged: %s does not match its checksum", f.Name)
+	}
+	return nil
+}
+
+// Read returns a reader of one file, from its beginning.
+func (a *Archive) Read(name string) (io.Reader, error) {
+	i := slices.IndexFunc(a.Files, func(f File) bool { return f.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("the backup has no %s", name)
+	}
+	return io.NewSectionReader(a.files[name], 0, a.Files[i].Size), nil
+}
+
+// Close closes the files.
+func (a *Archive) Close() (err error) {
+	for _, f := range a.files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
