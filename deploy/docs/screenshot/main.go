@@ -1,5 +1,5 @@
 // Command screenshot renews the picture of the status page in the README: it runs the demo, stops one service, waits until
-// the page reports it, and photographs the page with Chromium.
+// the page reports it, and photographs the page with Chromium. Flags need an emoji font (Debian: fonts-noto-color-emoji).
 package main
 
 import (

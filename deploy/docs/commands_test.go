@@ -1,0 +1,278 @@
+package docs
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/deploy/examples"
+	"github.com/probemesh/probemesh/pkg/testenv"
+)
+
+const script = ".ci/run" // the script of continuous integration
+
+// claims names the test that runs a command of the manual, or something that is the same but for addresses and paths:
+// the package's directory and the test's name, or the script and its line. TestCommandsOfTheManual runs all others as
+// they stand.
+var claims = map[string]string{
+	"go run ./coordinator demo": script + " go run ./coordinator demo",
+	"go test ./...":             script + " go test -timeout 30m ./...",
+
+	// Packages and containers.
+	"go run ./deploy/packages --version 0.1.0 --out dist":                 "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"dpkg --install probemesh-coordinator_0.1.0-1_amd64.deb":              "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"dpkg --install probemesh-agent_0.1.0-1_amd64.deb":                    "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"dpkg --install probemesh-agent_0.1.1-1_amd64.deb":                    "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"dpkg --remove probemesh-agent":                                       "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"dpkg --purge probemesh-agent":                                        "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"rpm --upgrade probemesh-agent-0.1.0-1.x86_64.rpm":                    "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"rpm --erase probemesh-agent":                                         "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"systemctl enable --now probemesh-coordinator":                        "deploy/packages TestUnderSystemd",
+	"systemctl enable --now probemesh-agent":                              "deploy/packages TestUnderSystemd",
+	"probemesh-agent join TOKEN":                                          "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"probemesh-agent doctor":                                              "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"probemesh-agent status":                                              "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
+	"CGO_ENABLED=0 go build ./coordinator":                                "deploy/docs TestCommandsOfTheManual",
+	"CGO_ENABLED=0 go build ./agent":                                      "deploy/docs TestCommandsOfTheManual",
+	"podman exec coordinator /usr/bin/probemesh-coordinator invite NC036": "deploy/packages TestImages",
+	"podman build --file deploy/container/coordinator.Containerfile --build-arg VERSION=0.1.0" +
+		" --tag probemesh-coordinator .": "deploy/packages TestImages",
+	"podman build --file deploy/container/agent.Containerfile --build-arg VERSION=0.1.0" +
+		" --tag probemesh-agent .": "deploy/packages TestImages",
+	"podman run --detach --name coordinator --publish 8080:8080 --publish 4222:4222" +
+		" --volume probemesh-coordinator:/var/lib/probemesh/coordinator --volume ./catalog.yaml:/etc/probemesh/catalog.yaml:ro" +
+		" --env PROBEMESH_ADVERTISE=status.example.net probemesh-coordinator": "deploy/packages TestImages",
+	"podman run --rm --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent join TOKEN": "deploy/packages TestImages",
+	"podman run --detach --network host --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent": "deploy/packages" +
+		" TestImages",
+
+	// What needs more than the demo.
+	"probemesh-coordinator vantages --format nft | nft -f -":                             "coordinator/allowlist TestFormatForNft",
+	"ssh status.example.net probemesh-coordinator invite NC036 | probemesh-agent join -": "agent TestScripts",
+	"probemesh-agent run --log-format json":                                              "pkg/command TestLogFormats",
+	"probemesh-coordinator serve --catalog /etc/probemesh/catalog.yaml" +
+		" --heartbeat-url https://ping.example.net/1234": "coordinator TestACoordinatorTellsHowItDoes",
+	"journalctl --unit probemesh-coordinator --priority warning --since today": "deploy/packages TestUnderSystemd",
+	"nats-server -c /etc/nats/nats.conf":                                       "coordinator TestAClusterOfItsOwnCarriesTheMesh",
+	"probemesh-coordinator serve --nats tls://nats-1.example.net:4222,tls://nats-2.example.net:4222," +
+		"tls://nats-3.example.net:4222": "coordinator TestAClusterOfItsOwnCarriesTheMesh",
+	"probemesh-coordinator restore /var/backups/probemesh --nats" +
+		" tls://nats-1.example.net:4222": "coordinator TestACoordinatorOnAClusterIsRestored",
+	"probemesh-agent probe http https://www.example.net/ --status 200 --body 'Sign in'" +
+		" --certificate-days 14": "pkg/probe TestHTTP",
+
+	// Tests and what documents itself.
+	"go run ./deploy/simulation":                                                "deploy/simulation TestTheSameSeedGivesTheSameTable",
+	"go run ./deploy/simulation -write deploy/docs/simulation.md":               "deploy/simulation TestTheSameSeedGivesTheSameTable",
+	"go run ./deploy/simulation -liars -write deploy/docs/rule.md":              "deploy/simulation TestLiarTableIsCurrent",
+	"go run ./deploy/docs/screenshot":                                           "deploy/docs/screenshot TestScreenshot",
+	"go test -timeout 30m ./deploy/lab -run .":                                  "deploy/lab TestOutages",
+	"go test ./deploy/lab -run Chaos -timeout 30m -v -args -chaos 10m -seed 7":  "deploy/lab TestChaos",
+	"go test ./deploy/lab -run '^$' -bench Latency -benchtime 100x -timeout 2h": "deploy/lab BenchmarkLatency",
+	"go test ./deploy/lab -run AgentAtRest -v":                                  "deploy/lab TestAgentAtRest",
+	"PROBEMESH_SCREENSHOTS=DIR go test ./coordinator":                           "coordinator TestDemo",
+}
+
+// TestEveryCommandIsRun finds, for each command of the manual, the test that runs it.
+func TestEveryCommandIsRun(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range manualCommands(t) {
+		seen[c.text] = true
+	}
+	for command, claim := range claims {
+		switch {
+		case !seen[command]:
+			t.Errorf("the manual has no command %q any more: remove its claim", command)
+		case strings.HasPrefix(claim, script):
+			text, err := os.ReadFile("../../" + script)
+			if line := strings.TrimPrefix(claim, script+" "); err != nil || !strings.Contains(string(text), "\n"+line) {
+				t.Errorf("%s does not run %q: %v", script, line, err)
+			}
+		case !testExists(t, claim):
+			t.Errorf("%q is said to be run by %q, which is no test", command, claim)
+		}
+	}
+}
+
+// testExists reports whether a claim names a test or benchmark: "agent TestScripts".
+func testExists(t *testing.T, claim string) bool {
+	t.Helper()
+	dir, name, _ := strings.Cut(claim, " ")
+	files, err := filepath.Glob(filepath.Join("../..", dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range parsed.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// command is one line of a block of shell commands.
+type command struct {
+	file string
+	line int
+	text string
+}
+
+func manualCommands(t *testing.T) (commands []command) {
+	t.Helper()
+	for _, p := range readManual(t) {
+		for _, b := range p.blocks {
+			for i, line := range b.lines {
+				if b.language == "sh" {
+					commands = append(commands, command{b.file, b.line + 1 + i, line})
+				}
+			}
+		}
+	}
+	if len(commands) < 40 {
+		t.Fatalf("the manual has only %d commands", len(commands))
+	}
+	return commands
+}
+
+// TestCommandsOfTheManual runs every command that no other test claims, in the order of the manual, as an operator of
+// the demo's mesh would: with the programs in $PATH and the demo's data directory in $PROBEMESH_DATA.
+func TestCommandsOfTheManual(t *testing.T) {
+	testenv.Programs(t, map[string]string{"curl": "curl", "bash": "bash"})
+	testenv.Long(t)
+	w := startWorld(t)
+	ran := map[string]bool{}
+	for _, c := range manualCommands(t) {
+		if claims[c.text] == "" && !ran[c.text] {
+			ran[c.text] = true
+			w.run(c)
+		}
+	}
+}
+
+// world is a demo that runs, and what a shell needs to operate it.
+type world struct {
+	t         *testing.T
+	dir       string
+	data      string // the coordinator's
+	public    string // address of the status page
+	fresh     int    // data directories for restore
+	variables []string
+}
+
+func startWorld(t *testing.T) *world {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pm") // a short name, since the path of the coordinator's socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := &world{t: t, dir: dir, public: freeAddress(t)}
+	for program, pkg := range map[string]string{"probemesh-coordinator": "coordinator", "probemesh-agent": "agent"} {
+		build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", program), "./"+pkg)
+		build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v: %s", pkg, err, out)
+		}
+	}
+	for _, file := range []string{"catalog.yaml", "etc/probemesh/catalog.yaml"} {
+		w.write(file, examples.Ninernet)
+	}
+	w.write("etc/postfix/old", nil)
+	w.write("etc/fail2ban/jail.d/old", nil)
+	w.write("usr/share/doc/probemesh-coordinator/examples/catalog.yaml", examples.Ninernet)
+	w.startDemo()
+	w.variables = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "PROBEMESH_DATA="+w.data)
+	return w
+}
+
+func (w *world) write(name string, data []byte) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// startDemo starts the demo and waits until every host is operational.
+func (w *world) startDemo() {
+	w.t.Helper()
+	var log bytes.Buffer
+	demo := exec.Command(filepath.Join(w.dir, "bin/probemesh-coordinator"), "demo", "--listen", w.public, "--ops", "127.0.0.1:0")
+	demo.Stdout, demo.Stderr, demo.Env = &log, &log, append(os.Environ(), "TMPDIR="+w.dir)
+	if err := demo.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		_ = demo.Process.Signal(syscall.SIGTERM)
+		if err := demo.Wait(); err != nil {
+			w.t.Errorf("the demo ended with %v: %s", err, log.Bytes())
+		}
+	})
+	summary := "http://" + w.public + "/api/v2/status.json"
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if out, _ := exec.Command("curl", "-sS", summary).Output(); bytes.Contains(out, []byte(`"none"`)) {
+			break
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(w.dir, "probemesh-demo-*"))
+	if err != nil || len(found) != 1 {
+		w.t.Fatalf("the demo's data directory is one of %v: %v", found, err)
+	}
+	w.data = found[0]
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// run runs a command in the shell. Addresses, times and absolute paths are replaced by those of this world.
+func (w *world) run(c command) {
+	w.t.Helper()
+	now := time.Now().UTC().Format(time.RFC3339)
+	line := strings.NewReplacer(
+		"127.0.0.1:8080", w.public, "/etc/", w.dir+"/etc/", "/usr/share/", w.dir+"/usr/share/", "/var/", w.dir+"/var/",
+		"--at /etc/nats", "--at /etc/nats", "--at 2026-03-01T02:31:00Z", "--at "+now, "--at 02:31", "--at "+now, "--at 10m", "--at 1s",
+		"127.0.0.1:25 ", "127.0.36.1:20025 ",
+	).Replace(c.text)
+	shell := exec.Command("bash", "-o", "pipefail", "-ec", line)
+	shell.Dir, shell.Env = w.dir, w.variables
+	if strings.Contains(line, " restore ") { // into a data directory of its own
+		w.fresh++
+		shell.Env = append(shell.Env, fmt.Sprintf("PROBEMESH_DATA=%s/restored%d", w.dir, w.fresh))
+	}
+	out, err := shell.CombinedOutput()
+	const timedOut = 28 // curl's, where the manual limits a stream with --max-time
+	if failed, ok := err.(*exec.ExitError); ok && strings.Contains(line, "--max-time") && failed.ExitCode() == timedOut {
+		err = nil
+	}
+	if err != nil {
+		w.t.Errorf("%s:%d: %s: %v: %s", c.file, c.line, line, err, out)
+		return
+	}
+	w.t.Logf("%s\n%s", line, out)
+}
