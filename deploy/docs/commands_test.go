@@ -21,75 +21,97 @@ import (
 
 const script = ".ci/run" // the script of continuous integration
 
-// claims names the test that runs a command of the manual, or something that is the same but for addresses and paths:
-// the package's directory and the test's name, or the script and its line. TestCommandsOfTheManual runs all others as
-// they stand.
-var claims = map[string]string{
-	"go run ./coordinator demo": script + " go run ./coordinator demo",
-	"go test ./...":             script + " go test -timeout 30m ./...",
-
-	// Packages and containers.
-	"go run ./deploy/packages --version 0.1.0 --out dist":                 "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"dpkg --install probemesh-coordinator_0.1.0-1_amd64.deb":              "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"dpkg --install probemesh-agent_0.1.0-1_amd64.deb":                    "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"dpkg --install probemesh-agent_0.1.1-1_amd64.deb":                    "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"dpkg --remove probemesh-agent":                                       "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"dpkg --purge probemesh-agent":                                        "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"rpm --upgrade probemesh-agent-0.1.0-1.x86_64.rpm":                    "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"rpm --erase probemesh-agent":                                         "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"systemctl enable --now probemesh-coordinator":                        "deploy/packages TestUnderSystemd",
-	"systemctl enable --now probemesh-agent":                              "deploy/packages TestUnderSystemd",
-	"probemesh-agent join TOKEN":                                          "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"probemesh-agent doctor":                                              "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"probemesh-agent status":                                              "deploy/packages TestFromTwoPackageFilesToVotesThatCount",
-	"CGO_ENABLED=0 go build ./coordinator":                                "deploy/docs TestCommandsOfTheManual",
-	"CGO_ENABLED=0 go build ./agent":                                      "deploy/docs TestCommandsOfTheManual",
-	"podman exec coordinator /usr/bin/probemesh-coordinator invite NC036": "deploy/packages TestImages",
-	"podman build --file deploy/container/coordinator.Containerfile --build-arg VERSION=0.1.0" +
-		" --tag probemesh-coordinator .": "deploy/packages TestImages",
-	"podman build --file deploy/container/agent.Containerfile --build-arg VERSION=0.1.0" +
-		" --tag probemesh-agent .": "deploy/packages TestImages",
-	"podman run --detach --name coordinator --publish 8080:8080 --publish 4222:4222" +
-		" --volume probemesh-coordinator:/var/lib/probemesh/coordinator --volume ./catalog.yaml:/etc/probemesh/catalog.yaml:ro" +
-		" --env PROBEMESH_ADVERTISE=status.example.net probemesh-coordinator": "deploy/packages TestImages",
-	"podman run --rm --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent join TOKEN": "deploy/packages TestImages",
-	"podman run --detach --network host --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent": "deploy/packages" +
-		" TestImages",
-
-	// What needs more than the demo.
-	"probemesh-coordinator vantages --format nft | nft -f -":                             "coordinator/allowlist TestFormatForNft",
-	"ssh status.example.net probemesh-coordinator invite NC036 | probemesh-agent join -": "agent TestScripts",
-	"probemesh-agent run --log-format json":                                              "pkg/command TestLogFormats",
-	"probemesh-coordinator serve --catalog /etc/probemesh/catalog.yaml" +
-		" --heartbeat-url https://ping.example.net/1234": "coordinator TestACoordinatorTellsHowItDoes",
-	"journalctl --unit probemesh-coordinator --priority warning --since today": "deploy/packages TestUnderSystemd",
-	"nats-server -c /etc/nats/nats.conf":                                       "coordinator TestAClusterOfItsOwnCarriesTheMesh",
-	"probemesh-coordinator serve --nats tls://nats-1.example.net:4222,tls://nats-2.example.net:4222," +
-		"tls://nats-3.example.net:4222": "coordinator TestAClusterOfItsOwnCarriesTheMesh",
-	"probemesh-coordinator restore /var/backups/probemesh --nats" +
-		" tls://nats-1.example.net:4222": "coordinator TestACoordinatorOnAClusterIsRestored",
-	"probemesh-agent probe http https://www.example.net/ --status 200 --body 'Sign in'" +
-		" --certificate-days 14": "pkg/probe TestHTTP",
-
-	// Tests and what documents itself.
-	"go run ./deploy/simulation":                                                "deploy/simulation TestTheSameSeedGivesTheSameTable",
-	"go run ./deploy/simulation -write deploy/docs/simulation.md":               "deploy/simulation TestTheSameSeedGivesTheSameTable",
-	"go run ./deploy/simulation -liars -write deploy/docs/rule.md":              "deploy/simulation TestLiarTableIsCurrent",
-	"go run ./deploy/docs/screenshot":                                           "deploy/docs/screenshot TestScreenshot",
-	"go test -timeout 30m ./deploy/lab -run .":                                  "deploy/lab TestOutages",
-	"go test ./deploy/lab -run Chaos -timeout 30m -v -args -chaos 10m -seed 7":  "deploy/lab TestChaos",
-	"go test ./deploy/lab -run '^$' -bench Latency -benchtime 100x -timeout 2h": "deploy/lab BenchmarkLatency",
-	"go test ./deploy/lab -run AgentAtRest -v":                                  "deploy/lab TestAgentAtRest",
-	"PROBEMESH_SCREENSHOTS=DIR go test ./coordinator":                           "coordinator TestDemo",
+// claims names the commands of the manual that another test runs, as they stand or but for addresses and paths. A test
+// is named by its package's directory and its name, a line of the script by the script and the line.
+// TestCommandsOfTheManual runs all other commands.
+var claims = map[string][]string{
+	script + " go run ./coordinator demo":  {"go run ./coordinator demo"},
+	script + " go test -timeout 30m ./...": {"go test ./..."},
+	"deploy/docs TestCommandsOfTheManual": {
+		"CGO_ENABLED=0 go build ./coordinator",
+		"CGO_ENABLED=0 go build ./agent",
+	},
+	"deploy/docs/screenshot TestScreenshot":    {"go run ./deploy/docs/screenshot"},
+	"deploy/simulation TestLiarTableIsCurrent": {"go run ./deploy/simulation -liars -write deploy/docs/rule.md"},
+	"deploy/packages TestFromTwoPackageFilesToVotesThatCount": {
+		"go run ./deploy/packages --version 0.1.0 --out dist",
+		"dpkg --install probemesh-coordinator_0.1.0-1_amd64.deb",
+		"dpkg --install probemesh-agent_0.1.0-1_amd64.deb",
+		"dpkg --install probemesh-agent_0.1.1-1_amd64.deb",
+		"dpkg --remove probemesh-agent",
+		"dpkg --purge probemesh-agent",
+		"rpm --upgrade probemesh-agent-0.1.0-1.x86_64.rpm",
+		"rpm --erase probemesh-agent",
+		"probemesh-agent join TOKEN",
+		"probemesh-agent doctor",
+		"probemesh-agent status",
+	},
+	"deploy/packages TestUnderSystemd": {
+		"systemctl enable --now probemesh-coordinator",
+		"systemctl enable --now probemesh-agent",
+		"journalctl --unit probemesh-coordinator --priority warning --since today",
+	},
+	"deploy/packages TestImages": {
+		"podman build --file deploy/container/coordinator.Containerfile --build-arg VERSION=0.1.0" +
+			" --tag probemesh-coordinator .",
+		"podman build --file deploy/container/agent.Containerfile --build-arg VERSION=0.1.0 --tag probemesh-agent .",
+		"podman run --detach --name coordinator --publish 8080:8080 --publish 4222:4222" +
+			" --volume probemesh-coordinator:/var/lib/probemesh/coordinator" +
+			" --volume ./catalog.yaml:/etc/probemesh/catalog.yaml:ro" +
+			" --env PROBEMESH_ADVERTISE=status.example.net probemesh-coordinator",
+		"podman exec coordinator /usr/bin/probemesh-coordinator invite NC036",
+		"podman run --rm --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent join TOKEN",
+		"podman run --detach --network host --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent",
+	},
+	"coordinator/allowlist TestFormatForNft": {"probemesh-coordinator vantages --format nft | nft -f -"},
+	"coordinator TestACoordinatorTellsHowItDoes": {
+		"probemesh-coordinator serve --catalog /etc/probemesh/catalog.yaml" +
+			" --heartbeat-url https://ping.example.net/1234",
+	},
+	"coordinator TestAClusterOfItsOwnCarriesTheMesh": {
+		"nats-server -c /etc/nats/nats.conf",
+		"probemesh-coordinator serve --nats tls://nats-1.example.net:4222,tls://nats-2.example.net:4222," +
+			"tls://nats-3.example.net:4222",
+	},
+	"coordinator TestACoordinatorOnAClusterIsRestored": {
+		"probemesh-coordinator restore /var/backups/probemesh --nats tls://nats-1.example.net:4222",
+	},
+	"agent TestScripts": {
+		"ssh status.example.net probemesh-coordinator invite NC036 | probemesh-agent join -",
+	},
+	"pkg/command TestLogFormats": {"probemesh-agent run --log-format json"},
+	"pkg/probe TestHTTP": {
+		"probemesh-agent probe http https://www.example.net/ --status 200 --body 'Sign in' --certificate-days 14",
+	},
+	"deploy/simulation TestTheSameSeedGivesTheSameTable": {
+		"go run ./deploy/simulation",
+		"go run ./deploy/simulation -write deploy/docs/simulation.md",
+	},
+	"deploy/lab TestOutages":      {"go test -timeout 30m ./deploy/lab -run ."},
+	"deploy/lab TestChaos":        {"go test ./deploy/lab -run Chaos -timeout 30m -v -args -chaos 10m -seed 7"},
+	"deploy/lab BenchmarkLatency": {"go test ./deploy/lab -run '^$' -bench Latency -benchtime 100x -timeout 2h"},
+	"deploy/lab TestAgentAtRest":  {"go test ./deploy/lab -run AgentAtRest -v"},
+	"coordinator TestDemo":        {"PROBEMESH_SCREENSHOTS=DIR go test ./coordinator"},
 }
 
-// TestEveryCommandIsRun finds, for each command of the manual, the test that runs it.
-func TestEveryCommandIsRun(t *testing.T) {
+// claimedBy returns the test or the script's line that runs each claimed command.
+func claimedBy() map[string]string {
+	out := map[string]string{}
+	for test, commands := range claims {
+		for _, command := range commands {
+			out[command] = test
+		}
+	}
+	return out
+}
+
+// TestClaims finds every claimed command in the manual, and every test that claims one.
+func TestClaims(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range manualCommands(t) {
 		seen[c.text] = true
 	}
-	for command, claim := range claims {
+	for command, claim := range claimedBy() {
 		switch {
 		case !seen[command]:
 			t.Errorf("the manual has no command %q any more: remove its claim", command)
@@ -156,9 +178,9 @@ func TestCommandsOfTheManual(t *testing.T) {
 	testenv.Programs(t, map[string]string{"curl": "curl", "bash": "bash"})
 	testenv.Long(t)
 	w := startWorld(t)
-	ran := map[string]bool{}
+	claimed, ran := claimedBy(), map[string]bool{}
 	for _, c := range manualCommands(t) {
-		if claims[c.text] == "" && !ran[c.text] {
+		if claimed[c.text] == "" && !ran[c.text] {
 			ran[c.text] = true
 			w.run(c)
 		}
@@ -167,12 +189,12 @@ func TestCommandsOfTheManual(t *testing.T) {
 
 // world is a demo that runs, and what a shell needs to operate it.
 type world struct {
-	t         *testing.T
-	dir       string
-	data      string // the coordinator's
-	public    string // address of the status page
-	fresh     int    // data directories for restore
-	variables []string
+	t           *testing.T
+	dir         string
+	data        string   // the coordinator's
+	public      string   // address of the status page
+	fresh       int      // data directories for restore
+	environment []string // of its commands
 }
 
 func startWorld(t *testing.T) *world {
@@ -197,7 +219,8 @@ func startWorld(t *testing.T) *world {
 	w.write("etc/fail2ban/jail.d/old", nil)
 	w.write("usr/share/doc/probemesh-coordinator/examples/catalog.yaml", examples.Ninernet)
 	w.startDemo()
-	w.variables = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "PROBEMESH_DATA="+w.data)
+	path := filepath.Join(dir, "bin") + ":" + os.Getenv("PATH")
+	w.environment = append(os.Environ(), "PATH="+path, "PROBEMESH_DATA="+w.data)
 	return w
 }
 
@@ -216,7 +239,8 @@ func (w *world) write(name string, data []byte) {
 func (w *world) startDemo() {
 	w.t.Helper()
 	var log bytes.Buffer
-	demo := exec.Command(filepath.Join(w.dir, "bin/probemesh-coordinator"), "demo", "--listen", w.public, "--ops", "127.0.0.1:0")
+	program := filepath.Join(w.dir, "bin/probemesh-coordinator")
+	demo := exec.Command(program, "demo", "--listen", w.public, "--ops", "127.0.0.1:0")
 	demo.Stdout, demo.Stderr, demo.Env = &log, &log, append(os.Environ(), "TMPDIR="+w.dir)
 	if err := demo.Start(); err != nil {
 		w.t.Fatal(err)
@@ -255,19 +279,19 @@ func (w *world) run(c command) {
 	w.t.Helper()
 	now := time.Now().UTC().Format(time.RFC3339)
 	line := strings.NewReplacer(
-		"127.0.0.1:8080", w.public, "/etc/", w.dir+"/etc/", "/usr/share/", w.dir+"/usr/share/", "/var/", w.dir+"/var/",
-		"--at /etc/nats", "--at /etc/nats", "--at 2026-03-01T02:31:00Z", "--at "+now, "--at 02:31", "--at "+now, "--at 10m", "--at 1s",
-		"127.0.0.1:25 ", "127.0.36.1:20025 ",
+		"127.0.0.1:8080", w.public, "127.0.0.1:25 ", "127.0.36.1:20025 ",
+		"/etc/", w.dir+"/etc/", "/usr/share/", w.dir+"/usr/share/", "/var/", w.dir+"/var/",
+		"--at 2026-03-01T02:31:00Z", "--at "+now, "--at 02:31", "--at "+now, "--at 10m", "--at 1s",
 	).Replace(c.text)
 	shell := exec.Command("bash", "-o", "pipefail", "-ec", line)
-	shell.Dir, shell.Env = w.dir, w.variables
+	shell.Dir, shell.Env = w.dir, w.environment
 	if strings.Contains(line, " restore ") { // into a data directory of its own
 		w.fresh++
 		shell.Env = append(shell.Env, fmt.Sprintf("PROBEMESH_DATA=%s/restored%d", w.dir, w.fresh))
 	}
 	out, err := shell.CombinedOutput()
-	const timedOut = 28 // curl's, where the manual limits a stream with --max-time
-	if failed, ok := err.(*exec.ExitError); ok && strings.Contains(line, "--max-time") && failed.ExitCode() == timedOut {
+	const timedOut = 28 // curl's exit code when --max-time ends a stream
+	if strings.Contains(line, "--max-time") && shell.ProcessState.ExitCode() == timedOut {
 		err = nil
 	}
 	if err != nil {

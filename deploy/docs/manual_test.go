@@ -86,7 +86,8 @@ func anchor(heading string) string {
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-// TestLinksResolve follows every link of the manual to a file of the tree and, where the link names one, to a heading in it.
+// TestLinksResolve follows every link of the manual to a file of the tree and, where the link names one, to a heading
+// in it.
 func TestLinksResolve(t *testing.T) {
 	pages := readManual(t)
 	anchors := map[string][]string{}
@@ -95,18 +96,19 @@ func TestLinksResolve(t *testing.T) {
 	}
 	for _, p := range pages {
 		for _, match := range link.FindAllStringSubmatch(strings.Join(p.prose, "\n"), -1) {
-			if strings.HasPrefix(match[1], "https://") {
+			to := match[1]
+			if strings.HasPrefix(to, "https://") {
 				continue
 			}
-			path, fragment, hasFragment := strings.Cut(match[1], "#")
+			path, fragment, hasFragment := strings.Cut(to, "#")
 			target := absolute(t, p.file)
 			if path != "" {
 				target = filepath.Join(filepath.Dir(target), path)
 			}
 			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s: the link %s leads nowhere: %v", p.file, match[1], err)
+				t.Errorf("%s: the link %s leads nowhere: %v", p.file, to, err)
 			} else if hasFragment && !slices.Contains(anchors[target], fragment) {
-				t.Errorf("%s: the link %s names no heading of %s, which has %q", p.file, match[1], target, anchors[target])
+				t.Errorf("%s: the link %s names no heading of %s, only %q", p.file, to, target, anchors[target])
 			}
 		}
 	}
@@ -121,7 +123,8 @@ func absolute(t *testing.T, path string) string {
 	return path
 }
 
-// TestExamplesOfConfigurationAreValid reads every YAML block as the coordinator reads a catalog, and every JSON block as JSON.
+// TestExamplesOfConfigurationAreValid reads every YAML block as the coordinator reads a catalog, and every JSON block
+// as JSON.
 func TestExamplesOfConfigurationAreValid(t *testing.T) {
 	n := 0
 	for _, p := range readManual(t) {
@@ -161,8 +164,8 @@ func completeCatalog(excerpt string) string {
 	return region + "hosts: [{name: NC036, region: amsterdam, address: 192.0.2.36}]\n" + excerpt
 }
 
-// TestEveryKeyIsDocumented asks the parser which keys each part of a catalog has, by a key that it does not know, and finds
-// a row for each in configure.md.
+// TestEveryKeyIsDocumented asks the parser which keys each part of a catalog has, by a key that it does not know, and
+// finds a row for each in configure.md.
 func TestEveryKeyIsDocumented(t *testing.T) {
 	configure, err := os.ReadFile("configure.md")
 	if err != nil {

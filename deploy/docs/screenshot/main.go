@@ -1,5 +1,6 @@
-// Command screenshot renews the picture of the status page in the README: it runs the demo, stops one service, waits until
-// the page reports it, and photographs the page with Chromium. Flags need an emoji font (Debian: fonts-noto-color-emoji).
+// Command screenshot renews the picture of the status page in the README: it runs the demo, stops one service, waits
+// until the page reports it, and photographs the page with Chromium. Flags need an emoji font (Debian:
+// fonts-noto-color-emoji).
 package main
 
 import (
@@ -137,8 +138,8 @@ func photograph(ctx context.Context, browser, page string) (shot []byte, err err
 	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
 }
 
-// shrink encodes a picture with a palette of its 256 most frequent colours, which a page of text and flat colours does not
-// miss: a third of the bytes.
+// shrink encodes a picture with a palette of its 256 most frequent colours, which a page of text and flat colours does
+// not miss: a third of the bytes.
 func shrink(shot []byte) ([]byte, error) {
 	full, err := png.Decode(bytes.NewReader(shot))
 	if err != nil {
