@@ -1,5 +1,6 @@
-// Package demo is a whole mesh in one process: every host of a catalog on its own loopback address with real services, an agent
-// on each, and between them a wide area network that can be broken. Nothing of it is pretended but the distance.
+// Package demo runs a whole mesh in one process: a coordinator, every host of the example catalog on its own loopback
+// address with real services and an agent, and between them an emulated wide area network that can be broken. Only the
+// network is emulated: the coordinator is that of package node, the agents and the services are real.
 package demo
 
 import (
@@ -40,15 +41,16 @@ type Demo struct {
 	catalog  *catalog.Catalog
 	wan      *wan
 	services map[serviceKey]*service
-	reduced  string
+	reduced  string // see Reduced
 
-	mu     sync.Mutex // of the faults
+	mu     sync.Mutex // guards what follows
 	faults []Fault
 	lastID int
 }
 
-// Open starts the services of the example catalog's hosts and a coordinator for them. Each host has its own loopback address: NC036
-// is 127.0.36.1, and its port 25 is 20025, or a free one if that is taken. Run then starts the agents. The caller calls Close.
+// Open starts the services of the example catalog's hosts and a coordinator for them. Each host has its own loopback
+// address: NC036 is 127.0.36.1, and its port 25 is 20025, or a free one if that is taken. Run then starts the agents.
+// The caller calls Close.
 func Open(ctx context.Context, c Config) (_ *Demo, err error) {
 	source, err := catalog.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
 	if err != nil {
@@ -63,7 +65,7 @@ func Open(ctx context.Context, c Config) (_ *Demo, err error) {
 	if d.dir, err = os.MkdirTemp("", "probemesh-demo-"); err != nil {
 		return nil, fmt.Errorf("create the demo's state directory: %w", err)
 	}
-	if d.catalog, err = localised(source); err != nil {
+	if d.catalog, err = onLoopback(source); err != nil {
 		return nil, err
 	}
 	d.wan = newWAN(d.catalog)
@@ -78,15 +80,18 @@ func Open(ctx context.Context, c Config) (_ *Demo, err error) {
 		Data: d.dir, Version: c.Version, Catalog: d.catalog, NATSListen: "127.0.0.1:0", Advertise: "127.0.0.1",
 		Listen: c.Listen, OpsListen: c.OpsListen, Logger: c.Logger,
 		Panel: &node.Panel{
-			Path: panelPath, Title: "Break something",
+			Path: panelPath, Title: panelTitle,
 			Handler: func(source node.Source) http.Handler { return newPanel(d, source) },
 		},
 	})
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
-// Run runs the coordinator and an agent on every host until ctx ends or one of them fails. The agents are the same as on a real
-// server, each with its own connection to the bus, and all their traffic crosses the demo's network.
+// Run runs the coordinator and an agent on every host until ctx ends or one of them fails. The agents are the same as
+// on a real server, each with its own connection to the bus, and all their traffic crosses the demo's network.
 func (d *Demo) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.node.Run(running) })
@@ -96,7 +101,7 @@ func (d *Demo) Run(ctx context.Context) error {
 	if err := g.Wait(); ctx.Err() == nil {
 		return err
 	}
-	return nil // what was interrupted is no failure
+	return nil // every part fails when it is interrupted; that is how a demo ends
 }
 
 // Close closes the coordinator, stops the services, waits for all traffic between them, and removes the state.
@@ -119,18 +124,19 @@ func (d *Demo) PublicAddr() net.Addr { return d.node.PublicAddr() }
 // OpsAddr is where the operators' view listens.
 func (d *Demo) OpsAddr() net.Addr { return d.node.OpsAddr() }
 
-// Reduced says what this machine cannot do of the demo; empty: nothing.
+// Reduced says what of the demo this machine cannot do; empty if it can do everything.
 func (d *Demo) Reduced() string { return d.reduced }
 
-// localised gives every host its loopback address and every check the demo's interval.
-func localised(source *catalog.Catalog) (*catalog.Catalog, error) {
-	const interval = 10 * time.Second
+// onLoopback copies a catalog with a loopback address for every host, which is made of the number in its name, and a
+// short interval for every check.
+func onLoopback(source *catalog.Catalog) (*catalog.Catalog, error) {
+	const interval = 10 * time.Second // so that a visitor sees a verdict within half a minute
 	c := *source
 	c.Hosts = make([]catalog.Host, len(source.Hosts))
 	for i, h := range source.Hosts {
 		var number int
 		if _, err := fmt.Sscanf(digits(h.Name), "%d", &number); err != nil || number < 1 || number > 254 {
-			return nil, fmt.Errorf("the demo needs hosts with a number from 1 to 254 in their name, and %s has none", h.Name)
+			return nil, fmt.Errorf("the demo needs a number from 1 to 254 in each host's name, and %s has none", h.Name)
 		}
 		h.Addresses = []string{fmt.Sprintf("127.0.%d.1", number)}
 		checks := make([]catalog.Check, len(h.Checks))
@@ -165,9 +171,10 @@ func (d *Demo) runAgent(ctx context.Context, host string) error {
 			return err
 		}
 		if id, err = identity.Join(ctx, token, state, dial); err != nil {
-			return fmt.Errorf("%s joins: %w", host, err)
+			return fmt.Errorf("join %s: %w", host, err)
 		}
 	}
+	// A broken network is what visitors come for: its warnings would fill the terminal.
 	quiet := d.config.Logger.Level(zerolog.ErrorLevel).With().Str("agent", host).Logger()
 	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
 		Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Dial: dial, Logger: quiet,

@@ -9,7 +9,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Fault is one thing that is broken.
+// Fault is one thing that is broken. Scripts post it as JSON to /demo/faults.
 type Fault struct {
 	ID     string  `json:"id"`
 	Fault  string  `json:"fault"`            // service, freeze, cut or loss
@@ -21,19 +21,19 @@ type Fault struct {
 
 // The kinds of faults.
 const (
-	faultService = "service"
-	faultFreeze  = "freeze"
-	faultCut     = "cut"
-	faultLoss    = "loss"
+	faultService = "service" // a service is stopped: its port refuses connections
+	faultFreeze  = "freeze"  // a host neither sends nor receives
+	faultCut     = "cut"     // a region reaches nothing outside of itself
+	faultLoss    = "loss"    // packets are lost
 )
 
-// String is the fault in words.
+// String describes the fault for the panel.
 func (f Fault) String() string {
 	switch f.Fault {
 	case faultService:
 		return fmt.Sprintf("%s: %s is stopped", f.Host, f.Check)
 	case faultFreeze:
-		return f.Host + " is frozen: nothing goes in or out"
+		return f.Host + " is frozen: it neither sends nor receives"
 	case faultCut:
 		return f.Region + " is cut off from the other regions and from the coordinator"
 	}
@@ -46,7 +46,7 @@ func (f Fault) String() string {
 	return fmt.Sprintf("%.0f %% of packets are lost %s", 100*f.Loss, where)
 }
 
-// check says what is wrong with a fault that somebody asks for.
+// check returns what is wrong with a fault that a client posted.
 func (d *Demo) check(f Fault) error {
 	if f.Host != "" && d.catalog.Host(mesh.Key(f.Host)) == nil {
 		return fmt.Errorf("there is no host %q", f.Host)
@@ -57,19 +57,19 @@ func (d *Demo) check(f Fault) error {
 	switch f.Fault {
 	case faultService:
 		if d.services[serviceKey{mesh.Key(f.Host), f.Check}] == nil {
-			return fmt.Errorf("host %q has no service for the check %q; say host and check", f.Host, f.Check)
+			return fmt.Errorf("host %q has no service for the check %q: name one of its checks", f.Host, f.Check)
 		}
 	case faultFreeze:
 		if f.Host == "" {
-			return errors.New("freeze wants a host")
+			return errors.New("freeze needs a host")
 		}
 	case faultCut:
 		if f.Region == "" {
-			return errors.New("cut wants a region")
+			return errors.New("cut needs a region")
 		}
 	case faultLoss:
 		if !(f.Loss > 0 && f.Loss <= 1) {
-			return errors.New("loss wants the share of packets, more than 0 and at most 1: 0.2")
+			return errors.New("loss needs the share of lost packets, more than 0 and at most 1, as in 0.2")
 		}
 	default:
 		return fmt.Errorf("%q is not a fault; the faults are service, freeze, cut and loss", f.Fault)
@@ -77,9 +77,10 @@ func (d *Demo) check(f Fault) error {
 	return nil
 }
 
+// faultsMax bounds the faults at a time. The panel is open to everybody who reaches the demo.
 const faultsMax = 100
 
-// Break breaks something and returns its id.
+// Break adds a fault and returns its id.
 func (d *Demo) Break(f Fault) (id string, err error) {
 	if err := d.check(f); err != nil {
 		return "", err
@@ -87,7 +88,7 @@ func (d *Demo) Break(f Fault) (id string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.faults) >= faultsMax {
-		return "", fmt.Errorf("%d things are broken already: mend some first", faultsMax)
+		return "", fmt.Errorf("there are %d faults already: mend some first", faultsMax)
 	}
 	d.lastID++
 	f.ID = strconv.Itoa(d.lastID)
@@ -99,28 +100,29 @@ func (d *Demo) Break(f Fault) (id string, err error) {
 	return f.ID, nil
 }
 
-// errNoFault says that there is no such fault.
+// errNoFault is returned by Mend for an unknown id.
 var errNoFault = errors.New("there is no such fault")
 
-// Mend mends the fault with this id; all of them where id is empty.
+// Mend removes the fault with this id, or all faults if id is empty. A service starts again when no other fault stops
+// it.
 func (d *Demo) Mend(id string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var left, gone []Fault
+	var left, removed []Fault
 	for _, f := range d.faults {
 		if id == "" || f.ID == id {
-			gone = append(gone, f)
+			removed = append(removed, f)
 		} else {
 			left = append(left, f)
 		}
 	}
-	if id != "" && len(gone) == 0 {
+	if id != "" && len(removed) == 0 {
 		return errNoFault
 	}
 	d.faults = left
 	d.wan.setFaults(left)
 	var errs []error
-	for _, f := range gone {
+	for _, f := range removed {
 		same := func(o Fault) bool { return o.Fault == faultService && o.Host == f.Host && o.Check == f.Check }
 		if f.Fault == faultService && !slices.ContainsFunc(left, same) {
 			errs = append(errs, d.services[serviceKey{mesh.Key(f.Host), f.Check}].start())
@@ -129,7 +131,7 @@ func (d *Demo) Mend(id string) error {
 	return errors.Join(errs...)
 }
 
-// Faults are what is broken now.
+// Faults lists what is broken now, oldest first.
 func (d *Demo) Faults() []Fault {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -23,14 +23,18 @@ var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(page.Funcs()).ParseFS(files, "templates/*.html"))
 
-// panelPath is where the panel is served on the public address.
-const panelPath = "/demo/"
-
+// Where the panel is served on the public address, and its title.
 const (
-	bodyMax      = 4 << 10
-	listenersMax = 100
+	panelPath  = "/demo/"
+	panelTitle = "Break something"
 )
 
+const (
+	bodyMax      = 4 << 10 // bytes of a form or of a fault in JSON
+	listenersMax = 100     // event streams, of one client and of all together
+)
+
+// panel serves /demo/: what is broken, what can be broken, and the votes as they arrive.
 type panel struct {
 	demo    *Demo
 	source  node.Source
@@ -51,18 +55,19 @@ func newPanel(d *Demo, source node.Source) http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-// list answers with what is broken.
+// list answers with the faults in JSON.
 func (p *panel) list(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, append([]Fault{}, p.demo.Faults()...))
 }
 
-// create breaks what the body says, in JSON.
+// create adds the fault in the body, which is JSON, and answers with its id.
 func (p *panel) create(w http.ResponseWriter, r *http.Request) {
 	var f Fault
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, bodyMax))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		http.Error(w, "a fault is JSON as {\"fault\": \"service\", \"host\": \"NC036\", \"check\": \"Sending mail\"}: "+err.Error(), http.StatusBadRequest)
+		const example = `{"fault": "service", "host": "NC036", "check": "Sending mail"}`
+		http.Error(w, "write a fault as in "+example+": "+err.Error(), http.StatusBadRequest)
 		return
 	}
 	id, err := p.demo.Break(f)
@@ -74,7 +79,7 @@ func (p *panel) create(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, map[string]string{"id": id})
 }
 
-// remove mends one fault, or all.
+// remove mends the fault in the path, or all.
 func (p *panel) remove(w http.ResponseWriter, r *http.Request) {
 	switch err := p.demo.Mend(r.PathValue("id")); {
 	case errors.Is(err, errNoFault):
@@ -89,14 +94,17 @@ func (p *panel) remove(w http.ResponseWriter, r *http.Request) {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // only a reader that went away fails it
+	_ = json.NewEncoder(w).Encode(v) // fails only if the client has gone
 }
 
-// breakForm is create for the page's buttons.
+// breakForm is create for the page's buttons, which post forms.
 func (p *panel) breakForm(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
-	loss, _ := strconv.ParseFloat(r.PostFormValue("loss"), 64)
-	f := Fault{Fault: r.PostFormValue("fault"), Host: r.PostFormValue("host"), Check: r.PostFormValue("check"), Region: r.PostFormValue("region"), Loss: loss}
+	loss, _ := strconv.ParseFloat(r.PostFormValue("loss"), 64) // Break refuses zero where a loss is needed
+	f := Fault{
+		Fault: r.PostFormValue("fault"), Host: r.PostFormValue("host"), Check: r.PostFormValue("check"),
+		Region: r.PostFormValue("region"), Loss: loss,
+	}
 	if _, err := p.demo.Break(f); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -104,6 +112,7 @@ func (p *panel) breakForm(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/demo/", http.StatusSeeOther)
 }
 
+// mendForm is remove for the page's buttons. A fault that somebody else mended first is no error to a visitor.
 func (p *panel) mendForm(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
 	if err := p.demo.Mend(r.PostFormValue("id")); err != nil && !errors.Is(err, errNoFault) {
@@ -121,12 +130,14 @@ func (p *panel) page(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	_ = page.Sheet{
-		Title: "Break something – " + c.Page.Title, Description: "Break and mend the demonstration", Brand: c.Page.Title,
-		Nav:  []page.Link{{Name: "Status page", URL: "/"}, {Name: "Matrix", URL: "/matrix"}},
-		Live: "/demo/events", At: snapshot.At, Body: body,
+		Title: panelTitle + " – " + c.Page.Title, Description: "Break and mend the demonstration",
+		Brand: c.Page.Title,
+		Nav:   []page.Link{{Name: "Status page", URL: "/"}, {Name: "Matrix", URL: "/matrix"}},
+		Live:  "/demo/events", At: snapshot.At, Body: body,
 	}.Write(w, http.StatusOK) // only a reader that went away fails it
 }
 
+// events streams the panel, rendered again whenever the mesh changes.
 func (p *panel) events(w http.ResponseWriter, r *http.Request) {
 	p.streams.Listen(w, r, p.source.Changed, func(send func(kind, data string) error) error {
 		body, err := p.body()
@@ -137,19 +148,21 @@ func (p *panel) events(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		_, snapshot := p.source.Current()
-		return send("status", fmt.Sprintf(`{"at":%q,"title":"Break something"}`, snapshot.At.UTC().Format(time.RFC3339Nano)))
+		at := snapshot.At.UTC().Format(time.RFC3339Nano)
+		return send("status", fmt.Sprintf(`{"at":%q,"title":%q}`, at, panelTitle))
 	})
 }
 
+// view is the data of the panel's template.
 type view struct {
 	Faults  []Fault
-	Forming []formingView
+	Checks  []checkView // those with a verdict other than up, or with votes against it
 	Hosts   []hostView
 	Regions []regionView
 	Reduced string
 }
 
-type formingView struct {
+type checkView struct {
 	Host, Check, Sentence, Class, Shape, Verdict string
 	Looking                                      bool
 	Votes                                        []voteView
@@ -164,6 +177,7 @@ type hostView struct {
 
 type regionView struct{ Name, City string }
 
+// body renders the panel without the layout around it.
 func (p *panel) body() (template.HTML, error) {
 	c, snapshot := p.source.Current()
 	v := view{Faults: p.demo.Faults(), Reduced: p.demo.reduced}
@@ -179,7 +193,7 @@ func (p *panel) body() (template.HTML, error) {
 				host.Services = append(host.Services, check.Name)
 			}
 			if check.Looking || check.Verdict != mesh.Up || check.Tally.Bad > 0 {
-				v.Forming = append(v.Forming, newForming(c, h, check))
+				v.Checks = append(v.Checks, newCheckView(c, h, check))
 			}
 		}
 		v.Hosts = append(v.Hosts, host)
@@ -190,11 +204,13 @@ func (p *panel) body() (template.HTML, error) {
 	return page.Render(templates, "panel", v)
 }
 
-func newForming(c *catalog.Catalog, h mesh.HostState, check mesh.CheckState) formingView {
-	check = page.PublicCheck(check) // the panel is served beside the status page
+// newCheckView shows no more of a check than the public status page does, since that is served beside the panel.
+func newCheckView(c *catalog.Catalog, h mesh.HostState, check mesh.CheckState) checkView {
+	check = page.PublicCheck(check)
 	class, shape := page.VerdictLook(check.Verdict)
-	f := formingView{
-		Host: h.Name, Check: check.Name, Sentence: check.Sentence, Class: class, Shape: shape, Verdict: string(check.Verdict), Looking: check.Looking,
+	f := checkView{
+		Host: h.Name, Check: check.Name, Sentence: check.Sentence, Class: class, Shape: shape,
+		Verdict: string(check.Verdict), Looking: check.Looking,
 	}
 	for _, v := range check.Votes {
 		if v.Own {
@@ -210,6 +226,7 @@ func newForming(c *catalog.Catalog, h mesh.HostState, check mesh.CheckState) for
 	return f
 }
 
+// city is the region's city, or its name if the catalog does not have it.
 func city(c *catalog.Catalog, region string) string {
 	i := slices.IndexFunc(c.Regions, func(r catalog.Region) bool { return strings.EqualFold(r.Name, region) })
 	if i < 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// The panel is served beside the status page, so that it shows no more of an agent's text than that.
-func TestThePanelShowsNoAgentsText(t *testing.T) {
+// TestPanelShowsNoTextOfAgents: the panel is public, and what a server answered an agent may be secret.
+func TestPanelShowsNoTextOfAgents(t *testing.T) {
 	c := &catalog.Catalog{Regions: []catalog.Region{{Name: "lus", City: "Lusaka"}}}
 	check := mesh.CheckState{Name: "web", Advisories: []string{"SECRET"}, Votes: []mesh.RegionVote{{
 		Region: "lus", Vote: mesh.Bad, Why: "redirects to https://x/?key=SECRET", Edges: []mesh.EdgeState{
@@ -22,7 +22,7 @@ func TestThePanelShowsNoAgentsText(t *testing.T) {
 		mesh.Partial: "it redirected to another address", mesh.Down: "it redirected to another address",
 	} {
 		check.Verdict = verdict
-		f := newForming(c, mesh.HostState{Name: "NC1"}, check)
+		f := newCheckView(c, mesh.HostState{Name: "NC1"}, check)
 		if f.Votes[0].Why != want || strings.Contains(fmt.Sprint(f), "SECRET") {
 			t.Errorf("%s: %+v", verdict, f)
 		}

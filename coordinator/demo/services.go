@@ -24,24 +24,26 @@ import (
 
 type serviceKey struct{ host, check string } // the host's key
 
-// service is one listener of a host, which can be stopped and started again at the same place.
+// service is a server of a host that can be stopped, and started again at the same address.
 type service struct {
 	address string
 	build   func() server
-	mu      sync.Mutex
-	end     func() // nil while it is stopped
+
+	mu  sync.Mutex
+	end func() // stops the server and waits for it; nil while it is stopped
 }
 
-// server answers on a listener until it is closed.
+// server serves a listener until it is closed.
 type server interface {
 	Serve(net.Listener) error
 	Close() error
 }
 
-// portBase is added to a service's port, so that no privilege is needed.
+// portBase is added to a service's port, since ports below 1024 need privileges.
 const portBase = 20000
 
-// startServices starts a server for every check of the host but pings, and writes where it listens into the check.
+// startServices starts a server for every check of the host except pings, and writes its port into the check. The
+// source is the same host with the original ports, which tell the protocol.
 func (d *Demo) startServices(source, h *catalog.Host) error {
 	address := netip.MustParseAddr(h.Addresses[0])
 	for i := range h.Checks {
@@ -62,12 +64,13 @@ func (d *Demo) startServices(source, h *catalog.Host) error {
 		d.services[serviceKey{h.Key(), check.Name}] = s
 		at := l.Addr().(*net.TCPAddr).Port
 		d.wan.routes[netip.AddrPortFrom(address, uint16(at))] = s.address
-		moved(check, at)
+		setPort(check, at)
 	}
 	return nil
 }
 
-// open listens on the host's address; where the machine has no such address, on the one it has.
+// open listens on the host's address. macOS has no loopback address but 127.0.0.1: there it listens on that, and only
+// the demo's network knows which host it is.
 func (d *Demo) open(address netip.Addr, port int) (net.Listener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(address.String(), strconv.Itoa(portBase+port)))
 	if err == nil {
@@ -76,12 +79,13 @@ func (d *Demo) open(address netip.Addr, port int) (net.Listener, error) {
 	if l, err = net.Listen("tcp", net.JoinHostPort(address.String(), "0")); err == nil {
 		return l, nil
 	}
-	d.reduced = "this machine has 127.0.0.1 alone: the hosts' own addresses are known to the demo's network only"
+	d.reduced = "this machine has no loopback address but 127.0.0.1: only the demo's network knows the hosts' addresses"
 	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-// moved writes the port into the check. Its URL keeps the name, for the Host header, and loses TLS.
-func moved(check *catalog.Check, port int) {
+// setPort writes the port into the check. A URL keeps its name, for the Host header, and loses TLS: the demo has no
+// certificates.
+func setPort(check *catalog.Check, port int) {
 	if check.Kind == catalog.KindTCP {
 		check.Port = port
 		return
@@ -92,7 +96,7 @@ func moved(check *catalog.Check, port int) {
 	}
 }
 
-// serverOf is the port of a check's service and what answers there.
+// serverOf returns the port of a check's service and a function that builds its server.
 func serverOf(check catalog.Check) (port int, build func() server, err error) {
 	if check.Kind == catalog.KindHTTP {
 		u, err := url.Parse(check.URL)
@@ -112,12 +116,13 @@ func serverOf(check catalog.Check) (port int, build func() server, err error) {
 	return check.Port, build, err
 }
 
+// serve starts a server on the listener. The caller holds mu, or nobody else has the service yet.
 func (s *service) serve(l net.Listener) {
 	server := s.build()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = server.Serve(l) // ends when it is closed
+		_ = server.Serve(l) // fails when it is closed, which is how it ends
 	}()
 	s.end = func() {
 		_ = server.Close()
@@ -126,7 +131,7 @@ func (s *service) serve(l net.Listener) {
 	}
 }
 
-// stop ends the service: connections to it are refused from then on.
+// stop stops the service: connections to it are refused from then on. It may be stopped already.
 func (s *service) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +141,7 @@ func (s *service) stop() {
 	}
 }
 
-// start starts the service again where it was.
+// start starts the service again at its address. It may be running already.
 func (s *service) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,13 +150,14 @@ func (s *service) start() error {
 	}
 	l, err := net.Listen("tcp", s.address)
 	if err != nil {
-		return fmt.Errorf("start again: %w", err)
+		return fmt.Errorf("restart the service: %w", err)
 	}
 	s.serve(l)
 	return nil
 }
 
-var silent = log.New(io.Discard, "", 0)
+// discard is a logger for servers that would report every broken connection.
+var discard = log.New(io.Discard, "", 0)
 
 func newHTTP(check catalog.Check) server {
 	status := check.Status
@@ -159,7 +165,7 @@ func newHTTP(check catalog.Check) server {
 		status = http.StatusOK
 	}
 	return &http.Server{
-		ReadHeaderTimeout: 5 * time.Second, ErrorLog: silent,
+		ReadHeaderTimeout: 5 * time.Second, ErrorLog: discard,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(status)
 			fmt.Fprintf(w, "%s\nSign in to %s\n", check.Body, r.Host)
@@ -167,16 +173,16 @@ func newHTTP(check catalog.Check) server {
 	}
 }
 
-// mail is a mail server that takes no mail.
-type mail struct{}
+// mailBackend is a mail server that accepts no mail.
+type mailBackend struct{}
 
-func (mail) NewSession(*smtp.Conn) (smtp.Session, error) {
-	return nil, errors.New("this is a demonstration: no mail is taken")
+func (mailBackend) NewSession(*smtp.Conn) (smtp.Session, error) {
+	return nil, errors.New("this demonstration accepts no mail")
 }
 
 func newSMTP() server {
-	s := smtp.NewServer(mail{})
-	s.Domain, s.ErrorLog = "mail.ninernet.example", silent
+	s := smtp.NewServer(mailBackend{})
+	s.Domain, s.ErrorLog = "mail.ninernet.example", discard
 	return s
 }
 
@@ -186,12 +192,12 @@ func newIMAP() server {
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 			return boxes.NewSession(), nil, nil
 		},
-		Logger: silent, InsecureAuth: true,
+		Logger: discard, InsecureAuth: true,
 	})
 }
 
-// nameserver fits dns.Server to the others.
-type nameserver struct{ *dns.Server }
+// nameserver adapts dns.Server to server.
+type nameserver struct{ dns *dns.Server }
 
 func newDNS() server {
 	return nameserver{&dns.Server{Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
@@ -200,36 +206,37 @@ func newDNS() server {
 }
 
 func (n nameserver) Serve(l net.Listener) error {
-	n.Listener = l
-	return n.ActivateAndServe()
+	n.dns.Listener = l
+	return n.dns.ActivateAndServe()
 }
 
-func (n nameserver) Close() error { return n.Shutdown() }
+func (n nameserver) Close() error { return n.dns.Shutdown() }
 
-// phones fits sipgo to the others.
-type phones struct {
+// phoneServer adapts sipgo to server.
+type phoneServer struct {
 	agent *sipgo.UserAgent
-	*sipgo.Server
+	sip   *sipgo.Server
 }
 
 func newSIP() server {
 	agent, err := sipgo.NewUA()
 	if err != nil {
-		return broken{err}
+		return failedServer{err}
 	}
 	s, err := sipgo.NewServer(agent)
 	if err != nil {
-		return broken{err}
+		return failedServer{err}
 	}
-	return phones{agent, s}
+	return phoneServer{agent, s}
 }
 
-func (p phones) Serve(l net.Listener) error { return p.ServeTCP(l) }
+func (p phoneServer) Serve(l net.Listener) error { return p.sip.ServeTCP(l) }
 
-func (p phones) Close() error { return errors.Join(p.Server.Close(), p.agent.Close()) }
+func (p phoneServer) Close() error { return errors.Join(p.sip.Close(), p.agent.Close()) }
 
-// broken is a server that could not be made.
-type broken struct{ error }
+// failedServer is a server that could not be built. Its port accepts connections and says nothing, which a check
+// reports.
+type failedServer struct{ err error }
 
-func (b broken) Serve(net.Listener) error { return b.error }
-func (b broken) Close() error             { return nil }
+func (s failedServer) Serve(net.Listener) error { return s.err }
+func (s failedServer) Close() error             { return nil }

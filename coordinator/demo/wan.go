@@ -15,26 +15,27 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// wan is the network between the hosts. What an agent sends, to another host or to the coordinator, goes through it: it takes
-// as long as the distance asks, and is lost where a fault says so. Connections end at real listeners.
+// wan emulates the wide area network between the hosts. All that an agent sends, to another host or to the coordinator,
+// crosses it: it takes as long as the distance requires, and faults lose it. Connections end at real listeners.
 type wan struct {
 	places map[string]place          // by the host's key
-	owners map[netip.Addr]string     // an address's host
-	routes map[netip.AddrPort]string // where a service really listens
+	owners map[netip.Addr]string     // the host's key by its address
+	routes map[netip.AddrPort]string // the real address of a service, if it could not have its own
 
 	mu     sync.RWMutex
 	faults []Fault
-	relays sync.WaitGroup
+
+	relays sync.WaitGroup // the goroutines of all connections
 }
 
-// place is where a host stands.
+// place is where a host is.
 type place struct {
 	host, region        string
 	latitude, longitude float64
 }
 
-// outside is where the coordinator stands: in none of the regions.
-var outside = place{host: "", region: "", latitude: 50.1, longitude: 8.7}
+// coordinatorPlace is in none of the regions, so that cutting any of them cuts its agents off from the coordinator.
+var coordinatorPlace = place{host: "", region: "", latitude: 50.1, longitude: 8.7}
 
 func newWAN(c *catalog.Catalog) *wan {
 	w := &wan{places: map[string]place{}, owners: map[netip.Addr]string{}, routes: map[netip.AddrPort]string{}}
@@ -50,6 +51,7 @@ func newWAN(c *catalog.Catalog) *wan {
 	return w
 }
 
+// close waits until all connections have ended. Their owners close them first.
 func (w *wan) close() { w.relays.Wait() }
 
 func (w *wan) setFaults(faults []Fault) {
@@ -58,33 +60,35 @@ func (w *wan) setFaults(faults []Fault) {
 	w.faults = append([]Fault(nil), faults...)
 }
 
-// path is the way between two places.
+// path connects two places.
 type path struct {
 	wan      *wan
 	from, to place
 }
 
 const (
-	kilometersPerMs = 200 // light in glass
-	detour          = 1.4 // cables do not lie on great circles
-	lastMile        = time.Millisecond
-	earthRadius     = 6371 // km
-	poll            = 25 * time.Millisecond
-	retransmit      = 200 * time.Millisecond // of a lost segment: RFC 6298 with Linux's minimum
-	synRetry        = time.Second            // of a lost SYN
+	kilometersPerMs = 200                    // light in glass
+	detour          = 1.4                    // cables do not follow great circles
+	lastMile        = time.Millisecond       // of every path, even within a city
+	earthRadius     = 6371                   // km
+	cutPoll         = 25 * time.Millisecond  // how soon a mended path is noticed
+	retransmit      = 200 * time.Millisecond // after a lost segment: RFC 6298 with Linux's minimum
+	synRetry        = time.Second            // after a lost SYN, doubled each time
 )
 
-// delay is how long a packet takes one way: the great-circle distance by the haversine formula, at light's speed in glass.
+// delay is the time that a packet takes one way: the great-circle distance by the haversine formula, at the speed of
+// light in glass.
 func (p path) delay() time.Duration {
 	rad := func(d float64) float64 { return d * math.Pi / 180 }
-	h := math.Pow(math.Sin(rad(p.to.latitude-p.from.latitude)/2), 2) +
-		math.Cos(rad(p.from.latitude))*math.Cos(rad(p.to.latitude))*math.Pow(math.Sin(rad(p.to.longitude-p.from.longitude)/2), 2)
+	sin2 := func(from, to float64) float64 { return math.Pow(math.Sin(rad(to-from)/2), 2) }
+	h := sin2(p.from.latitude, p.to.latitude) +
+		math.Cos(rad(p.from.latitude))*math.Cos(rad(p.to.latitude))*sin2(p.from.longitude, p.to.longitude)
 	km := 2 * earthRadius * math.Asin(math.Sqrt(h))
 	return lastMile + time.Duration(km/kilometersPerMs*detour*float64(time.Millisecond))
 }
 
-// broken is whether the path is cut, and which share of its packets is lost.
-func (p path) broken() (cut bool, loss float64) {
+// condition returns whether a fault cuts the path, and which share of its packets is lost.
+func (p path) condition() (cut bool, loss float64) {
 	p.wan.mu.RLock()
 	defer p.wan.mu.RUnlock()
 	for _, f := range p.wan.faults {
@@ -104,9 +108,9 @@ func (p path) broken() (cut bool, loss float64) {
 	return cut, loss
 }
 
-// exchange is one packet there and one back. It reports whether both arrived, after the time that took.
-func (p path) exchange(ctx context.Context) (arrived bool, err error) {
-	if cut, loss := p.broken(); cut || rand.Float64() < loss || rand.Float64() < loss {
+// roundTrip sends one packet there and one back. It reports whether both arrived, after the time that this takes.
+func (p path) roundTrip(ctx context.Context) (arrived bool, err error) {
+	if cut, loss := p.condition(); cut || rand.Float64() < loss || rand.Float64() < loss {
 		return false, nil
 	}
 	return true, sleep(ctx, 2*p.delay())
@@ -123,10 +127,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// dial is TCP's handshake over the path, then a connection to where it ends.
+// dial makes TCP's handshake over the path and then connects to the address, where the path ends.
 func (p path) dial(ctx context.Context, address string) (net.Conn, error) {
 	for wait := synRetry; ; wait *= 2 {
-		arrived, err := p.exchange(ctx)
+		arrived, err := p.roundTrip(ctx)
 		if err == nil && !arrived {
 			err = sleep(ctx, wait)
 		}
@@ -144,17 +148,18 @@ func (p path) dial(ctx context.Context, address string) (net.Conn, error) {
 	return p.relay(conn), nil
 }
 
-// network is what the probes of one host look through.
+// network is the network as the probes of one host see it.
 type network struct {
 	wan  *wan
 	from place
 }
 
+// from is the network of the host with this key.
 func (w *wan) from(host string) probe.Network { return network{w, w.places[host]} }
 
-// coordinatorDialer is how a host's agent reaches the coordinator.
+// coordinatorDialer returns how a host's agent dials the coordinator.
 func (w *wan) coordinatorDialer(host string) func(ctx context.Context, network, address string) (net.Conn, error) {
-	p := path{w, w.places[host], outside}
+	p := path{w, w.places[host], coordinatorPlace}
 	return func(ctx context.Context, _, address string) (net.Conn, error) { return p.dial(ctx, address) }
 }
 
@@ -168,21 +173,21 @@ func (n network) Dial(ctx context.Context, _, address string) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	real, ok := n.wan.routes[to]
-	if !ok {
-		real = address
+	if real, ok := n.wan.routes[to]; ok {
+		address = real
 	}
-	return p.dial(ctx, real)
+	return p.dial(ctx, address)
 }
 
-// Ping is answered by every host that can be reached.
+// Ping returns the round-trip time to a host. Every host that can be reached answers; otherwise Ping lasts until ctx
+// ends, as a real one.
 func (n network) Ping(ctx context.Context, address netip.Addr) (time.Duration, error) {
 	p, err := n.path(address)
 	if err != nil {
 		return 0, err
 	}
 	began := time.Now()
-	arrived, err := p.exchange(ctx)
+	arrived, err := p.roundTrip(ctx)
 	if err == nil && !arrived {
 		<-ctx.Done()
 		err = ctx.Err()
@@ -190,11 +195,12 @@ func (n network) Ping(ctx context.Context, address netip.Addr) (time.Duration, e
 	return time.Since(began), err
 }
 
-// Resolve finds nothing: the demo's hosts are numbered.
+// Resolve finds nothing: the demo's catalog has addresses only.
 func (n network) Resolve(_ context.Context, _ mesh.Family, name string) ([]netip.Addr, error) {
 	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }
 
+// path returns the path to the host with this address.
 func (n network) path(to netip.Addr) (path, error) {
 	host, ok := n.wan.owners[to]
 	if !ok {
