@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/enroller"
-	"github.com/probemesh/probemesh/pkg/bus"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -22,7 +22,7 @@ import (
 // testMesh is a real bus with a coordinator that enrols NC036 and serves a catalog, until the test ends or it is
 // stopped.
 type testMesh struct {
-	*enroller.Desk
+	*enroller.Enroller
 	stop func()
 }
 
@@ -61,11 +61,11 @@ func openMesh(t *testing.T, open, shut string) *testMesh {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := s.Coordinator()
+	config, err := s.CoordinatorConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := bus.DialCoordinator(t.Context(), config)
+	c, err := buscoordinator.Dial(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

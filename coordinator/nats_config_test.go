@@ -18,7 +18,7 @@ import (
 	agent "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/deploy/examples"
-	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
@@ -63,9 +63,9 @@ func onLoopback(c node.Config) node.Config {
 	return c
 }
 
-func dialAs(t *testing.T, id agent.Identity) *bus.Agent {
+func dialAs(t *testing.T, id agent.Identity) *busagent.Conn {
 	t.Helper()
-	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop()})
+	a, err := busagent.Dial(t.Context(), busagent.Config{Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func dialAs(t *testing.T, id agent.Identity) *bus.Agent {
 	return a
 }
 
-func publishes(t *testing.T, a *bus.Agent, id string, within time.Duration) bool {
+func publishes(t *testing.T, a *busagent.Conn, id string, within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	return a.Publish(ctx, id, func() map[string]string { return nil }, []byte("{}")) == nil

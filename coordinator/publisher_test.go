@@ -16,6 +16,8 @@ import (
 
 	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -42,7 +44,7 @@ func (m *mission) publish(data, host string) *publisher {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	conn, err := bus.DialAgent(m.t.Context(), bus.AgentConfig{Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop()})
+	conn, err := busagent.Dial(m.t.Context(), busagent.Config{Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Logger: zerolog.Nop()})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func (m *mission) publish(data, host string) *publisher {
 	return p
 }
 
-func (p *publisher) send(ctx context.Context, conn *bus.Agent, worker, n uint64) {
+func (p *publisher) send(ctx context.Context, conn *busagent.Conn, worker, n uint64) {
 	began := time.Now()
 	data, err := wire.EncodeBatch(&mesh.Batch{Agent: p.host, Epoch: worker + 1, Sequence: n, Began: began})
 	if err != nil {
@@ -94,11 +96,11 @@ func streams(t *testing.T, data string) (said map[string]int, transitions []stri
 		t.Fatal(err)
 	}
 	defer s.Close()
-	way, err := s.Coordinator()
+	way, err := s.CoordinatorConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := bus.DialCoordinator(t.Context(), way)
+	conn, err := buscoordinator.Dial(t.Context(), way)
 	if err != nil {
 		t.Fatal(err)
 	}

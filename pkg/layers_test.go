@@ -31,15 +31,16 @@ var layers = []struct {
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota",
 	}},
 	{"files", []string{"pkg/privatefile"}},
+	{"the bus", []string{"pkg/bus"}},
 	{"one outside thing each", []string{
-		"pkg/probe", "pkg/bus", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
+		"pkg/probe", "pkg/bus/agent", "pkg/bus/coordinator", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
 	}},
 	{"the embedded server", []string{"pkg/bus/server"}},
 	{"delivery", []string{"agent/outbox"}},
 	{"joiners", []string{
 		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller", "coordinator/engine", "coordinator/page",
 		"coordinator/console", "coordinator/admin",
-		"coordinator/allowlist", "coordinator/backup", "coordinator/overspend", "coordinator/diskguard", "coordinator/heartbeat", "coordinator/connlimit",
+		"coordinator/allowlist", "coordinator/backup", "coordinator/quotaguard", "coordinator/diskguard", "coordinator/heartbeat", "coordinator/connlimit",
 	}},
 	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},
@@ -56,8 +57,10 @@ var forbidden = []struct {
 	prefix, why string
 	only        []string
 }{
-	{"github.com/nats-io/", "NATS stays behind the bus", []string{"pkg/bus", "pkg/bus/server", "pkg/bus/server/servertest"}},
-	{"github.com/synadia-io/", "NATS stays behind the bus", []string{"pkg/bus"}},
+	{"github.com/nats-io/", "NATS stays behind the bus", []string{
+		"pkg/bus", "pkg/bus/agent", "pkg/bus/coordinator", "pkg/bus/server", "pkg/bus/server/servertest",
+	}},
+	{"github.com/synadia-io/", "NATS stays behind the bus", []string{"pkg/bus/coordinator"}},
 	{"github.com/hashicorp/", "membership stays behind gossip", []string{"pkg/gossip"}},
 	{"github.com/prometheus-community/", "the ping library stays behind the probe", []string{"pkg/probe"}},
 	{"modernc.org/sqlite", "the view stays behind the ledger", []string{"pkg/ledger"}},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -64,9 +65,9 @@ func (e *examiner) handshake(ctx context.Context, server string) Finding {
 		return fault(Pin, fmt.Sprintf("%s %s", server, dialReason(err)), "try again")
 	}
 	defer conn.Close()
-	chain, err := bus.Greet(ctx, conn)
+	chain, err := busagent.Handshake(ctx, conn)
 	if err == nil {
-		err = bus.VerifyServer(chain, e.pin)
+		err = bus.VerifyPinned(chain, e.pin)
 	}
 	switch {
 	case errors.Is(err, bus.ErrPin):
@@ -118,7 +119,7 @@ func (e *examiner) offset(ctx context.Context) (offset, margin time.Duration, er
 	}
 	// The round trip includes connecting, so half of it is a generous bound on the error.
 	began := time.Now()
-	reply, err := bus.RequestEnrolment(ctx, e.open, e.pin, e.network.Dial, request)
+	reply, err := busagent.RequestEnrolment(ctx, e.open, e.pin, e.network.Dial, request)
 	if err != nil {
 		return 0, 0, err
 	}

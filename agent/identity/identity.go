@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/nacl/box"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/privatefile"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -33,14 +34,14 @@ type Identity struct {
 	// Former is how the bus was reached before Servers and CA were renewed. It is tried too until the agent has
 	// connected by those: a coordinator that changes its address cannot know whether the new one can be reached from
 	// here.
-	Former *bus.Way `json:"former,omitempty"`
+	Former *bus.Endpoint `json:"former,omitempty"`
 }
 
-// Way returns how to reach the bus.
-func (id Identity) Way() bus.Way { return bus.Way{Servers: id.Servers, CA: id.CA} }
+// Endpoint returns how to reach the bus.
+func (id Identity) Endpoint() bus.Endpoint { return bus.Endpoint{Servers: id.Servers, CA: id.CA} }
 
-// FormerWay returns how the bus was reached before; it is empty where there is nothing to try.
-func (id Identity) FormerWay() (w bus.Way) {
+// FormerEndpoint returns how the bus was reached before; it is empty where there is nothing to try.
+func (id Identity) FormerEndpoint() (w bus.Endpoint) {
 	if id.Former != nil {
 		w = *id.Former
 	}
@@ -155,7 +156,7 @@ func requestGrant(ctx context.Context, t wire.Token, k key, dial bus.DialFunc) (
 	if err != nil {
 		return grant, err
 	}
-	reply, err := bus.RequestEnrolment(ctx, t.Servers, [32]byte(t.Pin), dial, request)
+	reply, err := busagent.RequestEnrolment(ctx, t.Servers, [32]byte(t.Pin), dial, request)
 	if errors.Is(err, bus.ErrPin) {
 		return grant, fmt.Errorf("the token is of another mesh: %w", err)
 	}

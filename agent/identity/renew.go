@@ -30,8 +30,8 @@ const (
 type Bus interface {
 	Ask(ctx context.Context, question []byte) ([]byte, error)
 	Reconnected() <-chan struct{}
-	SetWay(now, former bus.Way) error
-	On(w bus.Way) bool
+	SetEndpoint(now, former bus.Endpoint) error
+	Uses(e bus.Endpoint) bool
 }
 
 // Renewer holds an agent's identity while the agent runs, and renews it long before it expires. It is safe for
@@ -134,15 +134,15 @@ func (r *Renewer) apply(b Bus, grant wire.JoinGrant) error {
 	if err != nil {
 		return err
 	}
-	if b.On(next.Way()) {
+	if b.Uses(next.Endpoint()) {
 		next.Former = nil
 	}
 	if same(before, next) {
 		return nil
 	}
-	if !reflect.DeepEqual(before.Way(), next.Way()) || !reflect.DeepEqual(before.Former, next.Former) {
+	if !reflect.DeepEqual(before.Endpoint(), next.Endpoint()) || !reflect.DeepEqual(before.Former, next.Former) {
 		// Before it is stored: what the bus rejects must not be what the next start finds.
-		if err := b.SetWay(next.Way(), next.FormerWay()); err != nil {
+		if err := b.SetEndpoint(next.Endpoint(), next.FormerEndpoint()); err != nil {
 			return err
 		}
 		r.log.Info().Strs("servers", next.Servers).Bool("former", next.Former != nil).Msg("NATS servers changed")
@@ -180,17 +180,17 @@ func renewed(id Identity, grant wire.JoinGrant) (Identity, error) {
 	if begins || aged {
 		id.JWT = grant.JWT
 	}
-	former := id.Way()
+	former := id.Endpoint()
 	id.Servers, id.CA, id.Gossip = grant.Servers, []byte(grant.CA), grant.Gossip
 	// Of several changes in a row Former stays the last that is known to work, not one that was never connected by.
-	if id.Former == nil && !reflect.DeepEqual(former, id.Way()) {
+	if id.Former == nil && !reflect.DeepEqual(former, id.Endpoint()) {
 		id.Former = &former
 	}
 	return id, nil
 }
 
 func same(a, b Identity) bool {
-	return a.JWT == b.JWT && reflect.DeepEqual(a.Way(), b.Way()) && reflect.DeepEqual(a.Former, b.Former) &&
+	return a.JWT == b.JWT && reflect.DeepEqual(a.Endpoint(), b.Endpoint()) && reflect.DeepEqual(a.Former, b.Former) &&
 		sameKeys(a.Gossip, b.Gossip)
 }
 

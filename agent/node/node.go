@@ -13,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/probe"
 	"github.com/probemesh/probemesh/pkg/spool"
@@ -47,9 +48,9 @@ func Run(ctx context.Context, c Config) error {
 	renewer := identity.NewRenewer(identity.RenewerConfig{
 		Dir: c.State, Identity: id, Gossip: c.setKeys(g), Logger: c.logger("identity"),
 	})
-	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
-		Name: id.Name, Servers: id.Servers, JWT: id.JWT, JWTFunc: renewer.JWT, Seed: id.Seed, CA: id.CA,
-		Former: id.FormerWay(), Logger: c.logger("bus"),
+	conn, err := busagent.Dial(ctx, busagent.Config{
+		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, JWTFunc: renewer.JWT, Seed: id.Seed,
+		Former: id.FormerEndpoint(), Logger: c.logger("bus"),
 	})
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/probemesh/probemesh/agent/localstatus"
 	"github.com/probemesh/probemesh/agent/vantage"
-	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -20,7 +20,7 @@ import (
 // Report is what `agent status` shows.
 type Report struct {
 	vantage.Snapshot
-	Bus bus.Link `json:"bus"`
+	Bus busagent.Link `json:"bus"`
 }
 
 // Status asks the agent that runs on the state directory for its report.
@@ -31,7 +31,7 @@ func Status(ctx context.Context, state string) (Report, error) {
 // serveStatus answers Status in tasks, until ctx ends. It fails only where another agent runs on the directory: an
 // agent whose socket fails probes all the same.
 func (c Config) serveStatus(
-	ctx context.Context, tasks *sync.WaitGroup, requests vantage.Requests, link func() bus.Link,
+	ctx context.Context, tasks *sync.WaitGroup, requests vantage.Requests, link func() busagent.Link,
 ) error {
 	l, err := localstatus.Listen(c.State)
 	switch {
@@ -94,7 +94,7 @@ func writeEdge(out io.Writer, host string, e vantage.Edge, now time.Time) {
 	fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", host, check, e.Outcome, rtt, when(e.Since), seen, e.Reason)
 }
 
-func connection(l bus.Link, now time.Time) string {
+func connection(l busagent.Link, now time.Time) string {
 	since := when(l.Since) + " (" + ago(l.Since, now) + ")"
 	text := "connected to " + l.Server + " since " + since
 	if !l.Connected {

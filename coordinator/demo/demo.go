@@ -20,7 +20,7 @@ import (
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/deploy/examples"
-	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/spool"
 )
@@ -176,8 +176,8 @@ func (d *Demo) runAgent(ctx context.Context, host string) error {
 	}
 	// A broken network is what visitors come for: its warnings would fill the terminal.
 	quiet := d.config.Logger.Level(zerolog.ErrorLevel).With().Str("agent", host).Logger()
-	conn, err := bus.DialAgent(ctx, bus.AgentConfig{
-		Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Dial: dial, Logger: quiet,
+	conn, err := busagent.Dial(ctx, busagent.Config{
+		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Dial: dial, Logger: quiet,
 	})
 	if err != nil {
 		return err

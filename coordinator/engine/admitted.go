@@ -71,5 +71,5 @@ func (e *Engine) repack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.Bus.Tell(ctx, data)
+	return e.Bus.Broadcast(ctx, data)
 }

@@ -169,7 +169,7 @@ func (e *Engine) put(ctx context.Context, c *catalog.Catalog, source string) err
 	e.Logger.Info().Str("catalog", c.Revision).Str("source", source).Int("hosts", len(c.Hosts)).Msg("a catalog is put in force")
 	data, err := wire.EncodeControl(wire.Control{Catalog: c.Revision})
 	if err == nil {
-		err = e.Bus.Tell(ctx, data)
+		err = e.Bus.Broadcast(ctx, data)
 	}
 	if err != nil {
 		e.Logger.Warn().Err(err).Msg("agents could not be told of the catalog; they ask for it every minute")

@@ -31,7 +31,7 @@ type Bus interface {
 	Mark(ctx context.Context, kind bus.Kind, id string, data []byte) (sequence uint64, err error)
 	MarkClock(ctx context.Context, m meshtime.Mark) (sequence uint64, err error)
 	Timeline(ctx context.Context) (meshtime.Stream, error)
-	Tell(ctx context.Context, data []byte) error
+	Broadcast(ctx context.Context, data []byte) error
 	AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error
 	Follow(ctx context.Context, from bus.Start, fn func(bus.Message) error) error
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -45,7 +47,7 @@ func newCatalog(t *testing.T) *catalog.Catalog {
 type coordinator struct {
 	*engine.Engine
 	server *server.Server
-	bus    *bus.Coordinator
+	bus    *buscoordinator.Conn
 	stop   func()
 }
 
@@ -55,12 +57,15 @@ func start(t *testing.T, dir string) *coordinator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	way, err := s.Coordinator()
+	way, err := s.CoordinatorConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := bus.DialCoordinator(t.Context(), way)
+	conn, err := buscoordinator.Dial(t.Context(), way)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Lead(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	book, err := ledger.Open(t.Context(), filepath.Join(dir, "view.db"), engine.Log(conn))
@@ -111,7 +116,7 @@ func (c *coordinator) say(t *testing.T, outcome mesh.Outcome, epoch uint64) {
 		if err := c.Enrolled(t.Context(), name, public); err != nil {
 			t.Fatal(err)
 		}
-		a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: name, Servers: c.server.Servers(), JWT: token, Seed: seed, CA: c.server.CA(), Logger: zerolog.Nop()})
+		a, err := busagent.Dial(t.Context(), busagent.Config{Name: name, Endpoint: c.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)
 		}

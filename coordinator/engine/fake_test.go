@@ -105,7 +105,7 @@ func (w *world) Timeline(context.Context) (meshtime.Stream, error) {
 	return meshtime.Stream{First: 1, Last: uint64(len(messages)), Next: next}, nil
 }
 
-func (w *world) Tell(_ context.Context, data []byte) error {
+func (w *world) Broadcast(_ context.Context, data []byte) error {
 	c, err := wire.DecodeControl(data)
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -62,7 +63,7 @@ func (c *coordinator) enrol(t *testing.T, name string) *member {
 
 // vote publishes until ctx ends. What it began it ends: every batch that it counts as sent is acknowledged.
 func (m *member) vote(ctx context.Context, t *testing.T, c *coordinator, revision string, sees func() mesh.Outcome) {
-	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: m.name, Servers: c.server.Servers(), JWT: m.token, Seed: m.seed, CA: c.server.CA(), Logger: zerolog.Nop()})
+	a, err := busagent.Dial(t.Context(), busagent.Config{Name: m.name, Endpoint: c.server.Endpoint(), JWT: m.token, Seed: m.seed, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Error(err)
 		return

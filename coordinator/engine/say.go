@@ -69,7 +69,7 @@ func (e *Engine) ask(ctx context.Context, asks []mesh.Ask) {
 	for _, a := range asks {
 		data, err := wire.EncodeControl(wire.Control{Look: &a})
 		if err == nil {
-			err = e.Bus.Tell(ctx, data)
+			err = e.Bus.Broadcast(ctx, data)
 		}
 		if err != nil {
 			e.Logger.Warn().Err(err).Str("host", a.Host).Msg("agents could not be asked to look")

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -21,7 +22,7 @@ const window = 100 * time.Millisecond
 // forgetful has the stream of observations remember ids for the window alone, and returns it.
 func (c *coordinator) forgetful(t *testing.T) jetstream.Stream {
 	t.Helper()
-	way, err := c.server.Coordinator()
+	way, err := c.server.CoordinatorConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func (c *coordinator) forgetful(t *testing.T) jetstream.Stream {
 // sender is an agent that can say again what it said.
 type sender struct {
 	name string
-	*bus.Agent
+	*busagent.Conn
 	said []said
 }
 
@@ -65,12 +66,12 @@ func (c *coordinator) senders(t *testing.T) (out []*sender) {
 	t.Helper()
 	for i := 2; i <= len(cities); i++ {
 		m := c.enrol(t, fmt.Sprintf("nc%d", i))
-		a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: m.name, Servers: c.server.Servers(), JWT: m.token, Seed: m.seed, CA: c.server.CA(), Logger: zerolog.Nop()})
+		a, err := busagent.Dial(t.Context(), busagent.Config{Name: m.name, Endpoint: c.server.Endpoint(), JWT: m.token, Seed: m.seed, Logger: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(a.Close)
-		out = append(out, &sender{name: m.name, Agent: a})
+		out = append(out, &sender{name: m.name, Conn: a})
 	}
 	return out
 }

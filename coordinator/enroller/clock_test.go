@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -20,7 +21,7 @@ func TestACoordinatorTellsItsTimeToWhoeverKnowsItsPin(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := time.Now()
-	reply, err := bus.RequestEnrolment(t.Context(), d.server.Servers(), pin, nil, request)
+	reply, err := busagent.RequestEnrolment(t.Context(), d.server.Servers(), pin, nil, request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,9 +35,9 @@ const refusalsLogged = 30
 type Bus interface {
 	Enrolment(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	SetEnrolment(ctx context.Context, key string, value []byte, revision uint64) error
-	ServeEnrolment(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error
-	ServeQuestions(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, agent string, question []byte) []byte) error
-	Tell(ctx context.Context, data []byte) error
+	AnswerJoinRequests(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, request []byte) []byte) error
+	AnswerQuestions(ctx context.Context, ready chan<- struct{}, answer func(ctx context.Context, agent string, question []byte) []byte) error
+	Broadcast(ctx context.Context, data []byte) error
 }
 
 // Issuer makes credentials, and ends them.
@@ -69,22 +69,22 @@ type Config struct {
 	Logger zerolog.Logger
 }
 
-// Desk issues tokens and handles the join requests that present one.
-type Desk struct {
+// Enroller issues tokens and handles the join requests that present one.
+type Enroller struct {
 	Config
 	rotated   chan struct{} // a rotation began
 	strangers strangers
 	refusals  zerolog.Logger           // rate-limited: anybody may send join requests
-	denied    *ratelimit.Rates[string] // log lines on agents whose credentials are not renewed, by host; ServeQuestions' goroutine owns it
+	denied    *ratelimit.Rates[string] // log lines on agents whose credentials are not renewed, by host; AnswerQuestions' goroutine owns it
 }
 
 // New is a desk.
-func New(c Config) *Desk {
+func New(c Config) *Enroller {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	c.Settle = cmp.Or(c.Settle, Settle)
-	return &Desk{
+	return &Enroller{
 		Config: c, rotated: make(chan struct{}, 1), strangers: strangers{warn: c.Warn, heard: map[string]time.Time{}},
 		refusals: c.Logger.Sample(&zerolog.BurstSampler{Burst: refusalsLogged, Period: time.Minute}),
 		denied:   ratelimit.NewRates[string](rate.Every(time.Minute), 3, 10_000),
@@ -102,7 +102,7 @@ type record struct {
 var ErrUnknownHost = errors.New("the catalog has no such host")
 
 // Invite makes a token for the host.
-func (d *Desk) Invite(ctx context.Context, host string) (string, error) {
+func (d *Enroller) Invite(ctx context.Context, host string) (string, error) {
 	key := mesh.Key(host)
 	if !d.Members.KnownHost(key) {
 		return "", fmt.Errorf("%s: %w; add it first", host, ErrUnknownHost)
@@ -130,12 +130,12 @@ func place(secret []byte) string {
 
 // Run answers those who knock until ctx ends. ready is closed as soon as it does. What it missed while it was down, it makes
 // good: the keys that were revoked meanwhile are revoked here too.
-func (d *Desk) Run(ctx context.Context, ready chan<- struct{}) error {
+func (d *Enroller) Run(ctx context.Context, ready chan<- struct{}) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.sweep(ctx) })
-	g.Go(func() error { return d.Bus.ServeQuestions(ctx, make(chan struct{}), d.question) })
+	g.Go(func() error { return d.Bus.AnswerQuestions(ctx, make(chan struct{}), d.question) })
 	g.Go(func() error { return d.rotate(ctx) })
-	g.Go(func() error { return d.Bus.ServeEnrolment(ctx, ready, d.answer) })
+	g.Go(func() error { return d.Bus.AnswerJoinRequests(ctx, ready, d.answer) })
 	return g.Wait()
 }
 
@@ -155,7 +155,7 @@ const (
 	trouble refusal = "the coordinator could not enrol the agent just now; try again"
 )
 
-func (d *Desk) answer(ctx context.Context, data []byte) []byte {
+func (d *Enroller) answer(ctx context.Context, data []byte) []byte {
 	var question wire.JoinRequest
 	answer := wire.JoinAnswer{V: wire.Version, Clock: time.Now().UnixMicro()}
 	var err error
@@ -178,7 +178,7 @@ func (d *Desk) answer(ctx context.Context, data []byte) []byte {
 }
 
 // admit checks a request and seals what the agent is given.
-func (d *Desk) admit(ctx context.Context, data []byte) ([]byte, error) {
+func (d *Enroller) admit(ctx context.Context, data []byte) ([]byte, error) {
 	var request wire.JoinRequest
 	if err := wire.DecodeJoin(data, &request); err != nil || len(request.Seal) != 32 || !bus.IsPublicKey(request.PublicKey) {
 		return nil, broken
@@ -207,9 +207,9 @@ func (d *Desk) admit(ctx context.Context, data []byte) ([]byte, error) {
 }
 
 // redeem binds the token to the key that came with it first.
-func (d *Desk) redeem(ctx context.Context, request wire.JoinRequest) (r record, err error) {
+func (d *Enroller) redeem(ctx context.Context, request wire.JoinRequest) (r record, err error) {
 	kept, revision, err := d.Bus.Enrolment(ctx, place(request.Secret))
-	if errors.Is(err, bus.ErrNotThere) {
+	if errors.Is(err, bus.ErrNotFound) {
 		return r, forged
 	}
 	if err == nil {

@@ -12,7 +12,8 @@ import (
 
 	agent "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/coordinator/enroller"
-	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -20,10 +21,10 @@ import (
 
 // desk is a real server with a desk, and members as an engine would keep them.
 type desk struct {
-	*enroller.Desk
+	*enroller.Enroller
 	*members
 	server *server.Server
-	bus    *bus.Coordinator
+	bus    *buscoordinator.Conn
 }
 
 func open(t *testing.T) *desk { return openAt(t, t.TempDir(), &members{}, nil) }
@@ -36,11 +37,11 @@ func openAt(t *testing.T, dir string, m *members, change func(*enroller.Config))
 		t.Fatal(err)
 	}
 	m.address = strings.TrimPrefix(s.Servers()[0], "tls://")
-	config, err := s.Coordinator()
+	config, err := s.CoordinatorConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := bus.DialCoordinator(t.Context(), config)
+	c, err := buscoordinator.Dial(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func openAt(t *testing.T, dir string, m *members, change func(*enroller.Config))
 	if change != nil {
 		change(&with)
 	}
-	d.Desk = enroller.New(with)
+	d.Enroller = enroller.New(with)
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	ready := make(chan struct{})
@@ -159,7 +160,7 @@ func TestJoin(t *testing.T) {
 	if len(loaded.Gossip) != 1 || len(loaded.Gossip[0]) != wire.GossipKeySize {
 		t.Errorf("gossip keys %v", loaded.Gossip)
 	}
-	conn, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop()})
+	conn, err := busagent.Dial(t.Context(), busagent.Config{Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

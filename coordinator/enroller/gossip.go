@@ -26,9 +26,9 @@ type keyring struct {
 }
 
 // keyring reads the keyring, or makes the first key.
-func (d *Desk) keyring(ctx context.Context) (k keyring, revision uint64, err error) {
+func (d *Enroller) keyring(ctx context.Context) (k keyring, revision uint64, err error) {
 	data, revision, err := d.Bus.Enrolment(ctx, keyringPlace)
-	if errors.Is(err, bus.ErrNotThere) {
+	if errors.Is(err, bus.ErrNotFound) {
 		if err := d.firstKeyring(ctx); err != nil {
 			return k, 0, err
 		}
@@ -44,7 +44,7 @@ func (d *Desk) keyring(ctx context.Context) (k keyring, revision uint64, err err
 }
 
 // firstKeyring makes a keyring where there is none. Another coordinator may be quicker: then that one's counts.
-func (d *Desk) firstKeyring(ctx context.Context) error {
+func (d *Enroller) firstKeyring(ctx context.Context) error {
 	ended, err := d.Members.EndedKeys(ctx)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ const replaceTries = 5 // against another coordinator, or a step of a rotation
 // replaceKeyring gives the agents that stay another gossip key, at once and without the old ones, if an agent's key
 // ended since the keyring was made. Gossip pauses between agents of which only one has the new key. A rotation that
 // is under way ends with it: the revoked agent may have its next key.
-func (d *Desk) replaceKeyring(ctx context.Context) (err error) {
+func (d *Enroller) replaceKeyring(ctx context.Context) (err error) {
 	for range replaceTries {
 		// First, so that a key that ends meanwhile makes it be replaced again.
 		ended, err := d.Members.EndedKeys(ctx)
@@ -89,7 +89,7 @@ func (d *Desk) replaceKeyring(ctx context.Context) (err error) {
 	return fmt.Errorf("replace the gossip keys: changed concurrently; tried %d times", replaceTries)
 }
 
-func (d *Desk) setKeyring(ctx context.Context, k keyring, revision uint64) error {
+func (d *Enroller) setKeyring(ctx context.Context, k keyring, revision uint64) error {
 	data, err := json.Marshal(k)
 	if err != nil {
 		return fmt.Errorf("the gossip keys: %w", err)

@@ -13,7 +13,7 @@ import (
 // grant creates an agent's credentials and keys: when it joins, and again at each renewal while it is a member. The
 // caller has read the gossip keys before it checked that the agent belongs: an agent that is revoked meanwhile gets
 // the keys from before, and never those that replace them.
-func (d *Desk) grant(host, publicKey string, gossip keyring) ([]byte, error) {
+func (d *Enroller) grant(host, publicKey string, gossip keyring) ([]byte, error) {
 	token, err := d.Issuer.Issue(host, publicKey)
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func (d *Desk) grant(host, publicKey string, gossip keyring) ([]byte, error) {
 
 // question answers an agent that asks for its grant anew. Only the key that it joined with is signed again, and only while it
 // counts and the catalog has the host: who is told nothing lapses by itself.
-func (d *Desk) question(ctx context.Context, host string, question []byte) []byte {
+func (d *Enroller) question(ctx context.Context, host string, question []byte) []byte {
 	key, ok := wire.WantsGrant(question)
 	if !ok {
 		return nil
@@ -39,7 +39,7 @@ func (d *Desk) question(ctx context.Context, host string, question []byte) []byt
 	return grant
 }
 
-func (d *Desk) renew(ctx context.Context, host, key string) ([]byte, error) {
+func (d *Enroller) renew(ctx context.Context, host, key string) ([]byte, error) {
 	gossip, _, err := d.keyring(ctx)
 	if err != nil {
 		return nil, err

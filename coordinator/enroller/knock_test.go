@@ -9,6 +9,7 @@ import (
 
 	agent "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -26,7 +27,7 @@ func (d *desk) knock(t *testing.T, dial bus.DialFunc) bool {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	_, err = bus.RequestEnrolment(ctx, d.server.Servers(), pin, dial, wire.GrantQuestion(""))
+	_, err = busagent.RequestEnrolment(ctx, d.server.Servers(), pin, dial, wire.GrantQuestion(""))
 	return err == nil
 }
 

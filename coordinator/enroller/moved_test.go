@@ -17,22 +17,22 @@ import (
 type mover struct {
 	enroller.Issuer
 	mu  sync.Mutex
-	way *bus.Way
+	way *bus.Endpoint
 }
 
-func (m *mover) tell(w bus.Way) {
+func (m *mover) tell(w bus.Endpoint) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.way = &w
 }
 
-func (m *mover) told() bus.Way {
+func (m *mover) told() bus.Endpoint {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.way != nil {
 		return *m.way
 	}
-	return bus.Way{Servers: m.Issuer.Servers(), CA: m.Issuer.CA()}
+	return bus.Endpoint{Servers: m.Issuer.Servers(), CA: m.Issuer.CA()}
 }
 
 func (m *mover) Servers() []string { return m.told().Servers }
@@ -62,7 +62,7 @@ func TestARunningAgentFollowsACoordinatorThatMoved(t *testing.T) {
 	d, tells := openMover(t, at, here)
 	d.join(t, dir)
 	r := run(t, dir, 200*time.Millisecond)
-	await(t, "the agent is there", func() bool { return speaks(t, r.Agent, time.Second) })
+	await(t, "the agent is there", func() bool { return speaks(t, r.Conn, time.Second) })
 
 	if err := os.CopyFS(filepath.Join(moved, "trust"), os.DirFS(filepath.Join(at, "trust"))); err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestARunningAgentFollowsACoordinatorThatMoved(t *testing.T) {
 	}
 	there := &members{enrolled: slices.Clone(here.enrolled)}
 	next, _ := openMover(t, moved, there)
-	way := bus.Way{Servers: next.server.Servers(), CA: next.server.CA()}
+	way := bus.Endpoint{Servers: next.server.Servers(), CA: next.server.CA()}
 	if string(way.CA) == string(d.server.CA()) {
 		t.Fatal("the CA is the same")
 	}
@@ -81,12 +81,12 @@ func TestARunningAgentFollowsACoordinatorThatMoved(t *testing.T) {
 		id := kept(t, dir)
 		return slices.Equal(id.Servers, way.Servers) && string(id.CA) == string(way.CA) && id.Former != nil
 	})
-	if gone(r.Agent) || r.On(way) {
+	if gone(r.Conn) || r.Uses(way) {
 		t.Error("a connection that works was given up")
 	}
 	here.close()
-	await(t, "the agent is on the new way", func() bool { return r.On(way) })
-	if !speaks(t, r.Agent, 10*time.Second) {
+	await(t, "the agent is on the new way", func() bool { return r.Uses(way) })
+	if !speaks(t, r.Conn, 10*time.Second) {
 		t.Error("what it says does not arrive")
 	}
 	await(t, "the former way is forgotten", func() bool { return kept(t, dir).Former == nil })
@@ -95,12 +95,12 @@ func TestARunningAgentFollowsACoordinatorThatMoved(t *testing.T) {
 	there.close()
 	stranger := &members{enrolled: slices.Clone(here.enrolled), address: there.address}
 	openMover(t, at, stranger)
-	if speaks(t, r.Agent, 3*time.Second) {
+	if speaks(t, r.Conn, 3*time.Second) {
 		t.Error("a server of the former CA is believed")
 	}
 	stranger.close()
 	openMover(t, moved, &members{enrolled: slices.Clone(here.enrolled), address: there.address})
-	if !speaks(t, r.Agent, 20*time.Second) {
+	if !speaks(t, r.Conn, 20*time.Second) {
 		t.Error("the agent does not come back to the coordinator that it believes")
 	}
 }
@@ -114,17 +114,17 @@ func TestAWayThatLeadsNowhereLosesNoAgent(t *testing.T) {
 	d.join(t, dir)
 	r := run(t, dir, 200*time.Millisecond)
 	own := tells.told()
-	nowhere := bus.Way{Servers: []string{"tls://127.0.0.1:1"}, CA: own.CA}
+	nowhere := bus.Endpoint{Servers: []string{"tls://127.0.0.1:1"}, CA: own.CA}
 	tells.tell(nowhere)
 	await(t, "the agent keeps what it is told", func() bool { return slices.Equal(kept(t, dir).Servers, nowhere.Servers) })
 	m.close()
 	_, tells = openMover(t, at, m)
 	tells.tell(nowhere)
-	if !speaks(t, r.Agent, 20*time.Second) {
+	if !speaks(t, r.Conn, 20*time.Second) {
 		t.Error("an agent that runs is lost")
 	}
 	again := run(t, dir, 200*time.Millisecond)
-	if !speaks(t, again.Agent, 20*time.Second) {
+	if !speaks(t, again.Conn, 20*time.Second) {
 		t.Error("an agent that is started anew is lost")
 	}
 	tells.tell(own)

@@ -13,13 +13,14 @@ import (
 	agent "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // running is an agent that keeps its credentials as `agent run` does, without the probes.
 type running struct {
 	*agent.Renewer
-	*bus.Agent
+	*busagent.Conn
 	mu   sync.Mutex
 	keys [][][]byte // every keyring that gossip was told of
 }
@@ -32,15 +33,15 @@ func run(t *testing.T, dir string, every time.Duration) *running {
 	}
 	r := &running{}
 	r.Renewer = agent.NewRenewer(agent.RenewerConfig{Dir: dir, Identity: id, Every: every, Gossip: r.gossip, Logger: zerolog.Nop()})
-	r.Agent, err = bus.DialAgent(t.Context(), bus.AgentConfig{
-		Name: id.Name, Servers: id.Servers, JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed, CA: id.CA, Former: id.FormerWay(), Logger: zerolog.Nop(),
+	r.Conn, err = busagent.Dial(t.Context(), busagent.Config{
+		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed, Former: id.FormerEndpoint(), Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
-	tasks.Go(func() { r.Run(ctx, r.Agent) })
+	tasks.Go(func() { r.Run(ctx, r.Conn) })
 	tasks.Go(func() {
 		for {
 			select {
@@ -81,7 +82,7 @@ func TestCredentialsAreRenewedWithoutARestart(t *testing.T) {
 		t.Fatal(token, err)
 	}
 	await(t, "the first JWT has lapsed", func() bool { return time.Now().After(token.Expires.Add(time.Second)) })
-	if !speaks(t, r.Agent, 10*time.Second) {
+	if !speaks(t, r.Conn, 10*time.Second) {
 		t.Error("the agent went with its first JWT")
 	}
 	if speaks(t, dial(t, first), time.Second) {
@@ -148,7 +149,7 @@ func TestTheGossipKeyIsRotatedInThreeSteps(t *testing.T) {
 	d := openAt(t, at, m, quick)
 	old := d.join(t, dir).Gossip[0]
 	r := run(t, dir, time.Hour)
-	await(t, "the agent is there", func() bool { return !gone(r.Agent) })
+	await(t, "the agent is there", func() bool { return !gone(r.Conn) })
 	if _, err := d.RotateGossipKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // Revoke ends the membership of the host's agent: its connection is closed, its key opens nothing any more, and the
 // agents that stay are given another gossip key. It reports whether that was so already.
-func (d *Desk) Revoke(ctx context.Context, host string) (already bool, err error) {
+func (d *Enroller) Revoke(ctx context.Context, host string) (already bool, err error) {
 	key := mesh.Key(host)
 	agent, err := d.Members.Agent(ctx, key)
 	switch {
@@ -39,7 +39,7 @@ func (d *Desk) Revoke(ctx context.Context, host string) (already bool, err error
 }
 
 // enrol notes the agent's key. The one that it replaces, of a disk that was lost or of somebody else, ends.
-func (d *Desk) enrol(ctx context.Context, host, publicKey string) error {
+func (d *Enroller) enrol(ctx context.Context, host, publicKey string) error {
 	before, err := d.Members.Agent(ctx, host)
 	if err != nil && !errors.Is(err, ledger.ErrNoAgent) {
 		return err
@@ -55,7 +55,7 @@ func (d *Desk) enrol(ctx context.Context, host, publicKey string) error {
 }
 
 // standing refuses a key that has ended, and a token that is older than its host's revocation.
-func (d *Desk) standing(ctx context.Context, r record, publicKey string) error {
+func (d *Enroller) standing(ctx context.Context, r record, publicKey string) error {
 	gone, err := d.Members.EndedKeys(ctx)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (d *Desk) standing(ctx context.Context, r record, publicKey string) error {
 const sweepRetry = 5 * time.Second
 
 // sweep ends on the bus what the ledger says has ended: a coordinator that was down, or died between the two, catches up.
-func (d *Desk) sweep(ctx context.Context) error {
+func (d *Enroller) sweep(ctx context.Context) error {
 	for {
 		keys, err := d.Members.EndedKeys(ctx)
 		if err == nil && len(keys) > 0 {

@@ -13,13 +13,13 @@ import (
 
 	agent "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/coordinator/enroller"
-	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 )
 
 // dial connects as the agent, and never gives up.
-func dial(t *testing.T, id agent.Identity) *bus.Agent {
+func dial(t *testing.T, id agent.Identity) *busagent.Conn {
 	t.Helper()
-	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: id.Name, Servers: id.Servers, JWT: id.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop()})
+	a, err := busagent.Dial(t.Context(), busagent.Config{Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func dial(t *testing.T, id agent.Identity) *bus.Agent {
 }
 
 // speaks reports whether the agent could publish within the time.
-func speaks(t *testing.T, a *bus.Agent, within time.Duration) bool {
+func speaks(t *testing.T, a *busagent.Conn, within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	return a.Publish(ctx, rand.Text(), func() map[string]string { return nil }, []byte("{}")) == nil
@@ -45,7 +45,7 @@ func await(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("never: %s", what)
 }
 
-func gone(a *bus.Agent) bool { _, ok := a.Connected(); return !ok }
+func gone(a *busagent.Conn) bool { _, ok := a.Connected(); return !ok }
 
 func TestARevokedAgentIsGoneForGood(t *testing.T) {
 	dir, m := t.TempDir(), &members{}
@@ -154,7 +154,7 @@ func TestRevokingReplacesEveryGossipKeyThatTheAgentHolds(t *testing.T) {
 	dir := t.TempDir()
 	d.join(t, dir)
 	r := run(t, dir, time.Hour)
-	await(t, "the agent is there", func() bool { return !gone(r.Agent) })
+	await(t, "the agent is there", func() bool { return !gone(r.Conn) })
 	if _, err := d.RotateGossipKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestRevokingReplacesEveryGossipKeyThatTheAgentHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := gossipKey(t, d, r.told()[0]...)
-	await(t, "its connection is closed", func() bool { return gone(r.Agent) })
+	await(t, "its connection is closed", func() bool { return gone(r.Conn) })
 	if told := r.told(); len(told) != 1 || slices.ContainsFunc(r.Identity().Gossip, func(k []byte) bool { return bytes.Equal(k, key) }) {
 		t.Errorf("the revoked agent was given %x", told)
 	}

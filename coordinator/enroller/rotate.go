@@ -37,7 +37,7 @@ func (k keyring) next(now time.Time, settle time.Duration) (next keyring, ok boo
 
 // RotateGossipKey starts the rotation to another gossip key, and returns when the old one will have ended. Run drives
 // it on, in any coordinator.
-func (d *Desk) RotateGossipKey(ctx context.Context) (done time.Time, err error) {
+func (d *Enroller) RotateGossipKey(ctx context.Context) (done time.Time, err error) {
 	k, revision, err := d.keyring(ctx)
 	if err != nil {
 		return done, err
@@ -62,10 +62,10 @@ func (d *Desk) RotateGossipKey(ctx context.Context) (done time.Time, err error) 
 }
 
 // wall is what the wall clock shows at a mesh time.
-func (d *Desk) wall(at time.Time) time.Time { return time.Now().Add(at.Sub(d.Now())).UTC() }
+func (d *Enroller) wall(at time.Time) time.Time { return time.Now().Add(at.Sub(d.Now())).UTC() }
 
 // rotate drives a rotation from step to step until ctx ends.
-func (d *Desk) rotate(ctx context.Context) error {
+func (d *Enroller) rotate(ctx context.Context) error {
 	for {
 		wait, err := d.turn(ctx)
 		if err != nil {
@@ -87,7 +87,7 @@ func (d *Desk) rotate(ctx context.Context) error {
 // turn takes the next step if it is due, and returns when to check again. It also replaces a keyring that an agent
 // whose key ended may still have: when a host joins again, when Revoke died halfway, or when another coordinator
 // revoked.
-func (d *Desk) turn(ctx context.Context) (wait time.Duration, err error) {
+func (d *Enroller) turn(ctx context.Context) (wait time.Duration, err error) {
 	if err := d.replaceKeyring(ctx); err != nil {
 		return 0, err
 	}
@@ -110,10 +110,10 @@ func (d *Desk) turn(ctx context.Context) (wait time.Duration, err error) {
 }
 
 // tellRenew has the agents ask for the keyring now. One that does not hear it asks within the hour.
-func (d *Desk) tellRenew(ctx context.Context, s step) {
+func (d *Enroller) tellRenew(ctx context.Context, s step) {
 	data, err := wire.EncodeControl(wire.Control{Renew: true})
 	if err == nil {
-		err = d.Bus.Tell(ctx, data)
+		err = d.Bus.Broadcast(ctx, data)
 	}
 	d.Logger.Info().AnErr("untold", err).Str("step", string(s)).Msg("the gossip keys are others")
 }

@@ -16,7 +16,7 @@ import (
 var errStranger = errors.New("its credentials are not in the ledger")
 
 // otherKey is why an agent is given nothing that comes with another key than its host joined with last.
-func (d *Desk) otherKey(ctx context.Context, host, key string) error {
+func (d *Enroller) otherKey(ctx context.Context, host, key string) error {
 	gone, err := d.Members.EndedKeys(ctx)
 	switch {
 	case err != nil:

@@ -17,8 +17,8 @@ import (
 	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
-	"github.com/probemesh/probemesh/coordinator/overspend"
-	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/coordinator/quotaguard"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
@@ -35,7 +35,7 @@ type Node struct {
 	config   Config
 	nats     *server.Server
 	engine   *engine.Engine
-	enroller *enroller.Desk
+	enroller *enroller.Enroller
 
 	publicAddr, opsAddr net.Addr
 
@@ -79,7 +79,7 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 		Logger: n.logger("enroller"),
 	})
 	n.tasks = append(n.tasks, n.runEnroller)
-	accountant := overspend.New(overspend.Config{
+	accountant := quotaguard.New(quotaguard.Config{
 		Bus: conn, Issuer: n.nats, Members: n.engine, Catalogs: book.CatalogsSince, Warn: n.engine.Warn,
 		Logger: n.logger("overspend"),
 	})
@@ -93,21 +93,25 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 }
 
 // openStores opens the bus, a connection to it, and the ledger on that connection.
-func (n *Node) openStores(ctx context.Context) (*bus.Coordinator, *ledger.Ledger, error) {
+func (n *Node) openStores(ctx context.Context) (*buscoordinator.Conn, *ledger.Ledger, error) {
 	var err error
 	if n.nats, err = OpenBus(ctx, n.config); err != nil {
 		return nil, nil, err
 	}
 	n.closers = append(n.closers, n.nats.Close)
-	endpoint, err := n.nats.Coordinator()
+	endpoint, err := n.nats.CoordinatorConfig()
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := bus.DialCoordinator(ctx, endpoint)
+	conn, err := buscoordinator.Dial(ctx, endpoint)
 	if err != nil {
 		return nil, nil, err
 	}
 	n.closers = append(n.closers, conn.Close)
+	// There is one coordinator, so it leads. What an earlier process on this directory still writes is refused from here on.
+	if err := conn.Lead(ctx); err != nil {
+		return nil, nil, err
+	}
 	book, err := ledger.Open(ctx, filepath.Join(n.config.Data, viewName), engine.Log(conn))
 	if err != nil {
 		return nil, nil, err

@@ -18,8 +18,10 @@ import (
 
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/coordinator/engine"
-	"github.com/probemesh/probemesh/coordinator/overspend"
+	"github.com/probemesh/probemesh/coordinator/quotaguard"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	natsd "github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -42,7 +44,7 @@ type flooded struct {
 	*engine.Engine
 	t       *testing.T
 	server  *natsd.Server
-	bus     *bus.Coordinator
+	bus     *buscoordinator.Conn
 	network *wellNetwork
 	seeds   map[string][2]string // JWT and seed, by agent
 }
@@ -74,11 +76,12 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 	s, err := natsd.Start(t.Context(), natsd.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	must(t, err)
 	t.Cleanup(s.Close)
-	way, err := s.Coordinator()
+	way, err := s.CoordinatorConfig()
 	must(t, err)
-	conn, err := bus.DialCoordinator(t.Context(), way)
+	conn, err := buscoordinator.Dial(t.Context(), way)
 	must(t, err)
 	t.Cleanup(conn.Close)
+	must(t, conn.Lead(t.Context()))
 	must(t, conn.ResizeObservations(t.Context(), floodStream))
 	book, err := ledger.Open(t.Context(), filepath.Join(dir, "view.db"), engine.Log(conn))
 	must(t, err)
@@ -95,7 +98,7 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 			}
 			return p
 		}
-		a := overspend.New(overspend.Config{Bus: conn, Issuer: s, Members: e, Catalogs: book.CatalogsSince, Plan: plan, Warn: e.Warn, Logger: zerolog.Nop()})
+		a := quotaguard.New(quotaguard.Config{Bus: conn, Issuer: s, Members: e, Catalogs: book.CatalogsSince, Plan: plan, Warn: e.Warn, Logger: zerolog.Nop()})
 		f.background(a.Run)
 	}
 	eventually(t, 30*time.Second, "the coordinator is ready", func() error {
@@ -138,7 +141,7 @@ func (f *flooded) join(name string) {
 	must(f.t, err)
 	must(f.t, f.Enrolled(f.t.Context(), name, public))
 	f.seeds[name] = [2]string{token, seed}
-	conn, err := bus.DialAgent(f.t.Context(), bus.AgentConfig{Name: name, Servers: f.server.Servers(), JWT: token, Seed: seed, CA: f.server.CA(), Logger: zerolog.Nop()})
+	conn, err := busagent.Dial(f.t.Context(), busagent.Config{Name: name, Endpoint: f.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop()})
 	must(f.t, err)
 	f.t.Cleanup(conn.Close)
 	f.background(func(ctx context.Context) error {

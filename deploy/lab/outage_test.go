@@ -19,6 +19,8 @@ import (
 
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	natsd "github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
@@ -187,11 +189,11 @@ func (c *coast) start() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	config, err := s.Coordinator()
+	config, err := s.CoordinatorConfig()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	conn, err := bus.DialCoordinator(c.t.Context(), config)
+	conn, err := buscoordinator.Dial(c.t.Context(), config)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -362,8 +364,8 @@ func work(t *testing.T, shore *coast, network *wellNetwork, config spool.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := bus.DialAgent(t.Context(), bus.AgentConfig{
-		Name: "nc1", Servers: shore.server.Servers(), JWT: token, Seed: seed, CA: shore.server.CA(), Logger: zerolog.Nop(),
+	conn, err := busagent.Dial(t.Context(), busagent.Config{
+		Name: "nc1", Endpoint: shore.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	natsd "github.com/probemesh/probemesh/pkg/bus/server"
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/spool"
@@ -174,18 +175,18 @@ type life struct {
 }
 
 // openBus opens the streams of a coordinator that has ended.
-func openBus(ctx context.Context, t testing.TB, dir string) *bus.Coordinator {
+func openBus(ctx context.Context, t testing.TB, dir string) *buscoordinator.Conn {
 	t.Helper()
 	s, err := natsd.Start(ctx, natsd.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	way, err := s.Coordinator()
+	way, err := s.CoordinatorConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := bus.DialCoordinator(ctx, way)
+	conn, err := buscoordinator.Dial(ctx, way)
 	if err != nil {
 		t.Fatal(err)
 	}

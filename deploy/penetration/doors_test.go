@@ -13,6 +13,7 @@ import (
 
 	agentenrol "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -65,7 +66,7 @@ func (w *world) falseServer() {
 	pin, err := bus.Pin(w.server.CA())
 	must(w.t, err)
 	w.try("server", "a certificate of another CA, shown to one who joins", func() error {
-		_, err := bus.RequestEnrolment(w.t.Context(), false.Servers(), pin, nil, []byte("{}"))
+		_, err := busagent.RequestEnrolment(w.t.Context(), false.Servers(), pin, nil, []byte("{}"))
 		return err
 	})
 }

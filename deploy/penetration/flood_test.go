@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/coordinator/overspend"
+	"github.com/probemesh/probemesh/coordinator/quotaguard"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -35,7 +35,7 @@ func (w *world) flood() {
 	claims, err := jwt.DecodeUserClaims(w.ids[own].token)
 	must(w.t, err)
 	must(w.t, w.bus.ResizeObservations(w.t.Context(), floodStream))
-	a := overspend.New(overspend.Config{
+	a := quotaguard.New(quotaguard.Config{
 		Bus: w.bus, Issuer: w.server, Members: keyed{claims.Subject}, Warn: func(string, string) {}, Logger: zerolog.Nop(),
 		Catalogs: func(context.Context, time.Time) ([]*catalog.Catalog, error) { return []*catalog.Catalog{{}}, nil },
 		Plan:     func(*catalog.Catalog) quota.Plan { return quota.Plan{Unlisted: floodBudget, Size: floodStream} },
@@ -70,7 +70,7 @@ func (w *world) flood() {
 
 // removed checks that no more than half a budget of the attacker's batches is left.
 func (w *world) removed() {
-	stored, err := w.bus.Stored(w.t.Context(), own)
+	stored, err := w.bus.Batches(w.t.Context(), own)
 	must(w.t, err)
 	left := int64(0)
 	for _, s := range stored {

@@ -23,6 +23,8 @@ import (
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/gossip"
@@ -122,7 +124,7 @@ func address(host string) netip.Addr {
 type gossipMesh struct {
 	t      *testing.T
 	engine *engine.Engine
-	desk   *enroller.Desk
+	desk   *enroller.Enroller
 	pings  *pings
 	port   int // of gossip
 	agents map[string]*gossipAgent
@@ -134,11 +136,12 @@ func newGossipMesh(t *testing.T) *gossipMesh {
 	natsd, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(dir, "bus"), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	must(t, err)
 	t.Cleanup(natsd.Close)
-	way, err := natsd.Coordinator()
+	way, err := natsd.CoordinatorConfig()
 	must(t, err)
-	conn, err := bus.DialCoordinator(t.Context(), way)
+	conn, err := buscoordinator.Dial(t.Context(), way)
 	must(t, err)
 	t.Cleanup(conn.Close)
+	must(t, conn.Lead(t.Context()))
 	book, err := ledger.Open(t.Context(), filepath.Join(dir, "view.db"), engine.Log(conn))
 	must(t, err)
 	t.Cleanup(func() { _ = book.Close() })
@@ -227,8 +230,8 @@ func (m *gossipMesh) join(host string) {
 	a.renewer = agentidentity.NewRenewer(agentidentity.RenewerConfig{
 		Dir: dir, Identity: id, Gossip: func(keys [][]byte) { _ = a.gossip.SetKeys(keys) }, Logger: zerolog.Nop(),
 	})
-	conn, err := bus.DialAgent(m.t.Context(), bus.AgentConfig{
-		Name: host, Servers: id.Servers, JWT: id.JWT, JWTFunc: a.renewer.JWT, Seed: id.Seed, CA: id.CA, Logger: zerolog.Nop(),
+	conn, err := busagent.Dial(m.t.Context(), busagent.Config{
+		Name: host, Endpoint: id.Endpoint(), JWT: id.JWT, JWTFunc: a.renewer.JWT, Seed: id.Seed, Logger: zerolog.Nop(),
 	})
 	must(m.t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 )
 
 // TestPenetration holds a valid agent's credentials, and then none at all, and tries every forbidden thing. Its output is
@@ -224,8 +225,8 @@ func (w *world) oversize() {
 // words tries to keep the coordinator's words from the other agent: by filling the place where they wait, and by a queue group.
 func (w *world) words() {
 	id := w.issue("nc042")
-	agent, err := bus.DialAgent(w.t.Context(), bus.AgentConfig{
-		Name: "nc042", Servers: w.server.Servers(), JWT: id.token, Seed: id.seed, CA: w.server.CA(), Logger: zerolog.Nop(),
+	agent, err := busagent.Dial(w.t.Context(), busagent.Config{
+		Name: "nc042", Endpoint: w.server.Endpoint(), JWT: id.token, Seed: id.seed, Logger: zerolog.Nop(),
 	})
 	must(w.t, err)
 	defer agent.Close()
@@ -240,7 +241,7 @@ func (w *world) words() {
 			if err := w.settled(thief, thief.say(something)); !errors.Is(err, errNothing) {
 				return nil
 			}
-			must(w.t, w.bus.Tell(w.t.Context(), []byte(`{"v":1}`)))
+			must(w.t, w.bus.Broadcast(w.t.Context(), []byte(`{"v":1}`)))
 			if word := string(<-agent.Controls()); word != `{"v":1}` {
 				return nil
 			}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/pkg/bus"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
@@ -52,8 +53,8 @@ type world struct {
 	t      *testing.T
 	dir    string
 	server *server.Server
-	bus    *bus.Coordinator
-	desk   *enroller.Desk
+	bus    *buscoordinator.Conn
+	desk   *enroller.Enroller
 	ids    map[string]identity
 	inside *nats.Conn
 	js     jetstream.JetStream
@@ -72,11 +73,12 @@ func newWorld(t *testing.T) *world {
 	w.server, err = server.Start(t.Context(), server.Config{Dir: w.dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	must(t, err)
 	t.Cleanup(w.server.Close)
-	way, err := w.server.Coordinator()
+	way, err := w.server.CoordinatorConfig()
 	must(t, err)
-	c, err := bus.DialCoordinator(t.Context(), way)
+	c, err := buscoordinator.Dial(t.Context(), way)
 	must(t, err)
 	t.Cleanup(c.Close)
+	must(t, c.Lead(t.Context()))
 	w.bus = c
 	w.inside, err = nats.Connect("", nats.InProcessServer(way.InProcess), nats.UserJWTAndSeed(way.JWT, way.Seed))
 	must(t, err)
@@ -101,7 +103,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // serve answers agents that ask for the catalog, and those who want to join.
-func (w *world) serve(c *bus.Coordinator) {
+func (w *world) serve(c *buscoordinator.Conn) {
 	w.desk = enroller.New(enroller.Config{Bus: c, Issuer: w.server, Members: members{}, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup

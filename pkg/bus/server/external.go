@@ -3,8 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -57,7 +55,11 @@ func (s *Server) connect(account, name string, more ...nats.Option) (*nats.Conn,
 	if s.server != nil {
 		opts = append(opts, nats.InProcessServer(s.server))
 	} else {
-		opts = append(opts, nats.Secure(s.believe()))
+		trust, err := bus.NewTrustStore(s.ca.pem)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, nats.Secure(trust.TLSConfig()))
 	}
 	conn, err := nats.Connect(strings.Join(s.remote(), ","), opts...)
 	if err != nil {
@@ -72,11 +74,4 @@ func (s *Server) remote() []string {
 		return nil
 	}
 	return s.servers
-}
-
-// believe is TLS that believes the mesh's own CA alone.
-func (s *Server) believe() *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(s.ca.certificate)
-	return &tls.Config{RootCAs: pool, ServerName: bus.ServerName, MinVersion: tls.VersionTLS13}
 }

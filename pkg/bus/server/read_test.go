@@ -49,7 +49,7 @@ func TestNoHeaderOfAnAgentStopsAReader(t *testing.T) {
 		}
 		last = m.Sequence
 	}
-	list, err := c.Stored(t.Context(), "nc023")
+	list, err := c.Batches(t.Context(), "nc023")
 	if err != nil || len(list) != sent/2 {
 		t.Errorf("%d of its messages are listed, %d were sent: %v", len(list), sent/2, err)
 	}

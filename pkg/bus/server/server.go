@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 )
 
 // Config is where the server keeps its state and listens.
@@ -186,6 +187,9 @@ func globalAddress() (string, error) {
 // Servers are the URLs that agents are told.
 func (s *Server) Servers() []string { return s.servers }
 
+// Endpoint returns the servers and the CA that agents connect by.
+func (s *Server) Endpoint() bus.Endpoint { return bus.Endpoint{Servers: s.Servers(), CA: s.CA()} }
+
 // CA is the certificate that agents trust, in PEM.
 func (s *Server) CA() []byte { return s.ca.pem }
 
@@ -200,14 +204,14 @@ func (s *Server) Issue(name, publicKey string) (string, error) {
 	return s.trust.agent(name, publicKey)
 }
 
-// Coordinator is the way of the coordinator in this process onto the bus.
-func (s *Server) Coordinator() (bus.CoordinatorConfig, error) {
+// CoordinatorConfig returns the connection settings of this process's coordinator.
+func (s *Server) CoordinatorConfig() (buscoordinator.Config, error) {
 	token, seed, err := s.trust.user("mesh")
-	c := bus.CoordinatorConfig{JWT: token, Seed: seed, Logger: s.log}
+	c := buscoordinator.Config{JWT: token, Seed: seed, Logger: s.log}
 	if s.server != nil {
 		c.InProcess = s.server
 	} else {
-		c.Servers, c.CA = s.servers, s.ca.pem
+		c.Endpoint = s.Endpoint()
 	}
 	return c, err
 }

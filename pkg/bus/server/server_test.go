@@ -15,6 +15,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
@@ -27,17 +29,20 @@ func start(t *testing.T, dir string) *server.Server {
 	return s
 }
 
-func coordinator(t *testing.T, s *server.Server) *bus.Coordinator {
+func coordinator(t *testing.T, s *server.Server) *buscoordinator.Conn {
 	t.Helper()
-	config, err := s.Coordinator()
+	config, err := s.CoordinatorConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := bus.DialCoordinator(t.Context(), config)
+	c, err := buscoordinator.Dial(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	if err := c.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -57,11 +62,11 @@ func issue(t *testing.T, s *server.Server, name string) identity {
 	return identity{token, seed}
 }
 
-func agent(t *testing.T, s *server.Server, name string) *bus.Agent {
+func agent(t *testing.T, s *server.Server, name string) *busagent.Conn {
 	t.Helper()
 	id := issue(t, s, name)
-	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{
-		Name: name, Servers: s.Servers(), JWT: id.token, Seed: id.seed, CA: s.CA(), Logger: zerolog.Nop(),
+	a, err := busagent.Dial(t.Context(), busagent.Config{
+		Name: name, Endpoint: s.Endpoint(), JWT: id.token, Seed: id.seed, Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +78,7 @@ func agent(t *testing.T, s *server.Server, name string) *bus.Agent {
 func headers() map[string]string { return map[string]string{"Probemesh-Age": "7"} }
 
 // follow collects what OBS holds, n messages of it.
-func follow(t *testing.T, c *bus.Coordinator, n int) []bus.Message {
+func follow(t *testing.T, c *buscoordinator.Conn, n int) []bus.Message {
 	t.Helper()
 	var got []bus.Message
 	enough := errors.New("enough")
@@ -128,7 +133,7 @@ func TestWordsReachAgentsAndTheCatalogTheOneWhoAsks(t *testing.T) {
 	if data, err := a.Catalog(ctx); err != nil || string(data) != "for nc036" {
 		t.Fatal(string(data), err)
 	}
-	if err := c.Tell(ctx, []byte(`{"v":1}`)); err != nil {
+	if err := c.Broadcast(ctx, []byte(`{"v":1}`)); err != nil {
 		t.Fatal(err)
 	}
 	if data := <-a.Controls(); string(data) != `{"v":1}` {
@@ -199,14 +204,14 @@ func TestAnAgentCanDoNothingElse(t *testing.T) {
 }
 
 // comeIn answers everybody who knocks, until the test ends.
-func comeIn(t *testing.T, c *bus.Coordinator) {
+func comeIn(t *testing.T, c *buscoordinator.Conn) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	t.Cleanup(func() { cancel(); tasks.Wait() })
 	ready := make(chan struct{})
 	tasks.Go(func() {
-		_ = c.ServeEnrolment(ctx, ready, func(context.Context, []byte) []byte { return []byte("come in") })
+		_ = c.AnswerJoinRequests(ctx, ready, func(context.Context, []byte) []byte { return []byte("come in") })
 	})
 	<-ready
 }
@@ -218,7 +223,7 @@ func knock(t *testing.T, s *server.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if reply, err := bus.RequestEnrolment(t.Context(), s.Servers(), pin, nil, []byte("knock")); err != nil || string(reply) != "come in" {
+	if reply, err := busagent.RequestEnrolment(t.Context(), s.Servers(), pin, nil, []byte("knock")); err != nil || string(reply) != "come in" {
 		t.Error(string(reply), err)
 	}
 }
@@ -229,7 +234,7 @@ func TestWithoutCredentialsOneMayOnlyKnock(t *testing.T) {
 	c := coordinator(t, s)
 	comeIn(t, c)
 	knock(t, s)
-	if _, err := bus.RequestEnrolment(t.Context(), s.Servers(), [32]byte{1}, nil, []byte("knock")); !errors.Is(err, bus.ErrPin) {
+	if _, err := busagent.RequestEnrolment(t.Context(), s.Servers(), [32]byte{1}, nil, []byte("knock")); !errors.Is(err, bus.ErrPin) {
 		t.Errorf("a server with another CA was believed: %v", err)
 	}
 	conn := raw(t, s, nil, "x")
@@ -288,7 +293,7 @@ func TestARestartKeepsKeysStreamsAndAgents(t *testing.T) {
 		t.Error("the CA changed")
 	}
 	c = coordinator(t, s)
-	a, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: "nc036", Servers: s.Servers(), JWT: id.token, Seed: id.seed, CA: ca, Logger: zerolog.Nop()})
+	a, err := busagent.Dial(t.Context(), busagent.Config{Name: "nc036", Endpoint: s.Endpoint(), JWT: id.token, Seed: id.seed, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

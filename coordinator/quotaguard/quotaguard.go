@@ -2,7 +2,7 @@
 // counts the bytes that each agent published in the last two days. An agent that published more than the catalog can
 // require loses its right to publish for a term: the NATS servers refuse it, and its excess is removed from the
 // stream. The counts are not stored: after a restart, the stream is counted again from its beginning.
-package overspend
+package quotaguard
 
 import (
 	"context"
@@ -21,9 +21,9 @@ import (
 
 // Bus is what an Accountant needs from NATS.
 type Bus interface {
-	FollowSizes(ctx context.Context, agent string, fn func(bus.Stored) error) error
-	Stored(ctx context.Context, agent string) ([]bus.Stored, error)
-	Remove(ctx context.Context, sequences []uint64) error
+	FollowBatches(ctx context.Context, agent string, fn func(bus.BatchInfo) error) error
+	Batches(ctx context.Context, agent string) ([]bus.BatchInfo, error)
+	RemoveBatches(ctx context.Context, sequences []uint64) error
 	ResizeObservations(ctx context.Context, bytes int64) error
 	Enrolment(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	SetEnrolment(ctx context.Context, key string, value []byte, revision uint64) error
@@ -61,8 +61,8 @@ const (
 	withdrawnKey = "overspending" // in the enrolment bucket: all withdrawals, by agent
 )
 
-// Accountant counts, withdraws and restores. One goroutine, Run's, owns its state.
-type Accountant struct {
+// Guard counts, withdraws and restores. One goroutine, Run's, owns its state.
+type Guard struct {
 	Config
 	often     zerolog.Logger // for errors that come back each turn
 	tally     *quota.Tally
@@ -80,21 +80,21 @@ type Accountant struct {
 }
 
 // New returns an accountant that has counted nothing yet.
-func New(c Config) *Accountant {
+func New(c Config) *Guard {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Plan == nil {
 		c.Plan = quota.Compute
 	}
-	return &Accountant{
+	return &Guard{
 		Config: c, often: c.Logger.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute}), tally: quota.NewTally(),
 		withdrawn: map[string]quota.Withdrawal{}, applied: map[string]bool{}, restored: map[string]bool{}, excess: map[string][]uint64{},
 	}
 }
 
 // Run counts until ctx ends, and then returns nil.
-func (a *Accountant) Run(ctx context.Context) error {
+func (a *Guard) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := a.count(ctx); err != nil && ctx.Err() == nil {
 			a.often.Error().Err(err).Msg("counting the observations stream failed; starting over")
@@ -108,11 +108,11 @@ func (a *Accountant) Run(ctx context.Context) error {
 }
 
 // count counts the stream from its beginning, and goes on until the stream cannot be followed or ctx ends.
-func (a *Accountant) count(ctx context.Context) error {
+func (a *Guard) count(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	stored, ended := make(chan bus.Stored, aheadMax), make(chan error, 1)
+	stored, ended := make(chan bus.BatchInfo, aheadMax), make(chan error, 1)
 	go func() {
-		ended <- a.Bus.FollowSizes(ctx, "", func(s bus.Stored) error {
+		ended <- a.Bus.FollowBatches(ctx, "", func(s bus.BatchInfo) error {
 			select {
 			case stored <- s:
 				return nil
@@ -147,24 +147,24 @@ func (a *Accountant) count(ctx context.Context) error {
 
 // overspent reports whether the agent exceeds its budget and no withdrawal is in force. Before budgets are known it is
 // false.
-func (a *Accountant) overspent(agent string) bool {
+func (a *Guard) overspent(agent string) bool {
 	w := a.withdrawn[agent]
 	return !a.budgetsAt.IsZero() && (w.Since.IsZero() || w.Over) && a.tally.Used(agent) > a.budget(agent)
 }
 
-func (a *Accountant) tryTurn(ctx context.Context) {
+func (a *Guard) tryTurn(ctx context.Context) {
 	if err := a.turn(ctx); err != nil && ctx.Err() == nil {
 		a.often.Error().Err(err).Msg("enforcing publish budgets failed; retrying")
 	}
 }
 
 // load reads, once, which agents were withdrawn before this process began.
-func (a *Accountant) load(ctx context.Context) error {
+func (a *Guard) load(ctx context.Context) error {
 	if a.loaded {
 		return nil
 	}
 	data, _, err := a.Bus.Enrolment(ctx, withdrawnKey)
-	if errors.Is(err, bus.ErrNotThere) {
+	if errors.Is(err, bus.ErrNotFound) {
 		a.loaded = true
 		return nil
 	}
@@ -182,7 +182,7 @@ func (a *Accountant) load(ctx context.Context) error {
 // save stores the withdrawals with one that is new or changed. The servers are changed only after that: a withdrawal
 // that is not stored would never end. Only the revision of the stored value is read: a cluster may answer with an
 // earlier value, whose revision is then refused, and the next turn tries again.
-func (a *Accountant) save(ctx context.Context, agent string, w quota.Withdrawal) error {
+func (a *Guard) save(ctx context.Context, agent string, w quota.Withdrawal) error {
 	next := map[string]quota.Withdrawal{agent: w}
 	for other, v := range a.withdrawn {
 		if other != agent && !v.Forgotten(a.Now()) {
@@ -194,7 +194,7 @@ func (a *Accountant) save(ctx context.Context, agent string, w quota.Withdrawal)
 		return fmt.Errorf("withdrawals: %w", err)
 	}
 	_, revision, err := a.Bus.Enrolment(ctx, withdrawnKey)
-	if err == nil || errors.Is(err, bus.ErrNotThere) {
+	if err == nil || errors.Is(err, bus.ErrNotFound) {
 		err = a.Bus.SetEnrolment(ctx, withdrawnKey, data, revision)
 	}
 	if err != nil {

@@ -1,4 +1,4 @@
-package overspend
+package quotaguard
 
 import (
 	"context"
@@ -18,7 +18,7 @@ const removeMax = 4096
 
 // turn refreshes the budgets, withdraws agents that overspend, and advances the withdrawals in force. A failure for
 // one agent does not stop the others from being handled.
-func (a *Accountant) turn(ctx context.Context) (err error) {
+func (a *Guard) turn(ctx context.Context) (err error) {
 	if err := a.load(ctx); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (a *Accountant) turn(ctx context.Context) (err error) {
 	return err
 }
 
-func (a *Accountant) budget(agent string) int64 {
+func (a *Guard) budget(agent string) int64 {
 	if b, ok := a.budgets[agent]; ok {
 		return b
 	}
@@ -49,7 +49,7 @@ func (a *Accountant) budget(agent string) int64 {
 }
 
 // withdraw starts a withdrawal. An agent that is not in the ledger has no key to refuse: only its excess is removed.
-func (a *Accountant) withdraw(ctx context.Context, agent string, before quota.Withdrawal, used, budget int64) error {
+func (a *Guard) withdraw(ctx context.Context, agent string, before quota.Withdrawal, used, budget int64) error {
 	member, err := a.Members.Agent(ctx, agent)
 	if err != nil && !errors.Is(err, ledger.ErrNoAgent) {
 		return err
@@ -67,7 +67,7 @@ func (a *Accountant) withdraw(ctx context.Context, agent string, before quota.Wi
 
 // uphold makes the servers refuse the agent and removes its excess. It ends the withdrawal once the excess is removed
 // and the term is over or the host has joined with another key.
-func (a *Accountant) uphold(ctx context.Context, agent string, w quota.Withdrawal) error {
+func (a *Guard) uphold(ctx context.Context, agent string, w quota.Withdrawal) error {
 	member, err := a.Members.Agent(ctx, agent)
 	if err != nil && !errors.Is(err, ledger.ErrNoAgent) {
 		return err
@@ -100,7 +100,7 @@ func (a *Accountant) uphold(ctx context.Context, agent string, w quota.Withdrawa
 
 // restore makes the servers admit a key again. Each process does so once for each withdrawal that is over, since the
 // previous process may have stopped after it stored the end of the term and before it restored the key.
-func (a *Accountant) restore(ctx context.Context, key string) error {
+func (a *Guard) restore(ctx context.Context, key string) error {
 	if key == "" || a.restored[key] {
 		return nil
 	}
@@ -112,13 +112,13 @@ func (a *Accountant) restore(ctx context.Context, key string) error {
 }
 
 // trim removes the agent's newest messages, so that half of its budget stays: see quota.Keep.
-func (a *Accountant) trim(ctx context.Context, agent string, w quota.Withdrawal) error {
+func (a *Guard) trim(ctx context.Context, agent string, w quota.Withdrawal) error {
 	keep := quota.Keep(w.Budget)
 	if len(a.excess[agent]) == 0 {
 		if a.tally.Used(agent) <= keep {
 			return nil
 		}
-		stored, err := a.Bus.Stored(ctx, agent)
+		stored, err := a.Bus.Batches(ctx, agent)
 		if err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (a *Accountant) trim(ctx context.Context, agent string, w quota.Withdrawal)
 		a.tally.Trim(agent, kept)
 	}
 	part := a.excess[agent][:min(len(a.excess[agent]), removeMax)]
-	if err := a.Bus.Remove(ctx, part); err != nil {
+	if err := a.Bus.RemoveBatches(ctx, part); err != nil {
 		return err
 	}
 	if a.excess[agent] = a.excess[agent][len(part):]; len(a.excess[agent]) == 0 {
@@ -147,7 +147,7 @@ func (a *Accountant) trim(ctx context.Context, agent string, w quota.Withdrawal)
 
 // refresh computes the budgets from all catalogs of the last two days, since the stream still holds what agents
 // published under the earlier ones. It resizes OBS to what the present catalog needs.
-func (a *Accountant) refresh(ctx context.Context) error {
+func (a *Guard) refresh(ctx context.Context) error {
 	now := a.Now()
 	if now.Sub(a.budgetsAt) < catalogEvery {
 		return nil
@@ -187,7 +187,7 @@ func (a *Accountant) refresh(ctx context.Context) error {
 }
 
 // words returns the warning for operators: the agents that may not publish, and what to do.
-func (a *Accountant) words() string {
+func (a *Guard) words() string {
 	var out []string
 	for _, agent := range slices.Sorted(maps.Keys(a.withdrawn)) {
 		if w := a.withdrawn[agent]; !w.Over {

@@ -1,4 +1,4 @@
-package bus
+package coordinator
 
 import (
 	"context"
@@ -13,34 +13,34 @@ import (
 )
 
 const (
-	pullBatch     = 256 // messages asked for at once; as many again are asked for when half of them came
+	pullBatch     = 256 // messages per request; the next is sent when half of them have arrived
 	pullExpires   = 30 * time.Second
-	pullHeartbeat = 5 * time.Second // the server says that often that it is there, where there is no message
+	pullHeartbeat = 5 * time.Second // between the server's heartbeats while there is no message
 	readRetry     = 250 * time.Millisecond
-	readInactive  = 5 * time.Minute // the server removes the consumer of a reader that is gone
+	readInactive  = 5 * time.Minute // after which the server removes the consumer of a reader that is gone
 )
 
-// errConsumerLost says that a reader must go on with another consumer.
+// errConsumerLost reports that a reader must continue with another consumer.
 var errConsumerLost = errors.New("consumer lost")
 
-// streamReader reads a stream in order, from a sequence on. It does what an ordered consumer of nats.go does, with one
-// difference: nats.go takes a stored message without data and with a header "Status" for the server's own word, so that one agent
-// could stop everybody who reads the stream. Here it is the reply subject that tells them apart, which the server alone sets: it
-// gives one to every stored message, and none to its own.
+// streamReader reads a stream in order, from a sequence on. It does what an ordered consumer of nats.go does, with one difference:
+// nats.go mistakes a stored message without data and with a header "Status" for a status message of the server, so that one agent
+// could stop every reader of the stream. The reader distinguishes them by the reply subject, which only the server sets: stored
+// messages have one, status messages have none.
 type streamReader struct {
 	conn     *nats.Conn
 	stream   jetstream.Stream
-	next     uint64 // the first sequence that is still to be read
+	next     uint64 // the first sequence that was not read yet
 	subjects []string
 	inactive time.Duration // zero: readInactive
 
 	consumer string // the server's name of the consumer
 	received uint64 // messages of this consumer
-	pending  int    // messages that were asked for and did not come
+	pending  int    // messages that were requested and have not arrived
 	inbox    string
 }
 
-// each hands the messages to fn until ctx ends or fn fails. It survives reconnects and restarts of servers.
+// each calls fn for the messages until ctx ends or fn fails. It survives reconnects and restarts of servers.
 func (r *streamReader) each(ctx context.Context, fn func(*nats.Msg, *nats.MsgMetadata) error) error {
 	began := false
 	for {
@@ -60,8 +60,8 @@ func (r *streamReader) each(ctx context.Context, fn func(*nats.Msg, *nats.MsgMet
 	}
 }
 
-// consume reads through one consumer for as long as that lasts. A consumer that cannot be made is an error at first, and later a
-// reason to try again.
+// consume reads through one consumer for as long as that lasts. If the first consumer cannot be created, that is the caller's error;
+// a later one is retried.
 func (r *streamReader) consume(ctx context.Context, began *bool, fn func(*nats.Msg, *nats.MsgMetadata) error) error {
 	connected := r.conn.StatusChanged(nats.CONNECTED)
 	defer r.conn.RemoveStatusListener(connected)
@@ -90,12 +90,12 @@ func (r *streamReader) consume(ctx context.Context, began *bool, fn func(*nats.M
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-connected:
-			return errConsumerLost // the consumer may be of a server that is gone
+			return errConsumerLost // the consumer lived in the memory of a server that may be gone
 		case <-quiet.C:
 			return errConsumerLost
 		case m := <-messages:
 			quiet.Reset(2 * pullHeartbeat)
-			if err := r.take(m, fn); err != nil {
+			if err := r.receive(m, fn); err != nil {
 				return err
 			}
 		}
@@ -104,7 +104,7 @@ func (r *streamReader) consume(ctx context.Context, began *bool, fn func(*nats.M
 
 func (r *streamReader) name() string { return r.stream.CachedInfo().Config.Name }
 
-// create makes a consumer that begins with the next message.
+// create creates a consumer that begins with the next message.
 func (r *streamReader) create(ctx context.Context) error {
 	inactive := r.inactive
 	if inactive == 0 {
@@ -121,7 +121,7 @@ func (r *streamReader) create(ctx context.Context) error {
 	return nil
 }
 
-// remove spares the server the wait until it misses the reader. It is no harm where it fails.
+// remove deletes the consumer. If that fails, the server does so once it has been inactive for long enough.
 func (r *streamReader) remove(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -130,7 +130,7 @@ func (r *streamReader) remove(ctx context.Context) {
 	}
 }
 
-// pull asks for more messages where few are on the way.
+// pull requests more messages if few are in flight.
 func (r *streamReader) pull() error {
 	if r.pending > pullBatch/2 {
 		return nil
@@ -147,14 +147,14 @@ func (r *streamReader) pull() error {
 	return r.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+r.name()+"."+r.consumer, r.inbox, request)
 }
 
-// take handles what the server sent: a stored message, or a word of its own.
-func (r *streamReader) take(m *nats.Msg, fn func(*nats.Msg, *nats.MsgMetadata) error) error {
+// receive handles a stored message or a status message.
+func (r *streamReader) receive(m *nats.Msg, fn func(*nats.Msg, *nats.MsgMetadata) error) error {
 	if m.Reply == "" {
 		return r.status(m)
 	}
 	at, err := m.Metadata()
 	if err != nil || at.Sequence.Consumer != r.received+1 {
-		return errConsumerLost // a message was lost on the way: read it again
+		return errConsumerLost // a message was lost in transit: read it again
 	}
 	r.received++
 	r.pending--
@@ -165,12 +165,12 @@ func (r *streamReader) take(m *nats.Msg, fn func(*nats.Msg, *nats.MsgMetadata) e
 	return nil
 }
 
-// status handles a word of the server's own.
+// status handles a status message of the server.
 func (r *streamReader) status(m *nats.Msg) error {
 	switch m.Header.Get("Status") {
-	case "100": // it is there
+	case "100": // heartbeat
 		return nil
-	case "404", "408": // a request ended before all its messages came
+	case "404", "408": // a request ended before all its messages arrived
 		left, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
 		if err != nil {
 			return errConsumerLost

@@ -1,4 +1,4 @@
-package overspend_test
+package quotaguard_test
 
 import (
 	"context"
@@ -15,8 +15,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/coordinator/overspend"
+	"github.com/probemesh/probemesh/coordinator/quotaguard"
 	"github.com/probemesh/probemesh/pkg/bus"
+	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -42,7 +44,7 @@ type identity struct{ public, token, seed string }
 type world struct {
 	t      *testing.T
 	server *server.Server
-	bus    *bus.Coordinator
+	bus    *buscoordinator.Conn
 
 	mu       sync.Mutex
 	ahead    time.Duration
@@ -91,7 +93,7 @@ func (w *world) join(name string) identity {
 
 // run runs an accountant until it is stopped.
 func (w *world) run() (stop func()) {
-	a := overspend.New(overspend.Config{
+	a := quotaguard.New(quotaguard.Config{
 		Bus: w.bus, Issuer: w.server, Members: w, Plan: scaled, Now: w.now, Warn: w.warn, Logger: zerolog.Nop(),
 		Catalogs: func(context.Context, time.Time) ([]*catalog.Catalog, error) {
 			return []*catalog.Catalog{{Revision: "1"}}, nil
@@ -151,10 +153,10 @@ func (w *world) refused(id identity) bool {
 
 func (w *world) bytes(agent string) (n int64, count int) {
 	w.t.Helper()
-	var stored []bus.Stored
+	var stored []bus.BatchInfo
 	eventually(w.t, "the batches are listed", func() (ok bool) { // while they are removed there is no end to list to
 		var err error
-		stored, err = w.bus.Stored(w.t.Context(), agent)
+		stored, err = w.bus.Batches(w.t.Context(), agent)
 		return err == nil
 	})
 	for _, s := range stored {
@@ -181,13 +183,13 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 func open(t *testing.T, s *server.Server) *world {
 	t.Helper()
-	way, err := s.Coordinator()
+	way, err := s.CoordinatorConfig()
 	must(t, err)
-	var c *bus.Coordinator
+	var c *buscoordinator.Conn
 	eventually(t, "the streams are there", func() bool { // a cluster elects its leaders first
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		c, err = bus.DialCoordinator(ctx, way)
+		c, err = buscoordinator.Dial(ctx, way)
 		return err == nil
 	})
 	t.Cleanup(c.Close)
@@ -235,7 +237,7 @@ func story(w *world) {
 	t := w.t
 	stop := w.run()
 	hostile, honest := w.join("nc1"), w.join("nc2")
-	agent, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: "nc2", Servers: w.server.Servers(), JWT: honest.token, Seed: honest.seed, CA: w.server.CA(), Logger: zerolog.Nop()})
+	agent, err := busagent.Dial(t.Context(), busagent.Config{Name: "nc2", Endpoint: w.server.Endpoint(), JWT: honest.token, Seed: honest.seed, Logger: zerolog.Nop()})
 	must(t, err)
 	defer agent.Close()
 	published := 0
@@ -313,7 +315,7 @@ func TestAListEndsWhileItsLastBatchIsRemoved(t *testing.T) {
 	t.Cleanup(s.Close)
 	w := open(t, s)
 	id := w.join("nc2")
-	agent, err := bus.DialAgent(t.Context(), bus.AgentConfig{Name: "nc2", Servers: s.Servers(), JWT: id.token, Seed: id.seed, CA: s.CA(), Logger: zerolog.Nop()})
+	agent, err := busagent.Dial(t.Context(), busagent.Config{Name: "nc2", Endpoint: s.Endpoint(), JWT: id.token, Seed: id.seed, Logger: zerolog.Nop()})
 	must(t, err)
 	defer agent.Close()
 	for n := range 200 {
@@ -322,7 +324,7 @@ func TestAListEndsWhileItsLastBatchIsRemoved(t *testing.T) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
 		for sequence := uint64(200); sequence > 1; sequence-- {
-			if err := w.bus.Remove(t.Context(), []uint64{sequence}); err != nil {
+			if err := w.bus.RemoveBatches(t.Context(), []uint64{sequence}); err != nil {
 				t.Error(err)
 			}
 		}

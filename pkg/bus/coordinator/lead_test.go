@@ -1,0 +1,90 @@
+package coordinator_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/bus/coordinator"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/meshtime"
+)
+
+func dial(t *testing.T, s *server.Server) *coordinator.Conn {
+	t.Helper()
+	config, err := s.CoordinatorConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := coordinator.Dial(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// write has a coordinator write everything that only the leader may write.
+func write(t *testing.T, c *coordinator.Conn, id string) error {
+	_, err := c.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()})
+	return errors.Join(err, c.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: id}}))
+}
+
+// A second coordinator that dials and follows leaves the first one leading. One that leads deposes it.
+func TestOnlyLeadDeposesTheLeader(t *testing.T) {
+	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	first := dial(t, s)
+	if err := write(t, first, "before"); !errors.Is(err, bus.ErrNotLeading) {
+		t.Fatal("a coordinator writes that does not lead:", err)
+	}
+	if err := first.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, first, "1"); err != nil {
+		t.Fatal(err)
+	}
+
+	second := dial(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	seen := errors.New("seen")
+	if err := second.Follow(ctx, bus.Start{}, func(m bus.Message) error { return seen }); !errors.Is(err, seen) {
+		t.Fatal("the follower reads nothing:", err)
+	}
+	events := 0
+	if err := second.ReadLedger(ctx, 0, func(bus.Record) error { events++; return nil }); err != nil || events != 2 {
+		t.Fatal("the follower reads", events, "events:", err)
+	}
+	if err := write(t, first, "2"); err != nil {
+		t.Error("a follower deposes the leader:", err)
+	}
+	if err := write(t, second, "3"); !errors.Is(err, bus.ErrNotLeading) {
+		t.Error("a follower writes:", err)
+	}
+
+	if err := second.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, second, "4"); err != nil {
+		t.Error("the new leader cannot write:", err)
+	}
+	_, marked := first.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()})
+	appended := first.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "5"}})
+	if !errors.Is(marked, bus.ErrFenced) || !errors.Is(appended, bus.ErrFenced) {
+		t.Error("the old leader still writes:", marked, appended)
+	}
+	if err := first.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, first, "6"); err != nil {
+		t.Error("a leader that was deposed cannot lead again:", err)
+	}
+}
