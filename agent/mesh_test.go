@@ -69,7 +69,7 @@ func openMesh(t *testing.T, open, shut string) *testMesh {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &testMesh{Desk: enroller.New(enroller.Config{
+	d := &testMesh{Enroller: enroller.New(enroller.Config{
 		Bus: c, Issuer: s, Members: noMembers{}, Logger: zerolog.Nop(),
 	})}
 	ctx, cancel := context.WithCancel(context.Background())
