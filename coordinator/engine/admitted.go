@@ -15,7 +15,7 @@ const shareEvery = time.Second
 
 // pack packs the catalog for agents, with the public keys of the admitted ones.
 func (e *Engine) pack(ctx context.Context, c *catalog.Catalog) ([]byte, error) {
-	public, err := e.Ledger.AgentKeys(ctx)
+	public, err := e.View.AgentKeys(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -10,13 +10,14 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // startCatalog puts the catalog in force that the engine starts with.
 func (e *Engine) startCatalog(ctx context.Context) error {
-	stored, err := e.Ledger.Catalog(ctx)
-	if err != nil && !errors.Is(err, ledger.ErrNoCatalog) {
+	stored, err := e.View.Catalog(ctx)
+	if err != nil && !errors.Is(err, view.ErrNoCatalog) {
 		return err
 	}
 	c, source := e.Catalog, "built in"
@@ -54,9 +55,9 @@ func (e *Engine) record(ctx context.Context, c *catalog.Catalog, source string) 
 	if packed, err = e.pack(ctx, c); err != nil {
 		return nil, err
 	}
-	stored, err := e.Ledger.Catalog(ctx)
+	stored, err := e.View.Catalog(ctx)
 	switch {
-	case err != nil && !errors.Is(err, ledger.ErrNoCatalog):
+	case err != nil && !errors.Is(err, view.ErrNoCatalog):
 		return nil, err
 	case err == nil && stored.Catalog.Revision == c.Revision:
 		return packed, nil

@@ -111,7 +111,7 @@ func (e *Engine) startClock(ctx context.Context) error {
 		return err
 	}
 	e.clock.mark = mark
-	if e.judged.sequence, e.judged.at, err = e.Ledger.Judged(ctx); err != nil {
+	if e.judged.sequence, e.judged.at, err = e.View.Judged(ctx); err != nil {
 		return err
 	}
 	// A recreated stream continues from the ledger's mesh time, since mesh time never decreases.

@@ -20,6 +20,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/ratelimit"
@@ -40,6 +41,7 @@ type Bus interface {
 type Config struct {
 	Bus         Bus
 	Ledger      *ledger.Ledger
+	View        *view.View                                          // of the ledger
 	Catalog     *catalog.Catalog                                    // put in force at start, unless File is set
 	File        string                                              // the catalog's file, watched; empty: only Apply changes the catalog
 	Getenv      func(string) (string, bool)                         // for ${VAR} in the file
@@ -157,7 +159,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 
 // startJudge makes the judge as it was where the replay begins: what has changed since then, it meets in the stream.
 func (e *Engine) startJudge(ctx context.Context) error {
-	then, err := e.Ledger.CatalogAt(ctx, e.from)
+	then, err := e.View.CatalogAt(ctx, e.from)
 	if err != nil {
 		return err
 	}
@@ -187,12 +189,12 @@ func (e *Engine) startShown(ctx context.Context) error {
 }
 
 func (e *Engine) newJudge(ctx context.Context, c *catalog.Catalog, standings []judge.Standing) (*judge.Judge, error) {
-	roster, err := e.Ledger.Roster(ctx)
+	roster, err := e.View.Roster(ctx)
 	return judge.New(judge.Start{Catalog: c, Roster: roster, Standings: standings}), err
 }
 
 func (e *Engine) standings(ctx context.Context, at time.Time) ([]judge.Standing, error) {
-	last, err := e.Ledger.Standings(ctx, at)
+	last, err := e.View.Standings(ctx, at)
 	return standings(last), err
 }
 
@@ -222,7 +224,7 @@ func (e *Engine) markCatalog(ctx context.Context, c *catalog.Catalog) error {
 }
 
 func (e *Engine) markRoster(ctx context.Context) (uint64, error) {
-	roster, err := e.Ledger.Roster(ctx)
+	roster, err := e.View.Roster(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -364,7 +366,7 @@ func (e *Engine) read(ctx context.Context, m message, ward *admission.Ward) (in 
 	case bus.Batch:
 		in.Batch, err = e.listen(m, ward)
 	case bus.CatalogMark:
-		if in.Catalog, err = e.Ledger.CatalogOf(ctx, string(m.Data)); err == nil {
+		if in.Catalog, err = e.View.CatalogOf(ctx, string(m.Data)); err == nil {
 			ward.SetCatalog(in.Catalog)
 		}
 	case bus.RosterMark:

@@ -18,7 +18,6 @@ import (
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -68,11 +67,13 @@ func start(t *testing.T, dir string) *coordinator {
 	if err := conn.Lead(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	book, err := ledger.Open(t.Context(), filepath.Join(dir, "view.db"), engine.Log(conn))
+	book, v, err := engine.OpenLedger(t.Context(), conn, filepath.Join(dir, "view.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(t.Context(), engine.Config{Bus: conn, Ledger: book, Catalog: newCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop()})
+	e, err := engine.New(t.Context(), engine.Config{
+		Bus: conn, Ledger: book, View: v, Catalog: newCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func start(t *testing.T, dir string) *coordinator {
 		}
 	})
 	c := &coordinator{Engine: e, server: s, bus: conn}
-	c.stop = sync.OnceFunc(func() { cancel(); running.Wait(); book.Close(); conn.Close(); s.Close() })
+	c.stop = sync.OnceFunc(func() { cancel(); running.Wait(); v.Close(); conn.Close(); s.Close() })
 	t.Cleanup(c.stop)
 	eventually(t, "ready", e.Ready)
 	return c

@@ -20,6 +20,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -155,22 +156,25 @@ func (w *world) streams(context.Context) ([]bus.StreamInfo, error) {
 // log is the world's log of the ledger.
 type log struct{ *world }
 
-func (l log) Append(_ context.Context, entries []ledger.Entry) error {
+func (l log) Append(_ context.Context, entries []ledger.Entry) (last uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.broken != nil {
-		return l.broken
+		return 0, l.broken
 	}
 	if len(entries) > 1000 {
-		return errors.New("atomic publish batch is too large: 1000") // as the server says
+		return 0, errors.New("atomic publish batch is too large: 1000") // the server's error
+	}
+	if slices.ContainsFunc(entries, func(e ledger.Entry) bool { return l.known[e.ID] }) {
+		return 0, nil
 	}
 	for _, e := range entries {
-		if !l.known[e.ID] {
-			l.known[e.ID] = true
-			l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: time.Now().Add(l.stepped), Subject: e.Subject, Data: e.Data})
-		}
+		l.known[e.ID] = true
+		l.records = append(l.records, ledger.Record{
+			Sequence: uint64(len(l.records)) + 1, Time: time.Now().Add(l.stepped), Subject: e.Subject, Data: e.Data,
+		})
 	}
-	return nil
+	return uint64(len(l.records)), nil
 }
 
 func (l log) Read(_ context.Context, from uint64, fn func(ledger.Record) error) error {
@@ -208,7 +212,7 @@ func (w *world) run(t *testing.T, c engine.Config) (e *engine.Engine, stop func(
 func (w *world) runOn(t *testing.T, on engine.Bus, c engine.Config) (e *engine.Engine, stop func() error) {
 	t.Helper()
 	c.Bus = on
-	e, book, err := w.open(t, c)
+	e, v, err := w.open(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,29 +222,33 @@ func (w *world) runOn(t *testing.T, on engine.Bus, c engine.Config) (e *engine.E
 	return e, sync.OnceValue(func() error {
 		cancel()
 		err := <-ended
-		book.Close()
+		v.Close()
 		return err
 	})
 }
 
-func (w *world) open(t *testing.T, c engine.Config) (*engine.Engine, *ledger.Ledger, error) {
+func (w *world) open(t *testing.T, c engine.Config) (*engine.Engine, *view.View, error) {
 	t.Helper()
-	book, err := ledger.Open(t.Context(), filepath.Join(w.dir, "view.db"), log{w})
+	v, err := view.Open(t.Context(), filepath.Join(w.dir, "view.db"), log{w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, err := ledger.Open(t.Context(), log{w}, v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Bus == nil {
 		c.Bus = w
 	}
-	c.Ledger, c.Getenv, c.StreamsFunc = book, os.LookupEnv, w.streams
+	c.Ledger, c.View, c.Getenv, c.StreamsFunc = book, v, os.LookupEnv, w.streams
 	if w.said != nil {
 		c.Logger = zerolog.New(w.said)
 	}
 	e, err := engine.New(t.Context(), c)
 	if err != nil {
-		book.Close()
+		v.Close()
 	}
-	return e, book, err
+	return e, v, err
 }
 
 // say has every agent but NC1's say of NC1 what it sees, by the catalog.

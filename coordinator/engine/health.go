@@ -75,7 +75,7 @@ func (e *Engine) Health(ctx context.Context) (mesh.Health, error) {
 	if err != nil {
 		return out, err
 	}
-	taken, err := e.Ledger.Taken(ctx)
+	taken, err := e.View.Sequence(ctx)
 	for _, s := range streams {
 		switch s.Name {
 		case "OBS":

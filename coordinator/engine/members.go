@@ -32,8 +32,8 @@ func (e *Engine) member(ctx context.Context, event ledger.AgentEvent) error {
 
 // Agent tells the key that the host's agent joined with last, or ledger.ErrNoAgent.
 func (e *Engine) Agent(ctx context.Context, host string) (ledger.Agent, error) {
-	return e.Ledger.Agent(ctx, host)
+	return e.View.Agent(ctx, host)
 }
 
 // EndedKeys lists every key that must not open the bus any more.
-func (e *Engine) EndedKeys(ctx context.Context) ([]string, error) { return e.Ledger.EndedKeys(ctx) }
+func (e *Engine) EndedKeys(ctx context.Context) ([]string, error) { return e.View.EndedKeys(ctx) }

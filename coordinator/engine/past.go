@@ -87,11 +87,11 @@ type past struct {
 }
 
 func (e *Engine) newReplay(ctx context.Context, at time.Time) (*past, error) {
-	then, err := e.Ledger.CatalogAt(ctx, at.Add(-replay))
+	then, err := e.View.CatalogAt(ctx, at.Add(-replay))
 	if err != nil {
 		return nil, err
 	}
-	said, err := e.Ledger.StandingsAt(ctx, at.Add(-replay))
+	said, err := e.View.Standings(ctx, at.Add(-replay))
 	if err != nil {
 		return nil, err
 	}
@@ -125,5 +125,5 @@ func (e *Engine) LastChange(ctx context.Context, host string, at time.Time) (cha
 	if err != nil {
 		return change, false, err
 	}
-	return e.Ledger.LastChange(ctx, host, then)
+	return e.View.LastChange(ctx, host, then)
 }

@@ -2,13 +2,11 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
-	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -27,7 +25,7 @@ func (e *Engine) Ready() bool { return e.ready.Load() }
 // Transitions lists the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in
 // wall time.
 func (e *Engine) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
-	out, err := e.Ledger.Transitions(ctx, host, e.meshTime(since), limit)
+	out, err := e.View.Transitions(ctx, host, e.meshTime(since), limit)
 	for i := range out {
 		out[i] = out[i].InWallTime()
 	}
@@ -37,7 +35,7 @@ func (e *Engine) Transitions(ctx context.Context, host string, since time.Time, 
 // Incidents lists the incidents that were not resolved before the time, by the wall clock, newest first. They hold
 // mesh time.
 func (e *Engine) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return e.Ledger.Incidents(ctx, e.meshTime(since), limit)
+	return e.View.Incidents(ctx, e.meshTime(since), limit)
 }
 
 // meshTime is a time of the wall clock by the present offset; the zero time stays.
@@ -50,7 +48,7 @@ func (e *Engine) meshTime(wall time.Time) time.Time {
 
 // Incident is the one with the id; nil when there is none.
 func (e *Engine) Incident(ctx context.Context, id string) (*incident.Incident, error) {
-	return e.Ledger.Incident(ctx, id)
+	return e.View.Incident(ctx, id)
 }
 
 // Streams tells how large the streams are.
@@ -59,41 +57,4 @@ func (e *Engine) Streams(ctx context.Context) ([]bus.StreamInfo, error) { return
 // Counters count what the judge left out, by name.
 func (e *Engine) Counters() map[string]uint64 {
 	return map[string]uint64{"ignored": e.ignored.Load(), "rejected": e.rejected.Load()}
-}
-
-// LogBus is the part of the bus that a ledger is kept in.
-type LogBus interface {
-	Append(ctx context.Context, entries []bus.Entry) error
-	ReadLedger(ctx context.Context, from uint64, fn func(bus.Record) error) error
-	Streams(ctx context.Context) ([]bus.StreamInfo, error)
-}
-
-// Log fits the bus to what the ledger asks for.
-func Log(b LogBus) ledger.Log { return log{b} }
-
-type log struct{ bus LogBus }
-
-func (l log) Append(ctx context.Context, entries []ledger.Entry) error {
-	out := make([]bus.Entry, len(entries))
-	for i, e := range entries {
-		out[i] = bus.Entry(e)
-	}
-	return l.bus.Append(ctx, out)
-}
-
-func (l log) Read(ctx context.Context, from uint64, fn func(ledger.Record) error) error {
-	return l.bus.ReadLedger(ctx, from, func(r bus.Record) error { return fn(ledger.Record(r)) })
-}
-
-func (l log) State(ctx context.Context) (ledger.State, error) {
-	streams, err := l.bus.Streams(ctx)
-	if err != nil {
-		return ledger.State{}, err
-	}
-	for _, s := range streams {
-		if s.Name == "LEDGER" {
-			return ledger.State{Created: s.Created, First: s.First, Last: s.Last}, nil
-		}
-	}
-	return ledger.State{}, errors.New("the bus has no stream LEDGER")
 }

@@ -21,6 +21,7 @@ import (
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 )
 
 // Names of files in the data directory that this package gives out.
@@ -61,12 +62,12 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 		return nil, err
 	}
 	// The ledger is a view of a stream, so the bus is before it, and the engine replays both, so it is after them.
-	conn, book, err := n.openStores(ctx)
+	conn, book, v, err := n.openStores(ctx)
 	if err != nil {
 		return nil, err
 	}
 	n.engine, err = engine.New(ctx, engine.Config{
-		Bus: conn, Ledger: book, Catalog: c.Catalog, File: c.CatalogFile, Getenv: os.LookupEnv,
+		Bus: conn, Ledger: book, View: v, Catalog: c.Catalog, File: c.CatalogFile, Getenv: os.LookupEnv,
 		StreamsFunc: conn.Streams, Turn: c.LoopTurned, Logger: n.logger("engine"),
 	})
 	if err != nil {
@@ -80,7 +81,7 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	})
 	n.tasks = append(n.tasks, n.runEnroller)
 	accountant := quotaguard.New(quotaguard.Config{
-		Bus: conn, Issuer: n.nats, Members: n.engine, Catalogs: book.CatalogsSince, Warn: n.engine.Warn,
+		Bus: conn, Issuer: n.nats, Members: n.engine, Catalogs: v.CatalogsSince, Warn: n.engine.Warn,
 		Logger: n.logger("overspend"),
 	})
 	n.tasks = append(n.tasks, accountant.Run)
@@ -93,31 +94,31 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 }
 
 // openStores opens the bus, a connection to it, and the ledger on that connection.
-func (n *Node) openStores(ctx context.Context) (*buscoordinator.Conn, *ledger.Ledger, error) {
+func (n *Node) openStores(ctx context.Context) (*buscoordinator.Conn, *ledger.Ledger, *view.View, error) {
 	var err error
 	if n.nats, err = OpenBus(ctx, n.config); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	n.closers = append(n.closers, n.nats.Close)
 	endpoint, err := n.nats.CoordinatorConfig()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	conn, err := buscoordinator.Dial(ctx, endpoint)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	n.closers = append(n.closers, conn.Close)
 	// There is one coordinator, so it leads. What an earlier process on this directory still writes is refused from here on.
 	if err := conn.Lead(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	book, err := ledger.Open(ctx, filepath.Join(n.config.Data, viewName), engine.Log(conn))
+	book, v, err := engine.OpenLedger(ctx, conn, filepath.Join(n.config.Data, viewName))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	n.closers = append(n.closers, func() { _ = book.Close() }) // the view is disposable: a start folds it again
-	return conn, book, nil
+	n.closers = append(n.closers, func() { _ = v.Close() }) // the view is disposable: a start folds it again
+	return conn, book, v, nil
 }
 
 // OpenBus starts the NATS server in this process, or reaches the servers of a cluster. It uses Data and the NATS

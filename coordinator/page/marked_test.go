@@ -13,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -36,6 +37,7 @@ type markedMesh struct {
 	catalog *catalog.Catalog
 	judge   *judge.Judge
 	ledger  *ledger.Ledger
+	view    *view.View
 	reasons []string
 	first   int // of the reasons: which one the first agent reports
 
@@ -73,13 +75,16 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 	slices.Sort(roster.Vantages)
 	m := &markedMesh{catalog: c, now: time.Now().UTC().Add(-time.Hour), reasons: markedReasons,
 		rounds: map[string]uint64{}}
-	led, err := ledger.Open(t.Context(), filepath.Join(t.TempDir(), "view.db"), &memoryLog{created: m.now})
-	if err != nil {
+	log := &memoryLog{created: m.now}
+	var err error
+	if m.view, err = view.Open(t.Context(), filepath.Join(t.TempDir(), "view.db"), log); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { led.Close() })
-	m.ledger = led
-	m.append(ledger.CatalogEvent{Catalog: c, Source: mark})
+	t.Cleanup(func() { m.view.Close() })
+	if m.ledger, err = ledger.Open(t.Context(), log, m.view); err != nil {
+		t.Fatal(err)
+	}
+	m.append(ledger.CatalogEvent{Catalog: c, Source: mark, Mesh: m.now})
 	m.append(earlierOutage(m.now.Add(-50*time.Hour), "NC1", mesh.Down),
 		earlierOutage(m.now.Add(-49*time.Hour), "NC1", mesh.Up))
 	m.append(earlierOutage(m.now.Add(-2*time.Hour), "NC2", mesh.Down))
@@ -124,7 +129,7 @@ func earlierOutage(at time.Time, host string, verdict mesh.Verdict) ledger.Trans
 // restart has a new judge go on from what the ledger holds.
 func (m *markedMesh) restart(t *testing.T) {
 	t.Helper()
-	latest, err := m.ledger.Standings(t.Context(), m.now)
+	latest, err := m.view.Standings(t.Context(), m.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,15 +259,15 @@ func (m *markedMesh) Health(context.Context) (h mesh.Health, err error) { return
 func (m *markedMesh) Transitions(
 	ctx context.Context, host string, since time.Time, limit int,
 ) ([]mesh.Transition, error) {
-	return m.ledger.Transitions(ctx, host, since, limit)
+	return m.view.Transitions(ctx, host, since, limit)
 }
 
 func (m *markedMesh) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return m.ledger.Incidents(ctx, since, limit)
+	return m.view.Incidents(ctx, since, limit)
 }
 
 func (m *markedMesh) Incident(ctx context.Context, id string) (*incident.Incident, error) {
-	return m.ledger.Incident(ctx, id)
+	return m.view.Incident(ctx, id)
 }
 
 // memoryLog is a ledger's log.
@@ -271,12 +276,12 @@ type memoryLog struct {
 	records []ledger.Record
 }
 
-func (l *memoryLog) Append(_ context.Context, entries []ledger.Entry) error {
+func (l *memoryLog) Append(_ context.Context, entries []ledger.Entry) (last uint64, err error) {
 	for _, e := range entries {
 		l.records = append(l.records, ledger.Record{Sequence: uint64(len(l.records)) + 1, Time: l.created,
 			Subject: e.Subject, Data: e.Data})
 	}
-	return nil
+	return uint64(len(l.records)), nil
 }
 
 func (l *memoryLog) Read(_ context.Context, from uint64, fn func(ledger.Record) error) error {

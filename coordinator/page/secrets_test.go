@@ -46,7 +46,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 			out["GET /api/v1/transitions"] = append(out["GET /api/v1/transitions"], "/api/v1/transitions?host="+h.Name)
 		}
 	}
-	incidents, err := m.ledger.Incidents(t.Context(), time.Time{}, 100)
+	incidents, err := m.view.Incidents(t.Context(), time.Time{}, 100)
 	if err != nil || len(incidents) == 0 {
 		t.Fatalf("%d incidents (%v)", len(incidents), err)
 	}

@@ -24,7 +24,6 @@ import (
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	natsd "github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/ledger"
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quota"
 )
@@ -83,10 +82,10 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 	t.Cleanup(conn.Close)
 	must(t, conn.Lead(t.Context()))
 	must(t, conn.ResizeObservations(t.Context(), floodStream))
-	book, err := ledger.Open(t.Context(), filepath.Join(dir, "view.db"), engine.Log(conn))
+	book, v, err := engine.OpenLedger(t.Context(), conn, filepath.Join(dir, "view.db"))
 	must(t, err)
-	t.Cleanup(func() { _ = book.Close() })
-	e, err := engine.New(t.Context(), engine.Config{Bus: conn, Ledger: book, Catalog: floodCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop()})
+	t.Cleanup(func() { _ = v.Close() })
+	e, err := engine.New(t.Context(), engine.Config{Bus: conn, Ledger: book, View: v, Catalog: floodCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop()})
 	must(t, err)
 	f := &flooded{Engine: e, t: t, server: s, bus: conn, network: &wellNetwork{}, seeds: map[string][2]string{}}
 	f.background(func(ctx context.Context) error { return e.Run(ctx) })
@@ -98,7 +97,7 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 			}
 			return p
 		}
-		a := quotaguard.New(quotaguard.Config{Bus: conn, Issuer: s, Members: e, Catalogs: book.CatalogsSince, Plan: plan, Warn: e.Warn, Logger: zerolog.Nop()})
+		a := quotaguard.New(quotaguard.Config{Bus: conn, Issuer: s, Members: e, Catalogs: v.CatalogsSince, Plan: plan, Warn: e.Warn, Logger: zerolog.Nop()})
 		f.background(a.Run)
 	}
 	eventually(t, 30*time.Second, "the coordinator is ready", func() error {

@@ -28,7 +28,6 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/gossip"
-	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -142,12 +141,12 @@ func newGossipMesh(t *testing.T) *gossipMesh {
 	must(t, err)
 	t.Cleanup(conn.Close)
 	must(t, conn.Lead(t.Context()))
-	book, err := ledger.Open(t.Context(), filepath.Join(dir, "view.db"), engine.Log(conn))
+	book, v, err := engine.OpenLedger(t.Context(), conn, filepath.Join(dir, "view.db"))
 	must(t, err)
-	t.Cleanup(func() { _ = book.Close() })
+	t.Cleanup(func() { _ = v.Close() })
 	m := &gossipMesh{t: t, pings: &pings{dead: map[netip.Addr]bool{}}, agents: map[string]*gossipAgent{}}
 	m.engine, err = engine.New(t.Context(), engine.Config{
-		Bus: conn, Ledger: book, Catalog: gossipCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop(),
+		Bus: conn, Ledger: book, View: v, Catalog: gossipCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop(),
 	})
 	must(t, err)
 	m.desk = enroller.New(enroller.Config{Bus: conn, Issuer: natsd, Members: m.engine, Logger: zerolog.Nop()})

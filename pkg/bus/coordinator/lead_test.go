@@ -30,8 +30,9 @@ func dial(t *testing.T, s *server.Server) *coordinator.Conn {
 
 // write has a coordinator write everything that only the leader may write.
 func write(t *testing.T, c *coordinator.Conn, id string) error {
-	_, err := c.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()})
-	return errors.Join(err, c.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: id}}))
+	_, markErr := c.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()})
+	_, appendErr := c.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: id}})
+	return errors.Join(markErr, appendErr)
 }
 
 // A second coordinator that dials and follows leaves the first one leading. One that leads deposes it.
@@ -77,7 +78,7 @@ func TestOnlyLeadDeposesTheLeader(t *testing.T) {
 		t.Error("the new leader cannot write:", err)
 	}
 	_, marked := first.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()})
-	appended := first.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "5"}})
+	_, appended := first.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "5"}})
 	if !errors.Is(marked, bus.ErrFenced) || !errors.Is(appended, bus.ErrFenced) {
 		t.Error("the old leader still writes:", marked, appended)
 	}

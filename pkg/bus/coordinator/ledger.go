@@ -30,15 +30,16 @@ func (c *Conn) Lead(ctx context.Context) error {
 	return nil
 }
 
-// Append writes the events in one transaction. It succeeds too if the ledger has them already. It returns bus.ErrNotLeading before
-// Lead, and bus.ErrFenced once another coordinator leads.
-func (c *Conn) Append(ctx context.Context, entries []bus.Entry) error {
+// Append writes the events in one transaction and returns the sequence of the last one; the others directly precede it. If the
+// ledger has them already it returns 0 and no error. It returns bus.ErrNotLeading before Lead, and bus.ErrFenced once another
+// coordinator leads.
+func (c *Conn) Append(ctx context.Context, entries []bus.Entry) (last uint64, err error) {
 	if len(entries) == 0 {
-		return nil
+		return 0, nil
 	}
 	epoch := c.epoch.Load()
 	if epoch == 0 {
-		return bus.ErrNotLeading
+		return 0, bus.ErrNotLeading
 	}
 	messages := make([]*nats.Msg, len(entries))
 	for i, e := range entries {
@@ -46,8 +47,11 @@ func (c *Conn) Append(ctx context.Context, entries []bus.Entry) error {
 	}
 	messages[0].Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(epoch, 10))
 	messages[0].Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, subjectEpoch)
-	_, err := jetstreamext.PublishMsgBatch(ctx, c.js, messages)
-	return appendError(err)
+	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, messages)
+	if err != nil {
+		return 0, appendError(err)
+	}
+	return ack.Sequence, nil
 }
 
 // appendError translates the server's refusals: a lost fence, and a known id, which means that an earlier attempt succeeded.
@@ -65,7 +69,7 @@ func appendError(err error) error {
 		refused = &jetstream.APIError{}
 	}
 	switch {
-	case err == nil || refused.ErrorCode == knownID:
+	case refused.ErrorCode == knownID:
 		return nil
 	case refused.ErrorCode == wrongLastSequence || refused.ErrorCode == wrongLastSequenceConstant:
 		return bus.ErrFenced

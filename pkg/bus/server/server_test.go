@@ -251,15 +251,15 @@ func TestTheLedgerIsWrittenAsOneAndByTheLeaderAlone(t *testing.T) {
 	first := coordinator(t, s)
 	entries := []bus.Entry{{Subject: "status.nc036", ID: "a", Data: []byte("1")}, {Subject: "transition.nc036", ID: "b", Data: []byte("2")}}
 	for range 2 { // a repeat is dropped
-		if err := first.Append(t.Context(), entries); err != nil {
+		if _, err := first.Append(t.Context(), entries); err != nil {
 			t.Fatal(err)
 		}
 	}
 	second := coordinator(t, s)
-	if err := first.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "c"}}); !errors.Is(err, bus.ErrFenced) {
+	if _, err := first.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "c"}}); !errors.Is(err, bus.ErrFenced) {
 		t.Errorf("a leader that was replaced could still write: %v", err)
 	}
-	if err := second.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "d", Data: []byte("3")}}); err != nil {
+	if _, err := second.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "d", Data: []byte("3")}}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string

@@ -1,4 +1,4 @@
-package ledger_test
+package view_test
 
 import (
 	"database/sql"
@@ -21,10 +21,11 @@ const (
 // oldOutage is an outage as earlier versions wrote it, with an agent's text in its sentence.
 func oldOutage() ledger.TransitionEvent {
 	e := transition("2", "NC036", "smtp", mesh.Down, 22)
-	e.Public, e.From, e.To, e.Sentence, e.Tally = true, mesh.Operational, mesh.MajorOutage, oldSentence,
+	tr := &e.Transition
+	tr.Public, tr.From, tr.To, tr.Sentence, tr.Tally = true, mesh.Operational, mesh.MajorOutage, oldSentence,
 		mesh.Tally{Regions: 3, Voters: 2, Bad: 2}
 	for _, region := range []string{"lus", "van"} {
-		e.Votes = append(e.Votes, mesh.RegionVote{Region: region, Vote: mesh.Bad, Since: e.Began,
+		tr.Votes = append(tr.Votes, mesh.RegionVote{Region: region, Vote: mesh.Bad, Since: tr.Began,
 			Edges: []mesh.EdgeState{
 				{Vantage: region + "1", Vote: mesh.Bad,
 					Reason: "redirects to https://x/?key=SECRET (status 302), wanted 200"},
@@ -49,16 +50,14 @@ func smtpCatalog(port int) *catalog.Catalog {
 func TestStoredSentencesAreWrittenAnew(t *testing.T) {
 	l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
 	led := open(t, file, l)
-	events := []ledger.Event{ledger.CatalogEvent{Catalog: smtpCatalog(25)}, oldOutage(),
-		ledger.CatalogEvent{Catalog: smtpCatalog(587)}}
+	events := []ledger.Event{ledger.CatalogEvent{Catalog: smtpCatalog(25), Mesh: time.Unix(1, 0)}, oldOutage(),
+		ledger.CatalogEvent{Catalog: smtpCatalog(587), Mesh: time.Unix(30, 0)}}
 	for _, e := range events {
-		if err := led.Append(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
+		led.append(t, e)
 	}
 	wantNoSecret(t, led)
 	// The view that the earlier version left holds them, too.
-	led.Close()
+	led.close()
 	db, err := sql.Open("sqlite", "file:"+file)
 	if err != nil {
 		t.Fatal(err)
@@ -77,20 +76,20 @@ func TestStoredSentencesAreWrittenAnew(t *testing.T) {
 	wantNoSecret(t, open(t, file, l))
 }
 
-func wantNoSecret(t *testing.T, led *ledger.Ledger) {
+func wantNoSecret(t *testing.T, led *store) {
 	t.Helper()
-	history, err := led.Transitions(t.Context(), "", time.Time{}, 10)
+	history, err := led.view.Transitions(t.Context(), "", time.Time{}, 10)
 	if err != nil || len(history) != 1 || history[0].Sentence != newSentence {
 		t.Fatalf("the history is %+v (%v)", history, err)
 	}
 	if votes, err := json.Marshal(history[0].Votes); err != nil || strings.Count(string(votes), "key=SECRET") != 2 {
 		t.Errorf("operators do not find what the agents reported: %s", votes)
 	}
-	standings, err := led.StandingsAt(t.Context(), time.Unix(1000, 0))
+	standings, err := led.view.Standings(t.Context(), time.Unix(1000, 0))
 	if err != nil || len(standings) != 1 || standings[0].Sentence != newSentence {
 		t.Errorf("the standings are %+v (%v)", standings, err)
 	}
-	incidents, err := led.Incidents(t.Context(), time.Time{}, 10)
+	incidents, err := led.view.Incidents(t.Context(), time.Time{}, 10)
 	if err != nil || len(incidents) != 1 || incidents[0].Updates[0].Body != newSentence {
 		t.Errorf("the incidents are %+v (%v)", incidents, err)
 	}

@@ -1,4 +1,4 @@
-package ledger_test
+package view_test
 
 import (
 	"database/sql"
@@ -11,8 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// A view that a program of the first schema left, testdata/v1/schema.sql, is one that today's goes on from: with the log's history
-// and nothing else.
+// A view that a program of the first schema left, testdata/v1/schema.sql, is one that today's goes on from: with the
+// log's history and nothing else.
 func TestAViewOfTheFirstSchemaIsGoneOnFrom(t *testing.T) {
 	schema, err := os.ReadFile("testdata/v1/schema.sql")
 	if err != nil {
@@ -20,9 +20,7 @@ func TestAViewOfTheFirstSchemaIsGoneOnFrom(t *testing.T) {
 	}
 	l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
 	led := open(t, filepath.Join(t.TempDir(), "other.db"), l)
-	if err := led.Append(t.Context(), ledger.AgentEvent{Host: "nc036", PublicKey: "K"}, transition("1", "NC036", "smtp", mesh.Up, 10)); err != nil {
-		t.Fatal(err)
-	}
+	led.append(t, ledger.AgentEvent{Host: "nc036", PublicKey: "K", Mesh: time.Unix(9, 0)}, transition("1", "NC036", "smtp", mesh.Up, 10))
 	db, err := sql.Open("sqlite", "file:"+file)
 	if err != nil {
 		t.Fatal(err)
@@ -37,11 +35,11 @@ func TestAViewOfTheFirstSchemaIsGoneOnFrom(t *testing.T) {
 	}
 	db.Close()
 	led = open(t, file, l)
-	ts, err := led.Transitions(t.Context(), "", time.Time{}, 10)
+	ts, err := led.view.Transitions(t.Context(), "", time.Time{}, 10)
 	if err != nil || len(ts) != 1 || ts[0].ID != "1" {
 		t.Errorf("the history is %v (%v)", ts, err)
 	}
-	if r, err := led.Roster(t.Context()); err != nil || len(r.Vantages) != 1 || r.Vantages[0] != "nc036" {
+	if r, err := led.view.Roster(t.Context()); err != nil || len(r.Vantages) != 1 || r.Vantages[0] != "nc036" {
 		t.Errorf("the roster is %v (%v)", r, err)
 	}
 }

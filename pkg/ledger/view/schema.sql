@@ -1,7 +1,7 @@
 CREATE TABLE meta (
   version  INTEGER NOT NULL, -- of this schema
-  created  INTEGER NOT NULL, -- when the log was made, nanoseconds since 1970: another time is another log
-  sequence INTEGER NOT NULL  -- of the last event taken
+  created  INTEGER NOT NULL, -- when the log was created, nanoseconds since 1970: identifies it
+  sequence INTEGER NOT NULL  -- of the last event applied
 );
 
 CREATE TABLE transitions (
@@ -11,20 +11,21 @@ CREATE TABLE transitions (
   host      TEXT NOT NULL,       -- key
   published INTEGER NOT NULL,    -- mesh time, nanoseconds since 1970
   data      BLOB NOT NULL,       -- the transition, JSON
-  UNIQUE (id, published)         -- a stream of observations made anew counts from 1 again, and its ids with it
+  UNIQUE (id, published)         -- ids repeat when the stream of observations is recreated and counts from 1 again
 );
 CREATE INDEX transitions_by_host ON transitions (host, published);
 CREATE INDEX transitions_by_time ON transitions (published);
 
--- The latest transition of every check, and how long the check went on to ask the same.
+-- The span of time during which a transition's verdict is in force for its check.
 CREATE TABLE standings (
-  host     TEXT NOT NULL, -- key
+  sequence INTEGER PRIMARY KEY, -- of the transition
+  host     TEXT NOT NULL,       -- key
   check_   TEXT NOT NULL,
   verdict  TEXT NOT NULL,
-  sequence INTEGER NOT NULL, -- of the transition
-  until    INTEGER NOT NULL DEFAULT 9223372036854775807, -- nanoseconds since 1970: when a catalog ended it
-  PRIMARY KEY (host, check_)
+  since    INTEGER NOT NULL,    -- mesh time, nanoseconds since 1970: when it was published
+  until    INTEGER NOT NULL     -- the same: when the next transition or a catalog ended it; the largest number while it is open
 );
+CREATE INDEX standings_by_end ON standings (until, host, check_, since);
 
 CREATE TABLE catalogs (
   sequence INTEGER PRIMARY KEY,
@@ -34,19 +35,19 @@ CREATE TABLE catalogs (
 );
 CREATE INDEX catalogs_by_revision ON catalogs (revision);
 
--- Every key that an agent was ever enrolled with. A host's last one counts, unless it was revoked.
+-- Every key that an agent was ever enrolled with. A host's last one is valid, unless it was revoked.
 CREATE TABLE agents (
   public_key TEXT NOT NULL,
   host       TEXT NOT NULL,
   sequence   INTEGER NOT NULL,           -- of the enrolment
   at         INTEGER NOT NULL,           -- nanoseconds since 1970
-  revoked    INTEGER NOT NULL DEFAULT 0, -- nanoseconds since 1970; 0: it counts
+  revoked    INTEGER NOT NULL DEFAULT 0, -- nanoseconds since 1970; 0: it was not
   superseded INTEGER NOT NULL DEFAULT 0, -- 1: the host was enrolled again with another key
   UNIQUE (host, public_key)
 );
 CREATE INDEX agents_by_host ON agents (host, sequence);
 
--- The book of incidents, as the transitions make it.
+-- Incidents, derived from the transitions and catalogs.
 CREATE TABLE incidents (
   id       TEXT PRIMARY KEY,
   opened   INTEGER NOT NULL, -- nanoseconds since 1970

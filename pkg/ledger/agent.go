@@ -1,0 +1,16 @@
+package ledger
+
+import (
+	"errors"
+	"time"
+)
+
+// Agent is the membership of a host's agent: the key that it joined with last.
+type Agent struct {
+	PublicKey string
+	Enrolled  time.Time // mesh time
+	Revoked   time.Time // mesh time; zero while the key is valid
+}
+
+// ErrNoAgent means that no agent of the host ever joined.
+var ErrNoAgent = errors.New("no agent of that host ever joined")

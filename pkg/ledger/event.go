@@ -1,0 +1,86 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Event is what the ledger stores: a CatalogEvent, an AgentEvent or a TransitionEvent.
+type Event interface{ entry() (Entry, error) }
+
+// errNoMeshTime rejects an event that would depend on when the log received it, which Append does not learn.
+var errNoMeshTime = errors.New("the event has no mesh time")
+
+// CatalogEvent is a catalog that came into force.
+type CatalogEvent struct {
+	Source  string           `json:"source"` // the file, or who applied it
+	Catalog *catalog.Catalog `json:"catalog"`
+	// Mesh is the mesh time at which it came into force. Only events of early versions have none: see At.
+	Mesh   time.Time     `json:"mesh,omitzero"`
+	Offset time.Duration `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
+}
+
+// At returns the mesh time of the event, by its record in the log. Early versions stored none; the log's time stands
+// in for it.
+func (e CatalogEvent) At(r Record) time.Time { return meshTime(e.Mesh, r.Time) }
+
+func (e CatalogEvent) entry() (Entry, error) {
+	if e.Mesh.IsZero() {
+		return Entry{}, errNoMeshTime
+	}
+	// A random id, since the same catalog may come into force again after another.
+	return encode("catalog", e.Catalog.Revision+"-"+rand.Text(), e)
+}
+
+// AgentEvent is an agent that was enrolled with a key, or whose key was revoked.
+type AgentEvent struct {
+	Host      string    `json:"host"` // its key
+	PublicKey string    `json:"public_key"`
+	Revoked   bool      `json:"revoked,omitempty"`
+	Mesh      time.Time `json:"mesh,omitzero"` // only events of early versions have none: see At
+}
+
+// At returns the mesh time of the event, as CatalogEvent.At does.
+func (e AgentEvent) At(r Record) time.Time { return meshTime(e.Mesh, r.Time) }
+
+func (e AgentEvent) entry() (Entry, error) {
+	if e.Mesh.IsZero() {
+		return Entry{}, errNoMeshTime
+	}
+	id := e.Host + "-" + e.PublicKey
+	if e.Revoked {
+		id += "-revoked"
+	}
+	return encode("agent."+e.Host, id, e)
+}
+
+// TransitionEvent is a transition that was published.
+type TransitionEvent struct{ Transition mesh.Transition }
+
+func (e TransitionEvent) entry() (Entry, error) {
+	t := e.Transition
+	// A transition's id counts the stream of observations. A stream that is recreated counts from 1 again, so the
+	// time is part of the entry's id.
+	return encode("transition."+mesh.Key(t.Host), fmt.Sprintf("t-%s-%d", t.ID, t.Published.UnixNano()), t)
+}
+
+func encode(subject, id string, v any) (Entry, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return Entry{}, fmt.Errorf("encode %s: %w", subject, err)
+	}
+	return Entry{Subject: subject, ID: id, Data: data}, nil
+}
+
+func meshTime(own, received time.Time) time.Time {
+	if own.IsZero() {
+		return received
+	}
+	return own
+}

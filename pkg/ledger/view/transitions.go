@@ -1,0 +1,68 @@
+package view
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// TransitionsMax bounds the transitions of one answer.
+const TransitionsMax = 10_000
+
+// Transitions returns the newest transitions published since the mesh time, oldest first, of a host's key or of all
+// hosts (""): at most limit, and at most TransitionsMax.
+func (v *View) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+	query, args := `SELECT data FROM transitions WHERE published >= ?`, []any{nanoseconds(since)}
+	if host != "" {
+		query, args = query+` AND host = ?`, append(args, host)
+	}
+	query += ` ORDER BY published DESC, sequence DESC LIMIT ?`
+	rows, err := v.db.QueryContext(ctx, query, append(args, max(0, min(limit, TransitionsMax)))...)
+	if err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
+	}
+	out, err := scanTransitions(rows)
+	slices.Reverse(out)
+	return out, err
+}
+
+// scanTransitions reads the rows and closes them.
+func scanTransitions(rows *sql.Rows) ([]mesh.Transition, error) {
+	defer rows.Close()
+	var out []mesh.Transition
+	for rows.Next() {
+		var data []byte
+		var t mesh.Transition
+		if err := rows.Scan(&data); err != nil {
+			return nil, fmt.Errorf("read transitions: %w", err)
+		}
+		if err := json.Unmarshal(data, &t); err != nil {
+			return nil, fmt.Errorf("read transitions: %w", err)
+		}
+		out = append(out, t)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
+	}
+	return out, nil
+}
+
+// Judged returns how far the stream of observations was judged: the place in it at which the newest transition was
+// decided, as a sequence and a mesh time. Both are zero without transitions.
+func (v *View) Judged(ctx context.Context) (sequence uint64, at time.Time, err error) {
+	var published int64
+	row := v.db.QueryRowContext(ctx, `SELECT judged, published FROM transitions ORDER BY sequence DESC LIMIT 1`)
+	switch err = row.Scan(&sequence, &published); {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, time.Time{}, nil
+	case err != nil:
+		return 0, time.Time{}, fmt.Errorf("read the newest transition: %w", err)
+	}
+	return sequence, time.Unix(0, published).UTC(), nil
+}
