@@ -30,7 +30,10 @@ const catalogFile = `
 regions: [{name: amsterdam}, {name: london}, {name: sydney}]
 hosts:
   - {name: NC036, region: amsterdam, address: 127.0.0.1}
-  - {name: NC041, region: london, address: 127.0.0.1, checks: [{kind: tcp, name: Sending mail, port: %s, banner: "^220 ", interval: 1s, timeout: 500ms}]}
+  - name: NC041
+    region: london
+    address: 127.0.0.1
+    checks: [{kind: tcp, name: Sending mail, port: %s, banner: "^220 ", interval: 1s, timeout: 500ms}]
   - {name: NC033, region: sydney, address: 127.0.0.1, checks: [{kind: tcp, port: %s, interval: 1s, timeout: 500ms}]}
 `
 

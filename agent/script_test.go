@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 	}
 	shut.Close()
 	resolver := openResolver(t)
-	testscript.Run(t, testscript.Params{Dir: "testdata", Condition: condition, Cmds: commands, Setup: func(e *testscript.Env) error {
+	setup := func(e *testscript.Env) error {
 		e.Setenv("OPEN", l.Addr().String())
 		e.Setenv("SHUT", shut.Addr().String())
 		e.Setenv("OPEN_PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
@@ -62,7 +62,8 @@ func TestScripts(t *testing.T) {
 		e.Setenv("PROBEMESH_RESOLVER", resolver)
 		e.Setenv("PROBEMESH_GOSSIP_LISTEN", "127.0.0.1:0")
 		return nil
-	}})
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata", Condition: condition, Cmds: commands, Setup: setup})
 }
 
 // commands are those that scripts have beside testscript's own: `coordinator stop`.

@@ -20,7 +20,9 @@ func TestAnIdentityOfTheFirstFormatIsStillRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, err := identity.Load(dir)
-	if err != nil || id.Name != "nc036" || id.Servers[0] != "tls://192.0.2.1:4222" || id.JWT != "jwt" || id.Seed != "not a real one" || string(id.CA) != "-----BEGIN CERTIFICATE-----" {
+	if err != nil || id.Name != "nc036" || id.Servers[0] != "tls://192.0.2.1:4222" || id.JWT != "jwt" ||
+		id.Seed != "not a real one" ||
+		string(id.CA) != "-----BEGIN CERTIFICATE-----" {
 		t.Errorf("%+v %v", id, err)
 	}
 }

@@ -22,7 +22,7 @@ func ask(t *testing.T, b *bus, host string, round uint64) {
 	b.controls <- data
 }
 
-// manyChecks has twenty checks look at LON1.
+// manyChecks gives LON1 twenty checks.
 func manyChecks(c *vantage.Config) {
 	lon := &c.Bus.(*bus).catalog.Hosts[2]
 	for i := range 19 {
@@ -32,11 +32,11 @@ func manyChecks(c *vantage.Config) {
 	}
 }
 
-// TestAStormOfAsksYieldsTheCap has a coordinator that was stolen ask without end.
-func TestAStormOfAsksYieldsTheCap(t *testing.T) {
+// A stolen coordinator that requests probes without end gets no more than the cap.
+func TestStormOfRequestsIsCapped(t *testing.T) {
 	startWith(t, manyChecks, func(b *bus, n *network) {
 		time.Sleep(15 * time.Second)
-		b.take()
+		b.published()
 		n.count("192.0.2.3")
 		const seconds, perSecond = 60, 50
 		for i := range seconds * perSecond {
@@ -45,77 +45,77 @@ func TestAStormOfAsksYieldsTheCap(t *testing.T) {
 		}
 		most := probe.TargetBurst + probe.TargetRate*seconds
 		if got := n.count("192.0.2.3"); got > most || got < probe.TargetRate*seconds*9/10 {
-			t.Errorf("%d probes left in a minute, and the cap is %d", got, most)
+			t.Errorf("%d probes sent in a minute, and the cap is %d", got, most)
 		}
 		time.Sleep(5 * time.Second)
-		_, said := b.take()
+		_, obs := b.published()
 		last := uint64(0)
-		for _, o := range said {
+		for _, o := range obs {
 			last = max(last, o.Round)
 			if o.Outcome == mesh.Unreachable {
-				t.Fatalf("said %+v", o)
+				t.Fatalf("obs %+v", o)
 			}
 		}
 		if last != seconds*perSecond {
-			t.Errorf("the last round that was asked is %d, and the last answered %d", seconds*perSecond, last)
+			t.Errorf("the last round was %d, and the last answered one %d", seconds*perSecond, last)
 		}
 	})
 }
 
-func TestAHostThatIsDownUnderAStormIsNeverReachableNorFlooded(t *testing.T) {
+func TestStormDoesNotFloodAHostThatIsDown(t *testing.T) {
 	startWith(t, manyChecks, func(b *bus, n *network) {
 		n.set("192.0.2.3", true)
 		time.Sleep(30 * time.Second)
-		b.take()
+		b.published()
 		n.count("192.0.2.3")
 		for i := range 3000 {
 			ask(t, b, "lon1", uint64(i+1))
 			time.Sleep(20 * time.Millisecond)
 		}
 		if got, most := n.count("192.0.2.3"), probe.TargetBurst+probe.TargetRate*60; got > most {
-			t.Errorf("%d probes left in a minute, and the cap is %d", got, most)
+			t.Errorf("%d probes sent in a minute, and the cap is %d", got, most)
 		}
-		_, said := b.take()
-		for _, o := range said {
+		_, obs := b.published()
+		for _, o := range obs {
 			if o.Host == "lon1" && o.Outcome.Good() {
-				t.Fatalf("said %+v", o)
+				t.Fatalf("obs %+v", o)
 			}
 		}
 	})
 }
 
-func TestWhatTheOwnerDoesNotAllowIsNotProbed(t *testing.T) {
+func TestAllowListIsObserved(t *testing.T) {
 	list, err := probe.ParseAllow([]string{"192.0.2.2"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mill := &fakeGossip{}
-	startWith(t, func(c *vantage.Config) { c.Allow, c.Gossip = list, mill }, func(b *bus, n *network) {
+	fake := &fakeGossip{}
+	startWith(t, func(c *vantage.Config) { c.Allow, c.Gossip = list, fake }, func(b *bus, n *network) {
 		time.Sleep(30 * time.Second)
-		batches, said := b.take()
+		batches, obs := b.published()
 		seen := map[string]mesh.Outcome{}
-		for _, o := range said {
+		for _, o := range obs {
 			seen[o.Host] = o.Outcome
-			if o.Host == "lon1" && o.Reason != "not permitted: this agent's allow-list has no 192.0.2.3 (agent run --allow)" {
-				t.Errorf("said %+v", o)
+			if o.Host == "lon1" &&
+				o.Reason != "not permitted: this agent's allow-list has no 192.0.2.3 (agent run --allow)" {
+				t.Errorf("obs %+v", o)
 			}
 		}
 		if seen["ams2"] != mesh.Reachable || seen["lon1"] != mesh.Inconclusive || n.count("192.0.2.3") != 0 {
-			t.Errorf("saw %v, and %d probes left", seen, n.count("192.0.2.3"))
+			t.Errorf("saw %v, and %d probes sent", seen, n.count("192.0.2.3"))
 		}
-		mill.set(func() {
-			if got := strings.Join(mill.hosts, " "); got != "AMS1 AMS2" {
+		fake.set(func() {
+			if got := strings.Join(fake.hosts, " "); got != "AMS1 AMS2" {
 				t.Errorf("gossip goes to %s", got)
 			}
 		})
 		if batches[len(batches)-1].AnchorsFail {
-			t.Error("anchors that are not allowed say nothing of this machine's network")
+			t.Error("anchors that are not allowed count as failed")
 		}
 	})
 }
 
-// TestAnAbsurdCatalogIsRefused: a catalog that asks for a thousand looks a second is none that a coordinator would
-// make.
+// A catalog that asks for a thousand probes a second is rejected, since no coordinator makes one.
 func TestAnAbsurdCatalogIsRefused(t *testing.T) {
 	start(t, func(b *bus, n *network) {
 		time.Sleep(15 * time.Second)
@@ -131,7 +131,7 @@ func TestAnAbsurdCatalogIsRefused(t *testing.T) {
 		n.count("192.0.2.3")
 		time.Sleep(3 * time.Minute)
 		if got := n.count("192.0.2.3"); got < 17 || got > 19 {
-			t.Errorf("%d probes left in three minutes by the catalog before", got)
+			t.Errorf("%d probes sent in three minutes by the catalog before", got)
 		}
 	})
 }

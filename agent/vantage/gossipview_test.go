@@ -20,7 +20,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// fakeGossip is gossip in memory.
+// fakeGossip is gossip in memory. A request for a proof takes 80 ms.
 type fakeGossip struct {
 	mu       sync.Mutex
 	members  []gossip.Member
@@ -65,7 +65,10 @@ func (r *fakeGossip) Prove(_ context.Context, host string) error {
 func (r *fakeGossip) Proofs() []gossip.Proof {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.SortedFunc(maps.Values(r.proofs), func(a, b gossip.Proof) int { return strings.Compare(a.Host, b.Host) })
+	return slices.SortedFunc(
+		maps.Values(r.proofs),
+		func(a, b gossip.Proof) int { return strings.Compare(a.Host, b.Host) },
+	)
 }
 
 func (r *fakeGossip) Members() []gossip.Member {
@@ -80,34 +83,40 @@ func (r *fakeGossip) set(do func()) {
 	do()
 }
 
-// A lost ping has gossip ask the host for a proof, again with each heartbeat while it is lost; each proof is reported
-// once.
-func TestALostPingIsAskedAboutByGossip(t *testing.T) {
+// While a ping is lost gossip asks the host for a proof with each heartbeat; each proof is reported once.
+func TestLostPingRequestsAProof(t *testing.T) {
 	r := &fakeGossip{answers: true}
 	startWith(t, func(c *vantage.Config) { c.Gossip = r }, func(b *bus, n *network) {
 		r.set(func() {
-			r.members = []gossip.Member{{Name: "ams2", State: gossip.Alive, Asked: time.Now()}, {Name: "lon1", State: gossip.Alive, Asked: time.Now()}}
+			r.members = []gossip.Member{
+				{Name: "ams2", State: gossip.Alive, Asked: time.Now()},
+				{Name: "lon1", State: gossip.Alive, Asked: time.Now()},
+			}
 		})
 		time.Sleep(20 * time.Second)
-		// What members acknowledge is not reported: only proofs are.
-		if batches, _ := b.take(); r.revision == "" || len(r.asked) > 0 || slices.ContainsFunc(batches, func(x *mesh.Batch) bool { return !cmp.Equal(x.Gossip, mesh.Gossip{}) }) {
+		// Only proofs are reported, not what members acknowledge.
+		if batches, _ := b.published(); r.revision == "" || len(r.asked) > 0 ||
+			slices.ContainsFunc(batches, func(x *mesh.Batch) bool { return !cmp.Equal(x.Gossip, mesh.Gossip{}) }) {
 			t.Errorf("catalog %q, asked %v", r.revision, r.asked)
 		}
 		n.set("192.0.2.3", true)
 		time.Sleep(20 * time.Second)
-		batches, said := b.take()
+		batches, obs := b.published()
 		if len(batches) > 40 {
 			t.Errorf("%d batches in 20 s", len(batches))
 		}
-		missed := slices.IndexFunc(said, func(o mesh.Observation) bool { return o.Host == "lon1" && o.Stage == mesh.Missed })
+		missed := slices.IndexFunc(
+			obs,
+			func(o mesh.Observation) bool { return o.Host == "lon1" && o.Stage == mesh.Missed },
+		)
 		if missed < 0 {
-			t.Fatalf("%+v", said)
+			t.Fatalf("%+v", obs)
 		}
 		var proofs []time.Time
 		badAt := 0
 		for i, x := range batches {
 			for _, p := range x.Gossip.Proofs {
-				if p.Host != "lon1" || p.At.Before(said[missed].Began) {
+				if p.Host != "lon1" || p.At.Before(obs[missed].Began) {
 					t.Errorf("%+v", p)
 				}
 				proofs = append(proofs, p.At)
@@ -115,7 +124,11 @@ func TestALostPingIsAskedAboutByGossip(t *testing.T) {
 			if !cmp.Equal(x.Gossip.Proofs, x.Gossip.Acks) {
 				t.Errorf("a coordinator of version N-1 reads %v instead of %v", x.Gossip.Acks, x.Gossip.Proofs)
 			}
-			if badAt == 0 && slices.ContainsFunc(x.Observations, func(o mesh.Observation) bool { return o.Outcome == mesh.Unreachable && o.Stage == mesh.Settled }) {
+			if badAt == 0 &&
+				slices.ContainsFunc(
+					x.Observations,
+					func(o mesh.Observation) bool { return o.Outcome == mesh.Unreachable && o.Stage == mesh.Settled },
+				) {
 				badAt = i
 			}
 		}
@@ -126,41 +139,50 @@ func TestALostPingIsAskedAboutByGossip(t *testing.T) {
 	})
 }
 
-// A death that others report is passed on once this agent's own question confirms it: one liar cannot speak for all.
-func TestADeathIsReportedWhereTheHostDoesNotAnswer(t *testing.T) {
+// A death that others report is passed on once this agent's own challenge confirms it, so that one liar cannot have
+// all agents report it.
+func TestDeathIsReportedOnceConfirmed(t *testing.T) {
 	r := &fakeGossip{answers: true}
 	startWith(t, func(c *vantage.Config) { c.Gossip = r }, func(b *bus, n *network) {
 		dead := func() []gossip.Member {
-			return []gossip.Member{{Name: "ams2", State: gossip.Dead, Since: time.Now()}, {Name: "lon1", State: gossip.Left, Since: time.Now()}}
+			return []gossip.Member{
+				{Name: "ams2", State: gossip.Dead, Since: time.Now()},
+				{Name: "lon1", State: gossip.Left, Since: time.Now()},
+			}
 		}
 		r.set(func() { r.members = dead() })
 		time.Sleep(20 * time.Second)
-		batches, _ := b.take()
-		if slices.ContainsFunc(batches, func(x *mesh.Batch) bool { return len(x.Gossip.Dead) > 0 }) || len(r.asked) == 0 {
+		batches, _ := b.published()
+		if slices.ContainsFunc(batches, func(x *mesh.Batch) bool { return len(x.Gossip.Dead) > 0 }) ||
+			len(r.asked) == 0 {
 			t.Errorf("the death of a host that answers is reported; asked %v", r.asked)
 		}
 		r.set(func() { r.answers, r.members = false, dead() })
 		time.Sleep(15 * time.Second)
-		batches, _ = b.take()
-		if last := batches[len(batches)-1].Gossip; len(last.Proofs) > 0 || len(last.Dead) != 1 || last.Dead[0].Host != "ams2" {
+		batches, _ = b.published()
+		if last := batches[len(batches)-1].Gossip; len(last.Proofs) > 0 || len(last.Dead) != 1 ||
+			last.Dead[0].Host != "ams2" {
 			t.Errorf("%+v", last)
 		}
 		asked := len(r.asked)
 		time.Sleep(10 * time.Minute)
-		batches, _ = b.take()
+		batches, _ = b.published()
 		if last := batches[len(batches)-1]; len(last.Gossip.Dead) > 0 || len(r.asked) > asked {
 			t.Errorf("%+v, asked %v", last.Gossip, r.asked)
 		}
 		r.set(func() { r.proofs, r.members = nil, dead() })
 		time.Sleep(15 * time.Second)
-		if batches, _ = b.take(); slices.ContainsFunc(batches, func(x *mesh.Batch) bool { return len(x.Gossip.Dead) > 0 }) {
+		if batches, _ = b.published(); slices.ContainsFunc(
+			batches,
+			func(x *mesh.Batch) bool { return len(x.Gossip.Dead) > 0 },
+		) {
 			t.Error("the death of a host that never answered is reported")
 		}
 	})
 }
 
 // The admitted agents' keys reach gossip with the catalog, and when they change without it.
-func TestGossipIsGivenTheAdmittedKeys(t *testing.T) {
+func TestGossipGetsTheAdmittedKeys(t *testing.T) {
 	r := &fakeGossip{}
 	key := ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))
 	startWith(t, func(c *vantage.Config) {
@@ -192,8 +214,8 @@ func TestGossipIsGivenTheAdmittedKeys(t *testing.T) {
 }
 
 // The coordinator does not answer an agent that asks too often. An agent that was notified of a change asks again
-// soon, and does not work with the keys of before for a minute.
-func TestAnUnansweredQuestionIsAskedAgain(t *testing.T) {
+// soon, and does not work with the old keys for a minute.
+func TestCatalogRequestIsRetried(t *testing.T) {
 	r := &fakeGossip{}
 	key := ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))
 	startWith(t, func(c *vantage.Config) {
@@ -214,7 +236,7 @@ func TestAnUnansweredQuestionIsAskedAgain(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		r.set(func() {
 			if len(r.keys) != 1 {
-				t.Errorf("after two questions without an answer, keys %v", r.keys)
+				t.Errorf("after two requests without an answer, keys %v", r.keys)
 			}
 		})
 	})

@@ -19,7 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/spool"
 )
 
-// lives has one agent after another work with the same spool, in a bubble of its own time.
+// lives runs one agent after another on the same spool, in a synctest bubble.
 type lives struct {
 	t      *testing.T
 	b      *bus
@@ -31,7 +31,7 @@ type lives struct {
 }
 
 func live(t *testing.T, story func(l *lives)) {
-	dir := t.TempDir() // outside the bubble, whose time begins long ago
+	dir := t.TempDir() // made outside the bubble, whose time begins long ago
 	synctest.Test(t, func(t *testing.T) {
 		c, err := catalog.Parse("test.yaml", []byte(file), func(string) (string, bool) { return "", false })
 		if err != nil {
@@ -49,7 +49,14 @@ func live(t *testing.T, story func(l *lives)) {
 func (l *lives) begin() {
 	ctx, cancel := context.WithCancel(l.t.Context())
 	l.cancel, l.done = cancel, make(chan error, 1)
-	config := vantage.Config{Name: "ams1", Version: "test", Bus: l.b, Network: l.n, Spool: l.spool, Logger: zerolog.New(zerolog.SyncWriter(&l.log))}
+	config := vantage.Config{
+		Name:    "ams1",
+		Version: "test",
+		Bus:     l.b,
+		Network: l.n,
+		Spool:   l.spool,
+		Logger:  zerolog.New(zerolog.SyncWriter(&l.log)),
+	}
 	go func() { l.done <- vantage.Run(ctx, config) }()
 }
 
@@ -60,7 +67,7 @@ func (l *lives) end() {
 	}
 }
 
-// observed are the batches with observations, by epoch in the order of arrival.
+// observed returns the batches with observations, by epoch and in the order of arrival.
 func observed(batches []*mesh.Batch) map[uint64][]*mesh.Batch {
 	out := map[uint64][]*mesh.Batch{}
 	for _, b := range batches {
@@ -71,13 +78,13 @@ func observed(batches []*mesh.Batch) map[uint64][]*mesh.Batch {
 	return out
 }
 
-// What an agent saw while the bus was away is told by the next agent on this machine: everything, in order, none
-// twice, as history, and with the times at which it was seen.
+// What an agent observed while NATS was away is published by the next agent on this machine: all of it, in order,
+// none twice, as history, and with the times of the observations.
 func TestObservationsOutliveTheAgent(t *testing.T) {
 	live(t, func(l *lives) {
 		l.begin()
 		time.Sleep(30 * time.Second)
-		before, _ := l.b.take()
+		before, _ := l.b.published()
 		epoch := before[0].Epoch
 		l.b.connect(time.Time{})
 		away := time.Now()
@@ -87,7 +94,7 @@ func TestObservationsOutliveTheAgent(t *testing.T) {
 		l.b.connect(time.Now())
 		l.begin()
 		time.Sleep(time.Minute)
-		after, _ := l.b.take()
+		after, _ := l.b.published()
 		l.end()
 		history := observed(after)[epoch]
 		if len(history) < 200 {
@@ -106,25 +113,25 @@ func TestObservationsOutliveTheAgent(t *testing.T) {
 		}
 		for _, b := range after {
 			if b.Epoch != epoch && b.History() {
-				t.Errorf("news of the present agent are told as history: %+v", b)
+				t.Errorf("a live batch is sent as history: %+v", b)
 			}
 		}
 	})
 }
 
-// A long history does not keep news waiting.
-func TestNewsDoNotWaitBehindHistory(t *testing.T) {
+// A long history does not delay live batches.
+func TestLiveBatchesDoNotWaitBehindHistory(t *testing.T) {
 	live(t, func(l *lives) {
 		l.begin()
 		time.Sleep(10 * time.Second)
 		l.b.connect(time.Time{})
 		time.Sleep(2 * time.Hour)
-		l.b.take()
+		l.b.published()
 		l.b.connect(time.Now())
 		time.Sleep(5 * time.Second)
 		l.n.set("192.0.2.3", true)
 		time.Sleep(12 * time.Second)
-		batches, _ := l.b.take()
+		batches, _ := l.b.published()
 		var news, history int
 		for _, b := range batches {
 			if b.History() {
@@ -137,18 +144,18 @@ func TestNewsDoNotWaitBehindHistory(t *testing.T) {
 			}
 		}
 		if news < 2 {
-			t.Error("the miss waits behind the history")
+			t.Error("the miss waits behind history")
 		}
 		if most := 100 + 17*20 + 5; history > most || history < 400 {
 			t.Errorf("%d batches of history in 17 s: the pace is 20 a second after the first hundred", history)
 		}
 		time.Sleep(time.Minute)
-		l.b.take()
+		l.b.published()
 		l.end()
 	})
 }
 
-// Where the disk cannot be used the agent works without, says so once, and goes back to it.
+// Where the disk fails the agent works in memory, logs that once, and uses the disk again when it recovers.
 func TestWithoutADisk(t *testing.T) {
 	live(t, func(l *lives) {
 		parent := filepath.Dir(l.spool.Dir)
@@ -157,9 +164,9 @@ func TestWithoutADisk(t *testing.T) {
 		}
 		l.begin()
 		time.Sleep(time.Minute)
-		batches, said := l.b.take()
-		if len(said) < 11 || !strings.Contains(batches[len(batches)-1].SpoolOff, "not a directory") {
-			t.Errorf("%d observations; the agent says %q of its disk", len(said), batches[len(batches)-1].SpoolOff)
+		batches, obs := l.b.published()
+		if len(obs) < 11 || !strings.Contains(batches[len(batches)-1].SpoolOff, "not a directory") {
+			t.Errorf("%d observations; the agent says %q of its disk", len(obs), batches[len(batches)-1].SpoolOff)
 		}
 		l.b.connect(time.Time{})
 		time.Sleep(4 * time.Hour)
@@ -169,36 +176,40 @@ func TestWithoutADisk(t *testing.T) {
 		time.Sleep(time.Minute)
 		l.b.connect(time.Now())
 		time.Sleep(2 * time.Minute)
-		batches, _ = l.b.take()
+		batches, _ = l.b.published()
 		l.end()
 		if last := batches[len(batches)-1]; last.SpoolOff != "" || last.Dropped < 1000 || last.Queued > 1 {
 			t.Errorf("at the end %+v", last)
 		}
-		if n := len(slices.DeleteFunc(batches, func(b *mesh.Batch) bool { return !b.History() })); n < 1000 || n > 1050 {
+		if n := len(slices.DeleteFunc(batches, func(b *mesh.Batch) bool { return !b.History() })); n < 1000 ||
+			n > 1050 {
 			t.Errorf("%d batches of history after the disk came back", n)
 		}
-		if said := strings.Count(l.log.String(), "spool unavailable"); said != 1 {
-			t.Errorf("the log says it %d times: %s", said, l.log.String())
+		if obs := strings.Count(l.log.String(), "spool unavailable"); obs != 1 {
+			t.Errorf("logged %d times: %s", obs, l.log.String())
 		}
 	})
 }
 
-func TestOneAgentADirectory(t *testing.T) {
+func TestSpoolIsUsedByOneAgent(t *testing.T) {
 	live(t, func(l *lives) {
 		s, err := spool.Open(l.spool)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		err = vantage.Run(t.Context(), vantage.Config{Name: "ams1", Bus: l.b, Network: l.n, Spool: l.spool, Logger: zerolog.Nop()})
+		err = vantage.Run(
+			t.Context(),
+			vantage.Config{Name: "ams1", Bus: l.b, Network: l.n, Spool: l.spool, Logger: zerolog.Nop()},
+		)
 		if err == nil || !strings.Contains(err.Error(), "another agent") {
-			t.Errorf("the second agent is told %v", err)
+			t.Errorf("a second agent: %v", err)
 		}
 	})
 }
 
-// An agent that is told to end says first what it saw last: to the stream where there is one, else to its disk.
-func TestTheEndLosesNothing(t *testing.T) {
+// An agent that ends first publishes its latest observations, or writes them to disk where NATS is away.
+func TestShutdownLosesNothing(t *testing.T) {
 	for name, away := range map[string]bool{"connected": false, "away": true} {
 		t.Run(name, func(t *testing.T) {
 			live(t, func(l *lives) {
@@ -207,8 +218,8 @@ func TestTheEndLosesNothing(t *testing.T) {
 				if away {
 					l.b.connect(time.Time{})
 				}
-				looks := l.n.count("192.0.2.2") + l.n.count("192.0.2.3")
-				for latest := 0; latest == 0; looks += latest { // until just after a look, which no batch has yet
+				probes := l.n.count("192.0.2.2") + l.n.count("192.0.2.3")
+				for latest := 0; latest == 0; probes += latest { // until just after a probe, which is in no batch yet
 					time.Sleep(time.Millisecond)
 					latest = l.n.count("192.0.2.2") + l.n.count("192.0.2.3")
 				}
@@ -220,15 +231,15 @@ func TestTheEndLosesNothing(t *testing.T) {
 					time.Sleep(2 * time.Second)
 					l.end()
 				}
-				batches, _ := l.b.take()
-				told := 0
+				batches, _ := l.b.published()
+				arrived := 0
 				for _, b := range batches {
 					if b.Epoch == batches[0].Epoch {
-						told += len(b.Observations)
+						arrived += len(b.Observations)
 					}
 				}
-				if told != looks {
-					t.Errorf("%d looks, %d observations arrived", looks, told)
+				if arrived != probes {
+					t.Errorf("%d probes, %d observations arrived", probes, arrived)
 				}
 			})
 		})

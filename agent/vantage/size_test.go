@@ -12,7 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// stored is what a stream counts for the batches: each as it is on the wire, and 250 bytes for headers, subject and
+// stored returns the bytes that a stream counts for the batches: each as encoded, and 250 for headers, subject and
 // record.
 func stored(t *testing.T, batches []*mesh.Batch) (bytes int64) {
 	t.Helper()
@@ -26,18 +26,18 @@ func stored(t *testing.T, batches []*mesh.Batch) (bytes int64) {
 	return bytes
 }
 
-// A real agent keeps within what the quota expects while all is well, and within its budget while everything fails.
-func TestAnAgentKeepsWithinItsBudget(t *testing.T) {
+// A real agent stays within what the quota expects while all is well, and within its budget while everything fails.
+func TestAgentStaysWithinItsBudget(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		startWith(t, manyChecks, func(b *bus, n *network) {
 			for _, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
 				n.set(address, away)
 			}
 			time.Sleep(30 * time.Second)
-			b.take()
+			b.published()
 			const hours = 1
 			time.Sleep(hours * time.Hour)
-			batches, _ := b.take()
+			batches, _ := b.published()
 			used := stored(t, batches)
 			p := quota.Compute(b.catalog)
 			need := p.Agents[strings.ToLower(batches[0].Agent)]
@@ -52,7 +52,7 @@ func TestAnAgentKeepsWithinItsBudget(t *testing.T) {
 }
 
 // However long names and reasons are, no batch is larger than the bus accepts, and none is lost.
-func TestABatchIsSplitByItsSize(t *testing.T) {
+func TestLargeBatchIsSplit(t *testing.T) {
 	const checks = 60 // of each host
 	startWith(t, func(c *vantage.Config) {
 		hosts := c.Bus.(*bus).catalog.Hosts
@@ -65,12 +65,12 @@ func TestABatchIsSplitByItsSize(t *testing.T) {
 		}
 	}, func(b *bus, _ *network) {
 		time.Sleep(20 * time.Second)
-		b.take()
+		b.published()
 		for _, h := range b.catalog.Hosts[1:] { // two rounds at the same moment
 			ask(t, b, h.Key(), 1)
 		}
 		time.Sleep(time.Minute)
-		batches, said := b.take()
+		batches, obs := b.published()
 		largest := 0
 		for _, batch := range batches {
 			data, err := wire.EncodeBatch(batch)
@@ -79,9 +79,12 @@ func TestABatchIsSplitByItsSize(t *testing.T) {
 			}
 			largest = max(largest, len(data))
 		}
-		t.Logf("%d observations in %d batches, of which the largest has %d bytes", len(said), len(batches), largest)
-		if largest > 32<<10 || largest < 16<<10 || batches[len(batches)-1].Dropped > 0 || len(said) < 2*checks {
-			t.Error("the batches are too large or too small, or observations were dropped:", batches[len(batches)-1].Dropped)
+		t.Logf("%d observations in %d batches, of which the largest has %d bytes", len(obs), len(batches), largest)
+		if largest > 32<<10 || largest < 16<<10 || batches[len(batches)-1].Dropped > 0 || len(obs) < 2*checks {
+			t.Error(
+				"the batches are too large or too small, or observations were dropped:",
+				batches[len(batches)-1].Dropped,
+			)
 		}
 	})
 }

@@ -19,12 +19,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// bus is NATS as an agent sees it, in memory.
+// bus is NATS in memory, as an agent uses it.
 type bus struct {
 	mu       sync.Mutex
 	catalog  *catalog.Catalog
 	keys     map[string]ed25519.PublicKey // of the admitted agents
-	refuses  int                          // questions that the coordinator leaves unanswered from now on
+	refuses  int                          // requests for the catalog that get no answer from now on
 	since    time.Time                    // zero while there is no connection
 	changed  chan struct{}
 	controls chan []byte
@@ -36,7 +36,7 @@ func newBus(c *catalog.Catalog) *bus {
 }
 
 func (b *bus) Send(_ string, headers map[string]string, data []byte) func(context.Context) error {
-	err := errors.New("the bus is away")
+	err := errors.New("not connected")
 	if _, ok := b.Connected(); ok {
 		err = b.store(headers, data)
 	}
@@ -60,7 +60,7 @@ func (b *bus) store(headers map[string]string, data []byte) error {
 
 func (b *bus) Catalog(context.Context) ([]byte, error) {
 	if _, ok := b.Connected(); !ok {
-		return nil, errors.New("nobody answers")
+		return nil, errors.New("not connected")
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,25 +87,25 @@ func (b *bus) connect(since time.Time) {
 	b.changed <- struct{}{}
 }
 
-// take is what was published since it was asked last.
-func (b *bus) take() (batches []*mesh.Batch, said []mesh.Observation) {
+// published returns the batches published since the last call, and their observations.
+func (b *bus) published() (batches []*mesh.Batch, obs []mesh.Observation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, batch := range b.batches {
-		said = append(said, batch.Observations...)
+		obs = append(obs, batch.Observations...)
 	}
 	batches, b.batches = b.batches, nil
-	return batches, said
+	return batches, obs
 }
 
-// network answers pings after 50 ms, except where a host is away.
+// network answers pings after 50 ms, except those to addresses that are away.
 type network struct {
 	mu   sync.Mutex
 	away map[netip.Addr]bool
 	sent map[netip.Addr]int
 }
 
-// count is how many probes were sent to an address since it was asked last.
+// count returns how many probes were sent to an address since the last call.
 func (n *network) count(address string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -145,14 +145,16 @@ func (n *network) Resolve(context.Context, mesh.Family, string) ([]netip.Addr, e
 }
 
 const file = `
-regions: [{name: ams, city: Amsterdam, country: NL, latitude: 1, longitude: 1, anchors: [192.0.2.8, 192.0.2.9]}, {name: lon, city: London, country: GB, latitude: 1, longitude: 1}]
+regions:
+  - {name: ams, city: Amsterdam, country: NL, latitude: 1, longitude: 1, anchors: [192.0.2.8, 192.0.2.9]}
+  - {name: lon, city: London, country: GB, latitude: 1, longitude: 1}
 hosts:
   - {name: AMS1, region: ams, address: 192.0.2.1}
   - {name: AMS2, region: ams, address: 192.0.2.2}
   - {name: LON1, region: lon, address: 192.0.2.3}
 `
 
-// start runs the agent of AMS1 in a bubble of its own time, and waits for it at the end.
+// start runs the agent of AMS1 in a synctest bubble, and ends it after the story.
 func start(t *testing.T, story func(b *bus, n *network)) {
 	startWith(t, func(*vantage.Config) {}, story)
 }
@@ -180,52 +182,52 @@ func startWith(t *testing.T, with func(*vantage.Config), story func(b *bus, n *n
 func TestHealthy(t *testing.T) {
 	start(t, func(b *bus, _ *network) {
 		time.Sleep(time.Minute)
-		batches, said := b.take()
-		if len(batches) < 29 || len(said) < 11 || len(said) > 13 {
-			t.Errorf("%d batches with %d observations in a minute", len(batches), len(said))
+		batches, obs := b.published()
+		if len(batches) < 29 || len(obs) < 11 || len(obs) > 13 {
+			t.Errorf("%d batches with %d observations in a minute", len(batches), len(obs))
 		}
-		for _, o := range said {
+		for _, o := range obs {
 			if o.Outcome != mesh.Reachable || o.RTT != 50*time.Millisecond {
-				t.Errorf("said %+v", o)
+				t.Errorf("obs %+v", o)
 			}
 		}
 	})
 }
 
-func TestAHostGoesAndComesBack(t *testing.T) {
+func TestHostFailsAndRecovers(t *testing.T) {
 	start(t, func(b *bus, n *network) {
 		time.Sleep(30 * time.Second)
 		n.set("192.0.2.3", true)
-		b.take()
+		b.published()
 		time.Sleep(12 * time.Second)
-		batches, said := b.take()
+		batches, obs := b.published()
 		var lon []mesh.Observation
-		for _, o := range said {
+		for _, o := range obs {
 			if o.Host == "lon1" && !o.Outcome.Good() {
 				lon = append(lon, o)
 			}
 		}
 		if len(lon) < 2 || lon[0].Stage != mesh.Missed || lon[1].Stage != mesh.Settled || lon[1].Reason != "timeout" {
-			t.Fatalf("said %+v", lon)
+			t.Fatalf("obs %+v", lon)
 		}
 		for _, batch := range batches {
 			for _, o := range batch.Observations {
 				if late := batch.Began.Sub(o.Ended()); !o.Outcome.Good() && late > 50*time.Millisecond {
-					t.Errorf("news waited for %v", late)
+					t.Errorf("a failure waited for %v", late)
 				}
 			}
 		}
 		n.set("192.0.2.3", false)
 		time.Sleep(12 * time.Second)
-		if _, said := b.take(); said[len(said)-1].Outcome != mesh.Reachable {
-			t.Errorf("said %+v", said)
+		if _, obs := b.published(); obs[len(obs)-1].Outcome != mesh.Reachable {
+			t.Errorf("obs %+v", obs)
 		}
 	})
 }
 
 func TestAnchors(t *testing.T) {
-	failed := func(b *bus) (said bool) {
-		batches, _ := b.take()
+	failed := func(b *bus) (obs bool) {
+		batches, _ := b.published()
 		return batches[len(batches)-1].AnchorsFail
 	}
 	start(t, func(b *bus, n *network) {
@@ -233,19 +235,19 @@ func TestAnchors(t *testing.T) {
 		n.set("192.0.2.8", true)
 		time.Sleep(20 * time.Second)
 		if failed(b) {
-			t.Error("one anchor of two is away, and it says that all are")
+			t.Error("one of two anchors is away, and AnchorsFail is set")
 		}
 		n.set("192.0.2.9", true)
 		n.set("192.0.2.2", true)
 		n.set("192.0.2.3", true)
-		time.Sleep(7 * time.Second) // a miss elsewhere has the anchors looked at out of turn
+		time.Sleep(7 * time.Second) // less than their interval: a miss elsewhere starts looks at the anchors
 		if !failed(b) {
-			t.Error("both anchors are away, and it does not say so")
+			t.Error("both anchors are away, and AnchorsFail is not set")
 		}
 		n.set("192.0.2.9", false)
 		time.Sleep(12 * time.Second)
 		if failed(b) {
-			t.Error("an anchor is back, and it does not say so")
+			t.Error("an anchor is back, and AnchorsFail is still set")
 		}
 	})
 }
@@ -253,7 +255,7 @@ func TestAnchors(t *testing.T) {
 func TestLookNow(t *testing.T) {
 	start(t, func(b *bus, _ *network) {
 		time.Sleep(15 * time.Second)
-		b.take()
+		b.published()
 		for _, host := range []string{"lon1", "ams2"} {
 			data, err := wire.EncodeControl(wire.Control{Look: &mesh.Ask{Round: 99, Host: host}})
 			if err != nil {
@@ -262,9 +264,9 @@ func TestLookNow(t *testing.T) {
 			b.controls <- data
 		}
 		time.Sleep(100 * time.Millisecond)
-		_, said := b.take()
+		_, obs := b.published()
 		answers := 0
-		for _, o := range said {
+		for _, o := range obs {
 			if o.Round == 99 {
 				answers++
 				if o.Host != "lon1" {
@@ -273,21 +275,21 @@ func TestLookNow(t *testing.T) {
 			}
 		}
 		if answers != 1 {
-			t.Errorf("%d answers: %+v", answers, said)
+			t.Errorf("%d answers: %+v", answers, obs)
 		}
 	})
 }
 
-func TestWithoutNATSNothingIsLostThatFits(t *testing.T) {
+func TestOutageOfNATSLosesNothingThatFits(t *testing.T) {
 	start(t, func(b *bus, n *network) {
 		time.Sleep(30 * time.Second)
-		b.take()
+		b.published()
 		b.connect(time.Time{})
 		n.set("192.0.2.3", true)
 		time.Sleep(2 * time.Minute)
 		b.connect(time.Now())
 		time.Sleep(time.Second)
-		batches, said := b.take()
+		batches, obs := b.published()
 		bad := 0
 		for _, batch := range batches {
 			for _, o := range batch.Observations {
@@ -296,8 +298,8 @@ func TestWithoutNATSNothingIsLostThatFits(t *testing.T) {
 				}
 			}
 		}
-		if bad < 11 || len(said) < 22 {
-			t.Errorf("%d of about 12 failures arrived, and %d observations", bad, len(said))
+		if bad < 11 || len(obs) < 22 {
+			t.Errorf("%d of about 12 failures arrived, and %d observations", bad, len(obs))
 		}
 	})
 }

@@ -11,11 +11,10 @@ import (
 	"github.com/probemesh/probemesh/pkg/gossip"
 )
 
-// A revoked agent still holds the gossip key. Nothing that it sends is heard, and it is known no more; nor does it
-// get an answer.
-func TestARevokedAgentIsNotHeard(t *testing.T) {
+// A revoked agent still has the gossip key. Its packets are dropped, it is no longer a member, and it gets no answer.
+func TestRevokedAgentIsIgnored(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, 3)
+	c := newTestMesh(t, 3)
 	c.startAll(3, keyA)
 	kept := map[string]ed25519.PublicKey{"h1": c.keys["h1"], "h2": c.keys["h2"]}
 	for _, host := range []string{"h1", "h2"} {
@@ -34,18 +33,19 @@ func TestARevokedAgentIsNotHeard(t *testing.T) {
 	if err := c.agents["h1"].Prove(t.Context(), "h2"); err != nil || sees(c.agents["h1"]) != "h2 alive" {
 		t.Errorf("h1 sees %s: %v", sees(c.agents["h1"]), err)
 	}
-	for _, host := range []string{"h1", "h2", "h3"} { // it is invited again
+	for _, host := range []string{"h1", "h2", "h3"} { // it joined again
 		c.agents[host].SetCatalog(c.catalog, c.keys)
 	}
 	until(t, "h3 is back", func() bool {
-		return sees(c.agents["h1"]) == "h2 alive h3 alive" && sees(c.agents["h3"]) == "h1 alive h2 alive" && c.agents["h1"].Prove(t.Context(), "h3") == nil
+		return sees(c.agents["h1"]) == "h2 alive h3 alive" && sees(c.agents["h3"]) == "h1 alive h2 alive" &&
+			c.agents["h1"].Prove(t.Context(), "h3") == nil
 	})
 }
 
-// A coordinator of version N-1 sends no keys: agents gossip as before, and nobody proves anything.
-func TestWithoutAdmittedKeysThereIsGossipAndNoProof(t *testing.T) {
+// A coordinator of version N-1 sends no keys: agents gossip as before, and none can prove anything.
+func TestWithoutAdmittedKeysThereAreNoProofs(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, 2)
+	c := newTestMesh(t, 2)
 	c.keys = nil
 	c.startAll(2, keyA)
 	if err := c.agents["h1"].Prove(t.Context(), "h2"); err == nil {
@@ -53,16 +53,16 @@ func TestWithoutAdmittedKeysThereIsGossipAndNoProof(t *testing.T) {
 	}
 }
 
-// A host that the catalog names is heard from the addresses that its name resolves to.
-func TestANamedHostIsHeard(t *testing.T) {
+// Gossip of a host with a name is accepted from the addresses that the name resolves to.
+func TestGossipOfAHostWithAName(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, 2)
+	c := newTestMesh(t, 2)
 	c.catalog.Hosts[1].Addresses = []string{"localhost"}
 	catalog.Seal(c.catalog)
 	c.start("h1", nil, keyA)
 	config := gossip.Config{
 		Name: "h2", Listen: fmt.Sprintf("127.0.0.1:%d", c.port), Key: privateKey("h2"), Keys: [][]byte{keyA},
-		Interval: quick, Logger: zerolog.Nop(),
+		Interval: interval, Logger: zerolog.Nop(),
 	}
 	named, err := gossip.Start(t.Context(), config)
 	if err != nil {
@@ -70,5 +70,9 @@ func TestANamedHostIsHeard(t *testing.T) {
 	}
 	t.Cleanup(named.Close)
 	named.SetCatalog(c.catalog, c.keys)
-	until(t, "both see each other", func() bool { return sees(named) == "h1 alive" && sees(c.agents["h1"]) == "h2 alive" })
+	until(
+		t,
+		"both see each other",
+		func() bool { return sees(named) == "h1 alive" && sees(c.agents["h1"]) == "h2 alive" },
+	)
 }

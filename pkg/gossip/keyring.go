@@ -8,13 +8,13 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// keysMax is how many keys a ring may hold: the present one, the next one, and some of slow rotations. Every datagram
-// of a stranger costs a try with each.
+// keysMax bounds a keyring: the present key, the next one, and some of slow rotations. memberlist tries each key on
+// every datagram that it cannot decrypt.
 const keysMax = 4
 
 func checkKeys(keys [][]byte) error {
 	if len(keys) > keysMax {
-		return fmt.Errorf("%d gossip keys: %d are enough for any rotation", len(keys), keysMax)
+		return fmt.Errorf("%d gossip keys, more than %d", len(keys), keysMax)
 	}
 	for i, k := range keys {
 		if err := memberlist.ValidateKey(k); err != nil {
@@ -24,8 +24,8 @@ func checkKeys(keys [][]byte) error {
 	return nil
 }
 
-// turn gives the running ring these keys. What is no more on it is brought to the end first: memberlist takes a key
-// out of the middle of a list that others may be reading.
+// replaceKeys gives the running keyring these keys. It puts those to be removed at the end first: memberlist removes
+// a key from the middle of a slice that other goroutines may be reading.
 func (g *Gossip) replaceKeys(keys [][]byte) {
 	switch {
 	case g.ring == nil:
@@ -38,13 +38,13 @@ func (g *Gossip) replaceKeys(keys [][]byte) {
 		_ = g.ring.AddKey(k) // checked by SetKeys
 	}
 	for _, k := range slices.Backward(keys) {
-		_ = g.ring.UseKey(k) // it is on the ring
+		_ = g.ring.UseKey(k) // it was just added
 	}
 	have := g.ring.GetKeys()
 	for _, k := range slices.Backward(have) {
 		if !slices.ContainsFunc(keys, func(kept []byte) bool { return bytes.Equal(kept, k) }) {
-			_ = g.ring.RemoveKey(k) // never the first
+			_ = g.ring.RemoveKey(k) // it fails only for the first, which is one of keys
 		}
 	}
-	g.Logger.Info().Int("keys", len(keys)).Msg("gossip has new keys")
+	g.Logger.Info().Int("keys", len(keys)).Msg("gossip keys replaced")
 }

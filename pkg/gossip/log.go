@@ -9,15 +9,15 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Strangers' datagrams make memberlist complain of each: so many lines are written as warnings, and the rest is for
-// those who debug.
+// memberlist logs a complaint about every datagram that it cannot decrypt, which anybody can send. So many lines are
+// logged as warnings, and the others for debugging.
 const (
 	warnEvery = 10 * time.Second
 	warnBurst = 5
-	lineMax   = 300 // bytes of a line: a part of it may be what a peer sent
+	lineMax   = 300 // bytes of a line, part of which a peer may have sent
 )
 
-// newLogger is a logger for memberlist that writes to ours.
+// newLogger returns a logger for memberlist that writes to ours.
 func newLogger(to zerolog.Logger) *log.Logger {
 	return log.New(&logWriter{to: to, limit: rate.NewLimiter(rate.Every(warnEvery), warnBurst)}, "", 0)
 }
@@ -27,11 +27,11 @@ type logWriter struct {
 	limit *rate.Limiter
 }
 
-// Write takes one line.
+// Write logs one line of memberlist, at the level that its prefix names.
 func (w *logWriter) Write(line []byte) (int, error) {
 	level, text := zerolog.DebugLevel, bytes.TrimSpace(line)
-	for _, mark := range []string{"[WARN]", "[ERR]"} {
-		if bytes.HasPrefix(text, []byte(mark)) && w.limit.Allow() {
+	for _, prefix := range []string{"[WARN]", "[ERR]"} {
+		if bytes.HasPrefix(text, []byte(prefix)) && w.limit.Allow() {
 			level = zerolog.WarnLevel
 		}
 	}

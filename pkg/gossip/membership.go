@@ -15,16 +15,16 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// own is the goroutine that starts and ends the membership.
+// manage starts and ends the membership as keys and catalogs arrive. It is the only goroutine that does.
 func (g *Gossip) manage(ctx context.Context) {
 	keys := g.Keys
-	var self *catalog.Catalog
-	var at netip.Addr // the address that is told to the others
+	var current *catalog.Catalog
+	var advertised netip.Addr
 	joined := make(chan struct{}, 1)
-	joining, told := false, false
+	joining, warned := false, false
 	var resolving atomic.Bool
-	again := time.NewTimer(0)
-	defer again.Stop()
+	retry := time.NewTimer(0)
+	defer retry.Stop()
 	defer g.leave()
 	for {
 		select {
@@ -32,24 +32,25 @@ func (g *Gossip) manage(ctx context.Context) {
 			return
 		case <-joined:
 			joining = false
-			again.Reset(g.rejoinIn())
+			retry.Reset(g.rejoinIn())
 			continue
-		case self = <-g.catalogs:
+		case current = <-g.catalogs:
 		case keys = <-g.keys:
 			g.replaceKeys(keys)
-		case <-again.C:
+		case <-retry.C:
 		}
-		again.Reset(rejoinEvery)
+		retry.Reset(rejoinEvery)
+		// In the background: a resolver that does not answer must not delay a new catalog.
 		if resolving.CompareAndSwap(false, true) {
 			g.tasks.Go(func() { defer resolving.Store(false); g.resolveNames(ctx) })
 		}
-		where, err := g.address(ctx, self)
-		if g.list.Load() != nil && err == nil && where != at {
-			g.leave()
+		address, err := g.address(ctx, current)
+		if g.list.Load() != nil && err == nil && address != advertised {
+			g.leave() // memberlist cannot change the address of a running member
 		}
 		if g.list.Load() == nil && err == nil {
-			if at, err = where, g.open(ctx, keys, where, self); err != nil {
-				g.logStartError(err, &told)
+			if advertised, err = address, g.open(ctx, keys, address, current); err != nil {
+				g.logStartError(err, &warned)
 			}
 		}
 		if g.list.Load() != nil && !joining {
@@ -59,17 +60,18 @@ func (g *Gossip) manage(ctx context.Context) {
 	}
 }
 
-// complain says once that gossip cannot start; it is no fault of the mesh.
-func (g *Gossip) logStartError(err error, told *bool) {
-	if *told || errors.Is(err, ErrNotRunning) {
-		g.Logger.Debug().Err(err).Msg("still no gossip")
+// logStartError warns once that gossip cannot start. The mesh works without it.
+func (g *Gossip) logStartError(err error, warned *bool) {
+	if *warned || errors.Is(err, ErrNotRunning) {
+		g.Logger.Debug().Err(err).Msg("gossip not started")
 		return
 	}
-	*told = true
-	g.Logger.Warn().Err(err).Msg("no gossip, which this agent does without; tried again every minute")
+	*warned = true
+	g.Logger.Warn().Err(err).Dur("retry", rejoinEvery).Msg("gossip not started")
 }
 
-// address is where the others find this host: as the catalog says, so that neither NAT nor several interfaces do harm.
+// address returns where other members find this host: the catalog's address, since this machine's own may be behind
+// NAT or one of several.
 func (g *Gossip) address(ctx context.Context, c *catalog.Catalog) (netip.Addr, error) {
 	var host *catalog.Host
 	if c != nil {
@@ -88,19 +90,19 @@ func (g *Gossip) address(ctx context.Context, c *catalog.Catalog) (netip.Addr, e
 	return found[0], nil
 }
 
-// resolveNames looks up the hosts that the catalog names: gossip is heard only from addresses that are known. A name
-// that cannot be looked up keeps the addresses it had.
+// resolveNames looks up the hosts that have names: gossip is accepted only from known addresses. A name that cannot
+// be looked up keeps the addresses that it had.
 func (g *Gossip) resolveNames(ctx context.Context) {
-	for host, named := range g.registry.names() {
+	for host, named := range g.registry.namedPeers() {
 		if found, err := resolve(ctx, named); err == nil {
-			g.registry.resolved(host, named, found)
+			g.registry.setResolved(host, named, found)
 		} else {
-			g.Logger.Debug().Err(err).Str("host", host).Msg("gossip from a host is dropped until its name resolves")
+			g.Logger.Debug().Err(err).Str("host", host).Msg("host name not resolved, its gossip is dropped")
 		}
 	}
 }
 
-// resolve looks up a name. Without an error it returns one address at least.
+// resolve looks up a name. Without an error it returns at least one address.
 func resolve(ctx context.Context, name string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveMax)
 	defer cancel()
@@ -114,14 +116,14 @@ func resolve(ctx context.Context, name string) ([]netip.Addr, error) {
 	return found, nil
 }
 
-// open takes the port and becomes a member.
+// open listens on the gossip port and starts a member.
 func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *catalog.Catalog) error {
 	if len(keys) == 0 {
 		return fmt.Errorf("%w: no key to encrypt with", ErrNotRunning)
 	}
 	ring, err := memberlist.NewKeyring(keys, keys[0])
 	if err != nil {
-		return err // without the keys in it
+		return err // it does not contain the keys
 	}
 	logger := newLogger(g.Logger)
 	bind := "::"
@@ -129,8 +131,8 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 		bind = g.bind.String()
 	}
 	net, err := openTransport(ctx, transportConfig{
-		bind: bind, source: g.bind, port: g.port, hosts: len(c.Hosts), accepts: g.registry.accepts, proofs: g.prover.receive,
-		logger: logger,
+		bind: bind, source: g.bind, port: g.port, hosts: len(c.Hosts), accepts: g.registry.accepts,
+		proofs: g.prover.receive, log: g.Logger, library: logger,
 	})
 	if err != nil {
 		return fmt.Errorf("gossip at %s: %w", g.Listen, err)
@@ -143,53 +145,55 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 	g.ring = ring
 	g.list.Store(list)
 	g.net.Store(net)
-	g.Logger.Info().Str("listen", g.Listen).Stringer("address", at).Msg("gossip begins")
+	g.Logger.Info().Str("listen", g.Listen).Stringer("address", at).Msg("gossip started")
 	return nil
 }
 
-// settings are memberlist's for a wide network, with what the rule asks.
-func (g *Gossip) settings(net *transport, ring *memberlist.Keyring, at netip.Addr, c *catalog.Catalog) *memberlist.Config {
+// settings returns memberlist's configuration for a wide-area network, with the intervals of the rule.
+func (g *Gossip) settings(
+	net *transport, ring *memberlist.Keyring, at netip.Addr, c *catalog.Catalog,
+) *memberlist.Config {
 	d := &delegate{registry: g.registry, meta: encodeMeta(Meta{Region: c.Host(g.Name).Region, Version: g.Version})}
 	s := memberlist.DefaultWANConfig()
-	s.Name, s.Transport, s.Logger, s.Keyring = g.Name, net, net.logger, ring
+	s.Name, s.Transport, s.Logger, s.Keyring = g.Name, net, net.library, ring
 	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), net.GetAutoBindPort(), net.GetAutoBindPort()
 	s.ProbeInterval, s.ProbeTimeout, s.SuspicionMult = g.Interval, g.Interval/2, suspicion
-	s.GossipInterval = g.Interval / 2 // each is a wake-up; what is urgent also rides on the probes
+	s.GossipInterval = g.Interval / 2 // not shorter, since each wakes the agent; urgent news also travels with probes
 	s.TCPTimeout, s.DeadNodeReclaimTime = tcpMax, reclaimAfter
 	s.Delegate, s.Events, s.Alive, s.Ping = d, d, d, d
-	s.EnableCompression = false // some hundred bytes; what others pack is still read
+	s.EnableCompression = false // messages have some hundred bytes; those that others compress are still read
 	s.RequireNodeNames = true
 	return s
 }
 
-// rejoinIn is when to knock at others again.
+// rejoinIn returns when to contact members that are not alive again.
 func (g *Gossip) rejoinIn() time.Duration {
-	if g.registry.alone() {
-		return aloneEvery
+	if g.registry.isolated() {
+		return rejoinIsolatedEvery
 	}
 	return rejoinEvery
 }
 
-// join knocks at some of those who are not alive.
+// join contacts some members that are not alive, in random order so that none is left out for long.
 func (g *Gossip) join(ctx context.Context) {
 	list := g.list.Load()
 	if list == nil {
 		return
 	}
-	seeds := g.registry.absent()
+	seeds := g.registry.notAlive()
 	rand.Shuffle(len(seeds), func(i, k int) { seeds[i], seeds[k] = seeds[k], seeds[i] })
 	for _, s := range seeds[:min(len(seeds), seedsMax)] {
 		to := g.registry.address(s.name, g.port)
 		if !to.IsValid() {
-			continue // its name did not resolve yet
+			continue // its name is not resolved yet
 		}
 		if _, err := list.Join([]string{s.name + "/" + to.String()}); err != nil {
-			g.Logger.Debug().Err(err).Str("host", s.name).Msg("no gossip with a host yet")
+			g.Logger.Debug().Err(err).Str("host", s.name).Msg("gossip member not reached")
 		}
 	}
 }
 
-// leave tells the others, and gives up the port.
+// leave announces that this agent leaves, and closes the port.
 func (g *Gossip) leave() {
 	g.net.Store(nil)
 	list := g.list.Swap(nil)
@@ -198,12 +202,13 @@ func (g *Gossip) leave() {
 	}
 	for _, m := range g.registry.members(time.Now()) {
 		if m.State == Alive || m.State == Suspect {
-			_ = list.SendToAddress(memberlist.Address{Addr: m.Address.String(), Name: m.Name}, []byte(goodbye+g.Name)) // a word lost is a death that was none
+			to := memberlist.Address{Addr: m.Address.String(), Name: m.Name}
+			_ = list.SendToAddress(to, []byte(leavePrefix+g.Name)) // where it is lost, others report this agent as dead
 		}
 	}
 	if err := list.Leave(leaveMax); err != nil {
-		g.Logger.Debug().Err(err).Msg("the others may take this agent for dead")
+		g.Logger.Debug().Err(err).Msg("leaving gossip failed")
 	}
-	_ = list.Shutdown() // ends what it started; it has no errors of its own
+	_ = list.Shutdown() // it returns no errors but the transport's, which is closed all the same
 	g.ring = nil
 }

@@ -20,7 +20,7 @@ const (
 	nonceLife      = time.Second
 	challengesMax  = 256 // unanswered at once
 	hostNameMax    = 63  // bytes
-	requestSize    = 192 // padded, so that an answer is never longer than what asked for it
+	requestSize    = 192 // padded, so that an answer is never longer than its request: no amplification
 	answerSize     = len(proofMagic) + 1 + nonceSize + ed25519.SignatureSize
 	proofMagic     = "pmgp" // memberlist's packets begin with a byte below 16, or 244
 	requestKind    = 'q'
@@ -105,7 +105,7 @@ var (
 	errWrongSource  = errors.New("the answer did not come from the host's address in the catalog")
 	errNotAdmitted  = errors.New("the host has no admitted agent")
 	errBadSignature = errors.New("the signature is not the host's")
-	errTooMany      = errors.New("too many unanswered questions")
+	errTooMany      = errors.New("too many unanswered requests")
 )
 
 // challenges holds the nonces that this agent sent and that are unanswered. The caller locks.

@@ -17,21 +17,21 @@ import (
 	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
-// Bounds of asking and of answering. A hundred agents that all lost the ping of one host ask it a hundred times a
-// second; an answer costs some 30 µs and is shorter than its question.
+// Bounds on requests and answers. A hundred agents that all lost the ping of one host send it a hundred requests a
+// second; an answer costs some 30 µs and is shorter than the request.
 const (
-	askRate, askBurst       = 32, 128  // questions a second that this agent sends, in all
+	askRate, askBurst       = 32, 128  // requests a second that this agent sends, in all
 	answerRate, answerBurst = 200, 400 // answers a second, in all
 	sourceRate, sourceBurst = 4, 20    // answers a second to one address
-	sourcesMax              = 10_000   // remembered for that
-	patrolRetry             = time.Minute
+	sourcesMax              = 10_000   // addresses counted separately
+	unansweredRetry         = time.Minute
 )
 
 // Reasons for a failed proof.
 var (
-	errAskRate  = errors.New("too many questions a second")
+	errAskRate  = errors.New("too many requests a second")
 	errUnproven = errors.New("no valid answer within a second")
-	errNotSent  = errors.New("the question could not be sent")
+	errNotSent  = errors.New("the request could not be sent")
 )
 
 // Proof is first-hand evidence about a host: it contains nothing that another agent reported.
@@ -154,29 +154,29 @@ func (p *prover) receive(now time.Time, packet []byte, from netip.AddrPort, send
 	if a, ok := decodeAnswer(packet); ok {
 		return p.settle(now, a, from.Addr())
 	}
-	return errors.New("a packet that is neither a question nor an answer")
+	return errors.New("a packet that is neither a request nor an answer")
 }
 
-// answer signs a question of an admitted agent that came from its own address in the catalog.
+// answer signs the request of an admitted agent, where it came from that agent's address in the catalog.
 func (p *prover) answer(now time.Time, r request, from netip.AddrPort, send sendFunc) error {
 	switch asker, ok := p.registry.peer(r.asker); {
 	case r.target != p.self || r.asker == p.self || p.key == nil:
-		return fmt.Errorf("a question for %q", r.target)
+		return fmt.Errorf("a request to %q", r.target)
 	case !ok || !slices.Contains(asker.addresses, from.Addr()):
-		return fmt.Errorf("%q asks: %w", r.asker, errWrongSource)
+		return fmt.Errorf("a request of %q: %w", r.asker, errWrongSource)
 	}
 	p.mu.Lock()
 	allowed := p.sources.Allow(now, from.Addr()) && p.answers.AllowN(now, 1)
 	p.mu.Unlock()
 	if !allowed {
-		return fmt.Errorf("%q asks too often", r.asker)
+		return fmt.Errorf("too many requests of %q", r.asker)
 	}
 	return send(answer{r.nonce, ed25519.Sign(p.key, ProofMessage(r.asker, p.self, r.nonce))}.encode(), from)
 }
 
 // settle records a valid answer.
 func (p *prover) settle(now time.Time, a answer, from netip.Addr) error {
-	peers := p.registry.admittedPeers()
+	peers := p.registry.allPeers()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q, err := p.challenges.verify(now, a, from, peers)
@@ -216,26 +216,27 @@ func (p *prover) known() []Proof {
 	return out
 }
 
-// next returns the host that the patrol asks after the previous one. A host that has not answered for patrolRetry is
-// asked only once per patrolRetry: it may be gone, of version N-1, or behind a closed port.
+// next returns the host to request a proof from after the previous one. A host that has not answered for
+// unansweredRetry is asked only once in that time: it may be gone, of version N-1, or behind a closed port.
 func (p *prover) next(now time.Time, before string) (host string, ok bool) {
-	hosts := p.registry.askable()
+	hosts := p.registry.provable()
 	at, _ := slices.BinarySearch(hosts, before+"\x00")
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range hosts {
 		host := hosts[(at+i)%len(hosts)]
 		known := p.proofs[host]
-		if known == nil || known.Unanswered.Sub(known.Proved) < patrolRetry || now.Sub(known.Unanswered) >= patrolRetry {
+		answers := known == nil || known.Unanswered.Sub(known.Proved) < unansweredRetry
+		if answers || now.Sub(known.Unanswered) >= unansweredRetry {
 			return host, true
 		}
 	}
 	return "", false
 }
 
-// patrol requests proofs from one host after the other while gossip runs, so that the others already have evidence
-// that an agent is alive when it falls silent on NATS.
-func (g *Gossip) patrol(ctx context.Context) {
+// requestProofs requests proofs from one host after the other while gossip runs, so that the others already have
+// evidence that an agent is alive when it falls silent on NATS.
+func (g *Gossip) requestProofs(ctx context.Context) {
 	ticker := time.NewTicker(g.Interval)
 	defer ticker.Stop()
 	last := ""
@@ -250,7 +251,7 @@ func (g *Gossip) patrol(ctx context.Context) {
 			}
 			last = host
 			if err := g.Prove(ctx, host); err != nil {
-				g.Logger.Debug().Err(err).Str("host", host).Msg("host did not prove that it is alive")
+				g.Logger.Debug().Err(err).Str("host", host).Msg("no proof of a host")
 			}
 		}
 	}

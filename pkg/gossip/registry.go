@@ -13,40 +13,42 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// State is what gossip holds true of a host.
+// State is the state of a member.
 type State string
 
-// The states. A suspect is alive by what others say, and did not acknowledge this agent's own probes of late.
+// The states of a member. A suspect has not acknowledged this agent's own probes lately, although others report it
+// alive.
 const (
 	Alive   State = "alive"
 	Suspect State = "suspect"
 	Dead    State = "dead"
-	Left    State = "left" // it said that it goes: an agent was stopped
+	Left    State = "left" // it announced that it leaves: its agent was stopped
 )
 
-// Member is another host of the catalog as gossip knows it.
+// Member is another host of the catalog, as this agent's gossip knows it.
 type Member struct {
 	Name    string         `json:"name"` // the host's key
 	Address netip.AddrPort `json:"address"`
 	Region  string         `json:"region,omitempty"`
 	Version string         `json:"version,omitempty"`
 	State   State          `json:"state"`
-	Since   time.Time      `json:"since"`          // when it joined, died or left
-	Asked   time.Time      `json:"asked,omitzero"` // when the latest probe left that it acknowledged directly, over UDP; zero when none
-	RTT     time.Duration  `json:"rtt"`            // of that probe, nanoseconds
+	Since   time.Time      `json:"since"` // when it joined, died or left
+	// Asked is when the latest probe was sent that it acknowledged directly, over UDP; zero where there is none.
+	Asked time.Time     `json:"asked,omitzero"`
+	RTT   time.Duration `json:"rtt"` // of that probe, nanoseconds
 }
 
 // peer is a host of the catalog.
 type peer struct {
 	addresses []netip.Addr      // as the catalog has them, and those that its name resolves to
-	named     string            // the catalog's name for it, where it has one in place of a number
-	first     netip.Addr        // the address that proofs are asked of; zero: the first of addresses
+	named     string            // the name that the catalog has in place of an IP address, or empty
+	first     netip.Addr        // the address to request proofs at; zero: the first of addresses
 	key       ed25519.PublicKey // of its admitted agent; nil: none is known
 	admitted  bool              // its agent may gossip
 }
 
-// registry is what is known of the members. memberlist writes into it from goroutines of its own, which is why it has
-// a lock.
+// registry records the catalog's hosts and what is known of the members. memberlist writes to it from goroutines of
+// its own, so it has a lock.
 type registry struct {
 	self     string
 	interval time.Duration
@@ -55,16 +57,19 @@ type registry struct {
 	peers   map[string]peer // of the catalog, this host too; replaced as a whole, never changed
 	sources map[netip.Addr]bool
 	known   map[string]*Member
-	leaving map[string]bool // who said goodbye
+	leaving map[string]bool // those that announced that they leave
 }
 
 func newRegistry(self string, interval time.Duration) *registry {
-	return &registry{self: self, interval: interval, peers: map[string]peer{}, known: map[string]*Member{}, leaving: map[string]bool{}}
+	return &registry{
+		self: self, interval: interval, peers: map[string]peer{}, known: map[string]*Member{},
+		leaving: map[string]bool{},
+	}
 }
 
-// allow sets who may take part: the catalog's hosts whose agents are admitted, at their addresses. Nil keys, from a
-// coordinator that does not send them, admit every host, and none of them can prove anything.
-func (r *registry) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
+// setCatalog sets who may take part: the catalog's hosts whose agents are admitted, at their addresses. Nil keys,
+// from a coordinator that does not send them, admit every host, and none of them can prove anything.
+func (r *registry) setCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	peers := map[string]peer{}
@@ -84,7 +89,8 @@ func (r *registry) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) 
 		peers[name] = p
 	}
 	r.replacePeers(peers)
-	for name := range r.known { // one that is only not admitted is hidden: memberlist may still count it alive when it is again
+	// A host that is in the catalog but not admitted is only hidden: it may be admitted again while memberlist has it.
+	for name := range r.known {
 		if _, ok := r.peers[name]; !ok {
 			delete(r.known, name)
 			delete(r.leaving, name)
@@ -92,16 +98,16 @@ func (r *registry) allow(c *catalog.Catalog, keys map[string]ed25519.PublicKey) 
 	}
 }
 
-// firstAddress is the host's address of the family that the judge lets a proof tell of: the first family, whichever
-// address stands first. It is zero for a host that is named.
+// firstAddress returns the host's address of the family of which the judge accepts proofs: the first family,
+// whichever address the catalog lists first. It is zero for a host with a name.
 func firstAddress(h *catalog.Host) (a netip.Addr) {
 	if families := h.Families(); len(families) > 0 {
-		a, _ = netip.ParseAddr(h.Address(families[0])) // an error: it is a name
+		a, _ = netip.ParseAddr(h.Address(families[0])) // it fails for a name
 	}
 	return a.Unmap()
 }
 
-// replacePeers sets the peers and the addresses that are heard. The caller locks.
+// replacePeers sets the peers and the addresses from which gossip is accepted. The caller locks.
 func (r *registry) replacePeers(peers map[string]peer) {
 	r.peers, r.sources = peers, map[netip.Addr]bool{}
 	for name, p := range peers {
@@ -120,8 +126,8 @@ func (r *registry) accepts(from netip.Addr) bool {
 	return r.sources[from]
 }
 
-// names are the hosts that the catalog names in place of numbering them.
-func (r *registry) names() map[string]string {
+// namedPeers returns the other admitted hosts that have a name in place of an IP address, and that name.
+func (r *registry) namedPeers() map[string]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := map[string]string{}
@@ -133,8 +139,8 @@ func (r *registry) names() map[string]string {
 	return out
 }
 
-// resolved notes the addresses that a host's name resolves to.
-func (r *registry) resolved(host, named string, addresses []netip.Addr) {
+// setResolved sets the addresses that a host's name resolves to.
+func (r *registry) setResolved(host, named string, addresses []netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, ok := r.peers[host]
@@ -147,7 +153,7 @@ func (r *registry) resolved(host, named string, addresses []netip.Addr) {
 	r.replacePeers(peers)
 }
 
-// peer is an admitted host.
+// peer returns an admitted host.
 func (r *registry) peer(name string) (peer, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,15 +161,15 @@ func (r *registry) peer(name string) (peer, bool) {
 	return p, ok && p.admitted
 }
 
-// admittedPeers are the hosts of the catalog; one that is not admitted has no key. The map is never changed.
-func (r *registry) admittedPeers() map[string]peer {
+// allPeers returns the hosts of the catalog; one that is not admitted has no key. The map is never changed.
+func (r *registry) allPeers() map[string]peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.peers
 }
 
-// askable are the other hosts that can prove that they are alive, by name.
-func (r *registry) askable() []string {
+// provable returns the other hosts that can prove that they are alive, by name.
+func (r *registry) provable() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []string
@@ -176,9 +182,9 @@ func (r *registry) askable() []string {
 	return out
 }
 
-// proofAddresses are where to ask the host for a proof: at its address of the first family, of which alone the proof
-// tells. Its port is this agent's own, as it is everywhere, and that which the host advertises where it is another:
-// since any member could have advertised that, it only comes on top.
+// proofAddresses returns where to request a proof: at the host's address of the first family, which alone a proof is
+// about. The port is this agent's own, since all agents use the same one. Where the host advertises another it is
+// tried too, but never instead: any member could have advertised it.
 func (r *registry) proofAddresses(name string, port int) (out []netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -198,11 +204,11 @@ func (r *registry) proofAddresses(name string, port int) (out []netip.AddrPort) 
 }
 
 var (
-	errUnknownHost  = errors.New("the catalog names no such host, or its agent is not admitted")
+	errUnknownHost  = errors.New("the catalog has no such host, or its agent is not admitted")
 	errWrongAddress = errors.New("the catalog has the host at another address")
 )
 
-// admit says why a host may not be a member.
+// admit returns an error where a host may not be a member.
 func (r *registry) admit(name string, at netip.Addr) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -223,7 +229,10 @@ func (r *registry) joined(name string, at netip.Addr, port uint16, m Meta) {
 		return
 	}
 	delete(r.leaving, name)
-	member := Member{Name: name, State: Alive, Since: time.Now(), Address: netip.AddrPortFrom(at, port), Region: m.Region, Version: m.Version}
+	member := Member{
+		Name: name, State: Alive, Since: time.Now(), Address: netip.AddrPortFrom(at, port),
+		Region: m.Region, Version: m.Version,
+	}
 	if was := r.known[name]; was != nil {
 		member.Asked, member.RTT = was.Asked, was.RTT
 	}
@@ -238,22 +247,24 @@ func (r *registry) updated(name string, m Meta) {
 	}
 }
 
-// goodbye notes that a host is about to leave; only that it is gone makes it so. The word may come by the slower way.
-func (r *registry) goodbye(name string) {
+// markLeaving notes that a host announced that it leaves. It has left once memberlist removes it; the announcement
+// may arrive after that, over the slower path.
+func (r *registry) markLeaving(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch member := r.known[name]; {
 	case member == nil:
-	case member.State == Dead && time.Since(member.Since) < goodbyeLate:
+	case member.State == Dead && time.Since(member.Since) < leaveMessageLate:
 		member.State = Left
 	default:
 		r.leaving[name] = true
 	}
 }
 
-const goodbyeLate = 10 * time.Second
+// leaveMessageLate is how long after a host was removed its announcement of leaving may arrive.
+const leaveMessageLate = 10 * time.Second
 
-func (r *registry) gone(name string) {
+func (r *registry) removed(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	member := r.known[name]
@@ -271,27 +282,26 @@ func (r *registry) acknowledged(name string, asked time.Time, rtt time.Duration)
 	defer r.mu.Unlock()
 	member := r.known[name]
 	if member == nil {
-		return // it answers, and did not join: gossip holds nothing of it yet
+		return // it answers a probe, but has not joined yet
 	}
 	if asked.After(member.Asked) {
 		member.Asked, member.RTT = asked, rtt
 	}
 }
 
-// members are all of them, by name.
+// members returns all members, by name.
 func (r *registry) members(now time.Time) []Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := make([]Member, 0, len(r.known))
-	// Each member is probed once in a cycle, which failed probes of others draw out; whoever missed three of them is
-	// a suspect.
-	patience := 3 * r.interval * time.Duration(r.alive()+1)
+	// Each member is probed once in a cycle, which failed probes of others prolong. One that missed three is a suspect.
+	suspectAfter := 3 * r.interval * time.Duration(r.alive()+1)
 	for _, m := range r.known {
 		if !r.peers[m.Name].admitted {
 			continue
 		}
 		member := *m
-		if latest := later(m.Asked, m.Since); m.State == Alive && now.Sub(latest) > patience {
+		if latest := later(m.Asked, m.Since); m.State == Alive && now.Sub(latest) > suspectAfter {
 			member.State = Suspect
 		}
 		out = append(out, member)
@@ -307,7 +317,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// alive is how many members are.
+// alive returns how many members are alive. The caller locks.
 func (r *registry) alive() (n int) {
 	for _, m := range r.known {
 		if m.State == Alive && r.peers[m.Name].admitted {
@@ -317,14 +327,14 @@ func (r *registry) alive() (n int) {
 	return n
 }
 
-func (r *registry) alone() bool {
+func (r *registry) isolated() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.alive() == 0
 }
 
-// address is where to ask the host: where it said that it gossips, else where the catalog has it. It is zero for a
-// stranger and for a host that is named and was never heard of.
+// address returns where to contact the host: the address that it advertised, else the catalog's. It is zero for an
+// unknown host, and for one whose name has not been resolved.
 func (r *registry) address(name string, port int) netip.AddrPort {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -337,11 +347,11 @@ func (r *registry) address(name string, port int) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// seed is a host to knock at.
+// seed is a host to contact in order to join.
 type seed struct{ name, named string }
 
-// absent are the hosts of the catalog that are not alive.
-func (r *registry) absent() []seed {
+// notAlive returns the other hosts of the catalog that are not alive.
+func (r *registry) notAlive() []seed {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []seed

@@ -1,7 +1,11 @@
-// Package gossip keeps the agents' membership beside NATS and without a coordinator, and collects proofs that hosts
-// are alive. Members is what agents report of one another: a second opinion, which any agent can forge. Proofs are
-// evidence: signatures of the hosts themselves, see proof.go. Start it, give it the catalog and the admitted agents'
-// keys with SetCatalog, look at Members and Proofs, ask a host for a proof with Prove, and end it with Close.
+// Package gossip maintains the agents' membership beside NATS and without a coordinator, and collects proofs that
+// hosts are alive. Members is what agents report of one another: a second opinion, which any agent can forge. Proofs
+// are evidence: signatures of the hosts themselves, see proof.go.
+//
+// Start it, give it the catalog and the admitted agents' keys with SetCatalog, read Members and Proofs, request a
+// proof with Prove, and end it with Close. service.go is this interface, membership.go runs memberlist, registry.go
+// is what is known of the members, transport.go bounds what comes in, and prover.go sends and answers requests for
+// proofs.
 package gossip
 
 import (
@@ -22,38 +26,43 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// DefaultListen is where an agent gossips unless told otherwise.
+// DefaultListen is the address at which an agent gossips by default.
 const DefaultListen = ":7946"
 
 const (
-	probeInterval = 2 * time.Second // between the probes that one member sends, each to the next of the others
-	suspicion     = 4               // intervals, times the logarithm of the mesh, until a suspect is dead
-	rejoinEvery   = time.Minute     // those who are not alive are knocked at again, so that a mesh that was cut in two finds together
-	aloneEvery    = 5 * time.Second // the same while nobody is alive
-	seedsMax      = 5               // knocked at in one go: the others are learned from any of them
-	leaveMax      = time.Second     // for the word of leaving to go out
-	resolveMax    = 5 * time.Second // to look up the address of a host that is named
-	tcpMax        = 10 * time.Second
-	reclaimAfter  = 30 * time.Second // a dead host may come back by another address after so long
+	probeInterval = 2 * time.Second // between two probes of one member, each to the next of the others
+	suspicion     = 4               // intervals, times the logarithm of the mesh's size, until a suspect is dead
+
+	// rejoinEvery is how often members that are not alive are contacted again, so that a mesh that was cut in two
+	// unites.
+	rejoinEvery         = time.Minute
+	rejoinIsolatedEvery = 5 * time.Second // the same while no other member is alive
+	seedsMax            = 5               // contacted at once: any one of them knows the others
+
+	leaveMax     = time.Second      // for the message of leaving to be sent
+	resolveMax   = 5 * time.Second  // to look up a host's name
+	tcpMax       = 10 * time.Second // for one exchange over TCP
+	reclaimAfter = 30 * time.Second // until a dead host may return with another address
 )
 
-// ErrNotRunning says that this agent does not gossip: it has no key, no catalog that names it, or no port.
+// ErrNotRunning is returned by Prove while this agent has no gossip key, no catalog that names it, or no port.
 var ErrNotRunning = errors.New("gossip is not running")
 
-// Config is what gossip is started with.
+// Config configures gossip.
 type Config struct {
 	Name    string // the host's key
 	Version string // the agent's, announced to the others
-	Listen  string // address and port, as DefaultListen; the others are expected at the same port. Port 0 is any free one, for tests
-	// Key is the agent's enrolment key, which signs proofs for others. Without it this agent proves nothing.
-	Key  ed25519.PrivateKey
-	Keys [][]byte // 16, 24 or 32 bytes each, the one to encrypt with first. Without any there is no gossip until SetKeys
+	Listen  string // as DefaultListen; the others are expected at the same port. Port 0 is any free one, for tests
+	// Key is the agent's enrolment key, which signs proofs. Without it this agent proves nothing.
+	Key ed25519.PrivateKey
+	// Keys have 16, 24 or 32 bytes each, the one to encrypt with first. Without any, gossip begins with SetKeys.
+	Keys [][]byte
 	// Interval is the time between probes; zero is two seconds. Only tests set it.
 	Interval time.Duration
 	Logger   zerolog.Logger
 }
 
-// Gossip is this agent's part in the mesh's gossip. One goroutine owns its life; its methods may be called from any.
+// Gossip is this agent's membership. Its methods may be called from any goroutine.
 type Gossip struct {
 	Config
 	bind     netip.Addr // zero: all addresses
@@ -61,16 +70,16 @@ type Gossip struct {
 	registry *registry
 	prover   *prover
 	net      atomic.Pointer[transport] // of list
-	ring     *memberlist.Keyring       // of the owner
+	ring     *memberlist.Keyring       // of list; only manage uses it
 	list     atomic.Pointer[memberlist.Memberlist]
-	catalogs chan *catalog.Catalog // the newest that the owner has not seen
+	catalogs chan *catalog.Catalog // the newest one, until manage receives it
 	keys     chan [][]byte
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
 }
 
-// Start begins to gossip as soon as there is a catalog that names this host and a key. A port that is taken is a
-// warning, and is tried again every minute.
+// Start begins to gossip as soon as there are a key and a catalog that names this host. A port in use is logged and
+// tried again every minute.
 func Start(ctx context.Context, c Config) (*Gossip, error) {
 	if c.Interval == 0 {
 		c.Interval = probeInterval
@@ -80,8 +89,8 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 		return nil, err
 	}
 	g := &Gossip{
-		Config: c, bind: bind, port: port, registry: newRegistry(c.Name, c.Interval), catalogs: make(chan *catalog.Catalog, 1),
-		keys: make(chan [][]byte, 1),
+		Config: c, bind: bind, port: port, registry: newRegistry(c.Name, c.Interval),
+		catalogs: make(chan *catalog.Catalog, 1), keys: make(chan [][]byte, 1),
 	}
 	if err := checkKeys(c.Keys); err != nil {
 		return nil, err
@@ -89,7 +98,7 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 	g.prover = newProver(c.Name, c.Key, g.registry)
 	ctx, g.cancel = context.WithCancel(ctx)
 	g.tasks.Go(func() { g.manage(ctx) })
-	g.tasks.Go(func() { g.patrol(ctx) })
+	g.tasks.Go(func() { g.requestProofs(ctx) })
 	return g, nil
 }
 
@@ -112,22 +121,22 @@ func ParseListen(listen string) (bind netip.Addr, port int, err error) {
 	return bind, int(n), nil
 }
 
-// Close tells the others that this agent leaves, and returns when everything has ended.
+// Close tells the other members that this agent leaves, and returns after everything has ended.
 func (g *Gossip) Close() {
 	g.cancel()
 	g.tasks.Wait()
 }
 
 // SetCatalog sets where the hosts are, and whose agents are admitted: gossip from other addresses is dropped, and a
-// proof needs the host's key. Nil keys admit every host, see registry.allow. It does not wait.
+// proof needs the host's key. Nil keys admit every host, see registry.setCatalog. It does not wait.
 func (g *Gossip) SetCatalog(c *catalog.Catalog, keys map[string]ed25519.PublicKey) {
-	g.registry.allow(c, keys)
+	g.registry.setCatalog(c, keys)
 	g.prover.forget(func(host string) bool { _, ok := g.registry.peer(host); return ok })
 	replace(g.catalogs, c)
 }
 
-// SetKeys replaces the ring while gossip goes on. Members keep one another when a new key is first added behind the
-// old one everywhere, then put before it everywhere, and only then the old one is taken away. It does not wait.
+// SetKeys replaces the keyring while gossip goes on. Members stay in contact when a new key is first added behind the
+// old one everywhere, then put before it everywhere, and the old one is removed last. It does not wait.
 func (g *Gossip) SetKeys(keys [][]byte) error {
 	if err := checkKeys(keys); err != nil {
 		return err
@@ -136,7 +145,8 @@ func (g *Gossip) SetKeys(keys [][]byte) error {
 	return nil
 }
 
-// replace puts the newest word where the owner finds it, instead of an older one. Each mailbox has one writer.
+// replace puts the newest value into a channel with a buffer of one, in place of an older one that was not received.
+// Each channel has one sender.
 func replace[T any](mailbox chan T, v T) {
 	for {
 		select {
@@ -151,7 +161,7 @@ func replace[T any](mailbox chan T, v T) {
 	}
 }
 
-// Members are the other hosts of the catalog that were ever heard of, by name.
+// Members returns the other hosts of the catalog that were members at any time, by name.
 func (g *Gossip) Members() []Member { return g.registry.members(time.Now()) }
 
 // Proofs returns this agent's first-hand evidence about the other hosts, by name.

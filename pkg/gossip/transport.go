@@ -11,22 +11,23 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
 )
 
-// Bounds of what a stranger may cost, before it shows a key: memberlist itself would read 20 MB from each of any
-// number of connections.
+// Bounds on what anybody can make this agent spend before it presents a key. memberlist itself would read 20 MB from
+// each of any number of connections.
 const (
-	streamsMax  = 16               // incoming, at once: a member exchanges its state about once a minute
-	streamMax   = 10 * time.Second // for one of them to be done
-	streamBytes = 64 << 10         // of one stream, and ...
-	memberBytes = 1 << 10          // ... for each host of the catalog
+	streamsMax  = 16               // incoming at once: a member exchanges its state about once a minute
+	streamMax   = 10 * time.Second // until one of them must be done
+	streamBytes = 64 << 10         // of one stream, and in addition
+	memberBytes = 1 << 10          // for each host of the catalog
 	dialMax     = 3 * time.Second
 )
 
-// transport is memberlist's own over UDP and TCP, with three changes: it drops what does not come from an address
-// that is listened to, it takes the packets of proofs out before memberlist sees them, and it bounds what comes in
-// and ends everything when it is shut down.
+// transport is memberlist's own over UDP and TCP, with three changes: it drops what does not come from an accepted
+// address, it passes packets of the proof protocol to the prover before memberlist sees them, and it bounds what
+// comes in and closes every connection when it is shut down.
 type transport struct {
 	*memberlist.NetTransport
 	transportConfig
@@ -36,10 +37,10 @@ type transport struct {
 	open      atomic.Int32
 	streams   chan net.Conn
 	packets   chan *memberlist.Packet
-	ended     chan struct{} // closed when nothing comes from NetTransport any more
-	end       func()        // closes it
+	ended     chan struct{} // closed when NetTransport delivers nothing more
+	end       func()        // closes ended
 	forwarder sync.WaitGroup
-	dropped   *rate.Limiter // log lines about it
+	dropped   *rate.Limiter // of log lines about dropped packets
 
 	mu    sync.Mutex
 	conns map[*stream]bool
@@ -52,11 +53,14 @@ type transportConfig struct {
 	hosts   int // of the catalog
 	accepts func(from netip.Addr) bool
 	proofs  func(now time.Time, packet []byte, from netip.AddrPort, send sendFunc) error
-	logger  *log.Logger
+	log     zerolog.Logger
+	library *log.Logger // for memberlist
 }
 
 func openTransport(ctx context.Context, c transportConfig) (*transport, error) {
-	inner, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{c.bind}, BindPort: c.port, Logger: c.logger})
+	inner, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
+		BindAddrs: []string{c.bind}, BindPort: c.port, Logger: c.library,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func openTransport(ctx context.Context, c transportConfig) (*transport, error) {
 		dropped: rate.NewLimiter(rate.Every(dropEvery), 1), conns: map[*stream]bool{},
 	}
 	t.end = sync.OnceFunc(func() { close(t.ended) })
-	// Leaving takes the network, so that it ends by Shutdown and not with the context.
+	// Not ctx itself: leaving still needs the network, so the transport ends by Shutdown alone.
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.forwarder.Go(t.forwardStreams)
 	t.forwarder.Go(t.forwardPackets)
@@ -82,12 +86,12 @@ func (t *transport) drops(from netip.Addr) bool {
 		return false
 	}
 	if t.dropped.Allow() {
-		t.logger.Printf("[WARN] memberlist: gossip dropped: %s is not the catalog's address of an admitted agent", from)
+		t.log.Warn().Stringer("from", from).Msg("gossip dropped: no admitted agent has this address")
 	}
 	return true
 }
 
-// forwardPackets hands memberlist its packets.
+// forwardPackets passes memberlist its packets, and the prover its own.
 func (t *transport) forwardPackets() {
 	for {
 		select {
@@ -100,7 +104,7 @@ func (t *transport) forwardPackets() {
 			}
 			if isProofPacket(p.Buf) {
 				if err := t.proofs(p.Timestamp, p.Buf, from, t.send); err != nil {
-					t.logger.Printf("[DEBUG] memberlist: proof dropped: from %s: %v", from, err)
+					t.log.Debug().Err(err).Stringer("from", from).Msg("proof packet dropped")
 				}
 				continue
 			}
@@ -112,7 +116,7 @@ func (t *transport) forwardPackets() {
 	}
 }
 
-// sourceOf is the address of a UDP or TCP peer; zero for any other.
+// sourceOf returns the address of a UDP or TCP peer; zero for any other.
 func sourceOf(a net.Addr) netip.AddrPort {
 	var at netip.AddrPort
 	switch a := a.(type) {
@@ -124,16 +128,16 @@ func sourceOf(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
-// send sends one packet of our own.
+// send sends one packet of the proof protocol.
 func (t *transport) send(packet []byte, to netip.AddrPort) error {
 	_, err := t.WriteTo(packet, to.String())
 	return err
 }
 
-// PacketCh are memberlist's packets.
+// PacketCh delivers packets to memberlist.
 func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
 
-// forwardStreams lets in as many streams as are allowed.
+// forwardStreams passes incoming streams to memberlist, at most streamsMax at once.
 func (t *transport) forwardStreams() {
 	for {
 		select {
@@ -150,7 +154,7 @@ func (t *transport) forwardStreams() {
 				continue
 			}
 			_ = conn.SetDeadline(time.Now().Add(streamMax))
-			s := t.keep(conn, func() { t.open.Add(-1) })
+			s := t.track(conn, func() { t.open.Add(-1) })
 			select {
 			case t.streams <- s:
 			case <-t.ctx.Done():
@@ -160,7 +164,7 @@ func (t *transport) forwardStreams() {
 	}
 }
 
-// StreamCh are the connections that come in.
+// StreamCh delivers incoming streams to memberlist.
 func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
 
 // DialTimeout and DialAddressTimeout connect to a member.
@@ -168,21 +172,21 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 	ctx, cancel := context.WithTimeout(t.ctx, min(timeout, dialMax))
 	defer cancel()
 	var d net.Dialer
-	if t.source.IsValid() { // the others listen to that address
+	if t.source.IsValid() { // the others accept only this host's address
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.source, 0))
 	}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return t.keep(conn, func() {}), nil
+	return t.track(conn, func() {}), nil
 }
 
 func (t *transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
 	return t.DialTimeout(a.Addr, timeout)
 }
 
-// Shutdown ends the listeners and every connection.
+// Shutdown closes the listeners and every connection.
 func (t *transport) Shutdown() error {
 	t.cancel()
 	t.mu.Lock()
@@ -194,14 +198,14 @@ func (t *transport) Shutdown() error {
 	for _, s := range open {
 		_ = s.Close()
 	}
-	err := t.NetTransport.Shutdown() // it waits until what came in is taken from it
+	err := t.NetTransport.Shutdown() // it waits until the forwarders have received what came in, so they end after it
 	t.end()
 	t.forwarder.Wait()
 	return err
 }
 
-// keep bounds a connection and remembers it until it is closed.
-func (t *transport) keep(conn net.Conn, closed func()) *stream {
+// track bounds a connection and remembers it until it is closed, for Shutdown.
+func (t *transport) track(conn net.Conn, closed func()) *stream {
 	s := &stream{Conn: conn, left: t.bytes}
 	s.end = sync.OnceValue(func() error {
 		t.mu.Lock()
@@ -216,7 +220,7 @@ func (t *transport) keep(conn net.Conn, closed func()) *stream {
 	return s
 }
 
-// stream is a connection from which only so many bytes are read.
+// stream is a connection from which at most left bytes are read.
 type stream struct {
 	net.Conn
 	left int64

@@ -59,7 +59,7 @@ func TestWriteMakesDirectoriesPrivate(t *testing.T) {
 func TestFailedWriteKeepsTheOldContent(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")
-	if err := os.MkdirAll(filepath.Join(path, "not empty"), 0o700); err != nil { // a directory cannot be replaced by a file
+	if err := os.MkdirAll(filepath.Join(path, "not empty"), 0o700); err != nil { // no file can replace a directory
 		t.Fatal(err)
 	}
 	if err := privatefile.Write(path, []byte("new")); err == nil {

@@ -138,7 +138,8 @@ func TestFullSpoolDropsAndCountsTheOldest(t *testing.T) {
 	}
 	got := left(t, s)
 	same(t, got, got[0], all)
-	if st := s.Stats(); st.Bytes > c.MaxBytes || st.Dropped != uint64(3*(got[0]-1)) || st.Records != len(got) || len(got) < all/3 {
+	if st := s.Stats(); st.Bytes > c.MaxBytes || st.Dropped != uint64(3*(got[0]-1)) || st.Records != len(got) ||
+		len(got) < all/3 {
 		t.Errorf("%+v with %d left", st, len(got))
 	}
 	again := open(t, spool.Config{Dir: image(t, c.Dir), MaxBytes: c.MaxBytes})
@@ -161,7 +162,9 @@ func TestDirectoryIsLocked(t *testing.T) {
 func TestOnlyTheOwnerHasAccess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	appendTo(t, open(t, spool.Config{Dir: dir}), 1, 1)
-	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "lock"): 0o600, segments(t, dir)[0]: 0o600} {
+	for path, want := range map[string]os.FileMode{
+		dir: 0o700, filepath.Join(dir, "lock"): 0o600, segments(t, dir)[0]: 0o600,
+	} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
@@ -187,7 +190,8 @@ func TestAges(t *testing.T) {
 		if err != nil || len(got) != 1 {
 			t.Fatal(got, err)
 		}
-		if off := time.Since(got[0].Opened) - want; off.Abs() > 30*time.Second || got[0].ByWallClock != (boot == "two") {
+		if off := time.Since(got[0].Opened) - want; off.Abs() > 30*time.Second ||
+			got[0].ByWallClock != (boot == "two") {
 			t.Errorf("boot %s: %v old, byWallClock %v", boot, time.Since(got[0].Opened), got[0].ByWallClock)
 		}
 	}
