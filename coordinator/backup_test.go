@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,23 +15,24 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// A coordinator that is lost and restored elsewhere says the same of the same hosts, has the same history, and the
-// agents that had joined the lost one speak to it without a word from anybody.
-func TestARestoredCoordinatorGoesOn(t *testing.T) {
-	m := newMission(t)
+// TestRestoredCoordinatorContinues restores a lost coordinator elsewhere. It has the same statuses and the same
+// history, and the agents of the lost one connect to it by themselves.
+func TestRestoredCoordinatorContinues(t *testing.T) {
+	m := newTestbed(t)
 	data, saved, next := m.path("d"), m.path("b"), m.path("e")
 	m.startCoordinator(data)
 	m.startAgents(data)
 	for i := range places {
-		m.becomes(data, []string{"NC1", "NC2", "NC3", "NC4"}[i], mesh.Operational)
+		m.awaitStatus(data, []string{"NC1", "NC2", "NC3", "NC4"}[i], mesh.Operational)
 	}
 	m.services["NC1"].Close()
-	m.becomes(data, "NC1", mesh.MajorOutage)
+	m.awaitStatus(data, "NC1", mesh.MajorOutage)
 	if out := m.must(m.coordinator, "backup", saved, "--data", data); !strings.Contains(out, "saved ") {
 		t.Error(out)
 	}
-	if _, err := m.run(m.coordinator, "backup", saved, "--data", data); err == nil || !strings.Contains(err.Error(), "is not empty") {
-		t.Error("a backup over another:", err)
+	_, err := m.run(m.coordinator, "backup", saved, "--data", data)
+	if err == nil || !strings.Contains(err.Error(), "is not empty") {
+		t.Error("a backup replaces another:", err)
 	}
 	before, was := m.history(data, "nc1"), m.statuses(data)
 	m.stop(m.serve)
@@ -38,14 +40,17 @@ func TestARestoredCoordinatorGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	told := m.must(m.coordinator, "restore", saved, "--data", next)
-	for _, want := range []string{"now: coordinator serve", "joined since then must join again", "revoked since then are members again"} {
-		if !strings.Contains(told, want) {
-			t.Errorf("%q is not in %s", want, told)
+	out := m.must(m.coordinator, "restore", saved, "--data", next)
+	for _, want := range []string{
+		"now: coordinator serve", "joined since then must join again", "revoked since then are members again",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in %s", want, out)
 		}
 	}
-	if _, err := m.run(m.coordinator, "restore", saved, "--data", next); err == nil || !strings.Contains(err.Error(), "is not empty") {
-		t.Error("a restore over another coordinator:", err)
+	_, err = m.run(m.coordinator, "restore", saved, "--data", next)
+	if err == nil || !strings.Contains(err.Error(), "is not empty") {
+		t.Error("a restore replaces another coordinator:", err)
 	}
 	m.startCoordinator(next)
 	if diff := cmp.Diff(was, m.statuses(next)); diff != "" {
@@ -55,9 +60,10 @@ func TestARestoredCoordinatorGoesOn(t *testing.T) {
 		t.Errorf("the history differs: %s", diff)
 	}
 	// The stream reaches back to before the loss.
-	m.must(m.coordinator, "explain", "NC1", "--data", next, "--at", before[len(before)-1].Published.Format("2006-01-02T15:04:05Z07:00"))
+	at := before[len(before)-1].Published.Format(time.RFC3339)
+	m.must(m.coordinator, "explain", "NC1", "--data", next, "--at", at)
 	m.openService("NC1")
-	m.becomes(next, "NC1", mesh.Operational) // by what the agents say, who only ever joined the lost one
+	m.awaitStatus(next, "NC1", mesh.Operational) // from observations of agents that joined the lost one
 	m.eventually("all agents connected", func() bool {
 		out, err := m.run(m.coordinator, "status", "--data", next)
 		return err == nil && strings.Contains(out, "4 of 5 agents connected")
@@ -67,10 +73,10 @@ func TestARestoredCoordinatorGoesOn(t *testing.T) {
 	}
 }
 
-// What no backup can know comes as the restore says: who joined since is named until it joins again, and who was
-// revoked since is in until it is revoked again.
-func TestWhatCameAfterTheBackupIsLostAsIsSaid(t *testing.T) {
-	m := newMission(t)
+// TestRestoreLosesWhatHappenedSince as its output says: an agent that joined since then is reported until it joins
+// again, and one that was revoked since then is a member until it is revoked again.
+func TestRestoreLosesWhatHappenedSince(t *testing.T) {
+	m := newTestbed(t)
 	data, next := m.path("d"), m.path("e")
 	m.startCoordinator(data)
 	m.join(data, "NC1", m.path("NC1"))
@@ -78,70 +84,72 @@ func TestWhatCameAfterTheBackupIsLostAsIsSaid(t *testing.T) {
 	m.must(m.coordinator, "backup", m.path("b"), "--data", data)
 	m.join(data, "NC2", m.path("NC2"))
 	later := m.startAgent("NC2")
-	m.speak(data, "2 of 5")
+	m.awaitInStatus(data, "2 of 5")
 	m.must(m.coordinator, "revoke", "NC1", "--data", data)
-	m.speak(data, "1 of 5")
+	m.awaitInStatus(data, "1 of 5")
 	m.stop(m.serve)
 
 	m.must(m.coordinator, "restore", m.path("b"), "--data", next)
 	m.startCoordinator(next)
-	m.speak(next, "the ledger does not know, as after a restore: nc2;")
-	m.speak(next, "1 of 5")
-	if out := m.must(m.coordinator, "revoke", "NC1", "--data", next); !strings.Contains(out, "revoked and disconnected") {
-		t.Error(out)
-	}
-	m.speak(next, "0 of 5")
+	m.awaitInStatus(next, "the ledger does not know, as after a restore: nc2;")
+	m.awaitInStatus(next, "1 of 5")
+	m.must(m.coordinator, "revoke", "NC1", "--data", next)
+	m.awaitInStatus(next, "0 of 5")
 	m.stop(later)
 	m.join(next, "NC2", m.path("NC2-again"))
 	m.startAgent("NC2-again")
-	m.speak(next, "1 of 5")
-	m.eventually("that it joined again is seen", func() bool {
+	m.awaitInStatus(next, "1 of 5")
+	m.eventually("the agent that joined again is no longer reported", func() bool {
 		return !strings.Contains(m.must(m.coordinator, "status", "--data", next), "does not know")
 	})
 }
 
-// speak waits until the coordinator's status says the words, as in how many agents speak.
-func (m *mission) speak(data, words string) {
+// awaitInStatus waits until the output of the command status contains the text.
+func (m *testbed) awaitInStatus(data, text string) {
 	m.t.Helper()
-	m.eventually("status says "+words, func() bool {
-		return strings.Contains(m.must(m.coordinator, "status", "--data", data), words)
+	m.eventually("status prints "+text, func() bool {
+		return strings.Contains(m.must(m.coordinator, "status", "--data", data), text)
 	})
 }
 
-// service is the user that a coordinator runs as in these tests: nobody.
-const service = 65534
+// serviceUser is the user that a coordinator runs as in these tests: nobody.
+const serviceUser = 65534
 
-// Root restores for the service's user: where the directory that it works in is this user's, so is everything in it,
-// and the coordinator serves as this user. The backup stays one that only root can read.
-func TestWhatRootRestoresIsTheServices(t *testing.T) {
+// TestRootRestoresForTheServiceUser: if the directory that root restores in belongs to the service's user, so do the
+// restored files, and the coordinator runs as that user. Only root can read the backup.
+func TestRootRestoresForTheServiceUser(t *testing.T) {
 	testenv.Root(t)
-	m := newMission(t)
+	m := newTestbed(t)
 	m.startCoordinator(m.path("d"))
 	m.must(m.coordinator, "backup", m.path("b"), "--data", m.path("d"))
 	m.stop(m.serve)
-	m.openTo(service)
+	m.openTo(serviceUser)
 	for _, dir := range []string{"there", "above"} {
-		if err := errors.Join(os.Mkdir(m.path(dir), 0o700), os.Chown(m.path(dir), service, service)); err != nil {
+		err := errors.Join(os.Mkdir(m.path(dir), 0o700), os.Chown(m.path(dir), serviceUser, serviceUser))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	m.as = &syscall.Credential{Uid: service, Gid: service}
+	m.as = &syscall.Credential{Uid: serviceUser, Gid: serviceUser}
 	for _, data := range []string{m.path("there"), m.path("above/made/d")} {
-		if out := m.must(m.coordinator, "restore", m.path("b"), "--data", data); strings.Contains(out, "the files belong to root") {
+		out := m.must(m.coordinator, "restore", m.path("b"), "--data", data)
+		if strings.Contains(out, "the files belong to root") {
 			t.Error(out)
 		}
-		owned(t, data, service)
+		owned(t, data, serviceUser)
 		m.startCoordinator(data)
 		m.stop(m.serve)
 	}
-	if out := m.must(m.coordinator, "restore", m.path("b"), "--data", m.path("roots")); !strings.Contains(out, "the files belong to root") {
+	out := m.must(m.coordinator, "restore", m.path("b"), "--data", m.path("roots"))
+	if !strings.Contains(out, "the files belong to root") {
 		t.Error(out)
 	}
 	owned(t, m.path("roots"), 0)
 }
 
-// openTo lets another user run the programs and read the catalog. The tests' own program is where only its user gets.
-func (m *mission) openTo(uid int) {
+// openTo lets another user run the programs and read the catalog. The test's own program is in a directory that only
+// its user can open.
+func (m *testbed) openTo(uid int) {
 	m.t.Helper()
 	program, err := os.ReadFile(m.coordinator)
 	if err == nil {
@@ -152,15 +160,16 @@ func (m *mission) openTo(uid int) {
 	}
 }
 
-// owned checks that a directory and everything in it is the user's alone.
+// owned checks that a directory and everything in it belongs to the user, and that nobody else can read it.
 func owned(t *testing.T, dir string, uid uint32) {
 	t.Helper()
 	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err != nil {
 			return err
 		}
-		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != uid || owner.Gid != uid || info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s is %v of %d:%d, wanted of %d alone", path, info.Mode(), owner.Uid, owner.Gid, uid)
+		owner := info.Sys().(*syscall.Stat_t)
+		if owner.Uid != uid || owner.Gid != uid || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is %v of %d:%d, wanted of %d only", path, info.Mode(), owner.Uid, owner.Gid, uid)
 		}
 		return nil
 	})
@@ -169,31 +178,32 @@ func owned(t *testing.T, dir string, uid uint32) {
 	}
 }
 
-// A backup with a damaged byte is refused with its name, and nothing is written.
-func TestADamagedBackupWritesNothing(t *testing.T) {
-	m := newMission(t)
+// TestDamagedBackupWritesNothing: the error names the damaged file, and no directory is created.
+func TestDamagedBackupWritesNothing(t *testing.T) {
+	m := newTestbed(t)
 	data, saved := m.path("d"), m.path("b")
 	m.startCoordinator(data)
 	m.must(m.coordinator, "backup", saved, "--data", data)
 	for _, name := range []string{"streams/LEDGER", "files/bus/trust/keys.json", "manifest.json"} {
 		path := filepath.Join(saved, name)
-		whole, err := os.ReadFile(path)
+		intact, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		damaged := append([]byte(nil), whole...)
+		damaged := append([]byte(nil), intact...)
 		damaged[len(damaged)/2] ^= 1
 		if err := os.WriteFile(path, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, err = m.run(m.coordinator, "restore", saved, "--data", m.path("e"))
-		if err == nil || !strings.Contains(err.Error(), "the backup is damaged: ") || !strings.Contains(err.Error(), name) {
+		if err == nil || !strings.Contains(err.Error(), "the backup is damaged: ") ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Stat(m.path("e")); err == nil {
 			t.Errorf("%s: something is written", name)
 		}
-		if err := os.WriteFile(path, whole, 0o600); err != nil {
+		if err := os.WriteFile(path, intact, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

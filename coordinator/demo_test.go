@@ -23,7 +23,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// demonstration is a running demo, as the first command of the README starts it.
+// demonstration is a running demo, as the README's first command starts it.
 type demonstration struct {
 	t           *testing.T
 	public, ops string
@@ -44,7 +44,7 @@ func startDemo(t *testing.T) *demonstration {
 			t.Error(err)
 		}
 		if lines := strings.Count(out.String(), "\n"); lines < 4 || lines > 5 {
-			t.Errorf("the terminal says %q", out.String())
+			t.Errorf("the command prints %q", out.String())
 		}
 	})
 	d.eventually("every public host and check is operational", func() bool {
@@ -68,7 +68,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// eventually polls for as long as a slow machine may take: how fast it is, deploy/lab measures.
+// eventually waits until the condition holds, for as long as a slow machine may need: deploy/lab measures how fast it
+// is.
 func (d *demonstration) eventually(what string, holds func() bool) {
 	d.t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -79,6 +80,7 @@ func (d *demonstration) eventually(what string, holds func() bool) {
 	d.t.Fatalf("never: %s; now %v", what, d.statuses())
 }
 
+// get returns the status and the body of an answer; 0 while nobody answers.
 func (d *demonstration) get(url string) (status int, body string) {
 	res, err := http.Get(url)
 	if err != nil {
@@ -94,7 +96,7 @@ func (d *demonstration) page(path string) string {
 	return body
 }
 
-// statuses are the words of /api/v2/summary.json for each host, and for its checks ("NC036 Sending mail").
+// statuses are those of /api/v2/summary.json, by host and by host and check ("NC036 Sending mail").
 func (d *demonstration) statuses() map[string]string {
 	var summary struct {
 		Components []struct {
@@ -103,7 +105,7 @@ func (d *demonstration) statuses() map[string]string {
 			GroupID          *string `json:"group_id"`
 		}
 	}
-	_ = json.Unmarshal([]byte(d.page("/api/v2/summary.json")), &summary) // not there yet
+	_ = json.Unmarshal([]byte(d.page("/api/v2/summary.json")), &summary) // fails until the page is served
 	names, out := map[string]string{}, map[string]string{}
 	for _, c := range summary.Components {
 		if c.Group {
@@ -115,6 +117,7 @@ func (d *demonstration) statuses() map[string]string {
 	return out
 }
 
+// breakIt adds a fault and returns its id.
 func (d *demonstration) breakIt(fault string) (id string) {
 	d.t.Helper()
 	res, err := http.Post("http://"+d.public+"/demo/faults", "application/json", strings.NewReader(fault))
@@ -145,18 +148,22 @@ func TestDemo(t *testing.T) {
 		id := d.breakIt(`{"fault": "service", "host": "NC036", "check": "Sending mail"}`)
 		d.eventually("partial outage", func() bool { return d.statuses()["NC036"] == "partial_outage" })
 		s := d.statuses()
-		if s["NC036 Sending mail"] != "major_outage" || s["NC036 Reading mail"] != "operational" || s["NC041"] != "operational" {
+		if s["NC036 Sending mail"] != "major_outage" || s["NC036 Reading mail"] != "operational" ||
+			s["NC041"] != "operational" {
 			t.Errorf("statuses %v", s)
 		}
-		if open := d.page("/api/v2/incidents/unresolved.json"); !strings.Contains(open, `"name": "NC036: Sending mail down"`) {
-			t.Errorf("no incident of it is open: %s", open)
+		open := d.page("/api/v2/incidents/unresolved.json")
+		if !strings.Contains(open, `"name": "NC036: Sending mail down"`) {
+			t.Errorf("it has no open incident: %s", open)
 		}
 		if front := d.page("/"); !strings.Contains(front, "NC036: Sending mail down") {
-			t.Error("the front page tells of no incident")
+			t.Error("the front page does not show the incident")
 		}
 		d.mend(id)
 		d.eventually("operational again", func() bool { return d.statuses()["NC036"] == "operational" })
-		d.eventually("resolved", func() bool { return strings.Contains(d.page("/api/v2/incidents.json"), `"status": "resolved"`) })
+		d.eventually("resolved", func() bool {
+			return strings.Contains(d.page("/api/v2/incidents.json"), `"status": "resolved"`)
+		})
 		history := d.page("/hosts/NC036")
 		for _, want := range []string{"regions confirm that it", "refused the connection",
 			"partial outage, was operational", "operational, was partial outage"} {
@@ -166,15 +173,21 @@ func TestDemo(t *testing.T) {
 		}
 	})
 	t.Run("internal hosts are on no public surface", func(t *testing.T) {
-		for _, path := range []string{"/", "/matrix", "/hosts/NC036", "/hosts/NC041", "/api/v1/matrix", "/api/v1/transitions", "/api/v1/hosts/NC036/votes", "/api/v2/summary.json", "/api/v2/components.json", "/api/v2/incidents.json", "/badge/NC036.svg"} {
+		for _, path := range []string{
+			"/", "/matrix", "/hosts/NC036", "/hosts/NC041", "/badge/NC036.svg",
+			"/api/v1/matrix", "/api/v1/transitions", "/api/v1/hosts/NC036/votes",
+			"/api/v2/summary.json", "/api/v2/components.json", "/api/v2/incidents.json",
+		} {
 			body := strings.ToLower(d.page(path))
 			for _, internal := range []string{"nc023", "nc028", "nc031", "nc034", "nc040"} {
 				if body == "" || strings.Contains(body, internal) {
-					t.Errorf("%s tells of %s (%d bytes)", path, internal, len(body))
+					t.Errorf("%s shows %s (%d bytes)", path, internal, len(body))
 				}
 			}
 		}
-		for _, path := range []string{"/hosts/NC023", "/badge/NC023.svg", "/api/v1/hosts/NC023/votes", "/api/v1/transitions?host=NC023"} {
+		for _, path := range []string{
+			"/hosts/NC023", "/badge/NC023.svg", "/api/v1/hosts/NC023/votes", "/api/v1/transitions?host=NC023",
+		} {
 			if status, _ := d.get("http://" + d.public + path); status != http.StatusNotFound {
 				t.Errorf("%s answers %d", path, status)
 			}
@@ -182,20 +195,26 @@ func TestDemo(t *testing.T) {
 	})
 	t.Run("operators see everything, from this machine alone", func(t *testing.T) {
 		for path, want := range map[string]string{
-			"/": "NC023", "/matrix": "NC028", "/agents": "10", "/metrics": `probe_success{check="ping",family="ipv4",host="NC023"`, "/hosts/NC034": "Phones", "/api/v1/hosts/NC034/votes": `"vantage": "nc036"`,
+			"/": "NC023", "/matrix": "NC028", "/agents": "10",
+			"/metrics":     `probe_success{check="ping",family="ipv4",host="NC023"`,
+			"/hosts/NC034": "Phones", "/api/v1/hosts/NC034/votes": `"vantage": "nc036"`,
 		} {
-			if status, body := d.get("http://" + d.ops + path); status != http.StatusOK || !strings.Contains(body, want) {
+			status, body := d.get("http://" + d.ops + path)
+			if status != http.StatusOK || !strings.Contains(body, want) {
 				t.Errorf("%s answers %d without %q", path, status, want)
 			}
 		}
 		request, _ := http.NewRequest(http.MethodGet, "http://"+d.ops+"/", nil)
 		request.Host = "evil.example"
 		if res, err := http.DefaultClient.Do(request); err != nil || res.StatusCode != http.StatusMisdirectedRequest {
-			t.Errorf("a page elsewhere may ask: %v %v", res, err)
+			t.Errorf("a page of another site can read the operators' view: %v %v", res, err)
 		}
 	})
 	t.Run("wrong faults are refused", func(t *testing.T) {
-		for _, fault := range []string{`{"fault": "earthquake"}`, `{"fault": "service", "host": "NC036", "check": "ping"}`, `{"fault": "cut", "region": "atlantis"}`, `{"fault": "loss", "loss": 7}`, `{"fautl": "loss"}`} {
+		for _, fault := range []string{
+			`{"fault": "earthquake"}`, `{"fault": "service", "host": "NC036", "check": "ping"}`,
+			`{"fault": "cut", "region": "atlantis"}`, `{"fault": "loss", "loss": 7}`, `{"fautl": "loss"}`,
+		} {
 			res, err := http.Post("http://"+d.public+"/demo/faults", "application/json", strings.NewReader(fault))
 			if err != nil || res.StatusCode != http.StatusBadRequest {
 				t.Errorf("%s: %v %v", fault, res, err)
@@ -205,7 +224,7 @@ func TestDemo(t *testing.T) {
 	t.Run("in a browser", func(t *testing.T) { d.browse(t) })
 }
 
-// browse looks at the pages in a real browser.
+// browse opens the pages in a real browser.
 func (d *demonstration) browse(t *testing.T) {
 	ctx := newBrowser(t)
 	if size := len(d.page("/")); size > 30<<10 {
@@ -239,7 +258,7 @@ func (d *demonstration) browse(t *testing.T) {
 	d.eventually("mended by the button", func() bool { return d.statuses()["NC036"] == "operational" })
 }
 
-// newBrowser starts Chromium. Without it the pages are not looked at, which in CI is a failure.
+// newBrowser starts Chromium. Without it the test is skipped; in CI it fails.
 func newBrowser(t *testing.T) context.Context {
 	t.Helper()
 	path := ""
@@ -251,7 +270,8 @@ func newBrowser(t *testing.T) context.Context {
 	if path == "" {
 		testenv.Missing(t, "Chromium (Debian: chromium)")
 	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)...)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -260,8 +280,8 @@ func newBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// look opens a page on a phone and on a desk, light and dark, and finds nothing wrong with it. With
-// PROBEMESH_SCREENSHOTS it keeps what it saw in that directory.
+// look opens a page at the width of a phone, dark, and of a desktop, light. It fails if the page is wider than the
+// screen or requests other resources. It stores screenshots in the directory $PROBEMESH_SCREENSHOTS, if that is set.
 func (d *demonstration) look(t *testing.T, ctx context.Context, name, url string) {
 	t.Helper()
 	for _, width := range []int64{360, 1280} {
@@ -271,13 +291,14 @@ func (d *demonstration) look(t *testing.T, ctx context.Context, name, url string
 			t.Fatalf("%s at %d: %v", name, width, err)
 		}
 		overflow := evaluate(t, ctx, `document.documentElement.scrollWidth - document.documentElement.clientWidth`)
-		requests := evaluate(t, ctx, `performance.getEntriesByType("resource").filter(r => !r.name.includes("/events")).length`)
+		requests := evaluate(t, ctx,
+			`performance.getEntriesByType("resource").filter(r => !r.name.includes("/events")).length`)
 		shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		if err != nil {
 			t.Fatalf("%s at %d: %v", name, width, err)
 		}
 		if overflow > 0 || requests > 0 {
-			t.Errorf("%s at %d px is %d px too wide and asks for %d more resources", name, width, overflow, requests)
+			t.Errorf("%s at %d px is %d px too wide and requests %d more resources", name, width, overflow, requests)
 		}
 		if dir := os.Getenv("PROBEMESH_SCREENSHOTS"); dir != "" {
 			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.png", name, width)), shot, 0o600); err != nil {
@@ -296,7 +317,7 @@ func evaluate(t *testing.T, ctx context.Context, expression string) int {
 	return n
 }
 
-// colours has the browser prefer light or dark.
+// colours sets the colour scheme that the browser prefers, light or dark.
 func colours(scheme string) chromedp.Action[chromedp.Void] {
 	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{

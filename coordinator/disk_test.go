@@ -14,7 +14,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// smallDisk mounts a disk of so many bytes in memory.
+// smallDisk mounts a disk of the given size in memory.
 func smallDisk(t *testing.T, dir, size string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -26,8 +26,7 @@ func smallDisk(t *testing.T, dir, size string) {
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }
 
-// fill writes a file until the disk has no room left, and keeps at it until the function that it returns is called,
-// which frees the room.
+// fill writes a file until the disk has no space left. The function that it returns removes the file.
 func fill(t *testing.T, path string) (free func()) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -49,47 +48,49 @@ func fill(t *testing.T, path string) (free func()) {
 	return func() { os.Remove(path) }
 }
 
-// A disk that is full under a coordinator: it says so, goes on judging from its reserve, and stands still only when
-// that is used up too. Once there is room it goes on. Nothing that was acknowledged is lost.
-func TestAFullDiskIsSaidAndJudgingGoesOn(t *testing.T) {
+// TestFullDisk fills the disk under a coordinator. It reports that, goes on judging from its reserve, and pauses only
+// when that is used up too. Once there is space it continues. Nothing that was acknowledged is lost.
+func TestFullDisk(t *testing.T) {
 	testenv.Long(t)
-	m := newMission(t)
+	m := newTestbed(t)
 	disk := m.path("disk")
 	smallDisk(t, disk, "64m")
 	data := filepath.Join(disk, "d")
 	m.startCoordinator(data)
 	m.startAgents(data)
 	for _, host := range []string{"NC1", "NC2", "NC3", "NC4"} {
-		m.becomes(data, host, mesh.Operational)
+		m.awaitStatus(data, host, mesh.Operational)
 	}
 	p := m.publish(data, "NC5")
-	said := func(words string) func() bool {
-		return func() bool { return strings.Contains(m.must(m.coordinator, "status", "--data", data), words) }
+	reported := func(text string) func() bool {
+		return func() bool { return strings.Contains(m.must(m.coordinator, "status", "--data", data), text) }
 	}
 
 	free := fill(t, filepath.Join(disk, "filler"))
-	m.eventually("the full disk is said", said("! disk full: free some space under "))
+	m.eventually("the full disk is reported", reported("! disk full: free some space under "))
 	if !strings.Contains(m.serve.log.String(), "disk full") || !strings.Contains(m.get("/"), "disk full") {
-		t.Error("a full disk is not said everywhere")
+		t.Error("the full disk is not reported everywhere")
 	}
 	m.services["NC1"].Close()
-	m.becomes(data, "NC1", mesh.MajorOutage)
+	m.awaitStatus(data, "NC1", mesh.MajorOutage)
 	m.openService("NC1")
-	m.becomes(data, "NC1", mesh.Operational)
+	m.awaitStatus(data, "NC1", mesh.Operational)
 
 	freeMore := fill(t, filepath.Join(disk, "more"))
-	m.eventually("that nothing can be kept is said", said("the disk has no room for what agents say"))
-	m.eventually("a judge that stands still is said", func() bool { return strings.Contains(m.get("/metrics"), "probemesh_judging 0") })
+	m.eventually("that nothing can be stored is reported", reported("the disk has no room for what agents say"))
+	m.eventually("that the judge paused is reported", func() bool {
+		return strings.Contains(m.get("/metrics"), "probemesh_judging 0")
+	})
 	acked := p.count()
 
 	free()
 	freeMore()
-	m.eventually("it goes on", func() bool { return p.count() > acked+10 })
-	m.eventually("the end of it is said", func() bool { return !said("disk ")() })
+	m.eventually("it continues", func() bool { return p.count() > acked+10 })
+	m.eventually("the warning is cleared", func() bool { return !reported("disk ")() })
 	m.services["NC2"].Close()
-	m.becomes(data, "NC2", mesh.MajorOutage)
+	m.awaitStatus(data, "NC2", mesh.MajorOutage)
 	m.openService("NC2")
-	m.becomes(data, "NC2", mesh.Operational)
+	m.awaitStatus(data, "NC2", mesh.Operational)
 	before := m.history(data, "nc1")
 	p.stop()
 	m.stop(m.serve)
@@ -98,5 +99,5 @@ func TestAFullDiskIsSaidAndJudgingGoesOn(t *testing.T) {
 		t.Error("the history differs after a restart:", diff)
 	}
 	m.stop(m.serve)
-	whole(t, data, p)
+	checkNothingLost(t, data, p)
 }

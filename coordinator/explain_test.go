@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Operators read in `explain` what agents reported, word for word, also of a check that is up.
+// TestExplainShowsWhatAgentsReported word for word, of a check that is up too.
 func TestExplainShowsWhatAgentsReported(t *testing.T) {
 	const reason = "redirects to https://elsewhere.example/sign-in (status 302), wanted 200"
 	var out strings.Builder

@@ -23,7 +23,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// shortDir is a directory whose name is short, since that of the socket in it is bounded.
+// shortDir is a temporary directory with a short name: the path of the socket in it may have about a hundred
+// characters.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pm")
@@ -34,6 +35,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
+// natsConfig runs the command.
 func natsConfig(t *testing.T, args ...string) error {
 	t.Helper()
 	root := newRootCommand()
@@ -43,7 +45,7 @@ func natsConfig(t *testing.T, args ...string) error {
 	return root.ExecuteContext(t.Context())
 }
 
-// openOn opens a coordinator on the cluster, as often as it takes until the cluster has a leader for its streams.
+// openOn opens a coordinator on the cluster. It retries until the cluster has elected a leader for its streams.
 func openOn(t *testing.T, c node.Config) *node.Node {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
@@ -65,7 +67,9 @@ func onLoopback(c node.Config) node.Config {
 
 func dialAs(t *testing.T, id agent.Identity) *busagent.Conn {
 	t.Helper()
-	a, err := busagent.Dial(t.Context(), busagent.Config{Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Logger: zerolog.Nop()})
+	a, err := busagent.Dial(t.Context(), busagent.Config{
+		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Logger: zerolog.Nop(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,13 +77,14 @@ func dialAs(t *testing.T, id agent.Identity) *busagent.Conn {
 	return a
 }
 
+// publishes reports whether a message is acknowledged in time.
 func publishes(t *testing.T, a *busagent.Conn, id string, within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	return a.Publish(ctx, id, func() map[string]string { return nil }, []byte("{}")) == nil
 }
 
-// startCluster starts three stock servers with what nats-config makes of the data directory.
+// startCluster starts three stock servers with the files that nats-config creates for the data directory.
 func startCluster(t *testing.T, data string) (out string, urls []string, servers []*natsd.Server) {
 	t.Helper()
 	out = filepath.Join(t.TempDir(), "nodes")
@@ -97,7 +102,7 @@ func startCluster(t *testing.T, data string) (out string, urls []string, servers
 	return out, urls, servers
 }
 
-// runOn runs a coordinator on the cluster until the test ends or it is stopped.
+// runOn runs a coordinator on the cluster until stop is called or the test ends.
 func runOn(t *testing.T, data string, urls []string) (n *node.Node, stop func()) {
 	t.Helper()
 	ninernet, err := catalog.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
@@ -131,7 +136,7 @@ func joinOn(t *testing.T, n *node.Node, host string) agent.Identity {
 	return id
 }
 
-func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
+func TestMeshOnACluster(t *testing.T) {
 	data := shortDir(t)
 	out, urls, servers := startCluster(t, data)
 	n, _ := runOn(t, data, urls)
@@ -152,18 +157,18 @@ func TestAClusterOfItsOwnCarriesTheMesh(t *testing.T) {
 	for _, there := a.Connected(); there && time.Now().Before(end); _, there = a.Connected() {
 		time.Sleep(10 * time.Millisecond)
 	}
-	servers[0].Shutdown() // and one that was restarted from its file knows of it too
+	servers[0].Shutdown() // a node that restarts from its file refuses the agent too
 	servers[0].WaitForShutdown()
 	servertest.Start(t, filepath.Join(out, "nats-1", "nats.conf"))
-	for _, url := range urls { // no node takes it back
+	for _, url := range urls { // no node accepts the agent again
 		id.Servers = []string{url}
 		if publishes(t, dialAs(t, id), "2"+url, time.Second) {
-			t.Errorf("the revoked agent speaks at %s", url)
+			t.Errorf("the revoked agent publishes at %s", url)
 		}
 	}
 }
 
-// replicas counts the nodes that hold a copy of the stream.
+// replicas counts the nodes with a copy of the stream. It waits until there are three.
 func replicas(t *testing.T, servers []*natsd.Server, stream string) (n int) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -188,12 +193,13 @@ func replicas(t *testing.T, servers []*natsd.Server, stream string) (n int) {
 	return n
 }
 
-func TestAClustersFilesAreSecretAndNotReplaced(t *testing.T) {
+func TestClusterFilesAreSecretAndNotReplaced(t *testing.T) {
 	data, out := t.TempDir(), filepath.Join(t.TempDir(), "nodes")
-	make := func() error {
-		return natsConfig(t, "--data", data, "--nodes", "nats-1.example.net,nats-2.example.net,nats-3.example.net", "--out", out, "--at", "/etc/nats")
+	create := func() error {
+		const nodes = "nats-1.example.net,nats-2.example.net,nats-3.example.net"
+		return natsConfig(t, "--data", data, "--nodes", nodes, "--out", out, "--at", "/etc/nats")
 	}
-	if err := make(); err != nil {
+	if err := create(); err != nil {
 		t.Fatal(err)
 	}
 	key := filepath.Join(out, "nats-2", "server.key")
@@ -204,18 +210,23 @@ func TestAClustersFilesAreSecretAndNotReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"nats-route://nats-1.example.net:6222"`, `"nats-route://nats-3.example.net:6222"`, `key_file: "/etc/nats/server.key"`} {
+	for _, want := range []string{
+		`"nats-route://nats-1.example.net:6222"`, `"nats-route://nats-3.example.net:6222"`,
+		`key_file: "/etc/nats/server.key"`,
+	} {
 		if !bytes.Contains(config, []byte(want)) {
 			t.Errorf("no %s in %s", want, config)
 		}
 	}
 	if bytes.Contains(config, []byte("nats-route://nats-2")) {
-		t.Error("a node is its own neighbour")
+		t.Error("a node has a route to itself")
 	}
-	if err := make(); err == nil || !strings.Contains(err.Error(), "exists already") {
+	if err := create(); err == nil || !strings.Contains(err.Error(), "exists already") {
 		t.Error(err)
 	}
-	for nodes, want := range map[string]string{"a,b": "three, or five", "a,b,c:x": "the port is a number", `a,b,"c d"`: "write it as"} {
+	for nodes, want := range map[string]string{
+		"a,b": "three, or five", "a,b,c:x": "the port is a number", `a,b,"c d"`: "write it as",
+	} {
 		if err := natsConfig(t, "--data", data, "--nodes", nodes); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", nodes, err)
 		}

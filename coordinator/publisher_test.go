@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,15 +14,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
-	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// publisher is an agent's connection that publishes all the time, and remembers what the stream acknowledged.
+// publisher is an agent's connection that publishes all the time and records what the stream acknowledged.
 type publisher struct {
 	host string
 	stop func()
@@ -32,8 +31,8 @@ type publisher struct {
 	acked []string // ids
 }
 
-// publish has a host's identity publish batches, several at once, until stop is called.
-func (m *mission) publish(data, host string) *publisher {
+// publish publishes batches with a host's identity, four at a time, until stop is called.
+func (m *testbed) publish(data, host string) *publisher {
 	m.t.Helper()
 	out, err := exec.Command(m.coordinator, "invite", host, "--data", data).Output()
 	if err != nil {
@@ -44,7 +43,9 @@ func (m *mission) publish(data, host string) *publisher {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	conn, err := busagent.Dial(m.t.Context(), busagent.Config{Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Logger: zerolog.Nop()})
+	conn, err := busagent.Dial(m.t.Context(), busagent.Config{
+		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, Seed: id.Seed, Logger: zerolog.Nop(),
+	})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func (m *mission) publish(data, host string) *publisher {
 	var running sync.WaitGroup
 	for worker := range 4 {
 		running.Go(func() {
-			pace := time.NewTicker(100 * time.Millisecond) // a small disk is not to be filled by it
+			pace := time.NewTicker(100 * time.Millisecond) // slow enough not to fill a small disk
 			defer pace.Stop()
 			for n := uint64(1); ctx.Err() == nil; n++ {
 				<-pace.C
@@ -87,11 +88,11 @@ func (p *publisher) count() int {
 	return len(p.acked)
 }
 
-// streams reads both streams of a coordinator that does not run: the ids of what agents said, and the ledger's
+// readStreams reads both streams of a coordinator that does not run: how often each batch id occurs, and the ledger's
 // transitions.
-func streams(t *testing.T, data string) (said map[string]int, transitions []string) {
+func readStreams(t *testing.T, data string) (batches map[string]int, transitions []string) {
 	t.Helper()
-	s, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(data, "bus"), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	s, err := node.OpenBus(t.Context(), onLoopback(node.Config{Data: data}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,10 +110,10 @@ func streams(t *testing.T, data string) (said map[string]int, transitions []stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, ended := map[string]int{}, errors.New("ended")
+	batches, ended := map[string]int{}, errors.New("ended")
 	err = conn.Follow(t.Context(), bus.Start{Sequence: 1}, func(m bus.Message) error {
 		if m.Kind == bus.Batch {
-			said[m.Header("Nats-Msg-Id")]++
+			batches[m.Header("Nats-Msg-Id")]++
 		}
 		if m.Sequence >= end {
 			return ended
@@ -131,34 +132,35 @@ func streams(t *testing.T, data string) (said map[string]int, transitions []stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	return said, transitions
+	return batches, transitions
 }
 
-// whole checks that the stream has everything that was acknowledged, once, and the ledger every transition once.
-func whole(t *testing.T, data string, p *publisher) {
+// checkNothingLost checks that the stream has everything that was acknowledged, once, and the ledger every transition
+// once.
+func checkNothingLost(t *testing.T, data string, p *publisher) {
 	t.Helper()
-	said, transitions := streams(t, data)
-	lost, doubled := 0, 0
+	batches, transitions := readStreams(t, data)
+	lost, duplicated := 0, 0
 	for _, id := range p.acked {
-		switch n := said[id]; {
+		switch n := batches[id]; {
 		case n == 0:
 			lost++
 		case n > 1:
-			doubled++
+			duplicated++
 		}
 	}
 	t.Logf("%d batches were acknowledged, %d transitions published", len(p.acked), len(transitions))
-	if lost > 0 || doubled > 0 {
-		t.Errorf("of %d acknowledged batches %d are lost and %d are doubled", len(p.acked), lost, doubled)
+	if lost > 0 || duplicated > 0 {
+		t.Errorf("of %d acknowledged batches %d are lost and %d are duplicated", len(p.acked), lost, duplicated)
 	}
-	stands := map[string]any{} // what each check was told to be; one that is told twice does not follow itself
+	verdicts := map[string]any{} // the latest of each check; a transition that is there twice does not follow itself
 	for _, tr := range transitions {
 		v := decode(t, tr)
 		check := fmt.Sprint(v["host"], " ", v["check"])
-		if was, ok := stands[check]; ok && was != v["was"] || v["was"] == v["verdict"] {
+		if was, ok := verdicts[check]; ok && was != v["was"] || v["was"] == v["verdict"] {
 			t.Errorf("a transition of %s does not follow the one before, to %v: %s", check, was, tr)
 		}
-		stands[check] = v["verdict"]
+		verdicts[check] = v["verdict"]
 	}
 }
 

@@ -29,13 +29,15 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// TestFamiliesAreExplained shows operators which address of a name answered or failed, and which family has no part in
-// a vote.
-func TestFamiliesAreExplained(t *testing.T) {
+// TestExplainVoteByFamily: operators see which address of a name answered or failed, and which family does not count.
+func TestExplainVoteByFamily(t *testing.T) {
 	vote := mesh.RegionVote{Region: "lon", Vote: mesh.OK, Edges: []mesh.EdgeState{
-		{Vantage: "lon1", Family: mesh.IPv4, Outcome: mesh.Reachable, Vote: mesh.OK, RTT: 12 * time.Millisecond, Address: "192.0.2.4"},
-		{Vantage: "lon1", Family: mesh.IPv6, LeftOut: true, Why: "left out, since another family has an opinion: no local route"},
-		{Vantage: "lon2", Family: mesh.IPv4, Outcome: mesh.Unreachable, Vote: mesh.Bad, Reason: "timeout", Address: "192.0.2.3: timeout"},
+		{Vantage: "lon1", Family: mesh.IPv4, Outcome: mesh.Reachable, Vote: mesh.OK, RTT: 12 * time.Millisecond,
+			Address: "192.0.2.4"},
+		{Vantage: "lon1", Family: mesh.IPv6, LeftOut: true,
+			Why: "left out, since another family has an opinion: no local route"},
+		{Vantage: "lon2", Family: mesh.IPv4, Outcome: mesh.Unreachable, Vote: mesh.Bad, Reason: "timeout",
+			Address: "192.0.2.3: timeout"},
 	}}
 	var out strings.Builder
 	explainVote(&out, vote)

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"coordinator": main, "probemesh-coordinator": main})
 }
 
-// TestScripts runs the commands as a person would type them: testdata/*.txtar.
+// TestScripts runs the scripts in testdata, which call the commands as a person would.
 func TestScripts(t *testing.T) {
 	eight, err := filepath.Abs("../pkg/catalog/testdata/eight-mistakes.yaml")
 	if err != nil {

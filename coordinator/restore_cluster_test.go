@@ -18,9 +18,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
-// A coordinator on a cluster of its own is backed up as any other is, and restored to the cluster that outlived it,
-// into a server of its own, and to another cluster. Wherever it is, the agent that had joined is known and speaks.
-func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
+// TestRestoreOfACoordinatorOnACluster restores one backup to the cluster that survived, to a server in the
+// coordinator's process, and to another cluster. Everywhere the agent that had joined is a member and can publish.
+func TestRestoreOfACoordinatorOnACluster(t *testing.T) {
 	data := shortDir(t)
 	_, urls, nodes := startCluster(t, data)
 	n, stop := runOn(t, data, urls)
@@ -38,7 +38,7 @@ func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 
 	beside := restored(t, a, urls, true)
 	n, stop = runOn(t, beside, urls)
-	goesOn(t, n, id, urls)
+	checkMember(t, n, id, urls)
 	stop()
 	for _, node := range nodes {
 		node.Shutdown()
@@ -50,28 +50,28 @@ func TestACoordinatorOnAClusterIsRestored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	goesOn(t, n, id, n.NATSServers())
+	checkMember(t, n, id, n.NATSServers())
 	n.Close()
 
-	_, urls, nodes = startCluster(t, alone) // nodes for the keys of the backup, with nothing in them
-	ready(t, alone, urls)
-	_, err = backup.Restore(t.Context(), broken(t, a), filepath.Join(t.TempDir(), "x"), openBusOn(urls))
+	_, urls, nodes = startCluster(t, alone) // empty nodes, with the keys of the backup
+	awaitLeader(t, alone, urls)
+	_, err = backup.Restore(t.Context(), withBrokenLedger(t, a), filepath.Join(t.TempDir(), "x"), openBusOn(urls))
 	if err == nil || !strings.Contains(err.Error(), "restore LEDGER") {
-		t.Error("a ledger that is none:", err)
+		t.Error("a file that is not a stream is restored:", err)
 	}
-	elsewhere := restored(t, a, urls, false) // so what was made of the broken one is gone
+	elsewhere := restored(t, a, urls, false) // succeeds only if the failed restore left nothing behind
 	n, stop = runOn(t, elsewhere, urls)
-	goesOn(t, n, id, urls)
+	checkMember(t, n, id, urls)
 	for _, stream := range []string{"OBS", "LEDGER", "KV_enrolment"} {
 		if copies := replicas(t, nodes, stream); copies != 3 {
 			t.Errorf("%s has %d copies", stream, copies)
 		}
 	}
 	stop()
-	halfACluster(t, a, elsewhere, urls)
+	checkPartialCluster(t, a, elsewhere, urls)
 }
 
-// openBusOn opens the cluster's servers, or where none are named one in this process, as the command restore does.
+// openBusOn opens the cluster's servers, or one in this process if there is no cluster, as the command restore does.
 func openBusOn(cluster []string) backup.OpenBus {
 	return func(ctx context.Context, dir string) (*server.Server, error) {
 		return node.OpenBus(ctx, onLoopback(node.Config{Data: dir, NATSServers: cluster}))
@@ -84,25 +84,25 @@ func restored(t *testing.T, a *backup.Archive, cluster []string, wantKept bool) 
 	dir := filepath.Join(shortDir(t), "d")
 	kept, err := backup.Restore(t.Context(), a, dir, openBusOn(cluster))
 	if err != nil || kept != wantKept {
-		t.Fatalf("the cluster keeps its streams: %v, wanted %v: %v", kept, wantKept, err)
+		t.Fatalf("the cluster kept its streams: %v, wanted %v: %v", kept, wantKept, err)
 	}
 	return dir
 }
 
-// goesOn checks that a restored coordinator knows the agent, and that the agent speaks to it.
-func goesOn(t *testing.T, n *node.Node, id agent.Identity, servers []string) {
+// checkMember checks that the agent is a member of the restored coordinator and can publish to it.
+func checkMember(t *testing.T, n *node.Node, id agent.Identity, servers []string) {
 	t.Helper()
 	if known, err := n.Agent(t.Context(), "nc036"); err != nil || known.PublicKey == "" {
-		t.Error("the agent that had joined is not known:", err)
+		t.Error("the agent that had joined is not a member:", err)
 	}
 	id.Servers = servers
 	if !publishes(t, dialAs(t, id), servers[0]+t.Name(), 20*time.Second) {
-		t.Error("the agent that had joined cannot speak at", servers)
+		t.Error("the agent that had joined cannot publish at", servers)
 	}
 }
 
-// ready waits until the cluster has a leader for its streams.
-func ready(t *testing.T, dir string, urls []string) *server.Streams {
+// awaitLeader waits until the cluster has elected a leader for its streams.
+func awaitLeader(t *testing.T, dir string, urls []string) *server.Streams {
 	t.Helper()
 	s, err := server.Use(t.Context(), server.Config{Dir: filepath.Join(dir, "bus"), Logger: zerolog.Nop()}, urls)
 	if err != nil {
@@ -123,8 +123,8 @@ func ready(t *testing.T, dir string, urls []string) *server.Streams {
 	}
 }
 
-// broken is a backup with the same keys whose ledger is none, though its checksums are right.
-func broken(t *testing.T, a *backup.Archive) *backup.Archive {
+// withBrokenLedger copies a backup, with right checksums but a ledger that is not a stream.
+func withBrokenLedger(t *testing.T, a *backup.Archive) *backup.Archive {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "b")
 	w, err := backup.Create(dir)
@@ -158,10 +158,10 @@ func broken(t *testing.T, a *backup.Archive) *backup.Archive {
 	return b
 }
 
-// halfACluster loses one of the streams: what is left is neither kept nor added to.
-func halfACluster(t *testing.T, a *backup.Archive, keys string, urls []string) {
+// checkPartialCluster removes one stream of the cluster. A restore then neither keeps nor adds to the others.
+func checkPartialCluster(t *testing.T, a *backup.Archive, keys string, urls []string) {
 	t.Helper()
-	if err := ready(t, keys, urls).Remove(t.Context(), "OBS"); err != nil {
+	if err := awaitLeader(t, keys, urls).Remove(t.Context(), "OBS"); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "d")
@@ -170,6 +170,6 @@ func halfACluster(t *testing.T, a *backup.Archive, keys string, urls []string) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(dir); err == nil {
-		t.Error("something is written")
+		t.Error("the data directory was created")
 	}
 }

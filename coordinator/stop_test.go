@@ -7,15 +7,15 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// A coordinator that is told to end while agents publish and an outage begins or ends: what it acknowledged is in the
-// stream after it is back, once, and every transition is published, once.
-func TestToldToEndItLosesNothing(t *testing.T) {
-	m := newMission(t)
+// TestStopLosesNothing stops the coordinator while agents publish and an outage begins or ends. What it acknowledged is
+// in the stream afterwards, once, and every transition is published, once.
+func TestStopLosesNothing(t *testing.T) {
+	m := newTestbed(t)
 	data := m.path("d")
 	m.startCoordinator(data)
 	m.startAgents(data)
 	for _, host := range []string{"NC1", "NC2", "NC3", "NC4"} {
-		m.becomes(data, host, mesh.Operational)
+		m.awaitStatus(data, host, mesh.Operational)
 	}
 	p := m.publish(data, "NC5")
 	for round := range 3 {
@@ -28,17 +28,18 @@ func TestToldToEndItLosesNothing(t *testing.T) {
 			m.openService("NC1")
 			want = mesh.Operational
 		}
-		time.Sleep(time.Duration(round) * 400 * time.Millisecond) // before the agents say it, while they do, after the verdict
+		// Before the observations, between them, after the verdict.
+		time.Sleep(time.Duration(round) * 400 * time.Millisecond)
 		began := time.Now()
 		m.stop(m.serve)
-		t.Logf("it ended within %s", time.Since(began).Round(10*time.Millisecond))
+		t.Logf("it stopped within %s", time.Since(began).Round(10*time.Millisecond))
 		m.startCoordinator(data)
-		m.becomes(data, "NC1", want)
+		m.awaitStatus(data, "NC1", want)
 	}
 	p.stop()
 	history := m.history(data, "nc1")
 	m.stop(m.serve)
-	whole(t, data, p)
+	checkNothingLost(t, data, p)
 	verdicts := []mesh.Verdict{}
 	for _, tr := range history {
 		verdicts = append(verdicts, tr.Verdict)

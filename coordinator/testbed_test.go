@@ -19,24 +19,24 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// mission is a coordinator and four agents, each a process of its own as operators run them, on this machine's
-// loopback. Each host has one service, a listener that the test may shut.
-type mission struct {
+// testbed is a mesh of processes on this machine's loopback, as operators run them: a coordinator and four agents. Each
+// host has one service, a listener that the test may close.
+type testbed struct {
 	t            *testing.T
 	dir          string
-	coordinator  string // the program
+	coordinator  string // the path of the program
 	agent        string
 	nats, ops    string // addresses
 	serve        *program
 	services     map[string]net.Listener
 	addresses    map[string]string
 	agentOptions []string
-	as           *syscall.Credential // whom the programs run as; nil: who runs the test
+	as           *syscall.Credential // the user that programs run as; nil: the one who runs the test
 }
 
 var places = []string{"amsterdam", "london", "toronto", "sydney"}
 
-// builtAgent is the agent's program, built once for all tests.
+// builtAgent returns the path of the agent's program, which is built once for all tests.
 var builtAgent = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "agent")
 	if err != nil {
@@ -50,20 +50,22 @@ var builtAgent = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-func newMission(t *testing.T) *mission {
+func newTestbed(t *testing.T) *testbed {
 	t.Helper()
-	// The directory's name is short, since the socket's path is.
+	// The name is short because a socket's path may have about a hundred characters.
 	dir, err := os.MkdirTemp("", "pm")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	m := &mission{t: t, dir: dir, coordinator: filepath.Join(dir, "coordinator"), nats: freeAddress(t), ops: freeAddress(t),
-		services: map[string]net.Listener{}, addresses: map[string]string{}}
+	m := &testbed{
+		t: t, dir: dir, coordinator: filepath.Join(dir, "coordinator"), nats: freeAddress(t), ops: freeAddress(t),
+		services: map[string]net.Listener{}, addresses: map[string]string{},
+	}
 	if m.agent, err = builtAgent(); err != nil {
 		t.Fatal(err)
 	}
-	// Under this name the test's own program runs the coordinator's main: see TestMain.
+	// Called by this name the test's own program runs the coordinator's main: see TestMain.
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +77,8 @@ func newMission(t *testing.T) *mission {
 	return m
 }
 
-func (m *mission) writeCatalog() {
+// writeCatalog writes a catalog with a host in each of the places and opens the hosts' services.
+func (m *testbed) writeCatalog() {
 	m.t.Helper()
 	var regions, hosts strings.Builder
 	for i, place := range places {
@@ -83,17 +86,18 @@ func (m *mission) writeCatalog() {
 		m.openService(host)
 		_, port, _ := net.SplitHostPort(m.addresses[host])
 		fmt.Fprintf(&regions, "  - {name: %s, city: %s, country: NL, latitude: 1, longitude: 1}\n", place, place)
-		fmt.Fprintf(&hosts, "  - {name: %s, region: %s, address: 127.0.0.1, checks: [{kind: tcp, port: %s}]}\n", host, place, port)
+		fmt.Fprintf(&hosts, "  - {name: %s, region: %s, address: 127.0.0.1, checks: [{kind: tcp, port: %s}]}\n",
+			host, place, port)
 	}
-	hosts.WriteString("  - {name: NC5, region: sydney, checks: []}\n") // a vantage only, which no agent runs on
+	hosts.WriteString("  - {name: NC5, region: sydney, checks: []}\n") // a vantage only, on which no agent runs
 	text := "defaults: {interval: 2s, timeout: 1s}\nregions:\n" + regions.String() + "hosts:\n" + hosts.String()
 	if err := os.WriteFile(m.path("catalog.yaml"), []byte(text), 0o600); err != nil {
 		m.t.Fatal(err)
 	}
 }
 
-// openService listens for the host's check, at the same address as before.
-func (m *mission) openService(host string) {
+// openService listens for the host's check, at the same address each time.
+func (m *testbed) openService(host string) {
 	m.t.Helper()
 	address := m.addresses[host]
 	if address == "" {
@@ -116,7 +120,7 @@ func (m *mission) openService(host string) {
 	m.t.Cleanup(func() { l.Close() })
 }
 
-func (m *mission) path(name string) string { return filepath.Join(m.dir, name) }
+func (m *testbed) path(name string) string { return filepath.Join(m.dir, name) }
 
 // program is a running process.
 type program struct {
@@ -125,7 +129,7 @@ type program struct {
 	done chan error
 }
 
-// lockedBuffer takes what a process says.
+// lockedBuffer collects the output of a process.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -143,7 +147,8 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-func (m *mission) start(path string, args ...string) *program {
+// start starts a program, which is stopped when the test ends.
+func (m *testbed) start(path string, args ...string) *program {
 	m.t.Helper()
 	p := &program{cmd: exec.Command(path, args...), log: &lockedBuffer{}, done: make(chan error, 1)}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: m.as}
@@ -155,15 +160,15 @@ func (m *mission) start(path string, args ...string) *program {
 	m.t.Cleanup(func() {
 		m.stop(p)
 		if m.t.Failed() {
-			said := p.log.String()
-			m.t.Logf("%s %v said:\n%s", filepath.Base(path), args, said[max(0, len(said)-8000):])
+			log := p.log.String()
+			m.t.Logf("%s %v logged:\n%s", filepath.Base(path), args, log[max(0, len(log)-8000):])
 		}
 	})
 	return p
 }
 
 // stop ends a process as systemd would, and waits for it.
-func (m *mission) stop(p *program) {
+func (m *testbed) stop(p *program) {
 	m.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -180,7 +185,7 @@ func (m *mission) stop(p *program) {
 }
 
 // run runs a command to its end and returns what it printed.
-func (m *mission) run(path string, args ...string) (string, error) {
+func (m *testbed) run(path string, args ...string) (string, error) {
 	out, err := exec.Command(path, args...).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%v: %w: %s", args, err, out)
@@ -188,7 +193,8 @@ func (m *mission) run(path string, args ...string) (string, error) {
 	return string(out), err
 }
 
-func (m *mission) must(path string, args ...string) string {
+// must is run for a command that must succeed.
+func (m *testbed) must(path string, args ...string) string {
 	m.t.Helper()
 	out, err := m.run(path, args...)
 	if err != nil {
@@ -197,8 +203,8 @@ func (m *mission) must(path string, args ...string) string {
 	return out
 }
 
-// startCoordinator serves a data directory, at the same addresses each time.
-func (m *mission) startCoordinator(data string, more ...string) {
+// startCoordinator starts a coordinator on a data directory, at the same addresses each time.
+func (m *testbed) startCoordinator(data string, more ...string) {
 	m.t.Helper()
 	m.serve = m.start(m.coordinator, append([]string{"serve", "--catalog", m.path("catalog.yaml"), "--data", data,
 		"--listen", "127.0.0.1:0", "--ops", m.ops, "--nats-listen", m.nats}, more...)...)
@@ -206,7 +212,7 @@ func (m *mission) startCoordinator(data string, more ...string) {
 }
 
 // startAgents has every host's agent join and run.
-func (m *mission) startAgents(data string) (agents []*program) {
+func (m *testbed) startAgents(data string) (agents []*program) {
 	m.t.Helper()
 	for i := range places {
 		host := fmt.Sprintf("NC%d", i+1)
@@ -216,8 +222,8 @@ func (m *mission) startAgents(data string) (agents []*program) {
 	return agents
 }
 
-// join has a host's agent join in a directory of its own.
-func (m *mission) join(data, host, state string) {
+// join has a host's agent join, with its state in the directory.
+func (m *testbed) join(data, host, state string) {
 	m.t.Helper()
 	out, err := exec.Command(m.coordinator, "invite", host, "--data", data).Output()
 	if err != nil {
@@ -226,15 +232,16 @@ func (m *mission) join(data, host, state string) {
 	m.must(m.agent, "join", strings.TrimSpace(string(out)), "--state", state)
 }
 
-func (m *mission) startAgent(host string) *program {
+func (m *testbed) startAgent(host string) *program {
 	return m.start(m.agent, append([]string{"run", "--state", m.path(host)}, m.agentOptions...)...)
 }
 
-func (m *mission) state(data string) (admin.State, error) {
+func (m *testbed) state(data string) (admin.State, error) {
 	return admin.NewClient(data).State(m.t.Context(), time.Time{})
 }
 
-func (m *mission) statuses(data string) map[string]mesh.Status {
+// statuses are the hosts' statuses; none while the coordinator does not answer.
+func (m *testbed) statuses(data string) map[string]mesh.Status {
 	out := map[string]mesh.Status{}
 	s, err := m.state(data)
 	if err != nil {
@@ -246,7 +253,8 @@ func (m *mission) statuses(data string) map[string]mesh.Status {
 	return out
 }
 
-func (m *mission) history(data, host string) []mesh.Transition {
+// history is the host's transitions, oldest first.
+func (m *testbed) history(data, host string) []mesh.Transition {
 	m.t.Helper()
 	out, err := admin.NewClient(data).Transitions(m.t.Context(), host, 1000)
 	if err != nil {
@@ -255,13 +263,15 @@ func (m *mission) history(data, host string) []mesh.Transition {
 	return out
 }
 
-// becomes waits until the host has the status.
-func (m *mission) becomes(data, host string, status mesh.Status) {
+// awaitStatus waits until the host has the status.
+func (m *testbed) awaitStatus(data, host string, status mesh.Status) {
 	m.t.Helper()
 	m.eventually(host+" becomes "+string(status), func() bool { return m.statuses(data)[host] == status })
 }
 
-func (m *mission) eventually(what string, holds func() bool) {
+// eventually waits until the condition holds, for as long as a slow machine may need: deploy/lab measures how fast it
+// is.
+func (m *testbed) eventually(what string, holds func() bool) {
 	m.t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if holds() {
@@ -271,8 +281,8 @@ func (m *mission) eventually(what string, holds func() bool) {
 	m.t.Fatalf("never: %s", what)
 }
 
-// get reads a page of the operators' view.
-func (m *mission) get(path string) string {
+// get returns a page of the operators' view.
+func (m *testbed) get(path string) string {
 	m.t.Helper()
 	res, err := http.Get("http://" + m.ops + path)
 	if err != nil {
