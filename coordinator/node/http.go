@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/backup"
@@ -24,9 +28,9 @@ func (n *Node) openServers() error {
 	}
 	// The file system admits the commands, so nothing else bounds them.
 	backend := admin.Backend{Engine: n.engine, Enroller: n.enroller, Backup: n.exporter()}
-	n.serve(socket, newServer(admin.NewHandler(backend)))
+	n.serve(socket, n.newServer(admin.NewHandler(backend)))
 
-	certificates, err := loadCertificate(n.config)
+	certificates, err := n.tlsConfig()
 	if err != nil {
 		return err
 	}
@@ -62,16 +66,16 @@ func (n *Node) exporter() *backup.Exporter {
 	}}
 }
 
-// loadCertificate returns the TLS settings of the public address; nil means plain HTTP.
-func loadCertificate(c Config) (*tls.Config, error) {
-	if c.TLSCert == "" && c.TLSKey == "" {
+// tlsConfig returns the TLS settings of the public address; nil means plain HTTP.
+func (n *Node) tlsConfig() (*tls.Config, error) {
+	if n.config.TLSCert == "" && n.config.TLSKey == "" {
 		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	c, err := newCertificate(n.config.TLSCert, n.config.TLSKey, n.logger("http"))
 	if err != nil {
-		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{GetCertificate: c.current, MinVersion: tls.VersionTLS12}, nil
 }
 
 // serveTCP adds a server on a TCP address, with limits for each client. It returns the address that it listens on.
@@ -80,7 +84,7 @@ func (n *Node) serveTCP(address string, certificates *tls.Config, handler http.H
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	limited, server := connlimit.New(l, connlimit.Config{}), newServer(handler)
+	limited, server := connlimit.New(l, connlimit.Config{}), n.newServer(handler)
 	limited.Bound(server)
 	l = limited
 	if certificates != nil {
@@ -90,8 +94,23 @@ func (n *Node) serveTCP(address string, certificates *tls.Config, handler http.H
 	return l.Addr(), nil
 }
 
-func newServer(handler http.Handler) *http.Server {
-	return &http.Server{Handler: handler, ReadHeaderTimeout: connlimit.HeaderWait, IdleTimeout: connlimit.IdleWait}
+// errorLines is how many lines a minute the HTTP servers log about connections: anybody who connects can cause one.
+const errorLines = 10
+
+func (n *Node) newServer(handler http.Handler) *http.Server {
+	sparse := n.logger("http").Sample(&zerolog.BurstSampler{Burst: errorLines, Period: time.Minute})
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: connlimit.HeaderWait, IdleTimeout: connlimit.IdleWait,
+		ErrorLog: log.New(errorWriter{sparse}, "", 0),
+	}
+}
+
+// errorWriter logs what net/http writes, one line each.
+type errorWriter struct{ log zerolog.Logger }
+
+func (w errorWriter) Write(line []byte) (int, error) {
+	w.log.Warn().Str("err", strings.TrimSpace(string(line))).Msg("HTTP connection failed")
+	return len(line), nil
 }
 
 // serve adds a server for an open listener to the tasks. Close closes the listener too, for a node that never ran.

@@ -1,0 +1,73 @@
+package node
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// certificateCheck is how often the files of the certificate are read again, at most: what renews a certificate does so
+// days before the old one ends.
+const certificateCheck = 10 * time.Second
+
+// certificate is the certificate of the public address. What renews it replaces its files, at any time, so a handshake
+// reads them again if they were not read lately. It is safe for concurrent use.
+type certificate struct {
+	certFile, keyFile string
+	log               zerolog.Logger
+
+	mu        sync.Mutex
+	read      time.Time
+	cert, key []byte // of the files when they were last read
+	pair      *tls.Certificate
+}
+
+// newCertificate reads the files. A start must fail if they are wrong; a later change that is wrong must not.
+func newCertificate(certFile, keyFile string, log zerolog.Logger) (*certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
+	if _, err := c.reload(); err != nil {
+		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+	}
+	c.read = time.Now()
+	return c, nil
+}
+
+// reload reads the files, and reports whether they changed. The certificate stays as it is on an error: the two files
+// are replaced one after the other, and between the two they do not match.
+func (c *certificate) reload() (changed bool, err error) {
+	cert, err := os.ReadFile(c.certFile)
+	if err != nil {
+		return false, err
+	}
+	key, err := os.ReadFile(c.keyFile)
+	if err != nil || bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
+		return false, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return false, err
+	}
+	c.cert, c.key, c.pair = cert, key, &pair
+	return true, nil
+}
+
+// current returns the certificate for a handshake.
+func (c *certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.read) >= certificateCheck {
+		c.read = now
+		switch changed, err := c.reload(); {
+		case err != nil:
+			c.log.Warn().Err(err).Msg("new TLS certificate rejected, the old one stays in use")
+		case changed:
+			c.log.Info().Time("expires", c.pair.Leaf.NotAfter).Msg("TLS certificate replaced")
+		}
+	}
+	return c.pair, nil
+}
