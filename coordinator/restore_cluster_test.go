@@ -131,7 +131,7 @@ func withBrokenLedger(t *testing.T, a *backup.Archive) *backup.Archive {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range a.Files {
+	for _, f := range a.Manifest.Files {
 		err := w.Add(f.Name, func(out io.Writer) error {
 			if f.Name == "streams/LEDGER" {
 				_, err := io.WriteString(out, "{}\n")

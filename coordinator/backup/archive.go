@@ -17,9 +17,9 @@ import (
 // Archive is a verified backup. It keeps its files open, so that a process that drops the right to read the directory
 // can still read them.
 type Archive struct {
-	Manifest
-	dir   string
-	files map[string]*os.File
+	Manifest Manifest
+	dir      string
+	files    map[string]*os.File
 }
 
 // Open reads the manifest and verifies every file. The caller closes the archive.
@@ -39,14 +39,14 @@ func Open(dir string) (*Archive, error) {
 	// The checksum covers the manifest's meaning. JSON ignores unknown fields and spaces, so a manifest with damage
 	// there is found by writing it again.
 	again, err := json.MarshalIndent(a.Manifest, "", "  ")
-	sum, sumErr := a.checksum()
+	sum, sumErr := a.Manifest.checksum()
 	switch {
-	case a.Format > Format:
-		return nil, fmt.Errorf("the backup was made by a newer version, %s: restore it with that one", a.Version)
-	case err != nil || sumErr != nil || a.Format < 1 || sum != a.Sum || !bytes.Equal(again, data):
+	case a.Manifest.Format > Format:
+		return nil, fmt.Errorf("the backup was made by a newer version, %s: restore it with that one", a.Manifest.Version)
+	case err != nil || sumErr != nil || a.Manifest.Format < 1 || sum != a.Manifest.Sum || !bytes.Equal(again, data):
 		return nil, fmt.Errorf("the backup is damaged: %s does not match its checksum", path)
 	}
-	for _, f := range a.Files {
+	for _, f := range a.Manifest.Files {
 		if err := a.openFile(f); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -83,11 +83,11 @@ func (a *Archive) openFile(f File) error {
 
 // Read returns a reader of one file, from its beginning.
 func (a *Archive) Read(name string) (io.Reader, error) {
-	i := slices.IndexFunc(a.Files, func(f File) bool { return f.Name == name })
+	i := slices.IndexFunc(a.Manifest.Files, func(f File) bool { return f.Name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("the backup has no %s", name)
 	}
-	return io.NewSectionReader(a.files[name], 0, a.Files[i].Size), nil
+	return io.NewSectionReader(a.files[name], 0, a.Manifest.Files[i].Size), nil
 }
 
 // Close closes the files.

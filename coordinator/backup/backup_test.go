@@ -35,7 +35,7 @@ func TestBackupIsReadAsWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "b")
 	save(t, dir)
 	a, err := backup.Open(dir)
-	if err != nil || a.Version != "v1" || len(a.Files) != 2 {
+	if err != nil || a.Manifest.Version != "v1" || len(a.Manifest.Files) != 2 {
 		t.Fatal(a, err)
 	}
 	defer a.Close()

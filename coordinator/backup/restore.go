@@ -74,7 +74,7 @@ func createEmpty(data string) (created bool, err error) {
 
 // restoreFiles writes the files of the data directory into stage.
 func restoreFiles(a *Archive, stage string) error {
-	for _, f := range a.Files {
+	for _, f := range a.Manifest.Files {
 		name, ok := strings.CutPrefix(f.Name, filePrefix)
 		if !ok {
 			continue
@@ -136,7 +136,7 @@ func restoreStreams(ctx context.Context, a *Archive, stage string, open OpenBus)
 
 // streamsOf lists the streams in the backup, in the order in which they were saved.
 func streamsOf(a *Archive) (names []string) {
-	for _, f := range a.Files {
+	for _, f := range a.Manifest.Files {
 		if name, ok := strings.CutPrefix(f.Name, streamPrefix); ok {
 			names = append(names, name)
 		}

@@ -21,7 +21,7 @@ import (
 )
 
 // openServers listens for commands, for the public and for operators, and adds the servers to the tasks.
-func (n *Node) openServers() error {
+func (n *Node) openServers(context.Context) error {
 	socket, err := admin.Listen(n.config.Data)
 	if err != nil {
 		return err

@@ -17,7 +17,6 @@ import (
 	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
-	"github.com/probemesh/probemesh/coordinator/quotaguard"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -35,6 +34,9 @@ const (
 type Node struct {
 	config   Config
 	nats     *server.Server
+	bus      *buscoordinator.Conn
+	ledger   *ledger.Ledger
+	view     *view.View
 	engine   *engine.Engine
 	enroller *enroller.Enroller
 
@@ -45,80 +47,83 @@ type Node struct {
 }
 
 // Open opens a coordinator: every port listens when it returns, and Run answers. It fails with a catalog.Mistakes error
-// if the catalog has mistakes and the ledger holds none to go on with. If it fails, all that was opened is closed
+// if the catalog has mistakes and the ledger has none to continue with. If it fails, all that was opened is closed
 // again.
-func Open(ctx context.Context, c Config) (_ *Node, err error) {
+func Open(ctx context.Context, c Config) (*Node, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	n := &Node{config: c}
-	defer func() {
-		if err != nil {
+	for _, step := range []func(context.Context) error{
+		n.lock,         // first: two coordinators on one directory would write over each other's streams
+		n.openBus,      // all state is in its streams
+		n.openLedger,   // folds the ledger's stream into the view
+		n.openEngine,   // replays the streams from where the ledger ends
+		n.openEnroller, // asks the engine who is a member
+		n.addMonitors,  // report to the engine
+		n.openServers,  // last: nobody reaches a coordinator that cannot answer yet
+	} {
+		if err := step(ctx); err != nil {
 			n.Close()
+			return nil, err
 		}
-	}()
-	// The lock is first: two coordinators on one directory would write over each other's streams.
-	if err := n.lock(); err != nil {
-		return nil, err
-	}
-	// The ledger is a view of a stream, so the bus is before it, and the engine replays both, so it is after them.
-	conn, book, v, err := n.openStores(ctx)
-	if err != nil {
-		return nil, err
-	}
-	n.engine, err = engine.New(ctx, engine.Config{
-		Bus: conn, Ledger: book, View: v, Catalog: c.Catalog, File: c.CatalogFile, Getenv: os.LookupEnv,
-		StreamsFunc: conn.Streams, Turn: c.LoopTurned, Logger: n.logger("engine"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	n.tasks = append(n.tasks, n.engine.Run)
-	// What issues credentials asks the engine who is a member, so it is after the engine.
-	n.enroller = enroller.New(enroller.Config{
-		Bus: conn, Issuer: n.nats, Members: n.engine, Now: n.engine.MeshTime, Warn: n.engine.Warn,
-		Logger: n.logger("enroller"),
-	})
-	n.tasks = append(n.tasks, n.runEnroller)
-	accountant := quotaguard.New(quotaguard.Config{
-		Bus: conn, Issuer: n.nats, Members: n.engine, Catalogs: v.CatalogsSince, Warn: n.engine.Warn,
-		Logger: n.logger("overspend"),
-	})
-	n.tasks = append(n.tasks, accountant.Run)
-	n.addBackground()
-	// What people connect to is last: nobody reaches a coordinator that cannot answer yet.
-	if err := n.openServers(); err != nil {
-		return nil, err
 	}
 	return n, nil
 }
 
-// openStores opens the bus, a connection to it, and the ledger on that connection.
-func (n *Node) openStores(ctx context.Context) (*buscoordinator.Conn, *ledger.Ledger, *view.View, error) {
-	var err error
+// openBus starts or reaches the NATS servers, and connects to them.
+func (n *Node) openBus(ctx context.Context) (err error) {
 	if n.nats, err = OpenBus(ctx, n.config); err != nil {
-		return nil, nil, nil, err
+		return err
 	}
 	n.closers = append(n.closers, n.nats.Close)
-	endpoint, err := n.nats.CoordinatorConfig()
+	config, err := n.nats.CoordinatorConfig()
 	if err != nil {
-		return nil, nil, nil, err
+		return err
 	}
-	conn, err := buscoordinator.Dial(ctx, endpoint)
+	if n.bus, err = buscoordinator.Dial(ctx, config); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.bus.Close)
+	// There is one coordinator, so it leads. NATS refuses what an earlier process on this directory still writes from
+	// here on.
+	return n.bus.Lead(ctx)
+}
+
+func (n *Node) openLedger(ctx context.Context) (err error) {
+	n.ledger, n.view, err = engine.OpenLedger(ctx, n.bus, filepath.Join(n.config.Data, viewName))
 	if err != nil {
-		return nil, nil, nil, err
+		return err
 	}
-	n.closers = append(n.closers, conn.Close)
-	// There is one coordinator, so it leads. What an earlier process on this directory still writes is refused from here on.
-	if err := conn.Lead(ctx); err != nil {
-		return nil, nil, nil, err
-	}
-	book, v, err := engine.OpenLedger(ctx, conn, filepath.Join(n.config.Data, viewName))
+	n.closers = append(n.closers, func() { _ = n.view.Close() }) // the view is disposable: a start folds it again
+	return nil
+}
+
+func (n *Node) openEngine(ctx context.Context) (err error) {
+	n.engine, err = engine.New(ctx, engine.Config{
+		Bus: n.bus, Ledger: n.ledger, View: n.view, Catalog: n.config.Catalog, File: n.config.CatalogFile,
+		Getenv: os.LookupEnv, StreamsFunc: n.bus.Streams, Turn: n.config.LoopTurned, Logger: n.logger("engine"),
+	})
 	if err != nil {
-		return nil, nil, nil, err
+		return err
 	}
-	n.closers = append(n.closers, func() { _ = v.Close() }) // the view is disposable: a start folds it again
-	return conn, book, v, nil
+	n.tasks = append(n.tasks, n.engine.Run)
+	return nil
+}
+
+// openEnroller adds what issues credentials to agents.
+func (n *Node) openEnroller(context.Context) error {
+	n.enroller = enroller.New(enroller.Config{
+		Bus: n.bus, Issuer: n.nats, Members: n.engine, Now: n.engine.MeshTime, Warn: n.engine.Warn,
+		Logger: n.logger("enroller"),
+	})
+	n.tasks = append(n.tasks, func(ctx context.Context) error {
+		if err := n.enroller.Run(ctx, make(chan struct{})); ctx.Err() == nil {
+			return err
+		}
+		return nil // the connection may close while the node stops, which is no failure
+	})
+	return nil
 }
 
 // OpenBus starts the NATS server in this process, or reaches the servers of a cluster. It uses Data and the NATS
@@ -138,7 +143,7 @@ func OpenBus(ctx context.Context, c Config) (*server.Server, error) {
 func BusDir(data string) string { return filepath.Join(data, busName) }
 
 // lock creates the data directory and keeps a second coordinator off it until Close.
-func (n *Node) lock() error {
+func (n *Node) lock(context.Context) error {
 	if err := os.MkdirAll(n.config.Data, 0o700); err != nil {
 		return fmt.Errorf("create the data directory: %w", err)
 	}
@@ -151,15 +156,6 @@ func (n *Node) lock() error {
 		return fmt.Errorf("another coordinator runs on %s", n.config.Data)
 	}
 	return nil
-}
-
-// runEnroller answers join requests. That the connection closes while the node stops is no failure.
-func (n *Node) runEnroller(ctx context.Context) error {
-	err := n.enroller.Run(ctx, make(chan struct{}))
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // Run works until ctx ends or a part fails. It returns when every part has ended.

@@ -18,8 +18,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// config is that of a node on free ports of this machine. Its directory's name is short, since that of the socket in it is
-// bounded.
+// config is that of a node on free ports of this machine. Its directory's name is short, since that of the socket in it
+// is bounded.
 func config(t *testing.T) node.Config {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pm")
@@ -59,7 +59,8 @@ func TestRunServesUntilItsContextEnds(t *testing.T) {
 	if res, err := http.Get("http://" + n.OpsAddr().String() + "/"); err != nil || res.StatusCode != http.StatusOK {
 		t.Error("the operators get no answer:", res, err)
 	}
-	if _, err := node.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "another coordinator runs on") {
+	_, err = node.Open(t.Context(), c)
+	if err == nil || !strings.Contains(err.Error(), "another coordinator runs on") {
 		t.Error("two coordinators on one directory:", err)
 	}
 	began := time.Now()
@@ -84,7 +85,8 @@ func reopen(t *testing.T, c node.Config) {
 	n.Close()
 }
 
-// TestFailedOpenClosesEverything fails at each step that can fail, and opens the same directory at the same ports afterwards.
+// TestFailedOpenClosesEverything fails at each step that can fail, and opens the same directory at the same ports
+// afterwards.
 func TestFailedOpenClosesEverything(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

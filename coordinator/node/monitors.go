@@ -6,11 +6,17 @@ import (
 	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/heartbeat"
+	"github.com/probemesh/probemesh/coordinator/quotaguard"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
-// addBackground adds the tasks that watch the coordinator itself: its disk, and the heartbeat to an external monitor.
-func (n *Node) addBackground() {
+// addMonitors adds the tasks that watch over what agents use and over the coordinator itself.
+func (n *Node) addMonitors(context.Context) error {
+	quotas := quotaguard.New(quotaguard.Config{
+		Bus: n.bus, Issuer: n.nats, Members: n.engine, Catalogs: n.view.CatalogsSince, Warn: n.engine.Warn,
+		Logger: n.logger("quotaguard"),
+	})
+	n.tasks = append(n.tasks, quotas.Run)
 	if n.config.DiskReserve {
 		guard := diskguard.New(diskguard.Config{
 			Dir: n.config.Data, Warn: n.engine.Warn, Store: streamStore{n.engine, n.nats},
@@ -22,6 +28,7 @@ func (n *Node) addBackground() {
 		c.Judging, c.Warn = n.engine.Judging, n.engine.Warn
 		n.tasks = append(n.tasks, func(ctx context.Context) error { return heartbeat.Run(ctx, c) })
 	}
+	return nil
 }
 
 // streamStore is the streams as the disk guard sees them.
