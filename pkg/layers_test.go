@@ -27,7 +27,7 @@ var layers = []struct {
 	{"nouns", []string{"pkg/mesh"}},
 	{"for tests alone", []string{"pkg/testenv", "pkg/command/commandtest", "pkg/bus/server/servertest"}},
 	{"pure", []string{
-		"pkg/meshtime", "pkg/address", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
+		"pkg/errkind", "pkg/meshtime", "pkg/address", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota",
 	}},
 	{"files", []string{"pkg/privatefile"}},

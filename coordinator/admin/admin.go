@@ -1,5 +1,5 @@
-// Package admin is how commands speak to the running coordinator: HTTP over a socket in the data directory, which only the
-// coordinator's own user may open.
+// Package admin connects commands to the running coordinator: HTTP over a Unix socket in the data directory, which only
+// the coordinator's own user can open. NewHandler is the coordinator's side and Client the commands'.
 package admin
 
 import (
@@ -16,18 +16,19 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Backend is the coordinator that the commands reach.
+// Backend is the running coordinator as commands use it. The errors of its parts have a kind of package errkind.
 type Backend struct {
 	Engine   Engine
 	Enroller Enroller
 	Backup   Backup
 }
 
-// Engine shows and changes what the coordinator judges.
+// Engine returns the mesh's state, present and past, and puts catalogs in force.
 type Engine interface {
 	Current() (*catalog.Catalog, *mesh.Snapshot)
 	At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error)
@@ -37,30 +38,31 @@ type Engine interface {
 	Problems() []string
 }
 
-// Enroller changes which agents are members.
+// Enroller changes which agents belong to the mesh.
 type Enroller interface {
 	Invite(ctx context.Context, host string) (token string, err error)
 	Revoke(ctx context.Context, host string) (already bool, err error)
 	RotateGossipKey(ctx context.Context) (done time.Time, err error)
 }
 
-// State is what the coordinator holds.
+// State is the catalog in force and the verdicts, at one time.
 type State struct {
 	Catalog  *catalog.Catalog `json:"catalog"`
 	Snapshot *mesh.Snapshot   `json:"snapshot"`
-	Problems []string         `json:"problems"`
+	Problems []string         `json:"problems"` // of the mesh itself, for operators; only in the present state
 }
 
-// SocketName is the socket's file in the data directory.
+// SocketName is the name of the socket in the data directory.
 const SocketName = "admin.sock"
 
 const (
-	bodyMax     = 64 << 20 // bytes of a catalog, or of a state
-	limitMax    = 1000     // transitions
+	bodyMax     = 64 << 20 // bytes of a catalog or a state: several times those of a large mesh
+	limitMax    = 1000     // transitions in one answer
 	dialTimeout = 2 * time.Second
 )
 
-// Listen opens the socket in the directory. One that an earlier coordinator left is replaced; one that is in use is an error.
+// Listen opens the socket in the directory. It replaces one that an earlier coordinator left behind, and fails if one
+// is in use.
 func Listen(dir string) (net.Listener, error) {
 	path := filepath.Join(dir, SocketName)
 	if conn, err := net.DialTimeout("unix", path, dialTimeout); err == nil {
@@ -68,95 +70,132 @@ func Listen(dir string) (net.Listener, error) {
 		return nil, fmt.Errorf("another coordinator runs on %s", dir)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the admin socket: %w", err)
+		return nil, fmt.Errorf("open the admin socket: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("the admin socket: %w", err)
+		return nil, fmt.Errorf("open the admin socket: %w", err)
 	}
 	return l, os.Chmod(path, 0o600)
 }
 
-// NewHandler answers the commands.
+// NewHandler returns the handler of all commands.
 func NewHandler(b Backend) http.Handler {
+	h := handler{b}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /state", func(w http.ResponseWriter, r *http.Request) {
-		state, err := stateAt(r.Context(), b, r.FormValue("at"))
-		answer(w, state, err)
-	})
-	mux.HandleFunc("GET /change", func(w http.ResponseWriter, r *http.Request) {
-		at, err := time.Parse(time.RFC3339Nano, r.FormValue("at"))
-		if err != nil {
-			answer(w, nil, err)
-			return
-		}
-		change, ok, err := b.Engine.LastChange(r.Context(), mesh.Key(r.FormValue("host")), at)
-		if !ok {
-			answer(w, nil, err)
-			return
-		}
-		answer(w, change, err)
-	})
-	mux.HandleFunc("GET /transitions", func(w http.ResponseWriter, r *http.Request) {
-		limit, err := strconv.Atoi(r.FormValue("limit"))
-		if err != nil || limit < 1 || limit > limitMax {
-			limit = limitMax
-		}
-		transitions, err := b.Engine.Transitions(r.Context(), mesh.Key(r.FormValue("host")), time.Time{}, limit)
-		answer(w, transitions, err)
-	})
-	mux.HandleFunc("POST /invite", func(w http.ResponseWriter, r *http.Request) {
-		token, err := b.Enroller.Invite(r.Context(), r.FormValue("host"))
-		answer(w, token, err)
-	})
-	mux.HandleFunc("POST /rotate-gossip-key", func(w http.ResponseWriter, r *http.Request) {
-		done, err := b.Enroller.RotateGossipKey(r.Context())
-		answer(w, done, err)
-	})
-	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
-		already, err := b.Enroller.Revoke(r.Context(), r.FormValue("host"))
-		answer(w, already, err)
-	})
-	handleBackup(mux, b.Backup)
-	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
-		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
-		if err != nil {
-			answer(w, nil, err)
-			return
-		}
-		c, err := catalog.Decode(data)
-		if err != nil {
-			answer(w, nil, err)
-			return
-		}
-		query := r.URL.Query()
-		changes, err := b.Engine.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
-		answer(w, changes, err)
-	})
+	for pattern, serve := range map[string]func(w http.ResponseWriter, r *http.Request) (any, error){
+		"GET /state":              h.state,
+		"GET /change":             h.lastChange,
+		"GET /transitions":        h.transitions,
+		"POST /invite":            h.invite,
+		"POST /revoke":            h.revoke,
+		"POST /rotate-gossip-key": h.rotateGossipKey,
+		"POST /apply":             h.apply,
+		"GET /backup":             h.backupParts,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			value, err := serve(w, r)
+			respond(w, value, err)
+		})
+	}
+	mux.HandleFunc("GET /backup/part", h.backupPart)
 	return mux
 }
 
-// stateAt is what the coordinator holds, or held at a time.
-func stateAt(ctx context.Context, b Backend, at string) (s State, err error) {
-	if at == "" {
-		c, snapshot := b.Engine.Current()
-		return State{c, snapshot, b.Engine.Problems()}, nil
+// handler has one method for each command.
+type handler struct{ Backend }
+
+func (h handler) state(_ http.ResponseWriter, r *http.Request) (any, error) {
+	text := r.FormValue("at")
+	if text == "" {
+		c, snapshot := h.Engine.Current()
+		return State{c, snapshot, h.Engine.Problems()}, nil
 	}
-	when, err := time.Parse(time.RFC3339Nano, at)
+	at, err := parseTime(text)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	s.Catalog, s.Snapshot, err = b.Engine.At(ctx, when)
-	return s, err
+	c, snapshot, err := h.Engine.At(r.Context(), at)
+	return State{Catalog: c, Snapshot: snapshot}, err
 }
 
-// answer writes the value, or why there is none: the words are for the person who typed the command.
-func answer(w http.ResponseWriter, v any, err error) {
+// lastChange returns nil if no catalog on record changed the host.
+func (h handler) lastChange(_ http.ResponseWriter, r *http.Request) (any, error) {
+	at, err := parseTime(r.FormValue("at"))
 	if err != nil {
-		w.WriteHeader(http.StatusConflict)
+		return nil, err
+	}
+	change, ok, err := h.Engine.LastChange(r.Context(), mesh.Key(r.FormValue("host")), at)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return change, nil
+}
+
+func (h handler) transitions(_ http.ResponseWriter, r *http.Request) (any, error) {
+	limit, err := strconv.Atoi(r.FormValue("limit"))
+	if err != nil || limit < 1 {
+		return nil, errkind.New(errkind.Invalid,
+			fmt.Sprintf("limit %q: write a number from 1 to %d", r.FormValue("limit"), limitMax))
+	}
+	return h.Engine.Transitions(r.Context(), mesh.Key(r.FormValue("host")), time.Time{}, min(limit, limitMax))
+}
+
+func (h handler) invite(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return h.Enroller.Invite(r.Context(), r.FormValue("host"))
+}
+
+func (h handler) revoke(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return h.Enroller.Revoke(r.Context(), r.FormValue("host"))
+}
+
+func (h handler) rotateGossipKey(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return h.Enroller.RotateGossipKey(r.Context())
+}
+
+func (h handler) apply(w http.ResponseWriter, r *http.Request) (any, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
+	if err != nil {
+		return nil, errkind.Wrap(errkind.Invalid, fmt.Errorf("read the catalog: %w", err))
+	}
+	c, err := catalog.Decode(data)
+	if err != nil {
+		return nil, errkind.Wrap(errkind.Invalid, err)
+	}
+	query := r.URL.Query()
+	return h.Engine.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
+}
+
+func parseTime(text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return at, errkind.New(errkind.Invalid, fmt.Sprintf("time %q: write it as 2006-01-02T15:04:05Z", text))
+	}
+	return at, nil
+}
+
+// respond writes the value as JSON, or the error's text, which the client prints as it is.
+func respond(w http.ResponseWriter, value any, err error) {
+	if err != nil {
+		w.WriteHeader(status(err))
 		fmt.Fprint(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // only a command that went away fails it
+	_ = json.NewEncoder(w).Encode(value) // it fails only if the client has gone
+}
+
+// status returns the HTTP status of a failure.
+func status(err error) int {
+	switch errkind.Of(err) {
+	case errkind.Invalid:
+		return http.StatusBadRequest
+	case errkind.NotFound:
+		return http.StatusNotFound
+	case errkind.Conflict:
+		return http.StatusConflict
+	case errkind.Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
 }

@@ -3,8 +3,10 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,23 +15,26 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// backend remembers what it was asked.
+// backend is a coordinator that records what was applied.
 type backend struct {
 	catalog *catalog.Catalog
 	applied *catalog.Catalog
+	failure error // of Invite
 }
 
 func (b *backend) Current() (*catalog.Catalog, *mesh.Snapshot) {
-	return b.catalog, &mesh.Snapshot{Hosts: []mesh.HostState{{Name: "NC036", Checks: []mesh.CheckState{{Votes: []mesh.RegionVote{{Vote: mesh.OK}}}}}}}
+	return b.catalog, &mesh.Snapshot{Hosts: []mesh.HostState{{Name: "NC036",
+		Checks: []mesh.CheckState{{Votes: []mesh.RegionVote{{Vote: mesh.OK}}}}}}}
 }
 
 func (b *backend) At(_ context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
 	if at.Year() > 2026 {
-		return nil, nil, errors.New("still to come")
+		return nil, nil, errkind.New(errkind.Invalid, "that is in the future")
 	}
 	return b.catalog, &mesh.Snapshot{At: at}, nil
 }
@@ -44,13 +49,16 @@ func (b *backend) Transitions(_ context.Context, host string, _ time.Time, limit
 
 func (b *backend) Apply(_ context.Context, c *catalog.Catalog, _ string, prune bool) ([]catalog.Change, error) {
 	if !prune {
-		return nil, errors.New("add --prune")
+		return nil, errkind.New(errkind.Conflict, "add --prune")
 	}
 	b.applied = c
 	return []catalog.Change{{What: "changed"}}, nil
 }
 
 func (b *backend) Invite(_ context.Context, host string) (string, error) {
+	if b.failure != nil {
+		return "", fmt.Errorf("invite %s: %w", host, b.failure)
+	}
 	return "token for " + host, nil
 }
 
@@ -66,15 +74,15 @@ func (b *backend) BackupParts(context.Context) ([]string, error) {
 
 func (b *backend) BackupPart(_ context.Context, name string, w io.Writer) error {
 	if name == "streams/OBS" {
-		_, err := io.WriteString(w, "what was seen")
+		_, err := io.WriteString(w, "observations")
 		return err
 	}
 	io.WriteString(w, strings.Repeat("half of it ", 1000))
 	return errors.New("the disk broke")
 }
 
-// What fails halfway is not taken for whole.
-func TestABackupComesWholeOrNot(t *testing.T) {
+// A part that fails halfway is an error, although its status was sent as 200.
+func TestABackupPartIsCompleteOrAnError(t *testing.T) {
 	dir, err := os.MkdirTemp("", "pm") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
@@ -93,22 +101,24 @@ func TestABackupComesWholeOrNot(t *testing.T) {
 		t.Fatal(parts, err)
 	}
 	var out strings.Builder
-	if err := client.BackupPart(t.Context(), parts[0], &out); err != nil || out.String() != "what was seen" {
+	if err := client.BackupPart(t.Context(), parts[0], &out); err != nil || out.String() != "observations" {
 		t.Error(out.String(), err)
 	}
-	if err := client.BackupPart(t.Context(), parts[1], &out); err == nil || !strings.Contains(err.Error(), "the disk broke") {
-		t.Error("half a part is taken:", err)
+	if err := client.BackupPart(t.Context(), parts[1], &out); err == nil ||
+		!strings.Contains(err.Error(), "the disk broke") {
+		t.Error("half a part is accepted:", err)
 	}
 }
 
-func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
+func TestClientAndHandler(t *testing.T) {
 	dir, err := os.MkdirTemp("", "pm") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
 	client := admin.NewClient(dir)
-	if _, err := client.State(t.Context(), time.Time{}); err == nil || !strings.Contains(err.Error(), "no coordinator runs on") {
+	if _, err := client.State(t.Context(), time.Time{}); err == nil ||
+		!strings.Contains(err.Error(), "no coordinator runs on") {
 		t.Error(err)
 	}
 	l, err := admin.Listen(dir)
@@ -122,22 +132,24 @@ func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
 	go server.Serve(l)
 	defer server.Close()
 	if info, err := os.Stat(filepath.Join(dir, "admin.sock")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Error("others may open the socket", info.Mode(), err)
+		t.Error("other users can open the socket", info.Mode(), err)
 	}
 	if _, err := admin.Listen(dir); err == nil {
 		t.Error("two coordinators on one directory")
 	}
 	state, err := client.State(t.Context(), time.Time{})
-	if err != nil || state.Snapshot.Hosts[0].Checks[0].Votes[0].Vote != mesh.OK || state.Problems[0] != "a problem" || state.Catalog.Revision != b.catalog.Revision {
+	if err != nil || state.Snapshot.Hosts[0].Checks[0].Votes[0].Vote != mesh.OK || state.Problems[0] != "a problem" ||
+		state.Catalog.Revision != b.catalog.Revision {
 		t.Error(state, err)
 	}
 	if state, err := client.State(t.Context(), at); err != nil || !state.Snapshot.At.Equal(at) {
 		t.Error(state, err)
 	}
-	if _, err := client.State(t.Context(), at.AddDate(1, 0, 0)); err == nil || err.Error() != "still to come" {
+	if _, err := client.State(t.Context(), at.AddDate(1, 0, 0)); err == nil || err.Error() != "that is in the future" {
 		t.Error(err)
 	}
-	if change, err := client.LastChange(t.Context(), "NC036", at); err != nil || change.Source != "of nc036" || !change.At.Equal(at) {
+	if change, err := client.LastChange(t.Context(), "NC036", at); err != nil || change.Source != "of nc036" ||
+		!change.At.Equal(at) {
 		t.Error(change, err)
 	}
 	if change, err := client.LastChange(t.Context(), "NC041", at); err != nil || change != nil {
@@ -161,7 +173,63 @@ func TestCommandsAndCoordinatorUnderstandEachOther(t *testing.T) {
 	if _, err := client.Apply(t.Context(), b.catalog, "x", false); err == nil || err.Error() != "add --prune" {
 		t.Error(err)
 	}
-	if changes, err := client.Apply(t.Context(), b.catalog, "x", true); err != nil || changes[0].What != "changed" || b.applied.Revision != b.catalog.Revision {
+	if changes, err := client.Apply(t.Context(), b.catalog, "x", true); err != nil || changes[0].What != "changed" ||
+		b.applied.Revision != b.catalog.Revision {
 		t.Error(changes, err)
+	}
+}
+
+// Every failure has the status of its kind, and the client returns its text unchanged.
+func TestAFailureHasTheStatusOfItsKind(t *testing.T) {
+	dir, err := os.MkdirTemp("", "pm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := admin.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{}
+	var status int
+	handler := admin.NewHandler(admin.Backend{Engine: b, Enroller: b, Backup: b})
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, r)
+		status = recorder.Code
+		w.WriteHeader(status)
+		_, _ = recorder.Body.WriteTo(w)
+	})}
+	go server.Serve(l)
+	defer server.Close()
+	client := admin.NewClient(dir)
+	for _, test := range []struct {
+		failure error
+		status  int
+	}{
+		{errkind.New(errkind.Invalid, "write it another way"), http.StatusBadRequest},
+		{errkind.New(errkind.NotFound, "no such host"), http.StatusNotFound},
+		{errkind.New(errkind.Conflict, "a rotation is in progress"), http.StatusConflict},
+		{errkind.New(errkind.Unavailable, "NATS is not connected"), http.StatusServiceUnavailable},
+		{context.DeadlineExceeded, http.StatusServiceUnavailable},
+		{errors.New("the disk is broken"), http.StatusInternalServerError},
+	} {
+		b.failure = test.failure
+		_, err := client.Invite(t.Context(), "NC036")
+		if want := "invite NC036: " + test.failure.Error(); err == nil || err.Error() != want || status != test.status {
+			t.Errorf("%q is answered with %d: %v", want, status, err)
+		}
+	}
+	for method, targets := range map[string][]string{
+		http.MethodGet:  {"/state?at=yesterday", "/change?host=NC036&at=", "/transitions?limit=many", "/transitions?limit=0"},
+		http.MethodPost: {"/apply"},
+	} {
+		for _, target := range targets {
+			recorder := httptest.NewRecorder()
+			handler.ServeHTTP(recorder, httptest.NewRequest(method, target, strings.NewReader("no catalog")))
+			if recorder.Code != http.StatusBadRequest || recorder.Body.Len() == 0 {
+				t.Errorf("%s %s: %d %s", method, target, recorder.Code, recorder.Body)
+			}
+		}
 	}
 }

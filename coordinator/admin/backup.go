@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,66 +9,66 @@ import (
 	"net/url"
 )
 
-// Backup hands out everything that a coordinator needs to be made anew, part by part, while it runs.
+// Backup exports, part by part, everything that is needed to restore a coordinator, while it runs.
 type Backup interface {
-	// BackupParts lists the parts in the order in which they are to be fetched.
+	// BackupParts lists the parts in the order in which they must be fetched.
 	BackupParts(ctx context.Context) ([]string, error)
 	// BackupPart writes one of them.
 	BackupPart(ctx context.Context, name string, w io.Writer) error
 }
 
-// failureTrailer carries why a part could not be written to its end: the status was already sent by then.
+// failureTrailer is the HTTP trailer with the error of a part that could not be written completely, or "none".
 const failureTrailer = "Probemesh-Failure"
 
-func handleBackup(mux *http.ServeMux, b Backup) {
-	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
-		parts, err := b.BackupParts(r.Context())
-		answer(w, parts, err)
-	})
-	mux.HandleFunc("GET /backup/part", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Trailer", failureTrailer)
-		failure := "none"
-		if err := b.BackupPart(r.Context(), r.FormValue("name"), w); err != nil {
-			failure = url.QueryEscape(err.Error())
-		}
-		w.Header().Set(failureTrailer, failure)
-	})
+func (h handler) backupParts(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return h.Backup.BackupParts(r.Context())
 }
 
-// BackupParts lists the parts of a backup in the order in which they are to be fetched.
+// backupPart streams a part. Its length is not known beforehand, so a failure halfway can only be reported in a
+// trailer.
+func (h handler) backupPart(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Trailer", failureTrailer)
+	outcome := "none"
+	if err := h.Backup.BackupPart(r.Context(), r.FormValue("name"), w); err != nil {
+		outcome = url.QueryEscape(err.Error()) // a header is one line
+	}
+	w.Header().Set(failureTrailer, outcome)
+}
+
+// BackupParts lists the parts of a backup in the order in which they must be fetched.
 func (c *Client) BackupParts(ctx context.Context) (parts []string, err error) {
 	return parts, c.call(ctx, http.MethodGet, "/backup", nil, nil, &parts)
 }
 
-// BackupPart writes one part of a backup. It is nil only if the part arrived whole.
+// BackupPart writes one part of a backup to w. It returns nil only if the part arrived completely.
 func (c *Client) BackupPart(ctx context.Context, name string, w io.Writer) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://coordinator/backup/part?"+url.Values{"name": {name}}.Encode(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		"http://coordinator/backup/part?"+url.Values{"name": {name}}.Encode(), nil)
 	if err != nil {
 		return err
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return c.unreached(err)
+		return c.connectError(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		var said bytes.Buffer
-		_, _ = io.CopyN(&said, response.Body, 1<<10)
-		return fmt.Errorf("the coordinator's answer: %s: %s", response.Status, said.String())
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		return fmt.Errorf("fetch the backup's %s: %s: %s", name, response.Status, text)
 	}
 	if _, err := io.Copy(w, response.Body); err != nil {
-		return fmt.Errorf("the coordinator's answer: %w", err)
+		return fmt.Errorf("fetch the backup's %s: %w", name, err)
 	}
-	switch failure := response.Trailer.Get(failureTrailer); failure {
+	switch outcome := response.Trailer.Get(failureTrailer); outcome {
 	case "none":
 		return nil
 	case "":
-		return errors.New("the coordinator's answer was cut short")
+		return fmt.Errorf("fetch the backup's %s: the answer of the coordinator is incomplete", name)
 	default:
-		words, err := url.QueryUnescape(failure)
+		text, err := url.QueryUnescape(outcome)
 		if err != nil {
-			words = failure
+			text = outcome
 		}
-		return errors.New(words)
+		return errors.New(text)
 	}
 }

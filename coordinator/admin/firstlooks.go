@@ -26,9 +26,9 @@ const (
 	firstLookPoll  = 200 * time.Millisecond
 )
 
-// AwaitFirstLooks waits until the applied catalog is in force and every region has probed what the changes made new. It calls report
-// for each such check as soon as all regions have seen it. After the longest interval and timeout of these checks, at most half a
-// minute, it reports the rest as far as it was seen.
+// AwaitFirstLooks waits until the applied catalog is in force and every region has probed what the changes made new. It
+// calls report for each such check as soon as all regions have seen it. After the longest interval and timeout of these
+// checks, at most half a minute, it reports the rest as far as it was seen.
 func (c *Client) AwaitFirstLooks(
 	ctx context.Context, applied *catalog.Catalog, changes []catalog.Change, report func(FirstLook),
 ) error {
@@ -72,7 +72,8 @@ func anyAgentHeard(s *mesh.Snapshot) bool {
 	return slices.ContainsFunc(s.Vantages, func(v mesh.VantageState) bool { return !v.Heard.IsZero() })
 }
 
-// reportFirstLooks reports the checks that every region has probed, or all of them if it is late, and returns the others.
+// reportFirstLooks reports the checks that every region has probed, or all of them if it is late, and returns the
+// others.
 func reportFirstLooks(
 	s *mesh.Snapshot, applied *catalog.Catalog, changes []catalog.Change, late bool, report func(FirstLook),
 ) (waiting []catalog.Change) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -179,12 +180,14 @@ func (e *Engine) put(ctx context.Context, c *catalog.Catalog, source string) err
 }
 
 // ErrNeedsPrune says that a catalog would end the watch over hosts, and that nobody said that it should.
-var ErrNeedsPrune = errors.New("the catalog no longer has hosts that are watched: add --prune to stop watching them")
+var ErrNeedsPrune = errkind.New(errkind.Conflict,
+	"the catalog no longer has hosts that are watched: add --prune to stop watching them")
 
 // Apply puts a catalog in force and lists what that changes. Where a file is the truth it is refused.
 func (e *Engine) Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error) {
 	if e.File != "" {
-		return nil, fmt.Errorf("this coordinator follows the file %s: edit that, it is put in force when it changes", e.File)
+		return nil, errkind.New(errkind.Conflict,
+			"this coordinator follows the file "+e.File+": edit that, it is put in force when it changes")
 	}
 	e.changing.Lock()
 	defer e.changing.Unlock()

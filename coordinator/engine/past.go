@@ -3,12 +3,12 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/admission"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -25,14 +25,14 @@ var errReached = errors.New("the moment is reached")
 // before, as a coordinator does that starts. One replay runs at a time.
 func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
 	if !e.replaying.TryLock() {
-		return nil, nil, errors.New("another look into the past is under way: try again in a moment")
+		return nil, nil, errkind.New(errkind.Unavailable, "another replay of the past is in progress: try again in a moment")
 	}
 	defer e.replaying.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, pastWait)
 	defer cancel()
 	now := time.Now()
 	if at.After(now) {
-		return nil, nil, fmt.Errorf("%s is still to come", at.UTC().Format(time.RFC3339))
+		return nil, nil, errkind.New(errkind.Invalid, at.UTC().Format(time.RFC3339)+" is in the future")
 	}
 	stream, err := e.Bus.Timeline(ctx)
 	if err != nil {
@@ -62,12 +62,13 @@ func (e *Engine) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.
 	switch {
 	case errors.Is(err, errReached):
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, nil, errors.New("the replay took too long")
+		return nil, nil, errkind.New(errkind.Unavailable, "the replay took too long")
 	case err != nil:
 		return nil, nil, err
 	}
 	if !r.covered {
-		return nil, nil, fmt.Errorf("the stream of observations does not reach back to %s: it keeps two days", at.UTC().Format(time.RFC3339))
+		return nil, nil, errkind.New(errkind.NotFound,
+			"the stream of observations does not reach back to "+at.UTC().Format(time.RFC3339)+": it keeps two days")
 	}
 	snapshot := r.judge.Snapshot()
 	nameCut(snapshot, r.ward, r.offset)

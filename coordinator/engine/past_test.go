@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -43,17 +44,17 @@ func TestThePastIsAsItWas(t *testing.T) {
 		if diff := cmp.Diff(shown.Hosts, held.Hosts); diff != "" {
 			t.Errorf("it was shown otherwise: %s", diff)
 		}
-		wantRefused(t, e, before, "does not reach back to")
-		wantRefused(t, e, time.Now().Add(time.Minute), "still to come")
+		wantRefused(t, e, before, "does not reach back to", errkind.NotFound)
+		wantRefused(t, e, time.Now().Add(time.Minute), "is in the future", errkind.Invalid)
 		wantChanges(t, e, then, "added")
 		wantChanges(t, e, time.Now(), "address")
 		end(t, stop)
 	})
 }
 
-func wantRefused(t *testing.T, e *engine.Engine, at time.Time, why string) {
+func wantRefused(t *testing.T, e *engine.Engine, at time.Time, why string, kind errkind.Kind) {
 	t.Helper()
-	if _, _, err := e.At(t.Context(), at); err == nil || !strings.Contains(err.Error(), why) {
+	if _, _, err := e.At(t.Context(), at); err == nil || !strings.Contains(err.Error(), why) || errkind.Of(err) != kind {
 		t.Errorf("got %v, wanted %q", err, why)
 	}
 }

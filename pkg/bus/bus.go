@@ -1,6 +1,6 @@
-// Package bus is what both ends of the mesh's NATS connection share: subjects, the messages of the streams, credentials, TLS trust
-// and errors. An agent connects with bus/agent, a coordinator with bus/coordinator; bus/server embeds the NATS server. No package
-// outside of pkg/bus imports NATS.
+// Package bus is what both ends of the mesh's NATS connection share: subjects, the messages of the streams,
+// credentials, TLS trust and errors. An agent connects with bus/agent, a coordinator with bus/coordinator; bus/server
+// embeds the NATS server. No package outside of pkg/bus imports NATS.
 package bus
 
 import (
@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+
+	"github.com/probemesh/probemesh/pkg/errkind"
 )
 
 // The subjects of the mesh. Those that end with a dot are completed by an agent's name, a kind or an event's subject.
@@ -24,7 +26,8 @@ const (
 // PayloadMax bounds one message in bytes. The largest is the compressed catalog of a large mesh.
 const PayloadMax = 8 << 20
 
-// ErrName reports a name that no agent may have. A name becomes part of subjects, where `*`, `>` and dots have a meaning.
+// ErrName reports a name that no agent may have. A name becomes part of subjects, where `*`, `>` and dots have a
+// meaning.
 var ErrName = errors.New("a name is 1 to 63 of a-z, 0-9 and -, and does not begin with -")
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -40,9 +43,9 @@ func CheckName(s string) error {
 // Errors of the bus that callers act on.
 var (
 	// ErrFenced reports that another coordinator has become the leader: this one must not write any more.
-	ErrFenced = errors.New("another coordinator has become the leader")
+	ErrFenced = errkind.New(errkind.Unavailable, "another coordinator has become the leader")
 	// ErrNotLeading reports a write that only the leader may make, by a coordinator that has not become the leader.
-	ErrNotLeading = errors.New("this coordinator is not the leader")
+	ErrNotLeading = errkind.New(errkind.Unavailable, "this coordinator is not the leader")
 	// ErrNotFound reports that the enrolment bucket has no such key.
 	ErrNotFound = errors.New("key not found")
 	// ErrRefused reports a batch that the stream will never accept, however often it is sent.

@@ -36,9 +36,10 @@ func (d customDialer) Dial(network, address string) (net.Conn, error) {
 	return d.dial(ctx, network, address)
 }
 
-// AlwaysReconnect returns the options of a connection that is retried for ever. It buffers nothing while it is disconnected: an
-// agent's spool does, and repeats only what was not acknowledged. An authentication error is retried too, since a coordinator
-// that starts may not know its agents yet. Two missed pings, 20 to 30 s, end a dead connection.
+// AlwaysReconnect returns the options of a connection that is retried for ever. It buffers nothing while it is
+// disconnected: an agent's spool does, and repeats only what was not acknowledged. An authentication error is retried
+// too, since a coordinator that starts may not know its agents yet. Two missed pings, 20 to 30 s, end a dead
+// connection.
 func AlwaysReconnect() []nats.Option {
 	return []nats.Option{
 		nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(), nats.ReconnectBufSize(-1),
@@ -52,8 +53,8 @@ const (
 	backoffMax   = 5 * time.Second
 )
 
-// backoff doubles from backoffFirst to backoffMax, with full jitter, so that agents do not all reconnect to a restarted server at
-// once.
+// backoff doubles from backoffFirst to backoffMax, with full jitter, so that agents do not all reconnect to a restarted
+// server at once.
 func backoff(attempts int) time.Duration {
 	most := min(backoffFirst<<min(attempts, 10), backoffMax)
 	return time.Duration(rand.Int64N(int64(most))) + backoffFirst/2

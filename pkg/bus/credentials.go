@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Credentials returns the option that authenticates a connection by a JWT and its secret key. newest, which may be nil, returns the
-// JWT of each later connection.
+// Credentials returns the option that authenticates a connection by a JWT and its secret key. newest, which may be nil,
+// returns the JWT of each later connection.
 func Credentials(token, seed string, newest func() string) (nats.Option, error) {
 	if _, err := jwt.DecodeUserClaims(token); err != nil {
 		return nil, fmt.Errorf("the credentials' JWT: %w", err)
@@ -31,8 +31,9 @@ func Credentials(token, seed string, newest func() string) (nats.Option, error) 
 // challenge is what NATS asks a client to sign: base64 of random bytes.
 var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// signChallenge signs a server's challenge with the enrolment key. The key also signs gossip proofs, whose messages begin with a
-// byte that no challenge has: so a server cannot make an agent sign a proof, nor another agent make it sign a challenge.
+// signChallenge signs a server's challenge with the enrolment key. The key also signs gossip proofs, whose messages
+// begin with a byte that no challenge has: so a server cannot make an agent sign a proof, nor another agent make it
+// sign a challenge.
 func signChallenge(seed string, nonce []byte) ([]byte, error) {
 	if !challenge.Match(nonce) {
 		return nil, errors.New("refusing to sign the server's challenge: it is not in the format of NATS")

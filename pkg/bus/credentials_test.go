@@ -22,7 +22,8 @@ func TestOnlyAChallengeOfNATSIsSigned(t *testing.T) {
 	if err != nil || pair.Verify([]byte(real), signature) != nil {
 		t.Errorf("%x %v", signature, err)
 	}
-	for _, hostile := range []string{"", "\x13probemesh-gossip-v1\x03ams\x03lon\x20", "a challenge", "line\n", string(make([]byte, 40))} {
+	for _, hostile := range []string{"", "\x13probemesh-gossip-v1\x03ams\x03lon\x20", "a challenge", "line\n",
+		string(make([]byte, 40))} {
 		if signature, err := signChallenge(seed, []byte(hostile)); err == nil {
 			t.Errorf("%q was signed: %x", hostile, signature)
 		}

@@ -24,8 +24,8 @@ type Message struct {
 	Data     []byte
 }
 
-// Start is the first sequence of OBS that a reader wants. It is never a time: the server's clock may be stepped, and then
-// timestamps are not in order.
+// Start is the first sequence of OBS that a reader wants. It is never a time: the server's clock may be stepped, and
+// then timestamps are not in order.
 type Start struct{ Sequence uint64 }
 
 // BatchInfo describes one batch in the stream OBS, without its content.

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// ServerName is the name on every coordinator's certificate. TLS verifies it instead of an address, so that a coordinator may
-// move.
+// ServerName is the name on every coordinator's certificate. TLS verifies it instead of an address, so that a
+// coordinator may move.
 const ServerName = "coordinator.probemesh"
 
 // ErrPin reports that a server's certificate was not issued by the CA whose fingerprint a token contains.
@@ -28,14 +28,15 @@ func Pin(ca []byte) ([32]byte, error) {
 	return sha256.Sum256(block.Bytes), nil
 }
 
-// TrustStore verifies servers by the CAs that a client trusts, which may change while the client runs: each handshake uses the
-// newest. It is safe for concurrent use.
+// TrustStore verifies servers by the CAs that a client trusts, which may change while the client runs: each handshake
+// uses the newest. It is safe for concurrent use.
 type TrustStore struct {
 	roots     atomic.Pointer[x509.CertPool]
 	presented atomic.Pointer[[]*x509.Certificate] // by the server of the latest handshake that succeeded
 }
 
-// NewTrustStore returns a trust store of CAs in PEM. The first must be valid; the others, which may be empty, are trusted too.
+// NewTrustStore returns a trust store of CAs in PEM. The first must be valid; the others, which may be empty, are
+// trusted too.
 func NewTrustStore(ca []byte, more ...[]byte) (*TrustStore, error) {
 	s := &TrustStore{}
 	return s, s.Set(ca, more...)
@@ -54,7 +55,8 @@ func (s *TrustStore) Set(ca []byte, more ...[]byte) error {
 	return nil
 }
 
-// Presented reports whether the latest server was verified by its certificate, and that certificate is also one of the given CA.
+// Presented reports whether the latest server was verified by its certificate, and that certificate is also one of the
+// given CA.
 func (s *TrustStore) Presented(ca []byte) bool {
 	chain, roots := s.presented.Load(), x509.NewCertPool()
 	return chain != nil && roots.AppendCertsFromPEM(ca) && verify(*chain, roots, time.Time{}) == nil
@@ -71,17 +73,19 @@ func (s *TrustStore) TLSConfig() *tls.Config {
 	})
 }
 
-// PinnedTLS returns the TLS configuration of a client that knows nothing but the CA's fingerprint. Servers send the CA along.
+// PinnedTLS returns the TLS configuration of a client that knows nothing but the CA's fingerprint. Servers send the CA
+// along.
 func PinnedTLS(pin [32]byte) *tls.Config {
 	return clientConfig(func(chain []*x509.Certificate) error { return verifyPinned(chain, pin, time.Time{}) })
 }
 
-// UnverifiedTLS returns the TLS configuration of a client that accepts any server, to examine its certificates. Nothing may be
-// sent over such a connection.
+// UnverifiedTLS returns the TLS configuration of a client that accepts any server, to examine its certificates. Nothing
+// may be sent over such a connection.
 func UnverifiedTLS() *tls.Config { return clientConfig(func([]*x509.Certificate) error { return nil }) }
 
-// VerifyPinned reports whether the certificates are a coordinator's of the mesh whose CA has the fingerprint. It checks signatures
-// and names only, not whether they are valid now: a caller that examines a machine's clock must not depend on it.
+// VerifyPinned reports whether the certificates are a coordinator's of the mesh whose CA has the fingerprint. It checks
+// signatures and names only, not whether they are valid now: a caller that examines a machine's clock must not depend
+// on it.
 func VerifyPinned(chain []*x509.Certificate, pin [32]byte) error {
 	if len(chain) == 0 {
 		return ErrPin
@@ -90,8 +94,8 @@ func VerifyPinned(chain []*x509.Certificate, pin [32]byte) error {
 	return verifyPinned(chain, pin, begins.Add(ends.Sub(begins)/2))
 }
 
-// clientConfig is the one TLS configuration of this mesh's clients. It replaces the standard verification, which has a fixed pool
-// of roots and cannot look for a fingerprint.
+// clientConfig is the one TLS configuration of this mesh's clients. It replaces the standard verification, which has a
+// fixed pool of roots and cannot look for a fingerprint.
 func clientConfig(verify func(chain []*x509.Certificate) error) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, ServerName: ServerName,

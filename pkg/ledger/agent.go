@@ -1,8 +1,9 @@
 package ledger
 
 import (
-	"errors"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/errkind"
 )
 
 // Agent is the membership of a host's agent: the key that it joined with last.
@@ -13,4 +14,4 @@ type Agent struct {
 }
 
 // ErrNoAgent means that no agent of the host ever joined.
-var ErrNoAgent = errors.New("no agent of that host ever joined")
+var ErrNoAgent = errkind.New(errkind.NotFound, "no agent of that host ever joined")

@@ -1,5 +1,6 @@
-// Package agent is an agent's connection to NATS: it publishes observations, receives control messages and asks a coordinator for
-// the catalog and for credentials. Dial connects an agent that has joined; RequestEnrolment is how one joins.
+// Package agent is an agent's connection to NATS: it publishes observations, receives control messages and asks a
+// coordinator for the catalog and for credentials. Dial connects an agent that has joined; RequestEnrolment is how one
+// joins.
 package agent
 
 import (
@@ -50,7 +51,8 @@ type Conn struct {
 	lastError string
 }
 
-// controlsMax is how many control messages wait for the agent. One per second and host, in a large mesh, never fills it.
+// controlsMax is how many control messages wait for the agent. One per second and host, in a large mesh, never fills
+// it.
 const controlsMax = 256
 
 // Dial connects. A server that cannot be reached is no error: the connection is retried until Close.
@@ -99,8 +101,9 @@ func Dial(ctx context.Context, c Config) (*Conn, error) {
 // controlPrefix begins every control message: its version is its first key.
 var controlPrefix = []byte(`{"v":`)
 
-// handleControl queues a control message. Other messages are dropped: the server writes its acknowledgements to whatever subject a
-// request names as its reply, so that a hostile agent can have its own sent here, and they must not fill the queue.
+// handleControl queues a control message. Other messages are dropped: the server writes its acknowledgements to
+// whatever subject a request names as its reply, so that a hostile agent can have its own sent here, and they must not
+// fill the queue.
 func (c *Conn) handleControl(m *nats.Msg) {
 	if !bytes.HasPrefix(m.Data, controlPrefix) {
 		return
@@ -127,8 +130,8 @@ func (c *Conn) Catalog(ctx context.Context) ([]byte, error) {
 	return reply.Data, nil
 }
 
-// Ask sends a question to any coordinator and returns the answer; an empty question is for the catalog. It fails when the
-// connection ends, since an answer to a question of an earlier connection never arrives.
+// Ask sends a question to any coordinator and returns the answer; an empty question is for the catalog. It fails when
+// the connection ends, since an answer to a question of an earlier connection never arrives.
 func (c *Conn) Ask(ctx context.Context, question []byte) ([]byte, error) {
 	ctx, cancel := c.whileConnected(ctx)
 	defer cancel()
@@ -139,8 +142,8 @@ func (c *Conn) Ask(ctx context.Context, question []byte) ([]byte, error) {
 	return reply.Data, nil
 }
 
-// SetEndpoint changes the servers and CAs of the next connection; the former endpoint is tried and trusted too. The present
-// connection stays: the new endpoint may not be reachable from here.
+// SetEndpoint changes the servers and CAs of the next connection; the former endpoint is tried and trusted too. The
+// present connection stays: the new endpoint may not be reachable from here.
 func (c *Conn) SetEndpoint(now, former bus.Endpoint) error {
 	if err := c.trust.Set(now.CA, former.CA); err != nil {
 		return err
@@ -156,10 +159,11 @@ func (c *Conn) SetEndpoint(now, former bus.Endpoint) error {
 	return nil
 }
 
-// Uses reports whether the present connection is to a server of the endpoint, or one that such a server announced, and was verified
-// by the endpoint's CA.
+// Uses reports whether the present connection is to a server of the endpoint, or one that such a server announced, and
+// was verified by the endpoint's CA.
 func (c *Conn) Uses(e bus.Endpoint) bool {
-	// Certificates first: if the connection changes between the two, the answer is at worst a false no, and the caller asks again.
+	// Certificates first: if the connection changes between the two, the answer is at worst a false no, and the caller
+	// asks again.
 	if !c.trust.Presented(e.CA) {
 		return false
 	}

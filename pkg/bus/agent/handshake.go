@@ -19,15 +19,17 @@ var ErrNotNATS = errors.New("another program than NATS answers on the port")
 // infoMax bounds in bytes the first line of a server. NATS sends about a thousand.
 const infoMax = 32 << 10
 
-// Handshake reads the server's first line from an open TCP connection and performs the TLS handshake. It returns the certificates
-// that the server presented and verifies none of them: a caller that examines a server wants to know what is wrong with them.
+// Handshake reads the server's first line from an open TCP connection and performs the TLS handshake. It returns the
+// certificates that the server presented and verifies none of them: a caller that examines a server wants to know what
+// is wrong with them.
 func Handshake(ctx context.Context, conn net.Conn) ([]*x509.Certificate, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return nil, err
 		}
 	}
-	// The server sends nothing after its first line until the client does, so the reader buffers nothing of the handshake.
+	// The server sends nothing after its first line until the client does, so the reader buffers nothing of the
+	// handshake.
 	line, err := bufio.NewReaderSize(conn, infoMax).ReadSlice('\n')
 	if !bytes.HasPrefix(line, []byte("INFO ")) {
 		if err == nil {

@@ -17,8 +17,9 @@ const (
 	publishRetry = 300 * time.Millisecond
 )
 
-// Send publishes a batch after those that were sent before it, and returns at once. wait returns nil when the stream has stored the
-// batch; any error but bus.ErrRefused leaves that open. A batch may be sent again: the stream drops an id that it has.
+// Send publishes a batch after those that were sent before it, and returns at once. wait returns nil when the stream
+// has stored the batch; any error but bus.ErrRefused leaves that open. A batch may be sent again: the stream drops an
+// id that it has.
 func (c *Conn) Send(id string, headers map[string]string, data []byte) (wait func(ctx context.Context) error) {
 	m := &nats.Msg{Subject: bus.SubjectObservations + c.name, Header: nats.Header{nats.MsgIdHdr: {id}}, Data: data}
 	for key, value := range headers {
@@ -51,8 +52,8 @@ func publishError(err error) error {
 	return fmt.Errorf("publish: %w", err)
 }
 
-// Publish sends a batch until the stream has stored it, ctx ends, or the stream refuses it for good. headers is called before each
-// attempt, since a batch's age is one of them.
+// Publish sends a batch until the stream has stored it, ctx ends, or the stream refuses it for good. headers is called
+// before each attempt, since a batch's age is one of them.
 func (c *Conn) Publish(ctx context.Context, id string, headers func() map[string]string, data []byte) error {
 	for {
 		err := c.Send(id, headers(), data)(ctx)

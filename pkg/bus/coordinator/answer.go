@@ -18,8 +18,8 @@ import (
 // queueGroup is the group of all coordinators: NATS hands each request to one of them.
 const queueGroup = "coordinators"
 
-// AnswerCatalog answers agents that ask for the catalog, until ctx ends. ready is closed as soon as agents can ask. An agent that asks
-// too often is not answered.
+// AnswerCatalog answers agents that ask for the catalog, until ctx ends. ready is closed as soon as agents can ask. An
+// agent that asks too often is not answered.
 func (c *Conn) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error {
 	return c.answerAsks(ctx, catalogAsk, ready, func(m *nats.Msg) []byte {
 		if data := catalog(asker(m)); data != nil {
@@ -29,15 +29,16 @@ func (c *Conn) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog
 	})
 }
 
-// AnswerQuestions answers what agents ask besides the catalog, one question after the other, until ctx ends. ready is closed as soon
-// as agents can ask. An agent that asks too often is not answered, nor is one for which answer returns nil.
+// AnswerQuestions answers what agents ask besides the catalog, one question after the other, until ctx ends. ready is
+// closed as soon as agents can ask. An agent that asks too often is not answered, nor is one for which answer returns
+// nil.
 func (c *Conn) AnswerQuestions(ctx context.Context, ready chan<- struct{},
 	answer func(ctx context.Context, agent string, question []byte) []byte) error {
 	return c.answerAsks(ctx, questionAsk, ready, func(m *nats.Msg) []byte { return answer(ctx, asker(m), m.Data) })
 }
 
-// AnswerJoinRequests answers join requests, one after the other, until ctx ends. ready is closed as soon as agents can join. Anybody
-// may send join requests, so those beyond the rate limits of joinLimits are not answered.
+// AnswerJoinRequests answers join requests, one after the other, until ctx ends. ready is closed as soon as agents can
+// join. Anybody may send join requests, so those beyond the rate limits of joinLimits are not answered.
 func (c *Conn) AnswerJoinRequests(ctx context.Context, ready chan<- struct{},
 	answer func(ctx context.Context, request []byte) []byte) error {
 	limits, queue := newJoinLimits(), newRequestQueue()
@@ -62,8 +63,8 @@ const (
 	questionAsk                // everything else
 )
 
-// asks is the one subscription to the agents' questions. It sorts them by kind into the queues of those that answer; a kind that
-// nothing answers is dropped, and agents ask again.
+// asks is the one subscription to the agents' questions. It sorts them by kind into the queues of those that answer; a
+// kind that nothing answers is dropped, and agents ask again.
 type asks struct {
 	sub    *nats.Subscription
 	limits map[askKind]*ratelimit.Rates[string]
@@ -72,8 +73,8 @@ type asks struct {
 	queues map[askKind]requestQueue
 }
 
-// dispatch runs on the subscription's goroutine, once for each question. The limit comes before the queue, so that an agent that asks
-// without end takes no places from others.
+// dispatch runs on the subscription's goroutine, once for each question. The limit comes before the queue, so that an
+// agent that asks without end takes no places from others.
 func (a *asks) dispatch(m *nats.Msg) {
 	kind := catalogAsk
 	if len(m.Data) > 0 {
@@ -91,7 +92,8 @@ func (a *asks) dispatch(m *nats.Msg) {
 func asker(m *nats.Msg) string { return strings.TrimPrefix(m.Subject, bus.SubjectAsk) }
 
 // answerAsks answers the questions of a kind until ctx ends.
-func (c *Conn) answerAsks(ctx context.Context, kind askKind, ready chan<- struct{}, answer func(*nats.Msg) []byte) error {
+func (c *Conn) answerAsks(ctx context.Context, kind askKind, ready chan<- struct{},
+	answer func(*nats.Msg) []byte) error {
 	queue := newRequestQueue()
 	if err := c.addAsks(kind, queue); err != nil {
 		return err
@@ -144,8 +146,8 @@ func (c *Conn) removeAsks(kind askKind) {
 	}
 }
 
-// subscribe has handle called for each request on a subject that this coordinator, and no other, is to answer. It returns when the
-// server knows the subscription.
+// subscribe has handle called for each request on a subject that this coordinator, and no other, is to answer. It
+// returns when the server knows the subscription.
 func (c *Conn) subscribe(subject string, handle nats.MsgHandler) (*nats.Subscription, error) {
 	sub, err := c.nats.QueueSubscribe(subject, queueGroup, func(m *nats.Msg) {
 		if m.Reply != "" { // a message without a reply subject asks for nothing
@@ -178,7 +180,8 @@ func (q requestQueue) add(m *nats.Msg) {
 	}
 }
 
-// respond answers queued requests, one after the other, until ctx ends. A request for which answer returns nil gets no answer.
+// respond answers queued requests, one after the other, until ctx ends. A request for which answer returns nil gets no
+// answer.
 func (c *Conn) respond(ctx context.Context, queue requestQueue, answer func(*nats.Msg) []byte) error {
 	for {
 		select {

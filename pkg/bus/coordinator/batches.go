@@ -14,7 +14,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 )
 
-// listInactive is how long the server keeps the consumer of one agent's batches when it is not read. They are read once only.
+// listInactive is how long the server keeps the consumer of one agent's batches when it is not read. They are read once
+// only.
 const listInactive = 5 * time.Second
 
 // FollowBatches calls fn for every batch of OBS, in order, of one agent or of all (""), until ctx ends or fn fails.
@@ -34,8 +35,8 @@ func (c *Conn) FollowBatches(ctx context.Context, agent string, fn func(bus.Batc
 // listIdle is how long Batches waits for the next batch before it gives up.
 const listIdle = 5 * time.Second
 
-// Batches lists the batches of an agent that OBS has now, oldest first. It fails if the last of them is removed meanwhile, since the
-// listing then never reaches its end; the caller should retry.
+// Batches lists the batches of an agent that OBS has now, oldest first. It fails if the last of them is removed
+// meanwhile, since the listing then never reaches its end; the caller should retry.
 func (c *Conn) Batches(ctx context.Context, agent string) (out []bus.BatchInfo, err error) {
 	last, err := c.obs.GetLastMsgForSubject(ctx, bus.SubjectObservations+agent)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -65,7 +66,8 @@ func (c *Conn) Batches(ctx context.Context, agent string) (out []bus.BatchInfo, 
 	return out, nil
 }
 
-// storedBytes returns a message's size as the server counts it: the subject, the headers and the data, and the record around them.
+// storedBytes returns a message's size as the server counts it: the subject, the headers and the data, and the record
+// around them.
 func storedBytes(m *nats.Msg) int64 {
 	// A header block is "NATS/1.0\r\n", then "key: value\r\n" for each header, then "\r\n".
 	const record, headerRecord, firstLine, lastLine, separators = 30, 4, 10, 2, 4

@@ -22,8 +22,8 @@ type clockFence struct {
 
 const subjectClock = bus.SubjectMark + string(bus.ClockMark)
 
-// MarkClock appends the leader's clock mark to OBS and returns its sequence. It returns bus.ErrNotLeading before Lead, and
-// bus.ErrFenced if another coordinator has written a mark since this one's last: that coordinator leads.
+// MarkClock appends the leader's clock mark to OBS and returns its sequence. It returns bus.ErrNotLeading before Lead,
+// and bus.ErrFenced if another coordinator has written a mark since this one's last: that coordinator leads.
 func (c *Conn) MarkClock(ctx context.Context, m meshtime.Mark) (sequence uint64, err error) {
 	own := c.epoch.Load()
 	if own == 0 {
@@ -54,7 +54,7 @@ func (c *Conn) MarkClock(ctx context.Context, m meshtime.Mark) (sequence uint64,
 		ack, err = c.js.Publish(ctx, subjectClock, data, jetstream.WithExpectLastSequencePerSubject(last))
 	}
 	if err != nil {
-		return 0, fmt.Errorf("mark the clock: %w", err)
+		return 0, fmt.Errorf("mark the clock: %w", classify(err))
 	}
 	c.clock.sequence = ack.Sequence
 	return ack.Sequence, nil
@@ -67,7 +67,7 @@ func (c *Conn) lastClock(ctx context.Context) (sequence, epoch uint64, err error
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return 0, 0, nil
 	case err != nil:
-		return 0, 0, fmt.Errorf("read the latest clock mark: %w", err)
+		return 0, 0, fmt.Errorf("read the latest clock mark: %w", classify(err))
 	}
 	if _, epoch, err = wire.DecodeClock(raw.Data); err != nil {
 		epoch = 0 // written by a version with another format
@@ -79,7 +79,7 @@ func (c *Conn) lastClock(ctx context.Context) (sequence, epoch uint64, err error
 func (c *Conn) Timeline(ctx context.Context) (meshtime.Stream, error) {
 	info, err := c.obs.Info(ctx)
 	if err != nil {
-		return meshtime.Stream{}, fmt.Errorf("stream OBS: %w", err)
+		return meshtime.Stream{}, fmt.Errorf("stream OBS: %w", classify(err))
 	}
 	next := func(sequence uint64, marks bool) (meshtime.Found, bool, error) {
 		return c.nextInTime(ctx, sequence, marks)
@@ -98,7 +98,7 @@ func (c *Conn) nextInTime(ctx context.Context, sequence uint64, marks bool) (mes
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return meshtime.Found{}, false, nil
 	case err != nil:
-		return meshtime.Found{}, false, fmt.Errorf("search OBS: %w", err)
+		return meshtime.Found{}, false, fmt.Errorf("search OBS: %w", classify(err))
 	}
 	f := meshtime.Found{Sequence: raw.Sequence, Stream: raw.Time}
 	if raw.Subject == subjectClock {

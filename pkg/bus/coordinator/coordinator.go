@@ -1,7 +1,7 @@
 // Package coordinator is a coordinator's connection to NATS: it reads and writes the streams and answers agents.
 //
-// Dial connects and changes nothing for others. Follow reads OBS. Lead makes this coordinator the leader: only then does it append to
-// the ledger and mark the clock, and whatever an earlier leader still writes is refused.
+// Dial connects and changes nothing for others. Follow reads OBS. Lead makes this coordinator the leader: only then
+// does it append to the ledger and mark the clock, and whatever an earlier leader still writes is refused.
 package coordinator
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 )
 
-// Config configures a coordinator's connection, to the server in this process or to others. The credentials are of the same kind
-// either way.
+// Config configures a coordinator's connection, to the server in this process or to others. The credentials are of the
+// same kind either way.
 type Config struct {
 	InProcess nats.InProcessConnProvider // nil: Endpoint
 	Endpoint  bus.Endpoint
@@ -44,8 +44,9 @@ type Conn struct {
 	asks   *asks // nil while nothing answers agents
 }
 
-// Bounds of the streams. OBS keeps as many messages of one subject as the leader can send ticks in two days, one in 250 ms. That is
-// eight times an agent's heartbeats; an agent that sends more pushes out its own past and not that of others.
+// Bounds of the streams. OBS keeps as many messages of one subject as the leader can send ticks in two days, one in 250
+// ms. That is eight times an agent's heartbeats; an agent that sends more pushes out its own past and not that of
+// others.
 const (
 	obsAge      = 48 * time.Hour
 	obsSubject  = int64(obsAge / (250 * time.Millisecond))
@@ -124,7 +125,8 @@ func (c *Conn) openStreams(ctx context.Context) (err error) {
 	return err
 }
 
-// observationsSize returns the maximum size of OBS: the present one if there is a stream, since a smaller one would discard batches.
+// observationsSize returns the maximum size of OBS: the present one if there is a stream, since a smaller one would
+// discard batches.
 func observationsSize(ctx context.Context, js jetstream.JetStream) (int64, error) {
 	s, err := js.Stream(ctx, "OBS")
 	switch {
@@ -176,13 +178,13 @@ func withReplicas(create func(replicas int) error) error {
 func (c *Conn) Mark(ctx context.Context, kind bus.Kind, id string, data []byte) (sequence uint64, err error) {
 	ack, err := c.js.Publish(ctx, bus.SubjectMark+string(kind), data, jetstream.WithMsgID(id))
 	if err != nil {
-		return 0, fmt.Errorf("mark %s: %w", kind, err)
+		return 0, fmt.Errorf("mark %s: %w", kind, classify(err))
 	}
 	return ack.Sequence, nil
 }
 
-// Follow calls fn for every message of OBS, in order, until ctx ends or fn fails. It survives reconnects. It reads only: a
-// coordinator that follows does not disturb the leader.
+// Follow calls fn for every message of OBS, in order, until ctx ends or fn fails. It survives reconnects. It reads
+// only: a coordinator that follows does not disturb the leader.
 func (c *Conn) Follow(ctx context.Context, from bus.Start, fn func(bus.Message) error) error {
 	r := &streamReader{conn: c.nats, stream: c.obs, next: from.Sequence}
 	return r.each(ctx, func(m *nats.Msg, at *nats.MsgMetadata) error {
@@ -199,7 +201,7 @@ func (c *Conn) Follow(ctx context.Context, from bus.Start, fn func(bus.Message) 
 // Broadcast sends a control message to every agent that is connected.
 func (c *Conn) Broadcast(_ context.Context, data []byte) error {
 	if err := c.nats.Publish(bus.SubjectControlAll, data); err != nil {
-		return fmt.Errorf("broadcast to the agents: %w", err)
+		return fmt.Errorf("broadcast to the agents: %w", classify(err))
 	}
 	return nil
 }
@@ -210,7 +212,7 @@ func (c *Conn) Streams(ctx context.Context) ([]bus.StreamInfo, error) {
 	for _, s := range []jetstream.Stream{c.obs, c.ledger} {
 		info, err := s.Info(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("stream %s: %w", s.CachedInfo().Config.Name, err)
+			return nil, fmt.Errorf("stream %s: %w", s.CachedInfo().Config.Name, classify(err))
 		}
 		out = append(out, bus.StreamInfo{
 			Name: info.Config.Name, Messages: info.State.Msgs, Bytes: info.State.Bytes,

@@ -16,12 +16,12 @@ import (
 
 const subjectEpoch = bus.SubjectLedger + "epoch"
 
-// Lead makes this coordinator the leader: it writes a new epoch, on which every event that it appends is conditional. An earlier
-// leader's writes fail with bus.ErrFenced from then on.
+// Lead makes this coordinator the leader: it writes a new epoch, on which every event that it appends is conditional.
+// An earlier leader's writes fail with bus.ErrFenced from then on.
 func (c *Conn) Lead(ctx context.Context) error {
 	ack, err := c.js.Publish(ctx, subjectEpoch, nil)
 	if err != nil {
-		return fmt.Errorf("become the leader: %w", err)
+		return fmt.Errorf("become the leader: %w", classify(err))
 	}
 	c.clock.mu.Lock()
 	defer c.clock.mu.Unlock()
@@ -30,9 +30,9 @@ func (c *Conn) Lead(ctx context.Context) error {
 	return nil
 }
 
-// Append writes the events in one transaction and returns the sequence of the last one; the others directly precede it. If the
-// ledger has them already it returns 0 and no error. It returns bus.ErrNotLeading before Lead, and bus.ErrFenced once another
-// coordinator leads.
+// Append writes the events in one transaction and returns the sequence of the last one; the others directly precede it.
+// If the ledger has them already it returns 0 and no error. It returns bus.ErrNotLeading before Lead, and bus.ErrFenced
+// once another coordinator leads.
 func (c *Conn) Append(ctx context.Context, entries []bus.Entry) (last uint64, err error) {
 	if len(entries) == 0 {
 		return 0, nil
@@ -43,45 +43,27 @@ func (c *Conn) Append(ctx context.Context, entries []bus.Entry) (last uint64, er
 	}
 	messages := make([]*nats.Msg, len(entries))
 	for i, e := range entries {
-		messages[i] = &nats.Msg{Subject: bus.SubjectLedger + e.Subject, Data: e.Data, Header: nats.Header{nats.MsgIdHdr: {e.ID}}}
+		messages[i] = &nats.Msg{Subject: bus.SubjectLedger + e.Subject, Data: e.Data,
+			Header: nats.Header{nats.MsgIdHdr: {e.ID}}}
 	}
 	messages[0].Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(epoch, 10))
 	messages[0].Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, subjectEpoch)
 	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, messages)
-	if err != nil {
-		return 0, appendError(err)
+	if err == nil {
+		return ack.Sequence, nil
 	}
-	return ack.Sequence, nil
+	if err = appendError(err); err != nil && !errors.Is(err, bus.ErrFenced) {
+		return 0, fmt.Errorf("append to the ledger: %w", classify(err))
+	}
+	return 0, err
 }
 
-// appendError translates the server's refusals: a lost fence, and a known id, which means that an earlier attempt succeeded.
-func appendError(err error) error {
-	const (
-		wrongLastSequence         = 10071
-		wrongLastSequenceConstant = 10164
-		knownID                   = 10201
-	)
-	var refused *jetstream.APIError
-	var extended jetstream.JetStreamError
-	if errors.As(err, &extended) && extended.APIError() != nil {
-		refused = extended.APIError()
-	} else if !errors.As(err, &refused) {
-		refused = &jetstream.APIError{}
-	}
-	switch {
-	case refused.ErrorCode == knownID:
-		return nil
-	case refused.ErrorCode == wrongLastSequence || refused.ErrorCode == wrongLastSequenceConstant:
-		return bus.ErrFenced
-	}
-	return fmt.Errorf("append to the ledger: %w", err)
-}
-
-// ReadLedger calls fn for the ledger's events from the sequence on, in order, up to the end that the ledger has when it is called.
+// ReadLedger calls fn for the ledger's events from the sequence on, in order, up to the end that the ledger has when it
+// is called.
 func (c *Conn) ReadLedger(ctx context.Context, from uint64, fn func(bus.Record) error) error {
 	info, err := c.ledger.Info(ctx)
 	if err != nil {
-		return fmt.Errorf("read the ledger: %w", err)
+		return fmt.Errorf("read the ledger: %w", classify(err))
 	}
 	if info.State.LastSeq < from || info.State.Msgs == 0 {
 		return nil
@@ -89,7 +71,8 @@ func (c *Conn) ReadLedger(ctx context.Context, from uint64, fn func(bus.Record) 
 	end := errors.New("end")
 	reader := &streamReader{conn: c.nats, stream: c.ledger, next: from}
 	err = reader.each(ctx, func(m *nats.Msg, at *nats.MsgMetadata) error {
-		r := bus.Record{Sequence: at.Sequence.Stream, Time: at.Timestamp, Subject: strings.TrimPrefix(m.Subject, bus.SubjectLedger), Data: m.Data}
+		r := bus.Record{Sequence: at.Sequence.Stream, Time: at.Timestamp,
+			Subject: strings.TrimPrefix(m.Subject, bus.SubjectLedger), Data: m.Data}
 		if err := fn(r); err != nil {
 			return err
 		}
@@ -111,7 +94,7 @@ func (c *Conn) Enrolment(ctx context.Context, key string) (value []byte, revisio
 		return nil, 0, bus.ErrNotFound
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("enrolment %s: %w", key, err)
+		return nil, 0, fmt.Errorf("enrolment %s: %w", key, classify(err))
 	}
 	return entry.Value(), entry.Revision(), nil
 }
@@ -119,7 +102,7 @@ func (c *Conn) Enrolment(ctx context.Context, key string) (value []byte, revisio
 // SetEnrolment writes a key of the enrolment bucket if its revision is still the one given; 0 creates the key.
 func (c *Conn) SetEnrolment(ctx context.Context, key string, value []byte, revision uint64) error {
 	if _, err := c.enrolment.Update(ctx, key, value, revision); err != nil {
-		return fmt.Errorf("enrolment %s: %w", key, err)
+		return fmt.Errorf("enrolment %s: %w", key, classify(err))
 	}
 	return nil
 }

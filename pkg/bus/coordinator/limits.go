@@ -18,16 +18,18 @@ const (
 	// Messages that arrived and were not rate-limited yet, which takes a microsecond each.
 	arrivedMax, arrivedBytes = 64 << 10, 16 << 20
 
-	// An agent asks once a minute, when notified, after a reconnect, and every 2 s while it has no catalog. An answer may be large,
-	// and an agent can have it sent to others.
+	// An agent asks once a minute, when notified, after a reconnect, and every 2 s while it has no catalog. An answer
+	// may be large, and an agent can have it sent to others.
 	askEvery  = 2 * time.Second
 	askBurst  = 10
 	askersMax = 100_000 // agents remembered for that; only those that joined have a name
 
-	// Join requests of all clients, per second. Each costs a read of the bucket, and one client may send a fifth of them.
+	// Join requests of all clients, per second. Each costs a read of the bucket, and one client may send a fifth of
+	// them.
 	joinRate, joinBurst = 100, 500
-	// Join requests of one client, per second: a rack of a hundred servers behind one address can join at once, and all of a large
-	// mesh in a minute. A token cannot be guessed; the limit keeps clients without one from starving those with one.
+	// Join requests of one client, per second: a rack of a hundred servers behind one address can join at once, and all
+	// of a large mesh in a minute. A token cannot be guessed; the limit keeps clients without one from starving those
+	// with one.
 	clientJoinRate, clientJoinBurst = 20, 100
 	joiningClientsMax               = 10_000 // clients remembered for that
 )
@@ -51,8 +53,8 @@ func (l *joinLimits) allow(client netip.Prefix) bool {
 	return l.clients.Allow(now, client) && l.all.AllowN(now, 1)
 }
 
-// requester returns the client that sent a join request, as the server reports it: the account of joining clients shares that with
-// coordinators. All requests from a server that does not report it count as one client's.
+// requester returns the client that sent a join request, as the server reports it: the account of joining clients
+// shares that with coordinators. All requests from a server that does not report it count as one client's.
 func requester(m *nats.Msg) netip.Prefix {
 	var info struct {
 		Host string `json:"host"`

@@ -23,10 +23,10 @@ const (
 // errConsumerLost reports that a reader must continue with another consumer.
 var errConsumerLost = errors.New("consumer lost")
 
-// streamReader reads a stream in order, from a sequence on. It does what an ordered consumer of nats.go does, with one difference:
-// nats.go mistakes a stored message without data and with a header "Status" for a status message of the server, so that one agent
-// could stop every reader of the stream. The reader distinguishes them by the reply subject, which only the server sets: stored
-// messages have one, status messages have none.
+// streamReader reads a stream in order, from a sequence on. It does what an ordered consumer of nats.go does, with one
+// difference: nats.go mistakes a stored message without data and with a header "Status" for a status message of the
+// server, so that one agent could stop every reader of the stream. The reader distinguishes them by the reply subject,
+// which only the server sets: stored messages have one, status messages have none.
 type streamReader struct {
 	conn     *nats.Conn
 	stream   jetstream.Stream
@@ -60,8 +60,8 @@ func (r *streamReader) each(ctx context.Context, fn func(*nats.Msg, *nats.MsgMet
 	}
 }
 
-// consume reads through one consumer for as long as that lasts. If the first consumer cannot be created, that is the caller's error;
-// a later one is retried.
+// consume reads through one consumer for as long as that lasts. If the first consumer cannot be created, that is the
+// caller's error; a later one is retried.
 func (r *streamReader) consume(ctx context.Context, began *bool, fn func(*nats.Msg, *nats.MsgMetadata) error) error {
 	connected := r.conn.StatusChanged(nats.CONNECTED)
 	defer r.conn.RemoveStatusListener(connected)
