@@ -105,8 +105,8 @@ func TestARunningAgentFollowsACoordinatorThatMoved(t *testing.T) {
 	}
 }
 
-// A coordinator that names an address which leads nowhere, by a mistake, loses no agent: neither one that runs nor one that is
-// started anew.
+// A coordinator that names an address which leads nowhere, by a mistake, loses no agent: neither one that runs nor one
+// that is started anew.
 func TestAWayThatLeadsNowhereLosesNoAgent(t *testing.T) {
 	at, dir := t.TempDir(), t.TempDir()
 	m := &members{}

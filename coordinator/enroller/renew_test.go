@@ -14,6 +14,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -32,9 +33,11 @@ func run(t *testing.T, dir string, every time.Duration) *running {
 		t.Fatal(err)
 	}
 	r := &running{}
-	r.Renewer = agent.NewRenewer(agent.RenewerConfig{Dir: dir, Identity: id, Every: every, Gossip: r.gossip, Logger: zerolog.Nop()})
+	r.Renewer = agent.NewRenewer(agent.RenewerConfig{Dir: dir, Identity: id, Every: every, Gossip: r.gossip,
+		Logger: zerolog.Nop()})
 	r.Conn, err = busagent.Dial(t.Context(), busagent.Config{
-		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed, Former: id.FormerEndpoint(), Logger: zerolog.Nop(),
+		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed, Former: id.FormerEndpoint(),
+		Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,8 +117,8 @@ func TestNothingIsRenewedForWhoDoesNotBelong(t *testing.T) {
 	}
 }
 
-// After a restore the ledger may know nothing of an agent, or only the key that its host had joined with before: operators are
-// told its name until it has joined again.
+// After a restore the ledger may know nothing of an agent, or only the key that its host had joined with before:
+// operators are told its name until it has joined again.
 func TestAnAgentThatTheLedgerDoesNotKnowIsNamed(t *testing.T) {
 	before, _, err := bus.NewKey()
 	if err != nil {
@@ -153,7 +156,8 @@ func TestTheGossipKeyIsRotatedInThreeSteps(t *testing.T) {
 	if _, err := d.RotateGossipKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.RotateGossipKey(t.Context()); err == nil || !strings.Contains(err.Error(), "rotated already") {
+	_, err := d.RotateGossipKey(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "rotated already") || errkind.Of(err) != errkind.Conflict {
 		t.Error(err)
 	}
 	await(t, "the first step", func() bool { return len(r.told()) == 1 })
