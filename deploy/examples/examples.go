@@ -1,9 +1,9 @@
-// Package examples carries the example catalogs, so that the demo runs the very file that the README shows.
+// Package examples embeds the example catalog, so that the demo runs the file that the manual and the packages refer to.
 package examples
 
 import _ "embed"
 
-// Ninernet is the catalog of a small hosting provider: ten servers in eight cities, as YAML.
+// Ninernet is the example catalog as YAML: ten servers of a small hosting provider in eight cities.
 //
 //go:embed ninernet.yaml
 var Ninernet []byte

@@ -12,28 +12,28 @@ import (
 	"strings"
 )
 
-// program is one of the two that are packaged, with what its package says of it.
+// program is one of the two packaged programs, with the description of its package.
 type program struct {
-	Name        string // of the package, the program, the unit and its user
-	Directory   string // of its main package and, under /var/lib/probemesh, of its state
+	Name        string // of the package, the binary, the unit and the service's user
+	Directory   string // of its main package, and of its state under /var/lib/probemesh
 	Summary     string
 	Description string
-	Next        string // what to do after the first installation
+	Next        string // printed after the first installation: the next steps
 }
 
 var programs = []program{
 	{
 		Name: "probemesh-agent", Directory: "agent",
-		Summary: "probe the other servers of a mesh and publish what is seen",
-		Description: "An agent runs on every server of the mesh, looks at all the others and\n" +
-			"sends what it sees to the coordinator over one outbound TLS connection.",
+		Summary: "probe the other servers of a mesh and publish the results",
+		Description: "An agent runs on every server of the mesh, probes all the others and\n" +
+			"sends its observations to the coordinator over one outbound TLS connection.",
 		Next: "Let this server join, with the token that 'probemesh-coordinator invite HOST' prints, and start it:\n" +
 			"  probemesh-agent join TOKEN\n  systemctl enable --now probemesh-agent",
 	},
 	{
 		Name: "probemesh-coordinator", Directory: "coordinator",
-		Summary: "quorum-based status of servers, from what agents in many regions see",
-		Description: "The coordinator turns what the agents see into one vote per region,\n" +
+		Summary: "quorum-based status of servers, from probes by agents in many regions",
+		Description: "The coordinator turns the agents' observations into one vote per region,\n" +
 			"publishes a server's status when a quorum of regions agrees, and serves\n" +
 			"the public status page and the operators' view.",
 		Next: "Write /etc/probemesh/catalog.yaml, check it, and start the coordinator:\n" +
@@ -42,11 +42,11 @@ var programs = []program{
 	},
 }
 
-// tree is the project's source and a temporary directory where the contents of packages come together.
+// tree is the project's source and a temporary directory for the contents of packages.
 type tree struct {
 	source string
 	stage  string
-	epoch  string // seconds: the date of everything in the packages
+	epoch  string // SOURCE_DATE_EPOCH in seconds: the date of every file in the packages
 }
 
 func newTree(ctx context.Context) (*tree, error) {
@@ -58,7 +58,7 @@ func newTree(ctx context.Context) (*tree, error) {
 	if t.epoch == "" {
 		date, err := output(ctx, t.source, nil, "git", "log", "-1", "--format=%ct")
 		if err != nil {
-			return nil, fmt.Errorf("set SOURCE_DATE_EPOCH, which dates what is in the packages: %w", err)
+			return nil, fmt.Errorf("no date for files: set SOURCE_DATE_EPOCH, or build in a git repository: %w", err)
 		}
 		t.epoch = strings.TrimSpace(string(date))
 	}
@@ -68,17 +68,19 @@ func newTree(ctx context.Context) (*tree, error) {
 
 func (t *tree) remove() { os.RemoveAll(t.stage) }
 
-// build compiles the program into the directory, under the architecture's name.
+// build compiles the program into a subdirectory of dir that is named as the architecture.
 func (t *tree) build(ctx context.Context, p program, version, architecture, dir string, flags ...string) error {
 	args := append([]string{
 		"build", "-trimpath", "-ldflags", "-s -w -X github.com/probemesh/probemesh/pkg/command.version=" + version,
 		"-o", filepath.Join(dir, architecture, p.Name),
 	}, flags...)
-	_, err := output(ctx, t.source, []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + architecture}, "go", append(args, "./"+p.Directory)...)
+	environment := []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + architecture}
+	_, err := output(ctx, t.source, environment, "go", append(args, "./"+p.Directory)...)
 	return err
 }
 
-// document has the program, built for this machine with its generator of pages, write its own manual pages and completions.
+// document generates the program's manual pages and shell completions. The program writes them itself, in a build for
+// this machine with the tag "pages": a package's own binary leaves the generator out.
 func (t *tree) document(ctx context.Context, p program, version string) error {
 	native, err := output(ctx, t.source, nil, "go", "env", "GOHOSTARCH")
 	if err != nil {
@@ -114,7 +116,8 @@ func (t *tree) document(ctx context.Context, p program, version string) error {
 
 func (t *tree) pages(p program) string { return filepath.Join(t.stage, "pages", p.Name) }
 
-// compress replaces every file of the directory by its gzip, without a date, as Debian wants pages.
+// compress replaces every file of the directory by its gzip. The gzip has no date, so that builds are reproducible, and
+// the best compression, which Debian's policy asks for.
 func compress(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -147,7 +150,7 @@ func compress(dir string) error {
 	return nil
 }
 
-// output runs a command to its end and returns what it printed. Its own words are the error's.
+// output runs a command and returns its standard output. The error of a command that fails includes its standard error.
 func output(ctx context.Context, dir string, environment []string, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), environment...)

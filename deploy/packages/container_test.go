@@ -17,10 +17,10 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// nobody is the user of the images, as their files name it.
+// nobody is the user and group of the images, as their files name them.
 const nobody = "65532:65532"
 
-// engine builds and runs images in a storage of its own. It needs no daemon, and pulls nothing.
+// engine builds and runs images with buildah, in a storage of its own. It needs no daemon and pulls nothing.
 type engine struct {
 	t       testing.TB
 	storage string
@@ -31,23 +31,25 @@ func newEngine(t testing.TB) *engine {
 	testenv.Programs(t, map[string]string{"buildah": "buildah", "nsenter": "util-linux"})
 	e := &engine{t: t, storage: t.TempDir()}
 	t.Cleanup(func() {
-		_, _ = e.try("rm", "--all") // what is mounted there goes with it
+		_, _ = e.try("rm", "--all") // unmounts the containers' file systems too
 		_ = syscall.Unmount(filepath.Join(e.storage, "root/overlay"), 0)
 	})
 	return e
 }
 
-// command is a call of buildah, in a network namespace if one is named.
+// command returns a call of buildah, in a network namespace if one is named.
 func (e *engine) command(space string, args ...string) *exec.Cmd {
-	line := append([]string{"buildah", "--root", filepath.Join(e.storage, "root"), "--runroot", filepath.Join(e.storage, "run")}, args...)
+	storage := []string{"--root", filepath.Join(e.storage, "root"), "--runroot", filepath.Join(e.storage, "run")}
+	line := append(append([]string{"buildah"}, storage...), args...)
 	if space != "" {
 		line = append([]string{"nsenter", "--net=/run/netns/" + space}, line...)
 	}
 	return exec.Command(line[0], line[1:]...)
 }
 
-// say runs a command to its end and returns what it printed; what it said besides is the error's.
-func say(cmd *exec.Cmd) (string, error) {
+// runCommand runs a command and returns its standard output. The error of a command that fails includes its standard
+// error.
+func runCommand(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.Output()
 	if failed, is := err.(*exec.ExitError); is {
 		err = fmt.Errorf("%s: %w: %s%s", strings.Join(cmd.Args, " "), err, out, failed.Stderr)
@@ -55,7 +57,7 @@ func say(cmd *exec.Cmd) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-func (e *engine) try(args ...string) (string, error) { return say(e.command("", args...)) }
+func (e *engine) try(args ...string) (string, error) { return runCommand(e.command("", args...)) }
 
 func (e *engine) run(args ...string) string {
 	e.t.Helper()
@@ -66,8 +68,9 @@ func (e *engine) run(args ...string) string {
 	return out
 }
 
-// base makes the image that both files build in, of what is here: it is not pulled. A bare Debian stands in for the published
-// one, with this machine's authorities and, by mounts, its Go and the modules that were downloaded for it.
+// base builds the image that both container files build in, under the name that they give it, so that nothing is
+// pulled. It is a bare Debian with this machine's certificate authorities; this machine's Go and its downloaded modules
+// are mounted.
 func (e *engine) base(file string) {
 	e.t.Helper()
 	data, err := os.ReadFile(file)
@@ -76,7 +79,7 @@ func (e *engine) base(file string) {
 	}
 	from := regexp.MustCompile(`(?m)^FROM (\S+:(\S+)) AS build$`).FindStringSubmatch(string(data))
 	if from == nil || !strings.HasPrefix(runtime.Version()+".", "go"+from[2]+".") {
-		e.t.Fatalf("%s builds from %q, and this is %s", file, from, runtime.Version())
+		e.t.Fatalf("%s builds in %q, want the version of this machine's %s", file, from, runtime.Version())
 	}
 	const authorities = "/etc/ssl/certs/ca-certificates.crt"
 	container := e.run("from", "scratch")
@@ -86,50 +89,54 @@ func (e *engine) base(file string) {
 	e.run("commit", "--quiet", "--rm", container, from[1])
 }
 
-// build makes a program's image from its file, and a container of that.
+// build builds a program's image from its container file, and creates a container of it.
 func (e *engine) build(p program) *container {
 	e.t.Helper()
 	args := []string{"build", "--quiet", "--isolation", "chroot", "--pull-never"}
-	for variable, target := range map[string]string{"GOROOT": "/usr/local/go:ro", "GOMODCACHE": "/root/go/pkg/mod", "GOCACHE": "/root/.cache/go-build"} {
+	for variable, target := range map[string]string{
+		"GOROOT": "/usr/local/go:ro", "GOMODCACHE": "/root/go/pkg/mod", "GOCACHE": "/root/.cache/go-build",
+	} {
 		args = append(args, "--volume", strings.TrimSpace(capture(e.t, "go", "env", variable))+":"+target)
 	}
 	e.run(append(args, "--file", containerFile(p), "--build-arg", "VERSION="+firstVersion, "--tag", p.Name, "../..")...)
-	c := &container{engine: e, program: p, name: e.run("from", "--pull-never", "localhost/"+p.Name)}
+	c := &container{engine: e, program: p}
+	c.name = e.run("from", "--pull-never", "localhost/"+p.Name)
 	c.root = e.run("mount", c.name)
 	return c
 }
 
 func containerFile(p program) string { return "../container/" + p.Directory + ".Containerfile" }
 
-// container is one of a program's image.
+// container is a container of a program's image.
 type container struct {
 	*engine
 	program
-	name, root string
+	name string
+	root string // directory at which its file system is mounted
 }
 
-// arguments run the program in the container as the image's user, with flags of buildah before.
+// arguments returns buildah's arguments to run the program in the container as the image's user.
 func (c *container) arguments(flags, args []string) []string {
 	line := append([]string{"run", "--isolation", "chroot"}, flags...)
 	return append(append(line, c.name, "--", "/usr/bin/"+c.Name), args...)
 }
 
-// do runs one of the program's commands to its end.
-func (c *container) do(space string, args ...string) (string, error) {
-	return say(c.command(space, c.arguments(nil, args)...))
+// tryProgram runs one of the program's commands.
+func (c *container) tryProgram(space string, args ...string) (string, error) {
+	return runCommand(c.command(space, c.arguments(nil, args)...))
 }
 
-// must is do for a command that succeeds.
+// must runs one of the program's commands, which must succeed.
 func (c *container) must(space string, args ...string) string {
 	c.t.Helper()
-	out, err := c.do(space, args...)
+	out, err := c.tryProgram(space, args...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	return out
 }
 
-// serve runs the program's command as the image has it, until the test ends.
+// serve runs one of the program's commands until the test ends.
 func (c *container) serve(space string, command []string, flags ...string) {
 	c.t.Helper()
 	log, err := os.CreateTemp(c.t.TempDir(), c.Name)
@@ -143,15 +150,15 @@ func (c *container) serve(space string, command []string, flags ...string) {
 	}
 	c.t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
-		_ = cmd.Wait() // it was told to end
-		if said, _ := os.ReadFile(log.Name()); c.t.Failed() {
-			c.t.Logf("%s said:\n%s", c.Name, said)
+		_ = cmd.Wait() // ends by the signal
+		if text, _ := os.ReadFile(log.Name()); c.t.Failed() {
+			c.t.Logf("log of %s:\n%s", c.Name, text)
 		}
 		log.Close()
 	})
 }
 
-// users are who the program runs as in a network namespace, with the groups.
+// users returns user and group of each process of the program in a network namespace.
 func (c *container) users(space string) (users []string) {
 	c.t.Helper()
 	for pid := range strings.FieldsSeq(capture(c.t, "ip", "netns", "pids", space)) {
@@ -162,7 +169,7 @@ func (c *container) users(space string) (users []string) {
 	return users
 }
 
-// settings are what an image says of itself.
+// settings is an image's configuration, as in OCI's image specification.
 type settings struct {
 	User, WorkingDir      string
 	Env, Entrypoint, Cmd  []string
@@ -178,21 +185,24 @@ func (c *container) settings() settings {
 	return image.OCIv1.Config
 }
 
-// listing is every file of the container with its mode and owner.
+// listing lists every file of the container with its mode and owner.
 func (c *container) listing() []string {
 	c.t.Helper()
-	lines := strings.Split(strings.TrimSpace(capture(c.t, "find", c.root, "-mindepth", "1", "-printf", `%M %U:%G /%P\n`)), "\n")
+	out := capture(c.t, "find", c.root, "-mindepth", "1", "-printf", `%M %U:%G /%P\n`)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
 	slices.Sort(lines)
 	return lines
 }
 
-// wanted is the same as it is meant to be.
-func (c *container) wanted() []string {
+// wantedListing is the listing that the image should have.
+func (c *container) wantedListing() []string {
 	lines := []string{
 		"drwx------ " + nobody + " /var/lib/probemesh/" + c.Directory,
 		"-rwxr-xr-x 0:0 /usr/bin/" + c.Name, "-rw-r--r-- 0:0 /etc/ssl/certs/ca-certificates.crt",
 	}
-	for _, dir := range []string{"/etc", "/etc/ssl", "/etc/ssl/certs", "/usr", "/usr/bin", "/var", "/var/lib", "/var/lib/probemesh"} {
+	for _, dir := range []string{
+		"/etc", "/etc/ssl", "/etc/ssl/certs", "/usr", "/usr/bin", "/var", "/var/lib", "/var/lib/probemesh",
+	} {
 		lines = append(lines, "drwxr-xr-x 0:0 "+dir)
 	}
 	if c.Directory == "coordinator" {
@@ -202,28 +212,32 @@ func (c *container) wanted() []string {
 	return lines
 }
 
-// check looks at what ships: nothing but the program, its authorities and a state that only its user may read.
+// check checks the image: it contains nothing but the program, certificate authorities and a state directory that only
+// its user may read.
 func (c *container) check(ports ...string) {
 	c.t.Helper()
-	if got, want := c.listing(), c.wanted(); !slices.Equal(got, want) {
-		c.t.Errorf("the image of %s holds\n%s\nwant\n%s", c.Name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if got, want := c.listing(), c.wantedListing(); !slices.Equal(got, want) {
+		c.t.Errorf("the image of %s contains\n%s\nwant\n%s", c.Name, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	s := c.settings()
 	state := "/var/lib/probemesh/" + c.Directory
-	if _, kept := s.Volumes[state]; s.User != nobody || !slices.Equal(s.Entrypoint, []string{"/usr/bin/" + c.Name}) || !kept || len(s.ExposedPorts) != len(ports) {
-		c.t.Errorf("the image of %s has %+v", c.Name, s)
+	entrypoint := slices.Equal(s.Entrypoint, []string{"/usr/bin/" + c.Name})
+	_, isVolume := s.Volumes[state]
+	if !entrypoint || !isVolume || s.User != nobody || len(s.ExposedPorts) != len(ports) {
+		c.t.Errorf("the image of %s has the settings %+v", c.Name, s)
 	}
 	for _, port := range ports {
 		if _, exposed := s.ExposedPorts[port]; !exposed {
 			c.t.Errorf("the image of %s does not expose %s: %v", c.Name, port, s.ExposedPorts)
 		}
 	}
-	if said := c.must("", "--version"); !strings.Contains(said, firstVersion) {
-		c.t.Errorf("the image's program says %q", said)
+	if out := c.must("", "--version"); !strings.Contains(out, firstVersion) {
+		c.t.Errorf("the image's program prints %q, want version %s", out, firstVersion)
 	}
 }
 
-// TestImages builds both images from their files, looks into them, and has containers of them find one another.
+// TestImages builds both images from their container files, checks their contents, and runs a coordinator and an agent
+// in containers of them.
 func TestImages(t *testing.T) {
 	requireMachines(t)
 	e := newEngine(t)
@@ -234,23 +248,24 @@ func TestImages(t *testing.T) {
 
 	n := newNetwork(t)
 	there, here := n.add("coordinator", ""), n.add("server", "")
-	// What an engine does for a container in a network of its own, so that it may ping.
+	// Container engines set this for a container in a network of its own, so that it may ping.
 	here.run("sh", "-c", "echo 65532 65532 >/proc/sys/net/ipv4/ping_group_range")
 	catalog := filepath.Join(t.TempDir(), "catalog.yaml")
-	text := fmt.Sprintf("regions:\n  - {name: a, city: A, country: NL, latitude: 1, longitude: 1}\n  - {name: b, city: B, country: NL, latitude: 1, longitude: 1}\n"+
-		"hosts:\n  - {name: NC036, region: a, address: %s}\n  - {name: NC041, region: b, address: %s}\n", here.address, there.address)
+	text := fmt.Sprintf("regions: [{name: a}, {name: b}]\nhosts:\n"+
+		"  - {name: NC036, region: a, address: %s}\n  - {name: NC041, region: b, address: %s}\n",
+		here.address, there.address)
 	if err := os.WriteFile(catalog, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	coordinator.serve(there.space, coordinator.settings().Cmd, "--volume", catalog+":/etc/probemesh/catalog.yaml:ro")
 	eventually(t, time.Minute, "the coordinator is ready", func() error {
-		_, err := there.outside("curl", "-sS", "--fail", "http://"+there.address+":8080/readyz")
+		_, err := there.hostCommand("curl", "-sS", "--fail", "http://"+there.address+":8080/readyz")
 		return err
 	})
 	agent.must(here.space, "join", coordinator.must(there.space, "invite", "NC036"))
 	agent.serve(here.space, agent.settings().Cmd)
 	eventually(t, time.Minute, "the agent's pings arrive", func() error {
-		matrix, err := coordinator.do(there.space, "matrix")
+		matrix, err := coordinator.tryProgram(there.space, "matrix")
 		if err != nil || !strings.Contains(matrix, "NC041 ping +") {
 			return fmt.Errorf("%v: %s", err, matrix)
 		}

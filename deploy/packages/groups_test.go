@@ -11,18 +11,20 @@ import (
 
 const groupsRoot = "/sys/fs/cgroup"
 
-// hierarchies are the directories of control groups that a machine lends to the systemd of a test.
+// hierarchies are the directories below groupsRoot that a systemd of a test uses.
 type hierarchies []string
 
 var (
-	unified  = hierarchies{"."}                                                                                     // cgroup v2
-	separate = hierarchies{"cpu", "cpuacct", "memory", "devices", "freezer", "blkio", "pids", "systemd", "unified"} // cgroup v1
+	unified  = hierarchies{"."} // cgroup v2
+	separate = hierarchies{     // cgroup v1
+		"cpu", "cpuacct", "memory", "devices", "freezer", "blkio", "pids", "systemd", "unified",
+	}
 )
 
-// needed are the controllers that bound a service.
+// needed are the controllers that enforce a unit's limits.
 var needed = []string{"cpu", "memory", "pids"}
 
-// controlGroups are what the machine lends to a systemd, or what it lacks for that.
+// controlGroups returns the hierarchies that a systemd of a test can use on this machine, or what is missing for that.
 func controlGroups() (h hierarchies, lacking string) {
 	if os.Getuid() != 0 {
 		return nil, "root"
@@ -32,13 +34,14 @@ func controlGroups() (h hierarchies, lacking string) {
 	}
 	for _, name := range separate {
 		if _, err := os.Stat(filepath.Join(groupsRoot, name, "cgroup.procs")); err != nil {
-			return nil, "either cgroup v2 on " + groupsRoot + ", or every hierarchy of cgroup v1 mounted on its own there: " + err.Error()
+			return nil, "cgroup v2 on " + groupsRoot + ", or each hierarchy of cgroup v1 mounted there: " + err.Error()
 		}
 	}
 	return separate, lackingSeparate()
 }
 
-// lackingUnified hands the controllers on from the root, as systemd does on most machines.
+// lackingUnified delegates the controllers from the root group, as systemd does on most machines, and returns what
+// prevents that.
 func lackingUnified() string {
 	data, err := os.ReadFile(filepath.Join(groupsRoot, "cgroup.controllers"))
 	if err != nil {
@@ -46,28 +49,30 @@ func lackingUnified() string {
 	}
 	for _, name := range needed {
 		if !slices.Contains(strings.Fields(string(data)), name) {
-			return fmt.Sprintf("the controller %s in %s/cgroup.controllers, where there are: %s", name, groupsRoot, strings.TrimSpace(string(data)))
+			return fmt.Sprintf("the controller %s, which %s/cgroup.controllers lacks: %s", name, groupsRoot, data)
 		}
 	}
 	err = os.WriteFile(filepath.Join(groupsRoot, "cgroup.subtree_control"), []byte("+"+strings.Join(needed, " +")), 0)
 	if err != nil {
-		return "to hand controllers on from " + groupsRoot + ", which a container may not where that is read-only or its own processes are in it: " + err.Error()
+		return "to delegate controllers from " + groupsRoot +
+			", which fails in a container if that is read-only or has processes of its own: " + err.Error()
 	}
 	return ""
 }
 
+// lackingSeparate returns why groups cannot be created in the hierarchies of cgroup v1.
 func lackingSeparate() string {
 	for _, name := range separate {
 		dir, err := os.MkdirTemp(filepath.Join(groupsRoot, name), "probemesh")
 		if err != nil {
-			return "control groups of cgroup v1 that it may make: " + err.Error()
+			return "the right to create control groups of cgroup v1: " + err.Error()
 		}
-		_ = os.Remove(dir) // it is empty
+		_ = os.Remove(dir) // empty, so this succeeds
 	}
 	return ""
 }
 
-// remove takes away what boot made. A process that was just killed may stay in its group for a moment.
+// remove removes the groups that boot created. It fails while a process that was just killed is still in one.
 func (h hierarchies) remove(group string) (err error) {
 	for _, name := range h {
 		dir := filepath.Join(groupsRoot, name, group)
@@ -81,7 +86,7 @@ func (h hierarchies) remove(group string) (err error) {
 	return err
 }
 
-// bound is the file with a bound of a group: its name differs by version, as do some of the hierarchies.
+// bound returns the file of a group's limit, whose name depends on the version of cgroups.
 func (h hierarchies) bound(group, controller, unifiedName, separateName string) string {
 	if slices.Equal(h, unified) {
 		return filepath.Join(groupsRoot, group, controller+"."+unifiedName)

@@ -15,22 +15,24 @@ import (
 	"time"
 )
 
-// Two versions, so that one can be upgraded to the other.
+// The tests install the first version and upgrade to the second.
 const (
 	firstVersion  = "0.1.0"
 	secondVersion = "0.1.1"
 )
 
-// dist is where both versions are, once packages has made them.
+// dist is the directory of both versions. TestMain creates it, and packages fills it.
 var dist string
 
-// packages makes both versions once: the first as the README has it, for every architecture, and the second for this machine's.
+// packages builds both versions once: the first with the manual's command, for every architecture, the second for this
+// machine's alone, which saves half a minute.
 var packages = sync.OnceValue(func() error {
 	if err := makeAsManual(dist); err != nil {
 		return err
 	}
-	o := options{version: secondVersion, out: dist, architectures: []string{runtime.GOARCH}, formats: []string{"deb", "rpm"}}
-	_, err := makePackages(context.Background(), o)
+	_, err := makePackages(context.Background(), options{
+		version: secondVersion, out: dist, architectures: []string{runtime.GOARCH}, formats: []string{"deb", "rpm"},
+	})
 	return err
 })
 
@@ -45,7 +47,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// packageFile is a package for this machine's architecture.
+// packageFile returns a package for this machine's architecture.
 func packageFile(t testing.TB, p program, version, format string) string {
 	t.Helper()
 	if err := packages(); err != nil {
@@ -54,17 +56,17 @@ func packageFile(t testing.TB, p program, version, format string) string {
 	return filepath.Join(dist, fileName(p, version, runtime.GOARCH, format))
 }
 
-// rootVariable names a tarball of a bare Debian to use instead of making one, for those who run this test often.
+// rootVariable names a tarball of a bare Debian to use instead of building one, which takes half a minute.
 const rootVariable = "PROBEMESH_DEBIAN_ROOT"
 
-// bareDebian is a tarball of Debian as its installer leaves it, less everything that is not required. It is made once.
+// bareDebian returns a tarball of Debian with nothing but its required packages. It is built once.
 func bareDebian(t testing.TB) string {
 	t.Helper()
 	if tarball := os.Getenv(rootVariable); tarball != "" {
 		return tarball
 	}
 	if err := makeDebian(); err != nil {
-		t.Fatalf("make a bare Debian: %v", err)
+		t.Fatalf("build a bare Debian: %v", err)
 	}
 	return filepath.Join(dist, debianTarball)
 }
@@ -72,11 +74,13 @@ func bareDebian(t testing.TB) string {
 const debianTarball = "bookworm.tar"
 
 var makeDebian = sync.OnceValue(func() error {
-	_, err := output(context.Background(), "", nil, "mmdebstrap", "--quiet", "--variant=minbase", "bookworm", filepath.Join(dist, debianTarball))
+	tarball := filepath.Join(dist, debianTarball)
+	_, err := output(context.Background(), "", nil, "mmdebstrap", "--quiet", "--variant=minbase", "bookworm", tarball)
 	return err
 })
 
-// fleet is the machines of the story: one for the coordinator, one to install an agent on, and three that are there already.
+// fleet is the machines of the test: one for the coordinator, one to install an agent on, and three that run agents
+// from the start, since a quorum needs three regions besides the host's own.
 type fleet struct {
 	t                   testing.TB
 	manual              installation
@@ -84,22 +88,22 @@ type fleet struct {
 	others              []*machine
 }
 
-var fleetNames = []string{"NC036", "NC041", "NC033", "NC035"} // the first is the server, and the README's
+var fleetNames = []string{"NC036", "NC041", "NC033", "NC035"} // the first is server, as in the manual
 var fleetRegions = []string{"amsterdam", "new-york", "toronto", "sydney"}
 
-// TestFromTwoPackageFilesToVotesThatCount is the README's section on servers, command by command, with the one exception that
-// systemctl is played: what a unit says is read from the installed file and done. It is told for rpm too, whose package manager
-// is Debian's build of it: its database and its scripts are on the bare machine, where nothing else came in an rpm.
+// TestFromTwoPackageFilesToVotesThatCount runs install.md command by command. Only systemctl is a stub: the test starts
+// the services itself as their installed units say. It does so for rpm too, with Debian's build of the package manager:
+// rpm's database and scripts are on the bare machine, where no other package came as an rpm.
 func TestFromTwoPackageFilesToVotesThatCount(t *testing.T) {
 	requireMachines(t)
 	for _, format := range []string{"deb", "rpm"} {
-		t.Run(format, func(t *testing.T) { tellOfServers(t, format) })
+		t.Run(format, func(t *testing.T) { testInstallation(t, format) })
 	}
 }
 
-func tellOfServers(t *testing.T, format string) {
+func testInstallation(t *testing.T, format string) {
 	for _, p := range programs {
-		packageFile(t, p, firstVersion, format) // made before the clock runs
+		packageFile(t, p, firstVersion, format) // built before the time is taken
 	}
 	f := newFleet(t, format)
 	began := time.Now()
@@ -109,53 +113,55 @@ func tellOfServers(t *testing.T, format string) {
 	for i, m := range f.others {
 		f.joinOther(m, fleetNames[i+1])
 	}
-	eventually(t, time.Minute, "the new agent's vote counts", func() error { return f.counts("ok") })
-	t.Logf("from a bare Debian and two package files to an agent that runs: %v; to its votes, with three more agents: %v",
+	eventually(t, time.Minute, "the new agent's vote counts", func() error { return f.checkVotes("ok") })
+	t.Logf("from a bare Debian and two package files to a running agent %v, to its votes with three more agents %v",
 		installed.Round(100*time.Millisecond), time.Since(began).Round(100*time.Millisecond))
 
 	f.checkProcess(running, "0000000000002000") // CAP_NET_RAW
 	f.checkProcess(serving, "0000000000000000")
 	f.examine()
-	running.hear("WATCHDOG=1", time.Minute)
-	serving.hear("WATCHDOG=1", time.Minute)
+	running.awaitNotification("WATCHDOG=1", time.Minute)
+	serving.awaitNotification("WATCHDOG=1", time.Minute)
 	running = f.upgrade(f.server, programs[0], running)
 	serving = f.upgrade(f.coordinator, programs[1], serving)
-	eventually(t, time.Minute, "all is up after both upgrades", func() error { return f.counts("ok") })
+	eventually(t, time.Minute, "all is up after both upgrades", func() error { return f.checkVotes("ok") })
 	f.checkVersion()
 	running.stop()
 	serving.stop()
-	f.takeAway(f.server, programs[0], "/var/lib/probemesh/agent/identity.json")
-	f.takeAway(f.coordinator, programs[1], "/var/lib/probemesh/coordinator/view.db")
+	f.remove(f.server, programs[0], "/var/lib/probemesh/agent/identity.json")
+	f.remove(f.coordinator, programs[1], "/var/lib/probemesh/coordinator/view.db")
 }
 
 func newFleet(t *testing.T, format string) *fleet {
 	tarball := bareDebian(t)
 	n := newNetwork(t)
-	f := &fleet{t: t, manual: readInstallation(t), coordinator: n.add("coordinator", tarball), server: n.add("server", tarball)}
+	f := &fleet{t: t, manual: readInstallation(t)}
+	f.coordinator, f.server = n.add("coordinator", tarball), n.add("server", tarball)
 	for i := range fleetNames[1:] {
 		f.others = append(f.others, n.add(fmt.Sprintf("other%d", i), ""))
 	}
 	for _, m := range []*machine{f.coordinator, f.server} {
 		m.format = format
-		m.playSystemctl()
+		m.stubSystemctl()
 		if format == "rpm" {
-			m.provide()
+			m.registerBaseSystem()
 		}
 	}
 	return f
 }
 
-// installCoordinator does what the README says of the coordinator's machine, with a catalog of this fleet.
+// installCoordinator runs the manual's commands on the coordinator's machine. After the example was checked it writes a
+// catalog of this fleet in its place.
 func (f *fleet) installCoordinator() (s *service) {
 	f.t.Helper()
 	m := f.coordinator
 	for _, line := range f.manual.coordinator {
-		if started := m.do(line); started != nil {
+		if started := m.runLine(line); started != nil {
 			s = started
 		}
-		if strings.HasPrefix(line, "probemesh-coordinator check ") { // the example is a beginning
+		if strings.HasPrefix(line, "probemesh-coordinator check ") {
 			m.write("/etc/probemesh/catalog.yaml", f.catalog(), 0o644)
-			m.do(line)
+			m.runLine(line)
 		}
 	}
 	eventually(f.t, 30*time.Second, "the coordinator is ready", func() error {
@@ -165,12 +171,12 @@ func (f *fleet) installCoordinator() (s *service) {
 	return s
 }
 
-// installAgent does what the README says of a server, with the token that it says to make.
+// installAgent makes a token as the manual says and runs its commands on the server.
 func (f *fleet) installAgent() (s *service) {
 	f.t.Helper()
 	token := f.coordinator.run(strings.Fields(f.manual.invite[0])...)
 	for _, line := range f.manual.agent {
-		if started := f.server.do(strings.ReplaceAll(line, "TOKEN", token)); started != nil {
+		if started := f.server.runLine(strings.ReplaceAll(line, "TOKEN", token)); started != nil {
 			s = started
 		}
 		if strings.HasPrefix(line, "probemesh-agent join ") {
@@ -180,17 +186,19 @@ func (f *fleet) installAgent() (s *service) {
 	return s
 }
 
-// checkState looks who can read what join kept.
+// checkState checks that only the service's user can read the key and credentials that join wrote as root.
 func (f *fleet) checkState() {
 	f.t.Helper()
 	uid, gid, _ := f.server.account("probemesh-agent")
-	err := filepath.Walk(f.server.file("/var/lib/probemesh/agent"), func(path string, info os.FileInfo, err error) error {
+	state := f.server.file("/var/lib/probemesh/agent")
+	err := filepath.Walk(state, func(path string, info os.FileInfo, err error) error {
 		if err != nil {
 			return err
 		}
 		owner := info.Sys().(*syscall.Stat_t)
 		if int(owner.Uid) != uid || int(owner.Gid) != gid || info.Mode().Perm()&0o077 != 0 {
-			f.t.Errorf("after join %s is %v of %d:%d, want the service's user alone, %d:%d", path, info.Mode(), owner.Uid, owner.Gid, uid, gid)
+			f.t.Errorf("after join %s has mode %v and owner %d:%d, want the service's user alone, %d:%d",
+				path, info.Mode(), owner.Uid, owner.Gid, uid, gid)
 		}
 		return nil
 	})
@@ -199,16 +207,20 @@ func (f *fleet) checkState() {
 	}
 }
 
-// examine has the doctor look, as the README says to where a server is in doubt. This one is well.
+// examine runs the manual's diagnostic commands on the server, which has no fault.
 func (f *fleet) examine() {
 	f.t.Helper()
 	for _, line := range f.manual.examine {
-		said := f.server.run(strings.Fields(line)...)
-		holds(f.t, line, said, "ok      port    connected to "+f.coordinator.address+":4222", "ok      pin ", "ok      ping ", "ok      gossip ")
+		out := f.server.run(strings.Fields(line)...)
+		connected := "ok      port    connected to " + f.coordinator.address + ":4222"
+		contains(f.t, line, out, connected, "ok      pin ", "ok      ping ", "ok      gossip ")
+	}
+	for _, line := range f.manual.show {
+		contains(f.t, line, f.server.run(strings.Fields(line)...), " in "+fleetRegions[0]+", version ")
 	}
 }
 
-// joinOther runs the packaged agent on a machine where nothing is installed.
+// joinOther runs the packaged agent on a machine without an installation, which saves unpacking a Debian for it.
 func (f *fleet) joinOther(m *machine, host string) {
 	f.t.Helper()
 	program, state := f.server.file("/usr/bin/probemesh-agent"), f.t.TempDir()
@@ -219,7 +231,7 @@ func (f *fleet) joinOther(m *machine, host string) {
 	}
 	f.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait() // it was told to end
+		_ = cmd.Wait() // ends by the signal
 	})
 }
 
@@ -231,17 +243,18 @@ func (f *fleet) catalog() string {
 	}
 	b.WriteString("hosts:\n")
 	for i, m := range append([]*machine{f.server}, f.others...) {
-		fmt.Fprintf(&b, "  - {name: %s, region: %s, address: %s, public: true}\n", fleetNames[i], fleetRegions[i], m.address)
+		const host = "  - {name: %s, region: %s, address: %s, public: true}\n"
+		fmt.Fprintf(&b, host, fleetNames[i], fleetRegions[i], m.address)
 	}
 	return b.String()
 }
 
 func (f *fleet) get(path string) (string, error) {
-	return f.coordinator.outside("curl", "-sS", "--fail", "http://"+f.coordinator.address+":8080"+path)
+	return f.coordinator.hostCommand("curl", "-sS", "--fail", "http://"+f.coordinator.address+":8080"+path)
 }
 
-// counts is nil when every other host is up and the server's region votes as wanted on each.
-func (f *fleet) counts(want string) error {
+// checkVotes returns an error unless every host is up and the server's region votes as wanted on each other host.
+func (f *fleet) checkVotes(want string) error {
 	body, err := f.get("/api/v1/matrix")
 	if err != nil {
 		return err
@@ -274,26 +287,27 @@ func (f *fleet) counts(want string) error {
 	return nil
 }
 
-// checkVersion asks the operators' side who speaks.
+// checkVersion checks that the upgrade replaced the program.
 func (f *fleet) checkVersion() {
 	f.t.Helper()
 	out := f.server.run("probemesh-agent", "--version")
 	if !strings.Contains(out, secondVersion) {
-		f.t.Errorf("after the upgrade the agent says %q", out)
+		f.t.Errorf("after the upgrade --version prints %q, want %s", out, secondVersion)
 	}
 }
 
-// checkProcess compares the running service with what its unit promises.
+// checkProcess compares the running service with its unit: user, capabilities (as /proc prints them) and privileges.
 func (f *fleet) checkProcess(s *service, capabilities string) {
 	f.t.Helper()
 	uid, _, _ := s.m.account(s.unit.last("User"))
+	uids := strings.TrimSpace(strings.Repeat(fmt.Sprintf("%d ", uid), 4)) // real, effective, saved, of file systems
 	for key, want := range map[string]string{
-		"Uid": strings.TrimSpace(strings.Repeat(fmt.Sprintf("%d ", uid), 4)), "NoNewPrivs": "1", "CapEff": capabilities, "CapBnd": capabilities,
+		"Uid": uids, "NoNewPrivs": "1", "CapEff": capabilities, "CapBnd": capabilities,
 	} {
 		if got := s.status(key); got != want {
 			f.t.Errorf("%s runs with %s %s, want %s", s.unit.command()[0], key, got, want)
 		}
 	}
-	f.t.Logf("%s: %s at its peak of MemoryMax=%s, %s threads of TasksMax=%s", s.unit.command()[0], s.status("VmHWM"), s.unit.last("MemoryMax"),
-		s.status("Threads"), s.unit.last("TasksMax"))
+	f.t.Logf("%s: peak memory %s of MemoryMax=%s, %s threads of TasksMax=%s",
+		s.unit.command()[0], s.status("VmHWM"), s.unit.last("MemoryMax"), s.status("Threads"), s.unit.last("TasksMax"))
 }

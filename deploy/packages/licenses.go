@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// licenses writes what the modules inside a static binary ask to be handed on with it: their licences and notices.
+// licenses collects the licences and notices of all modules that are linked into the program. Most of them require that
+// their text accompanies the binary.
 func (t *tree) licenses(ctx context.Context, p program) error {
 	const format = "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}"
-	list, err := output(ctx, t.source, []string{"CGO_ENABLED=0", "GOOS=linux"}, "go", "list", "-deps", "-f", format, "./"+p.Directory)
+	environment := []string{"CGO_ENABLED=0", "GOOS=linux"} // the packages' own, since imports depend on it
+	list, err := output(ctx, t.source, environment, "go", "list", "-deps", "-f", format, "./"+p.Directory)
 	if err != nil {
 		return err
 	}
@@ -23,7 +26,7 @@ func (t *tree) licenses(ctx context.Context, p program) error {
 	for _, module := range slices.Compact(modules) {
 		fields := strings.Fields(module)
 		if len(fields) != 3 {
-			return fmt.Errorf("the module %q has no source here: go mod download", module)
+			return fmt.Errorf("module %q is not downloaded: run go mod download", module)
 		}
 		if err := copyLicenses(&out, fields[0]+" "+fields[1], fields[2]); err != nil {
 			return err
@@ -39,6 +42,10 @@ func (t *tree) licenses(ctx context.Context, p program) error {
 	return compress(dir)
 }
 
+// licenseFile matches the names of files that modules keep their licences in.
+var licenseFile = regexp.MustCompile(`(?i)^(licen|copying|notice)`)
+
+// copyLicenses appends the licences in a module's directory. A module without one is an error: it must not be shipped.
 func copyLicenses(out *bytes.Buffer, name, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -46,8 +53,7 @@ func copyLicenses(out *bytes.Buffer, name, dir string) error {
 	}
 	found := false
 	for _, e := range entries {
-		upper := strings.ToUpper(e.Name())
-		if e.IsDir() || !strings.HasPrefix(upper, "LICEN") && !strings.HasPrefix(upper, "COPYING") && !strings.HasPrefix(upper, "NOTICE") {
+		if e.IsDir() || !licenseFile.MatchString(e.Name()) {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
@@ -58,7 +64,7 @@ func copyLicenses(out *bytes.Buffer, name, dir string) error {
 		found = true
 	}
 	if !found {
-		return fmt.Errorf("%s has no licence in its directory", name)
+		return fmt.Errorf("module %s has no licence in its root directory", name)
 	}
 	return nil
 }

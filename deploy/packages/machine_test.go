@@ -18,27 +18,28 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// requireMachines ends a test where bare machines cannot be made or a long story is not asked for.
+// requireMachines skips a test that installs packages unless long tests were asked for and this machine can run them.
 func requireMachines(t testing.TB) {
 	t.Helper()
 	testenv.Root(t)
 	testenv.Programs(t, map[string]string{
-		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "rpmbuild": "rpm", "lintian": "lintian", "dpkg-deb": "dpkg",
-		"systemd-analyze": "systemd", "man": "man-db",
+		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "rpmbuild": "rpm",
+		"lintian": "lintian", "dpkg-deb": "dpkg", "systemd-analyze": "systemd", "man": "man-db",
 	})
 	testenv.Long(t)
 }
 
-// machine is a bare Debian in a directory, with a network namespace of its own.
+// machine is a bare Debian in a directory, entered by chroot, with a network namespace of its own.
 type machine struct {
 	t       testing.TB
-	root    string // empty: this machine's files, with a network of its own all the same
-	space   string
+	root    string // its directory; empty for the test machine's own files
+	space   string // its network namespace
 	address string
-	format  string // of the packages that are installed on it
+	format  string // of its packages: deb or rpm
 }
 
-// network is machines joined by a switch. Addresses are of the block for benchmarks, RFC 2544.
+// network is a switch that connects machines. Their addresses are from the block for benchmarks, RFC 2544, which is
+// routed nowhere.
 type network struct {
 	t        testing.TB
 	prefix   string
@@ -53,6 +54,7 @@ func newNetwork(t testing.TB) *network {
 	return n
 }
 
+// space creates a network namespace and returns its name.
 func (n *network) space(name string) string {
 	n.t.Helper()
 	space := n.prefix + "-" + name
@@ -62,7 +64,7 @@ func (n *network) space(name string) string {
 	return space
 }
 
-// add joins a machine to the switch. A tarball is unpacked for it.
+// add connects a new machine to the switch. Its files are unpacked from the tarball, if one is named.
 func (n *network) add(name, tarball string) *machine {
 	n.t.Helper()
 	n.machines++
@@ -89,6 +91,7 @@ func (n *network) add(name, tarball string) *machine {
 	return m
 }
 
+// ip runs iproute2's ip.
 func ip(t testing.TB, args ...string) {
 	t.Helper()
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
@@ -96,10 +99,10 @@ func ip(t testing.TB, args ...string) {
 	}
 }
 
-// file is a path on the machine, as this machine has it.
+// file translates a path on the machine to one on the test machine.
 func (m *machine) file(path string) string { return filepath.Join(m.root, path) }
 
-// try runs a command on the machine as its root.
+// try runs a command on the machine as root, for at most a minute.
 func (m *machine) try(command ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -108,7 +111,10 @@ func (m *machine) try(command ...string) (string, error) {
 		args = append(args, "chroot", m.root)
 	}
 	cmd := exec.CommandContext(ctx, "ip", append(args, command...)...)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
+	cmd.Env = []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C",
+		"DEBIAN_FRONTEND=noninteractive",
+	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -118,7 +124,7 @@ func (m *machine) try(command ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// run is try for a command that must succeed.
+// run runs a command on the machine that must succeed, and returns its standard output.
 func (m *machine) run(command ...string) string {
 	m.t.Helper()
 	out, err := m.try(command...)
@@ -128,7 +134,7 @@ func (m *machine) run(command ...string) string {
 	return out
 }
 
-// write makes a file on the machine.
+// write writes a file on the machine.
 func (m *machine) write(path, text string, mode os.FileMode) {
 	m.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(m.file(path)), 0o755); err != nil {
@@ -139,13 +145,13 @@ func (m *machine) write(path, text string, mode os.FileMode) {
 	}
 }
 
-// exists reports whether a path is on the machine.
+// exists reports whether a path exists on the machine.
 func (m *machine) exists(path string) bool {
 	_, err := os.Lstat(m.file(path))
 	return err == nil
 }
 
-// account is a user of the machine.
+// account looks a user up on the machine.
 func (m *machine) account(name string) (uid, gid int, ok bool) {
 	line, err := m.try("getent", "passwd", name)
 	fields := strings.Split(line, ":")
@@ -157,7 +163,7 @@ func (m *machine) account(name string) (uid, gid int, ok bool) {
 	return uid, gid, true
 }
 
-// service is a program that runs as its unit has it.
+// service is a program that runs as its unit says.
 type service struct {
 	m      *machine
 	unit   unit
@@ -167,8 +173,9 @@ type service struct {
 	done   chan error
 }
 
-// start does what systemd would: the unit's user, its capabilities, its limit of files, its environment, a root that can only
-// be read but for the state directory and a /tmp of its own, and a socket that hears when the service is ready.
+// start runs a service as systemd would: with the unit's user, capabilities, limit of files and environment, a
+// read-only root except for the state directory and a /tmp of its own, and a notification socket. It waits until the
+// service is ready.
 func (m *machine) start(name string) *service {
 	m.t.Helper()
 	u := readUnit(m.t, m.file("/usr/lib/systemd/system/"+name+".service"))
@@ -179,8 +186,10 @@ func (m *machine) start(name string) *service {
 		m.t.Fatal(err)
 	}
 	state := "/var/lib/" + u.last("StateDirectory")
-	view := `set -e; mount --bind "$1" "$1"; mount --bind "$1$2" "$1$2"; mount -t tmpfs tmpfs "$1/tmp"; mount -o remount,bind,ro "$1"; shift 2; exec "$@"`
-	args := []string{"netns", "exec", m.space, "unshare", "--mount", "--propagation", "private", "sh", "-c", view, "sh", m.root, state, "chroot", m.root}
+	const mountThenRun = `set -e; mount --bind "$1" "$1"; mount --bind "$1$2" "$1$2"; mount -t tmpfs tmpfs "$1/tmp"
+mount -o remount,bind,ro "$1"; shift 2; exec "$@"`
+	args := []string{"netns", "exec", m.space, "unshare", "--mount", "--propagation", "private"}
+	args = append(args, "sh", "-c", mountThenRun, "sh", m.root, state, "chroot", m.root)
 	args = append(append(args, u.limits()...), u.environment(state)...)
 	s.cmd = exec.Command("ip", append(args, u.command()...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
@@ -190,17 +199,18 @@ func (m *machine) start(name string) *service {
 	}
 	go func() { s.done <- s.cmd.Wait() }()
 	m.t.Cleanup(s.end)
-	s.hear("READY=1", 30*time.Second)
+	s.awaitNotification("READY=1", 30*time.Second)
 	return s
 }
 
-// notifySocket is where the service speaks to the one who plays systemd.
+// notifySocket is the path of the service's $NOTIFY_SOCKET, at which systemd would listen.
 const notifySocket = "/run/notify"
 
+// listen opens the notification socket.
 func (s *service) listen() {
 	s.m.t.Helper()
 	path := s.m.file(notifySocket)
-	_ = os.Remove(path) // of a start before
+	_ = os.Remove(path) // left by an earlier start
 	var err error
 	if s.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}); err != nil {
 		s.m.t.Fatal(err)
@@ -210,23 +220,23 @@ func (s *service) listen() {
 	}
 }
 
-// hear waits for a word of the service to systemd.
-func (s *service) hear(word string, within time.Duration) {
+// awaitNotification waits for a notification as in sd_notify(3): READY=1 or WATCHDOG=1.
+func (s *service) awaitNotification(state string, within time.Duration) {
 	s.m.t.Helper()
-	_ = s.notify.SetReadDeadline(time.Now().Add(within)) // a socket that just opened takes a deadline
+	_ = s.notify.SetReadDeadline(time.Now().Add(within)) // fails on a closed socket only
 	data := make([]byte, 4096)
 	for {
 		n, err := s.notify.Read(data)
 		if err != nil {
-			s.m.t.Fatalf("systemd does not hear %s: %v", word, err)
+			s.m.t.Fatalf("the service does not notify systemd of %s: %v", state, err)
 		}
-		if strings.Contains(string(data[:n]), word) {
+		if strings.Contains(string(data[:n]), state) {
 			return
 		}
 	}
 }
 
-// stop ends the service as systemd would.
+// stop stops the service as systemd would, and waits until it has ended.
 func (s *service) stop() {
 	s.m.t.Helper()
 	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM)
@@ -243,17 +253,18 @@ func (s *service) stop() {
 	}
 }
 
+// end stops the service after the test, and shows the end of its log if the test failed.
 func (s *service) end() {
 	const tail = 4000 // bytes
 	s.stop()
-	if said, _ := os.ReadFile(s.log.Name()); s.m.t.Failed() {
-		s.m.t.Logf("%s said:\n%s", s.unit.command()[0], bytes.TrimSpace(said[max(0, len(said)-tail):]))
+	if log, _ := os.ReadFile(s.log.Name()); s.m.t.Failed() {
+		s.m.t.Logf("log of %s:\n%s", s.unit.command()[0], bytes.TrimSpace(log[max(0, len(log)-tail):]))
 	}
 	s.log.Close()
 	s.notify.Close()
 }
 
-// status is a line of the service's /proc/PID/status.
+// status returns a value of the service's /proc/PID/status.
 func (s *service) status(key string) string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
@@ -267,12 +278,12 @@ func (s *service) status(key string) string {
 	return ""
 }
 
-// eventually polls until the condition holds, and fails with its last reason after the time given.
-func eventually(t testing.TB, within time.Duration, what string, holds func() error) {
+// eventually polls until the condition returns nil. After the time given it fails the test with the last error.
+func eventually(t testing.TB, within time.Duration, what string, condition func() error) {
 	t.Helper()
-	err := errors.New("never asked")
+	err := errors.New("never polled")
 	for began := time.Now(); time.Since(began) < within; time.Sleep(100 * time.Millisecond) {
-		if err = holds(); err == nil {
+		if err = condition(); err == nil {
 			return
 		}
 	}

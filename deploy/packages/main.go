@@ -1,5 +1,5 @@
-// Command packages makes the deb and rpm packages of both programs: static binaries, units, manual pages, completions. It
-// cross-compiles, so that any machine with Go makes them all.
+// Command packages builds the deb and rpm packages of both programs: static binaries, units, manual pages and shell
+// completions. It cross-compiles, so that any machine with Go can build all of them.
 package main
 
 import (
@@ -14,10 +14,10 @@ import (
 	"syscall"
 )
 
-// options are what to make.
+// options selects the packages to build.
 type options struct {
 	version       string
-	out           string
+	out           string   // directory
 	architectures []string // as GOARCH names them
 	formats       []string
 }
@@ -45,7 +45,7 @@ func main() {
 	}
 }
 
-// versions are what both dpkg and rpm read alike: 1.2.3, or 1.2.3-rc1, which comes before it.
+// versions matches versions that dpkg and rpm order alike: 1.2.3, or 1.2.3-rc1, which precedes it.
 var versions = regexp.MustCompile(`^\d+\.\d+\.\d+(-[a-z0-9]+)?$`)
 
 func parse(args []string) (o options, err error) {
@@ -58,14 +58,14 @@ func parse(args []string) (o options, err error) {
 		return o, err
 	}
 	if !versions.MatchString(o.version) {
-		return o, fmt.Errorf("--version %q: a version is three numbers, as in 0.1.0, or before a release 0.1.0-rc1", o.version)
+		return o, fmt.Errorf("--version %q: write three numbers, as in 0.1.0, or 0.1.0-rc1 before a release", o.version)
 	}
 	o.architectures, o.formats = strings.Split(*architectures, ","), strings.Split(*formats, ",")
 	o.out, err = filepath.Abs(o.out)
 	return o, err
 }
 
-// makePackages makes every package that is asked for and lists the files.
+// makePackages builds the selected packages and returns their files.
 func makePackages(ctx context.Context, o options) (files []string, err error) {
 	t, err := newTree(ctx)
 	if err != nil {

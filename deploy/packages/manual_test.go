@@ -45,7 +45,7 @@ func parseInstallation() (i installation, err error) {
 	} {
 		found := fencedCommands(text, heading)
 		if len(found) != len(blocks) {
-			return i, fmt.Errorf("%s, %q: %d blocks of commands, and the tests know %d", file, heading, len(found), len(blocks))
+			return i, fmt.Errorf("%s, %q: %d blocks of commands, want %d", file, heading, len(found), len(blocks))
 		}
 		for n, block := range blocks {
 			*block = found[n]
@@ -77,7 +77,8 @@ func makeAsManual(out string) error {
 	}
 	command, found := strings.CutSuffix(manual.makePackages[0], " --out dist")
 	if !found || !strings.Contains(command, " --version "+firstVersion) {
-		return fmt.Errorf("install.md makes the packages with %q, and then installs %s from dist", manual.makePackages[0], firstVersion)
+		return fmt.Errorf("install.md makes the packages with %q, then installs version %s from dist",
+			manual.makePackages[0], firstVersion)
 	}
 	_, err = output(context.Background(), "../..", nil, "sh", "-c", command+` --out "$1"`, "sh", out)
 	return err

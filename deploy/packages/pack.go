@@ -11,18 +11,19 @@ import (
 	"time"
 )
 
-// scripts are what the package managers run, by the key that nfpm gives them.
+// scripts are the maintainer scripts, as nfpm names them.
 var scripts = []string{"postinstall", "preremove", "postremove"}
 
-// content is what the template of the package's description is filled with.
+// content is the data of nfpm's templates.
 type content struct {
 	program
 	Version, Architecture string
-	Stage, Pages          string // directories of what was made
+	Stage, Pages          string // directories of generated files
 	Date                  time.Time
 }
 
-// pack makes one package. nfpm is pinned in nfpm.mod, apart from what the programs themselves are built from.
+// pack builds one package and returns its file. nfpm is pinned in nfpm.mod, apart from go.mod, so that its dependencies
+// are not those of the programs.
 func (t *tree) pack(ctx context.Context, p program, o options, architecture, format string) (file string, err error) {
 	c, err := t.content(p, o.version, architecture)
 	if err != nil {
@@ -32,13 +33,14 @@ func (t *tree) pack(ctx context.Context, p program, o options, architecture, for
 		return "", err
 	}
 	for _, name := range []string{"nfpm.yaml", "changelog.yaml"} {
-		if err := t.fill(name, c); err != nil {
+		if err := t.render(name, c); err != nil {
 			return "", err
 		}
 	}
 	target := filepath.Join(o.out, fileName(p, o.version, architecture, format))
-	_, err = output(ctx, t.source, []string{"SOURCE_DATE_EPOCH=" + t.epoch}, "go", "tool", "-modfile=deploy/packages/nfpm.mod", "nfpm",
-		"package", "--config", filepath.Join(t.stage, "nfpm.yaml"), "--packager", format, "--target", target)
+	_, err = output(ctx, t.source, []string{"SOURCE_DATE_EPOCH=" + t.epoch},
+		"go", "tool", "-modfile=deploy/packages/nfpm.mod", "nfpm", "package",
+		"--config", filepath.Join(t.stage, "nfpm.yaml"), "--packager", format, "--target", target)
 	return target, err
 }
 
@@ -50,38 +52,41 @@ func (t *tree) content(p program, version, architecture string) (content, error)
 	return content{p, version, architecture, t.stage, t.pages(p), time.Unix(seconds, 0).UTC()}, nil
 }
 
-// fill writes a template of this directory, filled, into the stage.
-func (t *tree) fill(name string, c content) error {
-	read, err := template.New(name).Funcs(template.FuncMap{"quote": strconv.Quote}).ParseFiles(filepath.Join(t.source, "deploy/packages", name))
+// render executes a template of this directory into the stage.
+func (t *tree) render(name string, c content) error {
+	functions := template.FuncMap{"quote": strconv.Quote}
+	parsed, err := template.New(name).Funcs(functions).ParseFiles(filepath.Join(t.source, "deploy/packages", name))
 	if err != nil {
 		return err
 	}
 	var out bytes.Buffer
-	if err := read.Execute(&out, c); err != nil {
+	if err := parsed.Execute(&out, c); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(t.stage, name), out.Bytes(), 0o644)
 }
 
-// writeScripts puts the program's names before each script, which is otherwise the same for both.
+// writeScripts writes the maintainer scripts into the stage. They are the same for both programs but for the variables
+// at their head.
 func (t *tree) writeScripts(p program) error {
 	for _, name := range scripts {
 		body, err := os.ReadFile(filepath.Join(t.source, "deploy/packages/scripts", name+".sh"))
 		if err != nil {
 			return err
 		}
-		head := fmt.Sprintf("#!/bin/sh\nset -e\nname=%s\nstate=/var/lib/probemesh/%s\nnext=\"%s\"\n", p.Name, p.Directory, p.Next)
-		if err := os.WriteFile(filepath.Join(t.stage, name+".sh"), append([]byte(head), body...), 0o755); err != nil {
+		const head = "#!/bin/sh\nset -e\nname=%s\nstate=/var/lib/probemesh/%s\nnext=\"%s\"\n%s"
+		script := fmt.Sprintf(head, p.Name, p.Directory, p.Next, body)
+		if err := os.WriteFile(filepath.Join(t.stage, name+".sh"), []byte(script), 0o755); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// rpmNames are the architectures as rpm names them.
+// rpmNames maps Go's names of architectures to rpm's.
 var rpmNames = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
 
-// fileName is a package's name as its format has it.
+// fileName is the name of a package's file, by the convention of its format.
 func fileName(p program, version, architecture, format string) string {
 	if format == "rpm" {
 		return fmt.Sprintf("%s-%s-1.%s.rpm", p.Name, version, rpmNames[architecture])

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// rpm runs this machine's rpm on the files and the database of another: the scripts of packages run there.
+// rpm runs the test machine's rpm on the files and the database of this one. Packages' scripts run in this one.
 func (m *machine) rpm(args ...string) string {
 	m.t.Helper()
 	out, err := m.tryRPM(args...)
@@ -17,38 +17,38 @@ func (m *machine) rpm(args ...string) string {
 }
 
 func (m *machine) tryRPM(args ...string) (string, error) {
-	return m.outside(append([]string{"rpm", "--root", m.root}, args...)...)
+	return m.hostCommand(append([]string{"rpm", "--root", m.root}, args...)...)
 }
 
-// provided is the description of a package without files. It tells rpm what a bare Debian has, which came there as other packages:
-// so what ours require is looked up and found, and nothing has to be forced.
-const provided = `Name: bare-debian
+// baseSystem describes a package without files that provides what a bare Debian has as Debian's own packages. With it
+// rpm resolves the dependencies of our packages as on a machine of its own, instead of having to ignore them.
+const baseSystem = `Name: bare-debian
 Version: 12
 Release: 1
-Summary: what a bare Debian has of what packages require
+Summary: what a bare Debian provides
 License: none
 BuildArch: noarch
 Provides: shadow-utils coreutils /bin/sh
 
 %description
-Nothing but its name.
+No files.
 
 %files
 `
 
-// provide has rpm know the machine, which it refuses to install anything on before.
-func (m *machine) provide() {
+// registerBaseSystem records the base system in rpm's database. It checks that rpm refuses our package before.
+func (m *machine) registerBaseSystem() {
 	m.t.Helper()
 	_, err := m.tryRPM("--install", packageFile(m.t, programs[0], firstVersion, "rpm"))
 	if err == nil || !strings.Contains(err.Error(), "shadow-utils is needed by probemesh-agent") {
-		m.t.Errorf("without useradd rpm does not refuse to install: %v", err)
+		m.t.Errorf("rpm must refuse to install without useradd: %v", err)
 	}
 	dir := m.t.TempDir()
 	spec := filepath.Join(dir, "bare-debian.spec")
-	if err := os.WriteFile(spec, []byte(provided), 0o644); err != nil {
+	if err := os.WriteFile(spec, []byte(baseSystem), 0o644); err != nil {
 		m.t.Fatal(err)
 	}
-	if out, err := m.outside("rpmbuild", "-bb", "--quiet", "--define", "_topdir "+dir, spec); err != nil {
+	if out, err := m.hostCommand("rpmbuild", "-bb", "--quiet", "--define", "_topdir "+dir, spec); err != nil {
 		m.t.Fatalf("%v: %s", err, out)
 	}
 	m.rpm("--install", filepath.Join(dir, "RPMS/noarch/bare-debian-12-1.noarch.rpm"))

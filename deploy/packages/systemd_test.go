@@ -13,12 +13,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// bootVariable asks for the test under systemd itself, which needs a machine that lends its control groups.
+// bootVariable enables the test under systemd, which needs a machine on which it may create control groups.
 const bootVariable = "PROBEMESH_SYSTEMD"
 
-// boot is the script that starts systemd as the first process of a machine: $1 is its root, $2 the name of its control group and
-// $3 the hierarchies of control groups. It enters its group by itself: with a process of this machine in there too, systemd could
-// not hand any controller on.
+// boot is the script that starts systemd as process 1 of a machine: $1 is its root, $2 the name of its control group
+// and $3 the hierarchies. The script enters the group itself, since systemd cannot delegate controllers from a group
+// that has a process of the outer machine.
 const boot = `exec unshare --fork --kill-child --pid --mount --net --uts --ipc --propagation private sh -c '
 set -e
 for h in $3; do
@@ -49,13 +49,14 @@ fi
 exec chroot "$1" env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system'
 `
 
-// booted is a bare Debian on which systemd runs.
+// booted is a bare Debian that runs systemd.
 type booted struct {
 	t    testing.TB
 	root string
-	pid  string // of systemd, as this machine numbers it
+	pid  string // of its process 1, as the test machine numbers it
 }
 
+// bootSystemd boots a Debian with systemd, until the test ends.
 func bootSystemd(t *testing.T, h hierarchies) *booted {
 	t.Helper()
 	root, err := os.MkdirTemp("", "booted")
@@ -64,18 +65,20 @@ func bootSystemd(t *testing.T, h hierarchies) *booted {
 	}
 	group := filepath.Base(root)
 	t.Cleanup(func() {
-		eventually(t, 30*time.Second, "the control groups are empty and gone", func() error { return h.remove(group) })
+		eventually(t, 30*time.Second, "the control groups are removed", func() error { return h.remove(group) })
 		os.RemoveAll(root)
 	})
-	if out, err := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd,systemd-sysv,iproute2", "bookworm", root).CombinedOutput(); err != nil {
-		t.Fatalf("make a Debian with systemd: %v: %s", err, out)
+	debootstrap := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd,systemd-sysv,iproute2",
+		"bookworm", root)
+	if out, err := debootstrap.CombinedOutput(); err != nil {
+		t.Fatalf("build a Debian with systemd: %v: %s", err, out)
 	}
 	cmd := exec.Command("sh", "-c", boot, "sh", root, group, strings.Join(h, " "))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // and with it, by --kill-child, everything of that machine
+		_ = cmd.Process.Kill() // kills all processes of that machine too, by --kill-child
 		_ = cmd.Wait()
 	})
 	b := &booted{t: t, root: root}
@@ -85,7 +88,7 @@ func bootSystemd(t *testing.T, h hierarchies) *booted {
 			return fmt.Errorf("no first process: %v", err)
 		}
 		if state, _ := b.try("systemctl is-system-running"); state != "running" && state != "degraded" {
-			return fmt.Errorf("it is %q", state)
+			return fmt.Errorf("systemd is %q", state)
 		}
 		return nil
 	})
@@ -94,10 +97,12 @@ func bootSystemd(t *testing.T, h hierarchies) *booted {
 
 // try runs a line of shell on the machine.
 func (b *booted) try(line string) (string, error) {
-	out, err := exec.Command("nsenter", "-t", b.pid, "-m", "-p", "-n", "-u", "-i", "-C", "-r", "-w", "sh", "-c", line).CombinedOutput()
+	enter := exec.Command("nsenter", "-t", b.pid, "-m", "-p", "-n", "-u", "-i", "-C", "-r", "-w", "sh", "-c", line)
+	out, err := enter.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
+// run runs a line of shell that must succeed.
 func (b *booted) run(line string) string {
 	b.t.Helper()
 	out, err := b.try(line)
@@ -108,13 +113,13 @@ func (b *booted) run(line string) string {
 	return out
 }
 
-// property is what systemd says of a service.
+// property returns a property of a service, as systemctl shows it.
 func (b *booted) property(service, name string) string {
 	b.t.Helper()
 	return b.run("systemctl show --value -p " + name + " " + service)
 }
 
-// copyPackages brings the files to the machine.
+// copyPackages copies both versions of the packages to the machine's /root.
 func (b *booted) copyPackages() {
 	b.t.Helper()
 	for _, p := range programs {
@@ -127,21 +132,21 @@ func (b *booted) copyPackages() {
 	}
 }
 
-// hurry shortens the watchdogs, and with them how often the services must speak.
-func (b *booted) hurry() {
+// shortenWatchdogs sets the services' watchdogs to 9 s, so that the test need not wait a minute for one.
+func (b *booted) shortenWatchdogs() {
 	b.t.Helper()
 	for _, p := range programs {
 		dir := "/run/systemd/system/" + p.Name + ".service.d"
-		b.run("mkdir -p " + dir + " && printf '[Service]\\nWatchdogSec=9s\\n' >" + dir + "/hurry.conf")
+		b.run("mkdir -p " + dir + " && printf '[Service]\\nWatchdogSec=9s\\n' >" + dir + "/watchdog.conf")
 	}
 	b.run("systemctl daemon-reload")
 }
 
-// TestUnderSystemd is the README's section on servers to the letter, on a Debian where systemd runs: the real units with their
-// filters of system calls, their control groups and their watchdogs.
+// TestUnderSystemd runs install.md to the letter, on a Debian that runs systemd: the real units with their system call
+// filters, control groups and watchdogs.
 func TestUnderSystemd(t *testing.T) {
 	if os.Getenv(bootVariable) != "1" {
-		testenv.Missing(t, bootVariable+"=1, which boots a systemd of its own on a machine with root and control groups to lend")
+		testenv.Missing(t, bootVariable+"=1, root and control groups, since it boots a systemd of its own")
 	}
 	requireMachines(t)
 	h, lacking := controlGroups()
@@ -151,12 +156,12 @@ func TestUnderSystemd(t *testing.T) {
 	b := bootSystemd(t, h)
 	b.copyPackages()
 	b.run("ip link set lo up; ip address add 198.18.8.1/32 dev lo; ip address add 198.18.8.2/32 dev lo")
-	b.hurry()
+	b.shortenWatchdogs()
 	manual := readInstallation(t)
 	for _, line := range manual.coordinator {
 		b.run("cd /root && " + line)
-		if strings.HasPrefix(line, "probemesh-coordinator check ") { // the example is a beginning
-			b.writeCatalog()
+		if strings.HasPrefix(line, "probemesh-coordinator check ") {
+			b.writeCatalog() // in place of the example
 			b.run(line)
 		}
 	}
@@ -164,67 +169,71 @@ func TestUnderSystemd(t *testing.T) {
 	for _, line := range manual.agent {
 		b.run("cd /root && " + strings.ReplaceAll(line, "TOKEN", token))
 	}
-	b.sees()
+	b.awaitPings()
 	b.run(manual.examine[0])
 	for _, p := range programs {
-		b.bounded(h, p)
+		b.checkLimits(h, p)
 	}
+	b.run("journalctl --unit probemesh-coordinator --priority warning --since today")
 	b.run("systemctl kill -s STOP probemesh-agent probemesh-coordinator")
 	for _, p := range programs {
-		eventually(t, 3*time.Minute, p.Name+" is started again by its watchdog", func() error {
-			if n, state := b.property(p.Name, "NRestarts"), b.property(p.Name, "ActiveState"); n != "1" || state != "active" {
+		eventually(t, 3*time.Minute, p.Name+" is restarted by its watchdog", func() error {
+			n, state := b.property(p.Name, "NRestarts"), b.property(p.Name, "ActiveState")
+			if n != "1" || state != "active" {
 				return fmt.Errorf("%s restarts, %s", n, state)
 			}
 			return nil
 		})
 	}
-	b.sees()
+	b.awaitPings()
 	for _, p := range programs {
-		was := b.property(p.Name, "MainPID")
+		before := b.property(p.Name, "MainPID")
 		b.run("dpkg --install /root/" + fileName(p, secondVersion, runtime.GOARCH, "deb"))
-		if now := b.property(p.Name, "MainPID"); now == was || now == "0" {
-			t.Errorf("after its upgrade %s runs as process %s, before as %s", p.Name, now, was)
+		if after := b.property(p.Name, "MainPID"); after == before || after == "0" {
+			t.Errorf("the upgrade of %s does not restart it: process %s before, %s after", p.Name, before, after)
 		}
 	}
-	b.sees()
+	b.awaitPings()
 	for _, p := range programs {
 		b.run("dpkg --remove " + p.Name)
 		if state := b.property(p.Name, "ActiveState"); state != "inactive" {
-			t.Errorf("after its removal %s is %s", p.Name, state)
+			t.Errorf("after its removal %s is %s, want inactive", p.Name, state)
 		}
 		b.run("dpkg --purge " + p.Name)
 	}
 	b.run("! test -e /var/lib/probemesh")
 }
 
+// writeCatalog writes a catalog of two addresses of this machine.
 func (b *booted) writeCatalog() {
 	b.t.Helper()
-	const catalog = "regions:\n  - {name: a, city: A, country: NL, latitude: 1, longitude: 1}\n  - {name: b, city: B, country: NL, latitude: 1, longitude: 1}\n" +
-		"hosts:\n  - {name: NC036, region: a, address: 198.18.8.1}\n  - {name: NC041, region: b, address: 198.18.8.2}\n"
+	const catalog = "regions: [{name: a}, {name: b}]\nhosts:\n" +
+		"  - {name: NC036, region: a, address: 198.18.8.1}\n  - {name: NC041, region: b, address: 198.18.8.2}\n"
 	if err := os.WriteFile(filepath.Join(b.root, "etc/probemesh/catalog.yaml"), []byte(catalog), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
-// bounded compares the bounds that the kernel holds a service to with those of its unit.
-func (b *booted) bounded(h hierarchies, p program) {
+// checkLimits compares the limits that the kernel enforces on a service with those of its unit.
+func (b *booted) checkLimits(h hierarchies, p program) {
 	b.t.Helper()
 	group := "system.slice/" + p.Name + ".service"
 	for property, file := range map[string]string{
-		"MemoryMax": h.bound(group, "memory", "max", "limit_in_bytes"), "TasksMax": h.bound(group, "pids", "max", "max"),
+		"MemoryMax": h.bound(group, "memory", "max", "limit_in_bytes"),
+		"TasksMax":  h.bound(group, "pids", "max", "max"),
 	} {
 		if got, want := b.run("cat "+file), b.property(p.Name, property); got != want || got == "infinity" {
-			b.t.Errorf("the kernel bounds %s by %s in %s, and its unit by %s=%s", p.Name, got, file, property, want)
+			b.t.Errorf("%s: the limit in %s is %s, want %s=%s", p.Name, file, got, property, want)
 		}
 	}
 }
 
-// sees waits until the agent's pings reach the coordinator's matrix.
-func (b *booted) sees() {
+// awaitPings waits until the coordinator's matrix has a ping of the agent that is newer than this call.
+func (b *booted) awaitPings() {
 	b.t.Helper()
 	since := time.Now().UTC().Truncate(time.Second)
 	eventually(b.t, time.Minute, "the agent's pings arrive", func() error {
-		matrix, err := b.try("probemesh-coordinator matrix")
+		matrix, err := b.try("probemesh-coordinator matrix") // "+" is a vote for ok
 		if err != nil || !strings.Contains(matrix, "NC041 ping +") {
 			return fmt.Errorf("%v: %s", err, matrix)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// unit is the [Service] section of a unit file: the values of every key, in order.
+// unit is the [Service] section of a unit file: the values of each key, in order.
 type unit map[string][]string
 
 func readUnit(t testing.TB, path string) unit {
@@ -36,7 +36,7 @@ func readUnit(t testing.TB, path string) unit {
 	return u
 }
 
-// last is the value of a key that counts.
+// last returns the last value of a key, which is the one in effect for most keys.
 func (u unit) last(key string) string {
 	if v := u[key]; len(v) > 0 {
 		return v[len(v)-1]
@@ -46,7 +46,7 @@ func (u unit) last(key string) string {
 
 func (u unit) command() []string { return strings.Fields(u.last("ExecStart")) }
 
-// limits is the command that gives a program the unit's user, capabilities and limit of files.
+// limits returns a command that runs its arguments with the unit's user, capabilities and limit of files.
 func (u unit) limits() []string {
 	capabilities := "-all"
 	for name := range strings.FieldsSeq(u.last("AmbientCapabilities")) {
@@ -59,7 +59,8 @@ func (u unit) limits() []string {
 	}
 }
 
-// files is the unit's LimitNOFILE, or what this machine allows where it is less.
+// files returns the unit's LimitNOFILE, or this machine's limit if that is lower: raising it takes more than root in a
+// container.
 func (u unit) files() uint64 {
 	var here syscall.Rlimit
 	files, err := strconv.ParseUint(u.last("LimitNOFILE"), 10, 64)
@@ -69,7 +70,7 @@ func (u unit) files() uint64 {
 	return files
 }
 
-// environment is the command that gives a program the environment that systemd would.
+// environment returns a command that runs its arguments in the environment that systemd would give them.
 func (u unit) environment(state string) []string {
 	watchdog, _ := time.ParseDuration(u.last("WatchdogSec"))
 	args := []string{"env", "-i", "PATH=/usr/bin:/bin", "STATE_DIRECTORY=" + state, "NOTIFY_SOCKET=" + notifySocket,
@@ -80,58 +81,61 @@ func (u unit) environment(state string) []string {
 	return args
 }
 
-// exposureMax is in tenths, as systemd-analyze counts: 0 is a sealed box, 100 a root shell. It is what systemd 252 says of each
-// unit, so that none is loosened unnoticed. What is left is the network, which they are for, and the agent's raw sockets.
+// exposureMax bounds the exposure of each unit as systemd-analyze 252 computes it, in tenths from 0 (no access to
+// anything) to 100 (a root shell), so that a unit is not loosened unnoticed. What remains is the network and the
+// agent's raw sockets.
 var exposureMax = map[string]string{"probemesh-agent": "15", "probemesh-coordinator": "13"}
 
-// TestUnitsAreHardened bounds what a service that was taken over could reach.
+// TestUnitsAreHardened bounds what an attacker in control of a service could reach.
 func TestUnitsAreHardened(t *testing.T) {
 	testenv.Programs(t, map[string]string{"systemd-analyze": "systemd"})
 	for _, p := range programs {
-		said, err := exposure(p, exposureMax[p.Name])
+		report, err := exposure(p, exposureMax[p.Name])
 		if err != nil {
-			t.Errorf("%s: %v\n%s", p.Name, err, said)
+			t.Errorf("%s: %v\n%s", p.Name, err, report)
 		}
-		t.Log(said[strings.LastIndex(said, "\n")+1:])
-		if said, err := exposure(p, "0"); err == nil {
-			t.Errorf("%s: systemd-analyze accepts any unit:\n%s", p.Name, said)
+		t.Log(report[strings.LastIndex(report, "\n")+1:])
+		if report, err := exposure(p, "0"); err == nil {
+			t.Errorf("%s: systemd-analyze accepts any unit:\n%s", p.Name, report)
 		}
 	}
 }
 
-// exposure is what systemd-analyze says of a unit, with an error where it is over the threshold.
+// exposure returns systemd-analyze's report on a unit, and an error if the exposure is over the threshold.
 func exposure(p program, threshold string) (string, error) {
 	out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold="+threshold,
 		"../systemd/"+p.Name+".service").CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
-// TestUnitsAreWhatSystemdReads has systemd itself read the units beside the programs and pages of their packages. It only warns
-// of a key that it does not know or a value that it cannot read, and goes on without: so it must have nothing to say.
+// TestUnitsAreWhatSystemdReads has systemd parse the units beside the programs and manual pages of their packages.
+// systemd only warns of an unknown key or an invalid value and ignores it, so there must be no warning.
 func TestUnitsAreWhatSystemdReads(t *testing.T) {
 	requireMachines(t)
 	root := t.TempDir()
 	for _, p := range programs {
-		if out, err := exec.Command("dpkg-deb", "--extract", packageFile(t, p, firstVersion, "deb"), root).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
+		file := packageFile(t, p, firstVersion, "deb")
+		if out, err := exec.Command("dpkg-deb", "--extract", file, root).CombinedOutput(); err != nil {
+			t.Fatalf("extract %s: %v: %s", file, err, out)
 		}
 	}
 	units := filepath.Join(root, "usr/lib/systemd/system")
-	if out, err := exec.Command("sh", "-c", `cp -a /usr/lib/systemd/system/*.target "$1"`, "sh", units).CombinedOutput(); err != nil {
-		t.Fatalf("the units that ours refer to: %v: %s", err, out)
+	copyTargets := exec.Command("sh", "-c", `cp -a /usr/lib/systemd/system/*.target "$1"`, "sh", units)
+	if out, err := copyTargets.CombinedOutput(); err != nil {
+		t.Fatalf("copy the units that ours refer to: %v: %s", err, out)
 	}
 	for _, p := range programs {
-		if said := verify(root, p.Name+".service"); said != "" {
-			t.Errorf("%s: %s", p.Name, said)
+		if warnings := verify(root, p.Name+".service"); warnings != "" {
+			t.Errorf("%s: %s", p.Name, warnings)
 		}
 		misspelt(t, filepath.Join(units, p.Name+".service"), filepath.Join(units, "misspelt.service"))
-		if said := verify(root, "misspelt.service"); !strings.Contains(said, "ProtectHme") {
-			t.Errorf("a key that is misspelt is not noticed: %q", said)
+		if warnings := verify(root, "misspelt.service"); !strings.Contains(warnings, "ProtectHme") {
+			t.Errorf("systemd does not report a misspelt key: %q", warnings)
 		}
 	}
 }
 
-// verify is what systemd has to say against a unit of a root.
+// verify returns systemd's warnings about a unit below a root directory.
 func verify(root, service string) string {
 	cmd := exec.Command("systemd-analyze", "verify", "--root="+root, service)
 	cmd.Env = append(os.Environ(), "MANPATH="+filepath.Join(root, "usr/share/man"))
@@ -142,19 +146,20 @@ func verify(root, service string) string {
 	return string(out)
 }
 
-// misspelt makes a copy of a unit with a mistake.
+// misspelt copies a unit and misspells a key in the copy.
 func misspelt(t *testing.T, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(to, []byte(strings.ReplaceAll(string(data), "ProtectHome", "ProtectHme")), 0o644); err != nil {
+	text := strings.ReplaceAll(string(data), "ProtectHome", "ProtectHme")
+	if err := os.WriteFile(to, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestUnitsBoundAndRestart looks at what an operator relies on in years of running.
+// TestUnitsBoundAndRestart checks the limits, the restarts and the watchdogs of the units.
 func TestUnitsBoundAndRestart(t *testing.T) {
 	for _, p := range programs {
 		u := readUnit(t, "../systemd/"+p.Name+".service")
@@ -164,8 +169,9 @@ func TestUnitsBoundAndRestart(t *testing.T) {
 			}
 		}
 		for key, want := range map[string]string{
-			"Type": "notify", "Restart": "always", "User": p.Name, "Group": p.Name, "StateDirectory": "probemesh/" + p.Directory,
-			"StateDirectoryMode": "0700", "UMask": "0077", "LimitCORE": "0", "EnvironmentFile": "-/etc/default/" + p.Name,
+			"Type": "notify", "Restart": "always", "User": p.Name, "Group": p.Name,
+			"StateDirectory": "probemesh/" + p.Directory, "StateDirectoryMode": "0700", "UMask": "0077",
+			"LimitCORE": "0", "EnvironmentFile": "-/etc/default/" + p.Name,
 		} {
 			if got := u.last(key); got != want {
 				t.Errorf("%s: %s=%s, want %s", p.Name, key, got, want)

@@ -1,4 +1,4 @@
-# After the files are gone. Removing keeps the state and its user; only dpkg's purge takes both away.
+# Runs after the files were removed. Removing keeps the state and its user; only dpkg's purge removes both.
 case "$1" in
 remove | 0)
   if [ -d /run/systemd/system ]; then

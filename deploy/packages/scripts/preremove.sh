@@ -1,5 +1,5 @@
-# Before the files go: dpkg calls it with "remove", rpm with 0. On an upgrade the service runs on until the new files are
-# there.
+# Runs before the files are removed: dpkg passes "remove", rpm 0. On an upgrade the service keeps running until the new
+# files are installed.
 case "$1" in
 remove | 0)
   if [ -d /run/systemd/system ]; then
