@@ -64,16 +64,16 @@ var claims = map[string][]string{
 		"podman run --detach --network host --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent",
 	},
 	"coordinator/allowlist TestFormatForNft": {"probemesh-coordinator vantages --format nft | nft -f -"},
-	"coordinator TestACoordinatorTellsHowItDoes": {
+	"coordinator TestCoordinatorMonitorsItself": {
 		"probemesh-coordinator serve --catalog /etc/probemesh/catalog.yaml" +
 			" --heartbeat-url https://ping.example.net/1234",
 	},
-	"coordinator TestAClusterOfItsOwnCarriesTheMesh": {
+	"coordinator TestMeshOnACluster": {
 		"nats-server -c /etc/nats/nats.conf",
 		"probemesh-coordinator serve --nats tls://nats-1.example.net:4222,tls://nats-2.example.net:4222," +
 			"tls://nats-3.example.net:4222",
 	},
-	"coordinator TestACoordinatorOnAClusterIsRestored": {
+	"coordinator TestRestoreOfACoordinatorOnACluster": {
 		"probemesh-coordinator restore /var/backups/probemesh --nats tls://nats-1.example.net:4222",
 	},
 	"agent TestScripts": {
