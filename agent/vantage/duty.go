@@ -30,7 +30,7 @@ type duty struct {
 	began  time.Time       // when the latest look began
 	next   time.Time       // when the next look is scheduled
 	owed   uint64          // the round that a postponed look answers
-	look   *edge.Look      // under way, or nil
+	look   *edge.Series    // under way, or nil
 	ctx    context.Context // of the look's probes
 	cancel context.CancelFunc
 }
@@ -41,8 +41,8 @@ type duties map[target]*duty
 // probeEvent is something that happened to a probe. Exactly one of the last three fields is set.
 type probeEvent struct {
 	duty   *duty
-	look   *edge.Look // that started the probe; it may have ended meanwhile
-	number int        // of the probe in the look
+	look   *edge.Series // that started the probe; it may have ended meanwhile
+	number int          // of the probe in the look
 
 	resolved  []netip.Addr // the addresses that the host's name has
 	connected bool         // the ping was answered, or the connection stands
@@ -134,7 +134,7 @@ func (v *vantage) apply(d *duty, s edge.Step) {
 	for _, p := range s.Send {
 		v.startProbe(d, p)
 	}
-	for _, o := range s.Say {
+	for _, o := range s.Report {
 		v.observe(d, o)
 	}
 	if s.Done {

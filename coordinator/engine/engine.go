@@ -340,7 +340,7 @@ func (e *Engine) restate(m message) {
 		return
 	}
 	e.restated = true
-	e.judge.Restate(e.said)
+	e.judge.Restore(e.said)
 	e.said = nil
 }
 

@@ -89,7 +89,7 @@ type agent struct {
 	rtt      time.Duration
 	duty     schedule.Duty
 	edge     *edge.Edge
-	look     *edge.Look
+	look     *edge.Series
 	sequence uint64
 }
 
@@ -152,12 +152,12 @@ func (w *world) begin(a *agent, round uint64) {
 }
 
 // take does what a step of a look says.
-func (w *world) take(a *agent, look *edge.Look, s edge.Step) {
+func (w *world) take(a *agent, look *edge.Series, s edge.Step) {
 	for _, p := range s.Send {
 		w.probe(a, look, p)
 	}
-	if len(s.Say) > 0 {
-		said := s.Say
+	if len(s.Report) > 0 {
+		said := s.Report
 		w.after(a.rtt/2+5*time.Millisecond, func() { w.say(a, said) })
 	}
 	if s.Done {
@@ -174,7 +174,7 @@ func (w *world) take(a *agent, look *edge.Look, s edge.Step) {
 }
 
 // probe has one probe meet its fate.
-func (w *world) probe(a *agent, look *edge.Look, p edge.Probe) {
+func (w *world) probe(a *agent, look *edge.Series, p edge.Probe) {
 	w.sent++
 	is := w.broken(w.now)
 	if w.miss > 0 && w.now >= w.miss && p.Number == 0 && w.begun == a {

@@ -1,5 +1,6 @@
 // Package edge is one vantage's view of one check through one address family: rule 1 of the mesh. It decides when a retry
-// leaves, when an answer is slow and when silence is bad, as data: Begin starts a Look, and the Look says what to do next.
+// is sent, when an answer is slow and when silence is bad, and returns that as data: Begin starts a Series, and each call
+// of the Series returns the Step that the caller must take. It sends nothing itself.
 package edge
 
 import (
@@ -10,7 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Edge remembers what is usual between the vantage and the check. It is not safe for concurrent use.
+// Edge remembers the usual round-trip times and loss between a vantage and a check. It is not safe for concurrent use.
 type Edge struct {
 	rule    catalog.Rule
 	timeout time.Duration
@@ -21,18 +22,18 @@ type Edge struct {
 	bad     bool
 }
 
-// New is an edge of which nothing is known.
+// New returns an edge without history.
 func New(rule catalog.Rule, check catalog.Check) *Edge {
 	return &Edge{rule: rule, timeout: check.Timeout, loss: rule.LossFirst}
 }
 
-// SetRule has the edge's next looks go by other numbers. What it has learned stays.
+// SetRule sets the rule for the edge's next series. What the edge has learned stays.
 func (e *Edge) SetRule(rule catalog.Rule) { e.rule = rule }
 
-// Bad reports whether the latest look settled as unreachable.
+// Bad reports whether the latest conclusive series ended as unreachable.
 func (e *Edge) Bad() bool { return e.bad }
 
-// Probes is how many probes must be lost before silence is bad: m = clamp(ceil(ln c / ln p), ProbesMin, ProbesMax), where
+// Probes returns how many probes must be lost before silence is bad: m = clamp(ceil(ln c / ln p), ProbesMin, ProbesMax), where
 // c is the rule's MissChance and p the larger of this edge's loss and the vantage's, within LossMin and LossMax.
 func (e *Edge) Probes(vantageLoss float64) int {
 	r := &e.rule
@@ -40,7 +41,8 @@ func (e *Edge) Probes(vantageLoss float64) int {
 	return min(max(int(math.Ceil(math.Log(r.MissChance)/math.Log(p))), r.ProbesMin), r.ProbesMax)
 }
 
-// learn takes a good look: its times, and the share of probes that were lost on the way.
+// learn records a good series: its round-trip times and how many of its probes were lost. Bad series teach nothing: the loss
+// of an outage would raise the number of retries for an hour after it.
 func (e *Edge) learn(now time.Time, link, answer time.Duration, lost, sent int) {
 	e.link.add(link)
 	e.answer.add(answer)
@@ -51,7 +53,7 @@ func (e *Edge) learn(now time.Time, link, answer time.Duration, lost, sent int) 
 	e.learned = now
 }
 
-// estimator smooths round-trip times as RFC 6298, section 2: srtt and rttvar with gains 1/8 and 1/4.
+// estimator smooths round-trip times as in RFC 6298, section 2: srtt and rttvar with gains 1/8 and 1/4.
 type estimator struct {
 	srtt, rttvar time.Duration
 	known        bool
@@ -66,7 +68,7 @@ func (s *estimator) add(rtt time.Duration) {
 	s.srtt += (rtt - s.srtt) / 8
 }
 
-// wait is how long an answer may usually take: srtt + 4 rttvar within the bounds.
+// wait returns how long an answer may usually take: srtt + 4 rttvar, within the bounds.
 func (s *estimator) wait(least, most time.Duration) time.Duration {
 	if !s.known {
 		return most
@@ -74,16 +76,17 @@ func (s *estimator) wait(least, most time.Duration) time.Duration {
 	return min(max(s.srtt+4*s.rttvar, least), most)
 }
 
-// Result is what one probe found. RTT is of the whole answer, Link of the ping or connect alone.
+// Result is what one probe found. RTT is the time to the whole answer, Link that to the ping's reply or the connection.
 type Result struct {
 	Outcome   mesh.Outcome // Reachable, Unreachable or Inconclusive
 	Reason    string
 	RTT, Link time.Duration
 	Definite  bool   // an answer, not a loss: one re-check settles it
-	Address   string // of a name: the address that answered, or what each one tried gave
+	Address   string // for a name: the address that answered, or the result of each one tried
 }
 
-// Window is the fate of a vantage's last probes that were part of good looks, from which it learns its own loss.
+// Window holds the outcome of a vantage's last probes that were part of good series. It measures the loss of the vantage's
+// own network. Probes of bad series are left out: their loss is the host's.
 type Window struct {
 	fates [windowSize]fate
 	next  int
@@ -91,7 +94,7 @@ type Window struct {
 
 const (
 	windowSize = 60
-	windowMin  = 20 // fewer probes of other hosts say nothing
+	windowMin  = 20 // fewer probes of other hosts are too few for an estimate
 )
 
 type fate struct {
@@ -99,13 +102,13 @@ type fate struct {
 	lost bool
 }
 
-// Add remembers whether a probe of the host was lost.
+// Add records whether a probe of the host was lost.
 func (w *Window) Add(host string, lost bool) {
 	w.fates[w.next] = fate{host, lost}
 	w.next = (w.next + 1) % windowSize
 }
 
-// Loss is the share of lost probes among those of other hosts than this one.
+// Loss returns the share of lost probes among those of all hosts except one, or 0 if there are too few.
 func (w *Window) Loss(except string) float64 {
 	seen, lost := 0, 0
 	for _, f := range w.fates {

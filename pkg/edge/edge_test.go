@@ -44,7 +44,7 @@ func play(e *edge.Edge, loss float64, network func(n int) reply) (said []mesh.Ob
 	look, step := e.Begin(epoch, 7, loss)
 	for at := time.Duration(0); at < 20*time.Second; at += 10 * time.Millisecond {
 		take := func(s edge.Step) bool {
-			said = append(said, s.Say...)
+			said = append(said, s.Report...)
 			for _, p := range s.Send {
 				probes = append(probes, sent{at: at, reply: network(p.Number)})
 			}

@@ -64,7 +64,7 @@ func (j *Judge) unsettled(c *check, heard mesh.Tally) bool {
 	}
 	worst, _ := j.tally(c, asBad)
 	a, b := j.ask(c, best, false, false), j.ask(c, worst, false, false)
-	return j.few(c, heard) || a.Verdict != b.Verdict || !a.Positive || !b.Positive
+	return j.few(c, heard) || a.Verdict != b.Verdict || !a.FromVotes || !b.FromVotes
 }
 
 // early decides while answers are missing, where those cannot change the verdict.
@@ -74,7 +74,7 @@ func (j *Judge) early(c *check, best mesh.Tally, out *Output) {
 	}
 	worst, _ := j.tally(c, asBad)
 	a, b := j.ask(c, best, true, false), j.ask(c, worst, true, false)
-	if a.Verdict == b.Verdict && a.Positive && b.Positive && !a.Partial {
+	if a.Verdict == b.Verdict && a.FromVotes && b.FromVotes && !a.Partial {
 		heard, _ := j.tally(c, asHeard)
 		j.apply(c, a, heard, out)
 	}
@@ -96,7 +96,7 @@ func (j *Judge) closing(c *check, out *Output) {
 }
 
 // fell reports whether what looks bad is held true.
-func fell(a quorum.Answer) bool { return a.Positive }
+func fell(a quorum.Answer) bool { return a.FromVotes }
 
 // ask puts the check's votes to the quorum.
 func (j *Judge) ask(c *check, t mesh.Tally, mayFall, confirmed bool) quorum.Answer {
@@ -112,19 +112,19 @@ func (j *Judge) ask(c *check, t mesh.Tally, mayFall, confirmed bool) quorum.Answ
 // apply makes the answer the check's verdict, unless the check is held where it is.
 func (j *Judge) apply(c *check, a quorum.Answer, t mesh.Tally, out *Output) {
 	verdict := j.verdictOf(c, a)
-	if a.Positive && a.Verdict == mesh.Up {
+	if a.FromVotes && a.Verdict == mesh.Up {
 		c.findings = nil // the outage that they showed is over: a later one must be confirmed by rounds of its own
 	}
 	switch {
-	case !a.Positive && j.standing(c):
+	case !a.FromVotes && j.standing(c):
 		j.refresh(c, c.verdict, false)
 		return // nobody could have told us yet: what the ledger holds stands
 	case c.verdict == mesh.Down && verdict != mesh.Down && verdict != mesh.Unknown && !j.recovered(c, t):
 		j.requestRecovery(c)
-		verdict, a.Positive, a.Rule = mesh.Down, false, notRecovered
+		verdict, a.FromVotes, a.Rule = mesh.Down, false, notRecovered
 	}
-	c.tally, c.rule, c.positive = t, a.Rule, a.Positive
-	j.refresh(c, verdict, a.Positive)
+	c.tally, c.rule, c.positive = t, a.Rule, a.FromVotes
+	j.refresh(c, verdict, a.FromVotes)
 	if broken(verdict) && j.holds(c, verdict) {
 		return
 	}
@@ -182,7 +182,7 @@ func (j *Judge) refresh(c *check, verdict mesh.Verdict, positive bool) {
 func (j *Judge) renew(c *check) {
 	t, _ := j.tally(c, asHeard)
 	a := j.ask(c, t, false, false)
-	j.refresh(c, c.verdict, a.Positive && j.verdictOf(c, a) == c.verdict)
+	j.refresh(c, c.verdict, a.FromVotes && j.verdictOf(c, a) == c.verdict)
 }
 
 // freshUntil is when the last of the votes that agree with the verdict expires.

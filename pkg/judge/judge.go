@@ -110,13 +110,13 @@ func New(s Start) *Judge {
 			v.last = at
 		}
 	}
-	j.Restate(s.Standings)
+	j.Restore(s.Standings)
 	return j
 }
 
-// Restate takes the verdicts that the ledger holds, and publishes nothing: what is in the ledger was said. What the judge
+// Restore takes the verdicts that the ledger holds, and publishes nothing: what is in the ledger was said. What the judge
 // knows of edges stays.
-func (j *Judge) Restate(standings []Standing) {
+func (j *Judge) Restore(standings []Standing) {
 	for _, s := range standings {
 		if h := j.byKey[s.Host]; h != nil {
 			if c := h.check(s.Check); c != nil {

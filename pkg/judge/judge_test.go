@@ -150,7 +150,7 @@ func (w *world) takeOver(window time.Duration) {
 			continue
 		}
 		if !restated && in.Sequence > judged {
-			w.judge.Restate(standings)
+			w.judge.Restore(standings)
 			restated = true
 		}
 		if out := w.judge.Step(in); restated {
@@ -158,7 +158,7 @@ func (w *world) takeOver(window time.Duration) {
 		}
 	}
 	if !restated {
-		w.judge.Restate(standings)
+		w.judge.Restore(standings)
 	}
 }
 

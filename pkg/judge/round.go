@@ -247,7 +247,7 @@ func (j *Judge) outcomeKnown(c *check) bool {
 	}
 	worst, _ := j.tally(c, asBad)
 	a, b := j.ask(c, best, true, false), j.ask(c, worst, true, false)
-	return !missing || a.Verdict == b.Verdict && a.Positive && b.Positive && !a.Partial
+	return !missing || a.Verdict == b.Verdict && a.FromVotes && b.FromVotes && !a.Partial
 }
 
 // takeNextRound takes up the round that was opened while another was, now that this one closed. It reports whether
