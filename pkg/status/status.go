@@ -1,4 +1,6 @@
-// Package status turns the verdicts of a host's checks into the public word for the host.
+// Package status decides what is published: the status of a host, from the verdicts of its checks (Of), and when a
+// verdict may leave down or is withheld because it changes too often (rule 7: Next, Published and Flap). Each of the
+// three is a table.
 package status
 
 import "github.com/probemesh/probemesh/pkg/mesh"
@@ -7,51 +9,80 @@ import "github.com/probemesh/probemesh/pkg/mesh"
 type Check struct {
 	Verdict  mesh.Verdict
 	Critical bool
-	LeftOut  bool // no vantage may run it, so that it says nothing of the host
+	LeftOut  bool // no vantage may run it, so it shows nothing about the host
 }
 
-// Of is the status of a host with these checks. Pending checks and those left out say nothing; a host of which nothing is
-// said is unknown, never operational.
+// part is what one check contributes to its host's status.
+type part uint8
+
+const (
+	works part = iota
+	degraded
+	unknown
+	unknownMinor // counts only where the host has no critical check
+	partial
+	down
+	nothing // not counted at all
+	parts
+)
+
+// contributions is the first half of a host's status: what a check with this verdict contributes. A check that is not
+// critical never makes an outage.
+var contributions = map[mesh.Verdict]struct{ critical, minor part }{
+	mesh.Up:       {works, works},
+	mesh.Degraded: {degraded, degraded},
+	mesh.Partial:  {partial, degraded},
+	mesh.Unknown:  {unknown, unknownMinor},
+	mesh.Down:     {down, degraded},
+	mesh.Pending:  {nothing, nothing},
+}
+
+// count is how many checks of a host count, how many of those are critical, and how many contribute each part.
+type count struct {
+	counted, critical int
+	of                [parts]int
+}
+
+func (n count) allCriticalDown() bool  { return n.critical > 0 && n.of[down] == n.critical }
+func (n count) onlyMinorUnknown() bool { return n.critical == 0 && n.of[unknownMinor] > 0 }
+
+// statuses is the second half: the first row that holds decides.
+var statuses = []struct {
+	when   string
+	status mesh.Status
+	holds  func(count) bool
+}{
+	{"nothing counts", mesh.StatusUnknown, func(n count) bool { return n.counted == 0 }},
+	{"all critical checks down", mesh.MajorOutage, count.allCriticalDown},
+	{"a critical check down", mesh.PartialOutage, func(n count) bool { return n.of[down] > 0 }},
+	{"a critical check partial", mesh.PartialOutage, func(n count) bool { return n.of[partial] > 0 }},
+	{"a critical check unknown", mesh.StatusUnknown, func(n count) bool { return n.of[unknown] > 0 }},
+	{"none critical, one unknown", mesh.StatusUnknown, count.onlyMinorUnknown},
+	{"a check degraded", mesh.DegradedPerformance, func(n count) bool { return n.of[degraded] > 0 }},
+	{"otherwise", mesh.Operational, func(count) bool { return true }},
+}
+
+// Of returns the status of a host with these checks. Pending checks and those left out do not count; a host without any
+// check that counts is unknown, never operational.
 func Of(checks []Check) mesh.Status {
-	var critical, criticalDown, broken, unknown, lesser, lesserUnknown, counted int
+	var n count
 	for _, c := range checks {
-		if c.LeftOut || c.Verdict == mesh.Pending {
+		contributes := contributions[c.Verdict]
+		if c.LeftOut || contributes.critical == nothing {
 			continue
 		}
-		counted++
-		bad := c.Verdict == mesh.Down || c.Verdict == mesh.Partial
-		switch {
-		case !c.Critical:
-			if bad || c.Verdict == mesh.Degraded {
-				lesser++
-			}
-			if c.Verdict == mesh.Unknown {
-				lesserUnknown++
-			}
-			continue
-		case c.Verdict == mesh.Down:
-			criticalDown++
-		case c.Verdict == mesh.Unknown:
-			unknown++
-		case c.Verdict == mesh.Degraded:
-			lesser++
-		}
-		critical++
-		if bad {
-			broken++
+		n.counted++
+		if c.Critical {
+			n.critical++
+			n.of[contributes.critical]++
+		} else {
+			n.of[contributes.minor]++
 		}
 	}
-	switch {
-	case counted == 0:
-		return mesh.StatusUnknown
-	case critical > 0 && criticalDown == critical:
-		return mesh.MajorOutage
-	case broken > 0:
-		return mesh.PartialOutage
-	case unknown > 0 || critical == 0 && lesserUnknown > 0:
-		return mesh.StatusUnknown
-	case lesser > 0:
-		return mesh.DegradedPerformance
+	for _, row := range statuses {
+		if row.holds(n) {
+			return row.status
+		}
 	}
-	return mesh.Operational
+	return mesh.StatusUnknown // unreachable: the last row always holds
 }
