@@ -35,7 +35,7 @@ func TestExplainVoteByFamily(t *testing.T) {
 		{Vantage: "lon1", Family: mesh.IPv4, Outcome: mesh.Reachable, Vote: mesh.OK, RTT: 12 * time.Millisecond,
 			Address: "192.0.2.4"},
 		{Vantage: "lon1", Family: mesh.IPv6, LeftOut: true,
-			Why: "left out, since another family has an opinion: no local route"},
+			Why: "left out, since another family has a vote: no local route"},
 		{Vantage: "lon2", Family: mesh.IPv4, Outcome: mesh.Unreachable, Vote: mesh.Bad, Reason: "timeout",
 			Address: "192.0.2.3: timeout"},
 	}}
@@ -43,7 +43,7 @@ func TestExplainVoteByFamily(t *testing.T) {
 	explainVote(&out, vote)
 	for _, want := range []string{
 		"lon1 by ipv4: ok, 12ms, by 192.0.2.4;",
-		"lon1 by ipv6: abstain, left out, since another family has an opinion: no local route;",
+		"lon1 by ipv6: abstain, left out, since another family has a vote: no local route;",
 		"lon2 by ipv4: bad, timeout, tried 192.0.2.3: timeout;",
 	} {
 		if !strings.Contains(out.String(), want) {

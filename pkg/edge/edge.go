@@ -1,6 +1,6 @@
-// Package edge is one vantage's view of one check through one address family: rule 1 of the mesh. It decides when a retry
-// is sent, when an answer is slow and when silence is bad, and returns that as data: Begin starts a Series, and each call
-// of the Series returns the Step that the caller must take. It sends nothing itself.
+// Package edge is one vantage's view of one check through one address family: rule 1 of the mesh. It decides when a
+// retry is sent, when an answer is slow and when silence is bad, and returns that as data: Begin starts a Series, and
+// each call of the Series returns the Step that the caller must take. It sends nothing itself.
 package edge
 
 import (
@@ -33,16 +33,17 @@ func (e *Edge) SetRule(rule catalog.Rule) { e.rule = rule }
 // Bad reports whether the latest conclusive series ended as unreachable.
 func (e *Edge) Bad() bool { return e.bad }
 
-// Probes returns how many probes must be lost before silence is bad: m = clamp(ceil(ln c / ln p), ProbesMin, ProbesMax), where
-// c is the rule's MissChance and p the larger of this edge's loss and the vantage's, within LossMin and LossMax.
+// Probes returns how many probes must be lost before silence is bad: m = clamp(ceil(ln c / ln p), ProbesMin,
+// ProbesMax), where c is the rule's MissChance and p the larger of this edge's loss and the vantage's, within LossMin
+// and LossMax.
 func (e *Edge) Probes(vantageLoss float64) int {
 	r := &e.rule
 	p := min(max(e.loss, vantageLoss, r.LossMin), r.LossMax)
 	return min(max(int(math.Ceil(math.Log(r.MissChance)/math.Log(p))), r.ProbesMin), r.ProbesMax)
 }
 
-// learn records a good series: its round-trip times and how many of its probes were lost. Bad series teach nothing: the loss
-// of an outage would raise the number of retries for an hour after it.
+// learn records a good series: its round-trip times and how many of its probes were lost. Bad series teach nothing: the
+// loss of an outage would raise the number of retries for an hour after it.
 func (e *Edge) learn(now time.Time, link, answer time.Duration, lost, sent int) {
 	e.link.add(link)
 	e.answer.add(answer)
@@ -85,8 +86,8 @@ type Result struct {
 	Address   string // for a name: the address that answered, or the result of each one tried
 }
 
-// Window holds the outcome of a vantage's last probes that were part of good series. It measures the loss of the vantage's
-// own network. Probes of bad series are left out: their loss is the host's.
+// Window holds the outcome of a vantage's last probes that were part of good series. It measures the loss of the
+// vantage's own network. Probes of bad series are left out: their loss is the host's.
 type Window struct {
 	fates [windowSize]fate
 	next  int

@@ -13,8 +13,8 @@ type Probe struct {
 	Until  time.Time // when its ping or connect is given up; what follows the connect has the check's own timeout
 }
 
-// Step is what the caller must do: send these probes and publish these observations (host, check and family are left for
-// the caller to fill in). After Done the series is over, and probes under way may be cancelled.
+// Step is what the caller must do: send these probes and publish these observations (host, check and family are left
+// for the caller to fill in). After Done the series is over, and probes under way may be cancelled.
 type Step struct {
 	Send   []Probe
 	Report []mesh.Observation
@@ -57,7 +57,8 @@ func (e *Edge) Begin(now time.Time, round uint64, vantageLoss float64) (*Series,
 		talk: e.answer.wait(e.rule.WaitMax, max(e.timeout, e.rule.WaitMax)),
 	}
 	s.retryAt = now.Add(s.wait)
-	// The first retry follows after wait, the other most-2 RetryEvery apart, and the last one is given wait to be answered.
+	// The first retry follows after wait, the other most-2 RetryEvery apart, and the last one is given wait to be
+	// answered.
 	s.badAt = now.Add(max(e.rule.BadMin, s.wait+time.Duration(s.most-2)*e.rule.RetryEvery+s.wait))
 	return s, Step{Send: []Probe{s.send(now)}}
 }

@@ -1,12 +1,6 @@
 package judge
 
-import (
-	"math"
-	"slices"
-	"time"
-
-	"github.com/probemesh/probemesh/pkg/mesh"
-)
+import "time"
 
 // The budget of rounds is a rate of extra probes: the share rule.RoundBudget of the scheduled ones. It is not one
 // pool, since a single vantage could empty a pool and make all others wait. Half of it is divided evenly among the
@@ -69,189 +63,57 @@ func (b *backoff) fail(now time.Time) {
 	b.until = now.Add(delay(aloneFirst, b.failures))
 }
 
-// backoff returns the edge's backoff and creates it where there is none, since few edges need one.
-func (e *edge) backoff() *backoff {
-	if e.alone == nil {
-		e.alone = &backoff{}
-	}
-	return e.alone
+// budget is what rounds may cost, and which account pays.
+type budget struct {
+	rate     float64 // extra probes a second, of the whole mesh
+	vantages int     // that are part of the mesh
 }
 
-// mayRequest reports whether the edge may request a round: not if it is isolated or its vantage abstains.
-func (j *Judge) mayRequest(e *edge) bool { return !e.isolated() && j.abstains(e.vantage) == "" }
-
-// own reports whether the edge is in the host's own region, which has no vote on it.
-func (e *edge) own() bool { return e.vantage.region == e.check.host.config.Region }
-
-// affords reports whether the request's account can pay for a round of cost probes.
-func (j *Judge) affords(h *host, r *roundRequest, cost float64) bool {
-	switch r.basis {
+// affords reports whether the request's account can pay for a round of cost probes. v is the vantage that requests it,
+// or nil.
+func (b *budget) affords(env *environment, h *host, v *vantage, q *roundRequest, cost float64) bool {
+	switch q.basis {
 	case verdictWaits:
 		return true // one agent cannot cause it, and a budget must not hide a failure that all regions see
 	case regionsDisagree:
-		return j.refillHost(h, cost).balance >= cost
+		return b.refillHost(env, h, cost).balance >= cost
 	case hinted:
-		return j.refillHost(h, cost).balance >= cost*hostRounds/2 // leave enough for the host's own failures
+		return b.refillHost(env, h, cost).balance >= cost*hostRounds/2 // leave enough for the host's own failures
 	}
-	v := j.vantages[r.vantage]
-	if v == nil || j.abstains(v) != "" {
+	if v == nil || v.abstains(env) != "" {
 		return false
 	}
-	depth := j.refillVantage(v)
-	if r.basis == edgeFailed {
+	depth := b.refillVantage(env, v)
+	if q.basis == edgeFailed {
 		// First misses are frequent and mostly noise, so only a failure after its retries may overdraw the account.
-		return v.rounds.balance > -max(depth, cost)
+		return v.account.balance > -max(depth, cost)
 	}
-	return v.rounds.balance > 0
+	return v.account.balance > 0
 }
 
-// pay charges the round to the account that the request draws on. A vantage's balance may fall below zero; until it is
-// positive again, only an edge that failed after its retries may open a round on it, see affords.
-func (j *Judge) pay(h *host, r *roundRequest, cost float64) {
-	if v := j.vantages[r.vantage]; v != nil {
-		v.rounds.balance -= cost
+// pay charges a round to the vantage that requested it, or to the host if that is nil. A vantage's balance may fall
+// below zero; until it is positive again, only an edge that failed after its retries may open a round on it, see
+// affords.
+func (b *budget) pay(env *environment, h *host, v *vantage, cost float64) {
+	if v != nil {
+		v.account.balance -= cost
 		return
 	}
-	a := j.refillHost(h, cost)
+	a := b.refillHost(env, h, cost)
 	a.balance = max(a.balance-cost, 0)
 }
 
 // refillVantage brings the vantage's account up to date, and returns its depth.
-func (j *Judge) refillVantage(v *vantage) (depth float64) {
-	rate := j.budget * vantagesShare / float64(max(j.counted, 1))
+func (b *budget) refillVantage(env *environment, v *vantage) (depth float64) {
+	rate := b.rate * vantagesShare / float64(max(b.vantages, 1))
 	depth = rate * budgetDepth.Seconds()
-	v.rounds.refill(j.now, rate, depth)
+	v.account.refill(env.now, rate, depth)
 	return depth
 }
 
 // refillHost brings the host's account up to date. cost is how many probes a round of the host takes.
-func (j *Judge) refillHost(h *host, cost float64) *account {
-	rate := h.scheduled * j.rule.RoundBudget * (1 - vantagesShare)
-	h.rounds.refill(j.now, rate, max(rate*budgetDepth.Seconds(), cost*hostRounds))
-	return &h.rounds
-}
-
-// requester is an edge that asked for a round, by name: a catalog may replace the edge before the round closes.
-type requester struct {
-	vantage, check string
-	family         mesh.Family
-	vote           mesh.Vote // what it had found before the round
-}
-
-// settleRequesters updates the backoff of the edges that requested the round for the check: it is cleared where
-// another region found the same in the round, and grows where none did.
-func (j *Judge) settleRequesters(c *check, r *round) {
-	for _, q := range r.requesters {
-		v := j.vantages[q.vantage]
-		if q.check != c.config.Name || v == nil {
-			continue
-		}
-		e := v.edges[target{c.host.key, q.check, q.family}]
-		if e == nil {
-			continue
-		}
-		another := func(b *ballot) bool { return b.region != v.region }
-		if slices.ContainsFunc(j.regionsThatVote(c, q.vote), another) {
-			e.alone = nil
-		} else {
-			e.backoff().fail(j.now)
-		}
-	}
-}
-
-// dissent is what one region's votes against a check's verdict led to: rounds that did not change it.
-type dissent struct {
-	region string
-	rounds int
-	last   time.Time
-	until  time.Time // the region does not request another round before this
-}
-
-// forgotten reports whether the region was quiet for long enough to be treated as one that never dissented.
-func (d dissent) forgotten(now time.Time) bool {
-	return now.Sub(d.last) > max(calmAtLeast, 2*d.until.Sub(d.last))
-}
-
-// dissenting returns the regions that vote against the check's verdict.
-func (j *Judge) dissenting(c *check) []string {
-	if c.verdict == mesh.Down {
-		return j.regionNames(c, mesh.OK)
-	}
-	return j.regionNames(c, mesh.Bad)
-}
-
-// dissentOf returns what is recorded of the region's votes against the check's verdict: nothing if that is forgotten.
-func (j *Judge) dissentOf(c *check, region string) dissent {
-	for _, d := range c.dissent {
-		if d.region == region && !d.forgotten(j.now) {
-			return d
-		}
-	}
-	return dissent{region: region}
-}
-
-// noteDissent counts a round that closed for the regions which requested it, and for those that voted against the
-// verdict at its end. A region that requests rounds and denies it in each of them is thereby counted, too.
-//
-// Rounds come in pairs, since a partial outage takes two that are PartialAfter apart, and it is the time between pairs
-// that grows: fourfold, so that the host's account outlasts it. A round that others requested while the region waited
-// is not one of its pair.
-func (j *Judge) noteDissent(c *check) {
-	regions := slices.Concat(c.requestedBy, j.dissenting(c))
-	slices.Sort(regions)
-	regions, c.requestedBy = slices.Compact(regions), nil
-	if c.verdict != mesh.Down && len(regions) < j.rule.BadRegionsMin {
-		return // a lone region's rounds are limited by its edges' backoff: what it found may be half of an outage later
-	}
-	for _, region := range regions {
-		d := j.dissentOf(c, region)
-		if j.now.Before(d.until) {
-			continue
-		}
-		d.rounds, d.last = d.rounds+1, j.now
-		d.until = j.now.Add(j.rule.PartialAfter)
-		if d.rounds%2 == 0 {
-			d.until = j.now.Add(delay(j.rule.PartialAfter, d.rounds+1))
-		}
-		c.dissent = slices.DeleteFunc(c.dissent, func(old dissent) bool { return old.region == region })
-		c.dissent = append(c.dissent, d)
-	}
-}
-
-// leastDissent returns the fewest rounds that the regions which vote against the verdict led to without changing it,
-// and when the first of them may request the next. Each region waits for itself: one that had not voted against the
-// verdict before requests a round at once, whoever else did, and however often.
-func (j *Judge) leastDissent(c *check) (rounds int, until time.Time) {
-	for i, region := range j.dissenting(c) {
-		d := j.dissentOf(c, region)
-		if i == 0 || d.rounds < rounds {
-			rounds = d.rounds
-		}
-		if i == 0 || d.until.Before(until) {
-			until = d.until
-		}
-	}
-	return rounds, until
-}
-
-// scheduledProbes returns how many probes a second the schedule of the host's checks takes.
-func (h *host) scheduledProbes() float64 {
-	n := 0.0
-	for _, c := range h.checks {
-		n += float64(len(c.edges)) / c.config.Interval.Seconds()
-	}
-	return n
-}
-
-// probes returns what a round of the host costs: one probe for each edge that is asked, and at least one.
-func (h *host) probes() float64 {
-	n := 0
-	for _, c := range h.checks {
-		for _, e := range c.edges {
-			if e.vantage.region != h.config.Region && e.vantage.counts() && !e.vantage.silent {
-				n++
-			}
-		}
-	}
-	return math.Max(float64(n), 1)
+func (b *budget) refillHost(env *environment, h *host, cost float64) *account {
+	rate := h.scheduled * env.rule.RoundBudget * (1 - vantagesShare)
+	h.account.refill(env.now, rate, max(rate*budgetDepth.Seconds(), cost*hostRounds))
+	return &h.account
 }

@@ -4,70 +4,24 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
+
+// Ping filtered (rule 4): a vantage that lost only the ping votes ok if it got another answer from the host since: over
+// one of the host's other checks, or a proof of the host's agent by gossip. This file finds such answers.
 
 const (
 	filteredWhy = "ping filtered: the host answered over TCP since"
 	provedWhy   = "ping filtered: the host's agent proved that it is alive since"
 )
 
-func (e *edge) isPing() bool { return e.check.config.Kind == catalog.KindPing }
-
-// beside are the vantage's edges to the host's other checks that are no pings, through the same family, where this one is a
-// ping; else none.
-func (e *edge) beside() []*edge {
-	if !e.isPing() {
-		return nil
-	}
-	var out []*edge
-	for _, c := range e.check.host.checks {
-		if o := e.vantage.edges[target{c.host.key, c.config.Name, e.family}]; o != nil && c.config.Kind != catalog.KindPing {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
-// filtered reports whether the host answered this vantage over TCP since it lost the ping: then it is the ping that is
-// filtered, and not the host that is gone.
-func (j *Judge) filtered(e *edge) bool {
-	for _, o := range e.beside() {
-		if j.showsFiltered(o, e) {
-			return true
-		}
-	}
-	return false
-}
-
-// showsFiltered reports whether the edge, which is beside the ping, answered since that was lost.
-func (j *Judge) showsFiltered(e, ping *edge) bool {
-	return e.outcome.Good() && !e.never() && j.now.Before(j.expires(e)) && !e.began.Before(ping.missedAt)
-}
-
-// mayBeFiltered reports whether a TCP answer to the round, still to come, could show that only the ping is lost.
-func (e *edge) mayBeFiltered(r *round) bool {
-	for _, o := range e.beside() {
-		if o.vantage.counts() && !o.answered(r) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasProof reports whether the host proved to the vantage that it is alive, after the first miss of the ping, and
-// still within what an agent's silence is. A proof tells of one address family alone.
-func (j *Judge) hasProof(e *edge) bool {
-	at := e.vantage.rumours.proofs[e.check.host.key].last()
-	return !at.IsZero() && e.isPing() && j.gossipsOver(e) && !at.Before(e.missedAt) && j.now.Sub(at) <= j.rule.Silence
-}
-
-// answers is a run of good answers. Beside a ping that is lost, it stands for the ping's own.
+// answers is a run of good answers.
 type answers struct {
 	since  time.Time   // the first
-	latest []time.Time // oldest first, as many as leaving down takes
+	latest []time.Time // oldest first, at most as many as leaving down takes
 }
 
-// add takes the next answer of the run. It keeps the latest few.
+// add records the next answer of the run and keeps the latest few.
 func (a *answers) add(at time.Time, keep int) {
 	if len(a.latest) == 0 {
 		a.since = at
@@ -81,7 +35,7 @@ func (a *answers) add(at time.Time, keep int) {
 // end ends the run.
 func (a *answers) end() { a.latest = a.latest[:0] }
 
-// last is the latest answer of the run; zero where there is none.
+// last returns the time of the latest answer, or zero.
 func (a *answers) last() time.Time {
 	if a == nil || len(a.latest) == 0 {
 		return time.Time{}
@@ -89,67 +43,120 @@ func (a *answers) last() time.Time {
 	return a.latest[len(a.latest)-1]
 }
 
-// after is how many answers of the run are not older than the moment.
-func (a *answers) after(moment time.Time) int {
+// after counts the answers that are not older than a time.
+func (a *answers) after(at time.Time) int {
 	n := 0
-	for _, at := range a.latest {
-		if !at.Before(moment) {
+	for _, answer := range a.latest {
+		if !answer.Before(at) {
 			n++
 		}
 	}
 	return n
 }
 
-// instead are the runs that show of a lost ping that only the ping is lost: over each other check, and of proofs.
-func (j *Judge) instead(e *edge) []*answers {
-	if !e.bad() {
+// beside returns, for a ping, the vantage's edges to the host's other checks through the same family. Other kinds of
+// check have none.
+func beside(e *edge) []*edge {
+	if !e.isPing() {
 		return nil
 	}
-	var out []*answers
-	for _, o := range e.beside() {
-		if j.showsFiltered(o, e) {
-			out = append(out, o.answers)
+	var out []*edge
+	for _, c := range e.check.host.checks {
+		o := e.vantage.edges[target{c.host.key, c.config.Name, e.family}]
+		if o != nil && c.config.Kind != catalog.KindPing {
+			out = append(out, o)
 		}
-	}
-	if j.hasProof(e) {
-		out = append(out, e.vantage.rumours.proofs[e.check.host.key])
 	}
 	return out
 }
 
-// successes are the good looks in a row on the edge. Of a ping that is filtered they are the answers in a row, since its first
-// miss, of what answers instead. Only one run counts: what two checks answer at one moment is one success and not two.
-func (j *Judge) successes(e *edge) int {
+// answersBeside reports whether the host answered this vantage on another check since it lost the ping.
+func answersBeside(env *environment, ping *edge) bool {
+	for _, o := range beside(ping) {
+		if answeredSince(env, o, ping) {
+			return true
+		}
+	}
+	return false
+}
+
+// answeredSince reports whether the edge has a fresh good observation from after the ping's first miss.
+func answeredSince(env *environment, e, ping *edge) bool {
+	return e.outcome.Good() && !e.unseen() && e.fresh(env) && !e.began.Before(ping.missedAt)
+}
+
+// mayProveFiltered reports whether an answer to the round that is still missing could show that only the ping is lost.
+func mayProveFiltered(ping *edge, r *round) bool {
+	for _, o := range beside(ping) {
+		if o.vantage.counts() && !o.answered(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasProof reports whether the host's agent proved to the vantage that it is alive, after the ping's first miss and not
+// longer ago than an agent may be silent. A proof counts for one address family only.
+func hasProof(env *environment, e *edge) bool {
+	at := e.vantage.gossip.proofs[e.check.host.key].last()
+	if at.IsZero() || at.Before(e.missedAt) || env.now.Sub(at) > env.rule.Silence {
+		return false
+	}
+	return e.isPing() && gossipUsesFamily(env, e)
+}
+
+// gossipUsesFamily reports whether gossip with the edge's host certainly goes through the edge's family: that of the
+// host's first address. A name is resolved in either family, so that it is certain only if the vantage cannot reach the
+// other one.
+func gossipUsesFamily(env *environment, e *edge) bool {
+	host := e.check.host.config
+	if !host.Named() || e.family == mesh.AnyFamily {
+		return e.family == host.Families()[0]
+	}
+	other := e.otherFamily()
+	return other != nil && other.leftOut(env) && !other.notPermitted()
+}
+
+// insteadOf returns the runs of answers that show of a lost ping that only the ping is lost: on each other check, and
+// proofs.
+func insteadOf(env *environment, ping *edge) []*answers {
+	if !ping.bad() {
+		return nil
+	}
+	var out []*answers
+	for _, o := range beside(ping) {
+		if answeredSince(env, o, ping) {
+			out = append(out, o.answers)
+		}
+	}
+	if hasProof(env, ping) {
+		out = append(out, ping.vantage.gossip.proofs[ping.check.host.key])
+	}
+	return out
+}
+
+// successes returns the good observations in a row on the edge. For a filtered ping these are the answers in a row,
+// since its first miss, of what answers instead. Only the longest run counts: answers of two checks at one time are one
+// success.
+func successes(env *environment, e *edge) int {
 	n := e.streak
-	for _, a := range j.instead(e) {
+	for _, a := range insteadOf(env, e) {
 		n = max(n, a.after(e.missedAt))
 	}
 	return n
 }
 
-// insteadSince is since when something answers instead of the ping; zero when nothing does.
-func (j *Judge) insteadSince(e *edge) time.Time {
+// answersInsteadSince returns since when something answers instead of the ping; zero if nothing does.
+func answersInsteadSince(env *environment, ping *edge) time.Time {
 	var first time.Time
-	for _, a := range j.instead(e) {
+	for _, a := range insteadOf(env, ping) {
 		since := a.since
-		if since.Before(e.missedAt) {
-			since = e.missedAt // until then it was the ping's own run
+		if since.Before(ping.missedAt) {
+			since = ping.missedAt // until then the ping itself was answered
 		}
 		if first.IsZero() || since.Before(first) {
 			first = since
 		}
 	}
 	return first
-}
-
-// pings looks at the pings beside the check: its answer may show that they are filtered.
-func (j *Judge) pings(c *check, out *Output) {
-	if c.config.Kind == catalog.KindPing {
-		return
-	}
-	for _, o := range c.host.checks {
-		if o.config.Kind == catalog.KindPing {
-			j.evaluate(o, out)
-		}
-	}
 }

@@ -1,143 +1,138 @@
 package judge
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// rumours is what a vantage's gossip reports. A proof lets a vantage that lost only pings vote ok, and tells an agent
-// that is gone from one that is cut from NATS; a death has others look. It makes nothing up or down otherwise.
-// Acknowledgements of memberlist, which agents of version N-1 report, are ignored: any holder of the gossip key
-// can forge them.
-type rumours struct {
+// gossipView is what a vantage's gossip reports of hosts. A proof lets a vantage that lost only pings vote ok, and
+// distinguishes an agent that is gone from one that is cut from NATS; a death requests a round. It turns nothing up or
+// down by itself. Acknowledgements of memberlist, which agents of the previous version report, are ignored: any holder
+// of the gossip key can forge them.
+type gossipView struct {
 	proofs map[string]*answers // when the nonces were sent that the host signed, by host's key
 	dead   []string            // hosts that it considers dead, by key
 }
 
 const (
-	deathWitnesses = 2                // regions whose gossip must hold a host dead before all look: one member's word is not enough
-	aliveWitnesses = 2                // vantages that must have a silent agent's proof, for the same reason
-	aliveFor       = 20 * time.Second // how long that counts: each member asks one other every two seconds
+	// deathWitnesses is how many regions must report a host dead before a round: one member's report proves nothing.
+	deathWitnesses = 2
+	// aliveWitnesses is how many vantages must have a silent agent's proof, for the same reason.
+	aliveWitnesses = 2
+	// aliveFor is how long such a proof counts: each member asks one other every two seconds.
+	aliveFor = 20 * time.Second
 )
 
-// of are the host's proofs.
-func (r *rumours) of(host string) *answers {
-	if r.proofs == nil {
-		r.proofs = map[string]*answers{}
+// of returns the host's proofs.
+func (g *gossipView) of(host string) *answers {
+	if g.proofs == nil {
+		g.proofs = map[string]*answers{}
 	}
-	if r.proofs[host] == nil {
-		r.proofs[host] = &answers{}
+	if g.proofs[host] == nil {
+		g.proofs[host] = &answers{}
 	}
-	return r.proofs[host]
+	return g.proofs[host]
 }
 
-// gossip applies the gossip report in a batch.
-func (j *Judge) gossip(v *vantage, b *mesh.Batch) {
-	if b.Sequence != v.highest {
-		return // overtaken by a later one
+// gossip applies the gossip reports of batches.
+type gossip struct {
+	env    *environment
+	mesh   *topology
+	rounds *rounds
+}
+
+// apply applies the report in a batch. It returns the pings that a new proof concerns: nothing new was observed on
+// them, but their latest observation may count for something else now.
+func (g *gossip) apply(v *vantage, b *mesh.Batch) (changes []edgeChange) {
+	if b.Sequence != v.identity.current.highest {
+		return nil // overtaken by a later batch
 	}
-	for _, r := range b.Gossip.Proofs {
-		if h := j.byKey[r.Host]; h != nil && h.key != v.key {
-			j.proved(v, h, r.At)
+	for _, proof := range b.Gossip.Proofs {
+		if h := g.mesh.byKey[proof.Host]; h != nil && h.key != v.key {
+			changes = append(changes, g.addProof(v, h, proof.At)...)
 		}
 	}
-	if len(b.Gossip.Dead) > 0 || len(v.rumours.dead) > 0 {
-		j.mourn(v, b.Gossip.Dead)
+	if len(b.Gossip.Dead) > 0 || len(v.gossip.dead) > 0 {
+		g.markDead(v, b.Gossip.Dead)
 	}
+	return changes
 }
 
-// proved notes that the host proved to the vantage that it is alive, which may show that only the ping is lost.
-func (j *Judge) proved(v *vantage, h *host, at time.Time) {
-	if at.After(j.now) {
-		at = j.now
+// addProof records that the host proved to the vantage that it is alive.
+func (g *gossip) addProof(v *vantage, h *host, at time.Time) (changes []edgeChange) {
+	if at.After(g.env.now) {
+		at = g.env.now
 	}
-	proofs := v.rumours.of(h.key)
+	proofs := v.gossip.of(h.key)
 	if !at.After(proofs.last()) {
-		return
+		return nil
 	}
-	if at.Sub(proofs.last()) > j.rule.Silence {
-		proofs.end() // nobody reports a question that was not answered: a run ends by silence
+	if at.Sub(proofs.last()) > g.env.rule.Silence {
+		proofs.end() // a question that was not answered is not reported, so that a run ends by silence
 	}
-	proofs.add(at, j.rule.RecoverSuccesses)
+	proofs.add(at, g.env.rule.RecoverSuccesses)
 	for _, c := range h.checks {
 		for _, e := range c.edges {
 			if e.vantage == v && e.bad() && e.isPing() {
-				j.turns = append(j.turns, turn{e, e.outcome, c.verdict}) // nothing new was seen, and it may count for something else
+				changes = append(changes, edgeChange{e, e.outcome, c.verdict})
 			}
 		}
 	}
+	return changes
 }
 
-// mourn applies the vantage's list of dead hosts, and requests a round of a host that enough regions report as dead.
-func (j *Judge) mourn(v *vantage, dead []mesh.Rumour) {
-	before := v.rumours.dead
-	v.rumours.dead = nil
+// markDead replaces the vantage's list of dead hosts, and requests a round of each host that enough regions now report
+// dead.
+func (g *gossip) markDead(v *vantage, dead []mesh.Rumour) {
+	before := v.gossip.dead
+	v.gossip.dead = nil
 	for _, r := range dead {
-		if j.byKey[r.Host] != nil {
-			v.rumours.dead = append(v.rumours.dead, r.Host)
+		if g.mesh.byKey[r.Host] != nil {
+			v.gossip.dead = append(v.gossip.dead, r.Host)
 		}
 	}
-	if slices.Equal(before, v.rumours.dead) {
+	if slices.Equal(before, v.gossip.dead) {
 		return
 	}
-	for _, key := range append(before, v.rumours.dead...) {
-		h := j.byKey[key]
+	for _, key := range append(before, v.gossip.dead...) {
+		h := g.mesh.byKey[key]
 		if h == nil {
 			continue
 		}
-		was := h.mourned
-		if h.mourned = j.deaths(h) >= deathWitnesses; h.mourned && !was && h.mayFall() {
-			j.request(h, roundRequest{basis: hinted, since: j.now})
+		was := h.dead
+		if h.dead = g.deathReports(h) >= deathWitnesses; h.dead && !was && h.mayFall() {
+			g.rounds.request(h, roundRequest{basis: hinted, since: g.env.now})
 		}
 	}
 }
 
-// deaths is how many regions besides the host's own hold it dead.
-func (j *Judge) deaths(h *host) int {
+// deathReports returns how many regions besides the host's own report it dead. A vantage that abstains, or is isolated
+// in the family that gossip uses, does not count.
+func (g *gossip) deathReports(h *host) int {
+	families := h.config.Families()
 	var regions []string
-	for _, v := range j.order {
-		if j.gossipCounts(v, h) && v.region != h.config.Region && slices.Contains(v.rumours.dead, h.key) && !slices.Contains(regions, v.region) {
+	for _, v := range g.mesh.order {
+		counts := v.abstains(g.env) == "" && (len(families) == 0 || !v.isolated[slot(families[0])])
+		reports := v.region != h.config.Region && slices.Contains(v.gossip.dead, h.key)
+		if counts && reports && !slices.Contains(regions, v.region) {
 			regions = append(regions, v.region)
 		}
 	}
 	return len(regions)
 }
 
-// gossipCounts reports whether what the vantage's gossip holds of the host may have others look: not where it abstains, or is
-// isolated in the family that gossip uses.
-func (j *Judge) gossipCounts(v *vantage, h *host) bool {
-	families := h.config.Families()
-	return j.abstains(v) == "" && (len(families) == 0 || !v.isolated[slot(families[0])])
-}
-
-// mayFall reports whether one of the host's checks is not down yet.
-func (h *host) mayFall() bool {
-	return slices.ContainsFunc(h.checks, func(c *check) bool { return c.verdict != mesh.Down })
-}
-
-// alive is how many vantages have a silent one's proof from after it fell silent, and of late: its agent lives, and
-// is cut from NATS.
-func (j *Judge) alive(v *vantage) int {
+// aliveInGossip returns how many vantages have a recent proof of a silent one, from after it fell silent: its agent
+// runs, and is cut from NATS.
+func aliveInGossip(env *environment, m *topology, v *vantage) int {
 	n := 0
-	for _, o := range j.order {
-		at := o.rumours.proofs[v.key].last()
-		if o != v && o.counts() && !o.silent && at.After(v.last.Add(j.rule.Silence)) && j.now.Sub(at) <= aliveFor {
+	for _, o := range m.order {
+		at := o.gossip.proofs[v.key].last()
+		proved := at.After(v.heardAt.Add(env.rule.Silence)) && env.now.Sub(at) <= aliveFor
+		if o != v && o.counts() && !o.silent && proved {
 			n++
 		}
 	}
 	return n
-}
-
-// cutOff reports whether the vantage's agent is cut from NATS.
-func (j *Judge) cutOff(v *vantage) bool { return v.silent && j.alive(v) >= aliveWitnesses }
-
-const cutOffWhy = "silent: its agent is cut from NATS, and alive in gossip"
-
-// cutOffAdvisory returns the advisory for an agent that is silent on NATS and alive in gossip.
-func (j *Judge) cutOffAdvisory(v *vantage) string {
-	return fmt.Sprintf("its agent is cut from NATS since %s and alive: it proved that to %d others",
-		j.clock(v.last, time.TimeOnly), j.alive(v))
 }

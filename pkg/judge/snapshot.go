@@ -1,85 +1,95 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
-// Snapshot is everything the judge holds now, as a value that later steps do not touch.
-func (j *Judge) Snapshot() *mesh.Snapshot {
-	s := &mesh.Snapshot{At: j.now, Sequence: j.sequence}
-	if j.catalog != nil {
-		s.Revision = j.catalog.Revision
-	}
-	for _, h := range j.hosts {
-		s.Hosts = append(s.Hosts, j.hostState(h))
-	}
-	for _, v := range j.order {
-		s.Vantages = append(s.Vantages, j.vantageState(v))
-	}
-	if j.halfSilent {
-		s.Alerts = append(s.Alerts, "half or more of the regions are silent at once: it may be this coordinator's own network, so nothing turns down")
-	}
-	return s
+// reporter describes the judge's state as values for people: states, sentences and advisories. It changes nothing.
+type reporter struct {
+	env  *environment
+	mesh *topology
 }
 
-func (j *Judge) hostState(h *host) mesh.HostState {
+func (r reporter) host(h *host) mesh.HostState {
 	s := mesh.HostState{
 		Name: h.config.Name, Region: h.config.Region, Public: h.config.Public, Status: h.status, Since: h.since,
 		Checks: make([]mesh.CheckState, len(h.checks)),
 	}
 	worst := -1
 	for i, c := range h.checks {
-		s.Checks[i] = j.checkState(c)
+		s.Checks[i] = r.check(c)
 		if rank := badness(c); rank > worst {
 			worst, s.Sentence = rank, s.Checks[i].Sentence
 		}
 	}
 	if worst < 0 {
-		s.Sentence = "Nothing is asked of this host."
+		s.Sentence = "This host has no checks."
 	}
 	return s
 }
 
-// badness orders checks for the sentence that stands for their host.
+// severity orders verdicts for the sentence that represents a host.
+var severity = map[mesh.Verdict]int{
+	mesh.Pending: 0, mesh.Up: 1, mesh.Degraded: 2, mesh.Unknown: 3, mesh.Partial: 4, mesh.Down: 5,
+}
+
 func badness(c *check) int {
-	rank := map[mesh.Verdict]int{mesh.Pending: 0, mesh.Up: 1, mesh.Degraded: 2, mesh.Unknown: 3, mesh.Partial: 4, mesh.Down: 5}[c.published]
 	if c.leftOut {
 		return 0
 	}
-	return rank
+	return severity[c.published]
 }
 
-func (j *Judge) checkState(c *check) mesh.CheckState {
+func (r reporter) check(c *check) mesh.CheckState {
 	s := mesh.CheckState{
 		Name: c.config.Name, Kind: c.config.Kind, Critical: c.config.Critical, Verdict: c.published, Since: c.since,
-		Rule: c.rule, Sentence: c.sentence, Tally: c.tally, Looking: c.asked(), Votes: j.votes(c), Advisories: j.advisories(c),
+		Rule: c.rule, Sentence: c.sentence, Tally: c.tally, Looking: c.rounds.current != nil,
+		Votes: regionVotes(r.env, c), Advisories: r.advisories(c),
 	}
 	if broken(c.published) {
 		s.Cause = c.host.cause
 	}
-	if c.positive || c.sentence == "" || c.verdict == mesh.Pending {
-		s.Sentence = j.sentenceOf(c, s.Votes)
+	// A verdict that is only kept keeps its sentence too: its numbers were true when the votes showed it.
+	if c.fromVotes || c.sentence == "" || c.verdict == mesh.Pending {
+		s.Sentence = sentenceOf(r.env, r.mesh.catalog, c, s.Votes)
 	}
 	return s
 }
 
-// votes are the check's regions, in the catalog's order, each with the edges its vote is made from.
-func (j *Judge) votes(c *check) []mesh.RegionVote {
+// sentenceOf returns the public sentence about the check's verdict, with the given votes.
+func sentenceOf(env *environment, config *catalog.Catalog, c *check, votes []mesh.RegionVote) string {
+	rule := c.rule
+	if c.damped() {
+		rule = sentence.Flapping
+	}
+	return sentence.Of(config, c.config, mesh.CheckState{
+		Verdict: c.published, Since: c.since, Rule: rule, Tally: c.tally, Votes: votes,
+	}, env.offset)
+}
+
+// regionVotes returns the votes of the check's regions, in the catalog's order, each with the edges that it is made
+// from.
+func regionVotes(env *environment, c *check) []mesh.RegionVote {
 	out := make([]mesh.RegionVote, len(c.ballots))
 	for i := range c.ballots {
-		out[i] = j.regionState(c, &c.ballots[i])
+		out[i] = regionVote(env, c, &c.ballots[i])
 	}
 	return out
 }
 
-func (j *Judge) regionState(c *check, b *ballot) mesh.RegionVote {
+func regionVote(env *environment, c *check, b *ballot) mesh.RegionVote {
 	v := mesh.RegionVote{Region: b.region, Own: b.own, Edges: make([]mesh.EdgeState, len(b.edges))}
-	v.Vote, _ = j.regionVote(c, b, asHeard)
+	v.Vote, _ = b.vote(env, c, asHeard)
 	for i, e := range b.edges {
-		v.Edges[i] = j.edgeState(c, e)
+		v.Edges[i] = edgeState(env, c, e)
 		switch {
 		case v.Why != "" || v.Edges[i].Vote != v.Vote:
 		case v.Vote == mesh.Bad:
@@ -90,9 +100,9 @@ func (j *Judge) regionState(c *check, b *ballot) mesh.RegionVote {
 	}
 	switch v.Vote {
 	case mesh.OK:
-		v.Since = j.since(b, mesh.Reachable)
+		v.Since = b.runSince(env, mesh.Reachable)
 	case mesh.Bad:
-		v.Since = j.since(b, mesh.Unreachable)
+		v.Since = b.runSince(env, mesh.Unreachable)
 	case mesh.Abstain:
 		if v.Why == "" {
 			v.Why = "its vantages disagree"
@@ -101,77 +111,133 @@ func (j *Judge) regionState(c *check, b *ballot) mesh.RegionVote {
 	return v
 }
 
-func (j *Judge) edgeState(c *check, e *edge) mesh.EdgeState {
+func edgeState(env *environment, c *check, e *edge) mesh.EdgeState {
 	s := mesh.EdgeState{
-		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, Address: e.address,
-		RTT: e.rtt, At: e.ended,
-		Since: e.since, LastGood: e.lastGood, LastBad: e.lastBad,
+		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, Address: e.address, RTT: e.rtt,
+		At: e.ended, Since: e.history.since, LastGood: e.history.lastGood, LastBad: e.history.lastBad,
 	}
 	if e.missed {
 		s.Stage = mesh.Missed
 	}
-	s.Vote, s.Why = j.vote(e)
-	if s.Vote == mesh.OK && c.asked() && !e.answered(c.round) {
-		s.Vote, s.Why = mesh.Abstain, "asked to look again, and has not answered yet"
+	s.Vote, s.Why = e.vote(env)
+	if r := c.rounds.current; s.Vote == mesh.OK && r != nil && !e.answered(r) {
+		s.Vote, s.Why = mesh.Abstain, "asked to probe again, and has not answered yet"
 	}
-	if e.outcome == mesh.Inconclusive && !e.never() && s.Why == "inconclusive" {
+	if e.outcome == mesh.Inconclusive && !e.unseen() && s.Why == inconclusiveWhy {
 		s.Why = "inconclusive: " + e.reason
-		if s.LeftOut = j.spokenFor(e); s.LeftOut {
-			s.Why = "left out, since another family has an opinion: " + e.reason
+		if s.LeftOut = e.replacedByOther(env); s.LeftOut {
+			s.Why = "left out, since another family has a vote: " + e.reason
 		}
 	}
 	return s
 }
 
-// advisories tell operators what the public verdict leaves out: a path that one region lost, a probe that is not permitted.
-func (j *Judge) advisories(c *check) []string {
+// advisories returns what the public verdict leaves out and operators should know: a path that one region lost, a probe
+// that is not permitted, only filtered pings, and during an outage what agents report.
+func (r reporter) advisories(c *check) []string {
 	var out []string
-	if bad := j.regionsThatVote(c, mesh.Bad); len(bad) == 1 && c.verdict != mesh.Down && c.verdict != mesh.Partial {
-		out = append(out, fmt.Sprintf("path from %s: %s", j.city(bad[0].region), j.quotedReasons(c)))
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if bad := c.regionsThatVote(r.env, mesh.Bad); len(bad) == 1 && !broken(c.verdict) {
+		add("path from %s: %s", sentence.City(r.mesh.catalog, bad[0].region), r.quotedReasons(c))
 	}
 	if c.leftOut {
-		out = append(out, "no vantage may run this check, so that it says nothing of the host")
+		add("no vantage is permitted to run this check, so it shows nothing about the host")
 	}
-	out = append(out, j.unasked(c)...)
-	if n := j.pathsThat(c, provedWhy); n > 0 {
-		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping, and the host's agent proved that it is alive since", n, plural(n, "vantage")))
+	out = append(out, r.uncoveredFamilies(c)...)
+	if n := r.countWhy(c, provedWhy); n > 0 {
+		add("ping filtered: %d %s lost the ping, and the host's agent proved that it is alive since",
+			n, plural(n, "vantage"))
 	}
-	if n := j.pathsThat(c, filteredWhy); n > 0 {
-		out = append(out, fmt.Sprintf("ping filtered: %d %s lost the ping and reached the host over TCP since", n, plural(n, "vantage")))
+	if n := r.countWhy(c, filteredWhy); n > 0 {
+		add("ping filtered: %d %s lost the ping and reached the host over TCP since", n, plural(n, "vantage"))
 	}
 	if broken(c.published) {
-		out = append(out, "agents report "+j.quotedReasons(c))
-		out = append(out, j.secondOpinion(c)...)
+		add("agents report %s", r.quotedReasons(c))
+		out = append(out, r.ownRegion(c)...)
 	}
 	return out
 }
 
-// pathsThat is how many vantages lost only the ping, as that shows.
-func (j *Judge) pathsThat(c *check, shown string) int {
+// countWhy returns how many edges vote ok for this reason.
+func (r reporter) countWhy(c *check, reason string) int {
 	n := 0
 	for _, e := range c.edges {
-		if vote, why := j.vote(e); vote == mesh.OK && why == shown {
+		if vote, why := e.vote(r.env); vote == mesh.OK && why == reason {
 			n++
 		}
 	}
 	return n
 }
 
-// secondOpinion is what the host's own agent and its siblings say of a host that others cannot reach. It never counts: it
-// only tells a dead host from one that is alive and unreachable.
-func (j *Judge) secondOpinion(c *check) []string {
+// uncoveredFamilies returns advisories for the families through which no vantage outside the host's region can probe
+// the check: an outage there would not be detected.
+func (r reporter) uncoveredFamilies(c *check) []string {
 	var out []string
-	switch own := j.vantages[c.host.key]; {
-	case own == nil || !own.counts():
-	case j.cutOff(own):
-		out = append(out, j.cutOffAdvisory(own))
+	for _, f := range c.host.config.FamiliesOf(c.config) {
+		unable, asked := 0, false
+		for _, e := range c.edges {
+			if e.family != f || e.own() || !e.vantage.counts() {
+				continue
+			}
+			vote, _ := e.voteIfNotIsolated(r.env)
+			asked = asked || vote != mesh.Abstain
+			if e.leftOut(r.env) && mesh.CannotAsk(e.reason) {
+				unable++
+			}
+		}
+		if unable > 0 && !asked && !c.leftOut {
+			are := map[bool]string{true: "vantage is", false: "vantages are"}[unable == 1]
+			out = append(out, fmt.Sprintf("nobody can probe over %s, since %d %s without a route or permission: "+
+				"the verdict does not cover it", f.Title(), unable, are))
+		}
+	}
+	return out
+}
+
+// quotedReasons quotes what the bad edges reported, the most frequent first. It is free text, for operators only.
+func (r reporter) quotedReasons(c *check) string {
+	counts := map[string]int{}
+	for _, b := range c.regionsThatVote(r.env, mesh.Bad) {
+		for _, e := range b.edges {
+			if e.bad() {
+				counts[e.reason]++
+			}
+		}
+	}
+	var all []string
+	for reason := range counts {
+		all = append(all, reason)
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	const most = 2
+	for i := range all {
+		all[i] = "'" + all[i] + "'"
+	}
+	switch {
+	case len(all) == 0:
+		return "no answer"
+	case len(all) > most:
+		return strings.Join(all[:most], " or ") + " or other failures"
+	}
+	return strings.Join(all, " or ")
+}
+
+// ownRegion returns what the host's own agent and its siblings show about a host that others cannot reach. It never
+// counts: it only distinguishes a dead host from one that is alive and unreachable.
+func (r reporter) ownRegion(c *check) []string {
+	var out []string
+	switch own := c.host.vantage; {
+	case !own.counts():
+	case r.cutOff(own):
+		out = append(out, r.cutOffAdvisory(own))
 	case own.silent:
-		out = append(out, fmt.Sprintf("its own agent is silent too, since %s: the host or its network is gone", j.clock(own.last, time.TimeOnly)))
-	case own.last.After(c.since.Add(j.rule.Silence)):
-		out = append(out, "its own agent is still heard: the host is alive, and it is the service or the way to it that fails")
+		out = append(out, fmt.Sprintf("its own agent is silent too, since %s: the host or its network is down",
+			r.env.wallClock(own.heardAt, time.TimeOnly)))
+	case own.heardAt.After(c.since.Add(r.env.rule.Silence)):
+		out = append(out, "its own agent still reports: the host is alive, and the service or the path to it fails")
 	}
 	for i := range c.ballots {
-		if b := &c.ballots[i]; b.own && j.opinion(b, everyFamily) == mesh.OK {
+		if b := &c.ballots[i]; b.own && b.opinion(r.env, everyFamily) == mesh.OK {
 			out = append(out, "its own region still reaches it")
 		}
 	}
@@ -179,59 +245,73 @@ func (j *Judge) secondOpinion(c *check) []string {
 }
 
 const (
-	clockOffMax  = 5 * time.Second // an agent's clock further off than this is told to operators
-	otherCatalog = time.Minute     // agents ask for the catalog every minute, so one that is behind for longer cannot get it
+	// clockOffMax is how far off an agent's clock may be before operators get an advisory.
+	clockOffMax = 5 * time.Second
+	// otherCatalog is how long an agent may use another catalog: it asks every minute, so one that is behind for longer
+	// cannot get it.
+	otherCatalog = time.Minute
 )
 
-func (j *Judge) vantageState(v *vantage) mesh.VantageState {
-	s := v.word
-	s.Name, s.Region, s.Heard, s.Silent = v.key, v.region, v.last, v.silent
-	if host := j.byKey[v.key]; host != nil {
+var familyWords = [families]string{"", " over IPv4", " over IPv6"}
+
+func (r reporter) vantage(v *vantage) mesh.VantageState {
+	s := v.report
+	s.Name, s.Region, s.Heard, s.Silent = v.key, v.region, v.heardAt, v.silent
+	if host := r.mesh.byKey[v.key]; host != nil {
 		s.Name = host.config.Name
 	}
 	if !v.heard() {
 		return s
 	}
-	s.Abstains = j.abstains(v)
+	advise := func(format string, args ...any) { s.Advisories = append(s.Advisories, fmt.Sprintf(format, args...)) }
+	s.Abstains = v.abstains(r.env)
 	for f, isolated := range v.isolated {
 		if isolated && s.Abstains == "" {
 			s.Abstains = isolatedWhy + familyWords[f]
 		}
 	}
-	if j.cutOff(v) {
+	if r.cutOff(v) {
 		s.Abstains = cutOffWhy
-		s.Advisories = append(s.Advisories, j.cutOffAdvisory(v))
+		advise("%s", r.cutOffAdvisory(v))
 	}
-	if j.sharesIdentity(v) {
-		s.IdentityShared = v.sharedSince
-		s.Advisories = append(s.Advisories, j.sharedAdvisory(s))
+	if v.identity.shared(r.env.now) {
+		s.IdentityShared = v.identity.sharedSince
+		advise("two agents have used its identity since %s, as happens when a server is copied: stop one, run "+
+			"`coordinator revoke %s`, and join each machine again under its own name",
+			r.env.wallClock(s.IdentityShared, time.TimeOnly), s.Name)
 	} else if s.Abstains != "" && !v.silent {
-		s.Advisories = append(s.Advisories, "it does not vote: "+s.Abstains)
+		advise("it does not vote: %s", s.Abstains)
 	}
-	if v.word.Clock.Abs() > clockOffMax {
-		s.Advisories = append(s.Advisories, fmt.Sprintf("its clock is off by %s: set up time synchronisation", v.word.Clock.Round(time.Second)))
+	if s.Clock.Abs() > clockOffMax {
+		advise("its clock is off by %s: set up time synchronisation", s.Clock.Round(time.Second))
 	}
-	if v.word.Revision != j.catalog.Revision && j.now.Sub(j.revised) > otherCatalog {
-		s.Advisories = append(s.Advisories, fmt.Sprintf("it works by the catalog %q, and %q is in force", v.word.Revision, j.catalog.Revision))
+	if s.Revision != r.mesh.catalog.Revision && r.env.now.Sub(r.mesh.revisedAt) > otherCatalog {
+		advise("it still uses catalog %q, and %q is in force", s.Revision, r.mesh.catalog.Revision)
 	}
-	if v.word.SpoolOff != "" {
-		s.Advisories = append(s.Advisories, "what it sees would not outlive it, since its disk does not take it: "+v.word.SpoolOff)
+	if s.SpoolOff != "" {
+		advise("its observations are held in memory only, since its disk refuses them: %s", s.SpoolOff)
 	}
-	if why := v.forbidden(); why != "" {
-		s.Advisories = append(s.Advisories, why)
+	if why := v.notPermitted(); why != "" {
+		advise("%s", why)
 	}
 	return s
 }
 
-var familyWords = [families]string{"", " over IPv4", " over IPv6"}
+const cutOffWhy = "silent: its agent is cut from NATS, and alive in gossip"
 
-// forbidden is what the vantage's machine does not permit, or "".
-func (v *vantage) forbidden() string {
-	why := ""
-	for _, e := range v.edges {
-		if e.notPermitted() && (why == "" || e.reason < why) {
-			why = e.reason
-		}
+// cutOff reports whether the vantage's agent is silent on NATS and alive in gossip.
+func (r reporter) cutOff(v *vantage) bool {
+	return v.silent && aliveInGossip(r.env, r.mesh, v) >= aliveWitnesses
+}
+
+func (r reporter) cutOffAdvisory(v *vantage) string {
+	return fmt.Sprintf("its agent is cut from NATS since %s and alive: it proved that to %d others",
+		r.env.wallClock(v.heardAt, time.TimeOnly), aliveInGossip(r.env, r.mesh, v))
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
 	}
-	return why
+	return noun + "s"
 }

@@ -22,13 +22,13 @@ func (f Finding) Suspicious(r catalog.Rule) bool { return len(f.Bad) >= r.BadReg
 // measured from the close of the first to the opening of the second, since a check with a long timeout has long rounds.
 func PartialWithin(r catalog.Rule) time.Duration { return 3 * r.PartialAfter }
 
-// ConfirmsPartial reports whether two rounds together confirm a partial outage: they are PartialAfter to PartialWithin apart,
-// at least BadRegionsMin regions were bad in both, and of all regions that answered in either, more than OKShare were ok in
-// one of them.
+// ConfirmsPartial reports whether two rounds together confirm a partial outage: they are PartialAfter to PartialWithin
+// apart, at least BadRegionsMin regions were bad in both, and of all regions that answered in either, more than OKShare
+// were ok in one of them.
 //
-// The two rounds need not agree on every region. If they had to, one region that changes its vote each round would hide the
-// outage of all others. A region that answers "ok" in one round and nothing in the other still counts as ok, for the same
-// reason.
+// The two rounds need not agree on every region. If they had to, one region that changes its vote each round would hide
+// the outage of all others. A region that answers "ok" in one round and nothing in the other still counts as ok, for
+// the same reason.
 func ConfirmsPartial(r catalog.Rule, first, second Finding) bool {
 	if second.Closed.Sub(first.Closed) < r.PartialAfter || second.Opened.Sub(first.Closed) > PartialWithin(r) {
 		return false
@@ -36,7 +36,8 @@ func ConfirmsPartial(r catalog.Rule, first, second Finding) bool {
 	return SamePartial(r, first, second)
 }
 
-// SamePartial is ConfirmsPartial without the condition on time: whether a second look still shows the first one's outage.
+// SamePartial is ConfirmsPartial without the condition on time: whether a second look still shows the first one's
+// outage.
 func SamePartial(r catalog.Rule, first, second Finding) bool {
 	badInBoth := 0
 	for _, region := range second.Bad {

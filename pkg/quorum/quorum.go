@@ -47,8 +47,8 @@ const (
 	NeverUp       = "the check is new and was never up"
 )
 
-// Decide applies rule 5 with the catalog's numbers. A check that was never up stays pending until it is, so that a mistyped
-// port is never an outage.
+// Decide applies rule 5 with the catalog's numbers. A check that was never up stays pending until it is, so that a
+// mistyped port is never an outage.
 func Decide(r catalog.Rule, q Question) Answer {
 	a := decide(r, q)
 	if q.Before == mesh.Pending && a.Verdict != mesh.Up {
@@ -78,20 +78,24 @@ func decide(r catalog.Rule, q Question) Answer {
 	return a
 }
 
-// Shows returns the verdict that votes alone show, without rounds or a verdict before: up, partial or down, or "" if they are
-// too few to tell.
+// Shows returns the verdict that votes alone show, without rounds or a verdict before: up, partial or down, or "" if
+// they are too few to tell.
 func Shows(r catalog.Rule, regions, ok, bad int) mesh.Verdict {
-	q := Question{Regions: regions, OK: ok, Bad: bad, MayFall: true, Confirmed: bad >= r.BadRegionsMin, HostSilent: true}
+	q := Question{
+		Regions: regions, OK: ok, Bad: bad,
+		MayFall: true, Confirmed: bad >= r.BadRegionsMin, HostSilent: true,
+	}
 	if a := decide(r, q); a.FromVotes {
 		return a.Verdict
 	}
 	return ""
 }
 
-// down: at least two regions vote bad, more than half of all regions do, and at most one in five of those that answered votes
-// ok.
+// down: at least two regions vote bad, more than half of all regions do, and at most one in five of those that answered
+// votes ok.
 func down(r catalog.Rule, q Question) bool {
-	return q.Bad >= r.BadRegionsMin && float64(q.Bad) > r.DownShare*float64(q.Regions) && q.OK <= tolerated(r, q.OK+q.Bad)
+	most := float64(q.Bad) > r.DownShare*float64(q.Regions)
+	return q.Bad >= r.BadRegionsMin && most && q.OK <= tolerated(r, q.OK+q.Bad)
 }
 
 // partial: at least two regions vote bad, and more than one in five of those that answered vote ok.

@@ -1,5 +1,5 @@
-// Package schedule says who owes which probe when. Every agent works it out for itself from the catalog alone: Observers names
-// the vantages set to look at a check, Plan lists what one vantage owes, and Duty.Next tells when.
+// Package schedule says who owes which probe when. Every agent works it out for itself from the catalog alone:
+// Observers names the vantages set to look at a check, Plan lists what one vantage owes, and Duty.Next tells when.
 package schedule
 
 import (
@@ -33,9 +33,9 @@ type Duty struct {
 	Phase    time.Duration // into the interval, counted from the Unix epoch
 }
 
-// Observers are the keys of the vantages set to look at the check, in the order of their phases. The host itself is never
-// among them. In a full mesh that is every other host; in a larger one they are chosen by rendezvous hash outside the
-// host's region, so that adding a vantage moves few duties.
+// Observers are the keys of the vantages set to look at the check, in the order of their phases. The host itself is
+// never among them. In a full mesh that is every other host; in a larger one they are chosen by rendezvous hash outside
+// the host's region, so that adding a vantage moves few duties.
 func Observers(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []string {
 	candidates := candidates(c, host, check)
 	if len(c.Hosts) > FullMesh {
@@ -71,8 +71,8 @@ func Plan(c *catalog.Catalog, vantage string) []Duty {
 	return duties
 }
 
-// Next is the duty's next moment strictly after now. Moments are aligned to the wall clock, so that the observers of a check
-// follow one another evenly without speaking to each other.
+// Next is the duty's next moment strictly after now. Moments are aligned to the wall clock, so that the observers of a
+// check follow one another evenly without speaking to each other.
 func (d Duty) Next(now time.Time) time.Time {
 	since := time.Duration(now.UnixNano()) - d.Phase
 	late := since % d.Interval
@@ -118,8 +118,8 @@ func candidates(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []
 	return out
 }
 
-// choose takes the heaviest candidates: first one of each of RegionsMin regions, then whoever is heaviest, both within the
-// bound for providers; and past the bound only where nobody else is left.
+// choose takes the heaviest candidates: first one of each of RegionsMin regions, then whoever is heaviest, both within
+// the bound for providers; and past the bound only where nobody else is left.
 func choose(candidates []candidate) []candidate {
 	chosen := make([]bool, len(candidates))
 	regions, providers, count := map[string]int{}, map[string]int{}, 0
@@ -152,7 +152,8 @@ func choose(candidates []candidate) []candidate {
 	return out
 }
 
-// hash is FNV-1a with the finalizer of splitmix64 (Steele, Lea, Flood 2014), since FNV alone mixes the last bytes badly.
+// hash is FNV-1a with the finalizer of splitmix64 (Steele, Lea, Flood 2014), since FNV alone mixes the last bytes
+// badly.
 func hash(parts ...string) uint64 {
 	h := fnv.New64a()
 	for _, p := range parts {

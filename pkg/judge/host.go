@@ -1,0 +1,109 @@
+package judge
+
+import (
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/status"
+)
+
+// host is the state of one host.
+type host struct {
+	config  *catalog.Host
+	key     string
+	vantage *vantage // the same host as a place that probes are sent from
+	checks  []*check
+	status  mesh.Status
+	since   time.Time
+
+	requests  []roundRequest
+	lastRound time.Time
+	account   account // pays for rounds that no single vantage requests
+	scheduled float64 // probes a second of its checks
+
+	cause string // of its present outage: see correlation
+	dead  bool   // by gossip: see gossip.markDead
+}
+
+// check returns the host's check of that name, or nil.
+func (h *host) check(name string) *check {
+	i := slices.IndexFunc(h.checks, func(c *check) bool { return c.config.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return h.checks[i]
+}
+
+// inherit carries over the state of the host under the catalog before.
+func (h *host) inherit(old *host) {
+	h.dead = old.dead
+	h.status, h.since, h.lastRound, h.requests = old.status, old.since, old.lastRound, old.requests
+	h.account, h.cause = old.account, old.cause
+	moved := !slices.Equal(h.config.Addresses, old.config.Addresses)
+	for _, c := range h.checks {
+		if was := old.check(c.config.Name); was != nil {
+			c.inherit(was, !moved && was.config.SameQuestion(c.config))
+		}
+	}
+}
+
+// restoreStatus sets the status that follows from the restored checks.
+func (h *host) restoreStatus() {
+	h.status = h.currentStatus()
+	for _, c := range h.checks {
+		if c.since.After(h.since) {
+			h.since = c.since
+		}
+	}
+}
+
+// currentStatus returns the status that follows from the published verdicts of the host's checks.
+func (h *host) currentStatus() mesh.Status {
+	checks := make([]status.Check, len(h.checks))
+	for i, c := range h.checks {
+		checks[i] = status.Check{Verdict: c.published, Critical: c.config.Critical, LeftOut: c.leftOut}
+	}
+	return status.Of(checks)
+}
+
+// inRound reports whether one of the host's checks is in a round.
+func (h *host) inRound() bool {
+	return slices.ContainsFunc(h.checks, func(c *check) bool { return c.rounds.latest() != nil })
+}
+
+// mayFall reports whether one of the host's checks is not down yet.
+func (h *host) mayFall() bool {
+	return slices.ContainsFunc(h.checks, func(c *check) bool { return c.verdict != mesh.Down })
+}
+
+// clearCause forgets the cause once none of the host's checks is down or partial.
+func (h *host) clearCause() {
+	ongoing := func(c *check) bool { return broken(c.verdict) || broken(c.published) || c.held() }
+	if !slices.ContainsFunc(h.checks, ongoing) {
+		h.cause = ""
+	}
+}
+
+// scheduledProbes returns how many probes a second the schedule of the host's checks takes.
+func (h *host) scheduledProbes() float64 {
+	n := 0.0
+	for _, c := range h.checks {
+		n += float64(len(c.edges)) / c.config.Interval.Seconds()
+	}
+	return n
+}
+
+// roundCost returns how many probes a round of the host takes: one for each edge that is asked, and at least one.
+func (h *host) roundCost() float64 {
+	n := 0
+	for _, c := range h.checks {
+		for _, e := range c.edges {
+			if !e.own() && e.vantage.counts() && !e.vantage.silent {
+				n++
+			}
+		}
+	}
+	return float64(max(n, 1))
+}
