@@ -66,7 +66,7 @@ func TestSilentAgentIsReportedEverywhere(t *testing.T) {
 	m.startAgent("NC2")
 	m.eventually("it speaks again", func() bool {
 		silent := strings.Contains(m.must(m.coordinator, "status", "--data", data), "silent agents")
-		return !silent && strings.Contains(m.serve.log.String(), "an agent speaks again")
+		return !silent && strings.Contains(m.serve.log.String(), "agent recovered")
 	})
 }
 

@@ -37,8 +37,9 @@ var layers = []struct {
 	}},
 	{"built on one of those", []string{"pkg/bus/server", "pkg/ledger/view"}},
 	{"delivery", []string{"agent/outbox"}},
+	{"the coordinator's own health", []string{"coordinator/health"}},
 	{"joiners", []string{
-		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller", "coordinator/engine", "coordinator/page",
+		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller", "coordinator/catalogs", "coordinator/engine", "coordinator/page",
 		"coordinator/console", "coordinator/admin",
 		"coordinator/allowlist", "coordinator/backup", "coordinator/quotaguard", "coordinator/diskguard", "coordinator/heartbeat", "coordinator/connlimit",
 	}},

@@ -24,18 +24,33 @@ import (
 // Backend is the running coordinator as commands use it. The errors of its parts have a kind of package errkind.
 type Backend struct {
 	Engine   Engine
+	Replayer Replayer
+	Catalogs Catalogs
+	History  History
+	Problems func() []string // of the mesh itself, for operators
 	Enroller Enroller
 	Backup   Backup
 }
 
-// Engine returns the mesh's state, present and past, and puts catalogs in force.
+// Engine shows the present.
 type Engine interface {
 	Current() (*catalog.Catalog, *mesh.Snapshot)
+}
+
+// Replayer shows past moments.
+type Replayer interface {
 	At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error)
-	LastChange(ctx context.Context, host string, at time.Time) (change ledger.Change, ok bool, err error)
-	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
+}
+
+// Catalogs shows and changes what is watched.
+type Catalogs interface {
+	LastChange(ctx context.Context, host string, at time.Time) (change ledger.Change, found bool, err error)
 	Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error)
-	Problems() []string
+}
+
+// History reads the ledger in wall time.
+type History interface {
+	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
 }
 
 // Enroller changes which agents belong to the mesh.
@@ -109,13 +124,13 @@ func (h handler) state(_ http.ResponseWriter, r *http.Request) (any, error) {
 	text := r.FormValue("at")
 	if text == "" {
 		c, snapshot := h.Engine.Current()
-		return State{c, snapshot, h.Engine.Problems()}, nil
+		return State{c, snapshot, h.Problems()}, nil
 	}
 	at, err := parseTime(text)
 	if err != nil {
 		return nil, err
 	}
-	c, snapshot, err := h.Engine.At(r.Context(), at)
+	c, snapshot, err := h.Replayer.At(r.Context(), at)
 	return State{Catalog: c, Snapshot: snapshot}, err
 }
 
@@ -125,7 +140,7 @@ func (h handler) lastChange(_ http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	change, ok, err := h.Engine.LastChange(r.Context(), mesh.Key(r.FormValue("host")), at)
+	change, ok, err := h.Catalogs.LastChange(r.Context(), mesh.Key(r.FormValue("host")), at)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -138,7 +153,7 @@ func (h handler) transitions(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, errkind.New(errkind.Invalid,
 			fmt.Sprintf("limit %q: write a number from 1 to %d", r.FormValue("limit"), limitMax))
 	}
-	return h.Engine.Transitions(r.Context(), mesh.Key(r.FormValue("host")), time.Time{}, min(limit, limitMax))
+	return h.History.Transitions(r.Context(), mesh.Key(r.FormValue("host")), time.Time{}, min(limit, limitMax))
 }
 
 func (h handler) invite(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -163,7 +178,7 @@ func (h handler) apply(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, errkind.Wrap(errkind.Invalid, err)
 	}
 	query := r.URL.Query()
-	return h.Engine.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
+	return h.Catalogs.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
 }
 
 func parseTime(text string) (time.Time, error) {

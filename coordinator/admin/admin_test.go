@@ -128,7 +128,9 @@ func TestClientAndHandler(t *testing.T) {
 	at := time.Date(2026, 3, 1, 2, 31, 7, 4, time.UTC)
 	b := &backend{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}}
 	catalog.Seal(b.catalog)
-	server := &http.Server{Handler: admin.NewHandler(admin.Backend{Engine: b, Enroller: b, Backup: b})}
+	server := &http.Server{Handler: admin.NewHandler(admin.Backend{
+		Engine: b, Replayer: b, Catalogs: b, History: b, Problems: b.Problems, Enroller: b, Backup: b,
+	})}
 	go server.Serve(l)
 	defer server.Close()
 	if info, err := os.Stat(filepath.Join(dir, "admin.sock")); err != nil || info.Mode().Perm() != 0o600 {
@@ -192,7 +194,9 @@ func TestAFailureHasTheStatusOfItsKind(t *testing.T) {
 	}
 	b := &backend{}
 	var status int
-	handler := admin.NewHandler(admin.Backend{Engine: b, Enroller: b, Backup: b})
+	handler := admin.NewHandler(admin.Backend{
+		Engine: b, Replayer: b, Catalogs: b, History: b, Problems: b.Problems, Enroller: b, Backup: b,
+	})
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, r)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/coordinator/page"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -27,7 +28,7 @@ type Source interface {
 	Problems() []string
 	Streams(ctx context.Context) ([]bus.StreamInfo, error)
 	Counters() map[string]uint64
-	Health(ctx context.Context) (mesh.Health, error)
+	Health(ctx context.Context) (health.Report, error)
 }
 
 // Config is what the console needs.

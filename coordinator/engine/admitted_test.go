@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -48,7 +48,7 @@ func TestAgentsAreGivenTheAdmittedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &asked{world: newWorld(t)}
 		c := newCatalog(t)
-		e, stop := w.runOn(t, w, engine.Config{Catalog: c})
+		e, stop := w.runOn(t, w, node.CoreConfig{Catalog: c})
 		defer stop()
 		key, _, err := bus.NewKey()
 		if err != nil {
@@ -69,7 +69,7 @@ func TestAgentsAreGivenTheAdmittedKeys(t *testing.T) {
 			t.Errorf("before anybody joined: %v", got)
 		}
 		for host, public := range map[string]string{"nc1": key, "nc2": "not a key"} {
-			if err := e.Enrolled(t.Context(), host, public); err != nil {
+			if err := e.Members.Enrolled(t.Context(), host, public); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -79,7 +79,7 @@ func TestAgentsAreGivenTheAdmittedKeys(t *testing.T) {
 			t.Errorf("after joining: %v, %d notices", got, notices())
 		}
 		before = notices()
-		if err := e.Revoked(t.Context(), "nc1", key); err != nil {
+		if err := e.Members.Revoked(t.Context(), "nc1", key); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Second)

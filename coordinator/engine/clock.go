@@ -2,10 +2,14 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -17,6 +21,15 @@ type message struct {
 	offset time.Duration // at less the stream's timestamp, which is the wall clock
 }
 
+// place is a place in the stream of observations. Its mesh time reveals a stream that was recreated and counts from 1 again.
+type place struct {
+	sequence uint64
+	at       time.Time
+}
+
+// covers reports whether the message is at the place or before it.
+func (p place) covers(m message) bool { return m.Sequence <= p.sequence && !m.at.After(p.at) }
+
 // dating converts the timestamps of the stream's messages to mesh time, in stream order. Every reader of the stream
 // gets its mesh time here.
 type dating struct {
@@ -24,8 +37,8 @@ type dating struct {
 	waiting []bus.Message
 }
 
-// take adds a message and returns those that can be dated now: none while they wait for the leader's mark.
-func (d *dating) take(m bus.Message) []message {
+// add adds a message and returns those that can be dated now: none while they wait for the leader's mark.
+func (d *dating) add(m bus.Message) []message {
 	var mark *meshtime.Mark
 	if m.Kind == bus.ClockMark {
 		if read, _, err := wire.DecodeClock(m.Data); err == nil {
@@ -42,10 +55,11 @@ func (d *dating) take(m bus.Message) []message {
 	return out
 }
 
-// leading is the leader's view of the clock: the follower of the stream updates it, and the ticker writes it into the
-// stream.
-type leading struct {
-	due chan struct{} // messages wait for a mark
+// Clock is the leader's mesh clock. The follower of the stream updates it, and the ticker writes it into the stream. It is safe
+// for concurrent use.
+type Clock struct {
+	start replayStart
+	due   chan struct{} // messages wait for a mark
 
 	mu     sync.Mutex
 	leader meshtime.Leader
@@ -56,84 +70,92 @@ type leading struct {
 	offset time.Duration // of it
 }
 
-func newLeading() *leading { return &leading{due: make(chan struct{}, 1)} }
+// replayStart is where a start begins to replay the stream.
+type replayStart struct {
+	at       time.Time      // mesh time
+	sequence uint64         // of the first message
+	clock    meshtime.Clock // its state before that message
+	judged   place          // the ledger's transitions were decided up to here
+}
+
+// OpenClock reads the stream's end to learn the mesh time, and decides where the replay begins.
+func OpenClock(ctx context.Context, b Bus, v *view.View) (*Clock, error) {
+	stream, err := b.Timeline(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now, mark, err := stream.End()
+	if err != nil {
+		return nil, err
+	}
+	c := &Clock{due: make(chan struct{}, 1), mark: mark}
+	judged := &c.start.judged
+	if judged.sequence, judged.at, err = v.Judged(ctx); err != nil {
+		return nil, err
+	}
+	// A recreated stream continues from the ledger's mesh time, since mesh time never decreases.
+	c.leader.Least = judged.at
+	c.mark.Now = later(now, judged.at)
+	c.offset = mark.At(time.Now())
+	at, _ := c.Now()
+	if !now.IsZero() && now.Before(at) {
+		at = now // nothing was stored since, so the replay reaches as far back as if the coordinator had started then
+	}
+	c.start.at = at.Add(-replayed)
+	found, err := stream.Find(c.start.at)
+	if err != nil {
+		return nil, err
+	}
+	c.start.sequence, c.start.clock = found.Sequence, found.Clock
+	return c, nil
+}
 
 // observe records the clock's state after a message. arrived is when the message arrived, by this machine's monotonic
 // clock; live means that it was stored after this engine started.
-func (l *leading) observe(d *dating, arrived time.Duration, live bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	due := l.leader.Observe(&d.clock, arrived, live)
-	if l.known = l.known || live; !l.known {
+func (c *Clock) observe(d *dating, arrived time.Duration, live bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	due := c.leader.Observe(&d.clock, arrived, live)
+	if c.known = c.known || live; !c.known {
 		return // a replayed message does not show the present time
 	}
-	l.mark = l.leader.Mark(&d.clock)
+	c.mark = c.leader.Mark(&d.clock)
 	if !due {
-		l.at, l.seen = d.clock.Now(), time.Now()
-		l.offset = l.at.Sub(d.clock.Wall(l.at))
+		c.at, c.seen = d.clock.Now(), time.Now()
+		c.offset = c.at.Sub(d.clock.Wall(c.at))
 		return
 	}
 	select {
-	case l.due <- struct{}{}:
+	case c.due <- struct{}{}:
 	default:
 	}
 }
 
 // next returns the mark to write; ok is false until one is known.
-func (l *leading) next() (m meshtime.Mark, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mark, l.known
+func (c *Clock) next() (m meshtime.Mark, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mark, c.known
 }
 
-// now returns the current mesh time, which is the newest message's plus the time since it arrived, and the offset.
-func (l *leading) now() (at time.Time, offset time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.seen.IsZero() {
-		return l.at.Add(time.Since(l.seen)), l.offset // by the monotonic clock
+// Now returns the current mesh time, which is the newest message's plus the time since it arrived, and the offset: mesh time less
+// the wall clock.
+func (c *Clock) Now() (at time.Time, offset time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.seen.IsZero() {
+		return c.at.Add(time.Since(c.seen)), c.offset // by the monotonic clock
 	}
-	at = time.Now().Add(l.offset)
-	if least := l.mark.Now; at.Before(least) { // the wall clock was stepped back, and no message has shown it yet
+	at = time.Now().Add(c.offset)
+	if least := c.mark.Now; at.Before(least) { // the wall clock was stepped back, and no message has shown it yet
 		return least, time.Until(least)
 	}
-	return at, l.offset
-}
-
-// startClock sets where the replay begins, as a sequence and a mesh time, and the clock state at that place.
-func (e *Engine) startClock(ctx context.Context) error {
-	stream, err := e.Bus.Timeline(ctx)
-	if err != nil {
-		return err
-	}
-	now, mark, err := stream.End()
-	if err != nil {
-		return err
-	}
-	e.clock.mark = mark
-	if e.judged.sequence, e.judged.at, err = e.View.Judged(ctx); err != nil {
-		return err
-	}
-	// A recreated stream continues from the ledger's mesh time, since mesh time never decreases.
-	e.clock.leader.Least = e.judged.at
-	e.clock.mark.Now = later(now, e.judged.at)
-	e.clock.offset = mark.At(time.Now())
-	at, _ := e.clock.now()
-	if !now.IsZero() && now.Before(at) {
-		at = now
-	}
-	e.from = at.Add(-replay)
-	place, err := stream.Find(e.from)
-	if err != nil {
-		return err
-	}
-	e.first, e.dating = place.Sequence, &dating{clock: place.Clock}
-	return nil
+	return at, c.offset
 }
 
 // MeshTime returns the current mesh time, for durations that must stay correct when the wall clock is stepped.
-func (e *Engine) MeshTime() time.Time {
-	at, _ := e.clock.now()
+func (c *Clock) MeshTime() time.Time {
+	at, _ := c.Now()
 	return at
 }
 
@@ -144,12 +166,40 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// tick marks the passing of time on the stream, which is the judge's only clock: at each tick, and at once when messages wait to
+// be dated. It ends with bus.ErrFenced when another coordinator leads.
+func (e *Engine) tick(ctx context.Context) error {
+	ticker := time.NewTicker(tickBusy)
+	defer ticker.Stop()
+	last, sampled := time.Now(), e.config.Logger.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute})
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-ticker.C:
+			if !e.busy.Load() && now.Sub(last) < tickIdle {
+				continue
+			}
+			last = now
+		case <-e.config.Clock.due:
+		}
+		err := e.mark(ctx)
+		if errors.Is(err, bus.ErrFenced) {
+			return err
+		}
+		e.refusedTicks.note(err)
+		if err != nil && ctx.Err() == nil {
+			sampled.Warn().Err(err).Msg("stream does not accept ticks")
+		}
+	}
+}
+
 // mark writes a tick into the stream. It carries the leader's offset, once that is known.
 func (e *Engine) mark(ctx context.Context) (err error) {
-	if m, ok := e.clock.next(); ok {
-		_, err = e.Bus.MarkClock(ctx, m)
+	if m, ok := e.config.Clock.next(); ok {
+		_, err = e.config.Bus.MarkClock(ctx, m)
 	} else {
-		_, err = e.Bus.Mark(ctx, bus.Tick, e.markID(), nil)
+		_, err = e.config.Bus.Mark(ctx, bus.Tick, markID(), nil)
 	}
 	return err
 }

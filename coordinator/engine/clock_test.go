@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -24,9 +24,9 @@ func (w *world) step(by time.Duration) {
 }
 
 // outage is how long NC1 was down, as published, and when that began by the clock that people see.
-func outage(t *testing.T, e *engine.Engine) (lasted time.Duration, began time.Time) {
+func outage(t *testing.T, e *node.Core) (lasted time.Duration, began time.Time) {
 	t.Helper()
-	ts, err := e.Transitions(t.Context(), "nc1", time.Time{}, 100)
+	ts, err := e.History.Transitions(t.Context(), "nc1", time.Time{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestTheClockIsSteppedWhileRunning(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, c := newWorld(t), newCatalog(t)
-				e, stop := w.run(t, engine.Config{Catalog: c})
+				e, stop := w.run(t, node.CoreConfig{Catalog: c})
 				enrol(t, e)
 				w.see(t, c, mesh.Reachable, 30*time.Second)
 				w.step(step)
@@ -72,7 +72,7 @@ func TestTheClockIsSteppedWhileRunning(t *testing.T) {
 				if shown.Sub(began).Abs() > time.Second {
 					t.Errorf("it began at %v by the server's clock, and is shown as %v", began, shown)
 				}
-				if _, s := e.Current(); time.Until(s.At).Abs() > 3*time.Second {
+				if _, s := e.Engine.Current(); time.Until(s.At).Abs() > 3*time.Second {
 					t.Errorf("people are shown %v at %v", s.At, time.Now())
 				}
 				end(t, stop)
@@ -87,7 +87,7 @@ func TestTheClockIsSteppedBetweenTwoStarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, c := newWorld(t), newCatalog(t)
-				e, stop := w.run(t, engine.Config{Catalog: c})
+				e, stop := w.run(t, node.CoreConfig{Catalog: c})
 				enrol(t, e)
 				w.see(t, c, mesh.Reachable, 30*time.Second)
 				want(t, e, mesh.Up)
@@ -95,7 +95,7 @@ func TestTheClockIsSteppedBetweenTwoStarts(t *testing.T) {
 
 				w.step(step)
 				time.Sleep(5 * time.Second)
-				e, stop = w.run(t, engine.Config{Catalog: c})
+				e, stop = w.run(t, node.CoreConfig{Catalog: c})
 				w.see(t, c, mesh.Reachable, 10*time.Second)
 				want(t, e, mesh.Up)
 				if status(e) != mesh.Operational {
@@ -105,7 +105,7 @@ func TestTheClockIsSteppedBetweenTwoStarts(t *testing.T) {
 				want(t, e, mesh.Up, mesh.Down)
 				end(t, stop)
 
-				e, stop = w.run(t, engine.Config{Catalog: c})
+				e, stop = w.run(t, node.CoreConfig{Catalog: c})
 				w.see(t, c, mesh.Unreachable, 10*time.Second)
 				want(t, e, mesh.Up, mesh.Down)
 				w.see(t, c, mesh.Reachable, 20*time.Second)
@@ -125,19 +125,19 @@ func TestARestartAfterAStepKeepsTheHistory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, c := newWorld(t), newCatalog(t)
-				e, stop := w.run(t, engine.Config{Catalog: c})
+				e, stop := w.run(t, node.CoreConfig{Catalog: c})
 				enrol(t, e)
 				w.see(t, c, mesh.Reachable, time.Minute)
 				w.step(step)
 				w.see(t, c, mesh.Unreachable, 30*time.Second)
-				before, err := e.Transitions(t.Context(), "", time.Time{}, 100)
+				before, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 				if err != nil {
 					t.Fatal(err)
 				}
 				end(t, stop)
-				e, stop = w.run(t, engine.Config{Catalog: c})
+				e, stop = w.run(t, node.CoreConfig{Catalog: c})
 				w.see(t, c, mesh.Unreachable, 30*time.Second)
-				after, err := e.Transitions(t.Context(), "", time.Time{}, 100)
+				after, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 				if diff := cmp.Diff(before, after); diff != "" || err != nil {
 					t.Errorf("the history differs: %s (%v)", diff, err)
 				}
@@ -151,7 +151,7 @@ func TestARestartAfterAStepKeepsTheHistory(t *testing.T) {
 func TestAPauseWhileRunningIsNoStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 30*time.Second)
 		w.pauseMarks(true)
@@ -159,7 +159,7 @@ func TestAPauseWhileRunningIsNoStep(t *testing.T) {
 		w.pauseMarks(false)
 		w.see(t, c, mesh.Reachable, 30*time.Second)
 		want(t, e, mesh.Up)
-		if _, s := e.Current(); s.Offset != 0 {
+		if _, s := e.Engine.Current(); s.Offset != 0 {
 			t.Errorf("the offset is %v", s.Offset)
 		}
 		end(t, stop)
@@ -183,7 +183,7 @@ func TestThePastIsAskedForByTheWallClock(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, c := newWorld(t), newCatalog(t)
 				w.step(-time.Hour) // so that no moment asked for is still to come
-				e, stop := w.run(t, engine.Config{Catalog: c})
+				e, stop := w.run(t, node.CoreConfig{Catalog: c})
 				enrol(t, e)
 				w.see(t, c, mesh.Reachable, 2*time.Minute)
 				first := time.Now().Add(-time.Hour)
@@ -201,7 +201,7 @@ func TestThePastIsAskedForByTheWallClock(t *testing.T) {
 					{second.Add(-time.Minute), mesh.Operational}, {second.Add(time.Minute), mesh.MajorOutage},
 					{second.Add(150 * time.Second), mesh.Operational},
 				} {
-					_, s, err := e.At(t.Context(), at.wall)
+					_, s, err := e.Replayer.At(t.Context(), at.wall)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -219,14 +219,14 @@ func TestThePastIsAskedForByTheWallClock(t *testing.T) {
 func TestAStreamMadeAnewAfterAStepBackIsJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		time.Sleep(15 * time.Minute) // it has more messages than the next one
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		end(t, stop)
 		w.messages = nil
 		w.step(-10 * time.Minute)
-		e, stop = w.run(t, engine.Config{Catalog: c})
+		e, stop = w.run(t, node.CoreConfig{Catalog: c})
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		w.see(t, c, mesh.Unreachable, 20*time.Second)
 		want(t, e, mesh.Up, mesh.Down)
@@ -238,16 +238,16 @@ func TestAStreamMadeAnewAfterAStepBackIsJudged(t *testing.T) {
 func TestARevocationAfterAStepBackIsLaterThanWhatCameBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 10*time.Second)
-		before := e.MeshTime()
+		before := e.Clock.MeshTime()
 		w.step(-10 * time.Minute)
 		w.see(t, c, mesh.Reachable, 10*time.Second)
-		if err := e.Revoked(t.Context(), "nc4", "K"); err != nil {
+		if err := e.Members.Revoked(t.Context(), "nc4", "K"); err != nil {
 			t.Fatal(err)
 		}
-		agent, err := e.Agent(t.Context(), "nc4")
+		agent, err := e.Members.Agent(t.Context(), "nc4")
 		if err != nil || !agent.Revoked.After(before) {
 			t.Errorf("a token of %v is from before the revocation at %v (%v)", before, agent.Revoked, err)
 		}
@@ -266,7 +266,7 @@ func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w, c, past := newWorld(t), newCatalog(t), rapid.Custom(rough).Example(seed)
 			steps := rapid.SliceOfN(rapid.IntRange(-1800, 1800), len(past)+1, len(past)+1).Example(seed)
-			e, stop := w.run(t, engine.Config{Catalog: c})
+			e, stop := w.run(t, node.CoreConfig{Catalog: c})
 			enrol(t, e)
 			for i, p := range past {
 				if d := time.Duration(p.Seconds) * time.Second; p.Silent {
@@ -283,8 +283,8 @@ func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
 			end(t, stop)
 			time.Sleep(time.Duration(seed%5) * time.Second)
 			w.step(time.Duration(steps[len(past)]) * time.Second)
-			e, stop = w.run(t, engine.Config{Catalog: c})
-			for !e.Ready() {
+			e, stop = w.run(t, node.CoreConfig{Catalog: c})
+			for !e.Engine.Ready() {
 				time.Sleep(10 * time.Millisecond)
 			}
 			if after := verdicts(t, e); !slices.Equal(before, after) || status(e) != was {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -85,13 +85,13 @@ func TestAStoredCatalogOfTheVersionBeforeIsUpgraded(t *testing.T) {
 		before.Hosts[0].Addresses = []string{"nc1.example.net"}
 		catalog.Seal(before)
 		w := newWorld(t)
-		_, stop := w.run(t, engine.Config{Catalog: before})
+		_, stop := w.run(t, node.CoreConfig{Catalog: before})
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-		e, stop := w.run(t, engine.Config{})
+		e, stop := w.run(t, node.CoreConfig{})
 		synctest.Wait()
-		after, _ := e.Current()
+		after, _ := e.Engine.Current()
 		if got := after.Hosts[0].Checks[0].Families; len(got) != 2 || after.Revision == before.Revision {
 			t.Errorf("families %v, revision %s", got, after.Revision)
 		}
@@ -111,7 +111,7 @@ func TestRecordTheFirstFormat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), withUnknownKind(newCatalog(t))
 		w.answers = true
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		h := wire.EncodeHeaders(10*time.Millisecond, time.Hour)
@@ -119,11 +119,11 @@ func TestRecordTheFirstFormat(t *testing.T) {
 		w.see(t, c, mesh.Unreachable, 20*time.Second)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		next := withUnknownKind(moved(t))
-		if _, err := e.Apply(t.Context(), next, "the second", false); err != nil {
+		if _, err := e.Catalogs.Apply(t.Context(), next, "the second", false); err != nil {
 			t.Fatal(err)
 		}
 		w.see(t, next, mesh.Reachable, 20*time.Second)
-		ts, err := e.Transitions(t.Context(), "", time.Time{}, 100)
+		ts, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,21 +206,21 @@ func TestTrafficOfTheFirstFormatIsJudgedAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := recorded(t, false)
 		time.Sleep(time.Until(w.messages[len(w.messages)-1].Time.Add(time.Second)))
-		e, stop := w.run(t, engine.Config{})
-		for !e.Ready() {
+		e, stop := w.run(t, node.CoreConfig{})
+		for !e.Engine.Ready() {
 			time.Sleep(100 * time.Millisecond)
 		}
-		ts, err := e.Transitions(t.Context(), "", time.Time{}, 100)
+		ts, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(readLines[reached](t, "verdicts.jsonl"), reachedBy(ts)); diff != "" {
 			t.Errorf("the verdicts differ from those of the first format: %s", diff)
 		}
-		if n := e.Counters()["rejected"]; n > 0 {
+		if n := e.Engine.Counters()["rejected"]; n > 0 {
 			t.Errorf("%d messages are rejected", n)
 		}
-		_, s := e.Current()
+		_, s := e.Engine.Current()
 		for _, check := range s.Hosts[0].Checks {
 			if check.Name == unknownKind && (check.Verdict == mesh.Down || check.Verdict == mesh.Up) {
 				t.Errorf("a kind of check that nobody knows is %s", check.Verdict)
@@ -233,12 +233,12 @@ func TestTrafficOfTheFirstFormatIsJudgedAsItWas(t *testing.T) {
 // The ledger of the first format still tells its history, who had joined, and the catalog in force.
 func TestTheLedgerOfTheFirstFormatIsRead(t *testing.T) {
 	w := recorded(t, true)
-	e, book, err := w.open(t, engine.Config{})
+	e, book, err := w.open(t, node.CoreConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer book.Close()
-	ts, err := e.Transitions(t.Context(), "", time.Time{}, 100)
+	ts, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestTheLedgerOfTheFirstFormatIsRead(t *testing.T) {
 	if err != nil || inForce.Source != "the second" || len(inForce.Catalog.Hosts) != 4 || inForce.Catalog.Hosts[0].Addresses[0] != "192.0.2.99" {
 		t.Errorf("the catalog in force is %+v (%v)", inForce, err)
 	}
-	incidents, err := e.Incidents(t.Context(), time.Time{}, 10)
+	incidents, err := e.History.Incidents(t.Context(), time.Time{}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,15 @@
-// Package engine is a coordinator at work: it follows the stream of observations, has the judge decide, writes what changed to
-// the ledger, and shows the result as a snapshot. One loop owns the judge; New brings it to the present, Run keeps it there.
+// Package engine is a coordinator's one loop: it reads the stream of observations, admits batches, has the judge decide, writes
+// what changed to the ledger, and then shows the result as a snapshot. New replays the recent past, so that a coordinator that
+// starts decides as one that never stopped; Run continues from there.
+//
+// Beside the loop stand what shares its stream and clock: Replayer for past moments, History for reading the ledger in wall time,
+// and Members, who joined and left.
 package engine
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
-	"github.com/probemesh/probemesh/pkg/admission"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
@@ -24,7 +25,6 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/ratelimit"
-	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // Bus is what the engine needs of NATS.
@@ -33,221 +33,148 @@ type Bus interface {
 	MarkClock(ctx context.Context, m meshtime.Mark) (sequence uint64, err error)
 	Timeline(ctx context.Context) (meshtime.Stream, error)
 	Broadcast(ctx context.Context, data []byte) error
-	AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error
 	Follow(ctx context.Context, from bus.Start, fn func(bus.Message) error) error
 }
 
-// Config is what an engine needs.
+// Config configures an Engine.
 type Config struct {
-	Bus         Bus
-	Ledger      *ledger.Ledger
-	View        *view.View                                          // of the ledger
-	Catalog     *catalog.Catalog                                    // put in force at start, unless File is set
-	File        string                                              // the catalog's file, watched; empty: only Apply changes the catalog
-	Getenv      func(string) (string, bool)                         // for ${VAR} in the file
-	StreamsFunc func(ctx context.Context) ([]bus.StreamInfo, error) // how large the streams are, for metrics
-	Turn        func(now time.Time)                                 // told that the loop turns, every showEvery at least unless it hangs; may be nil
-	Logger      zerolog.Logger
+	Bus     Bus
+	Ledger  *ledger.Ledger
+	View    *view.View // of the ledger
+	Clock   *Clock
+	Catalog *catalog.Catalog // in force, and marked on the stream already
+	// Answering is closed when agents can get the catalog. The engine is not ready before.
+	Answering <-chan struct{}
+
+	// The loop calls these; they must return soon. RosterChanged is called for every roster of the stream, live if it was stored
+	// after the start. SnapshotMade gets a snapshot in mesh time before readers do; the offset is mesh time less the wall clock.
+	// LoopTurned is called at least every showEvery unless the loop hangs. It may be nil.
+	RosterChanged func(r *mesh.Roster, live bool)
+	SnapshotMade  func(s *mesh.Snapshot, offset time.Duration)
+	LoopTurned    func(now time.Time)
+
+	Logger zerolog.Logger
 }
 
 const (
-	replay      = 15 * time.Minute // of the stream, at start
+	// replayed is how much of the stream a start replays. Every vote and round is older than that when it has no effect any more.
+	replayed = 15 * time.Minute
+	// showEvery bounds how often readers get a new snapshot: a storm of changes would have every page rendered for each.
 	showEvery   = 100 * time.Millisecond
-	tickIdle    = 2 * time.Second
-	tickBusy    = 250 * time.Millisecond
-	messagesMax = 1024 // read ahead of the judge
-	togetherMax = 500  // transitions written as one; the server takes 1000
+	tickIdle    = 2 * time.Second        // how often time is marked on the stream
+	tickBusy    = 250 * time.Millisecond // the same while a round is open, whose deadline must be met
+	messagesMax = 1024                   // read ahead of the judge
+	togetherMax = 500                    // transitions in one write; the server accepts 1000
 
-	// Log lines on an agent's rejected messages.
+	// The log names at most so many rejected messages of each agent, so that one agent's do not hide another's.
 	rejectedEvery, rejectedBurst, rejectedAgents = 12 * time.Second, 5, 10_000
 )
 
-// errorMax bounds in bytes what is logged of why a message is rejected.
-const errorMax = 300
-
-// ticksLogged bounds how often it is logged that the stream does not accept ticks.
-func ticksLogged() zerolog.Sampler { return &zerolog.BurstSampler{Burst: 5, Period: time.Minute} }
-
-// newRejectedLogged bounds how often the log names each agent's rejected messages, so that one agent's do not hide another's.
-func newRejectedLogged() *ratelimit.Rates[string] {
-	return ratelimit.NewRates[string](rate.Every(rejectedEvery), rejectedBurst, rejectedAgents)
-}
-
-// Engine is a coordinator's judge with all that it hears and says. Its methods are safe for concurrent use.
+// Engine is the loop and what it owns. Its methods are safe for concurrent use.
 type Engine struct {
-	Config
-	prefix string // of the marks' ids
-	marks  atomic.Uint64
-	clock  *leading
-	from   time.Time        // the mesh time where the replay begins
-	first  uint64           // the sequence of its first message
-	dating *dating          // the follower's
-	judged place            // what the ledger held at start was decided up to here
-	said   []judge.Standing // what it held
-	live   uint64           // messages past this one came after the start
+	config Config
 
-	// The loop's own.
-	judge    *judge.Judge
-	judging  *catalog.Catalog // what the judge works by
-	ward     *admission.Ward  // whom it listens to
-	restated bool
-	present  bool          // the replay is over
-	dirty    bool          // the judge holds what is not shown yet
-	offset   time.Duration // of its mesh time less the wall clock
-	shownAt  time.Time
-	silences silences
+	// Set by New, then constant.
+	live   uint64 // messages after this sequence were stored after the start
+	judged place  // the transitions in the ledger at start were decided up to here
 
-	rejectedLogged *ratelimit.Rates[string] // by agent
+	// Owned by the loop.
+	judge           *judge.Judge
+	judging         *catalog.Catalog // the catalog that the judge works by
+	decoder         *decoder
+	ledgerVerdicts  []judge.Standing // in force in the ledger at start; nil once the judge has them
+	restored        bool             // the judge has the ledger's verdicts
+	present         bool             // the replay is over
+	dirty           bool             // the judge changed since the last snapshot
+	offset          time.Duration    // of its mesh time less the wall clock
+	shownAt         time.Time
+	rejectedLogRate *ratelimit.Rates[string] // by agent
 
-	busy                        atomic.Bool
+	// Written by the loop, read by others.
+	busy                        atomic.Bool // a round is open
 	ready                       atomic.Bool
-	ignored                     atomic.Uint64
-	rejected                    atomic.Uint64
+	ignored, rejected           atomic.Uint64
 	shown                       atomic.Pointer[shown]
-	heard                       atomic.Pointer[heard]
+	processed                   atomic.Pointer[processed]
 	refusedTicks, refusedWrites refusals // of the two streams
-
-	admitted chan struct{} // signals that the admitted agents changed
-
-	replaying sync.Mutex // one look into the past at a time
-	changing  sync.Mutex // one change of the catalog or the roster at a time; held while the bus is spoken to
-	mu        sync.Mutex // of what follows; never held for longer than a look
-	inForce   *catalog.Catalog
-	packed    []byte // inForce, for agents
-	problems  []string
-	warnings  map[string]string // by subject
-	reading   reading           // of the file at start
 }
 
-// place is a place in the stream of observations. Its mesh time reveals a stream that was recreated, and counts from 1
-// again.
-type place struct {
-	sequence uint64
-	at       time.Time
-}
-
-func (p place) has(m message) bool { return m.Sequence <= p.sequence && !m.at.After(p.at) }
-
-// shown is what readers see, and a channel that closes when there is something newer.
-type shown struct {
-	catalog  *catalog.Catalog
-	snapshot *mesh.Snapshot
-	changed  chan struct{}
-}
-
-// New brings an engine to the state that the ledger holds. A catalog file with mistakes is a catalog.Mistakes error only where
-// the ledger holds no catalog to go on with.
+// New makes an engine that shows what the ledger holds.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{
-		Config: c, prefix: rand.Text(), clock: newLeading(), rejectedLogged: newRejectedLogged(),
-		warnings: map[string]string{}, admitted: make(chan struct{}, 1),
-	}
-	if err := e.startClock(ctx); err != nil {
-		return nil, err
-	}
-	if err := e.startCatalog(ctx); err != nil {
-		return nil, err
+		config: c, judged: c.Clock.start.judged,
+		rejectedLogRate: ratelimit.NewRates[string](rate.Every(rejectedEvery), rejectedBurst, rejectedAgents),
 	}
 	if err := e.startJudge(ctx); err != nil {
 		return nil, err
 	}
-	if err := e.startShown(ctx); err != nil {
+	if err := e.showLedger(ctx); err != nil {
 		return nil, err
 	}
-	return e, e.markPresent(ctx)
+	// This mark separates the replay from live messages. It is last: what it follows is replayed.
+	var err error
+	e.live, err = markRoster(ctx, c.Bus, c.View)
+	return e, err
 }
 
-// startJudge makes the judge as it was where the replay begins: what has changed since then, it meets in the stream.
+// startJudge makes the judge as it was where the replay begins. It meets the catalogs and rosters that came later in the stream.
 func (e *Engine) startJudge(ctx context.Context) error {
-	then, err := e.View.CatalogAt(ctx, e.from)
+	start := e.config.Clock.start
+	then, err := e.config.View.CatalogAt(ctx, start.at)
 	if err != nil {
 		return err
 	}
-	if e.said, err = e.standings(ctx, later(e.from, e.judged.at)); err != nil {
+	if e.ledgerVerdicts, err = standings(ctx, e.config.View, later(start.at, e.judged.at)); err != nil {
 		return err
 	}
-	e.judging, e.ward = then.Catalog, admission.New(then.Catalog)
-	e.judge, err = e.newJudge(ctx, then.Catalog, e.said)
+	e.judging, e.decoder = then.Catalog, newDecoder(e.config.View, then.Catalog)
+	e.judge, err = newJudge(ctx, e.config.View, then.Catalog, e.ledgerVerdicts)
 	return err
 }
 
-// startShown shows what the ledger says now, until the replay is over.
-func (e *Engine) startShown(ctx context.Context) error {
-	at, offset := e.clock.now()
-	standings, err := e.standings(ctx, at)
+// showLedger shows the verdicts in the ledger. Readers see them until the replay is over.
+func (e *Engine) showLedger(ctx context.Context) error {
+	at, offset := e.config.Clock.Now()
+	verdicts, err := standings(ctx, e.config.View, at)
 	if err != nil {
 		return err
 	}
-	now, err := e.newJudge(ctx, e.inForce, standings)
+	now, err := newJudge(ctx, e.config.View, e.config.Catalog, verdicts)
 	if err != nil {
 		return err
 	}
 	snapshot := now.Snapshot()
 	snapshot.ShowWallTime(offset)
-	e.shown.Store(&shown{e.inForce, snapshot, make(chan struct{})})
+	e.shown.Store(&shown{e.config.Catalog, snapshot, make(chan struct{})})
 	return nil
 }
 
-func (e *Engine) newJudge(ctx context.Context, c *catalog.Catalog, standings []judge.Standing) (*judge.Judge, error) {
-	roster, err := e.View.Roster(ctx)
-	return judge.New(judge.Start{Catalog: c, Roster: roster, Standings: standings}), err
+// newJudge makes a judge with the present roster.
+func newJudge(ctx context.Context, v *view.View, c *catalog.Catalog, verdicts []judge.Standing) (*judge.Judge, error) {
+	roster, err := v.Roster(ctx)
+	return judge.New(judge.Start{Catalog: c, Roster: roster, Standings: verdicts}), err
 }
 
-func (e *Engine) standings(ctx context.Context, at time.Time) ([]judge.Standing, error) {
-	last, err := e.View.Standings(ctx, at)
-	return standings(last), err
-}
-
-func standings(last []mesh.Transition) []judge.Standing {
+// standings returns the verdicts that were in force at the mesh time.
+func standings(ctx context.Context, v *view.View, at time.Time) ([]judge.Standing, error) {
+	last, err := v.Standings(ctx, at)
 	out := make([]judge.Standing, len(last))
 	for i, t := range last {
 		out[i] = judge.Standing{
-			Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
+			Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began,
+			Rule: t.Rule, Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
 		}
 	}
-	return out
+	return out, err
 }
 
-// markPresent puts the catalog and roster in force on the stream. What comes before in the stream is replayed, what comes after
-// is live.
-func (e *Engine) markPresent(ctx context.Context) (err error) {
-	if err := e.markCatalog(ctx, e.inForce); err != nil {
-		return err
-	}
-	e.live, err = e.markRoster(ctx)
-	return err
-}
-
-func (e *Engine) markCatalog(ctx context.Context, c *catalog.Catalog) error {
-	_, err := e.Bus.Mark(ctx, bus.CatalogMark, e.markID(), []byte(c.Revision))
-	return err
-}
-
-func (e *Engine) markRoster(ctx context.Context) (uint64, error) {
-	roster, err := e.View.Roster(ctx)
-	if err != nil {
-		return 0, err
-	}
-	data, err := wire.EncodeRoster(roster)
-	if err != nil {
-		return 0, err
-	}
-	return e.Bus.Mark(ctx, bus.RosterMark, e.markID(), data)
-}
-
-func (e *Engine) markID() string { return fmt.Sprintf("%s-%d", e.prefix, e.marks.Add(1)) }
-
-// Run judges until ctx ends, and returns nil then. Everything it started has ended when it returns.
+// Run judges until ctx ends, and returns nil then. It returns when everything that it started has ended.
 func (e *Engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	messages := make(chan message, messagesMax)
-	answering := make(chan struct{})
-	g.Go(func() error { return e.Bus.AnswerCatalog(ctx, answering, e.answerCatalog) })
 	g.Go(func() error { return e.follow(ctx, messages) })
-	g.Go(func() error { return e.loop(ctx, messages, answering) })
+	g.Go(func() error { return e.loop(ctx, messages) })
 	g.Go(func() error { return e.tick(ctx) })
-	g.Go(func() error { return e.watch(ctx) })
-	g.Go(func() error { return e.shareAdmitted(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		return nil
@@ -256,7 +183,8 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // loop owns the judge.
-func (e *Engine) loop(ctx context.Context, messages <-chan message, answering <-chan struct{}) error {
+func (e *Engine) loop(ctx context.Context, messages <-chan message) error {
+	// A change that comes too soon after the last snapshot is shown by the next tick of this.
 	trailing := time.NewTicker(showEvery)
 	defer trailing.Stop()
 	for {
@@ -265,48 +193,37 @@ func (e *Engine) loop(ctx context.Context, messages <-chan message, answering <-
 			return ctx.Err()
 		case <-trailing.C:
 		case m := <-messages:
-			if err := e.hear(ctx, m); err != nil {
+			if err := e.handle(ctx, m); err != nil {
 				return err
 			}
-			if err := e.arrive(ctx, m, answering); err != nil {
+			if err := e.finishReplay(ctx, m); err != nil {
 				return err
 			}
-			e.took(m)
+			e.setProcessed(m)
 		}
 		if e.show() {
 			trailing.Reset(showEvery)
 		}
-		e.turned()
+		e.loopTurned()
 	}
 }
 
-func (e *Engine) turned() {
-	if e.Turn != nil {
-		e.Turn(time.Now())
+func (e *Engine) loopTurned() {
+	if e.config.LoopTurned != nil {
+		e.config.LoopTurned(time.Now())
 	}
 }
 
-// arrive notes that the replay is over. Until then the judge's verdicts are of the past, and the ledger's are shown.
-func (e *Engine) arrive(ctx context.Context, m message, answering <-chan struct{}) error {
-	if e.present || m.Sequence < e.live {
-		return nil
+// handle gives one message to the judge, publishes the transitions that follow, and requests the rounds.
+func (e *Engine) handle(ctx context.Context, m message) error {
+	e.restoreVerdicts(m)
+	live := m.Sequence > e.live
+	in, cut, err := e.decoder.decode(ctx, m)
+	if cut && live {
+		e.logCut(m)
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-answering:
-	}
-	e.present = true
-	e.show()
-	e.ready.Store(true)
-	return nil
-}
-
-// hear gives one message to the judge and does what follows from it.
-func (e *Engine) hear(ctx context.Context, m message) error {
-	e.restate(m)
-	in, ok := e.input(ctx, m)
-	if !ok {
+	if err != nil {
+		e.reject(m, err)
 		return nil
 	}
 	out := e.judge.Step(in)
@@ -314,79 +231,69 @@ func (e *Engine) hear(ctx context.Context, m message) error {
 		e.judging = in.Catalog
 	}
 	if in.Roster != nil {
-		e.silences.enrol(in.Roster)
-		if m.Sequence > e.live {
-			e.admittedChanged() // by this coordinator or another
-		}
+		e.config.RosterChanged(in.Roster, live) // this coordinator changed it, or another
 	}
 	e.busy.Store(e.judge.Busy())
 	e.ignored.Store(e.judge.Ignored())
 	e.dirty, e.offset = true, m.offset
-	if !e.judged.has(m) {
+	// What was decided before the start is in the ledger, and its rounds are over.
+	if !e.judged.covers(m) {
 		if err := e.publish(ctx, out.Transitions, m.offset); err != nil {
 			return err
 		}
 	}
-	if m.Sequence > e.live {
-		e.ask(ctx, out.Asks)
+	if live {
+		e.requestRounds(ctx, out.Asks)
 	}
 	return nil
 }
 
-// restate has the judge go on from what was published, once the replay passes the last message that the ledger's verdicts
-// were decided at. Until then its own verdicts count for nothing.
-func (e *Engine) restate(m message) {
-	if e.restated || e.judged.has(m) {
+// restoreVerdicts gives the judge the ledger's verdicts at the first message that they do not cover. The judge's own verdicts from
+// the replay before that are dropped: they come from less of the past than those that were published.
+func (e *Engine) restoreVerdicts(m message) {
+	if e.restored || e.judged.covers(m) {
 		return
 	}
-	e.restated = true
-	e.judge.Restore(e.said)
-	e.said = nil
+	e.restored = true
+	e.judge.Restore(e.ledgerVerdicts)
+	e.ledgerVerdicts = nil
 }
 
-// input reads a message. One that cannot be read is counted and left out.
-func (e *Engine) input(ctx context.Context, m message) (judge.Input, bool) {
-	in, err := e.read(ctx, m, e.ward)
-	if err != nil {
-		e.rejected.Add(1)
-		if e.rejectedLogged.Allow(time.Now(), m.Agent) {
-			// The error may repeat a number of 200 kB from the message.
-			text := err.Error()
-			text = text[:min(len(text), errorMax)]
-			e.Logger.Warn().Str(zerolog.ErrorFieldName, text).Uint64("sequence", m.Sequence).Str("agent", m.Agent).
-				Msg("message rejected")
-		}
+// errorMax bounds the logged bytes of an error: it may quote a number of 200 kB from the message.
+const errorMax = 300
+
+// reject counts and logs a message that cannot be read.
+func (e *Engine) reject(m message, err error) {
+	e.rejected.Add(1)
+	if !e.rejectedLogRate.Allow(time.Now(), m.Agent) {
+		return
 	}
-	return in, err == nil
+	text := err.Error()
+	text = text[:min(len(text), errorMax)]
+	e.config.Logger.Warn().Str(zerolog.ErrorFieldName, text).Uint64("sequence", m.Sequence).Str("agent", m.Agent).
+		Msg("message rejected")
 }
 
-func (e *Engine) read(ctx context.Context, m message, ward *admission.Ward) (in judge.Input, err error) {
-	in = judge.Input{Sequence: m.Sequence, At: m.at, Offset: m.offset}
-	switch m.Kind {
-	case bus.Batch:
-		in.Batch, err = e.listen(m, ward)
-	case bus.CatalogMark:
-		if in.Catalog, err = e.View.CatalogOf(ctx, string(m.Data)); err == nil {
-			ward.SetCatalog(in.Catalog)
-		}
-	case bus.RosterMark:
-		in.Roster, err = wire.DecodeRoster(m.Data)
+// finishReplay makes the engine ready at the first live message. Until then the judge's verdicts are of the past, and readers see
+// the ledger's.
+func (e *Engine) finishReplay(ctx context.Context, m message) error {
+	if e.present || m.Sequence < e.live {
+		return nil
 	}
-	return in, err
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.config.Answering:
+	}
+	e.present = true
+	e.show()
+	e.ready.Store(true)
+	return nil
 }
 
-func readBatch(m message) (*mesh.Batch, error) {
-	age, link, err := wire.ParseHeaders(m.Header)
-	if err != nil {
-		return nil, err
-	}
-	b, err := wire.DecodeBatch(m.Data, age, link, m.at)
-	if err != nil {
-		return b, err
-	}
-	b.Clock += m.offset // the agent's clock is compared with the wall clock
-	if b.Agent != m.Agent {
-		err = fmt.Errorf("the batch says it is from %q", b.Agent)
-	}
-	return b, err
+// Counters returns how many messages were left out, by reason: "ignored" by the judge, "rejected" as unreadable.
+func (e *Engine) Counters() map[string]uint64 {
+	return map[string]uint64{"ignored": e.ignored.Load(), "rejected": e.rejected.Load()}
 }
+
+func markID() string { return rand.Text() }

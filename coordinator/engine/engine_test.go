@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
@@ -44,7 +45,7 @@ func newCatalog(t *testing.T) *catalog.Catalog {
 
 // coordinator is an engine on a real bus.
 type coordinator struct {
-	*engine.Engine
+	core   *node.Core
 	server *server.Server
 	bus    *buscoordinator.Conn
 	stop   func()
@@ -71,8 +72,8 @@ func start(t *testing.T, dir string) *coordinator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(t.Context(), engine.Config{
-		Bus: conn, Ledger: book, View: v, Catalog: newCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop(),
+	e, err := node.OpenCore(t.Context(), node.CoreConfig{
+		Bus: conn, Ledger: book, View: v, Catalog: newCatalog(t), Streams: conn.Streams, Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -84,10 +85,10 @@ func start(t *testing.T, dir string) *coordinator {
 			t.Error(err)
 		}
 	})
-	c := &coordinator{Engine: e, server: s, bus: conn}
+	c := &coordinator{core: e, server: s, bus: conn}
 	c.stop = sync.OnceFunc(func() { cancel(); running.Wait(); v.Close(); conn.Close(); s.Close() })
 	t.Cleanup(c.stop)
-	eventually(t, "ready", e.Ready)
+	eventually(t, "ready", e.Engine.Ready)
 	return c
 }
 
@@ -114,7 +115,7 @@ func (c *coordinator) say(t *testing.T, outcome mesh.Outcome, epoch uint64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Enrolled(t.Context(), name, public); err != nil {
+		if err := c.core.Members.Enrolled(t.Context(), name, public); err != nil {
 			t.Fatal(err)
 		}
 		a, err := busagent.Dial(t.Context(), busagent.Config{Name: name, Endpoint: c.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop()})
@@ -137,13 +138,13 @@ func (c *coordinator) say(t *testing.T, outcome mesh.Outcome, epoch uint64) {
 }
 
 func (c *coordinator) status() mesh.Status {
-	_, s := c.Current()
+	_, s := c.core.Engine.Current()
 	return s.Hosts[0].Status
 }
 
 func (c *coordinator) history(t *testing.T) []mesh.Transition {
 	t.Helper()
-	out, err := c.Transitions(t.Context(), "", time.Time{}, 100)
+	out, err := c.core.History.Transitions(t.Context(), "", time.Time{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +175,11 @@ func TestACatalogThatEndsAWatchNeedsAWord(t *testing.T) {
 	fewer := newCatalog(t)
 	fewer.Hosts = fewer.Hosts[:3]
 	catalog.Seal(fewer)
-	if _, err := c.Apply(t.Context(), fewer, "test", false); err == nil || !strings.Contains(err.Error(), "NC4") {
+	if _, err := c.core.Catalogs.Apply(t.Context(), fewer, "test", false); err == nil || !strings.Contains(err.Error(), "NC4") {
 		t.Errorf("a host was dropped in silence: %v", err)
 	}
-	if _, err := c.Apply(t.Context(), fewer, "test", true); err != nil {
+	if _, err := c.core.Catalogs.Apply(t.Context(), fewer, "test", true); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the new catalog is judged by", func() bool { _, s := c.Current(); return s.Revision == fewer.Revision })
+	eventually(t, "the new catalog is judged by", func() bool { _, s := c.core.Engine.Current(); return s.Revision == fewer.Revision })
 }

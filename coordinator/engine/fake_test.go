@@ -16,7 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -203,13 +203,13 @@ func (w *world) slow(pause time.Duration) {
 }
 
 // run starts an engine on the world; stop ends it and returns what Run did.
-func (w *world) run(t *testing.T, c engine.Config) (e *engine.Engine, stop func() error) {
+func (w *world) run(t *testing.T, c node.CoreConfig) (e *node.Core, stop func() error) {
 	t.Helper()
 	return w.runOn(t, w, c)
 }
 
 // runOn starts an engine on another bus than the world itself.
-func (w *world) runOn(t *testing.T, on engine.Bus, c engine.Config) (e *engine.Engine, stop func() error) {
+func (w *world) runOn(t *testing.T, on node.CoreBus, c node.CoreConfig) (e *node.Core, stop func() error) {
 	t.Helper()
 	c.Bus = on
 	e, v, err := w.open(t, c)
@@ -227,7 +227,7 @@ func (w *world) runOn(t *testing.T, on engine.Bus, c engine.Config) (e *engine.E
 	})
 }
 
-func (w *world) open(t *testing.T, c engine.Config) (*engine.Engine, *view.View, error) {
+func (w *world) open(t *testing.T, c node.CoreConfig) (*node.Core, *view.View, error) {
 	t.Helper()
 	v, err := view.Open(t.Context(), filepath.Join(w.dir, "view.db"), log{w})
 	if err != nil {
@@ -240,11 +240,11 @@ func (w *world) open(t *testing.T, c engine.Config) (*engine.Engine, *view.View,
 	if c.Bus == nil {
 		c.Bus = w
 	}
-	c.Ledger, c.View, c.Getenv, c.StreamsFunc = book, v, os.LookupEnv, w.streams
+	c.Ledger, c.View, c.Getenv, c.Streams = book, v, os.LookupEnv, w.streams
 	if w.said != nil {
 		c.Logger = zerolog.New(w.said)
 	}
-	e, err := engine.New(t.Context(), c)
+	e, err := node.OpenCore(t.Context(), c)
 	if err != nil {
 		v.Close()
 	}
@@ -316,23 +316,23 @@ func (w *world) see(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, d ti
 	}
 }
 
-func enrol(t *testing.T, e *engine.Engine) {
+func enrol(t *testing.T, e *node.Core) {
 	t.Helper()
 	for i := range cities {
-		if err := e.Enrolled(t.Context(), fmt.Sprintf("nc%d", i+1), "K"); err != nil {
+		if err := e.Members.Enrolled(t.Context(), fmt.Sprintf("nc%d", i+1), "K"); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func status(e *engine.Engine) mesh.Status {
-	_, s := e.Current()
+func status(e *node.Core) mesh.Status {
+	_, s := e.Engine.Current()
 	return s.Hosts[0].Status
 }
 
-func verdicts(t *testing.T, e *engine.Engine) (out []mesh.Verdict) {
+func verdicts(t *testing.T, e *node.Core) (out []mesh.Verdict) {
 	t.Helper()
-	ts, err := e.Transitions(t.Context(), "nc1", time.Time{}, 100)
+	ts, err := e.History.Transitions(t.Context(), "nc1", time.Time{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func (c *coordinator) enrol(t *testing.T, name string) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Enrolled(t.Context(), name, public); err != nil {
+	if err := c.core.Members.Enrolled(t.Context(), name, public); err != nil {
 		t.Fatal(err)
 	}
 	return &member{name: name, token: token, seed: seed}
@@ -133,7 +133,7 @@ func (m *member) flood(ctx context.Context, t *testing.T, c *coordinator, victim
 func TestOneWhoFloodsIsCutOffAndNobodyNotices(t *testing.T) {
 	c := start(t, t.TempDir())
 	next := wide(t)
-	if _, err := c.Apply(t.Context(), next, "test", true); err != nil {
+	if _, err := c.core.Catalogs.Apply(t.Context(), next, "test", true); err != nil {
 		t.Fatal(err)
 	}
 	var members []*member
@@ -193,7 +193,7 @@ func (c *coordinator) trusted(t *testing.T) *tls.Config {
 
 // standing is why a vantage has no vote, as operators see it.
 func (c *coordinator) standing(name string) string {
-	_, s := c.Current()
+	_, s := c.core.Engine.Current()
 	i := slices.IndexFunc(s.Vantages, func(v mesh.VantageState) bool { return v.Name == name })
 	if i < 0 {
 		return "not there"
@@ -221,7 +221,7 @@ func (c *coordinator) count(t *testing.T) map[string]int {
 
 func (c *coordinator) last(t *testing.T) uint64 {
 	t.Helper()
-	streams, err := c.Streams(t.Context())
+	streams, err := c.bus.Streams(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,20 +9,21 @@ import (
 
 const (
 	followRetry  = time.Second
-	followLogged = 30 * time.Second // a stream that stays away is told that often
+	followLogged = 30 * time.Second // how often a stream that stays away is logged
 )
 
-// follow reads the stream from where the replay begins until ctx ends. A stream that goes away, as where the disk is full, is
-// waited for and read on from where it was.
+// follow reads the stream from where the replay begins until ctx ends. If the stream goes away, as when the disk is full, it
+// retries and continues where it was.
 func (e *Engine) follow(ctx context.Context, messages chan<- message) error {
-	from := bus.Start{Sequence: e.first}
+	start := e.config.Clock.start
+	from, dating := bus.Start{Sequence: start.sequence}, &dating{clock: start.clock}
 	began := time.Now() // arrivals are compared by the monotonic clock
-	var told time.Time
+	var logged time.Time
 	for {
-		err := e.Bus.Follow(ctx, from, func(m bus.Message) error {
+		err := e.config.Bus.Follow(ctx, from, func(m bus.Message) error {
 			arrived := time.Since(began)
-			dated := e.dating.take(m)
-			e.clock.observe(e.dating, arrived, m.Sequence >= e.live)
+			dated := dating.add(m)
+			e.config.Clock.observe(dating, arrived, m.Sequence >= e.live)
 			from = bus.Start{Sequence: m.Sequence + 1}
 			for _, d := range dated {
 				select {
@@ -36,9 +37,9 @@ func (e *Engine) follow(ctx context.Context, messages chan<- message) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		if now := time.Now(); now.Sub(told) >= followLogged {
-			told = now
-			e.Logger.Error().Err(err).Msg("the stream of observations cannot be read; trying again")
+		if now := time.Now(); now.Sub(logged) >= followLogged {
+			logged = now
+			e.config.Logger.Error().Err(err).Msg("stream of observations unreadable; retrying")
 		}
 		select {
 		case <-ctx.Done():

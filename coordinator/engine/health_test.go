@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -38,8 +38,8 @@ func (w *words) times(parts ...string) (n int) {
 	return n
 }
 
-func named(e *engine.Engine, agent string) bool {
-	return slices.ContainsFunc(e.Problems(), func(p string) bool { return strings.Contains(p, agent+" ") && strings.Contains(p, "silent agents") })
+func named(e *node.Core, agent string) bool {
+	return slices.ContainsFunc(e.Health.Problems(), func(p string) bool { return strings.Contains(p, agent+" ") && strings.Contains(p, "silent agents") })
 }
 
 // NC1 never speaks; the others fall silent once, and are named within a minute, once, and again when they speak.
@@ -48,27 +48,27 @@ func TestASilentAgentIsNamedOnceASilence(t *testing.T) {
 		said := &words{}
 		w, c := newWorld(t), newCatalog(t)
 		w.said = said
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		if named(e, "NC2") || named(e, "NC1") {
-			t.Error("named too early:", e.Problems())
+			t.Error("named too early:", e.Health.Problems())
 		}
 		w.see(t, c, mesh.Reachable, 30*time.Second)
 		if !named(e, "NC1") || named(e, "NC2") {
-			t.Error("who was never heard is not named, or others are:", e.Problems())
+			t.Error("who was never heard is not named, or others are:", e.Health.Problems())
 		}
 		time.Sleep(time.Minute)
-		if !named(e, "NC2") || said.times("an agent is silent", `"NC2"`) != 1 {
-			t.Error("silent for a minute and not named once:", e.Problems())
+		if !named(e, "NC2") || said.times("agent silent", `"NC2"`) != 1 {
+			t.Error("silent for a minute and not named once:", e.Health.Problems())
 		}
 		time.Sleep(10 * time.Minute)
-		if n := said.times("an agent is silent", `"NC2"`); n != 1 {
+		if n := said.times("agent silent", `"NC2"`); n != 1 {
 			t.Errorf("one silence is told %d times", n)
 		}
 		w.see(t, c, mesh.Reachable, 10*time.Second)
-		if named(e, "NC2") || said.times("speaks again", `"NC2"`) != 1 || said.times("speaks again") != 3 {
-			t.Error("who speaks again is named still, or it is not told once:", e.Problems())
+		if named(e, "NC2") || said.times("agent recovered", `"NC2"`) != 1 || said.times("agent recovered") != 3 {
+			t.Error("who speaks again is named still, or it is not told once:", e.Health.Problems())
 		}
 		end(t, stop)
 	})
@@ -77,11 +77,11 @@ func TestASilentAgentIsNamedOnceASilence(t *testing.T) {
 func TestAStuckJudgeDoesNotCountAsJudging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		synctest.Wait()
-		h, err := e.Health(t.Context())
+		h, err := e.Health.Report(t.Context())
 		if err != nil || !h.Judging || h.Behind > 0 || h.ViewBehind > 0 || time.Since(h.Judged) > 3*time.Second || time.Since(h.Tick) > 3*time.Second {
 			t.Errorf("a judge that keeps up: %+v %v", h, err)
 		}
@@ -89,8 +89,8 @@ func TestAStuckJudgeDoesNotCountAsJudging(t *testing.T) {
 		w.broken = errRefused // the ledger: the loop waits for it with the verdict that it is to write
 		w.mu.Unlock()
 		w.see(t, c, mesh.Unreachable, 30*time.Second)
-		h, _ = e.Health(t.Context())
-		if h.Judging || e.Judging() || h.Behind == 0 {
+		h, _ = e.Health.Report(t.Context())
+		if h.Judging || e.Health.Judging() || h.Behind == 0 {
 			t.Errorf("a judge that is stuck: %+v", h)
 		}
 		w.mu.Lock()
@@ -98,7 +98,7 @@ func TestAStuckJudgeDoesNotCountAsJudging(t *testing.T) {
 		w.mu.Unlock()
 		w.see(t, c, mesh.Unreachable, 10*time.Second)
 		synctest.Wait()
-		if h, _ = e.Health(t.Context()); !h.Judging || h.Behind > 0 {
+		if h, _ = e.Health.Report(t.Context()); !h.Judging || h.Behind > 0 {
 			t.Errorf("a judge that goes on: %+v", h)
 		}
 		end(t, stop)
@@ -109,20 +109,20 @@ func TestAWarningIsLoggedOnceAChange(t *testing.T) {
 	said := &words{}
 	w := newWorld(t)
 	w.said = said
-	e, book, err := w.open(t, engine.Config{Catalog: newCatalog(t)})
+	e, book, err := w.open(t, node.CoreConfig{Catalog: newCatalog(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer book.Close()
 	for range 3 {
-		e.Warn("disk", "disk full")
+		e.Warnings.Warn("disk", "disk full")
 	}
-	if p := e.Problems(); len(p) != 1 || p[0] != "disk full" || said.times("disk full") != 1 {
+	if p := e.Health.Problems(); len(p) != 1 || p[0] != "disk full" || said.times("disk full") != 1 {
 		t.Error(p, said.times("disk full"))
 	}
-	e.Warn("disk", "")
-	e.Warn("disk", "")
-	if p := e.Problems(); len(p) != 0 || said.times("warning cleared") != 1 {
+	e.Warnings.Warn("disk", "")
+	e.Warnings.Warn("disk", "")
+	if p := e.Health.Problems(); len(p) != 0 || said.times("warning cleared") != 1 {
 		t.Error(p)
 	}
 }
@@ -133,7 +133,7 @@ func TestOneAgentsBadMessagesHideNobodyElses(t *testing.T) {
 		said := &words{}
 		w, c := newWorld(t), newCatalog(t)
 		w.said = said
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		none := func(string) string { return "" }
 		for range 600 {

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -20,10 +20,10 @@ func TestASharedIdentityIsAProblemUntilItIsOver(t *testing.T) {
 		log := &words{}
 		w, c := newWorld(t), newCatalog(t)
 		w.said = log
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		shared := func() bool {
-			return slices.ContainsFunc(e.Problems(), func(p string) bool { return strings.Contains(p, "one identity") && strings.Contains(p, "NC2 since ") })
+			return slices.ContainsFunc(e.Health.Problems(), func(p string) bool { return strings.Contains(p, "one identity") && strings.Contains(p, "NC2 since ") })
 		}
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		for sequence := range uint64(10) {
@@ -37,11 +37,11 @@ func TestASharedIdentityIsAProblemUntilItIsOver(t *testing.T) {
 			w.see(t, c, mesh.Reachable, 2*time.Second)
 		}
 		if !shared() || log.times("two agents use one identity", "NC2") != 1 {
-			t.Error("operators are not told, or not once:", e.Problems())
+			t.Error("operators are not told, or not once:", e.Health.Problems())
 		}
 		w.see(t, c, mesh.Reachable, 70*time.Second)
 		if shared() || log.times("warning cleared", "NC2") != 1 {
-			t.Error("the problem does not end:", e.Problems())
+			t.Error("the problem does not end:", e.Health.Problems())
 		}
 		end(t, stop)
 	})

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -19,7 +19,7 @@ func TestTheLogHoldsReasonsAndStaysBounded(t *testing.T) {
 		said := &words{}
 		w, c := newWorld(t), newCatalog(t)
 		w.said, w.answers = said, true
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		w.see(t, c, mesh.Unreachable, 20*time.Second)

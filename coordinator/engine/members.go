@@ -2,38 +2,75 @@ package engine
 
 import (
 	"context"
+	"sync"
 
+	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/wire"
 )
 
+// Members records which agents joined and which keys were revoked. It is safe for concurrent use.
+type Members struct {
+	config MembersConfig
+	mu     sync.Mutex // orders the rosters on the stream as the events in the ledger
+}
+
+// MembersConfig configures Members.
+type MembersConfig struct {
+	Bus       Bus
+	Ledger    *ledger.Ledger
+	View      *view.View
+	Clock     *Clock
+	KnownHost func(key string) bool // whether the catalog in force has the host
+}
+
+// NewMembers makes Members.
+func NewMembers(c MembersConfig) *Members { return &Members{config: c} }
+
 // KnownHost reports whether the catalog in force has the host.
-func (e *Engine) KnownHost(key string) bool { return e.held().Host(key) != nil }
+func (m *Members) KnownHost(key string) bool { return m.config.KnownHost(key) }
 
-// Enrolled notes in the ledger that an agent joined, and tells the judges.
-func (e *Engine) Enrolled(ctx context.Context, host, publicKey string) error {
-	return e.member(ctx, ledger.AgentEvent{Host: host, PublicKey: publicKey})
+// Enrolled records that an agent joined, and adds its vantage for the judges.
+func (m *Members) Enrolled(ctx context.Context, host, publicKey string) error {
+	return m.record(ctx, ledger.AgentEvent{Host: host, PublicKey: publicKey})
 }
 
-// Revoked notes in the ledger that an agent's key was revoked, and tells the judges, which drop the vantage.
-func (e *Engine) Revoked(ctx context.Context, host, publicKey string) error {
-	return e.member(ctx, ledger.AgentEvent{Host: host, PublicKey: publicKey, Revoked: true})
+// Revoked records that an agent's key was revoked, and removes its vantage for the judges.
+func (m *Members) Revoked(ctx context.Context, host, publicKey string) error {
+	return m.record(ctx, ledger.AgentEvent{Host: host, PublicKey: publicKey, Revoked: true})
 }
 
-func (e *Engine) member(ctx context.Context, event ledger.AgentEvent) error {
-	e.changing.Lock()
-	defer e.changing.Unlock()
-	event.Mesh = e.MeshTime().UTC()
-	if err := e.Ledger.Append(ctx, event); err != nil {
+func (m *Members) record(ctx context.Context, event ledger.AgentEvent) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	event.Mesh = m.config.Clock.MeshTime().UTC()
+	if err := m.config.Ledger.Append(ctx, event); err != nil {
 		return err
 	}
-	_, err := e.markRoster(ctx)
+	_, err := markRoster(ctx, m.config.Bus, m.config.View)
 	return err
 }
 
-// Agent tells the key that the host's agent joined with last, or ledger.ErrNoAgent.
-func (e *Engine) Agent(ctx context.Context, host string) (ledger.Agent, error) {
-	return e.View.Agent(ctx, host)
+// Agent returns the key that the host's agent joined with last, or ledger.ErrNoAgent.
+func (m *Members) Agent(ctx context.Context, host string) (ledger.Agent, error) {
+	return m.config.View.Agent(ctx, host)
 }
 
-// EndedKeys lists every key that must not open the bus any more.
-func (e *Engine) EndedKeys(ctx context.Context) ([]string, error) { return e.View.EndedKeys(ctx) }
+// EndedKeys returns every key that must no longer connect.
+func (m *Members) EndedKeys(ctx context.Context) ([]string, error) {
+	return m.config.View.EndedKeys(ctx)
+}
+
+// markRoster writes the present roster into the stream, and returns the mark's sequence.
+func markRoster(ctx context.Context, b Bus, v *view.View) (sequence uint64, err error) {
+	roster, err := v.Roster(ctx)
+	if err != nil {
+		return 0, err
+	}
+	data, err := wire.EncodeRoster(roster)
+	if err != nil {
+		return 0, err
+	}
+	return b.Mark(ctx, bus.RosterMark, markID(), data)
+}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -26,7 +26,7 @@ func moved(t *testing.T) *catalog.Catalog {
 	return c
 }
 
-func want(t *testing.T, e *engine.Engine, history ...mesh.Verdict) {
+func want(t *testing.T, e *node.Core, history ...mesh.Verdict) {
 	t.Helper()
 	if diff := cmp.Diff(history, verdicts(t, e)); diff != "" {
 		t.Errorf("the ledger differs: %s", diff)
@@ -43,23 +43,23 @@ func end(t *testing.T, stop func() error) {
 func TestAFailureWhileAwayIsPublishedWithItsBeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		end(t, stop)
 
 		began := time.Now()
 		w.see(t, c, mesh.Unreachable, 30*time.Second)
-		e, stop = w.run(t, engine.Config{Catalog: c})
+		e, stop = w.run(t, node.CoreConfig{Catalog: c})
 		w.see(t, c, mesh.Unreachable, 10*time.Second)
 		want(t, e, mesh.Up, mesh.Down)
-		ts, _ := e.Transitions(t.Context(), "nc1", time.Time{}, 100)
+		ts, _ := e.History.Transitions(t.Context(), "nc1", time.Time{}, 100)
 		if off := ts[len(ts)-1].Began.Sub(began).Abs(); off > time.Second {
 			t.Errorf("its beginning is off by %s", off)
 		}
 		end(t, stop)
 
-		e, stop = w.run(t, engine.Config{Catalog: c})
+		e, stop = w.run(t, node.CoreConfig{Catalog: c})
 		w.see(t, c, mesh.Unreachable, 10*time.Second)
 		want(t, e, mesh.Up, mesh.Down)
 		if status(e) != mesh.MajorOutage {
@@ -72,7 +72,7 @@ func TestAFailureWhileAwayIsPublishedWithItsBeginning(t *testing.T) {
 func TestAReplayIsNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		w.see(t, c, mesh.Unreachable, 20*time.Second)
@@ -83,8 +83,8 @@ func TestAReplayIsNotShown(t *testing.T) {
 		end(t, stop)
 
 		w.slow(20 * time.Millisecond)
-		e, stop = w.run(t, engine.Config{Catalog: c})
-		for !e.Ready() {
+		e, stop = w.run(t, node.CoreConfig{Catalog: c})
+		for !e.Engine.Ready() {
 			if got := status(e); got != mesh.Operational {
 				t.Errorf("during the replay the host is shown as %s", got)
 				break
@@ -100,14 +100,14 @@ func TestAReplayIsNotShown(t *testing.T) {
 func TestAStreamMadeAnewIsJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		time.Sleep(10 * time.Minute)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		end(t, stop)
 
 		w.messages = nil
-		e, stop = w.run(t, engine.Config{Catalog: c})
+		e, stop = w.run(t, node.CoreConfig{Catalog: c})
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		w.see(t, c, mesh.Unreachable, 20*time.Second)
 		want(t, e, mesh.Up, mesh.Down)
@@ -130,18 +130,18 @@ func TestATypingMistakeIsNoOutageAcrossARestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, old, next := newWorld(t), newCatalog(t), moved(t)
-				e, stop := w.run(t, engine.Config{Catalog: old})
+				e, stop := w.run(t, node.CoreConfig{Catalog: old})
 				enrol(t, e)
 				w.see(t, old, mesh.Reachable, 5*time.Minute)
 				if story.live > 0 {
-					if _, err := e.Apply(t.Context(), next, "test", false); err != nil {
+					if _, err := e.Catalogs.Apply(t.Context(), next, "test", false); err != nil {
 						t.Fatal(err)
 					}
 					w.see(t, next, mesh.Unreachable, story.live)
 				}
 				end(t, stop)
 				time.Sleep(story.away)
-				e, stop = w.run(t, engine.Config{Catalog: next})
+				e, stop = w.run(t, node.CoreConfig{Catalog: next})
 				if story.live == 0 {
 					w.see(t, old, mesh.Reachable, 30*time.Second) // agents that have not heard of it yet
 				}
@@ -161,16 +161,16 @@ func TestATypingMistakeIsNoOutageAcrossARestart(t *testing.T) {
 func TestWhatIsShownAtFirstIsByTheCatalogInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		end(t, stop)
 		for _, next := range []*catalog.Catalog{c, moved(t)} {
-			e, book, err := w.open(t, engine.Config{Catalog: next})
+			e, book, err := w.open(t, node.CoreConfig{Catalog: next})
 			if err != nil {
 				t.Fatal(err)
 			}
-			shown, s := e.Current()
+			shown, s := e.Engine.Current()
 			if shown.Revision != next.Revision || s.Revision != next.Revision {
 				t.Errorf("in force is %s, shown %s with verdicts by %s", next.Revision, shown.Revision, s.Revision)
 			}
@@ -207,7 +207,7 @@ func TestARestartAtAnyMomentKeepsTheHistory(t *testing.T) {
 	for seed := range pasts {
 		synctest.Test(t, func(t *testing.T) {
 			w, c, past := newWorld(t), newCatalog(t), rapid.Custom(rough).Example(seed)
-			e, stop := w.run(t, engine.Config{Catalog: c})
+			e, stop := w.run(t, node.CoreConfig{Catalog: c})
 			enrol(t, e)
 			for _, p := range past {
 				if d := time.Duration(p.Seconds) * time.Second; p.Silent {
@@ -220,8 +220,8 @@ func TestARestartAtAnyMomentKeepsTheHistory(t *testing.T) {
 			before, was := verdicts(t, e), status(e)
 			end(t, stop)
 			time.Sleep(time.Duration(seed%5) * time.Second)
-			e, stop = w.run(t, engine.Config{Catalog: c})
-			for !e.Ready() {
+			e, stop = w.run(t, node.CoreConfig{Catalog: c})
+			for !e.Engine.Ready() {
 				time.Sleep(10 * time.Millisecond)
 			}
 			if after := verdicts(t, e); !slices.Equal(before, after) || status(e) != was {
@@ -236,7 +236,7 @@ func TestRunEndsWhereAgentsCannotBeAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.deaf = true
-		e, book, err := w.open(t, engine.Config{Catalog: newCatalog(t)})
+		e, book, err := w.open(t, node.CoreConfig{Catalog: newCatalog(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +270,7 @@ func TestMoreChangesAtOnceThanTheServerTakesAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hosts = 1001
 		w, c := newWorld(t), large(t, hosts)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		var names []string
 		for i := range hosts {
@@ -278,7 +278,7 @@ func TestMoreChangesAtOnceThanTheServerTakesAsOne(t *testing.T) {
 		}
 		w.sayOf(t, c, mesh.Reachable, names...)
 		time.Sleep(150 * time.Millisecond)
-		got, err := e.Transitions(t.Context(), "", time.Time{}, 10*hosts)
+		got, err := e.History.Transitions(t.Context(), "", time.Time{}, 10*hosts)
 		if err != nil || len(got) != hosts || got[0].Sequence != got[hosts-1].Sequence {
 			t.Errorf("of %d hosts that turned up at once the ledger has %d, %v", hosts, len(got), err)
 		}
@@ -289,7 +289,7 @@ func TestMoreChangesAtOnceThanTheServerTakesAsOne(t *testing.T) {
 func TestWhatCannotBeReadIsCountedAndLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.say(t, c, mesh.Reachable)
 		w.mu.Lock()
@@ -301,7 +301,7 @@ func TestWhatCannotBeReadIsCountedAndLeftOut(t *testing.T) {
 		w.put(bus.Message{Kind: bus.RosterMark, Data: []byte("?")})
 		w.put(bus.Message{Kind: bus.CatalogMark, Data: []byte("never in force")})
 		time.Sleep(time.Second)
-		if n := e.Counters()["rejected"]; n != 4 {
+		if n := e.Engine.Counters()["rejected"]; n != 4 {
 			t.Errorf("%d rejected", n)
 		}
 		want(t, e, mesh.Up)
@@ -313,7 +313,7 @@ func TestChangesComeAtMostTenASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hosts = 200
 		w, c := newWorld(t), large(t, hosts)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		time.Sleep(time.Second)
 		shown := map[uint64]bool{}
@@ -321,14 +321,14 @@ func TestChangesComeAtMostTenASecond(t *testing.T) {
 		for i := range hosts { // each turns up, and that is published
 			w.sayOf(t, c, mesh.Reachable, fmt.Sprintf("host%d", i))
 			time.Sleep(10 * time.Millisecond)
-			_, s := e.Current()
+			_, s := e.Engine.Current()
 			shown[s.Sequence] = true
 		}
 		if most := int(time.Since(began)/(100*time.Millisecond)) + 2; len(shown) > most {
 			t.Errorf("%d changes in %s", len(shown), time.Since(began))
 		}
 		time.Sleep(time.Second)
-		if _, s := e.Current(); s.Hosts[len(s.Hosts)-1].Status != mesh.Operational {
+		if _, s := e.Engine.Current(); s.Hosts[len(s.Hosts)-1].Status != mesh.Operational {
 			t.Errorf("the last change is not shown: %s", s.Hosts[len(s.Hosts)-1].Status)
 		}
 		end(t, stop)
@@ -338,22 +338,22 @@ func TestChangesComeAtMostTenASecond(t *testing.T) {
 func TestWhatIsShownGoesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		time.Sleep(5 * time.Second)
 		w.slow(500 * time.Millisecond)
 		for range 4 {
 			w.put(bus.Message{Kind: bus.Tick})
 		}
-		if _, err := e.Apply(t.Context(), moved(t), "test", false); err != nil {
+		if _, err := e.Catalogs.Apply(t.Context(), moved(t), "test", false); err != nil {
 			t.Fatal(err)
 		}
 		for range 500 {
-			if c, s := e.Current(); c.Revision != s.Revision {
+			if c, s := e.Engine.Current(); c.Revision != s.Revision {
 				t.Fatalf("shown are the catalog %s and verdicts by %s", c.Revision, s.Revision)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if c, _ := e.Current(); c.Revision != moved(t).Revision {
+		if c, _ := e.Engine.Current(); c.Revision != moved(t).Revision {
 			t.Error("the catalog is not shown")
 		}
 		end(t, stop)
@@ -363,7 +363,7 @@ func TestWhatIsShownGoesTogether(t *testing.T) {
 func TestNothingIsShownThatIsNotInTheLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		w.mu.Lock()

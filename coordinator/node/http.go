@@ -27,7 +27,10 @@ func (n *Node) openServers(context.Context) error {
 		return err
 	}
 	// The file system admits the commands, so nothing else bounds them.
-	backend := admin.Backend{Engine: n.engine, Enroller: n.enroller, Backup: n.exporter()}
+	backend := admin.Backend{
+		Engine: n.core.Engine, Replayer: n.core.Replayer, Catalogs: n.core.Catalogs, History: n.core.History,
+		Problems: n.core.Health.Problems, Enroller: n.enroller, Backup: n.exporter(),
+	}
 	n.serve(socket, n.newServer(admin.NewHandler(backend)))
 
 	certificates, err := n.tlsConfig()
@@ -37,23 +40,27 @@ func (n *Node) openServers(context.Context) error {
 	if n.publicAddr, err = n.serveTCP(n.config.Listen, certificates, n.publicHandler()); err != nil {
 		return err
 	}
-	inside := page.New(page.Config{Source: n.engine, Audience: page.Operators, Logger: n.logger("page")})
+	inside := page.New(page.Config{
+		Source: pageSource{n.core.Engine, n.core.History}, Audience: page.Operators, Logger: n.logger("page"),
+	})
 	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
-		Source: n.engine, Page: inside, Disk: n.disk, Version: n.config.Version, Logger: n.logger("console"),
+		Source: consoleSource{n.core.Engine, n.core.Health}, Page: inside, Disk: n.disk, Version: n.config.Version, Logger: n.logger("console"),
 	}))
 	return err
 }
 
 // publicHandler is the status page, with the panel beside it if there is one.
 func (n *Node) publicHandler() http.Handler {
-	config := page.Config{Source: n.engine, Audience: page.Public, Logger: n.logger("page")}
+	config := page.Config{
+		Source: pageSource{n.core.Engine, n.core.History}, Audience: page.Public, Logger: n.logger("page"),
+	}
 	panel := n.config.Panel
 	if panel == nil {
 		return page.New(config)
 	}
 	config.Links = []page.Link{{Name: panel.Title, URL: panel.Path}}
 	mux := http.NewServeMux()
-	mux.Handle(panel.Path, panel.Handler(n.engine))
+	mux.Handle(panel.Path, panel.Handler(n.core.Engine))
 	mux.Handle("/", page.New(config))
 	return mux
 }

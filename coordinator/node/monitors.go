@@ -13,19 +13,19 @@ import (
 // addMonitors adds the tasks that watch over what agents use and over the coordinator itself.
 func (n *Node) addMonitors(context.Context) error {
 	quotas := quotaguard.New(quotaguard.Config{
-		Bus: n.bus, Issuer: n.nats, Members: n.engine, Catalogs: n.view.CatalogsSince, Warn: n.engine.Warn,
+		Bus: n.bus, Issuer: n.nats, Members: n.core.Members, Catalogs: n.view.CatalogsSince, Warn: n.core.Warnings.Warn,
 		Logger: n.logger("quotaguard"),
 	})
 	n.tasks = append(n.tasks, quotas.Run)
 	if n.config.DiskReserve {
 		guard := diskguard.New(diskguard.Config{
-			Dir: n.config.Data, Warn: n.engine.Warn, Store: streamStore{n.engine, n.nats},
+			Dir: n.config.Data, Warn: n.core.Warnings.Warn, Store: streamStore{n.core.Engine, n.nats},
 		})
 		n.tasks = append(n.tasks, guard.Run)
 	}
 	if n.config.Heartbeat.URL != "" {
 		c := n.config.Heartbeat
-		c.Judging, c.Warn = n.engine.Judging, n.engine.Warn
+		c.Judging, c.Warn = n.core.Health.Judging, n.core.Warnings.Warn
 		n.tasks = append(n.tasks, func(ctx context.Context) error { return heartbeat.Run(ctx, c) })
 	}
 	return nil

@@ -37,7 +37,7 @@ type Node struct {
 	bus      *buscoordinator.Conn
 	ledger   *ledger.Ledger
 	view     *view.View
-	engine   *engine.Engine
+	core     *Core
 	enroller *enroller.Enroller
 
 	publicAddr, opsAddr net.Addr
@@ -58,9 +58,9 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 		n.lock,         // first: two coordinators on one directory would write over each other's streams
 		n.openBus,      // all state is in its streams
 		n.openLedger,   // folds the ledger's stream into the view
-		n.openEngine,   // replays the streams from where the ledger ends
-		n.openEnroller, // asks the engine who is a member
-		n.addMonitors,  // report to the engine
+		n.openCore,     // replays the streams from where the ledger ends
+		n.openEnroller, // asks the core who is a member
+		n.addMonitors,  // warn through the core
 		n.openServers,  // last: nobody reaches a coordinator that cannot answer yet
 	} {
 		if err := step(ctx); err != nil {
@@ -99,22 +99,22 @@ func (n *Node) openLedger(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *Node) openEngine(ctx context.Context) (err error) {
-	n.engine, err = engine.New(ctx, engine.Config{
-		Bus: n.bus, Ledger: n.ledger, View: n.view, Catalog: n.config.Catalog, File: n.config.CatalogFile,
-		Getenv: os.LookupEnv, StreamsFunc: n.bus.Streams, Turn: n.config.LoopTurned, Logger: n.logger("engine"),
+func (n *Node) openCore(ctx context.Context) (err error) {
+	n.core, err = OpenCore(ctx, CoreConfig{
+		Bus: n.bus, Ledger: n.ledger, View: n.view, Streams: n.bus.Streams, Catalog: n.config.Catalog,
+		CatalogFile: n.config.CatalogFile, Getenv: os.LookupEnv, LoopTurned: n.config.LoopTurned, Logger: n.config.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	n.tasks = append(n.tasks, n.engine.Run)
+	n.tasks = append(n.tasks, n.core.Run)
 	return nil
 }
 
 // openEnroller adds what issues credentials to agents.
 func (n *Node) openEnroller(context.Context) error {
 	n.enroller = enroller.New(enroller.Config{
-		Bus: n.bus, Issuer: n.nats, Members: n.engine, Now: n.engine.MeshTime, Warn: n.engine.Warn,
+		Bus: n.bus, Issuer: n.nats, Members: n.core.Members, Now: n.core.Clock.MeshTime, Warn: n.core.Warnings.Warn,
 		Logger: n.logger("enroller"),
 	})
 	n.tasks = append(n.tasks, func(ctx context.Context) error {
@@ -196,7 +196,7 @@ func (n *Node) Revoke(ctx context.Context, host string) (already bool, err error
 
 // Agent is the membership of the host's agent, by the host's key; without a public key if none joined.
 func (n *Node) Agent(ctx context.Context, host string) (ledger.Agent, error) {
-	return n.engine.Agent(ctx, host)
+	return n.core.Members.Agent(ctx, host)
 }
 
 // disk measures the file system of the data directory, in bytes.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
@@ -252,9 +253,9 @@ func (m *markedMesh) Changed() <-chan struct{} { return nil }
 func (m *markedMesh) Ready() bool              { return true }
 func (m *markedMesh) Problems() []string       { return []string{mark} }
 
-func (m *markedMesh) Streams(context.Context) ([]bus.StreamInfo, error) { return nil, nil }
-func (m *markedMesh) Counters() map[string]uint64                       { return nil }
-func (m *markedMesh) Health(context.Context) (h mesh.Health, err error) { return h, nil }
+func (m *markedMesh) Streams(context.Context) ([]bus.StreamInfo, error)   { return nil, nil }
+func (m *markedMesh) Counters() map[string]uint64                         { return nil }
+func (m *markedMesh) Health(context.Context) (h health.Report, err error) { return h, nil }
 
 func (m *markedMesh) Transitions(
 	ctx context.Context, host string, since time.Time, limit int,

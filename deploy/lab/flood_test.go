@@ -18,6 +18,7 @@ import (
 
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/coordinator/quotaguard"
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
@@ -40,7 +41,7 @@ const (
 
 // flooded is a coordinator with eight real agents at 2 s, on one machine's loopback.
 type flooded struct {
-	*engine.Engine
+	core    *node.Core
 	t       *testing.T
 	server  *natsd.Server
 	bus     *buscoordinator.Conn
@@ -85,10 +86,12 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 	book, v, err := engine.OpenLedger(t.Context(), conn, filepath.Join(dir, "view.db"))
 	must(t, err)
 	t.Cleanup(func() { _ = v.Close() })
-	e, err := engine.New(t.Context(), engine.Config{Bus: conn, Ledger: book, View: v, Catalog: floodCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop()})
+	core, err := node.OpenCore(t.Context(), node.CoreConfig{
+		Bus: conn, Ledger: book, View: v, Catalog: floodCatalog(t), Streams: conn.Streams, Logger: zerolog.Nop(),
+	})
 	must(t, err)
-	f := &flooded{Engine: e, t: t, server: s, bus: conn, network: &wellNetwork{}, seeds: map[string][2]string{}}
-	f.background(func(ctx context.Context) error { return e.Run(ctx) })
+	f := &flooded{core: core, t: t, server: s, bus: conn, network: &wellNetwork{}, seeds: map[string][2]string{}}
+	f.background(core.Run)
 	if accounting {
 		plan := func(c *catalog.Catalog) quota.Plan {
 			p := quota.Plan{Agents: map[string]quota.Need{}, Unlisted: floodBudget, Size: floodStream}
@@ -97,11 +100,14 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 			}
 			return p
 		}
-		a := quotaguard.New(quotaguard.Config{Bus: conn, Issuer: s, Members: e, Catalogs: v.CatalogsSince, Plan: plan, Warn: e.Warn, Logger: zerolog.Nop()})
+		a := quotaguard.New(quotaguard.Config{
+			Bus: conn, Issuer: s, Members: core.Members, Catalogs: v.CatalogsSince, Plan: plan,
+			Warn: core.Warnings.Warn, Logger: zerolog.Nop(),
+		})
 		f.background(a.Run)
 	}
 	eventually(t, 30*time.Second, "the coordinator is ready", func() error {
-		if !e.Ready() {
+		if !core.Engine.Ready() {
 			return errors.New("not ready")
 		}
 		return nil
@@ -138,7 +144,7 @@ func (f *flooded) join(name string) {
 	must(f.t, err)
 	token, err := f.server.Issue(name, public)
 	must(f.t, err)
-	must(f.t, f.Enrolled(f.t.Context(), name, public))
+	must(f.t, f.core.Members.Enrolled(f.t.Context(), name, public))
 	f.seeds[name] = [2]string{token, seed}
 	conn, err := busagent.Dial(f.t.Context(), busagent.Config{Name: name, Endpoint: f.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop()})
 	must(f.t, err)
@@ -150,10 +156,10 @@ func (f *flooded) join(name string) {
 
 // state is what the judge holds of NC1, at a moment of the past or, with a zero time, now.
 func (f *flooded) state(at time.Time) (nouns.HostState, error) {
-	_, s := f.Current()
+	_, s := f.core.Engine.Current()
 	if !at.IsZero() {
 		var err error
-		if _, s, err = f.At(f.t.Context(), at); err != nil {
+		if _, s, err = f.core.Replayer.At(f.t.Context(), at); err != nil {
 			return nouns.HostState{}, err
 		}
 	}
@@ -215,7 +221,7 @@ func TestExplainReachesBackBehindAFlood(t *testing.T) {
 	f := startFlooded(t, true)
 	at, want := f.outage()
 	published := f.flood("nc7", 20*time.Second)
-	info, err := f.Streams(t.Context())
+	info, err := f.bus.Streams(t.Context())
 	must(t, err)
 	t.Logf("nc7 published %d MB; OBS holds %d messages and %d MB of %d, from %d to %d", published>>20, info[0].Messages, info[0].Bytes>>20,
 		floodStream>>20, info[0].First, info[0].Last)
@@ -227,7 +233,7 @@ func TestExplainReachesBackBehindAFlood(t *testing.T) {
 	if info[0].First != 1 {
 		t.Errorf("the stream begins at %d: evidence was discarded", info[0].First)
 	}
-	if problems := strings.Join(f.Problems(), "\n"); !strings.Contains(problems, "agent nc7 may not publish until") {
+	if problems := strings.Join(f.core.Health.Problems(), "\n"); !strings.Contains(problems, "agent nc7 may not publish until") {
 		t.Error("problems shown to operators:", problems)
 	}
 	f.network.take(netip.MustParseAddr("192.0.2.2")) // seven agents still see what fails

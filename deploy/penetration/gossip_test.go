@@ -22,6 +22,7 @@ import (
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
@@ -122,7 +123,7 @@ func address(host string) netip.Addr {
 // gossipMesh is a coordinator with its agents, in this process.
 type gossipMesh struct {
 	t      *testing.T
-	engine *engine.Engine
+	core   *node.Core
 	desk   *enroller.Enroller
 	pings  *pings
 	port   int // of gossip
@@ -145,15 +146,15 @@ func newGossipMesh(t *testing.T) *gossipMesh {
 	must(t, err)
 	t.Cleanup(func() { _ = v.Close() })
 	m := &gossipMesh{t: t, pings: &pings{dead: map[netip.Addr]bool{}}, agents: map[string]*gossipAgent{}}
-	m.engine, err = engine.New(t.Context(), engine.Config{
-		Bus: conn, Ledger: book, View: v, Catalog: gossipCatalog(t), StreamsFunc: conn.Streams, Logger: zerolog.Nop(),
+	m.core, err = node.OpenCore(t.Context(), node.CoreConfig{
+		Bus: conn, Ledger: book, View: v, Catalog: gossipCatalog(t), Streams: conn.Streams, Logger: zerolog.Nop(),
 	})
 	must(t, err)
-	m.desk = enroller.New(enroller.Config{Bus: conn, Issuer: natsd, Members: m.engine, Logger: zerolog.Nop()})
+	m.desk = enroller.New(enroller.Config{Bus: conn, Issuer: natsd, Members: m.core.Members, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	ready := make(chan struct{})
-	tasks.Go(func() { _ = m.engine.Run(ctx) })
+	tasks.Go(func() { _ = m.core.Run(ctx) })
 	tasks.Go(func() { _ = m.desk.Run(ctx, ready) })
 	t.Cleanup(func() { cancel(); tasks.Wait() })
 	<-ready
@@ -185,7 +186,7 @@ func gossipCatalog(t *testing.T) *catalog.Catalog {
 }
 
 func (m *gossipMesh) verdict(host string) mesh.Verdict {
-	_, s := m.engine.Current()
+	_, s := m.core.Engine.Current()
 	for _, h := range s.Hosts {
 		if mesh.Key(h.Name) == host {
 			return h.Checks[0].Verdict

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -20,21 +20,21 @@ func TestThePastIsAsItWas(t *testing.T) {
 		w, c := newWorld(t), newCatalog(t)
 		before := time.Now()
 		time.Sleep(time.Second)
-		e, stop := w.run(t, engine.Config{Catalog: c})
+		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		enrol(t, e)
 		w.see(t, c, mesh.Reachable, 20*time.Second)
 		w.see(t, c, mesh.Unreachable, 20*time.Second)
 		time.Sleep(500 * time.Millisecond)
 		then := time.Now()
-		_, shown := e.Current()
+		_, shown := e.Engine.Current()
 		time.Sleep(time.Second)
 		next := moved(t)
-		if _, err := e.Apply(t.Context(), next, "apply", false); err != nil {
+		if _, err := e.Catalogs.Apply(t.Context(), next, "apply", false); err != nil {
 			t.Fatal(err)
 		}
 		w.see(t, next, mesh.Reachable, time.Minute)
 
-		at, held, err := e.At(t.Context(), then)
+		at, held, err := e.Replayer.At(t.Context(), then)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,16 +52,16 @@ func TestThePastIsAsItWas(t *testing.T) {
 	})
 }
 
-func wantRefused(t *testing.T, e *engine.Engine, at time.Time, why string, kind errkind.Kind) {
+func wantRefused(t *testing.T, e *node.Core, at time.Time, why string, kind errkind.Kind) {
 	t.Helper()
-	if _, _, err := e.At(t.Context(), at); err == nil || !strings.Contains(err.Error(), why) || errkind.Of(err) != kind {
+	if _, _, err := e.Replayer.At(t.Context(), at); err == nil || !strings.Contains(err.Error(), why) || errkind.Of(err) != kind {
 		t.Errorf("got %v, wanted %q", err, why)
 	}
 }
 
-func wantChanges(t *testing.T, e *engine.Engine, at time.Time, what string) {
+func wantChanges(t *testing.T, e *node.Core, at time.Time, what string) {
 	t.Helper()
-	change, ok, err := e.LastChange(t.Context(), "nc1", at)
+	change, ok, err := e.Catalogs.LastChange(t.Context(), "nc1", at)
 	if err != nil || !ok || !strings.Contains(catalog.Change{What: change.Changes[0].What}.String(), what) {
 		t.Errorf("the last change is %+v (%v, %v), wanted %q", change, ok, err, what)
 	}

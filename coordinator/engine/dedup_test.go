@@ -144,7 +144,7 @@ func TestABatchThatIsStoredTwiceCountsOnce(t *testing.T) {
 	if n := stored(); n != 3*once {
 		t.Fatalf("%d batches are stored, of %d that were sent three times", n, once)
 	}
-	eventually(t, "the repeated news are heard, and left out", func() bool { return c.Counters()["ignored"] >= once })
+	eventually(t, "the repeated news are heard, and left out", func() bool { return c.core.Engine.Counters()["ignored"] >= once })
 	become(mesh.Operational, mesh.Reachable) // a last word, behind them all
 	same := func(when string) {
 		t.Helper()

@@ -1,0 +1,77 @@
+package catalogs
+
+import (
+	"context"
+	"crypto/ed25519"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// publishKeysEvery is the least time between two announcements of admitted agents: a hundred servers may join at once.
+const publishKeysEvery = time.Second
+
+// answerAgent returns what an agent that asks for the catalog gets. Every agent gets the same.
+func (s *Store) answerAgent(string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answer
+}
+
+// encode encodes the catalog with the public keys of the admitted agents, by which agents recognize each other.
+func (s *Store) encode(ctx context.Context, c *catalog.Catalog) ([]byte, error) {
+	public, err := s.config.View.AgentKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string]ed25519.PublicKey{}
+	for host, key := range public {
+		if keys[host], err = bus.VerifyingKey(key); err != nil {
+			delete(keys, host)
+			s.config.Logger.Warn().Err(err).Str("host", host).Msg("agent left out of the admitted keys")
+		}
+	}
+	return wire.EncodeAnswer(wire.Answer{Catalog: c, Keys: keys})
+}
+
+// RosterChanged has the new set of admitted agents' keys published soon. It does not block.
+func (s *Store) RosterChanged() {
+	select {
+	case s.rosterChanged <- struct{}{}:
+	default: // a change is waiting to be published, and this one with it
+	}
+}
+
+// publishKeys encodes the admitted agents' keys whenever they change, and notifies the agents, which then ask for them.
+func (s *Store) publishKeys(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.rosterChanged:
+		}
+		if err := s.renewAnswer(ctx); err != nil && ctx.Err() == nil {
+			s.config.Logger.Error().Err(err).Msg("publishing the admitted agents' keys failed; retrying")
+			s.RosterChanged()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(publishKeysEvery):
+		}
+	}
+}
+
+func (s *Store) renewAnswer(ctx context.Context) error {
+	s.changing.Lock() // a catalog that is being activated must not be overwritten
+	defer s.changing.Unlock()
+	c := s.Current()
+	answer, err := s.encode(ctx, c)
+	if err != nil {
+		return err
+	}
+	s.setCurrent(c, answer)
+	return s.announce(ctx, c)
+}

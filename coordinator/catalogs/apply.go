@@ -1,0 +1,40 @@
+package catalogs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/errkind"
+)
+
+// ErrNeedsPrune means that a catalog lacks hosts of the one in force, which Apply removes only if it is told to.
+var ErrNeedsPrune = errkind.New(errkind.Conflict,
+	"the catalog no longer has hosts that are watched: add --prune to stop watching them")
+
+// Apply puts a catalog in force and returns what that changes; source names who applied it. With a catalog file, Apply is
+// refused: the file would replace the catalog at the next start.
+func (s *Store) Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error) {
+	if s.config.File != "" {
+		return nil, errkind.New(errkind.Conflict,
+			"this coordinator follows the file "+s.config.File+": edit the file, and it is put in force")
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	before := s.Current()
+	changes := catalog.Compare(before, c)
+	var gone []string
+	for _, change := range changes {
+		if change.Gone && change.Check == "" {
+			gone = append(gone, change.Host)
+		}
+	}
+	if len(gone) > 0 && !prune {
+		return nil, fmt.Errorf("%w: %s", ErrNeedsPrune, strings.Join(gone, ", "))
+	}
+	if c.Revision == before.Revision {
+		return nil, nil
+	}
+	return changes, s.activate(ctx, c, source)
+}

@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/probemesh/probemesh/pkg/admission"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// decoder turns the stream's messages into the judge's input. The loop and every replay have one each, which decide alike, since
+// they read the same messages.
+type decoder struct {
+	view *view.View
+	ward *admission.Ward // which agents' batches are admitted
+}
+
+func newDecoder(v *view.View, c *catalog.Catalog) *decoder { return &decoder{v, admission.New(c)} }
+
+// decode reads a message. cut reports that the message has its agent cut off; an error, that the message is unreadable.
+func (d *decoder) decode(ctx context.Context, m message) (in judge.Input, cut bool, err error) {
+	in = judge.Input{Sequence: m.Sequence, At: m.at, Offset: m.offset}
+	switch m.Kind {
+	case bus.Batch:
+		in.Batch, cut, err = d.admit(m)
+	case bus.CatalogMark:
+		if in.Catalog, err = d.view.CatalogOf(ctx, string(m.Data)); err == nil {
+			d.ward.SetCatalog(in.Catalog)
+		}
+	case bus.RosterMark:
+		in.Roster, err = wire.DecodeRoster(m.Data)
+	}
+	return in, cut, err
+}
+
+// admit reads a batch and returns what the judge may see of it. Unreadable batches count against their agent, too.
+func (d *decoder) admit(m message) (admitted *mesh.Batch, cut bool, err error) {
+	b, err := readBatch(m)
+	if err != nil {
+		b = nil
+	}
+	admitted, cut = d.ward.Take(m.at, m.Agent, len(m.Data), b, err)
+	return admitted, cut, err
+}
+
+func readBatch(m message) (*mesh.Batch, error) {
+	age, link, err := wire.ParseHeaders(m.Header)
+	if err != nil {
+		return nil, err
+	}
+	b, err := wire.DecodeBatch(m.Data, age, link, m.at)
+	if err != nil {
+		return b, err
+	}
+	b.Clock += m.offset // the agent's clock is compared with the wall clock
+	if b.Agent != m.Agent {
+		err = fmt.Errorf("the batch says it is from %q", b.Agent)
+	}
+	return b, err
+}

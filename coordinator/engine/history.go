@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// History reads the ledger for people, who ask in wall time.
+type History struct {
+	view  *view.View
+	clock *Clock
+}
+
+// NewHistory makes a History.
+func NewHistory(v *view.View, c *Clock) *History { return &History{v, c} }
+
+// Transitions returns the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in wall time.
+func (h *History) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+	out, err := h.view.Transitions(ctx, host, h.meshTime(since), limit)
+	for i := range out {
+		out[i] = out[i].InWallTime()
+	}
+	return out, err
+}
+
+// Incidents returns the incidents that are open or were resolved since the time, newest first. Their times are mesh time.
+func (h *History) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
+	return h.view.Incidents(ctx, h.meshTime(since), limit)
+}
+
+// Incident returns the incident with the id; nil if there is none.
+func (h *History) Incident(ctx context.Context, id string) (*incident.Incident, error) {
+	return h.view.Incident(ctx, id)
+}
+
+// meshTime converts wall time by the present offset; the zero time stays.
+func (h *History) meshTime(wall time.Time) time.Time {
+	if wall.IsZero() {
+		return wall
+	}
+	_, offset := h.clock.Now()
+	return wall.Add(offset)
+}

@@ -1,0 +1,108 @@
+package health
+
+import (
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// silentAfter is how long an agent may be silent before it is reported: longer than a restart takes, and well within a minute.
+const silentAfter = 30 * time.Second
+
+// Agents notices agents that are silent, and identities that two agents use. Its methods are called by one goroutine, the
+// engine's loop.
+type Agents struct {
+	warnings *Warnings
+	logger   zerolog.Logger
+
+	expected map[string]time.Time // when each vantage was first expected to report, mesh time
+	reported map[string]bool      // vantages whose silence was logged
+	enrolled map[string]bool      // by key; a host whose agent never joined is not silent
+}
+
+// NewAgents makes an Agents that reports to the warnings and the log.
+func NewAgents(w *Warnings, l zerolog.Logger) *Agents { return &Agents{warnings: w, logger: l} }
+
+// SetRoster sets which agents are enrolled.
+func (a *Agents) SetRoster(r *mesh.Roster) {
+	a.enrolled = map[string]bool{}
+	for _, key := range r.Vantages {
+		a.enrolled[key] = true
+	}
+}
+
+// Observe updates the warnings from a snapshot in mesh time. The offset is mesh time less the wall clock.
+func (a *Agents) Observe(s *mesh.Snapshot, offset time.Duration) {
+	a.warnSilent(s, offset)
+	a.warnSharedIdentities(s, offset)
+}
+
+func (a *Agents) warnSilent(s *mesh.Snapshot, offset time.Duration) {
+	fell, recovered, silent := a.step(s.At, s.Vantages)
+	for _, v := range fell {
+		a.logger.Warn().Str("agent", v.Name).Time("heard", v.Heard.Add(-offset)).Msg("agent silent")
+	}
+	for _, v := range recovered {
+		a.logger.Info().Str("agent", v.Name).Msg("agent recovered")
+	}
+	names := make([]string, len(silent))
+	for i, v := range silent {
+		names[i] = v.Name + " never reported"
+		if !v.Heard.IsZero() {
+			names[i] = v.Name + " since " + v.Heard.Add(-offset).UTC().Format("15:04:05Z")
+		}
+	}
+	text := ""
+	if len(names) > 0 {
+		text = "silent agents: " + strings.Join(names, ", ")
+	}
+	a.warnings.set("silent", text) // not Warn: each agent was logged above
+}
+
+// step returns the agents whose silence has become long enough to report since the last step, those that recovered, and all that
+// are silent now. A silence counts from the last batch, but not from before the agent was first expected: this coordinator may
+// have been away itself.
+func (a *Agents) step(at time.Time, vantages []mesh.VantageState) (fell, recovered, silent []mesh.VantageState) {
+	expected, reported := map[string]time.Time{}, map[string]bool{}
+	for _, v := range vantages {
+		since, ok := a.expected[v.Name]
+		if !ok {
+			since = at
+		}
+		expected[v.Name] = since
+		if v.Heard.After(since) {
+			since = v.Heard
+		}
+		quiet := v.Silent || v.Heard.IsZero() && a.enrolled[mesh.Key(v.Name)]
+		switch was := a.reported[v.Name]; {
+		case quiet && (was || at.Sub(since) >= silentAfter):
+			reported[v.Name] = true
+			silent = append(silent, v)
+			if !was {
+				fell = append(fell, v)
+			}
+		case was:
+			recovered = append(recovered, v)
+		}
+	}
+	a.expected, a.reported = expected, reported
+	return fell, recovered, silent
+}
+
+func (a *Agents) warnSharedIdentities(s *mesh.Snapshot, offset time.Duration) {
+	var shared []string
+	for _, v := range s.Vantages {
+		if !v.IdentityShared.IsZero() {
+			shared = append(shared, v.Name+" since "+v.IdentityShared.Add(-offset).UTC().Format("15:04:05Z"))
+		}
+	}
+	text := ""
+	if len(shared) > 0 {
+		text = "two agents use one identity, so its vantage does not vote: " + strings.Join(shared, ", ") +
+			"; stop one, revoke the identity, and join each machine again under its own name"
+	}
+	a.warnings.Warn("identity", text)
+}

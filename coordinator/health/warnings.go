@@ -1,0 +1,65 @@
+package health
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/rs/zerolog"
+)
+
+// Warnings are what operators must fix, by subject. It is safe for concurrent use.
+type Warnings struct {
+	logger zerolog.Logger
+
+	mu       sync.Mutex
+	problems []string // of the catalog's file
+	warnings map[string]string
+}
+
+// NewWarnings makes an empty set of warnings that logs changes.
+func NewWarnings(l zerolog.Logger) *Warnings {
+	return &Warnings{logger: l, warnings: map[string]string{}}
+}
+
+// Warn sets the subject's warning; an empty text clears it. Each change of the text is logged once.
+func (w *Warnings) Warn(subject, text string) {
+	switch before := w.set(subject, text); {
+	case before == text:
+	case text == "":
+		w.logger.Info().Str("subject", subject).Str("was", before).Msg("warning cleared")
+	default:
+		w.logger.Warn().Str("subject", subject).Str("text", text).Msg("warning raised")
+	}
+}
+
+// set sets the subject's warning without logging it.
+func (w *Warnings) set(subject, text string) (before string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before = w.warnings[subject]
+	if text == "" {
+		delete(w.warnings, subject)
+	} else {
+		w.warnings[subject] = text
+	}
+	return before
+}
+
+// SetFileProblems replaces the mistakes in the catalog's file. The caller logs them, with the file as a field.
+func (w *Warnings) SetFileProblems(problems []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problems = slices.Clone(problems)
+}
+
+// List returns the mistakes in the catalog's file, then the warnings in the order of their subjects.
+func (w *Warnings) List() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := slices.Clone(w.problems)
+	for _, subject := range slices.Sorted(maps.Keys(w.warnings)) {
+		out = append(out, w.warnings[subject])
+	}
+	return out
+}

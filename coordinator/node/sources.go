@@ -1,0 +1,52 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/engine"
+	"github.com/probemesh/probemesh/coordinator/health"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// pageSource joins what the status page shows: the present from the engine, the past from the ledger.
+type pageSource struct {
+	engine  *engine.Engine
+	history *engine.History
+}
+
+func (s pageSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engine.Current() }
+func (s pageSource) Changed() <-chan struct{}                    { return s.engine.Changed() }
+func (s pageSource) Ready() bool                                 { return s.engine.Ready() }
+
+func (s pageSource) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+	return s.history.Transitions(ctx, host, since, limit)
+}
+
+func (s pageSource) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
+	return s.history.Incidents(ctx, since, limit)
+}
+
+func (s pageSource) Incident(ctx context.Context, id string) (*incident.Incident, error) {
+	return s.history.Incident(ctx, id)
+}
+
+// consoleSource joins what operators see beside the page: the present and the mesh's own health.
+type consoleSource struct {
+	engine *engine.Engine
+	health *health.Checker
+}
+
+func (s consoleSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engine.Current() }
+func (s consoleSource) Changed() <-chan struct{}                    { return s.engine.Changed() }
+func (s consoleSource) Counters() map[string]uint64                 { return s.engine.Counters() }
+func (s consoleSource) Problems() []string                          { return s.health.Problems() }
+func (s consoleSource) Health(ctx context.Context) (health.Report, error) {
+	return s.health.Report(ctx)
+}
+func (s consoleSource) Streams(ctx context.Context) ([]bus.StreamInfo, error) {
+	return s.health.Streams(ctx)
+}
