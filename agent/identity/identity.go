@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"golang.org/x/crypto/nacl/box"
@@ -61,17 +60,10 @@ var ErrNotJoined = errors.New(
 // Load reads the identity that Join stored. It refuses a file that others can read, because it holds a private key.
 func Load(dir string) (id Identity, err error) {
 	path := filepath.Join(dir, identityFile)
-	info, err := os.Stat(path)
+	data, err := privatefile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return id, fmt.Errorf("%s: %w", dir, ErrNotJoined)
 	}
-	if err != nil {
-		return id, fmt.Errorf("load the identity: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return id, fmt.Errorf("%s holds a secret key and others can read it: chmod 600 %s", path, path)
-	}
-	data, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(data, &id)
 	}

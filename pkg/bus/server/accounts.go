@@ -21,43 +21,46 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// accountNames are the keys of the accounts.
+// accountNames are the names of the accounts' keys.
 var accountNames = []string{"system", "mesh", "agents", "enrol"}
 
 const (
-	// Those who knock at once: more than one client can open between two looks of the bouncer, which leaves each client a few.
+	// Connections without credentials at once. The policer leaves each client a few of them; one client cannot open as
+	// many between two turns of the policer.
 	enrolConnections = 1024
-	// The largest batch that an agent of this version or of N-1 sends, and its headers, which are some hundred bytes.
+	// The largest batch of an agent of this version or the one before, and its headers of a few hundred bytes.
 	agentPayload = wire.BatchFormerMax + 1<<10
-	// An agent has three: its words, everybody's, and its answers.
+	// An agent needs three: its control messages, those to all agents, and its inbox.
 	agentSubscriptions = 8
 	resolveEvery       = 5 * time.Second
 )
 
-// today is what this program lets an account do.
-func (t *trust) today(name string) *jwt.AccountClaims {
+// template returns an account with the limits and permissions that this version gives it.
+func (t *trust) template(name string) *jwt.AccountClaims {
 	switch name {
 	case "mesh":
-		return t.mesh()
+		return t.meshAccount()
 	case "agents":
-		return t.agents()
+		return t.agentsAccount()
 	case "enrol":
-		return t.enrol()
+		return t.enrolAccount()
 	default:
-		return t.account("system", "SYS")
+		return t.newAccount("system", "SYS")
 	}
 }
 
-func (t *trust) account(key, name string) *jwt.AccountClaims {
+func (t *trust) newAccount(key, name string) *jwt.AccountClaims {
 	a := jwt.NewAccountClaims(t.public[key])
 	a.Name = name
 	return a
 }
 
-// mesh is the account of the streams. What others may reach of it is exported, and nothing else.
-func (t *trust) mesh() *jwt.AccountClaims {
-	a := t.account("mesh", "MESH")
-	a.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1, MaxAckPending: -1}
+// meshAccount is the account of the streams and of the coordinators. Other accounts reach only what it exports.
+func (t *trust) meshAccount() *jwt.AccountClaims {
+	a := t.newAccount("mesh", "MESH")
+	a.Limits.JetStreamLimits = jwt.JetStreamLimits{
+		MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1, MaxAckPending: -1,
+	}
 	for _, subject := range []string{bus.SubjectObservations + "*", bus.SubjectAsk + "*", bus.SubjectEnrol} {
 		a.Exports.Add(&jwt.Export{Name: subject, Subject: jwt.Subject(subject), Type: jwt.Service})
 	}
@@ -66,12 +69,12 @@ func (t *trust) mesh() *jwt.AccountClaims {
 	return a
 }
 
-// agents is the account of the agents. It has no JetStream: in one account with the streams an agent could name another's
-// subject as its reply, and the server would write its acknowledgement there.
-func (t *trust) agents() *jwt.AccountClaims {
-	a := t.account("agents", "AGENTS")
+// agentsAccount is the account of the agents. It has no JetStream: in one account with the streams an agent could name
+// another's subject as its reply subject, and the server would write its acknowledgement there.
+func (t *trust) agentsAccount() *jwt.AccountClaims {
+	a := t.newAccount("agents", "AGENTS")
 	for _, subject := range []string{bus.SubjectObservations + "*", bus.SubjectAsk + "*"} {
-		a.Imports.Add(t.service(subject))
+		a.Imports.Add(t.importService(subject))
 	}
 	control := bus.SubjectControl + ">"
 	a.Imports.Add(&jwt.Import{Name: control, Subject: jwt.Subject(control), Account: t.public["mesh"], Type: jwt.Stream})
@@ -85,27 +88,27 @@ func (t *trust) agents() *jwt.AccountClaims {
 	return a
 }
 
-// enrol is the account of those who want to join.
-func (t *trust) enrol() *jwt.AccountClaims {
-	a := t.account("enrol", "ENROL")
-	knock := t.service(bus.SubjectEnrol)
-	knock.Share = true // the coordinator is told from where, so that one client does not keep others from joining
-	a.Imports.Add(knock)
+// enrolAccount is the account of connections without credentials, which may send join requests.
+func (t *trust) enrolAccount() *jwt.AccountClaims {
+	a := t.newAccount("enrol", "ENROL")
+	requests := t.importService(bus.SubjectEnrol)
+	requests.Share = true // tells the coordinator the client's address, so that it can limit each client
+	a.Imports.Add(requests)
 	a.Limits.Conn = enrolConnections
 	return a
 }
 
-func (t *trust) service(subject string) *jwt.Import {
+func (t *trust) importService(subject string) *jwt.Import {
 	return &jwt.Import{Name: subject, Subject: jwt.Subject(subject), Account: t.public["mesh"], Type: jwt.Service}
 }
 
-// signAccounts makes the accounts that are not on the disk yet. Those that are stay as they are: a node of a cluster would take one
-// that was signed anew for newer than its own, and forget what was revoked there.
-func (t *trust) signAccounts() error {
+// createAccounts signs and writes the accounts that are missing. It leaves the others as they are: a node of a cluster
+// would prefer one that is signed again to its own, and lose its revocations.
+func (t *trust) createAccounts() error {
 	for _, name := range accountNames {
-		_, err := t.kept(name)
+		_, err := t.readAccount(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			err = t.keepAccount(name, t.today(name))
+			err = t.writeAccount(name, t.template(name))
 		}
 		if err != nil {
 			return err
@@ -114,17 +117,17 @@ func (t *trust) signAccounts() error {
 	return nil
 }
 
-// renewAccounts has the accounts on the disk say what this program lets them do, where another version left them saying
-// something else. It comes before the server, which holds them from its start on.
-func (t *trust) renewAccounts() error {
+// upgradeAccounts gives the accounts on the disk the limits and permissions of this version. It must run before the
+// server starts, which reads them then.
+func (t *trust) upgradeAccounts() error {
 	for _, name := range accountNames {
-		kept, err := t.kept(name)
+		stored, err := t.readAccount(name)
 		if err != nil {
 			return err
 		}
-		today, changed, err := t.renewed(name, kept)
+		upgraded, changed, err := t.upgrade(name, stored)
 		if err == nil && changed {
-			err = t.keepAccount(name, today)
+			err = t.writeAccount(name, upgraded)
 		}
 		if err != nil {
 			return err
@@ -133,39 +136,41 @@ func (t *trust) renewAccounts() error {
 	return nil
 }
 
-// combined is a cluster's account as this program has it, with what was revoked there or here; nil: the cluster's is that already.
-func (t *trust) combined(name string, has *jwt.AccountClaims) (*jwt.AccountClaims, error) {
-	kept, err := t.kept(name)
+// upgradeClusterAccount returns a cluster's account as this version has it, with the revocations of both the cluster
+// and the disk; nil if the cluster's is that already.
+func (t *trust) upgradeClusterAccount(name string, current *jwt.AccountClaims) (*jwt.AccountClaims, error) {
+	stored, err := t.readAccount(name)
 	if err != nil {
 		return nil, err
 	}
-	before := len(has.Revocations)
-	for key, at := range kept.Revocations {
-		has.RevokeAt(key, time.Unix(at, 0))
+	before := len(current.Revocations)
+	for key, at := range stored.Revocations {
+		current.RevokeAt(key, time.Unix(at, 0))
 	}
-	today, changed, err := t.renewed(name, has)
-	if err != nil || !changed && len(has.Revocations) == before {
+	upgraded, changed, err := t.upgrade(name, current)
+	if err != nil || !changed && len(current.Revocations) == before {
 		return nil, err
 	}
-	return today, nil
+	return upgraded, nil
 }
 
-// renewed is an account as this program has it, with what was revoked in the one that is kept, and whether that is another.
-func (t *trust) renewed(name string, kept *jwt.AccountClaims) (today *jwt.AccountClaims, changed bool, err error) {
-	today = t.today(name)
-	for key, at := range kept.Revocations {
-		today.RevokeAt(key, time.Unix(at, 0))
+// upgrade returns an account as this version has it, with the revocations of the present one, and whether it differs
+// from that.
+func (t *trust) upgrade(name string, current *jwt.AccountClaims) (next *jwt.AccountClaims, changed bool, err error) {
+	next = t.template(name)
+	for key, at := range current.Revocations {
+		next.RevokeAt(key, time.Unix(at, 0))
 	}
-	// Both are compared as they are read: what is left out of the text and what is empty are the same.
-	signed, err := t.signAccount(name, today)
+	// The two are compared as decoded: an empty field and one that is absent from the text are equal then.
+	signed, err := t.signAccount(name, next)
 	if err != nil {
 		return nil, false, err
 	}
-	read, err := jwt.DecodeAccountClaims(signed)
+	decoded, err := jwt.DecodeAccountClaims(signed)
 	if err != nil {
 		return nil, false, fmt.Errorf("sign the account %s: %w", name, err)
 	}
-	return today, read.Name != kept.Name || !reflect.DeepEqual(read.Account, kept.Account), nil
+	return next, decoded.Name != current.Name || !reflect.DeepEqual(decoded.Account, current.Account), nil
 }
 
 func (t *trust) signAccount(name string, account *jwt.AccountClaims) (string, error) {
@@ -176,8 +181,8 @@ func (t *trust) signAccount(name string, account *jwt.AccountClaims) (string, er
 	return signed, nil
 }
 
-// signAccountAfter signs an account so that servers take it for newer than one that was signed in a second, also
-// where the wall clock was stepped back since then. The library knows no other time of signing than the present.
+// signAccountAfter signs an account so that servers prefer it to one that was signed in the given second, even if the
+// wall clock was stepped back since. The library can only sign as of now, so the claims are encoded here in that case.
 func (t *trust) signAccountAfter(name string, account *jwt.AccountClaims, since int64) (string, error) {
 	signed, err := t.signAccount(name, account)
 	if err != nil || account.IssuedAt > since {
@@ -197,40 +202,42 @@ func (t *trust) signAccountAfter(name string, account *jwt.AccountClaims, since 
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// place is the file of an account, as the server names it.
-func (t *trust) place(name string) string { return filepath.Join(t.accounts, t.public[name]+".jwt") }
+// accountFile returns the path of an account. The server's resolver requires this name.
+func (t *trust) accountFile(name string) string {
+	return filepath.Join(t.accounts, t.public[name]+".jwt")
+}
 
-// kept reads an account from the disk. One that is damaged is not made anew by itself: who was revoked would be let in until the
-// ledger was asked.
-func (t *trust) kept(name string) (*jwt.AccountClaims, error) {
-	signed, err := os.ReadFile(t.place(name))
+// readAccount reads an account from the disk. A damaged one is an error and is not replaced: until the ledger is read,
+// the new one would admit agents that were revoked.
+func (t *trust) readAccount(name string) (*jwt.AccountClaims, error) {
+	signed, err := os.ReadFile(t.accountFile(name))
 	if err != nil {
-		return nil, fmt.Errorf("the account %s: %w", name, err)
+		return nil, fmt.Errorf("read the account %s: %w", name, err)
 	}
 	account, err := jwt.DecodeAccountClaims(string(signed))
 	if err != nil {
-		return nil, fmt.Errorf("the account %s in %s is damaged: %w; move that file away, and the next start makes the account anew and "+
-			"revokes again what the ledger says was revoked", name, t.place(name), err)
+		return nil, fmt.Errorf("the account %s in %s is damaged: %w; move that file away, and the next start creates it "+
+			"again and revokes what the ledger has as revoked", name, t.accountFile(name), err)
 	}
 	return account, nil
 }
 
-// keepAccount signs an account and puts it where the server looks for it, whole or not at all.
-func (t *trust) keepAccount(name string, account *jwt.AccountClaims) error {
+// writeAccount signs an account and writes it where the server looks for it.
+func (t *trust) writeAccount(name string, account *jwt.AccountClaims) error {
 	signed, err := t.signAccount(name, account)
 	if err != nil {
 		return err
 	}
-	if err := privatefile.Write(t.place(name), []byte(signed)); err != nil {
-		return fmt.Errorf("keep the account %s: %w", name, err)
+	if err := privatefile.Write(t.accountFile(name), []byte(signed)); err != nil {
+		return fmt.Errorf("write the account %s: %w", name, err)
 	}
 	return nil
 }
 
-// openResolver has the server find the accounts, and keep there what is revoked.
+// openResolver opens the directory in which the server finds the accounts and stores revocations.
 func (t *trust) openResolver() (err error) {
 	if t.resolver, err = natsd.NewDirAccResolver(t.accounts, 0, resolveEvery, natsd.NoDelete); err != nil {
-		return fmt.Errorf("the bus's accounts: %w", err)
+		return fmt.Errorf("open the NATS accounts: %w", err)
 	}
 	return nil
 }

@@ -37,8 +37,8 @@ func signer(t *testing.T, dir string) nkeys.KeyPair {
 	return pair
 }
 
-// kept reads the accounts on the disk, by name, and where they are.
-func kept(t *testing.T, dir string) (accounts map[string]*jwt.AccountClaims, paths map[string]string) {
+// storedAccounts reads the accounts on the disk and their paths, by name.
+func storedAccounts(t *testing.T, dir string) (accounts map[string]*jwt.AccountClaims, paths map[string]string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "trust", "accounts", "*.jwt"))
 	if err != nil || len(files) != 4 {
@@ -59,11 +59,11 @@ func kept(t *testing.T, dir string) (accounts map[string]*jwt.AccountClaims, pat
 	return accounts, paths
 }
 
-// older has the accounts say what another version might have let them do: agents send a few bytes and ask for no catalog, nobody
-// may knock, and JetStream keeps nothing.
-func older(t *testing.T, dir string) {
+// downgradeAccounts gives the accounts other limits, as another version might have: agents send a few bytes and cannot
+// ask for the catalog, nobody can join, and JetStream may store one byte.
+func downgradeAccounts(t *testing.T, dir string) {
 	t.Helper()
-	accounts, paths := kept(t, dir)
+	accounts, paths := storedAccounts(t, dir)
 	for _, key := range accounts["AGENTS"].SigningKeys.Keys() {
 		scope := accounts["AGENTS"].SigningKeys[key].(*jwt.UserScope)
 		scope.Template.Payload = 8
@@ -84,7 +84,7 @@ func older(t *testing.T, dir string) {
 	}
 }
 
-// An old data directory under a new program: its accounts have the new limits and permissions, and who was revoked stays out.
+// A new version on an old data directory gives the accounts its limits and permissions, and keeps revocations.
 func TestAccountsOfAnotherVersionAreRenewedAndRevocationsKept(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
@@ -93,46 +93,46 @@ func TestAccountsOfAnotherVersionAreRenewedAndRevocationsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	fresh, _ := kept(t, dir)
-	older(t, dir)
+	fresh, _ := storedAccounts(t, dir)
+	downgradeAccounts(t, dir)
 
 	s = start(t, dir)
 	defer s.Close()
-	now, _ := kept(t, dir)
+	now, _ := storedAccounts(t, dir)
 	for name, account := range now {
-		if want, got := words(t, fresh[name]), words(t, account); got != want {
-			t.Errorf("the account %s is\n%s, wanted\n%s", name, got, want)
+		if want, got := permissions(t, fresh[name]), permissions(t, account); got != want {
+			t.Errorf("the account %s is\n%s, want\n%s", name, got, want)
 		}
 	}
 	if len(now["AGENTS"].Revocations) != 1 {
 		t.Error("revoked:", now["AGENTS"].Revocations)
 	}
-	c := coordinator(t, s) // makes streams
-	conn := raw(t, s, &stays, "nc036")
+	c := lead(t, s) // creates the streams
+	conn := rawConn(t, s, &stays, "nc036")
 	largestBatch(t, conn)
 	if _, err := conn.Request(bus.SubjectObservations+"nc036", make([]byte, 4<<10), 10*time.Second); err != nil {
-		t.Error("a batch that today's limits allow:", err)
+		t.Error("a batch within this version's limits:", err)
 	}
-	follow(t, c, 1)
-	comeIn(t, c)
-	knock(t, s)
+	readOBS(t, c, 1)
+	admitAll(t, c)
+	requestJoin(t, s)
 	if !refused(t, s, goes) {
-		t.Error("a revoked agent is let in")
+		t.Error("a revoked agent is admitted")
 	}
 }
 
-// What is as it should be is not written again: a start on a disk that is full needs no room.
+// Accounts that need no change are not written again, so that a coordinator can start on a full disk.
 func TestAccountsOfThisVersionStayAsTheyAre(t *testing.T) {
 	dir := t.TempDir()
 	start(t, dir).Close()
-	before, paths := kept(t, dir)
+	before, paths := storedAccounts(t, dir)
 	for _, path := range paths {
 		if err := os.Chtimes(path, time.Time{}, time.Unix(1, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	start(t, dir).Close()
-	after, _ := kept(t, dir)
+	after, _ := storedAccounts(t, dir)
 	for name, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil || !info.ModTime().Equal(time.Unix(1, 0)) || before[name].ID != after[name].ID {
@@ -141,26 +141,27 @@ func TestAccountsOfThisVersionStayAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestADamagedAccountIsNotTaken(t *testing.T) {
+func TestADamagedAccountIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	start(t, dir).Close()
-	_, paths := kept(t, dir)
+	_, paths := storedAccounts(t, dir)
 	if err := os.Truncate(paths["AGENTS"], 100); err != nil {
 		t.Fatal(err)
 	}
 	_, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
-	if err == nil || !strings.Contains(err.Error(), paths["AGENTS"]+" is damaged") || !strings.Contains(err.Error(), "move that file away") {
+	if err == nil || !strings.Contains(err.Error(), paths["AGENTS"]+" is damaged") ||
+		!strings.Contains(err.Error(), "move that file away") {
 		t.Fatal(err)
 	}
 	if err := os.Rename(paths["AGENTS"], filepath.Join(dir, "damaged")); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, dir) // as it was told
+	s := start(t, dir) // as the error says
 	defer s.Close()
-	agent(t, s, "nc036")
+	dialAgent(t, s, "nc036")
 }
 
-// subject is the public key that credentials are for.
+// subject returns the public key in credentials.
 func subject(t *testing.T, id identity) string {
 	t.Helper()
 	claims, err := jwt.DecodeUserClaims(id.token)
@@ -170,8 +171,8 @@ func subject(t *testing.T, id identity) string {
 	return claims.Subject
 }
 
-// words is what an account may do.
-func words(t *testing.T, account *jwt.AccountClaims) string {
+// permissions returns what an account may do, as text.
+func permissions(t *testing.T, account *jwt.AccountClaims) string {
 	t.Helper()
 	data, err := json.MarshalIndent(account.Account, "", "  ")
 	if err != nil {
@@ -180,11 +181,12 @@ func words(t *testing.T, account *jwt.AccountClaims) string {
 	return string(data)
 }
 
-// refused reports whether the server does not let the credentials in.
+// refused reports whether the server refuses the credentials.
 func refused(t *testing.T, s *server.Server, id identity) bool {
 	t.Helper()
 	tls := func(o *nats.Options) error { o.TLSConfig.ServerName = bus.ServerName; return nil }
-	conn, err := nats.Connect(s.Servers()[0], nats.Secure(), nats.RootCAs(writeCA(t, s)), tls, nats.UserJWTAndSeed(id.token, id.seed), nats.NoReconnect())
+	conn, err := nats.Connect(s.Servers()[0], nats.Secure(), nats.RootCAs(writeCA(t, s)), tls,
+		nats.UserJWTAndSeed(id.token, id.seed), nats.NoReconnect())
 	if err == nil {
 		conn.Close()
 		return false
@@ -195,13 +197,13 @@ func refused(t *testing.T, s *server.Server, id identity) bool {
 	return true
 }
 
-// largestBatch checks that what an agent of this version or the one before sends at most is what the server lets it send.
+// largestBatch checks that the server accepts the largest batch of this version and of the one before.
 func largestBatch(t *testing.T, conn *nats.Conn) {
 	t.Helper()
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	if got := conn.MaxPayload(); got < wire.BatchFormerMax || got > wire.BatchFormerMax+4<<10 {
-		t.Errorf("an agent may send %d bytes at once; a batch has %d at most", got, wire.BatchFormerMax)
+		t.Errorf("an agent may send %d bytes; a batch has at most %d", got, wire.BatchFormerMax)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 )
 
-// One agent asks for the catalog without end, and each answer that it is given takes its time. Another's question is answered the
-// first time.
-func TestOneWhoAsksWithoutEndTakesNoAnswerFromOthers(t *testing.T) {
+// One agent floods the coordinator with questions, and each answer takes time. Another agent's first question is
+// answered.
+func TestAFloodOfQuestionsStarvesNobody(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	c := coordinator(t, s)
+	c := lead(t, s)
 	ready := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -25,12 +25,12 @@ func TestOneWhoAsksWithoutEndTakesNoAnswerFromOthers(t *testing.T) {
 	}()
 	<-ready
 	defer func() { cancel(); <-ended }()
-	other := agent(t, s, "nc041")
+	other := dialAgent(t, s, "nc041")
 	if _, err := other.Catalog(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	id := issue(t, s, "nc036")
-	hostile := raw(t, s, &id, "nc036")
+	hostile := rawConn(t, s, &id, "nc036")
 	for range 1500 {
 		if err := hostile.PublishRequest(bus.SubjectAsk+"nc036", "_INBOX_nc036.1", nil); err != nil {
 			t.Fatal(err)

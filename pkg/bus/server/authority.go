@@ -21,7 +21,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
-// authority is the mesh's own CA.
+// authority is the mesh's own CA, which signs the servers' certificates.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -29,31 +29,31 @@ type authority struct {
 }
 
 const (
-	validFor = 10 * 365 * 24 * time.Hour
-	// Dated back, so that a machine whose clock is behind can join.
+	validFor = 10 * 365 * 24 * time.Hour // of the CA and of a cluster's nodes; those are replaced by hand
+	// Certificates begin in the past, so that a machine whose clock is behind can connect.
 	validBefore = 24 * time.Hour
 )
 
-// openAuthority reads the CA from the directory, or makes it there.
+// openAuthority reads the CA from the directory, or creates it there.
 func openAuthority(dir string) (*authority, error) {
 	certificate, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return newAuthority(dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the mesh's CA: %w", err)
+		return nil, fmt.Errorf("read the mesh's CA: %w", err)
 	}
-	key, err := readPrivate(filepath.Join(dir, "ca.key"))
+	key, err := privatefile.Read(filepath.Join(dir, "ca.key"))
 	if err != nil {
-		return nil, fmt.Errorf("the mesh's CA: %w", err)
+		return nil, fmt.Errorf("read the mesh's CA: %w", err)
 	}
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
-		return nil, fmt.Errorf("the mesh's CA in %s: %w", dir, err)
+		return nil, fmt.Errorf("read the mesh's CA in %s: %w", dir, err)
 	}
 	private, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("the mesh's CA in %s: not an ECDSA key", dir)
+		return nil, fmt.Errorf("read the mesh's CA in %s: not an ECDSA key", dir)
 	}
 	return &authority{pair.Leaf, private, certificate}, nil
 }
@@ -61,7 +61,7 @@ func openAuthority(dir string) (*authority, error) {
 func newAuthority(dir string) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make the mesh's CA: %w", err)
+		return nil, fmt.Errorf("create the mesh's CA: %w", err)
 	}
 	template, err := certificateTemplate(time.Now(), "probemesh CA")
 	if err != nil {
@@ -70,18 +70,18 @@ func newAuthority(dir string) (*authority, error) {
 	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		return nil, fmt.Errorf("make the mesh's CA: %w", err)
+		return nil, fmt.Errorf("create the mesh's CA: %w", err)
 	}
 	private, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("make the mesh's CA: %w", err)
+		return nil, fmt.Errorf("create the mesh's CA: %w", err)
 	}
-	// The certificate last: it says that the pair is whole.
+	// The certificate last: openAuthority takes its presence to mean that the pair is complete.
 	if err := privatefile.Write(filepath.Join(dir, "ca.key"), encodePEM("EC PRIVATE KEY", private)); err != nil {
-		return nil, fmt.Errorf("keep the mesh's CA: %w", err)
+		return nil, fmt.Errorf("write the mesh's CA: %w", err)
 	}
 	if err := privatefile.Write(filepath.Join(dir, "ca.pem"), encodePEM("CERTIFICATE", der)); err != nil {
-		return nil, fmt.Errorf("keep the mesh's CA: %w", err)
+		return nil, fmt.Errorf("write the mesh's CA: %w", err)
 	}
 	return openAuthority(dir)
 }
@@ -89,7 +89,7 @@ func newAuthority(dir string) (*authority, error) {
 func certificateTemplate(now time.Time, name string) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
+		return nil, fmt.Errorf("create a certificate: %w", err)
 	}
 	return &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
@@ -97,14 +97,14 @@ func certificateTemplate(now time.Time, name string) (*x509.Certificate, error) 
 	}, nil
 }
 
-// certificates hands out the server's certificate, and makes it anew when a third of its life is left: a server that runs for
-// years needs no restart for it. None lies on the disk.
+// certificates returns the server's certificate, and replaces it when a third of its life is left, so that a server
+// that runs for years needs no restart. It exists in memory only.
 type certificates struct {
 	ca   *authority
 	life time.Duration
 
 	mu   sync.Mutex
-	held *tls.Certificate
+	leaf *tls.Certificate // nil before the first connection
 	ends time.Time
 }
 
@@ -118,23 +118,24 @@ func (c *certificates) config() *tls.Config {
 func (c *certificates) current(now time.Time) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// One from the future was made before the wall clock was stepped back: nobody else takes it for valid yet.
-	if made := c.ends.Add(-c.life); c.held != nil && !now.Before(made) && now.Before(c.ends.Add(-c.life/3)) {
-		return c.held, nil
+	// A certificate from the future was created before the wall clock was stepped back, and clients do not accept it
+	// yet.
+	if created := c.ends.Add(-c.life); c.leaf != nil && !now.Before(created) && now.Before(c.ends.Add(-c.life/3)) {
+		return c.leaf, nil
 	}
 	next, err := c.ca.issue(now, c.life)
 	if err != nil {
-		return c.held, err
+		return c.leaf, err
 	}
-	c.held, c.ends = &next, now.Add(c.life)
-	return c.held, nil
+	c.leaf, c.ends = &next, now.Add(c.life)
+	return c.leaf, nil
 }
 
-// issue makes a certificate of the server. It carries the CA along for those who know only its fingerprint.
+// issue creates a certificate of the server. It includes the CA, for agents that join and know only its fingerprint.
 func (a *authority) issue(now time.Time, life time.Duration) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make the server's certificate: %w", err)
+		return tls.Certificate{}, fmt.Errorf("create the server's certificate: %w", err)
 	}
 	template, err := certificateTemplate(now, bus.ServerName)
 	if err != nil {
@@ -144,7 +145,7 @@ func (a *authority) issue(now time.Time, life time.Duration) (tls.Certificate, e
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make the server's certificate: %w", err)
+		return tls.Certificate{}, fmt.Errorf("create the server's certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key}, nil
 }

@@ -9,21 +9,22 @@ import (
 	"github.com/probemesh/probemesh/pkg/meshtime"
 )
 
-func TestTheClockIsMarkedByTheLeaderAlone(t *testing.T) {
+func TestOnlyTheLeaderMarksTheClock(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	first := coordinator(t, s)
+	first := lead(t, s)
 	for range 2 {
 		if _, err := first.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	second := coordinator(t, s)
+	second := lead(t, s)
 	if _, err := first.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()}); err != nil {
 		t.Errorf("before the next leader marks the clock: %v", err)
 	}
 	offset := 10 * time.Minute
-	if _, err := second.MarkClock(t.Context(), meshtime.Mark{Offset: offset, From: time.Now(), Now: time.Now().Add(offset)}); err != nil {
+	if _, err := second.MarkClock(t.Context(), meshtime.Mark{Offset: offset, From: time.Now(),
+		Now: time.Now().Add(offset)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := first.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()}); !errors.Is(err, bus.ErrFenced) {
@@ -32,15 +33,15 @@ func TestTheClockIsMarkedByTheLeaderAlone(t *testing.T) {
 	if _, err := second.MarkClock(t.Context(), meshtime.Mark{Offset: offset, Now: time.Now().Add(offset)}); err != nil {
 		t.Error(err)
 	}
-	if got := follow(t, second, 5); got[4].Kind != bus.ClockMark {
-		t.Errorf("the stream holds %+v", got)
+	if got := readOBS(t, second, 5); got[4].Kind != bus.ClockMark {
+		t.Errorf("the stream has %+v", got)
 	}
 }
 
 func TestTheStreamIsSearchedByMeshTime(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	c, a := coordinator(t, s), agent(t, s, "nc036")
+	c, a := lead(t, s), dialAgent(t, s, "nc036")
 	empty, err := c.Timeline(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,8 @@ func TestTheStreamIsSearchedByMeshTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The marks are 2, 4 and 6. Behind each, messages are read from where the mark before was.
-	for at, want := range map[time.Duration]uint64{-time.Hour: 1, 30 * time.Minute: 3, 90 * time.Minute: 5, 3 * time.Hour: 7} {
+	for at, want := range map[time.Duration]uint64{-time.Hour: 1, 30 * time.Minute: 3, 90 * time.Minute: 5,
+		3 * time.Hour: 7} {
 		if place, err := stream.Find(began.Add(at)); err != nil || place.Sequence < want || place.Sequence > want+1 {
 			t.Errorf("messages of %v are read from %d on, and not from %d (%v)", at, place.Sequence, want, err)
 		}

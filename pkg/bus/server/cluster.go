@@ -22,23 +22,23 @@ import (
 // Node is one server of a cluster of its own: a stock nats-server.
 type Node struct {
 	Name string // nats-1 and so on
-	Host string // address or name at which agents and the other nodes reach it
-	Port int    // for agents; the other nodes come in at RoutePort
+	Host string // address or DNS name at which agents and the other nodes reach it
+	Port int    // for agents; the other nodes connect to RoutePort
 }
 
-// RoutePort is where the other nodes come in: 6222 for the usual 4222.
+// RoutePort is the port for the other nodes: 6222 for the default 4222.
 func (n Node) RoutePort() int { return n.Port + routeAbove }
 
 const (
 	defaultPort = 4222
 	routeAbove  = 2000
-	nodesMax    = 5 // more copies of a stream are no use
+	nodesMax    = 5 // a stream has at most five replicas
 )
 
-// ParseNodes reads the nodes' addresses, each with or without a port.
+// ParseNodes parses the nodes' addresses, each with or without a port.
 func ParseNodes(addresses []string) ([]Node, error) {
 	if len(addresses) != 3 && len(addresses) != nodesMax {
-		return nil, fmt.Errorf("%d nodes: a cluster has three, or five: it works while more than half of them do", len(addresses))
+		return nil, fmt.Errorf("%d nodes: a cluster has 3 or 5, and works while more than half of them do", len(addresses))
 	}
 	nodes := make([]Node, len(addresses))
 	for i, address := range addresses {
@@ -57,13 +57,13 @@ func ParseNodes(addresses []string) ([]Node, error) {
 	return nodes, nil
 }
 
-// NodeFiles are the files of one node, by name.
+// NodeFiles are the configuration files of one node, by file name.
 type NodeFiles struct {
 	Node
 	Files map[string][]byte
 }
 
-// URLs are where agents and coordinators reach the nodes, as `serve --nats` takes them.
+// URLs returns the nodes' URLs in the form of `serve --nats`.
 func URLs(nodes []NodeFiles) string {
 	urls := make([]string, len(nodes))
 	for i, n := range nodes {
@@ -72,7 +72,7 @@ func URLs(nodes []NodeFiles) string {
 	return strings.Join(urls, ",")
 }
 
-// The files of a node. Two of them are secret.
+// The files of a node. The configuration and the key are secret.
 const (
 	ConfigFile      = "nats.conf"
 	certificateFile = "server.pem"
@@ -83,8 +83,8 @@ const (
 //go:embed nats.conf.tmpl
 var configTemplate string
 
-// ClusterFiles makes what each node of a cluster needs so that the coordinator on the directory can use it: the configuration,
-// and a certificate that lasts as long as the mesh's CA. at names the directory where a node will have its files.
+// ClusterFiles creates what each node needs to serve the coordinator of the directory: the configuration, and a
+// certificate that is valid as long as the mesh's CA. at returns the directory in which a node will find its files.
 func ClusterFiles(dir string, nodes []Node, at func(Node) string) ([]NodeFiles, error) {
 	ca, err := openAuthority(filepath.Join(dir, "ca"))
 	if err != nil {
@@ -100,16 +100,17 @@ func ClusterFiles(dir string, nodes []Node, at func(Node) string) ([]NodeFiles, 
 		if err != nil {
 			return nil, err
 		}
-		certificate, key, err := ca.node(n, time.Now())
+		certificate, key, err := ca.issueNode(n, time.Now())
 		if err != nil {
 			return nil, err
 		}
-		out[i] = NodeFiles{n, map[string][]byte{ConfigFile: config, certificateFile: certificate, keyFile: key, caFile: ca.pem}}
+		out[i] = NodeFiles{n, map[string][]byte{ConfigFile: config, certificateFile: certificate, keyFile: key,
+			caFile: ca.pem}}
 	}
 	return out, nil
 }
 
-// nodeConfig fills in the configuration of a node.
+// nodeConfig returns the configuration of a node.
 func (t *trust) nodeConfig(n Node, nodes []Node, at string) ([]byte, error) {
 	operator, err := t.operator.Encode(t.keys["operator"])
 	if err != nil {
@@ -117,24 +118,24 @@ func (t *trust) nodeConfig(n Node, nodes []Node, at string) ([]byte, error) {
 	}
 	accounts := map[string]string{}
 	for _, name := range accountNames {
-		kept, err := os.ReadFile(t.place(name))
+		signed, err := os.ReadFile(t.accountFile(name))
 		if err != nil {
-			return nil, fmt.Errorf("the account %s: %w", name, err)
+			return nil, fmt.Errorf("read the account %s: %w", name, err)
 		}
-		accounts[t.public[name]] = string(kept)
+		accounts[t.public[name]] = string(signed)
 	}
-	words, err := template.New(ConfigFile).Funcs(template.FuncMap{"join": func(host string, port int) string {
+	text, err := template.New(ConfigFile).Funcs(template.FuncMap{"join": func(host string, port int) string {
 		return net.JoinHostPort(host, strconv.Itoa(port))
 	}}).Parse(configTemplate)
 	if err != nil {
 		return nil, err
 	}
-	listen := n.Host
+	listen := n.Host // a DNS name may not resolve on the node itself
 	if net.ParseIP(listen) == nil {
 		listen = "0.0.0.0"
 	}
 	var buffer bytes.Buffer
-	err = words.Execute(&buffer, map[string]any{
+	err = text.Execute(&buffer, map[string]any{
 		"Node": n, "Nodes": nodes, "Listen": listen, "At": at,
 		"Operator": operator, "System": t.public["system"], "Accounts": accounts, "Sentinel": t.sentinel,
 		"Payload": bus.PayloadMax, "ControlLine": controlLine, "Connections": connections, "Resolve": resolveEvery.String(),
@@ -143,11 +144,11 @@ func (t *trust) nodeConfig(n Node, nodes []Node, at string) ([]byte, error) {
 	return buffer.Bytes(), err
 }
 
-// node makes the certificate and key of a node, in PEM. Nodes are clients of one another too.
-func (a *authority) node(n Node, now time.Time) (certificate, secret []byte, err error) {
+// issueNode creates the certificate and key of a node, in PEM. Nodes are also clients of one another.
+func (a *authority) issueNode(n Node, now time.Time) (certificate, secret []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a node's certificate: %w", err)
+		return nil, nil, fmt.Errorf("create a node's certificate: %w", err)
 	}
 	template, err := certificateTemplate(now, n.Name)
 	if err != nil {
@@ -163,13 +164,13 @@ func (a *authority) node(n Node, now time.Time) (certificate, secret []byte, err
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a node's certificate: %w", err)
+		return nil, nil, fmt.Errorf("create a node's certificate: %w", err)
 	}
 	private, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a node's certificate: %w", err)
+		return nil, nil, fmt.Errorf("create a node's certificate: %w", err)
 	}
-	// The CA comes along for those who know only its fingerprint.
+	// With the CA, for agents that join and know only its fingerprint.
 	certificate = append(encodePEM("CERTIFICATE", der), a.pem...)
 	return certificate, encodePEM("EC PRIVATE KEY", private), nil
 }

@@ -15,8 +15,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 )
 
-// Use is Start for a cluster of others' servers, made by ClusterFiles of the same directory: nothing listens here, and the
-// trust stays here. The cluster's accounts are given today's limits and permissions, if another version left them others.
+// Use is Start for a cluster of stock servers that ClusterFiles configured from the same directory. Nothing listens
+// here and the signing keys stay here. If another version configured the cluster, its accounts get the limits and
+// permissions of this one.
 func Use(ctx context.Context, c Config, servers []string) (*Server, error) {
 	s := &Server{log: c.Logger}
 	for _, text := range servers {
@@ -27,7 +28,7 @@ func Use(ctx context.Context, c Config, servers []string) (*Server, error) {
 		s.servers = append(s.servers, text)
 	}
 	if len(s.servers) == 0 {
-		return nil, errors.New("no server is named")
+		return nil, errors.New("no NATS server is named")
 	}
 	var err error
 	if s.ca, err = openAuthority(filepath.Join(c.Dir, "ca")); err != nil {
@@ -38,20 +39,24 @@ func Use(ctx context.Context, c Config, servers []string) (*Server, error) {
 	}
 	s.trust.life = cmp.Or(c.CredentialLife, Life)
 	for _, name := range accountNames {
-		if err := s.change(ctx, name, func(has *jwt.AccountClaims) (*jwt.AccountClaims, error) { return s.trust.combined(name, has) }); err != nil {
+		err := s.change(ctx, name, func(current *jwt.AccountClaims) (*jwt.AccountClaims, error) {
+			return s.trust.upgradeClusterAccount(name, current)
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-// connect opens a connection of its own as a user of the account, for one errand.
+// connect opens a connection for one task, as a user of the account.
 func (s *Server) connect(account, name string, more ...nats.Option) (*nats.Conn, error) {
 	token, seed, err := s.trust.user(account)
 	if err != nil {
 		return nil, err
 	}
 	opts := append([]nats.Option{nats.UserJWTAndSeed(token, seed), nats.Name(name)}, more...)
+	servers := ""
 	if s.server != nil {
 		opts = append(opts, nats.InProcessServer(s.server))
 	} else {
@@ -59,19 +64,11 @@ func (s *Server) connect(account, name string, more ...nats.Option) (*nats.Conn,
 		if err != nil {
 			return nil, err
 		}
-		opts = append(opts, nats.Secure(trust.TLSConfig()))
+		opts, servers = append(opts, nats.Secure(trust.TLSConfig())), strings.Join(s.servers, ",")
 	}
-	conn, err := nats.Connect(strings.Join(s.remote(), ","), opts...)
+	conn, err := nats.Connect(servers, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the bus: %w", err)
+		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	return conn, nil
-}
-
-// remote is where the servers are; none: in this process.
-func (s *Server) remote() []string {
-	if s.server != nil {
-		return nil
-	}
-	return s.servers
 }

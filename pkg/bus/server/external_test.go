@@ -14,7 +14,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
 )
 
-// nodes are three, on loopback.
+// nodes returns three nodes on loopback.
 func nodes(t *testing.T) (out []server.Node) {
 	t.Helper()
 	for i, port := range servertest.FreePorts(t, 3) {
@@ -23,15 +23,15 @@ func nodes(t *testing.T) (out []server.Node) {
 	return out
 }
 
-// startFirst starts the first node of a cluster on the directory's trust, in a place of its own. The streams have no leader so, and
-// the accounts need none.
+// startFirst starts the first node of a cluster in its own directory, with the trust of another. One node of three
+// elects no leader of streams, which accounts do not need.
 func startFirst(t *testing.T, dir, place string, cluster []server.Node) *natsd.Server {
 	t.Helper()
-	made, err := server.ClusterFiles(dir, cluster, func(server.Node) string { return place })
+	files, err := server.ClusterFiles(dir, cluster, func(server.Node) string { return place })
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range made[0].Files {
+	for name, data := range files[0].Files {
 		if err := os.WriteFile(filepath.Join(place, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -41,20 +41,21 @@ func startFirst(t *testing.T, dir, place string, cluster []server.Node) *natsd.S
 
 func use(t *testing.T, dir string, node server.Node) *server.Server {
 	t.Helper()
-	s, err := server.Use(t.Context(), server.Config{Dir: dir, Logger: zerolog.Nop()}, []string{fmt.Sprintf("tls://%s:%d", node.Host, node.Port)})
+	s, err := server.Use(t.Context(), server.Config{Dir: dir, Logger: zerolog.Nop()},
+		[]string{fmt.Sprintf("tls://%s:%d", node.Host, node.Port)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// A cluster that another version configured has today's limits and permissions as soon as it is used, and keeps what was revoked,
-// even where its nodes are configured once more.
+// A cluster that another version configured gets this version's limits and permissions when it is used. It keeps
+// revocations, even if its nodes are configured again.
 func TestTheAccountsOfAClusterAreRenewedAndRevocationsKept(t *testing.T) {
 	dir, place, cluster := t.TempDir(), t.TempDir(), nodes(t)
 	start(t, dir).Close()
-	fresh, _ := kept(t, dir)
-	older(t, dir)
+	fresh, _ := storedAccounts(t, dir)
+	downgradeAccounts(t, dir)
 	node := startFirst(t, dir, place, cluster)
 
 	s := use(t, dir, cluster[0])
@@ -65,31 +66,31 @@ func TestTheAccountsOfAClusterAreRenewedAndRevocationsKept(t *testing.T) {
 	if err := s.Revoke(t.Context(), subject(t, goes)); err != nil {
 		t.Fatal(err)
 	}
-	conn := raw(t, s, &stays, "nc036")
+	conn := rawConn(t, s, &stays, "nc036")
 	largestBatch(t, conn)
 	if err := conn.Publish(bus.SubjectObservations+"nc036", make([]byte, 4<<10)); err != nil {
 		t.Error(err)
 	}
 	if err := conn.Flush(); err != nil || conn.LastError() != nil {
-		t.Error("a batch that today's limits allow:", err, conn.LastError())
+		t.Error("a batch within this version's limits:", err, conn.LastError())
 	}
 	conn.Close()
-	here, _ := kept(t, dir)
+	here, _ := storedAccounts(t, dir)
 	for name, account := range here {
-		if account.Revocations = nil; words(t, fresh[name]) != words(t, account) {
-			t.Errorf("the account %s is\n%s, wanted\n%s", name, words(t, account), words(t, fresh[name]))
+		if account.Revocations = nil; permissions(t, fresh[name]) != permissions(t, account) {
+			t.Errorf("the account %s is\n%s, want\n%s", name, permissions(t, account), permissions(t, fresh[name]))
 		}
 	}
 
-	for range 2 { // configured again, and then made anew on an empty disk
+	for range 2 { // configured again, and then on an empty disk
 		node.Shutdown()
 		node.WaitForShutdown()
 		node = startFirst(t, dir, place, cluster)
 		if !refused(t, s, goes) {
-			t.Error("a revoked agent is let in")
+			t.Error("a revoked agent is admitted")
 		}
 		if refused(t, s, stays) {
-			t.Error("another agent is not")
+			t.Error("another agent is refused")
 		}
 		place = t.TempDir()
 	}

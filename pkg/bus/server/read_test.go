@@ -11,24 +11,25 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 )
 
-// An agent publishes messages without data whose headers look like the server's own words to a consumer. Whoever reads the stream
+// An agent publishes messages without data whose headers look like the server's status messages to a consumer. A reader
 // gets all of them, in order, and what others published after them.
 func TestNoHeaderOfAnAgentStopsAReader(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	c, honest := coordinator(t, s), agent(t, s, "nc036")
+	c, honest := lead(t, s), dialAgent(t, s, "nc036")
 	id := issue(t, s, "nc023")
-	hostile := raw(t, s, &id, "nc023")
+	hostile := rawConn(t, s, &id, "nc023")
 	const each = 5
-	words := []nats.Header{
+	statuses := []nats.Header{
 		{"Status": {"100"}}, {"Status": {"100"}, "Description": {"Idle Heartbeat"}}, {"Status": {"400"}}, {"Status": {"404"}},
 		{"Status": {"408"}}, {"Status": {"408"}, "Nats-Pending-Messages": {"x"}, "Nats-Pending-Bytes": {"0"}},
 		{"Status": {"408"}, "Nats-Pending-Messages": {"1000000"}, "Nats-Pending-Bytes": {"0"}},
 		{"Status": {"409"}, "Description": {"Consumer Deleted"}}, {"Status": {"409"}, "Description": {"Server Shutdown"}},
-		{"Status": {"409"}, "Description": {"Leadership Change"}}, {"Status": {"423"}}, {"Status": {"503"}}, {"Status": {"?"}},
+		{"Status": {"409"}, "Description": {"Leadership Change"}}, {"Status": {"423"}}, {"Status": {"503"}},
+		{"Status": {"?"}},
 	}
 	sent := 0
-	for i, header := range words {
+	for i, header := range statuses {
 		for n := range each {
 			if err := hostile.PublishMsg(&nats.Msg{Subject: bus.SubjectObservations + "nc023", Header: header}); err != nil {
 				t.Fatal(err)
@@ -43,7 +44,7 @@ func TestNoHeaderOfAnAgentStopsAReader(t *testing.T) {
 		}
 	}
 	var last uint64
-	for i, m := range follow(t, c, sent) {
+	for i, m := range readOBS(t, c, sent) {
 		if m.Sequence != last+1 {
 			t.Fatalf("after %d messages comes sequence %d after %d", i, m.Sequence, last)
 		}
@@ -59,7 +60,7 @@ func TestNoHeaderOfAnAgentStopsAReader(t *testing.T) {
 func TestAReaderMissesNothing(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	c, a := coordinator(t, s), agent(t, s, "nc036")
+	c, a := lead(t, s), dialAgent(t, s, "nc036")
 	const n = 1500 // several requests of messages
 	for i := range n {
 		if err := a.Publish(t.Context(), fmt.Sprint("id-", i), headers, []byte("{}")); err != nil {

@@ -6,12 +6,12 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 )
 
-// Stopped reports whether the streams stopped, which the server has them do when it finds no room on the disk.
-// Those of a cluster of its own are the business of whoever runs it.
+// Stopped reports whether JetStream stopped, as the server makes it do when the disk is full. For a cluster it is
+// false: its operator watches that.
 func (s *Server) Stopped() bool { return s.server != nil && !s.server.JetStreamEnabled() }
 
-// Revive closes the streams and opens them again. A stream that once found no room on the disk takes nothing any more until
-// then, however much room there is.
+// Revive closes the streams and opens them again. A stream that once found the disk full refuses writes until then,
+// however much space there is.
 func (s *Server) Revive() error {
 	if s.server == nil {
 		return nil
@@ -19,10 +19,11 @@ func (s *Server) Revive() error {
 	if err := s.server.ShutdownJetStream(); err != nil {
 		return fmt.Errorf("close the streams: %w", err)
 	}
-	if err := s.server.EnableJetStream(&natsd.JetStreamConfig{StoreDir: s.store, SyncAlways: true, MaxStore: storeMax}); err != nil {
-		_ = s.server.ShutdownJetStream() // a store that is half open is none
+	config := &natsd.JetStreamConfig{StoreDir: s.store, SyncAlways: true, MaxStore: storeMax}
+	if err := s.server.EnableJetStream(config); err != nil {
+		_ = s.server.ShutdownJetStream() // half of the streams would be open
 		return fmt.Errorf("open the streams again: %w", err)
 	}
-	s.log.Warn().Msg("the streams are closed and open again")
+	s.log.Warn().Msg("streams reopened")
 	return nil
 }

@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	changeTries = 4 // another coordinator may push the account at the same moment
+	changeTries = 4 // another coordinator may push the account at the same time
 	systemWait  = 5 * time.Second
-	// Seconds since 1970: the end of the year 9999. A revoked key never counts again, whatever is signed for it later.
-	forEver = 253402300799
+	// The end of the year 9999, in seconds since 1970. Credentials that are issued before it are refused.
+	never = 253402300799
 )
 
-// Revoke ends the agents' keys: their connections are closed and none is accepted any more. Keys that are revoked already are
-// no error.
+// Revoke ends the agents' keys for ever: their connections are closed and the servers refuse new ones. Keys that are
+// revoked already are no error.
 func (s *Server) Revoke(ctx context.Context, keys ...string) error {
 	return s.change(ctx, "agents", func(account *jwt.AccountClaims) (changed *jwt.AccountClaims, err error) {
 		for _, key := range keys {
 			if !bus.IsPublicKey(key) {
 				return nil, fmt.Errorf("revoke: %q is not an agent's public key", key)
 			}
-			if account.Revocations[key] < forEver { // Withdraw may have revoked it for a time
-				account.RevokeAt(key, time.Unix(forEver, 0))
+			if account.Revocations[key] < never { // Withdraw may have revoked it for a time
+				account.RevokeAt(key, time.Unix(never, 0))
 				changed = account
 			}
 		}
@@ -37,8 +37,9 @@ func (s *Server) Revoke(ctx context.Context, keys ...string) error {
 	})
 }
 
-// Withdraw ends the agent's key until the time: its connections are closed and no JWT that is issued before then opens the bus.
-// Restore must be called for it to end, since the agent cannot ask for a newer JWT. A key that Revoke ended stays ended.
+// Withdraw ends the agent's key for a time: its connections are closed, and the servers refuse credentials that were
+// issued before then. An agent cannot get newer credentials while it is refused, so the caller must end the withdrawal
+// by Restore. A key that was revoked stays revoked.
 func (s *Server) Withdraw(ctx context.Context, key string, until time.Time) error {
 	return s.change(ctx, "agents", func(account *jwt.AccountClaims) (*jwt.AccountClaims, error) {
 		if !bus.IsPublicKey(key) {
@@ -52,10 +53,10 @@ func (s *Server) Withdraw(ctx context.Context, key string, until time.Time) erro
 	})
 }
 
-// Restore ends a withdrawal, so that the agent's key is accepted again. A key that Revoke ended stays ended.
+// Restore ends a withdrawal: the servers accept the key again. A key that was revoked stays revoked.
 func (s *Server) Restore(ctx context.Context, key string) error {
 	return s.change(ctx, "agents", func(account *jwt.AccountClaims) (*jwt.AccountClaims, error) {
-		if at, ok := account.Revocations[key]; !ok || at >= forEver {
+		if at, ok := account.Revocations[key]; !ok || at >= never {
 			return nil, nil
 		}
 		account.ClearRevocation(key)
@@ -63,8 +64,10 @@ func (s *Server) Restore(ctx context.Context, key string) error {
 	})
 }
 
-// change pushes an account as edit makes it of what the server has, until edit finds nothing to change: it answers nil then.
-func (s *Server) change(ctx context.Context, name string, edit func(*jwt.AccountClaims) (*jwt.AccountClaims, error)) error {
+// change edits an account on the servers. It repeats that until edit returns nil, because it finds what it wants:
+// another coordinator may push the account between the lookup and the push.
+func (s *Server) change(ctx context.Context, name string,
+	edit func(*jwt.AccountClaims) (*jwt.AccountClaims, error)) error {
 	s.revoking.Lock()
 	defer s.revoking.Unlock()
 	conn, err := s.connect("system", "trust", nats.NoReconnect(), nats.Timeout(systemWait))
@@ -92,20 +95,21 @@ func (s *Server) change(ctx context.Context, name string, edit func(*jwt.Account
 	return fmt.Errorf("the account %s keeps changing; try again", name)
 }
 
-// mirror keeps an account of a cluster here too, with all that was revoked in it: it is part of a backup, and of the configuration
-// of new nodes.
+// mirror stores a cluster's account here too, with all its revocations: it is part of a backup, and of the
+// configuration of new nodes.
 func (s *Server) mirror(name, signed string) error {
 	if s.server != nil {
 		return nil
 	}
-	if err := privatefile.Write(s.trust.place(name), []byte(signed)); err != nil {
-		return fmt.Errorf("keep the account %s: %w", name, err)
+	if err := privatefile.Write(s.trust.accountFile(name), []byte(signed)); err != nil {
+		return fmt.Errorf("write the account %s: %w", name, err)
 	}
 	return nil
 }
 
-// lookUp reads an account as the server has it.
-func (s *Server) lookUp(ctx context.Context, conn *nats.Conn, name string) (account *jwt.AccountClaims, signed string, err error) {
+// lookUp reads an account from the server.
+func (s *Server) lookUp(ctx context.Context, conn *nats.Conn, name string) (account *jwt.AccountClaims, signed string,
+	err error) {
 	ctx, cancel := context.WithTimeout(ctx, systemWait)
 	defer cancel()
 	reply, err := conn.RequestWithContext(ctx, fmt.Sprintf("$SYS.REQ.ACCOUNT.%s.CLAIMS.LOOKUP", s.trust.public[name]), nil)
@@ -118,8 +122,10 @@ func (s *Server) lookUp(ctx context.Context, conn *nats.Conn, name string) (acco
 	return account, string(reply.Data), nil
 }
 
-// push signs the account and gives it to every server. A server takes only what was signed in a later second than what it has.
-func (s *Server) push(ctx context.Context, conn *nats.Conn, name string, account *jwt.AccountClaims, since int64) error {
+// push signs an account and sends it to every server. A server ignores one that was not signed in a later second than
+// its own, which was signed at since.
+func (s *Server) push(ctx context.Context, conn *nats.Conn, name string, account *jwt.AccountClaims,
+	since int64) error {
 	signed, err := s.trust.signAccountAfter(name, account, since)
 	if err != nil {
 		return err

@@ -1,5 +1,6 @@
-// Package server is the NATS server inside a coordinator: JetStream on the data directory, three accounts, and TLS with a CA
-// of its own, made at the first start. Agents never link it.
+// Package server embeds the NATS server in a coordinator: JetStream in the data directory, an account each for
+// coordinators, agents and agents that join, and TLS with a CA of its own, created at the first start. Agents never
+// link it.
 package server
 
 import (
@@ -21,12 +22,14 @@ import (
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 )
 
-// Config is where the server keeps its state and listens.
+// Config configures the server.
 type Config struct {
-	Dir       string // keys, accounts and streams
-	Listen    string // address and port for agents; port 0 lets the kernel choose
-	Advertise string // address or name, with or without a port, that tokens name; empty: the machine's first global address
-	// How long an agent's credentials and the server's certificate are valid; zero: Life. Both are renewed at a third of it.
+	Dir    string // keys, accounts and streams
+	Listen string // address and port for agents; port 0 takes a free port
+	// The address or name, with or without a port, that tokens contain; empty: the machine's first global address.
+	Advertise string
+	// How long an agent's credentials and the server's certificate are valid; zero: Life. Agents renew their credentials
+	// after a third of it, the server its certificate when a third is left.
 	CredentialLife, CertificateLife time.Duration
 	Logger                          zerolog.Logger
 }
@@ -34,36 +37,36 @@ type Config struct {
 // Life is how long credentials and certificates are valid.
 const Life = 90 * 24 * time.Hour
 
-// Server is a running server, or the way to a cluster of them.
+// Server is a running server, or the trust and the URLs of a cluster.
 type Server struct {
-	server  *natsd.Server
+	server  *natsd.Server // nil: a cluster
 	trust   *trust
 	ca      *authority
 	servers []string
 	log     zerolog.Logger
-	store   string             // where the streams are
-	leave   context.CancelFunc // ends what watches the connections
+	store   string // directory of the streams
+	stop    context.CancelFunc
 	tasks   sync.WaitGroup
 
-	revoking sync.Mutex    // one change of the account at a time
-	pushes   atomic.Uint64 // accounts pushed: each undoes what ban changed in memory
+	revoking sync.Mutex    // one change of an account at a time
+	pushes   atomic.Uint64 // accounts pushed: each push undoes what ban changed in memory
 }
 
 const (
 	readyWait   = 20 * time.Second
 	controlLine = 4096
 	connections = 16 << 10
-	// What the streams may take together. It is more than a small disk has, since the server holds the streams' own bounds
-	// against it at once; how much room there really is, the coordinator watches.
+	// What the streams may use together. It is more than a small disk has, because the server reserves the streams' own
+	// limits from it. Package diskguard watches how much space there really is.
 	storeMax = 1 << 40
-	// Messages that wait for the disk. What comes on top is refused, and sent again by agents that mean well: a flood holds
-	// them up no longer than the disk takes for so many.
+	// Messages that wait for the disk. The server refuses further ones, and agents send them again: a flood delays them
+	// no longer than the disk needs for this many.
 	waitingMax = 512
 )
 
-// Start starts the server and returns when it takes connections.
+// Start starts the server and returns when it accepts connections.
 func Start(_ context.Context, c Config) (*Server, error) {
-	host, port, err := split(c.Listen)
+	host, port, err := parseListen(c.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +77,8 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	if s.trust, err = openTrust(filepath.Join(c.Dir, "trust")); err != nil {
 		return nil, err
 	}
-	if err := s.trust.renewAccounts(); err != nil {
+	s.trust.life = cmp.Or(c.CredentialLife, Life)
+	if err := s.trust.upgradeAccounts(); err != nil {
 		return nil, err
 	}
 	if err := s.trust.openResolver(); err != nil {
@@ -84,40 +88,40 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	if _, err := certificates.current(time.Now()); err != nil {
 		return nil, err
 	}
-	s.trust.life = cmp.Or(c.CredentialLife, Life)
-	opts := &natsd.Options{
-		ServerName: "coordinator", Host: host, Port: port, NoSigs: true, DontListen: false,
-		JetStream: true, StoreDir: filepath.Join(c.Dir, "streams"), SyncAlways: true, JetStreamMaxStore: storeMax,
-		TLS: true, TLSConfig: certificates.config(), TLSTimeout: 5,
-		MaxPayload: bus.PayloadMax, MaxControlLine: controlLine, MaxConn: connections,
-		LameDuckGracePeriod: 50 * time.Millisecond, LameDuckDuration: 250 * time.Millisecond,
-		PingInterval: 10 * time.Second, MaxPingsOut: 2, StreamMaxBufferedMsgs: waitingMax,
+	if s.server, err = natsd.NewServer(s.options(host, port, certificates)); err != nil {
+		return nil, fmt.Errorf("NATS server: %w", err)
 	}
-	s.trust.configure(opts)
-	if s.server, err = natsd.NewServer(opts); err != nil {
-		return nil, fmt.Errorf("bus server: %w", err)
-	}
-	s.server.SetLoggerV2(logger{c.Logger, c.Logger.Sample(&zerolog.BurstSampler{Burst: saidMax, Period: time.Minute})}, false, false, false)
+	s.server.SetLoggerV2(newLogger(c.Logger), false, false, false)
 	s.server.Start()
 	if !s.server.ReadyForConnections(readyWait) {
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
-		return nil, fmt.Errorf("bus server: not ready on %s; is the port taken by another program?", c.Listen)
+		return nil, fmt.Errorf("NATS server: not ready on %s; is the port used by another program?", c.Listen)
 	}
-	s.watch()
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.tasks.Go(func() { newPolicer(s).run(ctx) })
 	s.servers, err = advertised(c.Advertise, s.server.Addr().(*net.TCPAddr))
 	return s, err
 }
 
-// watch has the bouncer at the door until Close.
-func (s *Server) watch() {
-	ctx, leave := context.WithCancel(context.Background())
-	s.leave = leave
-	s.tasks.Go(func() { newBouncer(s).run(ctx) })
+func (s *Server) options(host string, port int, certificates *certificates) *natsd.Options {
+	opts := &natsd.Options{
+		ServerName: "coordinator", Host: host, Port: port, NoSigs: true,
+		// JetStream otherwise acknowledges a message before it is on the disk.
+		JetStream: true, StoreDir: s.store, SyncAlways: true, JetStreamMaxStore: storeMax, StreamMaxBufferedMsgs: waitingMax,
+		TLS: true, TLSConfig: certificates.config(), TLSTimeout: 5,
+		MaxPayload: bus.PayloadMax, MaxControlLine: controlLine, MaxConn: connections,
+		// A short lame-duck phase has clients reconnect in order; an abrupt end costs seconds.
+		LameDuckGracePeriod: 50 * time.Millisecond, LameDuckDuration: 250 * time.Millisecond,
+		PingInterval: 10 * time.Second, MaxPingsOut: 2,
+	}
+	s.trust.configure(opts)
+	return opts
 }
 
-// split reads an address to listen on; an empty host is every address.
-func split(listen string) (host string, port int, err error) {
+// parseListen parses an address to listen on, and checks that the port is free. An empty host is every address.
+func parseListen(listen string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "", 0, fmt.Errorf("listen address %q: %w; write it as :4222 or 192.0.2.1:4222", listen, err)
@@ -134,7 +138,7 @@ func split(listen string) (host string, port int, err error) {
 	if port == 0 {
 		port = natsd.RANDOM_PORT
 	}
-	// A port that is taken is better told here than by a server that is never ready.
+	// The server itself would log a port that is in use and never become ready.
 	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(max(port, 0))))
 	if err != nil {
 		return "", 0, fmt.Errorf("listen for agents: %w", err)
@@ -150,7 +154,7 @@ func hasIPv6() bool {
 	return l.Close() == nil
 }
 
-// advertised is what tokens and identities name.
+// advertised returns the URLs that tokens and identities contain.
 func advertised(advertise string, listening *net.TCPAddr) ([]string, error) {
 	port := strconv.Itoa(listening.Port)
 	host := advertise
@@ -170,11 +174,11 @@ func advertised(advertise string, listening *net.TCPAddr) ([]string, error) {
 	return []string{"tls://" + net.JoinHostPort(host, port)}, nil
 }
 
-// globalAddress is the machine's first address that others can reach, or loopback where it has none.
+// globalAddress returns the machine's first global address, or loopback if it has none.
 func globalAddress() (string, error) {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
-		return "", fmt.Errorf("the machine's addresses: %w", err)
+		return "", fmt.Errorf("list the machine's addresses: %w", err)
 	}
 	for _, a := range addresses {
 		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
@@ -184,22 +188,22 @@ func globalAddress() (string, error) {
 	return "127.0.0.1", nil
 }
 
-// Servers are the URLs that agents are told.
+// Servers returns the URLs that agents connect to.
 func (s *Server) Servers() []string { return s.servers }
 
 // Endpoint returns the servers and the CA that agents connect by.
 func (s *Server) Endpoint() bus.Endpoint { return bus.Endpoint{Servers: s.Servers(), CA: s.CA()} }
 
-// CA is the certificate that agents trust, in PEM.
+// CA returns the certificate that agents trust, in PEM.
 func (s *Server) CA() []byte { return s.ca.pem }
 
-// Issue makes an agent's credentials for its public key: a JWT that lets it speak under its own name alone.
+// Issue creates an agent's JWT for its public key. It permits only the subjects of the agent's own name.
 func (s *Server) Issue(name, publicKey string) (string, error) {
 	if err := bus.CheckName(name); err != nil {
 		return "", err
 	}
 	if !bus.IsPublicKey(publicKey) {
-		return "", errors.New("that is not an agent's public key")
+		return "", errors.New("issue credentials: not an agent's public key")
 	}
 	return s.trust.agent(name, publicKey)
 }
@@ -216,26 +220,30 @@ func (s *Server) CoordinatorConfig() (buscoordinator.Config, error) {
 	return c, err
 }
 
-// Close ends the server: its clients are told to go before it stops, so that none waits for an answer.
+// Close stops the server. It notifies clients first, so that none waits for an answer.
 func (s *Server) Close() {
 	if s.server == nil {
 		return
 	}
-	s.leave()
+	s.stop()
 	s.tasks.Wait()
 	s.server.LameDuckShutdown()
 	s.server.WaitForShutdown()
 }
 
-// logger hands the server's words on. What it says at length is for debugging.
-type logger struct{ log, sparse zerolog.Logger }
+// logger writes the server's log lines to ours, its notices as debug messages.
+type logger struct{ log, sampled zerolog.Logger }
 
-// saidMax is how many warnings and errors of the server are logged in a minute: anybody who knocks can cause one.
-const saidMax = 30
+// logPerMinute bounds the warnings and errors of the server in the log: any client can cause them.
+const logPerMinute = 30
+
+func newLogger(log zerolog.Logger) logger {
+	return logger{log, log.Sample(&zerolog.BurstSampler{Burst: logPerMinute, Period: time.Minute})}
+}
 
 func (l logger) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
-func (l logger) Warnf(format string, v ...any)   { l.sparse.Warn().Msgf(format, v...) }
-func (l logger) Errorf(format string, v ...any)  { l.sparse.Error().Msgf(format, v...) }
+func (l logger) Warnf(format string, v ...any)   { l.sampled.Warn().Msgf(format, v...) }
+func (l logger) Errorf(format string, v ...any)  { l.sampled.Error().Msgf(format, v...) }
 func (l logger) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l logger) Debugf(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
 func (l logger) Tracef(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }

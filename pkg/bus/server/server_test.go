@@ -29,7 +29,7 @@ func start(t *testing.T, dir string) *server.Server {
 	return s
 }
 
-func coordinator(t *testing.T, s *server.Server) *buscoordinator.Conn {
+func lead(t *testing.T, s *server.Server) *buscoordinator.Conn {
 	t.Helper()
 	config, err := s.CoordinatorConfig()
 	if err != nil {
@@ -62,7 +62,7 @@ func issue(t *testing.T, s *server.Server, name string) identity {
 	return identity{token, seed}
 }
 
-func agent(t *testing.T, s *server.Server, name string) *busagent.Conn {
+func dialAgent(t *testing.T, s *server.Server, name string) *busagent.Conn {
 	t.Helper()
 	id := issue(t, s, name)
 	a, err := busagent.Dial(t.Context(), busagent.Config{
@@ -77,8 +77,8 @@ func agent(t *testing.T, s *server.Server, name string) *busagent.Conn {
 
 func headers() map[string]string { return map[string]string{"Probemesh-Age": "7"} }
 
-// follow collects what OBS holds, n messages of it.
-func follow(t *testing.T, c *buscoordinator.Conn, n int) []bus.Message {
+// readOBS returns the first n messages of OBS.
+func readOBS(t *testing.T, c *buscoordinator.Conn, n int) []bus.Message {
 	t.Helper()
 	var got []bus.Message
 	enough := errors.New("enough")
@@ -99,7 +99,7 @@ func follow(t *testing.T, c *buscoordinator.Conn, n int) []bus.Message {
 func TestABatchIsStoredOnceUnderItsAgent(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	c, a := coordinator(t, s), agent(t, s, "nc036")
+	c, a := lead(t, s), dialAgent(t, s, "nc036")
 	for range 2 {
 		if err := a.Publish(t.Context(), "id-1", headers, []byte("{}")); err != nil {
 			t.Fatal(err)
@@ -108,8 +108,9 @@ func TestABatchIsStoredOnceUnderItsAgent(t *testing.T) {
 	if _, err := c.Mark(t.Context(), bus.Tick, "tick-1", nil); err != nil {
 		t.Fatal(err)
 	}
-	got := follow(t, c, 2)
-	if m := got[0]; m.Kind != bus.Batch || m.Agent != "nc036" || m.Header("Probemesh-Age") != "7" || string(m.Data) != "{}" || m.Time.IsZero() {
+	got := readOBS(t, c, 2)
+	if m := got[0]; m.Kind != bus.Batch || m.Agent != "nc036" || m.Header("Probemesh-Age") != "7" ||
+		string(m.Data) != "{}" || m.Time.IsZero() {
 		t.Errorf("stored %+v", m)
 	}
 	if got[1].Kind != bus.Tick {
@@ -117,10 +118,10 @@ func TestABatchIsStoredOnceUnderItsAgent(t *testing.T) {
 	}
 }
 
-func TestWordsReachAgentsAndTheCatalogTheOneWhoAsks(t *testing.T) {
+func TestControlMessagesAndCatalogsReachAgents(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	c, a := coordinator(t, s), agent(t, s, "nc036")
+	c, a := lead(t, s), dialAgent(t, s, "nc036")
 	ctx, cancel := context.WithCancel(t.Context())
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -137,14 +138,15 @@ func TestWordsReachAgentsAndTheCatalogTheOneWhoAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data := <-a.Controls(); string(data) != `{"v":1}` {
-		t.Errorf("heard %q", data)
+		t.Errorf("received %q", data)
 	}
 }
 
-// raw is a connection that holds an agent's credentials and does what it likes with them.
-func raw(t *testing.T, s *server.Server, id *identity, name string) *nats.Conn {
+// rawConn connects with an agent's credentials, or with none, without the limits of our client.
+func rawConn(t *testing.T, s *server.Server, id *identity, name string) *nats.Conn {
 	t.Helper()
-	opts := []nats.Option{nats.Secure(), nats.RootCAs(writeCA(t, s)), nats.CustomInboxPrefix("_INBOX_" + name), nats.NoReconnect()}
+	opts := []nats.Option{nats.Secure(), nats.RootCAs(writeCA(t, s)), nats.CustomInboxPrefix("_INBOX_" + name),
+		nats.NoReconnect()}
 	tls := func(o *nats.Options) error { o.TLSConfig.ServerName = bus.ServerName; return nil }
 	opts = append(opts, tls, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if id != nil {
@@ -158,12 +160,12 @@ func raw(t *testing.T, s *server.Server, id *identity, name string) *nats.Conn {
 	return conn
 }
 
-func TestAnAgentCanDoNothingElse(t *testing.T) {
+func TestAnAgentIsRefusedEverythingElse(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	c := coordinator(t, s)
+	c := lead(t, s)
 	id := issue(t, s, "nc036")
-	conn := raw(t, s, &id, "nc036")
+	conn := rawConn(t, s, &id, "nc036")
 	refused := func(what string, err error) {
 		t.Helper()
 		if err == nil {
@@ -196,48 +198,50 @@ func TestAnAgentCanDoNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	follow(t, c, 1)
+	readOBS(t, c, 1)
 	count := 0
 	if err := c.ReadLedger(t.Context(), 0, func(bus.Record) error { count++; return nil }); err != nil || count != 1 {
-		t.Errorf("the ledger holds %d events, wanted the epoch alone (%v)", count, err)
+		t.Errorf("the ledger has %d events, want only the epoch (%v)", count, err)
 	}
 }
 
-// comeIn answers everybody who knocks, until the test ends.
-func comeIn(t *testing.T, c *buscoordinator.Conn) {
+// admitAll answers every join request until the test ends.
+func admitAll(t *testing.T, c *buscoordinator.Conn) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	t.Cleanup(func() { cancel(); tasks.Wait() })
 	ready := make(chan struct{})
 	tasks.Go(func() {
-		_ = c.AnswerJoinRequests(ctx, ready, func(context.Context, []byte) []byte { return []byte("come in") })
+		_ = c.AnswerJoinRequests(ctx, ready, func(context.Context, []byte) []byte { return []byte("welcome") })
 	})
 	<-ready
 }
 
-// knock has somebody without credentials knock.
-func knock(t *testing.T, s *server.Server) {
+// requestJoin sends a join request and checks that it is answered.
+func requestJoin(t *testing.T, s *server.Server) {
 	t.Helper()
 	pin, err := bus.Pin(s.CA())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if reply, err := busagent.RequestEnrolment(t.Context(), s.Servers(), pin, nil, []byte("knock")); err != nil || string(reply) != "come in" {
+	if reply, err := busagent.RequestEnrolment(t.Context(), s.Servers(), pin, nil, []byte("request")); err != nil ||
+		string(reply) != "welcome" {
 		t.Error(string(reply), err)
 	}
 }
 
-func TestWithoutCredentialsOneMayOnlyKnock(t *testing.T) {
+func TestWithoutCredentialsOnlyJoinRequestsAreAllowed(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	c := coordinator(t, s)
-	comeIn(t, c)
-	knock(t, s)
-	if _, err := busagent.RequestEnrolment(t.Context(), s.Servers(), [32]byte{1}, nil, []byte("knock")); !errors.Is(err, bus.ErrPin) {
-		t.Errorf("a server with another CA was believed: %v", err)
+	c := lead(t, s)
+	admitAll(t, c)
+	requestJoin(t, s)
+	if _, err := busagent.RequestEnrolment(t.Context(), s.Servers(), [32]byte{1}, nil, []byte("request")); !errors.Is(err,
+		bus.ErrPin) {
+		t.Errorf("a server with another CA was trusted: %v", err)
 	}
-	conn := raw(t, s, nil, "x")
+	conn := rawConn(t, s, nil, "x")
 	for _, subject := range []string{bus.SubjectObservations + "nc036", bus.SubjectAsk + "nc036", "$JS.API.INFO"} {
 		if _, err := conn.Request(subject, nil, 200*time.Millisecond); err == nil {
 			t.Errorf("%s is possible without credentials", subject)
@@ -245,34 +249,41 @@ func TestWithoutCredentialsOneMayOnlyKnock(t *testing.T) {
 	}
 }
 
-func TestTheLedgerIsWrittenAsOneAndByTheLeaderAlone(t *testing.T) {
+func TestOnlyTheLeaderAppendsAndInOneTransaction(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	first := coordinator(t, s)
-	entries := []bus.Entry{{Subject: "status.nc036", ID: "a", Data: []byte("1")}, {Subject: "transition.nc036", ID: "b", Data: []byte("2")}}
+	first := lead(t, s)
+	entries := []bus.Entry{{Subject: "status.nc036", ID: "a", Data: []byte("1")},
+		{Subject: "transition.nc036", ID: "b", Data: []byte("2")}}
 	for range 2 { // a repeat is dropped
 		if _, err := first.Append(t.Context(), entries); err != nil {
 			t.Fatal(err)
 		}
 	}
-	second := coordinator(t, s)
-	if _, err := first.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "c"}}); !errors.Is(err, bus.ErrFenced) {
+	second := lead(t, s)
+	if _, err := first.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "c"}}); !errors.Is(err,
+		bus.ErrFenced) {
 		t.Errorf("a leader that was replaced could still write: %v", err)
 	}
-	if _, err := second.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "d", Data: []byte("3")}}); err != nil {
+	if _, err := second.Append(t.Context(), []bus.Entry{{Subject: "status.nc036", ID: "d",
+		Data: []byte("3")}}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	if err := second.ReadLedger(t.Context(), 0, func(r bus.Record) error { got = append(got, r.Subject+"="+string(r.Data)); return nil }); err != nil {
+	if err := second.ReadLedger(t.Context(), 0, func(r bus.Record) error {
+		got = append(got,
+			r.Subject+"="+string(r.Data))
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"epoch=", "status.nc036=1", "transition.nc036=2", "epoch=", "status.nc036=3"}
 	if len(got) != len(want) {
-		t.Fatalf("the ledger holds %v", got)
+		t.Fatalf("the ledger has %v", got)
 	}
 	for i := range want {
 		if got[i] != want[i] {
-			t.Errorf("the ledger holds %v, wanted %v", got, want)
+			t.Errorf("the ledger has %v, want %v", got, want)
 		}
 	}
 }
@@ -280,7 +291,7 @@ func TestTheLedgerIsWrittenAsOneAndByTheLeaderAlone(t *testing.T) {
 func TestARestartKeepsKeysStreamsAndAgents(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
-	c := coordinator(t, s)
+	c := lead(t, s)
 	if _, err := c.Mark(t.Context(), bus.Tick, "1", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -292,8 +303,9 @@ func TestARestartKeepsKeysStreamsAndAgents(t *testing.T) {
 	if string(ca) != string(s.CA()) {
 		t.Error("the CA changed")
 	}
-	c = coordinator(t, s)
-	a, err := busagent.Dial(t.Context(), busagent.Config{Name: "nc036", Endpoint: s.Endpoint(), JWT: id.token, Seed: id.seed, Logger: zerolog.Nop()})
+	c = lead(t, s)
+	a, err := busagent.Dial(t.Context(), busagent.Config{Name: "nc036", Endpoint: s.Endpoint(), JWT: id.token,
+		Seed: id.seed, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,8 +313,8 @@ func TestARestartKeepsKeysStreamsAndAgents(t *testing.T) {
 	if err := a.Publish(t.Context(), "2", headers, []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
-	if got := follow(t, c, 2); got[0].Kind != bus.Tick || got[1].Agent != "nc036" {
-		t.Errorf("the stream holds %+v", got)
+	if got := readOBS(t, c, 2); got[0].Kind != bus.Tick || got[1].Agent != "nc036" {
+		t.Errorf("the stream has %+v", got)
 	}
 }
 
@@ -315,8 +327,9 @@ func writeCA(t *testing.T, s *server.Server) string {
 	return path
 }
 
-func TestTheServersCertificateIsMadeAnewWhileItRuns(t *testing.T) {
-	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", CertificateLife: 3 * time.Second, Logger: zerolog.Nop()})
+func TestTheServersCertificateIsRenewedWhileItRuns(t *testing.T) {
+	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0",
+		CertificateLife: 3 * time.Second, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +337,7 @@ func TestTheServersCertificateIsMadeAnewWhileItRuns(t *testing.T) {
 	ends := time.Now().Add(3 * time.Second)
 	id := issue(t, s, "nc036")
 	for time.Now().Before(ends.Add(time.Second)) {
-		raw(t, s, &id, "nc036").Close()
+		rawConn(t, s, &id, "nc036").Close()
 		time.Sleep(200 * time.Millisecond)
 	}
 }
@@ -351,7 +364,7 @@ func TestSecretsThatOthersCanReadAreRefused(t *testing.T) {
 	}
 }
 
-func TestAClockThatIsOffKeepsNobodyOut(t *testing.T) {
+func TestAnAgentWhoseClockIsOffCanConnect(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
 	id := issue(t, s, "nc036")
@@ -360,7 +373,8 @@ func TestAClockThatIsOffKeepsNobodyOut(t *testing.T) {
 			o.TLSConfig.ServerName, o.TLSConfig.Time = bus.ServerName, func() time.Time { return time.Now().Add(off) }
 			return nil
 		}
-		conn, err := nats.Connect(s.Servers()[0], nats.Secure(), nats.RootCAs(writeCA(t, s)), clock, nats.UserJWTAndSeed(id.token, id.seed))
+		conn, err := nats.Connect(s.Servers()[0], nats.Secure(), nats.RootCAs(writeCA(t, s)), clock,
+			nats.UserJWTAndSeed(id.token, id.seed))
 		if err != nil {
 			t.Errorf("off by %s: %v", off, err)
 			continue

@@ -17,8 +17,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 )
 
-// An account that was signed before the wall clock was stepped back is from the future. A key is revoked all the
-// same, and at once.
+// An account that was signed before the wall clock was stepped back is from the future. A key can be revoked
+// nevertheless, at once.
 func TestAKeyIsRevokedAfterTheClockWasSteppedBack(t *testing.T) {
 	dir := t.TempDir()
 	s, err := Start(t.Context(), Config{Dir: dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
@@ -31,7 +31,7 @@ func TestAKeyIsRevokedAfterTheClockWasSteppedBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := time.Now().Add(10 * time.Minute).Unix()
-	account, err := s.trust.kept("agents")
+	account, err := s.trust.readAccount("agents")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,20 +48,19 @@ func TestAKeyIsRevokedAfterTheClockWasSteppedBack(t *testing.T) {
 	if err := s.Revoke(ctx, public); err != nil {
 		t.Fatal(err)
 	}
-	kept, err := s.trust.kept("agents")
+	stored, err := s.trust.readAccount("agents")
 	if err != nil {
 		t.Fatal(err)
 	}
 	user := jwt.NewUserClaims(public)
 	user.IssuedAt = later
-	if kept.IssuedAt <= later || !kept.IsClaimRevoked(user) {
-		t.Errorf("the account of %v does not revoke the key", time.Unix(kept.IssuedAt, 0))
+	if stored.IssuedAt <= later || !stored.IsClaimRevoked(user) {
+		t.Errorf("the account of %v does not revoke the key", time.Unix(stored.IssuedAt, 0))
 	}
 }
 
-// A certificate that was made while the wall clock was a year ahead is not valid yet: connections are offered another
-// one.
-func TestTheCertificateIsMadeAnewAfterTheClockWasSteppedBack(t *testing.T) {
+// A certificate that was issued while the wall clock was a year ahead is not valid yet, so it is replaced.
+func TestTheCertificateIsRenewedAfterTheClockWasSteppedBack(t *testing.T) {
 	ca, err := newAuthority(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -71,11 +70,11 @@ func TestTheCertificateIsMadeAnewAfterTheClockWasSteppedBack(t *testing.T) {
 	roots.AddCert(ca.certificate)
 	now := time.Now()
 	for _, at := range []time.Time{now.Add(365 * 24 * time.Hour), now, now.Add(10 * time.Minute), now} {
-		held, err := c.current(at)
+		issued, err := c.current(at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		leaf, err := x509.ParseCertificate(held.Certificate[0])
+		leaf, err := x509.ParseCertificate(issued.Certificate[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +84,7 @@ func TestTheCertificateIsMadeAnewAfterTheClockWasSteppedBack(t *testing.T) {
 	}
 }
 
-// issuedAt is an agent's credentials as they were issued at a time.
+// issuedAt returns an agent's credentials as if they had been issued at the time.
 func issuedAt(t *testing.T, s *Server, token string, at time.Time) string {
 	t.Helper()
 	claims, err := jwt.DecodeUserClaims(token)
@@ -106,9 +105,9 @@ func issuedAt(t *testing.T, s *Server, token string, at time.Time) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// An agent whose credentials are from before a step back of the clock, and so from the future, is kept out like any
-// other.
-func TestABanKeepsOutWhoWasAdmittedBeforeAStepBack(t *testing.T) {
+// A ban also refuses an agent whose credentials were issued before the clock was stepped back, and so are from the
+// future.
+func TestABanRefusesCredentialsFromTheFuture(t *testing.T) {
 	s, err := Start(t.Context(), Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)

@@ -15,17 +15,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Streams saves and loads whole streams as the server keeps them, so that sequences, times and headers survive. It speaks the
-// server's own snapshot protocol: the client library for it would bring an expression language and YAML along.
+// Streams saves and loads whole streams by the server's snapshot protocol, so that sequences, times and headers
+// survive. It implements the protocol itself, because the client library for it depends on an expression language and
+// on YAML.
 type Streams struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 }
 
-// Bounds of a stream on its way into a file and back.
+// Bounds of the transfer of a snapshot.
 const (
 	chunkSize  = 128 << 10
-	windowSize = 8 << 20 // sent ahead of what was written
+	windowSize = 8 << 20 // sent by the server and not acknowledged
 	headerMax  = 1 << 20 // bytes of a stream's configuration and state
 )
 
@@ -46,8 +47,8 @@ func (s *Server) Streams() (*Streams, error) {
 // Close ends the connection.
 func (s *Streams) Close() { s.conn.Close() }
 
-// Names lists the streams in the order in which they are saved: what others refer to comes after them, so that whatever one
-// saved stream names is in those saved later.
+// Names lists the streams in the order in which they must be saved while they are in use: a stream comes before those
+// that it refers to, so that whatever a saved stream refers to is in the streams saved after it.
 func (s *Streams) Names(ctx context.Context) ([]string, error) {
 	rank := map[string]int{"OBS": -2, "LEDGER": -1}
 	var out []string
@@ -67,7 +68,7 @@ func (s *Streams) Names(ctx context.Context) ([]string, error) {
 	return out, nil
 }
 
-// header is the first line of a saved stream; the server's snapshot follows it.
+// header is the first line of a saved stream. The server's snapshot follows it.
 type header struct {
 	Config json.RawMessage   `json:"config"`
 	State  natsd.StreamState `json:"state"`
@@ -81,11 +82,12 @@ func (s *Streams) Save(ctx context.Context, name string, w io.Writer) error {
 		return fmt.Errorf("save %s: %w", name, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := sub.SetPendingLimits(-1, -1); err != nil { // the window bounds it
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // windowSize bounds it
 		return fmt.Errorf("save %s: %w", name, err)
 	}
 	var h header
-	request := natsd.JSApiStreamSnapshotRequest{DeliverSubject: inbox, NoConsumers: true, ChunkSize: chunkSize, WindowSize: windowSize, CheckMsgs: true}
+	request := natsd.JSApiStreamSnapshotRequest{DeliverSubject: inbox, NoConsumers: true, ChunkSize: chunkSize,
+		WindowSize: windowSize, CheckMsgs: true}
 	if err := s.call(ctx, fmt.Sprintf(natsd.JSApiStreamSnapshotT, name), request, &h); err != nil {
 		return fmt.Errorf("save %s: %w", name, err)
 	}
@@ -102,7 +104,7 @@ func (s *Streams) Save(ctx context.Context, name string, w io.Writer) error {
 	return nil
 }
 
-// receive writes the chunks of a snapshot. Each is answered once it is written, which keeps the server from running ahead.
+// receive writes the chunks of a snapshot to w. It acknowledges each once it is written, which paces the server.
 func receive(ctx context.Context, sub *nats.Subscription, w io.Writer) error {
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
@@ -111,7 +113,7 @@ func receive(ctx context.Context, sub *nats.Subscription, w io.Writer) error {
 		}
 		if len(m.Data) == 0 {
 			if status := m.Header.Get("Status"); status != "" && status != "204" {
-				return fmt.Errorf("the server gave up: %s %s", status, m.Header.Get("Description"))
+				return fmt.Errorf("the server aborted the snapshot: %s %s", status, m.Header.Get("Description"))
 			}
 			return nil
 		}
@@ -127,13 +129,13 @@ func receive(ctx context.Context, sub *nats.Subscription, w io.Writer) error {
 	}
 }
 
-// Load makes a stream, which must not exist, from what Save wrote, and checks that it is whole. It has one copy, wherever it came
-// from: the coordinator that starts on a cluster has that make the others.
+// Load creates a stream, which must not exist, from what Save wrote, and verifies that it is complete. The stream has
+// one replica: a coordinator that starts on a cluster adds the others.
 func (s *Streams) Load(ctx context.Context, r io.Reader) error {
 	in := bufio.NewReaderSize(r, headerMax)
 	line, err := in.ReadSlice('\n')
 	if err != nil {
-		return fmt.Errorf("load a stream: its first line: %w", err)
+		return fmt.Errorf("load a stream: read its first line: %w", err)
 	}
 	var h header
 	var named struct{ Name string }
@@ -141,10 +143,10 @@ func (s *Streams) Load(ctx context.Context, r io.Reader) error {
 		err = json.Unmarshal(h.Config, &named)
 	}
 	if err == nil {
-		h.Config, err = oneCopy(h.Config)
+		h.Config, err = withOneReplica(h.Config)
 	}
 	if err != nil {
-		return fmt.Errorf("load a stream: its first line: %w", err)
+		return fmt.Errorf("load a stream: read its first line: %w", err)
 	}
 	var begun natsd.JSApiStreamRestoreResponse
 	if err := s.call(ctx, fmt.Sprintf(natsd.JSApiStreamRestoreT, named.Name), h, &begun); err != nil {
@@ -155,13 +157,15 @@ func (s *Streams) Load(ctx context.Context, r io.Reader) error {
 		return fmt.Errorf("load %s: %w", named.Name, err)
 	}
 	if done.Msgs != h.State.Msgs || done.LastSeq != h.State.LastSeq {
-		return fmt.Errorf("load %s: %d messages up to %d arrived of %d up to %d", named.Name, done.Msgs, done.LastSeq, h.State.Msgs, h.State.LastSeq)
+		return fmt.Errorf("load %s: %d messages up to %d arrived of %d up to %d", named.Name, done.Msgs, done.LastSeq,
+			h.State.Msgs, h.State.LastSeq)
 	}
 	return nil
 }
 
-// oneCopy is a stream's configuration with a single copy. What else is in it, of servers to come too, stays as it is.
-func oneCopy(config json.RawMessage) (json.RawMessage, error) {
+// withOneReplica changes the number of replicas in a stream's configuration and keeps all else, also fields of newer
+// servers.
+func withOneReplica(config json.RawMessage) (json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(config, &fields); err != nil {
 		return nil, err
@@ -180,7 +184,7 @@ func (s *Streams) Remove(ctx context.Context, names ...string) (err error) {
 	return err
 }
 
-// send sends a snapshot chunk by chunk, and an empty one at its end, which the server answers when the stream stands.
+// send sends a snapshot in chunks and an empty one at the end, which the server answers once the stream exists.
 func (s *Streams) send(ctx context.Context, subject string, r io.Reader) (natsd.StreamState, error) {
 	chunk := make([]byte, chunkSize)
 	for {
@@ -203,14 +207,14 @@ func (s *Streams) send(ctx context.Context, subject string, r io.Reader) (natsd.
 		case answer.Error != nil:
 			return natsd.StreamState{}, answer.Error
 		case end && answer.StreamInfo == nil:
-			return natsd.StreamState{}, errors.New("the server says nothing of the stream")
+			return natsd.StreamState{}, errors.New("the server does not describe the restored stream")
 		case end:
 			return answer.State, nil
 		}
 	}
 }
 
-// call asks the server's API.
+// call sends a request to the JetStream API.
 func (s *Streams) call(ctx context.Context, subject string, request, into any) error {
 	data, err := json.Marshal(request)
 	if err != nil {
@@ -220,14 +224,14 @@ func (s *Streams) call(ctx context.Context, subject string, request, into any) e
 	if err != nil {
 		return err
 	}
-	var refused struct {
+	var answer struct {
 		Error *natsd.ApiError `json:"error"`
 	}
-	if err := json.Unmarshal(reply.Data, &refused); err != nil {
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
 		return err
 	}
-	if refused.Error != nil {
-		return refused.Error
+	if answer.Error != nil {
+		return answer.Error
 	}
 	return json.Unmarshal(reply.Data, into)
 }

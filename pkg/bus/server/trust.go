@@ -16,51 +16,52 @@ import (
 	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
-// seeds are the secret keys that everything on the bus is trusted through.
+// seeds are the private keys that sign all credentials of the mesh, as stored in keys.json.
 type seeds struct {
 	Operator string `json:"operator"`
 	System   string `json:"system"` // account
-	Mesh     string `json:"mesh"`   // account: the streams, and the coordinators
-	Agents   string `json:"agents"` // account: no streams, only what it imports
+	Mesh     string `json:"mesh"`   // account: the streams and the coordinators
+	Agents   string `json:"agents"` // account: no JetStream, only what it imports
 	Scope    string `json:"scope"`  // the scoped signing key of the agents' account
-	Enrol    string `json:"enrol"`  // account: those who want to join
+	Enrol    string `json:"enrol"`  // account: connections without credentials
 }
 
-// trust is the operator, the accounts and the keys to sign users with.
+// trust is the operator, the accounts, and the keys that sign their users. All maps are by account, as in accountNames.
 type trust struct {
 	keys     map[string]nkeys.KeyPair
 	public   map[string]string
 	operator *jwt.OperatorClaims
-	accounts string                // the directory that the server looks for them in
+	accounts string                // directory of the accounts' JWTs
 	resolver *natsd.DirAccResolver // of a server in this process
-	sentinel string
-	life     time.Duration // of an agent's credentials
+	sentinel string                // JWT of the user that a connection without credentials is
+	life     time.Duration         // of an agent's credentials
 }
 
+// enrolPayload bounds a join request in bytes. Real ones have a few hundred.
 const enrolPayload = 2048
 
-// openTrust reads the keys from the directory, or makes them there.
+// openTrust reads the keys from the directory, or creates them there.
 func openTrust(dir string) (*trust, error) {
 	s, err := openSeeds(filepath.Join(dir, "keys.json"))
 	if err != nil {
-		return nil, fmt.Errorf("the bus's keys: %w", err)
+		return nil, fmt.Errorf("open the NATS keys: %w", err)
 	}
 	t := &trust{accounts: filepath.Join(dir, "accounts"), keys: map[string]nkeys.KeyPair{}, public: map[string]string{}}
 	for name, seed := range map[string]string{
 		"operator": s.Operator, "system": s.System, "mesh": s.Mesh, "agents": s.Agents, "scope": s.Scope, "enrol": s.Enrol,
 	} {
 		if t.keys[name], err = nkeys.FromSeed([]byte(seed)); err != nil {
-			return nil, fmt.Errorf("the bus's key %s: %w", name, err)
+			return nil, fmt.Errorf("open the NATS key %s: %w", name, err)
 		}
 		if t.public[name], err = t.keys[name].PublicKey(); err != nil {
-			return nil, fmt.Errorf("the bus's key %s: %w", name, err)
+			return nil, fmt.Errorf("open the NATS key %s: %w", name, err)
 		}
 	}
 	return t, t.sign()
 }
 
 func openSeeds(path string) (s seeds, err error) {
-	data, err := readPrivate(path)
+	data, err := privatefile.Read(path)
 	if err == nil {
 		return s, json.Unmarshal(data, &s)
 	}
@@ -90,7 +91,7 @@ func openSeeds(path string) (s seeds, err error) {
 	return s, privatefile.Write(path, data)
 }
 
-// sign makes the operator's word, the accounts' and the sentinel's.
+// sign creates the JWTs of the operator and the sentinel, and those of the accounts that are missing.
 func (t *trust) sign() error {
 	t.operator = jwt.NewOperatorClaims(t.public["operator"])
 	t.operator.Name, t.operator.SystemAccount = "probemesh", t.public["system"]
@@ -101,26 +102,26 @@ func (t *trust) sign() error {
 	if t.operator, err = jwt.DecodeOperatorClaims(signed); err != nil {
 		return fmt.Errorf("sign the operator: %w", err)
 	}
-	if err := t.signAccounts(); err != nil {
+	if err := t.createAccounts(); err != nil {
 		return err
 	}
 	return t.signSentinel()
 }
 
-// signSentinel makes the user that every connection without credentials is: it may knock, and nothing else.
+// signSentinel creates the user that a connection without credentials is: it may send join requests, and nothing else.
 func (t *trust) signSentinel() error {
 	pair, err := nkeys.CreateUser()
 	if err != nil {
-		return fmt.Errorf("make the sentinel: %w", err)
+		return fmt.Errorf("create the sentinel: %w", err)
 	}
 	public, err := pair.PublicKey()
 	if err != nil {
-		return fmt.Errorf("make the sentinel: %w", err)
+		return fmt.Errorf("create the sentinel: %w", err)
 	}
 	u := jwt.NewUserClaims(public)
 	u.Name, u.BearerToken = "sentinel", true
 	u.Pub.Allow.Add(bus.SubjectEnrol)
-	u.Sub.Allow.Add("_INBOX.>") // answers are sealed, so that hearing another's tells nothing
+	u.Sub.Allow.Add("_INBOX.>") // answers are encrypted for the one that asked, so reading another's reveals nothing
 	u.Limits.Payload, u.Limits.Subs = enrolPayload, 2
 	if t.sentinel, err = u.Encode(t.keys["enrol"]); err != nil {
 		return fmt.Errorf("sign the sentinel: %w", err)
@@ -128,7 +129,7 @@ func (t *trust) signSentinel() error {
 	return nil
 }
 
-// configure has the server trust what was signed.
+// configure sets the server's options to what was signed.
 func (t *trust) configure(opts *natsd.Options) {
 	opts.TrustedOperators = []*jwt.OperatorClaims{t.operator}
 	opts.SystemAccount = t.public["system"]
@@ -136,7 +137,7 @@ func (t *trust) configure(opts *natsd.Options) {
 	opts.DefaultSentinel = t.sentinel
 }
 
-// agent signs an agent's key into the scope, whose template its name fills in.
+// agent signs an agent's key with the scoped key, whose template adds the permissions by the agent's name.
 func (t *trust) agent(name, publicKey string) (string, error) {
 	u := jwt.NewUserClaims(publicKey)
 	u.Name, u.IssuerAccount = name, t.public["agents"]
@@ -149,8 +150,7 @@ func (t *trust) agent(name, publicKey string) (string, error) {
 	return signed, nil
 }
 
-// user makes a key for the coordinator in this process to act in an account with, anew each time. It lasts as long as a process
-// does.
+// user creates credentials of this process in an account. They exist in memory only, so they never expire.
 func (t *trust) user(account string) (token, seed string, err error) {
 	public, seed, err := bus.NewKey()
 	if err != nil {

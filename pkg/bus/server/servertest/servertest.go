@@ -1,4 +1,5 @@
-// Package servertest runs stock NATS servers in a test, from the configuration that a coordinator makes for a cluster of its own.
+// Package servertest runs stock NATS servers in a test, from the configuration that a coordinator makes for a cluster
+// of its own.
 package servertest
 
 import (
@@ -10,9 +11,10 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 )
 
-const routesAbove = 2000 // a node's port, as `coordinator nats-config` has it
+// routesAbove is the difference between a node's ports, as in `coordinator nats-config`.
+const routesAbove = 2000
 
-// FreePorts are ports on loopback where a node finds its own and that of its routes free.
+// FreePorts returns n loopback ports for nodes. The port of each node's routes is free too.
 func FreePorts(t testing.TB, n int) (out []int) {
 	t.Helper()
 	for port := 20000 + os.Getpid()%10000; len(out) < n; port++ {
@@ -31,7 +33,7 @@ func free(port int) bool {
 	return l.Close() == nil
 }
 
-// Start runs a server from its configuration file until the test ends.
+// Start runs a server with a configuration file until the test ends.
 func Start(t testing.TB, file string) *natsd.Server {
 	t.Helper()
 	opts, err := natsd.ProcessConfigFile(file)

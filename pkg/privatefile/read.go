@@ -1,4 +1,4 @@
-package server
+package privatefile
 
 import (
 	"fmt"
@@ -6,8 +6,9 @@ import (
 	"runtime"
 )
 
-// readPrivate reads a file with a secret in it, and refuses one that others can read: whoever read it may have it still.
-func readPrivate(path string) ([]byte, error) {
+// Read returns the content of a file that holds a secret. It fails if others can read the file: the secret may be known
+// already, and the operator should decide whether to replace it.
+func Read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
