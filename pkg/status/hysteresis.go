@@ -116,6 +116,7 @@ func (f *Flap) Change(r catalog.Rule, before, after mesh.Verdict, now time.Time)
 	}
 	f.Decay(r, now)
 	f.penalty += r.FlapPenalty
+	f.at = now
 	f.flapping = f.flapping || f.penalty > r.FlapOver
 }
 

@@ -98,3 +98,31 @@ func TestFlapCharges(t *testing.T) {
 		}
 	}
 }
+
+// A check that changes every 20 s is charged in full each time, also the first: it flaps after 13 changes, and until
+// the penalty has decayed under the second threshold.
+func TestFlapping(t *testing.T) {
+	r := catalog.DefaultRule()
+	now := time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
+	var f Flap
+	f.Change(r, mesh.Up, mesh.Down, now)
+	if f.Decay(r, now); f.penalty != r.FlapPenalty {
+		t.Fatalf("the first change is charged %v, want %v", f.penalty, r.FlapPenalty)
+	}
+	changes := 1
+	for ; !f.Flapping() && changes < 100; changes++ {
+		now = now.Add(20 * time.Second)
+		f.Change(r, mesh.Down, mesh.Up, now)
+	}
+	if changes != 13 {
+		t.Errorf("it flaps after %d changes, want 13", changes)
+	}
+	calm := 0
+	for ; f.Flapping() && calm < 100; calm++ {
+		now = now.Add(time.Minute)
+		f.Decay(r, now)
+	}
+	if calm != 6 { // a bit over one half-life, from over 10,000 to under 5,000
+		t.Errorf("it flaps for %d minutes more, want 6", calm)
+	}
+}
