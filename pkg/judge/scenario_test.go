@@ -149,6 +149,9 @@ func (w *world) run(t *testing.T, file string, lines []line) {
 }
 
 func (w *world) do(l line) error {
+	if err := w.checkNames(l); err != nil {
+		return err
+	}
 	switch l.verb {
 	case "fail":
 		w.each(l.args[0], cutFrom(l.args[2:]), func(p path) { w.broken[p] = strings.Trim(l.args[1], `"`) })
