@@ -65,15 +65,15 @@ func (c *check) inGracePeriod(env *environment) bool {
 	return env.now.Before(env.gapEnd.Add(env.rule.Freshness(*c.config)))
 }
 
-// stands reports the same of a check whose verdict is worth keeping.
-func (c *check) stands(env *environment) bool {
+// keepsVerdict reports the same of a check that has a verdict worth keeping.
+func (c *check) keepsVerdict(env *environment) bool {
 	return c.verdict != mesh.Pending && c.verdict != mesh.Unknown && c.inGracePeriod(env)
 }
 
 // belowPriorRegions reports whether, after a restart, fewer regions were heard than the verdict of the ledger was made
 // of, while more of them may still come.
 func (c *check) belowPriorRegions(env *environment, t mesh.Tally) bool {
-	if t.Regions >= c.priorRegions || !c.stands(env) {
+	if t.Regions >= c.priorRegions || !c.keepsVerdict(env) {
 		return false
 	}
 	possible := 1 // the host's own

@@ -110,7 +110,7 @@ func (v *verdicts) betweenRounds(c *check) {
 // tooEarly reports whether vantages that have not reported again since the judge or the stream (re)started may still
 // decide otherwise: the first region that reports does not lift what most others cannot reach.
 func (v *verdicts) tooEarly(c *check, heard mesh.Tally) bool {
-	if !c.stands(v.env) || c.held() { // a round decided a held check
+	if !c.keepsVerdict(v.env) || c.held() { // a round decided a held check
 		return false
 	}
 	if c.belowPriorRegions(v.env, heard) {
@@ -168,7 +168,7 @@ func (v *verdicts) apply(c *check, a quorum.Answer, t mesh.Tally) {
 	if a.FromVotes && a.Verdict == mesh.Up {
 		c.rounds.findings = nil // their outage is over: a later one must be confirmed by rounds of its own
 	}
-	if !a.FromVotes && c.stands(v.env) {
+	if !a.FromVotes && c.keepsVerdict(v.env) {
 		c.refresh(v.env, c.verdict, false)
 		return // nobody could have voted yet: the verdict of the ledger stands
 	}

@@ -68,7 +68,7 @@ func (c *check) count(env *environment, as assumption) (t mesh.Tally, missing bo
 func (c *check) waitsFor(env *environment, e *edge) bool {
 	r := c.rounds.current
 	if r == nil {
-		return e.ended.Before(env.gapEnd) && !e.fresh(env) && c.stands(env)
+		return e.ended.Before(env.gapEnd) && !e.fresh(env) && c.keepsVerdict(env)
 	}
 	return !e.answered(r) || e.bad() && mayProveFiltered(e, r)
 }

@@ -1,5 +1,6 @@
-// Package schedule says who owes which probe when. Every agent works it out for itself from the catalog alone:
-// Observers names the vantages set to look at a check, Plan lists what one vantage owes, and Duty.Next tells when.
+// Package schedule decides which vantage probes which check when. Every agent computes it for itself, from the catalog
+// alone: Observers returns the vantages of a check, Plan the duties of one vantage, and Duty.Next when a duty is due.
+// Agents and the judge must get the same results, so that nothing here depends on the order of a map or on the machine.
 package schedule
 
 import (
@@ -13,17 +14,19 @@ import (
 )
 
 const (
-	// FullMesh is the number of hosts up to which every vantage looks at every host.
+	// FullMesh is the number of hosts up to which every vantage probes every host.
 	FullMesh = 100
-	// ObserversMax is how many vantages look at a check in a larger mesh, so that the cost of a host stays constant.
+	// ObserversMax is how many vantages probe a check in a larger mesh, so that the cost of a host stays constant.
 	ObserversMax = 16
-	// RegionsMin is over how many regions those are spread, where the catalog has as many.
+	// RegionsMin is over how many regions those are spread, if the catalog has as many: a quorum needs many regions,
+	// and one vantage in each is enough.
 	RegionsMin = 8
-	// PerProviderMax is how many of those may share a provider, as long as others are left to choose.
+	// PerProviderMax is how many of those may share a provider, as long as there are others: an outage of one provider
+	// must not look like one of the host.
 	PerProviderMax = 2
 )
 
-// Duty is one edge that a vantage looks at by schedule.
+// Duty is one edge that a vantage probes on schedule.
 type Duty struct {
 	Host     *catalog.Host
 	Check    *catalog.Check
@@ -33,7 +36,7 @@ type Duty struct {
 	Phase    time.Duration // into the interval, counted from the Unix epoch
 }
 
-// Observers are the keys of the vantages set to look at the check, in the order of their phases. The host itself is
+// Observers returns the keys of the vantages that probe the check, in the order of their phases. The host itself is
 // never among them. In a full mesh that is every other host; in a larger one they are chosen by rendezvous hash outside
 // the host's region, so that adding a vantage moves few duties.
 func Observers(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []string {
@@ -48,7 +51,7 @@ func Observers(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []s
 	return keys
 }
 
-// Plan lists the edges that the vantage owes, in the catalog's order.
+// Plan returns the duties of a vantage, in the catalog's order.
 func Plan(c *catalog.Catalog, vantage string) []Duty {
 	var duties []Duty
 	for i := range c.Hosts {
@@ -71,8 +74,8 @@ func Plan(c *catalog.Catalog, vantage string) []Duty {
 	return duties
 }
 
-// Next is the duty's next moment strictly after now. Moments are aligned to the wall clock, so that the observers of a
-// check follow one another evenly without speaking to each other.
+// Next returns the first time after now at which the duty is due. Times are aligned to the wall clock, so that the
+// observers of a check probe one after another at even distances without communicating.
 func (d Duty) Next(now time.Time) time.Time {
 	since := time.Duration(now.UnixNano()) - d.Phase
 	late := since % d.Interval
@@ -82,20 +85,22 @@ func (d Duty) Next(now time.Time) time.Time {
 	return now.Add(d.Interval - late)
 }
 
-// phase is rank/V of the interval, turned by the check's own hash so that checks do not all begin together.
+// phase returns rank/V of the interval, shifted by a hash of the check so that checks do not all begin together.
 func phase(host *catalog.Host, check *catalog.Check, family mesh.Family, rank, observers int) time.Duration {
-	turn := float64(hash(host.Key(), check.Name, family.String())>>11) / (1 << 53)
-	turn += float64(rank) / float64(observers)
-	turn -= float64(int(turn))
-	return time.Duration(turn * float64(check.Interval))
+	// The upper 53 bits are a float64's precision: a number in [0, 1).
+	shift := float64(hash(host.Key(), check.Name, family.String())>>11) / (1 << 53)
+	shift += float64(rank) / float64(observers)
+	shift -= float64(int(shift))
+	return time.Duration(shift * float64(check.Interval))
 }
 
+// candidate is a vantage that could probe a check.
 type candidate struct {
 	key, region, provider string
 	weight                uint64
 }
 
-// candidates are all vantages that could look at the check, by falling rendezvous weight.
+// candidates returns all vantages that could probe the check, by falling rendezvous weight.
 func candidates(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []candidate {
 	providers := make(map[string]string, len(c.Regions))
 	for _, r := range c.Regions {
@@ -118,8 +123,8 @@ func candidates(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []
 	return out
 }
 
-// choose takes the heaviest candidates: first one of each of RegionsMin regions, then whoever is heaviest, both within
-// the bound for providers; and past the bound only where nobody else is left.
+// choose takes the heaviest candidates: first one in each of RegionsMin regions, then the heaviest of the rest. Both
+// keep to the limit per provider, and exceed it only if no other candidate is left.
 func choose(candidates []candidate) []candidate {
 	chosen := make([]bool, len(candidates))
 	regions, providers, count := map[string]int{}, map[string]int{}, 0
