@@ -50,12 +50,8 @@ func (l *lives) begin() {
 	ctx, cancel := context.WithCancel(l.t.Context())
 	l.cancel, l.done = cancel, make(chan error, 1)
 	config := vantage.Config{
-		Name:    "ams1",
-		Version: "test",
-		Bus:     l.b,
-		Network: l.n,
-		Spool:   l.spool,
-		Logger:  zerolog.New(zerolog.SyncWriter(&l.log)),
+		Name: "ams1", Version: "test", Bus: l.b, Network: l.n, Spool: l.spool,
+		Logger: zerolog.New(zerolog.SyncWriter(&l.log)),
 	}
 	go func() { l.done <- vantage.Run(ctx, config) }()
 }
@@ -181,8 +177,8 @@ func TestWithoutADisk(t *testing.T) {
 		if last := batches[len(batches)-1]; last.SpoolOff != "" || last.Dropped < 1000 || last.Queued > 1 {
 			t.Errorf("at the end %+v", last)
 		}
-		if n := len(slices.DeleteFunc(batches, func(b *mesh.Batch) bool { return !b.History() })); n < 1000 ||
-			n > 1050 {
+		history := slices.DeleteFunc(batches, func(b *mesh.Batch) bool { return !b.History() })
+		if n := len(history); n < 1000 || n > 1050 {
 			t.Errorf("%d batches of history after the disk came back", n)
 		}
 		if obs := strings.Count(l.log.String(), "spool unavailable"); obs != 1 {
@@ -198,10 +194,8 @@ func TestSpoolIsUsedByOneAgent(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		err = vantage.Run(
-			t.Context(),
-			vantage.Config{Name: "ams1", Bus: l.b, Network: l.n, Spool: l.spool, Logger: zerolog.Nop()},
-		)
+		config := vantage.Config{Name: "ams1", Bus: l.b, Network: l.n, Spool: l.spool, Logger: zerolog.Nop()}
+		err = vantage.Run(t.Context(), config)
 		if err == nil || !strings.Contains(err.Error(), "another agent") {
 			t.Errorf("a second agent: %v", err)
 		}

@@ -29,35 +29,34 @@ func TestWrongKeyIsRejected(t *testing.T) {
 	}
 }
 
+// noneLost fails the test where a member is reported dead during twenty intervals, or does not acknowledge another
+// any more.
+func (c *testMesh) noneLost(after string) {
+	c.t.Helper()
+	start := time.Now()
+	for end := start.Add(20 * interval); time.Now().Before(end); time.Sleep(interval / 2) {
+		for host, g := range c.agents {
+			if s := sees(g); strings.Contains(s, "dead") || strings.Contains(s, "left") {
+				c.t.Fatalf("after %s %s sees %s", after, host, s)
+			}
+		}
+	}
+	lost := func(m gossip.Member) bool { return m.State != gossip.Alive || m.Asked.Before(start) }
+	for host, g := range c.agents {
+		until(c.t, host+" accepts all after "+after, func() bool { return !slices.ContainsFunc(g.Members(), lost) })
+	}
+}
+
 func TestKeyRotationLosesNoMember(t *testing.T) {
 	t.Parallel()
 	c := newTestMesh(t, 4)
 	c.startAll(4, keyA)
-	lost := func(after string) {
-		t.Helper()
-		start := time.Now()
-		for end := start.Add(20 * interval); time.Now().Before(end); time.Sleep(interval / 2) {
-			for host, g := range c.agents {
-				if s := sees(g); strings.Contains(s, "dead") || strings.Contains(s, "left") {
-					t.Fatalf("after %s %s sees %s", after, host, s)
-				}
-			}
-		}
-		for host, g := range c.agents { // every member still acknowledges every other
-			until(t, host+" accepts all after "+after, func() bool {
-				return !slices.ContainsFunc(
-					g.Members(),
-					func(m gossip.Member) bool { return m.State != gossip.Alive || m.Asked.Before(start) },
-				)
-			})
-		}
-	}
 	for _, ring := range [][][]byte{{keyA, keyB}, {keyB, keyA}, {keyB}} {
 		for _, host := range []string{"h1", "h2", "h3", "h4"} {
 			if err := c.agents[host].SetKeys(ring); err != nil {
 				t.Fatal(err)
 			}
-			lost(fmt.Sprintf("%d keys at %s", len(ring), host))
+			c.noneLost(fmt.Sprintf("%d keys at %s", len(ring), host))
 		}
 	}
 	old := newTestMesh(t, 5)
