@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
 const natsConfigLong = `
@@ -89,7 +90,7 @@ func writeNodes(cmd *cobra.Command, nodes []server.NodeFiles, out string) error 
 			return fmt.Errorf("write the nodes' files: %w", err)
 		}
 		for name, data := range n.Files {
-			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			if err := privatefile.Write(filepath.Join(dir, name), data); err != nil {
 				return fmt.Errorf("write the nodes' files: %w", err)
 			}
 		}

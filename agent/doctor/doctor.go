@@ -72,7 +72,7 @@ const (
 
 // examiner collects what later examinations build on.
 type examiner struct {
-	Config
+	config    Config
 	network   probe.Kernel
 	pin       [32]byte
 	known     bool                    // there are servers and a pin to examine
@@ -89,9 +89,9 @@ func (f Finding) PreventsJoin() bool {
 
 // Examine examines the agent and its machine, and reports each finding as it comes, in a fixed order.
 func Examine(ctx context.Context, c Config, report func(Finding)) {
-	e := &examiner{Config: c, found: map[string][]netip.Addr{}}
-	if e.Resolver == nil {
-		e.Resolver = net.DefaultResolver
+	e := &examiner{config: c, found: map[string][]netip.Addr{}}
+	if e.config.Resolver == nil {
+		e.config.Resolver = net.DefaultResolver
 	}
 	// The order matters: names resolves the addresses that the routes and the port need, and port finds where
 	// certificate and clock can connect.

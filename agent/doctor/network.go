@@ -20,7 +20,7 @@ func (e *examiner) names(ctx context.Context) Finding {
 	ctx, cancel := context.WithTimeout(ctx, resolveWait)
 	defer cancel()
 	var named, missing []string
-	for _, server := range e.Servers {
+	for _, server := range e.config.Servers {
 		host, _, err := bus.HostPort(server)
 		if err != nil {
 			continue
@@ -30,7 +30,7 @@ func (e *examiner) names(ctx context.Context) Finding {
 			continue
 		}
 		named = append(named, host)
-		found, err := e.Resolver.LookupNetIP(ctx, "ip", host)
+		found, err := e.config.Resolver.LookupNetIP(ctx, "ip", host)
 		if err != nil {
 			missing = append(missing, fmt.Sprintf("%s: %s", host, dnsReason(err)))
 		}
@@ -46,7 +46,7 @@ func (e *examiner) names(ctx context.Context) Finding {
 			"correct the name in DNS")
 	case len(named) > 0:
 		return ok(Resolution, fmt.Sprintf("%s is %s", strings.Join(named, ", "), list(e.addresses)))
-	case e.Joining:
+	case e.config.Joining:
 		return Finding{}
 	}
 	return e.resolver(ctx)
@@ -61,7 +61,7 @@ func (e *examiner) find(host string, addresses ...netip.Addr) {
 
 // resolver looks up the name servers of the root, which every resolver can answer; "no such name" is an answer too.
 func (e *examiner) resolver(ctx context.Context) Finding {
-	_, err := e.Resolver.LookupNS(ctx, ".")
+	_, err := e.config.Resolver.LookupNS(ctx, ".")
 	var dns *net.DNSError
 	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
 		return ok(Resolution, "the resolver answers")
@@ -128,11 +128,11 @@ func routed(ctx context.Context, network, address string) error {
 
 // port connects to the servers. One that accepts is enough.
 func (e *examiner) port(ctx context.Context) Finding {
-	if len(e.Servers) == 0 {
+	if len(e.config.Servers) == 0 {
 		return e.skipped(Port, "there is no coordinator to try: join, or name a token")
 	}
 	var shut []string
-	for _, server := range e.Servers {
+	for _, server := range e.config.Servers {
 		address, err := e.connect(ctx, server)
 		if err != nil {
 			shut = append(shut, strings.TrimPrefix(server, "tls://")+" "+dialReason(err))
@@ -205,17 +205,17 @@ func (e *examiner) ping(ctx context.Context) Finding {
 
 // gossip tries to listen on the gossip port. A mesh works without gossip.
 func (e *examiner) gossip(ctx context.Context) Finding {
-	if e.Gossip == "" {
+	if e.config.Gossip == "" {
 		return Finding{}
 	}
-	err := listen(ctx, e.Gossip)
+	err := listen(ctx, e.config.Gossip)
 	switch {
 	case err == nil:
-		return ok(Gossip, e.Gossip+" is free")
-	case e.Running && errors.Is(err, syscall.EADDRINUSE):
-		return ok(Gossip, e.Gossip+" is in use by the agent that runs here")
+		return ok(Gossip, e.config.Gossip+" is free")
+	case e.config.Running && errors.Is(err, syscall.EADDRINUSE):
+		return ok(Gossip, e.config.Gossip+" is in use by the agent that runs here")
 	}
-	return note(Gossip, fmt.Sprintf("%s: %s; the agent works without gossip", e.Gossip, err),
+	return note(Gossip, fmt.Sprintf("%s: %s; the agent works without gossip", e.config.Gossip, err),
 		"list listening programs with: ss -lntup; or choose another port with --gossip-listen")
 }
 

@@ -20,39 +20,40 @@ const (
 
 // state examines whether the agent can write to its state directory, and whether others can.
 func (e *examiner) state(context.Context) Finding {
-	info, err := os.Stat(e.Directory)
+	info, err := os.Stat(e.config.Directory)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return e.noState()
 	case err != nil:
 		return fault(State, err.Error(), "run this as the agent's user, or as root")
 	case !info.IsDir():
-		return fault(State, e.Directory+" is not a directory", "choose another with --state")
+		return fault(State, e.config.Directory+" is not a directory", "choose another with --state")
 	}
-	if err := writable(e.Directory); err != nil {
+	if err := writable(e.config.Directory); err != nil {
 		return fault(State, "the agent could not write there: "+err.Error(),
-			"run this as the agent's user; then: chown -R USER "+e.Directory+", or mount its disk for writing")
+			"run this as the agent's user; then: chown -R USER "+e.config.Directory+", or mount its disk for writing")
 	}
 	switch {
-	case e.Identity != nil:
-		return fault(State, e.Identity.Error(), "chown and chmod 600 the file for the agent's user, or join again")
-	case !e.Joined:
-		return note(State, e.Directory+" holds no identity: this agent has not joined yet",
+	case e.config.Identity != nil:
+		return fault(State, e.config.Identity.Error(),
+			"chown and chmod 600 the file for the agent's user, or join again")
+	case !e.config.Joined:
+		return note(State, e.config.Directory+" holds no identity: this agent has not joined yet",
 			"`coordinator invite HOST` there, then here `agent join TOKEN`")
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
-		return fault(State, "others can write to "+e.Directory, "chmod 700 "+e.Directory)
+		return fault(State, "others can write to "+e.config.Directory, "chmod 700 "+e.config.Directory)
 	}
-	return ok(State, e.Directory+" is readable by this user, and its secrets by nobody else")
+	return ok(State, e.config.Directory+" is readable by this user, and its secrets by nobody else")
 }
 
 // noState examines whether `agent join` could make the directory.
 func (e *examiner) noState() Finding {
-	parent := existing(e.Directory)
+	parent := existing(e.config.Directory)
 	if !mayWrite(parent) {
-		return fault(State, e.Directory+" does not exist, and this user may not make it in "+parent,
+		return fault(State, e.config.Directory+" does not exist, and this user may not make it in "+parent,
 			"run this as root, or choose another with --state")
 	}
-	return note(State, e.Directory+" does not exist yet; `agent join` makes it", "")
+	return note(State, e.config.Directory+" does not exist yet; `agent join` makes it", "")
 }
 
 // existing returns the directory, or the nearest one above it that exists.
@@ -80,7 +81,7 @@ func writable(dir string) (err error) {
 
 // disk examines how much space the state directory's disk has.
 func (e *examiner) disk(context.Context) Finding {
-	dir := existing(e.Directory)
+	dir := existing(e.config.Directory)
 	bytes, inodes, err := free(dir)
 	const remedy = "free some space (df -h, df -i): observations wait there while NATS is away, or else are dropped"
 	switch {

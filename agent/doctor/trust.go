@@ -22,15 +22,15 @@ const clockMax = 5 * time.Second
 func (e *examiner) identity(context.Context) Finding {
 	var err error
 	switch {
-	case e.Token != "":
-		t, err := wire.ParseToken(e.Token)
+	case e.config.Token != "":
+		t, err := wire.ParseToken(e.config.Token)
 		if err != nil {
 			return fault(Token, err.Error(), "copy the whole line that `coordinator invite HOST` printed")
 		}
-		e.Servers, e.pin, e.known = t.Servers, [32]byte(t.Pin), true
+		e.config.Servers, e.pin, e.known = t.Servers, [32]byte(t.Pin), true
 		return ok(Token, "it is complete, and for "+t.Host)
-	case e.Joined:
-		if e.pin, err = bus.Pin(e.CA); err != nil {
+	case e.config.Joined:
+		if e.pin, err = bus.Pin(e.config.CA); err != nil {
 			return fault(Token, "the identity: "+err.Error(), "join again with a token from `coordinator invite HOST`")
 		}
 		e.known = true
@@ -88,7 +88,7 @@ func (e *examiner) clock(ctx context.Context) Finding {
 	if len(e.chain) == 0 {
 		return e.skipped(Clock, "no coordinator to compare it with")
 	}
-	now := time.Now().Add(e.ClockOffset)
+	now := time.Now().Add(e.config.ClockOffset)
 	if begins := e.chain[0].NotBefore; now.Before(begins) {
 		return fault(Clock, "this clock is at least "+duration(begins.Sub(now))+
 			" behind: by it the coordinator's certificate is not valid yet", remedy)
@@ -131,7 +131,7 @@ func (e *examiner) offset(ctx context.Context) (offset, margin time.Duration, er
 	if answer.Clock == 0 {
 		return 0, 0, errors.New("the coordinator is too old to report its time")
 	}
-	return began.Add(margin + e.ClockOffset).Sub(time.UnixMicro(answer.Clock)), margin, nil
+	return began.Add(margin + e.config.ClockOffset).Sub(time.UnixMicro(answer.Clock)), margin, nil
 }
 
 // duration formats a length of time for people: "93 s", "2h3m0s".

@@ -16,12 +16,12 @@ const batchMax = 500 // observations in one batch; wire.BatchSendMax may allow f
 // heartbeat, but only while connected: it is worth nothing later.
 func (v *vantage) flush(now time.Time) {
 	v.flushAt = now.Add(heartbeat)
-	_, connected := v.Bus.Connected()
+	_, connected := v.config.Bus.Connected()
 	for first := true; first && connected || len(v.fresh) > 0; first = false {
 		b, n, err := v.encode(now, v.fresh[:min(len(v.fresh), batchMax)])
 		if err != nil {
 			v.unencodable += uint64(n)
-			v.Logger.Error().Err(err).Int("observations", n).Msg("batch dropped: encoding failed")
+			v.config.Logger.Error().Err(err).Int("observations", n).Msg("batch dropped: encoding failed")
 		} else {
 			v.out.Put(b)
 		}
@@ -36,9 +36,9 @@ func (v *vantage) encode(now time.Time, observations []mesh.Observation) (out ou
 	v.sequence++
 	stats := v.stats()
 	b := &mesh.Batch{
-		Agent: v.Name, Epoch: v.epoch, Sequence: v.sequence, Version: v.Version, Began: now, Lag: v.lag,
+		Agent: v.config.Name, Epoch: v.epoch, Sequence: v.sequence, Version: v.config.Version, Began: now, Lag: v.lag,
 		Queued: stats.Batches, Dropped: stats.Dropped, SpoolOff: stats.Off, AnchorsFail: v.duties.anchorsFail(),
-		Clock: v.ClockOffset, Observations: observations, Gossip: v.gossipReport(now),
+		Clock: v.config.ClockOffset, Observations: observations, Gossip: v.gossipReport(now),
 	}
 	if v.catalog != nil {
 		b.Revision = v.catalog.Revision

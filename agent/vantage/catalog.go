@@ -109,6 +109,6 @@ func (v *vantage) handleCatalog(a wire.Answer, now time.Time) {
 		v.setCatalog(a.Catalog, now)
 		return
 	}
-	v.gossip.setCatalog(permitted(v.catalog, v.Allow, v.Name), a.Keys)
-	v.Logger.Info().Int("agents", len(a.Keys)).Msg("admitted agents changed")
+	v.gossip.setCatalog(permitted(v.catalog, v.config.Allow, v.config.Name), a.Keys)
+	v.config.Logger.Info().Int("agents", len(a.Keys)).Msg("admitted agents changed")
 }

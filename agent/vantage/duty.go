@@ -56,10 +56,10 @@ func (v *vantage) setCatalog(c *catalog.Catalog, now time.Time) {
 	}
 	old := v.duties
 	v.catalog, v.region, v.duties = c, "", duties{}
-	if host := c.Host(v.Name); host != nil {
+	if host := c.Host(v.config.Name); host != nil {
 		v.region = host.Region
 	}
-	for _, plan := range append(schedule.Plan(c, v.Name), planAnchors(c, v.region)...) {
+	for _, plan := range append(schedule.Plan(c, v.config.Name), planAnchors(c, v.region)...) {
 		key := target{plan.Host.Key(), plan.Check.Name, plan.Family}
 		d := &duty{Duty: plan, edge: edge.New(c.Rule, *plan.Check)}
 		if same := old[key]; same != nil && same.asksTheSame(plan) {
@@ -73,8 +73,8 @@ func (v *vantage) setCatalog(c *catalog.Catalog, now time.Time) {
 	for _, gone := range old {
 		gone.end()
 	}
-	v.gossip.setCatalog(permitted(c, v.Allow, v.Name), v.keys)
-	v.Logger.Info().Str("catalog", c.Revision).Int("duties", len(v.duties)).Msg("catalog in force")
+	v.gossip.setCatalog(permitted(c, v.config.Allow, v.config.Name), v.keys)
+	v.config.Logger.Info().Str("catalog", c.Revision).Int("duties", len(v.duties)).Msg("catalog in force")
 }
 
 func (d *duty) asksTheSame(plan schedule.Duty) bool {
@@ -154,7 +154,8 @@ func (d *duty) end() {
 func (v *vantage) startProbe(d *duty, p edge.Probe) {
 	v.underWay++
 	t := probe.Target{
-		Check: *d.Check, Address: d.Address, Family: d.Family, Prefer: d.prefer, Agent: v.Name, Version: v.Version,
+		Check: *d.Check, Address: d.Address, Family: d.Family, Prefer: d.prefer,
+		Agent: v.config.Name, Version: v.config.Version,
 		Memory: v.memory,
 	}
 	if v.catalog != nil {
@@ -180,7 +181,7 @@ func (v *vantage) startProbe(d *duty, p edge.Probe) {
 		defer cancel()
 		r := probe.Result{Reason: probe.ErrTooMany.Error()}
 		if free {
-			r = probe.Once(bounded, v.Network, t, func() {
+			r = probe.Once(bounded, v.config.Network, t, func() {
 				connected := event
 				connected.connected = true
 				report(connected)
@@ -226,7 +227,7 @@ func (d *duty) edgeResult(r probe.Result) edge.Result {
 // a miss, a failure, a recovery, an answer to a round, or another reason why the vantage cannot probe. The same
 // reason again is not news: a vantage without IPv6 has it for each such check with each look.
 func (v *vantage) observe(d *duty, o mesh.Observation) {
-	news := o.Outcome == mesh.Unreachable || o.Outcome == mesh.Inconclusive && o.Reason != d.latest.Reason
+	news := o.Outcome == mesh.Unreachable || o.Outcome == mesh.Inconclusive && o.Reason != d.latest.observation.Reason
 	d.latest.note(o)
 	if d.isAnchor() {
 		v.observeAnchor(d, o)

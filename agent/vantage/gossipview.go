@@ -119,7 +119,7 @@ func (g *gossipView) report(now time.Time) mesh.Gossip {
 // gossipReport returns what a batch reports of gossip, which is nothing while NATS is away: it is worth nothing
 // later. Hosts whose pings are lost are asked for another proof meanwhile, so that the next batch can report it.
 func (v *vantage) gossipReport(now time.Time) mesh.Gossip {
-	if _, connected := v.Bus.Connected(); !connected {
+	if _, connected := v.config.Bus.Connected(); !connected {
 		return mesh.Gossip{}
 	}
 	report := v.gossip.report(now)

@@ -56,8 +56,8 @@ func (r Requests) Snapshot(ctx context.Context) (Snapshot, error) {
 
 // latest is the latest settled observation of an edge.
 type latest struct {
-	mesh.Observation
-	since time.Time // its outcome has been good, bad or inconclusive
+	observation mesh.Observation
+	since       time.Time // its outcome has been good, bad or inconclusive
 }
 
 // note replaces the observation by a later one, if that is settled.
@@ -65,23 +65,25 @@ func (l *latest) note(o mesh.Observation) {
 	if o.Stage != mesh.Settled {
 		return
 	}
-	if l.Began.IsZero() || o.Outcome != l.Outcome && !(o.Outcome.Good() && l.Outcome.Good()) {
+	before := l.observation
+	if before.Began.IsZero() || o.Outcome != before.Outcome && !(o.Outcome.Good() && before.Outcome.Good()) {
 		l.since = o.Began
 	}
-	l.Observation = o
+	l.observation = o
 }
 
 // snapshot copies the loop's state.
 func (v *vantage) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
-		Name: v.Name, Version: v.Version, Region: v.region, At: now, Began: v.began, Edges: []Edge{}, Spool: v.stats(),
-		Gossips: v.Gossip != nil,
+		Name: v.config.Name, Version: v.config.Version, Region: v.region, At: now, Began: v.began,
+		Edges: []Edge{}, Spool: v.stats(),
+		Gossips: v.config.Gossip != nil,
 	}
 	if v.catalog != nil {
 		s.Revision = v.catalog.Revision
 	}
-	if v.Gossip != nil {
-		s.Peers = v.Gossip.Members()
+	if v.config.Gossip != nil {
+		s.Peers = v.config.Gossip.Members()
 	}
 	for _, d := range v.duties {
 		if d.isAnchor() {
@@ -99,14 +101,15 @@ func (v *vantage) snapshot(now time.Time) Snapshot {
 }
 
 func (d *duty) snapshot() Edge {
+	o := d.latest.observation
 	e := Edge{
 		Host: d.Host.Name, Check: d.Check.Name, Family: d.Family, Address: d.Address,
-		Outcome: d.latest.Outcome, Reason: d.latest.Reason, RTT: d.latest.RTT, Since: d.latest.since,
+		Outcome: o.Outcome, Reason: o.Reason, RTT: o.RTT, Since: d.latest.since,
 	}
-	if d.latest.Began.IsZero() {
+	if o.Began.IsZero() {
 		e.Reason = "not probed yet"
 		return e
 	}
-	e.Seen = d.latest.Ended()
+	e.Seen = o.Ended()
 	return e
 }

@@ -72,7 +72,7 @@ const (
 
 // vantage is the state of the loop, which alone may use it.
 type vantage struct {
-	Config
+	config Config
 	ctx    context.Context // of all background work
 	tasks  sync.WaitGroup
 	probes chan probeEvent
@@ -114,11 +114,11 @@ func Run(ctx context.Context, c Config) error {
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx, for the latest observations
 	v := &vantage{
-		Config: c, ctx: work, probes: make(chan probeEvent, eventsMax), out: out, began: time.Now(), duties: duties{},
+		config: c, ctx: work, probes: make(chan probeEvent, eventsMax), out: out, began: time.Now(), duties: duties{},
 		memory: probe.NewMemory(probe.MemoryMax), caps: probe.NewCaps(),
 		epoch: binary.BigEndian.Uint64(id[12:]), prefix: hex.EncodeToString(id[:12]),
 	}
-	v.Network = probe.NewGuard(c.Network, c.Allow)
+	v.config.Network = probe.NewGuard(c.Network, c.Allow)
 	v.follow = newFollower(c.Bus, c.Logger)
 	v.gossip = newGossipView(work, c.Gossip, &v.tasks)
 	defer v.tasks.Wait()
@@ -138,8 +138,8 @@ func (v *vantage) loop(ctx context.Context) {
 	for {
 		now := time.Now()
 		v.advance(now)
-		if v.Watchdog != nil {
-			v.Watchdog(now)
+		if v.config.Watchdog != nil {
+			v.config.Watchdog(now)
 		}
 		v.wake = v.nextWake(now)
 		select {
@@ -159,9 +159,9 @@ func (v *vantage) loop(ctx context.Context) {
 			v.flushAt = v.woke() // the coordinator should learn at once that the agent is back
 		case r := <-v.gossip.results:
 			v.handleProof(r, v.woke())
-		case data := <-v.Bus.Controls():
+		case data := <-v.config.Bus.Controls():
 			v.control(data, v.woke())
-		case answer := <-v.Requests:
+		case answer := <-v.config.Requests:
 			answer(v.snapshot(v.woke()))
 		}
 	}
@@ -216,7 +216,7 @@ func (v *vantage) woke() (now time.Time) {
 	if late < overrunMax {
 		return now
 	}
-	v.Logger.Warn().Dur("late", late).Msg("timers late, probes under way are inconclusive")
+	v.config.Logger.Warn().Dur("late", late).Msg("timers late, probes under way are inconclusive")
 	for _, d := range v.duties {
 		if d.look != nil {
 			v.abandon(d, now)
@@ -230,11 +230,11 @@ func (v *vantage) control(data []byte, now time.Time) {
 	c, err := wire.DecodeControl(data)
 	switch {
 	case err != nil:
-		v.Logger.Warn().Err(err).Msg("control message rejected")
+		v.config.Logger.Warn().Err(err).Msg("control message rejected")
 		return
 	case c.Renew:
-		if v.Renew != nil {
-			v.Renew()
+		if v.config.Renew != nil {
+			v.config.Renew()
 		}
 	case c.Look != nil:
 		v.lookNow(*c.Look, now)

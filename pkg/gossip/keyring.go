@@ -46,5 +46,5 @@ func (g *Gossip) replaceKeys(keys [][]byte) {
 			_ = g.ring.RemoveKey(k) // it fails only for the first, which is one of keys
 		}
 	}
-	g.Logger.Info().Int("keys", len(keys)).Msg("gossip keys replaced")
+	g.config.Logger.Info().Int("keys", len(keys)).Msg("gossip keys replaced")
 }

@@ -17,7 +17,7 @@ import (
 
 // manage starts and ends the membership as keys and catalogs arrive. It is the only goroutine that does.
 func (g *Gossip) manage(ctx context.Context) {
-	keys := g.Keys
+	keys := g.config.Keys
 	var current *catalog.Catalog
 	var advertised netip.Addr
 	joined := make(chan struct{}, 1)
@@ -63,11 +63,11 @@ func (g *Gossip) manage(ctx context.Context) {
 // logStartError warns once that gossip cannot start. The mesh works without it.
 func (g *Gossip) logStartError(err error, warned *bool) {
 	if *warned || errors.Is(err, ErrNotRunning) {
-		g.Logger.Debug().Err(err).Msg("gossip not started")
+		g.config.Logger.Debug().Err(err).Msg("gossip not started")
 		return
 	}
 	*warned = true
-	g.Logger.Warn().Err(err).Dur("retry", rejoinEvery).Msg("gossip not started")
+	g.config.Logger.Warn().Err(err).Dur("retry", rejoinEvery).Msg("gossip not started")
 }
 
 // address returns where other members find this host: the catalog's address, since this machine's own may be behind
@@ -75,7 +75,7 @@ func (g *Gossip) logStartError(err error, warned *bool) {
 func (g *Gossip) address(ctx context.Context, c *catalog.Catalog) (netip.Addr, error) {
 	var host *catalog.Host
 	if c != nil {
-		host = c.Host(g.Name)
+		host = c.Host(g.config.Name)
 	}
 	if host == nil || len(host.Addresses) == 0 {
 		return netip.Addr{}, ErrNotRunning
@@ -97,7 +97,7 @@ func (g *Gossip) resolveNames(ctx context.Context) {
 		if found, err := resolve(ctx, named); err == nil {
 			g.registry.setResolved(host, named, found)
 		} else {
-			g.Logger.Debug().Err(err).Str("host", host).Msg("host name not resolved, its gossip is dropped")
+			g.config.Logger.Debug().Err(err).Str("host", host).Msg("host name not resolved, its gossip is dropped")
 		}
 	}
 }
@@ -125,27 +125,27 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 	if err != nil {
 		return err // it does not contain the keys
 	}
-	logger := newLogger(g.Logger)
+	logger := newLogger(g.config.Logger)
 	bind := "::"
 	if g.bind.IsValid() {
 		bind = g.bind.String()
 	}
 	net, err := openTransport(ctx, transportConfig{
 		bind: bind, source: g.bind, port: g.port, hosts: len(c.Hosts), accepts: g.registry.accepts,
-		proofs: g.prover.receive, log: g.Logger, library: logger,
+		proofs: g.prover.receive, log: g.config.Logger, library: logger,
 	})
 	if err != nil {
-		return fmt.Errorf("gossip at %s: %w", g.Listen, err)
+		return fmt.Errorf("gossip at %s: %w", g.config.Listen, err)
 	}
 	list, err := memberlist.Create(g.settings(net, ring, at, c))
 	if err != nil {
 		_ = net.Shutdown()
-		return fmt.Errorf("gossip at %s: %w", g.Listen, err)
+		return fmt.Errorf("gossip at %s: %w", g.config.Listen, err)
 	}
 	g.ring = ring
 	g.list.Store(list)
 	g.net.Store(net)
-	g.Logger.Info().Str("listen", g.Listen).Stringer("address", at).Msg("gossip started")
+	g.config.Logger.Info().Str("listen", g.config.Listen).Stringer("address", at).Msg("gossip started")
 	return nil
 }
 
@@ -153,12 +153,13 @@ func (g *Gossip) open(ctx context.Context, keys [][]byte, at netip.Addr, c *cata
 func (g *Gossip) settings(
 	net *transport, ring *memberlist.Keyring, at netip.Addr, c *catalog.Catalog,
 ) *memberlist.Config {
-	d := &delegate{registry: g.registry, meta: encodeMeta(Meta{Region: c.Host(g.Name).Region, Version: g.Version})}
+	meta := Meta{Region: c.Host(g.config.Name).Region, Version: g.config.Version}
+	d := &delegate{registry: g.registry, meta: encodeMeta(meta)}
 	s := memberlist.DefaultWANConfig()
-	s.Name, s.Transport, s.Logger, s.Keyring = g.Name, net, net.library, ring
+	s.Name, s.Transport, s.Logger, s.Keyring = g.config.Name, net, net.library, ring
 	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), net.GetAutoBindPort(), net.GetAutoBindPort()
-	s.ProbeInterval, s.ProbeTimeout, s.SuspicionMult = g.Interval, g.Interval/2, suspicion
-	s.GossipInterval = g.Interval / 2 // not shorter, since each wakes the agent; urgent news also travels with probes
+	s.ProbeInterval, s.ProbeTimeout, s.SuspicionMult = g.config.Interval, g.config.Interval/2, suspicion
+	s.GossipInterval = g.config.Interval / 2 // each wakes the agent; urgent news also travels with probes
 	s.TCPTimeout, s.DeadNodeReclaimTime = tcpMax, reclaimAfter
 	s.Delegate, s.Events, s.Alive, s.Ping = d, d, d, d
 	s.EnableCompression = false // messages have some hundred bytes; those that others compress are still read
@@ -188,7 +189,7 @@ func (g *Gossip) join(ctx context.Context) {
 			continue // its name is not resolved yet
 		}
 		if _, err := list.Join([]string{s.name + "/" + to.String()}); err != nil {
-			g.Logger.Debug().Err(err).Str("host", s.name).Msg("gossip member not reached")
+			g.config.Logger.Debug().Err(err).Str("host", s.name).Msg("gossip member not reached")
 		}
 	}
 }
@@ -203,11 +204,11 @@ func (g *Gossip) leave() {
 	for _, m := range g.registry.members(time.Now()) {
 		if m.State == Alive || m.State == Suspect {
 			to := memberlist.Address{Addr: m.Address.String(), Name: m.Name}
-			_ = list.SendToAddress(to, []byte(leavePrefix+g.Name)) // where it is lost, others report this agent as dead
+			_ = list.SendToAddress(to, []byte(leavePrefix+g.config.Name)) // where it is lost, others report a death
 		}
 	}
 	if err := list.Leave(leaveMax); err != nil {
-		g.Logger.Debug().Err(err).Msg("leaving gossip failed")
+		g.config.Logger.Debug().Err(err).Msg("leaving gossip failed")
 	}
 	_ = list.Shutdown() // it returns no errors but the transport's, which is closed all the same
 	g.ring = nil

@@ -237,7 +237,7 @@ func (p *prover) next(now time.Time, before string) (host string, ok bool) {
 // requestProofs requests proofs from one host after the other while gossip runs, so that the others already have
 // evidence that an agent is alive when it falls silent on NATS.
 func (g *Gossip) requestProofs(ctx context.Context) {
-	ticker := time.NewTicker(g.Interval)
+	ticker := time.NewTicker(g.config.Interval)
 	defer ticker.Stop()
 	last := ""
 	for {
@@ -251,7 +251,7 @@ func (g *Gossip) requestProofs(ctx context.Context) {
 			}
 			last = host
 			if err := g.Prove(ctx, host); err != nil {
-				g.Logger.Debug().Err(err).Str("host", host).Msg("no proof of a host")
+				g.config.Logger.Debug().Err(err).Str("host", host).Msg("no proof of a host")
 			}
 		}
 	}

@@ -64,7 +64,7 @@ type Config struct {
 
 // Gossip is this agent's membership. Its methods may be called from any goroutine.
 type Gossip struct {
-	Config
+	config   Config
 	bind     netip.Addr // zero: all addresses
 	port     int
 	registry *registry
@@ -89,7 +89,7 @@ func Start(ctx context.Context, c Config) (*Gossip, error) {
 		return nil, err
 	}
 	g := &Gossip{
-		Config: c, bind: bind, port: port, registry: newRegistry(c.Name, c.Interval),
+		config: c, bind: bind, port: port, registry: newRegistry(c.Name, c.Interval),
 		catalogs: make(chan *catalog.Catalog, 1), keys: make(chan [][]byte, 1),
 	}
 	if err := checkKeys(c.Keys); err != nil {
