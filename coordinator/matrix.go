@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/pkg/matrix"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -32,20 +34,15 @@ func newMatrixCommand() *cobra.Command {
 }
 
 func writeMatrix(out io.Writer, s *mesh.Snapshot) error {
+	m := matrix.ByVantage(s.Hosts, s.Vantages)
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprint(table, "CHECK")
-	for _, v := range s.Vantages {
-		fmt.Fprintf(table, "\t%s", v.Name)
-	}
-	fmt.Fprintln(table)
-	for _, h := range s.Hosts {
-		for _, c := range h.Checks {
-			fmt.Fprintf(table, "%s %s", h.Name, c.Name)
-			for _, v := range s.Vantages {
-				fmt.Fprintf(table, "\t%s", matrixCell(c, mesh.Key(v.Name)))
-			}
-			fmt.Fprintln(table)
+	fmt.Fprintln(table, strings.Join(append([]string{"CHECK"}, m.Columns...), "\t"))
+	for _, row := range m.Rows {
+		fmt.Fprintf(table, "%s %s", row.Host.Name, row.Check.Name)
+		for _, edges := range row.Cells {
+			fmt.Fprintf(table, "\t%s", formatEdges(edges))
 		}
+		fmt.Fprintln(table)
 	}
 	fmt.Fprintf(table, "\n+ reaches it, in milliseconds; X does not; ? abstains; as of %s\n", formatTime(s.At))
 	return table.Flush()
@@ -54,18 +51,16 @@ func writeMatrix(out io.Writer, s *mesh.Snapshot) error {
 // voteSymbols are what the legend below the matrix explains.
 var voteSymbols = map[mesh.Vote]string{mesh.OK: "+", mesh.Bad: "X", mesh.Abstain: "?"}
 
-// matrixCell is the latest vote of one vantage on a check, one symbol for each address family that counts.
-func matrixCell(c mesh.CheckState, vantage string) string {
+// formatEdges is the latest vote of one vantage on a check, one symbol for each address family that counts.
+func formatEdges(edges []mesh.EdgeState) string {
 	text := ""
-	for _, r := range c.Votes {
-		for _, e := range r.Edges {
-			if e.Vantage != vantage || e.LeftOut {
-				continue
-			}
-			text += voteSymbols[e.Vote]
-			if e.Vote == mesh.OK {
-				text += fmt.Sprint(e.RTT.Round(time.Millisecond).Milliseconds())
-			}
+	for _, e := range edges {
+		if e.LeftOut {
+			continue
+		}
+		text += voteSymbols[e.Vote]
+		if e.Vote == mesh.OK {
+			text += fmt.Sprint(e.RTT.Round(time.Millisecond).Milliseconds())
 		}
 	}
 	return text

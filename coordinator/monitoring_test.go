@@ -40,7 +40,7 @@ func TestCoordinatorMonitorsItself(t *testing.T) {
 			t.Errorf("no metric %s", want)
 		}
 	}
-	if body := m.get("/"); !strings.Contains(body, "judges, last message") || !strings.Contains(body, "Stream OBS") {
+	if body := m.get("/"); !strings.Contains(body, "running, last message") || !strings.Contains(body, "Stream OBS") {
 		t.Error("the overview does not show the coordinator's health:", body)
 	}
 	m.eventually("heartbeats arrive", func() bool { return heartbeats.Load() > 1 })

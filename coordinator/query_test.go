@@ -50,7 +50,7 @@ func TestExplainVoteByFamily(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
 	}
-	if got := matrixCell(mesh.CheckState{Votes: []mesh.RegionVote{vote}}, "lon1"); got != voteSymbols[mesh.OK]+"12" {
+	if got := formatEdges(vote.Edges[:2]); got != voteSymbols[mesh.OK]+"12" {
 		t.Errorf("the matrix has %q", got)
 	}
 }

@@ -8,121 +8,182 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// The metrics. Those of probes have the names and units of blackbox_exporter's.
+// Metrics of probes. They have the names and units of blackbox_exporter's, so that its dashboards work.
 var (
-	probeSuccess  = describe("probe_success", "1 when the vantage's latest look was good, 0 when it was bad.", "vantage", "host", "check", "family")
-	probeDuration = describe("probe_duration_seconds", "Round-trip time of the vantage's latest good look.", "vantage", "host", "check", "family")
-	checkVerdict  = describe("probemesh_check_verdict", "1 for the verdict that holds.", "host", "check", "verdict")
-	regionsOK     = describe("probemesh_regions_ok", "Regions that say ok.", "host", "check")
-	regionsBad    = describe("probemesh_regions_bad", "Regions that say bad.", "host", "check")
-	agentSilent   = describe("probemesh_agent_silent", "1 when the agent is silent or was never heard.", "agent")
-	agentClock    = describe("probemesh_agent_clock_offset_seconds", "The agent's wall clock less the stream's time.", "agent")
-	agentDropped  = describe("probemesh_agent_dropped_observations_total", "Observations that the agent's queue lost since it started.", "agent")
-	agentQueued   = describe("probemesh_agent_queued_observations", "Batches that wait in the agent for the bus.", "agent")
-	agentLag      = describe("probemesh_agent_timer_lag_seconds", "The agent's worst timer overrun in its last batch.", "agent")
-	agentHeard    = describe("probemesh_agent_last_word_timestamp_seconds", "When the agent's last batch came, by the stream's time.", "agent")
-	agentInfo     = describe("probemesh_agent_info", "1; the labels say what the agent runs.", "agent", "region", "version", "catalog")
-	streamCount   = describe("probemesh_stream_messages", "Messages in a stream.", "stream")
-	streamBytes   = describe("probemesh_stream_bytes", "Bytes in a stream.", "stream")
-	judgeLeftOut  = describe("probemesh_judge_left_out_total", "Messages and observations that the judge left out.", "why")
+	probeSuccess = describe("probe_success",
+		"1 if the vantage's latest result was good, 0 if it was bad.", "vantage", "host", "check", "family")
+	probeDuration = describe("probe_duration_seconds",
+		"Round-trip time of the vantage's latest good result.", "vantage", "host", "check", "family")
+)
+
+// Metrics of checks and agents.
+var (
+	checkVerdict = describe("probemesh_check_verdict", "1 for the current verdict.", "host", "check", "verdict")
+	regionsOK    = describe("probemesh_regions_ok", "Regions that vote ok.", "host", "check")
+	regionsBad   = describe("probemesh_regions_bad", "Regions that vote bad.", "host", "check")
+
+	agentSilent = describe("probemesh_agent_silent", "1 if the agent is silent or has never connected.", "agent")
+	agentClock  = describe("probemesh_agent_clock_offset_seconds",
+		"The agent's wall clock less the time of the stream.", "agent")
+	agentDropped = describe("probemesh_agent_dropped_observations_total",
+		"Observations that the agent's full queue dropped since it started.", "agent")
+	agentQueued = describe("probemesh_agent_queued_observations", "Batches in the agent that wait for NATS.", "agent")
+	agentLag    = describe("probemesh_agent_timer_lag_seconds",
+		"The agent's worst timer overrun in its latest batch.", "agent")
+	agentHeard = describe("probemesh_agent_last_word_timestamp_seconds",
+		"When the agent's latest batch arrived, by the time of the stream.", "agent")
+	agentInfo = describe("probemesh_agent_info", "1; the labels describe the agent.",
+		"agent", "region", "version", "catalog")
+)
+
+// Metrics of the coordinator itself.
+var (
+	streamCount = describe("probemesh_stream_messages", "Messages in the stream.", "stream")
+	streamBytes = describe("probemesh_stream_bytes", "Size of the stream.", "stream")
+
+	judgeRunning = describe("probemesh_judging", "1 while the judge processes the stream.")
+	judgeBehind  = describe("probemesh_judge_lag_messages",
+		"Messages of the stream that the judge has not processed yet.")
+	judgeLag = describe("probemesh_judge_lag_seconds",
+		"Age of the last message that the judge processed, by the time of the stream; a tick comes every 2 s.")
+	judgeLeftOut = describe("probemesh_judge_left_out_total",
+		"Messages and observations that the judge did not count, by reason.", "why")
+	lastTick = describe("probemesh_last_tick_timestamp_seconds",
+		"The stream's time of the last tick that the judge processed.")
+	viewBehind = describe("probemesh_view_lag_events", "Events of the ledger that its view lacks.")
+	warnings   = describe("probemesh_warnings", "Problems that operators must mend; the console lists them.")
+	diskFree   = describe("probemesh_disk_free_bytes", "Free space on the data directory's file system.")
+	diskSize   = describe("probemesh_disk_size_bytes", "Size of the data directory's file system.")
+	buildInfo  = describe("probemesh_coordinator_info", "1; the label is the version of the coordinator.", "version")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
 
-// collector reads the source whenever it is scraped.
-type collector struct {
-	Config
-	source Source
-	log    zerolog.Logger
-}
+// gatherWait bounds what one scrape or page asks of NATS.
+const gatherWait = 2 * time.Second
 
 func newMetrics(c Config) http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{c, c.Source, c.Logger})
+	r.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{c},
+	)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 
-// Describe names no metric beforehand: which there are follows from the catalog.
+// collector reads the source whenever Prometheus scrapes.
+type collector struct{ config Config }
+
+// Describe announces no metric: which there are depends on the catalog, and may change with it. That makes the
+// collector an unchecked one for the Prometheus client.
 func (c collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect tells what the source holds now.
+// Collect sends all metrics as they are now.
 func (c collector) Collect(out chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	_, s := c.source.Current()
+	ctx, cancel := context.WithTimeout(context.Background(), gatherWait)
+	defer cancel()
+	send := sender(out)
+	_, s := c.config.Source.Current()
 	for _, h := range s.Hosts {
 		for _, check := range h.Checks {
-			gauge(checkVerdict, 1, h.Name, check.Name, string(check.Verdict))
-			gauge(regionsOK, float64(check.Tally.OK), h.Name, check.Name)
-			gauge(regionsBad, float64(check.Tally.Bad), h.Name, check.Name)
-			for _, r := range check.Votes {
-				collectEdges(gauge, h.Name, check.Name, r.Edges)
-			}
+			collectCheck(send, h.Name, check)
 		}
 	}
 	for _, a := range s.Vantages {
-		gauge(agentSilent, truth(a.Silent || a.Heard.IsZero()), a.Name)
-		gauge(agentClock, a.Clock.Seconds(), a.Name)
-		gauge(agentQueued, float64(a.Queued), a.Name)
-		gauge(agentLag, a.Lag.Seconds(), a.Name)
-		gauge(agentInfo, 1, a.Name, a.Region, a.Version, a.Revision)
-		if !a.Heard.IsZero() {
-			gauge(agentHeard, seconds(a.Heard), a.Name)
-		}
-		out <- prometheus.MustNewConstMetric(agentDropped, prometheus.CounterValue, float64(a.Dropped), a.Name)
+		collectAgent(send, a)
 	}
-	for why, n := range c.source.Counters() {
-		out <- prometheus.MustNewConstMetric(judgeLeftOut, prometheus.CounterValue, float64(n), why)
+	for why, n := range c.config.Source.Counters() {
+		send.counter(judgeLeftOut, float64(n), why)
 	}
-	c.collectStreams(gauge)
-	c.collectHealth(gauge)
+	c.collectStreams(ctx, send)
+	c.collectHealth(ctx, send)
 }
 
-type gauge func(d *prometheus.Desc, v float64, labels ...string)
+// sender sends metrics to one scrape.
+type sender chan<- prometheus.Metric
 
-func collectEdges(gauge gauge, host, check string, edges []mesh.EdgeState) {
-	for _, e := range edges {
-		if e.Vote == mesh.Abstain {
-			continue
-		}
-		gauge(probeSuccess, truth(e.Vote == mesh.OK), e.Vantage, host, check, e.Family.String())
-		if e.Vote == mesh.OK {
-			gauge(probeDuration, e.RTT.Seconds(), e.Vantage, host, check, e.Family.String())
+func (s sender) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+func (s sender) counter(d *prometheus.Desc, value float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
+}
+
+func collectCheck(send sender, host string, c mesh.CheckState) {
+	send.gauge(checkVerdict, 1, host, c.Name, string(c.Verdict))
+	send.gauge(regionsOK, float64(c.Tally.OK), host, c.Name)
+	send.gauge(regionsBad, float64(c.Tally.Bad), host, c.Name)
+	for _, region := range c.Votes {
+		for _, e := range region.Edges {
+			if e.Vote == mesh.Abstain {
+				continue // it has no result that counts: no sample is honest, 0 would be an outage
+			}
+			labels := []string{e.Vantage, host, c.Name, e.Family.String()}
+			send.gauge(probeSuccess, boolValue(e.Vote == mesh.OK), labels...)
+			if e.Vote == mesh.OK {
+				send.gauge(probeDuration, e.RTT.Seconds(), labels...)
+			}
 		}
 	}
 }
 
-func (c collector) collectStreams(gauge gauge) {
-	ctx, cancel := timeout()
-	defer cancel()
-	streams, err := c.source.Streams(ctx)
+func collectAgent(send sender, a mesh.VantageState) {
+	send.gauge(agentSilent, boolValue(!connected(a)), a.Name)
+	send.gauge(agentClock, a.Clock.Seconds(), a.Name)
+	send.gauge(agentQueued, float64(a.Queued), a.Name)
+	send.gauge(agentLag, a.Lag.Seconds(), a.Name)
+	send.gauge(agentInfo, 1, a.Name, a.Region, a.Version, a.Revision)
+	send.counter(agentDropped, float64(a.Dropped), a.Name)
+	if !a.Heard.IsZero() {
+		send.gauge(agentHeard, unixSeconds(a.Heard), a.Name)
+	}
+}
+
+func (c collector) collectStreams(ctx context.Context, send sender) {
+	streams, err := c.config.Source.Streams(ctx)
 	if err != nil {
-		c.log.Warn().Err(err).Msg("the streams' sizes cannot be told")
+		c.config.Logger.Warn().Err(err).Msg("stream sizes unknown")
 		return
 	}
 	for _, s := range streams {
-		gauge(streamCount, float64(s.Messages), s.Name)
-		gauge(streamBytes, float64(s.Bytes), s.Name)
+		send.gauge(streamCount, float64(s.Messages), s.Name)
+		send.gauge(streamBytes, float64(s.Bytes), s.Name)
 	}
 }
 
-func truth(b bool) float64 {
+func (c collector) collectHealth(ctx context.Context, send sender) {
+	h, err := c.config.Source.Health(ctx)
+	if err != nil {
+		c.config.Logger.Debug().Err(err).Msg("coordinator health incomplete")
+	}
+	send.gauge(buildInfo, 1, c.config.Version)
+	send.gauge(judgeRunning, boolValue(h.Judging))
+	send.gauge(judgeBehind, float64(h.Behind))
+	send.gauge(viewBehind, float64(h.ViewBehind))
+	send.gauge(warnings, float64(len(h.Warnings)))
+	if !h.Judged.IsZero() {
+		send.gauge(judgeLag, max(0, time.Since(h.Judged).Seconds()))
+	}
+	if !h.Tick.IsZero() {
+		send.gauge(lastTick, unixSeconds(h.Tick))
+	}
+	if free, size, err := c.config.diskSpace(); err == nil && size > 0 {
+		send.gauge(diskFree, float64(free))
+		send.gauge(diskSize, float64(size))
+	}
+}
+
+func boolValue(b bool) float64 {
 	if b {
 		return 1
 	}
 	return 0
 }
 
-const streamsWait = 2 * time.Second
-
-func timeout() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), streamsWait)
-}
+func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

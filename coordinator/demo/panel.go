@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/node"
-	"github.com/probemesh/probemesh/coordinator/page"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -21,7 +21,7 @@ import (
 //go:embed templates
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(page.Funcs()).ParseFS(files, "templates/*.html"))
+var templates = template.Must(template.New("").Funcs(web.Funcs()).ParseFS(files, "templates/*.html"))
 
 // Where the panel is served on the public address, and its title.
 const (
@@ -38,67 +38,67 @@ const (
 type panel struct {
 	demo    *Demo
 	source  node.Source
-	streams *page.Streams
+	streams *web.Streams
 }
 
 func newPanel(d *Demo, source node.Source) http.Handler {
-	p := &panel{d, source, page.NewStreams(page.StreamsConfig{Most: listenersMax, Each: listenersMax})}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /demo/{$}", p.page)
-	mux.HandleFunc("GET /demo/events", p.events)
-	mux.HandleFunc("POST /demo/break", p.breakForm)
-	mux.HandleFunc("POST /demo/mend", p.mendForm)
-	mux.HandleFunc("GET /demo/faults", p.list)
-	mux.HandleFunc("POST /demo/faults", p.create)
-	mux.HandleFunc("DELETE /demo/faults", p.remove)
-	mux.HandleFunc("DELETE /demo/faults/{id}", p.remove)
+	p := &panel{d, source, web.NewStreams(web.StreamsConfig{Max: listenersMax, PerClient: listenersMax})}
+	mux := web.NewMux(d.config.Logger,
+		web.Route{Pattern: "GET /demo/{$}", Handler: p.page},
+		web.Route{Pattern: "GET /demo/events", Handler: p.events},
+		web.Route{Pattern: "POST /demo/break", Handler: p.breakForm},
+		web.Route{Pattern: "POST /demo/mend", Handler: p.mendForm},
+		web.Route{Pattern: "GET /demo/faults", Handler: p.list},
+		web.Route{Pattern: "POST /demo/faults", Handler: p.create},
+		web.Route{Pattern: "DELETE /demo/faults", Handler: p.remove},
+		web.Route{Pattern: "DELETE /demo/faults/{id}", Handler: p.remove},
+	)
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
 // list answers with the faults in JSON.
-func (p *panel) list(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, append([]Fault{}, p.demo.Faults()...))
+func (p *panel) list(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, append([]Fault{}, p.demo.Faults()...))
 }
 
 // create adds the fault in the body, which is JSON, and answers with its id.
-func (p *panel) create(w http.ResponseWriter, r *http.Request) {
+func (p *panel) create(w http.ResponseWriter, r *http.Request) error {
 	var f Fault
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, bodyMax))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
 		const example = `{"fault": "service", "host": "NC036", "check": "Sending mail"}`
-		http.Error(w, "write a fault as in "+example+": "+err.Error(), http.StatusBadRequest)
-		return
+		return web.Errorf(http.StatusBadRequest, "write a fault as in %s: %v", example, err)
 	}
 	id, err := p.demo.Break(f)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+		return web.Errorf(http.StatusBadRequest, "%v", err)
 	}
 	w.Header().Set("Location", "/demo/faults/"+id)
-	writeJSON(w, http.StatusCreated, map[string]string{"id": id})
+	return writeJSON(w, http.StatusCreated, map[string]string{"id": id})
 }
 
 // remove mends the fault in the path, or all.
-func (p *panel) remove(w http.ResponseWriter, r *http.Request) {
-	switch err := p.demo.Mend(r.PathValue("id")); {
-	case errors.Is(err, errNoFault):
-		http.Error(w, err.Error(), http.StatusNotFound)
-	case err != nil:
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-	default:
+func (p *panel) remove(w http.ResponseWriter, r *http.Request) error {
+	err := p.demo.Mend(r.PathValue("id"))
+	if errors.Is(err, errNoFault) {
+		return web.Errorf(http.StatusNotFound, "%v", err)
+	}
+	if err == nil {
 		w.WriteHeader(http.StatusNoContent)
 	}
+	return err
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // fails only if the client has gone
+	return nil
 }
 
 // breakForm is create for the page's buttons, which post forms.
-func (p *panel) breakForm(w http.ResponseWriter, r *http.Request) {
+func (p *panel) breakForm(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
 	loss, _ := strconv.ParseFloat(r.PostFormValue("loss"), 64) // Break refuses zero where a loss is needed
 	f := Fault{
@@ -106,40 +106,39 @@ func (p *panel) breakForm(w http.ResponseWriter, r *http.Request) {
 		Region: r.PostFormValue("region"), Loss: loss,
 	}
 	if _, err := p.demo.Break(f); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+		return web.Errorf(http.StatusBadRequest, "%v", err)
 	}
 	http.Redirect(w, r, "/demo/", http.StatusSeeOther)
+	return nil
 }
 
 // mendForm is remove for the page's buttons. A fault that somebody else mended first is no error to a visitor.
-func (p *panel) mendForm(w http.ResponseWriter, r *http.Request) {
+func (p *panel) mendForm(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
 	if err := p.demo.Mend(r.PostFormValue("id")); err != nil && !errors.Is(err, errNoFault) {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return err
 	}
 	http.Redirect(w, r, "/demo/", http.StatusSeeOther)
+	return nil
 }
 
-func (p *panel) page(w http.ResponseWriter, _ *http.Request) {
+func (p *panel) page(w http.ResponseWriter, _ *http.Request) error {
 	c, snapshot := p.source.Current()
 	body, err := p.body()
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return err
 	}
-	_ = page.Sheet{
+	return web.Layout{
 		Title: panelTitle + " – " + c.Page.Title, Description: "Break and mend the demonstration",
-		Brand: c.Page.Title,
-		Nav:   []page.Link{{Name: "Status page", URL: "/"}, {Name: "Matrix", URL: "/matrix"}},
-		Live:  "/demo/events", At: snapshot.At, Body: body,
-	}.Write(w, http.StatusOK) // only a reader that went away fails it
+		Brand:  c.Page.Title,
+		Nav:    []web.Link{{Name: "Status page", URL: "/"}, {Name: "Matrix", URL: "/matrix"}},
+		Events: "/demo/events", At: snapshot.At, Body: body,
+	}.Write(w, http.StatusOK)
 }
 
 // events streams the panel, rendered again whenever the mesh changes.
-func (p *panel) events(w http.ResponseWriter, r *http.Request) {
-	p.streams.Listen(w, r, p.source.Changed, func(send func(kind, data string) error) error {
+func (p *panel) events(w http.ResponseWriter, r *http.Request) error {
+	return p.streams.Serve(w, r, p.source.Changed, func(send web.SendFunc) error {
 		body, err := p.body()
 		if err != nil {
 			return err
@@ -163,16 +162,21 @@ type view struct {
 }
 
 type checkView struct {
-	Host, Check, Sentence, Class, Shape, Verdict string
-	Looking                                      bool
-	Votes                                        []voteView
+	web.Look
+	Host, Check, Sentence, Verdict string
+	Looking                        bool
+	Votes                          []voteView
 }
 
-type voteView struct{ City, Class, Shape, Why string }
+type voteView struct {
+	web.Look
+	City, Why string
+}
 
 type hostView struct {
-	Name, Role, City, Class, Shape string
-	Services                       []string
+	web.Look
+	Name, Role, City string
+	Services         []string
 }
 
 type regionView struct{ Name, City string }
@@ -186,8 +190,7 @@ func (p *panel) body() (template.HTML, error) {
 		if config == nil {
 			continue
 		}
-		class, shape := page.StatusLook(h.Status)
-		host := hostView{Name: h.Name, Role: config.Role, City: city(c, h.Region), Class: class, Shape: shape}
+		host := hostView{Look: web.StatusLook(h.Status), Name: h.Name, Role: config.Role, City: city(c, h.Region)}
 		for _, check := range h.Checks {
 			if check.Kind != catalog.KindPing {
 				host.Services = append(host.Services, check.Name)
@@ -201,23 +204,21 @@ func (p *panel) body() (template.HTML, error) {
 	for _, r := range c.Regions {
 		v.Regions = append(v.Regions, regionView{r.Name, r.City})
 	}
-	return page.Render(templates, "panel", v)
+	return web.Render(templates, "panel", v)
 }
 
 // newCheckView shows no more of a check than the public status page does, since that is served beside the panel.
 func newCheckView(c *catalog.Catalog, h mesh.HostState, check mesh.CheckState) checkView {
-	check = page.PublicCheck(check)
-	class, shape := page.VerdictLook(check.Verdict)
+	check = web.PublicCheck(check)
 	f := checkView{
-		Host: h.Name, Check: check.Name, Sentence: check.Sentence, Class: class, Shape: shape,
+		Look: web.VerdictLook(check.Verdict), Host: h.Name, Check: check.Name, Sentence: check.Sentence,
 		Verdict: string(check.Verdict), Looking: check.Looking,
 	}
 	for _, v := range check.Votes {
 		if v.Own {
 			continue
 		}
-		class, shape := page.VoteLook(v.Vote)
-		vote := voteView{City: city(c, v.Region), Class: class, Shape: shape}
+		vote := voteView{Look: web.VoteLook(v.Vote), City: city(c, v.Region)}
 		if v.Why != "" {
 			vote.Why = "it " + v.Why
 		}

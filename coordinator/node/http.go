@@ -13,11 +13,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/api"
 	"github.com/probemesh/probemesh/coordinator/backup"
 	"github.com/probemesh/probemesh/coordinator/connlimit"
 	"github.com/probemesh/probemesh/coordinator/console"
 	"github.com/probemesh/probemesh/coordinator/diskguard"
-	"github.com/probemesh/probemesh/coordinator/page"
+	"github.com/probemesh/probemesh/coordinator/site"
+	"github.com/probemesh/probemesh/coordinator/web"
 )
 
 // openServers listens for commands, for the public and for operators, and adds the servers to the tasks.
@@ -40,29 +42,31 @@ func (n *Node) openServers(context.Context) error {
 	if n.publicAddr, err = n.serveTCP(n.config.Listen, certificates, n.publicHandler()); err != nil {
 		return err
 	}
-	inside := page.New(page.Config{
-		Source: pageSource{n.core.Engine, n.core.History}, Audience: page.Operators, Logger: n.logger("page"),
-	})
 	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
-		Source: consoleSource{n.core.Engine, n.core.Health}, Page: inside, Disk: n.disk, Version: n.config.Version, Logger: n.logger("console"),
+		Source: consoleSource{n.core.Engine, n.core.Health}, Site: n.siteHandler(web.Operators), Disk: n.disk,
+		Version: n.config.Version, Logger: n.logger("console"),
 	}))
 	return err
 }
 
 // publicHandler is the status page, with the panel beside it if there is one.
 func (n *Node) publicHandler() http.Handler {
-	config := page.Config{
-		Source: pageSource{n.core.Engine, n.core.History}, Audience: page.Public, Logger: n.logger("page"),
-	}
 	panel := n.config.Panel
 	if panel == nil {
-		return page.New(config)
+		return n.siteHandler(web.Public)
 	}
-	config.Links = []page.Link{{Name: panel.Title, URL: panel.Path}}
 	mux := http.NewServeMux()
 	mux.Handle(panel.Path, panel.Handler(n.core.Engine))
-	mux.Handle("/", page.New(config))
+	mux.Handle("/", n.siteHandler(web.Public, web.Link{Name: panel.Title, URL: panel.Path}))
 	return mux
+}
+
+// siteHandler is the status page and its API as an audience sees them.
+func (n *Node) siteHandler(a web.Audience, links ...web.Link) http.Handler {
+	view := web.NewView(siteSource{n.core.Engine, n.core.History}, a)
+	pages := site.New(site.Config{View: view, Links: links})
+	programs := api.New(api.Config{View: view, Pages: pages})
+	return web.NewHandler(n.logger("web"), append(pages.Routes(), programs.Routes()...)...)
 }
 
 // exporter hands out everything of a data directory that a start does not make again.

@@ -12,25 +12,25 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// pageSource joins what the status page shows: the present from the engine, the past from the ledger.
-type pageSource struct {
+// siteSource joins what the status page and its API show: the present from the engine, the past from the ledger.
+type siteSource struct {
 	engine  *engine.Engine
 	history *engine.History
 }
 
-func (s pageSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engine.Current() }
-func (s pageSource) Changed() <-chan struct{}                    { return s.engine.Changed() }
-func (s pageSource) Ready() bool                                 { return s.engine.Ready() }
+func (s siteSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engine.Current() }
+func (s siteSource) Changed() <-chan struct{}                    { return s.engine.Changed() }
+func (s siteSource) Ready() bool                                 { return s.engine.Ready() }
 
-func (s pageSource) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+func (s siteSource) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
 	return s.history.Transitions(ctx, host, since, limit)
 }
 
-func (s pageSource) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
+func (s siteSource) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
 	return s.history.Incidents(ctx, since, limit)
 }
 
-func (s pageSource) Incident(ctx context.Context, id string) (*incident.Incident, error) {
+func (s siteSource) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	return s.history.Incident(ctx, id)
 }
 

@@ -1,0 +1,63 @@
+// Package api is the status page for programs: /api/v2 in the shape of Atlassian Statuspage's public API, and
+// /api/v1, our own, with each region's vote and a stream of events.
+package api
+
+import (
+	"context"
+	"html/template"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+)
+
+// Pages renders the bodies of HTML pages for the event stream. Package site implements it.
+type Pages interface {
+	Body(ctx context.Context, s web.State, path string) (body template.HTML, found bool, err error)
+}
+
+// Config is what an API needs.
+type Config struct {
+	View    *web.View
+	Pages   Pages
+	Streams web.StreamsConfig
+}
+
+// API answers the requests of programs of one audience, and the event streams of pages.
+type API struct {
+	view    *web.View
+	pages   Pages
+	streams *web.Streams
+	cache   web.RenderCache
+}
+
+// New returns an API.
+func New(c Config) *API {
+	return &API{view: c.View, pages: c.Pages, streams: web.NewStreams(c.Streams)}
+}
+
+// Routes lists every address of the API. A test visits all of them and looks for text that the public must not read.
+func (a *API) Routes() []web.Route {
+	return []web.Route{
+		{Pattern: "GET /api/v2/summary.json", Handler: a.summary},
+		{Pattern: "GET /api/v2/status.json", Handler: a.status},
+		{Pattern: "GET /api/v2/components.json", Handler: a.components},
+		{Pattern: "GET /api/v2/incidents.json", Handler: a.incidents},
+		{Pattern: "GET /api/v2/incidents/unresolved.json", Handler: a.unresolved},
+		{Pattern: "GET /api/v2/scheduled-maintenances.json", Handler: a.maintenances},
+		{Pattern: "GET /api/v2/scheduled-maintenances/upcoming.json", Handler: a.maintenances},
+		{Pattern: "GET /api/v2/scheduled-maintenances/active.json", Handler: a.maintenances},
+		{Pattern: "GET /api/v1/matrix", Handler: a.matrix},
+		{Pattern: "GET /api/v1/transitions", Handler: a.transitions},
+		{Pattern: "GET /api/v1/hosts/{host}/votes", Handler: a.votes},
+		{Pattern: "GET " + web.EventsPath, Handler: a.events},
+	}
+}
+
+// optional is a time as JSON has it: in UTC, null if it is zero.
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

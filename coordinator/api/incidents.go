@@ -1,0 +1,96 @@
+package api
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/incident"
+)
+
+// incidentsMax is how many incidents Statuspage lists.
+const incidentsMax = 50
+
+type incidentJSON struct {
+	ID              string          `json:"id"`
+	Name            string          `json:"name"`
+	Status          string          `json:"status"`
+	CreatedAt       time.Time       `json:"created_at"`
+	UpdatedAt       time.Time       `json:"updated_at"`
+	MonitoringAt    *time.Time      `json:"monitoring_at"`
+	ResolvedAt      *time.Time      `json:"resolved_at"`
+	Impact          string          `json:"impact"`
+	Shortlink       string          `json:"shortlink"`
+	StartedAt       time.Time       `json:"started_at"`
+	PageID          string          `json:"page_id"`
+	IncidentUpdates []updateJSON    `json:"incident_updates"` // newest first
+	Components      []componentJSON `json:"components"`
+}
+
+type updateJSON struct {
+	ID                 string         `json:"id"`
+	Status             string         `json:"status"`
+	Body               string         `json:"body"`
+	IncidentID         string         `json:"incident_id"`
+	CreatedAt          time.Time      `json:"created_at"`
+	UpdatedAt          time.Time      `json:"updated_at"`
+	DisplayAt          time.Time      `json:"display_at"`
+	AffectedComponents []affectedJSON `json:"affected_components"`
+}
+
+type affectedJSON struct {
+	Code      string `json:"code"`
+	Name      string `json:"name"`
+	OldStatus string `json:"old_status"`
+	NewStatus string `json:"new_status"`
+}
+
+func newIncidents(s web.State, all []*incident.Incident) []incidentJSON {
+	out := []incidentJSON{}
+	components := newComponents(s)
+	for _, i := range all {
+		j := incidentJSON{
+			ID: i.ID, Name: i.Name(), Status: string(i.State), Impact: string(i.Impact), PageID: pageID(s),
+			StartedAt: i.Wall(i.Began).UTC(), CreatedAt: i.Wall(i.Opened).UTC(), UpdatedAt: i.Wall(i.Updated).UTC(),
+			ResolvedAt:      optional(i.Wall(i.Resolved)),
+			Shortlink:       strings.TrimSuffix(s.Catalog.Page.URL, "/") + "/incidents/" + i.ID,
+			IncidentUpdates: []updateJSON{}, Components: []componentJSON{},
+		}
+		for _, u := range slices.Backward(i.Updates) {
+			j.IncidentUpdates = append(j.IncidentUpdates, newUpdate(i, u))
+		}
+		for _, c := range components {
+			if affects(i, c) {
+				j.Components = append(j.Components, c)
+			}
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+func newUpdate(i *incident.Incident, u incident.Update) updateJSON {
+	at := i.Wall(u.At).UTC()
+	out := updateJSON{
+		ID: updateID(i, u.ID), Status: string(u.State), Body: u.Body, IncidentID: i.ID, CreatedAt: at, UpdatedAt: at,
+		DisplayAt: at, AffectedComponents: []affectedJSON{},
+	}
+	if u.Check != "" {
+		from, _ := describe(verdictStatus(u.Was), "", "")
+		to, _ := describe(verdictStatus(u.Verdict), "", "")
+		out.AffectedComponents = append(out.AffectedComponents, affectedJSON{
+			checkID(u.Host, u.Check), u.Host + " - " + u.Check, from, to,
+		})
+	}
+	return out
+}
+
+// affects reports whether a component is a host of the incident, or one of the checks that failed.
+func affects(i *incident.Incident, c componentJSON) bool {
+	return slices.ContainsFunc(i.Hosts, func(h incident.Host) bool {
+		return c.ID == hostID(h.Name) || slices.ContainsFunc(h.Windows, func(w incident.Window) bool {
+			return c.ID == checkID(h.Name, w.Check)
+		})
+	})
+}

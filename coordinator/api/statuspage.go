@@ -1,0 +1,193 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// The shapes of /api/v2 are those of Atlassian Statuspage's public API, so that programs that read one of its pages can
+// read ours. Statuspage documents them at /api of each customer's page.
+
+type pageJSON struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	URL       string    `json:"url"`
+	TimeZone  string    `json:"time_zone"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+type statusJSON struct {
+	Indicator   string `json:"indicator"` // none, minor, major or critical
+	Description string `json:"description"`
+}
+
+type componentJSON struct {
+	ID                 string    `json:"id"`
+	Name               string    `json:"name"`
+	Status             string    `json:"status"`
+	CreatedAt          time.Time `json:"created_at"`
+	UpdatedAt          time.Time `json:"updated_at"`
+	Position           int       `json:"position"`
+	Description        *string   `json:"description"`
+	Showcase           bool      `json:"showcase"`
+	StartDate          *string   `json:"start_date"`
+	GroupID            *string   `json:"group_id"`
+	PageID             string    `json:"page_id"`
+	Group              bool      `json:"group"`
+	OnlyShowIfDegraded bool      `json:"only_show_if_degraded"`
+	Components         []string  `json:"components,omitempty"`
+}
+
+// noMaintenances is the list of scheduled maintenances, empty as long as nobody can write one.
+var noMaintenances = []struct{}{}
+
+func (a *API) summary(w http.ResponseWriter, r *http.Request) error {
+	unresolved, err := a.view.Incidents(r.Context(), farFuture(), incidentsMax)
+	if err != nil {
+		return err
+	}
+	s := a.view.State()
+	return writePart(w, s, map[string]any{
+		"components": newComponents(s), "incidents": newIncidents(s, unresolved),
+		"scheduled_maintenances": noMaintenances, "status": newStatus(s),
+	})
+}
+
+func (a *API) status(w http.ResponseWriter, _ *http.Request) error {
+	s := a.view.State()
+	return writePart(w, s, map[string]any{"status": newStatus(s)})
+}
+
+func (a *API) components(w http.ResponseWriter, _ *http.Request) error {
+	s := a.view.State()
+	return writePart(w, s, map[string]any{"components": newComponents(s)})
+}
+
+func (a *API) incidents(w http.ResponseWriter, r *http.Request) error {
+	return a.writeIncidents(w, r, time.Time{})
+}
+
+func (a *API) unresolved(w http.ResponseWriter, r *http.Request) error {
+	return a.writeIncidents(w, r, farFuture())
+}
+
+func (a *API) maintenances(w http.ResponseWriter, _ *http.Request) error {
+	return writePart(w, a.view.State(), map[string]any{"scheduled_maintenances": noMaintenances})
+}
+
+// writeIncidents answers with the incidents that were not resolved before the time.
+func (a *API) writeIncidents(w http.ResponseWriter, r *http.Request, since time.Time) error {
+	all, err := a.view.Incidents(r.Context(), since, incidentsMax)
+	if err != nil {
+		return err
+	}
+	s := a.view.State()
+	return writePart(w, s, map[string]any{"incidents": newIncidents(s, all)})
+}
+
+// farFuture is a time before which every resolved incident was resolved: since then only open ones are left.
+func farFuture() time.Time { return time.Now().AddDate(100, 0, 0) }
+
+// writePart answers with part of the page's status, and with the page, which every answer of Statuspage has.
+func writePart(w http.ResponseWriter, s web.State, part map[string]any) error {
+	part["page"] = pageJSON{
+		ID: pageID(s), Name: s.Catalog.Page.Title, URL: s.Catalog.Page.URL, TimeZone: "Etc/UTC",
+		UpdatedAt: s.Snapshot.At.UTC(),
+	}
+	return web.WriteJSON(w, part)
+}
+
+// stableID makes an id of twelve letters and digits, as Statuspage's are, that stays the same for the same parts.
+func stableID(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:6])
+}
+
+func pageID(s web.State) string                       { return stableID("page", s.Catalog.Page.Title) }
+func hostID(host string) string                       { return stableID("host", host) }
+func checkID(host, check string) string               { return stableID("check", host, check) }
+func updateID(i *incident.Incident, id string) string { return stableID("update", i.ID, id) }
+
+// newStatus is the page's status: that of the host that is worst off. Descriptions are Statuspage's own.
+func newStatus(s web.State) statusJSON {
+	out, rank := statusJSON{"none", "All Systems Operational"}, 0
+	raise := func(to int, indicator, description string) {
+		if to > rank {
+			out, rank = statusJSON{indicator, description}, to
+		}
+	}
+	for _, h := range s.Hosts() {
+		switch h.Status {
+		case mesh.Operational:
+		case mesh.MajorOutage:
+			raise(3, "critical", "Major System Outage")
+		case mesh.PartialOutage:
+			raise(2, "major", "Partial System Outage")
+		case mesh.StatusUnknown:
+			raise(1, "minor", "Unknown: the status of "+h.Name+" is not known")
+		default:
+			raise(1, "minor", "Minor Service Outage")
+		}
+	}
+	return out
+}
+
+// newComponents returns a group for each host, followed by a component for each of its checks.
+func newComponents(s web.State) []componentJSON {
+	out := []componentJSON{}
+	for _, h := range s.Hosts() {
+		group := componentJSON{
+			ID: hostID(h.Name), Name: h.Name, CreatedAt: h.Since.UTC(), UpdatedAt: h.Since.UTC(),
+			Position: len(out) + 1, PageID: pageID(s), Group: true, Components: []string{},
+		}
+		role := strings.TrimPrefix(s.Catalog.Host(mesh.Key(h.Name)).Role+", "+s.City(h.Region), ", ")
+		group.Status, group.Description = describe(h.Status, role, h.Sentence)
+		at := len(out)
+		out = append(out, group)
+		for i, c := range h.Checks {
+			component := componentJSON{
+				ID: checkID(h.Name, c.Name), Name: c.Name, CreatedAt: c.Since.UTC(), UpdatedAt: c.Since.UTC(),
+				Position: i + 1, PageID: group.PageID, GroupID: &group.ID,
+			}
+			component.Status, component.Description = describe(verdictStatus(c.Verdict), c.Sentence, c.Sentence)
+			out[at].Components = append(out[at].Components, component.ID)
+			out = append(out, component)
+		}
+	}
+	return out
+}
+
+// verdictStatus is the verdict of a single check as a status.
+func verdictStatus(v mesh.Verdict) mesh.Status {
+	switch v {
+	case mesh.Up:
+		return mesh.Operational
+	case mesh.Degraded:
+		return mesh.DegradedPerformance
+	case mesh.Partial:
+		return mesh.PartialOutage
+	case mesh.Down:
+		return mesh.MajorOutage
+	}
+	return mesh.StatusUnknown
+}
+
+// describe returns a component's status and description as Statuspage has them. It has no status for unknown: that is
+// degraded performance there, and the description is the sentence, after "Unknown:".
+func describe(s mesh.Status, description, sentence string) (string, *string) {
+	if s != mesh.StatusUnknown {
+		return string(s), &description
+	}
+	if sentence == "" {
+		sentence = "there are no results yet"
+	}
+	unknown := "Unknown: " + strings.TrimPrefix(sentence, "Unknown: ")
+	return string(mesh.DegradedPerformance), &unknown
+}

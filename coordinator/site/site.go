@@ -1,0 +1,205 @@
+// Package site is the public status page as HTML: all systems at a glance, each host with its history, each incident,
+// the matrix, and badges. It is complete without JavaScript; with it, pages update by themselves.
+package site
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"html"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+//go:embed templates
+var files embed.FS
+
+var templates = template.Must(template.New("").Funcs(web.Funcs()).ParseFS(files, "templates/*.html"))
+
+// Config is what a Site needs.
+type Config struct {
+	View  *web.View
+	Links []web.Link // in the navigation, after those of the catalog
+}
+
+// Site renders the pages of one audience.
+type Site struct {
+	view  *web.View
+	links []web.Link
+	cache web.RenderCache
+}
+
+// New returns a Site.
+func New(c Config) *Site { return &Site{view: c.View, links: c.Links} }
+
+// Routes lists every address of the site. A test visits all of them and looks for text that the public must not read.
+func (s *Site) Routes() []web.Route {
+	return []web.Route{
+		{Pattern: "GET /{$}", Handler: s.page},
+		{Pattern: "GET /hosts/{host}", Handler: s.page},
+		{Pattern: "GET /incidents/{id}", Handler: s.page},
+		{Pattern: "GET /matrix", Handler: s.page},
+		{Pattern: "GET /badge/{file}", Handler: s.badge},
+		{Pattern: "GET /healthz", Handler: s.healthz},
+		{Pattern: "GET /readyz", Handler: s.readyz},
+		{Pattern: "GET /", Handler: s.page}, // all other paths: "page not found"
+	}
+}
+
+const (
+	changesShown = 30  // on the front page
+	changesMax   = 500 // read from the ledger for a page
+	incidentsMax = 50  // on the front page
+	daysShown    = 7   // of past incidents and of changes, on the front page
+)
+
+// page answers with the page at the request's path. Pages are found by path, not by route, because event streams ask
+// for their bodies by path too.
+func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
+	state := s.view.State()
+	body, found, err := s.Body(r.Context(), state, r.URL.Path)
+	if err != nil {
+		return err
+	}
+	layout := s.layout(state, body)
+	if !found {
+		return layout.Write(w, http.StatusNotFound)
+	}
+	layout.Events = web.EventsPath + "?page=" + template.URLQueryEscaper(r.URL.Path)
+	return layout.Write(w, http.StatusOK)
+}
+
+func (s *Site) layout(state web.State, body template.HTML) web.Layout {
+	overall := state.Overall()
+	nav := []web.Link{{Name: "Matrix", URL: "/matrix"}}
+	for _, l := range state.Catalog.Page.Links {
+		nav = append(nav, web.Link{Name: l.Name, URL: l.URL})
+	}
+	return web.Layout{
+		Title: state.Title(), Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
+		Nav: append(nav, s.links...), Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
+	}
+}
+
+// Body returns the body of the page at a path, rendered once for everybody who looks at the same snapshot. If found is
+// false, it is that of "page not found".
+func (s *Site) Body(ctx context.Context, state web.State, path string) (body template.HTML, found bool, err error) {
+	if name, ok := strings.CutPrefix(path, hostsPrefix); ok {
+		path = hostsPrefix + mesh.Key(name) // one page however the name is spelt
+	}
+	text, found, err := s.cache.Render(ctx, state, path, func(ctx context.Context) (string, bool, error) {
+		body, found, err := s.render(ctx, state, path)
+		return string(body), found, err
+	})
+	return template.HTML(text), found, err
+}
+
+// The paths below which each host and each incident has its page.
+const (
+	hostsPrefix     = "/hosts/"
+	incidentsPrefix = "/incidents/"
+)
+
+// render renders the body of the page at a path.
+func (s *Site) render(ctx context.Context, state web.State, path string) (body template.HTML, found bool, err error) {
+	host, isHost := strings.CutPrefix(path, hostsPrefix)
+	incident, isIncident := strings.CutPrefix(path, incidentsPrefix)
+	found = true
+	switch {
+	case path == "/":
+		body, err = s.renderIndex(ctx, state)
+	case path == "/matrix":
+		body, err = web.Render(templates, "matrix", newMatrixView(state))
+	case isHost:
+		body, found, err = s.renderHost(ctx, state, host)
+	case isIncident:
+		body, found, err = s.renderIncident(ctx, state, incident)
+	default:
+		found = false
+	}
+	if err == nil && !found {
+		body, err = web.Render(templates, "missing", nil)
+	}
+	return body, found, err
+}
+
+func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML, error) {
+	changes, err := s.view.Transitions(ctx, "", time.Now().AddDate(0, 0, -daysShown), changesMax)
+	if err != nil {
+		return "", err
+	}
+	incidents, err := s.view.Incidents(ctx, state.Snapshot.At.AddDate(0, 0, -daysShown), incidentsMax)
+	if err != nil {
+		return "", err
+	}
+	v := newIndexView(state, changes)
+	v.Incidents, v.Past = openIncidents(state, incidents), pastIncidents(state, incidents)
+	return web.Render(templates, "index", v)
+}
+
+func (s *Site) renderHost(ctx context.Context, state web.State, key string) (template.HTML, bool, error) {
+	h, ok := state.Host(key)
+	if !ok {
+		return "", false, nil
+	}
+	changes, err := s.view.Transitions(ctx, key, time.Time{}, changesMax)
+	if err != nil {
+		return "", true, err
+	}
+	body, err := web.Render(templates, "host", hostPage{newHostView(state, h), newChangeViews(state, changes)})
+	return body, true, err
+}
+
+func (s *Site) renderIncident(ctx context.Context, state web.State, id string) (template.HTML, bool, error) {
+	i, err := s.view.Incident(ctx, id)
+	if err != nil || i == nil {
+		return "", false, err
+	}
+	body, err := web.Render(templates, "incident", newIncidentView(state, i))
+	return body, true, err
+}
+
+// healthz reports that the process answers.
+func (s *Site) healthz(w http.ResponseWriter, _ *http.Request) error {
+	web.WriteText(w, http.StatusOK, "ok\n")
+	return nil
+}
+
+// readyz reports whether agents can connect.
+func (s *Site) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if !s.view.Ready() {
+		return web.Errorf(http.StatusServiceUnavailable, "not ready")
+	}
+	web.WriteText(w, http.StatusOK, "ready\n")
+	return nil
+}
+
+// badgeSVG has the indexed arguments: width, host, word, width left, width right, colour, centre left, centre right.
+const badgeSVG = `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="22" role="img"` +
+	` aria-label="%[2]s: %[3]s"><title>%[2]s: %[3]s</title><rect width="%[4]d" height="22" fill="#3b4652"/>` +
+	`<rect x="%[4]d" width="%[5]d" height="22" fill="%[6]s"/>` +
+	`<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">` +
+	`<text x="%[7]d" y="15">%[2]s</text><text x="%[8]d" y="15">%[3]s</text></g></svg>`
+
+// badge answers with a host's status as a picture, for other pages.
+func (s *Site) badge(w http.ResponseWriter, r *http.Request) error {
+	name, isSVG := strings.CutSuffix(r.PathValue("file"), ".svg")
+	h, ok := s.view.State().Host(mesh.Key(name))
+	if !ok || !isSVG {
+		return web.Errorf(http.StatusNotFound, "no badge %q: write the name of a host, as in /badge/NAME.svg",
+			r.PathValue("file"))
+	}
+	look := web.StatusLook(h.Status)
+	const letter, padding = 7, 16 // pixels; text is not measured, and 7 is about the width of an 11 px letter
+	left, right := letter*len(h.Name)+padding, letter*len(look.Word)+padding
+	w.Header().Set("Content-Type", "image/svg+xml")
+	w.Header().Set("Cache-Control", "no-cache")
+	fmt.Fprintf(w, badgeSVG, left+right, html.EscapeString(h.Name), look.Word, left, right, web.Color(look.Class),
+		left/2, left+right/2)
+	return nil
+}

@@ -1,0 +1,142 @@
+package site_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/site"
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// public is the site as the public sees it, with nothing in its cache.
+func public(s *webtest.Source) http.Handler {
+	return web.NewHandler(zerolog.Nop(), site.New(site.Config{View: web.NewView(s, web.Public)}).Routes()...)
+}
+
+// body is the text of a page.
+func body(t *testing.T, h http.Handler, path string) string {
+	t.Helper()
+	return webtest.Get(t, h, path).Body.String()
+}
+
+// On the day of an outage a page must arrive over a slow line, and text of strangers must not run in it.
+func TestAPageIsOneSmallRequestAndRunsNoForeignCode(t *testing.T) {
+	h := public(webtest.NewSource(t, mesh.Down, mesh.MajorOutage))
+	foreign := regexp.MustCompile(`(src|href)="(https?:)?//[^"]*\.(js|css|png)`)
+	for _, path := range []string{"/", "/hosts/nc036", "/matrix", "/nothing"} {
+		w := webtest.Get(t, h, path)
+		text, policy := w.Body.String(), w.Header().Get("Content-Security-Policy")
+		if len(text) > 30<<10 {
+			t.Errorf("%s has %d bytes", path, len(text))
+		}
+		for _, part := range []string{"style", "script"} {
+			inline := regexp.MustCompile(`(?s)<` + part + `>(.*?)</` + part + `>`).FindStringSubmatch(text)
+			if inline == nil {
+				t.Fatalf("%s has no %s", path, part)
+			}
+			sum := sha256.Sum256([]byte(inline[1]))
+			if !strings.Contains(policy, part+"-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'") {
+				t.Errorf("%s: the policy forbids the page's own %s: %s", path, part, policy)
+			}
+		}
+		if !strings.HasPrefix(policy, "default-src 'none'") || foreign.MatchString(text) {
+			t.Errorf("%s loads files from elsewhere", path)
+		}
+		if strings.Contains(text, "<refused>") {
+			t.Errorf("%s does not escape a sentence", path)
+		}
+	}
+	if w := webtest.Get(t, h, "/nothing"); w.Code != http.StatusNotFound {
+		t.Errorf("a page that does not exist: status %d", w.Code)
+	}
+}
+
+func TestUnknownIsNeverShownAsOperational(t *testing.T) {
+	h := public(webtest.NewSource(t, mesh.Unknown, mesh.StatusUnknown))
+	text := body(t, h, "/")
+	if strings.Contains(text, "Operational") || !strings.Contains(text, "Unknown") {
+		t.Error("the front page calls an unknown system operational")
+	}
+}
+
+func TestIncidents(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	h := public(s)
+	if n := strings.Count(body(t, h, "/"), "No incidents."); n != 7 {
+		t.Errorf("a week without incidents has %d days without one", n)
+	}
+	next := *s.Snapshot // the pages of a snapshot are cached, so a new incident shows with the next one
+	s.All = webtest.Incidents()
+	s.Show(&next)
+	front := body(t, h, "/")
+	for _, want := range []string{
+		"NC041: major outage", "1 h 1 min ago", "NC036: Sending mail down", "lasted 21 min 3 s",
+		`href="/incidents/a1-1"`,
+	} {
+		if !strings.Contains(front, want) {
+			t.Errorf("the front page lacks %q", want)
+		}
+	}
+	incident := body(t, h, "/incidents/a1-1")
+	for _, want := range []string{"Sending mail down for 21 min 3 s, from ", "Investigating", "&lt;refused&gt;"} {
+		if !strings.Contains(incident, want) {
+			t.Errorf("the incident's page lacks %q", want)
+		}
+	}
+	if w := webtest.Get(t, h, "/incidents/zz"); w.Code != http.StatusNotFound {
+		t.Errorf("an incident that does not exist: status %d", w.Code)
+	}
+}
+
+func TestThePageSaysWhenItMayBeOutOfDate(t *testing.T) {
+	const warning = "may be out of date: most"
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	if strings.Contains(body(t, public(s), "/"), warning) {
+		t.Error("a warning without a reason")
+	}
+	s.Snapshot.Alerts = []string{"half"}
+	if !strings.Contains(body(t, public(s), "/"), warning) {
+		t.Error("no warning while half of the regions are silent")
+	}
+}
+
+func TestTheMatrixCountsNoOwnRegion(t *testing.T) {
+	text := body(t, public(webtest.NewSource(t, mesh.Down, mesh.MajorOutage)), "/matrix")
+	rows := strings.Count(text, `<th scope="row">`)
+	if rows == 0 || strings.Count(text, "same region") != rows || !strings.Contains(text, "failing") {
+		t.Errorf("%d rows: %s", rows, text)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	h := public(s)
+	if w := webtest.Get(t, h, "/readyz"); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("before agents can connect: status %d", w.Code)
+	}
+	s.IsReady = true
+	if w := webtest.Get(t, h, "/readyz"); w.Code != http.StatusOK {
+		t.Errorf("when agents can connect: status %d", w.Code)
+	}
+}
+
+func TestBadge(t *testing.T) {
+	h := public(webtest.NewSource(t, mesh.Up, mesh.Operational))
+	if text := body(t, h, "/badge/NC036.svg"); !strings.Contains(text, "NC036: Operational") ||
+		!strings.Contains(text, web.Color("up")) {
+		t.Errorf("badge: %s", text)
+	}
+	for _, path := range []string{"/badge/NC036.png", "/badge/nobody.svg"} {
+		if w := webtest.Get(t, h, path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+}

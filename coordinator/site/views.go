@@ -1,0 +1,232 @@
+package site
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/matrix"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// The data of the templates index, host and matrix.
+
+type indexView struct {
+	web.Look
+	Headline, Detail string
+	// OutOfDate is set when half or more of the regions are silent at once: then this coordinator may be cut off, and
+	// what it shows may be old.
+	OutOfDate bool
+	Incidents []incidentView
+	Groups    []groupView
+	Past      []dayView
+	Changes   []changeView
+}
+
+type groupView struct {
+	Name  string
+	Hosts []hostView
+}
+
+// hostPage is a host with everything that happened to it.
+type hostPage struct {
+	Host    hostView
+	Changes []changeView
+}
+
+type hostView struct {
+	web.Look
+	Name, City, Country, Flag, Role, Reach string
+	Since                                  time.Time
+	Checks                                 []checkView
+}
+
+type checkView struct {
+	web.Look
+	Name, Note, Sentence string
+	Since                time.Time
+	Looking              bool
+	Votes                []voteView
+	Advisories           []string
+}
+
+type voteView struct {
+	web.Look
+	City string
+	Own  bool
+}
+
+// changeView is a change of a check's verdict. StatusChange says how the host's status changed with it, if it did.
+type changeView struct {
+	web.Look
+	Host, Check, Sentence, StatusChange string
+	Began, Published                    time.Time
+}
+
+// defaultGroup is the heading of hosts for which the catalog names no group.
+const defaultGroup = "Servers"
+
+func newIndexView(s web.State, transitions []mesh.Transition) indexView {
+	overall := s.Overall()
+	v := indexView{
+		Look: web.StatusLook(overall.Status), Headline: overall.Headline, Detail: overall.Detail,
+		OutOfDate: len(s.Snapshot.Alerts) > 0,
+	}
+	changes := newChangeViews(s, transitions)
+	v.Changes = changes[:min(len(changes), changesShown)]
+	for _, h := range s.Hosts() {
+		name := s.Catalog.Host(mesh.Key(h.Name)).Group
+		if name == "" {
+			name = defaultGroup
+		}
+		i := slices.IndexFunc(v.Groups, func(g groupView) bool { return g.Name == name })
+		if i < 0 {
+			v.Groups, i = append(v.Groups, groupView{Name: name}), len(v.Groups)
+		}
+		v.Groups[i].Hosts = append(v.Groups[i].Hosts, newHostView(s, h))
+	}
+	return v
+}
+
+func newHostView(s web.State, h mesh.HostState) hostView {
+	config := s.Catalog.Host(mesh.Key(h.Name))
+	v := hostView{
+		Look: web.StatusLook(h.Status), Name: h.Name, City: s.City(h.Region), Role: config.Role, Since: h.Since,
+		Reach: hostReach(h.Checks),
+	}
+	if r := s.Catalog.Region(h.Region); r != nil {
+		v.Country, v.Flag = r.Country, flag(r.Country)
+	}
+	for _, c := range h.Checks {
+		v.Checks = append(v.Checks, newCheckView(s, c))
+	}
+	return v
+}
+
+// hostReach says from how many regions a host is reachable: as many as reach its most reachable check, since one answer
+// proves the host itself alive.
+func hostReach(checks []mesh.CheckState) string {
+	var best mesh.Tally
+	pending := false
+	for _, c := range checks {
+		if c.Verdict == mesh.Pending {
+			pending = true
+		} else if best.Voters == 0 || c.Tally.OK > best.OK {
+			best = c.Tally
+		}
+	}
+	switch {
+	case best.Voters > 0:
+		return reach(best)
+	case pending:
+		return "waiting for the first results"
+	}
+	return "not monitored"
+}
+
+func reach(t mesh.Tally) string {
+	return fmt.Sprintf("reachable from %d of %s", t.OK, web.Count(t.Voters, "region"))
+}
+
+func newCheckView(s web.State, c mesh.CheckState) checkView {
+	v := checkView{
+		Look: web.VerdictLook(c.Verdict), Name: c.Name, Note: reach(c.Tally), Sentence: c.Sentence, Since: c.Since,
+		Looking: c.Looking,
+	}
+	if c.Verdict == mesh.Down || c.Verdict == mesh.Partial || c.Verdict == mesh.Unknown {
+		v.Note = strings.TrimSuffix(c.Sentence, ".")
+	}
+	for _, r := range c.Votes {
+		vote := voteView{Look: web.VoteLook(r.Vote), City: s.City(r.Region), Own: r.Own}
+		switch {
+		case r.Own:
+			vote.Word += " (same region, not counted)"
+		case r.Why != "":
+			vote.Word += " (" + s.VoteReason(r) + ")"
+		}
+		v.Votes = append(v.Votes, vote)
+	}
+	if s.Audience == web.Operators {
+		v.Advisories = c.Advisories
+	}
+	return v
+}
+
+// newChangeViews lists transitions, newest first. That a new check got its first verdict is no news, and is left out.
+func newChangeViews(s web.State, transitions []mesh.Transition) []changeView {
+	var out []changeView
+	for _, t := range slices.Backward(transitions) {
+		if !s.Visible(t.Public) || t.Was == mesh.Pending {
+			continue
+		}
+		v := changeView{
+			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence,
+			Began: t.Began, Published: t.Published,
+		}
+		from, to := web.StatusLook(t.From), web.StatusLook(t.To)
+		if t.Check == "" { // the host's status changed by itself, as when maintenance begins
+			v.Look = to
+		}
+		if t.From != t.To {
+			v.StatusChange = fmt.Sprintf("%s: %s, was %s", t.Host, strings.ToLower(to.Word), strings.ToLower(from.Word))
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// flag is the flag of a country, made of Unicode's regional indicators for its two letters.
+func flag(country string) string {
+	if len(country) != 2 {
+		return ""
+	}
+	var out strings.Builder
+	for _, letter := range strings.ToUpper(country) {
+		out.WriteRune(letter - 'A' + '🇦')
+	}
+	return out.String()
+}
+
+type matrixView struct {
+	Cities []string
+	Rows   []matrixRow
+	Legend []web.Look
+}
+
+type matrixRow struct {
+	Host, Check string
+	Cells       []matrixCell
+}
+
+type matrixCell struct {
+	web.Look
+	Title string
+}
+
+func newMatrixView(s web.State) matrixView {
+	v := matrixView{Legend: []web.Look{web.VoteLook(mesh.OK), web.VoteLook(mesh.Bad), web.VoteLook(mesh.Abstain)}}
+	var regions []string
+	for _, r := range s.Catalog.Regions {
+		regions = append(regions, r.Name)
+		v.Cities = append(v.Cities, s.City(r.Name))
+	}
+	for _, row := range matrix.ByRegion(s.Hosts(), regions).Rows {
+		view := matrixRow{Host: row.Host.Name, Check: row.Check.Name}
+		for _, c := range row.Cells {
+			view.Cells = append(view.Cells, newMatrixCell(s, c))
+		}
+		v.Rows = append(v.Rows, view)
+	}
+	return v
+}
+
+func newMatrixCell(s web.State, c matrix.RegionCell) matrixCell {
+	if !c.Counted {
+		look := web.VoteLook(mesh.Abstain)
+		look.Shape, look.Word = "·", "same region"
+		return matrixCell{look, "not counted: the host is in this region"}
+	}
+	return matrixCell{web.VoteLook(c.Vote.Vote), s.VoteReason(c.Vote)}
+}

@@ -1,0 +1,123 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+)
+
+//go:embed templates assets
+var files embed.FS
+
+var (
+	style  = palette() + readAsset("assets/style.css")
+	script = readAsset("assets/live.js")
+
+	layoutTemplate = template.Must(template.New("layout.html").Funcs(Funcs()).ParseFS(files, "templates/layout.html"))
+
+	// policy lets the browser use the style and script of the layout and connect to this site, and nothing else: text
+	// that slipped through escaping could still not run.
+	policy = strings.Join([]string{
+		"default-src 'none'", "style-src " + hashSource(style), "script-src " + hashSource(script), "img-src data:",
+		"connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+	}, "; ")
+)
+
+// readAsset reads a style or script without its comments and indentation: every page carries it, and a page should
+// arrive over a slow line on the day of an outage. Comments of assets have lines of their own for this.
+func readAsset(name string) string {
+	data, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // the file is embedded
+	}
+	var out strings.Builder
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "//") && !strings.HasPrefix(line, "/*") {
+			out.WriteString(line + "\n")
+		}
+	}
+	return out.String()
+}
+
+// hashSource names an inline style or script in a Content-Security-Policy.
+func hashSource(inline string) string {
+	sum := sha256.Sum256([]byte(inline))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// Link is a link in the navigation of a page.
+type Link struct{ Name, URL string }
+
+// Layout is a whole page: a body with the header and the footer that all pages share.
+type Layout struct {
+	Title, Description string
+	Brand              string // the name at the top, which links to the front page
+	Nav                []Link
+	Class              string    // Look.Class of what the page shows; the icon has its colour
+	Events             string    // path of the page's event stream; empty if the page does not update by itself
+	At                 time.Time // the moment that the body shows
+	Body               template.HTML
+}
+
+// staleAfter is the age at which a page says that it may be out of date. The judge moves on every two seconds. The
+// script has the same limit.
+const staleAfter = 15 * time.Second
+
+// Write answers a request with the page. It returns an error only before it wrote anything.
+func (l Layout) Write(w http.ResponseWriter, status int) error {
+	var out bytes.Buffer
+	err := layoutTemplate.Execute(&out, struct {
+		Layout
+		Stale  bool
+		Style  template.CSS
+		Script template.JS
+		Icon   template.URL
+	}{l, time.Since(l.At) > staleAfter, template.CSS(style), template.JS(script), icon(l.Class)})
+	if err != nil {
+		return fmt.Errorf("render page %q: %w", l.Title, err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache")
+	w.WriteHeader(status)
+	_, _ = w.Write(out.Bytes()) // fails only if the client has gone
+	return nil
+}
+
+// Render executes a template of the caller's for Layout.Body.
+func Render(t *template.Template, name string, data any) (template.HTML, error) {
+	var out bytes.Buffer
+	if err := t.ExecuteTemplate(&out, name, data); err != nil {
+		return "", fmt.Errorf("render template %s: %w", name, err)
+	}
+	return template.HTML(out.String()), nil
+}
+
+// Funcs are the functions of templates: "stamp" writes a time for the datetime attribute, "words" for people.
+func Funcs() template.FuncMap { return template.FuncMap{"stamp": stamp, "words": words} }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+func words(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format("2 Jan 2006 15:04:05 UTC")
+}
+
+// icon is a dot in the colour of the class, as a data URL: a page is one request.
+func icon(class string) template.URL {
+	const svg = "data:image/svg+xml,%%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%%3E" +
+		"%%3Ccircle cx='8' cy='8' r='7' fill='%s'/%%3E%%3C/svg%%3E"
+	return template.URL(fmt.Sprintf(svg, strings.Replace(Color(class), "#", "%23", 1)))
+}

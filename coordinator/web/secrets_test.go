@@ -1,0 +1,253 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// addresses are the requests with which the walk visits each route, by pattern. A route that is missing here fails the
+// walk, so that nobody adds one without saying how to visit it.
+func (m *markedMesh) addresses(t *testing.T) map[string][]string {
+	pages := []string{"/", "/matrix", "/nothing", "/hosts/nobody"}
+	out := map[string][]string{
+		"GET /{$}": {"/"}, "GET /matrix": {"/matrix"}, "GET /healthz": {"/healthz"}, "GET /readyz": {"/readyz"},
+		"GET /":              {"/nothing"},
+		"GET /api/v1/matrix": {"/api/v1/matrix"},
+		"GET /api/v1/transitions": {"/api/v1/transitions", "/api/v1/transitions?since=2020-01-01T00:00:00Z",
+			"/api/v1/transitions?host=nobody"},
+	}
+	for _, part := range []string{
+		"status", "components", "scheduled-maintenances", "scheduled-maintenances/upcoming",
+		"scheduled-maintenances/active", "incidents",
+		"incidents/unresolved", "summary",
+	} {
+		path := "/api/v2/" + part + ".json"
+		out["GET "+path] = []string{path}
+	}
+	for _, h := range m.catalog.Hosts {
+		if h.Public {
+			pages = append(pages, "/hosts/"+h.Name)
+			out["GET /hosts/{host}"] = append(out["GET /hosts/{host}"], "/hosts/"+h.Name)
+			out["GET /badge/{file}"] = append(out["GET /badge/{file}"], "/badge/"+h.Name+".svg")
+			out["GET /api/v1/hosts/{host}/votes"] = append(out["GET /api/v1/hosts/{host}/votes"],
+				"/api/v1/hosts/"+h.Name+"/votes")
+			out["GET /api/v1/transitions"] = append(out["GET /api/v1/transitions"], "/api/v1/transitions?host="+h.Name)
+		}
+	}
+	incidents, err := m.view.Incidents(t.Context(), time.Time{}, 100)
+	if err != nil || len(incidents) == 0 {
+		t.Fatalf("%d incidents (%v)", len(incidents), err)
+	}
+	for _, i := range incidents {
+		pages = append(pages, "/incidents/"+i.ID)
+		out["GET /incidents/{id}"] = append(out["GET /incidents/{id}"], "/incidents/"+i.ID)
+	}
+	out["GET /api/v1/events"] = []string{"/api/v1/events"}
+	for _, p := range pages {
+		out["GET /api/v1/events"] = append(out["GET /api/v1/events"], "/api/v1/events?page="+p)
+	}
+	return out
+}
+
+// walk visits every route of the public site and API, and returns the answers by address. Their caches are empty.
+func (m *markedMesh) walk(t *testing.T) map[string]string {
+	t.Helper()
+	addresses, out := m.addresses(t), map[string]string{}
+	all := routes(m, web.Public, web.StreamsConfig{})
+	handler := web.NewHandler(zerolog.Nop(), all...)
+	for _, route := range all {
+		if len(addresses[route.Pattern]) == 0 {
+			t.Fatalf("the route %q is not visited: add its addresses to this test", route.Pattern)
+		}
+		for _, address := range addresses[route.Pattern] {
+			out[address] = visit(t, handler, address)
+		}
+	}
+	for _, address := range []string{"/api/v1/events?page=/", "/api/v1/events?page=/hosts/NC1"} {
+		if answer := out[address]; !strings.Contains(answer, "event: page") ||
+			!strings.Contains(answer, "event: status") {
+			t.Fatalf("%s sends no events: %s", address, answer)
+		}
+	}
+	return out
+}
+
+// visit returns the whole answer, headers included. An event stream ends after its first events, since its client has
+// already disconnected.
+func visit(t *testing.T, h http.Handler, address string) string {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, address, nil)
+	r.Host = "localhost"
+	if strings.Contains(address, "/events") {
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		r = r.WithContext(gone)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return fmt.Sprint(w.Code, w.Header(), w.Body)
+}
+
+func marked(answer string) bool { return strings.Contains(strings.ToLower(answer), mark) }
+
+// Every text of agents, of probed servers and of earlier versions has the mark here, and so has everything that only
+// operators may know. No public address shows it in any state of the mesh. Operators find it.
+func TestThePublicNeverReadsWhatAgentsOrServersWrote(t *testing.T) {
+	m := newMarkedMesh(t)
+	shown := map[string]int{} // how often an address showed operators the mark
+	seen := map[mesh.Verdict]bool{}
+	look := func(state string) {
+		t.Helper()
+		_, snapshot := m.Current()
+		for _, c := range snapshot.Hosts[0].Checks {
+			seen[c.Verdict] = true
+		}
+		for address, answer := range m.walk(t) {
+			if marked(answer) {
+				at := strings.Index(strings.ToLower(answer), mark)
+				t.Errorf("%s: %s shows %q", state, address, answer[max(0, at-80):min(len(answer), at+60)])
+			}
+		}
+		inside := web.NewHandler(zerolog.Nop(), routes(m, web.Operators, web.StreamsConfig{})...)
+		ops := console.New(console.Config{Source: m, Site: inside, Logger: zerolog.Nop()})
+		for _, address := range []string{"/", "/matrix", "/agents", "/hosts/nc1", "/api/v1/hosts/nc1/votes",
+			"/console/events?page=/matrix"} {
+			if marked(visit(t, ops, address)) {
+				shown[state+" "+address]++
+			}
+		}
+	}
+	look("as an earlier version left it")
+	m.run(6 * time.Second)
+	look("pending")
+	m.run(40 * time.Second)
+	if m.check().Verdict != mesh.Up {
+		t.Fatal(m.check().Sentence)
+	}
+	look("up")
+	m.fail("lus")
+	m.run(30 * time.Second)
+	if c := m.check(); c.Verdict != mesh.Up || c.Tally.Bad != 1 {
+		t.Fatal(c.Sentence)
+	}
+	look("one region bad")
+	m.fail("lus", "van", "nyc")
+	for range 30 { // rounds are open at some of these moments
+		m.run(time.Second)
+		look("turning partial")
+	}
+	if m.check().Verdict != mesh.Partial {
+		t.Fatal(m.check().Sentence)
+	}
+	m.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea")
+	for i := range m.reasons {
+		m.first = i
+		m.run(12 * time.Second)
+		look("down")
+	}
+	if m.check().Verdict != mesh.Down {
+		t.Fatal(m.check().Sentence)
+	}
+	m.restart(t)
+	look("after a restart")
+	m.fail()
+	m.run(40 * time.Second)
+	look("recovered")
+	for range 14 {
+		m.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea")
+		m.run(15 * time.Second)
+		m.fail()
+		m.run(15 * time.Second)
+		look("flapping")
+	}
+	m.silent = []string{"lon", "van", "nyc", "tor"}
+	m.run(12 * time.Second)
+	look("half silent")
+	m.silent = append(m.silent, "lus", "syd", "sea")
+	m.run(60 * time.Second)
+	look("unknown")
+	for _, v := range []mesh.Verdict{mesh.Pending, mesh.Up, mesh.Partial, mesh.Down, mesh.Degraded, mesh.Unknown} {
+		if !seen[v] {
+			t.Errorf("the walk was never made while the check was %s", v)
+		}
+	}
+	for _, address := range []string{
+		"one region bad /", "one region bad /matrix", "one region bad /agents", "one region bad /hosts/nc1",
+		"one region bad /api/v1/hosts/nc1/votes",
+		"one region bad /console/events?page=/matrix", "down /matrix", "down /hosts/nc1",
+	} {
+		if shown[address] == 0 {
+			t.Errorf("operators do not find the mark at %q", address)
+		}
+	}
+}
+
+// The public reads why a check is down, as one of our own phrases. It does not read why a single region fails.
+func TestReasonsOfConfirmedVotesArePhrases(t *testing.T) {
+	m := newMarkedMesh(t)
+	m.reasons, m.first = []string{"connection refused"}, 0
+	m.run(40 * time.Second)
+	m.fail("lus")
+	m.run(30 * time.Second)
+	h := public(m)
+	for _, address := range []string{"/hosts/nc1", "/matrix", "/api/v1/matrix", "/api/v1/hosts/nc1/votes"} {
+		answer := visit(t, h, address)
+		if strings.Contains(answer, "refused") ||
+			!strings.Contains(answer, "failing") && !strings.Contains(answer, `"bad"`) {
+			t.Errorf("%s shows the reason of a single region, or not its vote: %s", address, answer)
+		}
+	}
+	m.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea")
+	m.run(20 * time.Second)
+	for address, want := range map[string]string{
+		"/hosts/nc1": "Lusaka: failing (it refused the connection)", "/matrix": `title="it refused the connection"`,
+		"/api/v1/hosts/nc1/votes": `"why": "refused the connection"`,
+		"/":                       "7 regions confirm that it refused the connection on port 25",
+		"/api/v1/transitions":     "7 regions confirm that it refused the connection on port 25, first seen from ",
+	} {
+		if answer := visit(t, h, address); !strings.Contains(answer, want) {
+			t.Errorf("%s lacks %q: %s", address, want, answer)
+		}
+	}
+}
+
+// A reason is cut by letters, not by bytes: most letters of the world take several.
+func TestAReasonOfLongLettersFitsTheConsole(t *testing.T) {
+	m := newMarkedMesh(t)
+	for _, n := range []int{5, 10, 15, 25, 26, 27, 28, 29, 60} {
+		m.reasons = []string{strings.Repeat("語", n)}
+		m.fail("lus")
+		m.run(20 * time.Second)
+		ops := console.New(console.Config{Source: m, Site: http.NotFoundHandler(), Logger: zerolog.Nop()})
+		want := strings.Repeat("語", n) + "</span>"
+		if n > 28 {
+			want = strings.Repeat("語", 26) + "…</span>"
+		}
+		if answer := visit(t, ops, "/matrix"); !strings.Contains(answer, want) {
+			t.Errorf("a reason of %d letters is not shown as %s", n, want)
+		}
+	}
+}
+
+func TestEveryRouteIsListedOnce(t *testing.T) {
+	var patterns []string
+	for _, route := range routes(newMarkedMesh(t), web.Public, web.StreamsConfig{}) {
+		patterns = append(patterns, route.Pattern)
+	}
+	slices.Sort(patterns)
+	if len(patterns) < 20 || len(slices.Compact(slices.Clone(patterns))) != len(patterns) {
+		t.Error(patterns)
+	}
+}

@@ -1,0 +1,109 @@
+package web
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// State is what one answer is rendered from: the catalog, the snapshot, and for whom. All of it is immutable.
+type State struct {
+	Catalog  *catalog.Catalog
+	Snapshot *mesh.Snapshot
+	Audience Audience
+}
+
+// Visible reports whether the audience may see something that is public or not.
+func (s State) Visible(public bool) bool { return public || s.Audience == Operators }
+
+// Hosts returns the hosts that the audience may see, in the catalog's order. A host that has just left the catalog may
+// still be in the snapshot; it is left out, since its role and its region are no longer known.
+func (s State) Hosts() []mesh.HostState {
+	var out []mesh.HostState
+	for _, h := range s.Snapshot.Hosts {
+		if s.Visible(h.Public) && s.Catalog.Host(mesh.Key(h.Name)) != nil {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// Host returns the host with the key if the audience may see it.
+func (s State) Host(key string) (mesh.HostState, bool) {
+	hosts := s.Hosts()
+	i := slices.IndexFunc(hosts, func(h mesh.HostState) bool { return mesh.Key(h.Name) == key })
+	if i < 0 {
+		return mesh.HostState{}, false
+	}
+	return hosts[i], true
+}
+
+// City returns the city of a region, or the region's name if the catalog has no city for it.
+func (s State) City(region string) string {
+	if r := s.Catalog.Region(region); r != nil && r.City != "" {
+		return r.City
+	}
+	return region
+}
+
+// VoteReason returns the reason of a vote as a page shows it. The public gets a fixed phrase without a subject
+// ("refused the connection"), operators free text.
+func (s State) VoteReason(v mesh.RegionVote) string {
+	if s.Audience == Public && v.Why != "" {
+		return "it " + v.Why
+	}
+	return v.Why
+}
+
+// severity orders statuses to find the one that stands for the whole page.
+var severity = map[mesh.Status]int{
+	mesh.Operational: 0, mesh.UnderMaintenance: 1, mesh.DegradedPerformance: 2, mesh.PartialOutage: 3,
+	mesh.StatusUnknown: 4, mesh.MajorOutage: 5,
+}
+
+// Overall is the status of all visible hosts together, and how a page says it.
+type Overall struct {
+	Status           mesh.Status // the worst of all hosts
+	Headline, Detail string
+}
+
+// Overall sums up the hosts that the audience may see.
+func (s State) Overall() Overall {
+	var affected []string
+	worst := mesh.Operational
+	hosts := s.Hosts()
+	for _, h := range hosts {
+		if h.Status != mesh.Operational {
+			affected = append(affected, h.Name)
+		}
+		if severity[h.Status] > severity[worst] {
+			worst = h.Status
+		}
+	}
+	switch {
+	case len(hosts) == 0:
+		return Overall{worst, "No systems yet", "This page has no systems to show yet."}
+	case worst == mesh.Operational:
+		return Overall{worst, "All systems operational", Count(len(hosts), "system") + ", checked from every region."}
+	}
+	headline := StatusLook(worst).Word
+	if worst == mesh.StatusUnknown {
+		headline = "The status of some systems is unknown"
+	}
+	systems, names := Count(len(hosts), "system"), strings.Join(affected, ", ")
+	return Overall{worst, headline, fmt.Sprintf("%d of %s affected: %s.", len(affected), systems, names)}
+}
+
+// Title is the title of every page of the site. It begins with the status, so that a browser's tab shows it.
+func (s State) Title() string { return s.Overall().Headline + " – " + s.Catalog.Page.Title }
+
+// Count writes a number with its noun: "1 region", "7 regions".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

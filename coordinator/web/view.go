@@ -1,0 +1,181 @@
+package web
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Source is the running coordinator, as the HTTP surfaces need it. The engine implements it.
+type Source interface {
+	// Current returns the catalog in force and the judge's latest snapshot, both immutable.
+	Current() (*catalog.Catalog, *mesh.Snapshot)
+	// Changed returns a channel that is closed when Current has a newer value.
+	Changed() <-chan struct{}
+	// Transitions lists the newest transitions since a time, oldest first: those of the host with this key, or all
+	// for "".
+	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
+	// Incidents lists incidents that were not resolved before the time, newest first.
+	Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error)
+	// Incident returns the incident with the id, or nil if there is none.
+	Incident(ctx context.Context, id string) (*incident.Incident, error)
+	// Ready reports whether agents can connect.
+	Ready() bool
+}
+
+// Audience says for whom an answer is rendered: the public sees public hosts and regions, operators every host and
+// vantage.
+type Audience int
+
+// The audiences. The zero value is the one that sees less.
+const (
+	Public Audience = iota
+	Operators
+)
+
+// View is the only access that handlers have to a Source. It removes what its audience must not see before a handler
+// can render it, so a handler cannot leak by forgetting a check. View is safe for concurrent use.
+type View struct {
+	source   Source
+	audience Audience
+
+	// The latest snapshot and its public part. Cached, so that all readers of a moment share one value: RenderCache
+	// recognises a moment by the pointer.
+	mu             sync.Mutex
+	full, filtered *mesh.Snapshot
+}
+
+// NewView returns the view of an audience.
+func NewView(s Source, a Audience) *View { return &View{source: s, audience: a} }
+
+// State returns what to render now.
+func (v *View) State() State {
+	c, snapshot := v.source.Current()
+	if v.audience == Public {
+		snapshot = v.public(snapshot)
+	}
+	return State{c, snapshot, v.audience}
+}
+
+func (v *View) public(s *mesh.Snapshot) *mesh.Snapshot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.full != s {
+		v.full, v.filtered = s, PublicSnapshot(s)
+	}
+	return v.filtered
+}
+
+// Changed returns a channel that is closed when State has a newer value.
+func (v *View) Changed() <-chan struct{} { return v.source.Changed() }
+
+// Ready reports whether agents can connect.
+func (v *View) Ready() bool { return v.source.Ready() }
+
+// Transitions lists the newest transitions since a time, oldest first: those of the host with this key, or all for "".
+func (v *View) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+	all, err := v.source.Transitions(ctx, host, since, limit)
+	if err != nil || v.audience == Operators {
+		return all, err
+	}
+	var out []mesh.Transition
+	for _, t := range all {
+		if t.Public {
+			out = append(out, publicTransition(t))
+		}
+	}
+	return out, nil
+}
+
+// Incidents lists incidents that were not resolved before the time, newest first.
+func (v *View) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
+	all, err := v.source.Incidents(ctx, since, limit)
+	if err != nil || v.audience == Operators {
+		return all, err
+	}
+	out := make([]*incident.Incident, len(all))
+	for n, i := range all {
+		out[n] = publicIncident(i)
+	}
+	return out, nil
+}
+
+// Incident returns the incident with the id, or nil if there is none.
+func (v *View) Incident(ctx context.Context, id string) (*incident.Incident, error) {
+	i, err := v.source.Incident(ctx, id)
+	if err != nil || i == nil || v.audience == Operators {
+		return i, err
+	}
+	return publicIncident(i), nil
+}
+
+// PublicSnapshot returns what the public may see of a snapshot: public hosts, each check as PublicCheck shows it, and
+// of the mesh itself only that something is wrong. It is built field by field, so that a new field of a snapshot
+// stays internal until it is added here. Sentences are safe: they come from package sentence and contain no text of
+// agents.
+func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
+	out := &mesh.Snapshot{At: s.At, Offset: s.Offset, Sequence: s.Sequence, Revision: s.Revision}
+	if len(s.Alerts) > 0 {
+		out.Alerts = []string{"something is wrong with the mesh itself"}
+	}
+	for _, h := range s.Hosts {
+		if !h.Public {
+			continue
+		}
+		host := mesh.HostState{
+			Name: h.Name, Region: h.Region, Public: true, Status: h.Status, Since: h.Since, Sentence: h.Sentence,
+			Checks: make([]mesh.CheckState, len(h.Checks)),
+		}
+		for i, c := range h.Checks {
+			host.Checks[i] = PublicCheck(c)
+		}
+		out.Hosts = append(out.Hosts, host)
+	}
+	return out
+}
+
+// PublicCheck returns what the public may see of a check. Votes name no vantage and give no reason, with one
+// exception: once a quorum confirmed that the check is down or partial, a bad vote carries one of the fixed phrases
+// of mesh.Failure.
+func PublicCheck(c mesh.CheckState) mesh.CheckState {
+	return mesh.CheckState{
+		Name: c.Name, Kind: c.Kind, Critical: c.Critical, Verdict: c.Verdict, Since: c.Since, Sentence: c.Sentence,
+		Tally: c.Tally, Looking: c.Looking, Votes: publicVotes(c.Votes, c.Verdict),
+	}
+}
+
+func publicVotes(votes []mesh.RegionVote, verdict mesh.Verdict) []mesh.RegionVote {
+	confirmed := verdict == mesh.Down || verdict == mesh.Partial
+	out := make([]mesh.RegionVote, len(votes))
+	for i, v := range votes {
+		out[i] = mesh.RegionVote{Region: v.Region, Own: v.Own, Vote: v.Vote, Since: v.Since}
+		if confirmed && v.Vote == mesh.Bad && !v.Own {
+			out[i].Why = v.Failure().String()
+		}
+	}
+	return out
+}
+
+// publicTransition returns what the public may see of a transition of a public host. Its sentence is safe: the ledger
+// rewrites those that earlier versions stored with the text of agents.
+func publicTransition(t mesh.Transition) mesh.Transition {
+	return mesh.Transition{
+		ID: t.ID, Sequence: t.Sequence, Host: t.Host, Public: t.Public, Check: t.Check, Was: t.Was,
+		Verdict: t.Verdict, From: t.From, To: t.To, Began: t.Began, Published: t.Published, Sentence: t.Sentence,
+		Tally: t.Tally, Votes: publicVotes(t.Votes, t.Verdict),
+	}
+}
+
+// publicIncident returns what the public may see of an incident. Incidents are made from transitions of public hosts
+// only.
+func publicIncident(i *incident.Incident) *incident.Incident {
+	return &incident.Incident{
+		ID: i.ID, State: i.State, Impact: i.Impact, Began: i.Began, Opened: i.Opened, Updated: i.Updated,
+		Resolved: i.Resolved, Hosts: slices.Clone(i.Hosts), Updates: slices.Clone(i.Updates), LeftOut: i.LeftOut,
+	}
+}

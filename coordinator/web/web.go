@@ -1,0 +1,87 @@
+// Package web is what every HTTP surface of a coordinator shares: what an audience may see (View), the layout of
+// pages with its style and script, event streams, limits per client, the cache of rendered pages, and the one writer
+// of errors. Packages site, api and console render what they show with it; node joins their routes into handlers.
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/rs/zerolog"
+)
+
+// Route is one address: a pattern of http.ServeMux, and what answers it.
+type Route struct {
+	Pattern string
+	Handler HandlerFunc
+}
+
+// HandlerFunc answers a request, or returns an error before it wrote anything. NewHandler answers the error.
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// NewHandler serves routes, answers their errors, and limits how often each client may ask. The patterns of all routes
+// together must not conflict.
+func NewHandler(log zerolog.Logger, routes ...Route) http.Handler {
+	return newRequestLimits().limit(NewMux(log, routes...))
+}
+
+// NewMux serves routes and answers their errors, without limits.
+func NewMux(log zerolog.Logger, routes ...Route) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, route := range routes {
+		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := route.Handler(w, r); err != nil {
+				WriteError(w, r, log, err)
+			}
+		})
+	}
+	return mux
+}
+
+// statusError is an error that the client may read, with the status that its answer has.
+type statusError struct {
+	status int
+	text   string
+}
+
+func (e *statusError) Error() string { return e.text }
+
+// Errorf returns an error that WriteError answers with the status and the text. All other errors are the coordinator's
+// own: their text is logged and not shown.
+func Errorf(status int, format string, args ...any) error {
+	return &statusError{status, fmt.Sprintf(format, args...)}
+}
+
+// WriteError answers a request that failed. It is the only place where an error becomes an answer, and where it is
+// logged.
+func WriteError(w http.ResponseWriter, r *http.Request, log zerolog.Logger, err error) {
+	var known *statusError
+	if errors.As(err, &known) {
+		WriteText(w, known.status, known.text+"\n")
+		return
+	}
+	log.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
+	WriteText(w, http.StatusInternalServerError, "This page cannot be shown at the moment. Please try again.\n")
+}
+
+// WriteText answers with plain text.
+func WriteText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff") // errors repeat what was asked for
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) // fails only if the client has gone
+}
+
+// WriteJSON answers with a value in JSON. Pages elsewhere may read it: it is for everybody, and takes no credentials.
+func WriteJSON(w http.ResponseWriter, v any) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "no-cache")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v) // fails only if the client has gone: all values that are passed here can be encoded
+	return nil
+}

@@ -1,0 +1,114 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/api"
+	"github.com/probemesh/probemesh/coordinator/site"
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// routes are all addresses of the status page and its API, as an audience sees them, with nothing in their caches.
+func routes(s web.Source, a web.Audience, c web.StreamsConfig) []web.Route {
+	view := web.NewView(s, a)
+	pages := site.New(site.Config{View: view})
+	return append(pages.Routes(), api.New(api.Config{View: view, Pages: pages, Streams: c}).Routes()...)
+}
+
+func public(s web.Source) http.Handler {
+	return web.NewHandler(zerolog.Nop(), routes(s, web.Public, web.StreamsConfig{})...)
+}
+
+func TestOpenPagesAreUpdated(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	server := httptest.NewServer(public(s))
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	request, _ := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/api/v1/events?page=/", nil)
+	res, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewReader(res.Body)
+	until := func(want string) {
+		t.Helper()
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatalf("the stream ended before %q: %v", want, err)
+			}
+			if strings.Contains(line, want) {
+				return
+			}
+		}
+	}
+	until("All systems operational")
+	until("event: status")
+	until("data: ")
+	s.Show(webtest.NewSource(t, mesh.Down, mesh.MajorOutage).Snapshot)
+	until("Major outage")
+}
+
+func TestRequestRateOfOneClient(t *testing.T) {
+	h := public(webtest.NewSource(t, mesh.Up, mesh.Operational))
+	refused := func(n int, path string) (refused int) {
+		for range n {
+			if w := webtest.Get(t, h, path); w.Code == http.StatusTooManyRequests {
+				refused++
+			}
+		}
+		return refused
+	}
+	if n := refused(2000, "/"); n > 0 { // an office behind one address, whose people all come at once
+		t.Errorf("%d of an office's 2000 requests were refused", n)
+	}
+	if n := refused(50, "/api/v2/summary.json"); n > 0 {
+		t.Errorf("%d of a program's 50 requests were refused", n)
+	}
+	for _, path := range []string{"/", "/api/v2/summary.json"} {
+		if refused(20_000, path) == 0 {
+			t.Errorf("%s: 20,000 requests of one client were all answered", path)
+		}
+	}
+}
+
+// What went wrong inside is for the log. Only errors made with Errorf are for clients.
+func TestErrorsOfTheCoordinatorAreLoggedAndNotShown(t *testing.T) {
+	var log strings.Builder
+	mux := web.NewMux(zerolog.New(&log),
+		web.Route{Pattern: "GET /inside", Handler: func(http.ResponseWriter, *http.Request) error {
+			return errors.New("disk 7 on fire")
+		}},
+		web.Route{Pattern: "GET /client", Handler: func(http.ResponseWriter, *http.Request) error {
+			return web.Errorf(http.StatusBadRequest, "write a number, not %q", "<b>")
+		}},
+	)
+	w := webtest.Get(t, mux, "/inside")
+	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "fire") {
+		t.Errorf("the client reads: %d %s", w.Code, w.Body)
+	}
+	if text := log.String(); !strings.Contains(text, "disk 7 on fire") || !strings.Contains(text, `"path":"/inside"`) {
+		t.Errorf("the log has: %s", text)
+	}
+	log.Reset()
+	w = webtest.Get(t, mux, "/client")
+	if w.Code != http.StatusBadRequest || w.Body.String() != "write a number, not \"<b>\"\n" || log.Len() > 0 {
+		t.Errorf("%d %s; logged %q", w.Code, w.Body, &log)
+	}
+	if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, "text/plain") {
+		t.Errorf("an error is %s, in which a browser may run what was asked for", kind)
+	}
+}

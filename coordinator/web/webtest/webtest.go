@@ -1,0 +1,154 @@
+// Package webtest is a coordinator for tests of the HTTP surfaces: a source that shows what a test sets.
+package webtest
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/deploy/examples"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Source is a web.Source of fields. While something reads it, change it with Show only.
+type Source struct {
+	Catalog  *catalog.Catalog
+	Snapshot *mesh.Snapshot
+	IsReady  bool
+	All      []*incident.Incident
+
+	mu      sync.Mutex
+	changed chan struct{}
+}
+
+// NewSource returns a source with the hosts of the example catalog, all with the same verdict and status.
+func NewSource(t *testing.T, verdict mesh.Verdict, status mesh.Status) *Source {
+	t.Helper()
+	c, err := catalog.Parse("ninernet.yaml", examples.Ninernet, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sentence = "Unknown: too few results."
+	s := &Source{
+		Catalog: c, Snapshot: &mesh.Snapshot{At: time.Now(), Revision: c.Revision}, changed: make(chan struct{}),
+	}
+	for _, h := range c.Hosts {
+		state := mesh.HostState{
+			Name: h.Name, Region: h.Region, Public: h.Public, Status: status, Since: time.Now(), Sentence: sentence,
+		}
+		for _, check := range h.Checks {
+			cs := mesh.CheckState{
+				Name: check.Name, Kind: check.Kind, Critical: true, Verdict: verdict, Since: time.Now(),
+				Sentence: sentence, Tally: mesh.Tally{Regions: 8, Voters: 7},
+			}
+			for _, r := range c.Regions {
+				cs.Votes = append(cs.Votes, mesh.RegionVote{
+					Region: r.Name, Own: r.Name == h.Region, Vote: mesh.Bad, Why: "refused",
+					Edges: []mesh.EdgeState{{Vantage: "nc023"}},
+				})
+			}
+			state.Checks = append(state.Checks, cs)
+		}
+		s.Snapshot.Hosts = append(s.Snapshot.Hosts, state)
+	}
+	return s
+}
+
+// Show changes the snapshot, as a running judge does.
+func (s *Source) Show(snapshot *mesh.Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Snapshot = snapshot
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Current returns the fields.
+func (s *Source) Current() (*catalog.Catalog, *mesh.Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Catalog, s.Snapshot
+}
+
+// Changed returns a channel that the next Show closes.
+func (s *Source) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// Ready returns the field.
+func (s *Source) Ready() bool { return s.IsReady }
+
+// Transitions returns forty transitions of NC036 with a sentence that must be escaped, whatever is asked for.
+func (s *Source) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
+	at := time.Date(2026, 3, 1, 2, 31, 7, 0, time.UTC)
+	var out []mesh.Transition
+	for range 40 {
+		out = append(out, mesh.Transition{
+			Host: "NC036", Public: true, Check: "Sending mail", Was: mesh.Up, Verdict: mesh.Down,
+			From: mesh.Operational, To: mesh.PartialOutage, Began: at, Published: at.Add(2 * time.Second),
+			Sentence: `Down: 7 of 7 regions got "<refused>", first from Toronto at 02:31:07.`,
+		})
+	}
+	return out, nil
+}
+
+// Incidents lists those of All that were not resolved before the time.
+func (s *Source) Incidents(_ context.Context, since time.Time, _ int) (out []*incident.Incident, err error) {
+	for _, i := range s.All {
+		if i.Open() || i.Resolved.After(since) {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// Incident returns the one of All with the id.
+func (s *Source) Incident(_ context.Context, id string) (*incident.Incident, error) {
+	for _, i := range s.All {
+		if i.ID == id {
+			return i, nil
+		}
+	}
+	return nil, nil
+}
+
+// Incidents are an open incident of NC041, "a2-1", and a resolved one of NC036, "a1-1". Both began 61 minutes ago.
+func Incidents() []*incident.Incident {
+	at := time.Now().UTC().Add(-61*time.Minute - 30*time.Second)
+	window := incident.Window{
+		Check: "Sending mail", Verdict: mesh.Down, From: at, To: at.Add(21*time.Minute + 3*time.Second),
+	}
+	resolved := incident.Incident{
+		ID: "a1-1", State: incident.Resolved, Impact: incident.Major, Began: at, Opened: at, Updated: at,
+		Resolved: window.To,
+		Hosts: []incident.Host{{
+			Name: "NC036", Status: mesh.Operational, Worst: mesh.PartialOutage, Windows: []incident.Window{window},
+		}},
+		Updates: []incident.Update{{
+			ID: "1", At: at, State: incident.Investigating, Host: "NC036", Check: "Sending mail", Was: mesh.Up,
+			Verdict: mesh.Down, Body: "Down: 7 of 7 regions got '<refused>'.",
+		}},
+	}
+	open := resolved
+	open.ID, open.State, open.Resolved = "a2-1", incident.Investigating, time.Time{}
+	open.Hosts = []incident.Host{{
+		Name: "NC041", Status: mesh.MajorOutage, Worst: mesh.MajorOutage,
+		Windows: []incident.Window{{Check: "ping", Verdict: mesh.Down, From: at}},
+	}}
+	return []*incident.Incident{&open, &resolved}
+}
+
+// Get asks a handler for a path.
+func Get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
+}
