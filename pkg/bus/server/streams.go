@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	natsd "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -193,7 +194,7 @@ func (s *Streams) send(ctx context.Context, subject string, r io.Reader) (natsd.
 		if err != nil && !end && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return natsd.StreamState{}, err
 		}
-		reply, err := s.conn.RequestWithContext(ctx, subject, chunk[:n])
+		reply, err := s.request(ctx, subject, chunk[:n])
 		if err != nil {
 			return natsd.StreamState{}, err
 		}
@@ -214,13 +215,36 @@ func (s *Streams) send(ctx context.Context, subject string, r io.Reader) (natsd.
 	}
 }
 
+// Bounds of retrying a request that no server of the cluster receives.
+const (
+	respondersWait  = 5 * time.Second
+	respondersRetry = 50 * time.Millisecond
+)
+
+// request sends a request and waits for the reply. In a cluster the node that a client is connected to may not know yet
+// that another one has subscribed to the subject, above all to one that was made for this restore. Then nobody has
+// received the request, and it is sent again.
+func (s *Streams) request(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
+	for deadline := time.Now().Add(respondersWait); ; {
+		reply, err := s.conn.RequestWithContext(ctx, subject, data)
+		if !errors.Is(err, nats.ErrNoResponders) || time.Now().After(deadline) {
+			return reply, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(respondersRetry):
+		}
+	}
+}
+
 // call sends a request to the JetStream API.
 func (s *Streams) call(ctx context.Context, subject string, request, into any) error {
 	data, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
-	reply, err := s.conn.RequestWithContext(ctx, subject, data)
+	reply, err := s.request(ctx, subject, data)
 	if err != nil {
 		return err
 	}
