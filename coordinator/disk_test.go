@@ -77,7 +77,7 @@ func TestFullDisk(t *testing.T) {
 	m.awaitStatus(data, "NC1", mesh.Operational)
 
 	freeMore := fill(t, filepath.Join(disk, "more"))
-	m.eventually("that nothing can be stored is reported", reported("the disk has no room for what agents say"))
+	m.eventually("that nothing can be stored is reported", reported("the disk has no space for observations"))
 	m.eventually("that the judge paused is reported", func() bool {
 		return strings.Contains(m.get("/metrics"), "probemesh_judging 0")
 	})

@@ -32,17 +32,17 @@ type Backend struct {
 	Backup   Backup
 }
 
-// Engine shows the present.
+// Engine returns the present catalog and verdicts.
 type Engine interface {
 	Current() (*catalog.Catalog, *mesh.Snapshot)
 }
 
-// Replayer shows past moments.
+// Replayer returns the catalog and the verdicts at a past time.
 type Replayer interface {
 	At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error)
 }
 
-// Catalogs shows and changes what is watched.
+// Catalogs returns the changes of the catalog and makes new ones.
 type Catalogs interface {
 	LastChange(ctx context.Context, host string, at time.Time) (change ledger.Change, found bool, err error)
 	Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error)

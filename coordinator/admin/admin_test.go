@@ -83,19 +83,7 @@ func (b *backend) BackupPart(_ context.Context, name string, w io.Writer) error 
 
 // A part that fails halfway is an error, although its status was sent as 200.
 func TestABackupPartIsCompleteOrAnError(t *testing.T) {
-	dir, err := os.MkdirTemp("", "pm") // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	l, err := admin.Listen(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: admin.NewHandler(admin.Backend{Backup: &backend{}})}
-	go server.Serve(l)
-	defer server.Close()
-	client := admin.NewClient(dir)
+	client := admin.NewClient(serve(t, admin.NewHandler(admin.Backend{Backup: &backend{}})))
 	parts, err := client.BackupParts(t.Context())
 	if err != nil || len(parts) != 2 {
 		t.Fatal(parts, err)
@@ -110,35 +98,50 @@ func TestABackupPartIsCompleteOrAnError(t *testing.T) {
 	}
 }
 
-func TestClientAndHandler(t *testing.T) {
-	dir, err := os.MkdirTemp("", "pm") // a socket's path is short
+// newHandler has b play every part of the coordinator.
+func newHandler(b *backend) http.Handler {
+	return admin.NewHandler(admin.Backend{
+		Engine: b, Replayer: b, Catalogs: b, History: b, Problems: b.Problems, Enroller: b, Backup: b,
+	})
+}
+
+// serve answers on a socket until the test ends, and returns the socket's directory.
+func serve(t *testing.T, handler http.Handler) (dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pm") // the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	client := admin.NewClient(dir)
-	if _, err := client.State(t.Context(), time.Time{}); err == nil ||
-		!strings.Contains(err.Error(), "no coordinator runs on") {
-		t.Error(err)
-	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	l, err := admin.Listen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := time.Date(2026, 3, 1, 2, 31, 7, 4, time.UTC)
-	b := &backend{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}}
-	catalog.Seal(b.catalog)
-	server := &http.Server{Handler: admin.NewHandler(admin.Backend{
-		Engine: b, Replayer: b, Catalogs: b, History: b, Problems: b.Problems, Enroller: b, Backup: b,
-	})}
+	server := &http.Server{Handler: handler}
 	go server.Serve(l)
-	defer server.Close()
+	t.Cleanup(func() { server.Close() })
+	return dir
+}
+
+func TestTheSocketIsPrivateAndHasOneCoordinator(t *testing.T) {
+	_, err := admin.NewClient(t.TempDir()).State(t.Context(), time.Time{})
+	if err == nil || !strings.Contains(err.Error(), "no coordinator runs on") {
+		t.Error(err)
+	}
+	dir := serve(t, http.NotFoundHandler())
 	if info, err := os.Stat(filepath.Join(dir, "admin.sock")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Error("other users can open the socket", info.Mode(), err)
 	}
 	if _, err := admin.Listen(dir); err == nil {
 		t.Error("two coordinators on one directory")
 	}
+}
+
+func TestStatesAndCatalogs(t *testing.T) {
+	at := time.Date(2026, 3, 1, 2, 31, 7, 4, time.UTC)
+	b := &backend{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}}
+	catalog.Seal(b.catalog)
+	client := admin.NewClient(serve(t, newHandler(b)))
 	state, err := client.State(t.Context(), time.Time{})
 	if err != nil || state.Snapshot.Hosts[0].Checks[0].Votes[0].Vote != mesh.OK || state.Problems[0] != "a problem" ||
 		state.Catalog.Revision != b.catalog.Revision {
@@ -150,13 +153,29 @@ func TestClientAndHandler(t *testing.T) {
 	if _, err := client.State(t.Context(), at.AddDate(1, 0, 0)); err == nil || err.Error() != "that is in the future" {
 		t.Error(err)
 	}
-	if change, err := client.LastChange(t.Context(), "NC036", at); err != nil || change.Source != "of nc036" ||
-		!change.At.Equal(at) {
+	change, err := client.LastChange(t.Context(), "NC036", at)
+	if err != nil || change.Source != "of nc036" || !change.At.Equal(at) {
 		t.Error(change, err)
 	}
 	if change, err := client.LastChange(t.Context(), "NC041", at); err != nil || change != nil {
 		t.Error(change, err)
 	}
+	ts, err := client.Transitions(t.Context(), "NC036", 7)
+	if err != nil || ts[0].Host != "nc036" || ts[0].Sequence != 7 {
+		t.Error(ts, err)
+	}
+	if _, err := client.Apply(t.Context(), b.catalog, "x", false); err == nil || err.Error() != "add --prune" {
+		t.Error(err)
+	}
+	changes, err := client.Apply(t.Context(), b.catalog, "x", true)
+	if err != nil || changes[0].What != "changed" || b.applied.Revision != b.catalog.Revision {
+		t.Error(changes, err)
+	}
+}
+
+func TestMembership(t *testing.T) {
+	b := &backend{}
+	client := admin.NewClient(serve(t, newHandler(b)))
 	if token, err := client.Invite(t.Context(), "NC036"); token != "token for NC036" || err != nil {
 		t.Error(token, err)
 	}
@@ -169,44 +188,20 @@ func TestClientAndHandler(t *testing.T) {
 	if done, err := client.RotateGossipKey(t.Context()); !done.Equal(time.Unix(7, 0)) || err != nil {
 		t.Error(done, err)
 	}
-	if ts, err := client.Transitions(t.Context(), "NC036", 7); err != nil || ts[0].Host != "nc036" || ts[0].Sequence != 7 {
-		t.Error(ts, err)
-	}
-	if _, err := client.Apply(t.Context(), b.catalog, "x", false); err == nil || err.Error() != "add --prune" {
-		t.Error(err)
-	}
-	if changes, err := client.Apply(t.Context(), b.catalog, "x", true); err != nil || changes[0].What != "changed" ||
-		b.applied.Revision != b.catalog.Revision {
-		t.Error(changes, err)
-	}
 }
 
 // Every failure has the status of its kind, and the client returns its text unchanged.
 func TestAFailureHasTheStatusOfItsKind(t *testing.T) {
-	dir, err := os.MkdirTemp("", "pm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	l, err := admin.Listen(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := &backend{}
+	handler := newHandler(b)
 	var status int
-	handler := admin.NewHandler(admin.Backend{
-		Engine: b, Replayer: b, Catalogs: b, History: b, Problems: b.Problems, Enroller: b, Backup: b,
-	})
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	client := admin.NewClient(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, r)
 		status = recorder.Code
 		w.WriteHeader(status)
 		_, _ = recorder.Body.WriteTo(w)
-	})}
-	go server.Serve(l)
-	defer server.Close()
-	client := admin.NewClient(dir)
+	})))
 	for _, test := range []struct {
 		failure error
 		status  int
@@ -224,16 +219,22 @@ func TestAFailureHasTheStatusOfItsKind(t *testing.T) {
 			t.Errorf("%q is answered with %d: %v", want, status, err)
 		}
 	}
-	for method, targets := range map[string][]string{
-		http.MethodGet:  {"/state?at=yesterday", "/change?host=NC036&at=", "/transitions?limit=many", "/transitions?limit=0"},
-		http.MethodPost: {"/apply"},
+}
+
+func TestABadRequestIsAnsweredAsSuch(t *testing.T) {
+	b := &backend{}
+	handler := newHandler(b)
+	for _, request := range []*http.Request{
+		httptest.NewRequest(http.MethodGet, "/state?at=yesterday", nil),
+		httptest.NewRequest(http.MethodGet, "/change?host=NC036&at=", nil),
+		httptest.NewRequest(http.MethodGet, "/transitions?limit=many", nil),
+		httptest.NewRequest(http.MethodGet, "/transitions?limit=0", nil),
+		httptest.NewRequest(http.MethodPost, "/apply", strings.NewReader("no catalog")),
 	} {
-		for _, target := range targets {
-			recorder := httptest.NewRecorder()
-			handler.ServeHTTP(recorder, httptest.NewRequest(method, target, strings.NewReader("no catalog")))
-			if recorder.Code != http.StatusBadRequest || recorder.Body.Len() == 0 {
-				t.Errorf("%s %s: %d %s", method, target, recorder.Code, recorder.Body)
-			}
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		if recorder.Code != http.StatusBadRequest || recorder.Body.Len() == 0 {
+			t.Errorf("%s: %d %s", request.URL, recorder.Code, recorder.Body)
 		}
 	}
 }

@@ -1,6 +1,5 @@
-// Package connlimit is what stands between the network and a site over HTTP: everything that one who comes may take of time, memory
-// and connections is bounded. A status page must answer on the day of the outage, when everybody comes at once and some come to
-// keep the others out.
+// Package connlimit bounds each HTTP client's time, memory and connections. A status page must answer on the day of the
+// outage, when everybody connects at once and some connect to starve the others.
 package connlimit
 
 import (
@@ -16,114 +15,119 @@ import (
 
 // The bounds.
 const (
-	// HeaderWait is for the head of a request, and for the handshake of TLS before it: a few hundred bytes, over the slowest line.
+	// HeaderWait bounds the time for a request's header and the TLS handshake before it: a few hundred bytes on the
+	// slowest line.
 	HeaderWait = 5 * time.Second
-	// ReadWait is for all of a request. Nothing here takes more than a form of 4 KB.
+	// ReadWait bounds the time for the whole request. The largest is a form of 4 KB.
 	ReadWait = 10 * time.Second
-	// WriteWait is for all of an answer: the page of 30 KB over a line of 4 kbit/s. Streams of events have a wait for each event.
+	// WriteWait bounds the time for the whole answer: the page of 30 KB at 4 kbit/s. Event streams set a deadline for
+	// each event.
 	WriteWait = time.Minute
-	// IdleWait is how long a connection may wait for its next request: while somebody reads the page and clicks.
+	// IdleWait bounds the time between two requests on a connection, in which somebody reads the page.
 	IdleWait = 2 * time.Minute
-	// HeaderMax bounds the head of a request in bytes: browsers send about one thousand, cookies of others at most a few.
+	// HeaderMax bounds a request's header in bytes. Browsers send about a thousand, and cookies of other sites on the
+	// host a few more.
 	HeaderMax = 32 << 10
-	// Most is how many connections there may be at once: two for each of four thousand readers, and each takes some 20 KB.
-	Most = 8 << 10
-	// unsentMax is what the kernel keeps, in bytes, for a reader that does not read: two pages. What is more blocks the writer,
-	// whose waits are bounded.
+	// MaxConns bounds the connections at once: two each for four thousand readers. A connection costs about 20 KB.
+	MaxConns = 8 << 10
+	// unsentMax is how many bytes the kernel buffers for a client that does not read: two pages. Further writes block
+	// until WriteWait.
 	unsentMax = 64 << 10
 )
 
-// Config changes the bounds; what is zero is as above.
+// Config changes the bounds. A zero field means the constant above.
 type Config struct {
 	HeaderWait, ReadWait, WriteWait time.Duration
-	Most                            int
+	MaxConns                        int
 }
 
-// Door is a listener that lets in so many at once. Where all places are taken, the client that holds the most of them loses one
-// that waits for its next request, or its oldest.
-type Door struct {
+// Listener is a listener with a limit of connections. If the limit is reached, the client with the most connections
+// loses one: an idle one, or else its oldest.
+type Listener struct {
 	net.Listener
 	config Config
 
 	mu     sync.Mutex
-	places *ratelimit.Places[*guest]
+	places *ratelimit.Places[*conn]
 }
 
-// guest is a connection that was let in.
-type guest struct {
+// conn is an accepted connection.
+type conn struct {
 	net.Conn
-	door   *Door
-	client netip.Prefix
-	idle   bool // it waits for its next request
-	left   bool
+	listener *Listener
+	client   netip.Prefix
+	idle     bool // between two requests
+	closed   bool
 }
 
-// New is a door before a listener.
-func New(l net.Listener, c Config) *Door {
-	c.HeaderWait, c.ReadWait, c.WriteWait = cmp.Or(c.HeaderWait, HeaderWait), cmp.Or(c.ReadWait, ReadWait), cmp.Or(c.WriteWait, WriteWait)
-	c.Most = cmp.Or(c.Most, Most)
-	return &Door{Listener: l, config: c, places: ratelimit.New[*guest](c.Most, c.Most)}
+// New limits the connections of a listener.
+func New(l net.Listener, c Config) *Listener {
+	c.HeaderWait, c.ReadWait = cmp.Or(c.HeaderWait, HeaderWait), cmp.Or(c.ReadWait, ReadWait)
+	c.WriteWait, c.MaxConns = cmp.Or(c.WriteWait, WriteWait), cmp.Or(c.MaxConns, MaxConns)
+	return &Listener{Listener: l, config: c, places: ratelimit.New[*conn](c.MaxConns, c.MaxConns)}
 }
 
-// Bound has a server keep to the bounds.
-func (d *Door) Bound(s *http.Server) {
-	s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = d.config.HeaderWait, d.config.ReadWait, d.config.WriteWait, IdleWait
-	s.MaxHeaderBytes, s.ConnState = HeaderMax, d.state
+// Configure sets the timeouts and bounds of a server that serves this listener. It needs the server's ConnState to know
+// idle connections.
+func (l *Listener) Configure(s *http.Server) {
+	s.ReadHeaderTimeout, s.ReadTimeout = l.config.HeaderWait, l.config.ReadWait
+	s.WriteTimeout, s.IdleTimeout = l.config.WriteWait, IdleWait
+	s.MaxHeaderBytes, s.ConnState = HeaderMax, l.trackIdle
 }
 
-// Accept waits for the next one that is let in. Who is not is hung up on.
-func (d *Door) Accept() (net.Conn, error) {
+// Accept returns the next connection that gets a place, and closes those that do not.
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
-		c, err := d.Listener.Accept()
+		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if g := d.admit(c); g != nil {
-			return g, nil
+		if admitted := l.admit(c); admitted != nil {
+			return admitted, nil
 		}
 		_ = c.Close()
 	}
 }
 
-// admit gives a connection a place, or nil.
-func (d *Door) admit(c net.Conn) *guest {
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetWriteBuffer(unsentMax) // where it cannot be set the kernel has a bound of its own
+// admit gives a connection a place, or returns nil.
+func (l *Listener) admit(raw net.Conn) *conn {
+	if t, ok := raw.(*net.TCPConn); ok {
+		_ = t.SetWriteBuffer(unsentMax) // if that fails, the kernel's own bound applies
 	}
-	g := &guest{Conn: c, door: d, client: ratelimit.Client(c.RemoteAddr().String())}
-	d.mu.Lock()
-	gone, ok := d.places.Take(g.client, g, func(g *guest) bool { return g.idle })
-	d.mu.Unlock()
-	if gone != nil {
-		_ = (*gone).Close()
+	c := &conn{Conn: raw, listener: l, client: ratelimit.Client(raw.RemoteAddr().String())}
+	l.mu.Lock()
+	evicted, ok := l.places.Take(c.client, c, func(c *conn) bool { return c.idle })
+	l.mu.Unlock()
+	if evicted != nil {
+		_ = (*evicted).Close()
 	}
 	if !ok {
 		return nil
 	}
-	return g
+	return c
 }
 
-// state notes which connections wait for their next request.
-func (d *Door) state(c net.Conn, s http.ConnState) {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
-		c = t.NetConn()
+// trackIdle records which connections are between two requests.
+func (l *Listener) trackIdle(raw net.Conn, s http.ConnState) {
+	if t, ok := raw.(interface{ NetConn() net.Conn }); ok { // TLS
+		raw = t.NetConn()
 	}
-	g, ok := c.(*guest)
+	c, ok := raw.(*conn)
 	if !ok {
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	g.idle = s == http.StateIdle
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.idle = s == http.StateIdle
 }
 
-// Close gives the place back.
-func (g *guest) Close() error {
-	g.door.mu.Lock()
-	if !g.left {
-		g.left = true
-		g.door.places.Leave(g.client, g)
+// Close closes the connection and frees its place.
+func (c *conn) Close() error {
+	c.listener.mu.Lock()
+	if !c.closed {
+		c.closed = true
+		c.listener.places.Leave(c.client, c)
 	}
-	g.door.mu.Unlock()
-	return g.Conn.Close()
+	c.listener.mu.Unlock()
+	return c.Conn.Close()
 }

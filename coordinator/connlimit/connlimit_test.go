@@ -13,17 +13,18 @@ import (
 	"github.com/probemesh/probemesh/coordinator/connlimit"
 )
 
-const patience = 20 * time.Second // for what is to happen at once; no test waits for it
+// patience bounds what should happen at once. No test that passes waits for it.
+const patience = 20 * time.Second
 
-// open serves behind a door on a real listener. An answer of /large is larger than what waits in any kernel; what became of
-// writing it is told.
+// open serves a limited listener. The answer of /large does not fit in any kernel's buffer; written receives the result
+// of writing it.
 func open(t *testing.T, c connlimit.Config) (address string, written chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := connlimit.New(l, c)
+	limited := connlimit.New(l, c)
 	written = make(chan error, 1)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") })
@@ -32,15 +33,15 @@ func open(t *testing.T, c connlimit.Config) (address string, written chan error)
 		written <- err
 	})
 	s := &http.Server{Handler: mux}
-	d.Bound(s)
+	limited.Configure(s)
 	ended := make(chan struct{})
-	go func() { defer close(ended); _ = s.Serve(d) }()
+	go func() { defer close(ended); _ = s.Serve(limited) }()
 	t.Cleanup(func() { _ = s.Close(); <-ended })
 	return l.Addr().String(), written
 }
 
-// come connects from one of this machine's loopback addresses, each of which is a client.
-func come(t *testing.T, from, to string) net.Conn {
+// dialFrom connects from one of this machine's loopback addresses, each of which counts as a client.
+func dialFrom(t *testing.T, from, to string) net.Conn {
 	t.Helper()
 	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext(t.Context(), "tcp", to)
 	if err != nil {
@@ -51,8 +52,8 @@ func come(t *testing.T, from, to string) net.Conn {
 	return c
 }
 
-// ask asks for the page over a connection and reads the answer; it stays open.
-func ask(c net.Conn) (status int, err error) {
+// get requests the page and reads the answer. The connection stays open.
+func get(c net.Conn) (status int, err error) {
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return 0, err
 	}
@@ -65,53 +66,53 @@ func ask(c net.Conn) (status int, err error) {
 	return res.StatusCode, err
 }
 
-// hungUp reports whether the other side ends the connection.
-func hungUp(c net.Conn) bool {
+// closed reports whether the server closes the connection.
+func closed(c net.Conn) bool {
 	_, err := io.Copy(io.Discard, c)
 	var waited net.Error
 	return !errors.As(err, &waited) || !waited.Timeout()
 }
 
-func TestWhoIsSlowIsHungUpOn(t *testing.T) {
+func TestASlowClientIsDisconnected(t *testing.T) {
 	address, _ := open(t, connlimit.Config{HeaderWait: 200 * time.Millisecond, ReadWait: 400 * time.Millisecond})
-	for what, said := range map[string]string{
-		"says nothing":         "",
+	for what, request := range map[string]string{
+		"sends nothing":        "",
 		"begins a header":      "GET / HTTP/1.1\r\nHost: ",
 		"ends no header":       "GET / HTTP/1.1\r\nHost: x\r\nX-A: b\r\n",
 		"sends no body":        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n",
 		"sends half of a body": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("x", 1000),
 	} {
 		t.Run(what, func(t *testing.T) {
-			c := come(t, "127.0.0.2", address)
-			if _, err := io.WriteString(c, said); err != nil {
+			c := dialFrom(t, "127.0.0.2", address)
+			if _, err := io.WriteString(c, request); err != nil {
 				t.Fatal(err)
 			}
-			if !hungUp(c) {
-				t.Error("it is waited for")
+			if !closed(c) {
+				t.Error("the server waits for it")
 			}
 		})
 	}
 }
 
-func TestWhoDoesNotReadIsHungUpOn(t *testing.T) {
+func TestAClientThatDoesNotReadIsDisconnected(t *testing.T) {
 	address, written := open(t, connlimit.Config{WriteWait: 300 * time.Millisecond})
-	c := come(t, "127.0.0.2", address)
+	c := dialFrom(t, "127.0.0.2", address)
 	if _, err := io.WriteString(c, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case err := <-written:
 		if err == nil {
-			t.Error("all was written to one who reads nothing")
+			t.Error("everything was written to a client that reads nothing")
 		}
 	case <-time.After(patience):
-		t.Error("it is written to for ever")
+		t.Error("the server writes for ever")
 	}
 }
 
-func TestAHeadIsBounded(t *testing.T) {
+func TestTheHeaderIsBounded(t *testing.T) {
 	address, _ := open(t, connlimit.Config{})
-	c := come(t, "127.0.0.2", address)
+	c := dialFrom(t, "127.0.0.2", address)
 	go func() {
 		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nX-A: "+strings.Repeat("a", 2*connlimit.HeaderMax)+"\r\n\r\n")
 	}()
@@ -121,49 +122,49 @@ func TestAHeadIsBounded(t *testing.T) {
 	}
 }
 
-func TestOneClientDoesNotKeepOthersOut(t *testing.T) {
+func TestOneClientDoesNotStarveOthers(t *testing.T) {
 	const most = 16
-	address, _ := open(t, connlimit.Config{Most: most})
-	var held []net.Conn
-	for range most { // each waits for its next request
-		c := come(t, "127.0.0.2", address)
-		if status, err := ask(c); err != nil || status != http.StatusOK {
+	address, _ := open(t, connlimit.Config{MaxConns: most})
+	var conns []net.Conn
+	for range most { // each is idle
+		c := dialFrom(t, "127.0.0.2", address)
+		if status, err := get(c); err != nil || status != http.StatusOK {
 			t.Fatal(status, err)
 		}
-		held = append(held, c)
+		conns = append(conns, c)
 	}
 	for i := range most / 2 {
-		if status, err := ask(come(t, "127.0.0.3", address)); err != nil || status != http.StatusOK {
-			t.Fatalf("reader %d is kept out: %d %v", i, status, err)
+		if status, err := get(dialFrom(t, "127.0.0.3", address)); err != nil || status != http.StatusOK {
+			t.Fatalf("reader %d is refused: %d %v", i, status, err)
 		}
 	}
-	if !hungUp(held[0]) {
-		t.Error("the oldest of the client that holds the most is still there")
+	if !closed(conns[0]) {
+		t.Error("the oldest connection of the client with the most is still open")
 	}
-	if status, err := ask(held[most-1]); err != nil || status != http.StatusOK {
-		t.Errorf("its newest is gone too: %d %v", status, err)
+	if status, err := get(conns[most-1]); err != nil || status != http.StatusOK {
+		t.Errorf("its newest connection is closed too: %d %v", status, err)
 	}
 }
 
-func TestWhoHoldsAllPlacesOfOneClientIsGivenNoMore(t *testing.T) {
+func TestAClientWithoutIdleConnectionsGetsNoMore(t *testing.T) {
 	const most = 4
-	address, _ := open(t, connlimit.Config{Most: most})
-	var held []net.Conn
+	address, _ := open(t, connlimit.Config{MaxConns: most})
+	var conns []net.Conn
 	for range most { // each has begun a request
-		c := come(t, "127.0.0.2", address)
+		c := dialFrom(t, "127.0.0.2", address)
 		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\n")
-		held = append(held, c)
+		conns = append(conns, c)
 	}
-	if !hungUp(come(t, "127.0.0.2", address)) {
-		t.Error("one more is let in")
+	if !closed(dialFrom(t, "127.0.0.2", address)) {
+		t.Error("one more connection is accepted")
 	}
-	if status, err := ask(come(t, "127.0.0.3", address)); err != nil || status != http.StatusOK {
-		t.Errorf("another client is kept out: %d %v", status, err)
+	if status, err := get(dialFrom(t, "127.0.0.3", address)); err != nil || status != http.StatusOK {
+		t.Errorf("another client is refused: %d %v", status, err)
 	}
-	_ = held[most-1].Close()
+	_ = conns[most-1].Close()
 	for {
-		if status, err := ask(come(t, "127.0.0.2", address)); err == nil && status == http.StatusOK {
-			break // as soon as the server has seen that one left
+		if status, err := get(dialFrom(t, "127.0.0.2", address)); err == nil && status == http.StatusOK {
+			break // as soon as the server has seen the close
 		}
 	}
 }

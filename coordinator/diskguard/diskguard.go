@@ -1,5 +1,5 @@
-// Package diskguard watches the disk under the data directory. It warns before the disk is full, and holds a reserve that it gives
-// back when it is, so that the coordinator can go on judging until somebody frees some space.
+// Package diskguard watches the disk of the data directory. It warns before the disk is full, and keeps a reserve of
+// disk space that it releases when the disk is full, so that the coordinator works on until an operator frees space.
 package diskguard
 
 import (
@@ -7,14 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 )
 
-// Config is what is watched, and who is told.
+// Config configures a Guard.
 type Config struct {
 	Dir   string                     // the data directory
-	Warn  func(subject, text string) // told in words what to mend; an empty text says that it is over
-	Store Store
+	Warn  func(subject, text string) // sets a subject's warning for operators; an empty text clears it
+	Store Store                      // may be nil
 }
 
 // Store is what stops when the disk is full.
@@ -23,31 +24,34 @@ type Store interface {
 	Revive() error
 }
 
-// How often in a row a store is seen stopped before it is brought back: so that it is not met on its way down, and much longer
-// where the disk was not seen full and the store may only be slow.
+// Checks in a row that find the store stopped before it is revived.
 const (
-	stoppedLooks = 8
-	slowLooks    = 240
-	settleLooks  = 32 // after it was brought back, until what it takes again is known
+	reviveAfter     = 8   // after a full disk: not while it still shuts down
+	reviveSlowAfter = 240 // if the disk was never full: the store may only be slow
+	settleChecks    = 32  // after a revival, until its success is known
 )
 
-// Bounds of what counts as little.
+// Bounds of what counts as little space.
 const (
-	reserveMax  = 64 << 20 // holds hours of a mesh of ten hosts
-	reserveIn   = 16       // the reserve is at most this part of the disk
-	lowMax      = 4 << 30
-	lowIn       = 10 // a tenth
-	fullMax     = 16 << 20
-	fullIn      = 64
-	lookEvery   = 250 * time.Millisecond // a disk fills within seconds
-	subject     = "disk"
-	reserveName = "reserve"
+	reserveMax   = 64 << 20               // hours of observations of ten hosts
+	reserveShare = 16                     // the reserve is at most this part of the disk
+	lowMax       = 4 << 30                // bytes free, below which operators are warned ...
+	lowShare     = 10                     // ... but at most this part of the disk
+	fullMax      = 16 << 20               // bytes free, below which the disk counts as full ...
+	fullShare    = 64                     // ... but at most this part of it
+	checkEvery   = 250 * time.Millisecond // a disk fills within seconds
 )
 
-// File is the reserve's name in the data directory. It holds nothing.
-const File = reserveName
+// The subjects of warnings.
+const (
+	diskSubject  = "disk"
+	storeSubject = "store"
+)
 
-// level is how little is left.
+// File is the name of the reserve in the data directory. Its content is of no use.
+const File = "reserve"
+
+// level is how much space is left.
 type level int
 
 const (
@@ -56,42 +60,41 @@ const (
 	full
 )
 
-// judge is how little is left. What was full stays so until the reserve could be taken again with some to spare, so that it does
-// not change with every message.
-func judge(free, size uint64, held bool) level {
+// levelOf returns the level of a disk. A full disk stays full until there is space for the reserve and some more, so
+// that the level does not change with every message.
+func levelOf(free, size uint64, reserved bool) level {
 	switch {
-	case free < enough(size), !held && free < reserve(size)+min(size/lowIn, lowMax):
+	case free < fullBelow(size), !reserved && free < reserveSize(size)+lowBelow(size):
 		return full
-	case free < min(size/lowIn, lowMax):
+	case free < lowBelow(size):
 		return low
 	}
 	return plenty
 }
 
-// enough is room to go on with for a while.
-func enough(size uint64) uint64 { return min(size/fullIn, fullMax) }
+func lowBelow(size uint64) uint64    { return min(size/lowShare, lowMax) }
+func fullBelow(size uint64) uint64   { return min(size/fullShare, fullMax) }
+func reserveSize(size uint64) uint64 { return min(size/reserveShare, reserveMax) }
 
-func reserve(size uint64) uint64 { return min(size/reserveIn, reserveMax) }
-
-// Watcher is the watch over one directory.
-type Watcher struct {
+// Guard watches one directory.
+type Guard struct {
 	Config
-	held    bool // the reserve
-	stopped int  // looks in a row that saw the store stopped
-	wasFull bool // since the store was last seen at work
-	last    level
+	reserved bool // the reserve exists
+	stopped  int  // checks in a row that found the store stopped
+	wasFull  bool // the disk, since the store last worked
+	last     level
 }
 
-// New takes the reserve, where there is room.
-func New(c Config) *Watcher { return &Watcher{Config: c} }
+// New returns a guard. It reserves nothing before Run.
+func New(c Config) *Guard { return &Guard{Config: c} }
 
-// Run watches until ctx ends. It returns nil then.
-func (w *Watcher) Run(ctx context.Context) error {
-	w.open()
-	ticker := time.NewTicker(lookEvery)
+// Run watches until ctx ends, and then returns nil.
+func (g *Guard) Run(ctx context.Context) error {
+	g.open()
+	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	for {
-		w.look()
+		g.check()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -100,91 +103,94 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 }
 
-func (w *Watcher) path() string { return w.Dir + string(os.PathSeparator) + reserveName }
+func (g *Guard) path() string { return filepath.Join(g.Dir, File) }
 
-// open takes the reserve. One that an earlier run left is held already.
-func (w *Watcher) open() {
-	free, size, err := Of(w.Dir)
+// open finds the reserve of an earlier run, or creates one.
+func (g *Guard) open() {
+	free, size, err := Usage(g.Dir)
 	if err != nil {
 		return
 	}
-	if info, err := os.Stat(w.path()); err == nil && uint64(info.Size()) == reserve(size) {
-		w.held = true
+	if info, err := os.Stat(g.path()); err == nil && uint64(info.Size()) == reserveSize(size) {
+		g.reserved = true
 		return
 	}
-	w.take(free, size)
+	g.reserve(free, size)
 }
 
-// take takes the reserve where enough stays free beside it. Without room it is left for later.
-func (w *Watcher) take(free, size uint64) {
-	if w.held || free < reserve(size)+min(size/lowIn, lowMax) {
+// reserve creates the reserve if enough space stays free. Otherwise a later check tries again.
+func (g *Guard) reserve(free, size uint64) {
+	if g.reserved || free < reserveSize(size)+lowBelow(size) {
 		return
 	}
-	f, err := os.OpenFile(w.path(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(g.path(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return
 	}
-	err = errors.Join(fill(f, int64(reserve(size))), f.Close())
-	if w.held = err == nil; !w.held {
-		_ = os.Remove(w.path()) // half a reserve is none
+	err = errors.Join(fill(f, int64(reserveSize(size))), f.Close())
+	if g.reserved = err == nil; !g.reserved {
+		_ = os.Remove(g.path()) // a part of a reserve only uses space
 	}
 }
 
-// look sees how much is left and does what follows from it.
-func (w *Watcher) look() {
-	free, size, err := Of(w.Dir)
+// check measures the space and acts on it.
+func (g *Guard) check() {
+	free, size, err := Usage(g.Dir)
 	if err != nil {
-		w.Warn(subject, "how much room the data directory has cannot be told: "+err.Error())
+		g.Warn(diskSubject, "the free space of the data directory is unknown: "+err.Error())
 		return
 	}
-	now := judge(free, size, w.held)
-	if now == full && w.held {
-		// An error leaves the reserve where it is: the next look tries again.
-		w.held = os.Remove(w.path()) != nil
+	now := levelOf(free, size, g.reserved)
+	if now == full && g.reserved {
+		// If that fails the reserve still exists, and the next check tries again.
+		g.reserved = os.Remove(g.path()) != nil
 	}
 	if now == plenty {
-		w.take(free, size)
+		g.reserve(free, size)
 	}
-	w.tell(now, free, size)
-	if w.Store != nil {
-		w.revive(free, size)
+	g.warn(now, size)
+	if g.Store != nil {
+		g.revive(free, size)
 	}
 }
 
-// tell says it in words that do not change while the level does not.
-func (w *Watcher) tell(now level, free, size uint64) {
-	if now == w.last {
+// warn updates the warning when the level changes. Its text contains no number that changes in between.
+func (g *Guard) warn(now level, size uint64) {
+	if now == g.last {
 		return
 	}
-	w.last = now
+	g.last = now
 	switch now {
 	case plenty:
-		w.Warn(subject, "")
+		g.Warn(diskSubject, "")
 	case low:
-		w.Warn(subject, fmt.Sprintf("disk almost full: less than %d MB of %d MB are free under %s", min(size/lowIn, lowMax)>>20, size>>20, w.Dir))
+		g.Warn(diskSubject, fmt.Sprintf("disk almost full: less than %d MB of %d MB are free under %s",
+			lowBelow(size)>>20, size>>20, g.Dir))
 	case full:
-		w.Warn(subject, fmt.Sprintf("disk full: free some space under %s; until then judging goes on from a reserve of %d MB", w.Dir, reserve(size)>>20))
+		g.Warn(diskSubject, fmt.Sprintf("disk full: free some space under %s; until then a reserve of %d MB is used",
+			g.Dir, reserveSize(size)>>20))
 	}
 }
 
-// revive brings back a store that stopped, once there is room.
-func (w *Watcher) revive(free, size uint64) {
-	if !w.Store.Stopped() {
-		w.stopped = 0
-		w.wasFull = w.last == full
-		w.Warn("store", "")
+// revive restarts a store that stopped, once there is space.
+func (g *Guard) revive(free, size uint64) {
+	if !g.Store.Stopped() {
+		g.stopped = 0
+		g.wasFull = g.last == full
+		g.Warn(storeSubject, "")
 		return
 	}
-	w.wasFull = w.wasFull || w.last == full
-	w.stopped++
+	g.wasFull = g.wasFull || g.last == full
+	g.stopped++
 	switch {
-	case w.stopped < stoppedLooks, !w.wasFull && w.stopped < slowLooks:
-	case free < enough(size):
-		w.Warn("store", "the disk has no room for what agents say: they keep it until there is; verdicts stand still")
+	case g.stopped < reviveAfter, !g.wasFull && g.stopped < reviveSlowAfter:
+	case free < fullBelow(size):
+		g.Warn(storeSubject, "the disk has no space for observations: "+
+			"agents keep theirs until there is, and verdicts do not change")
 	default:
-		w.stopped = -settleLooks
-		if err := w.Store.Revive(); err != nil {
-			w.Warn("store", err.Error())
+		g.stopped = -settleChecks
+		if err := g.Store.Revive(); err != nil {
+			g.Warn(storeSubject, err.Error())
 		}
 	}
 }

@@ -11,7 +11,7 @@ func TestLevels(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		free, size uint64
-		held       bool
+		reserved   bool
 		want       level
 	}{
 		{"an empty disk", 9 * gb, 10 * gb, true, plenty},
@@ -20,42 +20,42 @@ func TestLevels(t *testing.T) {
 		{"a large disk with little", 3 * gb, 1000 * gb, true, low},
 		{"nothing left", 0, 10 * gb, true, full},
 		{"some megabytes left", 15 * mb, 10 * gb, true, full},
-		{"the reserve was just given back", 64 * mb, 10 * gb, false, full},
+		{"the reserve was just released", 64 * mb, 10 * gb, false, full},
 		{"a little was freed", 500 * mb, 10 * gb, false, full},
 		{"enough was freed", 2 * gb, 10 * gb, false, plenty},
 		{"a small disk", 60 * mb, 64 * mb, true, plenty},
 		{"a small disk that is full", mb / 2, 64 * mb, true, full},
 	} {
-		if got := judge(c.free, c.size, c.held); got != c.want {
-			t.Errorf("%s: %d, wanted %d", c.name, got, c.want)
+		if got := levelOf(c.free, c.size, c.reserved); got != c.want {
+			t.Errorf("%s: level %d, want %d", c.name, got, c.want)
 		}
 	}
 }
 
-// What was given back makes room, and is taken again when there is room for both.
-func TestTheReserveComesAndGoes(t *testing.T) {
+// The reserve uses disk space, and a later run recognizes it.
+func TestTheReserveIsFoundAgain(t *testing.T) {
 	dir := t.TempDir()
-	var said []string
-	w := New(Config{Dir: dir, Warn: func(_, text string) { said = append(said, text) }})
-	free, size, err := Of(dir)
+	var warnings []string
+	g := New(Config{Dir: dir, Warn: func(_, text string) { warnings = append(warnings, text) }})
+	free, size, err := Usage(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if judge(free, size, true) != plenty {
+	if levelOf(free, size, true) != plenty {
 		testenv.Missing(t, "a disk that is not almost full")
 	}
-	w.open()
-	w.look()
-	after, _, _ := Of(dir)
-	if !w.held || after > free {
-		t.Errorf("no reserve is held: %d bytes free before, %d after", free, after)
+	g.open()
+	g.check()
+	after, _, _ := Usage(dir)
+	if !g.reserved || after > free {
+		t.Errorf("there is no reserve: %d bytes free before, %d after", free, after)
 	}
-	again := New(w.Config)
+	again := New(g.Config)
 	again.open()
-	if !again.held {
-		t.Error("the reserve of an earlier run is not known")
+	if !again.reserved {
+		t.Error("the reserve of an earlier run is not recognized")
 	}
-	if len(said) > 0 {
-		t.Error("there is nothing to say, but:", said)
+	if len(warnings) > 0 {
+		t.Error("a disk with space causes warnings:", warnings)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// fill makes the file take so many bytes of the disk: of a kind that no file system makes smaller.
+// fill writes size bytes that no file system can compress or leave out.
 func fill(f *os.File, size int64) error {
 	_, err := io.CopyN(f, rand.Reader, size)
 	return err

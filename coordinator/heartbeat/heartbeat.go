@@ -1,5 +1,5 @@
-// Package heartbeat tells an outside address regularly that the coordinator judges, and falls silent when it does not, so that
-// whoever listens there can call when the coordinator itself is what failed.
+// Package heartbeat pings an external monitor while the coordinator works. When the pings stop the monitor alerts
+// somebody: a coordinator cannot report its own death.
 package heartbeat
 
 import (
@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// Config is whom to tell, and how often.
+// Config configures the heartbeat.
 type Config struct {
-	URL     string
+	URL     string // may contain a secret
 	Every   time.Duration
-	Judging func() bool                // the ping is left out while it is false
-	Warn    func(subject, text string) // told in words when a ping fails; an empty text says that it is over
+	Judging func() bool                // no ping is sent while it returns false
+	Warn    func(subject, text string) // sets the warning of a failed ping; an empty text clears it
 }
 
 // Bounds of the ping.
 const (
-	EveryMin  = time.Second // an address that is asked more often may take it for an attack
+	EveryMin  = time.Second // a monitor may take more frequent pings for an attack
 	EveryMax  = 24 * time.Hour
-	waitMax   = 10 * time.Second
-	answerMax = 64 << 10 // bytes that are read of an answer, so that the connection can be used again
+	waitMax   = 10 * time.Second // for an answer
+	answerMax = 64 << 10         // bytes of an answer that are read, so that the connection can be reused
 	subject   = "heartbeat"
 )
 
-// Check reports what is wrong with an address and an interval.
+// Check reports what is wrong with a URL and an interval, in terms of the flags.
 func Check(address string, every time.Duration) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("--heartbeat-url %q: name an address as in https://example.net/ping/1234", address)
+		return fmt.Errorf("--heartbeat-url %q: write it as https://example.net/ping/1234", address)
 	}
 	if every < EveryMin || every > EveryMax {
 		return fmt.Errorf("--heartbeat-every %s: choose from %s to %s", every, EveryMin, EveryMax)
@@ -41,13 +41,16 @@ func Check(address string, every time.Duration) error {
 	return nil
 }
 
-// Run pings until ctx ends. It returns nil then.
+// Run sends pings until ctx ends, and then returns nil.
 func Run(ctx context.Context, c Config) error {
-	client := &http.Client{Timeout: min(c.Every, waitMax), Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 1, IdleConnTimeout: 2 * c.Every}}
+	client := &http.Client{
+		Timeout:   min(c.Every, waitMax),
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 1, IdleConnTimeout: 2 * c.Every},
+	}
 	defer client.CloseIdleConnections()
 	ticker := time.NewTicker(c.Every)
 	defer ticker.Stop()
-	// The first ping comes as soon as there is judging, so that a wrong address is noticed at once.
+	// The first ping is sent as soon as the coordinator works, so that a wrong URL is noticed at once.
 	soon := time.NewTicker(min(c.Every, time.Second))
 	defer soon.Stop()
 	first := soon.C
@@ -66,22 +69,24 @@ func Run(ctx context.Context, c Config) error {
 				continue
 			}
 		}
-		c.Warn(subject, words(ping(ctx, client, c.URL)))
+		c.Warn(subject, warning(ping(ctx, client, c.URL)))
 	}
 }
 
-func words(err error) string {
+// warning returns the warning for the result of a ping.
+func warning(err error) string {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return ""
 	}
-	return "the heartbeat is not accepted: " + err.Error()
+	return "the heartbeat failed: " + err.Error()
 }
 
-// ping asks the address once. Its words leave out the address, which may be a secret, and whatever changes from try to try.
+// ping sends one ping. Its error contains neither the URL, which may be a secret, nor anything that changes between
+// attempts.
 func ping(ctx context.Context, client *http.Client, address string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return errors.New("it is no address")
+		return errors.New("the URL is not valid")
 	}
 	request.Header.Set("User-Agent", "probemesh-coordinator")
 	response, err := client.Do(request)
@@ -92,7 +97,7 @@ func ping(ctx context.Context, client *http.Client, address string) error {
 	case errors.As(err, &failed) && failed.Timeout():
 		return errors.New("no answer in time")
 	case err != nil:
-		return errors.New("it cannot be reached")
+		return errors.New("the monitor cannot be reached")
 	}
 	defer response.Body.Close()
 	_, _ = io.CopyN(io.Discard, response.Body, answerMax)

@@ -96,7 +96,7 @@ func (n *Node) serveTCP(address string, certificates *tls.Config, handler http.H
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
 	limited, server := connlimit.New(l, connlimit.Config{}), n.newServer(handler)
-	limited.Bound(server)
+	limited.Configure(server)
 	l = limited
 	if certificates != nil {
 		l = tls.NewListener(l, certificates) // outside of the limits, so that a handshake counts as a connection

@@ -200,7 +200,7 @@ func (n *Node) Agent(ctx context.Context, host string) (ledger.Agent, error) {
 }
 
 // disk measures the file system of the data directory, in bytes.
-func (n *Node) disk() (free, size uint64, err error) { return diskguard.Of(n.config.Data) }
+func (n *Node) disk() (free, size uint64, err error) { return diskguard.Usage(n.config.Data) }
 
 func (n *Node) logger(component string) zerolog.Logger {
 	return n.config.Logger.With().Str("component", component).Logger()

@@ -1,4 +1,4 @@
-// Package overspend keeps one agent from filling the stream OBS, which would discard the evidence of all others. It
+// Package quotaguard keeps one agent from filling the stream OBS, which would discard the evidence of all others. It
 // counts the bytes that each agent published in the last two days. An agent that published more than the catalog can
 // require loses its right to publish for a term: the NATS servers refuse it, and its excess is removed from the
 // stream. The counts are not stored: after a restart, the stream is counted again from its beginning.
@@ -19,7 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/quota"
 )
 
-// Bus is what an Accountant needs from NATS.
+// Bus is what a Guard needs from NATS.
 type Bus interface {
 	FollowBatches(ctx context.Context, agent string, fn func(bus.BatchInfo) error) error
 	Batches(ctx context.Context, agent string) ([]bus.BatchInfo, error)
@@ -40,22 +40,26 @@ type Members interface {
 	Agent(ctx context.Context, host string) (ledger.Agent, error) // ledger.ErrNoAgent: none ever joined
 }
 
-// Config configures an Accountant.
+// Config configures a Guard.
 type Config struct {
-	Bus      Bus
-	Issuer   Issuer
-	Members  Members
-	Catalogs func(ctx context.Context, since time.Time) ([]*catalog.Catalog, error) // in force since the time, newest first
-	Plan     func(*catalog.Catalog) quota.Plan                                      // nil: quota.Compute
-	Now      func() time.Time                                                       // the clock that ends terms; nil: time.Now
-	Warn     func(subject, text string)                                             // sets a subject's warning for operators; "" clears it
-	Logger   zerolog.Logger
+	Bus     Bus
+	Issuer  Issuer
+	Members Members
+	// in force since the time, newest first
+	Catalogs func(ctx context.Context, since time.Time) ([]*catalog.Catalog, error)
+	Plan     func(*catalog.Catalog) quota.Plan // nil: quota.Compute
+	// the clock that ends terms; nil: time.Now
+	Now func() time.Time
+	// sets a subject's warning for operators; "" clears it
+	Warn   func(subject, text string)
+	Logger zerolog.Logger
 }
 
 const (
-	turnEvery    = time.Second
+	enforceEvery = time.Second
 	urgentEvery  = 100 * time.Millisecond // when an agent passes its budget
-	catalogEvery = time.Minute            // a change of the catalog counts from then: an agent uses little of a budget in a minute
+	// a change of the catalog counts from then: an agent uses little of a budget in a minute
+	catalogEvery = time.Minute
 	followRetry  = time.Second
 	aheadMax     = 1024           // sizes read ahead of the count
 	withdrawnKey = "overspending" // in the enrolment bucket: all withdrawals, by agent
@@ -64,7 +68,7 @@ const (
 // Guard counts, withdraws and restores. One goroutine, Run's, owns its state.
 type Guard struct {
 	Config
-	often     zerolog.Logger // for errors that come back each turn
+	sampled   zerolog.Logger // for errors that repeat each second
 	tally     *quota.Tally
 	withdrawn map[string]quota.Withdrawal // by agent
 	applied   map[string]bool             // by key: this process made the servers refuse it
@@ -79,7 +83,7 @@ type Guard struct {
 	size      int64                 // of OBS; zero: not known yet
 }
 
-// New returns an accountant that has counted nothing yet.
+// New returns a guard that has counted nothing yet.
 func New(c Config) *Guard {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -88,16 +92,17 @@ func New(c Config) *Guard {
 		c.Plan = quota.Compute
 	}
 	return &Guard{
-		Config: c, often: c.Logger.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute}), tally: quota.NewTally(),
-		withdrawn: map[string]quota.Withdrawal{}, applied: map[string]bool{}, restored: map[string]bool{}, excess: map[string][]uint64{},
+		Config: c, sampled: c.Logger.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute}), tally: quota.NewTally(),
+		withdrawn: map[string]quota.Withdrawal{}, applied: map[string]bool{}, restored: map[string]bool{},
+		excess: map[string][]uint64{},
 	}
 }
 
 // Run counts until ctx ends, and then returns nil.
-func (a *Guard) Run(ctx context.Context) error {
+func (g *Guard) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := a.count(ctx); err != nil && ctx.Err() == nil {
-			a.often.Error().Err(err).Msg("counting the observations stream failed; starting over")
+		if err := g.count(ctx); err != nil && ctx.Err() == nil {
+			g.sampled.Error().Err(err).Msg("counting the observations stream failed; starting over")
 		}
 		select {
 		case <-ctx.Done():
@@ -108,11 +113,11 @@ func (a *Guard) Run(ctx context.Context) error {
 }
 
 // count counts the stream from its beginning, and goes on until the stream cannot be followed or ctx ends.
-func (a *Guard) count(ctx context.Context) error {
+func (g *Guard) count(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	stored, ended := make(chan bus.BatchInfo, aheadMax), make(chan error, 1)
 	go func() {
-		ended <- a.Bus.FollowBatches(ctx, "", func(s bus.BatchInfo) error {
+		ended <- g.Bus.FollowBatches(ctx, "", func(s bus.BatchInfo) error {
 			select {
 			case stored <- s:
 				return nil
@@ -121,23 +126,23 @@ func (a *Guard) count(ctx context.Context) error {
 			}
 		})
 	}()
-	a.tally = quota.NewTally()
-	ticker := time.NewTicker(turnEvery)
+	g.tally = quota.NewTally()
+	ticker := time.NewTicker(enforceEvery)
 	defer ticker.Stop()
 	defer func() { cancel(); <-ended }()
-	var turned time.Time
+	var enforcedAt time.Time
 	for {
 		select {
 		case s := <-stored:
-			a.tally.Add(s.Time, s.Agent, s.Bytes)
-			// At a hundred megabytes a second the next regular turn would come too late.
-			if a.overspent(s.Agent) && time.Since(turned) > urgentEvery {
-				a.tryTurn(ctx)
-				turned = time.Now()
+			g.tally.Add(s.Time, s.Agent, s.Bytes)
+			// At a hundred megabytes a second the next tick would be too late.
+			if g.overspent(s.Agent) && time.Since(enforcedAt) > urgentEvery {
+				g.tryEnforce(ctx)
+				enforcedAt = time.Now()
 			}
 		case <-ticker.C:
-			a.tryTurn(ctx)
-			turned = time.Now()
+			g.tryEnforce(ctx)
+			enforcedAt = time.Now()
 		case err := <-ended:
 			ended <- err
 			return err
@@ -147,25 +152,25 @@ func (a *Guard) count(ctx context.Context) error {
 
 // overspent reports whether the agent exceeds its budget and no withdrawal is in force. Before budgets are known it is
 // false.
-func (a *Guard) overspent(agent string) bool {
-	w := a.withdrawn[agent]
-	return !a.budgetsAt.IsZero() && (w.Since.IsZero() || w.Over) && a.tally.Used(agent) > a.budget(agent)
+func (g *Guard) overspent(agent string) bool {
+	w := g.withdrawn[agent]
+	return !g.budgetsAt.IsZero() && (w.Since.IsZero() || w.Over) && g.tally.Used(agent) > g.budget(agent)
 }
 
-func (a *Guard) tryTurn(ctx context.Context) {
-	if err := a.turn(ctx); err != nil && ctx.Err() == nil {
-		a.often.Error().Err(err).Msg("enforcing publish budgets failed; retrying")
+func (g *Guard) tryEnforce(ctx context.Context) {
+	if err := g.enforce(ctx); err != nil && ctx.Err() == nil {
+		g.sampled.Error().Err(err).Msg("enforcing publish budgets failed; retrying")
 	}
 }
 
 // load reads, once, which agents were withdrawn before this process began.
-func (a *Guard) load(ctx context.Context) error {
-	if a.loaded {
+func (g *Guard) load(ctx context.Context) error {
+	if g.loaded {
 		return nil
 	}
-	data, _, err := a.Bus.Enrolment(ctx, withdrawnKey)
+	data, _, err := g.Bus.Enrolment(ctx, withdrawnKey)
 	if errors.Is(err, bus.ErrNotFound) {
-		a.loaded = true
+		g.loaded = true
 		return nil
 	}
 	read := map[string]quota.Withdrawal{}
@@ -175,17 +180,17 @@ func (a *Guard) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("withdrawals: %w", err)
 	}
-	a.withdrawn, a.loaded = read, true
+	g.withdrawn, g.loaded = read, true
 	return nil
 }
 
 // save stores the withdrawals with one that is new or changed. The servers are changed only after that: a withdrawal
 // that is not stored would never end. Only the revision of the stored value is read: a cluster may answer with an
-// earlier value, whose revision is then refused, and the next turn tries again.
-func (a *Guard) save(ctx context.Context, agent string, w quota.Withdrawal) error {
+// earlier value, whose revision is then refused, and the next call of enforce tries again.
+func (g *Guard) save(ctx context.Context, agent string, w quota.Withdrawal) error {
 	next := map[string]quota.Withdrawal{agent: w}
-	for other, v := range a.withdrawn {
-		if other != agent && !v.Forgotten(a.Now()) {
+	for other, v := range g.withdrawn {
+		if other != agent && !v.Forgotten(g.Now()) {
 			next[other] = v
 		}
 	}
@@ -193,13 +198,13 @@ func (a *Guard) save(ctx context.Context, agent string, w quota.Withdrawal) erro
 	if err != nil {
 		return fmt.Errorf("withdrawals: %w", err)
 	}
-	_, revision, err := a.Bus.Enrolment(ctx, withdrawnKey)
+	_, revision, err := g.Bus.Enrolment(ctx, withdrawnKey)
 	if err == nil || errors.Is(err, bus.ErrNotFound) {
-		err = a.Bus.SetEnrolment(ctx, withdrawnKey, data, revision)
+		err = g.Bus.SetEnrolment(ctx, withdrawnKey, data, revision)
 	}
 	if err != nil {
 		return fmt.Errorf("withdrawals: %w", err)
 	}
-	a.withdrawn = next
+	g.withdrawn = next
 	return nil
 }

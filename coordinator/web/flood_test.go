@@ -57,7 +57,7 @@ func serve(t *testing.T, c web.StreamsConfig) (address string) {
 	s := webtest.NewSource(t, mesh.Unknown, mesh.StatusUnknown)
 	server := httptest.NewUnstartedServer(web.NewHandler(zerolog.Nop(), routes(s, web.Public, c)...))
 	limited := connlimit.New(server.Listener, connlimit.Config{})
-	limited.Bound(server.Config)
+	limited.Configure(server.Config)
 	server.Listener = limited
 	server.Start()
 	t.Cleanup(server.Close)

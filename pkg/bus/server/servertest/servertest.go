@@ -1,4 +1,4 @@
-// Package servertest runs stock NATS servers in a test, from the configuration that a coordinator makes for a cluster
+// Package servertest runs stock NATS servers in tests, from the configuration that `coordinator nats-config` creates.
 // of its own.
 package servertest
 

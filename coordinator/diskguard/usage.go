@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of tells how many bytes are free for this program on the directory's file system, and how large that is.
-func Of(dir string) (free, size uint64, err error) {
+// Usage returns how many bytes this process may still write to the directory's file system, and its size.
+func Usage(dir string) (free, size uint64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, 0, fmt.Errorf("the file system of %s: %w", dir, err)
