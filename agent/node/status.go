@@ -38,7 +38,7 @@ func (c Config) serveStatus(
 	case errors.Is(err, localstatus.ErrRunning):
 		return err
 	case err != nil:
-		c.Logger.Warn().Err(err).Msg("`agent status` is unavailable")
+		c.Logger.Warn().Err(err).Msg("status socket unavailable")
 		return nil
 	}
 	tasks.Go(func() {
@@ -47,7 +47,7 @@ func (c Config) serveStatus(
 			return Report{s, link()}, err
 		})
 		if err != nil {
-			c.Logger.Error().Err(err).Msg("`agent status` is unavailable")
+			c.Logger.Error().Err(err).Msg("status socket unavailable")
 		}
 	})
 	return nil

@@ -251,7 +251,7 @@ func (g *Gossip) requestProofs(ctx context.Context) {
 			}
 			last = host
 			if err := g.Prove(ctx, host); err != nil {
-				g.config.Logger.Debug().Err(err).Str("host", host).Msg("no proof of a host")
+				g.config.Logger.Debug().Err(err).Str("host", host).Msg("proof request failed")
 			}
 		}
 	}

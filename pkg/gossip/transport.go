@@ -30,7 +30,7 @@ const (
 // comes in and closes every connection when it is shut down.
 type transport struct {
 	*memberlist.NetTransport
-	transportConfig
+	config    transportConfig
 	ctx       context.Context
 	cancel    context.CancelFunc
 	bytes     int64 // of one stream
@@ -65,7 +65,7 @@ func openTransport(ctx context.Context, c transportConfig) (*transport, error) {
 		return nil, err
 	}
 	t := &transport{
-		NetTransport: inner, transportConfig: c, bytes: streamBytes + memberBytes*int64(c.hosts),
+		NetTransport: inner, config: c, bytes: streamBytes + memberBytes*int64(c.hosts),
 		streams: make(chan net.Conn), packets: make(chan *memberlist.Packet), ended: make(chan struct{}),
 		dropped: rate.NewLimiter(rate.Every(dropEvery), 1), conns: map[*stream]bool{},
 	}
@@ -82,11 +82,11 @@ const dropEvery = time.Minute
 
 // drops reports whether packets from the address are dropped.
 func (t *transport) drops(from netip.Addr) bool {
-	if t.accepts(from) {
+	if t.config.accepts(from) {
 		return false
 	}
 	if t.dropped.Allow() {
-		t.log.Warn().Stringer("from", from).Msg("gossip dropped: no admitted agent has this address")
+		t.config.log.Warn().Stringer("from", from).Msg("gossip dropped: no admitted agent has this address")
 	}
 	return true
 }
@@ -103,8 +103,8 @@ func (t *transport) forwardPackets() {
 				continue
 			}
 			if isProofPacket(p.Buf) {
-				if err := t.proofs(p.Timestamp, p.Buf, from, t.send); err != nil {
-					t.log.Debug().Err(err).Stringer("from", from).Msg("proof packet dropped")
+				if err := t.config.proofs(p.Timestamp, p.Buf, from, t.send); err != nil {
+					t.config.log.Debug().Err(err).Stringer("from", from).Msg("proof packet dropped")
 				}
 				continue
 			}
@@ -172,8 +172,8 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 	ctx, cancel := context.WithTimeout(t.ctx, min(timeout, dialMax))
 	defer cancel()
 	var d net.Dialer
-	if t.source.IsValid() { // the others accept only this host's address
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.source, 0))
+	if t.config.source.IsValid() { // the others accept only this host's address
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.config.source, 0))
 	}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
