@@ -13,8 +13,8 @@ import (
 var ErrNeedsPrune = errkind.New(errkind.Conflict,
 	"the catalog no longer has hosts that are watched: add --prune to stop watching them")
 
-// Apply puts a catalog in force and returns what that changes; source names who applied it. With a catalog file, Apply is
-// refused: the file would replace the catalog at the next start.
+// Apply puts a catalog in force and returns what that changes; source names who applied it. With a catalog file,
+// Apply is refused: the file would replace the catalog at the next start.
 func (s *Store) Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error) {
 	if s.config.File != "" {
 		return nil, errkind.New(errkind.Conflict,

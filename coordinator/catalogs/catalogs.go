@@ -1,6 +1,7 @@
-// Package catalogs decides which catalog is in force and hands it to the agents. With a file, the file is in force at start and
-// whenever it changes; without one, Apply is the only way. Every catalog that comes into force is an event of the ledger, then a
-// mark on the stream, by which all judges switch at the same place, and then the answer that agents get.
+// Package catalogs decides which catalog is in force and hands it to the agents. With a file, the file is in force at
+// start and whenever it changes; without one, Apply is the only way. Every catalog that comes into force is an event
+// of the ledger, then a mark on the stream, by which all judges switch at the same place, and then the answer that
+// agents get.
 package catalogs
 
 import (
@@ -41,10 +42,13 @@ type Config struct {
 	Ledger Ledger
 	View   *view.View
 
-	Catalog *catalog.Catalog                                  // put in force at start, unless File is set; nil: the ledger's newest
-	File    string                                            // the catalog's file, watched; empty: only Apply changes the catalog
-	Getenv  func(string) (string, bool)                       // for ${VAR} in the file
-	Clock   func() (meshTime time.Time, offset time.Duration) // the offset is mesh time less the wall clock
+	// Catalog is put in force at start, unless File is set; nil: the ledger's newest is.
+	Catalog *catalog.Catalog
+	// File is the catalog's file, which is watched. Empty: only Apply changes the catalog.
+	File   string
+	Getenv func(string) (string, bool) // for ${VAR} in the file
+	// Clock returns the present mesh time, and mesh time less the wall clock.
+	Clock func() (at time.Time, offset time.Duration)
 
 	// Problems replaces what operators must fix in the file; nil: nothing. It must be set.
 	Problems func([]string)
@@ -66,8 +70,8 @@ type Store struct {
 	answer  []byte // current and the admitted agents' keys, encoded for agents
 }
 
-// Open puts the catalog in force that the coordinator starts with, and marks it on the stream. A file with mistakes is a
-// catalog.Mistakes error only if the ledger has no catalog to run with.
+// Open puts the catalog in force that the coordinator starts with, and marks it on the stream. A file with mistakes
+// is a catalog.Mistakes error only if the ledger has no catalog to run with.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{
 		config: c, answering: make(chan struct{}), rosterChanged: make(chan struct{}, 1),
@@ -84,7 +88,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, s.mark(ctx, first)
 }
 
-// choose returns the catalog to start with, and where it comes from: the file, else the built-in one, else the ledger's newest.
+// choose returns the catalog to start with, and where it comes from: the file, else the built-in one, else the
+// ledger's newest.
 func (s *Store) choose(ctx context.Context) (c *catalog.Catalog, source string, err error) {
 	stored, err := s.config.View.Catalog(ctx)
 	if err != nil && !errors.Is(err, view.ErrNoCatalog) {
@@ -114,7 +119,8 @@ func (s *Store) choose(ctx context.Context) (c *catalog.Catalog, source string, 
 	return c, source, nil
 }
 
-// Run answers agents, watches the file and publishes changes of the admitted agents' keys, until ctx ends or one of them fails.
+// Run answers agents, watches the file and publishes changes of the admitted agents' keys, until ctx ends or one of
+// them fails.
 func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.config.Bus.AnswerCatalog(ctx, s.answering, s.answerAgent) })
@@ -147,8 +153,8 @@ func (s *Store) setCurrent(c *catalog.Catalog, answer []byte) {
 	s.current, s.answer = c, answer
 }
 
-// activate puts a catalog in force. The ledger is first, since a mark whose catalog no ledger has cannot be judged by; agents are
-// last. The caller has locked changing, and may call it again after an error.
+// activate puts a catalog in force. The ledger is first, since a mark whose catalog no ledger has cannot be judged
+// by; agents are last. The caller has locked changing, and may call it again after an error.
 func (s *Store) activate(ctx context.Context, c *catalog.Catalog, source string) error {
 	answer, err := s.record(ctx, c, source)
 	if err != nil {
@@ -158,15 +164,16 @@ func (s *Store) activate(ctx context.Context, c *catalog.Catalog, source string)
 		return err
 	}
 	s.setCurrent(c, answer)
-	s.config.Logger.Info().Str("catalog", c.Revision).Str("source", source).Int("hosts", len(c.Hosts)).Msg("catalog in force")
+	s.config.Logger.Info().Str("catalog", c.Revision).Str("source", source).Int("hosts", len(c.Hosts)).
+		Msg("catalog in force")
 	if err := s.announce(ctx, c); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("catalog not announced; agents ask for it every minute")
 	}
 	return nil
 }
 
-// record writes the catalog to the ledger, unless it is the newest one there, and returns it encoded for agents. A catalog that
-// cannot be encoded is not written.
+// record writes the catalog to the ledger, unless it is the newest one there, and returns it encoded for agents. A
+// catalog that cannot be encoded is not written.
 func (s *Store) record(ctx context.Context, c *catalog.Catalog, source string) (answer []byte, err error) {
 	if answer, err = s.encode(ctx, c); err != nil {
 		return nil, err
@@ -179,7 +186,8 @@ func (s *Store) record(ctx context.Context, c *catalog.Catalog, source string) (
 		return answer, nil
 	}
 	at, offset := s.config.Clock()
-	return answer, s.config.Ledger.Append(ctx, ledger.CatalogEvent{Source: source, Catalog: c, Mesh: at.UTC(), Offset: offset})
+	event := ledger.CatalogEvent{Source: source, Catalog: c, Mesh: at.UTC(), Offset: offset}
+	return answer, s.config.Ledger.Append(ctx, event)
 }
 
 // mark writes the catalog's revision into the stream: the judge works by the catalog from there on.

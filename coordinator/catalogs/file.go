@@ -10,8 +10,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// watchEvery is how often the file is read. It is read whole, since editors and configuration tools replace it in ways that
-// notifications of the file system miss.
+// watchEvery is how often the file is read. It is read whole, since editors and configuration tools replace it in
+// ways that notifications of the file system miss.
 const watchEvery = time.Second
 
 // fileText is a file's text, or why it could not be read. Two readings of an unchanged file are equal.

@@ -7,8 +7,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
-// LastChange returns the newest catalog, by the time of the wall clock, that changed something of the host with the key.
-func (s *Store) LastChange(ctx context.Context, host string, at time.Time) (change ledger.Change, found bool, err error) {
+// LastChange returns the newest catalog, by the time of the wall clock, that changed something of the host with the
+// key.
+func (s *Store) LastChange(
+	ctx context.Context, host string, at time.Time,
+) (change ledger.Change, found bool, err error) {
 	stream, err := s.config.Bus.Timeline(ctx)
 	if err != nil {
 		return change, false, err

@@ -13,22 +13,22 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// asked is a world in which agents ask for the catalog.
-type asked struct {
+// askedWorld is a world that keeps what agents are answered.
+type askedWorld struct {
 	*world
 	mu     sync.Mutex
 	answer func(string) []byte
 }
 
-func (a *asked) AnswerCatalog(ctx context.Context, ready chan<- struct{}, answer func(string) []byte) error {
+func (a *askedWorld) AnswerCatalog(ctx context.Context, ready chan<- struct{}, answer func(string) []byte) error {
 	a.mu.Lock()
 	a.answer = answer
 	a.mu.Unlock()
 	return a.world.AnswerCatalog(ctx, ready, answer)
 }
 
-// keys are the hosts whose agents' public keys are sent with the catalog now.
-func (a *asked) keys(t *testing.T) (hosts []string) {
+// keys returns the hosts whose agents' public keys come with the catalog now.
+func (a *askedWorld) keys(t *testing.T) (hosts []string) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -43,11 +43,11 @@ func (a *asked) keys(t *testing.T) (hosts []string) {
 	return hosts
 }
 
-// Agents are given the admitted agents' public keys with the catalog, and told when they change.
-func TestAgentsAreGivenTheAdmittedKeys(t *testing.T) {
+// A roster on the stream has the catalogs renew what agents get.
+func TestAgentsGetTheAdmittedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &asked{world: newWorld(t)}
-		c := newCatalog(t)
+		w := &askedWorld{world: newWorld(t)}
+		c := fourHosts(t)
 		e, stop := w.runOn(t, w, node.CoreConfig{Catalog: c})
 		defer stop()
 		key, _, err := bus.NewKey()
@@ -57,8 +57,8 @@ func TestAgentsAreGivenTheAdmittedKeys(t *testing.T) {
 		notices := func() (n int) {
 			w.world.mu.Lock()
 			defer w.world.mu.Unlock()
-			for _, told := range w.told {
-				if told.Catalog == c.Revision {
+			for _, notice := range w.broadcasts {
+				if notice.Catalog == c.Revision {
 					n++
 				}
 			}

@@ -21,7 +21,8 @@ type message struct {
 	offset time.Duration // at less the stream's timestamp, which is the wall clock
 }
 
-// place is a place in the stream of observations. Its mesh time reveals a stream that was recreated and counts from 1 again.
+// place is a place in the stream of observations. Its mesh time reveals a stream that was recreated and counts from 1
+// again.
 type place struct {
 	sequence uint64
 	at       time.Time
@@ -55,8 +56,8 @@ func (d *dating) add(m bus.Message) []message {
 	return out
 }
 
-// Clock is the leader's mesh clock. The follower of the stream updates it, and the ticker writes it into the stream. It is safe
-// for concurrent use.
+// Clock is the leader's mesh clock. The follower of the stream updates it, and the ticker writes it into the stream.
+// It is safe for concurrent use.
 type Clock struct {
 	start replayStart
 	due   chan struct{} // messages wait for a mark
@@ -138,8 +139,8 @@ func (c *Clock) next() (m meshtime.Mark, ok bool) {
 	return c.mark, c.known
 }
 
-// Now returns the current mesh time, which is the newest message's plus the time since it arrived, and the offset: mesh time less
-// the wall clock.
+// Now returns the current mesh time, which is the newest message's plus the time since it arrived, and the offset:
+// mesh time less the wall clock.
 func (c *Clock) Now() (at time.Time, offset time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,8 +167,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// tick marks the passing of time on the stream, which is the judge's only clock: at each tick, and at once when messages wait to
-// be dated. It ends with bus.ErrFenced when another coordinator leads.
+// tick marks the passing of time on the stream, which is the judge's only clock: at each tick, and at once when
+// messages wait to be dated. It ends with bus.ErrFenced when another coordinator leads.
 func (e *Engine) tick(ctx context.Context) error {
 	ticker := time.NewTicker(tickBusy)
 	defer ticker.Stop()

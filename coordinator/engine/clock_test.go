@@ -23,7 +23,7 @@ func (w *world) step(by time.Duration) {
 	w.stepped += by
 }
 
-// outage is how long NC1 was down, as published, and when that began by the clock that people see.
+// outage returns how long NC1 was down, as published, and when that began by the wall clock.
 func outage(t *testing.T, e *node.Core) (lasted time.Duration, began time.Time) {
 	t.Helper()
 	ts, err := e.History.Transitions(t.Context(), "nc1", time.Time{}, 100)
@@ -41,30 +41,30 @@ func outage(t *testing.T, e *node.Core) (lasted time.Duration, began time.Time) 
 	return lasted, down.Began
 }
 
-// The server's clock is stepped while the coordinator runs: what is up stays so, what fails is seen, and lasts as
-// long as it does.
+// The server's clock is stepped while the coordinator runs: no host goes down by that, and an outage has its true
+// length.
 func TestTheClockIsSteppedWhileRunning(t *testing.T) {
 	for name, step := range steps {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, c := newWorld(t), newCatalog(t)
+				w, c := newWorld(t), fourHosts(t)
 				e, stop := w.run(t, node.CoreConfig{Catalog: c})
-				enrol(t, e)
-				w.see(t, c, mesh.Reachable, 30*time.Second)
+				enrollAll(t, e)
+				w.observe(t, c, mesh.Reachable, 30*time.Second)
 				w.step(step)
-				w.see(t, c, mesh.Reachable, 30*time.Second)
-				want(t, e, mesh.Up)
+				w.observe(t, c, mesh.Reachable, 30*time.Second)
+				wantVerdicts(t, e, mesh.Up)
 
 				began := time.Now().Add(step)
-				w.see(t, c, mesh.Unreachable, 20*time.Second)
-				want(t, e, mesh.Up, mesh.Down)
+				w.observe(t, c, mesh.Unreachable, 20*time.Second)
+				wantVerdicts(t, e, mesh.Up, mesh.Down)
 				if status(e) != mesh.MajorOutage {
-					t.Errorf("it is shown as %s", status(e))
+					t.Errorf("the host is shown as %s", status(e))
 				}
 				w.step(-step) // and back again during the outage
-				w.see(t, c, mesh.Unreachable, 40*time.Second)
-				w.see(t, c, mesh.Reachable, 20*time.Second)
-				want(t, e, mesh.Up, mesh.Down, mesh.Up)
+				w.observe(t, c, mesh.Unreachable, 40*time.Second)
+				w.observe(t, c, mesh.Reachable, 20*time.Second)
+				wantVerdicts(t, e, mesh.Up, mesh.Down, mesh.Up)
 				lasted, shown := outage(t, e)
 				if (lasted - time.Minute).Abs() > 3*time.Second {
 					t.Errorf("an outage of a minute lasted %v", lasted)
@@ -73,100 +73,100 @@ func TestTheClockIsSteppedWhileRunning(t *testing.T) {
 					t.Errorf("it began at %v by the server's clock, and is shown as %v", began, shown)
 				}
 				if _, s := e.Engine.Current(); time.Until(s.At).Abs() > 3*time.Second {
-					t.Errorf("people are shown %v at %v", s.At, time.Now())
+					t.Errorf("the snapshot is of %v at %v", s.At, time.Now())
 				}
-				end(t, stop)
+				mustStop(t, stop)
 			})
 		})
 	}
 }
 
-// The clock is stepped between two starts, and the newest messages of the stream are from the future or long ago.
+// The clock is stepped between two starts, so that the newest messages of the stream are from the future or long ago.
 func TestTheClockIsSteppedBetweenTwoStarts(t *testing.T) {
 	for name, step := range steps {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, c := newWorld(t), newCatalog(t)
+				w, c := newWorld(t), fourHosts(t)
 				e, stop := w.run(t, node.CoreConfig{Catalog: c})
-				enrol(t, e)
-				w.see(t, c, mesh.Reachable, 30*time.Second)
-				want(t, e, mesh.Up)
-				end(t, stop)
+				enrollAll(t, e)
+				w.observe(t, c, mesh.Reachable, 30*time.Second)
+				wantVerdicts(t, e, mesh.Up)
+				mustStop(t, stop)
 
 				w.step(step)
 				time.Sleep(5 * time.Second)
 				e, stop = w.run(t, node.CoreConfig{Catalog: c})
-				w.see(t, c, mesh.Reachable, 10*time.Second)
-				want(t, e, mesh.Up)
+				w.observe(t, c, mesh.Reachable, 10*time.Second)
+				wantVerdicts(t, e, mesh.Up)
 				if status(e) != mesh.Operational {
 					t.Errorf("after the restart it is %s", status(e))
 				}
-				w.see(t, c, mesh.Unreachable, 20*time.Second)
-				want(t, e, mesh.Up, mesh.Down)
-				end(t, stop)
+				w.observe(t, c, mesh.Unreachable, 20*time.Second)
+				wantVerdicts(t, e, mesh.Up, mesh.Down)
+				mustStop(t, stop)
 
 				e, stop = w.run(t, node.CoreConfig{Catalog: c})
-				w.see(t, c, mesh.Unreachable, 10*time.Second)
-				want(t, e, mesh.Up, mesh.Down)
-				w.see(t, c, mesh.Reachable, 20*time.Second)
-				want(t, e, mesh.Up, mesh.Down, mesh.Up)
+				w.observe(t, c, mesh.Unreachable, 10*time.Second)
+				wantVerdicts(t, e, mesh.Up, mesh.Down)
+				w.observe(t, c, mesh.Reachable, 20*time.Second)
+				wantVerdicts(t, e, mesh.Up, mesh.Down, mesh.Up)
 				if lasted, _ := outage(t, e); (lasted - 30*time.Second).Abs() > 3*time.Second {
 					t.Errorf("an outage of half a minute lasted %v", lasted)
 				}
-				end(t, stop)
+				mustStop(t, stop)
 			})
 		})
 	}
 }
 
-// A coordinator that starts behind a step replays what the one before judged, and publishes nothing again.
+// A coordinator that starts after a step replays what the previous one judged, and publishes nothing again.
 func TestARestartAfterAStepKeepsTheHistory(t *testing.T) {
 	for name, step := range steps {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, c := newWorld(t), newCatalog(t)
+				w, c := newWorld(t), fourHosts(t)
 				e, stop := w.run(t, node.CoreConfig{Catalog: c})
-				enrol(t, e)
-				w.see(t, c, mesh.Reachable, time.Minute)
+				enrollAll(t, e)
+				w.observe(t, c, mesh.Reachable, time.Minute)
 				w.step(step)
-				w.see(t, c, mesh.Unreachable, 30*time.Second)
+				w.observe(t, c, mesh.Unreachable, 30*time.Second)
 				before, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 				if err != nil {
 					t.Fatal(err)
 				}
-				end(t, stop)
+				mustStop(t, stop)
 				e, stop = w.run(t, node.CoreConfig{Catalog: c})
-				w.see(t, c, mesh.Unreachable, 30*time.Second)
+				w.observe(t, c, mesh.Unreachable, 30*time.Second)
 				after, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 				if diff := cmp.Diff(before, after); diff != "" || err != nil {
 					t.Errorf("the history differs: %s (%v)", diff, err)
 				}
-				end(t, stop)
+				mustStop(t, stop)
 			})
 		})
 	}
 }
 
-// A pause of the stream that the coordinator lives through is no step: time passes, and people read the server's clock.
+// A pause of the stream while the coordinator runs is no step of the clock.
 func TestAPauseWhileRunningIsNoStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.see(t, c, mesh.Reachable, 30*time.Second)
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 30*time.Second)
 		w.pauseMarks(true)
 		time.Sleep(5 * time.Minute)
 		w.pauseMarks(false)
-		w.see(t, c, mesh.Reachable, 30*time.Second)
-		want(t, e, mesh.Up)
+		w.observe(t, c, mesh.Reachable, 30*time.Second)
+		wantVerdicts(t, e, mesh.Up)
 		if _, s := e.Engine.Current(); s.Offset != 0 {
 			t.Errorf("the offset is %v", s.Offset)
 		}
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }
 
-// pauseMarks has the stream refuse the leader's marks.
+// pauseMarks makes the stream refuse the leader's marks, or accept them again.
 func (w *world) pauseMarks(refused bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -176,23 +176,23 @@ func (w *world) pauseMarks(refused bool) {
 	}
 }
 
-// `explain --at` means the time that the server's clock showed; the later one, where it showed it twice.
-func TestThePastIsAskedForByTheWallClock(t *testing.T) {
+// `explain --at` takes a time of the server's clock; the later moment, if the clock showed it twice.
+func TestPastMomentsAreNamedByTheWallClock(t *testing.T) {
 	for name, step := range steps {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, c := newWorld(t), newCatalog(t)
-				w.step(-time.Hour) // so that no moment asked for is still to come
+				w, c := newWorld(t), fourHosts(t)
+				w.step(-time.Hour) // so that no moment asked for is in the future
 				e, stop := w.run(t, node.CoreConfig{Catalog: c})
-				enrol(t, e)
-				w.see(t, c, mesh.Reachable, 2*time.Minute)
+				enrollAll(t, e)
+				w.observe(t, c, mesh.Reachable, 2*time.Minute)
 				first := time.Now().Add(-time.Hour)
-				w.see(t, c, mesh.Unreachable, 2*time.Minute)
+				w.observe(t, c, mesh.Unreachable, 2*time.Minute)
 				w.step(step)
-				w.see(t, c, mesh.Reachable, 2*time.Minute)
+				w.observe(t, c, mesh.Reachable, 2*time.Minute)
 				second := time.Now().Add(-time.Hour + step)
-				w.see(t, c, mesh.Unreachable, 2*time.Minute)
-				w.see(t, c, mesh.Reachable, time.Minute)
+				w.observe(t, c, mesh.Unreachable, 2*time.Minute)
+				w.observe(t, c, mesh.Reachable, time.Minute)
 				for _, at := range []struct {
 					wall time.Time
 					want mesh.Status
@@ -209,41 +209,41 @@ func TestThePastIsAskedForByTheWallClock(t *testing.T) {
 						t.Errorf("at %v it was %s as of %v; wanted %s", at.wall, s.Hosts[0].Status, s.At, at.want)
 					}
 				}
-				end(t, stop)
+				mustStop(t, stop)
 			})
 		})
 	}
 }
 
 // A stream that is recreated after the clock was stepped back continues at the ledger's mesh time.
-func TestAStreamMadeAnewAfterAStepBackIsJudged(t *testing.T) {
+func TestARecreatedStreamIsJudgedAfterAStepBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
+		enrollAll(t, e)
 		time.Sleep(15 * time.Minute) // it has more messages than the next one
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		end(t, stop)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		mustStop(t, stop)
 		w.messages = nil
 		w.step(-10 * time.Minute)
 		e, stop = w.run(t, node.CoreConfig{Catalog: c})
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		w.see(t, c, mesh.Unreachable, 20*time.Second)
-		want(t, e, mesh.Up, mesh.Down)
-		end(t, stop)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		w.observe(t, c, mesh.Unreachable, 20*time.Second)
+		wantVerdicts(t, e, mesh.Up, mesh.Down)
+		mustStop(t, stop)
 	})
 }
 
-// A token counts only if it was made after its host's agent was revoked: both moments are mesh time.
-func TestARevocationAfterAStepBackIsLaterThanWhatCameBefore(t *testing.T) {
+// A token is valid only if it was made after its host's agent was revoked: both moments are mesh time.
+func TestARevocationAfterAStepBackIsLaterThanWhatPrecededIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.see(t, c, mesh.Reachable, 10*time.Second)
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 10*time.Second)
 		before := e.Clock.MeshTime()
 		w.step(-10 * time.Minute)
-		w.see(t, c, mesh.Reachable, 10*time.Second)
+		w.observe(t, c, mesh.Reachable, 10*time.Second)
 		if err := e.Members.Revoked(t.Context(), "nc4", "K"); err != nil {
 			t.Fatal(err)
 		}
@@ -251,12 +251,12 @@ func TestARevocationAfterAStepBackIsLaterThanWhatCameBefore(t *testing.T) {
 		if err != nil || !agent.Revoked.After(before) {
 			t.Errorf("a token of %v is from before the revocation at %v (%v)", before, agent.Revoked, err)
 		}
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }
 
-// However rough the past and however the clock was stepped in it, a restart publishes nothing of it again and forgets
-// nothing, also where the clock is stepped while the coordinator is away.
+// Whatever happened and however the clock was stepped, a restart publishes nothing again and forgets nothing, also if
+// the clock is stepped while the coordinator is down.
 func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
 	pasts := 25
 	if os.Getenv("PROBEMESH_LONG") == "1" {
@@ -264,15 +264,15 @@ func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
 	}
 	for seed := range pasts {
 		synctest.Test(t, func(t *testing.T) {
-			w, c, past := newWorld(t), newCatalog(t), rapid.Custom(rough).Example(seed)
+			w, c, past := newWorld(t), fourHosts(t), rapid.Custom(randomPast).Example(seed)
 			steps := rapid.SliceOfN(rapid.IntRange(-1800, 1800), len(past)+1, len(past)+1).Example(seed)
 			e, stop := w.run(t, node.CoreConfig{Catalog: c})
-			enrol(t, e)
+			enrollAll(t, e)
 			for i, p := range past {
 				if d := time.Duration(p.Seconds) * time.Second; p.Silent {
 					time.Sleep(d)
 				} else {
-					w.see(t, c, p.Outcome, d)
+					w.observe(t, c, p.Outcome, d)
 				}
 				if i < len(past)-1 {
 					w.step(time.Duration(steps[i]) * time.Second)
@@ -280,7 +280,7 @@ func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
 			}
 			time.Sleep(200 * time.Millisecond)
 			before, was := verdicts(t, e), status(e)
-			end(t, stop)
+			mustStop(t, stop)
 			time.Sleep(time.Duration(seed%5) * time.Second)
 			w.step(time.Duration(steps[len(past)]) * time.Second)
 			e, stop = w.run(t, node.CoreConfig{Catalog: c})
@@ -290,7 +290,7 @@ func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
 			if after := verdicts(t, e); !slices.Equal(before, after) || status(e) != was {
 				t.Errorf("%d: %v with steps of %v: %v and %s became %v and %s", seed, past, steps, before, was, after, status(e))
 			}
-			end(t, stop)
+			mustStop(t, stop)
 		})
 	}
 }

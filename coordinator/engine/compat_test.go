@@ -23,14 +23,14 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// testdata/v1 is what a mesh of the first format said and kept: its stream of observations, its ledger, and the verdicts that
-// were reached. It is kept for ever, and no later version writes it anew; a new format gets a folder of its own beside it.
-var record = flag.Bool("record", false, "record testdata/v1, where it is not there yet")
+// testdata/v1 is recorded from a mesh of the first format: its stream of observations, its ledger, and the verdicts that
+// it reached. It is never recorded again; a new format gets a directory of its own beside it.
+var record = flag.Bool("record", false, "record testdata/v1 if it is missing")
 
 const firstFormat = "testdata/v1"
 
-// observed is a message of the stream, as it is recorded.
-type observed struct {
+// storedMessage is a message of the stream, as it is recorded.
+type storedMessage struct {
 	Time  time.Time `json:"time"`
 	Kind  bus.Kind  `json:"kind"`
 	Agent string    `json:"agent,omitempty"`
@@ -39,8 +39,8 @@ type observed struct {
 	Data  string    `json:"data,omitempty"`
 }
 
-// kept is an event of the ledger, as it is recorded.
-type kept struct {
+// storedEvent is an event of the ledger, as it is recorded.
+type storedEvent struct {
 	Time    time.Time `json:"time"`
 	Subject string    `json:"subject"`
 	Data    string    `json:"data"`
@@ -64,24 +64,25 @@ func reachedBy(ts []mesh.Transition) (out []reached) {
 	return out
 }
 
-// from another time: a kind of check, fields and an outcome that this version does not know.
+// What a newer version may send: a kind of check, fields and an outcome that this version does not know.
 const (
-	unknownKind  = "telepathy"
-	strangeBatch = `{"v":2,"a":"nc2","e":"77","n":1,"w":946684800000000,"mood":"good","o":[` +
-		`{"h":"nc1","k":"telepathy","t":0,"s":"!","aura":{"colour":"blue"}},{"h":"nc1","k":"ping","f":4,"t":0,"r":0,"s":"+","p":1,"twin":7}]}`
+	unknownKind = "telepathy"
+	newerBatch  = `{"v":2,"a":"nc2","e":"77","n":1,"w":946684800000000,"mood":"good","o":[` +
+		`{"h":"nc1","k":"telepathy","t":0,"s":"!","aura":{"colour":"blue"}},` +
+		`{"h":"nc1","k":"ping","f":4,"t":0,"r":0,"s":"+","p":1,"twin":7}]}`
 )
 
 func withUnknownKind(c *catalog.Catalog) *catalog.Catalog {
-	c.Hosts[0].Checks = append(slices.Clone(c.Hosts[0].Checks), catalog.Check{Kind: unknownKind, Name: unknownKind, Interval: 10 * time.Second, Timeout: time.Second})
+	unknown := catalog.Check{Kind: unknownKind, Name: unknownKind, Interval: 10 * time.Second, Timeout: time.Second}
+	c.Hosts[0].Checks = append(slices.Clone(c.Hosts[0].Checks), unknown)
 	catalog.Seal(c)
 	return c
 }
 
-// TestAStoredCatalogOfTheVersionBeforeIsUpgraded has an engine find a catalog in its ledger whose hosts have names
-// and no families.
-func TestAStoredCatalogOfTheVersionBeforeIsUpgraded(t *testing.T) {
+// The catalog in the ledger has a host with a name and no address families, as an early version stored it.
+func TestAStoredCatalogOfAnEarlyVersionIsUpgraded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := newCatalog(t)
+		before := fourHosts(t)
 		before.Hosts[0].Addresses = []string{"nc1.example.net"}
 		catalog.Seal(before)
 		w := newWorld(t)
@@ -106,44 +107,45 @@ func TestRecordTheFirstFormat(t *testing.T) {
 		return
 	}
 	if files, err := os.ReadDir(firstFormat); err == nil && len(files) > 0 {
-		t.Fatal("it is recorded already, and for ever")
+		t.Fatal("it is recorded already: it must never change")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), withUnknownKind(newCatalog(t))
-		w.answers = true
+		w, c := newWorld(t), withUnknownKind(fourHosts(t))
+		w.namesRounds = true
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.see(t, c, mesh.Reachable, 20*time.Second)
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
 		h := wire.EncodeHeaders(10*time.Millisecond, time.Hour)
-		w.put(bus.Message{Kind: bus.Batch, Agent: "nc2", Header: func(k string) string { return h[k] }, Data: []byte(strangeBatch)})
-		w.see(t, c, mesh.Unreachable, 20*time.Second)
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		next := withUnknownKind(moved(t))
+		header := func(k string) string { return h[k] }
+		w.store(bus.Message{Kind: bus.Batch, Agent: "nc2", Header: header, Data: []byte(newerBatch)})
+		w.observe(t, c, mesh.Unreachable, 20*time.Second)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		next := withUnknownKind(readdressed(t))
 		if _, err := e.Catalogs.Apply(t.Context(), next, "the second", false); err != nil {
 			t.Fatal(err)
 		}
-		w.see(t, next, mesh.Reachable, 20*time.Second)
+		w.observe(t, next, mesh.Reachable, 20*time.Second)
 		ts, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
-		end(t, stop)
-		var stream, book, verdicts []any
+		mustStop(t, stop)
+		var stream, events, verdicts []any
 		for _, m := range w.messages {
-			o := observed{Time: m.Time, Kind: m.Kind, Agent: m.Agent, Data: string(m.Data)}
+			o := storedMessage{Time: m.Time, Kind: m.Kind, Agent: m.Agent, Data: string(m.Data)}
 			if m.Header != nil {
 				o.Age, o.Link = m.Header(wire.HeaderAge), m.Header(wire.HeaderLink)
 			}
 			stream = append(stream, o)
 		}
 		for _, r := range w.records {
-			book = append(book, kept{r.Time, r.Subject, string(r.Data)})
+			events = append(events, storedEvent{r.Time, r.Subject, string(r.Data)})
 		}
 		for _, v := range reachedBy(ts) {
 			verdicts = append(verdicts, v)
 		}
 		writeLines(t, "stream.jsonl", stream)
-		writeLines(t, "ledger.jsonl", book)
+		writeLines(t, "ledger.jsonl", events)
 		writeLines(t, "verdicts.jsonl", verdicts)
 	})
 }
@@ -183,25 +185,27 @@ func readLines[T any](t *testing.T, name string) (out []T) {
 	return out
 }
 
-// recorded is a world as the first format left it.
+// recorded returns a world of the first format.
 func recorded(t *testing.T, withVerdicts bool) *world {
 	t.Helper()
 	w := newWorld(t)
-	for i, o := range readLines[observed](t, "stream.jsonl") {
+	for i, o := range readLines[storedMessage](t, "stream.jsonl") {
 		m := bus.Message{Sequence: uint64(i) + 1, Time: o.Time, Kind: o.Kind, Agent: o.Agent, Data: []byte(o.Data)}
 		m.Header = func(k string) string { return map[string]string{wire.HeaderAge: o.Age, wire.HeaderLink: o.Link}[k] }
 		w.messages = append(w.messages, m)
 	}
-	for _, r := range readLines[kept](t, "ledger.jsonl") {
+	for _, r := range readLines[storedEvent](t, "ledger.jsonl") {
 		if withVerdicts || !strings.HasPrefix(r.Subject, "transition.") {
-			w.records = append(w.records, ledger.Record{Sequence: uint64(len(w.records)) + 1, Time: r.Time, Subject: r.Subject, Data: []byte(r.Data)})
+			w.records = append(w.records, ledger.Record{
+				Sequence: uint64(len(w.records)) + 1, Time: r.Time, Subject: r.Subject, Data: []byte(r.Data),
+			})
 		}
 	}
 	return w
 }
 
-// What agents of the first format said is judged as it was then: nothing of it is rejected, and the same verdicts are reached
-// with the same beginnings. Unknown fields, outcomes and kinds of checks are in it.
+// Traffic of the first format is judged as it was then: nothing is rejected, and the same verdicts are reached with the
+// same beginnings. It contains unknown fields, outcomes and kinds of checks.
 func TestTrafficOfTheFirstFormatIsJudgedAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := recorded(t, false)
@@ -223,21 +227,21 @@ func TestTrafficOfTheFirstFormatIsJudgedAsItWas(t *testing.T) {
 		_, s := e.Engine.Current()
 		for _, check := range s.Hosts[0].Checks {
 			if check.Name == unknownKind && (check.Verdict == mesh.Down || check.Verdict == mesh.Up) {
-				t.Errorf("a kind of check that nobody knows is %s", check.Verdict)
+				t.Errorf("a check of an unknown kind is %s", check.Verdict)
 			}
 		}
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }
 
-// The ledger of the first format still tells its history, who had joined, and the catalog in force.
+// The ledger of the first format still has its history, members and catalog.
 func TestTheLedgerOfTheFirstFormatIsRead(t *testing.T) {
 	w := recorded(t, true)
-	e, book, err := w.open(t, node.CoreConfig{})
+	e, v, err := w.open(t, node.CoreConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer book.Close()
+	defer v.Close()
 	ts, err := e.History.Transitions(t.Context(), "", time.Time{}, 100)
 	if err != nil {
 		t.Fatal(err)
@@ -245,12 +249,13 @@ func TestTheLedgerOfTheFirstFormatIsRead(t *testing.T) {
 	if diff := cmp.Diff(readLines[reached](t, "verdicts.jsonl"), reachedBy(ts)); diff != "" {
 		t.Errorf("the history differs: %s", diff)
 	}
-	roster, err := book.Roster(t.Context())
+	roster, err := v.Roster(t.Context())
 	if err != nil || !slices.Equal(roster.Vantages, []string{"nc1", "nc2", "nc3", "nc4"}) {
 		t.Errorf("the roster is %v (%v)", roster, err)
 	}
-	inForce, err := book.Catalog(t.Context())
-	if err != nil || inForce.Source != "the second" || len(inForce.Catalog.Hosts) != 4 || inForce.Catalog.Hosts[0].Addresses[0] != "192.0.2.99" {
+	inForce, err := v.Catalog(t.Context())
+	if err != nil || inForce.Source != "the second" || len(inForce.Catalog.Hosts) != 4 ||
+		inForce.Catalog.Hosts[0].Addresses[0] != "192.0.2.99" {
 		t.Errorf("the catalog in force is %+v (%v)", inForce, err)
 	}
 	incidents, err := e.History.Incidents(t.Context(), time.Time{}, 10)

@@ -13,8 +13,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// decoder turns the stream's messages into the judge's input. The loop and every replay have one each, which decide alike, since
-// they read the same messages.
+// decoder turns the stream's messages into the judge's input. The loop and every replay have one each, which decide
+// alike, since they read the same messages.
 type decoder struct {
 	view *view.View
 	ward *admission.Ward // which agents' batches are admitted

@@ -16,11 +16,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// window is how long the stream remembers ids in this test: the shortest that it can.
+// window is how long the stream remembers ids in this test: the shortest that NATS allows.
 const window = 100 * time.Millisecond
 
-// forgetful has the stream of observations remember ids for the window alone, and returns it.
-func (c *coordinator) forgetful(t *testing.T) jetstream.Stream {
+// shortenWindow makes the stream of observations remember ids for the window only, and returns it.
+func (c *coordinator) shortenWindow(t *testing.T) jetstream.Stream {
 	t.Helper()
 	way, err := c.server.CoordinatorConfig()
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *coordinator) forgetful(t *testing.T) jetstream.Stream {
 		t.Fatal(err)
 	}
 	with := s.CachedInfo().Config
-	// Twice: at a change the server may look once more by the window before, and then not until that has passed.
+	// Twice: after a change the server may check ids once more by the old window, and then not until that has passed.
 	for _, with.Duplicates = range []time.Duration{2 * window, window} {
 		if s, err = js.UpdateStream(t.Context(), with); err != nil {
 			t.Fatal(err)
@@ -49,14 +49,14 @@ func (c *coordinator) forgetful(t *testing.T) jetstream.Stream {
 	return s
 }
 
-// sender is an agent that can say again what it said.
+// sender is an agent that can publish its batches again.
 type sender struct {
 	name string
 	*busagent.Conn
-	said []said
+	sent []sentBatch
 }
 
-type said struct {
+type sentBatch struct {
 	id   string
 	at   time.Time
 	data []byte
@@ -65,8 +65,10 @@ type said struct {
 func (c *coordinator) senders(t *testing.T) (out []*sender) {
 	t.Helper()
 	for i := 2; i <= len(cities); i++ {
-		m := c.enrol(t, fmt.Sprintf("nc%d", i))
-		a, err := busagent.Dial(t.Context(), busagent.Config{Name: m.name, Endpoint: c.server.Endpoint(), JWT: m.token, Seed: m.seed, Logger: zerolog.Nop()})
+		m := c.enroll(t, fmt.Sprintf("nc%d", i))
+		a, err := busagent.Dial(t.Context(), busagent.Config{
+			Name: m.name, Endpoint: c.server.Endpoint(), JWT: m.token, Seed: m.seed, Logger: zerolog.Nop(),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,22 +78,24 @@ func (c *coordinator) senders(t *testing.T) (out []*sender) {
 	return out
 }
 
-// see says what the agent sees of NC1.
-func (s *sender) see(t *testing.T, outcome mesh.Outcome) {
+// observe publishes an observation of NC1.
+func (s *sender) observe(t *testing.T, outcome mesh.Outcome) {
 	t.Helper()
-	at, n := time.Now(), len(s.said)+1
-	data, err := wire.EncodeBatch(&mesh.Batch{Agent: s.name, Epoch: 1, Sequence: uint64(n), Began: at, Observations: []mesh.Observation{
+	at, n := time.Now(), len(s.sent)+1
+	b := &mesh.Batch{Agent: s.name, Epoch: 1, Sequence: uint64(n), Began: at}
+	b.Observations = []mesh.Observation{
 		{Host: "nc1", Check: "ping", Family: mesh.IPv4, Began: at, Outcome: outcome, Reason: "timeout", Sent: 1},
-	}})
+	}
+	data, err := wire.EncodeBatch(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.said = append(s.said, said{fmt.Sprintf("%s-%d", s.name, n), at, data})
-	s.send(t, s.said[n-1], time.Hour)
+	s.sent = append(s.sent, sentBatch{fmt.Sprintf("%s-%d", s.name, n), at, data})
+	s.send(t, s.sent[n-1], time.Hour)
 }
 
-// send sends a batch by a connection that stands for so long.
-func (s *sender) send(t *testing.T, d said, link time.Duration) {
+// send publishes a batch over a connection that claims to be open for so long.
+func (s *sender) send(t *testing.T, d sentBatch, link time.Duration) {
 	t.Helper()
 	headers := func() map[string]string { return wire.EncodeHeaders(time.Since(d.at), link) }
 	if err := s.Publish(t.Context(), d.id, headers, d.data); err != nil {
@@ -102,13 +106,13 @@ func (s *sender) send(t *testing.T, d said, link time.Duration) {
 func TestABatchThatIsStoredTwiceCountsOnce(t *testing.T) {
 	dir := t.TempDir()
 	c := start(t, dir)
-	stream, agents := c.forgetful(t), c.senders(t)
+	stream, agents := c.shortenWindow(t), c.senders(t)
 	become := func(status mesh.Status, outcome mesh.Outcome) {
 		eventually(t, string(status), func() bool {
 			for _, a := range agents {
-				a.see(t, outcome)
+				a.observe(t, outcome)
 			}
-			time.Sleep(100 * time.Millisecond) // the judge sees it when it comes; agents are not faster
+			time.Sleep(100 * time.Millisecond) // agents publish no faster
 			return c.status() == status
 		})
 	}
@@ -131,25 +135,25 @@ func TestABatchThatIsStoredTwiceCountsOnce(t *testing.T) {
 	}
 
 	once := stored()
-	const forgotten = 10 * window // by then the stream has forgotten their ids
+	const forgotten = 10 * window // after that the stream has surely forgotten the ids
 	time.Sleep(forgotten)
-	for _, link := range []time.Duration{time.Hour, time.Millisecond} { // as news, and as what waited for a new connection
+	for _, link := range []time.Duration{time.Hour, time.Millisecond} { // as live batches, and as ones that waited for a new connection
 		for _, a := range agents {
-			for _, d := range a.said {
+			for _, d := range a.sent {
 				a.send(t, d, link)
 			}
 		}
 		time.Sleep(forgotten)
 	}
 	if n := stored(); n != 3*once {
-		t.Fatalf("%d batches are stored, of %d that were sent three times", n, once)
+		t.Fatalf("%d batches are stored of %d that were published three times", n, once)
 	}
-	eventually(t, "the repeated news are heard, and left out", func() bool { return c.core.Engine.Counters()["ignored"] >= once })
-	become(mesh.Operational, mesh.Reachable) // a last word, behind them all
+	eventually(t, "ignored the repeats", func() bool { return c.core.Engine.Counters()["ignored"] >= once })
+	become(mesh.Operational, mesh.Reachable) // a last batch, after all repeats
 	same := func(when string) {
 		t.Helper()
 		if diff := cmp.Diff(transitions, c.history(t)); diff != "" || c.status() != mesh.Operational {
-			t.Errorf("%s NC1 is %s, and what is told differs: %s", when, c.status(), diff)
+			t.Errorf("%s NC1 is %s, and the transitions differ: %s", when, c.status(), diff)
 		}
 	}
 	same("after the repeats")
@@ -157,6 +161,6 @@ func TestABatchThatIsStoredTwiceCountsOnce(t *testing.T) {
 		a.Close()
 	}
 	c.stop()
-	c = start(t, dir) // the replay meets each of them three times
+	c = start(t, dir) // the replay reads each batch three times
 	same("after a restart")
 }

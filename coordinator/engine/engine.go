@@ -1,9 +1,9 @@
-// Package engine is a coordinator's one loop: it reads the stream of observations, admits batches, has the judge decide, writes
-// what changed to the ledger, and then shows the result as a snapshot. New replays the recent past, so that a coordinator that
-// starts decides as one that never stopped; Run continues from there.
+// Package engine is a coordinator's one loop: it reads the stream of observations, admits batches, has the judge
+// decide, writes what changed to the ledger, and then shows the result as a snapshot. New replays the recent past, so
+// that a coordinator that starts decides as one that never stopped; Run continues from there.
 //
-// Beside the loop stand what shares its stream and clock: Replayer for past moments, History for reading the ledger in wall time,
-// and Members, who joined and left.
+// Beside the loop stand what shares its stream and clock: Replayer for past moments, History for reading the ledger
+// in wall time, and Members, who joined and left.
 package engine
 
 import (
@@ -46,9 +46,9 @@ type Config struct {
 	// Answering is closed when agents can get the catalog. The engine is not ready before.
 	Answering <-chan struct{}
 
-	// The loop calls these; they must return soon. RosterChanged is called for every roster of the stream, live if it was stored
-	// after the start. SnapshotMade gets a snapshot in mesh time before readers do; the offset is mesh time less the wall clock.
-	// LoopTurned is called at least every showEvery unless the loop hangs. It may be nil.
+	// The loop calls these; they must return soon. RosterChanged is called for every roster of the stream, live if it
+	// was stored after the start. SnapshotMade gets a snapshot in mesh time before readers do; the offset is mesh
+	// time less the wall clock. LoopTurned is called at least every showEvery unless the loop hangs. It may be nil.
 	RosterChanged func(r *mesh.Roster, live bool)
 	SnapshotMade  func(s *mesh.Snapshot, offset time.Duration)
 	LoopTurned    func(now time.Time)
@@ -57,9 +57,11 @@ type Config struct {
 }
 
 const (
-	// replayed is how much of the stream a start replays. Every vote and round is older than that when it has no effect any more.
+	// replayed is how much of the stream a start replays. Every vote and round is older than that when it has no
+	// effect any more.
 	replayed = 15 * time.Minute
-	// showEvery bounds how often readers get a new snapshot: a storm of changes would have every page rendered for each.
+	// showEvery bounds how often readers get a new snapshot: a storm of changes would have every page rendered for
+	// each.
 	showEvery   = 100 * time.Millisecond
 	tickIdle    = 2 * time.Second        // how often time is marked on the stream
 	tickBusy    = 250 * time.Millisecond // the same while a round is open, whose deadline must be met
@@ -117,7 +119,8 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	return e, err
 }
 
-// startJudge makes the judge as it was where the replay begins. It meets the catalogs and rosters that came later in the stream.
+// startJudge makes the judge as it was where the replay begins. It meets the catalogs and rosters that came later in
+// the stream.
 func (e *Engine) startJudge(ctx context.Context) error {
 	start := e.config.Clock.start
 	then, err := e.config.View.CatalogAt(ctx, start.at)
@@ -248,8 +251,8 @@ func (e *Engine) handle(ctx context.Context, m message) error {
 	return nil
 }
 
-// restoreVerdicts gives the judge the ledger's verdicts at the first message that they do not cover. The judge's own verdicts from
-// the replay before that are dropped: they come from less of the past than those that were published.
+// restoreVerdicts gives the judge the ledger's verdicts at the first message that they do not cover. The judge's own
+// verdicts from the replay before that are dropped: they come from less of the past than those that were published.
 func (e *Engine) restoreVerdicts(m message) {
 	if e.restored || e.judged.covers(m) {
 		return
@@ -274,8 +277,8 @@ func (e *Engine) reject(m message, err error) {
 		Msg("message rejected")
 }
 
-// finishReplay makes the engine ready at the first live message. Until then the judge's verdicts are of the past, and readers see
-// the ledger's.
+// finishReplay makes the engine ready at the first live message. Until then the judge's verdicts are of the past, and
+// readers see the ledger's.
 func (e *Engine) finishReplay(ctx context.Context, m message) error {
 	if e.present || m.Sequence < e.live {
 		return nil

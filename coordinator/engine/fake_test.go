@@ -26,24 +26,24 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// world is a bus and a ledger's log in memory, which outlive the engines on them.
+// world is a bus and a ledger's log in memory, which outlive the coordinators on them.
 type world struct {
 	dir string
 
-	mu       sync.Mutex
-	messages []bus.Message
-	more     chan struct{} // closed at the next message
-	told     []wire.Control
-	refused  map[bus.Kind]int // how many marks of a kind fail from now on
-	deaf     bool             // agents cannot be answered
-	pause    time.Duration    // before a message is handed on
-	records  []ledger.Record  // the ledger's log
-	known    map[string]bool  // its ids
-	broken   error            // what it answers
-	epoch    uint64           // of the agents
-	said     io.Writer        // takes the engine's log where it is set
-	stepped  time.Duration    // by which the server's clock was stepped
-	answers  bool             // agents name the round that they were last asked for, as real ones do
+	mu          sync.Mutex
+	messages    []bus.Message
+	more        chan struct{} // closed at the next message
+	broadcasts  []wire.Control
+	refused     map[bus.Kind]int // how many marks of a kind fail from now on
+	answersFail bool             // agents cannot be answered
+	pause       time.Duration    // before each message of the stream is read
+	records     []ledger.Record  // the ledger's log
+	known       map[string]bool  // its ids
+	ledgerError error            // what appending to it returns; nil: it works
+	epoch       uint64           // of the agents
+	log         io.Writer        // gets the coordinators' log; nil: nobody
+	stepped     time.Duration    // by which the server's clock was stepped
+	namesRounds bool             // agents name the round that they were last asked for, as real ones do
 }
 
 func newWorld(t *testing.T) *world {
@@ -52,7 +52,7 @@ func newWorld(t *testing.T) *world {
 
 var errRefused = errors.New("refused")
 
-func (w *world) put(m bus.Message) uint64 {
+func (w *world) store(m bus.Message) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m.Sequence, m.Time = uint64(len(w.messages))+1, time.Now().Add(w.stepped)
@@ -72,7 +72,7 @@ func (w *world) Mark(_ context.Context, kind bus.Kind, _ string, data []byte) (u
 	if refused {
 		return 0, errRefused
 	}
-	return w.put(bus.Message{Kind: kind, Data: data}), nil
+	return w.store(bus.Message{Kind: kind, Data: data}), nil
 }
 
 func (w *world) MarkClock(ctx context.Context, m meshtime.Mark) (uint64, error) {
@@ -110,12 +110,12 @@ func (w *world) Broadcast(_ context.Context, data []byte) error {
 	c, err := wire.DecodeControl(data)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.told = append(w.told, c)
+	w.broadcasts = append(w.broadcasts, c)
 	return err
 }
 
 func (w *world) AnswerCatalog(ctx context.Context, ready chan<- struct{}, _ func(string) []byte) error {
-	if w.deaf {
+	if w.answersFail {
 		time.Sleep(5 * time.Second) // as long as the bus waits for the server
 		return errRefused
 	}
@@ -150,7 +150,9 @@ func (w *world) Follow(ctx context.Context, from bus.Start, fn func(bus.Message)
 func (w *world) streams(context.Context) ([]bus.StreamInfo, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return []bus.StreamInfo{{Name: "OBS", Last: uint64(len(w.messages))}, {Name: "LEDGER", Last: uint64(len(w.records))}}, nil
+	return []bus.StreamInfo{
+		{Name: "OBS", Last: uint64(len(w.messages))}, {Name: "LEDGER", Last: uint64(len(w.records))},
+	}, nil
 }
 
 // log is the world's log of the ledger.
@@ -159,8 +161,8 @@ type log struct{ *world }
 func (l log) Append(_ context.Context, entries []ledger.Entry) (last uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.broken != nil {
-		return 0, l.broken
+	if l.ledgerError != nil {
+		return 0, l.ledgerError
 	}
 	if len(entries) > 1000 {
 		return 0, errors.New("atomic publish batch is too large: 1000") // the server's error
@@ -195,20 +197,20 @@ func (l log) State(context.Context) (ledger.State, error) {
 	return ledger.State{Created: time.Unix(1, 0), First: 1, Last: uint64(len(l.records))}, nil
 }
 
-// slow has messages handed on with a pause before each from now on.
-func (w *world) slow(pause time.Duration) {
+// delay makes the stream slow to read from now on.
+func (w *world) delay(pause time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pause = pause
 }
 
-// run starts an engine on the world; stop ends it and returns what Run did.
+// run starts a coordinator on the world; stop ends it and returns what Run did.
 func (w *world) run(t *testing.T, c node.CoreConfig) (e *node.Core, stop func() error) {
 	t.Helper()
 	return w.runOn(t, w, c)
 }
 
-// runOn starts an engine on another bus than the world itself.
+// runOn starts a coordinator on another bus than the world itself.
 func (w *world) runOn(t *testing.T, on node.CoreBus, c node.CoreConfig) (e *node.Core, stop func() error) {
 	t.Helper()
 	c.Bus = on
@@ -233,16 +235,16 @@ func (w *world) open(t *testing.T, c node.CoreConfig) (*node.Core, *view.View, e
 	if err != nil {
 		t.Fatal(err)
 	}
-	book, err := ledger.Open(t.Context(), log{w}, v)
+	led, err := ledger.Open(t.Context(), log{w}, v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Bus == nil {
 		c.Bus = w
 	}
-	c.Ledger, c.View, c.Getenv, c.Streams = book, v, os.LookupEnv, w.streams
-	if w.said != nil {
-		c.Logger = zerolog.New(w.said)
+	c.Ledger, c.View, c.Getenv, c.Streams = led, v, os.LookupEnv, w.streams
+	if w.log != nil {
+		c.Logger = zerolog.New(w.log)
 	}
 	e, err := node.OpenCore(t.Context(), c)
 	if err != nil {
@@ -251,13 +253,13 @@ func (w *world) open(t *testing.T, c node.CoreConfig) (*node.Core, *view.View, e
 	return e, v, err
 }
 
-// say has every agent but NC1's say of NC1 what it sees, by the catalog.
-func (w *world) say(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome) {
+// publishAll has every agent but NC1's publish one observation of NC1, by the catalog.
+func (w *world) publishAll(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome) {
 	t.Helper()
-	w.sayOf(t, c, outcome, "nc1")
+	w.publishOf(t, c, outcome, "nc1")
 }
 
-func (w *world) sayOf(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, hosts ...string) {
+func (w *world) publishOf(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, hosts ...string) {
 	t.Helper()
 	w.epoch++
 	for i := 2; i <= len(cities); i++ {
@@ -265,17 +267,18 @@ func (w *world) sayOf(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, ho
 		b := &mesh.Batch{Agent: fmt.Sprintf("nc%d", i), Epoch: w.epoch, Sequence: 1, Began: began, Revision: c.Revision}
 		for _, host := range hosts {
 			b.Observations = append(b.Observations, mesh.Observation{
-				Host: host, Check: "ping", Family: mesh.IPv4, Began: began, Outcome: outcome, Reason: "timeout", Sent: 1, Round: w.round(host),
+				Host: host, Check: "ping", Family: mesh.IPv4, Began: began, Outcome: outcome, Reason: "timeout", Sent: 1,
+				Round: w.round(host),
 			})
 		}
-		data := encodeLarge(t, b)
+		data := encodeOfAnySize(t, b)
 		h := wire.EncodeHeaders(10*time.Millisecond, time.Hour)
-		w.put(bus.Message{Kind: bus.Batch, Agent: b.Agent, Header: func(k string) string { return h[k] }, Data: data})
+		w.store(bus.Message{Kind: bus.Batch, Agent: b.Agent, Header: func(k string) string { return h[k] }, Data: data})
 	}
 }
 
-// encodeLarge encodes a batch of any size, as recorded traffic may hold: what agents send today is split before.
-func encodeLarge(t *testing.T, b *mesh.Batch) []byte {
+// encodeOfAnySize encodes a batch that may be larger than agents send today, as in recorded traffic.
+func encodeOfAnySize(t *testing.T, b *mesh.Batch) []byte {
 	t.Helper()
 	const tail, together = "]}", 100
 	var out []byte
@@ -286,7 +289,7 @@ func encodeLarge(t *testing.T, b *mesh.Batch) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out != nil { // its observations behind those before
+		if out != nil { // append only its observations
 			data = data[bytes.Index(data, []byte(`"o":[`))+len(`"o":[`):]
 			out = append(bytes.TrimSuffix(out, []byte(tail)), ',')
 		}
@@ -295,28 +298,28 @@ func encodeLarge(t *testing.T, b *mesh.Batch) []byte {
 	return out
 }
 
-// round is the one that agents were last asked for, of a host; zero without one, or where they do not answer.
+// round returns the round of the host that agents were last asked for; zero without one, or if they do not name rounds.
 func (w *world) round(host string) (round uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range w.told {
-		if w.answers && c.Look != nil && c.Look.Host == host {
+	for _, c := range w.broadcasts {
+		if w.namesRounds && c.Look != nil && c.Look.Host == host {
 			round = c.Look.Round
 		}
 	}
 	return round
 }
 
-// see has the agents say the same for a while, as they do.
-func (w *world) see(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, d time.Duration) {
+// observe has the agents publish the same every two seconds for a while.
+func (w *world) observe(t *testing.T, c *catalog.Catalog, outcome mesh.Outcome, d time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(2 * time.Second) {
-		w.say(t, c, outcome)
+		w.publishAll(t, c, outcome)
 		synctest.Wait()
 	}
 }
 
-func enrol(t *testing.T, e *node.Core) {
+func enrollAll(t *testing.T, e *node.Core) {
 	t.Helper()
 	for i := range cities {
 		if err := e.Members.Enrolled(t.Context(), fmt.Sprintf("nc%d", i+1), "K"); err != nil {

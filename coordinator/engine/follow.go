@@ -12,8 +12,8 @@ const (
 	followLogged = 30 * time.Second // how often a stream that stays away is logged
 )
 
-// follow reads the stream from where the replay begins until ctx ends. If the stream goes away, as when the disk is full, it
-// retries and continues where it was.
+// follow reads the stream from where the replay begins until ctx ends. If the stream goes away, as when the disk is
+// full, it retries and continues where it was.
 func (e *Engine) follow(ctx context.Context, messages chan<- message) error {
 	start := e.config.Clock.start
 	from, dating := bus.Start{Sequence: start.sequence}, &dating{clock: start.clock}

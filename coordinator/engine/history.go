@@ -18,7 +18,8 @@ type History struct {
 // NewHistory makes a History.
 func NewHistory(v *view.View, c *Clock) *History { return &History{v, c} }
 
-// Transitions returns the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in wall time.
+// Transitions returns the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in
+// wall time.
 func (h *History) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
 	out, err := h.view.Transitions(ctx, host, h.meshTime(since), limit)
 	for i := range out {
@@ -27,7 +28,8 @@ func (h *History) Transitions(ctx context.Context, host string, since time.Time,
 	return out, err
 }
 
-// Incidents returns the incidents that are open or were resolved since the time, newest first. Their times are mesh time.
+// Incidents returns the incidents that are open or were resolved since the time, newest first. Their times are mesh
+// time.
 func (h *History) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
 	return h.view.Incidents(ctx, h.meshTime(since), limit)
 }

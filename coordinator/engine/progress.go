@@ -36,8 +36,8 @@ func (e *Engine) Progress() health.Progress {
 	return health.Progress{Ready: e.Ready(), Sequence: p.sequence, At: p.at, Tick: p.tick, Processed: p.when}
 }
 
-// How often in a row a stream must refuse a write to count as stopped: two ticks, and some seconds of writes that are retried
-// every second.
+// How often in a row a stream must refuse a write to count as stopped: two ticks, and some seconds of writes that are
+// retried every second.
 const (
 	refusedTicks  = 2
 	refusedWrites = 5

@@ -14,7 +14,8 @@ import (
 
 const publishRetry = time.Second
 
-// publish writes transitions to the ledger. It returns when they are stored, so that nobody sees a verdict that a restart forgets.
+// publish writes transitions to the ledger. It returns when they are stored, so that nobody sees a verdict that a
+// restart forgets.
 func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition, offset time.Duration) error {
 	for together := range slices.Chunk(transitions, togetherMax) {
 		events := make([]ledger.Event, len(together))
@@ -47,7 +48,8 @@ func reasons(t mesh.Transition) []string {
 	return out
 }
 
-// write appends the events and retries until it succeeds: a verdict is never dropped. It fails when another coordinator leads.
+// write appends the events and retries until it succeeds: a verdict is never dropped. It fails when another
+// coordinator leads.
 func (e *Engine) write(ctx context.Context, events []ledger.Event) error {
 	for {
 		err := e.config.Ledger.Append(ctx, events...)

@@ -17,7 +17,8 @@ import (
 // replayWait bounds a replay: a mesh of a thousand hosts sends half a million messages in the time replayed.
 const replayWait = time.Minute
 
-// Replayer shows past moments by replaying the stream into a fresh judge, as a restart does. It is safe for concurrent use.
+// Replayer shows past moments by replaying the stream into a fresh judge, as a restart does. It is safe for
+// concurrent use.
 type Replayer struct {
 	bus  Bus
 	view *view.View
@@ -27,8 +28,8 @@ type Replayer struct {
 // NewReplayer makes a Replayer.
 func NewReplayer(b Bus, v *view.View) *Replayer { return &Replayer{bus: b, view: v} }
 
-// At returns the catalog and the snapshot of the moment at which the wall clock showed the time; the latest such moment if the
-// clock was stepped back since. It fails if another replay runs.
+// At returns the catalog and the snapshot of the moment at which the wall clock showed the time; the latest such
+// moment if the clock was stepped back since. It fails if another replay runs.
 func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
 	if !r.mu.TryLock() {
 		return nil, nil, errkind.New(errkind.Unavailable, "another replay of the past is in progress: try again in a moment")

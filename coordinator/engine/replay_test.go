@@ -14,47 +14,48 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// What At shows of a moment is what was shown then: verdicts, votes, and each vantage's last good and last bad look.
-func TestThePastIsAsItWas(t *testing.T) {
+// At returns what was shown then: verdicts, votes, and each vantage's last good and last bad observation.
+func TestAPastMomentIsShownAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		before := time.Now()
 		time.Sleep(time.Second)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		w.see(t, c, mesh.Unreachable, 20*time.Second)
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		w.observe(t, c, mesh.Unreachable, 20*time.Second)
 		time.Sleep(500 * time.Millisecond)
 		then := time.Now()
 		_, shown := e.Engine.Current()
 		time.Sleep(time.Second)
-		next := moved(t)
+		next := readdressed(t)
 		if _, err := e.Catalogs.Apply(t.Context(), next, "apply", false); err != nil {
 			t.Fatal(err)
 		}
-		w.see(t, next, mesh.Reachable, time.Minute)
+		w.observe(t, next, mesh.Reachable, time.Minute)
 
 		at, held, err := e.Replayer.At(t.Context(), then)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if at.Revision != c.Revision || held.Hosts[0].Status != mesh.MajorOutage {
-			t.Errorf("by the catalog %s it was %s", at.Revision, held.Hosts[0].Status)
+			t.Errorf("by catalog %s the host was %s", at.Revision, held.Hosts[0].Status)
 		}
 		if diff := cmp.Diff(shown.Hosts, held.Hosts); diff != "" {
-			t.Errorf("it was shown otherwise: %s", diff)
+			t.Errorf("what was shown differs: %s", diff)
 		}
 		wantRefused(t, e, before, "does not reach back to", errkind.NotFound)
 		wantRefused(t, e, time.Now().Add(time.Minute), "is in the future", errkind.Invalid)
 		wantChanges(t, e, then, "added")
 		wantChanges(t, e, time.Now(), "address")
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }
 
 func wantRefused(t *testing.T, e *node.Core, at time.Time, why string, kind errkind.Kind) {
 	t.Helper()
-	if _, _, err := e.Replayer.At(t.Context(), at); err == nil || !strings.Contains(err.Error(), why) || errkind.Of(err) != kind {
+	_, _, err := e.Replayer.At(t.Context(), at)
+	if err == nil || !strings.Contains(err.Error(), why) || errkind.Of(err) != kind {
 		t.Errorf("got %v, wanted %q", err, why)
 	}
 }

@@ -18,71 +18,71 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// moved is the catalog with NC1 at another address: another question.
-func moved(t *testing.T) *catalog.Catalog {
-	c := newCatalog(t)
+// readdressed is the catalog with NC1 at another address, so that its checks ask something else.
+func readdressed(t *testing.T) *catalog.Catalog {
+	c := fourHosts(t)
 	c.Hosts[0].Addresses = []string{"192.0.2.99"}
 	catalog.Seal(c)
 	return c
 }
 
-func want(t *testing.T, e *node.Core, history ...mesh.Verdict) {
+func wantVerdicts(t *testing.T, e *node.Core, history ...mesh.Verdict) {
 	t.Helper()
 	if diff := cmp.Diff(history, verdicts(t, e)); diff != "" {
 		t.Errorf("the ledger differs: %s", diff)
 	}
 }
 
-func end(t *testing.T, stop func() error) {
+func mustStop(t *testing.T, stop func() error) {
 	t.Helper()
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAFailureWhileAwayIsPublishedWithItsBeginning(t *testing.T) {
+func TestAFailureDuringDowntimeIsPublishedWithItsBeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		end(t, stop)
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		mustStop(t, stop)
 
 		began := time.Now()
-		w.see(t, c, mesh.Unreachable, 30*time.Second)
+		w.observe(t, c, mesh.Unreachable, 30*time.Second)
 		e, stop = w.run(t, node.CoreConfig{Catalog: c})
-		w.see(t, c, mesh.Unreachable, 10*time.Second)
-		want(t, e, mesh.Up, mesh.Down)
+		w.observe(t, c, mesh.Unreachable, 10*time.Second)
+		wantVerdicts(t, e, mesh.Up, mesh.Down)
 		ts, _ := e.History.Transitions(t.Context(), "nc1", time.Time{}, 100)
 		if off := ts[len(ts)-1].Began.Sub(began).Abs(); off > time.Second {
 			t.Errorf("its beginning is off by %s", off)
 		}
-		end(t, stop)
+		mustStop(t, stop)
 
 		e, stop = w.run(t, node.CoreConfig{Catalog: c})
-		w.see(t, c, mesh.Unreachable, 10*time.Second)
-		want(t, e, mesh.Up, mesh.Down)
+		w.observe(t, c, mesh.Unreachable, 10*time.Second)
+		wantVerdicts(t, e, mesh.Up, mesh.Down)
 		if status(e) != mesh.MajorOutage {
 			t.Errorf("after a restart the host is %s", status(e))
 		}
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }
 
 func TestAReplayIsNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		w.see(t, c, mesh.Unreachable, 20*time.Second)
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		w.observe(t, c, mesh.Unreachable, 20*time.Second)
 		if status(e) != mesh.MajorOutage {
 			t.Fatal(status(e))
 		}
-		w.see(t, c, mesh.Reachable, time.Minute)
-		end(t, stop)
+		w.observe(t, c, mesh.Reachable, time.Minute)
+		mustStop(t, stop)
 
-		w.slow(20 * time.Millisecond)
+		w.delay(20 * time.Millisecond)
 		e, stop = w.run(t, node.CoreConfig{Catalog: c})
 		for !e.Engine.Ready() {
 			if got := status(e); got != mesh.Operational {
@@ -91,114 +91,118 @@ func TestAReplayIsNotShown(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		want(t, e, mesh.Up, mesh.Down, mesh.Up)
-		end(t, stop)
+		wantVerdicts(t, e, mesh.Up, mesh.Down, mesh.Up)
+		mustStop(t, stop)
 	})
 }
 
-// A stream of observations that is lost begins at 1 again, long before what the ledger was decided at.
-func TestAStreamMadeAnewIsJudged(t *testing.T) {
+// A recreated stream of observations counts from 1 again, long before the sequence that the ledger was judged up to.
+func TestARecreatedStreamIsJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
+		enrollAll(t, e)
 		time.Sleep(10 * time.Minute)
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		end(t, stop)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		mustStop(t, stop)
 
 		w.messages = nil
 		e, stop = w.run(t, node.CoreConfig{Catalog: c})
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		w.see(t, c, mesh.Unreachable, 20*time.Second)
-		want(t, e, mesh.Up, mesh.Down)
-		end(t, stop)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		w.observe(t, c, mesh.Unreachable, 20*time.Second)
+		wantVerdicts(t, e, mesh.Up, mesh.Down)
+		mustStop(t, stop)
 	})
 }
 
-// A catalog that moves a host to a wrong address changes the question: nobody was ever answered there, so it is no outage,
-// whenever the coordinator is restarted.
+// A catalog that gives a host a wrong address changes what its checks ask. Nothing ever answered there, so it is no
+// outage, whenever the coordinator is restarted.
 func TestATypingMistakeIsNoOutageAcrossARestart(t *testing.T) {
 	for name, story := range map[string]struct {
-		live, away time.Duration // how long the change is in force before the restart; how long that takes
+		live, down time.Duration // how long the change is in force before the restart; how long the restart takes
 	}{
-		"changed while away":             {0, time.Minute},
-		"changed while long away":        {0, 20 * time.Minute},
+		"changed while down":             {0, time.Minute},
+		"changed while down for long":    {0, 20 * time.Minute},
 		"changed just before":            {30 * time.Second, 10 * time.Second},
 		"changed before":                 {10 * time.Minute, 10 * time.Second},
 		"changed long before the replay": {20 * time.Minute, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, old, next := newWorld(t), newCatalog(t), moved(t)
+				w, old, next := newWorld(t), fourHosts(t), readdressed(t)
 				e, stop := w.run(t, node.CoreConfig{Catalog: old})
-				enrol(t, e)
-				w.see(t, old, mesh.Reachable, 5*time.Minute)
+				enrollAll(t, e)
+				w.observe(t, old, mesh.Reachable, 5*time.Minute)
 				if story.live > 0 {
 					if _, err := e.Catalogs.Apply(t.Context(), next, "test", false); err != nil {
 						t.Fatal(err)
 					}
-					w.see(t, next, mesh.Unreachable, story.live)
+					w.observe(t, next, mesh.Unreachable, story.live)
 				}
-				end(t, stop)
-				time.Sleep(story.away)
+				mustStop(t, stop)
+				time.Sleep(story.down)
 				e, stop = w.run(t, node.CoreConfig{Catalog: next})
 				if story.live == 0 {
-					w.see(t, old, mesh.Reachable, 30*time.Second) // agents that have not heard of it yet
+					w.observe(t, old, mesh.Reachable, 30*time.Second) // agents that do not have the new catalog yet
 				}
-				w.see(t, next, mesh.Unreachable, 2*time.Minute)
+				w.observe(t, next, mesh.Unreachable, 2*time.Minute)
 				if status(e) != mesh.StatusUnknown {
 					t.Errorf("a wrong address is shown as %s", status(e))
 				}
-				want(t, e, mesh.Up, "") // and then, that what is asked changed
-				w.see(t, next, mesh.Reachable, 30*time.Second)
-				want(t, e, mesh.Up, "", mesh.Up)
-				end(t, stop)
+				wantVerdicts(t, e, mesh.Up, "") // the second: what is asked changed
+				w.observe(t, next, mesh.Reachable, 30*time.Second)
+				wantVerdicts(t, e, mesh.Up, "", mesh.Up)
+				mustStop(t, stop)
 			})
 		})
 	}
 }
 
-func TestWhatIsShownAtFirstIsByTheCatalogInForce(t *testing.T) {
+func TestTheFirstSnapshotIsByTheCatalogInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.see(t, c, mesh.Reachable, 20*time.Second)
-		end(t, stop)
-		for _, next := range []*catalog.Catalog{c, moved(t)} {
-			e, book, err := w.open(t, node.CoreConfig{Catalog: next})
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
+		mustStop(t, stop)
+		for _, next := range []*catalog.Catalog{c, readdressed(t)} {
+			e, v, err := w.open(t, node.CoreConfig{Catalog: next})
 			if err != nil {
 				t.Fatal(err)
 			}
 			shown, s := e.Engine.Current()
 			if shown.Revision != next.Revision || s.Revision != next.Revision {
-				t.Errorf("in force is %s, shown %s with verdicts by %s", next.Revision, shown.Revision, s.Revision)
+				t.Errorf("%s is in force, and shown are %s and verdicts by %s", next.Revision, shown.Revision, s.Revision)
 			}
 			if got := s.Hosts[0].Status == mesh.Operational; got != (next == c) {
 				t.Errorf("by %s the host is %s", next.Revision, s.Hosts[0].Status)
 			}
-			book.Close()
+			v.Close()
 		}
 	})
 }
 
-// phase is a time in which the agents see the same, or are all silent.
+// phase is a time in which all agents observe the same, or are silent.
 type phase struct {
 	Silent  bool
 	Outcome mesh.Outcome
 	Seconds int
 }
 
-// rough draws a past. Its last phase settles, so that nothing is due while the coordinator is away.
-func rough(r *rapid.T) []phase {
+// randomPast draws phases. The last one is long enough that nothing is due while the coordinator is down.
+func randomPast(r *rapid.T) []phase {
 	outcome := rapid.SampledFrom([]mesh.Outcome{mesh.Reachable, mesh.Unreachable})
 	phases := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) phase {
-		return phase{Silent: rapid.IntRange(0, 4).Draw(r, "silent") == 0, Outcome: outcome.Draw(r, "outcome"), Seconds: rapid.IntRange(1, 90).Draw(r, "seconds")}
+		return phase{
+			Silent:  rapid.IntRange(0, 4).Draw(r, "silent") == 0,
+			Outcome: outcome.Draw(r, "outcome"),
+			Seconds: rapid.IntRange(1, 90).Draw(r, "seconds"),
+		}
 	}), 1, 6).Draw(r, "phases")
 	return append(phases, phase{Outcome: outcome.Draw(r, "last"), Seconds: 30})
 }
 
-// However rough the past, a restart says nothing of it again and forgets nothing.
+// Whatever happened, a restart publishes nothing again and forgets nothing.
 func TestARestartAtAnyMomentKeepsTheHistory(t *testing.T) {
 	pasts := 25
 	if os.Getenv("PROBEMESH_LONG") == "1" {
@@ -206,19 +210,19 @@ func TestARestartAtAnyMomentKeepsTheHistory(t *testing.T) {
 	}
 	for seed := range pasts {
 		synctest.Test(t, func(t *testing.T) {
-			w, c, past := newWorld(t), newCatalog(t), rapid.Custom(rough).Example(seed)
+			w, c, past := newWorld(t), fourHosts(t), rapid.Custom(randomPast).Example(seed)
 			e, stop := w.run(t, node.CoreConfig{Catalog: c})
-			enrol(t, e)
+			enrollAll(t, e)
 			for _, p := range past {
 				if d := time.Duration(p.Seconds) * time.Second; p.Silent {
 					time.Sleep(d)
 				} else {
-					w.see(t, c, p.Outcome, d)
+					w.observe(t, c, p.Outcome, d)
 				}
 			}
 			time.Sleep(200 * time.Millisecond)
 			before, was := verdicts(t, e), status(e)
-			end(t, stop)
+			mustStop(t, stop)
 			time.Sleep(time.Duration(seed%5) * time.Second)
 			e, stop = w.run(t, node.CoreConfig{Catalog: c})
 			for !e.Engine.Ready() {
@@ -227,20 +231,20 @@ func TestARestartAtAnyMomentKeepsTheHistory(t *testing.T) {
 			if after := verdicts(t, e); !slices.Equal(before, after) || status(e) != was {
 				t.Errorf("%v: %v and %s became %v and %s", past, before, was, after, status(e))
 			}
-			end(t, stop)
+			mustStop(t, stop)
 		})
 	}
 }
 
-func TestRunEndsWhereAgentsCannotBeAnswered(t *testing.T) {
+func TestRunEndsIfAgentsCannotBeAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.deaf = true
-		e, book, err := w.open(t, node.CoreConfig{Catalog: newCatalog(t)})
+		w.answersFail = true
+		e, v, err := w.open(t, node.CoreConfig{Catalog: fourHosts(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer book.Close()
+		defer v.Close()
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(t.Context()) }()
 		select {
@@ -254,9 +258,9 @@ func TestRunEndsWhereAgentsCannotBeAnswered(t *testing.T) {
 	})
 }
 
-// large is a catalog with more hosts, HOST0 and so on.
-func large(t *testing.T, hosts int) *catalog.Catalog {
-	c := newCatalog(t)
+// manyHosts is the catalog with more hosts, HOST0 and so on.
+func manyHosts(t *testing.T, hosts int) *catalog.Catalog {
+	c := fourHosts(t)
 	for i := range hosts {
 		h := c.Hosts[0]
 		h.Name = fmt.Sprintf("HOST%d", i)
@@ -266,60 +270,60 @@ func large(t *testing.T, hosts int) *catalog.Catalog {
 	return c
 }
 
-func TestMoreChangesAtOnceThanTheServerTakesAsOne(t *testing.T) {
+func TestMoreTransitionsAtOnceThanTheServerStoresInOneBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hosts = 1001
-		w, c := newWorld(t), large(t, hosts)
+		w, c := newWorld(t), manyHosts(t, hosts)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
+		enrollAll(t, e)
 		var names []string
 		for i := range hosts {
 			names = append(names, fmt.Sprintf("host%d", i))
 		}
-		w.sayOf(t, c, mesh.Reachable, names...)
+		w.publishOf(t, c, mesh.Reachable, names...)
 		time.Sleep(150 * time.Millisecond)
 		got, err := e.History.Transitions(t.Context(), "", time.Time{}, 10*hosts)
 		if err != nil || len(got) != hosts || got[0].Sequence != got[hosts-1].Sequence {
-			t.Errorf("of %d hosts that turned up at once the ledger has %d, %v", hosts, len(got), err)
+			t.Errorf("the ledger has the transitions of %d hosts, want %d (%v)", len(got), hosts, err)
 		}
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }
 
-func TestWhatCannotBeReadIsCountedAndLeftOut(t *testing.T) {
+func TestUnreadableMessagesAreCountedAndLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.say(t, c, mesh.Reachable)
+		enrollAll(t, e)
+		w.publishAll(t, c, mesh.Reachable)
 		w.mu.Lock()
 		forged := w.messages[len(w.messages)-1]
 		w.mu.Unlock()
-		forged.Agent = "nc2" // and the batch says nc4
-		w.put(forged)
-		w.put(bus.Message{Kind: bus.Batch, Agent: "nc2", Header: func(string) string { return "" }, Data: []byte("{")})
-		w.put(bus.Message{Kind: bus.RosterMark, Data: []byte("?")})
-		w.put(bus.Message{Kind: bus.CatalogMark, Data: []byte("never in force")})
+		forged.Agent = "nc2" // but the batch names nc4
+		w.store(forged)
+		w.store(bus.Message{Kind: bus.Batch, Agent: "nc2", Header: func(string) string { return "" }, Data: []byte("{")})
+		w.store(bus.Message{Kind: bus.RosterMark, Data: []byte("?")})
+		w.store(bus.Message{Kind: bus.CatalogMark, Data: []byte("never in force")})
 		time.Sleep(time.Second)
 		if n := e.Engine.Counters()["rejected"]; n != 4 {
 			t.Errorf("%d rejected", n)
 		}
-		want(t, e, mesh.Up)
-		end(t, stop)
+		wantVerdicts(t, e, mesh.Up)
+		mustStop(t, stop)
 	})
 }
 
-func TestChangesComeAtMostTenASecond(t *testing.T) {
+func TestSnapshotsChangeAtMostTenTimesASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hosts = 200
-		w, c := newWorld(t), large(t, hosts)
+		w, c := newWorld(t), manyHosts(t, hosts)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
+		enrollAll(t, e)
 		time.Sleep(time.Second)
 		shown := map[uint64]bool{}
 		began := time.Now()
-		for i := range hosts { // each turns up, and that is published
-			w.sayOf(t, c, mesh.Reachable, fmt.Sprintf("host%d", i))
+		for i := range hosts { // each comes up, which is published
+			w.publishOf(t, c, mesh.Reachable, fmt.Sprintf("host%d", i))
 			time.Sleep(10 * time.Millisecond)
 			_, s := e.Engine.Current()
 			shown[s.Sequence] = true
@@ -331,56 +335,56 @@ func TestChangesComeAtMostTenASecond(t *testing.T) {
 		if _, s := e.Engine.Current(); s.Hosts[len(s.Hosts)-1].Status != mesh.Operational {
 			t.Errorf("the last change is not shown: %s", s.Hosts[len(s.Hosts)-1].Status)
 		}
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }
 
-func TestWhatIsShownGoesTogether(t *testing.T) {
+func TestTheCatalogAndTheSnapshotBelongTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
 		time.Sleep(5 * time.Second)
-		w.slow(500 * time.Millisecond)
+		w.delay(500 * time.Millisecond)
 		for range 4 {
-			w.put(bus.Message{Kind: bus.Tick})
+			w.store(bus.Message{Kind: bus.Tick})
 		}
-		if _, err := e.Catalogs.Apply(t.Context(), moved(t), "test", false); err != nil {
+		if _, err := e.Catalogs.Apply(t.Context(), readdressed(t), "test", false); err != nil {
 			t.Fatal(err)
 		}
 		for range 500 {
 			if c, s := e.Engine.Current(); c.Revision != s.Revision {
-				t.Fatalf("shown are the catalog %s and verdicts by %s", c.Revision, s.Revision)
+				t.Fatalf("shown are catalog %s and verdicts by %s", c.Revision, s.Revision)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if c, _ := e.Engine.Current(); c.Revision != moved(t).Revision {
+		if c, _ := e.Engine.Current(); c.Revision != readdressed(t).Revision {
 			t.Error("the catalog is not shown")
 		}
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }
 
-func TestNothingIsShownThatIsNotInTheLedger(t *testing.T) {
+func TestVerdictsAreStoredBeforeTheyAreShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := newWorld(t), newCatalog(t)
+		w, c := newWorld(t), fourHosts(t)
 		e, stop := w.run(t, node.CoreConfig{Catalog: c})
-		enrol(t, e)
-		w.see(t, c, mesh.Reachable, 20*time.Second)
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 20*time.Second)
 		w.mu.Lock()
-		w.broken = errRefused
+		w.ledgerError = errRefused
 		w.mu.Unlock()
-		w.see(t, c, mesh.Unreachable, 20*time.Second)
+		w.observe(t, c, mesh.Unreachable, 20*time.Second)
 		if status(e) != mesh.Operational {
 			t.Errorf("shown as %s before the ledger has it", status(e))
 		}
 		w.mu.Lock()
-		w.broken = nil
+		w.ledgerError = nil
 		w.mu.Unlock()
-		w.see(t, c, mesh.Unreachable, 20*time.Second)
-		want(t, e, mesh.Up, mesh.Down)
+		w.observe(t, c, mesh.Unreachable, 20*time.Second)
+		wantVerdicts(t, e, mesh.Up, mesh.Down)
 		if status(e) != mesh.MajorOutage {
 			t.Error(status(e))
 		}
-		end(t, stop)
+		mustStop(t, stop)
 	})
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// silentAfter is how long an agent may be silent before it is reported: longer than a restart takes, and well within a minute.
+// silentAfter is how long an agent may be silent before it is reported: longer than a restart takes, and well within
+// a minute.
 const silentAfter = 30 * time.Second
 
-// Agents notices agents that are silent, and identities that two agents use. Its methods are called by one goroutine, the
-// engine's loop.
+// Agents notices agents that are silent, and identities that two agents use. Its methods are called by one goroutine,
+// the engine's loop.
 type Agents struct {
 	warnings *Warnings
 	logger   zerolog.Logger
@@ -62,9 +63,9 @@ func (a *Agents) warnSilent(s *mesh.Snapshot, offset time.Duration) {
 	a.warnings.set("silent", text) // not Warn: each agent was logged above
 }
 
-// step returns the agents whose silence has become long enough to report since the last step, those that recovered, and all that
-// are silent now. A silence counts from the last batch, but not from before the agent was first expected: this coordinator may
-// have been away itself.
+// step returns the agents whose silence has become long enough to report since the last step, those that recovered,
+// and all that are silent now. A silence counts from the last batch, but not from before the agent was first
+// expected: this coordinator may have been away itself.
 func (a *Agents) step(at time.Time, vantages []mesh.VantageState) (fell, recovered, silent []mesh.VantageState) {
 	expected, reported := map[string]time.Time{}, map[string]bool{}
 	for _, v := range vantages {

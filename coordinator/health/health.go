@@ -1,5 +1,5 @@
-// Package health watches the mesh itself: it collects the warnings that operators must act on, notices silent agents, and measures
-// how far the judge and the ledger's view are behind their streams.
+// Package health watches the mesh itself: it collects the warnings that operators must act on, notices silent agents,
+// and measures how far the judge and the ledger's view are behind their streams.
 package health
 
 import (

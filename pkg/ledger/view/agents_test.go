@@ -10,7 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
-func TestTheLastKeyOfAHostCountsUntilItIsRevoked(t *testing.T) {
+func TestTheLastKeyOfAHostIsValidUntilItIsRevoked(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
 	const host = "nc036"
 	want := func(roster int, key string, revoked bool, ended ...string) {

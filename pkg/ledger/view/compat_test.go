@@ -11,16 +11,16 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// A view that a program of the first schema left, testdata/v1/schema.sql, is one that today's goes on from: with the
-// log's history and nothing else.
-func TestAViewOfTheFirstSchemaIsGoneOnFrom(t *testing.T) {
+// A view with the first schema, testdata/v1/schema.sql, is replaced by one with what the log has, and nothing else.
+func TestAViewOfTheFirstSchemaIsRebuilt(t *testing.T) {
 	schema, err := os.ReadFile("testdata/v1/schema.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
 	led := open(t, filepath.Join(t.TempDir(), "other.db"), l)
-	led.append(t, ledger.AgentEvent{Host: "nc036", PublicKey: "K", Mesh: time.Unix(9, 0)}, transition("1", "NC036", "smtp", mesh.Up, 10))
+	led.append(t, ledger.AgentEvent{Host: "nc036", PublicKey: "K", Mesh: time.Unix(9, 0)},
+		transition("1", "NC036", "smtp", mesh.Up, 10))
 	db, err := sql.Open("sqlite", "file:"+file)
 	if err != nil {
 		t.Fatal(err)

@@ -16,16 +16,20 @@ import (
 func TestIncidents(t *testing.T) {
 	l, dir := newLog(), t.TempDir()
 	led := open(t, filepath.Join(dir, "view.db"), l)
-	c := &catalog.Catalog{Rule: catalog.DefaultRule(), Hosts: []catalog.Host{{Name: "NC036", Public: true}, {Name: "NC041", Public: true}}}
+	c := &catalog.Catalog{
+		Rule: catalog.DefaultRule(), Hosts: []catalog.Host{{Name: "NC036", Public: true}, {Name: "NC041", Public: true}},
+	}
 	catalog.Seal(c)
-	turn := func(id, host string, to mesh.Status, v mesh.Verdict, at int64) ledger.TransitionEvent {
+	change := func(id, host string, to mesh.Status, v mesh.Verdict, at int64) ledger.TransitionEvent {
 		e := transition(id, host, "ping", v, at)
 		e.Transition.To, e.Transition.Public = to, host != "NC023"
 		return e
 	}
 	led.append(t, ledger.CatalogEvent{Catalog: c, Mesh: time.Unix(10, 0)},
-		turn("1-nc036-1", "NC036", mesh.MajorOutage, mesh.Down, 20), turn("2-nc023-1", "NC023", mesh.MajorOutage, mesh.Down, 21),
-		turn("3-nc036-1", "NC036", mesh.Operational, mesh.Up, 80), turn("4-nc041-1", "NC041", mesh.MajorOutage, mesh.Down, 2000))
+		change("1-nc036-1", "NC036", mesh.MajorOutage, mesh.Down, 20),
+		change("2-nc023-1", "NC023", mesh.MajorOutage, mesh.Down, 21),
+		change("3-nc036-1", "NC036", mesh.Operational, mesh.Up, 80),
+		change("4-nc041-1", "NC041", mesh.MajorOutage, mesh.Down, 2000))
 	all, err := led.view.Incidents(t.Context(), time.Time{}, 10)
 	if err != nil || len(all) != 2 || all[0].Name() != "NC041: major outage" || all[1].Open() {
 		t.Fatalf("%v, %+v", err, all)

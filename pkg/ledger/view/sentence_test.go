@@ -15,7 +15,8 @@ import (
 
 const (
 	oldSentence = "Down: 2 of 2 regions got 'redirects to https://x/?key=SECRET (status 302), wanted 200' on port 25."
-	newSentence = "Down: 2 of 2 regions confirm that it redirected to another address on port 25, first seen from Lusaka at 00:00:20 UTC."
+	newSentence = "Down: 2 of 2 regions confirm that it redirected to another address on port 25, " +
+		"first seen from Lusaka at 00:00:20 UTC."
 )
 
 // oldOutage is an outage as earlier versions wrote it, with an agent's text in its sentence.
@@ -45,9 +46,9 @@ func smtpCatalog(port int) *catalog.Catalog {
 	return c
 }
 
-// A ledger of an earlier version holds agents' text in sentences. Whatever reads it gets the sentence of the facts,
-// with the catalog of that time; operators still find the text in the votes.
-func TestStoredSentencesAreWrittenAnew(t *testing.T) {
+// A ledger of an early version has agents' text in sentences. Readers get the sentence made from the facts, with the
+// catalog of that time; operators still find the text in the votes.
+func TestStoredSentencesAreRenewed(t *testing.T) {
 	l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
 	led := open(t, file, l)
 	events := []ledger.Event{ledger.CatalogEvent{Catalog: smtpCatalog(25), Mesh: time.Unix(1, 0)}, oldOutage(),
@@ -56,7 +57,7 @@ func TestStoredSentencesAreWrittenAnew(t *testing.T) {
 		led.append(t, e)
 	}
 	wantNoSecret(t, led)
-	// The view that the earlier version left holds them, too.
+	// The view of the early version has such sentences, too.
 	led.close()
 	db, err := sql.Open("sqlite", "file:"+file)
 	if err != nil {

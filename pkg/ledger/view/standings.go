@@ -39,7 +39,8 @@ func (f *fold) beginStanding(ctx context.Context, sequence uint64, t mesh.Transi
 		since, open, host, t.Check); err != nil {
 		return err
 	}
-	_, err := f.tx.ExecContext(ctx, `INSERT INTO standings (sequence, host, check_, verdict, since, until) VALUES (?, ?, ?, ?, ?, ?)`,
+	_, err := f.tx.ExecContext(ctx,
+		`INSERT INTO standings (sequence, host, check_, verdict, since, until) VALUES (?, ?, ?, ?, ?, ?)`,
 		sequence, host, t.Check, string(t.Verdict), since, open)
 	return err
 }
@@ -57,7 +58,8 @@ func (f *fold) endStandings(ctx context.Context, before, next *catalog.Catalog, 
 		if s.outlasts(before, next) {
 			continue
 		}
-		if _, err := f.tx.ExecContext(ctx, `UPDATE standings SET until = ? WHERE sequence = ?`, nanoseconds(at), s.sequence); err != nil {
+		_, err := f.tx.ExecContext(ctx, `UPDATE standings SET until = ? WHERE sequence = ?`, nanoseconds(at), s.sequence)
+		if err != nil {
 			return err
 		}
 	}

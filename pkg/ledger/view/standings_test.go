@@ -17,7 +17,8 @@ import (
 // asks is a catalog in which NC036 has a check of each port, named "check 0" and so on.
 func asks(t *testing.T, address string, ports ...int) ledger.CatalogEvent {
 	t.Helper()
-	text := "regions: [{name: a, city: A, country: NL, latitude: 1, longitude: 1}]\nhosts:\n  - name: NC036\n    region: a\n    address: " + address + "\n    checks:\n"
+	text := "regions: [{name: a, city: A, country: NL, latitude: 1, longitude: 1}]\n" +
+		"hosts:\n  - name: NC036\n    region: a\n    address: " + address + "\n    checks:\n"
 	for i, port := range ports {
 		text += fmt.Sprintf("      - {kind: tcp, name: check %d, port: %d}\n", i, port)
 	}
@@ -28,26 +29,30 @@ func asks(t *testing.T, address string, ports ...int) ledger.CatalogEvent {
 	return ledger.CatalogEvent{Source: "test", Catalog: c, Mesh: time.Unix(100, 0)}
 }
 
-func TestACatalogEndsWhatItAsksNoMore(t *testing.T) {
+func TestACatalogEndsStandingsOfChangedChecks(t *testing.T) {
 	first := asks(t, "192.0.2.1", 25, 80)
 	for name, test := range map[string]struct {
 		then []ledger.Event
 		want []string
 	}{
-		"the same":                {[]ledger.Event{first}, []string{"check 0 up", "check 1 down"}},
-		"another port":            {[]ledger.Event{asks(t, "192.0.2.1", 26, 80)}, []string{"check 1 down"}},
-		"down stays down":         {[]ledger.Event{asks(t, "192.0.2.1", 25, 81)}, []string{"check 0 up", "check 1 down"}},
-		"another address":         {[]ledger.Event{asks(t, "192.0.2.2", 25, 80)}, []string{"check 1 down"}},
-		"a check less":            {[]ledger.Event{asks(t, "192.0.2.1", 25)}, []string{"check 0 up"}},
-		"a check less and more":   {[]ledger.Event{asks(t, "192.0.2.1", 25), first}, []string{"check 0 up"}},
-		"another port, and up":    {[]ledger.Event{asks(t, "192.0.2.1", 26, 80), transition("3", "NC036", "check 0", mesh.Up, 30)}, []string{"check 1 down", "check 0 up"}},
-		"another port, and back":  {[]ledger.Event{asks(t, "192.0.2.1", 26, 80), first}, []string{"check 1 down"}},
-		"the host is spelt anew":  {[]ledger.Event{spelt(first, "nc036")}, []string{"check 0 up", "check 1 down"}},
-		"the host is another one": {[]ledger.Event{spelt(first, "NC041")}, nil},
+		"the same":              {[]ledger.Event{first}, []string{"check 0 up", "check 1 down"}},
+		"another port":          {[]ledger.Event{asks(t, "192.0.2.1", 26, 80)}, []string{"check 1 down"}},
+		"down stays down":       {[]ledger.Event{asks(t, "192.0.2.1", 25, 81)}, []string{"check 0 up", "check 1 down"}},
+		"another address":       {[]ledger.Event{asks(t, "192.0.2.2", 25, 80)}, []string{"check 1 down"}},
+		"a check less":          {[]ledger.Event{asks(t, "192.0.2.1", 25)}, []string{"check 0 up"}},
+		"a check less and more": {[]ledger.Event{asks(t, "192.0.2.1", 25), first}, []string{"check 0 up"}},
+		"another port, and up": {
+			[]ledger.Event{asks(t, "192.0.2.1", 26, 80), transition("3", "NC036", "check 0", mesh.Up, 130)},
+			[]string{"check 1 down", "check 0 up"},
+		},
+		"another port, and back":        {[]ledger.Event{asks(t, "192.0.2.1", 26, 80), first}, []string{"check 1 down"}},
+		"the host is spelt differently": {[]ledger.Event{spelt(first, "nc036")}, []string{"check 0 up", "check 1 down"}},
+		"the host is another one":       {[]ledger.Event{spelt(first, "NC041")}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
-			before := []ledger.Event{first, transition("1", "NC036", "check 0", mesh.Up, 10), transition("2", "NC036", "check 1", mesh.Down, 20)}
+			before := []ledger.Event{first,
+				transition("1", "NC036", "check 0", mesh.Up, 10), transition("2", "NC036", "check 1", mesh.Down, 20)}
 			led.append(t, append(before, test.then...)...)
 			if diff := cmp.Diff(test.want, standings(t, led, time.Unix(1000, 0))); diff != "" {
 				t.Error(diff)
@@ -76,7 +81,7 @@ func standings(t *testing.T, led *store, at time.Time) (out []string) {
 	return out
 }
 
-func TestThePastIsAsItWas(t *testing.T) {
+func TestCatalogsAndStandingsOfThePast(t *testing.T) {
 	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
 	first, second := asks(t, "192.0.2.1", 25), asks(t, "192.0.2.1", 26)
 	second.Mesh = time.Unix(102, 0)

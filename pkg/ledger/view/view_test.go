@@ -24,7 +24,6 @@ type log struct {
 	first   uint64
 	records []ledger.Record
 	known   map[string]bool
-	reads   int // calls of Read
 }
 
 func newLog() *log { return &log{created: time.Unix(1, 0), first: 1, known: map[string]bool{}} }
@@ -51,7 +50,6 @@ func (l *log) store(subject string, data []byte) {
 }
 
 func (l *log) Read(_ context.Context, from uint64, fn func(ledger.Record) error) error {
-	l.reads++
 	for _, r := range l.records {
 		if r.Sequence >= max(from, l.first) {
 			if err := fn(r); err != nil {
@@ -110,7 +108,7 @@ func transition(id, host, check string, verdict mesh.Verdict, at int64) ledger.T
 	}}
 }
 
-func TestWhatWasAppendedIsRead(t *testing.T) {
+func TestAppendedEventsAreRead(t *testing.T) {
 	l := newLog()
 	led := open(t, filepath.Join(t.TempDir(), "view.db"), l)
 	c := &catalog.Catalog{Rule: catalog.DefaultRule()}
@@ -119,7 +117,8 @@ func TestWhatWasAppendedIsRead(t *testing.T) {
 		ledger.CatalogEvent{Catalog: c, Source: "file", Mesh: time.Unix(9, 0)},
 		ledger.AgentEvent{Host: "nc041", PublicKey: "K", Mesh: time.Unix(9, 0)},
 		ledger.AgentEvent{Host: "nc036", PublicKey: "K", Mesh: time.Unix(9, 0)},
-		transition("1", "NC036", "smtp", mesh.Up, 10), transition("2", "NC036", "smtp", mesh.Down, 20), transition("3", "NC041", "ping", mesh.Up, 30),
+		transition("1", "NC036", "smtp", mesh.Up, 10), transition("2", "NC036", "smtp", mesh.Down, 20),
+		transition("3", "NC041", "ping", mesh.Up, 30),
 	}
 	led.append(t, events...)
 	led.append(t, events[len(events)-2]) // a repeat
@@ -158,7 +157,7 @@ func TestWhatWasAppendedIsRead(t *testing.T) {
 func TestTheViewIsRebuilt(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, file string, l *log){
 		"missing": func(_ *testing.T, file string, _ *log) { os.Remove(file) },
-		"no view": func(t *testing.T, file string, _ *log) {
+		"not a database": func(t *testing.T, file string, _ *log) {
 			write(t, file, []byte("not a database, and longer than a header of one"))
 		},
 		"broken further in": func(t *testing.T, file string, _ *log) {
@@ -213,7 +212,7 @@ func write(t *testing.T, file string, data []byte) {
 	}
 }
 
-func TestAHoleInTheLogIsNotSkipped(t *testing.T) {
+func TestAGapInTheLogRebuildsTheView(t *testing.T) {
 	l, file := newLog(), filepath.Join(t.TempDir(), "view.db")
 	led := open(t, file, l)
 	led.append(t, transition("1", "NC036", "smtp", mesh.Up, 10))
@@ -221,19 +220,22 @@ func TestAHoleInTheLogIsNotSkipped(t *testing.T) {
 	for i := range int64(5) {
 		l.storeAsOther(t, transition(fmt.Sprint("late", i), "NC036", "smtp", mesh.Up, 20+i))
 	}
-	l.first = 4 // 2 and 3 are lost, and so is 1
+	l.first = 4 // the view has 1, but 2 and 3 are lost, so it is rebuilt
 	got, err := open(t, file, l).view.Transitions(t.Context(), "", time.Time{}, 100)
 	if err != nil || len(got) != 3 {
-		t.Errorf("the view holds %d transitions and the log 3, %v", len(got), err)
+		t.Errorf("the view has %d transitions and the log 3, %v", len(got), err)
 	}
 }
 
-func TestWhatReadersMayAskFor(t *testing.T) {
+func TestReadersMayAskForAnyTime(t *testing.T) {
 	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
 	led.append(t, transition("1", "NC036", "smtp", mesh.Up, 10), transition("2", "NC036", "smtp", mesh.Down, 20))
 	for _, test := range []struct {
 		year, limit, want int
-	}{{1, 100, 2}, {1500, 100, 2}, {1970, 1, 1}, {1970, 0, 0}, {1970, -1, 0}, {1970, math.MaxInt, 2}, {2200, 100, 0}, {2900, 100, 0}} {
+	}{
+		{1, 100, 2}, {1500, 100, 2}, {1970, 1, 1}, {1970, 0, 0}, {1970, -1, 0}, {1970, math.MaxInt, 2}, {2200, 100, 0},
+		{2900, 100, 0},
+	} {
 		got, err := led.view.Transitions(t.Context(), "", time.Date(test.year, 1, 1, 0, 0, 0, 0, time.UTC), test.limit)
 		if err != nil || len(got) != test.want {
 			t.Errorf("since %d, at most %d: %d, %v", test.year, test.limit, len(got), err)
@@ -241,7 +243,7 @@ func TestWhatReadersMayAskFor(t *testing.T) {
 	}
 }
 
-func TestAnIdThatComesAgainAtAnotherTimeIsAnotherTransition(t *testing.T) {
+func TestATransitionIsIdentifiedByIDAndTime(t *testing.T) {
 	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
 	for at := range int64(2) {
 		led.append(t, transition("7-nc036-1", "NC036", "smtp", mesh.Up, 10+at))

@@ -1,0 +1,89 @@
+package catalogs_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/catalogs"
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAChangedFileIsPutInForceDespiteFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		file := filepath.Join(w.dir, "catalog.yaml")
+		write(t, file, small)
+		s, _, stop := w.run(t, catalogs.Config{File: file})
+		defer stop()
+		w.mu.Lock()
+		w.refused = 3
+		w.mu.Unlock()
+		write(t, file, readdressed(small))
+		time.Sleep(30 * time.Second)
+		c := s.Current()
+		if c.Hosts[0].Addresses[0] != "192.0.2.7" || w.marks[len(w.marks)-1] != c.Revision {
+			t.Errorf("in force is %s with address %s; marked are %s", c.Revision, c.Hosts[0].Addresses, w.marks)
+		}
+		if got := w.answered(t).Catalog.Revision; got != c.Revision || w.notices[len(w.notices)-1] != c.Revision {
+			t.Errorf("agents get %s and were notified of %s", got, w.notices)
+		}
+		if len(w.problems) > 0 {
+			t.Errorf("problems that are over: %q", w.problems)
+		}
+		if len(w.records) != 2 {
+			t.Errorf("the ledger has %d events for two catalogs", len(w.records))
+		}
+	})
+}
+
+func TestARejectedFileChangesNothingAndIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		file := filepath.Join(w.dir, "catalog.yaml")
+		write(t, file, "hosts: 7\n")
+		var mistakes catalog.Mistakes
+		if _, _, _, err := w.open(t, catalogs.Config{File: file}); !errors.As(err, &mistakes) {
+			t.Fatalf("a wrong catalog and no other to run with: %v", err)
+		}
+		write(t, file, small)
+		s, _, stop := w.run(t, catalogs.Config{File: file})
+		before := s.Current()
+		write(t, file, "hosts: 7\n")
+		check := func(when string) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			if s.Current().Revision != before.Revision {
+				t.Error(when, "a wrong file changed the catalog")
+			}
+			if len(w.problems) == 0 || !strings.Contains(w.problems[0], file+":1:") {
+				t.Errorf("%s the problems are %q", when, w.problems)
+			}
+		}
+		check("while running")
+		stop()
+		s, _, stop = w.run(t, catalogs.Config{File: file})
+		defer stop()
+		check("after a restart")
+		write(t, file, small+"\n")
+		time.Sleep(5 * time.Second)
+		if len(w.problems) > 0 {
+			t.Errorf("problems that are over: %q", w.problems)
+		}
+		_, err := s.Apply(t.Context(), parse(t, readdressed(small)), "test", true)
+		if err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("apply beside a file: %v", err)
+		}
+	})
+}
