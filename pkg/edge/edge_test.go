@@ -26,11 +26,13 @@ func good(rtt time.Duration) reply {
 }
 
 func refused() reply {
-	return reply{back: 10 * time.Millisecond, result: edge.Result{Outcome: mesh.Unreachable, Reason: "refused", Definite: true}}
+	return reply{back: 10 * time.Millisecond, result: edge.Result{Outcome: mesh.Unreachable, Reason: "refused",
+		Definite: true}}
 }
 
 func hung() reply {
-	return reply{connect: 10 * time.Millisecond, back: 3 * time.Second, result: edge.Result{Outcome: mesh.Unreachable, Reason: "hung", Definite: true}}
+	return reply{connect: 10 * time.Millisecond, back: 3 * time.Second,
+		result: edge.Result{Outcome: mesh.Unreachable, Reason: "hung", Definite: true}}
 }
 
 type sent struct {
@@ -86,23 +88,30 @@ func TestLooks(t *testing.T) {
 		missed  bool
 	}{
 		{"answers", []reply{good(80 * time.Millisecond)}, mesh.Reachable, "", 1, 90 * time.Millisecond, false},
-		{"one probe is lost", []reply{silence, good(80 * time.Millisecond)}, mesh.Reachable, "", 2, 400 * time.Millisecond, true},
-		{"a longer route", []reply{good(600 * time.Millisecond), good(600 * time.Millisecond)}, mesh.Slow, "answered after 600ms", 3, 620 * time.Millisecond, true},
+		{"one probe is lost", []reply{silence, good(80 * time.Millisecond)}, mesh.Reachable, "", 2,
+			400 * time.Millisecond, true},
+		{"a longer route", []reply{good(600 * time.Millisecond), good(600 * time.Millisecond)}, mesh.Slow,
+			"answered after 600ms", 3, 620 * time.Millisecond, true},
 		{"silence", []reply{silence}, mesh.Unreachable, "timeout", 3, 1050 * time.Millisecond, true},
 		{"refused", []reply{refused()}, mesh.Unreachable, "refused", 2, 60 * time.Millisecond, true},
-		{"refused once", []reply{refused(), good(20 * time.Millisecond)}, mesh.Reachable, "", 2, 60 * time.Millisecond, true},
+		{"refused once", []reply{refused(), good(20 * time.Millisecond)}, mesh.Reachable, "", 2, 60 * time.Millisecond,
+			true},
 		{"hung", []reply{hung()}, mesh.Unreachable, "hung", 2, 4200 * time.Millisecond, true},
-		{"hung once", []reply{hung(), good(20 * time.Millisecond)}, mesh.Reachable, "", 2, 1100 * time.Millisecond, true},
-		{"a router says no", []reply{{back: 10 * time.Millisecond, result: edge.Result{Outcome: mesh.Unreachable, Reason: "host unreachable"}}},
+		{"hung once", []reply{hung(), good(20 * time.Millisecond)}, mesh.Reachable, "", 2, 1100 * time.Millisecond,
+			true},
+		{"a router says no", []reply{{back: 10 * time.Millisecond,
+			result: edge.Result{Outcome: mesh.Unreachable, Reason: "host unreachable"}}},
 			mesh.Unreachable, "host unreachable", 3, 700 * time.Millisecond, true},
-		{"not permitted", []reply{{back: 10 * time.Millisecond, result: edge.Result{Reason: "not permitted"}}}, mesh.Inconclusive, "not permitted", 1, 20 * time.Millisecond, false},
+		{"not permitted", []reply{{back: 10 * time.Millisecond, result: edge.Result{Reason: "not permitted"}}},
+			mesh.Inconclusive, "not permitted", 1, 20 * time.Millisecond, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := newEdge()
 			play(e, 0, func(int) reply { return good(80 * time.Millisecond) })
 			said, probes := play(e, 0, func(n int) reply { return test.network[min(n, len(test.network)-1)] })
 			last := said[len(said)-1]
-			if last.Outcome != test.outcome || last.Reason != test.reason || len(probes) != test.probes || last.Elapsed > test.within || last.Round != 7 {
+			if last.Outcome != test.outcome || last.Reason != test.reason || len(probes) != test.probes ||
+				last.Elapsed > test.within || last.Round != 7 {
 				t.Errorf("said %+v after %d probes", last, len(probes))
 			}
 			if missed := len(said) == 2 && said[0].Stage == mesh.Missed; missed != test.missed {
@@ -139,14 +148,15 @@ func TestWindowLeavesOutTheHostItself(t *testing.T) {
 	}
 }
 
-// Whatever the network does, a look settles within its bound, a good answer in time is never called bad, and silence is not
-// called bad before every probe was lost.
+// Whatever the network does, a look settles within its bound, a good answer in time is never called bad, and silence is
+// not called bad before every probe was lost.
 func TestEveryLookSettles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := newEdge()
 		for range rapid.IntRange(1, 4).Draw(t, "looks") {
 			replies := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) reply {
-				return rapid.SampledFrom([]reply{{}, good(40 * time.Millisecond), good(900 * time.Millisecond), refused(), hung()}).Draw(t, "reply")
+				return rapid.SampledFrom([]reply{{}, good(40 * time.Millisecond), good(900 * time.Millisecond),
+					refused(), hung()}).Draw(t, "reply")
 			}), 8, 8).Draw(t, "replies")
 			said, probes := play(e, rapid.Float64Range(0, 1).Draw(t, "loss"), func(n int) reply { return replies[n] })
 			if len(said) == 0 || said[len(said)-1].Stage != mesh.Settled {
@@ -156,7 +166,8 @@ func TestEveryLookSettles(t *testing.T) {
 			if last.Elapsed > 8*time.Second || len(probes) > rule.ProbesMax+1 {
 				t.Fatal("beyond its bounds", last, len(probes))
 			}
-			if last.Reason == "timeout" && (last.Elapsed < rule.BadMin || len(probes) < rule.ProbesMin && last.Lost == len(probes)) {
+			if last.Reason == "timeout" && (last.Elapsed < rule.BadMin || len(probes) < rule.ProbesMin &&
+				last.Lost == len(probes)) {
 				t.Fatal("silence was called bad too soon", last, probes)
 			}
 			for _, p := range probes {

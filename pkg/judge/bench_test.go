@@ -12,14 +12,16 @@ import (
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
-// large is a mesh of a thousand hosts in twenty regions, with 16 observers a check.
+// large returns a mesh of a thousand hosts in twenty regions, with 16 observers a check.
 func large() (*catalog.Catalog, *mesh.Roster) {
 	c, r := &catalog.Catalog{Rule: catalog.DefaultRule()}, &mesh.Roster{}
 	for i := range 20 {
-		c.Regions = append(c.Regions, catalog.Region{Name: fmt.Sprintf("region-%d", i), Provider: fmt.Sprintf("provider-%d", i%10)})
+		c.Regions = append(c.Regions, catalog.Region{Name: fmt.Sprintf("region-%d", i),
+			Provider: fmt.Sprintf("provider-%d", i%10)})
 	}
 	for i := range 1000 {
-		h := catalog.Host{Name: fmt.Sprintf("HOST-%d", i), Region: c.Regions[i%20].Name, Addresses: []string{"192.0.2.1"}, Checks: []catalog.Check{newCheck("ping")}}
+		h := catalog.Host{Name: fmt.Sprintf("HOST-%d", i), Region: c.Regions[i%20].Name,
+			Addresses: []string{"192.0.2.1"}, Checks: []catalog.Check{newCheck("ping")}}
 		c.Hosts = append(c.Hosts, h)
 		r.Vantages = append(r.Vantages, h.Key())
 	}
@@ -27,8 +29,8 @@ func large() (*catalog.Catalog, *mesh.Roster) {
 	return c, r
 }
 
-// everybodysBatch is one batch an agent, with a good look at each thing it owes.
-func everybodysBatch(c *catalog.Catalog, r *mesh.Roster) (batches []*mesh.Batch, edges int) {
+// oneBatchEach returns a batch of each agent, with a good observation for each of its duties.
+func oneBatchEach(c *catalog.Catalog, r *mesh.Roster) (batches []*mesh.Batch, edges int) {
 	of := map[string]*mesh.Batch{}
 	for _, agent := range r.Vantages {
 		of[agent] = &mesh.Batch{Agent: agent, Epoch: 1, Revision: c.Revision}
@@ -39,7 +41,8 @@ func everybodysBatch(c *catalog.Catalog, r *mesh.Roster) (batches []*mesh.Batch,
 		for _, agent := range schedule.Observers(c, h, &h.Checks[0]) {
 			edges++
 			of[agent].Observations = append(of[agent].Observations, mesh.Observation{
-				Host: h.Key(), Check: h.Checks[0].Name, Family: mesh.IPv4, Elapsed: time.Millisecond, RTT: time.Millisecond, Outcome: mesh.Reachable, Sent: 1,
+				Host: h.Key(), Check: h.Checks[0].Name, Family: mesh.IPv4, Outcome: mesh.Reachable, Sent: 1,
+				Elapsed: time.Millisecond, RTT: time.Millisecond,
 			})
 		}
 	}
@@ -53,12 +56,12 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkJudge/unchanged is the cost of an observation that changes nothing, in a mesh of a thousand hosts with 16 observers
-// each, every edge in its turn: obs/s on one core, and what the judge holds for an edge.
+// BenchmarkJudge/unchanged is the cost of an observation that changes nothing, in a mesh of a thousand hosts with 16
+// observers each, every edge in its turn: obs/s on one core, and the judge's memory for an edge.
 func BenchmarkJudge(b *testing.B) {
 	b.Run("unchanged", func(b *testing.B) {
 		c, r := large()
-		batches, edges := everybodysBatch(c, r)
+		batches, edges := oneBatchEach(c, r)
 		before := heap()
 		j := judge.New(judge.Start{Catalog: c, Roster: r})
 		at, sequence := epoch, uint64(0)
@@ -75,15 +78,15 @@ func BenchmarkJudge(b *testing.B) {
 				give(batch)
 			}
 		}
-		held := heap() - before
-		said, next := 0, 0
+		memory := heap() - before
+		observations, next := 0, 0
 		for b.Loop() {
 			batch := batches[next%len(batches)]
 			give(batch)
-			next, said = next+1, said+len(batch.Observations)
+			next, observations = next+1, observations+len(batch.Observations)
 		}
-		b.ReportMetric(float64(said)/b.Elapsed().Seconds(), "obs/s")
-		b.ReportMetric(float64(held)/float64(edges), "B/edge")
+		b.ReportMetric(float64(observations)/b.Elapsed().Seconds(), "obs/s")
+		b.ReportMetric(float64(memory)/float64(edges), "B/edge")
 		runtime.KeepAlive(j)
 	})
 }

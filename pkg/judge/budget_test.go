@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// An edge that asks for rounds in vain waits longer each time, up to a limit, and begins anew after a calm time.
+// An edge that requests rounds in vain waits longer each time, up to a limit, until a calm time passes.
 func TestBackoffGrowsAndIsForgotten(t *testing.T) {
 	var b backoff
 	now := time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
@@ -26,7 +26,7 @@ func TestBackoffGrowsAndIsForgotten(t *testing.T) {
 	}
 }
 
-// An account is full at first, earns at its rate, and never holds more than its depth.
+// An account is full at first, earns at its rate, and never has more than its depth.
 func TestAccountRefills(t *testing.T) {
 	var a account
 	now := time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
@@ -35,7 +35,8 @@ func TestAccountRefills(t *testing.T) {
 		spend float64
 		want  float64
 	}{
-		{0, 0, 60}, {time.Second, 0, 60}, {time.Second, 80, 60}, {10 * time.Second, 0, -10}, {30 * time.Second, 0, 20}, {time.Hour, 0, 60},
+		{0, 0, 60}, {time.Second, 0, 60}, {time.Second, 80, 60}, {10 * time.Second, 0, -10}, {30 * time.Second, 0,
+			20}, {time.Hour, 0, 60},
 	} {
 		now = now.Add(c.after)
 		if a.refill(now, 1, 60); a.balance != c.want {

@@ -8,24 +8,25 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// mill is the gossip of a modelled mesh: every agent is a member, also one that is cut from NATS.
-type mill struct {
+// gossipModel is the gossip of the modelled mesh: every agent is a member, also one that is cut from NATS.
+type gossipModel struct {
 	on   bool
 	hush map[string]time.Duration // hosts whose agents answer nothing, and since when
-	lies map[string]string        // what a member says of a host whatever is true, by "MEMBER HOST": alive or dead
+	lies map[string]string        // what a member reports of a host whatever is true, by "MEMBER HOST": alive or dead
 	fake map[string]bool          // hosts for which one member forges the acknowledgements that all others receive
-	mute map[string]bool          // members that say nothing of gossip
+	mute map[string]bool          // members that report nothing of gossip
 }
 
-// deadAfter is how long a modelled host must be hushed until the others hold it dead.
+// deadAfter is how long a host must not answer until the others consider it dead.
 const deadAfter = 10 * time.Second
 
-func newMill() mill {
-	return mill{hush: map[string]time.Duration{}, fake: map[string]bool{}, lies: map[string]string{}, mute: map[string]bool{}}
+func newGossipModel() gossipModel {
+	return gossipModel{hush: map[string]time.Duration{}, fake: map[string]bool{}, lies: map[string]string{},
+		mute: map[string]bool{}}
 }
 
-// tell does what a line of a story says of gossip, and reports whether it was one.
-func (w *world) tell(l line) bool {
+// changeGossip changes what gossip does, and reports whether the line is about that.
+func (w *world) changeGossip(l line) bool {
 	switch l.verb {
 	case "hush":
 		for _, host := range l.args {
@@ -42,16 +43,16 @@ func (w *world) tell(l line) bool {
 	case "lies":
 		w.gossip.lies[l.args[0]+" "+mesh.Key(l.args[1])] = l.args[2]
 	case "mute":
-		w.where(l.args, func(a *agent) { w.gossip.mute[a.key] = true })
+		w.eachAgent(l.args, func(a *agent) { w.gossip.mute[a.key] = true })
 	default:
 		return false
 	}
 	return true
 }
 
-// rumours is what the agent's batch reports: a proof of the host it asks now, those of hosts whose ping it lost, and
-// who is dead; and acknowledgements of the same and of those that are forged.
-func (w *world) rumours(a *agent) (out mesh.Gossip) {
+// gossipReport returns what the agent's batch reports: proofs of the host that it asks now and of those whose ping it
+// lost, and dead hosts; and acknowledgements of the same hosts and of forged ones.
+func (w *world) gossipReport(a *agent) (out mesh.Gossip) {
 	if !w.gossip.on || w.gossip.mute[a.key] {
 		return out
 	}
@@ -59,7 +60,8 @@ func (w *world) rumours(a *agent) (out mesh.Gossip) {
 	for i := range w.catalog.Hosts {
 		h := &w.catalog.Hosts[i]
 		since, hushed := w.gossip.hush[h.Key()]
-		proved, dead := !hushed && (w.losesPing(a, h.Key()) || turn%len(w.catalog.Hosts) == i), hushed && w.elapsed-since >= deadAfter
+		proved, dead := !hushed && (w.losesPing(a, h.Key()) || turn%len(w.catalog.Hosts) == i), hushed &&
+			w.elapsed-since >= deadAfter
 		if lie := w.gossip.lies[a.key+" "+h.Key()]; lie != "" {
 			proved, dead, since = lie == "alive", lie == "dead", w.elapsed
 		}

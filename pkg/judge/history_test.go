@@ -10,30 +10,34 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// waited is a batch with one look of NYC1 at AMS1's smtp, which began at the moment given; connected is when NYC1's connection did.
-func (w *world) waited(life, sequence uint64, began, connected time.Duration, outcome mesh.Outcome) *mesh.Batch {
+// waitingBatch returns a batch with one observation by NYC1 of AMS1's smtp, sent at the given time; connected is when
+// NYC1's connection was established.
+func (w *world) waitingBatch(life, sequence uint64, began, connected time.Duration, outcome mesh.Outcome) *mesh.Batch {
 	return &mesh.Batch{
-		Agent: "nyc1", Epoch: life, Sequence: sequence, Revision: w.catalog.Revision, Version: "v", Clock: time.Duration(sequence),
+		Agent: "nyc1", Epoch: life, Sequence: sequence, Revision: w.catalog.Revision,
+		Version: "v", Clock: time.Duration(sequence),
 		Began: epoch.Add(began), Connected: epoch.Add(connected),
-		Observations: []mesh.Observation{{Host: "ams1", Check: "smtp", Family: mesh.IPv4, Began: epoch.Add(began - time.Second), Outcome: outcome}},
+		Observations: []mesh.Observation{{Host: "ams1", Check: "smtp", Family: mesh.IPv4,
+			Began: epoch.Add(began - time.Second), Outcome: outcome}},
 	}
 }
 
-// What waited in an agent comes beside what it says now, from an earlier life of the agent too. It is no heartbeat, it changes
-// neither what the agent says of itself nor which of its batches are repeats, and it completes an edge's history.
-func TestHistoryComesBesideTheLiveWord(t *testing.T) {
+// TestHistoryBesideLiveBatches: batches that waited in an agent come beside its live ones, also from before its last
+// restart. They are no heartbeats, change neither what the agent reports of itself nor which of its batches are
+// repeats, and complete an edge's history.
+func TestHistoryBesideLiveBatches(t *testing.T) {
 	w := newWorld()
-	w.lay([]string{"ams", "nyc", "lon", "van"})
+	w.addRegions([]string{"ams", "nyc", "lon", "van"})
 	w.begin()
 	at := func(d time.Duration, b *mesh.Batch) {
 		w.elapsed = d
 		w.give(judge.Input{Batch: b})
 	}
 	minute := func(n int) time.Duration { return time.Duration(n) * time.Minute }
-	at(minute(20), w.waited(2, 900, minute(20), minute(19), mesh.Unreachable))
+	at(minute(20), w.waitingBatch(2, 900, minute(20), minute(19), mesh.Unreachable))
 	var old []*mesh.Batch
 	for i, outcome := range []mesh.Outcome{mesh.Unreachable, mesh.Reachable, mesh.Unreachable, mesh.Unreachable} {
-		old = append(old, w.waited(1, uint64(5+i), minute(11+i), minute(19), outcome))
+		old = append(old, w.waitingBatch(1, uint64(5+i), minute(11+i), minute(19), outcome))
 	}
 	since := []int{11, 20, 13, 13} // of the present failure, after each
 	for i, b := range append(old, old...) {
@@ -45,32 +49,33 @@ func TestHistoryComesBesideTheLiveWord(t *testing.T) {
 	}
 	w.give(judge.Input{})
 	if v := w.vantage("nyc1"); !v.Silent || v.Clock != 900 || !v.Connected.Equal(epoch.Add(minute(19))) {
-		t.Errorf("history is a heartbeat, or a word: %+v", v)
+		t.Errorf("history counts as a heartbeat or a report: %+v", v)
 	}
 	ignored := w.judge.Ignored()
-	at(minute(21), w.waited(2, 900, minute(20), minute(19), mesh.Reachable))
+	at(minute(21), w.waitingBatch(2, 900, minute(20), minute(19), mesh.Reachable))
 	if w.judge.Ignored() != ignored+1 {
-		t.Error("a repeat of the present life's batch was taken")
+		t.Error("a repeated batch was accepted")
 	}
-	at(minute(22), w.waited(2, 901, minute(22), minute(19), mesh.Reachable))
-	full := w.waited(2, 902, minute(22), minute(19), mesh.Reachable)
+	at(minute(22), w.waitingBatch(2, 901, minute(22), minute(19), mesh.Reachable))
+	full := w.waitingBatch(2, 902, minute(22), minute(19), mesh.Reachable)
 	full.SpoolOff = "no space left on device"
 	at(minute(22), full)
-	if v := w.vantage("nyc1"); !slices.ContainsFunc(v.Advisories, func(s string) bool { return strings.HasSuffix(s, full.SpoolOff) }) {
-		t.Errorf("nobody is told of the full disk: %v", v.Advisories)
+	if v := w.vantage("nyc1"); !slices.ContainsFunc(v.Advisories,
+		func(s string) bool { return strings.HasSuffix(s, full.SpoolOff) }) {
+		t.Errorf("no advisory about the full disk: %v", v.Advisories)
 	}
 	if e := w.edge("nyc1", "ams1", "smtp"); e.Outcome != mesh.Reachable {
-		t.Errorf("the present life's next batch was not taken: %v", e.Outcome)
+		t.Errorf("the next live batch was not accepted: %v", e.Outcome)
 	}
 }
 
-// An agent of which only history came was not heard.
-func TestHistoryAloneIsNobody(t *testing.T) {
+// TestHistoryIsNoHeartbeat: an agent of which only history came was never heard.
+func TestHistoryIsNoHeartbeat(t *testing.T) {
 	w := newWorld()
-	w.lay([]string{"ams", "nyc", "lon", "van"})
+	w.addRegions([]string{"ams", "nyc", "lon", "van"})
 	w.begin()
 	w.elapsed = 20 * time.Minute
-	w.give(judge.Input{Batch: w.waited(1, 1, time.Minute, 19*time.Minute, mesh.Unreachable)})
+	w.give(judge.Input{Batch: w.waitingBatch(1, 1, time.Minute, 19*time.Minute, mesh.Unreachable)})
 	if v := w.vantage("nyc1"); !v.Heard.IsZero() {
 		t.Errorf("heard %v", v.Heard)
 	}
@@ -100,16 +105,16 @@ func (w *world) edge(vantage, host, check string) mesh.EdgeState {
 	return mesh.EdgeState{}
 }
 
-// A batch whose acknowledgement was lost is sent again, and past the stream's memory of its id it is stored a second time. Alone it
-// tells of a failure that is over: a break that is known to have come since is not forgotten.
-func TestALookThatIsToldAgainDoesNotReachOverABreak(t *testing.T) {
+// TestRepeatedBatchBridgesNoBreak: a batch whose acknowledgement was lost is sent again, and the stream stores it twice
+// once it has forgotten its id. The failure in it is over: the break that came since must stay in the history.
+func TestRepeatedBatchBridgesNoBreak(t *testing.T) {
 	w := newWorld()
-	w.lay([]string{"ams", "nyc", "lon", "van"})
+	w.addRegions([]string{"ams", "nyc", "lon", "van"})
 	w.begin()
 	minute := func(n int) time.Duration { return time.Duration(n) * time.Minute }
 	say := func(at int, sequence uint64, began, connected int, outcome mesh.Outcome) {
 		w.elapsed = minute(at)
-		w.give(judge.Input{Batch: w.waited(1, sequence, minute(began), minute(connected), outcome)})
+		w.give(judge.Input{Batch: w.waitingBatch(1, sequence, minute(began), minute(connected), outcome)})
 	}
 	for i, outcome := range []mesh.Outcome{mesh.Unreachable, mesh.Reachable, mesh.Reachable, mesh.Unreachable} {
 		say(10+i, uint64(i+1), 10+i, 1, outcome)

@@ -11,7 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// heartbeat is an empty batch of NYC1's agent.
+// heartbeat returns an empty batch of NYC1's agent.
 func (w *world) heartbeat(epochOfAgent, sequence uint64) judge.Input {
 	now := epoch.Add(w.elapsed)
 	return judge.Input{Batch: &mesh.Batch{
@@ -22,15 +22,15 @@ func (w *world) heartbeat(epochOfAgent, sequence uint64) judge.Input {
 
 func newSmallWorld() *world {
 	w := newWorld()
-	w.lay([]string{"ams", "nyc", "lon", "van"})
+	w.addRegions([]string{"ams", "nyc", "lon", "van"})
 	w.begin()
 	w.elapsed = time.Minute
 	return w
 }
 
-// What an agent sent before it was stopped may come after the first batches of its next start, in any order, twice,
-// and within a few seconds; and its history may come at any time. Such an agent is one agent.
-func TestLateBatchesOfAnEarlierStartAreNoSecondAgent(t *testing.T) {
+// TestLateBatchesAreNoSecondAgent: what an agent sent before a restart may come after its first batches since, in any
+// order, twice, within a few seconds; and its history may come at any time. This is still one agent.
+func TestLateBatchesAreNoSecondAgent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newSmallWorld()
 		life, sequence := uint64(1), uint64(0)
@@ -50,7 +50,7 @@ func TestLateBatchesOfAnEarlierStartAreNoSecondAgent(t *testing.T) {
 			}
 			if life > 1 && rapid.Bool().Draw(t, "history") {
 				began, connected := w.elapsed-2*time.Minute, w.elapsed-time.Minute
-				w.give(judge.Input{Batch: w.waited(life-1, sequence+100, began, connected, mesh.Reachable)})
+				w.give(judge.Input{Batch: w.waitingBatch(life-1, sequence+100, began, connected, mesh.Reachable)})
 			}
 			if v := w.vantage("nyc1"); !v.IdentityShared.IsZero() || v.Abstains != "" {
 				t.Fatalf("at %v: %q, %v", w.elapsed, v.Abstains, v.Advisories)
@@ -59,8 +59,8 @@ func TestLateBatchesOfAnEarlierStartAreNoSecondAgent(t *testing.T) {
 	})
 }
 
-// Two agents of one identity are noticed within seconds, however often the first one started before; a judge that
-// replays the last minutes notices too; and one of them may go on alone.
+// TestTwoAgentsOfOneIdentityAbstain: they are detected within seconds, however often the first one restarted before,
+// and by a judge that replays the last minutes, too. One of them may continue alone.
 func TestTwoAgentsOfOneIdentityAbstain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newSmallWorld()
@@ -80,14 +80,14 @@ func TestTwoAgentsOfOneIdentityAbstain(t *testing.T) {
 			t.Fatalf("%+v", v)
 		}
 		if !strings.Contains(strings.Join(v.Advisories, "; "), "coordinator revoke NYC1") {
-			t.Fatalf("operators are not told what to do: %v", v.Advisories)
+			t.Fatalf("the advisories do not say what to do: %v", v.Advisories)
 		}
 		replay := judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster()})
 		for _, in := range w.inputs[len(w.inputs)-10:] {
 			replay.Step(in)
 		}
 		if !strings.Contains(w.judgedBy(replay, "nyc1").Abstains, "two agents") {
-			t.Error("a judge that saw the last seconds does not know")
+			t.Error("a judge that saw only the last seconds did not detect it")
 		}
 		survivor := rapid.Uint64Range(1, 2).Draw(t, "survivor")
 		for n := range uint64(40) {

@@ -11,7 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// event is something that happens to a mesh after a while.
+// event is something that happens to a mesh after a number of steps.
 type event struct {
 	steps int
 	what  string
@@ -23,17 +23,18 @@ func events(t *rapid.T) []event {
 	for i := range out {
 		out[i] = event{
 			steps: rapid.IntRange(20, 300).Draw(t, "steps"),
-			from:  rapid.SliceOfDistinct(rapid.SampledFrom([]string{"lon", "van", "nyc", "tor"}), rapid.ID[string]).Draw(t, "from"),
-			what:  rapid.SampledFrom([]string{"fail", "mend", "silent", "speaks"}).Draw(t, "event"),
+			from: rapid.SliceOfDistinct(rapid.SampledFrom([]string{"lon", "van", "nyc", "tor"}),
+				rapid.ID[string]).Draw(t, "from"),
+			what: rapid.SampledFrom([]string{"fail", "mend", "silent", "speaks"}).Draw(t, "event"),
 		}
 	}
 	return out
 }
 
-// happen lets the events happen to a mesh, and then a while go by. It calls at every step.
+// happen applies the events to a mesh and then runs it for a while. It calls at after every step.
 func happen(events []event, after int, at func(*world)) *world {
 	w := newWorld()
-	w.lay([]string{"ams", "lon", "van", "nyc:2", "tor"})
+	w.addRegions([]string{"ams", "lon", "van", "nyc:2", "tor"})
 	w.begin()
 	for _, e := range append(events, event{steps: after}) {
 		for range e.steps {
@@ -43,22 +44,22 @@ func happen(events []event, after int, at func(*world)) *world {
 		}
 		switch e.what {
 		case "fail":
-			w.each("AMS1/*", e.from, func(p path) { w.broken[p] = "timeout" })
+			w.eachPath("AMS1/*", e.from, func(p path) { w.broken[p] = "timeout" })
 		case "mend":
 			clear(w.broken)
 		case "silent":
-			w.hush(e.from, true)
+			w.setSilent(e.from, true)
 		case "speaks":
-			w.hush([]string{"lon", "van", "nyc", "tor"}, false)
+			w.setSilent([]string{"lon", "van", "nyc", "tor"}, false)
 		}
 	}
 	return w
 }
 
-// history lets random things happen to a mesh and returns what its judge was told.
+// history applies random events to a mesh and returns it with its judge's inputs.
 func history(t *rapid.T) *world { return happen(events(t), 0, func(*world) {}) }
 
-func (w *world) hush(regions []string, silent bool) {
+func (w *world) setSilent(regions []string, silent bool) {
 	for _, a := range w.agents {
 		for _, r := range regions {
 			if a.region == r {
@@ -68,8 +69,8 @@ func (w *world) hush(regions []string, silent bool) {
 	}
 }
 
-// The same stream gives the same verdicts, and a batch that comes twice changes nothing.
-func TestTheJudgeIsAReplay(t *testing.T) {
+// TestReplay: the same stream gives the same verdicts, and a batch that comes twice changes nothing.
+func TestReplay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := history(t)
 		again := judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster()})
@@ -86,7 +87,8 @@ func TestTheJudgeIsAReplay(t *testing.T) {
 	})
 }
 
-// A host's statuses chain without a gap, nothing begins after it is published, and silence never yields operational.
+// TestTransitionsChain: a host's statuses chain without a gap, nothing begins after it is published, and silence never
+// yields operational.
 func TestTransitionsChain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := history(t)
@@ -113,14 +115,15 @@ func TestTransitionsChain(t *testing.T) {
 	})
 }
 
-// A judge that takes over at any moment, from what was published and the last minutes of the stream, holds the same true as one
-// that saw everything, once every vote was cast anew; and no verdict was published meanwhile that the other did not publish.
-func TestAReplayFromAnyPoint(t *testing.T) {
+// TestReplayFromAnyPoint: a judge that continues at any time, from what was published and the last minutes of the
+// stream, reaches the same verdicts as one that saw everything, once every vote was cast again. It publishes nothing
+// that the other one does not.
+func TestReplayFromAnyPoint(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		story := append([]event{{steps: 240}}, events(t)...) // at first everybody sees that all is well
+		story := append([]event{{steps: 240}}, events(t)...) // everything works at first
 		when := 240 + rapid.IntRange(0, 600).Draw(t, "when")
 		window := time.Duration(rapid.SampledFrom([]int{900, 30}).Draw(t, "window")) * time.Second
-		const longer = 600 // steps: 30 s, a vote counts for 23 s
+		const longer = 600 // steps: 30 s; a vote counts for 23 s
 		steps := 0
 		whole := happen(story, when+longer, func(*world) {})
 		again := happen(story, when+longer, func(w *world) {
@@ -128,42 +131,45 @@ func TestAReplayFromAnyPoint(t *testing.T) {
 				w.takeOver(window)
 			}
 		})
-		if diff := cmp.Diff(held(whole.judge), held(again.judge)) + cmp.Diff(whole.turns(), again.turns()); diff != "" {
-			t.Fatalf("%s\nafter a take-over at %v with the last %v of %+v", diff, step*time.Duration(when), window, story)
+		if diff := cmp.Diff(verdictsOf(whole.judge), verdictsOf(again.judge)) + cmp.Diff(whole.publishedVerdicts(),
+			again.publishedVerdicts()); diff != "" {
+			t.Fatalf("%s\nafter a restart at %v with the last %v of %+v", diff, step*time.Duration(when), window,
+				story)
 		}
 	})
 }
 
-// takeOver replaces the judge by one that starts as a coordinator does: from what was published, and the stream's last minutes, of
-// which nothing is published that was before.
+// takeOver replaces the judge by one that starts as a coordinator does: from what was published, and the stream's last
+// minutes. What was published before is not published again.
 func (w *world) takeOver(window time.Duration) {
 	var judged uint64
 	if n := len(w.published); n > 0 {
 		judged = w.published[n-1].Sequence
 	}
 	standings := w.standings()
-	w.judge, w.seen = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster(), Standings: standings, Heard: judge.HeardIn(w.published)}), nil
+	w.judge, w.seen = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster(), Standings: standings,
+		Heard: judge.HeardIn(w.published)}), nil
 	from := epoch.Add(w.elapsed - window)
-	restated := false
+	restored := false
 	for _, in := range w.inputs {
 		if in.At.Before(from) {
 			continue
 		}
-		if !restated && in.Sequence > judged {
+		if !restored && in.Sequence > judged {
 			w.judge.Restore(standings)
-			restated = true
+			restored = true
 		}
-		if out := w.judge.Step(in); restated {
+		if out := w.judge.Step(in); restored {
 			w.published = append(w.published, out.Transitions...)
 		}
 	}
-	if !restated {
+	if !restored {
 		w.judge.Restore(standings)
 	}
 }
 
-// held is what a judge holds true.
-func held(j *judge.Judge) map[string]mesh.Verdict {
+// verdictsOf returns the verdicts of a judge by host and check.
+func verdictsOf(j *judge.Judge) map[string]mesh.Verdict {
 	out := map[string]mesh.Verdict{}
 	for _, h := range j.Snapshot().Hosts {
 		for _, c := range h.Checks {
@@ -173,8 +179,8 @@ func held(j *judge.Judge) map[string]mesh.Verdict {
 	return out
 }
 
-// turns are the verdicts that were published of each check.
-func (w *world) turns() map[string]string {
+// publishedVerdicts returns the verdicts that were published of each check.
+func (w *world) publishedVerdicts() map[string]string {
 	out := map[string]string{}
 	for _, t := range w.published {
 		out[t.Host+"/"+t.Check] += " " + string(t.Verdict)

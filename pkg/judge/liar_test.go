@@ -13,7 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// extraProbe counts the probes that a round asked for.
+// extraProbe counts the probes for a round.
 type extraProbe struct {
 	at time.Duration
 	n  int
@@ -30,7 +30,7 @@ func (w *world) countExtra(h *catalog.Host) {
 	w.extra = append(w.extra, extraProbe{w.elapsed, n})
 }
 
-// probed is how many probes rounds asked for so far.
+// probed returns how many probes were for rounds so far.
 func (w *world) probed() int {
 	n := 0
 	for _, x := range w.extra {
@@ -39,7 +39,7 @@ func (w *world) probed() int {
 	return n
 }
 
-// probedInAMinute is the most probes that rounds asked for within a minute.
+// probedInAMinute returns the most probes for rounds within a minute.
 func (w *world) probedInAMinute() int {
 	most := 0
 	for i := range w.extra {
@@ -54,15 +54,15 @@ func (w *world) probedInAMinute() int {
 	return most
 }
 
-// flood has an agent report something false of every matching path, four times a second.
+// flood makes an agent report something false about every matching path, four times a second.
 func (w *world) flood(vantage, what, kind string) {
 	const every = 250 * time.Millisecond
 	if w.elapsed%every != 0 {
 		return
 	}
 	turn := w.elapsed / every % 2
-	w.where([]string{vantage}, func(a *agent) {
-		w.each(what, []string{vantage}, func(p path) {
+	w.eachAgent([]string{vantage}, func(a *agent) {
+		w.eachPath(what, []string{vantage}, func(p path) {
 			if w.catalog.Host(p.host).Region == a.region {
 				return
 			}
@@ -81,9 +81,9 @@ func (w *world) flood(vantage, what, kind string) {
 			case kind == "alternates" && turn == 0:
 				o = lie
 				lie.Stage = mesh.Missed
-				a.say(w.elapsed, lie)
+				a.report(w.elapsed, lie)
 			}
-			a.say(w.elapsed, o)
+			a.report(w.elapsed, o)
 		})
 	})
 }
@@ -94,7 +94,7 @@ type lie struct {
 	from, to            time.Duration
 }
 
-// attack is a mesh with liars, in which a host truly fails at a moment.
+// attack is a mesh with liars, in which a host truly fails at some time.
 type attack struct {
 	regions []string
 	checks  []string
@@ -106,8 +106,7 @@ type attack struct {
 	answers string // what the liars answer to rounds of the host: nothing, "ok" or "bad", whatever is true
 }
 
-// drawAttack draws one. Fewer than eight regions do not bear a voter that denies a failure: the rule then finds it
-// partial, later.
+// drawAttack draws one. With fewer than eight regions, one voter that denies a failure makes it partial, later.
 func drawAttack(t *rapid.T, liars int) attack {
 	a := attack{
 		regions: strings.Fields("ams lon van nyc tor lus syd sea fra")[:rapid.IntRange(8, 9).Draw(t, "regions")],
@@ -139,23 +138,23 @@ func upper(region string) string {
 	return fmt.Sprintf("%c%c%c", region[0]-32, region[1]-32, region[2]-32)
 }
 
-// run lets the attack happen, or the same without its lies, and returns when the failure was published.
+// run runs the attack, or the same without its lies, and returns when the failure was published.
 func (a attack) run(lying bool) (w *world, detected time.Duration) {
 	w = newWorld()
 	w.checks = a.checks
-	w.lay(a.regions)
+	w.addRegions(a.regions)
 	w.begin()
 	for w.elapsed = 0; w.elapsed < a.failsAt+30*time.Second; w.elapsed += step {
 		if w.elapsed == 15*time.Second {
-			w.where(a.liars, func(g *agent) { g.blind = !lying || a.answers == "" })
+			w.eachAgent(a.liars, func(g *agent) { g.blind = !lying || a.answers == "" })
 			if a.answers == "bad" {
-				w.each(a.host+"/*", a.liars, func(p path) { w.broken[p] = "timeout" })
+				w.eachPath(a.host+"/*", a.liars, func(p path) { w.broken[p] = "timeout" })
 			}
 		}
 		if w.elapsed == a.failsAt {
-			w.each(a.host+"/*", nil, func(p path) { w.broken[p] = a.reason })
+			w.eachPath(a.host+"/*", nil, func(p path) { w.broken[p] = a.reason })
 			if a.answers == "ok" {
-				w.each(a.host+"/*", a.liars, func(p path) { delete(w.broken, p) })
+				w.eachPath(a.host+"/*", a.liars, func(p path) { delete(w.broken, p) })
 			}
 		}
 		for _, l := range a.lies {
@@ -167,14 +166,14 @@ func (a attack) run(lying bool) (w *world, detected time.Duration) {
 		if w.elapsed <= a.failsAt {
 			continue
 		}
-		if word := w.word(a.host + "/smtp"); word == "down" || word == "partial" {
+		if word := w.verdict(a.host + "/smtp"); word == "down" || word == "partial" {
 			return w, w.elapsed - a.failsAt
 		}
 	}
 	return w, time.Hour
 }
 
-// budgetOf is how many probes rounds may ask for in a minute, and what a round of every host takes.
+// budgetOf returns how many probes a minute rounds may take, and how many a round of every host takes.
 func (w *world) budgetOf() (minute, everyHost int) {
 	scheduled := 0.0
 	for i := range w.catalog.Hosts {
@@ -186,8 +185,8 @@ func (w *world) budgetOf() (minute, everyHost int) {
 	return int(scheduled * w.catalog.Rule.RoundBudget), everyHost
 }
 
-// One lying agent neither delays a true failure of others by more than a second, nor has rounds ask for more than
-// their budget.
+// TestOneLiarNeitherDelaysNorFloods: one lying agent neither delays the detection of others' failures by more than a
+// second, nor makes rounds exceed their budget.
 func TestOneLiarNeitherDelaysNorFloods(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := drawAttack(t, 1)
@@ -204,9 +203,10 @@ func TestOneLiarNeitherDelaysNorFloods(t *testing.T) {
 	})
 }
 
-// Two or three lying agents may make it look as if a host had failed for some regions. Two regions suffice to publish a partial
-// outage, and the rounds that confirm one are never refused, so that no outage is hidden for want of them. What the liars make
-// everybody do stays within the budget and a round every partial_after for every host.
+// TestFewLiarsStayWithinTheBudget: two or three lying agents can make it look as if a host had failed for some regions.
+// Two regions suffice to publish a partial outage, and the rounds that confirm one are never refused, so that no outage
+// is hidden for want of them. What the liars make everybody do stays within the budget and a round every partial_after
+// for every host.
 func TestFewLiarsStayWithinTheBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := drawAttack(t, rapid.IntRange(2, 3).Draw(t, "liars"))
@@ -219,8 +219,8 @@ func TestFewLiarsStayWithinTheBudget(t *testing.T) {
 	})
 }
 
-// Two liars that request a round of every host, and deny in it what they requested it for, are counted like those whose
-// votes stand: each region's next rounds get rarer.
+// TestLiarsThatDenyTheirOwnRequestsStayWithinTheBudget: two liars that request a round of every host and deny in it
+// what they requested it for are counted like those that do not deny it: each region's next rounds get rarer.
 func TestLiarsThatDenyTheirOwnRequestsStayWithinTheBudget(t *testing.T) {
 	a := attack{
 		regions: strings.Fields("ams lon van nyc tor lus syd sea fra"), checks: []string{"smtp", "imap"},

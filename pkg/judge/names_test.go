@@ -114,7 +114,7 @@ func (w *world) checkWhere(words []string) error {
 
 func TestScenarioWithUnknownNamesFails(t *testing.T) {
 	w := newWorld()
-	w.lay([]string{"ams", "lon", "van"})
+	w.addRegions([]string{"ams", "lon", "van"})
 	w.begin()
 	for _, text := range []string{
 		`fail AMS9/smtp "timeout"`, `fail AMS1/pop3 "timeout"`, `fail AMS1/smtp "timeout" from paris`,
@@ -126,7 +126,7 @@ func TestScenarioWithUnknownNamesFails(t *testing.T) {
 		`forged PAR1`, `lies lon1 PAR1 dead`, `asked 3 PAR1`, `looked 1 PAR1`, `turned PAR1/smtp 0`,
 		`abstains paris1 ""`, `tells PAR1/smtp ""`, `add PAR1/imap`, `is PAR1/smtp up`, `no-such-verb`,
 	} {
-		words := word.FindAllString(text, -1)
+		words := token.FindAllString(text, -1)
 		if err := w.do(line{verb: words[0], args: words[1:]}); err == nil {
 			t.Errorf("%s: it passes", text)
 		}

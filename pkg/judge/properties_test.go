@@ -14,7 +14,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// twin is one of two judges that are told the same in two ways.
+// twin is one of two judges that get the same information in two ways.
 type twin struct {
 	*judge.Judge
 	sequence uint64
@@ -25,8 +25,8 @@ func (w *chaos) twin() *twin {
 	return &twin{Judge: judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster}), rounds: map[string]uint64{}}
 }
 
-// take gives the twin a message, and ticks until nothing follows from it.
-func (x *twin) take(at time.Duration, b *mesh.Batch) {
+// step gives the twin a message, and ticks until nothing follows from it.
+func (x *twin) step(at time.Duration, b *mesh.Batch) {
 	for asked := true; asked; b = nil {
 		x.sequence++
 		out := x.Step(judge.Input{Sequence: x.sequence, At: epoch.Add(at), Batch: b})
@@ -37,13 +37,14 @@ func (x *twin) take(at time.Duration, b *mesh.Batch) {
 	}
 }
 
-// held is what the twin holds true.
-func (x *twin) held() map[string]mesh.Verdict { return held(x.Judge) }
+// verdicts returns the twin's verdicts.
+func (x *twin) verdicts() map[string]mesh.Verdict { return verdictsOf(x.Judge) }
 
-// instant is what the agents of a world say at one moment: some of them look at something, and the rounds of a twin are answered.
+// instant returns what the agents of a world report at one time: some of them probe something, and the rounds of a twin
+// are answered.
 func (w *chaos) instant(x *twin) (out []mesh.Batch) {
 	w.at += time.Duration(rapid.SampledFrom([]int{900, 1900, 600, 50}).Draw(w.t, "ms")) * time.Millisecond
-	w.turn()
+	w.changeWorld()
 	asked := slices.Sorted(func(yield func(string) bool) {
 		for host := range x.rounds {
 			if !yield(host) {
@@ -57,12 +58,14 @@ func (w *chaos) instant(x *twin) (out []mesh.Batch) {
 		}
 		b := w.heartbeat(agent)
 		for _, key := range asked {
-			if host := w.catalog.Host(key); host.Region != w.catalog.Host(agent).Region && rapid.IntRange(0, 9).Draw(w.t, "answers") < 9 {
-				b.Observations = append(b.Observations, w.all(agent, host, x.rounds[key], 10*time.Millisecond)...)
+			if host := w.catalog.Host(key); host.Region != w.catalog.Host(agent).Region &&
+				rapid.IntRange(0, 9).Draw(w.t, "answers") < 9 {
+				b.Observations = append(b.Observations,
+					w.observeAll(agent, host, x.rounds[key], 10*time.Millisecond)...)
 			}
 		}
 		if host := w.catalog.Host(w.often()); host.Key() != agent && rapid.Bool().Draw(w.t, "looks") {
-			b.Observations = append(b.Observations, w.all(agent, host, 0, 500*time.Millisecond)...)
+			b.Observations = append(b.Observations, w.observeAll(agent, host, 0, 500*time.Millisecond)...)
 		}
 		w.batch++
 		b.Sequence = w.batch
@@ -71,8 +74,8 @@ func (w *chaos) instant(x *twin) (out []mesh.Batch) {
 	return out
 }
 
-// The order in which a batch tells what was seen does not matter.
-func TestTheOrderWithinABatchDoesNotMatter(t *testing.T) {
+// TestOrderWithinABatch: the order of a batch's observations does not matter.
+func TestOrderWithinABatch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newChaos(t)
 		a, b := w.twin(), w.twin()
@@ -82,18 +85,18 @@ func TestTheOrderWithinABatchDoesNotMatter(t *testing.T) {
 			for _, batch := range batches {
 				other := batch
 				other.Observations = rapid.Permutation(batch.Observations).Draw(t, "order")
-				a.take(w.at, &batch)
-				b.take(w.at, &other)
+				a.step(w.at, &batch)
+				b.step(w.at, &other)
 			}
-			if diff := cmp.Diff(a.held(), b.held()); diff != "" {
-				t.Fatalf("at %v: %s\n%s", w.at, diff, strings.Join(w.told, "\n"))
+			if diff := cmp.Diff(a.verdicts(), b.verdicts()); diff != "" {
+				t.Fatalf("at %v: %s\n%s", w.at, diff, strings.Join(w.log, "\n"))
 			}
 		}
 	})
 }
 
-// What comes twice, or late, changes no verdict and asks nobody: repeats of batches, looks older than the edge's word, and what
-// waited in an agent.
+// TestRepeatsAndLateArrivalsChangeNothing: neither repeated batches, nor observations older than the edge's latest, nor
+// batches that waited in an agent change a verdict or open a round.
 func TestRepeatsAndLateArrivalsChangeNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newChaos(t)
@@ -103,27 +106,28 @@ func TestRepeatsAndLateArrivalsChangeNothing(t *testing.T) {
 			batches := w.instant(a)
 			clear(a.rounds)
 			for _, batch := range batches {
-				a.take(w.at, &batch)
-				b.take(w.at, &batch)
+				a.step(w.at, &batch)
+				b.step(w.at, &batch)
 				past = append(past, batch)
 				late := rapid.SampledFrom(past).Draw(t, "late")
 				if rapid.Bool().Draw(t, "waited") {
 					late = waited(late, batch.Epoch+rapid.Uint64Range(0, 1).Draw(t, "life"), w.at)
 				}
-				if out := b.Step(judge.Input{Sequence: b.sequence, At: epoch.Add(w.at), Batch: &late}); len(out.Asks)+len(out.Transitions) > 0 {
+				if out := b.Step(judge.Input{Sequence: b.sequence, At: epoch.Add(w.at),
+					Batch: &late}); len(out.Asks)+len(out.Transitions) > 0 {
 					t.Fatalf("at %v: %+v", w.at, out)
 				}
-				a.take(w.at, nil)
-				b.take(w.at, nil)
+				a.step(w.at, nil)
+				b.step(w.at, nil)
 			}
-			if diff := cmp.Diff(a.held(), b.held()); diff != "" {
+			if diff := cmp.Diff(a.verdicts(), b.verdicts()); diff != "" {
 				t.Fatalf("at %v: %s", w.at, diff)
 			}
 		}
 	})
 }
 
-// waited is the batch as one that waited in its agent, and says the opposite of what it said.
+// waited returns the batch as one that waited in its agent, with the opposite outcomes.
 func waited(b mesh.Batch, life uint64, at time.Duration) mesh.Batch {
 	b.Epoch, b.Connected, b.Observations = life, epoch.Add(at), slices.Clone(b.Observations)
 	b.Began = b.Connected.Add(-time.Second)
@@ -137,31 +141,31 @@ func waited(b mesh.Batch, life uint64, at time.Duration) mesh.Batch {
 	return b
 }
 
-// Batches of one instant may come in any order: once rounds were answered, and every host is either there or gone, the verdicts
-// are the same.
-func TestTheOrderOfAnInstantDoesNotMatter(t *testing.T) {
+// TestOrderOfAnInstant: batches of one instant may come in any order. Once rounds were answered, and every host either
+// works or does not, the verdicts are the same.
+func TestOrderOfAnInstant(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newChaos(t)
 		w.honest = true
 		a, b := w.twin(), w.twin()
-		w.calm(a, b) // else it is a matter of order whether a check was ever up
+		w.calm(a, b) // otherwise the order decides whether a check was ever up
 		for range rapid.IntRange(3, 10).Draw(t, "instants") {
 			batches := w.instant(a)
 			for _, batch := range batches {
-				a.take(w.at, &batch)
+				a.step(w.at, &batch)
 			}
 			for _, batch := range rapid.Permutation(batches).Draw(t, "order") {
-				b.take(w.at, b.answers(batch))
+				b.step(w.at, b.answers(batch))
 			}
 		}
 		w.calm(a, b)
-		if diff := cmp.Diff(a.held(), b.held()); diff != "" {
-			t.Fatalf("%s\n%s", diff, strings.Join(w.told, "\n"))
+		if diff := cmp.Diff(a.verdicts(), b.verdicts()); diff != "" {
+			t.Fatalf("%s\n%s", diff, strings.Join(w.log, "\n"))
 		}
 	})
 }
 
-// calm lets everybody look at everything for longer than a word counts, while every host is either there or gone.
+// calm makes every agent probe everything for longer than a vote counts, while every host either works or does not.
 func (w *chaos) calm(twins ...*twin) {
 	for key := range w.gone {
 		w.gone[key] = w.gone[key] && w.catalog.Host(key) != nil
@@ -175,19 +179,19 @@ func (w *chaos) calm(twins ...*twin) {
 			batch := w.heartbeat(agent)
 			for i := range w.catalog.Hosts {
 				if h := &w.catalog.Hosts[i]; h.Key() != agent {
-					batch.Observations = append(batch.Observations, w.all(agent, h, 1, 500*time.Millisecond)...)
+					batch.Observations = append(batch.Observations, w.observeAll(agent, h, 1, 500*time.Millisecond)...)
 				}
 			}
 			w.batch++
 			batch.Sequence = w.batch
 			for _, x := range twins {
-				x.take(w.at, x.answers(batch))
+				x.step(w.at, x.answers(batch))
 			}
 		}
 	}
 }
 
-// answers is the batch with the twin's own rounds.
+// answers returns the batch with the twin's own rounds.
 func (x *twin) answers(b mesh.Batch) *mesh.Batch {
 	b.Observations = slices.Clone(b.Observations)
 	for i := range b.Observations {
@@ -198,11 +202,13 @@ func (x *twin) answers(b mesh.Batch) *mesh.Batch {
 	return &b
 }
 
-// From unknown, a region that says ok instead of bad, or of nothing, never makes a verdict worse.
+// TestMoreOKNeverMakesItWorse: from unknown, a region that votes ok instead of bad or not at all never makes a verdict
+// worse.
 func TestMoreOKNeverMakesItWorse(t *testing.T) {
 	worse := map[mesh.Verdict]int{mesh.Up: 0, mesh.Partial: 1, mesh.Unknown: 2, mesh.Down: 3}
 	rapid.Check(t, func(t *rapid.T) {
-		outcomes := rapid.SliceOfN(rapid.SampledFrom([]mesh.Outcome{mesh.Reachable, mesh.Unreachable, mesh.Inconclusive}), 2, 9).Draw(t, "outcomes")
+		outcomes := rapid.SliceOfN(rapid.SampledFrom([]mesh.Outcome{mesh.Reachable, mesh.Unreachable,
+			mesh.Inconclusive}), 2, 9).Draw(t, "outcomes")
 		which := rapid.IntRange(0, len(outcomes)-1).Draw(t, "which")
 		was := elect(outcomes)
 		better := slices.Clone(outcomes)
@@ -213,7 +219,8 @@ func TestMoreOKNeverMakesItWorse(t *testing.T) {
 	})
 }
 
-// elect is what a judge that knew nothing of a host holds true after a while in which every other region saw always the same.
+// elect returns the verdict of a judge that knew nothing of a host, after a while in which every other region always
+// saw the same.
 func elect(outcomes []mesh.Outcome) mesh.Verdict {
 	w := newWorld()
 	w.checks = []string{"smtp"}
@@ -221,7 +228,7 @@ func elect(outcomes []mesh.Outcome) mesh.Verdict {
 	for i := range outcomes {
 		regions = append(regions, fmt.Sprintf("r%d", i))
 	}
-	w.lay(regions)
+	w.addRegions(regions)
 	w.begin()
 	for i, outcome := range outcomes {
 		switch outcome {
@@ -231,10 +238,11 @@ func elect(outcomes []mesh.Outcome) mesh.Verdict {
 			w.broken[path{fmt.Sprintf("r%d1", i), "own1", "smtp", mesh.IPv4}] = "inconclusive"
 		}
 	}
-	w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster(), Standings: []judge.Standing{{Host: "own1", Check: "smtp", Verdict: mesh.Unknown}}})
+	w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster(),
+		Standings: []judge.Standing{{Host: "own1", Check: "smtp", Verdict: mesh.Unknown}}})
 	for w.elapsed = 0; w.elapsed < 50*time.Second; w.elapsed += step {
 		w.step()
 	}
-	// Longer than a vote counts: what is only held is over.
-	return mesh.Verdict(w.word("OWN1/smtp"))
+	// That was longer than a vote counts, so that no earlier verdict stands.
+	return mesh.Verdict(w.verdict("OWN1/smtp"))
 }

@@ -12,31 +12,31 @@ import (
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
-// reference is the rule told a second time: plainly, slowly, and from its sentences. It keeps the latest word on every edge and
-// works everything out anew at every moment. It is told which rounds were asked for, and knows neither budgets nor holds nor
-// flapping.
+// reference is a second implementation of the rule: plain, slow, and written from its sentences. It stores the latest
+// observation of every edge and computes everything again at every step. It gets the rounds from the judge, and has
+// neither budgets nor holds nor flapping.
 type reference struct {
 	rule     catalog.Rule
 	enrolled map[string]bool
 	region   map[string]string // of each vantage
 	targets  []*refTarget
 	began    time.Time // of the stream, or of its latest part after a silence
-	spoken   bool      // somebody was heard since
+	spoken   bool      // an agent was heard since
 	now      time.Time
 	batches  map[string]*mesh.Batch // the latest of each vantage
 	heard    map[string]time.Time
 	words    map[refEdge]refWord
 	proofs   map[refPair][]time.Time // when the nonces were sent that were signed
-	outcasts map[refFace]bool        // who is isolated as of now
+	outcasts map[refFace]bool        // which vantages are isolated now
 	epochs   map[string][]uint64     // of each vantage, the present one last
 	returns  map[refEpoch][]time.Time
 	shared   map[string]time.Time // when two agents last used one vantage's identity
-	old      map[refPart]bool     // whose agent last spoke of a name without a family
+	old      map[refPart]bool     // whose agent last reported on a name without a family
 	closings int                  // rounds that ended
-	filtered int                  // times that a ping left down though somebody lost it still
+	filtered int                  // times that a ping left down although a vantage still lost it
 }
 
-// refTarget is one check of a host, with what is held true of it.
+// refTarget is one check of a host, with its verdict.
 type refTarget struct {
 	*catalog.Check
 	host      *catalog.Host
@@ -49,11 +49,11 @@ type refTarget struct {
 	sightings []refSighting // what its rounds found since it was up
 }
 
-// refSeat is a region's part in what is said of a target.
+// refSeat is a region's part in the verdict of a target.
 type refSeat struct {
 	region   string
 	vantages []string
-	holds    map[mesh.Family]mesh.Vote // as of now, if nobody is isolated
+	holds    map[mesh.Family]mesh.Vote // as of now, if no vantage was isolated
 }
 
 type refEdge struct {
@@ -65,13 +65,13 @@ type refEdge struct {
 // refPair is a vantage and a host that it gossips with.
 type refPair struct{ vantage, host string }
 
-// refPart is a vantage's part in what is said of a target.
+// refPart is a vantage's part in the verdict of a target.
 type refPart struct {
 	vantage string
 	target  *refTarget
 }
 
-// refFace is a vantage as far as it looks through a family.
+// refFace is a vantage as far as it probes through a family.
 type refFace struct {
 	vantage string
 	family  mesh.Family
@@ -83,20 +83,20 @@ type refEpoch struct {
 	epoch   uint64
 }
 
-// refWord is the latest live word on an edge.
+// refWord is the latest live observation of an edge.
 type refWord struct {
 	outcome mesh.Outcome
 	reason  string
 	began   time.Time
 	ended   time.Time
 	round   uint64
-	run     []time.Time // when its good looks in a row began
+	run     []time.Time // when its good probes in a row began
 	missed  bool        // a first miss came after it
 	mute    bool        // it was an ok when a round ended that it had not answered
-	failing time.Time   // when the first look of its failing run began
+	failing time.Time   // when the first probe of its failing run began
 }
 
-// refSighting is what a round found: the regions that said bad, and ok.
+// refSighting is what a round found: the regions that voted bad, and ok.
 type refSighting struct {
 	opened, closed time.Time
 	bad, ok        []string
@@ -105,15 +105,16 @@ type refSighting struct {
 type refRound struct {
 	mesh.Ask
 	opened   time.Time
-	answered bool // somebody looked because of it
+	answered bool // a vantage probed because of it
 }
 
 func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 	r := &reference{
 		rule: c.Rule, enrolled: map[string]bool{}, region: map[string]string{},
 		epochs: map[string][]uint64{}, returns: map[refEpoch][]time.Time{}, shared: map[string]time.Time{},
-		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{}, proofs: map[refPair][]time.Time{},
-		old: map[refPart]bool{},
+		batches: map[string]*mesh.Batch{}, heard: map[string]time.Time{}, words: map[refEdge]refWord{},
+		proofs: map[refPair][]time.Time{},
+		old:    map[refPart]bool{},
 	}
 	for _, v := range roster.Vantages {
 		r.enrolled[v] = true
@@ -145,11 +146,14 @@ func (r *reference) seat(t *refTarget, regions []catalog.Region, observers []str
 }
 
 func (r *reference) target(host, check string) *refTarget {
-	return r.targets[slices.IndexFunc(r.targets, func(t *refTarget) bool { return t.host.Key() == host && t.Name == check })]
+	return r.targets[slices.IndexFunc(r.targets, func(t *refTarget) bool {
+		return t.host.Key() == host &&
+			t.Name == check
+	})]
 }
 
-// hear takes a message of the stream: what its agent tells of itself, and then what it saw.
-func (r *reference) hear(in judge.Input) {
+// receive applies a message of the stream: what its agent reports of itself, and then what it saw.
+func (r *reference) receive(in judge.Input) {
 	if r.now.IsZero() || r.spoken && in.At.Sub(r.now) > r.rule.Silence {
 		r.began, r.spoken = in.At, false
 	}
@@ -182,8 +186,9 @@ func (r *reference) hear(in judge.Input) {
 	}
 }
 
-// present: a batch counts if its epoch is the newest of its vantage. One that another followed counts when the newest has been
-// silent for six seconds; three such batches over six seconds, the newest speaking, are of a second agent.
+// present: a batch counts if its epoch is the newest of its vantage. One that another followed counts when the newest
+// has been silent for six seconds; three such batches over six seconds, with the newest still sending, are of a second
+// agent.
 func (r *reference) present(vantage string, epoch uint64) bool {
 	all := r.epochs[vantage]
 	switch i := slices.Index(all, epoch); {
@@ -215,7 +220,7 @@ func (r *reference) sharesIdentity(vantage string) bool {
 	return ok && r.now.Before(at.Add(time.Minute))
 }
 
-// prove notes that the host signed the vantage's nonce: never later than it is reported, and each proof once. A bare
+// prove records that the host signed the vantage's nonce: never later than it is reported, and each proof once. A bare
 // acknowledgement of gossip is no evidence.
 func (r *reference) prove(p refPair, at time.Time) {
 	if at.After(r.now) {
@@ -226,7 +231,7 @@ func (r *reference) prove(p refPair, at time.Time) {
 	}
 }
 
-// see takes an observation.
+// see applies an observation.
 func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	edge := refEdge{b.Agent, r.target(o.Host, o.Check), o.Family}
 	for _, round := range []*refRound{edge.target.round, edge.target.next} {
@@ -236,8 +241,9 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	}
 	w := r.words[edge]
 	switch {
-	case b.Replayed(o), o.Began.Before(w.began), o.Began.Equal(w.began) && (o.Stage == mesh.Missed || o.Round <= w.round):
-		return // told before, unless the same look comes again as the answer to a round
+	case b.Replayed(o), o.Began.Before(w.began), o.Began.Equal(w.began) &&
+		(o.Stage == mesh.Missed || o.Round <= w.round):
+		return // known already, unless the same probe comes again as the answer to a round
 	case w.outcome != mesh.Unreachable && !w.missed && (o.Stage == mesh.Missed || o.Outcome == mesh.Unreachable):
 		w.failing = o.Began
 	}
@@ -259,8 +265,8 @@ func (r *reference) see(b *mesh.Batch, o mesh.Observation) {
 	r.words[edge] = w
 }
 
-// speaks: a word on a name without a family is one of an agent of the version before. What the agent said the other
-// way is forgotten.
+// speaks: a report on a name without a family is from an agent of the previous version. What the agent reported in the
+// other way is forgotten.
 func (r *reference) speaks(p refPart, f mesh.Family) {
 	if old := f == mesh.AnyFamily; old != r.old[p] {
 		for _, gone := range r.families(p.vantage, p.target) {
@@ -270,7 +276,7 @@ func (r *reference) speaks(p refPart, f mesh.Family) {
 	}
 }
 
-// families are those that the vantage speaks of the target through.
+// families returns those through which the vantage reports on the target.
 func (r *reference) families(vantage string, t *refTarget) []mesh.Family {
 	if r.old[refPart{vantage, t}] {
 		return []mesh.Family{mesh.AnyFamily}
@@ -278,7 +284,7 @@ func (r *reference) families(vantage string, t *refTarget) []mesh.Family {
 	return t.families
 }
 
-// leftOut: a family whose latest fresh word is that the vantage cannot ask through it, or that the name has no
+// leftOut: a family whose latest fresh observation is that the vantage cannot probe through it, or that the name has no
 // address in it.
 func (r *reference) leftOut(e refEdge) bool {
 	w := r.words[e]
@@ -287,8 +293,8 @@ func (r *reference) leftOut(e refEdge) bool {
 	return !w.ended.IsZero() && r.now.Before(r.expires(e)) && w.outcome == mesh.Inconclusive && (cannot || none)
 }
 
-// gossips: gossip tells of the family of the host's first address; of a name, of the family that is left where the
-// vantage has no route to the other one, or the name no address in it.
+// gossips: gossip proves the family of the host's first address; of a name, the family that is left if the vantage has
+// no route to the other one, or the name no address in it.
 func (r *reference) gossips(e refEdge) bool {
 	if _, err := netip.ParseAddr(e.target.host.Addresses[0]); err == nil || e.family == mesh.AnyFamily {
 		return err != nil || e.family == e.target.families[0]
@@ -300,7 +306,7 @@ func (r *reference) gossips(e refEdge) bool {
 	return r.leftOut(other) && !strings.HasPrefix(r.words[other].reason, "not permitted")
 }
 
-// asked notes a round. A check that is in one still goes on with that, and keeps the newer one for after.
+// asked records a round. A check that is in one already continues with that, and the newer one follows it.
 func (r *reference) asked(ask mesh.Ask) {
 	round := &refRound{Ask: ask, opened: r.now}
 	for _, t := range r.targets {
@@ -314,7 +320,7 @@ func (r *reference) asked(ask mesh.Ask) {
 	}
 }
 
-// settle works out every verdict as of now.
+// settle computes every verdict as of now.
 func (r *reference) settle() {
 	for _, t := range r.targets {
 		for _, s := range t.seats {
@@ -344,9 +350,10 @@ func (r *reference) part(vantage string) bool {
 	return r.enrolled[vantage] && !r.heard[vantage].IsZero()
 }
 
-// abstains: rule 3, what a vantage tells of itself.
+// abstains: rule 3, what a vantage itself reports.
 func (r *reference) abstains(vantage string) bool {
-	return !r.part(vantage) || r.silent(vantage) || r.sharesIdentity(vantage) || r.batches[vantage].Lag >= r.rule.LagMax || r.batches[vantage].AnchorsFail
+	return !r.part(vantage) || r.silent(vantage) || r.sharesIdentity(vantage) ||
+		r.batches[vantage].Lag >= r.rule.LagMax || r.batches[vantage].AnchorsFail
 }
 
 // freshness: rule 2, two intervals and a timeout, and never less than a silence, an interval and a timeout.
@@ -356,11 +363,13 @@ func (t *refTarget) freshness() time.Duration {
 
 func (r *reference) expires(e refEdge) time.Time { return r.words[e].ended.Add(e.target.freshness()) }
 
-// word is what the vantage's latest word counts for if nobody is isolated.
+// word returns the edge's vote if no vantage was isolated.
 func (r *reference) word(e refEdge) mesh.Vote {
 	w, ok := r.words[e]
 	switch {
-	case r.abstains(e.vantage), !ok, w.ended.IsZero(), !r.now.Before(r.expires(e)), w.outcome == mesh.Inconclusive, w.mute:
+	case r.abstains(e.vantage), !ok, w.ended.IsZero(), !r.now.Before(r.expires(e)):
+		return mesh.Abstain
+	case w.outcome == mesh.Inconclusive, w.mute:
 		return mesh.Abstain
 	case w.outcome == mesh.Unreachable && len(r.instead(e)) > 0:
 		return mesh.OK
@@ -368,87 +377,4 @@ func (r *reference) word(e refEdge) mesh.Vote {
 		return mesh.Bad
 	}
 	return mesh.OK
-}
-
-// beside are the edges of the same vantage to the host's other checks, where this one is a ping.
-func (r *reference) beside(e refEdge) (out []refEdge) {
-	for _, t := range r.targets {
-		if e.target.Kind == catalog.KindPing && t.host == e.target.host && t.Kind != catalog.KindPing {
-			out = append(out, refEdge{e.vantage, t, e.family})
-		}
-	}
-	return out
-}
-
-// instead: a vantage that lost ping, but got a TCP answer or the host's own proof after the first miss. It is what
-// each other check answered in a row since then, and the proofs.
-func (r *reference) instead(e refEdge) (runs [][]time.Time) {
-	for _, o := range r.beside(e) {
-		if w := r.words[o]; w.outcome.Good() && r.now.Before(r.expires(o)) {
-			runs = append(runs, w.run)
-		}
-	}
-	if e.target.Kind == catalog.KindPing && r.gossips(e) {
-		runs = append(runs, r.proved(refPair{e.vantage, e.target.host.Key()}))
-	}
-	for i, run := range runs {
-		runs[i] = slices.DeleteFunc(slices.Clone(run), func(at time.Time) bool { return at.Before(r.words[e].failing) })
-	}
-	return slices.DeleteFunc(runs, func(run []time.Time) bool { return len(run) == 0 })
-}
-
-// proved: the proofs up to now, without a silence between them.
-func (r *reference) proved(p refPair) []time.Time {
-	run, after := r.proofs[p], r.now
-	for i := len(run) - 1; i >= 0; i-- {
-		if after.Sub(run[i]) > r.rule.Silence {
-			return run[i+1:]
-		}
-		after = run[i]
-	}
-	return run
-}
-
-// successes: the good looks in a row, or, where only ping is lost, the most that anything else answered in a row instead.
-func (r *reference) successes(e refEdge) int {
-	w := r.words[e]
-	if w.outcome != mesh.Unreachable {
-		return len(w.run)
-	}
-	most := 0
-	for _, run := range r.instead(e) {
-		most = max(most, len(run))
-	}
-	return most
-}
-
-// isolates: rule 3, a vantage that calls bad what two thirds of the other regions hold good, for over half of its targets, each
-// family by itself.
-func (r *reference) isolates(vantage string, f mesh.Family) bool {
-	n, count := 0.0, 0.0
-	for _, t := range r.targets {
-		vote := r.word(refEdge{vantage, t, f})
-		if vote != mesh.Abstain {
-			n++
-		}
-		if vote == mesh.Bad && r.heldGood(t, f, r.region[vantage]) {
-			count++
-		}
-	}
-	return n >= 3 && (count+0.5)/(n+1) > 0.5
-}
-
-// heldGood: two thirds of the other regions hold the target good.
-func (r *reference) heldGood(t *refTarget, f mesh.Family, besides string) bool {
-	others, good := 0.0, 0.0
-	for _, s := range r.voters(t) {
-		switch {
-		case s.region == besides:
-		case s.holds[f] == mesh.OK:
-			others, good = others+1, good+1
-		default:
-			others++
-		}
-	}
-	return others > 0 && good >= r.rule.IsolatedAgreement*others
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// voters are the regions with a vote on the target: set to look at it and heard once, without the host's own.
+// voters returns the regions with a vote on the target: set to probe it and heard once, without the host's own.
 func (r *reference) voters(t *refTarget) []refSeat {
 	var out []refSeat
 	for _, s := range t.seats {
@@ -39,18 +39,19 @@ func majority(s refSeat, vote func(string) mesh.Vote) mesh.Vote {
 	return mesh.Abstain
 }
 
-// waited: the edge's answer to the round is still to come, or a TCP answer that could show that only the ping is lost.
+// waited: the edge's answer to the round is missing, or a TCP answer that could show that only the ping is lost.
 func (r *reference) waited(e refEdge) bool {
 	round := e.target.round
 	switch {
 	case r.abstains(e.vantage), r.outcasts[refFace{e.vantage, e.family}]:
 		return false
-	case round == nil: // nobody could tell since the stream began anew
+	case round == nil: // no agent could report since the stream resumed
 		return r.standing(e.target) && r.words[e].ended.Before(r.began) && !r.now.Before(r.expires(e))
 	}
-	return !r.answered(e, round) || r.words[e].outcome == mesh.Unreachable && slices.ContainsFunc(r.beside(e), func(o refEdge) bool {
-		return !r.answered(o, round)
-	})
+	return !r.answered(e, round) || r.words[e].outcome == mesh.Unreachable &&
+		slices.ContainsFunc(r.beside(e), func(o refEdge) bool {
+			return !r.answered(o, round)
+		})
 }
 
 func (r *reference) answered(e refEdge, round *refRound) bool {
@@ -58,8 +59,8 @@ func (r *reference) answered(e refEdge, round *refRound) bool {
 	return !w.ended.IsZero() && !w.missed && (w.round >= round.Round || !w.began.Before(round.Since))
 }
 
-// face is the vote of a vantage through one family: it may be isolated, or asked and not heard yet. What is missing is taken as
-// ok, as bad, or, where missing is abstain, as what was said before, unless that was an ok.
+// face returns the vote of a vantage through one family: it may be isolated, or asked without an answer yet. A missing
+// answer counts as ok, as bad, or, if missing is abstain, as the vote before, unless that was ok.
 func (r *reference) face(e refEdge, missing mesh.Vote) mesh.Vote {
 	vote := r.word(e)
 	switch {
@@ -71,8 +72,8 @@ func (r *reference) face(e refEdge, missing mesh.Vote) mesh.Vote {
 	return vote
 }
 
-// vote is a region's vote: of its vantages. A vantage is bad where a family says bad; ok where one says ok and each
-// other one says so too or is left out; else it abstains.
+// vote returns a region's vote, from its vantages. A vantage votes bad if one family is bad, ok if one is ok and each
+// other one is ok or left out, and else abstains.
 func (r *reference) vote(t *refTarget, s refSeat, missing mesh.Vote) mesh.Vote {
 	return majority(s, func(v string) mesh.Vote {
 		said := map[mesh.Vote]int{}
@@ -124,7 +125,7 @@ func (r *reference) halfSilent() bool {
 	return silent > 0 && 2*silent >= len(heard)
 }
 
-// refAnswer is a verdict: held true by the votes themselves, or only held.
+// refAnswer is a verdict: shown by the votes themselves, or kept.
 type refAnswer struct {
 	verdict           mesh.Verdict
 	positive, partial bool
@@ -165,10 +166,10 @@ func (r *reference) answerOf(t *refTarget, n, u, d int, mayFall, confirmed bool)
 	return before
 }
 
-// stands: for one freshness period after the stream began, or spoke again after a silence, what was said holds.
+// stands: for one freshness period after the stream began or resumed, verdicts stand.
 func (r *reference) stands(t *refTarget) bool { return r.now.Before(r.began.Add(t.freshness())) }
 
-// standing: the same of a verdict that is worth holding.
+// standing: the same of a verdict that is worth keeping.
 func (r *reference) standing(t *refTarget) bool {
 	return t.verdict != mesh.Pending && t.verdict != mesh.Unknown && r.stands(t)
 }
@@ -185,8 +186,8 @@ func (r *reference) judge(t *refTarget) {
 	}
 }
 
-// known: a newer round takes the place of the one that is open as soon as its outcome is known: all have answered it, or what is
-// missing cannot change the verdict.
+// known: a newer round replaces the open one as soon as its outcome is known: all have answered it, or the missing
+// answers cannot change the verdict.
 func (r *reference) known(t *refTarget, round *refRound) bool {
 	open := t.round
 	t.round = round
@@ -195,12 +196,12 @@ func (r *reference) known(t *refTarget, round *refRound) bool {
 	return !r.waits(t) || r.agree(t, true) && !r.answer(t, n, u, d, true, false).partial
 }
 
-// decide does so by the round that is open, or by what is said where none is.
+// decide does so by the open round, or by the votes if none is open.
 func (r *reference) decide(t *refTarget) {
 	limit := max(3*time.Second, t.Timeout+2*time.Second)
 	over := t.round != nil && r.now.Sub(t.round.opened) >= limit
 	if over && r.waits(t) && !t.round.answered {
-		t.round = nil // nobody was asked
+		t.round = nil // no agent was asked
 		r.closings++
 	}
 	if t.round == nil {
@@ -223,7 +224,7 @@ func (r *reference) decide(t *refTarget) {
 	r.close(t)
 }
 
-// agree: what is missing cannot change the verdict.
+// agree: the missing answers cannot change the verdict.
 func (r *reference) agree(t *refTarget, mayFall bool) bool {
 	n, u, d, _ := r.tally(t, mesh.OK)
 	best := r.answer(t, n, u, d, mayFall, false)
@@ -264,8 +265,8 @@ func (r *reference) close(t *refTarget) {
 	r.apply(t, a, u, d)
 }
 
-// confirmed: at least two regions were bad in this round and in one that ended 5 s before it or more and 15 s before its opening
-// or less, and of all that answered in either, more than one in five said ok in one of them.
+// confirmed: at least two regions were bad in this round and in one that ended 5 s before it or more and 15 s before
+// its opening or less, and of all that answered in either, more than one in five voted ok in one of them.
 func (r *reference) confirmed(t *refTarget, now refSighting) bool {
 	for _, before := range t.sightings {
 		if now.closed.Sub(before.closed) < 5*time.Second || now.opened.Sub(before.closed) > 15*time.Second {
@@ -292,7 +293,7 @@ func (r *reference) confirmed(t *refTarget, now refSighting) bool {
 	return false
 }
 
-// namesOf are the voters that vote so.
+// namesOf returns the voters with this vote.
 func (r *reference) namesOf(t *refTarget, vote mesh.Vote) (out []string) {
 	for _, s := range r.voters(t) {
 		if r.vote(t, s, mesh.Abstain) == vote {
@@ -302,7 +303,8 @@ func (r *reference) namesOf(t *refTarget, vote mesh.Vote) (out []string) {
 	return out
 }
 
-// apply makes the answer the verdict: rule 7 lets a check leave down only after half of the voting regions saw two successes.
+// apply makes the answer the verdict: rule 7 lets a check leave down only after half of the voting regions saw two
+// successes.
 func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
 	if !a.positive && r.standing(t) {
 		a = refAnswer{verdict: t.verdict}
@@ -313,7 +315,7 @@ func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
 	if t.verdict == mesh.Down && a.verdict != mesh.Down && a.verdict != mesh.Unknown && !r.recovered(t, u, d) {
 		a = refAnswer{verdict: mesh.Down}
 	}
-	made := a.positive || a.verdict == mesh.Down // else it is only held
+	made := a.positive || a.verdict == mesh.Down // otherwise it is only kept
 	if until := r.fresh(t, a.verdict); a.verdict != t.verdict || made && until.After(t.madeBy) {
 		t.madeBy = until
 	}
@@ -323,7 +325,7 @@ func (r *reference) apply(t *refTarget, a refAnswer, u, d int) {
 	t.verdict = a.verdict
 }
 
-// stillLost: somebody lost the ping and says ok.
+// stillLost: a vantage lost the ping and votes ok.
 func (r *reference) stillLost(t *refTarget) bool {
 	for e, w := range r.words {
 		if e.target == t && w.outcome == mesh.Unreachable && r.word(e) == mesh.OK {
@@ -333,8 +335,8 @@ func (r *reference) stillLost(t *refTarget) bool {
 	return false
 }
 
-// recovered: half of the voting regions saw two successes each. A vantage saw as many as the family it saw the fewest
-// through, of those that are not left out.
+// recovered: half of the voting regions saw two successes each. A vantage counts with its family that saw the fewest,
+// of those that are not left out.
 func (r *reference) recovered(t *refTarget, u, d int) bool {
 	saw := 0
 	for _, s := range r.voters(t) {
@@ -357,14 +359,15 @@ func (r *reference) recovered(t *refTarget, u, d int) bool {
 	return saw > 0 && 2*saw >= u+d
 }
 
-// fresh is until when the last of the votes that agree with the verdict counts.
+// fresh returns until when the last of the votes that agree with the verdict counts.
 func (r *reference) fresh(t *refTarget, verdict mesh.Verdict) (until time.Time) {
 	agrees := mesh.OK
 	if verdict == mesh.Down || verdict == mesh.Partial {
 		agrees = mesh.Bad
 	}
 	for e := range r.words {
-		if e.target == t && r.region[e.vantage] != t.host.Region && r.word(e) == agrees && !r.outcasts[refFace{e.vantage, e.family}] {
+		if e.target == t && r.region[e.vantage] != t.host.Region && r.word(e) == agrees &&
+			!r.outcasts[refFace{e.vantage, e.family}] {
 			if at := r.expires(e); at.After(until) {
 				until = at
 			}

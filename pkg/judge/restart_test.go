@@ -10,9 +10,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// A pause of the stream and a coordinator that starts again publish nothing, whatever the interval of the checks and the length
-// of the pause: all is well before and after.
-func TestARestartPublishesNothing(t *testing.T) {
+// TestRestartPublishesNothing: while all checks work, neither a pause of the stream nor a restart of the coordinator
+// publishes anything, whatever the interval of the checks and the length of the pause.
+func TestRestartPublishesNothing(t *testing.T) {
 	intervals := []time.Duration{
 		time.Second, 2 * time.Second, 3 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
 		time.Minute, 5 * time.Minute, 10 * time.Minute, time.Hour,
@@ -27,13 +27,15 @@ func TestARestartPublishesNothing(t *testing.T) {
 		again := rapid.Bool().Draw(t, "a new judge")
 		w := newWorld()
 		w.checks = []string{"smtp"}
-		w.lay([]string{"ams", "lon", "nyc", "lus"})
+		w.addRegions([]string{"ams", "lon", "nyc", "lus"})
 		for i := range w.agents {
-			w.agents[i].reconnects = time.Duration(rapid.IntRange(0, 2000).Draw(t, "reconnects after, ms")) * time.Millisecond
+			w.agents[i].reconnects = time.Duration(rapid.IntRange(0, 2000).Draw(t,
+				"reconnects after, ms")) * time.Millisecond
 		}
 		w.interval = interval
 		w.begin()
-		before := interval + 10*time.Second + time.Duration(rapid.IntRange(0, 20_000).Draw(t, "before, ms"))*time.Millisecond
+		before := interval + 10*time.Second + time.Duration(rapid.IntRange(0, 20_000).Draw(t,
+			"before, ms"))*time.Millisecond
 		w.play(before)
 		published := len(w.published)
 		w.stopped = true
@@ -44,8 +46,9 @@ func TestARestartPublishesNothing(t *testing.T) {
 		}
 		w.play(2*interval + time.Minute)
 		for _, tr := range w.published[published:] {
-			if tr.Was != mesh.Pending { // a check whose first look came after the pause
-				t.Fatalf("%v after the pause: %s/%s %s -> %s: %s", tr.Published.Sub(epoch)-before-pause, tr.Host, tr.Check, tr.Was, tr.Verdict, tr.Rule)
+			if tr.Was != mesh.Pending { // a check whose first probe came after the pause
+				t.Fatalf("%v after the pause: %s/%s %s -> %s: %s", tr.Published.Sub(epoch)-before-pause, tr.Host,
+					tr.Check, tr.Was, tr.Verdict, tr.Rule)
 			}
 		}
 		for _, h := range w.snapshot().Hosts {
@@ -56,7 +59,7 @@ func TestARestartPublishesNothing(t *testing.T) {
 	})
 }
 
-// play lets the time go by.
+// play advances the world.
 func (w *world) play(d time.Duration) {
 	for end := w.elapsed + d; w.elapsed < end; w.elapsed += step {
 		w.step()

@@ -11,12 +11,12 @@ import (
 
 const secret = "key=SECRET"
 
-// TestSentencesHoldNoAgentsText plays a check through its verdicts while every agent's reason holds a secret:
-// sentences, which the public reads, never hold it, and the advisories and edges, which operators read, do.
-func TestSentencesHoldNoAgentsText(t *testing.T) {
+// TestSentencesQuoteNoAgent takes a check through its verdicts while every agent's reason contains a secret: sentences,
+// which the public reads, never contain it; advisories, which operators read, do.
+func TestSentencesQuoteNoAgent(t *testing.T) {
 	w := newWorld()
 	w.checks = []string{"smtp"}
-	w.lay([]string{"ams", "lon", "van", "nyc", "tor", "lus", "syd", "sea"})
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor", "lus", "syd", "sea"})
 	w.begin()
 	reasons := []string{"redirects to https://elsewhere/?" + secret + " (status 302), wanted 200",
 		"status 503?" + secret, secret}
@@ -25,7 +25,7 @@ func TestSentencesHoldNoAgentsText(t *testing.T) {
 	run := func(until time.Duration, regions ...string) {
 		clear(w.broken)
 		for i, region := range regions {
-			w.each("AMS1/smtp", []string{region}, func(p path) { w.broken[p] = reasons[i%len(reasons)] })
+			w.eachPath("AMS1/smtp", []string{region}, func(p path) { w.broken[p] = reasons[i%len(reasons)] })
 		}
 		for ; w.elapsed < until; w.elapsed += step {
 			w.step()
@@ -50,11 +50,11 @@ func TestSentencesHoldNoAgentsText(t *testing.T) {
 	}
 	for _, v := range []mesh.Verdict{mesh.Pending, mesh.Up, mesh.Partial, mesh.Down, mesh.Degraded} {
 		if !seen[v] {
-			t.Errorf("the story has no moment at which the check is %s", v)
+			t.Errorf("the check is never %s here", v)
 		}
 	}
 	if !operators[mesh.Up] {
-		t.Error("no advisory tells operators what one region reports")
+		t.Error("no advisory quotes what one region reports")
 	}
 	for _, tr := range w.published {
 		if strings.Contains(tr.Sentence, "SECRET") {

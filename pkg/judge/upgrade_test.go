@@ -9,12 +9,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// TestAnUpgradePublishesNothing has a mesh whose hosts have names upgraded: first the coordinator, whose catalog
-// names families then, then the agents one by one. No verdict changes for that, and at its end a family that fails is
-// seen.
-func TestAnUpgradePublishesNothing(t *testing.T) {
+// TestUpgradePublishesNothing upgrades a mesh whose hosts have names: first the coordinator, whose catalog has families
+// then, and then the agents one by one. No verdict changes, and in the end a family that fails is detected.
+func TestUpgradePublishesNothing(t *testing.T) {
 	w := newWorld()
-	w.lay([]string{"ams", "lon", "van", "nyc", "tor"})
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor"})
 	w.addresses, w.unfamilied = []string{"mail.example.net"}, true
 	for _, a := range w.agents {
 		a.old = true
@@ -24,7 +23,7 @@ func TestAnUpgradePublishesNothing(t *testing.T) {
 		w.elapsed += step
 		w.step()
 	}
-	if got := w.word("AMS1/smtp"); got != string(mesh.Up) {
+	if got := w.verdict("AMS1/smtp"); got != string(mesh.Up) {
 		t.Fatalf("before the upgrade it is %s\n%s", got, w.votes("AMS1"))
 	}
 	published := len(w.published)
@@ -48,12 +47,12 @@ func TestAnUpgradePublishesNothing(t *testing.T) {
 			t.Fatalf("at %v published %s/%s %s\n%s", w.elapsed, tr.Host, tr.Check, tr.Verdict, w.votes("AMS1"))
 		}
 	}
-	w.each("AMS1/smtp", []string{"ipv6"}, func(p path) { w.broken[p] = "connection refused" })
+	w.eachPath("AMS1/smtp", []string{"ipv6"}, func(p path) { w.broken[p] = "connection refused" })
 	for range 5 * 20 {
 		w.elapsed += step
 		w.step()
 	}
-	if got := w.word("AMS1/smtp"); got != string(mesh.Down) {
+	if got := w.verdict("AMS1/smtp"); got != string(mesh.Down) {
 		t.Errorf("its IPv6 refuses, and it is %s\n%s", got, w.votes("AMS1"))
 	}
 	for _, h := range w.snapshot().Hosts {
@@ -61,7 +60,7 @@ func TestAnUpgradePublishesNothing(t *testing.T) {
 			for _, v := range c.Votes {
 				for _, e := range v.Edges {
 					if e.Family == mesh.AnyFamily {
-						t.Errorf("%s/%s: %s still speaks without a family", h.Name, c.Name, e.Vantage)
+						t.Errorf("%s/%s: %s still reports without a family", h.Name, c.Name, e.Vantage)
 					}
 				}
 			}

@@ -34,14 +34,14 @@ func (p period) regions() (out []string) {
 
 func (p period) String() string { return fmt.Sprintf("%v: %v %s", p.from, p.regions(), p.reason) }
 
-// change is a verdict and when it began to be true.
+// change is a verdict and when it began.
 type change struct {
 	verdict mesh.Verdict
 	began   time.Duration
 }
 
-// truth is the verdict in a period by rule 5, for somebody who knows which regions reach the host; before is the verdict of the
-// period before, which leaves down only when half of the regions reach the host again (rule 7).
+// truth returns the verdict in a period by rule 5, given which regions reach the host; before is the
+// verdict of the period before, which leaves down only when half of the regions reach the host again (rule 7).
 func truth(p period, before mesh.Verdict) mesh.Verdict {
 	bad := bits.OnesCount(p.lost)
 	ok := len(voters) - bad
@@ -54,7 +54,7 @@ func truth(p period, before mesh.Verdict) mesh.Verdict {
 	return mesh.Up
 }
 
-// oracle lists the changes that somebody who knows the truth would publish.
+// oracle returns the changes that a judge which knew the truth would publish.
 func oracle(history []period) []change {
 	out := []change{{verdict: mesh.Up}}
 	for _, p := range history {
@@ -66,8 +66,8 @@ func oracle(history []period) []change {
 	return out[1:]
 }
 
-// drawHistory draws periods that are long enough to be published, and ends with one in which all is well. The number of
-// regions that lose the host is one of sizes.
+// drawHistory draws periods that are long enough to be published, and ends with one in which everything works. The
+// number of regions that lose the host is one of sizes.
 func drawHistory(t *rapid.T, regions int, sizes []int) []period {
 	var out []period
 	at := 30 * time.Second
@@ -79,7 +79,8 @@ func drawHistory(t *rapid.T, regions int, sizes []int) []period {
 			next |= 1 << slices.Index(voters, region)
 		}
 		if bits.OnesCount(next) > 1 && bits.OnesCount(lost) > 1 && bits.OnesCount(next&lost) < 2 {
-			next = 0 // one outage that moves to other regions at once: whether the host was up in between is a matter of luck
+			// one outage that moves to other regions at once: whether the host was up in between is a matter of luck
+			next = 0
 		}
 		lost = next
 		reason := rapid.SampledFrom([]string{"connection refused", "timeout"}).Draw(t, "reason")
@@ -95,7 +96,7 @@ func live(w *world, history []period) (out []change) {
 	next := 0
 	for w.elapsed = 0; w.elapsed < history[len(history)-1].from+time.Minute; w.elapsed += step {
 		if next < len(history) && w.elapsed >= history[next].from {
-			w.each("AMS1/smtp", nil, func(p path) {
+			w.eachPath("AMS1/smtp", nil, func(p path) {
 				delete(w.broken, p)
 				if slices.Contains(history[next].regions(), w.catalog.Host(p.vantage).Region) {
 					w.broken[p] = history[next].reason
@@ -116,7 +117,7 @@ func live(w *world, history []period) (out []change) {
 func newWindowsWorld() *world {
 	w := newWorld()
 	w.checks = []string{"smtp"}
-	w.lay(append([]string{"ams"}, voters...))
+	w.addRegions(append([]string{"ams"}, voters...))
 	return w
 }
 
@@ -140,8 +141,8 @@ func describe(history []period) string {
 	return b.String()
 }
 
-// For every history, the published windows are the true ones, to within one interval.
-func TestPublishedWindowsAreTheTrueOnes(t *testing.T) {
+// TestPublishedWindows: for every history, the published windows are the true ones, to within one interval.
+func TestPublishedWindows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		history := drawHistory(t, len(voters), []int{0, 1, 2, 3, 4, 5, 6, 7})
 		if diff := sameWindows(live(newWindowsWorld(), history), oracle(history)); diff != "" {
@@ -150,8 +151,8 @@ func TestPublishedWindowsAreTheTrueOnes(t *testing.T) {
 	})
 }
 
-// So they are while one region changes its vote with every probe.
-func TestOneChangingVoterHidesNothing(t *testing.T) {
+// TestAlternatingRegionHidesNothing: so they are while one region changes its vote with every probe.
+func TestAlternatingRegionHidesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// The last voter alternates. The sizes are those whose verdict does not depend on its vote.
 		history := drawHistory(t, len(voters)-1, []int{0, 2, 3, 4, 6})
@@ -161,7 +162,8 @@ func TestOneChangingVoterHidesNothing(t *testing.T) {
 			}
 		}
 		w := newWindowsWorld()
-		reason := rapid.SampledFrom([]string{"connection refused", "timeout", "inconclusive"}).Draw(t, "the changing voter's reason")
+		reason := rapid.SampledFrom([]string{"connection refused", "timeout", "inconclusive"}).Draw(t,
+			"the changing voter's reason")
 		alternating := path{voters[len(voters)-1] + "1", "ams1", "smtp", mesh.IPv4}
 		w.alternating[alternating] = reason
 		if diff := sameWindows(live(w, history), oracle(history)); diff != "" {

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,38 +13,42 @@ import (
 )
 
 func TestDecide(t *testing.T) {
-	const fresh, stale = true, false
-	two := catalog.DefaultRule()
-	two.AllowTwoRegions = true
 	for _, c := range []struct {
-		name string
-		rule catalog.Rule
-		q    Question
-		want mesh.Verdict
-		says string
+		name             string
+		regions, ok, bad int
+		before           mesh.Verdict
+		facts            string // words that stand for the Question's other fields, and "allowed" for AllowTwoRegions
+		want             mesh.Verdict
+		rule             string
 	}{
-		{"everybody reaches it", catalog.DefaultRule(), Question{Regions: 8, OK: 7, Before: mesh.Unknown}, mesh.Up, MostOK},
-		{"one cannot: a path advisory", catalog.DefaultRule(), Question{Regions: 8, OK: 6, Bad: 1, Before: mesh.Up, BeforeFresh: fresh, MayFall: true}, mesh.Up, MostOK},
-		{"nobody reaches it, before a round", catalog.DefaultRule(), Question{Regions: 8, Bad: 7, Before: mesh.Up, BeforeFresh: fresh}, mesh.Up, AwaitingRound},
-		{"nobody reaches it, after a round", catalog.DefaultRule(), Question{Regions: 8, Bad: 7, Before: mesh.Up, BeforeFresh: fresh, MayFall: true}, mesh.Down, MostBad},
-		{"one of seven still reaches it", catalog.DefaultRule(), Question{Regions: 8, OK: 1, Bad: 6, Before: mesh.Up, BeforeFresh: fresh, MayFall: true}, mesh.Down, MostBad},
-		{"two of seven still reach it", catalog.DefaultRule(), Question{Regions: 8, OK: 2, Bad: 5, Before: mesh.Up, BeforeFresh: fresh, MayFall: true}, mesh.Up, AwaitingAgain},
-		{"and again five seconds later", catalog.DefaultRule(), Question{Regions: 8, OK: 2, Bad: 5, Before: mesh.Up, BeforeFresh: fresh, MayFall: true, Confirmed: true}, mesh.Partial, SomeBad},
-		{"half of all say bad, nobody ok", catalog.DefaultRule(), Question{Regions: 8, Bad: 4, Before: mesh.Up, BeforeFresh: fresh, MayFall: true}, mesh.Up, Held},
-		{"the same, and what was before is stale", catalog.DefaultRule(), Question{Regions: 8, Bad: 4, Before: mesh.Up, BeforeFresh: stale, MayFall: true}, mesh.Unknown, NothingFresh},
-		{"silence is not up", catalog.DefaultRule(), Question{Regions: 8, Before: mesh.Up, BeforeFresh: stale}, mesh.Unknown, NothingFresh},
-		{"half are silent: it may be us", catalog.DefaultRule(), Question{Regions: 8, Bad: 5, Before: mesh.Up, BeforeFresh: fresh, MayFall: true, HalfSilent: true}, mesh.Up, HalfIsSilent},
-		{"two regions", catalog.DefaultRule(), Question{Regions: 2, OK: 1, Before: mesh.Unknown}, mesh.Unknown, TooFewRegions},
-		{"two regions, allowed", two, Question{Regions: 2, OK: 1, Before: mesh.Unknown}, mesh.Up, TwoRegionsOK},
-		{"two regions, allowed, bad and the host talks", two, Question{Regions: 2, Bad: 1, Before: mesh.Up, BeforeFresh: fresh, MayFall: true}, mesh.Up, Held},
-		{"two regions, allowed, bad and the host is silent", two, Question{Regions: 2, Bad: 1, Before: mesh.Up, BeforeFresh: fresh, MayFall: true, HostSilent: true}, mesh.Down, TwoRegionsBad},
-		{"a typing mistake is never an outage", catalog.DefaultRule(), Question{Regions: 8, Bad: 7, Before: mesh.Pending, MayFall: true}, mesh.Pending, NeverUp},
-		{"a new check that answers", catalog.DefaultRule(), Question{Regions: 8, OK: 7, Before: mesh.Pending}, mesh.Up, MostOK},
+		{"everybody reaches it", 8, 7, 0, mesh.Unknown, "", mesh.Up, MostOK},
+		{"one cannot: a path advisory", 8, 6, 1, mesh.Up, "fresh round", mesh.Up, MostOK},
+		{"nobody reaches it, before a round", 8, 0, 7, mesh.Up, "fresh", mesh.Up, AwaitingRound},
+		{"nobody reaches it, after a round", 8, 0, 7, mesh.Up, "fresh round", mesh.Down, MostBad},
+		{"one of seven still reaches it", 8, 1, 6, mesh.Up, "fresh round", mesh.Down, MostBad},
+		{"two of seven still reach it", 8, 2, 5, mesh.Up, "fresh round", mesh.Up, AwaitingAgain},
+		{"and again five seconds later", 8, 2, 5, mesh.Up, "fresh round confirmed", mesh.Partial, SomeBad},
+		{"half of all vote bad, nobody ok", 8, 0, 4, mesh.Up, "fresh round", mesh.Up, Held},
+		{"the same, and the votes before expired", 8, 0, 4, mesh.Up, "round", mesh.Unknown, NothingFresh},
+		{"silence is not up", 8, 0, 0, mesh.Up, "", mesh.Unknown, NothingFresh},
+		{"half are silent: it may be us", 8, 0, 5, mesh.Up, "fresh round half-silent", mesh.Up, HalfIsSilent},
+		{"two regions", 2, 1, 0, mesh.Unknown, "", mesh.Unknown, TooFewRegions},
+		{"two regions, allowed", 2, 1, 0, mesh.Unknown, "allowed", mesh.Up, TwoRegionsOK},
+		{"two, allowed, bad, the host's agent reports", 2, 0, 1, mesh.Up, "allowed fresh round", mesh.Up, Held},
+		{"two, allowed, bad, it is silent", 2, 0, 1, mesh.Up, "allowed fresh round host-silent", mesh.Down, TwoRegionsBad},
+		{"a mistyped port is never an outage", 8, 0, 7, mesh.Pending, "round", mesh.Pending, NeverUp},
+		{"a new check that answers", 8, 7, 0, mesh.Pending, "", mesh.Up, MostOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := Decide(c.rule, c.q)
-			if got.Verdict != c.want || got.Rule != c.says {
-				t.Errorf("got %s (%s), want %s (%s)", got.Verdict, got.Rule, c.want, c.says)
+			is := func(fact string) bool { return slices.Contains(strings.Fields(c.facts), fact) }
+			r := catalog.DefaultRule()
+			r.AllowTwoRegions = is("allowed")
+			got := Decide(r, Question{
+				Regions: c.regions, OK: c.ok, Bad: c.bad, Before: c.before, BeforeFresh: is("fresh"), MayFall: is("round"),
+				Confirmed: is("confirmed"), HalfSilent: is("half-silent"), HostSilent: is("host-silent"),
+			})
+			if got.Verdict != c.want || got.Rule != c.rule {
+				t.Errorf("got %s (%s), want %s (%s)", got.Verdict, got.Rule, c.want, c.rule)
 			}
 		})
 	}
@@ -54,7 +59,8 @@ func draw(t *rapid.T) Question {
 	ok := rapid.IntRange(0, max(n-1, 0)).Draw(t, "ok")
 	return Question{
 		Regions: n, OK: ok, Bad: rapid.IntRange(0, max(n-1-ok, 0)).Draw(t, "bad"),
-		Before:      rapid.SampledFrom([]mesh.Verdict{mesh.Pending, mesh.Up, mesh.Partial, mesh.Unknown, mesh.Down}).Draw(t, "before"),
+		Before: rapid.SampledFrom([]mesh.Verdict{mesh.Pending, mesh.Up, mesh.Partial, mesh.Unknown,
+			mesh.Down}).Draw(t, "before"),
 		BeforeFresh: rapid.Bool().Draw(t, "fresh"), MayFall: rapid.Bool().Draw(t, "round"),
 		Confirmed: rapid.Bool().Draw(t, "confirmed"), HalfSilent: rapid.Bool().Draw(t, "half silent"),
 		HostSilent: rapid.Bool().Draw(t, "host silent"),
@@ -100,7 +106,8 @@ func TestOnlyARoundTurnsACheckBad(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := draw(t)
 		q.MayFall = false
-		if a := Decide(catalog.DefaultRule(), q); (a.Verdict == mesh.Down || a.Verdict == mesh.Partial) && a.Verdict != q.Before {
+		if a := Decide(catalog.DefaultRule(), q); (a.Verdict == mesh.Down || a.Verdict == mesh.Partial) &&
+			a.Verdict != q.Before {
 			t.Fatalf("%+v fell to %s without a round", q, a.Verdict)
 		}
 	})
@@ -128,7 +135,8 @@ func TestConfirmsPartial(t *testing.T) {
 		{"ok in the first round only", at(0, 2, "a b", "c"), at(7, 8, "a b", ""), true},
 		{"ok in the second round only", at(0, 2, "a b", ""), at(7, 8, "a b", "c"), true},
 		{"ok in neither", at(0, 2, "a b c", ""), at(7, 8, "a b c", ""), false},
-		{"ok in one of five that answered: that is down, not partial", at(0, 2, "a b c d", "e"), at(7, 8, "a b c d", ""), false},
+		{"ok in one of five that answered: that is down, not partial", at(0, 2, "a b c d", "e"),
+			at(7, 8, "a b c d", ""), false},
 		{"one region", at(0, 2, "a", "b c d e"), at(7, 8, "a", "b c d e"), false},
 	} {
 		if got := ConfirmsPartial(catalog.DefaultRule(), c.first, c.second); got != c.want {
