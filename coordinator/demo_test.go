@@ -144,84 +144,93 @@ func (d *demonstration) mend(id string) {
 
 func TestDemo(t *testing.T) {
 	d := startDemo(t)
-	t.Run("a service stops and is mended", func(t *testing.T) {
-		id := d.breakIt(`{"fault": "service", "host": "NC036", "check": "Sending mail"}`)
-		d.eventually("partial outage", func() bool { return d.statuses()["NC036"] == "partial_outage" })
-		s := d.statuses()
-		if s["NC036 Sending mail"] != "major_outage" || s["NC036 Reading mail"] != "operational" ||
-			s["NC041"] != "operational" {
-			t.Errorf("statuses %v", s)
-		}
-		open := d.page("/api/v2/incidents/unresolved.json")
-		if !strings.Contains(open, `"name": "NC036: Sending mail down"`) {
-			t.Errorf("it has no open incident: %s", open)
-		}
-		if front := d.page("/"); !strings.Contains(front, "NC036: Sending mail down") {
-			t.Error("the front page does not show the incident")
-		}
-		d.mend(id)
-		d.eventually("operational again", func() bool { return d.statuses()["NC036"] == "operational" })
-		d.eventually("resolved", func() bool {
-			return strings.Contains(d.page("/api/v2/incidents.json"), `"status": "resolved"`)
-		})
-		history := d.page("/hosts/NC036")
-		for _, want := range []string{"regions confirm that it", "refused the connection",
-			"partial outage, was operational", "operational, was partial outage"} {
-			if !strings.Contains(history, want) {
-				t.Errorf("the host's page does not say %q", want)
-			}
-		}
+	t.Run("a service stops and is mended", d.stopService)
+	t.Run("internal hosts are on no public surface", d.showsNoInternalHosts)
+	t.Run("operators see everything, from this machine alone", d.showsOperatorsEverything)
+	t.Run("wrong faults are refused", d.refusesWrongFaults)
+	t.Run("in a browser", d.browse)
+}
+
+// stopService follows an outage from the panel to the host's history.
+func (d *demonstration) stopService(t *testing.T) {
+	id := d.breakIt(`{"fault": "service", "host": "NC036", "check": "Sending mail"}`)
+	d.eventually("partial outage", func() bool { return d.statuses()["NC036"] == "partial_outage" })
+	s := d.statuses()
+	if s["NC036 Sending mail"] != "major_outage" || s["NC036 Reading mail"] != "operational" ||
+		s["NC041"] != "operational" {
+		t.Errorf("statuses %v", s)
+	}
+	open := d.page("/api/v2/incidents/unresolved.json")
+	if !strings.Contains(open, `"name": "NC036: Sending mail down"`) {
+		t.Errorf("it has no open incident: %s", open)
+	}
+	if front := d.page("/"); !strings.Contains(front, "NC036: Sending mail down") {
+		t.Error("the front page does not show the incident")
+	}
+	d.mend(id)
+	d.eventually("operational again", func() bool { return d.statuses()["NC036"] == "operational" })
+	d.eventually("resolved", func() bool {
+		return strings.Contains(d.page("/api/v2/incidents.json"), `"status": "resolved"`)
 	})
-	t.Run("internal hosts are on no public surface", func(t *testing.T) {
-		for _, path := range []string{
-			"/", "/matrix", "/hosts/NC036", "/hosts/NC041", "/badge/NC036.svg",
-			"/api/v1/matrix", "/api/v1/transitions", "/api/v1/hosts/NC036/votes",
-			"/api/v2/summary.json", "/api/v2/components.json", "/api/v2/incidents.json",
-		} {
-			body := strings.ToLower(d.page(path))
-			for _, internal := range []string{"nc023", "nc028", "nc031", "nc034", "nc040"} {
-				if body == "" || strings.Contains(body, internal) {
-					t.Errorf("%s shows %s (%d bytes)", path, internal, len(body))
-				}
+	history := d.page("/hosts/NC036")
+	for _, want := range []string{"regions confirm that it", "refused the connection",
+		"partial outage, was operational", "operational, was partial outage"} {
+		if !strings.Contains(history, want) {
+			t.Errorf("the host's page does not say %q", want)
+		}
+	}
+}
+
+func (d *demonstration) showsNoInternalHosts(t *testing.T) {
+	for _, path := range []string{
+		"/", "/matrix", "/hosts/NC036", "/hosts/NC041", "/badge/NC036.svg",
+		"/api/v1/matrix", "/api/v1/transitions", "/api/v1/hosts/NC036/votes",
+		"/api/v2/summary.json", "/api/v2/components.json", "/api/v2/incidents.json",
+	} {
+		body := strings.ToLower(d.page(path))
+		for _, internal := range []string{"nc023", "nc028", "nc031", "nc034", "nc040"} {
+			if body == "" || strings.Contains(body, internal) {
+				t.Errorf("%s shows %s (%d bytes)", path, internal, len(body))
 			}
 		}
-		for _, path := range []string{
-			"/hosts/NC023", "/badge/NC023.svg", "/api/v1/hosts/NC023/votes", "/api/v1/transitions?host=NC023",
-		} {
-			if status, _ := d.get("http://" + d.public + path); status != http.StatusNotFound {
-				t.Errorf("%s answers %d", path, status)
-			}
+	}
+	for _, path := range []string{
+		"/hosts/NC023", "/badge/NC023.svg", "/api/v1/hosts/NC023/votes", "/api/v1/transitions?host=NC023",
+	} {
+		if status, _ := d.get("http://" + d.public + path); status != http.StatusNotFound {
+			t.Errorf("%s answers %d", path, status)
 		}
-	})
-	t.Run("operators see everything, from this machine alone", func(t *testing.T) {
-		for path, want := range map[string]string{
-			"/": "NC023", "/matrix": "NC028", "/agents": "10",
-			"/metrics":     `probe_success{check="ping",family="ipv4",host="NC023"`,
-			"/hosts/NC034": "Phones", "/api/v1/hosts/NC034/votes": `"vantage": "nc036"`,
-		} {
-			status, body := d.get("http://" + d.ops + path)
-			if status != http.StatusOK || !strings.Contains(body, want) {
-				t.Errorf("%s answers %d without %q", path, status, want)
-			}
+	}
+}
+
+func (d *demonstration) showsOperatorsEverything(t *testing.T) {
+	for path, want := range map[string]string{
+		"/": "NC023", "/matrix": "NC028", "/agents": "10",
+		"/metrics":     `probe_success{check="ping",family="ipv4",host="NC023"`,
+		"/hosts/NC034": "Phones", "/api/v1/hosts/NC034/votes": `"vantage": "nc036"`,
+	} {
+		status, body := d.get("http://" + d.ops + path)
+		if status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s answers %d without %q", path, status, want)
 		}
-		request, _ := http.NewRequest(http.MethodGet, "http://"+d.ops+"/", nil)
-		request.Host = "evil.example"
-		if res, err := http.DefaultClient.Do(request); err != nil || res.StatusCode != http.StatusMisdirectedRequest {
-			t.Errorf("a page of another site can read the operators' view: %v %v", res, err)
+	}
+	request, _ := http.NewRequest(http.MethodGet, "http://"+d.ops+"/", nil)
+	request.Host = "evil.example"
+	if res, err := http.DefaultClient.Do(request); err != nil || res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("a page of another site can read the operators' view: %v %v", res, err)
+	}
+}
+
+func (d *demonstration) refusesWrongFaults(t *testing.T) {
+	for _, fault := range []string{
+		`{"fault": "earthquake"}`, `{"fault": "service", "host": "NC036", "check": "ping"}`,
+		`{"fault": "cut", "region": "atlantis"}`, `{"fault": "loss", "loss": 7}`, `{"fautl": "loss"}`,
+	} {
+		res, err := http.Post("http://"+d.public+"/demo/faults", "application/json", strings.NewReader(fault))
+		if err != nil || res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %v %v", fault, res, err)
 		}
-	})
-	t.Run("wrong faults are refused", func(t *testing.T) {
-		for _, fault := range []string{
-			`{"fault": "earthquake"}`, `{"fault": "service", "host": "NC036", "check": "ping"}`,
-			`{"fault": "cut", "region": "atlantis"}`, `{"fault": "loss", "loss": 7}`, `{"fautl": "loss"}`,
-		} {
-			res, err := http.Post("http://"+d.public+"/demo/faults", "application/json", strings.NewReader(fault))
-			if err != nil || res.StatusCode != http.StatusBadRequest {
-				t.Errorf("%s: %v %v", fault, res, err)
-			}
-		}
-	})
-	t.Run("in a browser", func(t *testing.T) { d.browse(t) })
+	}
 }
 
 // browse opens the pages in a real browser.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
@@ -56,11 +55,7 @@ func TestFullDisk(t *testing.T) {
 	disk := m.path("disk")
 	smallDisk(t, disk, "64m")
 	data := filepath.Join(disk, "d")
-	m.startCoordinator(data)
-	m.startAgents(data)
-	for _, host := range []string{"NC1", "NC2", "NC3", "NC4"} {
-		m.awaitStatus(data, host, mesh.Operational)
-	}
+	m.startMesh(data)
 	p := m.publish(data, "NC5")
 	reported := func(text string) func() bool {
 		return func() bool { return strings.Contains(m.must(m.coordinator, "status", "--data", data), text) }
@@ -71,10 +66,7 @@ func TestFullDisk(t *testing.T) {
 	if !strings.Contains(m.serve.log.String(), "disk full") || !strings.Contains(m.get("/"), "disk full") {
 		t.Error("the full disk is not reported everywhere")
 	}
-	m.services["NC1"].Close()
-	m.awaitStatus(data, "NC1", mesh.MajorOutage)
-	m.openService("NC1")
-	m.awaitStatus(data, "NC1", mesh.Operational)
+	m.breakAndMend(data, "NC1")
 
 	freeMore := fill(t, filepath.Join(disk, "more"))
 	m.eventually("that nothing can be stored is reported", reported("the disk has no space for observations"))
@@ -87,10 +79,7 @@ func TestFullDisk(t *testing.T) {
 	freeMore()
 	m.eventually("it continues", func() bool { return p.count() > acked+10 })
 	m.eventually("the warning is cleared", func() bool { return !reported("disk ")() })
-	m.services["NC2"].Close()
-	m.awaitStatus(data, "NC2", mesh.MajorOutage)
-	m.openService("NC2")
-	m.awaitStatus(data, "NC2", mesh.Operational)
+	m.breakAndMend(data, "NC2")
 	before := m.history(data, "nc1")
 	p.stop()
 	m.stop(m.serve)

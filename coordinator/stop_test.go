@@ -12,11 +12,7 @@ import (
 func TestStopLosesNothing(t *testing.T) {
 	m := newTestbed(t)
 	data := m.path("d")
-	m.startCoordinator(data)
-	m.startAgents(data)
-	for _, host := range []string{"NC1", "NC2", "NC3", "NC4"} {
-		m.awaitStatus(data, host, mesh.Operational)
-	}
+	m.startMesh(data)
 	p := m.publish(data, "NC5")
 	for round := range 3 {
 		acked := p.count()

@@ -211,6 +211,25 @@ func (m *testbed) startCoordinator(data string, more ...string) {
 	m.eventually("the coordinator answers", func() bool { _, err := m.state(data); return err == nil })
 }
 
+// startMesh starts a coordinator and all agents, and waits until all hosts are operational.
+func (m *testbed) startMesh(data string) {
+	m.t.Helper()
+	m.startCoordinator(data)
+	m.startAgents(data)
+	for host := range m.services {
+		m.awaitStatus(data, host, mesh.Operational)
+	}
+}
+
+// breakAndMend stops the host's service until it is in a major outage, and starts it again.
+func (m *testbed) breakAndMend(data, host string) {
+	m.t.Helper()
+	m.services[host].Close()
+	m.awaitStatus(data, host, mesh.MajorOutage)
+	m.openService(host)
+	m.awaitStatus(data, host, mesh.Operational)
+}
+
 // startAgents has every host's agent join and run.
 func (m *testbed) startAgents(data string) (agents []*program) {
 	m.t.Helper()
