@@ -9,7 +9,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/errkind"
 )
 
-// ErrNeedsPrune means that a catalog lacks hosts of the one in force, which Apply removes only if it is told to.
+// ErrNeedsPrune means that a catalog lacks hosts of the one in force, which Apply removes only with prune.
 var ErrNeedsPrune = errkind.New(errkind.Conflict,
 	"the catalog no longer has hosts that are watched: add --prune to stop watching them")
 

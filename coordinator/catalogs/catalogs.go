@@ -60,7 +60,7 @@ type Store struct {
 	config Config
 
 	answering     chan struct{} // closed when agents' questions are answered
-	rosterChanged chan struct{} // holds a signal for publishKeys
+	rosterChanged chan struct{} // a pending signal for publishKeys
 
 	changing sync.Mutex // one change at a time; locked while the ledger and the bus are written
 	loaded   fileText   // at start; only watch uses it after that

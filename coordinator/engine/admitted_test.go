@@ -13,7 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// askedWorld is a world that keeps what agents are answered.
+// askedWorld is a world that remembers how agents are answered.
 type askedWorld struct {
 	*world
 	mu     sync.Mutex

@@ -46,7 +46,8 @@ type storedEvent struct {
 	Data    string    `json:"data"`
 }
 
-// reached is what is compared of a transition: a better rule may word it in another way, but not decide another thing.
+// reached is the part of a transition that is compared: a better rule may word it differently, but not decide
+// differently.
 type reached struct {
 	Host    string       `json:"host"`
 	Check   string       `json:"check"`

@@ -59,7 +59,7 @@ func readBatch(m message) (*mesh.Batch, error) {
 	}
 	b.Clock += m.offset // the agent's clock is compared with the wall clock
 	if b.Agent != m.Agent {
-		err = fmt.Errorf("the batch says it is from %q", b.Agent)
+		err = fmt.Errorf("the batch names another agent, %q", b.Agent)
 	}
 	return b, err
 }

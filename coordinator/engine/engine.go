@@ -2,8 +2,8 @@
 // decide, writes what changed to the ledger, and then shows the result as a snapshot. New replays the recent past, so
 // that a coordinator that starts decides as one that never stopped; Run continues from there.
 //
-// Beside the loop stand what shares its stream and clock: Replayer for past moments, History for reading the ledger
-// in wall time, and Members, who joined and left.
+// Beside the loop are the types that share its stream and clock: Replayer shows past moments, History reads the ledger
+// in wall time, and Members records which agents joined and which keys were revoked.
 package engine
 
 import (
@@ -57,8 +57,7 @@ type Config struct {
 }
 
 const (
-	// replayed is how much of the stream a start replays. Every vote and round is older than that when it has no
-	// effect any more.
+	// replayed is how much of the stream a start replays, so that the judge has the votes that are still fresh.
 	replayed = 15 * time.Minute
 	// showEvery bounds how often readers get a new snapshot: a storm of changes would have every page rendered for
 	// each.

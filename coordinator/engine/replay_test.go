@@ -34,14 +34,14 @@ func TestAPastMomentIsShownAsItWas(t *testing.T) {
 		}
 		w.observe(t, next, mesh.Reachable, time.Minute)
 
-		at, held, err := e.Replayer.At(t.Context(), then)
+		inForce, past, err := e.Replayer.At(t.Context(), then)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at.Revision != c.Revision || held.Hosts[0].Status != mesh.MajorOutage {
-			t.Errorf("by catalog %s the host was %s", at.Revision, held.Hosts[0].Status)
+		if inForce.Revision != c.Revision || past.Hosts[0].Status != mesh.MajorOutage {
+			t.Errorf("by catalog %s the host was %s", inForce.Revision, past.Hosts[0].Status)
 		}
-		if diff := cmp.Diff(shown.Hosts, held.Hosts); diff != "" {
+		if diff := cmp.Diff(shown.Hosts, past.Hosts); diff != "" {
 			t.Errorf("what was shown differs: %s", diff)
 		}
 		wantRefused(t, e, before, "does not reach back to", errkind.NotFound)

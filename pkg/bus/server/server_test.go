@@ -255,9 +255,9 @@ func TestOnlyTheLeaderAppendsAndInOneTransaction(t *testing.T) {
 	first := lead(t, s)
 	entries := []bus.Entry{{Subject: "status.nc036", ID: "a", Data: []byte("1")},
 		{Subject: "transition.nc036", ID: "b", Data: []byte("2")}}
-	for range 2 { // a repeat is dropped
-		if _, err := first.Append(t.Context(), entries); err != nil {
-			t.Fatal(err)
+	for _, want := range []uint64{3, 0} { // after the epoch; then a repeat, which is dropped
+		if last, err := first.Append(t.Context(), entries); err != nil || last != want {
+			t.Fatalf("appended up to %d, want %d (%v)", last, want, err)
 		}
 	}
 	second := lead(t, s)
