@@ -87,7 +87,10 @@ var claims = map[string][]string{
 		"go run ./deploy/simulation",
 		"go run ./deploy/simulation -write deploy/docs/simulation.md",
 	},
-	"deploy/lab TestOutages":      {"go test -timeout 30m ./deploy/lab -run ."},
+	"deploy/lab TestOutages": {
+		"go test -timeout 30m ./deploy/lab -run .",
+		"go test ./deploy/lab -run 'TestOutages/a_service_is_killed' -v",
+	},
 	"deploy/lab TestChaos":        {"go test ./deploy/lab -run Chaos -timeout 30m -v -args -chaos 10m -seed 7"},
 	"deploy/lab BenchmarkLatency": {"go test ./deploy/lab -run '^$' -bench Latency -benchtime 100x -timeout 2h"},
 	"deploy/lab TestAgentAtRest":  {"go test ./deploy/lab -run AgentAtRest -v"},

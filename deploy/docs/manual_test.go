@@ -114,6 +114,24 @@ func TestLinksResolve(t *testing.T) {
 	}
 }
 
+var treePath = regexp.MustCompile("`((?:agent|coordinator|deploy|pkg|\\.ci)/[a-zA-Z0-9_./-]+)`")
+
+// TestPathsExist finds every path that the manual names in the tree.
+func TestPathsExist(t *testing.T) {
+	n := 0
+	for _, p := range readManual(t) {
+		for _, match := range treePath.FindAllStringSubmatch(strings.Join(p.prose, "\n"), -1) {
+			n++
+			if _, err := os.Stat(filepath.Join("../..", match[1])); err != nil {
+				t.Errorf("%s names %s: %v", p.file, match[1], err)
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("the manual names only %d paths", n)
+	}
+}
+
 func absolute(t *testing.T, path string) string {
 	t.Helper()
 	path, err := filepath.Abs(path)
@@ -123,9 +141,9 @@ func absolute(t *testing.T, path string) string {
 	return path
 }
 
-// TestExamplesOfConfigurationAreValid reads every YAML block as the coordinator reads a catalog, and every JSON block
-// as JSON.
-func TestExamplesOfConfigurationAreValid(t *testing.T) {
+// TestExamplesAreValid reads every YAML block as the coordinator reads a catalog and every JSON block as JSON, and finds the
+// blocks of Go and of scenarios in the tree.
+func TestExamplesAreValid(t *testing.T) {
 	n := 0
 	for _, p := range readManual(t) {
 		for _, b := range p.blocks {
@@ -140,6 +158,10 @@ func TestExamplesOfConfigurationAreValid(t *testing.T) {
 				if !json.Valid([]byte(text)) {
 					t.Errorf("%s:%d is not JSON", b.file, b.line)
 				}
+			case "go":
+				quotes(t, b, "../lab/*_test.go")
+			case "scenario":
+				quotes(t, b, "../../pkg/judge/testdata/*.txt")
 			case "", "sh":
 			default:
 				t.Errorf("%s:%d: no test reads a block of %q", b.file, b.line, b.language)
@@ -149,6 +171,35 @@ func TestExamplesOfConfigurationAreValid(t *testing.T) {
 	if n < 5 {
 		t.Errorf("the manual has %d examples of YAML", n)
 	}
+}
+
+// quotes checks that a block stands in one of the files as it is, but for its indentation.
+func quotes(t *testing.T, b block, pattern string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatal(pattern, files, err)
+	}
+	quote := unindented(strings.Join(b.lines, "\n"))
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(unindented(string(data)), quote) {
+			return
+		}
+	}
+	t.Errorf("%s:%d: none of %s has these lines", b.file, b.line, pattern)
+}
+
+// unindented returns the text without the spaces at the beginnings of its lines.
+func unindented(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimLeft(lines[i], " \t")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // completeCatalog adds to an excerpt what a catalog cannot do without.

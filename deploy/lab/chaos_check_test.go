@@ -8,8 +8,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
-// checkTransitions checks the history: each transition once and in order, statuses that chain, verdicts that their votes carry,
-// and no "down" of a host that most regions could reach.
+// checkTransitions checks the published history: each transition once and in order, each from the status that the one
+// before led to, each verdict supported by its votes, and no "down" of a host that most regions could reach.
 func (c *chaos) checkTransitions(since time.Time) {
 	c.t.Helper()
 	all := c.transitions(since)
@@ -22,21 +22,22 @@ func (c *chaos) checkTransitions(since time.Time) {
 			c.t.Errorf("transition %s is published out of order", tr.ID)
 		}
 		if was, ok := status[tr.Host]; ok && was != tr.From {
-			c.t.Errorf("%s was %s and goes on from %s", tr.Host, was, tr.From)
+			c.t.Errorf("%s was %s, and its next transition is from %s", tr.Host, was, tr.From)
 		}
-		if why := notCarried(tr); why != "" {
-			c.t.Errorf("%s %s: %s, and %s", tr.Host, tr.Check, tr.Sentence, why)
+		if why := contradiction(tr); why != "" {
+			c.t.Errorf("%s %s: %s: %s", tr.Host, tr.Check, tr.Sentence, why)
 		}
 		if tr.Verdict == nouns.Down && !c.wasCutOff(tr.Host, tr.Began.Add(-time.Second), tr.Published) {
-			c.t.Errorf("a false down: %s %s from %v to %v: %s", tr.Host, tr.Check, tr.Began, tr.Published, tr.Sentence)
+			c.t.Errorf("false down: %s %s from %v to %v: %s", tr.Host, tr.Check, tr.Began, tr.Published, tr.Sentence)
 		}
 		seen[tr.ID], status[tr.Host], last = true, tr.To, tr.Published
 	}
 	c.t.Logf("%d transitions; hosts were cut off %d times", len(all), len(c.cutOff))
 }
 
-// notCarried is why the votes told with a transition do not carry its verdict; empty: they do, or it claims nothing.
-func notCarried(tr nouns.Transition) string {
+// contradiction returns why the votes of a transition do not support its verdict, or "" if they do. Verdicts other than
+// up, down and partial need no votes.
+func contradiction(tr nouns.Transition) string {
 	var counted nouns.Tally
 	for _, v := range tr.Votes {
 		if v.Own {
@@ -53,13 +54,14 @@ func notCarried(tr nouns.Transition) string {
 		return ""
 	}
 	if counted.OK != tr.Tally.OK || counted.Bad != tr.Tally.Bad {
-		return "its tally is not that of its votes"
+		return "its tally differs from its votes"
 	}
 	a := quorum.Decide(catalog.DefaultRule(), quorum.Question{
-		Regions: tr.Tally.Regions, OK: counted.OK, Bad: counted.Bad, Before: nouns.Unknown, MayFall: true, Confirmed: true,
+		Regions: tr.Tally.Regions, OK: counted.OK, Bad: counted.Bad, Before: nouns.Unknown,
+		MayFall: true, Confirmed: true,
 	})
 	if a.Verdict != tr.Verdict {
-		return "by the rule its votes make it " + string(a.Verdict)
+		return "by the rule its votes result in " + string(a.Verdict)
 	}
 	return ""
 }

@@ -15,41 +15,42 @@ import (
 
 var (
 	chaosLasts = flag.Duration("chaos", 2*time.Minute, "how long TestChaos breaks things")
-	chaosSeed  = flag.Uint64("seed", 1, "of what TestChaos breaks, and when")
+	chaosSeed  = flag.Uint64("seed", 1, "seed of the faults of TestChaos and their times")
 )
 
-// At once at most so many things are broken, a new one every few seconds.
+// Bounds of the faults.
 const (
 	chaosAtOnce    = 3
-	chaosPause     = 6 * time.Second  // the longest between two faults
-	chaosFault     = 15 * time.Second // the longest that a fault lasts
-	chaosStateSize = 8 << 20          // bytes of the disk that an agent's state is on
+	chaosPause     = 6 * time.Second  // longest time between two faults
+	chaosFault     = 15 * time.Second // longest duration of a fault
+	chaosStateSize = 8 << 20          // size in bytes of the disk for an agent's state
 )
 
-// fault is one thing that breaks: what it needs for itself, how it begins and how it ends.
+// fault is one thing that breaks, with its beginning and its end.
 type fault struct {
 	what       string
-	claims     string // two faults with the same claim do not overlap
+	claims     string // what it breaks: two faults with the same claim do not overlap
 	begin, end func(*mesh)
 }
 
-// chaos is the state of the test: what is broken now, and since when which hosts were cut off from most regions.
+// chaos is the state of TestChaos.
 type chaos struct {
 	*mesh
 	random *rand.Rand
-	broken map[string]fault // by claim
-	ends   map[string]time.Time
+	broken map[string]fault     // by claim
+	ends   map[string]time.Time // by claim
 	cutOff []cutOff
 }
 
-// cutOff is a time in which more than half of all regions could not reach a host: a "down" then is true.
+// cutOff is a period in which more than half of all regions could not reach a host: then "down" is true.
 type cutOff struct {
 	host     string
 	from, to time.Time // to is zero while it lasts
 }
 
-// TestChaos breaks things at random over ten agents and the coordinator: SIGKILL, SIGSTOP, cuts, one-way cuts, loss, full disks
-// and wrong clocks. The seed repeats what is broken, where and when. Afterwards nothing may be lost, doubled or false.
+// TestChaos breaks random things on a mesh of ten agents: SIGKILL, SIGSTOP, cuts in one and both directions, loss, full
+// disks and wrong clocks. The same seed breaks the same things at the same times. Afterwards no observation may be lost
+// or stored twice, and no published transition may be false.
 //
 //	go test ./deploy/lab -run Chaos -timeout 30m -v -args -chaos 10m -seed 7
 func TestChaos(t *testing.T) {
@@ -58,26 +59,26 @@ func TestChaos(t *testing.T) {
 		mesh: startMeshOn(t, 10*time.Second, "", smallDisk), random: rand.New(rand.NewPCG(*chaosSeed, 1)),
 		broken: map[string]fault{}, ends: map[string]time.Time{},
 	}
-	witness := newWitness(c.mesh)
+	auditor := newSpoolAuditor(c.mesh)
 	began := time.Now()
 	next := began
 	for time.Since(began) < *chaosLasts {
-		c.mendWhatIsDue(time.Now())
+		c.endDueFaults(time.Now())
 		if now := time.Now(); now.After(next) && len(c.broken) < chaosAtOnce {
-			c.breakSomething(now)
-			next = now.Add(c.upTo(chaosPause))
+			c.startRandomFault(now)
+			next = now.Add(c.randomDuration(chaosPause))
 		}
-		witness.look()
+		auditor.sample()
 		time.Sleep(200 * time.Millisecond)
 	}
-	c.mendWhatIsDue(time.Now().Add(time.Hour))
+	c.endDueFaults(time.Now().Add(time.Hour)) // all of them
 	c.repair()
-	witness.waitUntilDelivered()
+	auditor.awaitDelivery()
 	c.checkTransitions(began)
-	witness.checkStream()
+	auditor.checkStream()
 }
 
-// smallDisk is a state directory that can be filled.
+// smallDisk creates a state directory on a file system that a test can fill.
 func smallDisk(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -88,35 +89,41 @@ func smallDisk(t testing.TB) string {
 	return dir
 }
 
-func (c *chaos) upTo(most time.Duration) time.Duration {
+// randomDuration returns a random duration from one second to most.
+func (c *chaos) randomDuration(most time.Duration) time.Duration {
 	return time.Second + time.Duration(c.random.Int64N(int64(most-time.Second)))
 }
 
-func (c *chaos) mendWhatIsDue(now time.Time) {
+// endDueFaults ends the faults whose time is over.
+func (c *chaos) endDueFaults(now time.Time) {
 	for _, claim := range slices.Sorted(maps.Keys(c.broken)) {
 		if f := c.broken[claim]; now.After(c.ends[claim]) {
-			c.tellFault("over: " + f.what)
+			c.logFault("over: " + f.what)
 			f.end(c.mesh)
 			delete(c.broken, claim)
-			c.noteCuts()
+			c.recordCuts()
 		}
 	}
 }
 
-func (c *chaos) breakSomething(now time.Time) {
-	kinds := []func() fault{c.killAgent, c.freezeAgent, c.cutOneWay, c.cutBothWays, c.isolate, c.lose, c.killCoordinator, c.freezeCoordinator, c.jumpClock, c.fillDisk}
+// startRandomFault starts a random fault, unless it overlaps with one that lasts.
+func (c *chaos) startRandomFault(now time.Time) {
+	kinds := []func() fault{
+		c.killAgent, c.freezeAgent, c.cutOneWay, c.cutBothWays, c.isolate, c.lose,
+		c.killCoordinator, c.freezeCoordinator, c.jumpClock, c.fillDisk,
+	}
 	f := kinds[c.random.IntN(len(kinds))]()
-	lasts := c.upTo(chaosFault) // drawn in any case, so that the seed repeats it
-	if _, taken := c.broken[f.claims]; taken {
+	lasts := c.randomDuration(chaosFault) // drawn in either case, so that the same seed repeats the faults after it
+	if _, overlaps := c.broken[f.claims]; overlaps {
 		return
 	}
-	c.tellFault(f.what)
+	c.logFault(f.what)
 	f.begin(c.mesh)
 	c.broken[f.claims], c.ends[f.claims] = f, now.Add(lasts)
-	c.noteCuts()
+	c.recordCuts()
 }
 
-func (c *chaos) tellFault(what string) {
+func (c *chaos) logFault(what string) {
 	c.t.Logf("%s %s", time.Now().UTC().Format("15:04:05.0"), what)
 }
 
@@ -133,7 +140,8 @@ func (c *chaos) killAgent() fault {
 func (c *chaos) freezeAgent() fault {
 	name := c.agent()
 	return fault{"SIGSTOP the agent of " + name, "agent " + name,
-		func(m *mesh) { m.agents[name].signal(syscall.SIGSTOP) }, func(m *mesh) { m.agents[name].signal(syscall.SIGCONT) }}
+		func(m *mesh) { m.agents[name].signal(syscall.SIGSTOP) },
+		func(m *mesh) { m.agents[name].signal(syscall.SIGCONT) }}
 }
 
 func (c *chaos) jumpClock() fault {
@@ -148,7 +156,7 @@ func (c *chaos) jumpClock() fault {
 	return fault{"the clock of " + name + " jumps by " + offset, "agent " + name, restart(offset), restart("")}
 }
 
-// fillDisk leaves no byte free where the agent keeps its state.
+// fillDisk fills the file system of an agent's state directory to the last byte.
 func (c *chaos) fillDisk() fault {
 	name := c.agent()
 	filler := filepath.Join(c.states[name], "filler")
@@ -165,7 +173,8 @@ func (c *chaos) fillDisk() fault {
 }
 
 func (c *chaos) killCoordinator() fault {
-	return fault{"SIGKILL the coordinator", "coordinator", func(m *mesh) { m.process.kill() }, func(m *mesh) { m.startCoordinator() }}
+	return fault{"SIGKILL the coordinator", "coordinator",
+		func(m *mesh) { m.process.kill() }, func(m *mesh) { m.startCoordinator() }}
 }
 
 func (c *chaos) freezeCoordinator() fault {
@@ -196,13 +205,14 @@ func (c *chaos) lose() fault {
 	return c.onPaths(fmt.Sprintf("lose %.0f %% everywhere", 100*loss), Impair(loss, loss/10, 10*time.Millisecond).do)
 }
 
-// onPaths is a fault of the WAN; there is one of those at a time, so that its end can mend every path.
+// onPaths returns a fault of the WAN. Only one lasts at a time, so that its end may mend every path.
 func (c *chaos) onPaths(what string, begin func(*mesh)) fault {
 	return fault{what, "paths", begin, func(m *mesh) { m.wan.mend() }}
 }
 
-// noteCuts keeps the times in which hosts are cut off from more than half of all regions.
-func (c *chaos) noteCuts() {
+// recordCuts records the beginning and the end of periods in which hosts are cut off from more than half of all
+// regions.
+func (c *chaos) recordCuts() {
 	now := time.Now()
 	for _, h := range hosts {
 		open := slices.IndexFunc(c.cutOff, func(o cutOff) bool { return o.host == h.name && o.to.IsZero() })
@@ -215,7 +225,7 @@ func (c *chaos) noteCuts() {
 	}
 }
 
-// regionsCutFrom are the other regions between which and the host one direction at least is cut.
+// regionsCutFrom returns the other regions to or from which the host is cut off.
 func (c *chaos) regionsCutFrom(host, own string) map[string]bool {
 	out := map[string]bool{}
 	for i, a := range c.wan.servers {
@@ -228,7 +238,7 @@ func (c *chaos) regionsCutFrom(host, own string) map[string]bool {
 	return out
 }
 
-// wasCutOff reports whether the host was cut off at some time between the two.
+// wasCutOff reports whether the host was cut off at some time in the period.
 func (c *chaos) wasCutOff(host string, from, to time.Time) bool {
 	return slices.ContainsFunc(c.cutOff, func(o cutOff) bool {
 		return o.host == host && o.from.Before(to) && (o.to.IsZero() || o.to.After(from))

@@ -14,9 +14,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// The stories of this file step the wall clock of the machine that the coordinator and its NATS server run on. A
-// process cannot have a wall clock of its own, so the coordinator is built with another time.Now: it adds a step that
-// it reads from a file. As on a real machine, the monotonic clock is left alone.
+// The stories of this file step the wall clock of the coordinator and its NATS server. A process cannot have a wall
+// clock of its own, so the coordinator is built with a time.Now that adds an offset, which the program reads from a
+// file. As on a real machine, the monotonic clock does not change.
 
 const stepVariable = "PROBEMESH_LAB_STEP"
 
@@ -66,7 +66,7 @@ var stepped struct {
 	err     error
 }
 
-// buildStepped builds a coordinator whose wall clock can be stepped.
+// buildStepped builds a coordinator whose wall clock can be stepped, at its first call.
 func buildStepped(t testing.TB) string {
 	t.Helper()
 	stepped.once.Do(func() { stepped.program, stepped.err = makeStepped(filepath.Dir(build(t).coordinator)) })
@@ -76,6 +76,8 @@ func buildStepped(t testing.TB) string {
 	return stepped.program
 }
 
+// makeStepped builds it with go build -overlay: a changed copy of the standard library's time.go, and a file of package
+// main that sets the offset.
 func makeStepped(dir string) (string, error) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -94,7 +96,7 @@ func makeStepped(dir string) (string, error) {
 	text := strings.Replace(string(source), call, call+"\tsec, nsec = stepWall(sec, nsec)\n", 1)
 	text = strings.Replace(text, "import (\n", "import (\n\t\"sync/atomic\"\n", 1) + steppedNow
 	if !strings.Contains(string(source), call) || !strings.Contains(text, "\"sync/atomic\"") {
-		return "", fmt.Errorf("%s is not as this test knows it", original)
+		return "", fmt.Errorf("%s has changed: adapt the edits of makeStepped to this Go release", original)
 	}
 	added := filepath.Join(strings.TrimSpace(string(module)), "stepped.go")
 	files := map[string]string{original: text, added: steppedMain}
@@ -121,25 +123,25 @@ func makeStepped(dir string) (string, error) {
 	return program, nil
 }
 
-// StepClock has the coordinator's wall clock be off by so much from now on, or from its next start.
+// StepClock sets the offset of the coordinator's wall clock, from now on or from its next start.
 func StepClock(off time.Duration) action {
-	what := fmt.Sprintf("the coordinator's clock is %v off", off)
+	what := fmt.Sprintf("set the coordinator's clock off by %v", off)
 	return action{what, func(m *mesh) { write(m.t, m.stepFile, off.String()) }}
 }
 
-// startSteppedMesh is a mesh whose coordinator's clock can be stepped.
+// startSteppedMesh starts a mesh whose coordinator's clock can be stepped.
 func startSteppedMesh(t *testing.T) *mesh {
 	t.Helper()
 	m := startMesh(t, 10*time.Second, "")
 	m.process.stop()
 	m.programs.coordinator, m.stepFile = buildStepped(t), filepath.Join(t.TempDir(), "step")
 	m.startCoordinator()
-	m.allWell()
+	m.awaitAllUp()
 	return m
 }
 
-// TestTheClockIsStepped: eight regions, a clock that is corrected by ten minutes while the coordinator runs or
-// between two starts, and a closed port that is seen all the same.
+// TestTheClockIsStepped steps the clock by ten minutes, back and forward, while the coordinator runs and between two
+// starts. An outage meanwhile is published and has its true length.
 func TestTheClockIsStepped(t *testing.T) {
 	t.Parallel()
 	testenv.Long(t)
@@ -154,7 +156,7 @@ func TestTheClockIsStepped(t *testing.T) {
 			At(60*time.Second, StepClock(0)),
 			At(65*time.Second, StartService("NC036", "smtp")),
 			Want(20*time.Second, "operational", "NC036"),
-			At(90*time.Second, Do("look at how long it lasted", lasted(25*time.Second))),
+			At(90*time.Second, Do("check the duration", lasted(25*time.Second))),
 		}
 	}
 	between := func(step time.Duration) []line {
@@ -170,7 +172,7 @@ func TestTheClockIsStepped(t *testing.T) {
 			Want(20*time.Second, "operational", "NC036"),
 		}
 	}
-	m.tellAll(t, []story{
+	m.playAll(t, []story{
 		{"back while it runs", running(-off)},
 		{"forward while it runs", running(off)},
 		{"back between two starts", between(-off)},
@@ -178,7 +180,7 @@ func TestTheClockIsStepped(t *testing.T) {
 	})
 }
 
-// lasted checks how long the latest outage of sending mail was measured to be.
+// lasted checks the measured duration of the latest outage of sending mail.
 func lasted(want time.Duration) func(*mesh) {
 	return func(m *mesh) {
 		var down, up time.Time
@@ -192,8 +194,8 @@ func lasted(want time.Duration) func(*mesh) {
 				up = at
 			}
 		}
-		if got := up.Sub(down); (got - want).Abs() > 12*time.Second { // an interval, and what its end takes
-			m.t.Errorf("an outage of %v is measured to be %v", want, got)
+		if got := up.Sub(down); (got - want).Abs() > 12*time.Second { // an interval, and the time to notice the end
+			m.t.Errorf("an outage of %v has a measured duration of %v", want, got)
 		}
 	}
 }

@@ -1,3 +1,5 @@
-// Package lab tells outages end to end: the built programs run as separate processes, each server in a network namespace of
-// its own, and the story checks what the public API says of them. The tests need root and iproute2.
+// Package lab tests outages end to end. The built programs run as separate processes, each server in a network
+// namespace of its own, joined by an emulated WAN with the delays between eight cities. A story is a timeline of faults
+// and of what the mesh must report, and must never report. The tests need root; requireLab lists the programs that they
+// need.
 package lab

@@ -18,39 +18,41 @@ import (
 
 const exporterProgram = "prometheus-blackbox-exporter"
 
-// exporterModules are the same checks as the agents' in its own words.
+// exporterModules configures the exporter with the checks of the agents.
 const exporterModules = `modules:
   ping: {prober: icmp, timeout: 3s}
   banner: {prober: tcp, timeout: 3s, tcp: {query_response: [{expect: "^220"}]}}
   connect: {prober: tcp, timeout: 3s}
 `
 
-// beside compares what the agent and the exporter took in the same minutes.
-func beside(t testing.TB, exporter *exec.Cmd, agents, exporters time.Duration) {
+// compareWithExporter compares the processor time that the agent and the exporter used per minute.
+func compareWithExporter(t testing.TB, exporter *exec.Cmd, agents, exporters time.Duration) {
 	t.Helper()
-	t.Logf("blackbox_exporter beside it, for the same looks: %.1f MB resident, %.3f CPU-seconds a minute; the agent takes %.2f of that",
+	t.Logf("blackbox_exporter: %.1f MB resident, %.3f CPU-seconds per minute, of which the agent uses %.2f",
 		mb(memoryOf(t, exporter.Process.Pid)["VmRSS"]), exporters.Seconds(), agents.Seconds()/exporters.Seconds())
 	if agents > exporters {
-		t.Errorf("a minute takes %v of a processor; %v takes who does nothing but look", agents, exporters)
+		t.Errorf("the agent uses %v of processor time per minute, more than the exporter's %v", agents, exporters)
 	}
 }
 
-// exporter runs blackbox_exporter, which a monitor of a single vantage asks for its looks, and has it look at the hosts that the
-// measured agent looks at, as often. Where the program is missing there is none, and in CI that fails.
+// exporter runs blackbox_exporter and scrapes it for the same probes as the measured agent's, as often. It returns nil
+// if the program is not installed, which fails the test in CI.
 func (r *rest) exporter() *exec.Cmd {
 	r.t.Helper()
 	if _, err := exec.LookPath(exporterProgram); err != nil {
 		if testenv.CI() {
 			testenv.Missing(r.t, "the program "+exporterProgram)
 		}
-		r.t.Logf("not compared with a monitor of a single vantage: that needs the program %s", exporterProgram)
+		r.t.Logf("not compared with blackbox_exporter: the program %s is not installed", exporterProgram)
 		return nil
 	}
 	config := filepath.Join(r.data, "blackbox.yaml")
 	write(r.t, config, exporterModules)
 	address := "127.0.0.1:" + freePort(r.t)
 	cmd := r.start(exporterProgram, "--config.file="+config, "--web.listen-address="+address, "--log.level=error")
-	eventually(r.t, 30*time.Second, "blackbox_exporter answers", func() error { return r.scrape(context.Background(), address, "connect", 1) })
+	eventually(r.t, 30*time.Second, "blackbox_exporter answers", func() error {
+		return r.scrape(context.Background(), address, "connect", 1)
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	var scrapes sync.WaitGroup
 	r.t.Cleanup(func() { stop(); scrapes.Wait() })
@@ -61,12 +63,12 @@ func (r *rest) exporter() *exec.Cmd {
 	return cmd
 }
 
-// restPhase spreads the exporter's looks over the interval, as the agents' are.
+// restPhase spreads the exporter's probes over the interval, as the agents' are.
 func restPhase(n int) time.Duration {
 	return time.Duration(n) * restInterval / ((restAgents - 1) * 3)
 }
 
-// scrapeFor asks for a look at every interval until ctx ends.
+// scrapeFor requests a probe every interval until ctx ends.
 func (r *rest) scrapeFor(ctx context.Context, address, module string, n int, phase time.Duration) {
 	timer := time.NewTimer(phase)
 	defer timer.Stop()
@@ -83,7 +85,7 @@ func (r *rest) scrapeFor(ctx context.Context, address, module string, n int, pha
 	}
 }
 
-// scrape has the exporter look once, and checks that the look succeeded.
+// scrape requests one probe and checks that it succeeded.
 func (r *rest) scrape(ctx context.Context, address, module string, n int) error {
 	target := restAddress(n)
 	switch module {
@@ -104,7 +106,7 @@ func (r *rest) scrape(ctx context.Context, address, module string, n int) error 
 	defer answer.Body.Close()
 	metrics, err := io.ReadAll(answer.Body)
 	if err == nil && !bytes.Contains(metrics, []byte("probe_success 1")) {
-		err = fmt.Errorf("the look failed: %s", metrics)
+		err = fmt.Errorf("the probe failed: %s", metrics)
 	}
 	return err
 }

@@ -29,23 +29,23 @@ import (
 	"github.com/probemesh/probemesh/pkg/quota"
 )
 
-// What is scaled in the story of the flood. The attack is at its true speed: 130 kB messages at 3.5 MB a second, which is below what
-// the bus refuses by itself and fills the 2 GiB that the stream had in ten minutes. The stream and the budget of an agent are a
-// hundredth of a ten-host mesh's, so that it fills in eleven seconds; and what `explain` must reach back to is the minute before
-// the flood, and not two days. Replay, counting and withdrawal are as they run in a coordinator.
+// The scale of the flood. The attack has its true speed, 130 kB messages at 3.5 MB/s, which is below what the bus
+// refuses by itself and would fill a stream of 2 GiB in ten minutes. The stream and an agent's budget are a hundredth
+// of those of a mesh of ten hosts, so that the stream fills in eleven seconds; and `explain` must reach back to the
+// minute before the flood instead of two days.
 const (
 	floodRate   = 3_500_000
 	floodBudget = 8 << 20
 	floodStream = 38 << 20
 )
 
-// flooded is a coordinator with eight real agents at 2 s, on one machine's loopback.
+// flooded is a coordinator with eight real agents that probe every 2 s, on this machine's loopback.
 type flooded struct {
 	core    *node.Core
 	t       *testing.T
 	server  *natsd.Server
 	bus     *buscoordinator.Conn
-	network *wellNetwork
+	network *fakeNetwork
 	seeds   map[string][2]string // JWT and seed, by agent
 }
 
@@ -69,7 +69,7 @@ func floodCatalog(t *testing.T) *catalog.Catalog {
 	return c
 }
 
-// startFlooded starts the coordinator and its agents, with or without the accounting of what agents publish.
+// startFlooded starts the coordinator and its agents, with or without the quotas of what agents publish.
 func startFlooded(t *testing.T, accounting bool) *flooded {
 	t.Helper()
 	dir := t.TempDir()
@@ -90,7 +90,7 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 		Bus: conn, Ledger: book, View: v, Catalog: floodCatalog(t), Streams: conn.Streams, Logger: zerolog.Nop(),
 	})
 	must(t, err)
-	f := &flooded{core: core, t: t, server: s, bus: conn, network: &wellNetwork{}, seeds: map[string][2]string{}}
+	f := &flooded{core: core, t: t, server: s, bus: conn, network: &fakeNetwork{}, seeds: map[string][2]string{}}
 	f.background(core.Run)
 	if accounting {
 		plan := func(c *catalog.Catalog) quota.Plan {
@@ -125,7 +125,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// background runs something until the test ends.
+// background runs a function until the test ends.
 func (f *flooded) background(run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
@@ -137,7 +137,7 @@ func (f *flooded) background(run func(context.Context) error) {
 	f.t.Cleanup(func() { cancel(); tasks.Wait() })
 }
 
-// join enrols an agent and runs it.
+// join enrols an agent and runs it until the test ends.
 func (f *flooded) join(name string) {
 	f.t.Helper()
 	public, seed, err := bus.NewKey()
@@ -146,15 +146,19 @@ func (f *flooded) join(name string) {
 	must(f.t, err)
 	must(f.t, f.core.Members.Enrolled(f.t.Context(), name, public))
 	f.seeds[name] = [2]string{token, seed}
-	conn, err := busagent.Dial(f.t.Context(), busagent.Config{Name: name, Endpoint: f.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop()})
+	conn, err := busagent.Dial(f.t.Context(), busagent.Config{
+		Name: name, Endpoint: f.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop(),
+	})
 	must(f.t, err)
 	f.t.Cleanup(conn.Close)
 	f.background(func(ctx context.Context) error {
-		return vantage.Run(ctx, vantage.Config{Name: name, Version: "lab", Bus: conn, Network: f.network, Logger: zerolog.Nop()})
+		return vantage.Run(ctx, vantage.Config{
+			Name: name, Version: "lab", Bus: conn, Network: f.network, Logger: zerolog.Nop(),
+		})
 	})
 }
 
-// state is what the judge holds of NC1, at a moment of the past or, with a zero time, now.
+// state returns the judge's state of NC1 at a moment, or now if the time is zero.
 func (f *flooded) state(at time.Time) (nouns.HostState, error) {
 	_, s := f.core.Engine.Current()
 	if !at.IsZero() {
@@ -171,6 +175,7 @@ func (f *flooded) state(at time.Time) (nouns.HostState, error) {
 	return nouns.HostState{}, errors.New("no NC1")
 }
 
+// await waits until NC1 has the status.
 func (f *flooded) await(status nouns.Status) {
 	f.t.Helper()
 	eventually(f.t, 30*time.Second, string(status), func() error {
@@ -182,14 +187,16 @@ func (f *flooded) await(status nouns.Status) {
 	})
 }
 
-// flood publishes in the agent's name for so long, at floodRate, and comes back whenever it is thrown out.
+// flood publishes as the agent for this long, at floodRate. It connects again whenever it is disconnected.
 func (f *flooded) flood(name string, long time.Duration) (published int) {
 	f.t.Helper()
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(f.server.CA())
 	for began := time.Now(); time.Since(began) < long; time.Sleep(20 * time.Millisecond) {
-		conn, err := nats.Connect(f.server.Servers()[0], nats.Secure(&tls.Config{RootCAs: pool, ServerName: bus.ServerName}),
-			nats.UserJWTAndSeed(f.seeds[name][0], f.seeds[name][1]), nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		conn, err := nats.Connect(f.server.Servers()[0],
+			nats.Secure(&tls.Config{RootCAs: pool, ServerName: bus.ServerName}),
+			nats.UserJWTAndSeed(f.seeds[name][0], f.seeds[name][1]), nats.NoReconnect(),
+			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // silences the default handler
 		if err != nil {
 			continue
 		}
@@ -205,8 +212,8 @@ func (f *flooded) flood(name string, long time.Duration) (published int) {
 	return published
 }
 
-// voters are how each region voted on a host's first check.
-func voters(h nouns.HostState) string {
+// votesOn lists each region's vote on a host's first check.
+func votesOn(h nouns.HostState) string {
 	var out []string
 	for _, v := range h.Checks[0].Votes {
 		out = append(out, fmt.Sprintf("%s %s", v.Region, v.Vote))
@@ -214,8 +221,8 @@ func voters(h nouns.HostState) string {
 	return strings.Join(out, ", ")
 }
 
-// TestExplainReachesBackBehindAFlood: a host goes down and comes back; then one agent publishes as much as it can for twenty seconds.
-// What was voted before it is still there to explain, with the flooding agent's own vote.
+// TestExplainReachesBackBehindAFlood has a host go down and recover; then one agent publishes as fast as it can for
+// twenty seconds. The votes from before the flood must still be there to explain, the flooding agent's own among them.
 func TestExplainReachesBackBehindAFlood(t *testing.T) {
 	t.Parallel()
 	f := startFlooded(t, true)
@@ -223,24 +230,25 @@ func TestExplainReachesBackBehindAFlood(t *testing.T) {
 	published := f.flood("nc7", 20*time.Second)
 	info, err := f.bus.Streams(t.Context())
 	must(t, err)
-	t.Logf("nc7 published %d MB; OBS holds %d messages and %d MB of %d, from %d to %d", published>>20, info[0].Messages, info[0].Bytes>>20,
-		floodStream>>20, info[0].First, info[0].Last)
+	t.Logf("nc7 published %d MB; OBS has %d messages and %d MB of %d, from %d to %d",
+		published>>20, info[0].Messages, info[0].Bytes>>20, floodStream>>20, info[0].First, info[0].Last)
 	got, err := f.state(at)
 	must(t, err)
-	if voters(got) != voters(want) || got.Status != want.Status {
-		t.Errorf("explain says %s: %s\nand it was %s: %s", got.Status, voters(got), want.Status, voters(want))
+	if votesOn(got) != votesOn(want) || got.Status != want.Status {
+		t.Errorf("explain shows %s: %s\nwant %s: %s", got.Status, votesOn(got), want.Status, votesOn(want))
 	}
 	if info[0].First != 1 {
-		t.Errorf("the stream begins at %d: evidence was discarded", info[0].First)
+		t.Errorf("the stream begins at message %d: evidence was discarded", info[0].First)
 	}
-	if problems := strings.Join(f.core.Health.Problems(), "\n"); !strings.Contains(problems, "agent nc7 may not publish until") {
+	problems := strings.Join(f.core.Health.Problems(), "\n")
+	if !strings.Contains(problems, "agent nc7 may not publish until") {
 		t.Error("problems shown to operators:", problems)
 	}
-	f.network.take(netip.MustParseAddr("192.0.2.2")) // seven agents still see what fails
+	f.network.setUnreachable(netip.MustParseAddr("192.0.2.2")) // seven agents still see what fails
 	f.await(nouns.MajorOutage)
 }
 
-// TestWithoutAccountingAFloodErasesTheEvidence shows that the story above would fail without the accounting.
+// TestWithoutAccountingAFloodErasesTheEvidence shows that the test above fails without quotas.
 func TestWithoutAccountingAFloodErasesTheEvidence(t *testing.T) {
 	t.Parallel()
 	f := startFlooded(t, false)
@@ -249,22 +257,22 @@ func TestWithoutAccountingAFloodErasesTheEvidence(t *testing.T) {
 	_, err := f.state(at)
 	t.Logf("nc7 published %d MB; explain: %v", published>>20, err)
 	if err == nil {
-		t.Error("the evidence is still there: the story of the flood shows nothing")
+		t.Error("the evidence is still there, so the test of the flood proves nothing")
 	}
 }
 
-// outage has NC1 go away and come back, and returns a moment at which it was down and what the judge held then.
+// outage has NC1 go down and recover. It returns a moment at which it was down, and the judge's state at that moment.
 func (f *flooded) outage() (at time.Time, then nouns.HostState) {
 	f.t.Helper()
 	f.await(nouns.Operational)
-	f.network.take(netip.MustParseAddr("192.0.2.2"))
+	f.network.setUnreachable(netip.MustParseAddr("192.0.2.2"))
 	f.await(nouns.MajorOutage)
 	time.Sleep(5 * time.Second)
 	then, err := f.state(time.Time{})
 	must(f.t, err)
 	at = time.Now()
 	time.Sleep(time.Second)
-	f.network.take(netip.Addr{})
+	f.network.setUnreachable(netip.Addr{})
 	f.await(nouns.Operational)
 	return at, then
 }

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// failure is one way in which a host fails hard, and how it is mended.
+// failure is a hard failure of a host, with the action that ends it.
 type failure struct {
 	kind, host string
 	do, mend   action
 }
 
-// failures are the kinds of hard failure, each on several hosts.
+// failures returns failures of every kind on several hosts.
 func failures() []failure {
 	var out []failure
 	for _, h := range hosts {
@@ -27,7 +27,7 @@ func failures() []failure {
 	return out
 }
 
-// Gone takes a host off the network, as a power cut would; its programs come back with it.
+// Gone cuts a host off the network, which looks like a power cut to the others.
 func Gone(name string) action {
 	return action{name + " is gone", func(m *mesh) {
 		m.wan.change(isNamed(name), anywhere, cut)
@@ -35,56 +35,57 @@ func Gone(name string) action {
 	}}
 }
 
-// BenchmarkLatency breaks one thing after the other, at random moments, and measures the time from the fault to the status on
-// the public API, asked every 20 ms. Run it with -benchtime 100x for a hundred failures.
+// BenchmarkLatency causes one failure after the other, at random moments, and measures the time from the fault to the
+// status on the public API, which it polls every 20 ms. Run it with -benchtime 100x for a hundred failures.
 func BenchmarkLatency(b *testing.B) {
 	for _, interval := range []time.Duration{10 * time.Second, time.Minute} {
 		b.Run("interval="+interval.String(), func(b *testing.B) {
-			// What fails a hundred times in a row flaps, and would be told as that.
+			// A check that fails a hundred times in a row would otherwise be published as flapping.
 			m := startMesh(b, interval, "flap_over: 1000000000")
 			all := failures()
 			random := rand.New(rand.NewPCG(7, uint64(b.N)))
 			random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			took := map[string][]time.Duration{}
-			slowest, steps := time.Duration(0), ""
+			slowest, timing := time.Duration(0), ""
 			for n := range b.N {
 				f := all[n%len(all)]
-				// Not in step with the schedule: nine vantages look at a host, one after the other.
+				// Break at a random phase of the schedule, in which nine vantages probe a host one after the other.
 				time.Sleep(time.Duration(random.Int64N(int64(interval / 8))))
 				began := time.Now()
 				d := m.measure(f)
 				if d > slowest {
-					slowest, steps = d, m.steps([]string{f.host}, began)
+					slowest, timing = d, m.timing([]string{f.host}, began)
 				}
 				took[f.kind], took["all"] = append(took[f.kind], d), append(took["all"], d)
 				f.mend.do(m)
-				m.allWell()
+				m.awaitAllUp()
 			}
 			m.report(b, interval, took)
-			fmt.Printf("where the slowest went, %.2f s:%s\n", slowest.Seconds(), steps)
+			fmt.Printf("timing of the slowest, %.2f s:%s\n", slowest.Seconds(), timing)
 		})
 	}
 }
 
-// measure is how long a failure takes to be told.
+// measure causes a failure and returns the time until it is published.
 func (m *mesh) measure(f failure) time.Duration {
 	m.t.Helper()
 	f.do.do(m)
 	began := time.Now()
 	eventually(m.t, 30*time.Second, f.do.what+" is published", func() error {
-		words, err := m.published()
-		if err == nil && words[f.host] != "partial_outage" && words[f.host] != "major_outage" {
-			err = fmt.Errorf("%s is %s", f.host, words[f.host])
+		statuses, err := m.published()
+		if status := statuses[f.host]; err == nil && status != "partial_outage" && status != "major_outage" {
+			err = fmt.Errorf("%s is %s", f.host, status)
 		}
 		return err
 	})
 	return time.Since(began)
 }
 
-// report prints the table and hands the same to the benchmark.
+// report prints a table and reports the quantiles as metrics of the benchmark.
 func (m *mesh) report(b *testing.B, interval time.Duration, took map[string][]time.Duration) {
 	var out strings.Builder
-	fmt.Fprintf(&out, "\nprobes every %v, from the fault to the public API:\n%-20s %5s %6s %6s %6s %6s\n", interval, "failure", "n", "p50", "p90", "p99", "max")
+	fmt.Fprintf(&out, "\nprobes every %v, seconds from the fault to the public API:\n", interval)
+	fmt.Fprintf(&out, "%-20s %5s %6s %6s %6s %6s\n", "failure", "n", "p50", "p90", "p99", "max")
 	for _, kind := range []string{"connection refused", "host gone", "all"} {
 		d := took[kind]
 		if len(d) == 0 {
@@ -100,5 +101,5 @@ func (m *mesh) report(b *testing.B, interval time.Duration, took map[string][]ti
 			b.ReportMetric(0, "ns/op")
 		}
 	}
-	fmt.Print(out.String()) // the log of a benchmark is cut after ten lines
+	fmt.Print(out.String()) // b.Log is truncated after ten lines
 }

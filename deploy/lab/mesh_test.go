@@ -16,18 +16,25 @@ import (
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// hosts are the lab's ten servers. All are public, so that the page tells of each.
+// hosts are the lab's ten servers. All are public, so that the status page shows every one.
 var hosts = []struct {
 	name, region string
 	services     []string
 }{
-	{"NC023", "london", nil}, {"NC028", "vancouver", nil}, {"NC031", "new-york", nil}, {"NC033", "toronto", []string{"dns"}},
-	{"NC034", "lusaka", nil}, {"NC035", "sydney", []string{"dns"}}, {"NC036", "amsterdam", []string{"smtp", "imap"}},
-	{"NC040", "toronto", nil}, {"NC041", "new-york", []string{"web"}}, {"NC042", "seattle", []string{"web"}},
+	{"NC023", "london", nil},
+	{"NC028", "vancouver", nil},
+	{"NC031", "new-york", nil},
+	{"NC033", "toronto", []string{"dns"}},
+	{"NC034", "lusaka", nil},
+	{"NC035", "sydney", []string{"dns"}},
+	{"NC036", "amsterdam", []string{"smtp", "imap"}},
+	{"NC040", "toronto", nil},
+	{"NC041", "new-york", []string{"web"}},
+	{"NC042", "seattle", []string{"web"}},
 }
 
-// mesh is a coordinator, ten agents and the servers' services as separate processes, joined by the WAN. The coordinator has a
-// namespace of its own, in Seattle.
+// mesh is a coordinator, ten agents and the servers' services as separate processes, joined by the WAN. The coordinator
+// has a namespace of its own, in Seattle.
 type mesh struct {
 	t           testing.TB
 	programs    programs
@@ -36,32 +43,34 @@ type mesh struct {
 	process     *process // the coordinator's
 	data        string
 	interval    time.Duration
-	rule        string // of the catalog, where it is not the default
+	rule        string // settings of the catalog's rule, where they are not the defaults
 	hosts       map[string]*server
-	states      map[string]string       // directories of the agents
-	disk        func(testing.TB) string // makes those
+	states      map[string]string       // state directories of the agents
+	disk        func(testing.TB) string // creates a state directory
 	agents      map[string]*process
-	services    map[string]*process // "NC036 smtp"
-	clocks      map[string]string   // of agents whose clock is wrong
-	stepFile    string              // by how much the coordinator's clock is off, where it can be stepped
-	walled      map[string]bool     // servers whose firewall drops what a story wants dropped
+	services    map[string]*process // by host and service: "NC036 smtp"
+	clocks      map[string]string   // offsets of agents whose clock is wrong
+	stepFile    string              // holds the offset of the coordinator's clock, if that can be stepped
+	firewalled  map[string]bool     // servers with a firewall that a story set up
 	control     *admin.Client
 	web         *http.Client
 }
 
-// startMesh builds the programs, lays the network and has every agent join, as the README tells it.
+// startMesh builds the programs, creates the network, starts everything and has every agent join, as the manual says.
+// It returns when all hosts are operational.
 func startMesh(t testing.TB, interval time.Duration, rule string) *mesh {
 	t.Helper()
 	return startMeshOn(t, interval, rule, func(t testing.TB) string { return t.TempDir() })
 }
 
-// startMeshOn is the same with the agents' state in directories that the function makes.
+// startMeshOn is startMesh with the agents' state in directories that disk creates.
 func startMeshOn(t testing.TB, interval time.Duration, rule string, disk func(testing.TB) string) *mesh {
 	t.Helper()
 	requireLab(t)
 	m := &mesh{
-		t: t, programs: build(t), data: t.TempDir(), interval: interval, rule: rule, disk: disk, hosts: map[string]*server{}, states: map[string]string{},
-		agents: map[string]*process{}, services: map[string]*process{}, clocks: map[string]string{}, walled: map[string]bool{},
+		t: t, programs: build(t), data: t.TempDir(), interval: interval, rule: rule, disk: disk,
+		hosts: map[string]*server{}, states: map[string]string{}, agents: map[string]*process{},
+		services: map[string]*process{}, clocks: map[string]string{}, firewalled: map[string]bool{},
 	}
 	names, region := []string{"coordinator"}, map[string]string{"coordinator": "seattle"}
 	for _, h := range hosts {
@@ -83,24 +92,29 @@ func startMeshOn(t testing.TB, interval time.Duration, rule string, disk func(te
 		}
 		m.join(h.name)
 	}
-	m.allWell()
+	m.awaitAllUp()
 	return m
 }
 
 func (m *mesh) catalogFile() string { return filepath.Join(m.data, "catalog.yaml") }
 
+// writeCatalog writes the catalog of all hosts. The coordinator follows the file. A wrong SMTP port is a typing mistake
+// that a story makes.
 func (m *mesh) writeCatalog(smtpPort int) {
 	m.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "page: {title: Lab}\ndefaults: {interval: %s, timeout: 3s}\nrule: {%s}\nregions:\n", m.interval, m.rule)
+	fmt.Fprintf(&b, "page: {title: Lab}\ndefaults: {interval: %s, timeout: 3s}\n", m.interval)
+	fmt.Fprintf(&b, "rule: {%s}\nregions:\n", m.rule)
 	for _, r := range regions {
 		fmt.Fprintf(&b, "  - {name: %s, city: %s, country: %s, latitude: 1, longitude: 1}\n", r.name, r.city, r.country)
 	}
 	b.WriteString("hosts:\n")
 	for _, h := range hosts {
-		fmt.Fprintf(&b, "  - name: %s\n    region: %s\n    address: %s\n    public: true\n    checks:\n      - {kind: ping}\n", h.name, h.region, m.hosts[h.name].address)
+		fmt.Fprintf(&b, "  - name: %s\n    region: %s\n    address: %s\n", h.name, h.region, m.hosts[h.name].address)
+		b.WriteString("    public: true\n    checks:\n      - {kind: ping}\n")
 		for _, s := range h.services {
-			fmt.Fprintf(&b, "      - %s\n", strings.Replace(services[s].yaml, "port: 25", fmt.Sprintf("port: %d", smtpPort), 1))
+			check := strings.Replace(services[s].yaml, "port: 25", fmt.Sprintf("port: %d", smtpPort), 1)
+			fmt.Fprintf(&b, "      - %s\n", check)
 		}
 	}
 	write(m.t, m.catalogFile(), b.String())
@@ -112,6 +126,7 @@ func (m *mesh) startService(host, name string) {
 	m.services[host+" "+name] = m.hosts[host].start(name, program, args...)
 }
 
+// startCoordinator starts the coordinator and waits until agents can connect.
 func (m *mesh) startCoordinator() {
 	m.t.Helper()
 	m.process = m.coordinator.start("coordinator", "env", stepVariable+"="+m.stepFile, m.programs.coordinator, "serve",
@@ -141,50 +156,51 @@ func (m *mesh) startAgent(name string) {
 	m.agents[name] = m.hosts[name].start("agent", m.programs.agent, args...)
 }
 
-// repair undoes whatever a story did, and waits until all is well.
+// repair undoes everything that a story may have done, and waits until all hosts are operational.
 func (m *mesh) repair() {
 	m.t.Helper()
 	m.wan.mend()
 	clear(m.clocks)
-	for name := range m.walled {
+	for name := range m.firewalled {
 		m.hosts[name].run("nft", "delete table inet broken")
 	}
-	clear(m.walled)
-	if !m.process.runs() {
+	clear(m.firewalled)
+	if !m.process.running() {
 		m.startCoordinator()
 	}
 	for _, h := range hosts {
 		for _, s := range h.services {
 			p := m.services[h.name+" "+s]
 			p.signal(syscall.SIGCONT)
-			if !p.runs() {
+			if !p.running() {
 				m.startService(h.name, s)
 			}
 		}
 		m.agents[h.name].signal(syscall.SIGCONT)
-		if !m.agents[h.name].runs() {
+		if !m.agents[h.name].running() {
 			m.startAgent(h.name)
 		}
 	}
-	m.allWell()
+	m.awaitAllUp()
 }
 
-// allWell waits until every host is operational and every check is up.
-func (m *mesh) allWell() {
+// awaitAllUp waits until every host is operational and every check is up.
+func (m *mesh) awaitAllUp() {
 	m.t.Helper()
-	eventually(m.t, time.Minute+2*m.interval, "all is well", func() error {
-		words, err := m.words()
-		for name, word := range words {
-			if word != "operational" && word != "up" {
-				return fmt.Errorf("%s is %s", name, word)
+	eventually(m.t, time.Minute+2*m.interval, "all hosts are operational", func() error {
+		states, err := m.current()
+		for name, state := range states {
+			if state != "operational" && state != "up" {
+				return fmt.Errorf("%s is %s", name, state)
 			}
 		}
 		return err
 	})
 }
 
-// words are the status of every host and the verdict of every check ("NC036", "NC036 ping"), as the operators see them.
-func (m *mesh) words() (map[string]string, error) {
+// current returns the status of every host ("NC036") and the verdict of every check ("NC036 ping"), as operators see
+// them.
+func (m *mesh) current() (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	state, err := m.control.State(ctx, time.Time{})
@@ -201,7 +217,7 @@ func (m *mesh) words() (map[string]string, error) {
 	return out, nil
 }
 
-// transitions are those published since the moment, oldest first.
+// transitions returns the transitions that were published after the moment, oldest first.
 func (m *mesh) transitions(since time.Time) []nouns.Transition {
 	m.t.Helper()
 	all, err := m.control.Transitions(context.Background(), "", 1000)
@@ -214,7 +230,7 @@ func (m *mesh) transitions(since time.Time) []nouns.Transition {
 	return all
 }
 
-// get asks the public side, from the coordinator's own namespace.
+// get requests a path of the status page, from the coordinator's own namespace.
 func (m *mesh) get(path string) ([]byte, error) {
 	res, err := m.web.Get("http://" + m.coordinator.address + ":8080" + path)
 	if err != nil {
@@ -228,7 +244,7 @@ func (m *mesh) get(path string) ([]byte, error) {
 	return body, err
 }
 
-// published is the public status of every host, from /api/v2/summary.json.
+// published returns the public status of every host, from /api/v2/summary.json.
 func (m *mesh) published() (map[string]string, error) {
 	body, err := m.get("/api/v2/summary.json")
 	if err != nil {
@@ -252,8 +268,8 @@ func (m *mesh) published() (map[string]string, error) {
 	return out, nil
 }
 
-// runs reports whether the process has not ended.
-func (p *process) runs() bool {
+// running reports whether the process has not ended.
+func (p *process) running() bool {
 	select {
 	case err := <-p.done:
 		p.done <- err
@@ -263,7 +279,7 @@ func (p *process) runs() bool {
 	}
 }
 
-// hostsOf are the names of the hosts in these regions.
+// hostsOf returns the names of the hosts in these regions.
 func hostsOf(names ...string) (out []string) {
 	for _, h := range hosts {
 		for _, r := range names {
@@ -275,7 +291,7 @@ func hostsOf(names ...string) (out []string) {
 	return out
 }
 
-// othersThan are the names of all hosts but these.
+// othersThan returns the names of all hosts but these.
 func othersThan(names ...string) (out []string) {
 	for _, h := range hosts {
 		besides := true

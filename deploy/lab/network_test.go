@@ -21,12 +21,13 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// requireLab ends a test where the lab cannot be built or a long story is not asked for.
+// requireLab skips a test unless long tests were asked for and this machine can run the lab.
 func requireLab(t testing.TB) {
 	t.Helper()
 	testenv.Root(t)
 	testenv.Programs(t, map[string]string{
-		"ip": "iproute2", "nft": "nftables", postfixMaster: "postfix", dovecot: "dovecot-imapd", named: "bind9", nginx: "nginx-light",
+		"ip": "iproute2", "nft": "nftables", postfixMaster: "postfix", dovecot: "dovecot-imapd", named: "bind9",
+		nginx: "nginx-light",
 	})
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		testenv.Missing(t, "/dev/net/tun")
@@ -34,16 +35,17 @@ func requireLab(t testing.TB) {
 	testenv.Long(t)
 }
 
-// server is one namespace with its place on the WAN.
+// server is a network namespace with an address on the WAN.
 type server struct {
-	t       testing.TB
-	name    string // of the host
-	region  int    // in regions
-	space   string // of the namespace
-	address string
+	t         testing.TB
+	name      string // of the host
+	region    int    // index in regions
+	namespace string
+	address   string
 }
 
-// wan joins servers through a router process of our own: a TUN device in each namespace, and a path a pair and direction.
+// wan connects servers through a router process of our own, with a TUN device in each namespace and a path for each
+// pair and direction. The kernel's netem would need a module that containers lack.
 type wan struct {
 	t       testing.TB
 	servers []*server
@@ -52,7 +54,7 @@ type wan struct {
 	out     *bufio.Scanner
 }
 
-// networks counts those that were made, so that stories told side by side have namespaces of their own.
+// networks counts the WANs that were created, so that parallel tests have namespaces of their own.
 var networks atomic.Int32
 
 func regionIndex(name string) int {
@@ -64,8 +66,8 @@ func regionIndex(name string) int {
 	panic("no region " + name)
 }
 
-// newWAN makes a namespace for each name, in the region given, and joins them. Addresses are of the block for benchmarks,
-// RFC 2544.
+// newWAN creates a namespace for each name, in the region given, and connects them. Addresses are from the block for
+// benchmarks, RFC 2544, which is routed nowhere.
 func newWAN(t testing.TB, names []string, region map[string]string) *wan {
 	t.Helper()
 	w := &wan{t: t}
@@ -73,19 +75,20 @@ func newWAN(t testing.TB, names []string, region map[string]string) *wan {
 	var sites []site
 	for i, name := range names {
 		s := &server{
-			t: t, name: name, region: regionIndex(region[name]), space: prefix + "-" + strings.ToLower(name), address: fmt.Sprintf("198.18.0.%d", i+1),
+			t: t, name: name, region: regionIndex(region[name]),
+			namespace: prefix + "-" + strings.ToLower(name), address: fmt.Sprintf("198.18.0.%d", i+1),
 		}
 		w.servers = append(w.servers, s)
-		sites = append(sites, site{s.space, s.address})
-		s.ip("netns", "add", s.space)
-		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", s.space).Run() })
-		s.ip("-n", s.space, "link", "set", "lo", "up")
+		sites = append(sites, site{s.namespace, s.address})
+		s.ip("netns", "add", s.namespace)
+		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", s.namespace).Run() })
+		s.ip("-n", s.namespace, "link", "set", "lo", "up")
 	}
 	w.startRouter(sites)
 	for _, s := range w.servers {
-		s.ip("-n", s.space, "address", "add", s.address+"/32", "dev", device)
-		s.ip("-n", s.space, "link", "set", device, "up")
-		s.ip("-n", s.space, "route", "add", "default", "dev", device)
+		s.ip("-n", s.namespace, "address", "add", s.address+"/32", "dev", device)
+		s.ip("-n", s.namespace, "link", "set", device, "up")
+		s.ip("-n", s.namespace, "route", "add", "default", "dev", device)
 	}
 	w.mend()
 	return w
@@ -98,7 +101,7 @@ func (s *server) ip(args ...string) {
 	}
 }
 
-// startRouter starts the test binary again as the router.
+// startRouter starts the test binary once more, as the router: see TestMain.
 func (w *wan) startRouter(sites []site) {
 	w.t.Helper()
 	self, err := os.Executable()
@@ -125,29 +128,30 @@ func (w *wan) startRouter(sites []site) {
 	w.t.Cleanup(func() {
 		w.in.Close()
 		if err := cmd.Wait(); err != nil {
-			w.t.Errorf("the router: %v", err)
+			w.t.Errorf("the router failed: %v", err)
 		}
 	})
-	w.hear("ready")
+	w.awaitReply("ready")
 }
 
-func (w *wan) hear(word string) {
+// awaitReply reads the next line from the router.
+func (w *wan) awaitReply(want string) {
 	w.t.Helper()
-	if !w.out.Scan() || w.out.Text() != word {
-		w.t.Fatalf("the router says %q: %v", w.out.Text(), w.out.Err())
+	if !w.out.Scan() || w.out.Text() != want {
+		w.t.Fatalf("the router replies %q, want %q: %v", w.out.Text(), want, w.out.Err())
 	}
 }
 
-// apply has the router work by the paths as they are now.
+// apply sends the paths to the router and returns when they are in effect.
 func (w *wan) apply() {
 	w.t.Helper()
 	if err := json.NewEncoder(w.in).Encode(w.paths); err != nil {
 		w.t.Fatal(err)
 	}
-	w.hear("done")
+	w.awaitReply("done")
 }
 
-// mend undoes everything.
+// mend resets all paths to those of a WAN without faults.
 func (w *wan) mend() {
 	w.t.Helper()
 	w.paths = make([][]path, len(w.servers))
@@ -159,7 +163,7 @@ func (w *wan) mend() {
 	w.apply()
 }
 
-// change changes the paths from the servers that the first function names to those that the second does.
+// change modifies the paths from all servers that the first function selects to all that the second selects.
 func (w *wan) change(from, to func(*server) bool, do func(*path)) {
 	w.t.Helper()
 	for i, a := range w.servers {
@@ -174,7 +178,7 @@ func (w *wan) change(from, to func(*server) bool, do func(*path)) {
 
 func anywhere(*server) bool { return true }
 
-// in is the servers of these regions.
+// in selects the servers of these regions.
 func in(names ...string) func(*server) bool {
 	return func(s *server) bool { return slices.Contains(names, regions[s.region].name) }
 }
@@ -185,8 +189,8 @@ func isNamed(name string) func(*server) bool { return func(s *server) bool { ret
 
 func cut(p *path) { p.Cut = true }
 
-// dial connects from inside the server's namespace. The thread that entered it is given up with the goroutine, so that no
-// other code ever runs there.
+// dial connects from inside the server's namespace. The goroutine ends with its thread locked, so that the runtime
+// destroys the thread and no other code ever runs in the namespace.
 func (s *server) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	type result struct {
 		conn net.Conn
@@ -203,34 +207,34 @@ func (s *server) dial(ctx context.Context, network, address string) (net.Conn, e
 }
 
 func (s *server) dialHere(ctx context.Context, network, address string) (net.Conn, error) {
-	if err := enter(s.space); err != nil {
+	if err := enter(s.namespace); err != nil {
 		return nil, err
 	}
 	// Without a deadline and a second address family, the dialer makes its socket on this thread.
 	return (&net.Dialer{FallbackDelay: -1}).DialContext(ctx, network, address)
 }
 
-// enter takes the calling thread into the namespace, for good.
-func enter(space string) error {
-	f, err := os.Open("/run/netns/" + space)
+// enter moves the calling thread into the namespace, for good.
+func enter(namespace string) error {
+	f, err := os.Open("/run/netns/" + namespace)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter namespace %s: %w", space, err)
+		return fmt.Errorf("enter namespace %s: %w", namespace, err)
 	}
 	return nil
 }
 
-// TestWAN shows that the router does what it is told, with pings between two namespaces.
+// TestWAN checks the router with pings between two namespaces: delay, a cut in one direction, and its end.
 func TestWAN(t *testing.T) {
 	requireLab(t)
 	w := newWAN(t, []string{"a", "b"}, map[string]string{"a": "amsterdam", "b": "lusaka"})
 	ping := func(from *server) (time.Duration, bool) {
 		began := time.Now()
 		to := w.servers[1-slices.Index(w.servers, from)]
-		err := exec.Command("ip", "netns", "exec", from.space, "ping", "-q", "-c", "1", "-W", "1", to.address).Run()
+		err := exec.Command("ip", "netns", "exec", from.namespace, "ping", "-q", "-c", "1", "-W", "1", to.address).Run()
 		return time.Since(began), err == nil
 	}
 	if took, ok := ping(w.servers[0]); !ok || took < 165*time.Millisecond {
@@ -238,13 +242,13 @@ func TestWAN(t *testing.T) {
 	}
 	w.change(isNamed("a"), isNamed("b"), cut)
 	if _, ok := ping(w.servers[0]); ok {
-		t.Error("a path that is cut was travelled")
+		t.Error("a packet crossed a cut path")
 	}
 	if _, ok := ping(w.servers[1]); ok {
-		t.Error("an answer came over a path that is cut")
+		t.Error("an answer crossed a cut path")
 	}
 	w.mend()
 	if _, ok := ping(w.servers[1]); !ok {
-		t.Error("a mended path is not travelled")
+		t.Error("no packet crosses a path whose cut ended")
 	}
 }

@@ -29,7 +29,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// tenHosts is a catalog of ten hosts with three checks each, at 10 s.
+// tenHosts returns a catalog of ten hosts with three checks each, every 10 s.
 func tenHosts(t testing.TB) *catalog.Catalog {
 	t.Helper()
 	var b strings.Builder
@@ -39,7 +39,8 @@ func tenHosts(t testing.TB) *catalog.Catalog {
 	}
 	b.WriteString("hosts:\n")
 	for n := range 10 {
-		fmt.Fprintf(&b, "  - {name: NC%d, region: r%d, address: 192.0.2.%d, checks: [{kind: ping}, {kind: tcp, port: 25}, {kind: tcp, port: 143}]}\n", n, n, n+1)
+		const checks = "[{kind: ping}, {kind: tcp, port: 25}, {kind: tcp, port: 143}]"
+		fmt.Fprintf(&b, "  - {name: NC%d, region: r%d, address: 192.0.2.%d, checks: %s}\n", n, n, n+1, checks)
 	}
 	c, err := catalog.Parse("ten.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
 	if err != nil {
@@ -48,23 +49,25 @@ func tenHosts(t testing.TB) *catalog.Catalog {
 	return c
 }
 
-// wellNetwork reaches everything in 20 ms, except the addresses that are away.
-type wellNetwork struct {
-	mu   sync.Mutex
-	away netip.Addr
+// fakeNetwork answers every probe after 20 ms, except those to one unreachable address.
+type fakeNetwork struct {
+	mu          sync.Mutex
+	unreachable netip.Addr
 }
 
-func (n *wellNetwork) take(a netip.Addr) {
+// setUnreachable sets the unreachable address; the zero Addr for none.
+func (n *fakeNetwork) setUnreachable(a netip.Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.away = a
+	n.unreachable = a
 }
 
-func (n *wellNetwork) Ping(ctx context.Context, to netip.Addr) (time.Duration, error) {
+// Ping answers after 20 ms, or not before ctx ends.
+func (n *fakeNetwork) Ping(ctx context.Context, to netip.Addr) (time.Duration, error) {
 	n.mu.Lock()
-	away := n.away == to
+	lost := n.unreachable == to
 	n.mu.Unlock()
-	if away {
+	if lost {
 		<-ctx.Done()
 		return 0, ctx.Err()
 	}
@@ -72,46 +75,49 @@ func (n *wellNetwork) Ping(ctx context.Context, to netip.Addr) (time.Duration, e
 	return 20 * time.Millisecond, nil
 }
 
-func (n *wellNetwork) Dial(context.Context, string, string) (net.Conn, error) {
+// Dial connects to a server that closes the connection.
+func (n *fakeNetwork) Dial(context.Context, string, string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	theirs.Close()
 	return ours, nil
 }
 
-func (n *wellNetwork) Resolve(context.Context, nouns.Family, string) ([]netip.Addr, error) {
+// Resolve fails: the catalogs of these tests have no names.
+func (n *fakeNetwork) Resolve(context.Context, nouns.Family, string) ([]netip.Addr, error) {
 	return nil, errors.New("no names")
 }
 
-// noBus is NATS that is away from an agent that has its catalog.
-type noBus struct{ catalog *catalog.Catalog }
+// offlineBus answers an agent's question for the catalog, and then stores nothing, as if NATS were unreachable.
+type offlineBus struct{ catalog *catalog.Catalog }
 
-func (b noBus) Send(string, map[string]string, []byte) func(context.Context) error {
-	return func(context.Context) error { return errors.New("away") }
+func (b offlineBus) Send(string, map[string]string, []byte) func(context.Context) error {
+	return func(context.Context) error { return errors.New("offline") }
 }
-func (b noBus) Catalog(context.Context) ([]byte, error) { return wire.EncodeCatalog(b.catalog) }
-func (b noBus) Controls() <-chan []byte                 { return nil }
-func (b noBus) Connected() (time.Time, bool)            { return time.Time{}, false }
-func (b noBus) ConnectionChanged() <-chan struct{}      { return nil }
+func (b offlineBus) Catalog(context.Context) ([]byte, error) { return wire.EncodeCatalog(b.catalog) }
+func (b offlineBus) Controls() <-chan []byte                 { return nil }
+func (b offlineBus) Connected() (time.Time, bool)            { return time.Time{}, false }
+func (b offlineBus) ConnectionChanged() <-chan struct{}      { return nil }
 
-// clockFrom is a machine that was up for so long when this was called.
+// clockFrom returns the clock of a machine that has been up for this long.
 func clockFrom(uptime time.Duration) spool.Clock {
 	began := time.Now()
 	return spool.Clock{Boot: "the lab", Uptime: func() time.Duration { return uptime + time.Since(began) }}
 }
 
-// gather has a real agent work without NATS for so long, in a bubble of time that passes at once, and returns its spool as a kill
-// -9 leaves it: nothing was closed.
-func gather(t *testing.T, c *catalog.Catalog, away time.Duration) string {
+// workOffline runs a real agent without NATS for this long, in synctest's virtual time, and returns a copy of its spool
+// as kill -9 would leave it, with no file closed.
+func workOffline(t *testing.T, c *catalog.Catalog, offline time.Duration) string {
 	t.Helper()
 	dir, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		config := vantage.Config{
-			Name: "nc1", Bus: noBus{c}, Network: &wellNetwork{}, Logger: zerolog.Nop(), Spool: spool.Config{Dir: dir, Clock: clockFrom(0)},
+			Name: "nc1", Bus: offlineBus{c}, Network: &fakeNetwork{}, Logger: zerolog.Nop(),
+			Spool: spool.Config{Dir: dir, Clock: clockFrom(0)},
 		}
 		go func() { done <- vantage.Run(ctx, config) }()
-		time.Sleep(away)
+		time.Sleep(offline)
 		if err := os.CopyFS(image, os.DirFS(dir)); err != nil {
 			t.Fatal(err)
 		}
@@ -123,8 +129,9 @@ func gather(t *testing.T, c *catalog.Catalog, away time.Duration) string {
 	return image
 }
 
-// cutTail makes a power cut of a kill: the end of the newest file never reached the disk, and a bit before it flipped.
-func cutTail(t *testing.T, dir string) {
+// damageTail does to a spool what a power cut may do: the end of the newest file never reached the disk, and a bit
+// before it flipped.
+func damageTail(t *testing.T, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.seg"))
 	if err != nil || len(files) == 0 {
@@ -142,7 +149,7 @@ func cutTail(t *testing.T, dir string) {
 	}
 }
 
-// sequences reads which batches stand in a spool, oldest first, and how many observations they have.
+// sequences returns the sequence numbers of the batches in a spool, oldest first, and the number of their observations.
 func sequences(t *testing.T, dir string) (out []uint64, observations int) {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "copy")
@@ -168,8 +175,8 @@ func sequences(t *testing.T, dir string) (out []uint64, observations int) {
 	return out, observations
 }
 
-// coast is a real server with a coordinator's connection that answers for the catalog and hears everything.
-type coast struct {
+// collector is a NATS server with a coordinator's connection that hands out the catalog and records all batches.
+type collector struct {
 	t       *testing.T
 	dir     string
 	listen  string
@@ -177,15 +184,18 @@ type coast struct {
 	server  *natsd.Server
 	stop    func()
 
-	mu    sync.Mutex
-	heard []*nouns.Batch
-	late  []time.Duration // each batch's, from its opening to the stream
-	from  uint64
+	mu      sync.Mutex
+	batches []*nouns.Batch
+	delays  []time.Duration // of each batch, from its opening to the stream
+	last    uint64          // sequence of the last message in the stream
 }
 
-func (c *coast) start() {
+// start starts the server, or starts it again on the same address and data.
+func (c *collector) start() {
 	c.t.Helper()
-	s, err := natsd.Start(c.t.Context(), natsd.Config{Dir: c.dir, Listen: c.listen, Advertise: "127.0.0.1", Logger: zerolog.Nop()})
+	s, err := natsd.Start(c.t.Context(), natsd.Config{
+		Dir: c.dir, Listen: c.listen, Advertise: "127.0.0.1", Logger: zerolog.Nop(),
+	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -204,7 +214,7 @@ func (c *coast) start() {
 	}
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = conn.AnswerCatalog(ctx, make(chan struct{}), func(string) []byte { return data }) })
-	tasks.Go(func() { _ = conn.Follow(ctx, bus.Start{Sequence: c.from + 1}, c.hear) })
+	tasks.Go(func() { _ = conn.Follow(ctx, bus.Start{Sequence: c.last + 1}, c.record) })
 	c.server, c.listen = s, strings.TrimPrefix(s.Servers()[0], "tls://")
 	c.stop = func() {
 		cancel()
@@ -214,7 +224,8 @@ func (c *coast) start() {
 	}
 }
 
-func (c *coast) hear(m bus.Message) error {
+// record decodes and stores a batch.
+func (c *collector) record(m bus.Message) error {
 	age, link, err := wire.ParseHeaders(m.Header)
 	if err != nil {
 		return err
@@ -225,53 +236,53 @@ func (c *coast) hear(m bus.Message) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.from = m.Sequence
-	c.heard, c.late = append(c.heard, b), append(c.late, age)
+	c.last = m.Sequence
+	c.batches, c.delays = append(c.batches, b), append(c.delays, age)
 	return nil
 }
 
-// of are the sequences heard of one life of the agent, in the stream's order, and those of all others with the worst delay of a
-// batch that was no history.
-func (c *coast) of(life uint64) (history []uint64, live int, worst time.Duration) {
+// received returns the sequence numbers of the batches of one epoch of the agent, in the stream's order. Of the other
+// epochs it returns the number of live batches, which are no history, and their longest delay.
+func (c *collector) received(epoch uint64) (history []uint64, live int, longest time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, b := range c.heard {
+	for i, b := range c.batches {
 		switch {
-		case b.Epoch == life:
+		case b.Epoch == epoch:
 			history = append(history, b.Sequence)
 		case !b.History():
-			live, worst = live+1, max(worst, c.late[i])
+			live, longest = live+1, max(longest, c.delays[i])
 		}
 	}
-	return history, live, worst
+	return history, live, longest
 }
 
-// missed reports whether a miss of the host was heard as news.
-func (c *coast) missed(host string) error {
+// receivedMiss returns an error until a miss of the host arrived in a live batch.
+func (c *collector) receivedMiss(host string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, b := range c.heard {
+	for _, b := range c.batches {
 		for _, o := range b.Observations {
 			if o.Host == host && o.Outcome == nouns.Unreachable && !b.Replayed(o) {
 				return nil
 			}
 		}
 	}
-	return errors.New("not heard of")
+	return errors.New("no miss arrived")
 }
 
-// TestHoursWithoutNATS: an agent works for two hours without NATS, as many records as that are on its disk, it is killed, and
-// another one starts on what it left when NATS is back. Everything arrives after, in order, none twice; news do not wait; and NATS
-// goes away once more in the middle of it.
+// TestHoursWithoutNATS has an agent work for two hours without NATS and kills it; another agent starts on its spool
+// when NATS is back. All batches of the two hours must arrive, in order and none twice, although NATS restarts in the
+// middle; live batches must not wait for them.
 func TestHoursWithoutNATS(t *testing.T) {
 	t.Parallel()
-	away := 2 * time.Hour
+	offline := 2 * time.Hour
 	if !testenv.LongAsked() {
-		away = 10 * time.Minute
+		offline = 10 * time.Minute
 		t.Log("ten minutes instead of two hours without PROBEMESH_LONG=1 or -run")
 	}
 	c := tenHosts(t)
-	killed := gather(t, c, away)
+	killed := workOffline(t, c, offline)
 	for _, end := range []string{"kill -9", "power cut"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
@@ -280,58 +291,63 @@ func TestHoursWithoutNATS(t *testing.T) {
 				t.Fatal(err)
 			}
 			if end == "power cut" {
-				cutTail(t, dir)
+				damageTail(t, dir)
 			}
-			comeBack(t, c, dir, away)
+			testReconnect(t, c, dir, offline)
 		})
 	}
 }
 
-func comeBack(t *testing.T, c *catalog.Catalog, dir string, away time.Duration) {
+// testReconnect starts an agent on the spool in dir while NATS is reachable again.
+func testReconnect(t *testing.T, c *catalog.Catalog, dir string, offline time.Duration) {
 	want, observations := sequences(t, dir)
-	if least := int(away/(2*time.Second)) * 9 / 10; len(want) < least || observations < 27*int(away/(10*time.Second))*9/10 {
-		t.Fatalf("only %d batches with %d observations gathered", len(want), observations)
+	// A batch every 2 s and 27 checks every 10 s, less the damaged tail.
+	leastBatches, leastObservations := int(offline/(2*time.Second))*9/10, 27*int(offline/(10*time.Second))*9/10
+	if len(want) < leastBatches || observations < leastObservations {
+		t.Fatalf("the spool has only %d batches with %d observations", len(want), observations)
 	}
-	life := lifeOf(t, dir)
-	shore := &coast{t: t, dir: t.TempDir(), listen: "127.0.0.1:0", catalog: c}
-	shore.start()
-	defer func() { shore.stop() }()
-	network := &wellNetwork{}
-	end := work(t, shore, network, spool.Config{Dir: dir, Clock: clockFrom(away + time.Second)})
+	epoch := epochOf(t, dir)
+	collector := &collector{t: t, dir: t.TempDir(), listen: "127.0.0.1:0", catalog: c}
+	collector.start()
+	defer func() { collector.stop() }()
+	network := &fakeNetwork{}
+	end := runAgent(t, collector, network, spool.Config{Dir: dir, Clock: clockFrom(offline + time.Second)})
 	began := time.Now()
 	arrived := func(n int) func() error {
 		return func() error {
-			if got, _, _ := shore.of(life); len(got) < n {
+			if got, _, _ := collector.received(epoch); len(got) < n {
 				return fmt.Errorf("%d of %d", len(got), n)
 			}
 			return nil
 		}
 	}
-	eventually(t, 30*time.Second, "the first of the history", arrived(20))
-	network.take(netip.MustParseAddr("192.0.2.6"))
-	news := eventually(t, 15*time.Second, "a miss is heard of beside the history", func() error { return shore.missed("nc5") })
-	network.take(netip.Addr{})
-	shore.stop()
-	shore.start()
-	eventually(t, time.Minute+away/10, "all of the history", arrived(len(want)))
+	eventually(t, 30*time.Second, "the first batches of the history", arrived(20))
+	network.setUnreachable(netip.MustParseAddr("192.0.2.6"))
+	noticed := eventually(t, 15*time.Second, "a miss arrives beside the history", func() error {
+		return collector.receivedMiss("nc5")
+	})
+	network.setUnreachable(netip.Addr{})
+	collector.stop()
+	collector.start()
+	eventually(t, time.Minute+offline/10, "all batches of the history", arrived(len(want)))
 	took := time.Since(began)
 	end()
-	got, live, worst := shore.of(life)
+	got, live, longest := collector.received(epoch)
 	if !slices.Equal(got, want) {
-		t.Errorf("arrived are %d batches and not the %d that were on the disk, in order, none twice", len(got), len(want))
+		t.Errorf("%d batches arrived, want the %d of the spool, in order and none twice", len(got), len(want))
 	}
-	if worst > 5*time.Second {
-		t.Errorf("news came %v late", worst)
+	if longest > 5*time.Second {
+		t.Errorf("a live batch waited for %v", longest)
 	}
-	t.Logf("%d batches with %d observations arrived in %v, NATS' own restart included; beside them %d batches of news, which left %v after they were opened at the latest; a host that went away was heard of %v after",
-		len(got), observations, took.Round(time.Second), live, worst.Round(time.Millisecond), news.Round(time.Millisecond))
+	t.Logf("%d batches with %d observations arrived in %v, including a restart of NATS", len(got), observations, took)
+	t.Logf("%d live batches arrived beside them, after %v at the latest; a miss after %v", live, longest, noticed)
 	if left, _ := sequences(t, dir); len(left) > 1 {
-		t.Errorf("%d batches are left on the disk", len(left))
+		t.Errorf("the spool still has %d batches", len(left))
 	}
 }
 
-// lifeOf is the epoch of the agent that left the spool.
-func lifeOf(t *testing.T, dir string) uint64 {
+// epochOf returns the epoch of the agent that wrote the spool.
+func epochOf(t *testing.T, dir string) uint64 {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "copy")
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
@@ -353,19 +369,19 @@ func lifeOf(t *testing.T, dir string) uint64 {
 	return b.Epoch
 }
 
-// work runs an agent on the bus until the function that it returns is called.
-func work(t *testing.T, shore *coast, network *wellNetwork, config spool.Config) (end func()) {
+// runAgent runs an agent that is connected to the collector until the function that it returns is called.
+func runAgent(t *testing.T, c *collector, network *fakeNetwork, config spool.Config) (end func()) {
 	t.Helper()
 	public, seed, err := bus.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := shore.server.Issue("nc1", public)
+	token, err := c.server.Issue("nc1", public)
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn, err := busagent.Dial(t.Context(), busagent.Config{
-		Name: "nc1", Endpoint: shore.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop(),
+		Name: "nc1", Endpoint: c.server.Endpoint(), JWT: token, Seed: seed, Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +389,9 @@ func work(t *testing.T, shore *coast, network *wellNetwork, config spool.Config)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- vantage.Run(ctx, vantage.Config{Name: "nc1", Version: "lab", Bus: conn, Network: network, Spool: config, Logger: zerolog.Nop()})
+		done <- vantage.Run(ctx, vantage.Config{
+			Name: "nc1", Version: "lab", Bus: conn, Network: network, Spool: config, Logger: zerolog.Nop(),
+		})
 	}()
 	return sync.OnceFunc(func() {
 		cancel()

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// path is what the WAN does to packets on the way from one site to another, in one direction.
+// path describes what happens to packets from one site to another, in one direction.
 type path struct {
 	Delay     time.Duration // of every packet
-	Jitter    time.Duration // up to so much more, evenly spread
+	Jitter    time.Duration // largest additional delay, evenly distributed
 	Loss      float64       // share of packets that are dropped
 	Duplicate float64       // share of packets that arrive twice
-	Cut       bool          // none arrives
+	Cut       bool          // every packet is dropped
 }
 
-// fate is after how long each copy of a packet arrives: none where it is lost.
-func (p path) fate(r *rand.Rand) []time.Duration {
+// arrivals returns the delay of each copy of a packet: none if it is lost, two if it is duplicated.
+func (p path) arrivals(r *rand.Rand) []time.Duration {
 	if p.Cut || r.Float64() < p.Loss {
 		return nil
 	}
@@ -31,13 +31,15 @@ func (p path) delay(r *rand.Rand) time.Duration {
 	return p.Delay + time.Duration(r.Float64()*float64(p.Jitter))
 }
 
-// regions are the lab's eight, with their cities.
+// regions are the lab's eight regions with their cities.
 var regions = []struct{ name, city, country string }{
-	{"london", "London", "GB"}, {"vancouver", "Vancouver", "CA"}, {"new-york", "New York", "US"}, {"toronto", "Toronto", "CA"},
-	{"lusaka", "Lusaka", "ZM"}, {"sydney", "Sydney", "AU"}, {"amsterdam", "Amsterdam", "NL"}, {"seattle", "Seattle", "US"},
+	{"london", "London", "GB"}, {"vancouver", "Vancouver", "CA"}, {"new-york", "New York", "US"},
+	{"toronto", "Toronto", "CA"}, {"lusaka", "Lusaka", "ZM"}, {"sydney", "Sydney", "AU"},
+	{"amsterdam", "Amsterdam", "NL"}, {"seattle", "Seattle", "US"},
 }
 
-// roundTrips are milliseconds between the cities in the order of regions, like those that one measures on the Internet.
+// roundTrips are round-trip times between the cities in milliseconds, in the order of regions, as measured on the
+// Internet.
 var roundTrips = [8][8]int{
 	{1, 135, 70, 85, 160, 270, 8, 130},
 	{135, 1, 65, 60, 300, 160, 140, 5},
@@ -49,7 +51,7 @@ var roundTrips = [8][8]int{
 	{130, 5, 60, 55, 290, 165, 135, 1},
 }
 
-// between is the undisturbed path from one region to another: half the round trip, and some jitter.
+// between returns the path from one region to another without faults: half the round trip, with 5 % jitter.
 func between(from, to int) path {
 	oneWay := time.Duration(roundTrips[from][to]) * time.Millisecond / 2
 	return path{Delay: oneWay, Jitter: oneWay / 20}
@@ -61,7 +63,7 @@ func TestPath(t *testing.T) {
 	const packets = 100_000
 	lost, twice := 0, 0
 	for range packets {
-		copies := p.fate(r)
+		copies := p.arrivals(r)
 		switch len(copies) {
 		case 0:
 			lost++
@@ -75,16 +77,16 @@ func TestPath(t *testing.T) {
 		}
 	}
 	if lost < 19_000 || lost > 21_000 || twice < 7_500 || twice > 8_500 {
-		t.Errorf("of %d packets %d were lost and %d doubled", packets, lost, twice)
+		t.Errorf("of %d packets %d were lost and %d duplicated", packets, lost, twice)
 	}
 	p.Cut = true
-	if copies := p.fate(r); copies != nil {
-		t.Error(copies)
+	if copies := p.arrivals(r); copies != nil {
+		t.Error("a packet crossed a cut path:", copies)
 	}
 	for i := range regions {
 		for j := range regions {
 			if between(i, j) != between(j, i) {
-				t.Errorf("%s and %s are not equally far from one another", regions[i].city, regions[j].city)
+				t.Errorf("the paths between %s and %s differ by direction", regions[i].city, regions[j].city)
 			}
 		}
 	}

@@ -18,20 +18,20 @@ import (
 	"time"
 )
 
-// storiesAtOnce are more than there are cores, since a story mostly waits.
+// storiesAtOnce is the number of parallel tests: more than most machines have cores, since a story mostly waits.
 const storiesAtOnce = 3
 
 func TestMain(m *testing.M) {
 	if config := os.Getenv(routerVariable); config != "" {
 		if err := route(config, os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "the router:", err)
+			fmt.Fprintln(os.Stderr, "router:", err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = parallel.Value.Set(strconv.Itoa(storiesAtOnce)) // a number is one
+		_ = parallel.Value.Set(strconv.Itoa(storiesAtOnce)) // cannot fail: it is a number
 	}
 	code := m.Run()
 	if built.dir != "" {
@@ -43,13 +43,14 @@ func TestMain(m *testing.M) {
 // programs are the built binaries of the project.
 type programs struct{ agent, coordinator string }
 
-// built is where the programs are, built once for all stories.
+// built is the directory of the programs, which are built once for all tests.
 var built struct {
 	once sync.Once
 	dir  string
 	err  error
 }
 
+// build builds the programs at its first call.
 func build(t testing.TB) programs {
 	t.Helper()
 	built.once.Do(func() {
@@ -63,12 +64,13 @@ func build(t testing.TB) programs {
 		}
 	})
 	if built.err != nil {
-		t.Fatalf("build: %v", built.err)
+		t.Fatalf("build the programs: %v", built.err)
 	}
 	return programs{filepath.Join(built.dir, "agent"), filepath.Join(built.dir, "coordinator")}
 }
 
-// process is a program that runs in a server's namespace, in a process group of its own.
+// process is a program that runs in a server's namespace, in a process group of its own, so that signals reach its
+// children.
 type process struct {
 	t    testing.TB
 	name string
@@ -85,7 +87,7 @@ func (s *server) start(name, program string, args ...string) *process {
 	if p.log, err = os.CreateTemp(s.t.TempDir(), "log"); err != nil {
 		s.t.Fatal(err)
 	}
-	p.cmd = exec.Command("ip", append([]string{"netns", "exec", s.space, program}, args...)...)
+	p.cmd = exec.Command("ip", append([]string{"netns", "exec", s.namespace, program}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
@@ -96,18 +98,18 @@ func (s *server) start(name, program string, args ...string) *process {
 	return p
 }
 
-// end stops the process as an operator would, and shows the end of what it said where the test failed.
+// end stops the process after the test, and shows the end of its log if the test failed.
 func (p *process) end() {
-	const lines = 4000 // bytes
+	const tail = 4000 // bytes
 	p.signal(syscall.SIGCONT)
 	p.stop()
-	if said, _ := os.ReadFile(p.log.Name()); p.t.Failed() {
-		p.t.Logf("%s said:\n%s", p.name, bytes.TrimSpace(said[max(0, len(said)-lines):]))
+	if log, _ := os.ReadFile(p.log.Name()); p.t.Failed() {
+		p.t.Logf("log of %s:\n%s", p.name, bytes.TrimSpace(log[max(0, len(log)-tail):]))
 	}
 	p.log.Close()
 }
 
-// stop ends the process and waits for it.
+// stop terminates the process as an operator would, and waits until it has ended.
 func (p *process) stop() {
 	p.signal(syscall.SIGTERM)
 	select {
@@ -121,18 +123,18 @@ func (p *process) stop() {
 
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
-// kill ends the process as a power cut would.
+// kill ends the process without warning, as a power cut would.
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	p.done <- <-p.done
 }
 
-// run runs a command in the server's namespace to its end and returns what it printed.
+// run runs a command in the server's namespace, which must succeed, and returns its standard output.
 func (s *server) run(program string, args ...string) string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", s.space, program}, args...)...)
+	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", s.namespace, program}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -142,18 +144,19 @@ func (s *server) run(program string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// client speaks HTTP from inside the server's namespace.
+// client returns an HTTP client that connects from inside the server's namespace.
 func (s *server) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: s.dial}, Timeout: 5 * time.Second}
 }
 
-// eventually polls until the condition holds, and fails with its last reason after the time given.
-func eventually(t testing.TB, within time.Duration, what string, holds func() error) time.Duration {
+// eventually polls until the condition returns nil, and returns how long that took. After the time given it fails the
+// test with the last error.
+func eventually(t testing.TB, within time.Duration, what string, condition func() error) time.Duration {
 	t.Helper()
 	began := time.Now()
-	err := errors.New("never asked")
+	err := errors.New("never polled")
 	for time.Since(began) < within {
-		if err = holds(); err == nil {
+		if err = condition(); err == nil {
 			return time.Since(began)
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -16,29 +16,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// routerVariable tells the test binary, started again, to be the WAN: its value is the sites in JSON. It reads changes of the
-// paths from its standard input, a matrix a line, and answers each with a line.
+// routerVariable makes the test binary run as the WAN's router. Its value is the sites as JSON. The router reads
+// matrices of paths from its standard input, one JSON line each, and acknowledges each with a line.
 const routerVariable = "PROBEMESH_LAB_ROUTER"
 
 // device is the name of the TUN device in every site.
 const device = "wan0"
 
 // site is a namespace with one address on the WAN.
-type site struct{ Space, Address string }
+type site struct{ Namespace, Address string }
 
 const (
 	packetMax = 2048   // bytes; devices have an MTU of 1500
-	flightMax = 50_000 // packets under way; more are dropped, as a full router does
+	flightMax = 50_000 // packets in flight; more are dropped, as a full router does
 )
 
-// packet is one on its way.
+// packet is a packet in flight.
 type packet struct {
-	at   time.Time
-	to   int
+	at   time.Time // of its arrival
+	to   int       // site
 	data []byte
 }
 
-// flight is the packets under way, the next to arrive first.
+// flight is a heap of the packets in flight, by time of arrival.
 type flight []packet
 
 func (f flight) Len() int           { return len(f) }
@@ -51,17 +51,17 @@ func (f *flight) Pop() any {
 	return last
 }
 
-// router carries packets between the sites. One goroutine owns the flight; one a site reads.
+// router forwards packets between the sites. One goroutine per site reads packets, and one owns the packets in flight.
 type router struct {
 	devices []*os.File
 	index   map[netip.Addr]int
-	sent    chan packet // as they are to arrive
+	sent    chan packet
 
 	mu    sync.Mutex
 	paths [][]path
 }
 
-// route is the router's whole life: it ends with its standard input.
+// route runs the router until its standard input ends.
 func route(config string, in io.Reader, out io.Writer) error {
 	var sites []site
 	if err := json.Unmarshal([]byte(config), &sites); err != nil {
@@ -69,7 +69,7 @@ func route(config string, in io.Reader, out io.Writer) error {
 	}
 	r := &router{index: map[netip.Addr]int{}, sent: make(chan packet, 1024)}
 	for i, s := range sites {
-		f, err := openTUN(s.Space)
+		f, err := openTUN(s.Namespace)
 		if err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func route(config string, in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
-// read takes what the site sends, and decides the fate of each packet.
+// read reads packets from a site and decides when their copies arrive, if at all.
 func (r *router) read(from int) {
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(from)))
 	for {
@@ -111,13 +111,13 @@ func (r *router) read(from int) {
 			continue
 		}
 		now := time.Now()
-		for _, after := range r.path(from, to).fate(random) {
+		for _, after := range r.path(from, to).arrivals(random) {
 			r.sent <- packet{now.Add(after), to, data[:n]}
 		}
 	}
 }
 
-// destination is the site that an IPv4 packet is for.
+// destination returns the site that an IPv4 packet is addressed to.
 func (r *router) destination(data []byte) (site int, ok bool) {
 	const header, version4 = 20, 4
 	if len(data) < header || data[0]>>4 != version4 {
@@ -137,30 +137,31 @@ func (r *router) path(from, to int) path {
 	return r.paths[from][to]
 }
 
-// carry hands each packet to its site when its time has come.
+// carry delivers each packet to its site at its time of arrival.
 func (r *router) carry() {
-	var under flight
+	var inFlight flight
 	timer := time.NewTimer(time.Hour)
 	for {
-		if len(under) > 0 {
-			timer.Reset(time.Until(under[0].at))
+		if len(inFlight) > 0 {
+			timer.Reset(time.Until(inFlight[0].at))
 		}
 		select {
 		case p := <-r.sent:
-			if len(under) < flightMax {
-				heap.Push(&under, p)
+			if len(inFlight) < flightMax {
+				heap.Push(&inFlight, p)
 			}
 		case <-timer.C:
 		}
-		for now := time.Now(); len(under) > 0 && !under[0].at.After(now); {
-			p := heap.Pop(&under).(packet)
+		for now := time.Now(); len(inFlight) > 0 && !inFlight[0].at.After(now); {
+			p := heap.Pop(&inFlight).(packet)
 			_, _ = r.devices[p.to].Write(p.data) // a device that is down drops it
 		}
 	}
 }
 
-// openTUN makes the site's device. The thread that entered the namespace is given up with the goroutine.
-func openTUN(space string) (*os.File, error) {
+// openTUN creates the site's TUN device. As in server.dial, the thread that entered the namespace ends with the
+// goroutine.
+func openTUN(namespace string) (*os.File, error) {
 	type result struct {
 		file *os.File
 		err  error
@@ -168,15 +169,15 @@ func openTUN(space string) (*os.File, error) {
 	done := make(chan result, 1)
 	go func() {
 		runtime.LockOSThread()
-		f, err := openTUNHere(space)
+		f, err := openTUNHere(namespace)
 		done <- result{f, err}
 	}()
 	r := <-done
 	return r.file, r.err
 }
 
-func openTUNHere(space string) (*os.File, error) {
-	if err := enter(space); err != nil {
+func openTUNHere(namespace string) (*os.File, error) {
+	if err := enter(namespace); err != nil {
 		return nil, err
 	}
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -189,7 +190,7 @@ func openTUNHere(space string) (*os.File, error) {
 	}
 	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
-		return nil, fmt.Errorf("make the device %s: %w", device, err)
+		return nil, fmt.Errorf("create the device %s: %w", device, err)
 	}
 	return os.NewFile(uintptr(fd), "/dev/net/tun"), nil
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The real servers that hosts of the lab run, as Debian packs them.
+// The servers that the lab's hosts run, as Debian installs them.
 const (
 	postfixMaster = "/usr/lib/postfix/sbin/master"
 	postfix       = "/usr/sbin/postfix"
@@ -18,9 +18,9 @@ const (
 	nginx         = "/usr/sbin/nginx"
 )
 
-// service is one of those servers on one host, and the check that asks it.
+// service is a kind of server, with the check that probes it.
 type service struct {
-	check   string // its name
+	check   string // name of the check
 	yaml    string // the check in the catalog
 	prepare func(t testing.TB, dir string) (program string, args []string)
 }
@@ -29,9 +29,11 @@ var services = map[string]service{
 	"smtp": {"Sending mail", `{kind: tcp, name: Sending mail, port: 25, banner: "^220 "}`, preparePostfix},
 	"imap": {"Reading mail", `{kind: tcp, name: Reading mail, port: 143, banner: '^\* OK'}`, prepareDovecot},
 	"dns":  {"Name service", `{kind: tcp, name: Name service, port: 53}`, prepareNamed},
-	"web":  {"Web sites", `{kind: http, name: Web sites, url: "http://www.example.net/", body: it works}`, prepareNginx},
+	"web": {"Web sites", `{kind: http, name: Web sites, url: "http://www.example.net/", body: it works}`,
+		prepareNginx},
 }
 
+// write writes a file, and creates its directory.
 func write(t testing.TB, file, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -42,7 +44,7 @@ func write(t testing.TB, file, content string) {
 	}
 }
 
-// openDirectory is a new directory that servers may enter which give up being root.
+// openDirectory creates a directory that servers can still read after they dropped root's privileges.
 func openDirectory(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lab")
@@ -56,6 +58,7 @@ func openDirectory(t testing.TB) string {
 	return dir
 }
 
+// preparePostfix configures Postfix to greet and to deliver nothing.
 func preparePostfix(t testing.TB, dir string) (string, []string) {
 	t.Helper()
 	master, err := os.ReadFile("/etc/postfix/master.cf")
@@ -91,23 +94,27 @@ alias_database =
 	return postfixMaster, []string{"-d", "-c", filepath.Join(dir, "conf")}
 }
 
+// prepareDovecot configures Dovecot to greet over IMAP.
 func prepareDovecot(t testing.TB, dir string) (string, []string) {
 	t.Helper()
 	version, err := exec.Command(dovecot, "--version").Output()
 	if err != nil {
 		t.Fatalf("dovecot --version: %v", err)
 	}
-	own := "disable_plaintext_auth = no\nmail_location = maildir:" + dir + "/mail\npassdb {\n  driver = static\n  args = password=x\n}\n"
+	own := "disable_plaintext_auth = no\nmail_location = maildir:" + dir + "/mail\n" +
+		"passdb {\n  driver = static\n  args = password=x\n}\n"
 	head := ""
-	if !strings.HasPrefix(string(version), "2.3.") { // 2.4 speaks another dialect
+	if !strings.HasPrefix(string(version), "2.3.") { // 2.4 changed the syntax
 		head = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
-		own = "auth_allow_cleartext = yes\nmail_driver = maildir\nmail_path = " + dir + "/mail\npassdb static {\n  password = x\n}\n"
+		own = "auth_allow_cleartext = yes\nmail_driver = maildir\nmail_path = " + dir + "/mail\n" +
+			"passdb static {\n  password = x\n}\n"
 	}
 	file := filepath.Join(dir, "dovecot.conf")
 	write(t, file, head+"protocols = imap\nbase_dir = "+dir+"/run\nlisten = *\nssl = no\nlog_path = /dev/stderr\n"+own)
 	return dovecot, []string{"-F", "-c", file}
 }
 
+// prepareNamed configures BIND to serve one zone.
 func prepareNamed(t testing.TB, dir string) (string, []string) {
 	t.Helper()
 	file := filepath.Join(dir, "named.conf")
@@ -118,10 +125,12 @@ func prepareNamed(t testing.TB, dir string) (string, []string) {
 controls {};
 zone "example.net" { type primary; file "zone"; };
 `, dir))
-	write(t, filepath.Join(dir, "zone"), "$TTL 60\n@ SOA ns.example.net. h.example.net. 1 60 60 60 60\n@ NS ns\nns A 192.0.2.1\n")
+	const zone = "$TTL 60\n@ SOA ns.example.net. h.example.net. 1 60 60 60 60\n@ NS ns\nns A 192.0.2.1\n"
+	write(t, filepath.Join(dir, "zone"), zone)
 	return named, []string{"-f", "-4", "-n", "1", "-c", file}
 }
 
+// prepareNginx configures nginx to answer every request with "it works".
 func prepareNginx(t testing.TB, dir string) (string, []string) {
 	t.Helper()
 	file := filepath.Join(dir, "nginx.conf")

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// composition says how large the program is and of what: the symbols' sizes by module, from a build that has them.
+// composition logs the program's size and its largest parts: the sizes of symbols by module, from a build with symbols.
 func composition(t testing.TB, program string) {
 	t.Helper()
 	info, err := os.Stat(program)
@@ -24,8 +24,8 @@ func composition(t testing.TB, program string) {
 	whole := filepath.Join(t.TempDir(), "agent")
 	cmd := exec.Command("go", "build", "-trimpath", "-o", whole, "github.com/probemesh/probemesh/agent")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, said)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the agent with symbols: %v: %s", err, out)
 	}
 	const shown = 16
 	symbols, err := exec.Command("go", "tool", "nm", "-size", whole).Output()
@@ -38,18 +38,18 @@ func composition(t testing.TB, program string) {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(sizes[b], sizes[a]) })
-	var said []string
+	var largest []string
 	tables := int(info.Size())
 	for i, name := range names {
 		if tables -= sizes[name]; i < shown {
-			said = append(said, fmt.Sprintf("%s %.2f", name, mb(sizes[name])))
+			largest = append(largest, fmt.Sprintf("%s %.2f", name, mb(sizes[name])))
 		}
 	}
-	t.Logf("stripped: %.1f MB; %.1f MB of it are constants and Go's tables of lines and types, which have no symbols; the rest in MB: %s",
-		mb(int(info.Size())), mb(tables), strings.Join(said, ", "))
+	t.Logf("stripped: %.1f MB, of which %.1f MB without symbols (constants, line and type tables); largest in MB: %s",
+		mb(int(info.Size())), mb(tables), strings.Join(largest, ", "))
 }
 
-// bySource sums symbols' sizes by the module or the part of the standard library that they come from.
+// bySource sums the sizes of symbols by their module or part of the standard library.
 func bySource(symbols []byte) map[string]int {
 	out := map[string]int{}
 	lines := bufio.NewScanner(bytes.NewReader(symbols))
@@ -59,7 +59,7 @@ func bySource(symbols []byte) map[string]int {
 		if len(fields) < 4 || strings.EqualFold(fields[2], "b") || fields[2] == "U" {
 			continue
 		}
-		const zeroed = 16 << 20 // larger than the program: room that is only set aside when it runs, as the random generator's
+		const zeroed = 16 << 20 // larger than the program, so zeroed memory that has no bytes in the file
 		if size, err := strconv.Atoi(fields[1]); err == nil && size < zeroed {
 			out[source(fields[3])] += size
 		}
@@ -67,7 +67,7 @@ func bySource(symbols []byte) map[string]int {
 	return out
 }
 
-// source is where a symbol comes from: github.com/nats-io/nats.go, crypto, runtime.
+// source returns where a symbol comes from: github.com/nats-io/nats.go, crypto, runtime.
 func source(symbol string) string {
 	path, _, _ := strings.Cut(symbol, "[")
 	path = strings.TrimPrefix(path, "type:.eq.")

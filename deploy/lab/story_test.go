@@ -11,14 +11,14 @@ import (
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// soon bounds a hard failure's way to its verdict: the mesh promises four seconds, and a machine that runs twenty processes
-// beside it gets one more. The latencies themselves are measured by the benchmark.
+// soon bounds the time from a hard failure to its verdict. The mesh needs at most 4 s; a machine that runs twenty
+// processes beside it gets one more. The latencies themselves are what BenchmarkLatency measures.
 const soon = 5 * time.Second
 
-// TestOutages tells what may break, one story after the other, on one mesh.
+// TestOutages breaks hosts, services and the network, one story after the other on one mesh.
 func TestOutages(t *testing.T) {
 	t.Parallel()
-	startMesh(t, 10*time.Second, "").tellAll(t, []story{
+	startMesh(t, 10*time.Second, "").playAll(t, []story{
 		{"a service is killed", []line{
 			At(0, KillService("NC036", "smtp")),
 			Want(soon, "down", "NC036 Sending mail"), Want(soon, "partial_outage", "NC036"),
@@ -26,7 +26,7 @@ func TestOutages(t *testing.T) {
 			At(15*time.Second, StartService("NC036", "smtp")),
 			Want(20*time.Second, "operational", "NC036"),
 		}},
-		{"a service hangs: it accepts and says nothing", []line{
+		{"a service hangs: it accepts connections and sends nothing", []line{
 			At(0, Hang("NC036", "smtp")),
 			Want(20*time.Second, "down", "NC036 Sending mail"),
 			Never(bad, "NC036 ping", "NC036 Reading mail"), Never(bad, othersThan("NC036")...),
@@ -50,10 +50,10 @@ func TestOutages(t *testing.T) {
 		{"a region of two hosts is isolated: one cause", []line{
 			At(0, Isolate("new-york")),
 			Want(2*soon, "major_outage", "NC031", "NC041"),
-			At(12*time.Second, Do("look at the causes", oneCause("NC031", "NC041"))),
+			At(12*time.Second, Do("check the causes", oneCause("NC031", "NC041"))),
 			Never(bad, othersThan("NC031", "NC041")...),
 		}},
-		{"the coordinator's region is isolated: it is the one that is cut off", []line{
+		{"the coordinator's region is isolated: the coordinator is what is cut off", []line{
 			At(0, Isolate("seattle")), Until(20 * time.Second),
 			Want(60*time.Second, "unknown", othersThan("NC042")...),
 			Never(bad, othersThan("NC042")...),
@@ -68,15 +68,15 @@ func TestOutages(t *testing.T) {
 	})
 }
 
-// TestTroublesOfTheMeshItself tells what may happen to the mesh's own programs: of the hosts, nothing is said but what is true.
+// TestTroublesOfTheMeshItself breaks the mesh's own programs. Nothing false may be published about the hosts.
 func TestTroublesOfTheMeshItself(t *testing.T) {
 	t.Parallel()
-	startMesh(t, 10*time.Second, "").tellAll(t, []story{
-		{"an agent is frozen, and thawed", []line{
+	startMesh(t, 10*time.Second, "").playAll(t, []story{
+		{"an agent is frozen and thawed", []line{
 			At(0, Freeze("NC028")), At(20*time.Second, Thaw("NC028")), Until(35 * time.Second),
 			Never(bad+" unknown", othersThan()...),
 		}},
-		{"a vantage is broken: it can look at nobody", []line{
+		{"a vantage is broken: all its probes are lost", []line{
 			At(0, Blind("NC028")), Until(40 * time.Second),
 			Never(bad+" unknown", othersThan("NC036")...), Never(bad, "NC036 ping", "NC036 Reading mail"),
 			At(40*time.Second, KillService("NC036", "smtp")),
@@ -86,25 +86,28 @@ func TestTroublesOfTheMeshItself(t *testing.T) {
 			At(0, SetClock("NC023", "90s")),
 			At(10*time.Second, KillService("NC036", "imap")),
 			Want(soon, "down", "NC036 Reading mail"),
-			At(16*time.Second, Do("look at the clock", operatorsAreTold("NC023", "its clock is off by 1m30s"))),
-			At(16*time.Second, Do("look at when it began", beganOfLate)),
+			At(16*time.Second, Do("check the advisories", hasAdvisory("NC023", "its clock is off by 1m30s"))),
+			At(16*time.Second, Do("check the beginning", beganRecently)),
 			Never(bad, othersThan("NC036")...),
 		}},
-		{"an agent is cut from NATS, and its gossip tells that it lives", []line{
+		{"an agent is cut from NATS, and its gossip proves that it is alive", []line{
 			At(0, CutFromNATS("NC034")), Until(50 * time.Second),
-			At(50*time.Second, Do("look at what operators are told", operatorsAreTold("NC034", "its agent is cut from NATS since"))),
+			At(50*time.Second, Do("check the advisories", hasAdvisory("NC034", "its agent is cut from NATS since"))),
 			Never(bad+" unknown", othersThan()...),
 		}},
-		{"a firewall drops pings to a server that is asked nothing else: its gossip answers for it", []line{
+		{"a firewall drops pings to a server without other checks: its gossip proves that it is alive", []line{
 			At(0, DropPings("NC034")), Until(45 * time.Second),
 			Never(bad+" unknown", othersThan()...),
 		}},
 		{"agents are restarted in any order", []line{
-			At(0, Restart("NC034", true)), At(3*time.Second, Restart("NC023", false)), At(6*time.Second, Restart("NC042", true)),
-			At(8*time.Second, Restart("NC041", true)), At(8500*time.Millisecond, Restart("NC031", false)), Until(30 * time.Second),
+			At(0, Restart("NC034", true)),
+			At(3*time.Second, Restart("NC023", false)),
+			At(6*time.Second, Restart("NC042", true)),
+			At(8*time.Second, Restart("NC041", true)),
+			At(8500*time.Millisecond, Restart("NC031", false)), Until(30 * time.Second),
 			Never(bad+" unknown", othersThan()...),
 		}},
-		{"the coordinator is restarted, as an operator does", []line{
+		{"an operator restarts the coordinator", []line{
 			At(0, StopCoordinator()), At(5*time.Second, StartCoordinator()), Until(30 * time.Second),
 			Never(bad+" unknown", othersThan()...),
 		}},
@@ -115,16 +118,17 @@ func TestTroublesOfTheMeshItself(t *testing.T) {
 	})
 }
 
-// story is an outage told as a timeline.
+// story is an outage as a timeline.
 type story struct {
 	name  string
 	lines []line
 }
 
-// tellAll tells stories one after the other, until one goes wrong: what follows would begin on a mesh that is not well.
-func (m *mesh) tellAll(t *testing.T, stories []story) {
+// playAll plays stories one after the other. It stops at the first that fails, since the next would begin on a broken
+// mesh.
+func (m *mesh) playAll(t *testing.T, stories []story) {
 	for _, s := range stories {
-		if !t.Run(s.name, func(t *testing.T) { m.tell(t, s.lines...) }) {
+		if !t.Run(s.name, func(t *testing.T) { m.play(t, s.lines...) }) {
 			break
 		}
 	}
@@ -145,58 +149,60 @@ func oneCause(a, b string) func(*mesh) {
 			}
 		}
 		if len(causes) != 1 || causes[""] {
-			m.t.Errorf("the causes are %v", causes)
+			m.t.Errorf("the causes of %s and %s are %v, want one", a, b, causes)
 		}
 	}
 }
 
-// operatorsAreTold checks that operators are told something of a vantage.
-func operatorsAreTold(name, what string) func(*mesh) {
+// hasAdvisory checks that operators see an advisory of a vantage that contains a text.
+func hasAdvisory(name, text string) func(*mesh) {
 	return func(m *mesh) {
 		state, err := m.control.State(context.Background(), time.Time{})
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		for _, v := range state.Snapshot.Vantages {
-			if v.Name == name && !strings.Contains(strings.Join(v.Advisories, " "), what) {
-				m.t.Errorf("operators are told %v", v.Advisories)
+			if v.Name == name && !strings.Contains(strings.Join(v.Advisories, " "), text) {
+				m.t.Errorf("the advisories of %s are %q, want %q", name, v.Advisories, text)
 			}
 		}
 	}
 }
 
-// beganOfLate checks that the outage has its true beginning.
-func beganOfLate(m *mesh) {
+// beganRecently checks that the outage's published beginning is its true one, although an agent's clock is wrong.
+func beganRecently(m *mesh) {
 	for _, tr := range m.transitions(time.Now().Add(-15 * time.Second)) {
 		if ago := time.Since(tr.Began); tr.Verdict == nouns.Down && (ago < 0 || ago > 12*time.Second) {
-			m.t.Errorf("the outage is said to have begun %v ago", ago)
+			m.t.Errorf("the outage's published beginning is %v ago", ago)
 		}
 	}
 }
 
+// TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway checks that a kill -9 leaves the published history
+// unchanged, and that a failure during the absence is published with its true beginning.
 func TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway(t *testing.T) {
 	t.Parallel()
 	m := startMesh(t, 10*time.Second, "")
 	var before []nouns.Transition
 	var began time.Time
-	m.tell(t,
+	m.play(t,
 		At(0, KillService("NC036", "smtp")),
 		Want(soon, "partial_outage", "NC036"),
-		At(6*time.Second, Do("keep the history", func(m *mesh) { before = m.transitions(time.Time{}) })),
+		At(6*time.Second, Do("store the history", func(m *mesh) { before = m.transitions(time.Time{}) })),
 		At(6*time.Second, KillCoordinator()),
-		At(7*time.Second, Isolate("lusaka")), // the others see it, and have nobody to tell
-		At(7*time.Second, Do("note the time", func(*mesh) { began = time.Now() })),
+		At(7*time.Second, Isolate("lusaka")), // the other agents see it, and spool what they see
+		At(7*time.Second, Do("record the time", func(*mesh) { began = time.Now() })),
 		At(22*time.Second, StartCoordinator()),
 		Want(time.Second, "partial_outage", "NC036"),
 		Want(20*time.Second, "major_outage", "NC034"),
 		At(45*time.Second, Do("compare the history", func(m *mesh) {
 			after := m.transitions(time.Time{})
 			if len(after) < len(before) || !reflect.DeepEqual(after[:len(before)], before) {
-				m.t.Errorf("the history changed over a kill -9")
+				m.t.Errorf("kill -9 changed the history")
 			}
 			for _, tr := range after[len(before):] {
 				if tr.Host == "NC034" && tr.Verdict == nouns.Down && tr.Began.Sub(began).Abs() > 12*time.Second {
-					m.t.Errorf("the failure began at %v and is said to have begun at %v", began, tr.Began)
+					m.t.Errorf("the failure began at %v, and its published beginning is %v", began, tr.Began)
 				}
 			}
 		})),
@@ -204,10 +210,12 @@ func TestTheCoordinatorIsKilledAndAFailureBeginsWhileItIsAway(t *testing.T) {
 	)
 }
 
+// TestAWrongCatalogChangesNothing checks that an invalid file leaves the catalog in force, and that a mistyped port
+// makes a check pending and no outage.
 func TestAWrongCatalogChangesNothing(t *testing.T) {
 	t.Parallel()
 	m := startMesh(t, 10*time.Second, "")
-	m.tell(t,
+	m.play(t,
 		At(0, Do("break the file", func(m *mesh) {
 			write(m.t, m.catalogFile(), "hosts: [{name: NC1, region: atlantis, adress: 192.0.2.1}]\n")
 		})),
@@ -219,8 +227,8 @@ func TestAWrongCatalogChangesNothing(t *testing.T) {
 	)
 }
 
-// TestLoss loses a fifth of all packets in each direction of every path, NATS's own included: more than a third of all probes.
-// PROBEMESH_LAB_LOSS says for how long, three minutes unless set.
+// TestLoss drops a fifth of all packets in each direction of every path, NATS's own included, so that more than a third
+// of all probes are lost. Nothing may be published. PROBEMESH_LAB_LOSS sets the duration (default 3m).
 func TestLoss(t *testing.T) {
 	t.Parallel()
 	m := startMesh(t, 10*time.Second, "")
@@ -232,15 +240,12 @@ func TestLoss(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	m.tell(t,
+	m.play(t,
 		At(0, Impair(0.2, 0.02, 20*time.Millisecond)), Until(lasting),
-		Do1("look at the history", func(m *mesh) {
+		At(lasting, Do("check the history", func(m *mesh) {
 			for _, tr := range m.transitions(began) {
-				m.t.Errorf("a transition: %s %s: %s", tr.Host, tr.Check, tr.Sentence)
+				m.t.Errorf("published without a fault: %s %s: %s", tr.Host, tr.Check, tr.Sentence)
 			}
-		}),
+		})),
 	)
 }
-
-// Do1 does something right after what came before.
-func Do1(what string, do func(*mesh)) line { return At(0, Do(what, do)) }

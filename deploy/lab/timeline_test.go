@@ -12,42 +12,47 @@ import (
 	"time"
 )
 
-// line is one line of a story: something done at a time, something wanted soon after, or something that never is.
+// line is one line of a story: an action (At), a state that must follow (Want), or states that must never occur
+// (Never).
 type line struct {
-	at     time.Duration
+	at     time.Duration // of the action, after the story's beginning
 	what   string
-	do     func(*mesh)
-	within time.Duration
+	do     func(*mesh)   // nil for Want and Never
+	within time.Duration // of Want
 	never  bool
-	word   string
-	names  []string
+	state  string   // a status or verdict; of Never one or more, separated by spaces
+	names  []string // hosts and checks: "NC036", "NC036 Sending mail"
 }
 
+// action is something that a story does to the mesh, and its description for the log.
 type action struct {
 	what string
 	do   func(*mesh)
 }
 
-// At does something so long after the story began.
+// At performs an action at a time after the story's beginning.
 func At(at time.Duration, a action) line { return line{at: at, what: a.what, do: a.do} }
 
-// Until lets the story go on to this time.
+// Until waits until a time after the story's beginning.
 func Until(at time.Duration) line { return At(at, action{"time goes by", func(*mesh) {}}) }
 
-// Want waits for a status or verdict, so long after the last thing that was done at most.
-func Want(within time.Duration, word string, names ...string) line {
-	return line{within: within, word: word, names: names}
+// Want waits until all named hosts and checks have the status or verdict, and fails the story unless they do within the
+// time after the last action.
+func Want(within time.Duration, state string, names ...string) line {
+	return line{within: within, state: state, names: names}
 }
 
-// Never fails the story when one of the names has one of the words (separated by spaces) at any moment of it, also for so
-// short a time that only the history tells.
-func Never(words string, names ...string) line { return line{never: true, word: words, names: names} }
+// Never fails the story if a named host or check ever has one of the states, which are separated by spaces. It sees
+// states that were too short to be polled too, since it also reads the published transitions.
+func Never(states string, names ...string) line {
+	return line{never: true, state: states, names: names}
+}
 
-// bad are the words that are false where nothing is broken.
+// bad are the statuses and verdicts that are false while nothing is broken.
 const bad = "down partial major_outage partial_outage"
 
-// tell plays the lines and then repairs everything.
-func (m *mesh) tell(t *testing.T, lines ...line) {
+// play runs the lines of a story and then repairs the mesh.
+func (m *mesh) play(t *testing.T, lines ...line) {
 	t.Helper()
 	m.t = t
 	began := time.Now()
@@ -65,37 +70,41 @@ func (m *mesh) tell(t *testing.T, lines ...line) {
 			m.want(l, last, began)
 		}
 	}
-	for _, trouble := range watched() {
-		t.Error(trouble)
+	for _, violation := range watched() {
+		t.Error(violation)
 	}
 	m.checkHistory(lines, began)
 	m.repair()
 }
 
+// want waits for the states of a line of Want. The last action was at since.
 func (m *mesh) want(l line, since, began time.Time) {
 	m.t.Helper()
-	what := strings.Join(l.names, ", ") + " " + l.word
+	what := strings.Join(l.names, ", ") + " " + l.state
 	eventually(m.t, l.within-time.Since(since), what, func() error {
-		words, err := m.words()
+		states, err := m.current()
 		for _, name := range l.names {
-			if err == nil && words[name] != l.word {
+			if err == nil && states[name] != l.state {
 				host, _, _ := strings.Cut(name, " ")
-				return fmt.Errorf("%s is %s\n%s", name, words[name], m.explain(host))
+				return fmt.Errorf("%s is %s\n%s", name, states[name], m.explain(host))
 			}
 		}
 		return err
 	})
-	m.t.Logf("%6.1fs %s, %.2f s after that%s", time.Since(began).Seconds(), what, time.Since(since).Seconds(), m.steps(l.names, since))
+	took := time.Since(since).Seconds()
+	m.t.Logf("%6.1fs %s, %.2f s after that%s", time.Since(began).Seconds(), what, took, m.timing(l.names, since))
 }
 
-// steps tells where the time went: when the first look that saw it began, and when each region had answered.
-func (m *mesh) steps(names []string, since time.Time) string {
+// timing lists, for each transition of the named hosts and checks, when the first probe that saw it began, when it was
+// published, and when each vantage had answered, in seconds.
+func (m *mesh) timing(names []string, since time.Time) string {
 	var out strings.Builder
 	for _, tr := range m.transitions(since) {
 		if !slices.Contains(names, tr.Host) && !slices.Contains(names, tr.Host+" "+tr.Check) {
 			continue
 		}
-		fmt.Fprintf(&out, "\n    %s %s: seen from %.2f s, decided at %.2f s;", tr.Host, tr.Verdict, tr.Began.Sub(since).Seconds(), tr.Published.Sub(since).Seconds())
+		fmt.Fprintf(&out, "\n    %s %s: seen from %.2f s, decided at %.2f s;",
+			tr.Host, tr.Verdict, tr.Began.Sub(since).Seconds(), tr.Published.Sub(since).Seconds())
 		for _, v := range tr.Votes {
 			for _, e := range v.Edges {
 				fmt.Fprintf(&out, " %s %v %.2f", e.Vantage, e.Vote, e.At.Sub(since).Seconds())
@@ -105,7 +114,7 @@ func (m *mesh) steps(names []string, since time.Time) string {
 	return out.String()
 }
 
-// explain is what the judge holds of a host, in a few lines.
+// explain describes the checks of a host and the votes on them.
 func (m *mesh) explain(host string) string {
 	state, err := m.control.State(context.Background(), time.Time{})
 	if err != nil {
@@ -119,14 +128,16 @@ func (m *mesh) explain(host string) string {
 			}
 			fmt.Fprintf(&out, "%s: %s (%s; looking: %v)\n", c.Name, c.Sentence, c.Rule, c.Looking)
 			for _, v := range c.Votes {
-				fmt.Fprintf(&out, "  %s: %s %s, %v ago\n", v.Region, v.Vote, v.Why, time.Since(v.Edges[0].At).Round(10*time.Millisecond))
+				ago := time.Since(v.Edges[0].At).Round(10 * time.Millisecond)
+				fmt.Fprintf(&out, "  %s: %s %s, %v ago\n", v.Region, v.Vote, v.Why, ago)
 			}
 		}
 	}
 	return out.String()
 }
 
-// watch looks for what must never be, until the function it returns is called: that tells what was found.
+// watch polls for states that a line of Never forbids, until the function that it returns is called. That function
+// returns the violations.
 func (m *mesh) watch(lines []line) func() []string {
 	var found []string
 	stop := make(chan struct{})
@@ -140,14 +151,14 @@ func (m *mesh) watch(lines []line) func() []string {
 				return
 			case <-ticker.C:
 			}
-			words, err := m.words()
+			states, err := m.current()
 			if err != nil {
-				continue // the coordinator is away in some stories
+				continue // some stories stop the coordinator
 			}
 			for _, l := range lines {
 				for _, name := range l.names {
-					if l.never && slices.Contains(strings.Fields(l.word), words[name]) {
-						found = append(found, fmt.Sprintf("%s is %s", name, words[name]))
+					if l.never && slices.Contains(strings.Fields(l.state), states[name]) {
+						found = append(found, fmt.Sprintf("%s is %s", name, states[name]))
 					}
 				}
 			}
@@ -161,14 +172,14 @@ func (m *mesh) watch(lines []line) func() []string {
 	}
 }
 
-// checkHistory looks for what must never be in what was published.
+// checkHistory reports published transitions to states that a line of Never forbids.
 func (m *mesh) checkHistory(lines []line, began time.Time) {
 	m.t.Helper()
 	for _, tr := range m.transitions(began) {
 		for _, l := range lines {
-			words := strings.Fields(l.word)
-			host := slices.Contains(l.names, tr.Host) && slices.Contains(words, string(tr.To))
-			check := slices.Contains(l.names, tr.Host+" "+tr.Check) && slices.Contains(words, string(tr.Verdict))
+			states := strings.Fields(l.state)
+			host := slices.Contains(l.names, tr.Host) && slices.Contains(states, string(tr.To))
+			check := slices.Contains(l.names, tr.Host+" "+tr.Check) && slices.Contains(states, string(tr.Verdict))
 			if l.never && (host || check) {
 				m.t.Errorf("%s at %v: %s", tr.Host, tr.Published.Sub(began), tr.Sentence)
 			}
@@ -176,6 +187,7 @@ func (m *mesh) checkHistory(lines []line, began time.Time) {
 	}
 }
 
+// Cut drops all packets from one region to another, in this direction only.
 func Cut(from, to string) action {
 	return action{"cut from " + from + " to " + to, func(m *mesh) { m.wan.change(in(from), in(to), cut) }}
 }
@@ -188,16 +200,18 @@ func Isolate(names ...string) action {
 	}}
 }
 
-// Impair has every path lose, double and delay packets.
+// Impair has every path lose, duplicate and delay packets.
 func Impair(loss, duplicate float64, jitter time.Duration) action {
-	return action{fmt.Sprintf("lose %.0f %%, double %.0f %%, up to %v of jitter", 100*loss, 100*duplicate, jitter), func(m *mesh) {
+	what := fmt.Sprintf("lose %.0f %%, duplicate %.0f %%, up to %v of jitter", 100*loss, 100*duplicate, jitter)
+	return action{what, func(m *mesh) {
 		m.wan.change(anywhere, anywhere, func(p *path) { p.Loss, p.Duplicate, p.Jitter = loss, duplicate, jitter })
 	}}
 }
 
+// Mend ends all faults of the WAN.
 func Mend() action { return action{"mend the WAN", func(m *mesh) { m.wan.mend() }} }
 
-// KillHost ends everything on a host at once, its network included.
+// KillHost kills everything on a host at once, and cuts off its network.
 func KillHost(name string) action {
 	return action{"kill the host " + name, func(m *mesh) {
 		m.wan.change(isNamed(name), anywhere, cut)
@@ -211,28 +225,32 @@ func KillHost(name string) action {
 	}}
 }
 
+// KillService kills a service: its port refuses connections.
 func KillService(host, name string) action {
 	return action{"kill " + name + " on " + host, func(m *mesh) { m.services[host+" "+name].kill() }}
 }
 
+// StartService starts a service again.
 func StartService(host, name string) action {
 	return action{"start " + name + " on " + host, func(m *mesh) { m.startService(host, name) }}
 }
 
-// Hang stops a service as SIGSTOP does: the kernel still accepts connections, and nobody says anything.
+// Hang freezes a service with SIGSTOP: the kernel still accepts connections, but nothing is answered.
 func Hang(host, name string) action {
 	return action{"hang " + name + " on " + host, func(m *mesh) { m.services[host+" "+name].signal(syscall.SIGSTOP) }}
 }
 
+// Freeze stops an agent with SIGSTOP.
 func Freeze(name string) action {
 	return action{"freeze the agent of " + name, func(m *mesh) { m.agents[name].signal(syscall.SIGSTOP) }}
 }
 
+// Thaw continues a frozen agent.
 func Thaw(name string) action {
 	return action{"thaw the agent of " + name, func(m *mesh) { m.agents[name].signal(syscall.SIGCONT) }}
 }
 
-// Restart ends an agent and starts it again: as a power cut would, or as an operator does.
+// Restart stops an agent, as an operator or a power cut would, and starts it again.
 func Restart(name string, asPowerCut bool) action {
 	return action{"restart the agent of " + name, func(m *mesh) {
 		if asPowerCut {
@@ -244,51 +262,55 @@ func Restart(name string, asPowerCut bool) action {
 	}}
 }
 
+// KillCoordinator kills the coordinator, as a power cut would.
 func KillCoordinator() action {
 	return action{"kill the coordinator", func(m *mesh) { m.process.kill() }}
 }
 
+// StartCoordinator starts the coordinator and waits until it is ready.
 func StartCoordinator() action {
 	return action{"start the coordinator", func(m *mesh) { m.startCoordinator() }}
 }
 
+// StopCoordinator stops the coordinator, as an operator would.
 func StopCoordinator() action {
 	return action{"stop the coordinator", func(m *mesh) { m.process.stop() }}
 }
 
-// Blind breaks a vantage: whatever it sends to look at others is lost, though it still reaches the coordinator, and answers.
+// Blind drops all probes that an agent sends. It still reaches the coordinator and answers others' probes.
 func Blind(name string) action {
-	return action{name + " can look at nobody", func(m *mesh) {
-		m.firewall(name, "output", "ip daddr "+m.coordinator.address+" accept", "icmp type echo-request drop", "tcp flags & (syn | ack) == syn drop")
+	return action{"drop the probes of " + name, func(m *mesh) {
+		m.firewall(name, "output", "ip daddr "+m.coordinator.address+" accept",
+			"icmp type echo-request drop", "tcp flags & (syn | ack) == syn drop")
 	}}
 }
 
-// CutFromNATS has all that an agent says to the coordinator and hears of it lost. It still looks at others, and gossips.
+// CutFromNATS cuts an agent's connection to NATS. It still probes others, and gossips.
 func CutFromNATS(name string) action {
 	return action{"cut the agent of " + name + " from NATS", func(m *mesh) {
 		m.firewall(name, "output", "ip daddr "+m.coordinator.address+" tcp dport 4222 drop")
 	}}
 }
 
-// DropPings sets up a firewall that drops every ping to a server.
+// DropPings drops every ping to a server.
 func DropPings(name string) action {
 	return action{"drop pings to " + name, func(m *mesh) { m.firewall(name, "input", "icmp type echo-request drop") }}
 }
 
-// firewall has packets on their way through the hook ("input" or "output") of a server met by rules, until repair.
+// firewall adds rules of nftables to a server's hook ("input" or "output"), until repair.
 func (m *mesh) firewall(name, hook string, rules ...string) {
 	chain := fmt.Sprintf("add chain inet broken %s { type filter hook %s priority 0; }", hook, hook)
-	said := []string{"add table inet broken", chain}
+	commands := []string{"add table inet broken", chain}
 	for _, r := range rules {
-		said = append(said, fmt.Sprintf("add rule inet broken %s %s", hook, r))
+		commands = append(commands, fmt.Sprintf("add rule inet broken %s %s", hook, r))
 	}
-	m.hosts[name].run("nft", strings.Join(said, "; "))
-	m.walled[name] = true
+	m.hosts[name].run("nft", strings.Join(commands, "; "))
+	m.firewalled[name] = true
 }
 
-// RestartEverything ends the coordinator and all agents, and starts them again, in an order drawn by the seed.
+// RestartEverything stops the coordinator and all agents in a random order, and starts them in another.
 func RestartEverything(seed uint64) action {
-	return action{fmt.Sprintf("restart everything, in the order drawn by %d", seed), func(m *mesh) {
+	return action{fmt.Sprintf("restart everything in the order of seed %d", seed), func(m *mesh) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		stop, start := []func(){m.process.kill}, []func(){m.startCoordinator}
 		for _, h := range hosts {
@@ -304,7 +326,7 @@ func RestartEverything(seed uint64) action {
 	}}
 }
 
-// SetClock restarts an agent with a clock that is off by so much.
+// SetClock restarts an agent with a wall clock that is off by the offset.
 func SetClock(name, offset string) action {
 	return action{"the clock of " + name + " is off by " + offset, func(m *mesh) {
 		m.agents[name].stop()
@@ -313,5 +335,5 @@ func SetClock(name, offset string) action {
 	}}
 }
 
-// Do is anything else.
+// Do is any other action.
 func Do(what string, do func(*mesh)) action { return action{what, do} }
