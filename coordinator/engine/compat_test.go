@@ -23,8 +23,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// testdata/v1 is recorded from a mesh of the first format: its stream of observations, its ledger, and the verdicts that
-// it reached. It is never recorded again; a new format gets a directory of its own beside it.
+// testdata/v1 is recorded from a mesh of the first format: its stream of observations, its ledger, and its verdicts. It
+// is never recorded again; a new format gets a directory of its own beside it.
 var record = flag.Bool("record", false, "record testdata/v1 if it is missing")
 
 const firstFormat = "testdata/v1"

@@ -103,6 +103,35 @@ func (s *sender) send(t *testing.T, d sentBatch, link time.Duration) {
 	}
 }
 
+// storedBatches counts the batches in the stream.
+func storedBatches(t *testing.T, stream jetstream.Stream) (n uint64) {
+	t.Helper()
+	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(bus.SubjectObservations+"*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range info.State.Subjects {
+		n += of
+	}
+	return n
+}
+
+// repeat publishes all batches again, when the stream has surely forgotten their ids: as live batches, and as ones that
+// waited for a new connection.
+func repeat(t *testing.T, agents []*sender) {
+	t.Helper()
+	const forgotten = 10 * window
+	time.Sleep(forgotten)
+	for _, link := range []time.Duration{time.Hour, time.Millisecond} {
+		for _, a := range agents {
+			for _, d := range a.sent {
+				a.send(t, d, link)
+			}
+		}
+		time.Sleep(forgotten)
+	}
+}
+
 func TestABatchThatIsStoredTwiceCountsOnce(t *testing.T) {
 	dir := t.TempDir()
 	c := start(t, dir)
@@ -119,33 +148,14 @@ func TestABatchThatIsStoredTwiceCountsOnce(t *testing.T) {
 	become(mesh.Operational, mesh.Reachable)
 	become(mesh.MajorOutage, mesh.Unreachable)
 	become(mesh.Operational, mesh.Reachable)
-	stored := func() (n uint64) {
-		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(bus.SubjectObservations+"*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, of := range info.State.Subjects {
-			n += of
-		}
-		return n
-	}
 	transitions := c.history(t)
 	if len(transitions) < 3 {
 		t.Fatalf("%d transitions", len(transitions))
 	}
 
-	once := stored()
-	const forgotten = 10 * window // after that the stream has surely forgotten the ids
-	time.Sleep(forgotten)
-	for _, link := range []time.Duration{time.Hour, time.Millisecond} { // as live batches, and as ones that waited for a new connection
-		for _, a := range agents {
-			for _, d := range a.sent {
-				a.send(t, d, link)
-			}
-		}
-		time.Sleep(forgotten)
-	}
-	if n := stored(); n != 3*once {
+	once := storedBatches(t, stream)
+	repeat(t, agents)
+	if n := storedBatches(t, stream); n != 3*once {
 		t.Fatalf("%d batches are stored of %d that were published three times", n, once)
 	}
 	eventually(t, "ignored the repeats", func() bool { return c.core.Engine.Counters()["ignored"] >= once })

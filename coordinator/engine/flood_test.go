@@ -151,13 +151,9 @@ func TestAFloodingAgentIsCutOffAndAffectsNoOther(t *testing.T) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer cancel()
-	var gone atomic.Bool
-	sees := func() mesh.Outcome {
-		if gone.Load() {
-			return mesh.Unreachable
-		}
-		return mesh.Reachable
-	}
+	var outcome atomic.Value
+	outcome.Store(mesh.Reachable)
+	sees := func() mesh.Outcome { return outcome.Load().(mesh.Outcome) }
 	for _, m := range others {
 		tasks.Go(func() { m.vote(ctx, t, c, next.Revision, sees) })
 	}
@@ -166,7 +162,7 @@ func TestAFloodingAgentIsCutOffAndAffectsNoOther(t *testing.T) {
 	var published, disconnected, refused int
 	tasks.Go(func() { published, disconnected, refused = hostile.flood(flooding, t, c, others[0], next.Revision) })
 	eventually(t, "the flooding agent is cut off", func() bool { return strings.Contains(c.abstains("NC6"), "cut off: ") })
-	gone.Store(true)
+	outcome.Store(mesh.Unreachable)
 	eventually(t, "down", func() bool { return c.status() == mesh.MajorOutage })
 	for _, name := range []string{"NC2", "NC3", "NC4", "NC5"} {
 		if why := c.abstains(name); why != "" {
