@@ -73,7 +73,7 @@ func TestSilentAgentIsReportedEverywhere(t *testing.T) {
 func TestWrongHeartbeatURLIsWrongUsage(t *testing.T) {
 	m := newTestbed(t)
 	_, err := m.run(m.coordinator, "serve", "--data", m.path("d"), "--heartbeat-url", "example.net")
-	if err == nil || !strings.Contains(err.Error(), "name an address as in https://") {
+	if err == nil || !strings.Contains(err.Error(), "write it as https://") {
 		t.Error(err)
 	}
 }
