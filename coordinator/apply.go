@@ -15,7 +15,7 @@ const applyLong = `
 Apply validates the file, prints what it changes, puts it in force, and waits until every region has
 probed what is new. A new check is pending until it was up once, so a mistyped port is never an
 outage: apply prints how many regions reach it. A file that lacks hosts of the catalog in force is
-refused unless --prune says that this is meant.
+refused unless --prune confirms that.
 
 With "coordinator serve --catalog FILE" the file is in force by itself whenever it changes; apply is
 for coordinators without one.`

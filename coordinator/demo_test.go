@@ -176,7 +176,7 @@ func (d *demonstration) stopService(t *testing.T) {
 	for _, want := range []string{"regions confirm that it", "refused the connection",
 		"partial outage, was operational", "operational, was partial outage"} {
 		if !strings.Contains(history, want) {
-			t.Errorf("the host's page does not say %q", want)
+			t.Errorf("the host's page does not contain %q", want)
 		}
 	}
 }
@@ -239,11 +239,11 @@ func (d *demonstration) browse(t *testing.T) {
 	if size := len(d.page("/")); size > 30<<10 {
 		t.Errorf("the page has %d bytes", size)
 	}
-	d.look(t, ctx, "index", "http://"+d.public+"/")
-	d.look(t, ctx, "matrix", "http://"+d.public+"/matrix")
-	d.look(t, ctx, "ops", "http://"+d.ops+"/")
-	d.look(t, ctx, "ops-matrix", "http://"+d.ops+"/matrix")
-	d.look(t, ctx, "ops-agents", "http://"+d.ops+"/agents")
+	d.checkPage(t, ctx, "index", "http://"+d.public+"/")
+	d.checkPage(t, ctx, "matrix", "http://"+d.public+"/matrix")
+	d.checkPage(t, ctx, "ops", "http://"+d.ops+"/")
+	d.checkPage(t, ctx, "ops-matrix", "http://"+d.ops+"/matrix")
+	d.checkPage(t, ctx, "ops-agents", "http://"+d.ops+"/agents")
 
 	// A status changes on the page that is open, without a reload.
 	if err := chromedp.Do(ctx, chromedp.Navigate("http://"+d.public+"/")); err != nil {
@@ -257,9 +257,9 @@ func (d *demonstration) browse(t *testing.T) {
 	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](changed, chromedp.WithPollingTimeout(time.Minute))); err != nil {
 		t.Errorf("the page did not change by itself: %v", err)
 	}
-	d.look(t, ctx, "index-partial", "http://"+d.public+"/")
-	d.look(t, ctx, "host", "http://"+d.public+"/hosts/NC036")
-	d.look(t, ctx, "panel", "http://"+d.public+"/demo/")
+	d.checkPage(t, ctx, "index-partial", "http://"+d.public+"/")
+	d.checkPage(t, ctx, "host", "http://"+d.public+"/hosts/NC036")
+	d.checkPage(t, ctx, "panel", "http://"+d.public+"/demo/")
 	// The panel's own buttons.
 	if evaluate(t, ctx, `(document.getElementById("mend-`+id+`").click(), 1)`) != 1 {
 		t.Error("the panel has no button to mend the fault")
@@ -289,9 +289,9 @@ func newBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// look opens a page at the width of a phone, dark, and of a desktop, light. It fails if the page is wider than the
+// checkPage opens a page at the width of a phone, dark, and of a desktop, light. It fails if the page is wider than the
 // screen or requests other resources. It stores screenshots in the directory $PROBEMESH_SCREENSHOTS, if that is set.
-func (d *demonstration) look(t *testing.T, ctx context.Context, name, url string) {
+func (d *demonstration) checkPage(t *testing.T, ctx context.Context, name, url string) {
 	t.Helper()
 	for _, width := range []int64{360, 1280} {
 		scheme := map[int64]string{360: "dark", 1280: "light"}[width]

@@ -45,6 +45,7 @@ type explanation struct {
 	LastChange *ledger.Change `json:"last_change,omitempty"`
 }
 
+// explain collects the explanation of a host at the time of the state.
 func explain(ctx context.Context, client *admin.Client, s admin.State, name string) (e explanation, err error) {
 	if e.HostState, err = findHost(s.Snapshot, name); err != nil {
 		return e, err
@@ -68,6 +69,7 @@ func fellWith(s *mesh.Snapshot, h mesh.HostState) []string {
 	return out
 }
 
+// findHost finds a host by its name, however it is capitalised.
 func findHost(s *mesh.Snapshot, name string) (mesh.HostState, error) {
 	for _, h := range s.Hosts {
 		if mesh.Key(h.Name) == mesh.Key(name) {
@@ -77,6 +79,7 @@ func findHost(s *mesh.Snapshot, name string) (mesh.HostState, error) {
 	return mesh.HostState{}, fmt.Errorf("the catalog has no host %q", name)
 }
 
+// write prints the explanation from the general to the particular: the host, its checks, the regions, the observations.
 func (e explanation) write(out io.Writer) {
 	fmt.Fprintf(out, "%s in %s is %s since %s, as of %s\n",
 		e.Name, e.Region, e.Status, formatTime(e.Since), formatTime(e.At))

@@ -27,6 +27,7 @@ func newInviteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// On standard error, so that a script that pipes the token elsewhere does not pipe this.
 			fmt.Fprintf(cmd.ErrOrStderr(), "on %s, within an hour:\n  %s join %s\n",
 				args[0], command.ProgramName("agent"), token)
 			fmt.Fprintln(cmd.OutOrStdout(), token)

@@ -33,6 +33,7 @@ func newMatrixCommand() *cobra.Command {
 	}.command()
 }
 
+// writeMatrix prints the matrix with a legend. Families that a vote leaves out are left out here too.
 func writeMatrix(out io.Writer, s *mesh.Snapshot) error {
 	m := matrix.ByVantage(s.Hosts, s.Vantages)
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)

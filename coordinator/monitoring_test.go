@@ -64,7 +64,7 @@ func TestSilentAgentIsReportedEverywhere(t *testing.T) {
 		t.Error("the silent agent is not reported everywhere")
 	}
 	m.startAgent("NC2")
-	m.eventually("it speaks again", func() bool {
+	m.eventually("the agent recovered", func() bool {
 		silent := strings.Contains(m.must(m.coordinator, "status", "--data", data), "silent agents")
 		return !silent && strings.Contains(m.serve.log.String(), "agent recovered")
 	})

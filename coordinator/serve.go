@@ -43,6 +43,7 @@ func newServeCommand() *cobra.Command {
 			if err := c.Validate(); err != nil {
 				return command.Usage(err)
 			}
+			// systemd restarts the coordinator if the engine's loop, the one that judges, hangs.
 			c.Version, c.LoopTurned, c.DiskReserve = command.Version(), command.NewWatchdog().Alive, true
 			c.Logger = command.NewLogger(cmd)
 			n, err := node.Open(cmd.Context(), c)
@@ -59,6 +60,7 @@ func newServeCommand() *cobra.Command {
 	return cmd
 }
 
+// addServeFlags adds the flags, which set the config when the command line is parsed.
 func addServeFlags(cmd *cobra.Command, c *node.Config) {
 	dataFlag(cmd, &c.Data)
 	command.AddLogFlag(cmd)

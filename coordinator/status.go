@@ -31,6 +31,7 @@ func newStatusCommand() *cobra.Command {
 	}.command()
 }
 
+// writeStatus prints the mesh's own problems before the hosts, since they may explain what the hosts show.
 func writeStatus(out io.Writer, s admin.State) error {
 	for _, line := range append(s.Problems, s.Snapshot.Alerts...) {
 		fmt.Fprintln(out, "!", line)

@@ -42,7 +42,7 @@ func Open(dir string) (*Archive, error) {
 	sum, sumErr := a.Manifest.checksum()
 	switch {
 	case a.Manifest.Format > Format:
-		return nil, fmt.Errorf("the backup was made by a newer version, %s: restore it with that one", a.Manifest.Version)
+		return nil, fmt.Errorf("the backup was made by a newer version: restore it with %s", a.Manifest.Version)
 	case err != nil || sumErr != nil || a.Manifest.Format < 1 || sum != a.Manifest.Sum || !bytes.Equal(again, data):
 		return nil, fmt.Errorf("the backup is damaged: %s does not match its checksum", path)
 	}

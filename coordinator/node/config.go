@@ -13,7 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Config describes one coordinator. Data and the three listening addresses are required; port 0 takes a free port.
+// Config describes one coordinator. Data and the three listening addresses are required; port 0 means a free one.
 type Config struct {
 	Data    string // the state directory; created if it is missing, locked while the node is open
 	Version string // of the program, as the console and the metrics report it

@@ -102,7 +102,8 @@ func (n *Node) openLedger(ctx context.Context) (err error) {
 func (n *Node) openCore(ctx context.Context) (err error) {
 	n.core, err = OpenCore(ctx, CoreConfig{
 		Bus: n.bus, Ledger: n.ledger, View: n.view, Streams: n.bus.Streams, Catalog: n.config.Catalog,
-		CatalogFile: n.config.CatalogFile, Getenv: os.LookupEnv, LoopTurned: n.config.LoopTurned, Logger: n.config.Logger,
+		CatalogFile: n.config.CatalogFile, Getenv: os.LookupEnv, LoopTurned: n.config.LoopTurned,
+		Logger: n.config.Logger,
 	})
 	if err != nil {
 		return err

@@ -22,7 +22,9 @@ func (s siteSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engi
 func (s siteSource) Changed() <-chan struct{}                    { return s.engine.Changed() }
 func (s siteSource) Ready() bool                                 { return s.engine.Ready() }
 
-func (s siteSource) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+func (s siteSource) Transitions(
+	ctx context.Context, host string, since time.Time, limit int,
+) ([]mesh.Transition, error) {
 	return s.history.Transitions(ctx, host, since, limit)
 }
 
