@@ -15,7 +15,8 @@ var rule = catalog.DefaultRule()
 
 var epoch = time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
 
-// reply is what the network does with one probe: when it connects and when it comes back, after it left. Zero: never.
+// reply is what the network does with one probe: when it connects and when it comes back, after it was sent. Zero:
+// never.
 type reply struct {
 	connect, back time.Duration
 	result        edge.Result
@@ -41,37 +42,37 @@ type sent struct {
 	connected, over bool
 }
 
-// play lets a look go by against the replies, in steps of 10 ms, and returns what was said and how many probes left.
-func play(e *edge.Edge, loss float64, network func(n int) reply) (said []mesh.Observation, probes []sent) {
-	look, step := e.Begin(epoch, 7, loss)
+// play runs a series against the replies, in steps of 10 ms, and returns its observations and the probes it sent.
+func play(e *edge.Edge, loss float64, network func(n int) reply) (reports []mesh.Observation, probes []sent) {
+	series, step := e.Begin(epoch, 7, loss)
 	for at := time.Duration(0); at < 20*time.Second; at += 10 * time.Millisecond {
-		take := func(s edge.Step) bool {
-			said = append(said, s.Report...)
+		apply := func(s edge.Step) bool {
+			reports = append(reports, s.Report...)
 			for _, p := range s.Send {
 				probes = append(probes, sent{at: at, reply: network(p.Number)})
 			}
 			return s.Done
 		}
-		if take(step) {
-			return said, probes
+		if apply(step) {
+			return reports, probes
 		}
 		now := epoch.Add(at)
 		for i := range probes {
 			p := &probes[i]
 			if p.connect > 0 && !p.connected && at >= p.at+p.connect {
 				p.connected = true
-				look.Connected(now, i)
+				series.Connected(now, i)
 			}
 			if p.back > 0 && !p.over && at >= p.at+p.back {
 				p.over = true
-				if take(look.Answer(now, i, p.result)) {
-					return said, probes
+				if apply(series.Answer(now, i, p.result)) {
+					return reports, probes
 				}
 			}
 		}
-		step = look.Advance(now.Add(10 * time.Millisecond))
+		step = series.Advance(now.Add(10 * time.Millisecond))
 	}
-	return said, probes
+	return reports, probes
 }
 
 func newEdge() *edge.Edge { return edge.New(rule, catalog.Check{Timeout: 3 * time.Second}) }
@@ -148,12 +149,12 @@ func TestWindowLeavesOutTheHostItself(t *testing.T) {
 	}
 }
 
-// Whatever the network does, a look settles within its bound, a good answer in time is never called bad, and silence is
-// not called bad before every probe was lost.
-func TestEveryLookSettles(t *testing.T) {
+// TestEverySeriesSettles: whatever the network does, a series settles within its bound, a good answer in time is never
+// bad, and silence is not bad before every probe was lost.
+func TestEverySeriesSettles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := newEdge()
-		for range rapid.IntRange(1, 4).Draw(t, "looks") {
+		for range rapid.IntRange(1, 4).Draw(t, "series") {
 			replies := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) reply {
 				return rapid.SampledFrom([]reply{{}, good(40 * time.Millisecond), good(900 * time.Millisecond),
 					refused(), hung()}).Draw(t, "reply")

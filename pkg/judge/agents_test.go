@@ -12,7 +12,7 @@ import (
 )
 
 // copyAgent starts a second agent with the identity of the first, as a copied server does.
-func (w *world) copyAgent(vantage string) {
+func copyAgent(w *world, vantage string) {
 	w.eachAgent([]string{vantage}, func(a *agent) {
 		w.agents = append(w.agents, &agent{key: a.key, place: a.place + "-copy", region: a.region,
 			epoch: a.epoch + 1<<32})
@@ -20,12 +20,12 @@ func (w *world) copyAgent(vantage string) {
 }
 
 // restartAgents restarts agents. What they had not sent is lost.
-func (w *world) restartAgents(where []string) {
+func restartAgents(w *world, where []string) {
 	w.eachAgent(where, func(a *agent) { a.epoch, a.sequence, a.ready, a.kept = a.epoch+1, 0, nil, nil })
 }
 
-// cut separates these regions from the others and from the coordinator.
-func (w *world) cut(regions []string) {
+// cutRegions separates these regions from the others and from the coordinator.
+func cutRegions(w *world, regions []string) {
 	w.eachPath("*/*", nil, func(p path) {
 		region := func(key string) bool { return slices.Contains(regions, w.catalog.Host(key).Region) }
 		if region(p.vantage) != region(p.host) {
@@ -35,8 +35,8 @@ func (w *world) cut(regions []string) {
 	w.eachAgent(regions, func(a *agent) { a.silent = true })
 }
 
-// flap breaks and mends paths by turns.
-func (w *world) flap(l line) {
+// flapPaths breaks and mends paths by turns.
+func flapPaths(w *world, l line) {
 	period, _ := time.ParseDuration(l.args[1])
 	broken := (w.elapsed-l.from)/period%2 == 0 && w.elapsed < l.to
 	reason, where := "connection refused", l.args[2:]
@@ -186,7 +186,7 @@ func (w *world) sendDue(a *agent) {
 	b := &mesh.Batch{
 		Agent: a.key, Epoch: a.epoch, Sequence: a.sequence, Revision: w.catalog.Revision,
 		Began: epoch.Add(w.elapsed), Connected: epoch.Add(a.connected),
-		Lag: a.lag, Clock: a.clock, AnchorsFail: a.anchorsFail, Observations: a.kept, Gossip: w.gossipReport(a),
+		Lag: a.lag, Clock: a.clock, AnchorsFail: a.anchorsFail, Observations: a.kept, Gossip: gossipReport(w, a),
 	}
 	a.kept = nil
 	w.give(judge.Input{Batch: b})

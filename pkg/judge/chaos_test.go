@@ -104,7 +104,7 @@ func (w *chaos) begin() {
 	}
 	switch rapid.IntRange(0, 7).Draw(w.t, "at first") {
 	case 1, 2, 3:
-		w.losePaths()
+		losePaths(w)
 	case 4, 5, 6, 7:
 		gone := rapid.IntRange(1, 5).Draw(w.t, "gone at")
 		w.crashes = []int{gone, gone + rapid.IntRange(8, 15).Draw(w.t, "gone for")}
@@ -112,7 +112,7 @@ func (w *chaos) begin() {
 }
 
 // losePaths cuts the paths to a host from some regions, or restores them.
-func (w *chaos) losePaths() {
+func losePaths(w *chaos) {
 	h := w.often()
 	for _, r := range rapid.SliceOfNDistinct(rapid.SampledFrom(w.catalog.Regions), 2, 3,
 		func(r catalog.Region) string { return r.Name }).Draw(w.t, "from") {
@@ -186,7 +186,7 @@ func (w *chaos) changeWorld() {
 	case 0, 1:
 		w.flip(w.gone, w.often())
 	case 2, 3:
-		w.losePaths()
+		losePaths(w)
 	case 4:
 		w.flip(w.gone, w.often()+rapid.SampledFrom([]string{"/ping", "/smtp", "/ipv6"}).Draw(w.t, "what"))
 	case 7, 8:

@@ -10,14 +10,14 @@ import (
 )
 
 // checkText checks sentences, advisories, causes and counts.
-func (w *world) checkText(l line) error {
+func checkText(w *world, l line) error {
 	switch l.verb {
 	case "says", "tells", "abstains":
-		if text := strings.Trim(l.args[1], `"`); !strings.Contains(w.text(l.verb, l.args[0]), text) {
-			return fmt.Errorf("%s %s: %q\n%s", l.args[0], l.verb, w.text(l.verb, l.args[0]), w.votes(l.args[0]))
+		if text := strings.Trim(l.args[1], `"`); !strings.Contains(textOf(w, l.verb, l.args[0]), text) {
+			return fmt.Errorf("%s %s: %q\n%s", l.args[0], l.verb, textOf(w, l.verb, l.args[0]), w.votes(l.args[0]))
 		}
 	case "together", "apart":
-		a, b := w.cause(l.args[0]), w.cause(l.args[1])
+		a, b := causeOf(w, l.args[0]), causeOf(w, l.args[1])
 		if a == "" || b == "" || (a == b) != (l.verb == "together") {
 			return fmt.Errorf("the causes are %q and %q\n%s%s", a, b, w.votes(l.args[0]), w.votes(l.args[1]))
 		}
@@ -32,8 +32,8 @@ func (w *world) checkText(l line) error {
 			return fmt.Errorf("%s turned %d times, wanted %s\n%s", l.args[0], n, l.args[1], w.votes(l.args[0]))
 		}
 	case "probed":
-		if most, _ := strconv.Atoi(l.args[0]); w.probed() > most {
-			return fmt.Errorf("%d probes", w.probed())
+		if most, _ := strconv.Atoi(l.args[0]); probedSoFar(w) > most {
+			return fmt.Errorf("%d probes", probedSoFar(w))
 		}
 	case "asked":
 		if most, _ := strconv.Atoi(l.args[0]); w.asked[mesh.Key(l.args[1])] > most {
@@ -49,8 +49,8 @@ func (w *world) checkText(l line) error {
 	return nil
 }
 
-// text returns a check's sentence, its advisories, or why a vantage does not vote.
-func (w *world) text(which, what string) string {
+// textOf returns a check's sentence, its advisories, or why a vantage does not vote.
+func textOf(w *world, which, what string) string {
 	s := w.snapshot()
 	for _, v := range s.Vantages {
 		if which == "abstains" && mesh.Key(v.Name) == what {
@@ -71,8 +71,8 @@ func (w *world) text(which, what string) string {
 	return ""
 }
 
-// cause returns the cause of the host's outage.
-func (w *world) cause(host string) string {
+// causeOf returns the cause of the host's outage.
+func causeOf(w *world, host string) string {
 	for _, h := range w.snapshot().Hosts {
 		for _, c := range h.Checks {
 			if h.Name == host && c.Cause != "" {
@@ -124,8 +124,8 @@ func (w *world) votes(what string) string {
 	return b.String()
 }
 
-// began checks when the latest transition of the check says that its cause began.
-func (w *world) began(what, when string) error {
+// checkBegan checks when the latest transition of the check says that its cause began.
+func checkBegan(w *world, what, when string) error {
 	want, err := time.ParseDuration(when)
 	if err != nil {
 		return err

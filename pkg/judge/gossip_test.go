@@ -52,7 +52,7 @@ func (w *world) changeGossip(l line) bool {
 
 // gossipReport returns what the agent's batch reports: proofs of the host that it asks now and of those whose ping it
 // lost, and dead hosts; and acknowledgements of the same hosts and of forged ones.
-func (w *world) gossipReport(a *agent) (out mesh.Gossip) {
+func gossipReport(w *world, a *agent) (out mesh.Gossip) {
 	if !w.gossip.on || w.gossip.mute[a.key] {
 		return out
 	}
@@ -60,7 +60,7 @@ func (w *world) gossipReport(a *agent) (out mesh.Gossip) {
 	for i := range w.catalog.Hosts {
 		h := &w.catalog.Hosts[i]
 		since, hushed := w.gossip.hush[h.Key()]
-		proved, dead := !hushed && (w.losesPing(a, h.Key()) || turn%len(w.catalog.Hosts) == i), hushed &&
+		proved, dead := !hushed && (losesPing(w, a, h.Key()) || turn%len(w.catalog.Hosts) == i), hushed &&
 			w.elapsed-since >= deadAfter
 		if lie := w.gossip.lies[a.key+" "+h.Key()]; lie != "" {
 			proved, dead, since = lie == "alive", lie == "dead", w.elapsed
@@ -83,7 +83,7 @@ func (w *world) gossipReport(a *agent) (out mesh.Gossip) {
 	return out
 }
 
-func (w *world) losesPing(a *agent, host string) bool {
+func losesPing(w *world, a *agent, host string) bool {
 	for p := range w.broken {
 		if p.vantage == a.key && p.host == host && p.check == "ping" {
 			return true

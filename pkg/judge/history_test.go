@@ -12,7 +12,7 @@ import (
 
 // waitingBatch returns a batch with one observation by NYC1 of AMS1's smtp, sent at the given time; connected is when
 // NYC1's connection was established.
-func (w *world) waitingBatch(life, sequence uint64, began, connected time.Duration, outcome mesh.Outcome) *mesh.Batch {
+func waitingBatch(w *world, life, sequence uint64, began, connected time.Duration, outcome mesh.Outcome) *mesh.Batch {
 	return &mesh.Batch{
 		Agent: "nyc1", Epoch: life, Sequence: sequence, Revision: w.catalog.Revision,
 		Version: "v", Clock: time.Duration(sequence),
@@ -34,37 +34,37 @@ func TestHistoryBesideLiveBatches(t *testing.T) {
 		w.give(judge.Input{Batch: b})
 	}
 	minute := func(n int) time.Duration { return time.Duration(n) * time.Minute }
-	at(minute(20), w.waitingBatch(2, 900, minute(20), minute(19), mesh.Unreachable))
+	at(minute(20), waitingBatch(w, 2, 900, minute(20), minute(19), mesh.Unreachable))
 	var old []*mesh.Batch
 	for i, outcome := range []mesh.Outcome{mesh.Unreachable, mesh.Reachable, mesh.Unreachable, mesh.Unreachable} {
-		old = append(old, w.waitingBatch(1, uint64(5+i), minute(11+i), minute(19), outcome))
+		old = append(old, waitingBatch(w, 1, uint64(5+i), minute(11+i), minute(19), outcome))
 	}
 	since := []int{11, 20, 13, 13} // of the present failure, after each
 	for i, b := range append(old, old...) {
 		at(minute(20)+time.Duration(i+1)*5*time.Second, b)
 		want := epoch.Add(minute(since[min(i, 3)]) - time.Second)
-		if e := w.edge("nyc1", "ams1", "smtp"); !e.Since.Equal(want) || e.Outcome != mesh.Unreachable {
+		if e := edgeState(w, "nyc1", "ams1", "smtp"); !e.Since.Equal(want) || e.Outcome != mesh.Unreachable {
 			t.Fatalf("after %d: %v since %v, want %v", i, e.Outcome, e.Since, want)
 		}
 	}
 	w.give(judge.Input{})
-	if v := w.vantage("nyc1"); !v.Silent || v.Clock != 900 || !v.Connected.Equal(epoch.Add(minute(19))) {
+	if v := vantageState(w, "nyc1"); !v.Silent || v.Clock != 900 || !v.Connected.Equal(epoch.Add(minute(19))) {
 		t.Errorf("history counts as a heartbeat or a report: %+v", v)
 	}
 	ignored := w.judge.Ignored()
-	at(minute(21), w.waitingBatch(2, 900, minute(20), minute(19), mesh.Reachable))
+	at(minute(21), waitingBatch(w, 2, 900, minute(20), minute(19), mesh.Reachable))
 	if w.judge.Ignored() != ignored+1 {
 		t.Error("a repeated batch was accepted")
 	}
-	at(minute(22), w.waitingBatch(2, 901, minute(22), minute(19), mesh.Reachable))
-	full := w.waitingBatch(2, 902, minute(22), minute(19), mesh.Reachable)
+	at(minute(22), waitingBatch(w, 2, 901, minute(22), minute(19), mesh.Reachable))
+	full := waitingBatch(w, 2, 902, minute(22), minute(19), mesh.Reachable)
 	full.SpoolOff = "no space left on device"
 	at(minute(22), full)
-	if v := w.vantage("nyc1"); !slices.ContainsFunc(v.Advisories,
+	if v := vantageState(w, "nyc1"); !slices.ContainsFunc(v.Advisories,
 		func(s string) bool { return strings.HasSuffix(s, full.SpoolOff) }) {
 		t.Errorf("no advisory about the full disk: %v", v.Advisories)
 	}
-	if e := w.edge("nyc1", "ams1", "smtp"); e.Outcome != mesh.Reachable {
+	if e := edgeState(w, "nyc1", "ams1", "smtp"); e.Outcome != mesh.Reachable {
 		t.Errorf("the next live batch was not accepted: %v", e.Outcome)
 	}
 }
@@ -75,13 +75,13 @@ func TestHistoryIsNoHeartbeat(t *testing.T) {
 	w.addRegions([]string{"ams", "nyc", "lon", "van"})
 	w.begin()
 	w.elapsed = 20 * time.Minute
-	w.give(judge.Input{Batch: w.waitingBatch(1, 1, time.Minute, 19*time.Minute, mesh.Unreachable)})
-	if v := w.vantage("nyc1"); !v.Heard.IsZero() {
+	w.give(judge.Input{Batch: waitingBatch(w, 1, 1, time.Minute, 19*time.Minute, mesh.Unreachable)})
+	if v := vantageState(w, "nyc1"); !v.Heard.IsZero() {
 		t.Errorf("heard %v", v.Heard)
 	}
 }
 
-func (w *world) vantage(key string) mesh.VantageState {
+func vantageState(w *world, key string) mesh.VantageState {
 	for _, v := range w.judge.Snapshot().Vantages {
 		if mesh.Key(v.Name) == key {
 			return v
@@ -90,7 +90,7 @@ func (w *world) vantage(key string) mesh.VantageState {
 	return mesh.VantageState{}
 }
 
-func (w *world) edge(vantage, host, check string) mesh.EdgeState {
+func edgeState(w *world, vantage, host, check string) mesh.EdgeState {
 	for _, h := range w.judge.Snapshot().Hosts {
 		for _, c := range h.Checks {
 			for _, v := range c.Votes {
@@ -114,13 +114,13 @@ func TestRepeatedBatchBridgesNoBreak(t *testing.T) {
 	minute := func(n int) time.Duration { return time.Duration(n) * time.Minute }
 	say := func(at int, sequence uint64, began, connected int, outcome mesh.Outcome) {
 		w.elapsed = minute(at)
-		w.give(judge.Input{Batch: w.waitingBatch(1, sequence, minute(began), minute(connected), outcome)})
+		w.give(judge.Input{Batch: waitingBatch(w, 1, sequence, minute(began), minute(connected), outcome)})
 	}
 	for i, outcome := range []mesh.Outcome{mesh.Unreachable, mesh.Reachable, mesh.Reachable, mesh.Unreachable} {
 		say(10+i, uint64(i+1), 10+i, 1, outcome)
 	}
 	say(25, 1, 10, 24, mesh.Unreachable) // the first, once more
-	if e := w.edge("nyc1", "ams1", "smtp"); !e.Since.Equal(epoch.Add(minute(13) - time.Second)) {
+	if e := edgeState(w, "nyc1", "ams1", "smtp"); !e.Since.Equal(epoch.Add(minute(13) - time.Second)) {
 		t.Errorf("the failure that began in minute 13 is since %v", e.Since)
 	}
 }

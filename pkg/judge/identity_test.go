@@ -11,8 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// heartbeat returns an empty batch of NYC1's agent.
-func (w *world) heartbeat(epochOfAgent, sequence uint64) judge.Input {
+// heartbeatOf returns an empty batch of NYC1's agent.
+func heartbeatOf(w *world, epochOfAgent, sequence uint64) judge.Input {
 	now := epoch.Add(w.elapsed)
 	return judge.Input{Batch: &mesh.Batch{
 		Agent: "nyc1", Epoch: epochOfAgent, Sequence: sequence, Revision: w.catalog.Revision,
@@ -39,20 +39,20 @@ func TestLateBatchesAreNoSecondAgent(t *testing.T) {
 		for range rapid.IntRange(10, 60).Draw(t, "steps") {
 			w.elapsed += time.Duration(rapid.SampledFrom([]int{2000, 50, 500}).Draw(t, "ms")) * time.Millisecond
 			sequence++
-			w.give(w.heartbeat(life, sequence))
+			w.give(heartbeatOf(w, life, sequence))
 			if rapid.IntRange(0, 9).Draw(t, "starts") == 0 {
 				sent = []uint64{sequence + 1, sequence + 2, sequence + 3, sequence + 4, sequence}
 				until = w.elapsed + 5*time.Second
 				life, sequence = life+1, 0
 			}
 			if len(sent) > 0 && sequence > 0 && w.elapsed < until && rapid.Bool().Draw(t, "late") {
-				w.give(w.heartbeat(life-1, rapid.SampledFrom(sent).Draw(t, "which")))
+				w.give(heartbeatOf(w, life-1, rapid.SampledFrom(sent).Draw(t, "which")))
 			}
 			if life > 1 && rapid.Bool().Draw(t, "history") {
 				began, connected := w.elapsed-2*time.Minute, w.elapsed-time.Minute
-				w.give(judge.Input{Batch: w.waitingBatch(life-1, sequence+100, began, connected, mesh.Reachable)})
+				w.give(judge.Input{Batch: waitingBatch(w, life-1, sequence+100, began, connected, mesh.Reachable)})
 			}
-			if v := w.vantage("nyc1"); !v.IdentityShared.IsZero() || v.Abstains != "" {
+			if v := vantageState(w, "nyc1"); !v.IdentityShared.IsZero() || v.Abstains != "" {
 				t.Fatalf("at %v: %q, %v", w.elapsed, v.Abstains, v.Advisories)
 			}
 		}
@@ -66,16 +66,16 @@ func TestTwoAgentsOfOneIdentityAbstain(t *testing.T) {
 		w := newSmallWorld()
 		for life := range rapid.Uint64Range(1, 20).Draw(t, "starts") {
 			w.elapsed += time.Second
-			w.give(w.heartbeat(100+life, 1))
+			w.give(heartbeatOf(w, 100+life, 1))
 		}
 		began := w.elapsed
 		for n := range uint64(10) {
 			w.elapsed += time.Second
-			w.give(w.heartbeat(1, n+1))
+			w.give(heartbeatOf(w, 1, n+1))
 			w.elapsed += time.Second
-			w.give(w.heartbeat(2, n+1))
+			w.give(heartbeatOf(w, 2, n+1))
 		}
-		v := w.vantage("nyc1")
+		v := vantageState(w, "nyc1")
 		if v.Abstains != "two agents use this identity" || v.IdentityShared.Before(epoch.Add(began)) || v.Silent {
 			t.Fatalf("%+v", v)
 		}
@@ -86,21 +86,21 @@ func TestTwoAgentsOfOneIdentityAbstain(t *testing.T) {
 		for _, in := range w.inputs[len(w.inputs)-10:] {
 			replay.Step(in)
 		}
-		if !strings.Contains(w.judgedBy(replay, "nyc1").Abstains, "two agents") {
+		if !strings.Contains(judgedBy(w, replay, "nyc1").Abstains, "two agents") {
 			t.Error("a judge that saw only the last seconds did not detect it")
 		}
 		survivor := rapid.Uint64Range(1, 2).Draw(t, "survivor")
 		for n := range uint64(40) {
 			w.elapsed += 2 * time.Second
-			w.give(w.heartbeat(survivor, n+11))
+			w.give(heartbeatOf(w, survivor, n+11))
 		}
-		if v := w.vantage("nyc1"); v.Abstains != "" || !v.IdentityShared.IsZero() || v.Silent {
+		if v := vantageState(w, "nyc1"); v.Abstains != "" || !v.IdentityShared.IsZero() || v.Silent {
 			t.Errorf("after one of them was alone for 80 s: %+v", v)
 		}
 	})
 }
 
-func (w *world) judgedBy(j *judge.Judge, key string) mesh.VantageState {
+func judgedBy(w *world, j *judge.Judge, key string) mesh.VantageState {
 	for _, v := range j.Snapshot().Vantages {
 		if mesh.Key(v.Name) == key {
 			return v

@@ -48,9 +48,9 @@ func happen(events []event, after int, at func(*world)) *world {
 		case "mend":
 			clear(w.broken)
 		case "silent":
-			w.setSilent(e.from, true)
+			setSilent(w, e.from, true)
 		case "speaks":
-			w.setSilent([]string{"lon", "van", "nyc", "tor"}, false)
+			setSilent(w, []string{"lon", "van", "nyc", "tor"}, false)
 		}
 	}
 	return w
@@ -59,7 +59,7 @@ func happen(events []event, after int, at func(*world)) *world {
 // history applies random events to a mesh and returns it with its judge's inputs.
 func history(t *rapid.T) *world { return happen(events(t), 0, func(*world) {}) }
 
-func (w *world) setSilent(regions []string, silent bool) {
+func setSilent(w *world, regions []string, silent bool) {
 	for _, a := range w.agents {
 		for _, r := range regions {
 			if a.region == r {
@@ -128,11 +128,11 @@ func TestReplayFromAnyPoint(t *testing.T) {
 		whole := happen(story, when+longer, func(*world) {})
 		again := happen(story, when+longer, func(w *world) {
 			if steps++; steps == when {
-				w.takeOver(window)
+				takeOver(w, window)
 			}
 		})
-		if diff := cmp.Diff(verdictsOf(whole.judge), verdictsOf(again.judge)) + cmp.Diff(whole.publishedVerdicts(),
-			again.publishedVerdicts()); diff != "" {
+		if diff := cmp.Diff(verdictsOf(whole.judge), verdictsOf(again.judge)) + cmp.Diff(publishedVerdicts(whole),
+			publishedVerdicts(again)); diff != "" {
 			t.Fatalf("%s\nafter a restart at %v with the last %v of %+v", diff, step*time.Duration(when), window,
 				story)
 		}
@@ -141,7 +141,7 @@ func TestReplayFromAnyPoint(t *testing.T) {
 
 // takeOver replaces the judge by one that starts as a coordinator does: from what was published, and the stream's last
 // minutes. What was published before is not published again.
-func (w *world) takeOver(window time.Duration) {
+func takeOver(w *world, window time.Duration) {
 	var judged uint64
 	if n := len(w.published); n > 0 {
 		judged = w.published[n-1].Sequence
@@ -180,7 +180,7 @@ func verdictsOf(j *judge.Judge) map[string]mesh.Verdict {
 }
 
 // publishedVerdicts returns the verdicts that were published of each check.
-func (w *world) publishedVerdicts() map[string]string {
+func publishedVerdicts(w *world) map[string]string {
 	out := map[string]string{}
 	for _, t := range w.published {
 		out[t.Host+"/"+t.Check] += " " + string(t.Verdict)

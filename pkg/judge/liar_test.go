@@ -20,7 +20,7 @@ type extraProbe struct {
 }
 
 // countExtra counts the probes of a round of the host.
-func (w *world) countExtra(h *catalog.Host) {
+func countExtra(w *world, h *catalog.Host) {
 	n := 0
 	for _, a := range w.agents {
 		if a.region != h.Region && !a.silent {
@@ -30,8 +30,8 @@ func (w *world) countExtra(h *catalog.Host) {
 	w.extra = append(w.extra, extraProbe{w.elapsed, n})
 }
 
-// probed returns how many probes were for rounds so far.
-func (w *world) probed() int {
+// probedSoFar returns how many probes were for rounds so far.
+func probedSoFar(w *world) int {
 	n := 0
 	for _, x := range w.extra {
 		n += x.n
@@ -40,7 +40,7 @@ func (w *world) probed() int {
 }
 
 // probedInAMinute returns the most probes for rounds within a minute.
-func (w *world) probedInAMinute() int {
+func probedInAMinute(w *world) int {
 	most := 0
 	for i := range w.extra {
 		n := 0
@@ -55,7 +55,7 @@ func (w *world) probedInAMinute() int {
 }
 
 // flood makes an agent report something false about every matching path, four times a second.
-func (w *world) flood(vantage, what, kind string) {
+func flood(w *world, vantage, what, kind string) {
 	const every = 250 * time.Millisecond
 	if w.elapsed%every != 0 {
 		return
@@ -159,7 +159,7 @@ func (a attack) run(lying bool) (w *world, detected time.Duration) {
 		}
 		for _, l := range a.lies {
 			if lying && w.elapsed >= l.from && w.elapsed < l.to {
-				w.flood(l.vantage, l.what, l.kind)
+				flood(w, l.vantage, l.what, l.kind)
 			}
 		}
 		w.step()
@@ -174,7 +174,7 @@ func (a attack) run(lying bool) (w *world, detected time.Duration) {
 }
 
 // budgetOf returns how many probes a minute rounds may take, and how many a round of every host takes.
-func (w *world) budgetOf() (minute, everyHost int) {
+func budgetOf(w *world) (minute, everyHost int) {
 	scheduled := 0.0
 	for i := range w.catalog.Hosts {
 		for _, c := range w.catalog.Hosts[i].Checks {
@@ -195,9 +195,9 @@ func TestOneLiarNeitherDelaysNorFloods(t *testing.T) {
 		if most := w.catalog.Rule.RoundEvery + 250*time.Millisecond + step; with > without+most {
 			t.Fatalf("%+v: seen after %v, and after %v without the lies", a, with, without)
 		}
-		minute, _ := w.budgetOf()
+		minute, _ := budgetOf(w)
 		perHost := minute / len(w.catalog.Hosts) // about a round and a half of the host that truly fails
-		if n := w.probedInAMinute(); n > minute+2*perHost {
+		if n := probedInAMinute(w); n > minute+2*perHost {
 			t.Fatalf("%+v: %d probes in a minute, and the budget is %d", a, n, minute)
 		}
 	})
@@ -211,9 +211,9 @@ func TestFewLiarsStayWithinTheBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := drawAttack(t, rapid.IntRange(2, 3).Draw(t, "liars"))
 		w, _ := a.run(true)
-		minute, everyHost := w.budgetOf()
+		minute, everyHost := budgetOf(w)
 		rounds := int(time.Minute / w.catalog.Rule.PartialAfter)
-		if n := w.probedInAMinute(); n > minute+rounds*everyHost {
+		if n := probedInAMinute(w); n > minute+rounds*everyHost {
 			t.Fatalf("%+v: %d probes in a minute, and the budget is %d and %d a round", a, n, minute, everyHost)
 		}
 	})
@@ -231,8 +231,8 @@ func TestLiarsThatDenyTheirOwnRequestsStayWithinTheBudget(t *testing.T) {
 		},
 	}
 	w, _ := a.run(true)
-	minute, everyHost := w.budgetOf()
-	if n := w.probedInAMinute(); n > minute+4*everyHost {
+	minute, everyHost := budgetOf(w)
+	if n := probedInAMinute(w); n > minute+4*everyHost {
 		t.Errorf("%d probes in a minute, and the budget is %d and %d a round", n, minute, everyHost)
 	}
 }

@@ -11,20 +11,20 @@ import (
 
 // checkNames returns an error if a line of a scenario names a host, check, region or vantage that does not exist.
 // Without it such a line would match nothing, and the scenario would pass without testing what it says.
-func (w *world) checkNames(l line) error {
+func checkNames(w *world, l line) error {
 	switch a := l.args; l.verb {
 	case "fail", "alternate":
-		return firstError(w.checkPaths(a[0]), w.checkFrom(a[2:]))
+		return firstError(checkPaths(w, a[0]), checkFrom(w, a[2:]))
 	case "mend":
-		return firstError(w.checkPaths(a[0]), w.checkFrom(a[1:]))
+		return firstError(checkPaths(w, a[0]), checkFrom(w, a[1:]))
 	case "flap":
 		from := a[2:]
 		if len(from) > 0 && strings.HasPrefix(from[0], `"`) {
 			from = from[1:]
 		}
-		return firstError(w.checkPaths(a[0]), w.checkFrom(from))
+		return firstError(checkPaths(w, a[0]), checkFrom(w, from))
 	case "floods":
-		return firstError(w.checkWhere(a[:1]), w.checkPaths(a[1]), oneOf(a[2], "misses", "alternates", "recovers"))
+		return firstError(checkWhere(w, a[:1]), checkPaths(w, a[1]), oneOf(a[2], "misses", "alternates", "recovers"))
 	case "cut":
 		for _, region := range a {
 			if w.catalog.Region(region) == nil {
@@ -32,22 +32,22 @@ func (w *world) checkNames(l line) error {
 			}
 		}
 	case "silent", "speaks", "blind", "sighted", "deaf", "hears", "old", "new", "starts", "mute":
-		return w.checkWhere(a)
+		return checkWhere(w, a)
 	case "lag", "clock", "copies", "abstains":
-		return w.checkWhere(a[:1])
+		return checkWhere(w, a[:1])
 	case "anchors":
-		return firstError(w.checkWhere(a[:1]), oneOf(a[1], "fail", "answer"))
+		return firstError(checkWhere(w, a[:1]), oneOf(a[1], "fail", "answer"))
 	case "hush", "answers", "forged":
-		return w.checkHosts(a...)
+		return checkHosts(w, a...)
 	case "lies":
-		return firstError(w.checkWhere(a[:1]), w.checkHosts(a[1]), oneOf(a[2], "alive", "dead"))
+		return firstError(checkWhere(w, a[:1]), checkHosts(w, a[1]), oneOf(a[2], "alive", "dead"))
 	case "asked", "looked":
-		return w.checkHosts(a[1])
+		return checkHosts(w, a[1])
 	case "says", "tells", "turned":
-		return w.checkPaths(a[0])
+		return checkPaths(w, a[0])
 	case "add", "change":
 		host, _, _ := strings.Cut(a[0], "/")
-		return w.checkHosts(host)
+		return checkHosts(w, host)
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func oneOf(word string, words ...string) error {
 }
 
 // checkPaths checks HOST/CHECK, either of which may be *.
-func (w *world) checkPaths(what string) error {
+func checkPaths(w *world, what string) error {
 	host, check, _ := strings.Cut(what, "/")
 	for _, h := range w.catalog.Hosts {
 		for _, c := range h.Checks {
@@ -81,7 +81,7 @@ func (w *world) checkPaths(what string) error {
 	return fmt.Errorf("no such host or check: %s", what)
 }
 
-func (w *world) checkHosts(hosts ...string) error {
+func checkHosts(w *world, hosts ...string) error {
 	for _, host := range hosts {
 		if w.catalog.Host(mesh.Key(host)) == nil {
 			return fmt.Errorf("no such host: %s", host)
@@ -91,7 +91,7 @@ func (w *world) checkHosts(hosts ...string) error {
 }
 
 // checkFrom checks what may follow paths: nothing, or "from WHERE ...".
-func (w *world) checkFrom(args []string) error {
+func checkFrom(w *world, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -99,11 +99,11 @@ func (w *world) checkFrom(args []string) error {
 		return fmt.Errorf("from WHERE ... is expected, not %q", strings.Join(args, " "))
 	}
 	isFamily := func(s string) bool { return s == "ipv4" || s == "ipv6" }
-	return w.checkWhere(slices.DeleteFunc(slices.Clone(args[1:]), isFamily))
+	return checkWhere(w, slices.DeleteFunc(slices.Clone(args[1:]), isFamily))
 }
 
 // checkWhere checks that each word is a region or a vantage.
-func (w *world) checkWhere(words []string) error {
+func checkWhere(w *world, words []string) error {
 	for _, word := range words {
 		if !slices.ContainsFunc(w.agents, func(a *agent) bool { return a.region == word || a.place == word }) {
 			return fmt.Errorf("no such region or vantage: %s", word)

@@ -15,6 +15,8 @@ import (
 // reference is a second implementation of the rule: plain, slow, and written from its sentences. It stores the latest
 // observation of every edge and computes everything again at every step. It gets the rounds from the judge, and has
 // neither budgets nor holds nor flapping.
+//
+// Large because it is the whole rule in one piece, in the order of its text, to be compared with that line by line.
 type reference struct {
 	rule     catalog.Rule
 	enrolled map[string]bool

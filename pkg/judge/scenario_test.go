@@ -157,7 +157,7 @@ func (w *world) run(t *testing.T, file string, lines []line) {
 
 // do does what a timed line says.
 func (w *world) do(l line) error {
-	if err := w.checkNames(l); err != nil {
+	if err := checkNames(w, l); err != nil {
 		return err
 	}
 	if w.changePaths(l) || w.changeAgents(l) || w.changeGossip(l) {
@@ -178,15 +178,15 @@ func (w *world) do(l line) error {
 	case "restart":
 		w.restart()
 	case "add", "change":
-		w.add(l.args[0])
+		addCheck(w, l.args[0])
 	case "is", "always":
 		if got := w.verdict(l.args[0]); got != l.args[1] {
 			return fmt.Errorf("%s is %s, wanted %s\n%s", l.args[0], got, l.args[1], w.votes(l.args[0]))
 		}
 	case "was":
-		return w.began(l.args[0], l.args[2])
+		return checkBegan(w, l.args[0], l.args[2])
 	default:
-		return w.checkText(l)
+		return checkText(w, l)
 	}
 	return nil
 }
@@ -201,9 +201,9 @@ func (w *world) changePaths(l line) bool {
 	case "mend":
 		w.eachPath(l.args[0], cutFrom(l.args[1:]), func(p path) { delete(w.broken, p); delete(w.alternating, p) })
 	case "flap":
-		w.flap(l)
+		flapPaths(w, l)
 	case "cut":
-		w.cut(l.args)
+		cutRegions(w, l.args)
 	case "join":
 		clear(w.broken)
 		w.eachAgent(nil, func(a *agent) { a.silent = false })
@@ -217,7 +217,7 @@ func (w *world) changePaths(l line) bool {
 func (w *world) changeAgents(l line) bool {
 	switch l.verb {
 	case "floods":
-		w.flood(l.args[0], l.args[1], l.args[2])
+		flood(w, l.args[0], l.args[1], l.args[2])
 	case "silent", "speaks":
 		w.eachAgent(l.args, func(a *agent) { a.silent = l.verb == "silent" })
 	case "blind", "sighted":
@@ -233,9 +233,9 @@ func (w *world) changeAgents(l line) bool {
 	case "anchors":
 		w.eachAgent(l.args[:1], func(a *agent) { a.anchorsFail = l.args[1] == "fail" })
 	case "copies":
-		w.copyAgent(l.args[0])
+		copyAgent(w, l.args[0])
 	case "starts":
-		w.restartAgents(l.args)
+		restartAgents(w, l.args)
 	default:
 		return false
 	}

@@ -185,8 +185,8 @@ func (w *world) standings() []judge.Standing {
 	return out
 }
 
-// add adds a check to the catalog, or replaces one by a check that asks something else.
-func (w *world) add(what string) {
+// addCheck adds a check to the catalog, or replaces one by a check that asks something else.
+func addCheck(w *world, what string) {
 	host, check, _ := strings.Cut(what, "/")
 	next := *w.catalog
 	next.Hosts = slices.Clone(w.catalog.Hosts)
@@ -298,7 +298,7 @@ func (w *world) apply(in judge.Input) {
 	for _, ask := range out.Asks {
 		h := w.catalog.Host(ask.Host)
 		w.asked[ask.Host]++
-		w.countExtra(h)
+		countExtra(w, h)
 		for _, a := range w.agents {
 			for i := range h.Checks {
 				for _, family := range h.FamiliesOf(&h.Checks[i]) {
