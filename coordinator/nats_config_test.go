@@ -225,7 +225,7 @@ func TestClusterFilesAreSecretAndNotReplaced(t *testing.T) {
 		t.Error(err)
 	}
 	for nodes, want := range map[string]string{
-		"a,b": "three, or five", "a,b,c:x": "the port is a number", `a,b,"c d"`: "write it as",
+		"a,b": "a cluster has 3 or 5", "a,b,c:x": "the port is a number", `a,b,"c d"`: "write it as",
 	} {
 		if err := natsConfig(t, "--data", data, "--nodes", nodes); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", nodes, err)
