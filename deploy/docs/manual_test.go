@@ -141,8 +141,8 @@ func absolute(t *testing.T, path string) string {
 	return path
 }
 
-// TestExamplesAreValid reads every YAML block as the coordinator reads a catalog and every JSON block as JSON, and finds the
-// blocks of Go and of scenarios in the tree.
+// TestExamplesAreValid reads every YAML block as the coordinator reads a catalog and every JSON block as JSON, and
+// finds the blocks of Go and of scenarios in the tree.
 func TestExamplesAreValid(t *testing.T) {
 	n := 0
 	for _, p := range readManual(t) {

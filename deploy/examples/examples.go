@@ -1,4 +1,5 @@
-// Package examples embeds the example catalog, so that the demo runs the file that the manual and the packages refer to.
+// Package examples embeds the example catalog, so that the demo runs the file that the manual and the packages refer
+// to.
 package examples
 
 import _ "embed"

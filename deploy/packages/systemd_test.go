@@ -158,17 +158,7 @@ func TestUnderSystemd(t *testing.T) {
 	b.run("ip link set lo up; ip address add 198.18.8.1/32 dev lo; ip address add 198.18.8.2/32 dev lo")
 	b.shortenWatchdogs()
 	manual := readInstallation(t)
-	for _, line := range manual.coordinator {
-		b.run("cd /root && " + line)
-		if strings.HasPrefix(line, "probemesh-coordinator check ") {
-			b.writeCatalog() // in place of the example
-			b.run(line)
-		}
-	}
-	token := b.run(manual.invite[0] + " 2>/dev/null")
-	for _, line := range manual.agent {
-		b.run("cd /root && " + strings.ReplaceAll(line, "TOKEN", token))
-	}
+	b.install(manual)
 	b.awaitPings()
 	b.run(manual.examine[0])
 	for _, p := range programs {
@@ -202,6 +192,22 @@ func TestUnderSystemd(t *testing.T) {
 		b.run("dpkg --purge " + p.Name)
 	}
 	b.run("! test -e /var/lib/probemesh")
+}
+
+// install runs the manual's commands for the coordinator's machine and for a server, both on this one.
+func (b *booted) install(manual installation) {
+	b.t.Helper()
+	for _, line := range manual.coordinator {
+		b.run("cd /root && " + line)
+		if strings.HasPrefix(line, "probemesh-coordinator check ") {
+			b.writeCatalog() // in place of the example
+			b.run(line)
+		}
+	}
+	token := b.run(manual.invite[0] + " 2>/dev/null")
+	for _, line := range manual.agent {
+		b.run("cd /root && " + strings.ReplaceAll(line, "TOKEN", token))
+	}
 }
 
 // writeCatalog writes a catalog of two addresses of this machine.
