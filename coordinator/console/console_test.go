@@ -1,0 +1,117 @@
+package console_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/health"
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// source is a coordinator with three agents. One is silent, one has never connected; London's reaches NC036 over IPv4
+// and not over IPv6.
+type source struct{ *webtest.Source }
+
+func (source) Problems() []string          { return []string{"disk almost full"} }
+func (source) Counters() map[string]uint64 { return map[string]uint64{"malformed": 3} }
+
+func (source) Streams(context.Context) ([]bus.StreamInfo, error) {
+	return []bus.StreamInfo{{Name: "OBS", Messages: 7, Bytes: 3 << 20}}, nil
+}
+
+func (source) Health(context.Context) (health.Report, error) {
+	return health.Report{Judging: true, Behind: 5, ViewBehind: 2}, nil
+}
+
+func newConsole(t *testing.T) http.Handler {
+	t.Helper()
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	now := time.Now()
+	s.Snapshot.Vantages = []mesh.VantageState{
+		{Name: "NC023", Region: "london", Heard: now}, {Name: "NC036", Heard: now, Silent: true}, {Name: "NC041"},
+	}
+	host := &s.Snapshot.Hosts[0]
+	host.Checks = host.Checks[:1]
+	host.Checks[0].Advisories = []string{"certificate ends in 4 days"}
+	host.Checks[0].Votes = []mesh.RegionVote{{Region: "london", Vote: mesh.OK, Edges: []mesh.EdgeState{
+		{Vantage: "nc023", Family: mesh.IPv4, Outcome: mesh.Reachable, Vote: mesh.OK, RTT: 12 * time.Millisecond, At: now},
+		{Vantage: "nc023", Family: mesh.IPv6, Outcome: mesh.Unreachable, Vote: mesh.Bad, Reason: "timeout", At: now},
+	}}}
+	s.Snapshot.Hosts = s.Snapshot.Hosts[:1]
+	return console.New(console.Config{
+		Source: source{s}, Site: http.NotFoundHandler(), Version: "1.2",
+		Disk:   func() (uint64, uint64, error) { return 1 << 30, 4 << 30, nil },
+		Logger: zerolog.Nop(),
+	})
+}
+
+func get(t *testing.T, h http.Handler, host, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = host
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// A page elsewhere may point its name at 127.0.0.1 and ask through an operator's browser.
+func TestOnlyNamesOfThisMachineAreAnswered(t *testing.T) {
+	h := newConsole(t)
+	for host, want := range map[string]int{
+		"localhost": http.StatusOK, "127.0.0.1:8081": http.StatusOK, "[::1]:8081": http.StatusOK,
+		"elsewhere.example:8081": http.StatusMisdirectedRequest, "192.0.2.1": http.StatusMisdirectedRequest,
+		"localhost.elsewhere.example": http.StatusMisdirectedRequest,
+	} {
+		if w := get(t, h, host, "/agents"); w.Code != want {
+			t.Errorf("Host %s: status %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
+func TestPages(t *testing.T) {
+	h := newConsole(t)
+	for path, wants := range map[string][]string{
+		"/": {
+			"disk almost full", "running", "2 events behind", "Stream OBS", "7 messages, 3 MiB", "1 GiB free of 4 GiB",
+			"certificate ends in 4 days", "1 of 3 agents connected",
+		},
+		"/agents": {"● connected", "■ silent", "○ never connected", "never<"},
+		"/matrix": {"timeout", "does not run this check"}, // of two address families the worse
+	} {
+		text := get(t, h, "localhost", path).Body.String()
+		plain := strings.NewReplacer(`<span class="shape" aria-hidden="true">`, "", "</span>", "").Replace(text)
+		for _, want := range wants {
+			if !strings.Contains(plain, want) && !strings.Contains(text, want) {
+				t.Errorf("%s lacks %q", path, want)
+			}
+		}
+	}
+	if strings.Contains(get(t, h, "localhost", "/matrix").Body.String(), "12ms") {
+		t.Error("the matrix shows the better of two address families")
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	text := get(t, newConsole(t), "localhost", "/metrics").Body.String()
+	for _, want := range []string{
+		`family="ipv4",host="NC036",vantage="nc023"} 1`, `family="ipv6",host="NC036",vantage="nc023"} 0`,
+		`probe_duration_seconds{check="ping",family="ipv4",host="NC036",vantage="nc023"} 0.012`,
+		`probemesh_agent_silent{agent="NC023"} 0`, `probemesh_agent_silent{agent="NC036"} 1`,
+		`probemesh_agent_silent{agent="NC041"} 1`, `probemesh_judge_left_out_total{why="malformed"} 3`,
+		"probemesh_judging 1", "probemesh_judge_lag_messages 5", "probemesh_view_lag_events 2",
+		`probemesh_stream_bytes{stream="OBS"} 3.145728e+06`, `probemesh_coordinator_info{version="1.2"} 1`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the metrics lack %q", want)
+		}
+	}
+}
