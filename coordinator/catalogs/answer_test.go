@@ -33,10 +33,10 @@ func TestAgentsGetTheAdmittedKeys(t *testing.T) {
 			t.Helper()
 			time.Sleep(3 * time.Second)
 			got := w.answered(t)
-			if len(got.Keys) != keys || got.Catalog.Revision != s.Current().Revision || len(w.notices) > notices != notified {
-				t.Errorf("%s: %d keys, %d notices after %d", when, len(got.Keys), len(w.notices), notices)
+			if len(got.Keys) != keys || got.Catalog.Revision != s.Current().Revision || len(w.current().notices) > notices != notified {
+				t.Errorf("%s: %d keys, %d notices after %d", when, len(got.Keys), len(w.current().notices), notices)
 			}
-			notices = len(w.notices)
+			notices = len(w.current().notices)
 		}
 		want("before anybody joined", 0, false)
 		record(ledger.AgentEvent{Host: "nc1", PublicKey: key})

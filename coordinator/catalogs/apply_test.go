@@ -27,8 +27,8 @@ func TestWithoutAnyCatalogTheStoreWaitsForApply(t *testing.T) {
 		stop()
 		s, _, stop = w.run(t, catalogs.Config{})
 		defer stop()
-		if s.Current().Revision != next.Revision || len(w.records) != 2 {
-			t.Errorf("after a restart %s is in force, and the ledger has %d events", s.Current().Revision, len(w.records))
+		if s.Current().Revision != next.Revision || w.events() != 2 {
+			t.Errorf("after a restart %s is in force, and the ledger has %d events", s.Current().Revision, w.events())
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,13 +42,30 @@ func noVariable(string) (string, bool) { return "", false }
 type world struct {
 	dir string
 
-	mu       sync.Mutex
-	refused  int                 // marks that fail from now on
-	marks    []string            // revisions
-	notices  []string            // revisions that agents were notified of
-	answer   func(string) []byte // what agents get
-	records  []ledger.Record
-	problems []string
+	mu      sync.Mutex
+	refused int                 // marks that fail from now on
+	answer  func(string) []byte // what agents get
+	records []ledger.Record
+	effects effects
+}
+
+// effects are what a store did so far.
+type effects struct {
+	marks    []string // revisions on the stream
+	notices  []string // revisions that agents were notified of
+	problems []string // what operators see now
+}
+
+func (w *world) current() effects {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return effects{slices.Clone(w.effects.marks), slices.Clone(w.effects.notices), slices.Clone(w.effects.problems)}
+}
+
+func (w *world) events() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.records)
 }
 
 func newWorld(t *testing.T) *world { return &world{dir: t.TempDir()} }
@@ -59,8 +77,8 @@ func (w *world) Mark(_ context.Context, _ bus.Kind, _ string, data []byte) (uint
 		w.refused--
 		return 0, errors.New("refused")
 	}
-	w.marks = append(w.marks, string(data))
-	return uint64(len(w.marks)), nil
+	w.effects.marks = append(w.effects.marks, string(data))
+	return uint64(len(w.effects.marks)), nil
 }
 
 func (w *world) Timeline(context.Context) (meshtime.Stream, error) { return meshtime.Stream{}, nil }
@@ -69,7 +87,7 @@ func (w *world) Broadcast(_ context.Context, data []byte) error {
 	c, err := wire.DecodeControl(data)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.notices = append(w.notices, c.Catalog)
+	w.effects.notices = append(w.effects.notices, c.Catalog)
 	return err
 }
 
@@ -113,7 +131,7 @@ func (w *world) State(context.Context) (ledger.State, error) {
 func (w *world) setProblems(problems []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.problems = problems
+	w.effects.problems = problems
 }
 
 // open opens a store and its ledger; the caller closes the view.

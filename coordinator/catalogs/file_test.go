@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -33,17 +34,17 @@ func TestAChangedFileIsPutInForceDespiteFailures(t *testing.T) {
 		write(t, file, readdressed(small))
 		time.Sleep(30 * time.Second)
 		c := s.Current()
-		if c.Hosts[0].Addresses[0] != "192.0.2.7" || w.marks[len(w.marks)-1] != c.Revision {
-			t.Errorf("in force is %s with address %s; marked are %s", c.Revision, c.Hosts[0].Addresses, w.marks)
+		if c.Hosts[0].Addresses[0] != "192.0.2.7" || !slices.Contains(w.current().marks, c.Revision) {
+			t.Errorf("in force is %s with address %s; marked are %s", c.Revision, c.Hosts[0].Addresses, w.current().marks)
 		}
-		if got := w.answered(t).Catalog.Revision; got != c.Revision || w.notices[len(w.notices)-1] != c.Revision {
-			t.Errorf("agents get %s and were notified of %s", got, w.notices)
+		if got := w.answered(t).Catalog.Revision; got != c.Revision || !slices.Contains(w.current().notices, c.Revision) {
+			t.Errorf("agents get %s and were notified of %s", got, w.current().notices)
 		}
-		if len(w.problems) > 0 {
-			t.Errorf("problems that are over: %q", w.problems)
+		if len(w.current().problems) > 0 {
+			t.Errorf("problems that are over: %q", w.current().problems)
 		}
-		if len(w.records) != 2 {
-			t.Errorf("the ledger has %d events for two catalogs", len(w.records))
+		if w.events() != 2 {
+			t.Errorf("the ledger has %d events for two catalogs", w.events())
 		}
 	})
 }
@@ -67,8 +68,8 @@ func TestARejectedFileChangesNothingAndIsReported(t *testing.T) {
 			if s.Current().Revision != before.Revision {
 				t.Error(when, "a wrong file changed the catalog")
 			}
-			if len(w.problems) == 0 || !strings.Contains(w.problems[0], file+":1:") {
-				t.Errorf("%s the problems are %q", when, w.problems)
+			if len(w.current().problems) == 0 || !strings.Contains(w.current().problems[0], file+":1:") {
+				t.Errorf("%s the problems are %q", when, w.current().problems)
 			}
 		}
 		check("while running")
@@ -78,8 +79,8 @@ func TestARejectedFileChangesNothingAndIsReported(t *testing.T) {
 		check("after a restart")
 		write(t, file, small+"\n")
 		time.Sleep(5 * time.Second)
-		if len(w.problems) > 0 {
-			t.Errorf("problems that are over: %q", w.problems)
+		if len(w.current().problems) > 0 {
+			t.Errorf("problems that are over: %q", w.current().problems)
 		}
 		_, err := s.Apply(t.Context(), parse(t, readdressed(small)), "test", true)
 		if err == nil || !strings.Contains(err.Error(), file) {
