@@ -10,7 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-func TestACoordinatorTellsItsTimeToWhoeverKnowsItsPin(t *testing.T) {
+func TestAJoinRequestCanAskForTheClock(t *testing.T) {
 	d := open(t)
 	pin, err := bus.Pin(d.server.CA())
 	if err != nil {
@@ -29,7 +29,8 @@ func TestACoordinatorTellsItsTimeToWhoeverKnowsItsPin(t *testing.T) {
 	if err := wire.DecodeJoin(reply, &answer); err != nil || answer.Refuse != "" || answer.Sealed != nil {
 		t.Fatal(answer, err)
 	}
-	if told := time.UnixMicro(answer.Clock); told.Before(before.Truncate(time.Microsecond)) || told.After(time.Now()) {
-		t.Errorf("told %v, and it was between %v and %v", told, before, time.Now())
+	clock := time.UnixMicro(answer.Clock)
+	if clock.Before(before.Truncate(time.Microsecond)) || clock.After(time.Now()) {
+		t.Errorf("the clock is %v, want between %v and %v", clock, before, time.Now())
 	}
 }

@@ -20,18 +20,18 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// desk is a real server with a desk, and members as an engine would keep them.
-type desk struct {
+// coordinator is a NATS server with an enroller, and members that stand for the engine's.
+type coordinator struct {
 	*enroller.Enroller
 	*members
 	server *server.Server
 	bus    *buscoordinator.Conn
 }
 
-func open(t *testing.T) *desk { return openAt(t, t.TempDir(), &members{}, nil) }
+func open(t *testing.T) *coordinator { return openAt(t, t.TempDir(), &members{}, nil) }
 
-// openAt is a coordinator on a directory that it may have had before.
-func openAt(t *testing.T, dir string, m *members, change func(*enroller.Config)) *desk {
+// openAt opens a coordinator on a directory, which an earlier one may have used.
+func openAt(t *testing.T, dir string, m *members, change func(*enroller.Config)) *coordinator {
 	t.Helper()
 	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: m.listen(), CredentialLife: m.life,
 		Logger: zerolog.Nop()})
@@ -47,7 +47,7 @@ func openAt(t *testing.T, dir string, m *members, change func(*enroller.Config))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{server: s, members: m, bus: c}
+	d := &coordinator{server: s, members: m, bus: c}
 	with := enroller.Config{Bus: c, Issuer: s, Members: m, Logger: zerolog.Nop()}
 	if change != nil {
 		change(&with)
@@ -63,8 +63,8 @@ func openAt(t *testing.T, dir string, m *members, change func(*enroller.Config))
 	return d
 }
 
-// join invites and joins nc036 in the directory.
-func (d *desk) join(t *testing.T, dir string) agent.Identity {
+// join invites nc036 and joins it with the state directory.
+func (d *coordinator) join(t *testing.T, dir string) agent.Identity {
 	t.Helper()
 	token, err := d.Invite(t.Context(), "nc036")
 	if err != nil {
@@ -77,11 +77,11 @@ func (d *desk) join(t *testing.T, dir string) agent.Identity {
 	return id
 }
 
-// members are what a ledger would know; nc036 is the only host of the catalog.
+// members stands for the ledger and a catalog with the one host nc036.
 type members struct {
 	address string
 	close   func()
-	life    time.Duration // of credentials; zero: what the server takes
+	life    time.Duration // of credentials; zero: the server's default
 
 	mu       sync.Mutex
 	enrolled []string // keys, of nc036
@@ -95,7 +95,7 @@ func (m *members) listen() string {
 	return m.address
 }
 
-// forget has the ledger know of other keys only, as one that was restored does.
+// forget replaces the keys that the ledger knows, as a restore does.
 func (m *members) forget(known []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -173,7 +173,7 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-func TestTokensThatDoNotOpen(t *testing.T) {
+func TestRefusedTokens(t *testing.T) {
 	d := open(t)
 	good, err := d.Invite(t.Context(), "nc036")
 	if err != nil {
@@ -207,18 +207,18 @@ func TestTokensThatDoNotOpen(t *testing.T) {
 	}
 }
 
-func TestAllAgentsAreGivenTheSameGossipKey(t *testing.T) {
+func TestAllAgentsGetTheSameGossipKey(t *testing.T) {
 	d := open(t)
 	var keys []string
 	for range 2 {
 		keys = append(keys, string(d.join(t, t.TempDir()).Gossip[0]))
 	}
 	if keys[0] != keys[1] {
-		t.Error("two agents were given two keys")
+		t.Error("two agents got different keys")
 	}
 }
 
-// clock is one that tests move.
+// clock is a clock that tests move.
 type clock struct {
 	mu  sync.Mutex
 	off time.Duration
@@ -236,7 +236,7 @@ func (c *clock) set(off time.Duration) {
 	c.off = off
 }
 
-func TestATokenLapsesByTheCoordinatorsClockAlone(t *testing.T) {
+func TestATokenExpiresByTheCoordinatorsClock(t *testing.T) {
 	c := &clock{}
 	d := openAt(t, t.TempDir(), &members{}, func(with *enroller.Config) { with.Now = c.now })
 	token, err := d.Invite(t.Context(), "nc036")

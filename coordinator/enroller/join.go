@@ -61,7 +61,7 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 
 const (
-	refuseForged  refusal = "the token is forged: this coordinator did not make it, or has lost its records; ask for a new one"
+	refuseForged  refusal = "the token is forged: this coordinator has no record of it; ask for a new one"
 	refuseLapsed  refusal = "the token has lapsed: a token lasts an hour; ask for a new one"
 	refuseEnded   refusal = "the agent's key was revoked, or replaced by another that joined since; ask for a new token"
 	refuseRevoked refusal = "the token was made before this host was revoked; ask for a new one"

@@ -13,13 +13,13 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// from dials from one of this machine's loopback addresses, each of which is a client.
-func from(address string) bus.DialFunc {
+// dialFrom dials from one of this machine's loopback addresses, each of which counts as a client.
+func dialFrom(address string) bus.DialFunc {
 	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext
 }
 
-// knock knocks once with a token that opens nothing, and reports whether it was answered.
-func (d *desk) knock(t *testing.T, dial bus.DialFunc) bool {
+// requestJoin sends a join request without a token, and reports whether it was answered.
+func (d *coordinator) requestJoin(t *testing.T, dial bus.DialFunc) bool {
 	t.Helper()
 	pin, err := bus.Pin(d.server.CA())
 	if err != nil {
@@ -31,7 +31,7 @@ func (d *desk) knock(t *testing.T, dial bus.DialFunc) bool {
 	return err == nil
 }
 
-func TestOneClientThatKnocksDoesNotKeepAnotherFromJoining(t *testing.T) {
+func TestAFloodOfJoinRequestsDoesNotStopAnotherClient(t *testing.T) {
 	d := open(t)
 	token, err := d.Invite(t.Context(), "nc036")
 	if err != nil {
@@ -51,7 +51,7 @@ func TestOneClientThatKnocksDoesNotKeepAnotherFromJoining(t *testing.T) {
 					return
 				default:
 				}
-				if !d.knock(t, from("127.0.0.2")) {
+				if !d.requestJoin(t, dialFrom("127.0.0.2")) {
 					select {
 					case refused <- struct{}{}:
 					default:
@@ -63,22 +63,22 @@ func TestOneClientThatKnocksDoesNotKeepAnotherFromJoining(t *testing.T) {
 	select {
 	case <-refused:
 	case <-time.After(30 * time.Second):
-		t.Fatal("one client is answered however often it knocks")
+		t.Fatal("one client is answered at any rate")
 	}
-	if _, err := agent.Join(t.Context(), token, t.TempDir(), from("127.0.0.3")); err != nil {
+	if _, err := agent.Join(t.Context(), token, t.TempDir(), dialFrom("127.0.0.3")); err != nil {
 		t.Errorf("another client cannot join: %v", err)
 	}
 }
 
-// A rack of servers behind one address joins at once.
+// A rack of servers behind one address can join at once.
 func TestARackBehindOneAddressIsAnswered(t *testing.T) {
 	d := open(t)
 	var tasks sync.WaitGroup
 	for range 10 {
 		tasks.Go(func() {
 			for range 10 {
-				if !d.knock(t, from("127.0.0.2")) {
-					t.Error("one of a hundred is not answered")
+				if !d.requestJoin(t, dialFrom("127.0.0.2")) {
+					t.Error("one of a hundred requests is not answered")
 				}
 			}
 		})

@@ -18,12 +18,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// running is an agent that keeps its credentials as `agent run` does, without the probes.
+// running is an agent that renews its credentials as `agent run` does, without the probes.
 type running struct {
 	*agent.Renewer
 	*busagent.Conn
 	mu   sync.Mutex
-	keys [][][]byte // every keyring that gossip was told of
+	keys [][][]byte // every keyring that gossip received
 }
 
 func run(t *testing.T, dir string, every time.Duration) *running {
@@ -67,7 +67,7 @@ func (r *running) gossip(keys [][]byte) {
 	r.keys = append(r.keys, keys)
 }
 
-func (r *running) told() [][][]byte {
+func (r *running) keyrings() [][][]byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.keys)
@@ -84,19 +84,19 @@ func TestCredentialsAreRenewedWithoutARestart(t *testing.T) {
 	if err != nil || token.Expires.IsZero() {
 		t.Fatal(token, err)
 	}
-	await(t, "the first JWT has lapsed", func() bool { return time.Now().After(token.Expires.Add(time.Second)) })
-	if !speaks(t, r.Conn, 10*time.Second) {
-		t.Error("the agent went with its first JWT")
+	await(t, "the first JWT has expired", func() bool { return time.Now().After(token.Expires.Add(time.Second)) })
+	if !publishes(t, r.Conn, 10*time.Second) {
+		t.Error("the agent was disconnected with its first JWT")
 	}
-	if speaks(t, dial(t, first), time.Second) {
-		t.Error("a lapsed JWT opens")
+	if publishes(t, dial(t, first), time.Second) {
+		t.Error("an expired JWT is accepted")
 	}
-	if kept, err := agent.Load(dir); err != nil || kept.JWT == first.JWT || kept.Seed != first.Seed {
-		t.Errorf("what is kept was not renewed: %v", err)
+	if stored, err := agent.Load(dir); err != nil || stored.JWT == first.JWT || stored.Seed != first.Seed {
+		t.Errorf("the stored identity was not renewed: %v", err)
 	}
 }
 
-func TestNothingIsRenewedForWhoDoesNotBelong(t *testing.T) {
+func TestARevokedAgentGetsNoCredentials(t *testing.T) {
 	d := open(t)
 	dir := t.TempDir()
 	d.join(t, dir)
@@ -111,15 +111,15 @@ func TestNothingIsRenewedForWhoDoesNotBelong(t *testing.T) {
 	if !strings.Contains(string(answer), `"jwt"`) {
 		t.Errorf("answered %s", answer)
 	}
-	_ = d.members.Revoked(t.Context(), "nc036", d.members.enrolled[0]) // in the ledger, and on the bus a moment later
+	_ = d.members.Revoked(t.Context(), "nc036", d.members.enrolled[0]) // in the ledger only
 	if answer, err := ask(); err == nil {
-		t.Errorf("a revoked agent is given %s", answer)
+		t.Errorf("a revoked agent gets %s", answer)
 	}
 }
 
-// After a restore the ledger may know nothing of an agent, or only the key that its host had joined with before:
-// operators are told its name until it has joined again.
-func TestAnAgentThatTheLedgerDoesNotKnowIsNamed(t *testing.T) {
+// After a restore the ledger may not know an agent, or know only a former key of its host. Operators are warned until
+// the agent has joined again.
+func TestAnUnknownAgentIsReported(t *testing.T) {
 	before, _, err := bus.NewKey()
 	if err != nil {
 		t.Fatal(err)
@@ -131,28 +131,28 @@ func TestAnAgentThatTheLedgerDoesNotKnowIsNamed(t *testing.T) {
 		dir := t.TempDir()
 		d.join(t, dir)
 		m.forget(known)
-		told := func(want bool) func() bool {
+		reported := func(want bool) func() bool {
 			return func() bool { return strings.Contains(<-warnings, "a restore: nc036;") == want }
 		}
 		lost := run(t, dir, time.Hour)
-		await(t, "with "+what+" in the ledger it is named", told(true))
+		await(t, "with "+what+" in the ledger it is reported", reported(true))
 		lost.Close()
 		again := t.TempDir()
 		d.join(t, again)
 		run(t, again, time.Hour)
-		await(t, "that it joined again is seen", told(false))
+		await(t, "the warning ends when it has joined again", reported(false))
 		m.close()
 	}
 }
 
 func TestTheGossipKeyIsRotatedInThreeSteps(t *testing.T) {
 	dir, at := t.TempDir(), t.TempDir()
-	quick := func(c *enroller.Config) { c.Settle = 3 * time.Second } // an agent comes back within one
+	quick := func(c *enroller.Config) { c.Settle = 3 * time.Second } // longer than an agent needs to reconnect
 	m := &members{}
 	d := openAt(t, at, m, quick)
 	old := d.join(t, dir).Gossip[0]
 	r := run(t, dir, time.Hour)
-	await(t, "the agent is there", func() bool { return !gone(r.Conn) })
+	await(t, "the agent is connected", func() bool { return !disconnected(r.Conn) })
 	if _, err := d.RotateGossipKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -160,23 +160,25 @@ func TestTheGossipKeyIsRotatedInThreeSteps(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "rotated already") || errkind.Of(err) != errkind.Conflict {
 		t.Error(err)
 	}
-	await(t, "the first step", func() bool { return len(r.told()) == 1 })
-	m.close() // a restart in the middle goes on where it was
+	await(t, "the first step", func() bool { return len(r.keyrings()) == 1 })
+	m.close() // a restart continues the rotation
 	openAt(t, at, m, quick)
-	await(t, "three steps", func() bool { return len(r.told()) >= 3 })
-	told := append([][][]byte{{old}}, r.told()...)
-	if len(told) != 4 || len(told[1]) != 2 || len(told[2]) != 2 || len(told[3]) != 1 || string(told[3][0]) == string(old) {
-		t.Fatalf("keyrings %x", told)
+	await(t, "three steps", func() bool { return len(r.keyrings()) >= 3 })
+	rings := append([][][]byte{{old}}, r.keyrings()...)
+	if len(rings) != 4 || len(rings[1]) != 2 || len(rings[2]) != 2 || len(rings[3]) != 1 ||
+		string(rings[3][0]) == string(old) {
+		t.Fatalf("keyrings %x", rings)
 	}
-	understands := func(ring [][]byte, key []byte) bool {
+	accepts := func(ring [][]byte, key []byte) bool {
 		return slices.ContainsFunc(ring, func(k []byte) bool { return string(k) == string(key) })
 	}
-	for i := range len(told) - 1 { // who is a step behind and who is a step ahead hear each other
-		if !understands(told[i], told[i+1][0]) || !understands(told[i+1], told[i][0]) {
-			t.Errorf("steps %d and %d do not hear each other: %x", i, i+1, told)
+	for i := range len(rings) - 1 { // agents of two successive steps can gossip
+		if !accepts(rings[i], rings[i+1][0]) || !accepts(rings[i+1], rings[i][0]) {
+			t.Errorf("agents of steps %d and %d cannot gossip: %x", i, i+1, rings)
 		}
 	}
-	if kept, err := agent.Load(dir); err != nil || len(kept.Gossip) != 1 || string(kept.Gossip[0]) != string(told[3][0]) {
-		t.Errorf("kept %x: %v", kept.Gossip, err)
+	if stored, err := agent.Load(dir); err != nil || len(stored.Gossip) != 1 ||
+		string(stored.Gossip[0]) != string(rings[3][0]) {
+		t.Errorf("stored %x: %v", stored.Gossip, err)
 	}
 }

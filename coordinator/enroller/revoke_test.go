@@ -11,14 +11,13 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/probemesh/probemesh/pkg/errkind"
-
 	agent "github.com/probemesh/probemesh/agent/identity"
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	"github.com/probemesh/probemesh/pkg/errkind"
 )
 
-// dial connects as the agent, and never gives up.
+// dial connects as the agent.
 func dial(t *testing.T, id agent.Identity) *busagent.Conn {
 	t.Helper()
 	a, err := busagent.Dial(t.Context(), busagent.Config{Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT,
@@ -31,7 +30,7 @@ func dial(t *testing.T, id agent.Identity) *busagent.Conn {
 }
 
 // speaks reports whether the agent could publish within the time.
-func speaks(t *testing.T, a *busagent.Conn, within time.Duration) bool {
+func publishes(t *testing.T, a *busagent.Conn, within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	return a.Publish(ctx, rand.Text(), func() map[string]string { return nil }, []byte("{}")) == nil
@@ -48,25 +47,25 @@ func await(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("never: %s", what)
 }
 
-func gone(a *busagent.Conn) bool { _, ok := a.Connected(); return !ok }
+func disconnected(a *busagent.Conn) bool { _, ok := a.Connected(); return !ok }
 
-func TestARevokedAgentIsGoneForGood(t *testing.T) {
+func TestARevokedAgentStaysDisconnected(t *testing.T) {
 	dir, m := t.TempDir(), &members{}
 	d := openAt(t, dir, m, nil)
 	id := d.join(t, t.TempDir())
 	a := dial(t, id)
-	if !speaks(t, a, 10*time.Second) {
-		t.Fatal("the agent cannot speak before it is revoked")
+	if !publishes(t, a, 10*time.Second) {
+		t.Fatal("the agent cannot publish before it is revoked")
 	}
 	if already, err := d.Revoke(t.Context(), "NC036"); already || err != nil {
 		t.Fatal(already, err)
 	}
-	await(t, "its connection is closed", func() bool { return gone(a) })
-	if speaks(t, a, 2*time.Second) || !gone(a) {
-		t.Error("a revoked agent speaks")
+	await(t, "its connection is closed", func() bool { return disconnected(a) })
+	if publishes(t, a, 2*time.Second) || !disconnected(a) {
+		t.Error("a revoked agent publishes")
 	}
-	if speaks(t, dial(t, id), 2*time.Second) {
-		t.Error("a new connection with a revoked key speaks")
+	if publishes(t, dial(t, id), 2*time.Second) {
+		t.Error("a new connection with a revoked key publishes")
 	}
 	if already, err := d.Revoke(t.Context(), "nc036"); !already || err != nil {
 		t.Error("revoking again", already, err)
@@ -74,42 +73,42 @@ func TestARevokedAgentIsGoneForGood(t *testing.T) {
 
 	m.close() // and after a restart
 	d = openAt(t, dir, m, nil)
-	if speaks(t, dial(t, id), 2*time.Second) || !gone(a) {
-		t.Error("a revoked agent speaks after a restart")
+	if publishes(t, dial(t, id), 2*time.Second) || !disconnected(a) {
+		t.Error("a revoked agent publishes after a restart")
 	}
 	back := d.join(t, t.TempDir())
-	if !speaks(t, dial(t, back), 10*time.Second) {
-		t.Error("an agent that joined again cannot speak")
+	if !publishes(t, dial(t, back), 10*time.Second) {
+		t.Error("an agent that joined again cannot publish")
 	}
-	if !gone(a) {
-		t.Error("joining again brought the old key back")
+	if !disconnected(a) {
+		t.Error("joining again restored the old key")
 	}
 }
 
-func TestACoordinatorThatWasDownRevokesWhenItIsBack(t *testing.T) {
+func TestACoordinatorThatWasDownCatchesUpOnRevocations(t *testing.T) {
 	dir, m := t.TempDir(), &members{}
 	id := openAt(t, dir, m, nil).join(t, t.TempDir())
 	m.close()
-	_ = m.Revoked(t.Context(), "nc036", m.enrolled[0]) // by another, meanwhile
+	_ = m.Revoked(t.Context(), "nc036", m.enrolled[0]) // by another coordinator, meanwhile
 	openAt(t, dir, m, nil)
 	a := dial(t, id)
-	await(t, "the agent is kept out", func() bool { return gone(a) && !speaks(t, a, 300*time.Millisecond) })
+	await(t, "the agent is refused", func() bool { return disconnected(a) && !publishes(t, a, 300*time.Millisecond) })
 }
 
-func TestJoiningAgainAfterADiskLossEndsTheOldKey(t *testing.T) {
+func TestJoiningAgainRevokesTheFormerKey(t *testing.T) {
 	d := open(t)
 	lost := dial(t, d.join(t, t.TempDir()))
-	if !speaks(t, lost, 10*time.Second) {
-		t.Fatal("the agent cannot speak")
+	if !publishes(t, lost, 10*time.Second) {
+		t.Fatal("the agent cannot publish")
 	}
 	again := dial(t, d.join(t, t.TempDir()))
-	await(t, "the old key is out", func() bool { return gone(lost) })
-	if !speaks(t, again, 10*time.Second) || speaks(t, lost, time.Second) {
-		t.Error("the key of the lost disk still speaks, or the new one does not")
+	await(t, "the former key is disconnected", func() bool { return disconnected(lost) })
+	if !publishes(t, again, 10*time.Second) || publishes(t, lost, time.Second) {
+		t.Error("the former key can still publish, or the new one cannot")
 	}
 }
 
-func TestWhatCannotBeRevokedSaysWhy(t *testing.T) {
+func TestRevokingAnUnknownHostFails(t *testing.T) {
 	d := open(t)
 	for host, want := range map[string]string{"NC036": "NC036 never joined",
 		"NC099": "no such host, and no agent of that name ever joined"} {
@@ -120,7 +119,7 @@ func TestWhatCannotBeRevokedSaysWhy(t *testing.T) {
 	}
 }
 
-func TestATokenFromBeforeTheRevocationDoesNotOpen(t *testing.T) {
+func TestATokenFromBeforeTheRevocationIsRefused(t *testing.T) {
 	d := open(t)
 	d.join(t, t.TempDir())
 	before, err := d.Invite(t.Context(), "nc036")
@@ -139,8 +138,8 @@ func TestATokenFromBeforeTheRevocationDoesNotOpen(t *testing.T) {
 
 var _ enroller.Members = (*members)(nil)
 
-// gossipKey is the keyring that an agent that joins now is given: it must be one key, and none of those.
-func gossipKey(t *testing.T, d *desk, held ...[]byte) []byte {
+// gossipKey returns the gossip key of an agent that joins now. There must be one, and none of those that are held.
+func gossipKey(t *testing.T, d *coordinator, held ...[]byte) []byte {
 	t.Helper()
 	id := d.join(t, t.TempDir())
 	if len(id.Gossip) != 1 {
@@ -148,40 +147,40 @@ func gossipKey(t *testing.T, d *desk, held ...[]byte) []byte {
 	}
 	for _, key := range held {
 		if bytes.Equal(key, id.Gossip[0]) {
-			t.Error("a gossip key that a revoked agent holds is still given out")
+			t.Error("a gossip key that a revoked agent has is still in use")
 		}
 	}
 	return id.Gossip[0]
 }
 
-// A rotation is under way, so that the agent holds the next key too.
-func TestRevokingReplacesEveryGossipKeyThatTheAgentHolds(t *testing.T) {
+// A rotation is in progress, so the revoked agent has the next key too.
+func TestRevokingReplacesEveryGossipKeyOfTheAgent(t *testing.T) {
 	d := open(t)
 	dir := t.TempDir()
 	d.join(t, dir)
 	r := run(t, dir, time.Hour)
-	await(t, "the agent is there", func() bool { return !gone(r.Conn) })
+	await(t, "the agent is connected", func() bool { return !disconnected(r.Conn) })
 	if _, err := d.RotateGossipKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the agent holds two keys", func() bool { return len(r.told()) == 1 && len(r.told()[0]) == 2 })
+	await(t, "the agent has two keys", func() bool { return len(r.keyrings()) == 1 && len(r.keyrings()[0]) == 2 })
 	if _, err := d.Revoke(t.Context(), "nc036"); err != nil {
 		t.Fatal(err)
 	}
-	key := gossipKey(t, d, r.told()[0]...)
-	await(t, "its connection is closed", func() bool { return gone(r.Conn) })
-	if told := r.told(); len(told) != 1 || slices.ContainsFunc(r.Identity().Gossip,
+	key := gossipKey(t, d, r.keyrings()[0]...)
+	await(t, "its connection is closed", func() bool { return disconnected(r.Conn) })
+	if got := r.keyrings(); len(got) != 1 || slices.ContainsFunc(r.Identity().Gossip,
 		func(k []byte) bool { return bytes.Equal(k, key) }) {
-		t.Errorf("the revoked agent was given %x", told)
+		t.Errorf("the revoked agent got %x", got)
 	}
-	// The rotation ended with it: another may begin.
+	// The rotation has ended, so another can begin.
 	if _, err := d.RotateGossipKey(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
-// The coordinator died between the revocation and the new gossip key, or another one revoked.
-func TestGossipKeysAreReplacedByACoordinatorThatStarts(t *testing.T) {
+// The coordinator stopped between the revocation and the new gossip key, or another coordinator revoked.
+func TestAStartReplacesGossipKeysThatARevokedAgentHas(t *testing.T) {
 	dir, m := t.TempDir(), &members{}
 	old := openAt(t, dir, m, nil).join(t, t.TempDir()).Gossip[0]
 	m.close()
