@@ -1,2 +1,3 @@
-// Package penetration holds the tests that attack a real coordinator's bus with an agent's credentials and with none.
+// Package penetration contains tests that attack a real coordinator's NATS server with an agent's credentials and
+// without any.
 package penetration

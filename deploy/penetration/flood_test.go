@@ -16,27 +16,27 @@ import (
 	"github.com/probemesh/probemesh/pkg/quota"
 )
 
-// keyed knows the attacker's key, as a ledger does.
-type keyed struct{ key string }
+// attacker is a ledger with the attacker's key only.
+type attacker struct{ key string }
 
-func (k keyed) Agent(_ context.Context, host string) (ledger.Agent, error) {
+func (a attacker) Agent(_ context.Context, host string) (ledger.Agent, error) {
 	if host != own {
 		return ledger.Agent{}, ledger.ErrNoAgent
 	}
-	return ledger.Agent{PublicKey: k.key}, nil
+	return ledger.Agent{PublicKey: a.key}, nil
 }
 
-// The stream and the budget are scaled, so that the stream would be full in fifteen seconds instead of ten minutes.
+// Scaled so that the stream would be full in fifteen seconds instead of ten minutes.
 const floodStream, floodBudget = 48 << 20, 8 << 20
 
-// flood publishes batches of the largest size just below the rate that the server refuses by itself, until all that others published
-// would have been discarded.
+// flood publishes batches of the largest size just below the rate at which the server disconnects, for long enough to
+// discard everything that others published.
 func (w *world) flood() {
 	claims, err := jwt.DecodeUserClaims(w.ids[own].token)
 	must(w.t, err)
 	must(w.t, w.bus.ResizeObservations(w.t.Context(), floodStream))
 	a := quotaguard.New(quotaguard.Config{
-		Bus: w.bus, Issuer: w.server, Members: keyed{claims.Subject}, Warn: func(string, string) {}, Logger: zerolog.Nop(),
+		Bus: w.bus, Issuer: w.server, Members: attacker{claims.Subject}, Warn: func(string, string) {}, Logger: zerolog.Nop(),
 		Catalogs: func(context.Context, time.Time) ([]*catalog.Catalog, error) { return []*catalog.Catalog{{}}, nil },
 		Plan:     func(*catalog.Catalog) quota.Plan { return quota.Plan{Unlisted: floodBudget, Size: floodStream} },
 	})
@@ -44,31 +44,31 @@ func (w *world) flood() {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = a.Run(ctx) })
 	defer func() { cancel(); tasks.Wait() }()
-	time.Sleep(2 * time.Second) // the accountant follows
-	w.try("agent", "fill the stream, so that what others published is discarded", func() error {
+	time.Sleep(2 * time.Second) // the guard has read the stream
+	w.attempt("agent", "fill the stream, so that what others published is discarded", func() error {
 		data := string(make([]byte, 128_000))
 		agent, sent := w.agent(own), 0
 		for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(35 * time.Millisecond) {
-			if err := agent.say(pub(bus.SubjectObservations+own, "", data)); err != nil {
-				time.Sleep(8 * time.Second) // what is left of it is removed, and the server forgets who read it
+			if err := agent.send(pub(bus.SubjectObservations+own, "", data)); err != nil {
+				time.Sleep(8 * time.Second) // its excess is removed, and the server deletes the consumer that listed it
 				return fmt.Errorf("after %d MB: %w", sent>>20, err)
 			}
 			sent += len(data)
 		}
 		return nil
 	})
-	w.try("agent", "come back with newer credentials", func() error {
+	w.attempt("agent", "reconnect with newer credentials", func() error {
 		token, err := w.server.Issue(own, claims.Subject)
 		must(w.t, err)
-		r, err := knock(w.address(), w.tls())
+		r, err := dialRaw(w.address(), w.tls())
 		must(w.t, err)
 		defer r.Close()
-		return r.enter(connect{JWT: token, Signature: r.sign(w.ids[own].seed)})
+		return r.authenticate(connect{JWT: token, Signature: r.sign(w.ids[own].seed)})
 	})
 	w.removed()
 }
 
-// removed checks that no more than half a budget of the attacker's batches is left.
+// removed checks that at most half a budget of the attacker's batches is left.
 func (w *world) removed() {
 	stored, err := w.bus.Batches(w.t.Context(), own)
 	must(w.t, err)
@@ -77,6 +77,6 @@ func (w *world) removed() {
 		left += s.Bytes
 	}
 	if left > quota.Keep(floodBudget) {
-		w.t.Errorf("%d bytes of what it published are left", left)
+		w.t.Errorf("%d bytes of the attacker's batches are left", left)
 	}
 }

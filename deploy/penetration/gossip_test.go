@@ -34,20 +34,20 @@ import (
 
 const (
 	meshSize = 8
-	forger   = "h7" // holds the gossip key, as all agents do
+	forger   = "h7" // has the gossip key, as all agents do
 	victim   = "h8" // dies
 	patience = time.Minute
-	// Of the probes that one agent sends while the test runs. Each is guessed.
+	// Sequence numbers of probes that the forger guesses: an agent sends fewer while the test runs.
 	sequences = 600
 )
 
-// TestAForgerCannotKeepADeadHostUp runs a coordinator and eight agents of eight regions, all real but for the pings.
-// One agent forges, in gossip, that a host that died is alive: its membership and its acknowledgements. After it is
-// revoked nothing that it sends is heard.
+// TestAForgerCannotKeepADeadHostUp runs a coordinator and eight agents in eight regions, with simulated pings. One
+// agent forges gossip about a host that died: its membership and its acknowledgements. After the forger is revoked,
+// nothing that it sends is accepted.
 func TestAForgerCannotKeepADeadHostUp(t *testing.T) {
 	m := newGossipMesh(t)
 	await(t, "the victim is up", func() bool { return m.verdict(victim) == mesh.Up })
-	await(t, "everybody has a proof of the victim", func() bool {
+	await(t, "every agent has a proof of the victim", func() bool {
 		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool { return a.proof(victim).Proved.IsZero() })
 	})
 	key := m.agents[forger].renewer.Identity().Gossip[0]
@@ -56,9 +56,22 @@ func TestAForgerCannotKeepADeadHostUp(t *testing.T) {
 	died := time.Now()
 	stop := m.forge(key)
 	defer stop()
+	m.checkForgeryHasNoEffect(died)
 
+	if _, err := m.enroller.Revoke(t.Context(), forger); err != nil {
+		t.Fatal(err)
+	}
+	m.checkForgerIsExcluded(key)
+	if v := m.verdict(victim); v != mesh.Down {
+		t.Errorf("the dead host is %s", v)
+	}
+}
+
+// checkForgeryHasNoEffect checks that the dead host is down and stays so, although its forged acknowledgements arrive.
+func (m *gossipMesh) checkForgeryHasNoEffect(died time.Time) {
+	t := m.t
 	await(t, "the victim is down", func() bool { return m.verdict(victim) == mesh.Down })
-	await(t, "the forgery works: everybody's gossip has an acknowledgement of the dead", func() bool {
+	await(t, "the forgery works: every agent's gossip has an acknowledgement of the dead host", func() bool {
 		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool { return a.acknowledged(victim).Before(died) })
 	})
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -68,14 +81,15 @@ func TestAForgerCannotKeepADeadHostUp(t *testing.T) {
 	}
 	for _, a := range m.honest() {
 		if p := a.proof(victim); p.Proved.After(died) {
-			t.Errorf("%s has a proof of a host that is gone: %+v", a.name, p)
+			t.Errorf("%s has a proof of the dead host: %+v", a.name, p)
 		}
 	}
+}
 
-	if _, err := m.desk.Revoke(t.Context(), forger); err != nil {
-		t.Fatal(err)
-	}
-	await(t, "every agent that stays has one other key", func() bool {
+// checkForgerIsExcluded checks that all agents but the revoked one get another gossip key, and gossip by it alone.
+func (m *gossipMesh) checkForgerIsExcluded(key []byte) {
+	t := m.t
+	await(t, "every other agent has one new key", func() bool {
 		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool {
 			keys := a.renewer.Identity().Gossip
 			return len(keys) != 1 || string(keys[0]) == string(key)
@@ -84,24 +98,22 @@ func TestAForgerCannotKeepADeadHostUp(t *testing.T) {
 	if keys := m.agents[forger].renewer.Identity().Gossip; len(keys) != 1 || string(keys[0]) != string(key) {
 		t.Error("the revoked agent has the new key")
 	}
-	await(t, "the forger is no member", func() bool {
+	await(t, "the forger is not a member", func() bool {
 		return !slices.ContainsFunc(m.honest(), func(a *gossipAgent) bool { return a.knows(forger) })
 	})
 	time.Sleep(time.Second)
 	revoked := time.Now()
 	time.Sleep(5 * time.Second)
 	for _, a := range m.honest() {
-		if at := a.acknowledged(victim); at.After(revoked) {
-			t.Errorf("%s still hears the forger", a.name)
+		if a.acknowledged(victim).After(revoked) {
+			t.Errorf("%s still accepts packets of the forger", a.name)
 		}
-	}
-	for _, a := range m.honest() {
 		for _, b := range m.honest() {
-			await(t, a.name+" has a proof of "+b.name, func() bool { return a == b || a.gossip.Prove(t.Context(), b.name) == nil })
+			await(t, a.name+" has a proof of "+b.name, func() bool {
+				return a == b ||
+					a.gossip.Prove(t.Context(), b.name) == nil
+			})
 		}
-	}
-	if v := m.verdict(victim); v != mesh.Down {
-		t.Errorf("the dead host is %s", v)
 	}
 }
 
@@ -115,30 +127,31 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// address is the host's, on loopback.
+// address returns a host's loopback address.
 func address(host string) netip.Addr {
 	return netip.MustParseAddr("127.0.98." + strings.TrimPrefix(host, "h"))
 }
 
-// gossipMesh is a coordinator with its agents, in this process.
+// gossipMesh is a coordinator and its agents in this process.
 type gossipMesh struct {
-	t      *testing.T
-	core   *node.Core
-	desk   *enroller.Enroller
-	pings  *pings
-	port   int // of gossip
-	agents map[string]*gossipAgent
+	t        *testing.T
+	core     *node.Core
+	enroller *enroller.Enroller
+	pings    *pings
+	port     int // of gossip
+	agents   map[string]*gossipAgent
 }
 
 func newGossipMesh(t *testing.T) *gossipMesh {
 	t.Helper()
 	dir := t.TempDir()
-	natsd, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(dir, "bus"), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	natsd, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(dir, "bus"), Listen: "127.0.0.1:0",
+		Logger: zerolog.Nop()})
 	must(t, err)
 	t.Cleanup(natsd.Close)
-	way, err := natsd.CoordinatorConfig()
+	config, err := natsd.CoordinatorConfig()
 	must(t, err)
-	conn, err := buscoordinator.Dial(t.Context(), way)
+	conn, err := buscoordinator.Dial(t.Context(), config)
 	must(t, err)
 	t.Cleanup(conn.Close)
 	must(t, conn.Lead(t.Context()))
@@ -150,12 +163,12 @@ func newGossipMesh(t *testing.T) *gossipMesh {
 		Bus: conn, Ledger: book, View: v, Catalog: gossipCatalog(t), Streams: conn.Streams, Logger: zerolog.Nop(),
 	})
 	must(t, err)
-	m.desk = enroller.New(enroller.Config{Bus: conn, Issuer: natsd, Members: m.core.Members, Logger: zerolog.Nop()})
+	m.enroller = enroller.New(enroller.Config{Bus: conn, Issuer: natsd, Members: m.core.Members, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	ready := make(chan struct{})
 	tasks.Go(func() { _ = m.core.Run(ctx) })
-	tasks.Go(func() { _ = m.desk.Run(ctx, ready) })
+	tasks.Go(func() { _ = m.enroller.Run(ctx, ready) })
 	t.Cleanup(func() { cancel(); tasks.Wait() })
 	<-ready
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,7 +191,8 @@ func gossipCatalog(t *testing.T) *catalog.Catalog {
 	b.WriteString("hosts:\n")
 	for i := range meshSize {
 		host := fmt.Sprintf("h%d", i+1)
-		fmt.Fprintf(&b, "  - {name: %s, region: r%d, address: %s, checks: [{kind: ping}]}\n", strings.ToUpper(host), i+1, address(host))
+		fmt.Fprintf(&b, "  - {name: %s, region: r%d, address: %s, checks: [{kind: ping}]}\n", strings.ToUpper(host), i+1,
+			address(host))
 	}
 	c, err := catalog.Parse("mesh.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
 	must(t, err)
@@ -204,7 +218,7 @@ func (m *gossipMesh) honest() (out []*gossipAgent) {
 	return out
 }
 
-// gossipAgent is an agent as `agent run` starts it, with pings that are played.
+// gossipAgent is an agent as `agent run` starts it, with simulated pings.
 type gossipAgent struct {
 	name    string
 	gossip  *gossip.Gossip
@@ -215,7 +229,7 @@ type gossipAgent struct {
 func (m *gossipMesh) join(host string) {
 	m.t.Helper()
 	dir := m.t.TempDir()
-	token, err := m.desk.Invite(m.t.Context(), host)
+	token, err := m.enroller.Invite(m.t.Context(), host)
 	must(m.t, err)
 	id, err := agentidentity.Join(m.t.Context(), token, dir, nil)
 	must(m.t, err)
@@ -256,7 +270,7 @@ func (a *gossipAgent) proof(host string) gossip.Proof {
 	return gossip.Proof{}
 }
 
-// acknowledged is when memberlist had its latest acknowledgement of the host.
+// acknowledged returns the time of memberlist's latest acknowledgement of the host.
 func (a *gossipAgent) acknowledged(host string) time.Time {
 	for _, m := range a.gossip.Members() {
 		if m.Name == host {
@@ -270,8 +284,8 @@ func (a *gossipAgent) knows(host string) bool {
 	return slices.ContainsFunc(a.gossip.Members(), func(m gossip.Member) bool { return m.Name == host })
 }
 
-// forge sends every honest agent, from the forger's own address, what says that the victim is alive and acknowledges
-// probes.
+// forge sends every honest agent, from the forger's own address, messages that the victim is alive and acknowledgements
+// of probes.
 func (m *gossipMesh) forge(key []byte) (stop func()) {
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: address(forger).AsSlice()})
 	must(m.t, err)
@@ -284,7 +298,7 @@ func (m *gossipMesh) forge(key []byte) (stop func()) {
 				if round%10 == 0 {
 					_, _ = conn.WriteTo(sealed(key, forgedAlive(1000+round, address(victim), uint16(m.port))), to)
 				}
-				// A probe's sequence number is the next of a counter that begins at 1.
+				// The sequence numbers of probes count from 1.
 				for n := range uint32(sequences) {
 					_, _ = conn.WriteTo(sealed(key, forgedAck(n)), to)
 				}
@@ -295,7 +309,7 @@ func (m *gossipMesh) forge(key []byte) (stop func()) {
 	return func() { cancel(); tasks.Wait(); conn.Close() }
 }
 
-// sealed is a packet of memberlist: the version of its encryption, a nonce, AES-GCM.
+// sealed returns an encrypted packet of memberlist: the version of the encryption, a nonce, AES-GCM.
 func sealed(key, message []byte) []byte {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -310,9 +324,10 @@ func sealed(key, message []byte) []byte {
 	return gcm.Seal(packet, packet[1:], message, nil)
 }
 
-// forgedAck and forgedAlive are messages of memberlist, in msgpack.
+// forgedAck and forgedAlive return messages of memberlist, in msgpack.
 func forgedAck(sequence uint32) []byte {
-	return append(append([]byte{2, 0x81}, packed("SeqNo")...), 0xce, byte(sequence>>24), byte(sequence>>16), byte(sequence>>8), byte(sequence))
+	return append(append([]byte{2, 0x81}, packed("SeqNo")...), 0xce, byte(sequence>>24), byte(sequence>>16),
+		byte(sequence>>8), byte(sequence))
 }
 
 func forgedAlive(incarnation uint32, at netip.Addr, port uint16) []byte {
@@ -324,7 +339,7 @@ func forgedAlive(incarnation uint32, at netip.Addr, port uint16) []byte {
 	return append(append(out, packed("Vsn")...), packed("\x01\x05\x02\x00\x00\x00")...)
 }
 
-// packed is a short string or bytes in msgpack.
+// packed returns a short string in msgpack.
 func packed(s string) []byte { return append([]byte{0xa0 | byte(len(s))}, s...) }
 
 // pings is a network in which every host answers pings until it dies.

@@ -28,13 +28,13 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
-// The two agents: the one whose credentials the attacker holds, and the one it is after.
+// The two agents: the attacker has the credentials of own, and other is the target.
 const (
 	own   = "nc036"
 	other = "nc041"
 )
 
-// members are a mesh that nobody has joined yet, with one host for which one may be invited.
+// members is a mesh that no agent has joined, with one host that can be invited.
 type members struct{}
 
 func (members) KnownHost(key string) bool { return key == "nc050" }
@@ -48,22 +48,22 @@ func (members) Revoked(_ context.Context, host, publicKey string) error  { retur
 // identity is an agent's credentials.
 type identity struct{ token, seed string }
 
-// world is a coordinator's bus with two agents on it, and an eye on what is written.
+// world is a coordinator's NATS server with two agents, and a connection that reads what is stored.
 type world struct {
-	t      *testing.T
-	dir    string
-	server *server.Server
-	bus    *buscoordinator.Conn
-	desk   *enroller.Enroller
-	ids    map[string]identity
-	inside *nats.Conn
-	js     jetstream.JetStream
-	victim *raw   // the other agent, listening to all that it may
-	opened []*raw // for the present attack
-	table  []row
+	t        *testing.T
+	dir      string
+	server   *server.Server
+	bus      *buscoordinator.Conn
+	enroller *enroller.Enroller
+	ids      map[string]identity
+	inside   *nats.Conn
+	js       jetstream.JetStream
+	victim   *rawConn   // the other agent, subscribed to everything that it may
+	opened   []*rawConn // by the present attack
+	table    []row
 }
 
-// row is one line of the list: what was tried, and how it was refused.
+// row is one line of the report: what was tried, and how it was refused.
 type row struct{ who, what, how string }
 
 func newWorld(t *testing.T) *world {
@@ -73,14 +73,14 @@ func newWorld(t *testing.T) *world {
 	w.server, err = server.Start(t.Context(), server.Config{Dir: w.dir, Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	must(t, err)
 	t.Cleanup(w.server.Close)
-	way, err := w.server.CoordinatorConfig()
+	config, err := w.server.CoordinatorConfig()
 	must(t, err)
-	c, err := buscoordinator.Dial(t.Context(), way)
+	c, err := buscoordinator.Dial(t.Context(), config)
 	must(t, err)
 	t.Cleanup(c.Close)
 	must(t, c.Lead(t.Context()))
 	w.bus = c
-	w.inside, err = nats.Connect("", nats.InProcessServer(way.InProcess), nats.UserJWTAndSeed(way.JWT, way.Seed))
+	w.inside, err = nats.Connect("", nats.InProcessServer(config.InProcess), nats.UserJWTAndSeed(config.JWT, config.Seed))
 	must(t, err)
 	t.Cleanup(w.inside.Close)
 	w.js, err = jetstream.New(w.inside)
@@ -93,25 +93,25 @@ func newWorld(t *testing.T) *world {
 	w.opened = nil
 	t.Cleanup(func() { w.victim.Close() })
 	for i, subject := range []string{bus.SubjectControlAll, bus.SubjectControl + other + ".>", "_INBOX_" + other + ".>"} {
-		must(t, w.victim.say(fmt.Sprintf("SUB %s %d\r\n", subject, i+1)))
+		must(t, w.victim.send(fmt.Sprintf("SUB %s %d\r\n", subject, i+1)))
 	}
-	must(t, w.victim.say(hpub(bus.SubjectObservations+other, "_INBOX_"+other+".1", "Nats-Msg-Id: known\r\n", "{}")))
+	must(t, w.victim.send(hpub(bus.SubjectObservations+other, "_INBOX_"+other+".1", "Nats-Msg-Id: known\r\n", "{}")))
 	if _, err := w.victim.answer(); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-// serve answers agents that ask for the catalog, and those who want to join.
+// serve answers questions for the catalog and join requests.
 func (w *world) serve(c *buscoordinator.Conn) {
-	w.desk = enroller.New(enroller.Config{Bus: c, Issuer: w.server, Members: members{}, Logger: zerolog.Nop()})
+	w.enroller = enroller.New(enroller.Config{Bus: c, Issuer: w.server, Members: members{}, Logger: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
-	asked, knocked := make(chan struct{}), make(chan struct{})
-	tasks.Go(func() { _ = c.AnswerCatalog(ctx, asked, func(string) []byte { return []byte("the catalog") }) })
-	tasks.Go(func() { _ = w.desk.Run(ctx, knocked) })
-	<-asked
-	<-knocked
+	asking, joining := make(chan struct{}), make(chan struct{})
+	tasks.Go(func() { _ = c.AnswerCatalog(ctx, asking, func(string) []byte { return []byte("the catalog") }) })
+	tasks.Go(func() { _ = w.enroller.Run(ctx, joining) })
+	<-asking
+	<-joining
 	w.t.Cleanup(func() { cancel(); tasks.Wait() })
 }
 
@@ -132,28 +132,28 @@ func (w *world) tls() *tls.Config {
 	return &tls.Config{RootCAs: pool, ServerName: bus.ServerName}
 }
 
-// agent is a connection with an agent's credentials.
-func (w *world) agent(name string) *raw {
+// agent opens a connection with an agent's credentials.
+func (w *world) agent(name string) *rawConn {
 	w.t.Helper()
-	r, err := knock(w.address(), w.tls())
+	r, err := dialRaw(w.address(), w.tls())
 	must(w.t, err)
 	w.opened = append(w.opened, r)
 	id := w.ids[name]
-	must(w.t, r.enter(connect{JWT: id.token, Signature: r.sign(id.seed)}))
+	must(w.t, r.authenticate(connect{JWT: id.token, Signature: r.sign(id.seed)}))
 	return r
 }
 
-// stranger is a connection without credentials.
-func (w *world) stranger() *raw {
+// anonymous opens a connection without credentials.
+func (w *world) anonymous() *rawConn {
 	w.t.Helper()
-	r, err := knock(w.address(), w.tls())
+	r, err := dialRaw(w.address(), w.tls())
 	must(w.t, err)
 	w.opened = append(w.opened, r)
-	must(w.t, r.enter(connect{}))
+	must(w.t, r.authenticate(connect{}))
 	return r
 }
 
-// seed is one of the coordinator's own secret keys, for what only a thief of them could forge.
+// seed reads one of the coordinator's signing keys, for attacks that need a stolen one.
 func (w *world) seed(name string) nkeys.KeyPair {
 	w.t.Helper()
 	data, err := os.ReadFile(filepath.Join(w.dir, "trust", "keys.json"))
@@ -165,8 +165,8 @@ func (w *world) seed(name string) nkeys.KeyPair {
 	return pair
 }
 
-// state is all that is written, but for the attacker's own batches: what no attack may change.
-func (w *world) state() string {
+// stored describes everything that is stored except the attacker's own batches. No attack may change it.
+func (w *world) stored() string {
 	w.t.Helper()
 	ctx := w.t.Context()
 	var out []string
@@ -193,10 +193,10 @@ func (w *world) state() string {
 	return strings.Join(out, "\n")
 }
 
-// try runs one attack: it must be refused, nothing may be written, and the other agent may hear nothing.
-func (w *world) try(who, what string, attack func() error) {
+// attempt runs one attack: it must be refused, store nothing, and deliver nothing to the other agent.
+func (w *world) attempt(who, what string, attack func() error) {
 	w.t.Helper()
-	before := w.state()
+	before := w.stored()
 	err := attack()
 	for _, r := range w.opened {
 		r.Close()
@@ -206,25 +206,25 @@ func (w *world) try(who, what string, attack func() error) {
 		err = errors.New("POSSIBLE")
 		w.t.Errorf("%s: %s is possible", who, what)
 	}
-	if after := w.state(); after != before {
-		w.t.Errorf("%s: %s: %v, but something was written: it was\n%s\nand is\n%s", who, what, err, before, after)
+	if after := w.stored(); after != before {
+		w.t.Errorf("%s: %s: %v, but something was stored: it was\n%s\nand is\n%s", who, what, err, before, after)
 	}
-	if e := w.victim.say(""); e != nil {
-		w.t.Errorf("%s: %s: the other agent was cut off: %v", who, what, e)
+	if e := w.victim.send(""); e != nil {
+		w.t.Errorf("%s: %s: the other agent was disconnected: %v", who, what, e)
 	}
 	how := strings.ReplaceAll(err.Error(), "\n", " ")
-	for _, f := range w.victim.heard {
-		how += fmt.Sprintf("; the other agent is sent %q and drops it: no word of its coordinator's begins so", f.data)
+	for _, f := range w.victim.received {
+		how += fmt.Sprintf("; the other agent is sent %q and drops it, since no control message begins so", f.data)
 		if strings.HasPrefix(f.data, `{"v":`) {
-			w.t.Errorf("%s: %s: the other agent hears %q on %s", who, what, f.data, f.subject)
+			w.t.Errorf("%s: %s: the other agent receives %q on %s", who, what, f.data, f.subject)
 		}
 	}
-	w.victim.heard = nil
+	w.victim.received = nil
 	w.table = append(w.table, row{who, what, how})
 }
 
-// list prints what was tried and how it was refused.
-func (w *world) list() {
+// report prints what was tried and how it was refused.
+func (w *world) report() {
 	var out strings.Builder
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	for i, r := range w.table {

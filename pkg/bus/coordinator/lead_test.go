@@ -35,6 +35,21 @@ func write(t *testing.T, c *coordinator.Conn, id string) error {
 	return errors.Join(markErr, appendErr)
 }
 
+// follow reads a message of OBS and the whole ledger, in which write has appended one event.
+func follow(t *testing.T, c *coordinator.Conn) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	seen := errors.New("seen")
+	if err := c.Follow(ctx, bus.Start{}, func(bus.Message) error { return seen }); !errors.Is(err, seen) {
+		t.Fatal("the follower reads nothing:", err)
+	}
+	events := 0
+	if err := c.ReadLedger(ctx, 0, func(bus.Record) error { events++; return nil }); err != nil || events != 2 {
+		t.Fatal("the follower reads", events, "events:", err)
+	}
+}
+
 // A second coordinator that dials and follows leaves the first one leading. One that leads deposes it.
 func TestOnlyLeadDeposesTheLeader(t *testing.T) {
 	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
@@ -54,16 +69,7 @@ func TestOnlyLeadDeposesTheLeader(t *testing.T) {
 	}
 
 	second := dial(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	seen := errors.New("seen")
-	if err := second.Follow(ctx, bus.Start{}, func(m bus.Message) error { return seen }); !errors.Is(err, seen) {
-		t.Fatal("the follower reads nothing:", err)
-	}
-	events := 0
-	if err := second.ReadLedger(ctx, 0, func(bus.Record) error { events++; return nil }); err != nil || events != 2 {
-		t.Fatal("the follower reads", events, "events:", err)
-	}
+	follow(t, second)
 	if err := write(t, first, "2"); err != nil {
 		t.Error("a follower deposes the leader:", err)
 	}

@@ -17,18 +17,18 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// raw is a connection that speaks the server's protocol by hand: no library keeps it from asking what is forbidden.
-type raw struct {
+// rawConn is a connection that writes the NATS protocol itself, so that no library prevents what is forbidden.
+type rawConn struct {
 	net.Conn
-	lines *bufio.Reader
-	nonce string
-	heard []frame // messages that came, oldest first
+	lines    *bufio.Reader
+	nonce    string
+	received []frame // messages, oldest first
 }
 
-// frame is a message that the server delivered.
+// frame is a message from the server.
 type frame struct{ subject, data string }
 
-// connect is what a client says of itself.
+// connect is the CONNECT message of a client.
 type connect struct {
 	Verbose   bool   `json:"verbose"`
 	Pedantic  bool   `json:"pedantic"`
@@ -43,16 +43,17 @@ type connect struct {
 	Token     string `json:"auth_token,omitempty"`
 }
 
-const answerWait = 10 * time.Second // a server that is alive answers a ping long before
+// answerWait bounds the wait for an answer. A server that works answers a ping long before.
+const answerWait = 10 * time.Second
 
-// knock opens a TLS connection and reads the server's challenge.
-func knock(address string, config *tls.Config) (*raw, error) {
+// dialRaw opens a TLS connection and reads the server's challenge. A nil config means no TLS.
+func dialRaw(address string, config *tls.Config) (*rawConn, error) {
 	conn, err := net.DialTimeout("tcp", address, answerWait)
 	if err != nil {
 		return nil, err
 	}
 	_ = conn.SetDeadline(time.Now().Add(answerWait))
-	r := &raw{Conn: conn, lines: bufio.NewReader(conn)}
+	r := &rawConn{Conn: conn, lines: bufio.NewReader(conn)}
 	line, err := r.lines.ReadString('\n')
 	if err != nil {
 		conn.Close()
@@ -67,7 +68,7 @@ func knock(address string, config *tls.Config) (*raw, error) {
 	}
 	r.nonce = info.Nonce
 	if config == nil {
-		return r, nil // it goes on without TLS
+		return r, nil // without TLS
 	}
 	secured := tls.Client(conn, config)
 	if err := secured.Handshake(); err != nil {
@@ -78,18 +79,18 @@ func knock(address string, config *tls.Config) (*raw, error) {
 	return r, nil
 }
 
-// enter introduces itself, and fails where the server does not let it in.
-func (r *raw) enter(c connect) error {
+// authenticate sends the CONNECT message, and fails if the server refuses it.
+func (r *rawConn) authenticate(c connect) error {
 	c.Headers, c.Responder, c.Lang = true, true, "go"
 	data, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	return r.say("CONNECT " + string(data) + "\r\n")
+	return r.send("CONNECT " + string(data) + "\r\n")
 }
 
-// sign answers the server's challenge with a key.
-func (r *raw) sign(seed string) string {
+// sign signs the server's challenge.
+func (r *rawConn) sign(seed string) string {
 	pair, err := nkeys.FromSeed([]byte(seed))
 	if err != nil {
 		return err.Error()
@@ -101,31 +102,32 @@ func (r *raw) sign(seed string) string {
 	return base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// refused is what the server said against something, or that it hung up.
+// refused is an error of the server, or that it closed the connection.
 type refused string
 
 func (r refused) Error() string { return string(r) }
 
-const hungUp refused = "the server hangs up"
+const errClosed refused = "the server closes the connection"
 
-// say sends something, and returns what the server has against it. A ping behind it tells that the server has read it.
-func (r *raw) say(something string) error {
+// send sends text and returns the server's error. A ping follows the text, so that its answer shows that the server has
+// read all.
+func (r *rawConn) send(text string) error {
 	_ = r.SetDeadline(time.Now().Add(answerWait))
-	go func() { _, _ = io.WriteString(r, something+"PING\r\n") }() // the server may answer, and go, before it has read all
-	var against error
+	go func() { _, _ = io.WriteString(r, text+"PING\r\n") }() // the server may answer and close before it has read all
+	var refusal error
 	for {
 		line, err := r.read()
 		switch {
 		case err != nil && timeout(err):
 			return fmt.Errorf("no answer: %w", err)
-		case err != nil && against != nil:
-			return fmt.Errorf("%w, and hangs up", against)
+		case err != nil && refusal != nil:
+			return fmt.Errorf("%w, and closes the connection", refusal)
 		case err != nil:
-			return hungUp
-		case strings.HasPrefix(line, "-ERR") && against == nil:
-			against = refused(strings.Trim(strings.TrimPrefix(line, "-ERR "), "'"))
+			return errClosed
+		case strings.HasPrefix(line, "-ERR") && refusal == nil:
+			refusal = refused(strings.Trim(strings.TrimPrefix(line, "-ERR "), "'"))
 		case line == "PONG":
-			return against
+			return refusal
 		}
 	}
 }
@@ -135,8 +137,8 @@ func timeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// read reads one line of the protocol, and keeps the message that it begins.
-func (r *raw) read() (string, error) {
+// read reads one line of the protocol, and the message that follows it.
+func (r *rawConn) read() (string, error) {
 	line, err := r.lines.ReadString('\n')
 	if err != nil {
 		return "", err
@@ -154,25 +156,25 @@ func (r *raw) read() (string, error) {
 	if _, err := io.ReadFull(r.lines, data); err != nil {
 		return "", err
 	}
-	r.heard = append(r.heard, frame{words[1], string(data[:n])})
+	r.received = append(r.received, frame{words[1], string(data[:n])})
 	return line, nil
 }
 
-// answer is the next message that comes.
-func (r *raw) answer() (string, error) {
+// answer returns the next message.
+func (r *rawConn) answer() (string, error) {
 	_ = r.SetDeadline(time.Now().Add(answerWait))
-	for len(r.heard) == 0 {
+	for len(r.received) == 0 {
 		if _, err := r.read(); err != nil {
 			return "", err
 		}
 	}
-	f := r.heard[0]
-	r.heard = r.heard[1:]
+	f := r.received[0]
+	r.received = r.received[1:]
 	return f.data, nil
 }
 
-// expect waits for a message with the data, and drops what came before it.
-func (r *raw) expect(t *testing.T, data string) {
+// expect waits for a message with the data, and drops those before it.
+func (r *rawConn) expect(t *testing.T, data string) {
 	t.Helper()
 	for {
 		switch got, err := r.answer(); {
@@ -184,7 +186,7 @@ func (r *raw) expect(t *testing.T, data string) {
 	}
 }
 
-// pub and hpub are publications in the protocol's words.
+// pub and hpub return the protocol's messages to publish without and with headers.
 func pub(subject, reply, data string) string {
 	return fmt.Sprintf("PUB %s %s %d\r\n%s\r\n", subject, reply, len(data), data)
 }
