@@ -253,7 +253,7 @@ func (w *world) controlMessages() {
 	acknowledged := pub(bus.SubjectObservations+own, bus.SubjectControl+"nc042.x", "{}")
 	for what, text := range map[string]string{
 		"fill another agent's queue of control messages with acknowledgements": strings.Repeat(acknowledged, 500),
-		"divert control messages by a queue group":                             "SUB " + bus.SubjectControlAll + " thieves 7\r\n",
+		"divert control messages": "SUB " + bus.SubjectControlAll + " thieves 7\r\n", // by a queue group
 	} {
 		thief := w.agent(own)
 		w.attempt("agent", what, func() error {
