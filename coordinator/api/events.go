@@ -22,7 +22,7 @@ type statusEvent struct {
 func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	path := r.FormValue("page")
 	return a.streams.Serve(w, r, a.view.Changed, func(send web.SendFunc) error {
-		s := a.view.State()
+		s := a.view.State() // one state for both events, so that a page and its title match
 		if path != "" {
 			body, found, err := a.pages.Body(r.Context(), s, path)
 			if err != nil || !found {

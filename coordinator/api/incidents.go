@@ -18,7 +18,7 @@ type incidentJSON struct {
 	Status          string          `json:"status"`
 	CreatedAt       time.Time       `json:"created_at"`
 	UpdatedAt       time.Time       `json:"updated_at"`
-	MonitoringAt    *time.Time      `json:"monitoring_at"`
+	MonitoringAt    *time.Time      `json:"monitoring_at"` // null: nobody watches a fix yet
 	ResolvedAt      *time.Time      `json:"resolved_at"`
 	Impact          string          `json:"impact"`
 	Shortlink       string          `json:"shortlink"`
@@ -46,6 +46,7 @@ type affectedJSON struct {
 	NewStatus string `json:"new_status"`
 }
 
+// newIncidents returns incidents with their components as they are now, which is what Statuspage shows too.
 func newIncidents(s web.State, all []*incident.Incident) []incidentJSON {
 	out := []incidentJSON{}
 	components := newComponents(s)
@@ -70,6 +71,7 @@ func newIncidents(s web.State, all []*incident.Incident) []incidentJSON {
 	return out
 }
 
+// newUpdate returns an update. Those about a host as a whole affect no component, as Statuspage's lists checks only.
 func newUpdate(i *incident.Incident, u incident.Update) updateJSON {
 	at := i.Wall(u.At).UTC()
 	out := updateJSON{

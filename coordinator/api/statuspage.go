@@ -48,6 +48,7 @@ type componentJSON struct {
 // noMaintenances is the list of scheduled maintenances, empty as long as nobody can write one.
 var noMaintenances = []struct{}{}
 
+// summary answers with everything at once, which is what most programs poll.
 func (a *API) summary(w http.ResponseWriter, r *http.Request) error {
 	unresolved, err := a.view.Incidents(r.Context(), farFuture(), incidentsMax)
 	if err != nil {
@@ -78,6 +79,7 @@ func (a *API) unresolved(w http.ResponseWriter, r *http.Request) error {
 	return a.writeIncidents(w, r, farFuture())
 }
 
+// maintenances answers all three lists of maintenances. They differ only when there are any.
 func (a *API) maintenances(w http.ResponseWriter, _ *http.Request) error {
 	return writePart(w, a.view.State(), map[string]any{"scheduled_maintenances": noMaintenances})
 }
@@ -139,7 +141,8 @@ func newStatus(s web.State) statusJSON {
 	return out
 }
 
-// newComponents returns a group for each host, followed by a component for each of its checks.
+// newComponents returns a group for each host, followed by a component for each of its checks. Nobody records when a
+// check was added, so created_at is the time of the last change, as updated_at is.
 func newComponents(s web.State) []componentJSON {
 	out := []componentJSON{}
 	for _, h := range s.Hosts() {

@@ -58,6 +58,7 @@ func newIncidentView(s web.State, i *incident.Incident) incidentView {
 		Resolved: i.Wall(i.Resolved), LeftOut: i.LeftOut,
 	}
 	if i.Open() {
+		// Durations are in mesh time, which no step of the wall clock changes; times are shown in wall time.
 		v.Lasted = ago(s.Snapshot.MeshTime().Sub(i.Began))
 	} else {
 		v.Lasted, v.Look = incident.Lasted(i.Resolved.Sub(i.Began)), web.ResolvedLook()

@@ -67,7 +67,7 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	layout := s.layout(state, body)
-	if !found {
+	if !found { // without events: the page would only reload the same text
 		return layout.Write(w, http.StatusNotFound)
 	}
 	layout.Events = web.EventsPath + "?page=" + template.URLQueryEscaper(r.URL.Path)

@@ -68,6 +68,7 @@ type changeView struct {
 // defaultGroup is the heading of hosts for which the catalog names no group.
 const defaultGroup = "Servers"
 
+// newIndexView groups the hosts as the catalog does, in its order.
 func newIndexView(s web.State, transitions []mesh.Transition) indexView {
 	overall := s.Overall()
 	v := indexView{
@@ -136,9 +137,10 @@ func newCheckView(s web.State, c mesh.CheckState) checkView {
 		Looking: c.Looking,
 	}
 	if c.Verdict == mesh.Down || c.Verdict == mesh.Partial || c.Verdict == mesh.Unknown {
-		v.Note = strings.TrimSuffix(c.Sentence, ".")
+		// The verdict stands beside the note already, and a time follows it.
+		v.Note = strings.TrimSuffix(strings.TrimPrefix(c.Sentence, v.Word+": "), ".")
 	}
-	for _, r := range c.Votes {
+	for _, r := range c.Votes { // of the host's own region too: it is shown and not counted
 		vote := voteView{Look: web.VoteLook(r.Vote), City: s.City(r.Region), Own: r.Own}
 		switch {
 		case r.Own:
@@ -148,7 +150,7 @@ func newCheckView(s web.State, c mesh.CheckState) checkView {
 		}
 		v.Votes = append(v.Votes, vote)
 	}
-	if s.Audience == web.Operators {
+	if s.Audience == web.Operators { // PublicCheck removes them for the public, too
 		v.Advisories = c.Advisories
 	}
 	return v

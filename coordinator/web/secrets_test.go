@@ -102,85 +102,105 @@ func visit(t *testing.T, h http.Handler, address string) string {
 
 func marked(answer string) bool { return strings.Contains(strings.ToLower(answer), mark) }
 
-// Every text of agents, of probed servers and of earlier versions has the mark here, and so has everything that only
-// operators may know. No public address shows it in any state of the mesh. Operators find it.
-func TestThePublicNeverReadsWhatAgentsOrServersWrote(t *testing.T) {
-	m := newMarkedMesh(t)
-	shown := map[string]int{} // how often an address showed operators the mark
-	seen := map[mesh.Verdict]bool{}
-	look := func(state string) {
-		t.Helper()
-		_, snapshot := m.Current()
-		for _, c := range snapshot.Hosts[0].Checks {
-			seen[c.Verdict] = true
-		}
-		for address, answer := range m.walk(t) {
-			if marked(answer) {
-				at := strings.Index(strings.ToLower(answer), mark)
-				t.Errorf("%s: %s shows %q", state, address, answer[max(0, at-80):min(len(answer), at+60)])
-			}
-		}
-		inside := web.NewHandler(zerolog.Nop(), routes(m, web.Operators, web.StreamsConfig{})...)
-		ops := console.New(console.Config{Source: m, Site: inside, Logger: zerolog.Nop()})
-		for _, address := range []string{"/", "/matrix", "/agents", "/hosts/nc1", "/api/v1/hosts/nc1/votes",
-			"/console/events?page=/matrix"} {
-			if marked(visit(t, ops, address)) {
-				shown[state+" "+address]++
-			}
+// leakTest visits all addresses in state after state of a mesh.
+type leakTest struct {
+	mesh  *markedMesh
+	shown map[string]int        // how often operators saw the mark, by "state address"
+	seen  map[mesh.Verdict]bool // verdicts of the checks of NC1 during a visit
+}
+
+// visitAll fails the test if a public address shows the mark, and counts where operators see it.
+func (l *leakTest) visitAll(t *testing.T, state string) {
+	t.Helper()
+	_, snapshot := l.mesh.Current()
+	for _, c := range snapshot.Hosts[0].Checks {
+		l.seen[c.Verdict] = true
+	}
+	for address, answer := range l.mesh.walk(t) {
+		if marked(answer) {
+			at := strings.Index(strings.ToLower(answer), mark)
+			t.Errorf("%s: %s shows %q", state, address, answer[max(0, at-80):min(len(answer), at+60)])
 		}
 	}
-	look("as an earlier version left it")
+	inside := web.NewHandler(zerolog.Nop(), routes(l.mesh, web.Operators, web.StreamsConfig{})...)
+	operators := console.New(console.Config{Source: l.mesh, Site: inside, Logger: zerolog.Nop()})
+	for _, address := range []string{
+		"/", "/matrix", "/agents", "/hosts/nc1", "/api/v1/hosts/nc1/votes", "/console/events?page=/matrix",
+	} {
+		if marked(visit(t, operators, address)) {
+			l.shown[state+" "+address]++
+		}
+	}
+}
+
+// wantVerdict fails the test if the state that the next visit is about was not reached.
+func (l *leakTest) wantVerdict(t *testing.T, want mesh.Verdict) {
+	t.Helper()
+	if c := l.mesh.check(); c.Verdict != want {
+		t.Fatalf("the check is %s, want %s: %s", c.Verdict, want, c.Sentence)
+	}
+}
+
+// failEverywhere has no region reach NC1.
+func (l *leakTest) failEverywhere() { l.mesh.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea") }
+
+// outage visits a mesh that starts, fails in one region, in three and in all, and recovers.
+func (l *leakTest) outage(t *testing.T) {
+	m := l.mesh
+	l.visitAll(t, "as an earlier version left it")
 	m.run(6 * time.Second)
-	look("pending")
+	l.visitAll(t, "pending")
 	m.run(40 * time.Second)
-	if m.check().Verdict != mesh.Up {
-		t.Fatal(m.check().Sentence)
-	}
-	look("up")
+	l.wantVerdict(t, mesh.Up)
+	l.visitAll(t, "up")
 	m.fail("lus")
 	m.run(30 * time.Second)
 	if c := m.check(); c.Verdict != mesh.Up || c.Tally.Bad != 1 {
 		t.Fatal(c.Sentence)
 	}
-	look("one region bad")
+	l.visitAll(t, "one region bad")
 	m.fail("lus", "van", "nyc")
 	for range 30 { // rounds are open at some of these moments
 		m.run(time.Second)
-		look("turning partial")
+		l.visitAll(t, "turning partial")
 	}
-	if m.check().Verdict != mesh.Partial {
-		t.Fatal(m.check().Sentence)
-	}
-	m.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea")
+	l.wantVerdict(t, mesh.Partial)
+	l.failEverywhere()
 	for i := range m.reasons {
 		m.first = i
 		m.run(12 * time.Second)
-		look("down")
+		l.visitAll(t, "down")
 	}
-	if m.check().Verdict != mesh.Down {
-		t.Fatal(m.check().Sentence)
-	}
+	l.wantVerdict(t, mesh.Down)
 	m.restart(t)
-	look("after a restart")
+	l.visitAll(t, "after a restart")
 	m.fail()
 	m.run(40 * time.Second)
-	look("recovered")
+	l.visitAll(t, "recovered")
+}
+
+// Every text of agents, of probed servers and of earlier versions has the mark here, and so has everything that only
+// operators may know. No public address shows it in any state of the mesh. Operators find it.
+func TestThePublicNeverReadsWhatAgentsOrServersWrote(t *testing.T) {
+	l := &leakTest{mesh: newMarkedMesh(t), shown: map[string]int{}, seen: map[mesh.Verdict]bool{}}
+	l.outage(t)
+	m := l.mesh
 	for range 14 {
-		m.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea")
+		l.failEverywhere()
 		m.run(15 * time.Second)
 		m.fail()
 		m.run(15 * time.Second)
-		look("flapping")
+		l.visitAll(t, "flapping")
 	}
 	m.silent = []string{"lon", "van", "nyc", "tor"}
 	m.run(12 * time.Second)
-	look("half silent")
+	l.visitAll(t, "half silent")
 	m.silent = append(m.silent, "lus", "syd", "sea")
 	m.run(60 * time.Second)
-	look("unknown")
+	l.visitAll(t, "unknown")
 	for _, v := range []mesh.Verdict{mesh.Pending, mesh.Up, mesh.Partial, mesh.Down, mesh.Degraded, mesh.Unknown} {
-		if !seen[v] {
-			t.Errorf("the walk was never made while the check was %s", v)
+		if !l.seen[v] {
+			t.Errorf("nothing was visited while a check was %s", v)
 		}
 	}
 	for _, address := range []string{
@@ -188,7 +208,7 @@ func TestThePublicNeverReadsWhatAgentsOrServersWrote(t *testing.T) {
 		"one region bad /api/v1/hosts/nc1/votes",
 		"one region bad /console/events?page=/matrix", "down /matrix", "down /hosts/nc1",
 	} {
-		if shown[address] == 0 {
+		if l.shown[address] == 0 {
 			t.Errorf("operators do not find the mark at %q", address)
 		}
 	}
