@@ -70,9 +70,7 @@ func Run(ctx context.Context, root *cobra.Command) int {
 func prepare(cmd *cobra.Command) {
 	cmd.Short = WithProgramNames(cmd.Short)
 	cmd.Long = WithProgramNames(strings.TrimSpace(cmd.Long)) // in the source it begins below its constant's name
-	for _, program := range programs {
-		cmd.Example = strings.ReplaceAll(cmd.Example, "  "+program+" ", "  "+ProgramName(program)+" ")
-	}
+	cmd.Example = exampleWithProgramNames(cmd.Example)
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error { return Usage(check(cmd, args)) }
 	}

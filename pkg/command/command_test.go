@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -76,5 +77,25 @@ func TestStateDirectory(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")
 	if got, want := StateDirectory("agent"), filepath.FromSlash("/var/lib/a/agent"); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestPackagedProgramsAreCalledByTheirNames(t *testing.T) {
+	self := os.Args[0]
+	defer func() { os.Args[0] = self }()
+	for _, c := range []struct{ self, quoted, example string }{
+		{"/usr/bin/probemesh-coordinator", "run `probemesh-agent join` and \"probemesh-coordinator apply\"",
+			"  probemesh-coordinator invite NC036 | ssh agent.example.net probemesh-agent join -"},
+		{"/root/go/bin/coordinator", "run `agent join` and \"coordinator apply\"",
+			"  coordinator invite NC036 | ssh agent.example.net agent join -"},
+	} {
+		os.Args[0] = c.self
+		if got := WithProgramNames("run `agent join` and \"coordinator apply\""); got != c.quoted {
+			t.Errorf("%s: %s", c.self, got)
+		}
+		const example = "  coordinator invite NC036 | ssh agent.example.net agent join -"
+		if got := exampleWithProgramNames(example); got != c.example {
+			t.Errorf("%s: %s", c.self, got)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -19,6 +20,15 @@ func ProgramName(program string) string {
 		return packagePrefix + program
 	}
 	return program
+}
+
+// calledProgram is a call of one of the programs in an example: at the start of a line, after a pipe, or as ssh's
+// argument.
+var calledProgram = regexp.MustCompile(` (agent|coordinator) ([a-z])`)
+
+// exampleWithProgramNames replaces the programs' names where an example calls them.
+func exampleWithProgramNames(example string) string {
+	return calledProgram.ReplaceAllString(example, " "+ProgramName("")+"$1 $2")
 }
 
 // WithProgramNames replaces the programs' names in the commands that a text quotes: in a package `agent join` becomes
