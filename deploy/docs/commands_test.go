@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -181,6 +182,8 @@ func TestCommandsOfTheManual(t *testing.T) {
 	testenv.Programs(t, map[string]string{"curl": "curl", "bash": "bash"})
 	testenv.Long(t)
 	w := startWorld(t)
+	w.checkFlags("probemesh-coordinator", "serve")
+	w.checkFlags("probemesh-agent", "run")
 	claimed, ran := claimedBy(), map[string]bool{}
 	for _, c := range manualCommands(t) {
 		if claimed[c.text] == "" && !ran[c.text] {
@@ -225,6 +228,28 @@ func startWorld(t *testing.T) *world {
 	path := filepath.Join(dir, "bin") + ":" + os.Getenv("PATH")
 	w.environment = append(os.Environ(), "PATH="+path, "PROBEMESH_DATA="+w.data)
 	return w
+}
+
+// checkFlags finds every flag of a command in operate.md.
+func (w *world) checkFlags(program, command string) {
+	w.t.Helper()
+	operate, err := os.ReadFile("operate.md")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	help, err := exec.Command(filepath.Join(w.dir, "bin", program), command, "--help").Output()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`(?m)^ +(?:-., )?(--[a-z-]+)`).FindAllSubmatch(help, -1)
+	if len(flags) < 4 {
+		w.t.Errorf("%s %s has only the flags %q", program, command, flags)
+	}
+	for _, flag := range flags {
+		if name := string(flag[1]); name != "--help" && !bytes.Contains(operate, []byte("`"+name+" ")) {
+			w.t.Errorf("operate.md does not document %s of %s %s", name, program, command)
+		}
+	}
 }
 
 func (w *world) write(name string, data []byte) {

@@ -273,6 +273,47 @@ func TestEveryKindIsDocumented(t *testing.T) {
 	}
 }
 
+// TestRoutesAndMetricsAreDocumented finds every address in api.md and every metric in operate.md.
+func TestRoutesAndMetricsAreDocumented(t *testing.T) {
+	route := regexp.MustCompile(`Pattern: +"GET (/[^"]+)"`)
+	metric := regexp.MustCompile(`describe\("([a-z_]+)"`)
+	checkDocumented(t, "api.md", route, 15, "../../coordinator/site/*.go", "../../coordinator/api/*.go")
+	checkDocumented(t, "operate.md", metric, 20, "../../coordinator/console/*.go")
+}
+
+// checkDocumented finds all names that the expression matches in Go files in a page of the manual. Of an address it
+// looks for the part before the first wildcard.
+func checkDocumented(t *testing.T, page string, expression *regexp.Regexp, least int, patterns ...string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range expression.FindAllStringSubmatch(string(source), -1) {
+				n++
+				name, _, _ := strings.Cut(match[1], "{")
+				if !strings.Contains(string(text), "`"+name) {
+					t.Errorf("%s does not document %s", page, match[1])
+				}
+			}
+		}
+	}
+	if n < least {
+		t.Errorf("%v match only %d names, want %d: adapt this test", patterns, n, least)
+	}
+}
+
 // TestREADMEQuotesTheSimulation finds the figures of the README's table in the whole one, which the simulation writes.
 func TestREADMEQuotesTheSimulation(t *testing.T) {
 	whole := map[string][]string{} // by network and rule
