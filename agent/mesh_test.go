@@ -14,7 +14,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
-	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -52,7 +52,7 @@ func openMesh(t *testing.T, open, shut string) *testMesh {
 	t.Helper()
 	_, openPort, _ := net.SplitHostPort(open)
 	_, shutPort, _ := net.SplitHostPort(shut)
-	watched, err := catalog.Parse("test.yaml", fmt.Appendf(nil, catalogFile, openPort, shutPort), os.LookupEnv)
+	watched, err := catalogfile.Parse("test.yaml", fmt.Appendf(nil, catalogFile, openPort, shutPort), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

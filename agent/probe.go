@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +11,7 @@ import (
 )
 
 func newProbeCommand() *cobra.Command {
-	check := catalog.Check{Timeout: 3 * time.Second}
+	options := node.ProbeOptions{Timeout: catalog.DefaultTimeout}
 	var families []string
 	cmd := &cobra.Command{
 		Use:   "probe KIND ADDRESS",
@@ -25,7 +24,7 @@ func newProbeCommand() *cobra.Command {
 			"  agent probe http https://www.example.net/ --certificate-days 14",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			target, err := node.ParseTarget(check, args[0], args[1])
+			target, err := node.ParseTarget(options, args[0], args[1])
 			if err != nil {
 				return command.Usage(err)
 			}
@@ -44,11 +43,11 @@ func newProbeCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&check.Timeout, "timeout", check.Timeout, "how long to wait for an answer")
-	flags.StringVar(&check.Banner, "banner", "", "tcp: regular expression that the first line must match")
-	flags.IntVar(&check.Status, "status", 200, "http: expected status code")
-	flags.StringVar(&check.Body, "body", "", "http: text that the body must contain")
+	flags.DurationVar(&options.Timeout, "timeout", options.Timeout, "how long to wait for an answer")
+	flags.StringVar(&options.TCP.Banner, "banner", "", "tcp: regular expression that the first line must match")
+	flags.IntVar(&options.HTTP.Status, "status", 200, "http: expected status code")
+	flags.StringVar(&options.HTTP.Body, "body", "", "http: text that the body must contain")
 	flags.StringSliceVar(&families, "families", nil, "address families to probe a name through: ipv4,ipv6")
-	flags.IntVar(&check.CertificateDays, "certificate-days", 0, "http: days the certificate must still be valid")
+	flags.IntVar(&options.HTTP.CertificateDays, "certificate-days", 0, "http: days the certificate must still be valid")
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -45,8 +46,8 @@ func readCatalog(cmd *cobra.Command, file string) (*catalog.Catalog, error) {
 	if err != nil {
 		return nil, command.Usage(err)
 	}
-	c, err := catalog.Parse(file, source, os.LookupEnv)
-	var mistakes catalog.Mistakes
+	c, err := catalogfile.Parse(file, source, os.LookupEnv)
+	var mistakes catalogfile.Mistakes
 	if errors.As(err, &mistakes) {
 		fmt.Fprintln(cmd.ErrOrStderr(), mistakes.Error())
 		return nil, command.Usage(command.ErrReported)

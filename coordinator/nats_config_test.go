@@ -20,7 +20,7 @@ import (
 	"github.com/probemesh/probemesh/deploy/examples"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
-	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 )
 
 // shortDir is a temporary directory with a short name: the path of the socket in it may have about a hundred
@@ -105,7 +105,7 @@ func startCluster(t *testing.T, data string) (out string, urls []string, servers
 // runOn runs a coordinator on the cluster until stop is called or the test ends.
 func runOn(t *testing.T, data string, urls []string) (n *node.Node, stop func()) {
 	t.Helper()
-	ninernet, err := catalog.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
+	ninernet, err := catalogfile.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

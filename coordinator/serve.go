@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/node"
-	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -92,7 +92,7 @@ func checkBusFlags(c node.Config, changed func(flag string) bool) error {
 
 // usageIfMistakes marks the mistakes of a catalog as wrong usage: the error itself says where they are.
 func usageIfMistakes(err error) error {
-	var mistakes catalog.Mistakes
+	var mistakes catalogfile.Mistakes
 	if errors.As(err, &mistakes) {
 		return command.Usage(err)
 	}

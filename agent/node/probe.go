@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/address"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -11,19 +12,29 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// ParseTarget returns what `agent probe KIND ADDRESS` probes. check has the options of the probe.
-func ParseTarget(check catalog.Check, kind, text string) (probe.Target, error) {
-	check.Kind, check.Name = kind, kind
+// ProbeOptions are what the flags of `agent probe` ask.
+type ProbeOptions struct {
+	Timeout time.Duration
+	TCP     catalog.TCP  // without the port, which is part of the address
+	HTTP    catalog.HTTP // without the URL, which is the address
+}
+
+// ParseTarget returns what `agent probe KIND ADDRESS` probes.
+func ParseTarget(o ProbeOptions, kind, text string) (probe.Target, error) {
+	check := catalog.Check{Kind: kind, Name: kind, Timeout: o.Timeout}
 	var host address.Host
 	var err error
 	switch kind {
 	case catalog.KindPing:
 		host, err = address.ParseHost(text)
+		check.Options = catalog.Ping{}
 	case catalog.KindTCP:
-		host, check.Port, err = address.ParseHostPort(text, 0)
+		host, o.TCP.Port, err = address.ParseHostPort(text, 0)
+		check.Options = o.TCP
 	case catalog.KindHTTP:
 		_, host, _, err = address.ParseURL(text)
-		check.URL = text
+		o.HTTP.URL = text
+		check.Options = o.HTTP
 	default:
 		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are ping, tcp and http", kind)
 	}

@@ -21,14 +21,17 @@ func planAnchors(c *catalog.Catalog, name string) []schedule.Duty {
 	if region == nil {
 		return nil
 	}
-	duties := make([]schedule.Duty, len(region.Anchors))
+	var duties []schedule.Duty
 	for i, anchor := range region.Anchors {
-		address, check := catalog.Anchor(anchor)
+		address, check, ok := catalog.Anchor(anchor)
+		if !ok {
+			continue
+		}
 		host := &catalog.Host{Addresses: []string{address}}
-		duties[i] = schedule.Duty{
+		duties = append(duties, schedule.Duty{
 			Host: host, Check: &check, Family: host.Families()[0], Address: address, Interval: check.Interval,
 			Phase: check.Interval * time.Duration(i) / time.Duration(len(region.Anchors)),
-		}
+		})
 	}
 	return duties
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/agent/vantage"
-	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/spool"
 )
@@ -33,7 +33,7 @@ type lives struct {
 func live(t *testing.T, story func(l *lives)) {
 	dir := t.TempDir() // made outside the bubble, whose time begins long ago
 	synctest.Test(t, func(t *testing.T) {
-		c, err := catalog.Parse("test.yaml", []byte(file), func(string) (string, bool) { return "", false })
+		c, err := catalogfile.Parse("test.yaml", []byte(file), func(string) (string, bool) { return "", false })
 		if err != nil {
 			t.Fatal(err)
 		}

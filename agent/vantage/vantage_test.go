@@ -15,6 +15,7 @@ import (
 
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -161,7 +162,7 @@ func start(t *testing.T, story func(b *bus, n *network)) {
 
 func startWith(t *testing.T, with func(*vantage.Config), story func(b *bus, n *network)) {
 	synctest.Test(t, func(t *testing.T) {
-		c, err := catalog.Parse("test.yaml", []byte(file), func(string) (string, bool) { return "", false })
+		c, err := catalogfile.Parse("test.yaml", []byte(file), func(string) (string, bool) { return "", false })
 		if err != nil {
 			t.Fatal(err)
 		}

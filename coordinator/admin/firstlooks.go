@@ -83,7 +83,7 @@ func reportFirstLooks(
 			waiting = append(waiting, change)
 			continue
 		}
-		port := applied.Host(mesh.Key(change.Host)).Check(change.Check).Port
+		port := applied.Host(mesh.Key(change.Host)).Check(change.Check).Port()
 		report(FirstLook{change.Host, change.Check, port, seen.Tally.OK, seen.Tally.Voters})
 	}
 	return waiting

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/probemesh/probemesh/coordinator/allowlist"
-	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
@@ -29,7 +29,7 @@ hosts:
 // writeList writes the list of hostsFile to a file in one format, and returns its path.
 func writeList(t *testing.T, format string) string {
 	t.Helper()
-	c, err := catalog.Parse("test.yaml", []byte(hostsFile), os.LookupEnv)
+	c, err := catalogfile.Parse("test.yaml", []byte(hostsFile), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ type Store struct {
 }
 
 // Open puts the catalog in force that the coordinator starts with, and marks it on the stream. A file with mistakes
-// is a catalog.Mistakes error only if the ledger has no catalog to run with.
+// is a file.Mistakes error only if the ledger has no catalog to run with.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{
 		config: c, answering: make(chan struct{}), rosterChanged: make(chan struct{}, 1),

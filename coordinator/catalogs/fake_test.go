@@ -16,6 +16,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/meshtime"
@@ -29,7 +30,7 @@ hosts: [{name: NC1, region: a, address: 192.0.2.1}, {name: NC2, region: a, addre
 
 func parse(t *testing.T, text string) *catalog.Catalog {
 	t.Helper()
-	c, err := catalog.Parse("test.yaml", []byte(text), noVariable)
+	c, err := catalogfile.Parse("test.yaml", []byte(text), noVariable)
 	if err != nil {
 		t.Fatal(err)
 	}

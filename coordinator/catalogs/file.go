@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 )
 
 // watchEvery is how often the file is read. It is read whole, since editors and configuration tools replace it in
@@ -29,7 +30,7 @@ func (s *Store) parse(f fileText) (*catalog.Catalog, error) {
 	if f.failure != "" {
 		return nil, fmt.Errorf("read the catalog: %s", f.failure)
 	}
-	return catalog.Parse(s.config.File, []byte(f.text), s.config.Getenv)
+	return catalogfile.Parse(s.config.File, []byte(f.text), s.config.Getenv)
 }
 
 // watch puts the file in force whenever it changes, and tries again if that failed.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/catalogs"
-	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 )
 
 func write(t *testing.T, file, text string) {
@@ -54,7 +54,7 @@ func TestARejectedFileChangesNothingAndIsReported(t *testing.T) {
 		w := newWorld(t)
 		file := filepath.Join(w.dir, "catalog.yaml")
 		write(t, file, "hosts: 7\n")
-		var mistakes catalog.Mistakes
+		var mistakes catalogfile.Mistakes
 		if _, _, _, err := w.open(t, catalogs.Config{File: file}); !errors.As(err, &mistakes) {
 			t.Fatalf("a wrong catalog and no other to run with: %v", err)
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/probemesh/probemesh/deploy/examples"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/spool"
 )
 
@@ -52,7 +53,7 @@ type Demo struct {
 // address: NC036 is 127.0.36.1, and its port 25 is 20025, or a free one if that is taken. Run then starts the agents.
 // The caller calls Close.
 func Open(ctx context.Context, c Config) (_ *Demo, err error) {
-	source, err := catalog.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
+	source, err := catalogfile.Parse("ninernet.yaml", examples.Ninernet, os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}

@@ -86,34 +86,30 @@ func (d *Demo) open(address netip.Addr, port int) (net.Listener, error) {
 // setPort writes the port into the check. A URL keeps its name, for the Host header, and loses TLS: the demo has no
 // certificates.
 func setPort(check *catalog.Check, port int) {
-	if check.Kind == catalog.KindTCP {
-		check.Port = port
-		return
-	}
-	if u, err := url.Parse(check.URL); err == nil {
-		u.Scheme, u.Host = "http", net.JoinHostPort(u.Hostname(), strconv.Itoa(port))
-		check.URL, check.CertificateDays = u.String(), 0
+	switch o := check.Options.(type) {
+	case catalog.TCP:
+		o.Port = port
+		check.Options = o
+	case catalog.HTTP:
+		if u, err := url.Parse(o.URL); err == nil {
+			u.Scheme, u.Host = "http", net.JoinHostPort(u.Hostname(), strconv.Itoa(port))
+			o.URL, o.CertificateDays = u.String(), 0
+			check.Options = o
+		}
 	}
 }
 
 // serverOf returns the port of a check's service and a function that builds its server.
 func serverOf(check catalog.Check) (port int, build func() server, err error) {
-	if check.Kind == catalog.KindHTTP {
-		u, err := url.Parse(check.URL)
-		if err != nil {
-			return 0, nil, err
-		}
-		port = 80
-		if u.Scheme == "https" {
-			port = 443
-		}
-		return port, func() server { return newHTTP(check) }, nil
+	port = check.Port()
+	if o, ok := check.Options.(catalog.HTTP); ok {
+		return port, func() server { return newHTTP(o) }, nil
 	}
 	builders := map[int]func() server{25: newSMTP, 143: newIMAP, 53: newDNS, 5060: newSIP}
-	if build = builders[check.Port]; build == nil {
-		err = fmt.Errorf("the demo has no service for port %d", check.Port)
+	if build = builders[port]; build == nil {
+		err = fmt.Errorf("the demo has no service for port %d", port)
 	}
-	return check.Port, build, err
+	return port, build, err
 }
 
 // serve starts a server on the listener. The caller holds mu, or nobody else has the service yet.
@@ -159,16 +155,12 @@ func (s *service) start() error {
 // discard is a logger for servers that would report every broken connection.
 var discard = log.New(io.Discard, "", 0)
 
-func newHTTP(check catalog.Check) server {
-	status := check.Status
-	if status == 0 {
-		status = http.StatusOK
-	}
+func newHTTP(o catalog.HTTP) server {
 	return &http.Server{
 		ReadHeaderTimeout: 5 * time.Second, ErrorLog: discard,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(status)
-			fmt.Fprintf(w, "%s\nSign in to %s\n", check.Body, r.Host)
+			w.WriteHeader(o.ExpectedStatus())
+			fmt.Fprintf(w, "%s\nSign in to %s\n", o.Body, r.Host)
 		}),
 	}
 }

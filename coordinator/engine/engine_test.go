@@ -19,6 +19,7 @@ import (
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -36,7 +37,7 @@ func fourHosts(t *testing.T) *catalog.Catalog {
 	for i, city := range cities {
 		fmt.Fprintf(&b, "  - {name: NC%d, region: %s, address: 192.0.2.%d}\n", i+1, city, i+1)
 	}
-	c, err := catalog.Parse("test.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("test.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -31,7 +32,7 @@ func sixRegions(t *testing.T) *catalog.Catalog {
 	for i := range 6 {
 		fmt.Fprintf(&b, "  - {name: NC%d, region: r%d, address: 192.0.2.%d}\n", i+1, i+1, i+1)
 	}
-	c, err := catalog.Parse("test.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("test.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ type CoreConfig struct {
 	Logger      zerolog.Logger
 }
 
-// OpenCore makes a Core that shows what the ledger holds. It fails with a catalog.Mistakes error if the catalog's
+// OpenCore makes a Core that shows what the ledger holds. It fails with a file.Mistakes error if the catalog's
 // file has mistakes and the ledger has no catalog to continue with.
 func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 	logger := func(component string) zerolog.Logger { return c.Logger.With().Str("component", component).Logger() }

@@ -46,7 +46,7 @@ type Node struct {
 	closers []func()                      // what Close calls, last first
 }
 
-// Open opens a coordinator: every port listens when it returns, and Run answers. It fails with a catalog.Mistakes error
+// Open opens a coordinator: every port listens when it returns, and Run answers. It fails with a file.Mistakes error
 // if the catalog has mistakes and the ledger has none to continue with. If it fails, all that was opened is closed
 // again.
 func Open(ctx context.Context, c Config) (*Node, error) {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/node"
-	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 )
 
 // config is that of a node on free ports of this machine. Its directory's name is short, since that of the socket in it
@@ -28,7 +28,7 @@ func config(t *testing.T) node.Config {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	const text = "regions: [{name: ams}]\nhosts: [{name: NC036, region: ams, address: 192.0.2.36}]\n"
-	c, err := catalog.Parse("test.yaml", []byte(text), os.LookupEnv)
+	c, err := catalogfile.Parse("test.yaml", []byte(text), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestCatalogMistakesAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := node.Open(t.Context(), c)
-	if mistakes := (catalog.Mistakes{}); !errors.As(err, &mistakes) {
+	if mistakes := (catalogfile.Mistakes{}); !errors.As(err, &mistakes) {
 		t.Error(err)
 	}
 }

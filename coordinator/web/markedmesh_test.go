@@ -98,9 +98,10 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 func markedChecks() []catalog.Check {
 	all := catalog.Check{Critical: true, Interval: 10 * time.Second, Timeout: 3 * time.Second}
 	smtp, web := all, all
-	smtp.Name, smtp.Kind, smtp.Port, smtp.Banner = "smtp", catalog.KindTCP, 25, mark
-	web.Name, web.Kind, web.URL, web.Body = "web", catalog.KindHTTP,
-		"https://"+mark+":"+mark+"@www.example.net/"+mark+"?key="+mark, mark
+	smtp.Name, smtp.Kind, smtp.Options = "smtp", catalog.KindTCP, catalog.TCP{Port: 25, Banner: mark}
+	web.Name, web.Kind, web.Options = "web", catalog.KindHTTP, catalog.HTTP{
+		URL: "https://" + mark + ":" + mark + "@www.example.net/" + mark + "?key=" + mark, Body: mark,
+	}
 	return []catalog.Check{smtp, web}
 }
 

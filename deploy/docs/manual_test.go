@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 )
 
 // page is one file of the manual.
@@ -151,7 +152,7 @@ func TestExamplesAreValid(t *testing.T) {
 			switch b.language {
 			case "yaml":
 				n++
-				if _, err := catalog.Parse(b.file, []byte(completeCatalog(text)), os.LookupEnv); err != nil {
+				if _, err := catalogfile.Parse(b.file, []byte(completeCatalog(text)), os.LookupEnv); err != nil {
 					t.Errorf("%s:%d: %v", b.file, b.line, err)
 				}
 			case "json":
@@ -237,8 +238,8 @@ hosts:
       - {kind: http, url: "https://example.net/", zzzzzzzz: 1}
 rule: {zzzzzzzz: 1}
 `
-	_, err = catalog.Parse("keys.yaml", []byte(source), os.LookupEnv)
-	mistakes, _ := err.(catalog.Mistakes)
+	_, err = catalogfile.Parse("keys.yaml", []byte(source), os.LookupEnv)
+	mistakes, _ := err.(catalogfile.Mistakes)
 	keys := map[string]bool{}
 	for _, m := range mistakes {
 		list, found := strings.CutPrefix(m.Mend, "the keys here are ")

@@ -25,6 +25,7 @@ import (
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	natsd "github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quota"
 )
@@ -62,7 +63,7 @@ func floodCatalog(t *testing.T) *catalog.Catalog {
 	for n := range floodAgents {
 		fmt.Fprintf(&b, "  - {name: NC%d, region: r%d, address: 192.0.2.%d, checks: [{kind: ping}]}\n", n, n, n+1)
 	}
-	c, err := catalog.Parse("flood.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("flood.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

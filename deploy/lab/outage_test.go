@@ -21,6 +21,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/spool"
 	"github.com/probemesh/probemesh/pkg/testenv"
@@ -40,7 +41,7 @@ func tenHosts(t testing.TB) *catalog.Catalog {
 		const checks = "[{kind: ping}, {kind: tcp, port: 25}, {kind: tcp, port: 143}]"
 		fmt.Fprintf(&b, "  - {name: NC%d, region: r%d, address: 192.0.2.%d, checks: %s}\n", n, n, n+1, checks)
 	}
-	c, err := catalog.Parse("ten.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("ten.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ import (
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -194,7 +195,7 @@ func gossipCatalog(t *testing.T) *catalog.Catalog {
 		fmt.Fprintf(&b, "  - {name: %s, region: r%d, address: %s, checks: [{kind: ping}]}\n", strings.ToUpper(host), i+1,
 			address(host))
 	}
-	c, err := catalog.Parse("mesh.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("mesh.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
 	must(t, err)
 	return c
 }

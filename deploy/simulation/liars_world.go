@@ -55,9 +55,12 @@ func newLiarMesh(regions int, kinds []string) *liarMesh {
 		name := fmt.Sprintf("r%02d", i+1)
 		h := catalog.Host{Name: name + "-host", Region: name, Public: true, Addresses: []string{"192.0.2.1"}}
 		for k, kind := range kinds {
-			c := catalog.Check{Kind: kind, Name: fmt.Sprintf("%s-%d", kind, k+1), Critical: true, Interval: interval, Timeout: 3 * time.Second}
+			c := catalog.Check{
+				Kind: kind, Name: fmt.Sprintf("%s-%d", kind, k+1), Options: catalog.Ping{}, Critical: true,
+				Interval: interval, Timeout: 3 * time.Second,
+			}
 			if kind == catalog.KindTCP {
-				c.Port = 25
+				c.Options = catalog.TCP{Port: 25}
 			}
 			h.Checks = append(h.Checks, c)
 		}

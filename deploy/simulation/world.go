@@ -65,7 +65,7 @@ func newPlan(loss float64) *plan {
 		for n := range r.hosts {
 			h := catalog.Host{Name: fmt.Sprintf("host-%d-%d", i, n), Region: r.name, Addresses: []string{"192.0.2.1"}}
 			if h.Name == target {
-				h.Checks = []catalog.Check{{Kind: catalog.KindTCP, Name: "service", Port: 25, Critical: true, Interval: interval, Timeout: 3 * time.Second}}
+				h.Checks = []catalog.Check{{Kind: catalog.KindTCP, Name: "service", Critical: true, Interval: interval, Timeout: 3 * time.Second, Options: catalog.TCP{Port: 25}}}
 			}
 			c.Hosts = append(c.Hosts, h)
 			p.roster.Vantages, p.region[h.Name] = append(p.roster.Vantages, h.Name), i

@@ -12,6 +12,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/admission"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -20,7 +21,7 @@ var start = time.Date(2026, 1, 31, 2, 31, 0, 0, time.UTC)
 
 func newCatalog(t *testing.T) *catalog.Catalog {
 	t.Helper()
-	c, err := catalog.Parse("x", []byte("regions: [{name: ams}, {name: lon}, {name: syd}]\nhosts: [{name: A, region: ams, address: 192.0.2.1}, "+
+	c, err := catalogfile.Parse("x", []byte("regions: [{name: ams}, {name: lon}, {name: syd}]\nhosts: [{name: A, region: ams, address: 192.0.2.1}, "+
 		"{name: B, region: lon, address: 192.0.2.2}, {name: C, region: syd, address: 192.0.2.3}]"), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)

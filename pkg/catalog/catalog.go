@@ -1,6 +1,6 @@
-// Package catalog is what the operator watches: the regions, the hosts in them and the checks asked of each host. Parse
-// reads it from YAML and tells every mistake at once, each with its place and how to mend it; Encode and Decode carry a
-// catalog that was already found valid between programs.
+// Package catalog describes what the operator watches: the regions, the hosts in them, the checks of each host, and the
+// numbers of the quorum rule. Package file reads a catalog from YAML; Encode and Decode carry a valid catalog between
+// programs.
 package catalog
 
 import (
@@ -46,11 +46,28 @@ type Region struct {
 	Anchors []string `json:"anchors,omitempty"`
 }
 
+// Bounds of a catalog. They hold for a file and for what another program sends.
+const (
+	HostsMax        = 5000
+	ChecksMax       = 64 // of one host
+	RegionsMax      = 1000
+	LinksMax        = 20
+	LabelsMax       = 64
+	AddressesMax    = 2 // one of each family
+	AnchorsMax      = 8 // of one region
+	IntervalMin     = time.Second
+	IntervalMax     = time.Hour
+	TimeoutMin      = 100 * time.Millisecond
+	TimeoutMax      = 30 * time.Second
+	DefaultInterval = 10 * time.Second
+	DefaultTimeout  = 3 * time.Second
+)
+
 // Host is a server we answer for.
 type Host struct {
 	Name      string            `json:"name"`
 	Region    string            `json:"region"`
-	Addresses []string          `json:"addresses,omitempty"` // numbers or one name; empty only where there are no checks
+	Addresses []string          `json:"addresses,omitempty"` // IP addresses or one name; empty only without checks
 	Role      string            `json:"role,omitempty"`
 	Public    bool              `json:"public"`
 	Group     string            `json:"group,omitempty"`
@@ -58,35 +75,22 @@ type Host struct {
 	Checks    []Check           `json:"checks"`
 }
 
-// Kinds of checks.
-const (
-	KindPing = "ping"
-	KindTCP  = "tcp"
-	KindHTTP = "http"
-)
-
 // Check is one thing asked of a host.
 type Check struct {
-	Kind     string        `json:"kind"`
-	Name     string        `json:"name"` // unique within the host: the kind and port unless said
-	Critical bool          `json:"critical"`
-	Interval time.Duration `json:"interval"` // nanoseconds
-	Timeout  time.Duration `json:"timeout"`  // nanoseconds; of what is said after the connect
+	Kind     string
+	Name     string // unique within the host
+	Critical bool
+	Interval time.Duration
+	Timeout  time.Duration // of what follows the connect
 
-	// Families are the address families to probe, in order. Parse fills them in where the host's address is a name;
-	// empty means those of the host's numbered addresses. See Host.FamiliesOf.
-	Families []mesh.Family `json:"families,omitempty"`
+	// Families are the address families to probe, in order. They are filled in if the host's address is a name;
+	// empty means those of the host's IP addresses. See Host.FamiliesOf.
+	Families []mesh.Family
 
-	Port   int    `json:"port,omitempty"`   // tcp
-	Banner string `json:"banner,omitempty"` // tcp: a regular expression (RE2) that the first line matches
+	Options Options // of the kind; nil for a kind that this version does not know
 
-	URL             string `json:"url,omitempty"`              // http
-	Status          int    `json:"status,omitempty"`           // http: the status wanted; 200 unless said
-	Body            string `json:"body,omitempty"`             // http: a text that the body contains
-	CertificateDays int    `json:"certificate_days,omitempty"` // http: the certificate must last at least so many days
-
-	Latency time.Duration `json:"latency,omitempty"` // objective: a longer round trip is degraded; zero: none
-	Loss    float64       `json:"loss,omitempty"`    // objective: a larger share of lost probes is degraded; zero: none
+	Latency time.Duration // objective: a longer round trip is degraded; zero: none
+	Loss    float64       // objective: a larger share of lost probes is degraded; zero: none
 }
 
 // Host returns the host with this key, or nil.
@@ -158,14 +162,15 @@ func NameFamilies(c *Catalog) (changed bool) {
 	for i := range c.Hosts {
 		for k := range c.Hosts[i].Checks {
 			if check := &c.Hosts[i].Checks[k]; c.Hosts[i].Named() && len(check.Families) == 0 {
-				check.Families, changed = bothFamilies(), true
+				check.Families, changed = BothFamilies(), true
 			}
 		}
 	}
 	return changed
 }
 
-func bothFamilies() []mesh.Family { return []mesh.Family{mesh.IPv4, mesh.IPv6} }
+// BothFamilies are the families that a name is probed through unless the check says otherwise.
+func BothFamilies() []mesh.Family { return []mesh.Family{mesh.IPv4, mesh.IPv6} }
 
 // Address is the address of the host to probe through this family: a number of the family, or the name; "" where
 // there is none.

@@ -123,12 +123,3 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 	}
 	return []Change{change}
 }
-
-// SameQuestion reports whether both ask the same thing: a check that asks something else starts as pending. Families
-// count only where both name them: a catalog of the version before names none, and an upgrade asks nobody anything
-// else.
-func (c *Check) SameQuestion(other *Check) bool {
-	return c.Kind == other.Kind && c.Port == other.Port && c.Banner == other.Banner && c.URL == other.URL &&
-		c.Status == other.Status && c.Body == other.Body && c.CertificateDays == other.CertificateDays &&
-		(len(c.Families) == 0 || len(other.Families) == 0 || slices.Equal(c.Families, other.Families))
-}

@@ -7,10 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/netip"
 	"regexp"
 	"slices"
 
+	"github.com/probemesh/probemesh/pkg/address"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -63,17 +63,17 @@ func (c *Catalog) bounded() error {
 	}
 	regions, hosts := map[string]bool{}, map[string]bool{}
 	for _, r := range c.Regions {
-		if !name.MatchString(r.Name) || regions[r.Name] || math.Abs(r.Latitude) > 90 || math.Abs(r.Longitude) > 180 {
+		if !ValidName(r.Name) || regions[r.Name] || math.Abs(r.Latitude) > 90 || math.Abs(r.Longitude) > 180 {
 			return fmt.Errorf("the region %q is wrong or there twice", r.Name)
 		}
-		if len(r.Anchors) > AnchorsMax || slices.ContainsFunc(r.Anchors, func(a string) bool { return !isAnchor(a) }) {
+		if len(r.Anchors) > AnchorsMax || slices.ContainsFunc(r.Anchors, notAnAnchor) {
 			return fmt.Errorf("the region %q has anchors that are none, or too many", r.Name)
 		}
 		regions[r.Name] = true
 	}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		if !name.MatchString(h.Key()) || hosts[h.Key()] || !regions[h.Region] {
+		if !ValidName(h.Key()) || hosts[h.Key()] || !regions[h.Region] {
 			return fmt.Errorf("the host %q is wrong or there twice", h.Name)
 		}
 		hosts[h.Key()] = true
@@ -81,7 +81,7 @@ func (c *Catalog) bounded() error {
 			return fmt.Errorf("host %s: %w", h.Name, err)
 		}
 	}
-	return c.Rule.bounded()
+	return c.Rule.Validate()
 }
 
 func (h *Host) bounded() error {
@@ -89,8 +89,8 @@ func (h *Host) bounded() error {
 		return fmt.Errorf("too many checks, labels or addresses")
 	}
 	for _, a := range h.Addresses {
-		if _, err := netip.ParseAddr(a); err != nil && !isDNSName(a) {
-			return fmt.Errorf("%q is not an address", a)
+		if _, err := address.ParseHost(a); err != nil {
+			return err
 		}
 	}
 	names := map[string]bool{}
@@ -104,7 +104,7 @@ func (h *Host) bounded() error {
 			return fmt.Errorf("check %s: %w", c.Name, err)
 		}
 		for n, f := range c.Families {
-			if f == mesh.AnyFamily || !h.has(f) || n > 0 && c.Families[n-1] >= f {
+			if f == mesh.AnyFamily || !h.HasFamily(f) || n > 0 && c.Families[n-1] >= f {
 				return fmt.Errorf("check %s: its address families are wrong", c.Name)
 			}
 		}
@@ -112,17 +112,23 @@ func (h *Host) bounded() error {
 	return nil
 }
 
-// bounded does not ask whether the kind is known: an agent older than the catalog calls such a check inconclusive.
+func notAnAnchor(text string) bool {
+	_, _, ok := Anchor(text)
+	return !ok
+}
+
+// bounded accepts a kind that this version does not know: an agent older than the catalog calls such a check
+// inconclusive.
 func (c *Check) bounded() error {
-	if c.Interval < IntervalMin || c.Interval > IntervalMax || c.Timeout < TimeoutMin || c.Timeout > TimeoutMax || c.Timeout >= c.Interval {
+	if c.Interval < IntervalMin || c.Interval > IntervalMax || c.Timeout < TimeoutMin || c.Timeout > TimeoutMax ||
+		c.Timeout >= c.Interval {
 		return fmt.Errorf("interval %v and timeout %v are impossible", c.Interval, c.Timeout)
 	}
-	if c.Kind == KindTCP && (c.Port < 1 || c.Port > 65535) {
-		return fmt.Errorf("port %d is impossible", c.Port)
+	switch {
+	case c.Options == nil && !slices.Contains(Kinds(), c.Kind):
+		return nil
+	case c.Options == nil || c.Options.kind() != c.Kind:
+		return fmt.Errorf("a check of the kind %q with the options of another", c.Kind)
 	}
-	if c.Kind == KindHTTP && !isWebURL(c.URL) {
-		return fmt.Errorf("%q is not a web address", c.URL)
-	}
-	_, err := regexp.Compile(c.Banner)
-	return err
+	return c.Options.validate()
 }

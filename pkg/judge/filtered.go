@@ -3,7 +3,6 @@ package judge
 import (
 	"time"
 
-	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -63,7 +62,7 @@ func beside(e *edge) []*edge {
 	var out []*edge
 	for _, c := range e.check.host.checks {
 		o := e.vantage.edges[target{c.host.key, c.config.Name, e.family}]
-		if o != nil && c.config.Kind != catalog.KindPing {
+		if o != nil && c.config.ProvesHostAlive() {
 			out = append(out, o)
 		}
 	}

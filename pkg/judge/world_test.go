@@ -120,9 +120,9 @@ func city(region string) string {
 
 func newCheck(name string) catalog.Check {
 	c := catalog.Check{Kind: catalog.KindTCP, Name: name, Critical: true, Interval: 10 * time.Second,
-		Timeout: 3 * time.Second, Port: 25}
+		Timeout: 3 * time.Second, Options: catalog.TCP{Port: 25}}
 	if name == "ping" {
-		c.Kind, c.Port = catalog.KindPing, 0
+		c.Kind, c.Options = catalog.KindPing, catalog.Ping{}
 	}
 	return c
 }
@@ -192,7 +192,7 @@ func addCheck(w *world, what string) {
 	next.Hosts = slices.Clone(w.catalog.Hosts)
 	h := next.Host(mesh.Key(host))
 	asked := newCheck(check)
-	asked.Port++
+	asked.Options = catalog.TCP{Port: asked.Port() + 1}
 	h.Checks = append(slices.DeleteFunc(slices.Clone(w.catalog.Host(mesh.Key(host)).Checks),
 		func(c catalog.Check) bool { return c.Name == check }), asked)
 	catalog.Seal(&next)

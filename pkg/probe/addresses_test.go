@@ -119,8 +119,8 @@ func ask(t *testing.T, n *named, check catalog.Check, prefer string) probe.Resul
 }
 
 func TestAllAddressesOfAName(t *testing.T) {
-	tcp, banner := catalog.Check{Kind: catalog.KindTCP, Port: 25}, catalog.Check{Kind: catalog.KindTCP, Port: 25, Banner: "^220 "}
-	ping := catalog.Check{Kind: catalog.KindPing}
+	tcp, banner := catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25, Banner: "^220 "}}
+	ping := catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}
 	for _, test := range []struct {
 		name     string
 		check    catalog.Check
@@ -173,7 +173,7 @@ func TestAllAddressesOfAName(t *testing.T) {
 func TestTheAddressThatAnsweredLastIsTriedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNamed(silent, silent, accepts)
-		want(t, ask(t, n, catalog.Check{Kind: catalog.KindTCP, Port: 25}, "192.0.2.3"), mesh.Reachable, "")
+		want(t, ask(t, n, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}, "192.0.2.3"), mesh.Reachable, "")
 		if third := netip.MustParseAddr("192.0.2.3"); !slices.Equal(n.dialed, []netip.Addr{third}) {
 			t.Errorf("dialed %v", n.dialed)
 		}
@@ -183,7 +183,7 @@ func TestTheAddressThatAnsweredLastIsTriedFirst(t *testing.T) {
 func TestAddressesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNamed(slices.Repeat([]answer{refuses}, 40)...)
-		want(t, ask(t, n, catalog.Check{Kind: catalog.KindTCP, Port: 25}, ""), mesh.Unreachable, "connection refused")
+		want(t, ask(t, n, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}, ""), mesh.Unreachable, "connection refused")
 		if len(n.dialed) != probe.AddressesMax {
 			t.Errorf("dialed %d addresses", len(n.dialed))
 		}
@@ -208,7 +208,7 @@ func TestNamesWithoutAnAddressInTheFamily(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := &named{list: test.list, failing: test.failing}
-			got := ask(t, n, catalog.Check{Kind: catalog.KindPing}, "")
+			got := ask(t, n, catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}, "")
 			if got.Outcome != test.outcome || got.Reason != test.reason {
 				t.Errorf("%s: found %v %q, wanted %v %q", test.name, got.Outcome, got.Reason, test.outcome, test.reason)
 			}

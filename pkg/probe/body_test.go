@@ -88,7 +88,7 @@ func TestBodies(t *testing.T) {
 				io.WriteString(w, test.body)
 			}))
 			defer site.Close()
-			check := catalog.Check{Kind: catalog.KindHTTP, URL: site.URL, Body: test.text, Timeout: 5 * time.Second}
+			check := catalog.Check{Kind: catalog.KindHTTP, Timeout: 5 * time.Second, Options: catalog.HTTP{URL: site.URL, Body: test.text}}
 			got := once(t, probe.Kernel{}, check, "127.0.0.1")
 			outcome := mesh.Reachable
 			if test.reason != "" {
@@ -107,6 +107,6 @@ func TestATextIsFoundBeforeThePageEnds(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer site.Close()
-	check := catalog.Check{Kind: catalog.KindHTTP, URL: site.URL, Body: "Webmail", Timeout: 20 * time.Second}
+	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: 20 * time.Second, Options: catalog.HTTP{URL: site.URL, Body: "Webmail"}}
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Reachable, "")
 }

@@ -74,9 +74,9 @@ func TestOnlyWhatTheOwnerAllowsIsProbed(t *testing.T) {
 		{"inside.example.net", 25, false},    // an allowed name whose answer leads into this machine
 	} {
 		network := &open{names: names}
-		check := catalog.Check{Kind: catalog.KindPing, Port: test.port}
+		check := catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}
 		if test.port != 0 {
-			check.Kind = catalog.KindTCP
+			check.Kind, check.Options = catalog.KindTCP, catalog.TCP{Port: test.port}
 		}
 		got := once(t, probe.NewGuard(network, list), check, test.address)
 		switch {
@@ -145,7 +145,7 @@ func TestARedirectLeadsNowhere(t *testing.T) {
 	site := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusFound))
 	defer site.Close()
 	got := once(t, probe.NewGuard(probe.Kernel{}, allow(t, site.Listener.Addr().String())),
-		catalog.Check{Kind: catalog.KindHTTP, URL: site.URL, Timeout: time.Second}, "127.0.0.1")
+		catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: site.URL}}, "127.0.0.1")
 	want(t, got, mesh.Unreachable, "redirects to "+elsewhere.URL)
 	if hits.Load() != 0 {
 		t.Error("a redirect was followed")
@@ -185,7 +185,7 @@ func TestAStormYieldsTheCap(t *testing.T) {
 func TestOverTheCapIsInconclusive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		guard := probe.NewGuard(&open{}, nil)
-		check := catalog.Check{Kind: catalog.KindPing}
+		check := catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}
 		for range probe.TargetBurst {
 			want(t, once(t, guard, check, "192.0.2.1"), mesh.Reachable, "")
 		}

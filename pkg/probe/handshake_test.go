@@ -112,7 +112,7 @@ func TestTLSRefusals(t *testing.T) {
 			defer site.Close()
 			port := site.Listener.Addr().(*net.TCPAddr).Port
 			check := catalog.Check{
-				Kind: catalog.KindHTTP, URL: fmt.Sprintf("https://mail.example.net:%d/", port), Timeout: 2 * time.Second,
+				Kind: catalog.KindHTTP, Timeout: 2 * time.Second, Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)},
 			}
 			got := once(t, probe.Kernel{}, check, "127.0.0.1")
 			want(t, got, mesh.Unreachable, test.reason)
@@ -131,7 +131,7 @@ func TestServersWithoutTLS(t *testing.T) {
 			io.Copy(io.Discard, c)
 		})
 		check := catalog.Check{
-			Kind: catalog.KindHTTP, URL: fmt.Sprintf("https://mail.example.net:%d/", port), Timeout: 2 * time.Second,
+			Kind: catalog.KindHTTP, Timeout: 2 * time.Second, Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)},
 		}
 		want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "does not speak TLS")
 	}

@@ -27,8 +27,8 @@ const headersMax = 1 << 16
 
 // http asks the target's address for the check's URL, over a connection of its own. The URL gives the port, the path, the
 // Host header and the name on the certificate. A redirect is an answer and never followed.
-func (a *attempt) http(ctx context.Context, ip netip.Addr) Result {
-	u, _, port, err := address.ParseURL(a.target.Check.URL)
+func (a *attempt) http(ctx context.Context, ip netip.Addr, o catalog.HTTP) Result {
+	u, _, port, err := address.ParseURL(o.URL)
 	if err != nil {
 		return inconclusive("the check's URL cannot be used: " + err.Error())
 	}
@@ -44,7 +44,7 @@ func (a *attempt) http(ctx context.Context, ip netip.Addr) Result {
 	}
 	defer release()
 	conn.began = conn.began.Add(time.Since(asked)) // waiting for memory is no part of the server's time
-	result := a.exchange(u, conn)
+	result := a.exchange(u, o, conn)
 	if waited && !result.Outcome.Good() && errors.Is(a.talk.Err(), context.DeadlineExceeded) {
 		return inconclusive(errMemory.Error()) // the server did not have the whole of its time
 	}
@@ -52,7 +52,7 @@ func (a *attempt) http(ctx context.Context, ip netip.Addr) Result {
 }
 
 // exchange makes the request over the connection and judges the answer.
-func (a *attempt) exchange(u *url.URL, conn *connection) Result {
+func (a *attempt) exchange(u *url.URL, o catalog.HTTP, conn *connection) Result {
 	heard := &listening{Conn: conn.Conn}
 	response, err := a.request(a.talk, u, heard)
 	found := Result{Outcome: mesh.Reachable, Connect: conn.connect}
@@ -61,7 +61,7 @@ func (a *attempt) exchange(u *url.URL, conn *connection) Result {
 	}
 	defer response.Body.Close()
 	found.RTT = time.Since(conn.began)
-	return a.answered(found, response)
+	return a.answered(found, o, response)
 }
 
 // request asks over the connection that stands and reads the answer's headers. The caller closes the answer's body.
@@ -135,21 +135,20 @@ func isClosed(err error) bool {
 }
 
 // answered compares an answer with what the check wants.
-func (a *attempt) answered(found Result, response *http.Response) Result {
-	check := a.target.Check
-	if wanted := wantedStatus(check); response.StatusCode != wanted {
+func (a *attempt) answered(found Result, o catalog.HTTP, response *http.Response) Result {
+	if wanted := o.ExpectedStatus(); response.StatusCode != wanted {
 		return found.bad(statusReason(response, wanted))
 	}
-	if response.TLS != nil && check.CertificateDays > 0 {
+	if response.TLS != nil && o.CertificateDays > 0 {
 		left := time.Until(response.TLS.PeerCertificates[0].NotAfter)
-		if left < time.Duration(check.CertificateDays)*24*time.Hour {
-			return found.bad(fmt.Sprintf("certificate expires in %s, wanted %d", ago(left), check.CertificateDays))
+		if left < time.Duration(o.CertificateDays)*24*time.Hour {
+			return found.bad(fmt.Sprintf("certificate expires in %s, wanted %d", ago(left), o.CertificateDays))
 		}
 	}
-	if check.Body == "" {
+	if o.Body == "" {
 		return found
 	}
-	shown, err := bodyContains(response, check.Body)
+	shown, err := bodyContains(response, o.Body)
 	var unknown *unknownEncodingError
 	switch {
 	case shown:
@@ -157,9 +156,9 @@ func (a *attempt) answered(found Result, response *http.Response) Result {
 	case a.talk.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	case isLate(err):
-		return found.bad("hung: body not finished after " + seconds(check.Timeout))
+		return found.bad("hung: body not finished after " + seconds(a.target.Check.Timeout))
 	case errors.Is(err, errBeyondLimit):
-		return found.bad("not in the first MiB of the body: " + quote(check.Body))
+		return found.bad("not in the first MiB of the body: " + quote(o.Body))
 	case errors.As(err, &unknown):
 		return found.bad("malformed answer: its body has a Content-Encoding that was not asked for: " + bounded(unknown.name))
 	case notAsDeclared(err):
@@ -167,7 +166,7 @@ func (a *attempt) answered(found Result, response *http.Response) Result {
 	case err != nil:
 		return found.bad("body cut short")
 	}
-	return found.bad("body lacks " + quote(check.Body))
+	return found.bad("body lacks " + quote(o.Body))
 }
 
 func statusReason(response *http.Response, wanted int) string {
@@ -185,13 +184,6 @@ func place(location string) string {
 		return "an address that cannot be parsed"
 	}
 	return cmp.Or((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "the same address")
-}
-
-func wantedStatus(check catalog.Check) int {
-	if check.Status == 0 {
-		return http.StatusOK
-	}
-	return check.Status
 }
 
 // listening counts the bytes that a server said, to tell one that hangs from one that is slow.

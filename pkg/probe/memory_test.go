@@ -37,7 +37,7 @@ func probeAll(t *testing.T, n int, url string, memory *probe.Memory, timeout tim
 	for range n {
 		wg.Go(func() {
 			target := probe.Target{
-				Check:   catalog.Check{Kind: catalog.KindHTTP, URL: url, Body: "Webmail", Timeout: timeout},
+				Check:   catalog.Check{Kind: catalog.KindHTTP, Timeout: timeout, Options: catalog.HTTP{URL: url, Body: "Webmail"}},
 				Address: "127.0.0.1", Family: mesh.IPv4, Agent: "test", Memory: memory,
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)

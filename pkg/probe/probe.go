@@ -65,13 +65,13 @@ func Once(ctx context.Context, network Network, target Target, connected func())
 
 // once makes the attempt by the kind of the check.
 func (a *attempt) once(ctx context.Context) Result {
-	switch a.target.Check.Kind {
-	case catalog.KindPing:
+	switch o := a.target.Check.Options.(type) {
+	case catalog.Ping:
 		return a.anyAddress(ctx, a.ping)
-	case catalog.KindTCP:
-		return a.anyAddress(ctx, a.tcp)
-	case catalog.KindHTTP:
-		return a.anyAddress(ctx, a.http)
+	case catalog.TCP:
+		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tcp(ctx, ip, o) })
+	case catalog.HTTP:
+		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.http(ctx, ip, o) })
 	}
 	return inconclusive(fmt.Sprintf("agent too old: it does not know the kind %q", a.target.Check.Kind))
 }
@@ -109,11 +109,11 @@ func isNumber(address string) bool {
 }
 
 func (t Target) where() string {
-	switch {
-	case t.Check.URL != "":
-		return t.Check.URL
-	case t.Check.Port != 0:
-		return net.JoinHostPort(t.Address, strconv.Itoa(t.Check.Port))
+	switch o := t.Check.Options.(type) {
+	case catalog.HTTP:
+		return o.URL
+	case catalog.TCP:
+		return net.JoinHostPort(t.Address, strconv.Itoa(o.Port))
 	}
 	return t.Address
 }

@@ -88,7 +88,7 @@ func TestTCP(t *testing.T) {
 	} {
 		for _, address := range []string{"127.0.0.1", "::1"} {
 			t.Run(test.name+" "+address, func(t *testing.T) {
-				check := catalog.Check{Kind: catalog.KindTCP, Port: server(t, address, test.say), Banner: test.banner}
+				check := catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: server(t, address, test.say), Banner: test.banner}}
 				want(t, once(t, probe.Kernel{}, check, address), test.outcome, test.reason)
 			})
 		}
@@ -110,7 +110,7 @@ func TestMailServersAreLeftPolitely(t *testing.T) {
 			all, _ := io.ReadAll(c)
 			said <- string(all)
 		})
-		once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Port: port, Banner: test.banner}, "127.0.0.1")
+		once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: port, Banner: test.banner}}, "127.0.0.1")
 		if got := <-said; got != test.said {
 			t.Errorf("after %q it said %q, wanted %q", test.greeting, got, test.said)
 		}
@@ -127,7 +127,7 @@ func TestProbesNameThemselves(t *testing.T) {
 		var named string
 		site := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { named = r.UserAgent() }))
 		target := probe.Target{
-			Check: catalog.Check{Kind: catalog.KindHTTP, URL: site.URL, Timeout: time.Second}, Address: "127.0.0.1", Family: mesh.IPv4,
+			Check: catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: site.URL}}, Address: "127.0.0.1", Family: mesh.IPv4,
 			Agent: "nc036", Version: "1.2", Page: page,
 		}
 		got := probe.Once(t.Context(), probe.Kernel{}, target, func() {})
@@ -145,7 +145,7 @@ func TestRefused(t *testing.T) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Port: port}, "127.0.0.1")
+	got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: port}}, "127.0.0.1")
 	want(t, got, mesh.Unreachable, "connection refused")
 	if !got.Definite {
 		t.Error("a refusal is an answer, which retries would not change")
@@ -174,15 +174,15 @@ func TestHTTP(t *testing.T) {
 		outcome mesh.Outcome
 		reason  string
 	}{
-		{"answers", catalog.Check{URL: url("/"), Body: "Sign in to mail.example.net"}, mesh.Reachable, ""},
-		{"lacks the body", catalog.Check{URL: url("/"), Body: "Webmail"}, mesh.Unreachable, `body lacks "Webmail"`},
-		{"wrong status", catalog.Check{URL: url("/broken")}, mesh.Unreachable, "status 503"},
-		{"wanted status", catalog.Check{URL: url("/broken"), Status: 503}, mesh.Reachable, ""},
-		{"redirects", catalog.Check{URL: url("/moved")}, mesh.Unreachable,
+		{"answers", catalog.Check{Options: catalog.HTTP{URL: url("/"), Body: "Sign in to mail.example.net"}}, mesh.Reachable, ""},
+		{"lacks the body", catalog.Check{Options: catalog.HTTP{URL: url("/"), Body: "Webmail"}}, mesh.Unreachable, `body lacks "Webmail"`},
+		{"wrong status", catalog.Check{Options: catalog.HTTP{URL: url("/broken")}}, mesh.Unreachable, "status 503"},
+		{"wanted status", catalog.Check{Options: catalog.HTTP{URL: url("/broken"), Status: 503}}, mesh.Reachable, ""},
+		{"redirects", catalog.Check{Options: catalog.HTTP{URL: url("/moved")}}, mesh.Unreachable,
 			"redirects to https://elsewhere.example/sign-in (status 302), wanted 200"},
-		{"a port that no connection can have", catalog.Check{URL: fmt.Sprintf("http://mail.example.net:%d/", port+65536)},
+		{"a port that no connection can have", catalog.Check{Options: catalog.HTTP{URL: fmt.Sprintf("http://mail.example.net:%d/", port+65536)}},
 			mesh.Inconclusive, "is not a port"},
-		{"hangs", catalog.Check{URL: url("/slow")}, mesh.Unreachable, "hung"},
+		{"hangs", catalog.Check{Options: catalog.HTTP{URL: url("/slow")}}, mesh.Unreachable, "hung"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.check.Kind = catalog.KindHTTP
@@ -198,11 +198,11 @@ func TestCertificates(t *testing.T) {
 	site.StartTLS()
 	defer site.Close()
 	port := site.Listener.Addr().(*net.TCPAddr).Port
-	check := catalog.Check{Kind: catalog.KindHTTP, URL: fmt.Sprintf("https://mail.example.net:%d/", port), Timeout: time.Second}
+	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)}}
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "certificate expired 2 days ago")
-	check.URL = fmt.Sprintf("https://www.example.net:%d/", port)
+	check.Options = catalog.HTTP{URL: fmt.Sprintf("https://www.example.net:%d/", port)}
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "certificate")
-	check.URL = fmt.Sprintf("http://mail.example.net:%d/", port)
+	check.Options = catalog.HTTP{URL: fmt.Sprintf("http://mail.example.net:%d/", port)}
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "status 400")
 }
 
@@ -231,7 +231,7 @@ func TestTheNameIsInSNI(t *testing.T) {
 	defer site.Close()
 	network := resolved{addresses: []netip.Addr{netip.MustParseAddr("127.9.9.9"), netip.MustParseAddr("127.0.0.1")}}
 	port := site.Listener.Addr().(*net.TCPAddr).Port
-	check := catalog.Check{Kind: catalog.KindHTTP, URL: fmt.Sprintf("https://www.example.net:%d/", port), Timeout: time.Second}
+	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: fmt.Sprintf("https://www.example.net:%d/", port)}}
 	got := once(t, network, check, "web.example.net")
 	want(t, got, mesh.Unreachable, "connection refused or certificate not trusted")
 	if name := <-names; name != "www.example.net" {
@@ -257,7 +257,7 @@ func certificate(t *testing.T, name string, left time.Duration) tls.Certificate 
 
 func TestPing(t *testing.T) {
 	for _, address := range []string{"127.0.0.1", "::1"} {
-		got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindPing}, address)
+		got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}, address)
 		if got.Outcome == mesh.Inconclusive && strings.HasPrefix(got.Reason, "not permitted: ") {
 			testenv.Missing(t, "to be permitted to ping: "+got.Reason)
 		}
@@ -289,7 +289,7 @@ func TestWhoseFaultItIs(t *testing.T) {
 		{"192.0.2.1", &probe.UnreachableError{What: "host unreachable", Router: netip.MustParseAddr("192.0.2.254")}, mesh.Unreachable, "host unreachable, says router 192.0.2.254"},
 		{"192.0.2.1", io.ErrNoProgress, mesh.Inconclusive, ""},
 	} {
-		got := once(t, nowhere{test.err}, catalog.Check{Kind: catalog.KindPing}, test.address)
+		got := once(t, nowhere{test.err}, catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}, test.address)
 		if got.Outcome != test.outcome || !strings.Contains(got.Reason, test.reason) {
 			t.Errorf("%v: found %v %q, wanted %v %q", test.err, got.Outcome, got.Reason, test.outcome, test.reason)
 		}
@@ -301,7 +301,7 @@ func TestWhoseFaultItIs(t *testing.T) {
 func TestADualStackNameWhoseIPv6Refuses(t *testing.T) {
 	port := server(t, "127.0.0.1", func(net.Conn) {})
 	network := resolved{addresses: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}}
-	check := catalog.Check{Kind: catalog.KindTCP, Port: port, Timeout: time.Second}
+	check := catalog.Check{Kind: catalog.KindTCP, Timeout: time.Second, Options: catalog.TCP{Port: port}}
 	target := probe.Target{Check: check, Address: "mail.example.net", Family: mesh.IPv4, Agent: "test"}
 	want(t, probe.Once(t.Context(), network, target, func() {}), mesh.Reachable, "")
 	target.Family = mesh.IPv6

@@ -58,8 +58,8 @@ func TestReasonsLeaveSecretsOut(t *testing.T) {
 		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\nSECRET", "body cut short", mesh.UnfinishedAnswer},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			check := catalog.Check{Kind: catalog.KindHTTP, URL: answers(t, test.answer), Body: "Webmail",
-				Timeout: 2 * time.Second}
+			check := catalog.Check{Kind: catalog.KindHTTP,
+				Timeout: 2 * time.Second, Options: catalog.HTTP{URL: answers(t, test.answer), Body: "Webmail"}}
 			got := once(t, probe.Kernel{}, check, "127.0.0.1")
 			want(t, got, mesh.Unreachable, test.reason)
 			if strings.Contains(got.Reason, "SECRET") {
@@ -80,14 +80,14 @@ func TestReasonsAreShortAndPrintable(t *testing.T) {
 		"the kernel":         nowhere{fmt.Errorf("%s", noisy)},
 		"the permission":     nowhere{&probe.NotPermittedError{What: noisy}},
 	} {
-		got := once(t, network, catalog.Check{Kind: catalog.KindPing}, "mail.example.net")
+		got := once(t, network, catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}, "mail.example.net")
 		if strings.ContainsFunc(got.Reason, func(r rune) bool { return !unicode.IsPrint(r) }) ||
 			len(got.Reason) > 300 || got.Reason == "" {
 			t.Errorf("%s: %q", name, got.Reason)
 		}
 	}
-	banner := catalog.Check{Kind: catalog.KindTCP, Banner: "^220 ", Port: server(t, "127.0.0.1",
-		func(c net.Conn) { io.WriteString(c, noisy+"\r\n") })}
+	banner := catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: server(t, "127.0.0.1",
+		func(c net.Conn) { io.WriteString(c, noisy+"\r\n") }), Banner: "^220 "}}
 	if got := once(t, probe.Kernel{}, banner, "127.0.0.1"); len(got.Reason) > 300 ||
 		mesh.ClassifyReason(got.Reason).Kind != mesh.UnexpectedAnswer {
 		t.Errorf("a banner: %q", got.Reason)
@@ -106,7 +106,7 @@ func TestFindingsAreClassified(t *testing.T) {
 			mesh.HostUnreachable},
 		{&probe.UnreachableError{What: "port unreachable"}, mesh.HostUnreachable},
 	} {
-		got := once(t, nowhere{test.err}, catalog.Check{Kind: catalog.KindPing}, "mail.example.net")
+		got := once(t, nowhere{test.err}, catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}, "mail.example.net")
 		if f := mesh.ClassifyReason(got.Reason); got.Outcome != mesh.Unreachable || f.Kind != test.want {
 			t.Errorf("%q is classified as %q", got.Reason, f)
 		}

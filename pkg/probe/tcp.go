@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -20,17 +21,17 @@ import (
 const bannerMax = 1024
 
 // tcp connects, and reads the banner's first line where the check wants one.
-func (a *attempt) tcp(ctx context.Context, ip netip.Addr) Result {
-	conn, err := a.dial(ctx, ip, a.target.Check.Port)
+func (a *attempt) tcp(ctx context.Context, ip netip.Addr, o catalog.TCP) Result {
+	conn, err := a.dial(ctx, ip, o.Port)
 	if err != nil {
 		return classify(err)
 	}
 	defer conn.Close()
 	found := Result{Outcome: mesh.Reachable, RTT: conn.connect, Connect: conn.connect}
-	if a.target.Check.Banner == "" {
+	if o.Banner == "" {
 		return found
 	}
-	wanted, err := regexp.Compile(a.target.Check.Banner)
+	wanted, err := regexp.Compile(o.Banner)
 	if err != nil {
 		return inconclusive("the banner's pattern: " + err.Error())
 	}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/quota"
 )
 
@@ -27,7 +28,7 @@ func mesh(t interface{ Fatal(...any) }, hosts, checks int, interval string) *cat
 		}
 		b.WriteString("]}\n")
 	}
-	c, err := catalog.Parse("test.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("test.yaml", []byte(b.String()), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

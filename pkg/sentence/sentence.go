@@ -121,18 +121,20 @@ func failures(config *catalog.Check, s mesh.CheckState) string {
 
 // where describes what the vantages probed: a port, a web host or a ping.
 func where(config *catalog.Check) string {
-	switch {
-	case config == nil:
+	if config == nil {
 		return ""
-	case config.Port > 0:
-		return fmt.Sprintf(" on port %d", config.Port)
-	case config.URL != "":
+	}
+	switch o := config.Options.(type) {
+	case catalog.Ping:
+		return " when pinged"
+	case catalog.HTTP:
 		// The rest of the address may hold a secret.
-		if u, err := url.Parse(config.URL); err == nil {
+		if u, err := url.Parse(o.URL); err == nil {
 			return " at " + u.Host
 		}
-	case config.Kind == catalog.KindPing:
-		return " when pinged"
+	}
+	if port := config.Port(); port > 0 {
+		return fmt.Sprintf(" on port %d", port)
 	}
 	return ""
 }

@@ -13,9 +13,9 @@ import (
 var (
 	began = time.Date(2026, 3, 1, 2, 30, 31, 0, time.UTC)
 
-	smtp = catalog.Check{Name: "smtp", Kind: catalog.KindTCP, Port: 25}
-	site = catalog.Check{Name: "site", Kind: catalog.KindHTTP, URL: "https://user:SECRET@www.example.net/?key=SECRET"}
-	ping = catalog.Check{Name: "ping", Kind: catalog.KindPing}
+	smtp = catalog.Check{Name: "smtp", Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}
+	site = catalog.Check{Name: "site", Kind: catalog.KindHTTP, Options: catalog.HTTP{URL: "https://user:SECRET@www.example.net/?key=SECRET"}}
+	ping = catalog.Check{Name: "ping", Kind: catalog.KindPing, Options: catalog.Ping{}}
 )
 
 func cities() *catalog.Catalog {

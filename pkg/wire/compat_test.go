@@ -48,7 +48,7 @@ func TestEveryWordOfTheFirstFormatIsStillRead(t *testing.T) {
 	}
 	plain, err := catalog.Decode(first(t, "catalog.json"))
 	packed, err2 := wire.DecodeCatalog(first(t, "catalog.gz"))
-	if err != nil || err2 != nil || !cmp.Equal(plain, packed) || plain.Revision != "46c851bf2efe" || plain.Host("nc036").Check("Sending mail").Port != 25 {
+	if err != nil || err2 != nil || !cmp.Equal(plain, packed) || plain.Revision != "46c851bf2efe" || plain.Host("nc036").Check("Sending mail").Port() != 25 {
 		t.Errorf("catalog %v %v", err, err2)
 	}
 	token, err := wire.ParseToken(string(first(t, "token.txt")))

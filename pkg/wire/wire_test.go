@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -184,7 +184,7 @@ func TestControlRosterCatalog(t *testing.T) {
 	if got, err := DecodeRoster(data); err != nil || !cmp.Equal(roster, got) {
 		t.Errorf("roster %v %v", got, err)
 	}
-	c, err := catalog.Parse("x", []byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, address: 192.0.2.1}]"), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("x", []byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, address: 192.0.2.1}]"), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/probemesh/probemesh/deploy/examples"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -29,7 +30,7 @@ type Source struct {
 // NewSource returns a source with the hosts of the example catalog, all with the same verdict and status.
 func NewSource(t *testing.T, verdict mesh.Verdict, status mesh.Status) *Source {
 	t.Helper()
-	c, err := catalog.Parse("ninernet.yaml", examples.Ninernet, func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("ninernet.yaml", examples.Ninernet, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

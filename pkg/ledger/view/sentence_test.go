@@ -40,7 +40,7 @@ func smtpCatalog(port int) *catalog.Catalog {
 		Rule:    catalog.DefaultRule(),
 		Regions: []catalog.Region{{Name: "lus", City: "Lusaka"}, {Name: "van", City: "Vancouver"}},
 		Hosts: []catalog.Host{{Name: "NC036", Public: true, Addresses: []string{"192.0.2.1"},
-			Checks: []catalog.Check{{Name: "smtp", Kind: catalog.KindTCP, Port: port}}}},
+			Checks: []catalog.Check{{Name: "smtp", Kind: catalog.KindTCP, Options: catalog.TCP{Port: port}}}}},
 	}
 	catalog.Seal(c)
 	return c

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -22,7 +23,7 @@ func asks(t *testing.T, address string, ports ...int) ledger.CatalogEvent {
 	for i, port := range ports {
 		text += fmt.Sprintf("      - {kind: tcp, name: check %d, port: %d}\n", i, port)
 	}
-	c, err := catalog.Parse("test.yaml", []byte(text), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse("test.yaml", []byte(text), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package catalog
+package file
 
 import (
 	"cmp"
@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Mistake is one thing wrong in a catalog: where, what, and how to mend it.
+// Mistake is one thing that is wrong in a file: where, what, and what to write instead.
 type Mistake struct {
 	File         string
 	Line, Column int
@@ -19,7 +19,7 @@ func (m Mistake) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s; %s", m.File, m.Line, m.Column, m.What, m.Mend)
 }
 
-// Mistakes are all that is wrong in a catalog, in the order of their places.
+// Mistakes are everything that is wrong in a file, in the order of their places. It is the type of Parse's errors.
 type Mistakes []Mistake
 
 // Error is one line for each mistake.
@@ -37,7 +37,7 @@ func (m Mistakes) sort() {
 	})
 }
 
-// nearest is the word most like the one written, or "" when none is near: at most two letters apart.
+// nearest returns the word that is most like the given one, at most two letters apart, or "".
 func nearest(word string, words []string) string {
 	best, distance := "", 3
 	for _, w := range words {

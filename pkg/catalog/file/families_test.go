@@ -1,16 +1,18 @@
-package catalog
+package file_test
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-func parseHost(t *testing.T, host string) (*Catalog, error) {
+func parseHost(t *testing.T, host string) (*catalog.Catalog, error) {
 	t.Helper()
-	return Parse("x", []byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, "+host+"}]"), func(string) (string, bool) { return "", false })
+	return file.Parse("x", []byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, "+host+"}]"), func(string) (string, bool) { return "", false })
 }
 
 func TestFamiliesOfACheck(t *testing.T) {
@@ -37,11 +39,11 @@ func TestFamiliesOfACheck(t *testing.T) {
 		if got := c.Hosts[0].FamiliesOf(&c.Hosts[0].Checks[0]); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, wanted %v", test.host, got, test.want)
 		}
-		data, err := Encode(c)
+		data, err := catalog.Encode(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := Decode(data)
+		again, err := catalog.Decode(data)
 		if err != nil || !slices.Equal(again.Hosts[0].FamiliesOf(&again.Hosts[0].Checks[0]), test.want) {
 			t.Errorf("%s: carried as %s: %v", test.host, data, err)
 		}
@@ -53,7 +55,7 @@ func TestMistakesInFamilies(t *testing.T) {
 		`address: mail.example.net, checks: [{kind: ping, families: ipv5}]`:         `there is no address family "ipv5"`,
 		`address: mail.example.net, checks: [{kind: ping, families: any}]`:          `there is no address family "any"`,
 		`address: mail.example.net, checks: [{kind: ping, families: []}]`:           `has no address family`,
-		`address: mail.example.net, checks: [{kind: ping, families: [ipv4, ipv4]}]`: `the family ipv4 is said twice`,
+		`address: mail.example.net, checks: [{kind: ping, families: [ipv4, ipv4]}]`: `the family ipv4 is given twice`,
 		`address: 192.0.2.1, checks: [{kind: ping, families: [ipv4, ipv6]}]`:        `the host A has no ipv6 address`,
 	} {
 		if _, err := parseHost(t, host); err == nil || !strings.Contains(err.Error(), want) {
@@ -69,17 +71,17 @@ func TestFamiliesOfAPeerAreBounded(t *testing.T) {
 	}
 	for _, families := range [][]mesh.Family{{mesh.IPv6}, {mesh.AnyFamily}, {mesh.IPv4, mesh.IPv4}} {
 		c.Hosts[0].Checks[0].Families = families
-		data, err := Encode(c)
+		data, err := catalog.Encode(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Decode(data); err == nil {
+		if _, err := catalog.Decode(data); err == nil {
 			t.Errorf("%v was accepted", families)
 		}
 	}
 }
 
-// TestACatalogOfTheVersionBefore is read with the meaning that it had, until NameFamilies gives it families: that
+// TestACatalogOfTheVersionBefore is read with the meaning that it had, until catalog.NameFamilies gives it families: that
 // asks nobody anything else.
 func TestACatalogOfTheVersionBefore(t *testing.T) {
 	c, err := parseHost(t, `address: mail.example.net`)
@@ -95,7 +97,7 @@ func TestACatalogOfTheVersionBefore(t *testing.T) {
 	if !h.Checks[0].SameQuestion(&after) {
 		t.Error("an upgrade asks something else")
 	}
-	if !NameFamilies(c) || NameFamilies(c) || len(h.Checks[0].Families) != 2 {
+	if !catalog.NameFamilies(c) || catalog.NameFamilies(c) || len(h.Checks[0].Families) != 2 {
 		t.Errorf("families %v", h.Checks[0].Families)
 	}
 	narrow := after

@@ -1,4 +1,4 @@
-package catalog
+package file_test
 
 import (
 	"errors"
@@ -11,18 +11,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 func noEnvironment(string) (string, bool) { return "", false }
 
-func parseFile(t testing.TB, file string) (*Catalog, error) {
+func parseFile(t testing.TB, path string) (*catalog.Catalog, error) {
 	t.Helper()
-	source, err := os.ReadFile(file)
+	source, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Parse(file[strings.LastIndex(file, "/")+1:], source, noEnvironment)
+	return file.Parse(path[strings.LastIndex(path, "/")+1:], source, noEnvironment)
 }
 
 func TestEveryMistakeIsToldAtOnceWithItsPlace(t *testing.T) {
@@ -31,14 +33,14 @@ func TestEveryMistakeIsToldAtOnceWithItsPlace(t *testing.T) {
 	if err == nil || err.Error()+"\n" != string(want) {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
-	var mistakes Mistakes
+	var mistakes file.Mistakes
 	if !errors.As(err, &mistakes) || len(mistakes) != 8 {
 		t.Errorf("%d mistakes, want 8", len(mistakes))
 	}
 }
 
 func TestTheExampleDescribesTheTenServers(t *testing.T) {
-	c, err := parseFile(t, "../../deploy/examples/ninernet.yaml")
+	c, err := parseFile(t, "../../../deploy/examples/ninernet.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func TestTheExampleDescribesTheTenServers(t *testing.T) {
 		if h.Public {
 			public += h.Name + " "
 		}
-		if len(h.Checks) < 2 || h.Checks[0].Kind != KindPing {
+		if len(h.Checks) < 2 || h.Checks[0].Kind != catalog.KindPing {
 			t.Errorf("%s has checks %v", h.Name, h.Checks)
 		}
 	}
@@ -65,7 +67,7 @@ const regions = "regions: [{name: ams}, {name: lon}]\n"
 
 func TestDefaults(t *testing.T) {
 	t.Setenv("UNUSED", "")
-	c, err := Parse("x", []byte(regions+`
+	c, err := file.Parse("x", []byte(regions+`
 defaults: {interval: 20s, timeout: 2s}
 hosts:
   - {name: A, region: ams, address: 192.0.2.1}
@@ -81,16 +83,24 @@ rule: {round_every: 2s}
 	if err != nil {
 		t.Fatal(err)
 	}
-	ping := Check{Kind: "ping", Name: "ping", Critical: true, Interval: 20 * time.Second, Timeout: 2 * time.Second}
-	if diff := cmp.Diff([]Check{ping}, c.Hosts[0].Checks); diff != "" {
+	ping := catalog.Check{
+		Kind: "ping", Name: "ping", Options: catalog.Ping{}, Critical: true,
+		Interval: 20 * time.Second, Timeout: 2 * time.Second,
+	}
+	if diff := cmp.Diff([]catalog.Check{ping}, c.Hosts[0].Checks); diff != "" {
 		t.Errorf("a host with an address and nothing else: %s", diff)
 	}
 	if len(c.Hosts[1].Checks) != 0 {
 		t.Errorf("a vantage only has checks %v", c.Hosts[1].Checks)
 	}
-	want := []Check{
-		{Kind: "tcp", Name: "tcp 25", Port: 25, Interval: time.Minute, Timeout: 2 * time.Second},
-		{Kind: "http", Name: "http 443", Critical: true, URL: "https://www.example.net/$x", Status: 200, Body: "a$", Interval: 20 * time.Second, Timeout: 2 * time.Second},
+	want := []catalog.Check{
+		{
+			Kind: "tcp", Name: "tcp 25", Options: catalog.TCP{Port: 25}, Interval: time.Minute, Timeout: 2 * time.Second,
+		},
+		{
+			Kind: "http", Name: "http 443", Critical: true, Interval: 20 * time.Second, Timeout: 2 * time.Second,
+			Options: catalog.HTTP{URL: "https://www.example.net/$x", Status: 200, Body: "a$"},
+		},
 	}
 	if diff := cmp.Diff(want, c.Hosts[2].Checks); diff != "" {
 		t.Error(diff)
@@ -113,7 +123,7 @@ func TestMistakes(t *testing.T) {
 		{"no hosts", regions, "there are no hosts"},
 		{"empty hosts", regions + "hosts: []", "2:8: there are no hosts"},
 		{"no regions", "hosts: [{name: A, region: x, address: 192.0.2.1}]", "there are no regions"},
-		{"duplicate key", regions + "hosts: [{name: A, name: B, region: ams, address: 192.0.2.1}]", `2:19: "name" is said twice`},
+		{"duplicate key", regions + "hosts: [{name: A, name: B, region: ams, address: 192.0.2.1}]", `2:19: "name" is given twice`},
 		{"duplicate region", "regions: [{name: ams}, {name: ams}]\nhosts: [" + host + "}]", `there are two regions "ams"`},
 		{"bad region", "regions: [{name: Ams!}]\nhosts: []", `"Ams!" is not usable`},
 		{"bad country", "regions: [{name: ams, country: Holland}]\nhosts: []", `"Holland" is not a country code`},
@@ -133,34 +143,54 @@ func TestMistakes(t *testing.T) {
 		{"two checks of a name", regions + "hosts: [" + host + "checks: [{kind: ping}, {kind: ping}]}]", `two checks "ping"`},
 		{"timeout", regions + "hosts: [" + host + "checks: [{kind: ping, interval: 2s, timeout: 2s}]}]", "not shorter than the interval"},
 		{"duration", regions + "hosts: [" + host + "checks: [{kind: ping, interval: 10}]}]", "no duration"},
-		{"url", regions + "hosts: [" + host + "checks: [{kind: http, url: www.example.net}]}]", "not a web address"},
+		{"url", regions + "hosts: [" + host + "checks: [{kind: http, url: www.example.net}]}]", "without http://"},
 		{"status", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example', status: 999}]}]", `status is "999"`},
 		{"certificate of plain http", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example', certificate_days: 9}]}]", "has no certificate"},
 		{"variable", regions + "hosts: [" + host + "role: '${NOT_SET}'}]", "no variable NOT_SET"},
 		{"half a variable", regions + "hosts: [" + host + "role: '${NOT'}]", "is not a variable"},
 		{"alias", regions + "hosts: [" + host + "role: &a x}]", "anchors, aliases and tags"},
+		{"a key without a value", regions + "hosts: [" + host + "checks: [{kind: tcp, port: }]}]", `2:73: "port" has no value in a check`},
+		{"null", regions + "hosts: [" + host + "checks: [{kind: tcp, port: null}]}]", `"port" has no value`},
+		{"checks without a value", regions + "hosts:\n  - name: A\n    region: ams\n    address: 192.0.2.1\n    checks:\n", `6:5: "checks" has no value`},
+		{"a label without a value", regions + "hosts: [" + host + "labels: {rack: }}]", `"rack" has no value in labels`},
+		{"a section without a value", regions + "hosts: [" + host + "}]\nrule:\n", `3:1: "rule" has no value`},
+		{"hosts without a value", regions + "hosts:\n", `2:1: "hosts" has no value`},
+		{"an item without a value", regions + "hosts: [" + host + "address: [ , 192.0.2.1]}]", "2:"},
+		{"a port of a URL", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example:86636/'}]}]", `the port of the URL: "86636" is not a port`},
+		{"a password in a URL", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://u:SECRET@a.example/'}]}]", "a user or password stands in the URL"},
+		{"a password in a link", regions + "page: {links: {Home: 'http://u:SECRET@a.example/'}}\nhosts: [" + host + "}]", "a user or password stands in the URL"},
+		{"a password in an address", regions + "hosts: [{name: A, region: ams, address: 'u:SECRET@a.example'}]", `"...@a.example" is not a host`},
+		{"a zone", regions + "hosts: [{name: A, region: ams, address: 'fe80::1%eth0'}]", "has a zone"},
+		{"IPv6 that YAML reads as a key", regions + "hosts:\n  - name: A\n    region: ams\n    address: fe80::\n", `put the IPv6 address in quotes`},
+		{"UTF-16", "\xff\xfer\x00e\x00", "1:1: the file is UTF-16"},
+		{"UTF-16 without a mark", "r\x00e\x00g\x00", "1:1: the file is UTF-16"},
+		{"Latin 1", "regions:\n  - {name: ams, city: M\xfcnchen}\n", "2:24: the file is not UTF-8"},
+		{"too deep", "regions: " + strings.Repeat("[", 40_000), "1:74: lists and mappings nest deeper than 64"},
 		{"rule", regions + "hosts: [" + host + "}]\nrule: {down_share: 2}", `down_share is "2"`},
 		{"rule key", regions + "hosts: [" + host + "}]\nrule: {downshare: 1}", `did you mean "down_share"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := Parse("x", []byte(c.source), noEnvironment)
+			got, err := file.Parse("x", []byte(c.source), noEnvironment)
 			if err == nil || !strings.Contains(err.Error(), c.want) || got != nil {
 				t.Errorf("got %v, want %s", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "SECRET") {
+				t.Errorf("the message repeats a secret: %v", err)
 			}
 		})
 	}
 }
 
 func TestEncodeDecode(t *testing.T) {
-	c, err := parseFile(t, "../../deploy/examples/ninernet.yaml")
+	c, err := parseFile(t, "../../../deploy/examples/ninernet.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := Encode(c)
+	data, err := catalog.Encode(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Decode(data)
+	got, err := catalog.Decode(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +198,7 @@ func TestEncodeDecode(t *testing.T) {
 		t.Error(diff)
 	}
 	nameless := strings.Replace(string(data), c.Revision, "latest", 1)
-	if _, err := Decode([]byte(nameless)); err == nil {
+	if _, err := catalog.Decode([]byte(nameless)); err == nil {
 		t.Error("a catalog without a revision was taken")
 	}
 }
@@ -176,11 +206,11 @@ func TestEncodeDecode(t *testing.T) {
 // A program of the version before knows fewer numbers of the rule, and a later one more.
 func TestDecodeOfAnotherVersion(t *testing.T) {
 	data := []byte(`{"revision":"0123456789ab","page":{"title":"Status"},"rule":{"ok_share":0.3,"brightness":7}}`)
-	c, err := Decode(data)
+	c, err := catalog.Decode(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := DefaultRule()
+	want := catalog.DefaultRule()
 	want.OKShare = 0.3
 	if c.Rule != want {
 		t.Errorf("got %+v", c.Rule)
@@ -189,13 +219,13 @@ func TestDecodeOfAnotherVersion(t *testing.T) {
 
 // Every number of the rule stands in the manual with its default, under the key that the file takes.
 func TestRuleIsDocumented(t *testing.T) {
-	manual, err := os.ReadFile("../../deploy/docs/configure.md")
+	manual, err := os.ReadFile("../../../deploy/docs/configure.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var source strings.Builder
 	source.WriteString("regions: [{name: a, anchors: [192.0.2.1, \"192.0.2.2:53\"]}]\nhosts: [{name: h, region: a, address: 192.0.2.3}]\nrule:\n")
-	rule := reflect.ValueOf(DefaultRule())
+	rule := reflect.ValueOf(catalog.DefaultRule())
 	for i := range rule.NumField() {
 		key, value := rule.Type().Field(i).Tag.Get("json"), fmt.Sprint(rule.Field(i).Interface())
 		fmt.Fprintf(&source, "  %s: %s\n", key, value)
@@ -203,8 +233,8 @@ func TestRuleIsDocumented(t *testing.T) {
 			t.Errorf("configure.md has no row %s", row)
 		}
 	}
-	c, err := Parse("rule.yaml", []byte(source.String()), os.LookupEnv)
-	if err != nil || c.Rule != DefaultRule() {
+	c, err := file.Parse("rule.yaml", []byte(source.String()), os.LookupEnv)
+	if err != nil || c.Rule != catalog.DefaultRule() {
 		t.Errorf("the defaults, written out: %v", err)
 	}
 }
@@ -218,8 +248,8 @@ func written(value string) string {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, file := range []string{"testdata/eight-mistakes.yaml", "../../deploy/examples/ninernet.yaml"} {
-		source, err := os.ReadFile(file)
+	for _, path := range []string{"testdata/eight-mistakes.yaml", "../../../deploy/examples/ninernet.yaml"} {
+		source, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -227,23 +257,23 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte(regions + "hosts: [{name: A, region: ams, address: 192.0.2.1, role: '${X}'}]"))
 	f.Fuzz(func(t *testing.T, source []byte) {
-		c, err := Parse("x", source, noEnvironment)
+		c, err := file.Parse("x", source, noEnvironment)
 		if err != nil {
 			return
 		}
-		data, err := Encode(c)
+		data, err := catalog.Encode(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Decode(data); err != nil {
-			t.Fatalf("what Parse takes, Decode must take: %v", err)
+		if _, err := catalog.Decode(data); err != nil {
+			t.Fatalf("what Parse takes, catalog.Decode must take: %v", err)
 		}
 	})
 }
 
 func TestCompare(t *testing.T) {
-	old, _ := Parse("x", []byte(regions+"hosts: [{name: A, region: ams, address: 192.0.2.1}, {name: B, region: lon, address: 192.0.2.2}]"), noEnvironment)
-	now, err := Parse("x", []byte(regions+`
+	old, _ := file.Parse("x", []byte(regions+"hosts: [{name: A, region: ams, address: 192.0.2.1}, {name: B, region: lon, address: 192.0.2.2}]"), noEnvironment)
+	now, err := file.Parse("x", []byte(regions+`
 hosts:
   - {name: A, region: lon, address: 192.0.2.1, public: true, checks: [{kind: ping, interval: 1m}, {kind: tcp, port: 25}]}
   - {name: C, region: lon, address: 192.0.2.3}`), noEnvironment)
@@ -251,7 +281,7 @@ hosts:
 		t.Fatal(err)
 	}
 	var got []string
-	for _, c := range Compare(old, now) {
+	for _, c := range catalog.Compare(old, now) {
 		got = append(got, c.String())
 	}
 	want := []string{
@@ -261,7 +291,7 @@ hosts:
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if same := Compare(now, now); len(same) != 0 {
+	if same := catalog.Compare(now, now); len(same) != 0 {
 		t.Errorf("nothing changed: %v", same)
 	}
 }
@@ -282,7 +312,7 @@ func TestMailIsAskedEveryMinute(t *testing.T) {
 		{"defaults: {timeout: 5s}\n", `kind: tcp, port: 25, banner: "^220 "`, time.Minute},
 	} {
 		source := test.defaults + "regions: [{name: ams}]\nhosts: [{name: NC036, region: ams, address: 192.0.2.36, checks: [{" + test.check + "}]}]"
-		c, err := Parse("test.yaml", []byte(source), func(string) (string, bool) { return "", false })
+		c, err := file.Parse("test.yaml", []byte(source), func(string) (string, bool) { return "", false })
 		if err != nil {
 			t.Errorf("%s: %v", test.check, err)
 			continue
@@ -290,5 +320,33 @@ func TestMailIsAskedEveryMinute(t *testing.T) {
 		if got := c.Hosts[0].Checks[0].Interval; got != test.want {
 			t.Errorf("%s%s: every %v, wanted %v", test.defaults, test.check, got, test.want)
 		}
+	}
+}
+
+// Addresses are kept in one spelling, whatever a person typed, and the file may begin with a byte order mark.
+func TestAddressesAreReadAsTyped(t *testing.T) {
+	for typed, want := range map[string]string{
+		"Mail.Example.NET.": "mail.example.net", "bücher.example": "xn--bcher-kva.example", "'[2001:DB8::1]'": "2001:db8::1",
+		"2001:db8::1": "2001:db8::1", "::1": "::1", "192.0.2.1": "192.0.2.1",
+	} {
+		source := "\xef\xbb\xbf" + regions + "hosts:\n  - name: A\n    region: ams\n    address: " + typed + "\n"
+		c, err := file.Parse("x", []byte(source), noEnvironment)
+		if err != nil || c.Hosts[0].Addresses[0] != want {
+			t.Errorf("%s: %v, want %s", typed, err, want)
+		}
+	}
+}
+
+// A file that only brackets fill takes memory in proportion to its size.
+func TestDeepFilesTakeLittleMemory(t *testing.T) {
+	source := []byte("regions: " + strings.Repeat("[", 40_000))
+	allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = file.Parse("x", source, noEnvironment)
+		}
+	}).AllocedBytesPerOp()
+	if most := int64(64 << 20); allocated > most {
+		t.Errorf("%d kB for %d kB of brackets", allocated>>10, len(source)>>10)
 	}
 }

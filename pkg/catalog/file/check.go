@@ -1,0 +1,202 @@
+package file
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// checks reads the host's checks. A host with an address and without the key is pinged; an empty list means none.
+func (p *parser) checks(m *mapping, h *catalog.Host) {
+	n := m.get("checks")
+	if n == nil {
+		if len(h.Addresses) > 0 {
+			c := p.newCheck(catalog.KindPing)
+			c.Options = catalog.Ping{}
+			h.Checks = append(h.Checks, c)
+			p.families(nil, h, &h.Checks[0])
+		} else if _, there := m.values["checks"]; !there {
+			p.missing(m, "address", "add 'address: ...', or 'checks: []' for a vantage only", "the host %s has no address", h.Name)
+		}
+		return
+	}
+	items := p.yaml.sequence(n, "checks")
+	if len(items) > catalog.ChecksMax {
+		p.yaml.mistake(n, "keep the most important ones", "more than %d checks on one host", catalog.ChecksMax)
+		return
+	}
+	for _, item := range items {
+		if c := p.yaml.mapping(item, "a check"); c != nil {
+			p.check(c, h)
+		}
+	}
+	if len(items) > 0 {
+		p.missing(m, "address", "add 'address: ...' to the host", "the host %s has checks and no address", h.Name)
+	}
+}
+
+func (p *parser) newCheck(kind string) catalog.Check {
+	return catalog.Check{Kind: kind, Name: kind, Critical: true, Interval: p.interval, Timeout: p.timeout}
+}
+
+func (p *parser) check(m *mapping, h *catalog.Host) {
+	c := p.newCheck("")
+	if !m.text("kind", &c.Kind) {
+		p.required(m, "kind", "a check of "+h.Name)
+	}
+	named := m.text("name", &c.Name)
+	m.boolean("critical", &c.Critical)
+	m.duration("interval", &c.Interval, catalog.IntervalMin, catalog.IntervalMax)
+	m.duration("timeout", &c.Timeout, catalog.TimeoutMin, catalog.TimeoutMax)
+	m.duration("latency", &c.Latency, 1, catalog.TimeoutMax)
+	m.number("loss", &c.Loss, 0, 1)
+	p.families(m, h, &c)
+	if c.Options = p.options(m, c.Kind); c.Options != nil {
+		m.end()
+	}
+	if readsMail(c.Options) && m.values["interval"] == nil && !p.ownInterval {
+		c.Interval = MailInterval
+	}
+	if c.Timeout >= c.Interval {
+		p.yaml.mistake(m.node, "make the timeout shorter than the interval",
+			"the timeout %v is not shorter than the interval %v", c.Timeout, c.Interval)
+	}
+	if !named {
+		c.Name = c.DefaultName()
+	}
+	p.checkName(m, h, c)
+	h.Checks = append(h.Checks, c)
+}
+
+// families reads the families of a check, one or a list. Without the key a name is probed through both, and an IP
+// address through its own.
+func (p *parser) families(m *mapping, h *catalog.Host, c *catalog.Check) {
+	var n ast.Node
+	if m != nil {
+		n = m.get("families")
+	}
+	if n == nil {
+		if h.Named() {
+			c.Families = catalog.BothFamilies()
+		}
+		return
+	}
+	const mend = "write ipv4, ipv6 or [ipv4, ipv6]"
+	items := []ast.Node{n}
+	if list, ok := n.(*ast.SequenceNode); ok {
+		items = list.Values
+	}
+	for _, item := range items {
+		text, ok := p.yaml.text(item, "a family")
+		if !ok {
+			return
+		}
+		var f mesh.Family
+		switch err := f.UnmarshalText([]byte(text)); {
+		case err != nil || f == mesh.AnyFamily:
+			p.yaml.mistake(item, mend, "there is no address family %q", text)
+			return
+		case !h.HasFamily(f):
+			p.yaml.mistake(item, "add such an address to the host, or take the family out",
+				"the host %s has no %s address", h.Name, text)
+			return
+		case slices.Contains(c.Families, f):
+			p.yaml.mistake(item, "keep one of the two", "the family %s is given twice", text)
+			return
+		}
+		c.Families = append(c.Families, f)
+	}
+	if len(c.Families) == 0 {
+		p.yaml.mistake(n, mend, "a check of %s has no address family", h.Name)
+	}
+	slices.Sort(c.Families)
+}
+
+// mailPorts are those of SMTP, POP3 and IMAP, plain and with TLS.
+var mailPorts = []int{25, 465, 587, 110, 143, 993, 995}
+
+// readsMail reports whether the options ask for a mail server's greeting.
+func readsMail(o catalog.Options) bool {
+	tcp, ok := o.(catalog.TCP)
+	return ok && tcp.Banner != "" && slices.Contains(mailPorts, tcp.Port)
+}
+
+// checkNameMax bounds the name of a check in bytes.
+const checkNameMax = 100
+
+func (p *parser) checkName(m *mapping, h *catalog.Host, c catalog.Check) {
+	at := m.values["name"]
+	if at == nil {
+		at = m.node
+	}
+	control := func(r rune) bool { return r < ' ' || r == utf8.RuneError }
+	switch {
+	case c.Kind == "":
+	case len(c.Name) > checkNameMax || strings.TrimSpace(c.Name) == "" || strings.ContainsFunc(c.Name, control):
+		p.yaml.mistake(at, fmt.Sprintf("write one line of at most %d bytes", checkNameMax),
+			"the check's name %q is not usable", c.Name)
+	case h.Check(c.Name) != nil:
+		p.yaml.mistake(at, "give one of them a name", "the host %s has two checks %q", h.Name, c.Name)
+	}
+}
+
+// options reads the keys of one kind of check. It returns nil if there is no such kind.
+func (p *parser) options(m *mapping, kind string) catalog.Options {
+	switch kind {
+	case catalog.KindPing:
+		return catalog.Ping{}
+	case catalog.KindTCP:
+		return p.tcp(m)
+	case catalog.KindHTTP:
+		return p.http(m)
+	}
+	mend := "the kinds are " + strings.Join(catalog.Kinds(), ", ")
+	if like := nearest(kind, catalog.Kinds()); like != "" && kind != "" {
+		mend = fmt.Sprintf("did you mean %q?", like)
+	}
+	if n := m.values["kind"]; !isNull(n) {
+		p.yaml.mistake(n, mend, "there is no kind of check %q", kind)
+	}
+	return nil
+}
+
+func (p *parser) tcp(m *mapping) catalog.TCP {
+	var o catalog.TCP
+	m.integer("port", &o.Port, 1, 65535)
+	p.required(m, "port", "a tcp check")
+	if m.text("banner", &o.Banner) {
+		p.pattern(m.values["banner"], o.Banner)
+	}
+	return o
+}
+
+func (p *parser) http(m *mapping) catalog.HTTP {
+	o := catalog.HTTP{Status: 200}
+	if m.text("url", &o.URL) {
+		p.url(m.values["url"], o.URL)
+	} else {
+		p.required(m, "url", "an http check")
+	}
+	m.integer("status", &o.Status, 100, 599)
+	m.text("body", &o.Body)
+	m.integer("certificate_days", &o.CertificateDays, 1, 3650)
+	if o.CertificateDays > 0 && strings.HasPrefix(o.URL, "http:") {
+		p.yaml.mistake(m.values["certificate_days"], "write an https URL, or take certificate_days out",
+			"a plain http URL has no certificate")
+	}
+	return o
+}
+
+func (p *parser) pattern(n ast.Node, text string) {
+	if _, err := regexp.Compile(text); err != nil {
+		p.yaml.mistake(n, "write a regular expression in RE2 syntax, as in '^220 '", "%q is not a pattern: %s", text,
+			strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+}

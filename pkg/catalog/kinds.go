@@ -1,0 +1,186 @@
+package catalog
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/address"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Kinds of checks, as catalogs spell them.
+const (
+	KindPing = "ping"
+	KindTCP  = "tcp"
+	KindHTTP = "http"
+)
+
+// Kinds lists the kinds that this version knows.
+func Kinds() []string { return []string{KindPing, KindTCP, KindHTTP} }
+
+// Options are what one kind of check asks beyond what all kinds have in common: Ping, TCP or HTTP. They are values, and
+// two checks whose options are deeply equal ask the same. JSON has the fields of the options beside those of the check.
+type Options interface {
+	// kind is the kind's name in a catalog.
+	kind() string
+	// provesHostAlive reports whether a good answer can only come from the host itself, over TCP or UDP.
+	provesHostAlive() bool
+	// validate reports what no check of the kind can have.
+	validate() error
+}
+
+// Ping asks for an ICMP echo.
+type Ping struct{}
+
+// TCP asks for a connection, and for a first line if it has a banner.
+type TCP struct {
+	Port   int    `json:"port,omitempty"`
+	Banner string `json:"banner,omitempty"` // a regular expression (RE2) that the first line matches
+}
+
+// HTTP asks for a page.
+type HTTP struct {
+	URL             string `json:"url,omitempty"`
+	Status          int    `json:"status,omitempty"`           // see ExpectedStatus
+	Body            string `json:"body,omitempty"`             // a text that the body contains
+	CertificateDays int    `json:"certificate_days,omitempty"` // how long the certificate must still be valid
+}
+
+// ExpectedStatus is the status that a good answer has.
+func (o HTTP) ExpectedStatus() int { return cmp.Or(o.Status, 200) }
+
+func (Ping) kind() string { return KindPing }
+func (TCP) kind() string  { return KindTCP }
+func (HTTP) kind() string { return KindHTTP }
+
+func (Ping) provesHostAlive() bool { return false } // it is what a filtered ping is compared with
+func (TCP) provesHostAlive() bool  { return true }
+func (HTTP) provesHostAlive() bool { return true }
+
+func (Ping) validate() error { return nil }
+
+func (o TCP) validate() error {
+	if o.Port < 1 || o.Port > 65535 {
+		return fmt.Errorf("port %d is not a number from 1 to 65535", o.Port)
+	}
+	_, err := regexp.Compile(o.Banner)
+	return err
+}
+
+func (o HTTP) validate() error {
+	_, _, _, err := address.ParseURL(o.URL)
+	return err
+}
+
+// ProvesHostAlive reports whether a good answer to the check proves that its host is alive: then a ping of the host that
+// is lost was filtered on the way. A kind that this version does not know proves nothing.
+func (c *Check) ProvesHostAlive() bool { return c.Options != nil && c.Options.provesHostAlive() }
+
+// Port is the port that the check connects to, or 0 if it connects to none.
+func (c *Check) Port() int {
+	switch o := c.Options.(type) {
+	case TCP:
+		return o.Port
+	case HTTP:
+		_, _, port, _ := address.ParseURL(o.URL)
+		return port
+	}
+	return 0
+}
+
+// PortText is the port that the check connects to, as text, or "" if it connects to none.
+func (c *Check) PortText() string {
+	if port := c.Port(); port != 0 {
+		return strconv.Itoa(port)
+	}
+	return ""
+}
+
+// DefaultName is the check's name if it is given none: its kind and port.
+func (c *Check) DefaultName() string {
+	if port := c.PortText(); port != "" {
+		return c.Kind + " " + port
+	}
+	return c.Kind
+}
+
+// SameQuestion reports whether both ask the same thing: a check that asks something else starts as pending. Families
+// count only if both name them: a catalog of the version before names none, and an upgrade changes no question. All
+// fields of the options count, so that none is forgotten when a kind is given another.
+func (c *Check) SameQuestion(other *Check) bool {
+	return c.Kind == other.Kind && reflect.DeepEqual(c.Options, other.Options) &&
+		(len(c.Families) == 0 || len(other.Families) == 0 || reflect.DeepEqual(c.Families, other.Families))
+}
+
+// The parts of a check's JSON before and after the fields of its options. Their order is that of the first format: a
+// catalog's revision is computed from the text.
+type (
+	checkHead struct {
+		Kind     string        `json:"kind"`
+		Name     string        `json:"name"`
+		Critical bool          `json:"critical"`
+		Interval time.Duration `json:"interval"`
+		Timeout  time.Duration `json:"timeout"`
+		Families []mesh.Family `json:"families,omitempty"`
+	}
+	checkTail struct {
+		Latency time.Duration `json:"latency,omitempty"`
+		Loss    float64       `json:"loss,omitempty"`
+	}
+)
+
+// MarshalJSON writes the check as one flat object.
+func (c Check) MarshalJSON() ([]byte, error) {
+	parts := []any{
+		checkHead{c.Kind, c.Name, c.Critical, c.Interval, c.Timeout, c.Families}, c.Options, checkTail{c.Latency, c.Loss},
+	}
+	out := []byte{'{'}
+	for _, part := range parts {
+		if part == nil {
+			continue
+		}
+		data, err := json.Marshal(part)
+		if err != nil {
+			return nil, err
+		}
+		fields := data[1 : len(data)-1]
+		if len(fields) > 0 && len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, fields...)
+	}
+	return append(out, '}'), nil
+}
+
+// UnmarshalJSON reads a flat object. A kind that this version does not know has no options.
+func (c *Check) UnmarshalJSON(data []byte) error {
+	var head checkHead
+	var tail checkTail
+	if err := errors.Join(json.Unmarshal(data, &head), json.Unmarshal(data, &tail)); err != nil {
+		return err
+	}
+	*c = Check{
+		Kind: head.Kind, Name: head.Name, Critical: head.Critical, Interval: head.Interval, Timeout: head.Timeout,
+		Families: head.Families, Latency: tail.Latency, Loss: tail.Loss,
+	}
+	var err error
+	switch head.Kind {
+	case KindPing:
+		c.Options = Ping{}
+	case KindTCP:
+		var o TCP
+		err = json.Unmarshal(data, &o)
+		c.Options = o
+	case KindHTTP:
+		var o HTTP
+		err = json.Unmarshal(data, &o)
+		c.Options = o
+	}
+	return err
+}

@@ -1,0 +1,108 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// kinds has a check of each kind, as the first format encoded it, by hand: agents and ledgers of other versions read it.
+var kinds = map[string]catalog.Check{
+	`{"kind":"ping","name":"ping","critical":true,"interval":10000000000,"timeout":3000000000}`: {
+		Kind: "ping", Options: catalog.Ping{},
+	},
+	`{"kind":"tcp","name":"tcp","critical":true,"interval":10000000000,"timeout":3000000000,"families":["ipv4"],` +
+		`"port":25,"banner":"^220 ","latency":1000000,"loss":0.1}`: {
+		Kind: "tcp", Options: catalog.TCP{Port: 25, Banner: "^220 "}, Families: []mesh.Family{mesh.IPv4},
+		Latency: time.Millisecond, Loss: 0.1,
+	},
+	`{"kind":"http","name":"http","critical":true,"interval":10000000000,"timeout":3000000000,` +
+		`"url":"https://www.example.net/","status":200,"body":"Sign in","certificate_days":14}`: {
+		Kind: "http", Options: catalog.HTTP{
+			URL: "https://www.example.net/", Status: 200, Body: "Sign in", CertificateDays: 14,
+		},
+	},
+	`{"kind":"telepathy","name":"telepathy","critical":true,"interval":10000000000,"timeout":3000000000}`: {
+		Kind: "telepathy",
+	},
+}
+
+func TestChecksKeepTheirEncoding(t *testing.T) {
+	for text, check := range kinds {
+		check.Name, check.Critical, check.Interval, check.Timeout = check.Kind, true, 10*time.Second, 3*time.Second
+		data, err := json.Marshal(check)
+		if err != nil || string(data) != text {
+			t.Errorf("%s, %v; want %s", data, err, text)
+		}
+		var again catalog.Check
+		if err := json.Unmarshal(data, &again); err != nil || !reflect.DeepEqual(again, check) {
+			t.Errorf("%s is read as %+v, %v", data, again, err)
+		}
+	}
+}
+
+// A check asks something else if any field of its options differs, also one that is added to a kind later.
+func TestEveryOptionIsPartOfTheQuestion(t *testing.T) {
+	fields := 0
+	for _, check := range kinds {
+		if check.Options == nil {
+			continue
+		}
+		for i := range reflect.TypeOf(check.Options).NumField() {
+			changed := reflect.New(reflect.TypeOf(check.Options)).Elem()
+			changed.Set(reflect.ValueOf(check.Options))
+			change(t, changed.Field(i))
+			other := check
+			other.Options = changed.Interface().(catalog.Options)
+			if check.SameQuestion(&other) {
+				t.Errorf("%s: another %s is the same question", check.Kind, changed.Type().Field(i).Name)
+			}
+			fields++
+		}
+		if same := check; !check.SameQuestion(&same) {
+			t.Errorf("%s: it is not the same question as itself", check.Kind)
+		}
+	}
+	if fields < 6 {
+		t.Errorf("only %d fields were changed", fields)
+	}
+}
+
+func change(t *testing.T, field reflect.Value) {
+	t.Helper()
+	switch field.Kind() {
+	case reflect.String:
+		field.SetString(field.String() + "x")
+	case reflect.Int:
+		field.SetInt(field.Int() + 1)
+	default:
+		t.Fatalf("the test cannot change a field of type %s", field.Type())
+	}
+}
+
+func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
+	const before = `{"revision":"0123456789ab","page":{"title":"x"},"regions":[{"name":"a","city":"","country":"",` +
+		`"latitude":0,"longitude":0}],"hosts":[{"name":"H","region":"a","public":true,"addresses":["192.0.2.1"],"checks":[`
+	const common = `"name":"c","critical":true,"interval":10000000000,"timeout":3000000000`
+	for options, valid := range map[string]bool{
+		`"kind":"ping"`:                              true,
+		`"kind":"tcp","port":25`:                     true,
+		`"kind":"tcp"`:                               false,
+		`"kind":"tcp","port":65561`:                  false,
+		`"kind":"tcp","port":25,"banner":"("`:        false,
+		`"kind":"http","url":"http://a.example/"`:    true,
+		`"kind":"http","url":"http://a.example:0/"`:  false,
+		`"kind":"http","url":"http://u:p@a.example"`: false,
+		`"kind":"http"`:                              false,
+		`"kind":"telepathy"`:                         true, // of a later version: inconclusive
+	} {
+		_, err := catalog.Decode([]byte(before + "{" + options + "," + common + `}]}],"rule":{}}`))
+		if (err == nil) != valid {
+			t.Errorf("%s: %v", options, err)
+		}
+	}
+}
