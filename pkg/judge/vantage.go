@@ -53,10 +53,10 @@ func (v *vantage) counts() bool { return v.enrolled && v.heard() }
 // setReport records what a batch reports of its agent.
 func (v *vantage) setReport(env *environment, b *mesh.Batch) {
 	v.heardAt, v.silent, v.anchorsFail = env.now, false, b.AnchorsFail
-	v.report = mesh.VantageState{
-		Version: b.Version, Revision: b.Revision, Connected: b.Connected, Clock: b.Clock, Lag: b.Lag,
-		Queued: b.Queued, Dropped: b.Dropped, SpoolOff: b.SpoolOff,
-	}
+	// Assign field by field: this runs for every batch, and the whole struct is three times as large.
+	v.report.Version, v.report.Revision, v.report.Connected = b.Version, b.Revision, b.Connected
+	v.report.Clock, v.report.Lag, v.report.SpoolOff = b.Clock, b.Lag, b.SpoolOff
+	v.report.Queued, v.report.Dropped = b.Queued, b.Dropped
 }
 
 // updateSilent works out whether the vantage is silent: rule 2. After a gap of the stream everybody gets time to send
