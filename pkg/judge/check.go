@@ -251,7 +251,7 @@ func (c *check) restore(s Standing) {
 	c.published, c.since, c.rule, c.sentence, c.tally = s.Verdict, s.Since, s.Rule, s.Sentence, s.Tally
 	c.heldSince = time.Time{}
 	c.priorRegions = s.Tally.Regions
-	if c.host.cause = s.Cause; !broken(s.Verdict) {
-		c.host.clearCause()
+	if broken(s.Verdict) { // a check that works must not take the cause from one that does not
+		c.host.cause = s.Cause
 	}
 }

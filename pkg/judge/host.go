@@ -49,9 +49,10 @@ func (h *host) inherit(old *host) {
 	}
 }
 
-// restoreStatus sets the status that follows from the restored checks.
+// restoreStatus sets the status that follows from the restored checks, and forgets the cause of an outage that is over.
 func (h *host) restoreStatus() {
 	h.status = h.currentStatus()
+	h.clearCause()
 	for _, c := range h.checks {
 		if c.since.After(h.since) {
 			h.since = c.since

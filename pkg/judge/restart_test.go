@@ -2,11 +2,13 @@ package judge_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -63,5 +65,30 @@ func TestRestartPublishesNothing(t *testing.T) {
 func (w *world) play(d time.Duration) {
 	for end := w.elapsed + d; w.elapsed < end; w.elapsed += step {
 		w.step()
+	}
+}
+
+// TestRestoredCause: a host keeps the cause of its outage after a restart, in whatever order the ledger lists its
+// checks.
+func TestRestoredCause(t *testing.T) {
+	w := newWorld()
+	w.addRegions([]string{"ams", "lon", "van"})
+	w.begin()
+	standings := []judge.Standing{
+		{Host: "ams1", Check: "smtp", Verdict: mesh.Down, Cause: "7-0"},
+		{Host: "ams1", Check: "imap", Verdict: mesh.Up},
+		{Host: "lon1", Check: "smtp", Verdict: mesh.Up, Cause: "3-0"}, // of an outage that is over
+	}
+	for range 2 {
+		slices.Reverse(standings)
+		w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster(), Standings: standings})
+		for _, h := range w.judge.Snapshot().Hosts {
+			for _, c := range h.Checks {
+				want := map[string]string{"AMS1/smtp": "7-0"}[h.Name+"/"+c.Name]
+				if c.Cause != want {
+					t.Errorf("%s/%s has the cause %q, want %q", h.Name, c.Name, c.Cause, want)
+				}
+			}
+		}
 	}
 }

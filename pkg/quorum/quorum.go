@@ -42,7 +42,7 @@ const (
 	AwaitingRound = "it looks bad, and a round must confirm it"
 	AwaitingAgain = "it looks partial, and a second round must confirm it"
 	HalfIsSilent  = "half or more of the regions are silent at once: nothing turns down or partial"
-	Held          = "too few votes to decide: the verdict before stands while its votes are fresh"
+	VerdictStands = "too few votes to decide: the verdict before stands while its votes are fresh"
 	NothingFresh  = "too few fresh votes to decide"
 	NeverUp       = "the check is new and was never up"
 )
@@ -71,7 +71,7 @@ func decide(r catalog.Rule, q Question) Answer {
 	case q.OK >= 1 && q.Bad < r.BadRegionsMin:
 		return Answer{Verdict: mesh.Up, Rule: MostOK, FromVotes: true}
 	}
-	a := hold(q, Held)
+	a := keep(q, VerdictStands)
 	// A region that does not answer this time may in the next round, and confirm a partial outage.
 	a.LooksBad = q.Bad >= r.BadRegionsMin && q.Before != mesh.Down
 	a.Partial = a.LooksBad
@@ -116,13 +116,13 @@ func fall(q Question, to mesh.Verdict, rule, awaiting string) Answer {
 	case q.Before == to:
 		return Answer{Verdict: to, Rule: rule, FromVotes: true, LooksBad: true, Partial: isPartial}
 	case q.HalfSilent:
-		a := hold(q, HalfIsSilent)
+		a := keep(q, HalfIsSilent)
 		a.LooksBad, a.Partial = true, isPartial
 		return a
 	case q.MayFall && (!isPartial || q.Confirmed):
 		return Answer{Verdict: to, Rule: rule, FromVotes: true, LooksBad: true, Partial: isPartial}
 	}
-	a := hold(q, awaiting)
+	a := keep(q, awaiting)
 	a.LooksBad, a.Partial = true, isPartial
 	return a
 }
@@ -135,13 +135,13 @@ func two(q Question) Answer {
 	case q.Bad == 1 && q.HostSilent && (q.MayFall || q.Before == mesh.Down):
 		return Answer{Verdict: mesh.Down, Rule: TwoRegionsBad, FromVotes: true, LooksBad: true}
 	}
-	a := hold(q, Held)
+	a := keep(q, VerdictStands)
 	a.LooksBad = q.Bad == 1 && q.HostSilent
 	return a
 }
 
-// hold answers the verdict before while the votes that made it are fresh, and unknown after that.
-func hold(q Question, rule string) Answer {
+// keep answers the verdict before while the votes that made it are fresh, and unknown after that.
+func keep(q Question, rule string) Answer {
 	if q.BeforeFresh && q.Before != mesh.Unknown && q.Before != "" {
 		return Answer{Verdict: q.Before, Rule: rule}
 	}
