@@ -43,7 +43,10 @@ func newConsole(t *testing.T) http.Handler {
 	host.Checks = host.Checks[:1]
 	host.Checks[0].Advisories = []string{"certificate ends in 4 days"}
 	host.Checks[0].Votes = []mesh.RegionVote{{Region: "london", Vote: mesh.OK, Edges: []mesh.EdgeState{
-		{Vantage: "nc023", Family: mesh.IPv4, Outcome: mesh.Reachable, Vote: mesh.OK, RTT: 12 * time.Millisecond, At: now},
+		{
+			Vantage: "nc023", Family: mesh.IPv4, Outcome: mesh.Reachable, Vote: mesh.OK, RTT: 12 * time.Millisecond,
+			At: now,
+		},
 		{Vantage: "nc023", Family: mesh.IPv6, Outcome: mesh.Unreachable, Vote: mesh.Bad, Reason: "timeout", At: now},
 	}}}
 	s.Snapshot.Hosts = s.Snapshot.Hosts[:1]

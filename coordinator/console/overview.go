@@ -18,16 +18,16 @@ type overviewView struct {
 
 type hostRow struct {
 	web.Look
-	Name, Status, Sentence string
-	Public                 bool
-	Since                  time.Time
+	Name, Sentence string
+	Public         bool
+	Since          time.Time
 }
 
 func (s *console) overview(snapshot *mesh.Snapshot) any {
 	v := overviewView{Problems: s.config.Source.Problems(), Alerts: snapshot.Alerts, Coordinator: s.coordinatorFacts()}
 	for _, h := range snapshot.Hosts {
 		v.Hosts = append(v.Hosts, hostRow{
-			web.StatusLook(h.Status), h.Name, string(h.Status), h.Sentence, h.Public, h.Since,
+			web.StatusLook(h.Status), h.Name, h.Sentence, h.Public, h.Since,
 		})
 		for _, c := range h.Checks {
 			for _, a := range c.Advisories {
