@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,26 +120,20 @@ func updateID(i *incident.Incident, id string) string { return stableID("update"
 
 // newStatus is the page's status: that of the host that is worst off. Descriptions are Statuspage's own.
 func newStatus(s web.State) statusJSON {
-	out, rank := statusJSON{"none", "All Systems Operational"}, 0
-	raise := func(to int, indicator, description string) {
-		if to > rank {
-			out, rank = statusJSON{indicator, description}, to
-		}
+	worst := s.Overall().Status
+	switch worst {
+	case mesh.Operational:
+		return statusJSON{"none", "All Systems Operational"}
+	case mesh.PartialOutage:
+		return statusJSON{"major", "Partial System Outage"}
+	case mesh.MajorOutage:
+		return statusJSON{"critical", "Major System Outage"}
+	case mesh.StatusUnknown:
+		hosts := s.Hosts()
+		i := slices.IndexFunc(hosts, func(h mesh.HostState) bool { return h.Status == worst })
+		return statusJSON{"minor", "Unknown: the status of " + hosts[i].Name + " is not known"}
 	}
-	for _, h := range s.Hosts() {
-		switch h.Status {
-		case mesh.Operational:
-		case mesh.MajorOutage:
-			raise(3, "critical", "Major System Outage")
-		case mesh.PartialOutage:
-			raise(2, "major", "Partial System Outage")
-		case mesh.StatusUnknown:
-			raise(1, "minor", "Unknown: the status of "+h.Name+" is not known")
-		default:
-			raise(1, "minor", "Minor Service Outage")
-		}
-	}
-	return out
+	return statusJSON{"minor", "Minor Service Outage"}
 }
 
 // newComponents returns a group for each host, followed by a component for each of its checks. Nobody records when a

@@ -58,12 +58,6 @@ func (s State) VoteReason(v mesh.RegionVote) string {
 	return v.Why
 }
 
-// severity orders statuses to find the one that stands for the whole page.
-var severity = map[mesh.Status]int{
-	mesh.Operational: 0, mesh.UnderMaintenance: 1, mesh.DegradedPerformance: 2, mesh.PartialOutage: 3,
-	mesh.StatusUnknown: 4, mesh.MajorOutage: 5,
-}
-
 // Overall is the status of all visible hosts together, and how a page says it.
 type Overall struct {
 	Status           mesh.Status // the worst of all hosts
@@ -79,7 +73,7 @@ func (s State) Overall() Overall {
 		if h.Status != mesh.Operational {
 			affected = append(affected, h.Name)
 		}
-		if severity[h.Status] > severity[worst] {
+		if h.Status.Severity() > worst.Severity() {
 			worst = h.Status
 		}
 	}

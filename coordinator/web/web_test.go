@@ -62,6 +62,30 @@ func TestOpenPagesAreUpdated(t *testing.T) {
 	until("Major outage")
 }
 
+// The page and the API have one order of statuses: an outage that is confirmed counts for more than one that may be.
+func TestTheWorstStatusStandsForThePage(t *testing.T) {
+	for _, test := range []struct {
+		first, second       mesh.Status
+		headline, indicator string
+	}{
+		{mesh.StatusUnknown, mesh.PartialOutage, "Partial outage", "major"},
+		{mesh.DegradedPerformance, mesh.StatusUnknown, "The status of some systems is unknown", "Unknown: "},
+		{mesh.UnderMaintenance, mesh.DegradedPerformance, "Degraded performance", "minor"},
+		{mesh.MajorOutage, mesh.PartialOutage, "Major outage", "critical"},
+		{mesh.Operational, mesh.Operational, "All systems operational", "none"},
+	} {
+		s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+		s.Snapshot.Hosts[0].Status, s.Snapshot.Hosts[1].Status = test.first, test.second
+		h := public(s)
+		if text := webtest.Get(t, h, "/").Body.String(); !strings.Contains(text, "<h1>"+test.headline) {
+			t.Errorf("%s and %s: the front page does not say %q", test.first, test.second, test.headline)
+		}
+		if text := webtest.Get(t, h, "/api/v2/status.json").Body.String(); !strings.Contains(text, `"`+test.indicator) {
+			t.Errorf("%s and %s: want %q in %s", test.first, test.second, test.indicator, text)
+		}
+	}
+}
+
 func TestRequestRateOfOneClient(t *testing.T) {
 	h := public(webtest.NewSource(t, mesh.Up, mesh.Operational))
 	refused := func(n int, path string) (refused int) {

@@ -8,6 +8,7 @@
 package incident
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,12 +91,13 @@ type Update struct {
 	Offset  time.Duration `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
 }
 
-// severity orders what an incident tells of; what is not an outage has none.
-var severity = map[mesh.Status]int{mesh.DegradedPerformance: 1, mesh.PartialOutage: 2, mesh.MajorOutage: 3}
+// impacts are what a host's status means for its users. A status without one is no outage: an incident neither begins nor
+// gets worse with it.
+var impacts = map[mesh.Status]Impact{
+	mesh.DegradedPerformance: Minor, mesh.PartialOutage: Major, mesh.MajorOutage: Critical,
+}
 
-var impacts = []Impact{None, Minor, Major, Critical}
-
-func outage(s mesh.Status) bool { return severity[s] > 0 }
+func outage(s mesh.Status) bool { return impacts[s] != "" }
 
 // Open reports whether the incident goes on.
 func (i *Incident) Open() bool { return i.State != Resolved }
@@ -125,19 +127,27 @@ func (i *Incident) take(t mesh.Transition) {
 	if t.To != mesh.StatusUnknown || outage(h.Status) { // a host that was back is not lost again by not being seen
 		h.Status = t.To
 	}
-	if severity[t.To] > severity[h.Worst] {
+	if outage(t.To) && t.To.Severity() > h.Worst.Severity() {
 		h.Worst = t.To
 	}
 	h.measure(t)
-	if rank := severity[t.To]; rank > slices.Index(impacts, i.Impact) {
-		i.Impact = impacts[rank]
-	}
+	i.Impact = cmp.Or(impacts[i.worst()], None)
 	if t.Began.Before(i.Began) {
 		i.Began = t.Began
 	}
 	i.State, i.Resolved = Investigating, time.Time{}
 	i.settle(t.Published)
 	i.say(Update{ID: t.ID, At: t.Published, State: i.State, Host: t.Host, Check: t.Check, Was: t.Was, Verdict: t.Verdict, Body: t.Sentence, Offset: t.Offset})
+}
+
+// worst is the worst status that any host had during the incident, or "" if none had an outage.
+func (i *Incident) worst() (worst mesh.Status) {
+	for _, h := range i.Hosts {
+		if h.Worst.Severity() > worst.Severity() {
+			worst = h.Worst
+		}
+	}
+	return worst
 }
 
 // Wall is what the wall clock showed at one of the incident's times, by the offset when that was published.

@@ -49,9 +49,8 @@ func (h Host) summary() string {
 
 // worstChecks names the checks with the worst verdict of the host's windows.
 func (h Host) worstChecks() (checks []string, worst mesh.Verdict) {
-	rank := map[mesh.Verdict]int{mesh.Degraded: 1, mesh.Partial: 2, mesh.Down: 3}
 	for _, w := range h.Windows {
-		if rank[w.Verdict] > rank[worst] {
+		if w.Verdict.Severity() > worst.Severity() {
 			checks, worst = nil, w.Verdict
 		}
 		if w.Verdict == worst && !strings.Contains("\x00"+strings.Join(checks, "\x00")+"\x00", "\x00"+w.Check+"\x00") {

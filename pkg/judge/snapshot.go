@@ -26,7 +26,7 @@ func (r reporter) host(h *host) mesh.HostState {
 	worst := -1
 	for i, c := range h.checks {
 		s.Checks[i] = r.check(c)
-		if rank := badness(c); rank > worst {
+		if rank := severity(c); rank > worst {
 			worst, s.Sentence = rank, s.Checks[i].Sentence
 		}
 	}
@@ -36,16 +36,12 @@ func (r reporter) host(h *host) mesh.HostState {
 	return s
 }
 
-// severity orders verdicts for the sentence that represents a host.
-var severity = map[mesh.Verdict]int{
-	mesh.Pending: 0, mesh.Up: 1, mesh.Degraded: 2, mesh.Unknown: 3, mesh.Partial: 4, mesh.Down: 5,
-}
-
-func badness(c *check) int {
+// severity orders checks for the sentence that represents their host. One that no vantage may run shows nothing about it.
+func severity(c *check) int {
 	if c.leftOut {
-		return 0
+		return mesh.Pending.Severity()
 	}
-	return severity[c.published]
+	return c.published.Severity()
 }
 
 func (r reporter) check(c *check) mesh.CheckState {

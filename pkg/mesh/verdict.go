@@ -1,6 +1,9 @@
 package mesh
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Vote is what a region, or one vantage in it, says of a check. The zero value is Abstain.
 type Vote uint8
@@ -36,6 +39,12 @@ const (
 	Down     Verdict = "down"
 )
 
+// verdictsBySeverity is the one order of verdicts. That of statuses follows it.
+var verdictsBySeverity = []Verdict{Pending, Up, Degraded, Unknown, Partial, Down}
+
+// Severity orders verdicts: a larger one is worse. It is -1 for the zero Verdict.
+func (v Verdict) Severity() int { return slices.Index(verdictsBySeverity, v) }
+
 // Status is the public word for a host.
 type Status string
 
@@ -48,6 +57,15 @@ const (
 	UnderMaintenance    Status = "under_maintenance"
 	StatusUnknown       Status = "unknown"
 )
+
+// statusesBySeverity is the one order of statuses. Unknown is worse than a service that is merely slow, since it may be an outage;
+// an outage that is confirmed is worse than one that may be.
+var statusesBySeverity = []Status{
+	Operational, UnderMaintenance, DegradedPerformance, StatusUnknown, PartialOutage, MajorOutage,
+}
+
+// Severity orders statuses: a larger one is worse. It is -1 for the zero Status.
+func (s Status) Severity() int { return slices.Index(statusesBySeverity, s) }
 
 // Tally counts the votes on a check by region.
 type Tally struct {
