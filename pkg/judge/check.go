@@ -12,14 +12,18 @@ import (
 
 // check is the state of one check of a host. Its votes are in votes.go.
 type check struct {
-	host    *host
-	config  *catalog.Check
+	// The fields that every observation reads come first, to share a cache line.
+	host         *host
+	config       *catalog.Check
+	firstCatalog int           // the number of the catalog that first had this check as it is now
+	verdict      mesh.Verdict  // by the quorum
+	rounds       participation // begins with the rounds that are open
+
 	edges   []*edge // by region and vantage
 	spares  []*edge // that take no part, see use
 	ballots []ballot
 
-	verdict   mesh.Verdict // by the quorum
-	published mesh.Verdict // the same unless the check flaps
+	published mesh.Verdict // the verdict unless the check flaps
 	flap      status.Flap
 	since     time.Time
 	rule      string
@@ -30,12 +34,10 @@ type check struct {
 
 	freshUntil   time.Time // when the last of the votes that made the verdict expires
 	priorRegions int       // how many regions a verdict from the ledger was made of
-	firstCatalog int       // the number of the catalog that first had this check as it is now
 
 	heldSince time.Time // when it fell, while its fall is held back: see correlation
 	heldAs    mesh.Verdict
 
-	rounds participation
 	// unconfirmedAt is when a round last closed with votes that look bad but did not turn the check.
 	unconfirmedAt time.Time
 }
