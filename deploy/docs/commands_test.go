@@ -159,6 +159,7 @@ type command struct {
 	text string
 }
 
+// manualCommands returns the lines of all blocks of shell commands.
 func manualCommands(t *testing.T) (commands []command) {
 	t.Helper()
 	for _, p := range readManual(t) {
@@ -203,6 +204,7 @@ type world struct {
 	environment []string // of its commands
 }
 
+// startWorld builds the programs, starts the demo and writes the files that the manual's commands read.
 func startWorld(t *testing.T) *world {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pm") // a short name, since the path of the coordinator's socket must be short
@@ -292,6 +294,7 @@ func (w *world) startDemo() {
 	w.data = found[0]
 }
 
+// freeAddress returns a loopback address whose port was free a moment ago.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -123,20 +123,25 @@ func (c *chaos) startRandomFault(now time.Time) {
 	c.recordCuts()
 }
 
+// logFault logs a fault with the time, so that it can be found in the logs of the processes.
 func (c *chaos) logFault(what string) {
 	c.t.Logf("%s %s", time.Now().UTC().Format("15:04:05.0"), what)
 }
 
+// agent picks a random host.
 func (c *chaos) agent() string { return hosts[c.random.IntN(len(hosts))].name }
 
+// region picks a random region.
 func (c *chaos) region() string { return regions[c.random.IntN(len(regions))].name }
 
+// killAgent loses what the agent had in memory, but not its spool.
 func (c *chaos) killAgent() fault {
 	name := c.agent()
 	return fault{"SIGKILL the agent of " + name, "agent " + name,
 		func(m *mesh) { m.agents[name].kill() }, func(m *mesh) { m.startAgent(name) }}
 }
 
+// freezeAgent leaves the connection open, so that NATS notices nothing at first.
 func (c *chaos) freezeAgent() fault {
 	name := c.agent()
 	return fault{"SIGSTOP the agent of " + name, "agent " + name,
@@ -144,6 +149,7 @@ func (c *chaos) freezeAgent() fault {
 		func(m *mesh) { m.agents[name].signal(syscall.SIGCONT) }}
 }
 
+// jumpClock restarts an agent with a wall clock that is off by up to two minutes.
 func (c *chaos) jumpClock() fault {
 	name, offset := c.agent(), (time.Duration(c.random.IntN(240)-120) * time.Second).String()
 	restart := func(offset string) func(*mesh) {
@@ -172,21 +178,25 @@ func (c *chaos) fillDisk() fault {
 		func(*mesh) { os.Remove(filler) }}
 }
 
+// killCoordinator kills the NATS server inside too.
 func (c *chaos) killCoordinator() fault {
 	return fault{"SIGKILL the coordinator", "coordinator",
 		func(m *mesh) { m.process.kill() }, func(m *mesh) { m.startCoordinator() }}
 }
 
+// freezeCoordinator lets agents connect and publish, without an answer.
 func (c *chaos) freezeCoordinator() fault {
 	return fault{"SIGSTOP the coordinator", "coordinator",
 		func(m *mesh) { m.process.signal(syscall.SIGSTOP) }, func(m *mesh) { m.process.signal(syscall.SIGCONT) }}
 }
 
+// cutOneWay lets packets pass in one direction, in which a probe still arrives and its answer is lost.
 func (c *chaos) cutOneWay() fault {
 	from, to := c.region(), c.region()
 	return c.onPaths("cut from "+from+" to "+to, func(m *mesh) { m.wan.change(in(from), in(to), cut) })
 }
 
+// cutBothWays cuts two regions from one another.
 func (c *chaos) cutBothWays() fault {
 	a, b := c.region(), c.region()
 	return c.onPaths("cut between "+a+" and "+b, func(m *mesh) {
@@ -195,11 +205,13 @@ func (c *chaos) cutBothWays() fault {
 	})
 }
 
+// isolate cuts a region from all others; if it is the coordinator's, from most agents.
 func (c *chaos) isolate() fault {
 	name := c.region()
 	return c.onPaths("isolate "+name, Isolate(name).do)
 }
 
+// lose drops up to a fifth of all packets.
 func (c *chaos) lose() fault {
 	loss := float64(c.random.IntN(20)+1) / 100
 	return c.onPaths(fmt.Sprintf("lose %.0f %% everywhere", 100*loss), Impair(loss, loss/10, 10*time.Millisecond).do)

@@ -18,8 +18,10 @@ import (
 // clock of its own, so the coordinator is built with a time.Now that adds an offset, which the program reads from a
 // file. As on a real machine, the monotonic clock does not change.
 
+// stepVariable names the file that holds the offset.
 const stepVariable = "PROBEMESH_LAB_STEP"
 
+// steppedNow is appended to the standard library's time.go.
 const steppedNow = `
 var wallStep atomic.Int64
 
@@ -36,6 +38,7 @@ func stepWall(sec int64, nsec int32) (int64, int32) {
 }
 `
 
+// steppedMain is added to the coordinator's package main. Polling the file is enough: a step need not be immediate.
 const steppedMain = `package main
 
 import (
@@ -60,6 +63,7 @@ func init() {
 }
 `
 
+// stepped is the built program.
 var stepped struct {
 	once    sync.Once
 	program string

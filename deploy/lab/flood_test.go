@@ -52,6 +52,7 @@ type flooded struct {
 
 const floodAgents = 8
 
+// floodCatalog returns a catalog of one host in each of eight regions, with a ping every 2 s.
 func floodCatalog(t *testing.T) *catalog.Catalog {
 	t.Helper()
 	var b strings.Builder
@@ -119,6 +120,7 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 	return f
 }
 
+// must ends the test on an error.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -96,6 +96,7 @@ func startMeshOn(t testing.TB, interval time.Duration, rule string, disk func(te
 	return m
 }
 
+// catalogFile is the file that the coordinator follows.
 func (m *mesh) catalogFile() string { return filepath.Join(m.data, "catalog.yaml") }
 
 // writeCatalog writes the catalog of all hosts. The coordinator follows the file. A wrong SMTP port is a typing mistake
@@ -120,6 +121,7 @@ func (m *mesh) writeCatalog(smtpPort int) {
 	write(m.t, m.catalogFile(), b.String())
 }
 
+// startService starts a service with a fresh configuration and state.
 func (m *mesh) startService(host, name string) {
 	m.t.Helper()
 	program, args := services[name].prepare(m.t, openDirectory(m.hosts[host].t))
@@ -147,6 +149,7 @@ func (m *mesh) join(name string) {
 	m.startAgent(name)
 }
 
+// startAgent starts a joined agent on its state directory.
 func (m *mesh) startAgent(name string) {
 	m.t.Helper()
 	args := []string{"run", "--state", m.states[name]}

@@ -57,6 +57,7 @@ type wan struct {
 // networks counts the WANs that were created, so that parallel tests have namespaces of their own.
 var networks atomic.Int32
 
+// regionIndex returns the index in regions, in whose order the round-trip times are.
 func regionIndex(name string) int {
 	for i, r := range regions {
 		if r.name == name {
@@ -94,6 +95,7 @@ func newWAN(t testing.TB, names []string, region map[string]string) *wan {
 	return w
 }
 
+// ip runs iproute2's ip on the outer machine.
 func (s *server) ip(args ...string) {
 	s.t.Helper()
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
@@ -206,6 +208,7 @@ func (s *server) dial(ctx context.Context, network, address string) (net.Conn, e
 	return r.conn, r.err
 }
 
+// dialHere connects on the calling thread, which stays in the namespace.
 func (s *server) dialHere(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := enter(s.namespace); err != nil {
 		return nil, err

@@ -121,6 +121,7 @@ func (p *process) stop() {
 	}
 }
 
+// signal signals the whole process group. The process may have ended already.
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
 // kill ends the process without warning, as a power cut would.

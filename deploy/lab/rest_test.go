@@ -93,6 +93,7 @@ type rest struct {
 	ports    [restAgents][2]int // of each host's services: mail, web
 }
 
+// restAddress is a loopback address of its own for each host, so that all of them can use the same port for gossip.
 func restAddress(n int) string { return fmt.Sprintf("127.0.71.%d", n+1) }
 
 // serve starts the hosts' services and the coordinator, and waits until it is ready.
@@ -150,6 +151,7 @@ func (r *rest) listen(n int, greeting string) (port int) {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// freePort returns a port that was free a moment ago.
 func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -215,6 +217,7 @@ func cpuOf(t testing.TB, cmd *exec.Cmd) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
+// perMinute converts processor time used during restFor.
 func perMinute(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * float64(time.Minute) / float64(restFor))
 }

@@ -128,6 +128,7 @@ func (r *router) destination(data []byte) (site int, ok bool) {
 	return site, ok
 }
 
+// path returns the present path. Until the first matrix arrives every packet is dropped.
 func (r *router) path(from, to int) path {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -176,6 +177,7 @@ func openTUN(namespace string) (*os.File, error) {
 	return r.file, r.err
 }
 
+// openTUNHere creates the device on the calling thread, which stays in the namespace.
 func openTUNHere(namespace string) (*os.File, error) {
 	if err := enter(namespace); err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type service struct {
 	prepare func(t testing.TB, dir string) (program string, args []string)
 }
 
+// services are the kinds of servers by the names that stories use.
 var services = map[string]service{
 	"smtp": {"Sending mail", `{kind: tcp, name: Sending mail, port: 25, banner: "^220 "}`, preparePostfix},
 	"imap": {"Reading mail", `{kind: tcp, name: Reading mail, port: 143, banner: '^\* OK'}`, prepareDovecot},

@@ -49,7 +49,10 @@ type tree struct {
 	epoch  string // SOURCE_DATE_EPOCH in seconds: the date of every file in the packages
 }
 
+// newTree finds the module's directory and creates the stage. All files get one date, the last commit's, so that two
+// builds of a commit give the same packages.
 func newTree(ctx context.Context) (*tree, error) {
+	// The directory of the main module, so that the program can be started in any directory of it.
 	module, err := output(ctx, "", nil, "go", "list", "-m", "-f", "{{.Dir}}")
 	if err != nil {
 		return nil, err
@@ -70,6 +73,7 @@ func (t *tree) remove() { os.RemoveAll(t.stage) }
 
 // build compiles the program into a subdirectory of dir that is named as the architecture.
 func (t *tree) build(ctx context.Context, p program, version, architecture, dir string, flags ...string) error {
+	// Without paths of this machine, symbols and debug information: smaller, and the same wherever it is built.
 	args := append([]string{
 		"build", "-trimpath", "-ldflags", "-s -w -X github.com/probemesh/probemesh/pkg/command.version=" + version,
 		"-o", filepath.Join(dir, architecture, p.Name),
@@ -95,6 +99,7 @@ func (t *tree) document(ctx context.Context, p program, version string) error {
 	if err := os.MkdirAll(pages, 0o755); err != nil {
 		return err
 	}
+	// The pages show defaults: let those of paths be the installed service's, not those of whoever builds.
 	environment := []string{"SOURCE_DATE_EPOCH=" + t.epoch, "STATE_DIRECTORY=/var/lib/probemesh"}
 	if _, err := output(ctx, "", environment, self, "pages", pages); err != nil {
 		return err

@@ -26,6 +26,7 @@ type engine struct {
 	storage string
 }
 
+// newEngine creates a storage for the test, and removes it after.
 func newEngine(t testing.TB) *engine {
 	t.Helper()
 	testenv.Programs(t, map[string]string{"buildah": "buildah", "nsenter": "util-linux"})
@@ -59,6 +60,7 @@ func runCommand(cmd *exec.Cmd) (string, error) {
 
 func (e *engine) try(args ...string) (string, error) { return runCommand(e.command("", args...)) }
 
+// run runs buildah, which must succeed.
 func (e *engine) run(args ...string) string {
 	e.t.Helper()
 	out, err := e.try(args...)
@@ -176,6 +178,7 @@ type settings struct {
 	Volumes, ExposedPorts map[string]struct{}
 }
 
+// settings reads the image's configuration.
 func (c *container) settings() settings {
 	c.t.Helper()
 	var image struct{ OCIv1 struct{ Config settings } }

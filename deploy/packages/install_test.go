@@ -101,6 +101,7 @@ func TestFromTwoPackageFilesToVotesThatCount(t *testing.T) {
 	}
 }
 
+// testInstallation runs the manual from installation to removal, with packages of one format.
 func testInstallation(t *testing.T, format string) {
 	for _, p := range programs {
 		packageFile(t, p, firstVersion, format) // built before the time is taken
@@ -132,6 +133,7 @@ func testInstallation(t *testing.T, format string) {
 	f.remove(f.coordinator, programs[1], "/var/lib/probemesh/coordinator/view.db")
 }
 
+// newFleet creates the machines. The package managers' database is on the two that get packages.
 func newFleet(t *testing.T, format string) *fleet {
 	tarball := bareDebian(t)
 	n := newNetwork(t)
@@ -235,6 +237,7 @@ func (f *fleet) joinOther(m *machine, host string) {
 	})
 }
 
+// catalog returns a catalog of the fleet's hosts.
 func (f *fleet) catalog() string {
 	var b strings.Builder
 	b.WriteString("regions:\n")
@@ -249,6 +252,7 @@ func (f *fleet) catalog() string {
 	return b.String()
 }
 
+// get requests a path of the status page.
 func (f *fleet) get(path string) (string, error) {
 	return f.coordinator.hostCommand("curl", "-sS", "--fail", "http://"+f.coordinator.address+":8080"+path)
 }

@@ -21,7 +21,7 @@ func (t *tree) licenses(ctx context.Context, p program) error {
 		return err
 	}
 	modules := strings.Split(strings.TrimSpace(string(list)), "\n")
-	slices.Sort(modules)
+	slices.Sort(modules) // go list prints packages, and several are of one module
 	var out bytes.Buffer
 	for _, module := range slices.Compact(modules) {
 		fields := strings.Fields(module)

@@ -46,6 +46,7 @@ type network struct {
 	machines int
 }
 
+// newNetwork creates the switch, a bridge in a namespace of its own.
 func newNetwork(t testing.TB) *network {
 	n := &network{t: t, prefix: fmt.Sprintf("pk%x", os.Getpid()&0xffff)}
 	n.space("switch")

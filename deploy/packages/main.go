@@ -48,6 +48,7 @@ func main() {
 // versions matches versions that dpkg and rpm order alike: 1.2.3, or 1.2.3-rc1, which precedes it.
 var versions = regexp.MustCompile(`^\d+\.\d+\.\d+(-[a-z0-9]+)?$`)
 
+// parse reads the command line.
 func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("packages", flag.ContinueOnError)
 	architectures := flags.String("arch", "amd64,arm64", "architectures, as Go names them")
@@ -76,6 +77,7 @@ func makePackages(ctx context.Context, o options) (files []string, err error) {
 		return nil, err
 	}
 	for _, p := range programs {
+		// Pages and licences are the same for every architecture and format.
 		if err := t.document(ctx, p, o.version); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Name, err)
 		}

@@ -44,6 +44,7 @@ func (t *tree) pack(ctx context.Context, p program, o options, architecture, for
 	return target, err
 }
 
+// content collects the data of the templates for one package.
 func (t *tree) content(p program, version, architecture string) (content, error) {
 	seconds, err := strconv.ParseInt(t.epoch, 10, 64)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 // unit is the [Service] section of a unit file: the values of each key, in order.
 type unit map[string][]string
 
+// readUnit parses the [Service] section of a unit file.
 func readUnit(t testing.TB, path string) unit {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -47,6 +47,7 @@ func main() {
 	}
 }
 
+// run makes the picture and writes it.
 func run(ctx context.Context, out string) error {
 	browser, err := findBrowser()
 	if err != nil {
@@ -83,6 +84,7 @@ func run(ctx context.Context, out string) error {
 	return os.WriteFile(out, small, 0o644)
 }
 
+// findBrowser looks for Chromium in $PATH.
 func findBrowser() (string, error) {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
