@@ -64,7 +64,7 @@ type conn struct {
 func New(l net.Listener, c Config) *Listener {
 	c.HeaderWait, c.ReadWait = cmp.Or(c.HeaderWait, HeaderWait), cmp.Or(c.ReadWait, ReadWait)
 	c.WriteWait, c.MaxConns = cmp.Or(c.WriteWait, WriteWait), cmp.Or(c.MaxConns, MaxConns)
-	return &Listener{Listener: l, config: c, places: ratelimit.New[*conn](c.MaxConns, c.MaxConns)}
+	return &Listener{Listener: l, config: c, places: ratelimit.NewPlaces[*conn](c.MaxConns, c.MaxConns)}
 }
 
 // Configure sets the timeouts and bounds of a server that serves this listener. It needs the server's ConnState to know
@@ -96,7 +96,7 @@ func (l *Listener) admit(raw net.Conn) *conn {
 	}
 	c := &conn{Conn: raw, listener: l, client: ratelimit.Client(raw.RemoteAddr().String())}
 	l.mu.Lock()
-	evicted, ok := l.places.Take(c.client, c, func(c *conn) bool { return c.idle })
+	evicted, ok := l.places.Acquire(c.client, c, func(c *conn) bool { return c.idle })
 	l.mu.Unlock()
 	if evicted != nil {
 		_ = (*evicted).Close()
@@ -126,7 +126,7 @@ func (c *conn) Close() error {
 	c.listener.mu.Lock()
 	if !c.closed {
 		c.closed = true
-		c.listener.places.Leave(c.client, c)
+		c.listener.places.Release(c.client, c)
 	}
 	c.listener.mu.Unlock()
 	return c.Conn.Close()

@@ -47,7 +47,7 @@ type StreamsConfig struct {
 
 // NewStreams returns Streams without any client.
 func NewStreams(c StreamsConfig) *Streams {
-	places := ratelimit.New[*stream](cmp.Or(c.Max, streamsMax), cmp.Or(c.PerClient, streamsPerClient))
+	places := ratelimit.NewPlaces[*stream](cmp.Or(c.Max, streamsMax), cmp.Or(c.PerClient, streamsPerClient))
 	return &Streams{wait: cmp.Or(c.Wait, eventWait), places: places}
 }
 
@@ -82,7 +82,7 @@ func (s *Streams) enter(ctx context.Context, client netip.Prefix) (_ context.Con
 	entered := &stream{cancel}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	evicted, ok := s.places.Take(client, entered, nil)
+	evicted, ok := s.places.Acquire(client, entered, nil)
 	if evicted != nil {
 		(*evicted).cancel()
 	}
@@ -90,7 +90,7 @@ func (s *Streams) enter(ctx context.Context, client netip.Prefix) (_ context.Con
 		cancel()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.places.Leave(client, entered)
+		s.places.Release(client, entered)
 	}, ok
 }
 

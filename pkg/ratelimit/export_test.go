@@ -1,4 +1,4 @@
 package ratelimit
 
-// Taken is how many places are taken.
-func (p *Places[G]) Taken() int { return p.taken }
+// Used is how many places are taken.
+func (p *Places[T]) Used() int { return p.used }

@@ -9,28 +9,28 @@ import (
 	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
-func TestEachIsHeldToItsOwnRate(t *testing.T) {
+func TestEachKeyHasItsOwnRate(t *testing.T) {
 	r, now := ratelimit.NewRates[string](10, 3, 100), time.Unix(1e9, 0)
 	for i, want := range []bool{true, true, true, false} {
 		if got := r.Allow(now, "a"); got != want {
-			t.Errorf("request %d of one: %v", i, got)
+			t.Errorf("request %d: %v", i, got)
 		}
 	}
 	if !r.Allow(now, "b") {
-		t.Error("another is refused for it")
+		t.Error("another key was refused too")
 	}
 	now = now.Add(100 * time.Millisecond)
 	if !r.Allow(now, "a") || r.Allow(now, "a") {
-		t.Error("a tenth of a second is not one more request")
+		t.Error("a tenth of a second did not allow exactly one more request")
 	}
 }
 
-// However many ask: nobody is refused the first request, and one who asks without end gets no more than a burst and the rate, as
-// long as there is room to remember.
+// However many keys there are, none is refused its first request. A key that never stops asking gets its burst and
+// its rate, as long as it is remembered.
 func TestRatesAreBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const most, perSecond, atOnce = 8, 5, 4
-		r, begun := ratelimit.NewRates[int](perSecond, atOnce, most), time.Unix(1e9, 0)
+		const most, perSecond, burst = 8, 5, 4
+		r, begun := ratelimit.NewRates[int](perSecond, burst, most), time.Unix(1e9, 0)
 		now, allowed, newcomer := begun, 0, 100
 		others := rapid.IntRange(0, most-1).Draw(t, "others")
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
@@ -40,13 +40,13 @@ func TestRatesAreBounded(t *testing.T) {
 				allowed++
 			}
 		}
-		if most := atOnce + int(perSecond*now.Sub(begun).Seconds()) + 1; allowed > most {
-			t.Fatalf("%d requests are allowed in %v, wanted %d at most", allowed, now.Sub(begun), most)
+		if most := burst + int(perSecond*now.Sub(begun).Seconds()) + 1; allowed > most {
+			t.Fatalf("%d requests were allowed in %v, want %d at most", allowed, now.Sub(begun), most)
 		}
 		for range 3 * most {
 			newcomer++
 			if !r.Allow(now, newcomer) {
-				t.Fatal("one who asks first is refused")
+				t.Fatal("the first request of a key was refused")
 			}
 		}
 	})
