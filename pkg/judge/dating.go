@@ -135,7 +135,7 @@ func votesSince(env *environment, c *check, b *ballot, vote mesh.Vote) time.Time
 		}
 	}
 	slices.SortFunc(agreed, time.Time.Compare)
-	return agreed[voters/2]
+	return agreed[voters/2] // the vantage that completed the majority
 }
 
 // vantageSince returns since when a vantage has cast this vote: bad since its first family failed, ok since its last

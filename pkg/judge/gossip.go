@@ -62,7 +62,7 @@ func (g *gossip) apply(v *vantage, b *mesh.Batch) (changes []edgeChange) {
 
 // addProof records that the host proved to the vantage that it is alive.
 func (g *gossip) addProof(v *vantage, h *host, at time.Time) (changes []edgeChange) {
-	if at.After(g.env.now) {
+	if at.After(g.env.now) { // a wrong clock must not make a proof last longer
 		at = g.env.now
 	}
 	proofs := v.gossip.of(h.key)

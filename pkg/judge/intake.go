@@ -51,6 +51,8 @@ func (in *intake) batch(b *mesh.Batch) {
 	} else {
 		in.ignored++
 	}
+	// A vantage that joins, or begins or ends to abstain, changes the votes of every check that it observes, and what
+	// others are compared with. Evaluate that before its observations, so that they are judged by the new state.
 	if counted != v.counts() || abstained != (v.abstains(in.env) != "") {
 		in.verdicts.settleAll()
 	}
@@ -171,6 +173,7 @@ func (in *intake) settle() {
 			in.verdicts.evaluatePings(c)
 		}
 	}
+	// Requests come after all evaluations: a check that has just turned needs no round.
 	for _, change := range in.changes {
 		in.requestAfter(change)
 		in.verdicts.publishStatus(change.edge.check.host)

@@ -78,9 +78,11 @@ func (r *rounds) reset() {
 // request records a request for a round of the host. Requests of one payer are merged; those of different payers are
 // kept apart, so that none can delay or displace another.
 func (r *rounds) request(h *host, q roundRequest) {
+	// At most one round a second per host, whoever pays.
 	if next := h.lastRound.Add(r.env.rule.RoundEvery); q.due.Before(next) {
 		q.due = next
 	}
+	// An agent whose clock is fast must not make answers from now on count as earlier than the round's cause.
 	if q.since.After(r.env.now) {
 		q.since = r.env.now
 	}

@@ -36,7 +36,8 @@ func (r reporter) host(h *host) mesh.HostState {
 	return s
 }
 
-// severity orders checks for the sentence that represents their host. One that no vantage may run shows nothing about it.
+// severity orders checks for the sentence that represents their host. One that no vantage may run shows nothing about
+// it.
 func severity(c *check) int {
 	if c.leftOut {
 		return mesh.Pending.Severity()

@@ -50,7 +50,7 @@ func (m *topology) setCatalog(c *catalog.Catalog) {
 	m.catalogs++
 	m.revisions[c.Revision] = m.catalogs
 	m.byKey, m.hosts = map[string]*host{}, nil
-	m.setVantages(c)
+	m.setVantages(c) // before hosts: their edges belong to vantages
 	for i := range c.Hosts {
 		h := m.newHost(&c.Hosts[i])
 		if was := old[h.key]; was != nil {

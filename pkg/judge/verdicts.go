@@ -23,6 +23,7 @@ type verdicts struct {
 
 // settleAll evaluates everything: which vantages are silent or isolated, which votes expired, which rounds end.
 func (v *verdicts) settleAll() {
+	// Silence before isolation, and both before verdicts: each depends on the one before it for every vantage.
 	for _, vantage := range v.mesh.order {
 		vantage.updateSilent(v.env)
 	}
@@ -73,6 +74,7 @@ func (v *verdicts) evaluate(c *check) {
 	default:
 		v.endOfRound(c)
 	}
+	// The next round may be complete already: its answers came while this one was open. At most one follows.
 	if c.rounds.takeNext(c.held()) {
 		v.evaluate(c)
 	}
@@ -192,7 +194,7 @@ func (v *verdicts) apply(c *check, a quorum.Answer, t mesh.Tally) {
 // change sets the check's verdict.
 func (v *verdicts) change(c *check, next mesh.Verdict) {
 	before := c.verdict
-	c.since = beginning(v.env, c, next)
+	c.since = beginning(v.env, c, next) // reads the verdict before
 	c.verdict = next
 	c.rounds.dissents, c.rounds.requestedBy = nil, nil // they were against the verdict before
 	c.flap.Change(v.env.rule, before, next, v.env.now)

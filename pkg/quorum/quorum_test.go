@@ -34,8 +34,8 @@ func TestDecide(t *testing.T) {
 		{"half are silent: it may be us", 8, 0, 5, mesh.Up, "fresh round half-silent", mesh.Up, HalfIsSilent},
 		{"two regions", 2, 1, 0, mesh.Unknown, "", mesh.Unknown, TooFewRegions},
 		{"two regions, allowed", 2, 1, 0, mesh.Unknown, "allowed", mesh.Up, TwoRegionsOK},
-		{"two, allowed, bad, the host's agent reports", 2, 0, 1, mesh.Up, "allowed fresh round", mesh.Up, VerdictStands},
-		{"two, allowed, bad, it is silent", 2, 0, 1, mesh.Up, "allowed fresh round host-silent", mesh.Down, TwoRegionsBad},
+		{"two, bad, the host's agent reports", 2, 0, 1, mesh.Up, "allowed fresh round", mesh.Up, VerdictStands},
+		{"two, bad, agent silent", 2, 0, 1, mesh.Up, "allowed fresh round host-silent", mesh.Down, TwoRegionsBad},
 		{"a mistyped port is never an outage", 8, 0, 7, mesh.Pending, "round", mesh.Pending, NeverUp},
 		{"a new check that answers", 8, 7, 0, mesh.Pending, "", mesh.Up, MostOK},
 	} {
@@ -44,8 +44,9 @@ func TestDecide(t *testing.T) {
 			r := catalog.DefaultRule()
 			r.AllowTwoRegions = is("allowed")
 			got := Decide(r, Question{
-				Regions: c.regions, OK: c.ok, Bad: c.bad, Before: c.before, BeforeFresh: is("fresh"), MayFall: is("round"),
-				Confirmed: is("confirmed"), HalfSilent: is("half-silent"), HostSilent: is("host-silent"),
+				Regions: c.regions, OK: c.ok, Bad: c.bad, Before: c.before, BeforeFresh: is("fresh"),
+				MayFall: is("round"), Confirmed: is("confirmed"),
+				HalfSilent: is("half-silent"), HostSilent: is("host-silent"),
 			})
 			if got.Verdict != c.want || got.Rule != c.rule {
 				t.Errorf("got %s (%s), want %s (%s)", got.Verdict, got.Rule, c.want, c.rule)

@@ -26,7 +26,8 @@ func newCatalog(hosts, regions int) *catalog.Catalog {
 func newHost(i, regions int) catalog.Host {
 	return catalog.Host{
 		Name: fmt.Sprintf("NC%03d", i), Region: fmt.Sprintf("r%d", i%regions), Addresses: []string{"192.0.2.1"},
-		Checks: []catalog.Check{{Kind: catalog.KindPing, Name: "ping", Interval: 10 * time.Second, Options: catalog.Ping{}}},
+		Checks: []catalog.Check{{Kind: catalog.KindPing, Name: "ping", Interval: 10 * time.Second,
+			Options: catalog.Ping{}}},
 	}
 }
 
