@@ -41,6 +41,7 @@ func (g *Guard) enforce(ctx context.Context) (err error) {
 	return err
 }
 
+// budget returns how many bytes an agent may have in OBS.
 func (g *Guard) budget(agent string) int64 {
 	if b, ok := g.budgets[agent]; ok {
 		return b
@@ -58,6 +59,7 @@ func (g *Guard) withdraw(ctx context.Context, agent string, before quota.Withdra
 	if err := g.save(ctx, agent, w); err != nil {
 		return err
 	}
+	// The servers still have the state of the former term.
 	delete(g.applied, w.Key)
 	delete(g.restored, w.Key)
 	g.Logger.Warn().Str("agent", agent).Int64("bytes", used).Int64("budget", budget).Time("until", w.Until).Int("times",
@@ -124,6 +126,7 @@ func (g *Guard) trim(ctx context.Context, agent string, w quota.Withdrawal) erro
 			return err
 		}
 		kept := int64(0)
+		// The oldest stay: they are from before the flood, and may be evidence.
 		for i, s := range stored {
 			if kept+s.Bytes > keep {
 				for _, excess := range stored[i:] {

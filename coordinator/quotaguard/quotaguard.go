@@ -126,7 +126,7 @@ func (g *Guard) count(ctx context.Context) error {
 			}
 		})
 	}()
-	g.tally = quota.NewTally()
+	g.tally = quota.NewTally() // the stream is read from its beginning
 	ticker := time.NewTicker(enforceEvery)
 	defer ticker.Stop()
 	defer func() { cancel(); <-ended }()
@@ -157,6 +157,7 @@ func (g *Guard) overspent(agent string) bool {
 	return !g.budgetsAt.IsZero() && (w.Since.IsZero() || w.Over) && g.tally.Used(agent) > g.budget(agent)
 }
 
+// tryEnforce enforces the budgets and logs a failure. The next call repeats whatever was not done.
 func (g *Guard) tryEnforce(ctx context.Context) {
 	if err := g.enforce(ctx); err != nil && ctx.Err() == nil {
 		g.sampled.Error().Err(err).Msg("enforcing publish budgets failed; retrying")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
 
 	"github.com/probemesh/probemesh/pkg/bus"
@@ -21,7 +22,7 @@ const queueGroup = "coordinators"
 // AnswerCatalog answers agents that ask for the catalog, until ctx ends. ready is closed as soon as agents can ask. An
 // agent that asks too often is not answered.
 func (c *Conn) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error {
-	return c.answerAsks(ctx, catalogAsk, ready, func(m *nats.Msg) []byte {
+	return c.responder.answerAsks(ctx, catalogAsk, ready, func(m *nats.Msg) []byte {
 		if data := catalog(asker(m)); data != nil {
 			return data
 		}
@@ -34,7 +35,8 @@ func (c *Conn) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog
 // nil.
 func (c *Conn) AnswerQuestions(ctx context.Context, ready chan<- struct{},
 	answer func(ctx context.Context, agent string, question []byte) []byte) error {
-	return c.answerAsks(ctx, questionAsk, ready, func(m *nats.Msg) []byte { return answer(ctx, asker(m), m.Data) })
+	return c.responder.answerAsks(ctx, questionAsk, ready,
+		func(m *nats.Msg) []byte { return answer(ctx, asker(m), m.Data) })
 }
 
 // AnswerJoinRequests answers join requests, one after the other, until ctx ends. ready is closed as soon as agents can
@@ -42,7 +44,7 @@ func (c *Conn) AnswerQuestions(ctx context.Context, ready chan<- struct{},
 func (c *Conn) AnswerJoinRequests(ctx context.Context, ready chan<- struct{},
 	answer func(ctx context.Context, request []byte) []byte) error {
 	limits, queue := newJoinLimits(), newRequestQueue()
-	sub, err := c.subscribe(bus.SubjectEnrol, func(m *nats.Msg) {
+	sub, err := c.responder.subscribe(bus.SubjectEnrol, func(m *nats.Msg) {
 		if limits.allow(requester(m)) {
 			queue.add(m)
 		}
@@ -52,7 +54,16 @@ func (c *Conn) AnswerJoinRequests(ctx context.Context, ready chan<- struct{},
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	close(ready)
-	return c.respond(ctx, queue, func(m *nats.Msg) []byte { return answer(ctx, m.Data) })
+	return c.responder.respond(ctx, queue, func(m *nats.Msg) []byte { return answer(ctx, m.Data) })
+}
+
+// responder answers requests over a connection.
+type responder struct {
+	nats *nats.Conn
+	log  zerolog.Logger
+
+	mu   sync.Mutex
+	asks *asks // nil while nothing answers agents
 }
 
 // askKind distinguishes what agents ask on the one subject that they have for it.
@@ -92,31 +103,31 @@ func (a *asks) dispatch(m *nats.Msg) {
 func asker(m *nats.Msg) string { return strings.TrimPrefix(m.Subject, bus.SubjectAsk) }
 
 // answerAsks answers the questions of a kind until ctx ends.
-func (c *Conn) answerAsks(ctx context.Context, kind askKind, ready chan<- struct{},
+func (r *responder) answerAsks(ctx context.Context, kind askKind, ready chan<- struct{},
 	answer func(*nats.Msg) []byte) error {
 	queue := newRequestQueue()
-	if err := c.addAsks(kind, queue); err != nil {
+	if err := r.addAsks(kind, queue); err != nil {
 		return err
 	}
-	defer c.removeAsks(kind)
+	defer r.removeAsks(kind)
 	close(ready)
-	return c.respond(ctx, queue, answer)
+	return r.respond(ctx, queue, answer)
 }
 
 // addAsks adds the queue of a kind, and subscribes with the first.
-func (c *Conn) addAsks(kind askKind, queue requestQueue) error {
-	c.asksMu.Lock()
-	defer c.asksMu.Unlock()
-	if c.asks != nil {
-		return c.asks.add(kind, queue)
+func (r *responder) addAsks(kind askKind, queue requestQueue) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asks != nil {
+		return r.asks.add(kind, queue)
 	}
 	a := &asks{queues: map[askKind]requestQueue{kind: queue}, limits: map[askKind]*ratelimit.Rates[string]{}}
 	for _, k := range []askKind{catalogAsk, questionAsk} {
 		a.limits[k] = ratelimit.NewRates[string](rate.Every(askEvery), askBurst, askersMax)
 	}
 	var err error
-	if a.sub, err = c.subscribe(bus.SubjectAsk+"*", a.dispatch); err == nil {
-		c.asks = a
+	if a.sub, err = r.subscribe(bus.SubjectAsk+"*", a.dispatch); err == nil {
+		r.asks = a
 	}
 	return err
 }
@@ -132,24 +143,24 @@ func (a *asks) add(kind askKind, queue requestQueue) error {
 }
 
 // removeAsks removes the queue of a kind, and unsubscribes with the last.
-func (c *Conn) removeAsks(kind askKind) {
-	c.asksMu.Lock()
-	defer c.asksMu.Unlock()
-	a := c.asks
+func (r *responder) removeAsks(kind askKind) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.asks
 	a.mu.Lock()
 	delete(a.queues, kind)
 	left := len(a.queues)
 	a.mu.Unlock()
 	if left == 0 {
 		_ = a.sub.Unsubscribe()
-		c.asks = nil
+		r.asks = nil
 	}
 }
 
 // subscribe has handle called for each request on a subject that this coordinator, and no other, is to answer. It
 // returns when the server knows the subscription.
-func (c *Conn) subscribe(subject string, handle nats.MsgHandler) (*nats.Subscription, error) {
-	sub, err := c.nats.QueueSubscribe(subject, queueGroup, func(m *nats.Msg) {
+func (r *responder) subscribe(subject string, handle nats.MsgHandler) (*nats.Subscription, error) {
+	sub, err := r.nats.QueueSubscribe(subject, queueGroup, func(m *nats.Msg) {
 		if m.Reply != "" { // a message without a reply subject asks for nothing
 			handle(m)
 		}
@@ -158,7 +169,7 @@ func (c *Conn) subscribe(subject string, handle nats.MsgHandler) (*nats.Subscrip
 		return nil, fmt.Errorf("answer %s: %w", subject, err)
 	}
 	if err = sub.SetPendingLimits(arrivedMax, arrivedBytes); err == nil {
-		err = c.nats.FlushTimeout(bus.ConnectWait)
+		err = r.nats.FlushTimeout(bus.ConnectWait)
 	}
 	if err != nil {
 		_ = sub.Unsubscribe()
@@ -182,7 +193,7 @@ func (q requestQueue) add(m *nats.Msg) {
 
 // respond answers queued requests, one after the other, until ctx ends. A request for which answer returns nil gets no
 // answer.
-func (c *Conn) respond(ctx context.Context, queue requestQueue, answer func(*nats.Msg) []byte) error {
+func (r *responder) respond(ctx context.Context, queue requestQueue, answer func(*nats.Msg) []byte) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -193,7 +204,7 @@ func (c *Conn) respond(ctx context.Context, queue requestQueue, answer func(*nat
 				continue
 			}
 			if err := m.Respond(data); err != nil {
-				c.log.Warn().Err(err).Str("subject", m.Subject).Msg("answer not sent")
+				r.log.Warn().Err(err).Str("subject", m.Subject).Msg("answer not sent")
 			}
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,9 +38,7 @@ type Conn struct {
 	enrolment jetstream.KeyValue
 	epoch     atomic.Uint64 // the ledger's sequence of this coordinator's epoch; 0 before Lead
 	clock     clockFence
-
-	asksMu sync.Mutex
-	asks   *asks // nil while nothing answers agents
+	responder *responder
 }
 
 // Bounds of the streams. OBS keeps as many messages of one subject as the leader can send ticks in two days, one in 250
@@ -75,6 +72,7 @@ func Dial(ctx context.Context, c Config) (*Conn, error) {
 	if conn.nats, err = nats.Connect(strings.Join(c.Endpoint.Servers, ","), opts...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	conn.responder = &responder{nats: conn.nats, log: c.Logger}
 	if err := conn.openStreams(ctx); err != nil {
 		conn.nats.Close()
 		return nil, err
@@ -104,6 +102,7 @@ func (c *Conn) openStreams(ctx context.Context) (err error) {
 		return err
 	}
 	c.obs, err = openStream(ctx, c.js, jetstream.StreamConfig{
+		// A full stream discards its oldest messages: verdicts need the newest.
 		Name: "OBS", Description: "observations of the agents, and the coordinators' marks between them",
 		Subjects: []string{bus.SubjectObservations + "*", bus.SubjectMark + "*"},
 		MaxAge:   obsAge, MaxBytes: size, MaxMsgsPerSubject: obsSubject, Discard: jetstream.DiscardOld, Duplicates: obsDedup,

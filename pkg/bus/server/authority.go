@@ -58,6 +58,7 @@ func openAuthority(dir string) (*authority, error) {
 	return &authority{pair.Leaf, private, certificate}, nil
 }
 
+// newAuthority creates the CA in the directory.
 func newAuthority(dir string) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -86,6 +87,7 @@ func newAuthority(dir string) (*authority, error) {
 	return openAuthority(dir)
 }
 
+// certificateTemplate returns what all certificates have in common.
 func certificateTemplate(now time.Time, name string) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
@@ -108,6 +110,7 @@ type certificates struct {
 	ends time.Time
 }
 
+// config returns the server's TLS configuration. It asks for the certificate at each handshake.
 func (c *certificates) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS13,
@@ -115,6 +118,8 @@ func (c *certificates) config() *tls.Config {
 	}
 }
 
+// current returns a certificate that is valid at the time. If none can be created it returns the former one with an
+// error.
 func (c *certificates) current(now time.Time) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

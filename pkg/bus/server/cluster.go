@@ -154,7 +154,8 @@ func (a *authority) issueNode(n Node, now time.Time) (certificate, secret []byte
 	if err != nil {
 		return nil, nil, err
 	}
-	template.NotAfter = a.certificate.NotAfter
+	template.NotAfter = a.certificate.NotAfter // nobody renews a node's certificate
+	// Agents and coordinators verify ServerName; the nodes verify one another by their addresses.
 	template.DNSNames = []string{bus.ServerName}
 	if ip := net.ParseIP(n.Host); ip != nil {
 		template.IPAddresses = []net.IP{ip}

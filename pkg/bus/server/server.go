@@ -28,8 +28,8 @@ type Config struct {
 	Listen string // address and port for agents; port 0 takes a free port
 	// The address or name, with or without a port, that tokens contain; empty: the machine's first global address.
 	Advertise string
-	// How long an agent's credentials and the server's certificate are valid; zero: Life. Agents renew their credentials
-	// after a third of it, the server its certificate when a third is left.
+	// How long an agent's credentials and the server's certificate are valid; zero: Life. Agents renew their
+	// credentials after a third of it, the server its certificate when a third is left.
 	CredentialLife, CertificateLife time.Duration
 	Logger                          zerolog.Logger
 }
@@ -85,6 +85,7 @@ func Start(_ context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	certificates := &certificates{ca: s.ca, life: cmp.Or(c.CertificateLife, Life)}
+	// Once here, so that a CA that cannot sign stops the start and not the first connection.
 	if _, err := certificates.current(time.Now()); err != nil {
 		return nil, err
 	}
@@ -105,6 +106,7 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	return s, err
 }
 
+// options returns the settings of the embedded server.
 func (s *Server) options(host string, port int, certificates *certificates) *natsd.Options {
 	opts := &natsd.Options{
 		ServerName: "coordinator", Host: host, Port: port, NoSigs: true,
@@ -146,6 +148,7 @@ func parseListen(listen string) (host string, port int, err error) {
 	return host, port, l.Close()
 }
 
+// hasIPv6 reports whether this machine can listen on IPv6. A socket on [::] accepts IPv4 as well.
 func hasIPv6() bool {
 	l, err := net.Listen("tcp6", "[::]:0")
 	if err != nil {
@@ -226,7 +229,7 @@ func (s *Server) Close() {
 		return
 	}
 	s.stop()
-	s.tasks.Wait()
+	s.tasks.Wait() // the policer asks the server for its connections
 	s.server.LameDuckShutdown()
 	s.server.WaitForShutdown()
 }

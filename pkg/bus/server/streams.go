@@ -51,6 +51,7 @@ func (s *Streams) Close() { s.conn.Close() }
 // Names lists the streams in the order in which they must be saved while they are in use: a stream comes before those
 // that it refers to, so that whatever a saved stream refers to is in the streams saved after it.
 func (s *Streams) Names(ctx context.Context) ([]string, error) {
+	// The marks in OBS refer to events of the ledger.
 	rank := map[string]int{"OBS": -2, "LEDGER": -1}
 	var out []string
 	list := s.js.StreamNames(ctx)
@@ -87,6 +88,7 @@ func (s *Streams) Save(ctx context.Context, name string, w io.Writer) error {
 		return fmt.Errorf("save %s: %w", name, err)
 	}
 	var h header
+	// Consumers are left out: readers create their own. CheckMsgs verifies the messages' checksums.
 	request := natsd.JSApiStreamSnapshotRequest{DeliverSubject: inbox, NoConsumers: true, ChunkSize: chunkSize,
 		WindowSize: windowSize, CheckMsgs: true}
 	if err := s.call(ctx, fmt.Sprintf(natsd.JSApiStreamSnapshotT, name), request, &h); err != nil {
@@ -112,7 +114,7 @@ func receive(ctx context.Context, sub *nats.Subscription, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if len(m.Data) == 0 {
+		if len(m.Data) == 0 { // the end, or an error in the headers
 			if status := m.Header.Get("Status"); status != "" && status != "204" {
 				return fmt.Errorf("the server aborted the snapshot: %s %s", status, m.Header.Get("Description"))
 			}

@@ -94,11 +94,13 @@ func openSeeds(path string) (s seeds, err error) {
 // sign creates the JWTs of the operator and the sentinel, and those of the accounts that are missing.
 func (t *trust) sign() error {
 	t.operator = jwt.NewOperatorClaims(t.public["operator"])
+	// The system account is where servers accept pushed accounts, such as revocations.
 	t.operator.Name, t.operator.SystemAccount = "probemesh", t.public["system"]
 	signed, err := t.operator.Encode(t.keys["operator"])
 	if err != nil {
 		return fmt.Errorf("sign the operator: %w", err)
 	}
+	// The server needs the claims as they are decoded, with their signature.
 	if t.operator, err = jwt.DecodeOperatorClaims(signed); err != nil {
 		return fmt.Errorf("sign the operator: %w", err)
 	}
@@ -119,7 +121,7 @@ func (t *trust) signSentinel() error {
 		return fmt.Errorf("create the sentinel: %w", err)
 	}
 	u := jwt.NewUserClaims(public)
-	u.Name, u.BearerToken = "sentinel", true
+	u.Name, u.BearerToken = "sentinel", true // a bearer token needs no key, which a joining agent does not have
 	u.Pub.Allow.Add(bus.SubjectEnrol)
 	u.Sub.Allow.Add("_INBOX.>") // answers are encrypted for the one that asked, so reading another's reveals nothing
 	u.Limits.Payload, u.Limits.Subs = enrolPayload, 2
@@ -142,6 +144,7 @@ func (t *trust) agent(name, publicKey string) (string, error) {
 	u := jwt.NewUserClaims(publicKey)
 	u.Name, u.IssuerAccount = name, t.public["agents"]
 	u.Expires = time.Now().Add(t.life).Unix()
+	// The permissions are in the agents' account, so that an upgrade changes them for agents that have joined.
 	u.SetScoped(true)
 	signed, err := u.Encode(t.keys["scope"])
 	if err != nil {
