@@ -61,7 +61,7 @@ func newIncidentView(s web.State, i *incident.Incident) incidentView {
 		// Durations are in mesh time, which no step of the wall clock changes; times are shown in wall time.
 		v.Lasted = ago(s.Snapshot.MeshTime().Sub(i.Began))
 	} else {
-		v.Lasted, v.Look = incident.Lasted(i.Resolved.Sub(i.Began)), web.ResolvedLook()
+		v.Lasted, v.Look = incident.FormatDuration(i.Resolved.Sub(i.Began)), web.ResolvedLook()
 	}
 	for _, h := range i.Hosts {
 		o := outageView{Host: h.Name}
@@ -70,7 +70,7 @@ func newIncidentView(s web.State, i *incident.Incident) incidentView {
 				Look: web.VerdictLook(w.Verdict), Check: w.Check, From: i.Wall(w.From), To: i.Wall(w.To),
 			}
 			if !w.To.IsZero() {
-				window.Lasted = incident.Lasted(w.To.Sub(w.From))
+				window.Lasted = incident.FormatDuration(w.To.Sub(w.From))
 			}
 			o.Windows = append(o.Windows, window)
 		}
@@ -88,7 +88,7 @@ func ago(d time.Duration) string {
 	if d < time.Minute {
 		return "less than a minute ago"
 	}
-	return incident.Lasted(d.Truncate(time.Minute)) + " ago"
+	return incident.FormatDuration(d.Truncate(time.Minute)) + " ago"
 }
 
 func capitalize(s string) string {

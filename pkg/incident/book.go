@@ -7,22 +7,23 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Book holds the incidents that may still change: those that are open, and those resolved within ReopenWithin.
+// Book holds the incidents that may still change: those that are open, and those resolved within ReopenWithin. It is
+// not safe for concurrent use.
 type Book struct {
 	incidents []*Incident // oldest first
 }
 
-// NewBook is a book with these incidents, oldest first.
+// NewBook returns a book with these incidents, oldest first.
 func NewBook(incidents []*Incident) *Book { return &Book{incidents} }
 
-// Take adds a transition and returns the incident it changed; nil when it belongs to none. A transition that was taken before
-// changes nothing.
-func (b *Book) Take(t mesh.Transition) *Incident {
-	b.forget(t.Published)
-	if !t.Public || b.taken(t) {
+// Apply applies a transition and returns the incident that it opened or changed, or nil if it concerns none. A
+// transition that was applied before changes nothing, since a replay repeats them.
+func (b *Book) Apply(t mesh.Transition) *Incident {
+	b.removeSettled(t.Published)
+	if !t.Public || b.applied(t) {
 		return nil
 	}
-	i := b.of(t)
+	i := b.find(t)
 	if i == nil {
 		if !outage(t.To) {
 			return nil
@@ -30,13 +31,13 @@ func (b *Book) Take(t mesh.Transition) *Incident {
 		i = &Incident{ID: newID(t), Cause: t.Cause, Impact: None, Began: t.Began, Opened: t.Published}
 		b.incidents = append(b.incidents, i)
 	}
-	i.take(t)
+	i.apply(t)
 	return i
 }
 
-// of is the incident that the transition belongs to: the open one of its host, the open one of its cause, or the one of its
-// host that was resolved just now, when the host falls again.
-func (b *Book) of(t mesh.Transition) *Incident {
+// find returns the incident that a transition belongs to, or nil: the open one of its host; or, if the transition is an
+// outage, the open one with its cause, or the one of its host that was resolved within ReopenWithin.
+func (b *Book) find(t mesh.Transition) *Incident {
 	for _, i := range b.incidents {
 		if i.Open() && i.host(t.Host) != nil {
 			return i
@@ -58,7 +59,7 @@ func (b *Book) of(t mesh.Transition) *Incident {
 	return nil
 }
 
-func (b *Book) taken(t mesh.Transition) bool {
+func (b *Book) applied(t mesh.Transition) bool {
 	for _, i := range b.incidents {
 		if slices.ContainsFunc(i.Updates, func(u Update) bool { return u.ID == t.ID && u.At.Equal(t.Published) }) {
 			return true
@@ -67,28 +68,34 @@ func (b *Book) taken(t mesh.Transition) bool {
 	return false
 }
 
-// forget drops what cannot change any more.
-func (b *Book) forget(now time.Time) {
+// removeSettled removes incidents that cannot change any more.
+func (b *Book) removeSettled(now time.Time) {
 	b.incidents = slices.DeleteFunc(b.incidents, func(i *Incident) bool {
 		return !i.Open() && now.Sub(i.Resolved) > ReopenWithin
 	})
 }
 
-// Keep ends what is told of hosts that the catalog does not show to the public any more, and returns the incidents that this
-// changed. The offset is mesh time less the wall clock; watched reports whether a host is still shown.
-func (b *Book) Keep(at time.Time, offset time.Duration, watched func(host string) bool) []*Incident {
+// CloseHidden ends the part of hosts that are no longer public in open incidents, and returns the incidents that this
+// changed: no transition of them will follow, and they would stay open for ever. The offset is mesh time less the wall
+// clock.
+func (b *Book) CloseHidden(at time.Time, offset time.Duration, public func(host string) bool) []*Incident {
 	var changed []*Incident
 	for _, i := range b.incidents {
-		gone := false
+		closed := false
 		for n := range i.Hosts {
-			if h := &i.Hosts[n]; i.Open() && h.Status != mesh.Operational && !watched(h.Name) {
-				h.end(at)
-				gone = true
-				i.say(Update{ID: i.ID + "-" + at.UTC().Format(time.RFC3339), At: at, Offset: offset, State: i.State, Host: h.Name, Body: h.Name + " is not shown on this page any more."})
+			h := &i.Hosts[n]
+			if !i.Open() || h.Status == mesh.Operational || public(h.Name) {
+				continue
 			}
+			h.close(at)
+			closed = true
+			i.addUpdate(Update{
+				ID: i.ID + "-" + at.UTC().Format(time.RFC3339), At: at, Offset: offset, State: i.State, Host: h.Name,
+				Body: h.Name + " is no longer shown on this page.",
+			})
 		}
-		if gone {
-			i.settle(at)
+		if closed {
+			i.resolveIfOver(at)
 			i.Updates[len(i.Updates)-1].State = i.State
 			changed = append(changed, i)
 		}

@@ -1,10 +1,10 @@
-// Package incident is the book of incidents: what opens one, what extends it, and what closes it. It is a fold over the
-// transitions of public hosts, so that the same history gives the same incidents, under the same ids.
+// Package incident folds the transitions of public hosts into incidents: what opens one, what extends it and what
+// resolves it. The same history always gives the same incidents with the same ids. Begin at Book.Apply.
 //
-// A transition that takes a public host to degraded performance, a partial or a major outage opens an incident. Hosts that fell
-// together, for one cause, share it. Whatever is said of its hosts until they are all operational extends it; then it is
-// resolved. A host that falls again within ReopenWithin reopens its incident: what comes and goes is one story. Unknown opens
-// nothing, since not knowing is no outage, and closes nothing.
+// A transition of a public host to degraded performance, a partial or a major outage opens an incident. Hosts that fail
+// together for one cause share it. Every transition of its hosts extends it, until all are operational: then it is
+// resolved. A host that fails again within ReopenWithin reopens its incident, so that a service which comes and goes is
+// one story. Unknown neither opens an incident nor closes one: it is no outage, and no recovery.
 package incident
 
 import (
@@ -18,15 +18,16 @@ import (
 )
 
 const (
-	// ReopenWithin is how long after its end a host's next fall still belongs to an incident.
+	// ReopenWithin is how long after an incident was resolved the next outage of its hosts still belongs to it.
 	ReopenWithin = 10 * time.Minute
-	// UpdatesMax bounds the updates of one incident. Past it the ones in the middle are left out.
+	// UpdatesMax bounds the updates of one incident. Beyond it those in the middle are dropped: how it began and how it
+	// goes on matter most.
 	UpdatesMax = 200
-	// WindowsMax bounds the measured windows of one host of an incident: the latest are kept.
+	// WindowsMax bounds the windows of one host of an incident. Beyond it the oldest are dropped.
 	WindowsMax = 200
 )
 
-// Impact is how bad an incident was at its worst, in Statuspage's words.
+// Impact is how bad an incident was at its worst. The words are Statuspage's.
 type Impact string
 
 // The impacts.
@@ -37,7 +38,7 @@ const (
 	Critical Impact = "critical" // a major outage
 )
 
-// State is how far people are with an incident. What is measured knows two of Statuspage's words.
+// State is Statuspage's word for the progress of an incident. Of its five, measurements can tell two.
 type State string
 
 // The states.
@@ -46,20 +47,20 @@ const (
 	Resolved      State = "resolved"
 )
 
-// Incident is one story: what failed, since when, and for how long. Its times are mesh time, in which durations are
-// right; Wall tells what the wall clock showed.
+// Incident is what failed, since when, and for how long. Its times are mesh time, so that durations are right whatever
+// the wall clock did; Wall converts them for people.
 type Incident struct {
 	ID       string    `json:"id"`
-	Cause    string    `json:"cause,omitempty"` // what its hosts fell for, together
+	Cause    string    `json:"cause,omitempty"` // shared by hosts that failed together
 	State    State     `json:"state"`
 	Impact   Impact    `json:"impact"`
-	Began    time.Time `json:"began"`              // when the first look saw it
+	Began    time.Time `json:"began"`              // when the first probe failed
 	Opened   time.Time `json:"opened"`             // when it was published
 	Updated  time.Time `json:"updated"`            // its latest update
-	Resolved time.Time `json:"resolved,omitzero"`  // when all its hosts were seen to be operational; zero before
-	Hosts    []Host    `json:"hosts"`              // in the order they fell
+	Resolved time.Time `json:"resolved,omitzero"`  // when all its hosts were operational; zero while it is open
+	Hosts    []Host    `json:"hosts"`              // in the order in which they failed
 	Updates  []Update  `json:"updates"`            // oldest first
-	LeftOut  int       `json:"left_out,omitempty"` // updates left out in the middle
+	LeftOut  int       `json:"left_out,omitempty"` // updates dropped from the middle
 }
 
 // Host is a host's part in an incident.
@@ -70,7 +71,7 @@ type Host struct {
 	Windows []Window    `json:"windows"`
 }
 
-// Window is a measured time in which a check was down, partial or degraded.
+// Window is a time during which a check was down, partial or degraded.
 type Window struct {
 	Check   string       `json:"check"`
 	Verdict mesh.Verdict `json:"verdict"`
@@ -78,7 +79,7 @@ type Window struct {
 	To      time.Time    `json:"to,omitzero"` // zero while it lasts
 }
 
-// Update is one thing said of an incident.
+// Update is one entry in the timeline of an incident.
 type Update struct {
 	ID      string        `json:"id"`
 	At      time.Time     `json:"at"`
@@ -91,15 +92,15 @@ type Update struct {
 	Offset  time.Duration `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
 }
 
-// impacts are what a host's status means for its users. A status without one is no outage: an incident neither begins nor
-// gets worse with it.
+// impacts are what a host's status means for its users. A status without one is no outage: an incident neither begins
+// nor gets worse with it.
 var impacts = map[mesh.Status]Impact{
 	mesh.DegradedPerformance: Minor, mesh.PartialOutage: Major, mesh.MajorOutage: Critical,
 }
 
 func outage(s mesh.Status) bool { return impacts[s] != "" }
 
-// Open reports whether the incident goes on.
+// Open reports whether the incident is not resolved.
 func (i *Incident) Open() bool { return i.State != Resolved }
 
 func (i *Incident) host(name string) *Host {
@@ -110,34 +111,38 @@ func (i *Incident) host(name string) *Host {
 	return &i.Hosts[n]
 }
 
-// newID names an incident by the moment it was published and the transition's number in that moment. It tells nothing of the
-// host.
+// newID makes an id from the time at which an incident was published and the number of its transition at that time. It
+// does not contain the name of a host, which may become internal later.
 func newID(t mesh.Transition) string {
 	n := t.ID[strings.LastIndexByte(t.ID, '-')+1:]
 	return strconv.FormatInt(t.Published.UnixMilli(), 36) + "-" + n
 }
 
-// take adds what the transition says.
-func (i *Incident) take(t mesh.Transition) {
+// apply adds what a transition changes.
+func (i *Incident) apply(t mesh.Transition) {
 	h := i.host(t.Host)
 	if h == nil {
 		i.Hosts = append(i.Hosts, Host{Name: t.Host})
 		h = &i.Hosts[len(i.Hosts)-1]
 	}
-	if t.To != mesh.StatusUnknown || outage(h.Status) { // a host that was back is not lost again by not being seen
+	// A host that has recovered stays so while its status is unknown; one in an outage stays in the incident.
+	if t.To != mesh.StatusUnknown || outage(h.Status) {
 		h.Status = t.To
 	}
 	if outage(t.To) && t.To.Severity() > h.Worst.Severity() {
 		h.Worst = t.To
 	}
-	h.measure(t)
+	h.updateWindows(t)
 	i.Impact = cmp.Or(impacts[i.worst()], None)
 	if t.Began.Before(i.Began) {
 		i.Began = t.Began
 	}
 	i.State, i.Resolved = Investigating, time.Time{}
-	i.settle(t.Published)
-	i.say(Update{ID: t.ID, At: t.Published, State: i.State, Host: t.Host, Check: t.Check, Was: t.Was, Verdict: t.Verdict, Body: t.Sentence, Offset: t.Offset})
+	i.resolveIfOver(t.Published)
+	i.addUpdate(Update{
+		ID: t.ID, At: t.Published, State: i.State, Host: t.Host, Check: t.Check, Was: t.Was, Verdict: t.Verdict,
+		Body: t.Sentence, Offset: t.Offset,
+	})
 }
 
 // worst is the worst status that any host had during the incident, or "" if none had an outage.
@@ -150,7 +155,8 @@ func (i *Incident) worst() (worst mesh.Status) {
 	return worst
 }
 
-// Wall is what the wall clock showed at one of the incident's times, by the offset when that was published.
+// Wall converts one of the incident's times to the wall clock's, with the offset of the first update that is not before
+// it: that is what the clock showed when the time was published.
 func (i *Incident) Wall(at time.Time) time.Time {
 	if at.IsZero() || len(i.Updates) == 0 {
 		return at
@@ -162,15 +168,15 @@ func (i *Incident) Wall(at time.Time) time.Time {
 	return at.Add(-i.Updates[n].Offset)
 }
 
-// settle resolves the incident when all its hosts are operational.
-func (i *Incident) settle(at time.Time) {
+// resolveIfOver resolves the incident if all its hosts are operational.
+func (i *Incident) resolveIfOver(at time.Time) {
 	if slices.ContainsFunc(i.Hosts, func(h Host) bool { return h.Status != mesh.Operational }) {
 		return
 	}
 	i.State, i.Resolved = Resolved, at
 }
 
-func (i *Incident) say(u Update) {
+func (i *Incident) addUpdate(u Update) {
 	i.Updated = u.At
 	i.Updates = append(i.Updates, u)
 	if len(i.Updates) > UpdatesMax {
@@ -179,8 +185,9 @@ func (i *Incident) say(u Update) {
 	}
 }
 
-// measure opens and closes the windows of the host's checks.
-func (h *Host) measure(t mesh.Transition) {
+// updateWindows closes the windows that a transition ends, and opens the one that it begins. An operational host has no
+// open windows, whatever its checks that are not critical do.
+func (h *Host) updateWindows(t mesh.Transition) {
 	for n := range h.Windows {
 		w := &h.Windows[n]
 		if w.To.IsZero() && (w.Check == t.Check || t.To == mesh.Operational) {
@@ -196,8 +203,8 @@ func (h *Host) measure(t mesh.Transition) {
 	}
 }
 
-// end closes what is still open of a host that nobody asks about any more.
-func (h *Host) end(at time.Time) {
+// close ends the open windows of a host that is no longer public.
+func (h *Host) close(at time.Time) {
 	for n := range h.Windows {
 		if w := &h.Windows[n]; w.To.IsZero() {
 			w.To = later(at, w.From)
@@ -206,6 +213,7 @@ func (h *Host) end(at time.Time) {
 	h.Status = mesh.Operational
 }
 
+// later returns the later of two times: a window must not end before it began.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -24,23 +24,28 @@ func at(clock string) time.Time {
 
 var count int
 
-// turn is a transition of a public host's check, seen at began and published two seconds later.
-func turn(host, check string, was, is mesh.Verdict, from, to mesh.Status, began string) mesh.Transition {
+// transition is one of a public host's check, which began at a time and was published two seconds later.
+func transition(host, check string, was, is mesh.Verdict, from, to mesh.Status, began string) mesh.Transition {
 	count++
 	return mesh.Transition{
-		ID: fmt.Sprintf("%d-%s-1", count, mesh.Key(host)), Host: host, Check: check, Public: true, Was: was, Verdict: is, From: from, To: to,
+		ID: fmt.Sprintf("%d-%s-1", count, mesh.Key(host)), Host: host, Check: check, Public: true,
+		Was: was, Verdict: is, From: from, To: to,
 		Began: at(began), Published: at(began).Add(2 * time.Second), Sentence: string(is) + ": " + check,
 	}
 }
 
-// 2020-09-21: sending mail was shut for 21 minutes while reading mail stayed up.
-func TestMailShutFor21Minutes(t *testing.T) {
+// The outage of 2020-09-21: mail could not be sent for 21 minutes, and could be read.
+func TestAnOutageOf21Minutes(t *testing.T) {
 	b := incident.NewBook(nil)
-	opened := b.Take(turn("NC036", "Sending mail", mesh.Up, mesh.Down, mesh.Operational, mesh.PartialOutage, "06:56:02"))
-	if opened.Name() != "NC036: Sending mail down" || opened.Impact != incident.Major || opened.State != incident.Investigating {
+	const check = "Sending mail"
+	fail := transition("NC036", check, mesh.Up, mesh.Down, mesh.Operational, mesh.PartialOutage, "06:56:02")
+	opened := b.Apply(fail)
+	if opened.Name() != "NC036: Sending mail down" || opened.Impact != incident.Major ||
+		opened.State != incident.Investigating {
 		t.Errorf("%s, %s, %s", opened.Name(), opened.Impact, opened.State)
 	}
-	closed := b.Take(turn("NC036", "Sending mail", mesh.Down, mesh.Up, mesh.PartialOutage, mesh.Operational, "07:17:05"))
+	restore := transition("NC036", check, mesh.Down, mesh.Up, mesh.PartialOutage, mesh.Operational, "07:17:05")
+	closed := b.Apply(restore)
 	if closed != opened || closed.Open() || len(closed.Updates) != 2 {
 		t.Errorf("%+v", closed)
 	}
@@ -48,71 +53,72 @@ func TestMailShutFor21Minutes(t *testing.T) {
 	if diff := cmp.Diff(want, closed.Hosts[0].Windows); diff != "" {
 		t.Error(diff)
 	}
-	if got := incident.Lasted(want[0].To.Sub(want[0].From)); got != "21 min 3 s" {
+	if got := incident.FormatDuration(want[0].To.Sub(want[0].From)); got != "21 min 3 s" {
 		t.Error(got)
 	}
 }
 
-func TestOneCutIsOneIncident(t *testing.T) {
+func TestHostsThatFailForOneCauseShareAnIncident(t *testing.T) {
 	b := incident.NewBook(nil)
 	var last *incident.Incident
 	for _, host := range []string{"NC033", "NC040"} {
-		fall := turn(host, "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:31:00")
+		fall := transition(host, "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:31:00")
 		fall.Cause = "812-0"
-		i := b.Take(fall)
+		i := b.Apply(fall)
 		if last != nil && i != last {
-			t.Error("two incidents of one cause")
+			t.Error("two incidents for one cause")
 		}
 		last = i
 	}
 	if last.Name() != "NC033 and NC040 are down" || last.Impact != incident.Critical {
 		t.Error(last.Name(), last.Impact)
 	}
-	b.Take(turn("NC033", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:37:00"))
+	b.Apply(transition("NC033", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:37:00"))
 	if !last.Open() {
-		t.Error("it ended while one of its hosts was down")
+		t.Error("resolved while one of its hosts is down")
 	}
-	b.Take(turn("NC040", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:37:01"))
+	b.Apply(transition("NC040", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:37:01"))
 	if last.Open() || last.Name() != "NC033 and NC040 were down" {
 		t.Error(last.Name())
 	}
 }
 
-func TestWhatComesAndGoesIsOneStory(t *testing.T) {
-	fall := func(clock string) mesh.Transition {
-		return turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, clock)
+func TestAServiceThatComesAndGoesHasOneIncident(t *testing.T) {
+	fail := func(clock string) mesh.Transition {
+		return transition("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, clock)
 	}
-	mend := func(clock string) mesh.Transition {
-		return turn("NC036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, clock)
+	restore := func(clock string) mesh.Transition {
+		return transition("NC036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, clock)
 	}
 	b := incident.NewBook(nil)
-	first := b.Take(fall("02:00:00"))
-	b.Take(mend("02:05:00"))
-	if again := b.Take(fall("02:14:00")); again != first || !again.Open() {
-		t.Error("nine minutes later it is another incident")
+	first := b.Apply(fail("02:00:00"))
+	b.Apply(restore("02:05:00"))
+	if again := b.Apply(fail("02:14:00")); again != first || !again.Open() {
+		t.Error("another incident nine minutes later")
 	}
-	b.Take(mend("02:15:00"))
-	if later := b.Take(fall("02:30:00")); later == first {
-		t.Error("fifteen minutes later it is still the same incident")
+	b.Apply(restore("02:15:00"))
+	if later := b.Apply(fail("02:30:00")); later == first {
+		t.Error("the same incident fifteen minutes later")
 	}
 }
 
 func TestUnknownOpensAndClosesNothing(t *testing.T) {
 	b := incident.NewBook(nil)
-	if i := b.Take(turn("NC036", "ping", mesh.Up, mesh.Unknown, mesh.Operational, mesh.StatusUnknown, "02:00:00")); i != nil {
+	lost := transition("NC036", "ping", mesh.Up, mesh.Unknown, mesh.Operational, mesh.StatusUnknown, "02:00:00")
+	if i := b.Apply(lost); i != nil {
 		t.Errorf("%+v", i)
 	}
-	i := b.Take(turn("NC036", "ping", mesh.Unknown, mesh.Down, mesh.StatusUnknown, mesh.MajorOutage, "02:01:00"))
-	b.Take(turn("NC036", "ping", mesh.Down, mesh.Unknown, mesh.MajorOutage, mesh.StatusUnknown, "02:02:00"))
+	i := b.Apply(transition("NC036", "ping", mesh.Unknown, mesh.Down, mesh.StatusUnknown, mesh.MajorOutage, "02:01:00"))
+	b.Apply(transition("NC036", "ping", mesh.Down, mesh.Unknown, mesh.MajorOutage, mesh.StatusUnknown, "02:02:00"))
 	if !i.Open() || len(i.Updates) != 2 || i.Hosts[0].Windows[0].To != at("02:02:00") {
 		t.Errorf("%+v", i)
 	}
 }
 
-func TestAHostThatIsNotShownAnyMore(t *testing.T) {
+func TestAHostThatIsNoLongerPublicEndsItsIncident(t *testing.T) {
 	b := incident.NewBook(nil)
-	i := b.Take(turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
-	b.Keep(at("02:10:00"), 0, func(host string) bool { return host != "NC036" })
+	i := b.Apply(transition("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
+	b.CloseHidden(at("02:10:00"), 0, func(host string) bool { return host != "NC036" })
 	if i.Open() || i.Hosts[0].Windows[0].To != at("02:10:00") {
 		t.Errorf("%+v", i)
 	}
@@ -120,7 +126,9 @@ func TestAHostThatIsNotShownAnyMore(t *testing.T) {
 
 // history draws a chain of transitions of three hosts, one of them internal, with repeats among them.
 func history(t *rapid.T) (out []mesh.Transition, last map[string]mesh.Status) {
-	statuses := []mesh.Status{mesh.Operational, mesh.StatusUnknown, mesh.DegradedPerformance, mesh.PartialOutage, mesh.MajorOutage}
+	statuses := []mesh.Status{
+		mesh.Operational, mesh.StatusUnknown, mesh.DegradedPerformance, mesh.PartialOutage, mesh.MajorOutage,
+	}
 	verdicts := []mesh.Verdict{mesh.Up, mesh.Unknown, mesh.Degraded, mesh.Partial, mesh.Down}
 	last = map[string]mesh.Status{"NC1": mesh.Operational, "NC2": mesh.Operational, "SECRET": mesh.Operational}
 	clock := at("00:00:00")
@@ -129,16 +137,18 @@ func history(t *rapid.T) (out []mesh.Transition, last map[string]mesh.Status) {
 		to := rapid.IntRange(0, len(statuses)-1).Draw(t, "to")
 		clock = clock.Add(time.Duration(rapid.IntRange(1, 900).Draw(t, "after")) * time.Second)
 		out = append(out, mesh.Transition{
-			ID: fmt.Sprintf("%d-%s-1", n, mesh.Key(host)), Host: host, Check: "ping", Public: host != "SECRET", From: last[host], To: statuses[to],
-			Verdict: verdicts[to], Began: clock.Add(-time.Second), Published: clock, Cause: rapid.SampledFrom([]string{"", "1-0", "2-0"}).Draw(t, "cause"),
+			ID: fmt.Sprintf("%d-%s-1", n, mesh.Key(host)), Host: host, Check: "ping", Public: host != "SECRET",
+			From: last[host], To: statuses[to],
+			Verdict: verdicts[to], Began: clock.Add(-time.Second), Published: clock,
+			Cause: rapid.SampledFrom([]string{"", "1-0", "2-0"}).Draw(t, "cause"),
 		})
 		last[host] = statuses[to]
 	}
 	return out, last
 }
 
-// An incident is open exactly while one of its hosts has not come back; the same history gives the same incidents, also where
-// every transition comes twice; and internal hosts are in none.
+// An incident is open exactly while one of its hosts has not restoreed. The same history gives the same incidents,
+// even if every transition is applied twice. Internal hosts are in none.
 func TestTheBookIsAFold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		transitions, last := history(t)
@@ -147,11 +157,11 @@ func TestTheBookIsAFold(t *testing.T) {
 		again := map[string]*incident.Incident{}
 		open := map[string]bool{}
 		for _, tr := range transitions {
-			if i := once.Take(tr); i != nil {
+			if i := once.Apply(tr); i != nil {
 				all[i.ID] = i
 			}
 			for range 2 {
-				if i := twice.Take(tr); i != nil {
+				if i := twice.Apply(tr); i != nil {
 					again[i.ID] = i
 				}
 			}
@@ -167,21 +177,21 @@ func TestTheBookIsAFold(t *testing.T) {
 		if diff := cmp.Diff(all, again); diff != "" {
 			t.Fatalf("a repeat changed something: %s", diff)
 		}
-		told := map[string]bool{}
+		inIncident := map[string]bool{}
 		for _, i := range all {
 			for _, h := range i.Hosts {
 				if i.Open() && h.Status != mesh.Operational {
-					told[h.Name] = true
+					inIncident[h.Name] = true
 				}
 			}
 		}
 		for host, is := range open {
-			if told[host] != is {
-				t.Fatalf("%s is %s, and that an incident of it is open is %v", host, last[host], told[host])
+			if inIncident[host] != is {
+				t.Fatalf("%s is %s; it is in an open incident: %v", host, last[host], inIncident[host])
 			}
 		}
 		if data, err := json.Marshal(all); err != nil || strings.Contains(strings.ToLower(string(data)), "secret") {
-			t.Fatalf("an internal host is told of: %s %v", data, err)
+			t.Fatalf("an internal host is in an incident: %s %v", data, err)
 		}
 	})
 }
@@ -192,30 +202,38 @@ func TestAnEndlessIncidentIsBounded(t *testing.T) {
 	from, to := mesh.Operational, mesh.MajorOutage
 	was, is := mesh.Up, mesh.Down
 	for n := range 3 * incident.UpdatesMax {
-		tr := turn("NC036", "ping", was, is, from, to, "00:00:00")
+		tr := transition("NC036", "ping", was, is, from, to, "00:00:00")
 		tr.Began = tr.Began.Add(time.Duration(n) * time.Minute)
 		tr.Published = tr.Began.Add(time.Second)
-		i = b.Take(tr)
+		i = b.Apply(tr)
 		from, to, was, is = to, from, is, was
 	}
-	if len(i.Updates) != incident.UpdatesMax || i.LeftOut != 2*incident.UpdatesMax || len(i.Hosts[0].Windows) > incident.WindowsMax {
+	if len(i.Updates) != incident.UpdatesMax || i.LeftOut != 2*incident.UpdatesMax ||
+		len(i.Hosts[0].Windows) > incident.WindowsMax {
 		t.Errorf("%d updates, %d left out, %d windows", len(i.Updates), i.LeftOut, len(i.Hosts[0].Windows))
 	}
 }
 
-// The clock was stepped back by ten minutes during an outage: its beginning and its end are shown as the clock showed
-// them, and it lasted as long as it did.
+// The wall clock is stepped back by ten minutes during an outage. Its beginning and its end are shown as the clock
+// showed them, and its duration is right.
 func TestAnIncidentAcrossAStepOfTheClock(t *testing.T) {
 	b := incident.NewBook(nil)
-	b.Take(turn("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
-	mended := turn("NC036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:05:00")
+	b.Apply(transition("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
+	mended := transition("NC036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:05:00")
 	mended.Offset = 10 * time.Minute
-	i := b.Take(mended)
+	i := b.Apply(mended)
 	w := i.Hosts[0].Windows[0]
-	if w.To.Sub(w.From) != 5*time.Minute || i.Wall(w.From) != at("02:00:00") || i.Wall(w.To) != at("01:55:00") || i.Wall(i.Resolved) != at("01:55:02") {
-		t.Errorf("it lasted %v, from %v to %v, resolved %v", w.To.Sub(w.From), i.Wall(w.From), i.Wall(w.To), i.Wall(i.Resolved))
+	if d := w.To.Sub(w.From); d != 5*time.Minute {
+		t.Errorf("it lasted %v", d)
+	}
+	for _, test := range []struct{ at, want time.Time }{
+		{w.From, at("02:00:00")}, {w.To, at("01:55:00")}, {i.Resolved, at("01:55:02")},
+	} {
+		if got := i.Wall(test.at); !got.Equal(test.want) {
+			t.Errorf("Wall(%v) = %v, want %v", test.at, got, test.want)
+		}
 	}
 	if !i.Wall(time.Time{}).IsZero() {
-		t.Error("what has not ended is shown to have ended")
+		t.Error("the zero time, of what has not ended, is not zero")
 	}
 }

@@ -34,7 +34,7 @@ func (f *fold) addToIncidents(ctx context.Context, t mesh.Transition) error {
 	if err != nil {
 		return err
 	}
-	if changed := book.Take(t); changed != nil {
+	if changed := book.Apply(t); changed != nil {
 		return f.storeIncident(ctx, changed)
 	}
 	return nil
@@ -50,7 +50,7 @@ func (f *fold) closeHidden(ctx context.Context, next *catalog.Catalog, at time.T
 		h := next.Host(mesh.Key(host))
 		return h != nil && h.Public
 	}
-	for _, i := range book.Keep(at, offset, public) {
+	for _, i := range book.CloseHidden(at, offset, public) {
 		if err := f.storeIncident(ctx, i); err != nil {
 			return err
 		}

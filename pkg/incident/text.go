@@ -2,13 +2,14 @@ package incident
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Name is the incident in a few words: the worst of it, and of whom.
+// Name is the title of the incident: its hosts, and the worst that happened to them.
 func (i *Incident) Name() string {
 	names := make([]string, len(i.Hosts))
 	down := true
@@ -32,6 +33,7 @@ func tense(i *Incident, present, past string) string {
 	return past
 }
 
+// summary is the title of an incident of this host alone.
 func (h Host) summary() string {
 	checks, verdict := h.worstChecks()
 	switch {
@@ -40,30 +42,30 @@ func (h Host) summary() string {
 	case len(checks) == 0:
 		return h.Name + ": " + strings.ReplaceAll(string(h.Worst), "_", " ")
 	case verdict == mesh.Partial:
-		return fmt.Sprintf("%s: %s cannot be reached from everywhere", h.Name, list(checks))
+		return fmt.Sprintf("%s: %s unreachable from some regions", h.Name, list(checks))
 	case verdict == mesh.Down:
 		return fmt.Sprintf("%s: %s down", h.Name, list(checks))
 	}
 	return fmt.Sprintf("%s: %s degraded", h.Name, list(checks))
 }
 
-// worstChecks names the checks with the worst verdict of the host's windows.
+// worstChecks returns the checks with the worst verdict of all windows, in the order in which they failed.
 func (h Host) worstChecks() (checks []string, worst mesh.Verdict) {
 	for _, w := range h.Windows {
 		if w.Verdict.Severity() > worst.Severity() {
 			checks, worst = nil, w.Verdict
 		}
-		if w.Verdict == worst && !strings.Contains("\x00"+strings.Join(checks, "\x00")+"\x00", "\x00"+w.Check+"\x00") {
+		if w.Verdict == worst && !slices.Contains(checks, w.Check) {
 			checks = append(checks, w.Check)
 		}
 	}
 	return checks, worst
 }
 
-// namesMax is how many things are named; of more, the rest is counted.
+// namesMax is how many names a title lists before it counts the rest.
 const namesMax = 3
 
-// list is names as people say them.
+// list writes names as in a sentence: "A, B and C", "A, B, C and 4 more".
 func list(names []string) string {
 	switch n := len(names); {
 	case n == 0:
@@ -77,8 +79,8 @@ func list(names []string) string {
 	}
 }
 
-// Lasted is a time in minutes and seconds, to the second: "21 min 3 s".
-func Lasted(d time.Duration) string {
+// FormatDuration writes a duration exact to the second: "21 min 3 s".
+func FormatDuration(d time.Duration) string {
 	s := int64(d.Round(time.Second).Seconds())
 	var out []string
 	for _, unit := range []struct {
