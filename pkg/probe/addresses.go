@@ -100,61 +100,75 @@ func (a *attempt) anyAddress(ctx context.Context, ask func(context.Context, neti
 	case err != nil:
 		return classify(err)
 	case len(addresses) == 1:
-		r := ask(ctx, addresses[0])
-		return merge([]netip.Addr{addresses[0]}, []Result{r})
+		return merge(addresses, []Result{ask(ctx, addresses[0])})
 	}
+	r := race{attempt: a, ask: ask, addresses: addresses, answers: make(chan answer, len(addresses))}
+	return r.run(ctx)
+}
+
+// race tries the addresses of one probe, each in a goroutine of its own that run waits for.
+type race struct {
+	attempt   *attempt
+	ask       func(context.Context, netip.Addr) Result
+	addresses []netip.Addr
+	results   []Result // of the addresses that were started
+	answers   chan answer
+	pending   int // started and not answered
+}
+
+// answer is the result of the address with the number.
+type answer struct {
+	number int
+	Result
+}
+
+// run returns the first good result, or all of them merged.
+func (r *race) run(ctx context.Context) Result {
 	ctx, cancel := context.WithCancel(ctx)
-	type answer struct {
-		number int
-		Result
-	}
-	answers := make(chan answer, len(addresses))
-	results := make([]Result, len(addresses))
-	started, underWay := 0, 0
-	start := func() {
-		number := started
-		started, underWay = started+1, underWay+1
-		work := ctx
-		if a.talks() {
-			work = a.talk
-		}
-		go func() { answers <- answer{number, ask(work, addresses[number])} }()
-	}
 	defer func() { // the losers end before the probe does
 		cancel()
-		a.end()
-		for ; underWay > 0; underWay-- {
-			<-answers
+		r.attempt.end()
+		for ; r.pending > 0; r.pending-- {
+			<-r.answers
 		}
 	}()
-	start()
-	timer := time.NewTimer(a.stagger(ctx, len(addresses)))
+	r.start(ctx)
+	timer := time.NewTimer(r.attempt.stagger(ctx, len(r.addresses)))
 	defer timer.Stop()
-	stands := a.stands
-	for underWay > 0 {
-		more := started < len(addresses)
+	stands := r.attempt.stands
+	for r.pending > 0 {
+		next := false // the next address starts
 		select {
-		case r := <-answers:
-			underWay--
-			results[r.number] = r.Result
-			switch {
-			case r.Outcome.Good():
-				return merge(addresses[r.number:r.number+1], []Result{r.Result})
-			case more && (ctx.Err() == nil || a.talks()):
-				start()
-				timer.Reset(a.stagger(ctx, len(addresses)))
+		case got := <-r.answers:
+			r.pending--
+			r.results[got.number] = got.Result
+			if got.Outcome.Good() {
+				return merge(r.addresses[got.number:got.number+1], []Result{got.Result})
+			}
+			if next = ctx.Err() == nil || r.attempt.talks(); !next {
+				continue
 			}
 		case <-stands:
 			stands = nil
-			timer.Reset(a.stagger(ctx, len(addresses)))
 		case <-timer.C:
-			if more {
-				start()
-				timer.Reset(a.stagger(ctx, len(addresses)))
-			}
+			next = true
 		}
+		if next && len(r.results) < len(r.addresses) {
+			r.start(ctx)
+		}
+		timer.Reset(r.attempt.stagger(ctx, len(r.addresses)))
 	}
-	return merge(addresses[:started], results[:started])
+	return merge(r.addresses[:len(r.results)], r.results)
+}
+
+// start probes the next address. Once a connection stands, what is left of the time to talk bounds it instead of ctx.
+func (r *race) start(ctx context.Context) {
+	number := len(r.results)
+	r.results, r.pending = append(r.results, Result{}), r.pending+1
+	if r.attempt.talks() {
+		ctx = r.attempt.talk
+	}
+	go func() { r.answers <- answer{number, r.ask(ctx, r.addresses[number])} }()
 }
 
 // stagger is how long to wait for an answer before the next of n addresses is tried: to a connect a moment, to what
