@@ -153,7 +153,10 @@ func (r *race) run(ctx context.Context) Result {
 		case <-timer.C:
 			next = true
 		}
-		if next && len(r.results) < len(r.addresses) {
+		if len(r.results) == len(r.addresses) {
+			continue // all are on their way; only answers are left to wait for
+		}
+		if next {
 			r.start(ctx)
 		}
 		timer.Reset(r.attempt.stagger(ctx, len(r.addresses)))
