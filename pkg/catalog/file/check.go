@@ -23,7 +23,7 @@ func (p *parser) checks(m *mapping, h *catalog.Host) {
 			h.Checks = append(h.Checks, c)
 			p.families(nil, h, &h.Checks[0])
 		} else if _, there := m.values["checks"]; !there {
-			p.missing(m, "address", "add 'address: ...', or 'checks: []' for a vantage only", "the host %s has no address", h.Name)
+			m.missing("address", "add 'address: ...', or 'checks: []' for a vantage only", "the host %s has no address", h.Name)
 		}
 		return
 	}
@@ -38,7 +38,7 @@ func (p *parser) checks(m *mapping, h *catalog.Host) {
 		}
 	}
 	if len(items) > 0 {
-		p.missing(m, "address", "add 'address: ...' to the host", "the host %s has checks and no address", h.Name)
+		m.missing("address", "add 'address: ...' to the host", "the host %s has checks and no address", h.Name)
 	}
 }
 
@@ -49,7 +49,7 @@ func (p *parser) newCheck(kind string) catalog.Check {
 func (p *parser) check(m *mapping, h *catalog.Host) {
 	c := p.newCheck("")
 	if !m.text("kind", &c.Kind) {
-		p.required(m, "kind", "a check of "+h.Name)
+		m.required("kind", "a check of "+h.Name)
 	}
 	named := m.text("name", &c.Name)
 	m.boolean("critical", &c.Critical)
@@ -170,7 +170,7 @@ func (p *parser) options(m *mapping, kind string) catalog.Options {
 func (p *parser) tcp(m *mapping) catalog.TCP {
 	var o catalog.TCP
 	m.integer("port", &o.Port, 1, 65535)
-	p.required(m, "port", "a tcp check")
+	m.required("port", "a tcp check")
 	if m.text("banner", &o.Banner) {
 		p.pattern(m.values["banner"], o.Banner)
 	}
@@ -182,7 +182,7 @@ func (p *parser) http(m *mapping) catalog.HTTP {
 	if m.text("url", &o.URL) {
 		p.url(m.values["url"], o.URL)
 	} else {
-		p.required(m, "url", "an http check")
+		m.required("url", "an http check")
 	}
 	m.integer("status", &o.Status, 100, 599)
 	m.text("body", &o.Body)

@@ -128,7 +128,7 @@ func (p *parser) defaults(n ast.Node) {
 func (p *parser) regions(top *mapping) {
 	n := top.get("regions")
 	if n == nil {
-		p.missing(top, "regions", "list the places that your servers stand in", "there are no regions")
+		top.missing("regions", "list the places that your servers stand in", "there are no regions")
 		return
 	}
 	items := p.yaml.sequence(n, "regions")
@@ -148,7 +148,7 @@ const nameMend = "use letters, digits and hyphens, at most 63, not a hyphen firs
 func (p *parser) region(m *mapping) {
 	r := catalog.Region{}
 	if !m.text("name", &r.Name) {
-		p.required(m, "name", "a region")
+		m.required("name", "a region")
 	} else if !catalog.ValidName(r.Name) {
 		p.yaml.mistake(m.values["name"], nameMend, "the region's name %q is not usable", r.Name)
 	} else if p.out.Region(r.Name) != nil {
@@ -197,22 +197,10 @@ func (p *parser) anchors(m *mapping, r *catalog.Region) {
 	}
 }
 
-// missing reports that a key of the mapping is missing, unless it is there without a value: that was reported already.
-func (p *parser) missing(m *mapping, key, mend, what string, args ...any) {
-	if _, there := m.values[key]; !there {
-		p.yaml.mistake(m.node, mend, what, args...)
-	}
-}
-
-// required reports that a key without a default is missing.
-func (p *parser) required(m *mapping, key, what string) {
-	p.missing(m, key, fmt.Sprintf("add '%s: ...'", key), "%s has no %s", what, key)
-}
-
 func (p *parser) hosts(top *mapping) {
 	n := top.get("hosts")
 	if n == nil {
-		p.missing(top, "hosts", "list your servers", "there are no hosts")
+		top.missing("hosts", "list your servers", "there are no hosts")
 		return
 	}
 	items := p.yaml.sequence(n, "hosts")
@@ -234,7 +222,7 @@ func (p *parser) hosts(top *mapping) {
 func (p *parser) host(m *mapping, spelled map[string]string) {
 	h := catalog.Host{Checks: []catalog.Check{}}
 	if !m.text("name", &h.Name) {
-		p.required(m, "name", "a host")
+		m.required("name", "a host")
 	} else if !catalog.ValidName(h.Key()) {
 		p.yaml.mistake(m.values["name"], nameMend, "the host's name %q is not usable", h.Name)
 	} else if other, twice := spelled[h.Key()]; twice {
@@ -256,7 +244,7 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 
 func (p *parser) hostRegion(m *mapping, h *catalog.Host) {
 	if !m.text("region", &h.Region) {
-		p.required(m, "region", "the host "+h.Name)
+		m.required("region", "the host "+h.Name)
 		return
 	}
 	if p.out.Region(h.Region) != nil {

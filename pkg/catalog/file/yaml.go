@@ -234,6 +234,18 @@ func (m *mapping) end() {
 	}
 }
 
+// missing reports that a key is missing, unless it is there without a value: that was reported already.
+func (m *mapping) missing(key, mend, what string, args ...any) {
+	if _, there := m.values[key]; !there {
+		m.reader.mistake(m.node, mend, what, args...)
+	}
+}
+
+// required reports that a key without a default is missing.
+func (m *mapping) required(key, what string) {
+	m.missing(key, fmt.Sprintf("add '%s: ...'", key), "%s has no %s", what, key)
+}
+
 // plain reports anchors, aliases and tags, which this format does without, as mistakes.
 func (r *reader) plain(n ast.Node) ast.Node {
 	switch n.(type) {
