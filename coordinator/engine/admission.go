@@ -8,27 +8,28 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// logCut logs that the message had its agent cut off.
-func (e *Engine) logCut(m message) {
-	for _, c := range e.decoder.ward.Cases(m.at) {
-		if c.Agent == m.Agent {
-			e.config.Logger.Warn().Str("agent", c.Agent).Str("why", c.Why).Msg("agent cut off")
+// logExclusion logs that a message got its agent excluded.
+func (e *Engine) logExclusion(m message) {
+	for _, x := range e.decoder.filter.Excluded(m.at) {
+		if x.Agent == m.Agent {
+			e.config.Logger.Warn().Str("agent", x.Agent).Str("why", x.Why).Msg("agent excluded")
 		}
 	}
 }
 
-// describeCut writes into the snapshot which agents are cut off, and why. The offset is mesh time less the wall clock.
-func describeCut(s *mesh.Snapshot, ward *admission.Ward, offset time.Duration) {
-	for _, c := range ward.Cases(s.At) {
+// describeExclusions writes into the snapshot which agents are excluded, and why. The offset is mesh time less the wall
+// clock.
+func describeExclusions(s *mesh.Snapshot, filter *admission.Filter, offset time.Duration) {
+	for _, x := range filter.Excluded(s.At) {
 		for i := range s.Vantages {
 			v := &s.Vantages[i]
-			if mesh.Key(v.Name) != c.Agent {
+			if mesh.Key(v.Name) != x.Agent {
 				continue
 			}
-			v.Abstains = "cut off: " + c.Why
-			v.Advisories = append(v.Advisories, fmt.Sprintf("cut off since %s until it has behaved well for a minute: it %s; "+
-				"if its server is not in your hands, run `coordinator revoke %s`",
-				c.Since.Add(-offset).UTC().Format(time.TimeOnly), c.Why, v.Name))
+			v.Abstains = "excluded: " + x.Why
+			v.Advisories = append(v.Advisories, fmt.Sprintf("excluded since %s until it has behaved well for a minute: "+
+				"it %s; if somebody else controls its server, run `coordinator revoke %s`",
+				x.Since.Add(-offset).UTC().Format(time.TimeOnly), x.Why, v.Name))
 		}
 	}
 }

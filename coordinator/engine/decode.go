@@ -16,36 +16,36 @@ import (
 // decoder turns the stream's messages into the judge's input. The loop and every replay have one each, which decide
 // alike, since they read the same messages.
 type decoder struct {
-	view *view.View
-	ward *admission.Ward // which agents' batches are admitted
+	view   *view.View
+	filter *admission.Filter // which agents' batches are admitted
 }
 
 func newDecoder(v *view.View, c *catalog.Catalog) *decoder { return &decoder{v, admission.New(c)} }
 
-// decode reads a message. cut reports that the message has its agent cut off; an error, that the message is unreadable.
-func (d *decoder) decode(ctx context.Context, m message) (in judge.Input, cut bool, err error) {
+// decode reads a message. excluded reports that the message got its agent excluded; an error, that it is malformed.
+func (d *decoder) decode(ctx context.Context, m message) (in judge.Input, excluded bool, err error) {
 	in = judge.Input{Sequence: m.Sequence, At: m.at, Offset: m.offset}
 	switch m.Kind {
 	case bus.Batch:
-		in.Batch, cut, err = d.admit(m)
+		in.Batch, excluded, err = d.admit(m)
 	case bus.CatalogMark:
 		if in.Catalog, err = d.view.CatalogOf(ctx, string(m.Data)); err == nil {
-			d.ward.SetCatalog(in.Catalog)
+			d.filter.SetCatalog(in.Catalog)
 		}
 	case bus.RosterMark:
 		in.Roster, err = wire.DecodeRoster(m.Data)
 	}
-	return in, cut, err
+	return in, excluded, err
 }
 
-// admit reads a batch and returns what the judge may see of it. Unreadable batches count against their agent, too.
-func (d *decoder) admit(m message) (admitted *mesh.Batch, cut bool, err error) {
+// admit reads a batch and returns what the judge may see of it. Malformed batches count against their agent, too.
+func (d *decoder) admit(m message) (admitted *mesh.Batch, excluded bool, err error) {
 	b, err := readBatch(m)
 	if err != nil {
 		b = nil
 	}
-	admitted, cut = d.ward.Take(m.at, m.Agent, len(m.Data), b, err)
-	return admitted, cut, err
+	admitted, excluded = d.filter.Admit(m.at, m.Agent, len(m.Data), b, err)
+	return admitted, excluded, err
 }
 
 func readBatch(m message) (*mesh.Batch, error) {

@@ -220,9 +220,9 @@ func (e *Engine) loopTurned() {
 func (e *Engine) handle(ctx context.Context, m message) error {
 	e.restoreVerdicts(m)
 	live := m.Sequence > e.live
-	in, cut, err := e.decoder.decode(ctx, m)
-	if cut && live {
-		e.logCut(m)
+	in, excluded, err := e.decoder.decode(ctx, m)
+	if excluded && live {
+		e.logExclusion(m)
 	}
 	if err != nil {
 		e.reject(m, err)

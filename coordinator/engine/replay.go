@@ -125,7 +125,7 @@ func (p *past) handle(ctx context.Context, m message) error {
 
 func (p *past) result() (*catalog.Catalog, *mesh.Snapshot) {
 	snapshot := p.judge.Snapshot()
-	describeCut(snapshot, p.decoder.ward, p.offset)
+	describeExclusions(snapshot, p.decoder.filter, p.offset)
 	snapshot.ShowWallTime(p.offset)
 	return p.catalog, snapshot
 }

@@ -34,7 +34,7 @@ func (e *Engine) show() bool {
 	e.dirty, e.shownAt = false, time.Now()
 	snapshot := e.judge.Snapshot()
 	e.config.SnapshotMade(snapshot, e.offset)
-	describeCut(snapshot, e.decoder.ward, e.offset)
+	describeExclusions(snapshot, e.decoder.filter, e.offset)
 	snapshot.ShowWallTime(e.offset)
 	old := e.shown.Swap(&shown{e.judging, snapshot, make(chan struct{})})
 	close(old.changed)

@@ -1,7 +1,8 @@
-// Package admission decides which agents are listened to. It stands between the stream and the judge: an agent that floods,
-// lies about time, speaks of checks that are not its own or sends what cannot be read is cut off until it behaved well for a
-// while. It knows only the stream and its timestamps, so that every coordinator, and every replay, cuts off the same agents at
-// the same message. One that starts begins with an empty record; what it replays fills it before anybody is judged.
+// Package admission decides which agents' batches are accepted. It stands between the stream and the judge: an agent
+// that floods, reports impossible times, reports checks that are not assigned to it or sends malformed batches is
+// excluded until it has behaved well for a minute. Its only input is the stream with its timestamps, so that every
+// coordinator and every replay excludes the same agents at the same message. A coordinator begins with empty accounts,
+// which its replay fills.
 package admission
 
 import (
@@ -17,178 +18,182 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// Term is how long an agent is cut off, counted from its last offence.
+// Term is how long an agent is excluded after its last offence.
 const Term = time.Minute
 
-// budget is what an agent may do of something: so much a second, and so much at once.
-type budget struct{ perSecond, atOnce float64 }
+// budget is a token bucket for one kind of expense of an agent.
+type budget struct{ perSecond, burst float64 }
 
-// The budgets. An agent that works is far below: it sends a batch every two seconds and at once for news, in which looks within
-// 5 ms gather; a hundred hosts that all fail make 75 such batches a second, of some observations each. What waited in an agent
-// while it had no bus comes at twenty batches a second and is never a vote: it has a budget of its own.
+// The budgets. A working agent stays far below them. It sends a batch every two seconds, and one at once for news,
+// which it gathers for 5 ms: when all of a hundred hosts fail, that makes 75 batches a second with a few observations
+// each. Batches that waited in the agent for NATS arrive at twenty a second and never count as votes: they have
+// budgets of their own.
 var (
-	liveBatches = budget{100, 1_000}
-	liveBytes   = budget{256 << 10, 4 << 20} // a hundred hosts' looks take 25 kB a second
-	pastBatches = budget{100, 2_000}
-	pastBytes   = budget{2 << 20, 32 << 20} // such a batch holds up to 500 observations, some 50 kB
-	unreadable  = budget{0.1, 10}           // none is to be expected; a few may be a fault of a version
-	untimely    = budget{0.1, 10}
-	foreign     = budget{1, 50} // observations, by the catalog in force: an agent knows what is its own
+	liveBatches     = budget{100, 1_000}
+	liveBytes       = budget{256 << 10, 4 << 20} // the results of a hundred hosts take 25 kB a second
+	replayedBatches = budget{100, 2_000}
+	replayedBytes   = budget{2 << 20, 32 << 20} // such a batch has up to 500 observations, some 50 kB
+	malformed       = budget{0.1, 10}           // none is expected; a few may be a fault of a version
+	impossibleTimes = budget{0.1, 10}
+	unassigned      = budget{1, 50} // observations; an agent with the catalog in force knows which are its own
 )
 
-// Case is an agent that is cut off.
-type Case struct {
+// Exclusion is an agent that is excluded, and why.
+type Exclusion struct {
 	Agent string
-	Why   string
-	Since time.Time
-	Until time.Time // if it behaves well until then
+	Why   string    // completes "it ...": "sends more than ..."
+	Since time.Time // when it was excluded
+	Until time.Time // when it is admitted again if it commits no other offence
 }
 
-// Ward keeps the record of every agent. It is not safe for concurrent use: one goroutine owns it. There are no more records
-// than agents that were ever enrolled: the bus lets nobody else speak.
-type Ward struct {
+// Filter admits batches. It is not safe for concurrent use. It has one account for each agent that was ever enrolled,
+// at most: NATS lets nobody else publish.
+type Filter struct {
 	revision string
-	edges    map[edge]bool
-	records  map[string]*record
+	assigned map[edge]bool
+	accounts map[string]*account
 }
 
-// edge is one check that one agent is set to look at.
+// edge is a check that one agent runs over one address family.
 type edge struct {
 	agent, host, check string
 	family             mesh.Family
 }
 
-// record is what is held of one agent.
-type record struct {
-	spent map[*budget]*account
-	held  Case
-}
-
-// account is how much of a budget is left.
+// account is what a filter knows about one agent.
 type account struct {
+	buckets   map[*budget]*bucket
+	exclusion Exclusion // the latest
+}
+
+// bucket is what is left of a budget.
+type bucket struct {
 	left float64
-	at   time.Time
+	at   time.Time // when it was last filled
 }
 
-// New is an empty ward.
-func New(c *catalog.Catalog) *Ward {
-	w := &Ward{records: map[string]*record{}}
+// New returns a filter that admits everybody. The catalog may be nil.
+func New(c *catalog.Catalog) *Filter {
+	f := &Filter{accounts: map[string]*account{}}
 	if c != nil {
-		w.SetCatalog(c)
+		f.SetCatalog(c)
 	}
-	return w
+	return f
 }
 
-// SetCatalog takes over a catalog: it says which checks are whose.
-func (w *Ward) SetCatalog(c *catalog.Catalog) {
-	w.revision, w.edges = c.Revision, map[edge]bool{}
+// SetCatalog sets the catalog in force, which assigns checks to agents.
+func (f *Filter) SetCatalog(c *catalog.Catalog) {
+	f.revision, f.assigned = c.Revision, map[edge]bool{}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
 			for _, agent := range schedule.Observers(c, h, &h.Checks[k]) {
 				for _, family := range h.FamiliesOf(&h.Checks[k]) {
-					w.edges[edge{agent, h.Key(), h.Checks[k].Name, family}] = true
+					f.assigned[edge{agent, h.Key(), h.Checks[k].Name, family}] = true
 				}
-				if h.Named() { // what an agent of the version before sends
-					w.edges[edge{agent, h.Key(), h.Checks[k].Name, mesh.AnyFamily}] = true
+				if h.Named() { // what an agent of version N-1 reports
+					f.assigned[edge{agent, h.Key(), h.Checks[k].Name, mesh.AnyFamily}] = true
 				}
 			}
 		}
 	}
 }
 
-// Take records a batch that the stream received from the agent, or why it cannot be read, and returns what the judge may hear
-// of it: all, or of an agent that is cut off only that it lives. It reports whether this message is what cut it off.
-func (w *Ward) Take(at time.Time, agent string, size int, b *mesh.Batch, unread error) (heard *mesh.Batch, cut bool) {
-	r := w.records[agent]
-	if r == nil {
-		r = &record{spent: map[*budget]*account{}}
-		w.records[agent] = r
+// Admit counts a message of an agent, which is a batch b or an error that it could not be decoded, and returns what the
+// judge may see of it: the whole batch, or of an excluded agent only that it is alive. excluded reports that this
+// message is what got the agent excluded.
+func (f *Filter) Admit(
+	at time.Time, agent string, size int, b *mesh.Batch, decodeErr error,
+) (admitted *mesh.Batch, excluded bool) {
+	a := f.accounts[agent]
+	if a == nil {
+		a = &account{buckets: map[*budget]*bucket{}}
+		f.accounts[agent] = a
 	}
-	if why := w.offence(r, at, agent, size, b, unread); why != "" {
-		cut = !r.shut(at)
-		if cut {
-			r.held = Case{Agent: agent, Why: why, Since: at}
+	if why := f.offence(a, at, agent, size, b, decodeErr); why != "" {
+		excluded = !a.excluded(at)
+		if excluded {
+			a.exclusion = Exclusion{Agent: agent, Why: why, Since: at}
 		}
-		r.held.Until = at.Add(Term)
+		a.exclusion.Until = at.Add(Term)
 	}
-	if b == nil || !r.shut(at) {
-		return b, cut
+	if b == nil || !a.excluded(at) {
+		return b, excluded
 	}
-	// The host of one who is cut off is not dead: that its agent is heard is said on. What it holds of others expires.
-	quiet := *b
-	// Nor is what its gossip reports of others.
-	quiet.Observations, quiet.AnchorsFail, quiet.Gossip = nil, false, mesh.Gossip{}
-	return &quiet, cut
+	// The heartbeat passes: that the agent is excluded must not make its host look dead. What it reports of others,
+	// by itself or by gossip, does not.
+	heartbeat := *b
+	heartbeat.Observations, heartbeat.AnchorsFail, heartbeat.Gossip = nil, false, mesh.Gossip{}
+	return &heartbeat, excluded
 }
 
-func (r *record) shut(at time.Time) bool { return at.Before(r.held.Until) }
+func (a *account) excluded(at time.Time) bool { return at.Before(a.exclusion.Until) }
 
-// offence is what is wrong with the message, or "".
-func (w *Ward) offence(r *record, at time.Time, agent string, size int, b *mesh.Batch, unread error) string {
+// offence charges a message to an agent's budgets. It returns what the agent did wrong, or "".
+func (f *Filter) offence(a *account, at time.Time, agent string, size int, b *mesh.Batch, decodeErr error) string {
 	batches, bytes := &liveBatches, &liveBytes
 	if b != nil && b.Began.Before(b.Connected) {
-		batches, bytes = &pastBatches, &pastBytes
+		batches, bytes = &replayedBatches, &replayedBytes
 	}
-	// Each is charged, whatever the others say.
-	flood := !r.spend(batches, 1, at)
-	flood = !r.spend(bytes, float64(size), at) || flood
+	// Both are charged, even if the first is exceeded already.
+	flood := !a.spend(batches, 1, at)
+	flood = !a.spend(bytes, float64(size), at) || flood
 	switch {
 	case flood:
-		return fmt.Sprintf("floods: more than %g batches or %g kB a second", batches.perSecond, bytes.perSecond/1024)
-	case errors.Is(unread, wire.ErrTooOld):
+		return fmt.Sprintf("sends more than %g batches or %g kB a second", batches.perSecond, bytes.perSecond/1024)
+	case errors.Is(decodeErr, wire.ErrTooOld): // what waited too long; the agent could not know
 		return ""
-	case errors.Is(unread, wire.ErrTime):
-		if !r.spend(&untimely, 1, at) {
-			return "lies about time: " + unread.Error()
+	case errors.Is(decodeErr, wire.ErrTime):
+		if !a.spend(&impossibleTimes, 1, at) {
+			return "reports impossible times: " + decodeErr.Error()
 		}
-	case unread != nil:
-		if !r.spend(&unreadable, 1, at) {
-			return "sends what cannot be read: " + unread.Error()
+	case decodeErr != nil:
+		if !a.spend(&malformed, 1, at) {
+			return "sends malformed batches: " + decodeErr.Error()
 		}
-	case b.Revision == w.revision:
-		if n := w.notIts(agent, b); n > 0 && !r.spend(&foreign, float64(n), at) {
-			return "speaks of checks that are not its own"
+	case b.Revision == f.revision: // with another catalog it cannot know what is assigned to it
+		if n := f.countUnassigned(agent, b); n > 0 && !a.spend(&unassigned, float64(n), at) {
+			return "reports checks that are not assigned to it"
 		}
 	}
 	return ""
 }
 
-// notIts counts the observations that are not the agent's to make.
-func (w *Ward) notIts(agent string, b *mesh.Batch) int {
+func (f *Filter) countUnassigned(agent string, b *mesh.Batch) int {
 	n := 0
 	for _, o := range b.Observations {
-		if !w.edges[edge{agent, o.Host, o.Check, o.Family}] {
+		if !f.assigned[edge{agent, o.Host, o.Check, o.Family}] {
 			n++
 		}
 	}
 	return n
 }
 
-// spend takes n of a budget, and reports whether there was so much. Where there was not, it is empty.
-func (r *record) spend(b *budget, n float64, at time.Time) bool {
-	a := r.spent[b]
-	if a == nil {
-		a = &account{b.atOnce, at}
-		r.spent[b] = a
+// spend charges n to a budget, and reports whether that much was left. If not, nothing is left afterwards. Time that
+// goes backwards fills no bucket.
+func (a *account) spend(b *budget, n float64, at time.Time) bool {
+	left := a.buckets[b]
+	if left == nil {
+		left = &bucket{b.burst, at}
+		a.buckets[b] = left
 	}
-	if at.After(a.at) {
-		a.left = min(a.left+at.Sub(a.at).Seconds()*b.perSecond, b.atOnce)
-		a.at = at
+	if at.After(left.at) {
+		left.left = min(left.left+at.Sub(left.at).Seconds()*b.perSecond, b.burst)
+		left.at = at
 	}
-	enough := a.left >= n
-	a.left = max(a.left-n, 0)
+	enough := left.left >= n
+	left.left = max(left.left-n, 0)
 	return enough
 }
 
-// Cases are the agents that are cut off at the time, by name.
-func (w *Ward) Cases(at time.Time) []Case {
-	var out []Case
-	for _, r := range w.records {
-		if r.shut(at) {
-			out = append(out, r.held)
+// Excluded returns the agents that are excluded at the time, by name.
+func (f *Filter) Excluded(at time.Time) []Exclusion {
+	var out []Exclusion
+	for _, a := range f.accounts {
+		if a.excluded(at) {
+			out = append(out, a.exclusion)
 		}
 	}
-	slices.SortFunc(out, func(a, b Case) int { return cmp.Compare(a.Agent, b.Agent) })
+	slices.SortFunc(out, func(a, b Exclusion) int { return cmp.Compare(a.Agent, b.Agent) })
 	return out
 }

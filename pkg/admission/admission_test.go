@@ -21,115 +21,129 @@ var start = time.Date(2026, 1, 31, 2, 31, 0, 0, time.UTC)
 
 func newCatalog(t *testing.T) *catalog.Catalog {
 	t.Helper()
-	c, err := catalogfile.Parse("x", []byte("regions: [{name: ams}, {name: lon}, {name: syd}]\nhosts: [{name: A, region: ams, address: 192.0.2.1}, "+
-		"{name: B, region: lon, address: 192.0.2.2}, {name: C, region: syd, address: 192.0.2.3}]"), func(string) (string, bool) { return "", false })
+	const text = `
+regions: [{name: ams}, {name: lon}, {name: syd}]
+hosts:
+  - {name: A, region: ams, address: 192.0.2.1}
+  - {name: B, region: lon, address: 192.0.2.2}
+  - {name: C, region: syd, address: 192.0.2.3}`
+	c, err := catalogfile.Parse("x", []byte(text), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// story is a ward, and the stream's time.
-type story struct {
-	*admission.Ward
+// stream is what agent A sends to a filter.
+type stream struct {
+	*admission.Filter
 	t        *testing.T
 	at       time.Time
-	revision string
+	revision string // the catalog that A has
 }
 
-func tell(t *testing.T) *story {
+func newStream(t *testing.T) *stream {
 	c := newCatalog(t)
-	return &story{admission.New(c), t, start, c.Revision}
+	return &stream{admission.New(c), t, start, c.Revision}
 }
 
-// batch is what an agent says: n observations of a host.
-func (s *story) batch(host string, n int, waited time.Duration) *mesh.Batch {
+// batch has n observations of a host. It waited in the agent for some time.
+func (s *stream) batch(host string, n int, waited time.Duration) *mesh.Batch {
 	b := &mesh.Batch{Agent: "a", Revision: s.revision, Began: s.at.Add(-waited), Connected: s.at.Add(-time.Minute)}
 	for range n {
-		b.Observations = append(b.Observations, mesh.Observation{Host: host, Check: "ping", Family: mesh.IPv4, Began: b.Began})
+		b.Observations = append(b.Observations, mesh.Observation{
+			Host: host, Check: "ping", Family: mesh.IPv4, Began: b.Began,
+		})
 	}
 	return b
 }
 
-// say says something n times, each so long after the one before, and reports how often it cut the agent off.
-func (s *story) say(n int, every time.Duration, size int, batch func() *mesh.Batch, unread error) (cuts int) {
+// send sends n messages at an interval, and returns how often they got the agent excluded.
+func (s *stream) send(
+	n int, every time.Duration, size int, batch func() *mesh.Batch, decodeErr error,
+) (exclusions int) {
 	s.t.Helper()
 	for range n {
 		s.at = s.at.Add(every)
-		if _, cut := s.Take(s.at, "a", size, batch(), unread); cut {
-			cuts++
+		if _, excluded := s.Admit(s.at, "a", size, batch(), decodeErr); excluded {
+			exclusions++
 		}
 	}
-	return cuts
+	return exclusions
 }
 
-func (s *story) why() string {
+func (s *stream) why() string {
 	var out []string
-	for _, c := range s.Cases(s.at) {
+	for _, c := range s.Excluded(s.at) {
 		out = append(out, c.Agent+" "+c.Why)
 	}
 	return strings.Join(out, "; ")
 }
 
-func TestWhoBehavesIsHeard(t *testing.T) {
-	s := tell(t)
+// The busiest agents that work as they should.
+func TestAnAgentThatBehavesIsAdmitted(t *testing.T) {
+	s := newStream(t)
 	heartbeat := func() *mesh.Batch { return s.batch("b", 3, time.Second) }
 	news := func() *mesh.Batch { return s.batch("b", 2, 0) }
 	waited := func() *mesh.Batch { return s.batch("b", 60, time.Hour) }
 	none := func() *mesh.Batch { return nil }
-	s.say(43200, 2*time.Second, 300, heartbeat, nil)          // a day
-	s.say(75*600, time.Second/75, 300, news, nil)             // everything is down for ten minutes, in a large mesh
-	s.say(200, time.Millisecond, 50_000, waited, nil)         // it comes back from half a day without the bus
-	s.say(20_000, time.Second/20, 50_000, waited, nil)        // as fast as it may
-	s.say(1_000, time.Second/20, 5_000, none, wire.ErrTooOld) // and brings what is too old
-	s.say(3, time.Second, 100, none, errors.New("a fault of its version"))
-	s.revision = "before" // it has not heard of the catalog in force, that it does not look at gone hosts any more
-	s.say(1000, time.Second, 100, func() *mesh.Batch { return s.batch("gone", 3, 0) }, nil)
+	s.send(43200, 2*time.Second, 300, heartbeat, nil)          // a day
+	s.send(75*600, time.Second/75, 300, news, nil)             // everything fails for ten minutes, in a large mesh
+	s.send(200, time.Millisecond, 50_000, waited, nil)         // NATS is back after half a day
+	s.send(20_000, time.Second/20, 50_000, waited, nil)        // as fast as an agent sends it
+	s.send(1_000, time.Second/20, 5_000, none, wire.ErrTooOld) // some of it is too old by then
+	s.send(3, time.Second, 100, none, errors.New("a fault of its version"))
+	s.revision = "before" // it still has the catalog before, with a host that has gone
+	s.send(1000, time.Second, 100, func() *mesh.Batch { return s.batch("gone", 3, 0) }, nil)
 	if why := s.why(); why != "" {
-		t.Errorf("cut off: %s", why)
+		t.Errorf("excluded: %s", why)
 	}
 }
 
-func TestWhoDoesNotIsCutOffAndNamed(t *testing.T) {
+func TestAnAgentThatMisbehavesIsExcluded(t *testing.T) {
 	none := func() *mesh.Batch { return nil }
-	for want, act := range map[string]func(*story) int{
-		"a floods": func(s *story) int {
-			return s.say(5000, time.Millisecond, 100, func() *mesh.Batch { return s.batch("b", 1, 0) }, nil)
+	for want, act := range map[string]func(*stream) int{
+		"a sends more than 100 batches": func(s *stream) int {
+			return s.send(5000, time.Millisecond, 100, func() *mesh.Batch { return s.batch("b", 1, 0) }, nil)
 		},
-		"256 kB": func(s *story) int {
-			return s.say(100, 20*time.Millisecond, 200<<10, func() *mesh.Batch { return s.batch("b", 1, 0) }, nil)
+		"256 kB": func(s *stream) int {
+			return s.send(100, 20*time.Millisecond, 200<<10, func() *mesh.Batch { return s.batch("b", 1, 0) }, nil)
 		},
-		"2048 kB": func(s *story) int {
-			return s.say(200_000, 50*time.Microsecond, 100, func() *mesh.Batch { return s.batch("b", 1, time.Hour) }, nil)
+		"2048 kB": func(s *stream) int {
+			waited := func() *mesh.Batch { return s.batch("b", 1, time.Hour) }
+			return s.send(200_000, 50*time.Microsecond, 100, waited, nil)
 		},
-		"lies about time": func(s *story) int { return s.say(20, time.Second, 100, none, fmt.Errorf("x: %w", wire.ErrTime)) },
-		"cannot be read":  func(s *story) int { return s.say(20, time.Second, 100, none, errors.New("no JSON")) },
-		"checks that are not its own": func(s *story) int {
-			return s.say(40, time.Second, 100, func() *mesh.Batch { return s.batch("nobody", 3, 0) }, nil)
+		"impossible times": func(s *stream) int {
+			return s.send(20, time.Second, 100, none, fmt.Errorf("x: %w", wire.ErrTime))
+		},
+		"malformed batches": func(s *stream) int { return s.send(20, time.Second, 100, none, errors.New("no JSON")) },
+		"not assigned to it": func(s *stream) int {
+			return s.send(40, time.Second, 100, func() *mesh.Batch { return s.batch("nobody", 3, 0) }, nil)
 		},
 	} {
-		s := tell(t)
-		if cuts := act(s); cuts != 1 || !strings.Contains(s.why(), want) {
-			t.Errorf("%s: cut off %d times: %q", want, cuts, s.why())
+		s := newStream(t)
+		if n := act(s); n != 1 || !strings.Contains(s.why(), want) {
+			t.Errorf("%s: excluded %d times: %q", want, n, s.why())
 		}
 		b := s.batch("b", 3, 0)
 		b.Version = "v9"
-		heard, _ := s.Take(s.at, "a", 100, b, nil)
-		if heard == nil || len(heard.Observations) != 0 || heard.Version != "v9" || len(b.Observations) != 3 {
-			t.Errorf("%s: of one who is cut off the judge hears %+v", want, heard)
+		admitted, _ := s.Admit(s.at, "a", 100, b, nil)
+		if admitted == nil || len(admitted.Observations) != 0 || admitted.Version != "v9" || len(b.Observations) != 3 {
+			t.Errorf("%s: of an excluded agent the judge gets %+v", want, admitted)
 		}
-		if heard, _ := s.Take(s.at, "b", 100, s.batch("a", 3, 0), nil); len(heard.Observations) != 3 {
-			t.Errorf("%s: another is not heard", want)
+		if admitted, _ := s.Admit(s.at, "b", 100, s.batch("a", 3, 0), nil); len(admitted.Observations) != 3 {
+			t.Errorf("%s: another agent is not admitted", want)
 		}
 		s.at = s.at.Add(admission.Term + time.Second)
-		if heard, _ := s.Take(s.at, "a", 100, s.batch("b", 3, 0), nil); len(heard.Observations) != 3 || s.why() != "" {
-			t.Errorf("%s: after a minute of silence it is %q", want, s.why())
+		again, _ := s.Admit(s.at, "a", 100, s.batch("b", 3, 0), nil)
+		if len(again.Observations) != 3 || s.why() != "" {
+			t.Errorf("%s: a minute after the last offence: %q", want, s.why())
 		}
 	}
 }
 
-// Whatever the stream holds, two wards that hear it say the same, and time that runs backwards frees nobody.
-func TestAReplayCutsOffTheSame(t *testing.T) {
+// Two filters with the same stream admit the same, also if its time runs backwards.
+func TestAReplayExcludesTheSameAgents(t *testing.T) {
 	c := newCatalog(t)
 	rapid.Check(t, func(t *rapid.T) {
 		first, second := admission.New(c), admission.New(c)
@@ -138,26 +152,30 @@ func TestAReplayCutsOffTheSame(t *testing.T) {
 			at = at.Add(time.Duration(rapid.IntRange(-100, 2000).Draw(t, "later")) * time.Millisecond)
 			agent := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "agent")
 			size := rapid.IntRange(0, 2<<20).Draw(t, "size")
-			b := &mesh.Batch{Agent: agent, Revision: c.Revision, Began: at, Observations: make([]mesh.Observation, rapid.IntRange(0, 9).Draw(t, "n"))}
-			var unread error
-			if rapid.Bool().Draw(t, "unread") {
-				b, unread = nil, rapid.SampledFrom([]error{wire.ErrTime, wire.ErrTooOld, wire.ErrTooLarge}).Draw(t, "error")
+			b := &mesh.Batch{
+				Agent: agent, Revision: c.Revision, Began: at,
+				Observations: make([]mesh.Observation, rapid.IntRange(0, 9).Draw(t, "n")),
 			}
-			a, x := first.Take(at, agent, size, b, unread)
-			d, y := second.Take(at, agent, size, b, unread)
-			if x != y || cmp.Diff(a, d) != "" || cmp.Diff(first.Cases(at), second.Cases(at)) != "" {
-				t.Fatal("two wards differ")
+			var decodeErr error
+			if rapid.Bool().Draw(t, "malformed") {
+				b = nil
+				decodeErr = rapid.SampledFrom([]error{wire.ErrTime, wire.ErrTooOld, wire.ErrTooLarge}).Draw(t, "error")
+			}
+			a, x := first.Admit(at, agent, size, b, decodeErr)
+			d, y := second.Admit(at, agent, size, b, decodeErr)
+			if x != y || cmp.Diff(a, d) != "" || cmp.Diff(first.Excluded(at), second.Excluded(at)) != "" {
+				t.Fatal("two filters differ")
 			}
 		}
 	})
 }
 
-// TestAgentsOfTheVersionBeforeAreHeard has one speak of a name without a family, as it knows none.
-func TestAgentsOfTheVersionBeforeAreHeard(t *testing.T) {
+// An agent of version N-1 reports a host that has a name without an address family.
+func TestAgentsOfVersionN1AreAdmitted(t *testing.T) {
 	c := newCatalog(t)
 	c.Hosts[1].Addresses = []string{"mail.example.net"}
 	catalog.NameFamilies(c)
-	s := tell(t)
+	s := newStream(t)
 	s.SetCatalog(c)
 	any := func() *mesh.Batch {
 		b := s.batch("b", 3, 0)
@@ -166,26 +184,28 @@ func TestAgentsOfTheVersionBeforeAreHeard(t *testing.T) {
 		}
 		return b
 	}
-	if s.say(1000, time.Second, 100, any, nil); s.why() != "" {
-		t.Errorf("cut off: %s", s.why())
+	if s.send(1000, time.Second, 100, any, nil); s.why() != "" {
+		t.Errorf("excluded: %s", s.why())
 	}
 }
 
-// What the gossip of an agent that is cut off reports of other hosts does not reach the judge.
-func TestTheGossipOfWhoIsCutOffIsIgnored(t *testing.T) {
+// The gossip of an excluded agent does not reach the judge.
+func TestTheGossipOfAnExcludedAgentIsIgnored(t *testing.T) {
 	at := time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
 	b := &mesh.Batch{Agent: "a", Began: at, Connected: at, Gossip: mesh.Gossip{
-		Proofs: []mesh.Rumour{{Host: "b", At: at}}, Acks: []mesh.Rumour{{Host: "b", At: at}}, Dead: []mesh.Rumour{{Host: "c", At: at}},
+		Proofs: []mesh.Rumour{{Host: "b", At: at}}, Acks: []mesh.Rumour{{Host: "b", At: at}},
+		Dead: []mesh.Rumour{{Host: "c", At: at}},
 	}}
-	w := admission.New(nil)
-	if heard, _ := w.Take(at, "a", 100, b, nil); len(heard.Gossip.Proofs) != 1 || len(heard.Gossip.Dead) != 1 {
-		t.Errorf("%+v", heard.Gossip)
+	f := admission.New(nil)
+	before, _ := f.Admit(at, "a", 100, b, nil)
+	if len(before.Gossip.Proofs) != 1 || len(before.Gossip.Dead) != 1 {
+		t.Errorf("%+v", before.Gossip)
 	}
 	for range 20 {
-		w.Take(at, "a", 100, nil, errors.New("no JSON"))
+		f.Admit(at, "a", 100, nil, errors.New("no JSON"))
 	}
-	heard, _ := w.Take(at, "a", 100, b, nil)
-	if heard == nil || len(heard.Gossip.Proofs)+len(heard.Gossip.Acks)+len(heard.Gossip.Dead) != 0 {
-		t.Errorf("%+v", heard)
+	admitted, _ := f.Admit(at, "a", 100, b, nil)
+	if admitted == nil || len(admitted.Gossip.Proofs)+len(admitted.Gossip.Acks)+len(admitted.Gossip.Dead) != 0 {
+		t.Errorf("%+v", admitted)
 	}
 }
