@@ -27,7 +27,7 @@ const (
 	CertificateExpiresSoon
 	CertificateNotValid
 	EncryptionFailed
-	TextBeyondLimit // the expected text may stand after what is read of a page
+	TextBeyondLimit // the expected text may be after the part of the page that is read
 )
 
 // failurePhrases follow "it" or a list of cities: "it refused the connection".
@@ -51,10 +51,10 @@ var failurePhrases = map[FailureKind]string{
 }
 
 // Failure describes why a check failed without any text of the agent, the probed server or a peer: a kind from a
-// closed list and, for HTTPStatus, a number from 100 to 599. Comparable, so that failures can be counted.
+// closed list and, for HTTPStatus, a number from 100 to 599. It is comparable, so that failures can be counted.
 type Failure struct {
 	Kind   FailureKind
-	Status int // of HTTPStatus alone; otherwise zero
+	Status int // for HTTPStatus only; zero otherwise
 }
 
 // String is the failure as a phrase that completes "it ...". All of its text is the mesh's own.
@@ -71,8 +71,8 @@ func (f Failure) String() string {
 
 func isHTTPStatus(n int) bool { return n >= 100 && n <= 599 }
 
-// reasonPrefixes are how the reasons begin that package probe writes, now and in earlier versions. What follows a
-// prefix may be anybody's text and is ignored. Of two prefixes that fit, the longer one counts.
+// reasonPrefixes are the beginnings of the reasons that package probe writes, now and in earlier versions. What follows
+// a prefix may be anybody's text and is ignored. Of two prefixes that match, the longer one counts.
 var reasonPrefixes = map[string]FailureKind{
 	"timeout": NoAnswer,
 
@@ -151,8 +151,8 @@ func statusOf(reason string) (status int, ok bool) {
 	return status, err == nil && isHTTPStatus(status)
 }
 
-// Failure is why the region votes bad: the failure that most of its bad edges report, of equally many the one listed
-// first.
+// Failure returns why the region votes bad: the failure that most of its bad edges report. If several are equally
+// frequent, it is the one that reached that number first.
 func (v RegionVote) Failure() Failure {
 	counts := map[Failure]int{}
 	best, most := ClassifyReason(v.Why), 0

@@ -37,12 +37,12 @@ func TestClassifyReason(t *testing.T) {
 		"Connection refused": "did not answer as expected",
 	} {
 		if got := mesh.ClassifyReason(reason).String(); got != want {
-			t.Errorf("%q is classified as %q, wanted %q", reason, got, want)
+			t.Errorf("ClassifyReason(%q) = %q, want %q", reason, got, want)
 		}
 	}
 }
 
-// Whatever an agent writes, what comes out is one of the mesh's own phrases.
+// Whatever an agent writes, the result is one of our own phrases.
 func TestAReasonNeverChoosesThePhrase(t *testing.T) {
 	phrases := map[string]bool{}
 	for kind := range mesh.FailureKind(255) {
@@ -55,7 +55,7 @@ func TestAReasonNeverChoosesThePhrase(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		reason := rapid.SampledFrom(prefixes).Draw(t, "prefix") + rapid.String().Draw(t, "text")
 		if got := mesh.ClassifyReason(reason).String(); !phrases[got] {
-			t.Fatalf("%q comes out as %q", reason, got)
+			t.Fatalf("ClassifyReason(%q) = %q, which is no phrase of ours", reason, got)
 		}
 	})
 }

@@ -2,18 +2,18 @@ package mesh
 
 import "time"
 
-// Gossip is what an agent reports of other agents beside its observations.
+// Gossip is what an agent learned about other agents from its gossip, reported with its observations.
 type Gossip struct {
-	// Proofs are hosts that signed this agent's nonce since the batch before, and when the nonce was sent; by host.
-	// They are the only part of gossip that may become a vote.
+	// Proofs are the hosts that signed a nonce of this agent since its batch before, with the time at which the nonce
+	// was sent, sorted by host. They are the only part of gossip that can become a vote, since nobody can forge them.
 	Proofs []Rumour
-	// Acks are acknowledgements of memberlist, which any holder of the gossip key can forge. They count for nothing;
+	// Acks are memberlist's acknowledgements, which anybody with the gossip key can forge. The judge ignores them;
 	// agents send them for coordinators of version N-1.
 	Acks []Rumour
-	Dead []Rumour // hosts that gossip considers dead, and since when; by host
+	Dead []Rumour // hosts that gossip considers dead, and since when; sorted by host
 }
 
-// Rumour is a host and a moment of which gossip reports.
+// Rumour is what gossip reports about one host: that something was so at a time.
 type Rumour struct {
 	Host string // the host's key
 	At   time.Time

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Vote is what a region, or one vantage in it, says of a check. The zero value is Abstain.
+// Vote is the vote of a region, or of one vantage in it, on a check. The zero value is Abstain.
 type Vote uint8
 
 // The votes.
@@ -17,19 +17,19 @@ const (
 
 var voteWords = words[Vote]{Abstain: "abstain", OK: "ok", Bad: "bad"}
 
-// String is the vote's word.
+// String returns "abstain", "ok" or "bad".
 func (v Vote) String() string { return voteWords.word(v) }
 
-// MarshalText encodes the vote as its word.
+// MarshalText encodes the vote as String does.
 func (v Vote) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
-// UnmarshalText decodes the vote's word.
+// UnmarshalText decodes what MarshalText wrote.
 func (v *Vote) UnmarshalText(text []byte) error { return voteWords.parse(text, v) }
 
-// Verdict is what the quorum holds true of a check.
+// Verdict is what the quorum decides about a check.
 type Verdict string
 
-// The verdicts. Pending is a new or changed check that was never up yet; it alarms nobody.
+// The verdicts. Pending is that of a new or changed check until it is up for the first time; it alarms nobody.
 const (
 	Pending  Verdict = "pending"
 	Up       Verdict = "up"
@@ -45,10 +45,10 @@ var verdictsBySeverity = []Verdict{Pending, Up, Degraded, Unknown, Partial, Down
 // Severity orders verdicts: a larger one is worse. It is -1 for the zero Verdict.
 func (v Verdict) Severity() int { return slices.Index(verdictsBySeverity, v) }
 
-// Status is the public word for a host.
+// Status is a host's status as the public reads it.
 type Status string
 
-// The statuses of a host, the words of Atlassian Statuspage and one more: unknown, which is never shown as operational.
+// The statuses: those of Atlassian Statuspage, and unknown, which must never be shown as operational.
 const (
 	Operational         Status = "operational"
 	DegradedPerformance Status = "degraded_performance"
@@ -58,8 +58,8 @@ const (
 	StatusUnknown       Status = "unknown"
 )
 
-// statusesBySeverity is the one order of statuses. Unknown is worse than a service that is merely slow, since it may be an outage;
-// an outage that is confirmed is worse than one that may be.
+// statusesBySeverity is the one order of statuses. Unknown is worse than degraded, since it may be an outage, and
+// better than an outage that is confirmed.
 var statusesBySeverity = []Status{
 	Operational, UnderMaintenance, DegradedPerformance, StatusUnknown, PartialOutage, MajorOutage,
 }
@@ -69,57 +69,57 @@ func (s Status) Severity() int { return slices.Index(statusesBySeverity, s) }
 
 // Tally counts the votes on a check by region.
 type Tally struct {
-	Regions int `json:"regions"` // N: regions set to look at the check and heard once, and the host's own
+	Regions int `json:"regions"` // N: regions whose vantages run the check and have reported once, and the host's own
 	Voters  int `json:"voters"`  // Regions without the host's own
-	OK      int `json:"ok"`      // u: regions that say ok
-	Bad     int `json:"bad"`     // d: regions that say bad
+	OK      int `json:"ok"`      // u: regions that vote ok
+	Bad     int `json:"bad"`     // d: regions that vote bad
 }
 
-// EdgeState is one vantage's latest word on one check through one address family.
+// EdgeState is the latest result of one vantage for one check over one address family.
 type EdgeState struct {
 	Vantage  string        `json:"vantage"`
 	Family   Family        `json:"family"`
 	Outcome  Outcome       `json:"outcome"`
 	Stage    Stage         `json:"stage"`
 	Reason   string        `json:"reason,omitempty"`
-	Address  string        `json:"address,omitempty"`  // of a name: the address that answered, or what each one tried gave
+	Address  string        `json:"address,omitempty"`  // see Observation.Address
 	RTT      time.Duration `json:"rtt"`                // nanoseconds
-	At       time.Time     `json:"at,omitzero"`        // when it was observed; zero when never
-	Since    time.Time     `json:"since,omitzero"`     // start of the present run of good, bad or inconclusive looks
-	LastGood time.Time     `json:"last_good,omitzero"` // latest good look
-	LastBad  time.Time     `json:"last_bad,omitzero"`  // latest bad look
-	Vote     Vote          `json:"vote"`               // what it counts for
-	LeftOut  bool          `json:"left_out,omitempty"` // it has no part in the vantage's vote: another family has an opinion
-	Why      string        `json:"why,omitempty"`      // why it abstains: "never looked", "stale", "inconclusive: ...", "silent"
+	At       time.Time     `json:"at,omitzero"`        // when it was observed; zero if never
+	Since    time.Time     `json:"since,omitzero"`     // since when results are alike: good, bad or inconclusive
+	LastGood time.Time     `json:"last_good,omitzero"` // latest good result
+	LastBad  time.Time     `json:"last_bad,omitzero"`  // latest bad result
+	Vote     Vote          `json:"vote"`               // how it counts
+	LeftOut  bool          `json:"left_out,omitempty"` // not part of the vantage's vote: another family decides it
+	Why      string        `json:"why,omitempty"`      // why it abstains: "stale", "inconclusive: ...", "silent"
 }
 
-// RegionVote is one region's vote on a check, with the edges it was made from.
+// RegionVote is one region's vote on a check, and the edges that it follows from.
 type RegionVote struct {
 	Region string      `json:"region"`
-	Own    bool        `json:"own,omitempty"` // the host's own region: shown, never counted
+	Own    bool        `json:"own,omitempty"` // it is the host's own region: shown, never counted
 	Vote   Vote        `json:"vote"`
 	Since  time.Time   `json:"since,omitzero"`
 	Why    string      `json:"why,omitempty"` // one reason for a bad vote or an abstention, for operators; see Failure
 	Edges  []EdgeState `json:"edges"`
 }
 
-// CheckState is what the judge holds of one check.
+// CheckState is what the judge knows about one check.
 type CheckState struct {
 	Name       string       `json:"name"`
 	Kind       string       `json:"kind"`
 	Critical   bool         `json:"critical"`
 	Verdict    Verdict      `json:"verdict"`
 	Since      time.Time    `json:"since,omitzero"` // when the verdict's cause began
-	Rule       string       `json:"rule"`           // which sentence of the rule decided
+	Rule       string       `json:"rule"`           // the part of the rule that decided
 	Sentence   string       `json:"sentence"`       // the verdict in one sentence
 	Tally      Tally        `json:"tally"`
-	Cause      string       `json:"cause,omitempty"` // while it is down or partial: the same for all that fell together
-	Looking    bool         `json:"looking"`         // a round is open: the verdict is forming
+	Cause      string       `json:"cause,omitempty"` // while it is down or partial: shared by all that failed together
+	Looking    bool         `json:"looking"`         // a round is open, so the verdict may change within seconds
 	Votes      []RegionVote `json:"votes"`
 	Advisories []string     `json:"advisories,omitempty"` // for operators: "path from lusaka: timeout"
 }
 
-// HostState is what the judge holds of one host.
+// HostState is what the judge knows about one host.
 type HostState struct {
 	Name     string       `json:"name"` // as the catalog spells it
 	Region   string       `json:"region"`
@@ -130,27 +130,27 @@ type HostState struct {
 	Checks   []CheckState `json:"checks"`
 }
 
-// VantageState is what the judge holds of one enrolled vantage.
+// VantageState is what the judge knows about one enrolled vantage.
 type VantageState struct {
 	Name       string        `json:"name"`
 	Region     string        `json:"region"`
 	Version    string        `json:"version"`
-	Revision   string        `json:"revision"`       // the catalog it works by
-	Heard      time.Time     `json:"heard,omitzero"` // its last batch; zero when never heard
+	Revision   string        `json:"revision"`       // the catalog that it uses
+	Heard      time.Time     `json:"heard,omitzero"` // when its latest batch arrived; zero if none ever did
 	Connected  time.Time     `json:"connected,omitzero"`
 	Clock      time.Duration `json:"clock"` // its wall clock less the stream's, nanoseconds
 	Lag        time.Duration `json:"lag"`   // worst timer overrun, nanoseconds
 	Queued     int           `json:"queued"`
 	Dropped    uint64        `json:"dropped"`
-	SpoolOff   string        `json:"spool_off,omitempty"` // why what it sees waits in its memory and not on its disk
+	SpoolOff   string        `json:"spool_off,omitempty"` // see Batch.SpoolOff
 	Silent     bool          `json:"silent"`
-	Abstains   string        `json:"abstains,omitempty"` // why it has no vote at all, or none in one address family
+	Abstains   string        `json:"abstains,omitempty"` // why it has no vote at all, or none over one address family
 	Advisories []string      `json:"advisories,omitempty"`
 
-	IdentityShared time.Time `json:"identity_shared,omitzero"` // since when two agents use its identity; zero: one does
+	IdentityShared time.Time `json:"identity_shared,omitzero"` // since when two agents use its identity; zero if one
 }
 
-// Snapshot is everything the judge holds at one moment of the stream, as an immutable value.
+// Snapshot is everything that the judge knows at one moment of the stream, as an immutable value.
 type Snapshot struct {
 	At       time.Time      `json:"at"`               // mesh time; after ShowWallTime the wall clock's
 	Offset   time.Duration  `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds; set by ShowWallTime
@@ -158,27 +158,27 @@ type Snapshot struct {
 	Revision string         `json:"revision"`         // the catalog in force
 	Hosts    []HostState    `json:"hosts"`            // in the catalog's order
 	Vantages []VantageState `json:"vantages"`         // by name
-	Alerts   []string       `json:"alerts,omitempty"` // for operators, about the mesh itself: "half of the regions are silent at once"
+	Alerts   []string       `json:"alerts,omitempty"` // for operators, about the mesh itself
 }
 
-// Transition is one change of a check's verdict or of its host's status: when it began, and the votes that caused it.
-// Its times are mesh time; people are shown InWallTime.
+// Transition is one change of a check's verdict or of a host's status, with the votes that caused it. Its times are
+// mesh time; InWallTime converts them for people.
 type Transition struct {
-	ID        string        `json:"id"`               // derived from the stream, so that a repeat is recognised: "<sequence>-<host>-<n>"
-	Sequence  uint64        `json:"sequence"`         // the stream sequence it was decided at
+	ID        string        `json:"id"`               // "<sequence>-<host>-<n>": the same in every replay
+	Sequence  uint64        `json:"sequence"`         // the stream sequence at which it was decided
 	Host      string        `json:"host"`             // as the catalog spells it
 	Public    bool          `json:"public"`           // whether the host was public then
-	Check     string        `json:"check"`            // whose verdict changed; empty when the status changed by itself
+	Check     string        `json:"check"`            // whose verdict changed; empty if only the status changed
 	Was       Verdict       `json:"was"`              // the check's verdict before
 	Verdict   Verdict       `json:"verdict"`          // and after
 	From      Status        `json:"from"`             // the host's status before
 	To        Status        `json:"to"`               // and after; may equal From
-	Began     time.Time     `json:"began"`            // when the cause began, by the first look that saw it
+	Began     time.Time     `json:"began"`            // when the cause began: start of the first observation of it
 	Published time.Time     `json:"published"`        // when it was decided
 	Offset    time.Duration `json:"offset,omitempty"` // of both, mesh time less the wall clock, nanoseconds
 	Sentence  string        `json:"sentence"`
 	Rule      string        `json:"rule"`
-	Cause     string        `json:"cause,omitempty"` // what it shares with other hosts that fell together for the same voters: one cut, one incident
+	Cause     string        `json:"cause,omitempty"` // shared by hosts that failed together for the same voters
 	Tally     Tally         `json:"tally"`
 	Votes     []RegionVote  `json:"votes"`
 }

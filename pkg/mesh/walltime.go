@@ -2,11 +2,10 @@ package mesh
 
 import "time"
 
-// Verdicts are computed in mesh time, and people read the wall clock: the functions of this file translate what is
-// shown.
+// Verdicts are computed in mesh time, and people read the wall clock. The functions of this file convert what is shown.
 
-// ShowWallTime moves all times of the snapshot by the offset, mesh time less the wall clock as it is at the
-// snapshot's moment, so that what was a minute ago is a minute before At. The caller owns the snapshot.
+// ShowWallTime converts all times of the snapshot with one offset, which is mesh time less the wall clock at the
+// snapshot's moment, so that what was a minute ago stays a minute before At. The caller must own the snapshot.
 func (s *Snapshot) ShowWallTime(offset time.Duration) {
 	if offset == 0 {
 		return
@@ -27,10 +26,10 @@ func (s *Snapshot) ShowWallTime(offset time.Duration) {
 	}
 }
 
-// MeshTime is the mesh time of a snapshot, whatever its times are shown in. It orders the snapshots of one stream.
+// MeshTime returns the mesh time of a snapshot, also after ShowWallTime. It orders the snapshots of one stream.
 func (s *Snapshot) MeshTime() time.Time { return s.At.Add(s.Offset) }
 
-// InWallTime is the transition with all its times as the wall clock showed them when it was published.
+// InWallTime returns a copy with all times as the wall clock showed them when the transition was published.
 func (t Transition) InWallTime() Transition {
 	if t.Offset == 0 {
 		return t

@@ -31,7 +31,7 @@ func fill(v reflect.Value, found func(reflect.Value)) {
 
 func setNoon(v reflect.Value) { v.Set(reflect.ValueOf(noon)) }
 
-// Every time that people are shown is the wall clock's: one that is added later is not forgotten.
+// All times that people read are converted, those of fields that are added later too.
 func TestEveryTimeIsShownInWallTime(t *testing.T) {
 	const offset = 10 * time.Minute
 	wanted := func(of string, v reflect.Value) {
@@ -53,12 +53,12 @@ func TestEveryTimeIsShownInWallTime(t *testing.T) {
 	if !s.MeshTime().Equal(noon) {
 		t.Errorf("its mesh time is %v", s.MeshTime())
 	}
-	var held mesh.Transition
-	fill(reflect.ValueOf(&held).Elem(), setNoon)
-	held.Offset = offset
-	shown := held.InWallTime()
+	var original mesh.Transition
+	fill(reflect.ValueOf(&original).Elem(), setNoon)
+	original.Offset = offset
+	shown := original.InWallTime()
 	wanted("transition", reflect.ValueOf(&shown).Elem())
-	if !held.Votes[0].Edges[0].At.Equal(noon) {
-		t.Error("what is held changed")
+	if !original.Votes[0].Edges[0].At.Equal(noon) {
+		t.Error("the original changed")
 	}
 }
