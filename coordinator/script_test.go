@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the scripts in testdata, which call the commands as a person would.
 func TestScripts(t *testing.T) {
-	eight, err := filepath.Abs("../pkg/catalog/testdata/eight-mistakes.yaml")
+	eight, err := filepath.Abs("../pkg/catalog/file/testdata/eight-mistakes.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
