@@ -39,7 +39,11 @@ func newApplyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, out := admin.NewClient(data), cmd.OutOrStdout()
+			client, err := newClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
 			changes, err := client.Apply(cmd.Context(), c, source, prune)
 			if err != nil {
 				return err

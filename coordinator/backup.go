@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/backup"
 	"github.com/probemesh/probemesh/pkg/command"
 )
@@ -26,7 +25,11 @@ func newBackupCommand() *cobra.Command {
 		Example: "  coordinator backup /var/backups/probemesh/2026-03-01",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := backup.Save(cmd.Context(), admin.NewClient(data), args[0], command.Version())
+			client, err := newClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			m, err := backup.Save(cmd.Context(), client, args[0], command.Version())
 			if err != nil {
 				return err
 			}

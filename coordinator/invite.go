@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -23,7 +22,11 @@ func newInviteCommand() *cobra.Command {
 		Example: "  coordinator invite NC036\n  coordinator invite NC036 | ssh nc036 agent join -",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			token, err := admin.NewClient(data).Invite(cmd.Context(), args[0])
+			client, err := newClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			token, err := client.Invite(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -6,12 +6,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -48,4 +52,21 @@ func newRootCommand() *cobra.Command {
 // dataFlag adds --data, the directory of a coordinator's state. The admin socket is in it too.
 func dataFlag(cmd *cobra.Command, data *string) {
 	cmd.Flags().StringVar(data, "data", command.StateDirectory("coordinator"), "the coordinator's state `DIRECTORY`")
+}
+
+// newClient returns a client of the running coordinator: the one on --data, if that is given or if one runs on its
+// default, else the only one on this machine.
+func newClient(cmd *cobra.Command, data string) (*admin.Client, error) {
+	if cmd.Flags().Changed("data") {
+		return admin.NewClient(data), nil
+	}
+	running := admin.Running(cmd.Context())
+	switch {
+	case len(running) == 0 || slices.Contains(running, data):
+		return admin.NewClient(data), nil
+	case len(running) == 1:
+		return admin.NewClient(running[0]), nil
+	}
+	return nil, command.Usage(fmt.Errorf("several coordinators run on this machine: choose one by --data, on %s",
+		strings.Join(running, " or ")))
 }

@@ -33,7 +33,10 @@ func (q query) command() *cobra.Command {
 			if err != nil {
 				return command.Usage(err)
 			}
-			client := admin.NewClient(data)
+			client, err := newClient(cmd, data)
+			if err != nil {
+				return err
+			}
 			state, err := client.State(cmd.Context(), when)
 			if err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -26,7 +25,11 @@ func newRevokeCommand() *cobra.Command {
 		Example: "  coordinator revoke NC036",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			already, err := admin.NewClient(data).Revoke(cmd.Context(), args[0])
+			client, err := newClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			already, err := client.Revoke(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

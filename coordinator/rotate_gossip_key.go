@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/probemesh/probemesh/coordinator/admin"
 )
 
 const rotateLong = `
@@ -26,7 +24,11 @@ func newRotateGossipKeyCommand() *cobra.Command {
 		Example: "  coordinator rotate-gossip-key",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			done, err := admin.NewClient(data).RotateGossipKey(cmd.Context())
+			client, err := newClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			done, err := client.RotateGossipKey(cmd.Context())
 			if err != nil {
 				return err
 			}

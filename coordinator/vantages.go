@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/allowlist"
 	"github.com/probemesh/probemesh/pkg/command"
 )
@@ -38,7 +37,11 @@ func newVantagesCommand() *cobra.Command {
 			if !known {
 				return command.Usage(fmt.Errorf("--format %s: write %s", format, allowlist.FormatNames))
 			}
-			state, err := admin.NewClient(data).State(cmd.Context(), time.Time{})
+			client, err := newClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			state, err := client.State(cmd.Context(), time.Time{})
 			if err != nil {
 				return err
 			}

@@ -79,7 +79,7 @@ const (
 // Listen opens the socket in the directory. It replaces one that an earlier coordinator left behind, and fails if one
 // is in use.
 func Listen(dir string) (net.Listener, error) {
-	path := filepath.Join(dir, SocketName)
+	path := socketPath(dir)
 	if conn, err := net.DialTimeout("unix", path, dialTimeout); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("another coordinator runs on %s", dir)
@@ -92,6 +92,17 @@ func Listen(dir string) (net.Listener, error) {
 		return nil, fmt.Errorf("open the admin socket: %w", err)
 	}
 	return l, os.Chmod(path, 0o600)
+}
+
+// socketPath returns the path of the directory's socket: absolute, for Running to find it, unless that is too long for
+// the address of a socket.
+func socketPath(dir string) string {
+	const longest = 104 // of macOS; Linux has 108
+	path := filepath.Join(dir, SocketName)
+	if absolute, err := filepath.Abs(path); err == nil && len(absolute) < longest {
+		return absolute
+	}
+	return path
 }
 
 // NewHandler returns the handler of all commands.
