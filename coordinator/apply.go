@@ -34,6 +34,7 @@ func newApplyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			printWarnings(cmd, c)
 			// The ledger records where a catalog came from; the coordinator does not share this working directory.
 			source, err := filepath.Abs(args[0])
 			if err != nil {

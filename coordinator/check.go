@@ -15,7 +15,7 @@ import (
 const checkLong = `
 Check reads the file as serve and apply do, and prints every mistake with its file, line and column.
 It needs no running coordinator and changes nothing. It exits with 2 if the file has mistakes, so it
-suits a commit hook.`
+suits a commit hook. What is valid and will not work as written is a warning, and it exits with 0.`
 
 func newCheckCommand() *cobra.Command {
 	return &cobra.Command{
@@ -35,8 +35,16 @@ func newCheckCommand() *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d regions, %d hosts, %d checks\n",
 				args[0], len(c.Regions), len(c.Hosts), checks)
+			printWarnings(cmd, c)
 			return nil
 		},
+	}
+}
+
+// printWarnings prints what is valid in the catalog and will not work as written.
+func printWarnings(cmd *cobra.Command, c *catalog.Catalog) {
+	for _, w := range c.Warnings() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 	}
 }
 

@@ -148,6 +148,9 @@ func (s *Store) KnownHost(key string) bool { return s.Current().Host(key) != nil
 
 // setCurrent makes the catalog the one that agents are answered with.
 func (s *Store) setCurrent(c *catalog.Catalog, answer []byte) {
+	for _, w := range c.Warnings() {
+		s.config.Logger.Warn().Str("catalog", c.Revision).Str("text", w).Msg("catalog warning")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current, s.answer = c, answer

@@ -72,6 +72,7 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Clock: clock, KnownHost: core.Catalogs.KnownHost,
 	})
 	agents := health.NewAgents(core.Warnings, logger("health"))
+	pending := health.NewPendingChecks(core.Warnings, logger("health"))
 	core.Engine, err = engine.New(ctx, engine.Config{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Clock: clock,
 		Catalog: core.Catalogs.Current(), Answering: core.Catalogs.Answering(),
@@ -81,7 +82,11 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 				core.Catalogs.RosterChanged()
 			}
 		},
-		SnapshotMade: agents.Observe, LoopTurned: c.LoopTurned, Logger: logger("engine"),
+		SnapshotMade: func(s *mesh.Snapshot, offset time.Duration) {
+			agents.Observe(s, offset)
+			pending.Observe(s)
+		},
+		LoopTurned: c.LoopTurned, Logger: logger("engine"),
 	})
 	if err != nil {
 		return nil, err

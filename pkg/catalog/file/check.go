@@ -61,7 +61,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	if c.Options = p.options(m, c.Kind); c.Options != nil {
 		m.end()
 	}
-	if readsMail(c.Options) && m.values["interval"] == nil && !p.ownInterval {
+	if expectsMailGreeting(c.Options) && m.values["interval"] == nil && !p.ownInterval {
 		c.Interval = MailInterval
 	}
 	if c.Timeout >= c.Interval {
@@ -119,11 +119,12 @@ func (p *parser) families(m *mapping, h *catalog.Host, c *catalog.Check) {
 	slices.Sort(c.Families)
 }
 
-// mailPorts are those of SMTP, POP3 and IMAP, plain and with TLS.
+// mailPorts are those of SMTP, POP3 and IMAP, plain and with TLS. Frequent connections to any of them look like an
+// attack to a mail server's guards. Those with TLS send no greeting: catalog.Catalog.Warnings says so.
 var mailPorts = []int{25, 465, 587, 110, 143, 993, 995}
 
-// readsMail reports whether the options ask for a mail server's greeting.
-func readsMail(o catalog.Options) bool {
+// expectsMailGreeting reports whether the options ask for a greeting on a mail server's port.
+func expectsMailGreeting(o catalog.Options) bool {
 	tcp, ok := o.(catalog.TCP)
 	return ok && tcp.Banner != "" && slices.Contains(mailPorts, tcp.Port)
 }

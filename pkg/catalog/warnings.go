@@ -1,0 +1,62 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+)
+
+// tlsPorts are the well-known ports on which a server expects a TLS handshake before it sends anything: HTTPS, SMTPS,
+// NNTPS, LDAPS, DNS over TLS, FTPS, Telnet, IMAPS, IRCS, POP3S and SIPS.
+var tlsPorts = []int{443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 5061, 6697}
+
+// warningsMax bounds how many checks Warnings describes one by one.
+const warningsMax = 20
+
+// Warnings describes what is valid in the catalog and will not work as it is written, one sentence each.
+func (c *Catalog) Warnings() []string {
+	var out []string
+	if n := c.regionsWithHosts(); len(c.Hosts) > 0 && n < c.Rule.RegionsMin && (n != 2 || !c.Rule.AllowTwoRegions) {
+		mend := "add hosts with agents in other regions"
+		if n == 2 {
+			mend += ", or set allow_two_regions in the rule"
+		}
+		out = append(out, fmt.Sprintf("the hosts are in %s, and regions_min of the rule asks for %d: every check stays "+
+			"pending or unknown; %s", counted(n, "region"), c.Rule.RegionsMin, mend))
+	}
+	more := 0
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		for k := range h.Checks {
+			tcp, ok := h.Checks[k].Options.(TCP)
+			switch {
+			case !ok || tcp.Banner == "" || !slices.Contains(tlsPorts, tcp.Port):
+			case len(out) < warningsMax:
+				out = append(out, fmt.Sprintf("%s %q waits for a banner on port %d, where servers speak TLS and send none "+
+					"before the handshake: it will stay pending; leave the banner out, or check the port without TLS",
+					h.Name, h.Checks[k].Name, tcp.Port))
+			default:
+				more++
+			}
+		}
+	}
+	if more > 0 {
+		out = append(out, fmt.Sprintf("%d more checks wait for a banner on such a port", more))
+	}
+	return out
+}
+
+// regionsWithHosts counts the regions that have a vote on some host. The host's own region counts as one.
+func (c *Catalog) regionsWithHosts() int {
+	regions := map[string]bool{}
+	for i := range c.Hosts {
+		regions[c.Hosts[i].Region] = true
+	}
+	return len(regions)
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
