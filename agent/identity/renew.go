@@ -112,7 +112,7 @@ func (r *Renewer) renew(ctx context.Context, b Bus) error {
 	if err != nil {
 		return err
 	}
-	data, err := b.Ask(ctx, wire.GrantQuestion(current.Key))
+	data, err := b.Ask(ctx, wire.EncodeGrantRequest(current.Key))
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (e *Enroller) credentials(host, publicKey string, gossip keyring) ([]byte, 
 // answerQuestion answers an agent that asks for its credentials again. Otherwise it returns nil: an agent that does not
 // belong gets no answer, and its credentials expire.
 func (e *Enroller) answerQuestion(ctx context.Context, host string, question []byte) []byte {
-	key, ok := wire.WantsGrant(question)
+	key, ok := wire.DecodeGrantRequest(question)
 	if !ok {
 		return nil
 	}

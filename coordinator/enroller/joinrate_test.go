@@ -27,7 +27,7 @@ func (d *coordinator) requestJoin(t *testing.T, dial bus.DialFunc) bool {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	_, err = busagent.RequestEnrolment(ctx, d.server.Servers(), pin, dial, wire.GrantQuestion(""))
+	_, err = busagent.RequestEnrolment(ctx, d.server.Servers(), pin, dial, wire.EncodeGrantRequest(""))
 	return err == nil
 }
 

@@ -11,21 +11,21 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// Answer is what a coordinator answers an agent that asks for the catalog.
+// Answer is a coordinator's answer to an agent that asks for the catalog.
 type Answer struct {
 	Catalog *catalog.Catalog
-	// Keys are the public keys of the admitted agents, by host's key. Nil: the coordinator is too old to send them. An
-	// agent of version N-1 ignores them.
+	// Keys are the public keys of the admitted agents by host's key. They are nil if the coordinator is too old to send
+	// them, which is not the same as that there are none. An agent of version N-1 ignores them.
 	Keys map[string]ed25519.PublicKey
 }
 
-// answer is the catalog's JSON with one more key beside its own.
+// answer is the catalog's JSON with one more key: an older agent reads it as a catalog.
 type answer struct {
 	*catalog.Catalog
 	Keys map[string][]byte `json:"admitted_keys"`
 }
 
-// EncodeAnswer packs a catalog and the admitted agents' public keys: JSON, in gzip.
+// EncodeAnswer encodes a catalog and the admitted agents' public keys as compressed JSON.
 func EncodeAnswer(a Answer) ([]byte, error) {
 	out := answer{a.Catalog, map[string][]byte{}}
 	for host, key := range a.Keys {
@@ -38,7 +38,7 @@ func EncodeAnswer(a Answer) ([]byte, error) {
 	return pack(plain)
 }
 
-// DecodeAnswer reads what EncodeAnswer or EncodeCatalog wrote. It drops keys that are not Ed25519 public keys.
+// DecodeAnswer decodes what EncodeAnswer or EncodeCatalog wrote. It drops keys that are not Ed25519 public keys.
 func DecodeAnswer(data []byte) (a Answer, err error) {
 	plain, err := unpack(data)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package wire is the encoding of what travels on the bus: batches of observations from agents, and the coordinator's
-// catalogs, rosters and control words. Unknown fields are ignored, so that versions N and N-1 work together; every size and
-// count is bounded, since a peer is never trusted.
+// Package wire encodes and decodes the messages on NATS: batches of observations from agents, and catalogs, rosters
+// and control messages of the coordinator. Decoders ignore unknown fields, so that versions N and N-1 work together,
+// and bound every size and count, since no peer is trusted.
 package wire
 
 import (
@@ -15,39 +15,41 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Version is the format that Encode functions write.
+// Version is the format that the Encode functions write.
 const Version = 1
 
-// Bounds of one batch. An agent that looks at a hundred hosts sends some hundred observations every two seconds at most.
+// Bounds of a batch. An agent with a hundred hosts sends some hundred observations every two seconds at most.
 const (
-	// BatchSendMax is how many bytes an encoded batch may have. Senders split what is larger: EncodeBatch refuses it.
+	// BatchSendMax bounds an encoded batch in bytes. EncodeBatch refuses larger ones, which senders then split.
 	BatchSendMax = 32 << 10
-	// BatchFormerMax is the largest batch of version N-1, which splits by count alone: 500 observations of 256 bytes. An ordinary
-	// one has 73, and a reason adds some 40 where it is no server's greeting. The bus refuses what is larger; such an agent logs
-	// that and counts the observations as dropped. Once N-1 splits by size too, BatchSendMax takes its place.
+	// BatchFormerMax is the largest batch of version N-1, which splits by count alone: 500 observations of 256 bytes.
+	// An ordinary observation has 73, and a reason adds some 40 unless it quotes a server's greeting. NATS refuses
+	// larger batches; such an agent logs that and counts the observations as dropped. BatchSendMax replaces it as
+	// soon as N-1 splits by size too.
 	BatchFormerMax = 128 << 10
-	// BatchBytesMax bounds what DecodeBatch reads. Recorded traffic of the first versions may be larger than what is sent today.
+	// BatchBytesMax bounds what DecodeBatch accepts. Recorded traffic of the first versions may exceed what is sent
+	// today.
 	BatchBytesMax   = 256 << 10
 	ObservationsMax = 4096
 	NameMax         = 100 // bytes of a check's name
-	ReasonMax       = 300 // bytes of a reason in words
+	ReasonMax       = 300 // bytes of a reason
 	ElapsedMax      = 2 * time.Minute
-	SentMax         = 100            // probes of one look
-	AgeMax          = 48 * time.Hour // what the stream keeps
+	SentMax         = 100            // probes of one observation
+	AgeMax          = 48 * time.Hour // what the stream retains
 )
 
-// What is wrong with a message that cannot be read.
+// Why a message is not accepted.
 var (
-	// ErrTooLarge says that a message is past the bounds of its kind.
+	// ErrTooLarge means that a message exceeds the bounds of its kind.
 	ErrTooLarge = errors.New("too large")
-	// ErrTime says that a message tells of a time that cannot be: one to come, or a look that took less than nothing.
-	ErrTime = errors.New("an impossible time")
-	// ErrTooOld says that an observation is older than what the stream keeps. It may have waited in its agent so long.
-	ErrTooOld = errors.New("older than what the stream keeps")
+	// ErrTime means that a message has an impossible time: one in the future, or a negative duration.
+	ErrTime = errors.New("impossible time")
+	// ErrTooOld means that an observation is older than what the stream retains. It may have waited in its agent.
+	ErrTooOld = errors.New("older than what the stream retains")
 )
 
-// batch is the body of a batch. Times are microseconds after the batch was opened, so that a batch sent again has the same
-// bytes; how long ago it was opened travels in a header.
+// batch is the body of a batch. Its times are microseconds since the batch was opened, so that a batch which is sent
+// again has the same bytes and NATS recognises the repeat. How long ago it was opened is in a header.
 type batch struct {
 	V            int           `json:"v"`
 	Agent        string        `json:"a"`
@@ -69,7 +71,7 @@ type observation struct {
 	Host    string `json:"h"`
 	Check   string `json:"k"`
 	Family  uint8  `json:"f,omitempty"`
-	Began   int64  `json:"t"` // may be negative: the look began before the batch was opened
+	Began   int64  `json:"t"` // may be negative: the probe was sent before the batch was opened
 	Elapsed int64  `json:"el,omitempty"`
 	RTT     int64  `json:"r,omitempty"`
 	Outcome string `json:"s"`
@@ -81,13 +83,13 @@ type observation struct {
 	Address string `json:"ip,omitempty"`
 }
 
-// outcomes are the letters of the outcomes on the wire.
+// outcomes are how outcomes are encoded.
 var outcomes = map[mesh.Outcome]string{
 	mesh.Reachable: "+", mesh.Slow: "~", mesh.Unreachable: "-", mesh.Inconclusive: "?",
 }
 
-// EncodeBatch writes a batch, or returns ErrTooLarge where it is past BatchSendMax: the caller sends fewer observations at once.
-// A batch of one observation always fits. Its Began and Clock give the wall clock; Connected is not in the body, see EncodeHeaders.
+// EncodeBatch encodes a batch, or returns ErrTooLarge if it exceeds BatchSendMax: then the caller sends fewer
+// observations at once. A batch of one observation always fits. Connected is not part of the body; see EncodeHeaders.
 func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 	out := batch{
 		V: Version, Agent: b.Agent, Epoch: b.Epoch, Sequence: b.Sequence, Revision: b.Revision, Version: b.Version,
@@ -109,13 +111,14 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 		return nil, fmt.Errorf("encode batch: %w", err)
 	}
 	if len(data) > BatchSendMax || len(b.Observations) > ObservationsMax {
-		return nil, fmt.Errorf("encode batch: %d bytes, %d observations: %w", len(data), len(b.Observations), ErrTooLarge)
+		return nil, fmt.Errorf("encode batch: %d bytes, %d observations: %w",
+			len(data), len(b.Observations), ErrTooLarge)
 	}
 	return data, nil
 }
 
-// clip keeps a reason within its bound without cutting a letter in two. What is no letter, as of a server's greeting, would be
-// longer once it was read.
+// clip shortens a reason to its bound, between letters. It replaces bytes that are no letters, as a server's greeting
+// may have: JSON would encode each of them as three bytes.
 func clip(s string) string {
 	s = printable(strings.ToValidUTF8(s, "?"))
 	for len(s) > ReasonMax {
@@ -125,7 +128,8 @@ func clip(s string) string {
 	return s
 }
 
-// DecodeBatch reads a batch that the stream received at the time given; age and link are its headers', see ParseHeaders.
+// DecodeBatch decodes a batch that the stream received at a time. Age and link are those of its headers; see
+// ParseHeaders.
 func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mesh.Batch, error) {
 	if len(data) > BatchBytesMax {
 		return nil, fmt.Errorf("decode batch: %d bytes: %w", len(data), ErrTooLarge)
@@ -134,14 +138,17 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 	if err := json.Unmarshal(data, &in); err != nil {
 		return nil, fmt.Errorf("decode batch: %w", err)
 	}
-	if in.V < 1 || len(in.Observations) > ObservationsMax || len(in.Revision) > NameMax || len(in.Version) > NameMax || len(in.SpoolOff) > ReasonMax {
+	if in.V < 1 || len(in.Observations) > ObservationsMax || len(in.Revision) > NameMax || len(in.Version) > NameMax ||
+		len(in.SpoolOff) > ReasonMax {
 		return nil, fmt.Errorf("decode batch: version %d, %d observations: %w", in.V, len(in.Observations), ErrTooLarge)
 	}
 	began := received.Add(-age)
 	out := &mesh.Batch{
-		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence, Revision: printable(in.Revision), Version: printable(in.Version),
+		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence,
+		Revision: printable(in.Revision), Version: printable(in.Version),
 		Began: began, Connected: received.Add(-link), Clock: time.UnixMicro(in.Wall).Sub(began),
-		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, SpoolOff: printable(in.SpoolOff), AnchorsFail: in.AnchorsFail,
+		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, SpoolOff: printable(in.SpoolOff),
+		AnchorsFail:  in.AnchorsFail,
 		Observations: make([]mesh.Observation, len(in.Observations)),
 	}
 	for i := range in.Observations {
@@ -162,8 +169,9 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 func (o *observation) decode(began, received time.Time) (mesh.Observation, error) {
 	out := mesh.Observation{
 		Host: o.Host, Check: o.Check, Family: mesh.Family(o.Family), Began: began.Add(microseconds(o.Began)),
-		Elapsed: microseconds(o.Elapsed), RTT: microseconds(o.RTT), Round: o.Round, Sent: min(o.Sent, SentMax), Lost: min(o.Lost, o.Sent, SentMax), Reason: printable(o.Reason),
-		Address: printable(o.Address),
+		Elapsed: microseconds(o.Elapsed), RTT: microseconds(o.RTT), Round: o.Round,
+		Sent: min(o.Sent, SentMax), Lost: min(o.Lost, o.Sent, SentMax),
+		Reason: printable(o.Reason), Address: printable(o.Address),
 	}
 	if o.Missed {
 		out.Stage = mesh.Missed
@@ -172,11 +180,11 @@ func (o *observation) decode(began, received time.Time) (mesh.Observation, error
 	case len(o.Host) > NameMax || len(o.Check) > NameMax || len(o.Reason) > ReasonMax || len(o.Address) > ReasonMax:
 		return out, ErrTooLarge
 	case o.Sent < 0 || o.Lost < 0:
-		return out, errors.New("a count below zero")
+		return out, errors.New("negative count")
 	case out.Elapsed < 0 || out.Elapsed > ElapsedMax || out.RTT < 0 || out.RTT > out.Elapsed+time.Millisecond:
-		return out, fmt.Errorf("%w: it took %s, and %s there and back", ErrTime, out.Elapsed, out.RTT)
+		return out, fmt.Errorf("%w: elapsed %s, round trip %s", ErrTime, out.Elapsed, out.RTT)
 	case out.Ended().After(received.Add(time.Second)):
-		return out, fmt.Errorf("%w: %s to come", ErrTime, out.Ended().Sub(received))
+		return out, fmt.Errorf("%w: %s in the future", ErrTime, out.Ended().Sub(received))
 	case received.Sub(out.Began) > AgeMax:
 		return out, ErrTooOld
 	}
@@ -184,8 +192,7 @@ func (o *observation) decode(began, received time.Time) (mesh.Observation, error
 	return out, nil
 }
 
-// decodeOutcome reads an outcome. What a newer or older agent calls by another letter is not known here, so it is
-// inconclusive.
+// decodeOutcome decodes an outcome. One that only a newer or an older version knows is inconclusive.
 func decodeOutcome(letter, reason string) (mesh.Outcome, string) {
 	for o, l := range outcomes {
 		if l == letter {
@@ -195,7 +202,7 @@ func decodeOutcome(letter, reason string) (mesh.Outcome, string) {
 	return mesh.Inconclusive, "agent too old or too new"
 }
 
-// printable takes out what an agent's words must not carry to an operator's terminal.
+// printable removes what an agent's text must not send to an operator's terminal, as escape sequences.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -210,13 +217,13 @@ func microseconds(n int64) time.Duration {
 	return time.Duration(min(max(n, -most), most)) * time.Microsecond
 }
 
-// The headers of a batch, in microseconds and decimal, counted by the agent's monotonic clock at the moment of sending.
+// The headers of a batch: decimal microseconds by the agent's monotonic clock, at the moment of sending.
 const (
 	HeaderAge  = "Probemesh-Age"  // since the batch was opened
 	HeaderLink = "Probemesh-Link" // since the agent's present connection began
 )
 
-// EncodeHeaders writes how long ago the batch was opened and the agent's connection began.
+// EncodeHeaders encodes how long ago the batch was opened and the agent's connection began.
 func EncodeHeaders(age, link time.Duration) map[string]string {
 	return map[string]string{
 		HeaderAge:  strconv.FormatInt(age.Microseconds(), 10),
@@ -224,7 +231,7 @@ func EncodeHeaders(age, link time.Duration) map[string]string {
 	}
 }
 
-// ParseHeaders reads what EncodeHeaders wrote. A time below zero or past AgeMax is an error.
+// ParseHeaders parses what EncodeHeaders wrote. A negative time is an error; one beyond AgeMax is shortened to it.
 func ParseHeaders(get func(string) string) (age, link time.Duration, err error) {
 	if age, err = parseAge(get(HeaderAge)); err != nil {
 		return 0, 0, fmt.Errorf("header %s: %w", HeaderAge, err)
@@ -243,6 +250,6 @@ func parseAge(s string) (time.Duration, error) {
 	if n < 0 {
 		return 0, fmt.Errorf("%w: sent %d us before it was opened", ErrTime, -n)
 	}
-	// A connection may be older than anything the stream keeps; a batch is then too old in its observations.
+	// A connection may be older than what the stream retains. If the batch is, its observations are refused as too old.
 	return microseconds(n), nil
 }

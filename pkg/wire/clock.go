@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/meshtime"
 )
 
-// clock is a mark of the clock. A version that does not know it takes it for a tick.
+// clock is a clock mark. A version that does not know it reads it as a tick.
 type clock struct {
 	V      int       `json:"v"`
 	Epoch  uint64    `json:"epoch,string"`
@@ -17,16 +17,18 @@ type clock struct {
 	Now    time.Time `json:"now"`
 }
 
-// EncodeClock writes the leader's offset. The epoch names the leader.
+// EncodeClock encodes the leader's offset. The epoch identifies the leader.
 func EncodeClock(m meshtime.Mark, epoch uint64) ([]byte, error) {
-	data, err := json.Marshal(clock{V: Version, Epoch: epoch, Offset: int64(m.Offset), From: m.From.UTC(), Now: m.Now.UTC()})
+	data, err := json.Marshal(clock{
+		V: Version, Epoch: epoch, Offset: int64(m.Offset), From: m.From.UTC(), Now: m.Now.UTC(),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encode clock: %w", err)
 	}
 	return data, nil
 }
 
-// DecodeClock reads what EncodeClock wrote.
+// DecodeClock decodes what EncodeClock wrote.
 func DecodeClock(data []byte) (m meshtime.Mark, epoch uint64, err error) {
 	var in clock
 	if len(data) > ControlBytesMax {

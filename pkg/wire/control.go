@@ -8,14 +8,14 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Bounds of what the coordinator sends.
+// Bounds of what a coordinator sends.
 const (
-	CatalogBytesMax = 32 << 20 // of a catalog once unpacked
+	CatalogBytesMax = 32 << 20 // of a catalog, decompressed
 	RosterMax       = catalog.HostsMax
 	ControlBytesMax = 4 << 10
 )
 
-// EncodeCatalog packs a catalog for the bus: its JSON, in gzip.
+// EncodeCatalog encodes a catalog as compressed JSON.
 func EncodeCatalog(c *catalog.Catalog) ([]byte, error) {
 	data, err := catalog.Encode(c)
 	if err != nil {
@@ -24,7 +24,7 @@ func EncodeCatalog(c *catalog.Catalog) ([]byte, error) {
 	return pack(data)
 }
 
-// DecodeCatalog unpacks a catalog.
+// DecodeCatalog decodes what EncodeCatalog wrote.
 func DecodeCatalog(data []byte) (*catalog.Catalog, error) {
 	plain, err := unpack(data)
 	if err != nil {
@@ -38,7 +38,7 @@ type roster struct {
 	Vantages []string `json:"vantages"`
 }
 
-// EncodeRoster writes who is enrolled.
+// EncodeRoster encodes the list of enrolled vantages.
 func EncodeRoster(r *mesh.Roster) ([]byte, error) {
 	data, err := json.Marshal(roster{Version, r.Vantages})
 	if err != nil {
@@ -47,7 +47,7 @@ func EncodeRoster(r *mesh.Roster) ([]byte, error) {
 	return data, nil
 }
 
-// DecodeRoster reads who is enrolled.
+// DecodeRoster decodes what EncodeRoster wrote.
 func DecodeRoster(data []byte) (*mesh.Roster, error) {
 	var in roster
 	if err := json.Unmarshal(data, &in); err != nil {
@@ -59,11 +59,12 @@ func DecodeRoster(data []byte) (*mesh.Roster, error) {
 	return &mesh.Roster{Vantages: in.Vantages}, nil
 }
 
-// Control is one word of the coordinator to the agents; a word that an agent does not know is empty to it.
+// Control is a message of the coordinator to all agents, with one field set. A message of a later version, which an
+// agent does not know, has none set.
 type Control struct {
-	Look    *mesh.Ask // look now
-	Catalog string    // there is a new catalog, of this revision
-	Renew   bool      // ask for your grant anew
+	Look    *mesh.Ask // run the checks of a host now
+	Catalog string    // a new catalog with this revision is in force
+	Renew   bool      // request a new grant
 }
 
 type control struct {
@@ -78,7 +79,7 @@ type look struct {
 	Host  string `json:"host"`
 }
 
-// EncodeControl writes a control word.
+// EncodeControl encodes a control message.
 func EncodeControl(c Control) ([]byte, error) {
 	out := control{V: Version, Catalog: c.Catalog, Renew: c.Renew}
 	if c.Look != nil {
@@ -91,7 +92,7 @@ func EncodeControl(c Control) ([]byte, error) {
 	return data, nil
 }
 
-// DecodeControl reads a control word.
+// DecodeControl decodes what EncodeControl wrote.
 func DecodeControl(data []byte) (Control, error) {
 	var in control
 	if len(data) > ControlBytesMax {

@@ -9,18 +9,18 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// RumoursMax bounds each list of gossip in a batch: where more than this many hosts died at once it is the network, of which the
-// probes tell.
+// RumoursMax bounds each list of gossip in a batch. If more hosts die at once it is the network, and the probes show
+// it.
 const RumoursMax = 64
 
-// gossip tells times as observations do: microseconds after the batch was opened, mostly before it.
+// gossip has times as observations do: microseconds since the batch was opened, mostly negative.
 type gossip struct {
 	Acks   map[string]int64 `json:"a,omitempty"` // read by version N-1; today's judge ignores them
 	Dead   map[string]int64 `json:"d,omitempty"`
 	Proofs map[string]int64 `json:"proofs,omitempty"`
 }
 
-// encodeGossip is nil where there is nothing to tell.
+// encodeGossip returns nil if there is nothing to report.
 func encodeGossip(g mesh.Gossip, began time.Time) *gossip {
 	if len(g.Acks) == 0 && len(g.Dead) == 0 && len(g.Proofs) == 0 {
 		return nil
@@ -28,7 +28,7 @@ func encodeGossip(g mesh.Gossip, began time.Time) *gossip {
 	return &gossip{encodeRumours(g.Acks, began), encodeRumours(g.Dead, began), encodeRumours(g.Proofs, began)}
 }
 
-// encodeRumours leaves out what is past the bound: a second opinion may be short.
+// encodeRumours drops what exceeds the bound: gossip only supports what probes find.
 func encodeRumours(list []mesh.Rumour, began time.Time) map[string]int64 {
 	out := make(map[string]int64, len(list))
 	for _, r := range list[:min(len(list), RumoursMax)] {
@@ -62,7 +62,7 @@ func decodeRumours(in map[string]int64, began, received time.Time) ([]mesh.Rumou
 			return nil, ErrTooLarge
 		}
 		if r.At.After(received.Add(time.Second)) {
-			return nil, errors.New("gossip of a time to come")
+			return nil, errors.New("gossip of a time in the future")
 		}
 		out = append(out, r)
 	}
