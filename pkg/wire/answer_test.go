@@ -16,7 +16,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-func TestTheAdmittedKeysComeWithTheCatalog(t *testing.T) {
+func TestTheAdmittedKeysAreSentWithTheCatalog(t *testing.T) {
 	c, err := catalog.Decode(first(t, "catalog.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -39,13 +39,14 @@ func TestTheAdmittedKeysComeWithTheCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain, err := io.ReadAll(r)
-	if diff := cmp.Diff(frozen[frozenCatalog](t, first(t, "catalog.json"), nil), frozen[frozenCatalog](t, plain, err)); diff != "" {
+	was, is := frozen[frozenCatalog](t, first(t, "catalog.json"), nil), frozen[frozenCatalog](t, plain, err)
+	if diff := cmp.Diff(was, is); diff != "" {
 		t.Error(diff)
 	}
 }
 
 // A coordinator of version N-1 sends no keys, which is not the same as that nobody is admitted.
-func TestNoAdmittedKeysAreNotUnknownOnes(t *testing.T) {
+func TestNoAdmittedKeysDifferFromUnknownOnes(t *testing.T) {
 	old, err := wire.DecodeAnswer(first(t, "catalog.gz"))
 	if err != nil || old.Catalog == nil || old.Keys != nil {
 		t.Errorf("%+v %v", old, err)

@@ -19,7 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// testdata/v1 is one of each word of the first format, as a program of that time wrote it. The files are kept for ever.
+// first reads from testdata/v1, which has one of each message as the first version wrote it. The files never change.
 func first(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata/v1", name))
@@ -31,8 +31,11 @@ func first(t *testing.T, name string) []byte {
 
 var at = time.Date(2026, 11, 24, 2, 31, 7, 0, time.UTC)
 
-func TestEveryWordOfTheFirstFormatIsStillRead(t *testing.T) {
-	if b, err := wire.DecodeBatch(first(t, "batch.json"), time.Second, time.Minute, at); err != nil || b.Agent != "nc033" || len(b.Observations) != 3 || b.Observations[2].Outcome != mesh.Inconclusive {
+func TestMessagesOfTheFirstFormatAreDecoded(t *testing.T) {
+	if b, err := wire.DecodeBatch(first(t, "batch.json"), time.Second, time.Minute, at); err != nil ||
+		b.Agent != "nc033" ||
+		len(b.Observations) != 3 ||
+		b.Observations[2].Outcome != mesh.Inconclusive {
 		t.Errorf("batch %+v %v", b, err)
 	}
 	for name, want := range map[string]wire.Control{
@@ -43,37 +46,45 @@ func TestEveryWordOfTheFirstFormatIsStillRead(t *testing.T) {
 			t.Errorf("%s %+v %v", name, got, err)
 		}
 	}
-	if r, err := wire.DecodeRoster(first(t, "roster.json")); err != nil || !cmp.Equal(r.Vantages, []string{"nc036", "vp1"}) {
+	if r, err := wire.DecodeRoster(first(t, "roster.json")); err != nil ||
+		!cmp.Equal(r.Vantages, []string{"nc036", "vp1"}) {
 		t.Errorf("roster %+v %v", r, err)
 	}
 	plain, err := catalog.Decode(first(t, "catalog.json"))
 	packed, err2 := wire.DecodeCatalog(first(t, "catalog.gz"))
-	if err != nil || err2 != nil || !cmp.Equal(plain, packed) || plain.Revision != "46c851bf2efe" || plain.Host("nc036").Check("Sending mail").Port() != 25 {
+	if err != nil || err2 != nil || !cmp.Equal(plain, packed) || plain.Revision != "46c851bf2efe" ||
+		plain.Host("nc036").Check("Sending mail").Port() != 25 {
 		t.Errorf("catalog %v %v", err, err2)
 	}
 	token, err := wire.ParseToken(string(first(t, "token.txt")))
-	if err != nil || token.Host != "nc036" || token.Servers[0] != "tls://192.0.2.1:4222" || string(token.Secret) != "sixteen bytes ok" {
+	if err != nil || token.Host != "nc036" || token.Servers[0] != "tls://192.0.2.1:4222" ||
+		string(token.Secret) != "sixteen bytes ok" {
 		t.Errorf("token %+v %v", token, err)
 	}
 	var request wire.JoinRequest
-	if err := wire.DecodeJoin(first(t, "join-request.json"), &request); err != nil || request.Host != "nc036" || request.PublicKey != "UABC" || len(request.Seal) != 32 {
+	if err := wire.DecodeJoin(first(t, "join-request.json"), &request); err != nil || request.Host != "nc036" ||
+		request.PublicKey != "UABC" ||
+		len(request.Seal) != 32 {
 		t.Errorf("request %+v %v", request, err)
 	}
 	var answer, refusal wire.JoinAnswer
-	if err := wire.DecodeJoin(first(t, "join-answer.json"), &answer); err != nil || string(answer.Sealed) != "sealed" || answer.Refuse != "" {
+	if err := wire.DecodeJoin(first(t, "join-answer.json"), &answer); err != nil || string(answer.Sealed) != "sealed" ||
+		answer.Refuse != "" {
 		t.Errorf("answer %+v %v", answer, err)
 	}
-	if err := wire.DecodeJoin(first(t, "join-refusal.json"), &refusal); err != nil || refusal.Refuse != "the token has lapsed" {
+	if err := wire.DecodeJoin(first(t, "join-refusal.json"), &refusal); err != nil ||
+		refusal.Refuse != "the token has lapsed" {
 		t.Errorf("refusal %+v %v", refusal, err)
 	}
 	var grant wire.JoinGrant
-	if err := wire.DecodeJoin(first(t, "join-grant.json"), &grant); err != nil || grant.JWT != "jwt" || grant.Check() != nil {
+	if err := wire.DecodeJoin(first(t, "join-grant.json"), &grant); err != nil || grant.JWT != "jwt" ||
+		grant.Check() != nil {
 		t.Errorf("grant %+v %v", grant, err)
 	}
 }
 
-// The rules of the first format's readers, frozen: what they took of a word, and what they ignored. They stand for the programs of
-// that time that still run, and are never changed.
+// The decoders of the first format: what they read of a message, and what they ignored. They stand for the programs of
+// that time that still run, and never change.
 type (
 	frozenBatch struct {
 		V            int                 `json:"v"`
@@ -169,21 +180,37 @@ func frozen[T any](t *testing.T, data []byte, err error) (out T) {
 	return out
 }
 
-// Whatever today's programs write, a reader of the first format takes what it knows of it.
-func TestTodaysWordsAreReadByTheFirstFormat(t *testing.T) {
+// Whatever programs write today, a decoder of the first format reads the part that it knows.
+func TestMessagesOfTodayAreDecodedByTheFirstFormat(t *testing.T) {
 	data, err := wire.EncodeBatch(&mesh.Batch{
-		Agent: "nc036", Epoch: 5, Sequence: 7, Revision: "0123456789ab", Version: "v9", Began: at, Clock: time.Second, Lag: 3 * time.Millisecond,
-		Queued: 2, Dropped: 4, AnchorsFail: true, SpoolOff: "disk full", Gossip: mesh.Gossip{Acks: []mesh.Rumour{{Host: "nc1", At: at}}, Proofs: []mesh.Rumour{{Host: "nc1", At: at}}},
+		Agent: "nc036", Epoch: 5, Sequence: 7, Revision: "0123456789ab", Version: "v9", Began: at, Clock: time.Second,
+		Lag:    3 * time.Millisecond,
+		Queued: 2, Dropped: 4, AnchorsFail: true, SpoolOff: "disk full",
+		Gossip: mesh.Gossip{
+			Acks: []mesh.Rumour{{Host: "nc1", At: at}}, Proofs: []mesh.Rumour{{Host: "nc1", At: at}},
+		},
 		Observations: []mesh.Observation{{
-			Host: "nc023", Check: "ping", Family: mesh.IPv4, Began: at.Add(-time.Second), Elapsed: 91 * time.Millisecond, RTT: 90 * time.Millisecond,
+			Host: "nc023", Check: "ping", Family: mesh.IPv4, Began: at.Add(-time.Second),
+			Elapsed: 91 * time.Millisecond, RTT: 90 * time.Millisecond,
 			Outcome: mesh.Slow, Stage: mesh.Missed, Round: 42, Sent: 3, Lost: 1, Reason: "slow",
 		}},
 	})
 	b := frozen[frozenBatch](t, data, err)
-	want := frozenBatch{V: 1, Agent: "nc036", Epoch: 5, Sequence: 7, Revision: "0123456789ab", Version: "v9", Wall: at.Add(time.Second).UnixMicro(),
-		Lag: 3000, Queued: 2, Dropped: 4, Observations: []frozenObservation{{
+	want := frozenBatch{
+		V:        1,
+		Agent:    "nc036",
+		Epoch:    5,
+		Sequence: 7,
+		Revision: "0123456789ab",
+		Version:  "v9",
+		Wall:     at.Add(time.Second).UnixMicro(),
+		Lag:      3000,
+		Queued:   2,
+		Dropped:  4,
+		Observations: []frozenObservation{{
 			"nc023", "ping", 4, -1e6, 91000, 90000, "~", true, 42, 3, 1, "slow",
-		}}}
+		}},
+	}
 	if diff := cmp.Diff(want, b); diff != "" {
 		t.Errorf("batch: %s", diff)
 	}
@@ -192,36 +219,50 @@ func TestTodaysWordsAreReadByTheFirstFormat(t *testing.T) {
 		t.Errorf("headers %v", h)
 	}
 	data, err = wire.EncodeControl(wire.Control{Look: &mesh.Ask{Round: 9, Host: "nc036"}, Catalog: "0123"})
-	if c := frozen[frozenControl](t, data, err); c.Look == nil || c.Look.Round != 9 || c.Look.Host != "nc036" || c.Catalog != "0123" {
+	if c := frozen[frozenControl](t, data, err); c.Look == nil || c.Look.Round != 9 || c.Look.Host != "nc036" ||
+		c.Catalog != "0123" {
 		t.Errorf("control %+v", c)
 	}
 	data, err = wire.EncodeRoster(&mesh.Roster{Vantages: []string{"a"}})
 	if r := frozen[frozenRoster](t, data, err); r.V < 1 || len(r.Vantages) != 1 {
 		t.Errorf("roster %+v", r)
 	}
-	word := wire.Token{Host: "a", Servers: []string{"tls://b:1"}, Pin: make([]byte, 32), Secret: make([]byte, 16)}.String()
+	word := wire.Token{
+		Host:    "a",
+		Servers: []string{"tls://b:1"},
+		Pin:     make([]byte, 32),
+		Secret:  make([]byte, 16),
+	}.String()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(word, "pm1-"))
-	if token := frozen[frozenToken](t, raw[:len(raw)-4], err); token.Host != "a" || token.Servers[0] != "tls://b:1" || len(token.Pin) != 32 || len(token.Secret) != 16 {
+	if token := frozen[frozenToken](t, raw[:len(raw)-4], err); token.Host != "a" || token.Servers[0] != "tls://b:1" ||
+		len(token.Pin) != 32 ||
+		len(token.Secret) != 16 {
 		t.Errorf("token %+v", token)
 	}
 }
 
-func TestTodaysJoiningIsReadByTheFirstFormat(t *testing.T) {
-	data, err := json.Marshal(wire.JoinRequest{V: wire.Version, Host: "a", Secret: []byte("s"), PublicKey: "U", Seal: []byte("k")})
-	if r := frozen[frozenRequest](t, data, err); r.V < 1 || r.Host != "a" || string(r.Secret) != "s" || r.PublicKey != "U" || string(r.Seal) != "k" {
+func TestJoinMessagesOfTodayAreDecodedByTheFirstFormat(t *testing.T) {
+	data, err := json.Marshal(
+		wire.JoinRequest{V: wire.Version, Host: "a", Secret: []byte("s"), PublicKey: "U", Seal: []byte("k")},
+	)
+	if r := frozen[frozenRequest](t, data, err); r.V < 1 || r.Host != "a" || string(r.Secret) != "s" ||
+		r.PublicKey != "U" ||
+		string(r.Seal) != "k" {
 		t.Errorf("request %+v", r)
 	}
 	data, err = json.Marshal(wire.JoinAnswer{V: wire.Version, Sealed: []byte("x"), Clock: 7})
 	if a := frozen[frozenAnswer](t, data, err); a.V < 1 || string(a.Sealed) != "x" || a.Refuse != "" {
 		t.Errorf("answer %+v", a)
 	}
-	data, err = json.Marshal(wire.JoinGrant{JWT: "j", Servers: []string{"s"}, CA: "c", Gossip: [][]byte{make([]byte, 32)}})
+	data, err = json.Marshal(
+		wire.JoinGrant{JWT: "j", Servers: []string{"s"}, CA: "c", Gossip: [][]byte{make([]byte, 32)}},
+	)
 	if g := frozen[frozenGrant](t, data, err); g.JWT != "j" || g.Servers[0] != "s" || g.CA != "c" {
 		t.Errorf("grant %+v", g)
 	}
 }
 
-func TestTodaysCatalogIsReadByTheFirstFormat(t *testing.T) {
+func TestCatalogsOfTodayAreDecodedByTheFirstFormat(t *testing.T) {
 	c, err := catalog.Decode(first(t, "catalog.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -241,17 +282,24 @@ func TestTodaysCatalogIsReadByTheFirstFormat(t *testing.T) {
 	}
 }
 
-// A catalog of a later version, with fields and a kind of check that this one does not know, is taken: the agent says of that check
-// that it is too old for it, and looks at the others.
-func TestACatalogOfALaterVersionIsTaken(t *testing.T) {
-	later := strings.Replace(string(first(t, "catalog.json")), `"kind":"ping"`, `"kind":"telepathy","distance":"far"`, 1)
+// A catalog of a later version, with fields and a kind of check that this one does not know, is accepted: the agent
+// reports that it is too old for that check, and runs the others.
+func TestACatalogOfALaterVersionIsAccepted(t *testing.T) {
+	later := strings.Replace(
+		string(first(t, "catalog.json")),
+		`"kind":"ping"`,
+		`"kind":"telepathy","distance":"far"`,
+		1,
+	)
 	later = strings.Replace(later, `{"revision"`, `{"season":"winter","revision"`, 1)
 	c, err := catalog.Decode([]byte(later))
 	if err != nil || c.Host("nc036").Check("ping").Kind != "telepathy" || c.Host("nc036").Check("Sending mail") == nil {
 		t.Errorf("%v %+v", err, c)
 	}
-	if b, err := wire.DecodeBatch([]byte(`{"v":9,"e":"1","n":1,"a":"x","new":{"a":[1]},"o":[{"h":"a","k":"b","t":0,"s":"*","new":true}]}`), 0, 0, at); err != nil ||
-		b.Observations[0].Outcome != mesh.Inconclusive || !strings.Contains(b.Observations[0].Reason, "agent too old") {
+	const batch = `{"v":9,"e":"1","n":1,"a":"x","new":{"a":[1]},"o":[{"h":"a","k":"b","t":0,"s":"*","new":true}]}`
+	b, err := wire.DecodeBatch([]byte(batch), 0, 0, at)
+	if err != nil || b.Observations[0].Outcome != mesh.Inconclusive ||
+		!strings.Contains(b.Observations[0].Reason, "agent too old") {
 		t.Errorf("%+v %v", b, err)
 	}
 }

@@ -10,8 +10,13 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-func TestATokenSurvivesOrSaysThatItIsMisspelt(t *testing.T) {
-	token := wire.Token{Host: "nc036", Servers: []string{"tls://192.0.2.1:4222"}, Pin: make([]byte, 32), Secret: make([]byte, 16)}
+func TestATokenIsParsedOrMisspelt(t *testing.T) {
+	token := wire.Token{
+		Host:    "nc036",
+		Servers: []string{"tls://192.0.2.1:4222"},
+		Pin:     make([]byte, 32),
+		Secret:  make([]byte, 16),
+	}
 	got, err := wire.ParseToken(" " + token.String() + "\n")
 	if err != nil || !cmp.Equal(got, token) {
 		t.Fatal(got, err)

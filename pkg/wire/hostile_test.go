@@ -12,7 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-func TestWhatIsWrongIsToldApart(t *testing.T) {
+func TestErrorsAreDistinguished(t *testing.T) {
 	for data, want := range map[string]error{
 		`{"v":1,"e":"1","o":[{"h":"a","k":"b","t":9000000,"s":"+"}]}`:                  error(ErrTime),
 		`{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"el":-1,"s":"+"}]}`:                ErrTime,
@@ -28,16 +28,30 @@ func TestWhatIsWrongIsToldApart(t *testing.T) {
 	}
 }
 
-// A reason goes to operators' terminals and pages: nothing in it may steer them. A server's greeting, which is in reasons, may
-// hold anything.
-func TestAReasonIsWordsAlone(t *testing.T) {
+// Operators read reasons on terminals and pages, which control characters could manipulate. A reason may quote a
+// server's greeting, which may contain anything.
+func TestAReasonHasPrintableTextOnly(t *testing.T) {
 	for _, reason := range []string{"\x1b[2Jgone", "a\nb\r\x00", strings.Repeat("\xff", 299), "\u202egnp.exe"} {
-		b := &mesh.Batch{Agent: "a", Began: received, Observations: []mesh.Observation{{Host: "h", Check: "k", Began: received, Reason: reason, Outcome: mesh.Unreachable}}}
+		b := &mesh.Batch{
+			Agent: "a",
+			Began: received,
+			Observations: []mesh.Observation{
+				{Host: "h", Check: "k", Began: received, Reason: reason, Outcome: mesh.Unreachable},
+			},
+		}
 		data, err := EncodeBatch(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		hostile, err := json.Marshal(map[string]any{"v": 1, "e": "1", "ver": reason[:min(len(reason), 9)], "so": reason[:min(len(reason), 9)], "o": []any{map[string]any{"s": "-", "y": reason[:min(len(reason), 30)]}}})
+		hostile, err := json.Marshal(
+			map[string]any{
+				"v":   1,
+				"e":   "1",
+				"ver": reason[:min(len(reason), 9)],
+				"so":  reason[:min(len(reason), 9)],
+				"o":   []any{map[string]any{"s": "-", "y": reason[:min(len(reason), 30)]}},
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,26 +85,35 @@ func FuzzParseHeaders(f *testing.F) {
 	f.Add("7", "1000000")
 	f.Add("-1", "9223372036854775807")
 	f.Fuzz(func(t *testing.T, a, l string) {
-		age, link, err := ParseHeaders(func(k string) string { return map[string]string{HeaderAge: a, HeaderLink: l}[k] })
+		age, link, err := ParseHeaders(
+			func(k string) string { return map[string]string{HeaderAge: a, HeaderLink: l}[k] },
+		)
 		if err == nil && (age < 0 || age > AgeMax || link < 0 || link > AgeMax) {
 			t.Fatalf("%q, %q: %s, %s", a, l, age, link)
 		}
 	})
 }
 
-// FuzzDecodeWords feeds everything that the coordinator sends, and those who join, to what reads it.
-func FuzzDecodeWords(f *testing.F) {
+// FuzzDecodeMessages decodes everything that the coordinator and joining agents send.
+func FuzzDecodeMessages(f *testing.F) {
 	control, _ := EncodeControl(Control{Look: &mesh.Ask{Round: 9, Host: "nc036"}, Catalog: "0123"})
 	roster, _ := EncodeRoster(&mesh.Roster{Vantages: []string{"a", "b"}})
 	packed, _ := EncodeCatalog(&catalog.Catalog{})
-	join, _ := json.Marshal(JoinRequest{V: 1, Host: "nc036", Secret: make([]byte, 16), PublicKey: "U", Seal: make([]byte, 32)})
-	token := Token{Host: "nc036", Servers: []string{"tls://192.0.2.1:4222"}, Pin: make([]byte, 32), Secret: make([]byte, 16)}
+	join, _ := json.Marshal(
+		JoinRequest{V: 1, Host: "nc036", Secret: make([]byte, 16), PublicKey: "U", Seal: make([]byte, 32)},
+	)
+	token := Token{
+		Host:    "nc036",
+		Servers: []string{"tls://192.0.2.1:4222"},
+		Pin:     make([]byte, 32),
+		Secret:  make([]byte, 16),
+	}
 	for _, seed := range [][]byte{control, roster, packed, join, []byte(token.String()), []byte("pm1-"), {0x1f, 0x8b}} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if c, err := DecodeControl(data); err == nil && len(data) > ControlBytesMax {
-			t.Fatalf("a word of %d bytes is read: %+v", len(data), c)
+			t.Fatalf("a control message of %d bytes was decoded: %+v", len(data), c)
 		}
 		if r, err := DecodeRoster(data); err == nil && len(r.Vantages) > RosterMax {
 			t.Fatalf("a roster of %d", len(r.Vantages))
@@ -100,11 +123,11 @@ func FuzzDecodeWords(f *testing.F) {
 		}
 		var request JoinRequest
 		if err := DecodeJoin(data, &request); err == nil && len(data) > joinBytesMax {
-			t.Fatalf("%d bytes of joining are read", len(data))
+			t.Fatalf("a join message of %d bytes was decoded", len(data))
 		}
 		if token, err := ParseToken(string(data)); err == nil {
 			if again, err := ParseToken(token.String()); err != nil || again.Host != token.Host {
-				t.Fatalf("a token that was read is not read again: %v", err)
+				t.Fatalf("a token that was parsed is not parsed again: %v", err)
 			}
 		}
 	})

@@ -19,19 +19,27 @@ import (
 var received = time.Date(2026, 11, 24, 2, 31, 7, 0, time.UTC)
 
 // drawBatch draws a batch as an agent could send it, with times of whole microseconds.
-// words are letters that agents' reasons may hold.
+// words are letters that reasons may contain.
 var words = rapid.RuneFrom([]rune("ab é世:-\"<&"))
 
 func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 	began := received.Add(-age)
 	us := func(label string, least, most time.Duration) time.Duration {
-		return time.Duration(rapid.Int64Range(least.Microseconds(), most.Microseconds()).Draw(t, label)) * time.Microsecond
+		return time.Duration(
+			rapid.Int64Range(least.Microseconds(), most.Microseconds()).Draw(t, label),
+		) * time.Microsecond
 	}
 	b := &mesh.Batch{
 		Agent: "nc036", Epoch: rapid.Uint64().Draw(t, "epoch"), Sequence: rapid.Uint64().Draw(t, "sequence"),
-		AnchorsFail: rapid.Bool().Draw(t, "anchors fail"), SpoolOff: rapid.StringOfN(words, 0, 40, ReasonMax).Draw(t, "spool off"),
+		AnchorsFail: rapid.Bool().
+			Draw(t, "anchors fail"),
+		SpoolOff: rapid.StringOfN(words, 0, 40, ReasonMax).Draw(t, "spool off"),
 		Revision: "0123456789ab", Version: "v1", Began: began, Clock: us("clock", -time.Hour, time.Hour),
-		Lag: us("lag", 0, time.Minute), Queued: rapid.IntRange(0, 1000).Draw(t, "queued"), Dropped: rapid.Uint64().Draw(t, "dropped"),
+		Lag: us(
+			"lag",
+			0,
+			time.Minute,
+		), Queued: rapid.IntRange(0, 1000).Draw(t, "queued"), Dropped: rapid.Uint64().Draw(t, "dropped"),
 		Observations: []mesh.Observation{},
 	}
 	for range rapid.IntRange(0, 5).Draw(t, "observations") {
@@ -39,13 +47,28 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 		b.Observations = append(b.Observations, mesh.Observation{
 			Host: "nc023", Check: rapid.StringN(1, 20, NameMax).Draw(t, "check"), Family: rapid.SampledFrom([]mesh.Family{0, 4, 6}).Draw(t, "family"),
 			Began: began.Add(us("began", -time.Minute, 0) - elapsed), Elapsed: elapsed, RTT: us("rtt", 0, elapsed),
-			Outcome: rapid.SampledFrom([]mesh.Outcome{mesh.Inconclusive, mesh.Reachable, mesh.Slow, mesh.Unreachable}).Draw(t, "outcome"),
-			Stage:   rapid.SampledFrom([]mesh.Stage{mesh.Settled, mesh.Missed}).Draw(t, "stage"),
-			Round:   rapid.Uint64().Draw(t, "round"), Sent: sent, Lost: rapid.IntRange(0, sent).Draw(t, "lost"),
-			Reason: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "reason"), Address: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "address"),
+			Outcome: rapid.SampledFrom([]mesh.Outcome{mesh.Inconclusive, mesh.Reachable, mesh.Slow, mesh.Unreachable}).
+				Draw(t, "outcome"),
+			Stage: rapid.SampledFrom([]mesh.Stage{mesh.Settled, mesh.Missed}).Draw(t, "stage"),
+			Round: rapid.Uint64().Draw(t, "round"), Sent: sent, Lost: rapid.IntRange(0, sent).Draw(t, "lost"),
+			Reason: rapid.StringOfN(words, 0, 50, ReasonMax).
+				Draw(t, "reason"),
+			Address: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "address"),
 		})
 	}
-	b.Gossip.Acks, b.Gossip.Dead, b.Gossip.Proofs = drawRumours(t, "acks", began), drawRumours(t, "dead", began), drawRumours(t, "proofs", began)
+	b.Gossip.Acks, b.Gossip.Dead, b.Gossip.Proofs = drawRumours(
+		t,
+		"acks",
+		began,
+	), drawRumours(
+		t,
+		"dead",
+		began,
+	), drawRumours(
+		t,
+		"proofs",
+		began,
+	)
 	return b
 }
 
@@ -58,7 +81,7 @@ func drawRumours(t *rapid.T, label string, began time.Time) []mesh.Rumour {
 	return out
 }
 
-func TestABatchArrivesAsItWasSent(t *testing.T) {
+func TestABatchIsDecodedAsItWasEncoded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		age := time.Duration(rapid.Int64Range(0, 3600e6).Draw(t, "age")) * time.Microsecond
 		link := time.Duration(rapid.Int64Range(0, 3600e6).Draw(t, "link")) * time.Microsecond
@@ -83,8 +106,8 @@ func TestABatchArrivesAsItWasSent(t *testing.T) {
 	})
 }
 
-// The first format is read for ever.
-func TestTheFirstFormatIsStillRead(t *testing.T) {
+// Every later version must decode the first format.
+func TestABatchOfTheFirstFormatIsDecoded(t *testing.T) {
 	data, err := os.ReadFile("testdata/batch.v1.json")
 	if err != nil {
 		t.Fatal(err)
@@ -98,9 +121,36 @@ func TestTheFirstFormatIsStillRead(t *testing.T) {
 		Began: received.Add(-time.Second), Connected: received.Add(-time.Minute), Clock: 250 * time.Millisecond,
 		Lag: 1500 * time.Microsecond, Queued: 2, Dropped: 3,
 		Observations: []mesh.Observation{
-			{Host: "nc036", Check: "ping", Family: mesh.IPv4, Began: received.Add(-1100 * time.Millisecond), Elapsed: 91 * time.Millisecond, RTT: 90 * time.Millisecond, Outcome: mesh.Reachable, Sent: 1},
-			{Host: "nc036", Check: "Sending mail", Family: mesh.IPv4, Began: received.Add(-900 * time.Millisecond), Elapsed: 300 * time.Millisecond, Outcome: mesh.Unreachable, Stage: mesh.Missed, Round: 42, Sent: 1, Lost: 1, Reason: "refused"},
-			{Host: "nc036", Check: "new", Began: received.Add(-time.Second), Outcome: mesh.Inconclusive, Reason: "agent too old or too new"},
+			{
+				Host:    "nc036",
+				Check:   "ping",
+				Family:  mesh.IPv4,
+				Began:   received.Add(-1100 * time.Millisecond),
+				Elapsed: 91 * time.Millisecond,
+				RTT:     90 * time.Millisecond,
+				Outcome: mesh.Reachable,
+				Sent:    1,
+			},
+			{
+				Host:    "nc036",
+				Check:   "Sending mail",
+				Family:  mesh.IPv4,
+				Began:   received.Add(-900 * time.Millisecond),
+				Elapsed: 300 * time.Millisecond,
+				Outcome: mesh.Unreachable,
+				Stage:   mesh.Missed,
+				Round:   42,
+				Sent:    1,
+				Lost:    1,
+				Reason:  "refused",
+			},
+			{
+				Host:    "nc036",
+				Check:   "new",
+				Began:   received.Add(-time.Second),
+				Outcome: mesh.Inconclusive,
+				Reason:  "agent too old or too new",
+			},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -108,7 +158,7 @@ func TestTheFirstFormatIsStillRead(t *testing.T) {
 	}
 }
 
-func TestAPeerIsNotTrusted(t *testing.T) {
+func TestHostileBatchesAreRefused(t *testing.T) {
 	for name, data := range map[string]string{
 		"no JSON":           `{`,
 		"no version":        `{"a":"x","e":"1"}`,
@@ -129,16 +179,16 @@ func TestAPeerIsNotTrusted(t *testing.T) {
 		"many bytes":        strings.Repeat(" ", BatchBytesMax+1),
 	} {
 		if _, err := DecodeBatch([]byte(data), 0, 0, received); err == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: accepted", name)
 		}
 	}
 	big := &mesh.Batch{Observations: make([]mesh.Observation, ObservationsMax+1)}
 	if _, err := EncodeBatch(big); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("a batch past the bound is sent: %v", err)
+		t.Errorf("a batch beyond the bound was encoded: %v", err)
 	}
 	for _, h := range []string{"", "x", "-1"} {
 		if _, _, err := ParseHeaders(func(string) string { return h }); err == nil {
-			t.Errorf("header %q is taken", h)
+			t.Errorf("header %q was accepted", h)
 		}
 	}
 }
@@ -151,8 +201,8 @@ func manyNames(n int) string {
 	return b.String()
 }
 
-// Gossip past its bound is left out, for it is a second opinion; an agent without any says nothing of it.
-func TestGossipIsShort(t *testing.T) {
+// Gossip beyond its bound is dropped. A batch without gossip does not mention it.
+func TestGossipIsBounded(t *testing.T) {
 	b := &mesh.Batch{Agent: "a", Began: received, Observations: []mesh.Observation{}}
 	if data, _ := EncodeBatch(b); strings.Contains(string(data), "gossip") {
 		t.Errorf("%s", data)
@@ -177,14 +227,18 @@ func TestControlRosterCatalog(t *testing.T) {
 		t.Errorf("control %v %v", got, err)
 	}
 	if got, err := DecodeControl([]byte(`{"v":9,"dance":true}`)); err != nil || !cmp.Equal(Control{}, got) {
-		t.Errorf("an unknown word is %v %v", got, err)
+		t.Errorf("an unknown message is %v %v", got, err)
 	}
 	roster := &mesh.Roster{Vantages: []string{"a", "b"}}
 	data, _ = EncodeRoster(roster)
 	if got, err := DecodeRoster(data); err != nil || !cmp.Equal(roster, got) {
 		t.Errorf("roster %v %v", got, err)
 	}
-	c, err := catalogfile.Parse("x", []byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, address: 192.0.2.1}]"), func(string) (string, bool) { return "", false })
+	c, err := catalogfile.Parse(
+		"x",
+		[]byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, address: 192.0.2.1}]"),
+		func(string) (string, bool) { return "", false },
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +256,11 @@ func FuzzDecodeBatch(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed)
-	f.Add([]byte(`{"v":1,"a":"x","e":"1","n":1,"w":0,"gossip":{"a":{"nc036":-200000},"d":{"nc023":-9000000},"proofs":{"nc036":-100000}}}`))
+	f.Add(
+		[]byte(
+			`{"v":1,"a":"x","e":"1","n":1,"w":0,"gossip":{"a":{"nc036":-200000},"d":{"nc023":-9000000},"proofs":{"nc036":-100000}}}`,
+		),
+	)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := DecodeBatch(data, time.Second, time.Minute, received)
 		if err != nil {
@@ -214,7 +272,8 @@ func FuzzDecodeBatch(f *testing.F) {
 			}
 		}
 		for _, r := range slices.Concat(b.Gossip.Acks, b.Gossip.Dead, b.Gossip.Proofs) {
-			if r.At.After(received.Add(time.Second)) || len(r.Host) > NameMax || max(len(b.Gossip.Dead), len(b.Gossip.Proofs)) > RumoursMax {
+			if r.At.After(received.Add(time.Second)) || len(r.Host) > NameMax ||
+				max(len(b.Gossip.Dead), len(b.Gossip.Proofs)) > RumoursMax {
 				t.Fatalf("impossible gossip %+v", r)
 			}
 		}
