@@ -1,6 +1,8 @@
 package health
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +40,7 @@ func (a *Agents) SetRoster(r *mesh.Roster) {
 // Observe updates the warnings from a snapshot in mesh time. The offset is mesh time less the wall clock.
 func (a *Agents) Observe(s *mesh.Snapshot, offset time.Duration) {
 	a.warnSilent(s, offset)
+	a.warnWithoutHost(s)
 	a.warnSharedIdentities(s, offset)
 }
 
@@ -91,6 +94,34 @@ func (a *Agents) step(at time.Time, vantages []mesh.VantageState) (fell, recover
 	}
 	a.expected, a.reported = expected, reported
 	return fell, recovered, silent
+}
+
+// namesMax bounds how many agents without a host a warning names.
+const namesMax = 20
+
+// warnWithoutHost warns of agents whose host is not in the catalog any more. They are not silent: nobody expects them.
+func (a *Agents) warnWithoutHost(s *mesh.Snapshot) {
+	known := map[string]bool{}
+	for _, v := range s.Vantages {
+		known[mesh.Key(v.Name)] = true
+	}
+	var names []string
+	for key := range a.enrolled {
+		if !known[key] {
+			names = append(names, key)
+		}
+	}
+	if len(names) == 0 {
+		a.warnings.Warn("unlisted", "")
+		return
+	}
+	slices.Sort(names)
+	text := "agents whose host is not in the catalog, so they probe nothing and have no vote: " +
+		strings.Join(names[:min(len(names), namesMax)], ", ")
+	if more := len(names) - namesMax; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	a.warnings.Warn("unlisted", text+"; add the host again, or run `coordinator revoke HOST`")
 }
 
 func (a *Agents) warnSharedIdentities(s *mesh.Snapshot, offset time.Duration) {

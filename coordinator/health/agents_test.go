@@ -85,3 +85,31 @@ func TestSilenceIsShownInWallTime(t *testing.T) {
 		t.Errorf("logged %d times", n)
 	}
 }
+
+// An agent stays enrolled when its host leaves the catalog. It is named as that, and never as silent.
+func TestAnAgentWhoseHostLeftTheCatalogIsNamed(t *testing.T) {
+	var log bytes.Buffer
+	w := health.NewWarnings(zerolog.New(&log))
+	a := health.NewAgents(w, zerolog.New(&log))
+	a.SetRoster(&mesh.Roster{Vantages: []string{"nc2", "nc3"}})
+	both := []mesh.VantageState{{Name: "NC2", Heard: noon}, {Name: "NC3", Heard: noon}}
+	one := []mesh.VantageState{{Name: "NC2", Heard: noon.Add(time.Hour)}}
+	const want = "agents whose host is not in the catalog, so they probe nothing and have no vote: nc3; " +
+		"add the host again, or run `coordinator revoke HOST`"
+	for seconds, step := range []struct {
+		vantages []mesh.VantageState
+		want     string
+	}{{both, ""}, {one, want}, {one, want}, {both, ""}} {
+		at := noon.Add(time.Duration(seconds) * time.Hour)
+		if seconds == 3 {
+			both[0].Heard, both[1].Heard = at, at
+		}
+		a.Observe(&mesh.Snapshot{At: at, Vantages: step.vantages}, 0)
+		if got := strings.Join(w.List(), "\n"); got != step.want {
+			t.Errorf("step %d: %q, want %q", seconds, got, step.want)
+		}
+	}
+	if strings.Count(log.String(), "not in the catalog") != 2 || strings.Contains(log.String(), "silent") {
+		t.Errorf("the log is\n%s", log.String()) // raised, and cleared with what it was
+	}
+}

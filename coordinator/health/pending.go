@@ -10,29 +10,31 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 const (
-	// pendingAfter is how long a check may be pending before it is reported: longer than it takes to open a firewall
-	// or to start a new server's services.
+	// pendingAfter is how long a check may be without a verdict before it is reported: longer than it takes to open a
+	// firewall or to start a new server's services.
 	pendingAfter = 15 * time.Minute
-	// pendingMax is how many checks the warning describes; of more, the rest is counted. A firewall that keeps the
-	// whole mesh out makes every check of a host pending.
+	// pendingMax is how many checks, and how many reasons, the warning names; of more, the rest is counted. A firewall
+	// that keeps the mesh out makes every check of a host pending.
 	pendingMax = 8
-	// reasonsMax is how many different results of vantages a check's description quotes, the most frequent first.
-	reasonsMax = 2
-	// reasonMax is how many characters of a result are quoted. Agents write them.
-	reasonMax = 120
+	// resultsMax is how many different results of vantages a reason quotes, the most frequent first.
+	resultsMax = 2
+	// resultMax is how many characters of a result are quoted. Agents write them.
+	resultMax = 120
 )
 
-// PendingChecks notices checks that were never up for so long that they will hardly ever be: a port or a pattern is
-// mistyped, the port speaks another protocol, or a firewall keeps the vantages out. Such a check is no outage, so
-// nothing else reports it. Its methods are called by one goroutine, the engine's loop.
+// PendingChecks notices checks that have no verdict for so long that they will hardly ever have one: a port or a
+// pattern is mistyped, the port speaks another protocol, a firewall keeps the vantages out, or too few regions take
+// part. Such a check is no outage, so nothing else reports it. Its methods are called by one goroutine, the engine's
+// loop.
 type PendingChecks struct {
 	warnings *Warnings
 	logger   zerolog.Logger
 
-	since    map[checkKey]time.Time // when each pending check was first observed as pending, mesh time
+	since    map[checkKey]time.Time // when each such check was first observed, mesh time
 	reported map[checkKey]bool      // the checks that were logged
 }
 
@@ -46,11 +48,11 @@ func NewPendingChecks(w *Warnings, l zerolog.Logger) *PendingChecks {
 // Observe updates the warning from a snapshot in mesh time.
 func (p *PendingChecks) Observe(s *mesh.Snapshot) {
 	since, reported := map[checkKey]time.Time{}, map[checkKey]bool{}
-	var texts []string
+	checks, reasons := map[string][]string{}, []string{} // by reason, and the reasons in order
 	for _, h := range s.Hosts {
 		for i := range h.Checks {
 			c, key := &h.Checks[i], checkKey{mesh.Key(h.Name), h.Checks[i].Name}
-			if c.Verdict != mesh.Pending {
+			if !waitsForVerdict(c) {
 				if p.reported[key] {
 					p.logger.Info().Str("host", h.Name).Str("check", c.Name).Str("verdict", string(c.Verdict)).
 						Msg("check no longer pending")
@@ -61,36 +63,61 @@ func (p *PendingChecks) Observe(s *mesh.Snapshot) {
 			if !ok {
 				first = s.At
 			}
-			since[key] = first
-			if s.At.Sub(first) < pendingAfter {
+			if since[key] = first; s.At.Sub(first) < pendingAfter {
 				continue
 			}
-			reported[key] = true
 			why := pendingReason(c)
-			if !p.reported[key] {
+			if reported[key] = true; !p.reported[key] {
 				p.logger.Warn().Str("host", h.Name).Str("check", c.Name).Str("reason", why).Msg("check still pending")
 			}
-			texts = append(texts, fmt.Sprintf("%s %s: %s", h.Name, c.Name, why))
+			if checks[why] == nil {
+				reasons = append(reasons, why)
+			}
+			checks[why] = append(checks[why], h.Name+" "+c.Name)
 		}
 	}
 	p.since, p.reported = since, reported
-	p.warnings.set("pending", pendingText(texts)) // not Warn: each check was logged above
+	p.warnings.set("pending", pendingText(reasons, checks)) // not Warn: each check was logged above
 }
 
-func pendingText(texts []string) string {
-	if len(texts) == 0 {
+// waitsForVerdict reports whether votes never showed a verdict, or cannot since too few regions take part.
+func waitsForVerdict(c *mesh.CheckState) bool {
+	return c.Verdict == mesh.Pending || c.Verdict == mesh.Unknown && c.Rule == quorum.TooFewRegions
+}
+
+// pendingText describes the checks by reason.
+func pendingText(reasons []string, checks map[string][]string) string {
+	if len(reasons) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("never up in %d minutes, so no outage of it is reported: %s", int(pendingAfter.Minutes()),
-		strings.Join(texts[:min(len(texts), pendingMax)], "; "))
-	if more := len(texts) - pendingMax; more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
+	var texts []string
+	more := 0
+	for i, why := range reasons {
+		names := checks[why]
+		if i >= pendingMax {
+			more += len(names)
+			continue
+		}
+		list := strings.Join(names[:min(len(names), pendingMax)], ", ")
+		if len(names) > pendingMax {
+			list += fmt.Sprintf(" and %d more", len(names)-pendingMax)
+		}
+		texts = append(texts, list+": "+why)
+	}
+	text := fmt.Sprintf("no verdict in %d minutes, so no outage would be reported: %s", int(pendingAfter.Minutes()),
+		strings.Join(texts, "; "))
+	if more > 0 {
+		text += fmt.Sprintf("; and %d more checks", more)
 	}
 	return text + "; `coordinator explain HOST` shows every result"
 }
 
 // pendingReason describes what the vantages that may vote on the check report, and how many do.
 func pendingReason(c *mesh.CheckState) string {
+	if c.Rule == quorum.TooFewRegions {
+		return fmt.Sprintf("%d regions take part with the host's own, fewer than regions_min of the rule: let agents join "+
+			"in other regions, or set allow_two_regions where there are two", max(c.Tally.Regions, 1))
+	}
 	counts, vantages := map[string]int{}, map[string]bool{}
 	total := 0
 	for _, v := range c.Votes {
@@ -119,7 +146,7 @@ func pendingReason(c *mesh.CheckState) string {
 	}
 	var parts []string
 	rest := total
-	for _, result := range results[:min(len(results), reasonsMax)] {
+	for _, result := range results[:min(len(results), resultsMax)] {
 		rest -= counts[result]
 		parts = append(parts, fmt.Sprintf("%d of %d %s: %s", counts[result], total, noun, result))
 	}
@@ -140,8 +167,8 @@ func edgeResult(e mesh.EdgeState) string {
 	case e.Vote == mesh.Bad || text == "":
 		text = e.Reason
 	}
-	if letters := []rune(text); len(letters) > reasonMax {
-		text = string(letters[:reasonMax-1]) + "…"
+	if letters := []rune(text); len(letters) > resultMax {
+		text = string(letters[:resultMax-1]) + "…"
 	}
 	return fmt.Sprintf("%q", text)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 // greeting993 is a check that waits for a greeting on a port that speaks TLS, as four vantages see it.
@@ -45,7 +46,7 @@ func TestACheckThatIsPendingForLongIsReportedOnce(t *testing.T) {
 			t.Errorf("after %d minutes: %q", minutes, got)
 		}
 	}
-	const want = "never up in 15 minutes, so no outage of it is reported: NC036 Reading mail: 3 of 4 vantages: " +
+	const want = "no verdict in 15 minutes, so no outage would be reported: NC036 Reading mail: 3 of 4 vantages: " +
 		`"hung: accepted and said nothing for 3 s", 1 of 4 vantages: no result yet; ` +
 		"`coordinator explain HOST` shows every result"
 	for _, minutes := range []int{15, 16, 60} {
@@ -80,7 +81,28 @@ func TestTheWarningAboutPendingChecksIsBounded(t *testing.T) {
 		p.Observe(&mesh.Snapshot{At: noon.Add(minutes * time.Minute), Hosts: hosts})
 	}
 	text := strings.Join(w.List(), "\n")
-	if len(text) > 4000 || strings.ContainsAny(text, "\x1b\u202e") || !strings.Contains(text, "; and 1992 more;") {
+	if len(text) > 4000 || strings.ContainsAny(text, "\x1b\u202e") || !strings.Contains(text, " and 1992 more: ") {
 		t.Errorf("%d bytes: %.300q", len(text), text)
+	}
+}
+
+// Where too few regions take part, the warning names the keys of the rule, whether the check is new or was up before.
+func TestTooFewRegionsAreReportedWithTheKeysOfTheRule(t *testing.T) {
+	w := health.NewWarnings(zerolog.Nop())
+	p := health.NewPendingChecks(w, zerolog.Nop())
+	host := mesh.HostState{Name: "NC036"}
+	for name, verdict := range map[string]mesh.Verdict{"ping": mesh.Pending, "site": mesh.Unknown} {
+		host.Checks = append(host.Checks, mesh.CheckState{
+			Name: name, Verdict: verdict, Rule: quorum.TooFewRegions, Tally: mesh.Tally{Regions: 2, Voters: 1, OK: 1},
+		})
+	}
+	for _, minutes := range []time.Duration{0, 15} {
+		p.Observe(&mesh.Snapshot{At: noon.Add(minutes * time.Minute), Hosts: []mesh.HostState{host}})
+	}
+	text := strings.Join(w.List(), "\n")
+	for _, want := range []string{"NC036 ping", "NC036 site", ": 2 regions take part", "regions_min", "allow_two_regions"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q lacks %q", text, want)
+		}
 	}
 }

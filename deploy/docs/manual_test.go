@@ -151,8 +151,11 @@ func TestExamplesAreValid(t *testing.T) {
 			switch b.language {
 			case "yaml":
 				n++
-				if _, err := catalogfile.Parse(b.file, []byte(completeCatalog(text)), os.LookupEnv); err != nil {
+				c, err := catalogfile.Parse(b.file, []byte(completeCatalog(text)), os.LookupEnv)
+				if err != nil {
 					t.Errorf("%s:%d: %v", b.file, b.line, err)
+				} else if warnings := c.Warnings(); len(warnings) > 0 && wholeCatalog(text) {
+					t.Errorf("%s:%d: who copies it gets %q", b.file, b.line, warnings)
 				}
 			case "json":
 				if !json.Valid([]byte(text)) {
@@ -200,6 +203,11 @@ func unindented(text string) string {
 		lines[i] = strings.TrimLeft(lines[i], " \t")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// wholeCatalog reports whether the block is a catalog to copy, not an excerpt.
+func wholeCatalog(text string) bool {
+	return strings.Contains(text, "regions:") && strings.Contains(text, "hosts:")
 }
 
 // completeCatalog adds to an excerpt what a catalog cannot do without.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
@@ -137,6 +138,9 @@ func (r reporter) advisories(c *check) []string {
 	if bad := c.regionsThatVote(r.env, mesh.Bad); len(bad) == 1 && !broken(c.verdict) {
 		add("path from %s: %s", sentence.City(r.mesh.catalog, bad[0].region), r.quotedReasons(c))
 	}
+	if c.rule == quorum.TooFewRegions {
+		add("%s", r.tooFewRegions(c))
+	}
 	if c.leftOut {
 		add("no vantage is permitted to run this check, so it shows nothing about the host")
 	}
@@ -153,6 +157,13 @@ func (r reporter) advisories(c *check) []string {
 		out = append(out, r.ownRegion(c)...)
 	}
 	return out
+}
+
+// tooFewRegions names the keys of the rule by which the check has no verdict.
+func (r reporter) tooFewRegions(c *check) string {
+	return fmt.Sprintf("no verdict: agents of %d of the %d regions that regions_min asks for take part, the host's own "+
+		"included; let agents join in other regions, or set allow_two_regions where there are two",
+		c.tally.Regions, r.env.rule.RegionsMin)
 }
 
 // countWhy returns how many edges vote ok for this reason.

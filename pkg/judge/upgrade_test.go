@@ -2,6 +2,7 @@ package judge_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -65,5 +66,34 @@ func TestUpgradePublishesNothing(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestTheLastHostIsNotUp takes all hosts but one out of the catalog: nobody probes it any more, and a verdict that no
+// vote supports does not stand.
+func TestTheLastHostIsNotUp(t *testing.T) {
+	w := newWorld()
+	w.addRegions([]string{"ams", "lon", "van", "nyc"})
+	w.begin()
+	for range 20 * 20 {
+		w.elapsed += step
+		w.step()
+	}
+	if got := w.verdict("AMS1/smtp"); got != string(mesh.Up) {
+		t.Fatalf("it is %s\n%s", got, w.votes("AMS1"))
+	}
+	next := *w.catalog
+	next.Hosts = w.catalog.Hosts[:1]
+	catalog.Seal(&next)
+	w.catalog = &next
+	w.give(judge.Input{Catalog: &next})
+	for range 60 * 20 {
+		w.elapsed += step
+		w.step()
+	}
+	c := w.snapshot().Hosts[0].Checks[0]
+	if c.Verdict != mesh.Unknown || c.Sentence != "Unknown: not enough regions watch this host." ||
+		!strings.Contains(strings.Join(c.Advisories, " "), "regions_min") {
+		t.Errorf("%s: %s %q", c.Verdict, c.Sentence, c.Advisories)
 	}
 }

@@ -55,9 +55,6 @@ func (v *verdicts) settleHeld() {
 
 // evaluate decides the check's verdict from its votes as they are now.
 func (v *verdicts) evaluate(c *check) {
-	if len(c.edges) == 0 {
-		return
-	}
 	c.leftOut = c.notPermittedAnywhere()
 	v.rounds.pass(c)
 	if c.rounds.current == nil || c.held() { // a round has decided already that a held check falls

@@ -51,10 +51,13 @@ const (
 // mistyped port is never an outage.
 func Decide(r catalog.Rule, q Question) Answer {
 	a := decide(r, q)
-	if q.Before == mesh.Pending && a.Verdict != mesh.Up {
-		return Answer{Verdict: mesh.Pending, Rule: NeverUp}
+	switch {
+	case q.Before != mesh.Pending || a.Verdict == mesh.Up:
+		return a
+	case a.Rule == TooFewRegions: // it cannot be up however well it works, and readers must learn that
+		return Answer{Verdict: mesh.Pending, Rule: TooFewRegions}
 	}
-	return a
+	return Answer{Verdict: mesh.Pending, Rule: NeverUp}
 }
 
 func decide(r catalog.Rule, q Question) Answer {

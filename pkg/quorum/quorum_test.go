@@ -33,6 +33,8 @@ func TestDecide(t *testing.T) {
 		{"silence is not up", 8, 0, 0, mesh.Up, "", mesh.Unknown, NothingFresh},
 		{"half are silent: it may be us", 8, 0, 5, mesh.Up, "fresh round half-silent", mesh.Up, HalfIsSilent},
 		{"two regions", 2, 1, 0, mesh.Unknown, "", mesh.Unknown, TooFewRegions},
+		{"two regions, and new", 2, 1, 0, mesh.Pending, "", mesh.Pending, TooFewRegions},
+		{"alone, and new", 1, 0, 0, mesh.Pending, "", mesh.Pending, TooFewRegions},
 		{"two regions, allowed", 2, 1, 0, mesh.Unknown, "allowed", mesh.Up, TwoRegionsOK},
 		{"two, bad, the host's agent reports", 2, 0, 1, mesh.Up, "allowed fresh round", mesh.Up, VerdictStands},
 		{"two, bad, agent silent", 2, 0, 1, mesh.Up, "allowed fresh round host-silent", mesh.Down, TwoRegionsBad},

@@ -49,12 +49,15 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 		return fmt.Sprintf("Partial: %s report that it %s%s; reachable from %s.", badCities(c, s),
 			failures(config, s), first(c, s, offset), regions)
 	case mesh.Pending:
+		if s.Rule == quorum.TooFewRegions {
+			return "Pending: not enough regions watch this host yet."
+		}
 		if t.Voters == 0 {
 			return "Pending: new, and no other region can look yet."
 		}
 		return "Pending: new, and reachable from " + regions + " so far."
 	}
-	return unknown(c, s)
+	return unknown(s)
 }
 
 // OfTransition describes the verdict that a transition published. It ignores the stored sentence, since in a ledger's
@@ -73,14 +76,9 @@ func OfTransition(c *catalog.Catalog, t mesh.Transition) string {
 		Votes: t.Votes}, t.Offset)
 }
 
-func unknown(c *catalog.Catalog, s mesh.CheckState) string {
+func unknown(s mesh.CheckState) string {
 	if s.Rule == quorum.TooFewRegions {
-		rule := catalog.DefaultRule()
-		if c != nil {
-			rule = c.Rule
-		}
-		return fmt.Sprintf("Unknown: %s can look, and the rule asks for %d.",
-			counted(s.Tally.Voters, "other region"), rule.RegionsMin-1)
+		return "Unknown: not enough regions watch this host."
 	}
 	return fmt.Sprintf("Unknown: %d ok and %d bad of %s is too little to tell.", s.Tally.OK, s.Tally.Bad,
 		counted(s.Tally.Voters, "region"))

@@ -73,7 +73,10 @@ func TestSentences(t *testing.T) {
 			"Degraded, flapping: it keeps going down and coming back; at this moment reachable from 5 of 7 regions."},
 		{"too few", &smtp, mesh.CheckState{Verdict: mesh.Unknown, Rule: quorum.TooFewRegions,
 			Tally: mesh.Tally{Voters: 1}},
-			"Unknown: 1 other region can look, and the rule asks for 2."},
+			"Unknown: not enough regions watch this host."},
+		{"too few, and new", &smtp, mesh.CheckState{Verdict: mesh.Pending, Rule: quorum.TooFewRegions,
+			Tally: mesh.Tally{Regions: 2, Voters: 1, OK: 1}},
+			"Pending: not enough regions watch this host yet."},
 	} {
 		if got := sentence.Of(cities(), test.check, test.state, 0); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
