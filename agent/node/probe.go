@@ -76,7 +76,7 @@ func ProbeOnce(ctx context.Context, target probe.Target, families []mesh.Family,
 		bounded, cancel := context.WithTimeout(ctx, target.Check.Timeout)
 		result := probe.Once(bounded, probe.Kernel{}, target, func() {})
 		cancel()
-		report(probe.Sentence(target, result))
+		report(probe.Describe(target, result))
 		switch {
 		case result.Outcome.Good():
 			good++

@@ -96,7 +96,7 @@ func (v *vantage) beginScheduled(d *duty, now time.Time) {
 // hasRoom reports whether a look may begin now. What does not fit is postponed, so that a storm of requests or an
 // absurd catalog is answered late and never becomes a flood of probes.
 func (v *vantage) hasRoom(d *duty, now time.Time) bool {
-	return v.underWay < probesMax && v.caps.Has(now, d.Address)
+	return v.underWay < probesMax && v.caps.Available(now, d.Address)
 }
 
 // lookNow begins looks at all checks of a host, for a round. A look under way answers the round too. Agents in the
@@ -175,7 +175,7 @@ func (v *vantage) startProbe(d *duty, p edge.Probe) {
 			report(resolved)
 		}
 	}
-	free := v.caps.Take(time.Now(), d.Address)
+	free := v.caps.Allow(time.Now(), d.Address)
 	v.tasks.Go(func() {
 		bounded, cancel := context.WithDeadline(ctx, p.Until)
 		defer cancel()
@@ -218,7 +218,7 @@ func (v *vantage) handleProbe(e probeEvent, now time.Time) {
 func (d *duty) edgeResult(r probe.Result) edge.Result {
 	out := edge.Result{Outcome: r.Outcome, Reason: r.Reason, RTT: r.RTT, Link: r.Connect, Definite: r.Definite}
 	if d.Host.Named() {
-		out.Address = r.Where()
+		out.Address = r.AddressSummary()
 	}
 	return out
 }

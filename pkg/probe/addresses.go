@@ -13,27 +13,30 @@ import (
 )
 
 const (
-	// AddressesMax bounds how many addresses of a name one probe tries.
+	// AddressesMax bounds how many addresses of a name one probe tries: a name with hundreds must not cause hundreds
+	// of probes.
 	AddressesMax = 8
-	// staggerMax is how long the next address of a name waits for an answer from the one before: the delay of RFC 8305.
+	// staggerMax is the longest wait before the next address of a name is tried: the Connection Attempt Delay of
+	// RFC 8305.
 	staggerMax = 250 * time.Millisecond
 )
 
-// Tried is an address of a name that did not answer as the check requires, and the reason.
+// Tried is an address that did not answer as the check requires, and the reason.
 type Tried struct {
 	Address netip.Addr
 	Reason  string
 }
 
-// addresses returns the IP addresses to try for the target in its family, the preferred one first. A name that has
-// addresses in the other family alone is a *noAddressError; a name without any is a *net.DNSError.
+// addresses returns the IP addresses to try for the target in its family, the preferred one first. The error is a
+// *noAddressError if the name has addresses only in the other family, and a *net.DNSError if it has none.
 func (a *attempt) addresses(ctx context.Context) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(a.target.Address); err == nil {
 		return []netip.Addr{ip.Unmap()}, nil
 	}
 	found, err := a.resolve(ctx, a.target.Family)
 	if isNotFound(err) && a.target.Family != mesh.AnyFamily {
-		// "No such name" and "no such record" look alike until the other family is asked.
+		// Go's resolver reports "no such name" and "no such record" alike. The first is a failure of the target, the
+		// second only means that the check cannot use this family: resolving the other family distinguishes them.
 		switch _, otherErr := a.resolve(ctx, otherFamily(a.target.Family)); {
 		case otherErr == nil:
 			return nil, &noAddressError{a.target.Family}
@@ -82,16 +85,16 @@ func isNotFound(err error) bool {
 	return errors.As(err, &name) && name.IsNotFound
 }
 
-// noAddressError says that a name has addresses in the other family alone.
+// noAddressError reports that a name has addresses only in the other family.
 type noAddressError struct{ family mesh.Family }
 
 func (e *noAddressError) Error() string { return mesh.ReasonNoAddress(e.family) }
 
-// anyAddress calls ask for the target's addresses until one answers as the check requires, and merges their results
-// where none does. The next address starts as soon as one before it failed, or gave no answer for a while; those
-// before go on meanwhile, so that an address far away is not cut short. The last one starts while half of the time is
-// left.
-func (a *attempt) anyAddress(ctx context.Context, ask func(context.Context, netip.Addr) Result) Result {
+// anyAddress probes the target's addresses until one answers as the check requires, and merges the results if none
+// does. The next address is tried as soon as a previous one fails or does not answer for a while. The previous ones
+// continue meanwhile, so that a distant address still has its time to answer. The last address starts while half of
+// the time is left.
+func (a *attempt) anyAddress(ctx context.Context, probe func(context.Context, netip.Addr) Result) Result {
 	addresses, err := a.addresses(ctx)
 	if err == nil && a.target.Resolved != nil {
 		a.target.Resolved(addresses)
@@ -100,34 +103,35 @@ func (a *attempt) anyAddress(ctx context.Context, ask func(context.Context, neti
 	case err != nil:
 		return classify(err)
 	case len(addresses) == 1:
-		return merge(addresses, []Result{ask(ctx, addresses[0])})
+		return merge(addresses, []Result{probe(ctx, addresses[0])})
 	}
-	r := race{attempt: a, ask: ask, addresses: addresses, answers: make(chan answer, len(addresses))}
+	r := race{attempt: a, probe: probe, addresses: addresses, answers: make(chan answer, len(addresses))}
 	return r.run(ctx)
 }
 
-// race tries the addresses of one probe, each in a goroutine of its own that run waits for.
+// race tries the addresses of one probe ("happy eyeballs"), each in a goroutine of its own that run waits for.
 type race struct {
 	attempt   *attempt
-	ask       func(context.Context, netip.Addr) Result
+	probe     func(context.Context, netip.Addr) Result
 	addresses []netip.Addr
-	results   []Result // of the addresses that were started
+	results   []Result // of the addresses that were started, in their order
 	answers   chan answer
 	pending   int // started and not answered
 }
 
-// answer is the result of the address with the number.
+// answer is the result of one address.
 type answer struct {
-	number int
+	number int // index into addresses
 	Result
 }
 
-// run returns the first good result, or all of them merged.
+// run returns the first good result, or all results merged.
 func (r *race) run(ctx context.Context) Result {
 	ctx, cancel := context.WithCancel(ctx)
-	defer func() { // the losers end before the probe does
+	// No goroutine may outlive the probe: the caller counts concurrent probes, and a test's Network is gone afterwards.
+	defer func() {
 		cancel()
-		r.attempt.end()
+		r.attempt.cancel()
 		for ; r.pending > 0; r.pending-- {
 			<-r.answers
 		}
@@ -135,7 +139,7 @@ func (r *race) run(ctx context.Context) Result {
 	r.start(ctx)
 	timer := time.NewTimer(r.attempt.stagger(ctx, len(r.addresses)))
 	defer timer.Stop()
-	stands := r.attempt.stands
+	established := r.attempt.established
 	for r.pending > 0 {
 		next := false // the next address starts
 		select {
@@ -145,16 +149,17 @@ func (r *race) run(ctx context.Context) Result {
 			if got.Outcome.Good() {
 				return merge(r.addresses[got.number:got.number+1], []Result{got.Result})
 			}
-			if next = ctx.Err() == nil || r.attempt.talks(); !next {
+			// Once ctx is done a new address could only time out at once, unless the exchange's own time is running.
+			if next = ctx.Err() == nil || r.attempt.isConnected(); !next {
 				continue
 			}
-		case <-stands:
-			stands = nil
+		case <-established:
+			established = nil // a closed channel would be selected forever; only the timer below changes
 		case <-timer.C:
 			next = true
 		}
 		if len(r.results) == len(r.addresses) {
-			continue // all are on their way; only answers are left to wait for
+			continue // all are started; only answers are left to wait for
 		}
 		if next {
 			r.start(ctx)
@@ -164,20 +169,21 @@ func (r *race) run(ctx context.Context) Result {
 	return merge(r.addresses[:len(r.results)], r.results)
 }
 
-// start probes the next address. Once a connection stands, what is left of the time to talk bounds it instead of ctx.
+// start probes the next address. Once a connection is established, what is left of the exchange's time bounds the probe
+// instead of ctx.
 func (r *race) start(ctx context.Context) {
 	number := len(r.results)
 	r.results, r.pending = append(r.results, Result{}), r.pending+1
-	if r.attempt.talks() {
-		ctx = r.attempt.talk
+	if r.attempt.isConnected() {
+		ctx = r.attempt.exchangeCtx
 	}
-	go func() { r.answers <- answer{number, r.ask(ctx, r.addresses[number])} }()
+	go func() { r.answers <- answer{number, r.probe(ctx, r.addresses[number])} }()
 }
 
-// stagger is how long to wait for an answer before the next of n addresses is tried: to a connect a moment, to what
-// follows it half of the check's timeout, both so that the last address has half of the time.
+// stagger returns how long to wait for an answer before the next of n addresses is tried: at most staggerMax before
+// the first connect, and a share of the check's timeout after it. Both leave half of the time to the last address.
 func (a *attempt) stagger(ctx context.Context, n int) time.Duration {
-	if a.talks() {
+	if a.isConnected() {
 		return a.target.Check.Timeout / 2 / time.Duration(n-1)
 	}
 	left := a.target.Check.Timeout
@@ -187,10 +193,10 @@ func (a *attempt) stagger(ctx context.Context, n int) time.Duration {
 	return min(staggerMax, left/2/time.Duration(n-1))
 }
 
-// merge combines the results of a probe's addresses. One good answer is enough. An address that this
-// machine has no route to says nothing beside others that it could ask. Where one could not be asked for another
-// reason, it might have answered, and the probe is inconclusive; only where all gave a definite answer is the whole
-// one definite.
+// merge combines the results of a probe's addresses, of which a good one comes alone. An address without a local route
+// is ignored if others could be probed, as on an IPv4-only machine. An address that could not be probed for another
+// reason might have answered, which makes the whole probe inconclusive. The result is definite only if every address
+// gave a definite answer.
 func merge(addresses []netip.Addr, results []Result) Result {
 	if len(results) == 1 {
 		r := results[0]
@@ -203,10 +209,10 @@ func merge(addresses []netip.Addr, results []Result) Result {
 	}
 	out := Result{Outcome: mesh.Unreachable, Definite: true}
 	var reasons []string
-	asked := slices.ContainsFunc(results, func(r Result) bool { return r.Reason != mesh.ReasonNoRoute })
+	routed := slices.ContainsFunc(results, func(r Result) bool { return r.Reason != mesh.ReasonNoRoute })
 	for i, r := range results {
 		out.Tried = append(out.Tried, Tried{addresses[i], r.Reason})
-		if asked && r.Reason == mesh.ReasonNoRoute {
+		if routed && r.Reason == mesh.ReasonNoRoute {
 			continue
 		}
 		if r.Outcome == mesh.Inconclusive && out.Outcome != mesh.Inconclusive {
@@ -221,8 +227,8 @@ func merge(addresses []netip.Addr, results []Result) Result {
 	return out
 }
 
-// Where returns the address that answered, or each address that was tried with its reason.
-func (r Result) Where() string {
+// AddressSummary returns the address that answered, or each address that was tried with its reason.
+func (r Result) AddressSummary() string {
 	if r.Address.IsValid() {
 		return r.Address.String()
 	}
@@ -239,5 +245,5 @@ func Silence(addresses []netip.Addr) string {
 	for _, ip := range addresses {
 		r.Tried = append(r.Tried, Tried{ip, "timeout"})
 	}
-	return r.Where()
+	return r.AddressSummary()
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/address"
 )
 
-// Allow is what the owner of a machine permits its agent to probe, whatever a catalog says. A coordinator that was stolen could
-// otherwise turn the mesh into a weapon. The nil Allow permits everything.
+// Allow is the list of what a machine's owner permits its agent to probe, whatever the catalog demands. Without it, an
+// attacker who controls the coordinator could direct the agents at anyone. A nil *Allow permits everything.
 type Allow struct {
 	networks []allowedNetwork
-	names    map[string][]uint16 // ports; none: every port, and ping
+	names    map[string][]uint16 // permitted ports by nameKey; none: every port, and ping
 }
 
 type allowedNetwork struct {
@@ -21,11 +21,11 @@ type allowedNetwork struct {
 	port   uint16 // 0: every port, and ping
 }
 
-// allowMax bounds the entries of an allow-list: every probe walks them.
+// allowMax bounds the entries of an allow-list, since every probe compares its address with all of them.
 const allowMax = 10_000
 
-// ParseAllow reads entries such as 192.0.2.0/24, 192.0.2.36:25, [2001:db8::36]:25, mail.example.net and mail.example.net:25. What
-// names no port permits every port and ping. Without entries it returns nil.
+// ParseAllow parses entries such as 192.0.2.0/24, 192.0.2.36:25, [2001:db8::36]:25, mail.example.net and
+// mail.example.net:25. An entry without a port permits every port, and ping. Without entries it returns nil.
 func ParseAllow(entries []string) (*Allow, error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -43,18 +43,18 @@ func ParseAllow(entries []string) (*Allow, error) {
 }
 
 func (a *Allow) add(entry string) error {
-	place, port, err := splitPort(entry)
+	target, port, err := splitPort(entry)
 	if err != nil {
 		return err
 	}
-	if prefix, err := netip.ParsePrefix(strings.TrimSuffix(strings.TrimPrefix(place, "["), "]")); err == nil {
+	if prefix, err := netip.ParsePrefix(strings.TrimSuffix(strings.TrimPrefix(target, "["), "]")); err == nil {
 		a.networks = append(a.networks, allowedNetwork{prefix.Masked(), port})
 		return nil
 	}
-	if strings.Contains(place, "/") {
+	if strings.Contains(target, "/") {
 		return fmt.Errorf("write a network as in 192.0.2.0/24 or 2001:db8::/32")
 	}
-	host, err := address.ParseHost(place)
+	host, err := address.ParseHost(target)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (a *Allow) add(entry string) error {
 		return nil
 	}
 	name := host.Name
-	// A name with a port beside the same name without one permits everything.
+	// An empty list permits every port, so once the name was given without a port, a further port must not narrow it.
 	if ports, there := a.names[name]; port != 0 && (!there || len(ports) > 0) {
 		a.names[name] = append(ports, port)
 	} else {
@@ -73,20 +73,20 @@ func (a *Allow) add(entry string) error {
 	return nil
 }
 
-// splitPort takes the port off an entry's end; 0 means that it has none.
-func splitPort(entry string) (place string, port uint16, err error) {
-	place, text, has := address.CutPort(strings.TrimSpace(entry))
+// splitPort splits an entry into its network, address or name and its port, which is 0 if the entry has none.
+func splitPort(entry string) (target string, port uint16, err error) {
+	target, text, has := address.CutPort(strings.TrimSpace(entry))
 	if !has {
-		return place, 0, nil
+		return target, 0, nil
 	}
 	n, err := address.ParsePort(text)
-	return place, uint16(n), err
+	return target, uint16(n), err
 }
 
-// nameKey is how a name is compared.
+// nameKey is the form in which names are compared.
 func nameKey(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// permits reports whether the address may be probed on the port, or pinged where it is 0, because a network permits it.
+// permits reports whether a network in the list contains the address and permits the port; port 0 is a ping.
 func (a *Allow) permits(ip netip.Addr, port uint16) bool {
 	for _, n := range a.networks {
 		if n.prefix.Contains(ip.WithZone("")) && (n.port == 0 || n.port == port) {
@@ -96,22 +96,23 @@ func (a *Allow) permits(ip netip.Addr, port uint16) bool {
 	return false
 }
 
-// Lists reports whether an entry, of whatever port, is for the address, which is a number or a name.
+// Lists reports whether any entry, with whatever port, covers the address, which is an IP address or a name.
 func (a *Allow) Lists(address string) bool {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
-		return a.knows(nameKey(address))
+		return a.hasName(nameKey(address))
 	}
-	return slices.ContainsFunc(a.networks, func(n allowedNetwork) bool { return n.prefix.Contains(ip.Unmap().WithZone("")) })
+	ip = ip.Unmap().WithZone("")
+	return slices.ContainsFunc(a.networks, func(n allowedNetwork) bool { return n.prefix.Contains(ip) })
 }
 
-// knows reports whether the name is an entry.
-func (a *Allow) knows(name string) bool {
+// hasName reports whether an entry has the name, with whatever port.
+func (a *Allow) hasName(name string) bool {
 	_, there := a.names[name]
 	return there
 }
 
-// permitsName reports whether a name may be probed on the port, or pinged where it is 0.
+// permitsName reports whether the list has the name and permits the port; port 0 is a ping.
 func (a *Allow) permitsName(name string, port uint16) bool {
 	ports, there := a.names[name]
 	return there && (len(ports) == 0 || slices.Contains(ports, port))

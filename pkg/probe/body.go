@@ -19,41 +19,42 @@ import (
 )
 
 const (
-	// bodyMax bounds the bytes of decoded text that are searched. A page that answers is rarely longer, and an answer
-	// without end must not keep an agent busy.
+	// bodyMax bounds the decoded bytes that are searched. Pages are rarely longer, and an endless body must not keep an
+	// agent busy.
 	bodyMax = 1 << 20
-	// bodyWindow is how much of a body is in memory at a time.
+	// bodyWindow is how much of a body is in memory at a time: see exchangeBytes.
 	bodyWindow = 8 << 10
-	// encodingsMax bounds how often a body may be compressed over.
+	// encodingsMax bounds the layers of compression: each multiplies the work that a small body can cause.
 	encodingsMax = 2
 )
 
-// errBeyondLimit says that the text was not found in the first bodyMax bytes, and that the body goes on.
+// errBeyondLimit reports that the text is not in the first bodyMax bytes, and that the body is longer.
 var errBeyondLimit = errors.New("the body is longer than what is searched")
 
-// notAsDeclared reports whether the body is not compressed as its header says.
-func notAsDeclared(err error) bool {
+// isDecodeError reports whether err means that the body is not compressed as its Content-Encoding declares.
+func isDecodeError(err error) bool {
 	var corrupt flate.CorruptInputError
 	return errors.As(err, &corrupt) || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) ||
 		errors.Is(err, zlib.ErrHeader) || errors.Is(err, zlib.ErrChecksum)
 }
 
-// unknownEncodingError says that a body is compressed in a way that the probe neither asked for nor knows.
+// unknownEncodingError reports a Content-Encoding that the probe cannot decode. It did not accept any.
 type unknownEncodingError struct{ name string }
 
 func (e *unknownEncodingError) Error() string { return "unknown encoding " + e.name }
 
-// bodyContains reports whether the answer's body contains the text. The body is decompressed, since some servers
-// compress without being asked, and read in its own character set; it is searched as it arrives and never held whole.
-// Where the text is not found, err is nil if the whole body was searched.
+// bodyContains reports whether the response's body contains the text. It decompresses the body, since some servers
+// compress unasked, decodes its character set, and searches it as it arrives without storing it. If the text is not
+// found, err is nil if the whole body was searched.
 func bodyContains(response *http.Response, text string) (found bool, err error) {
-	body, err := decompressed(response)
+	body, err := decompress(response)
 	if err != nil {
 		return false, err
 	}
 	counted := &counter{Reader: io.LimitReader(body, bodyMax+1)}
 	buffered := bufio.NewReaderSize(counted, bodyWindow)
-	head, _ := buffered.Peek(1024) // the HTML standard looks for a character set here; an error comes again on reading
+	// Browsers look for a declared character set in the first 1024 bytes. An error of Peek recurs on the next read.
+	head, _ := buffered.Peek(1024)
 	text8 := []byte(text)
 	switch enc, name, certain := charset.DetermineEncoding(head, response.Header.Get("Content-Type")); {
 	case name == "utf-8":
@@ -61,8 +62,9 @@ func bodyContains(response *http.Response, text string) (found bool, err error) 
 	case certain || name != "windows-1252":
 		found, err = search(transform.NewReader(buffered, enc.NewDecoder()), text8)
 	default:
-		// Nothing declares the character set. What is guessed then is windows-1252, though most such pages are UTF-8.
-		found, err = search(buffered, text8, encoded(enc, text))
+		// Nothing declares the character set. The HTML standard guesses windows-1252, though most such pages are UTF-8:
+		// search for both.
+		found, err = search(buffered, text8, encode(enc, text))
 	}
 	if !found && err == nil && counted.n > bodyMax {
 		err = errBeyondLimit
@@ -70,21 +72,21 @@ func bodyContains(response *http.Response, text string) (found bool, err error) 
 	return found, err
 }
 
-// encoded is the text in a character set, or as it is where the set lacks one of its letters.
-func encoded(enc encoding.Encoding, text string) []byte {
+// encode returns the text in a character set, or unchanged if the set lacks one of its characters.
+func encode(enc encoding.Encoding, text string) []byte {
 	if out, err := enc.NewEncoder().Bytes([]byte(text)); err == nil {
 		return out
 	}
 	return []byte(text)
 }
 
-// search reads until one of the texts was read, or to the end.
+// search reads until it finds one of the texts, or to the end.
 func search(r io.Reader, texts ...[]byte) (found bool, err error) {
-	keep := 0 // the end of a window that may be the beginning of a text
+	overlap := 0 // the last bytes of a window, with which a text may begin
 	for _, text := range texts {
-		keep = max(keep, len(text)-1)
+		overlap = max(overlap, len(text)-1)
 	}
-	window := make([]byte, 0, keep+bodyWindow)
+	window := make([]byte, 0, overlap+bodyWindow)
 	for {
 		n, err := r.Read(window[len(window):cap(window)])
 		window = window[:len(window)+n]
@@ -99,14 +101,15 @@ func search(r io.Reader, texts ...[]byte) (found bool, err error) {
 		case err != nil:
 			return false, err
 		}
-		if len(window) > keep {
-			window = window[:copy(window, window[len(window)-keep:])]
+		if len(window) > overlap {
+			window = window[:copy(window, window[len(window)-overlap:])]
 		}
 	}
 }
 
-// decompressed undoes the body's content encodings. What they may expand to is bounded by who reads it.
-func decompressed(response *http.Response) (io.Reader, error) {
+// decompress undoes the body's content encodings. Its caller bounds how much it reads, and so protects itself against
+// small bodies that expand to gigabytes.
+func decompress(response *http.Response) (io.Reader, error) {
 	names := strings.Split(strings.Join(response.Header.Values("Content-Encoding"), ","), ",")
 	names = slices.DeleteFunc(names, func(name string) bool {
 		return strings.TrimSpace(name) == "" || strings.EqualFold(strings.TrimSpace(name), "identity")
@@ -132,7 +135,7 @@ func decompressed(response *http.Response) (io.Reader, error) {
 	return body, nil
 }
 
-// inflate reads "deflate", which is zlib's format by RFC 9110 and bare DEFLATE by what some servers send.
+// inflate decodes "deflate", which is the zlib format according to RFC 9110, but bare DEFLATE on some servers.
 func inflate(r io.Reader) (io.Reader, error) {
 	head := make([]byte, 2)
 	n, err := io.ReadFull(r, head)
@@ -147,7 +150,7 @@ func inflate(r io.Reader) (io.Reader, error) {
 	return flate.NewReader(whole), nil
 }
 
-// counter counts what was read.
+// counter counts the bytes that were read.
 type counter struct {
 	io.Reader
 	n int

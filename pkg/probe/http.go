@@ -22,11 +22,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// headersMax bounds the bytes of a response's headers.
+// headersMax bounds the bytes of a response's headers, which net/http reads into memory: see exchangeBytes.
 const headersMax = 1 << 16
 
-// http asks the target's address for the check's URL, over a connection of its own. The URL gives the port, the path, the
-// Host header and the name on the certificate. A redirect is an answer and never followed.
+// http requests the check's URL from the address, over a new connection: a reused one would hide a server that no
+// longer accepts. The URL gives the port, the path, the Host header and the expected name of the certificate. A
+// redirect is a response like others and never followed, since it may lead to another host or outside the allow-list.
 func (a *attempt) http(ctx context.Context, ip netip.Addr, o catalog.HTTP) Result {
 	u, _, port, err := address.ParseURL(o.URL)
 	if err != nil {
@@ -37,34 +38,35 @@ func (a *attempt) http(ctx context.Context, ip netip.Addr, o catalog.HTTP) Resul
 		return classify(err)
 	}
 	defer conn.Close()
-	asked := time.Now()
-	release, waited, err := a.target.Memory.exchange(a.talk)
+	waitBegan := time.Now()
+	release, waited, err := a.target.Memory.exchange(a.exchangeCtx)
 	if err != nil {
 		return inconclusive(err.Error())
 	}
 	defer release()
-	conn.began = conn.began.Add(time.Since(asked)) // waiting for memory is no part of the server's time
-	result := a.exchange(u, o, conn)
-	if waited && !result.Outcome.Good() && errors.Is(a.talk.Err(), context.DeadlineExceeded) {
-		return inconclusive(errMemory.Error()) // the server did not have the whole of its time
+	conn.began = conn.began.Add(time.Since(waitBegan)) // the wait for memory does not count as the server's time
+	result := a.fetch(u, o, conn)
+	if waited && !result.Outcome.Good() && errors.Is(a.exchangeCtx.Err(), context.DeadlineExceeded) {
+		return inconclusive(errMemory.Error()) // our wait took part of the time in which the server had to answer
 	}
 	return result
 }
 
-// exchange makes the request over the connection and judges the answer.
-func (a *attempt) exchange(u *url.URL, o catalog.HTTP, conn *connection) Result {
-	heard := &listening{Conn: conn.Conn}
-	response, err := a.request(a.talk, u, heard)
+// fetch makes the request over the connection and compares the response with the check.
+func (a *attempt) fetch(u *url.URL, o catalog.HTTP, conn *connection) Result {
+	counted := &countingConn{Conn: conn.Conn}
+	response, err := a.request(a.exchangeCtx, u, counted)
 	found := Result{Outcome: mesh.Reachable, Connect: conn.connect}
 	if err != nil {
-		return a.unanswered(found, heard, err)
+		return a.transportFailure(found, counted, err)
 	}
 	defer response.Body.Close()
 	found.RTT = time.Since(conn.began)
-	return a.answered(found, o, response)
+	return a.checkResponse(found, o, response)
 }
 
-// request asks over the connection that stands and reads the answer's headers. The caller closes the answer's body.
+// request sends the request over an established connection and reads the response's headers. The caller closes the
+// response's body.
 func (a *attempt) request(ctx context.Context, u *url.URL, conn net.Conn) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -80,8 +82,8 @@ func (a *attempt) request(ctx context.Context, u *url.URL, conn net.Conn) (*http
 	return transport.RoundTrip(request)
 }
 
-// userAgent names the program, the agent and the mesh's page, so that whoever reads a server's log knows whom to ask. A page
-// that is no plain URL is left out: a header must stay one line.
+// userAgent names the program, the agent and the mesh's page, so that an operator who finds the probes in a server's
+// log can find out who sends them. A page that does not parse as a URL is left out: a header must stay one line.
 func (t Target) userAgent() string {
 	name := "probemesh/" + cmp.Or(t.Version, "devel") + " (agent " + t.Agent
 	if u, err := url.Parse(t.Page); err == nil && u.Host != "" {
@@ -90,9 +92,10 @@ func (t Target) userAgent() string {
 	return name + ")"
 }
 
-// unanswered says why no answer came over a connection that stood.
-func (a *attempt) unanswered(found Result, conn *listening, err error) Result {
-	if a.talk.Err() == context.Canceled {
+// transportFailure classifies the error of a request over an established connection. The reason distinguishes a server
+// that sent nothing from one that began to answer: the first often has no free worker, the second a slow backend.
+func (a *attempt) transportFailure(found Result, conn *countingConn, err error) Result {
+	if a.exchangeCtx.Err() == context.Canceled {
 		return inconclusive("cancelled")
 	}
 	if certificate, ok := classifyCertificate(err, time.Now()); ok {
@@ -100,21 +103,21 @@ func (a *attempt) unanswered(found Result, conn *listening, err error) Result {
 	}
 	timeout := seconds(a.target.Check.Timeout)
 	switch late := isLate(err); {
-	case late && conn.heard.Load() == 0:
-		return found.bad("hung: accepted and said nothing for " + timeout)
+	case late && conn.received.Load() == 0:
+		return found.fail("hung: accepted and said nothing for " + timeout)
 	case late:
-		return found.bad("hung: answer not finished after " + timeout)
-	case isClosed(err) && conn.heard.Load() == 0:
-		return found.bad("closed without an answer")
+		return found.fail("hung: answer not finished after " + timeout)
+	case isClosed(err) && conn.received.Load() == 0:
+		return found.fail("closed without an answer")
 	case isClosed(err):
-		return found.bad("answer cut short")
+		return found.fail("answer cut short")
 	}
-	return found.bad("malformed answer: " + malformation(err))
+	return found.fail("malformed answer: " + malformedPart(err))
 }
 
-// malformation names what net/http could not read, without what the server sent: that stands behind a quotation mark
-// or colon.
-func malformation(err error) string {
+// malformedPart returns what net/http could not parse, without the text that the server sent. That text follows a
+// quotation mark or colon in net/http's messages; it may contain secrets and is not shown.
+func malformedPart(err error) string {
 	text := err.Error()
 	for _, prefix := range []string{"net/http: ", "HTTP/1.x transport connection broken: "} {
 		text = strings.TrimPrefix(text, prefix)
@@ -125,60 +128,68 @@ func malformation(err error) string {
 	return strings.TrimSpace(text)
 }
 
+// isLate reports whether the exchange's time was over. Which of the two errors is returned depends on whether net/http
+// or the connection noticed first.
 func isLate(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
+// isClosed reports whether the server closed the connection, in order or by a reset.
 func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// answered compares an answer with what the check wants.
-func (a *attempt) answered(found Result, o catalog.HTTP, response *http.Response) Result {
+// checkResponse compares a response with what the check requires, cheapest first: status, certificate, body.
+func (a *attempt) checkResponse(found Result, o catalog.HTTP, response *http.Response) Result {
 	if wanted := o.ExpectedStatus(); response.StatusCode != wanted {
-		return found.bad(statusReason(response, wanted))
+		return found.fail(statusReason(response, wanted))
 	}
 	if response.TLS != nil && o.CertificateDays > 0 {
 		left := time.Until(response.TLS.PeerCertificates[0].NotAfter)
 		if left < time.Duration(o.CertificateDays)*24*time.Hour {
-			return found.bad(fmt.Sprintf("certificate expires in %s, wanted %d", ago(left), o.CertificateDays))
+			return found.fail(fmt.Sprintf("certificate expires in %s, wanted %d", largestUnit(left), o.CertificateDays))
 		}
 	}
 	if o.Body == "" {
 		return found
 	}
-	shown, err := bodyContains(response, o.Body)
+	contains, err := bodyContains(response, o.Body)
 	var unknown *unknownEncodingError
 	switch {
-	case shown:
+	case contains:
 		return found
-	case a.talk.Err() == context.Canceled:
+	case a.exchangeCtx.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	case isLate(err):
-		return found.bad("hung: body not finished after " + seconds(a.target.Check.Timeout))
+		return found.fail("hung: body not finished after " + seconds(a.target.Check.Timeout))
 	case errors.Is(err, errBeyondLimit):
-		return found.bad("not in the first MiB of the body: " + quote(o.Body))
+		return found.fail("not in the first MiB of the body: " + quote(o.Body))
 	case errors.As(err, &unknown):
-		return found.bad("malformed answer: its body has a Content-Encoding that was not asked for: " + bounded(unknown.name))
-	case notAsDeclared(err):
-		return found.bad("malformed answer: its body is not compressed as its Content-Encoding says")
+		return found.fail("malformed answer: its body has a Content-Encoding that was not asked for: " +
+			bounded(unknown.name))
+	case isDecodeError(err):
+		return found.fail("malformed answer: its body is not compressed as its Content-Encoding says")
 	case err != nil:
-		return found.bad("body cut short")
+		return found.fail("body cut short")
 	}
-	return found.bad("body lacks " + quote(o.Body))
+	return found.fail("body lacks " + quote(o.Body))
 }
 
+// statusReason describes a status that the check does not expect. For a redirect the location is the useful part: a
+// check of http://example.net that is redirected to https needs another URL.
 func statusReason(response *http.Response, wanted int) string {
 	where := response.Header.Get("Location")
 	if response.StatusCode/100 != 3 || where == "" {
 		return "status " + strconv.Itoa(response.StatusCode)
 	}
-	return fmt.Sprintf("redirects to %s (status %d), wanted %d", bounded(place(where)), response.StatusCode, wanted)
+	return fmt.Sprintf("redirects to %s (status %d), wanted %d",
+		bounded(redirectTarget(where)), response.StatusCode, wanted)
 }
 
-// place is where a redirect leads, by scheme, host and path. User, query and fragment often hold a session or a key.
-func place(location string) string {
+// redirectTarget returns scheme, host and path of a redirect's location. User, query and fragment are left out, since
+// they often contain a session or a key.
+func redirectTarget(location string) string {
 	u, err := url.Parse(location)
 	if err != nil || u.Opaque != "" {
 		return "an address that cannot be parsed"
@@ -186,14 +197,15 @@ func place(location string) string {
 	return cmp.Or((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "the same address")
 }
 
-// listening counts the bytes that a server said, to tell one that hangs from one that is slow.
-type listening struct {
+// countingConn counts the bytes received from a server, to distinguish one that hangs from one that is slow. The count
+// is atomic because net/http reads in a goroutine of its own.
+type countingConn struct {
 	net.Conn
-	heard atomic.Int64
+	received atomic.Int64
 }
 
-func (l *listening) Read(b []byte) (int, error) {
+func (l *countingConn) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
-	l.heard.Add(int64(n))
+	l.received.Add(int64(n))
 	return n, err
 }

@@ -13,20 +13,21 @@ import (
 
 // Kernel is the machine's own network. Its zero value is ready.
 type Kernel struct {
-	Source netip.Addr // the local address to look from; the zero Addr lets the kernel choose
+	Source netip.Addr // the local address to probe from; the zero Addr lets the kernel choose
 }
 
-// Dial connects by the kernel's TCP. An error for want of a local route wraps ErrNoRoute.
+// Dial opens a TCP connection. If this machine has no route to the address, the error wraps ErrNoRoute.
 func (k Kernel) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: -1} // no probe lasts so long, and each option is a system call
 	if k.Source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(k.Source, 0))
 	}
 	conn, err := d.DialContext(ctx, network, address)
-	if err == nil || !routeless(err) {
+	if err == nil || !isRouteError(err) {
 		return conn, err
 	}
-	// A router's answer and the want of a route of our own come as the same error: only the latter is also in our table.
+	// A router's ICMP error and a missing local route are reported as the same errno. Only the latter fails again when
+	// the routing table alone is asked.
 	if ap, parseErr := netip.ParseAddrPort(address); parseErr == nil {
 		if routeErr := k.route(ctx, ap.Addr()); errors.Is(routeErr, ErrNoRoute) {
 			return nil, routeErr
@@ -35,7 +36,9 @@ func (k Kernel) Dial(ctx context.Context, network, address string) (net.Conn, er
 	return nil, err
 }
 
-func routeless(err error) bool {
+// isRouteError reports whether the kernel may have returned err because it has no route: which errno it uses depends
+// on the family and on the kind of route that is missing.
+func isRouteError(err error) bool {
 	for _, errno := range []syscall.Errno{
 		syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.EINVAL, syscall.EADDRNOTAVAIL,
 	} {
@@ -46,7 +49,8 @@ func routeless(err error) bool {
 	return false
 }
 
-// route asks the kernel's routing table for the way to an address. Connecting a UDP socket does that and sends nothing.
+// route returns an error that wraps ErrNoRoute if the kernel's routing table has no route to the address. It connects
+// a UDP socket, which looks the route up and sends nothing; port 9 is the discard service.
 func (k Kernel) route(ctx context.Context, address netip.Addr) error {
 	d := net.Dialer{}
 	if k.Source.IsValid() {
@@ -56,13 +60,13 @@ func (k Kernel) route(ctx context.Context, address netip.Addr) error {
 	switch {
 	case err == nil:
 		return conn.Close()
-	case routeless(err):
+	case isRouteError(err):
 		return fmt.Errorf("%w: %w", ErrNoRoute, err)
 	}
 	return err
 }
 
-// Resolve asks the machine's resolver.
+// Resolve looks a name up with the machine's resolver.
 func (k Kernel) Resolve(ctx context.Context, family mesh.Family, name string) ([]netip.Addr, error) {
 	network := "ip"
 	switch family {
@@ -73,7 +77,7 @@ func (k Kernel) Resolve(ctx context.Context, family mesh.Family, name string) ([
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, network, name)
 	var none *net.AddrError
-	if errors.As(err, &none) { // the hosts file has the name in the other family alone
+	if errors.As(err, &none) { // the hosts file has the name in the other family only
 		err = &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 	}
 	for i := range addresses {

@@ -8,25 +8,26 @@ import (
 )
 
 const (
-	// exchangeBytes is what one HTTP exchange may hold in memory: 64 kB of headers, a record of TLS in each direction,
-	// the windows that a body is searched in, and the stacks of net/http's goroutines.
+	// exchangeBytes is the most memory that one HTTP exchange uses: 64 kB of headers, one TLS record in each direction,
+	// the windows in which a body is searched, and the stacks of net/http's goroutines.
 	exchangeBytes = 160 << 10
-	// MemoryMax is how much all exchanges of an agent may hold at once: 256 of them. Its unit allows 128 MiB in all.
+	// MemoryMax is the memory of all concurrent exchanges of an agent: 256 of them, 40 MiB. The agent's systemd unit
+	// limits the whole program to 128 MiB.
 	MemoryMax = 256 * exchangeBytes
 )
 
-// errMemory says that a probe did not get memory for an answer before its time was over: our fault, not the host's.
+// errMemory reports that a probe waited for memory until its time was over: the agent's fault, not the target's.
 var errMemory = errors.New("not asked: this agent is reading as many answers at once as its memory allows")
 
-// Memory is what all probes of one program may hold in memory of the answers they read, so that servers which send
-// much and finish nothing cannot exhaust it together. It is safe for concurrent use. A nil *Memory is unbounded.
+// Memory limits the memory that all probes of one program use for responses, so that many servers that send much and
+// never finish cannot exhaust it together. It is safe for concurrent use. A nil *Memory is unlimited.
 type Memory struct{ free *semaphore.Weighted }
 
-// NewMemory bounds it to so many bytes.
+// NewMemory returns a Memory of this many bytes.
 func NewMemory(bytes int64) *Memory { return &Memory{semaphore.NewWeighted(bytes)} }
 
-// exchange waits for the memory of one exchange until ctx is done, and reports whether it had to. The caller calls
-// release when the exchange is over.
+// exchange reserves the memory of one exchange, and waits for it until ctx is done if it must; waited reports whether
+// it did. The caller calls release when the exchange is over.
 func (m *Memory) exchange(ctx context.Context) (release func(), waited bool, err error) {
 	switch {
 	case m == nil:

@@ -7,12 +7,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// ping asks for one ICMP echo.
+// ping sends one ICMP echo request to the address.
 func (a *attempt) ping(ctx context.Context, ip netip.Addr) Result {
 	rtt, err := a.network.Ping(ctx, ip)
 	if err != nil {
 		return classify(err)
 	}
-	a.stand(ctx)
+	a.markConnected(ctx)
 	return Result{Outcome: mesh.Reachable, RTT: rtt}
 }

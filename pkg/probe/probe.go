@@ -1,5 +1,6 @@
-// Package probe executes checks: one file a kind, over a Network that is the kernel's or the demo's. Call Once for one attempt
-// of one check, and Sentence to say in words what it found. A failed probe is a finding with a reason, never an error.
+// Package probe executes checks over a Network, which is the kernel's or the demo's simulated one. Each kind of check
+// has a file of its own: ping.go, tcp.go, http.go. Call Once for one attempt of one check, and Describe for its result
+// as a sentence. A failed probe is a Result with a reason, never an error.
 package probe
 
 import (
@@ -16,12 +17,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Network is what probes look through. Its errors are classified by what they wrap: a syscall.Errno, a *net.DNSError, an
-// *UnreachableError, ErrNoRoute, a *NotPermittedError, or the context's own error.
+// Network sends probes. Its errors are classified by what they wrap: a syscall.Errno, a *net.DNSError, an
+// *UnreachableError, ErrNoRoute, a *NotPermittedError, or the context's own error. Its methods are called concurrently.
 type Network interface {
-	// Dial connects to a numbered address and port; network is tcp4 or tcp6.
+	// Dial connects to an IP address and port; network is tcp4 or tcp6.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
-	// Resolve finds the addresses of a name in one family, or in both for AnyFamily, best first.
+	// Resolve returns the addresses of a name in one family, or in both for AnyFamily, in the order to try them.
 	Resolve(ctx context.Context, family mesh.Family, name string) ([]netip.Addr, error)
 	// Ping sends one ICMP echo request and returns the round-trip time of its reply.
 	Ping(ctx context.Context, address netip.Addr) (time.Duration, error)
@@ -30,40 +31,45 @@ type Network interface {
 // Target is one check of one host through one address family.
 type Target struct {
 	Check    catalog.Check
-	Address  string // a number, or a name to resolve in Family
+	Address  string // an IP address, or a name to resolve in Family
 	Family   mesh.Family
-	Prefer   netip.Addr         // of a name's addresses the one to try first: what answered last. It may be zero
-	Resolved func([]netip.Addr) // called with the addresses of the target before they are tried; may be nil
-	Agent    string             // the probing agent; HTTP servers see it in User-Agent, with the rest
-	Version  string             // of the program
-	Page     string             // URL where people read what this is about; may be empty
-	Memory   *Memory            // shared by all probes of the program; nil bounds nothing
+	Prefer   netip.Addr         // the address of a name to try first, since it answered last; may be zero
+	Resolved func([]netip.Addr) // called with the target's addresses before they are tried; may be nil
+	Memory   *Memory            // shared by all probes of the program; nil is unlimited
+
+	// HTTP servers see these in the User-Agent.
+	Agent   string // name of the probing agent
+	Version string // of the program
+	Page    string // URL that explains the probes to a server's operator; may be empty
 }
 
-// Result is what one attempt found.
+// Result is the finding of one attempt.
 type Result struct {
-	Outcome  mesh.Outcome  // Reachable, Unreachable or Inconclusive; whether an answer was slow is the edge's to say
-	Reason   string        // in words, when Outcome is not Reachable
-	RTT      time.Duration // to the echo's reply, the connect, the banner's first byte or the response's headers; zero without an answer
-	Connect  time.Duration // of the TCP handshake alone; zero for a ping, or when it failed
-	Definite bool          // an answer, not a loss: one re-check settles it, retries would not
-	Address  netip.Addr    // that answered as asked; zero when none did
-	Tried    []Tried       // the addresses that did not, when none did
+	Outcome mesh.Outcome // Reachable, Unreachable or Inconclusive; the edge decides whether an answer was slow
+	Reason  string       // in words, unless Outcome is Reachable
+	// RTT is the time to the echo reply, the established connection, the banner's first byte or the response's headers;
+	// zero without an answer.
+	RTT      time.Duration
+	Connect  time.Duration // of the TCP handshake alone; zero for a ping, or if it failed
+	Definite bool          // a wrong answer, not a lost packet: one re-check settles it, retries would not
+	Address  netip.Addr    // the address that answered as required; zero if none did
+	Tried    []Tried       // if none did, all addresses that were tried
 }
 
-// Once makes one attempt: it tries all addresses of a name within the family, and one that answers as asked is
-// enough. ctx bounds the resolving and the ping or connect: when it ends there is a result, "timeout" if it lapsed.
-// What is said after the first connect has the check's own Timeout from then on, however soon ctx lapses; cancelling
-// ctx ends that too. connected is called once, as soon as a ping was answered or a connection stands.
+// Once makes one attempt: it tries all addresses of a name within the family, and one that answers as required is
+// enough. ctx bounds the name resolution and the ping or connect: if its deadline passes, the result's reason is
+// "timeout". From the first connect on, the exchange has the check's own Timeout, even if ctx's deadline passes sooner;
+// cancelling ctx ends the exchange too. connected is called once, as soon as a ping is answered or a connection is
+// established.
 func Once(ctx context.Context, network Network, target Target, connected func()) Result {
-	a := attempt{network: network, target: target, connected: connected, stands: make(chan struct{})}
-	defer a.end()
+	a := attempt{network: network, target: target, connected: connected, established: make(chan struct{})}
+	defer a.cancel()
 	result := a.once(ctx)
 	result.Reason = clean(result.Reason)
 	return result
 }
 
-// once makes the attempt by the kind of the check.
+// once makes the attempt that the check's kind requires.
 func (a *attempt) once(ctx context.Context) Result {
 	switch o := a.target.Check.Options.(type) {
 	case catalog.Ping:
@@ -76,29 +82,29 @@ func (a *attempt) once(ctx context.Context) Result {
 	return inconclusive(fmt.Sprintf("agent too old: it does not know the kind %q", a.target.Check.Kind))
 }
 
-// Sentence says in words what a probe found, for a person who asked for one.
-func Sentence(target Target, result Result) string {
+// Describe returns a probe's target and result as one sentence, for the person who ran the probe by hand.
+func Describe(target Target, result Result) string {
 	what := target.Check.Kind + " " + target.where()
 	isName := !isNumber(target.Address)
 	if isName && target.Family != mesh.AnyFamily {
 		what += " over " + target.Family.Title()
 	}
 	if !result.Outcome.Good() {
-		said := fmt.Sprintf("%s: %s: %s", what, result.Outcome, result.Reason)
+		failure := fmt.Sprintf("%s: %s: %s", what, result.Outcome, result.Reason)
 		switch {
 		case !isName || len(result.Tried) == 0:
-			return said
+			return failure
 		case len(result.Tried) == 1:
-			return said + ", by " + result.Tried[0].Address.String()
+			return failure + ", by " + result.Tried[0].Address.String()
 		}
-		return said + " (" + result.Where() + ")"
+		return failure + " (" + result.AddressSummary() + ")"
 	}
 	answered := fmt.Sprintf("%s: %s: answered in %s", what, result.Outcome, milliseconds(result.RTT))
 	if result.Connect > 0 && result.Connect < result.RTT {
 		answered += ", connected in " + milliseconds(result.Connect)
 	}
 	if isName {
-		answered += ", by " + result.Where()
+		answered += ", by " + result.AddressSummary()
 	}
 	return answered
 }
@@ -128,17 +134,17 @@ type attempt struct {
 	target    Target
 	connected func() // called once
 
-	first   sync.Once
-	stands  chan struct{}      // closed when the first connection stands, or the first ping was answered
-	talk    context.Context    // of what is said after that; set before stands is closed
-	endTalk context.CancelFunc // likewise
+	first          sync.Once
+	established    chan struct{}      // closed when the first connection stands, or the first ping was answered
+	exchangeCtx    context.Context    // of what is said after that; set before stands is closed
+	cancelExchange context.CancelFunc // likewise
 }
 
-// connection is a TCP connection that stands, and how long it took from the first SYN.
+// connection is an established TCP connection.
 type connection struct {
 	net.Conn
-	began   time.Time
-	connect time.Duration
+	began   time.Time     // when the first SYN was sent
+	connect time.Duration // of the TCP handshake
 }
 
 // dial connects to a port of the address. The caller closes the connection.
@@ -153,45 +159,46 @@ func (a *attempt) dial(ctx context.Context, ip netip.Addr, port int) (*connectio
 		return nil, err
 	}
 	c := &connection{Conn: conn, began: began, connect: time.Since(began)}
-	a.stand(ctx)
+	a.markConnected(ctx)
 	return c, nil
 }
 
-// stand notes that a ping was answered or a connection stands. From the first one on runs the time to talk, which the
-// further addresses share.
-func (a *attempt) stand(ctx context.Context) {
+// markConnected records that a ping was answered or a connection established. The first call starts the time of the
+// exchange, which later connections to other addresses share.
+func (a *attempt) markConnected(ctx context.Context) {
 	a.first.Do(func() {
-		a.talk, a.endTalk = a.startTalk(ctx)
-		close(a.stands)
+		a.exchangeCtx, a.cancelExchange = a.exchangeContext(ctx)
+		close(a.established)
 		a.connected()
 	})
 }
 
-// startTalk starts the time to speak after the connect: the check's own timeout, which ends early only when ctx is
-// cancelled, not when it lapses.
-func (a *attempt) startTalk(ctx context.Context) (context.Context, context.CancelFunc) {
-	talk, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.target.Check.Timeout)
+// exchangeContext returns a context for what follows the connect. It lasts for the check's own timeout and ends early
+// only if ctx is cancelled, not if ctx's deadline passes: that deadline is for the connect, and a server that accepts
+// just before it must still have its whole time to answer.
+func (a *attempt) exchangeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	exchange, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.target.Check.Timeout)
 	stop := context.AfterFunc(ctx, func() {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			cancel()
 		}
 	})
-	return talk, func() { stop(); cancel() }
+	return exchange, func() { stop(); cancel() }
 }
 
-// talks reports whether a connection stood, and talk is valid.
-func (a *attempt) talks() bool {
+// isConnected reports whether a connection was established, and so whether exchangeCtx is valid.
+func (a *attempt) isConnected() bool {
 	select {
-	case <-a.stands:
+	case <-a.established:
 		return true
 	default:
 		return false
 	}
 }
 
-// end cancels the exchanges that are still in progress.
-func (a *attempt) end() {
-	if a.talks() {
-		a.endTalk()
+// cancel ends the exchanges that are still in progress.
+func (a *attempt) cancel() {
+	if a.isConnected() {
+		a.cancelExchange()
 	}
 }

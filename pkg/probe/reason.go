@@ -17,12 +17,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// ErrNoRoute says that this machine has no route to the address: our fault, not the host's.
+// ErrNoRoute reports that this machine has no route to the address: a fault of the agent's host, not of the target.
 var ErrNoRoute = errors.New(mesh.ReasonNoRoute)
 
-// NotPermittedError says that this machine does not permit the probe, and what would.
+// NotPermittedError reports that this machine does not permit the probe.
 type NotPermittedError struct {
-	What string // in words, with the command that permits it
+	What string // what is not permitted, with the command that permits it
 }
 
 // Error begins with "not permitted: ".
@@ -31,7 +31,7 @@ func (e *NotPermittedError) Error() string { return mesh.ReasonNotPermitted + e.
 // UnreachableError is an ICMP error that came back instead of an answer.
 type UnreachableError struct {
 	What   string     // "host unreachable", "port unreachable"
-	Router netip.Addr // who said so; the zero Addr when the kernel does not tell
+	Router netip.Addr // the sender of the error; the zero Addr when the kernel does not report it
 }
 
 // Error names the router where it is known.
@@ -42,7 +42,9 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("%s, says router %s", e.What, e.Router)
 }
 
-// classify turns the error of a Network into a finding. What it does not know is inconclusive: never taken for good or bad.
+// classify turns the error of a Network into a Result. An error that it does not recognize is inconclusive, so that a
+// fault of the agent is never counted for or against the target. The order matters: a more specific type may wrap a
+// more general error, as a *net.DNSError wraps the context's.
 func classify(err error) Result {
 	var unreachable *UnreachableError
 	var notPermitted *NotPermittedError
@@ -61,23 +63,27 @@ func classify(err error) Result {
 		return inconclusive("cancelled")
 	case errors.As(err, &unreachable):
 		return Result{Outcome: mesh.Unreachable, Reason: unreachable.Error()}
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.Is(err, syscall.ETIMEDOUT):
 		return Result{Outcome: mesh.Unreachable, Reason: "timeout"}
 	}
 	return classifyErrno(err)
 }
 
-// classifyName tells a name that does not exist, which is the host's fault, from a resolver that fails us.
+// classifyName distinguishes a name that does not exist, which is the target's fault, from a resolver that fails,
+// which is the agent's.
 func classifyName(err *net.DNSError) Result {
 	switch {
 	case err.IsNotFound:
-		return Result{}.bad("name not found")
+		return Result{}.fail("name not found")
 	case err.IsTimeout:
 		return inconclusive("the resolver is silent")
 	}
 	return inconclusive("the resolver fails: " + err.Err)
 }
 
+// classifyErrno classifies the kernel's own errors. A refusal or reset comes from the target and is definite; an
+// "unreachable" may come from any router on the way and may be transient, so retries are worth their time.
 func classifyErrno(err error) Result {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
@@ -85,9 +91,9 @@ func classifyErrno(err error) Result {
 	}
 	switch errno {
 	case syscall.ECONNREFUSED:
-		return Result{}.bad("connection refused")
+		return Result{}.fail("connection refused")
 	case syscall.ECONNRESET:
-		return Result{}.bad("connection reset")
+		return Result{}.fail("connection reset")
 	case syscall.EHOSTUNREACH, syscall.EHOSTDOWN:
 		return Result{Outcome: mesh.Unreachable, Reason: "host unreachable"}
 	case syscall.ENETUNREACH:
@@ -102,17 +108,18 @@ func classifyErrno(err error) Result {
 
 func inconclusive(reason string) Result { return Result{Outcome: mesh.Inconclusive, Reason: reason} }
 
-// bad is a result that is definitely not what the check asks: an answer, which a re-check confirms and retries would not change.
-func (r Result) bad(reason string) Result {
+// fail returns the result as a definite failure: the target answered, but not as the check requires. One re-check
+// confirms such a result; retries for lost packets would not change it.
+func (r Result) fail(reason string) Result {
 	r.Outcome, r.Reason, r.Definite = mesh.Unreachable, reason, true
 	return r
 }
 
-// reasonMax bounds a reason in letters.
+// reasonMax bounds a reason in characters. Two quoted texts and their explanation fit.
 const reasonMax = 250
 
-// clean bounds a reason and leaves only printable letters in it: parts of it are what servers, resolvers and routers
-// sent, and it is shown on terminals.
+// clean bounds a reason and removes everything unprintable from it: parts of it come from servers, resolvers and
+// routers, and it is shown on terminals.
 func clean(reason string) string {
 	letters := []rune(strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -126,25 +133,25 @@ func clean(reason string) string {
 	return string(letters)
 }
 
-// quote shows what a server said: one line, bounded, printable.
-func quote(said string) string { return strconv.Quote(cut(said)) }
+// quote returns a server's text in a form that is safe for terminals and logs: one line, bounded, printable.
+func quote(text string) string { return strconv.Quote(truncate(text)) }
 
 // bounded is quote without the quotation marks.
-func bounded(said string) string { return strings.Trim(quote(said), `"`) }
+func bounded(text string) string { return strings.Trim(quote(text), `"`) }
 
-func cut(said string) string {
-	const most = 100
-	said = strings.ToValidUTF8(said, "\uFFFD")
-	if utf8.RuneCountInString(said) > most {
-		said = string([]rune(said)[:most]) + "…"
+func truncate(text string) string {
+	const most = 100 // characters: enough to recognize a banner or page, and several fit into one reason
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if utf8.RuneCountInString(text) > most {
+		text = string([]rune(text)[:most]) + "…"
 	}
-	return said
+	return text
 }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s" }
 
-// ago is a length of time in the largest unit that it fills.
-func ago(d time.Duration) string {
+// largestUnit formats a duration in the largest unit that it fills: days, hours or minutes.
+func largestUnit(d time.Duration) string {
 	switch {
 	case d >= 24*time.Hour:
 		return count(int(d/(24*time.Hour)), "day")

@@ -17,10 +17,10 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// bannerMax bounds in bytes what is read of a banner's first line.
+// bannerMax bounds a banner's first line in bytes. SMTP allows 512.
 const bannerMax = 1024
 
-// tcp connects, and reads the banner's first line where the check wants one.
+// tcp connects to the check's port, and compares the first line that the server sends if the check has a banner.
 func (a *attempt) tcp(ctx context.Context, ip netip.Addr, o catalog.TCP) Result {
 	conn, err := a.dial(ctx, ip, o.Port)
 	if err != nil {
@@ -35,24 +35,26 @@ func (a *attempt) tcp(ctx context.Context, ip netip.Addr, o catalog.TCP) Result 
 	if err != nil {
 		return inconclusive("the banner's pattern: " + err.Error())
 	}
-	line, rtt, err := readBanner(a.talk, conn)
+	line, rtt, err := readBanner(a.exchangeCtx, conn)
 	found.RTT = rtt
 	switch {
+	// A pattern such as ".*" also matches the empty line of a server that sent nothing, which is no banner.
 	case wanted.MatchString(line) && (line != "" || err == nil):
-		takeLeave(conn, line)
+		sendQuit(conn, line)
 		return found
-	case a.talk.Err() == context.Canceled:
+	case a.exchangeCtx.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	}
-	return found.bad(bannerReason(line, err, a.target.Check.Timeout))
+	return found.fail(bannerReason(line, err, a.target.Check.Timeout))
 }
 
-// quitWait bounds the sending of a farewell, which is six bytes into an empty buffer.
+// quitWait bounds the time to send QUIT: six bytes into an empty buffer, which does not normally block at all.
 const quitWait = 100 * time.Millisecond
 
-// takeLeave says QUIT to a mail server, which would otherwise log a lost connection. A greeting of more lines ("220-") is not over:
-// postscreen listens then for clients that speak too early, so nothing is said. Nobody waits for the answer.
-func takeLeave(conn net.Conn, greeting string) {
+// sendQuit sends QUIT to a mail server, which would otherwise log a lost connection for each probe. It does not wait
+// for the reply. After the first line of a longer greeting ("220-") it sends nothing: Postfix's postscreen uses that
+// pause to detect clients that talk too early, and would block the agent's address.
+func sendQuit(conn net.Conn, greeting string) {
 	if greeting != "220" && !strings.HasPrefix(greeting, "220 ") {
 		return
 	}
@@ -61,7 +63,7 @@ func takeLeave(conn net.Conn, greeting string) {
 	}
 }
 
-// bannerReason says what is wrong with a first line, where err is how it ended before its line feed.
+// bannerReason describes a first line that does not match; err is the error that ended it before its line feed, if any.
 func bannerReason(line string, err error, timeout time.Duration) string {
 	switch {
 	case line != "" || err == nil:
@@ -72,8 +74,8 @@ func bannerReason(line string, err error, timeout time.Duration) string {
 	return "closed without a banner"
 }
 
-// readBanner reads the first line, without its end, and the time from the first SYN to its first byte. A line that is cut
-// short is returned together with what cut it.
+// readBanner returns the first line without its line feed, and the time from the first SYN to its first byte. If an
+// error interrupts the line, both are returned.
 func readBanner(ctx context.Context, conn *connection) (line string, rtt time.Duration, err error) {
 	defer endReads(ctx, conn)()
 	r := bufio.NewReaderSize(conn, bannerMax)
@@ -83,12 +85,12 @@ func readBanner(ctx context.Context, conn *connection) (line string, rtt time.Du
 	rtt = time.Since(conn.began)
 	raw, err := r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) || errors.Is(err, io.EOF) {
-		err = nil // a first line is whole at its end, or where we stop reading
+		err = nil // a line may also end with the connection, or be longer than is read of it
 	}
 	return strings.TrimRight(string(raw), "\r\n"), rtt, err
 }
 
-// endReads makes reads fail when ctx is done, until the returned function is called.
+// endReads makes reads from conn fail once ctx is done. The caller calls the returned function after its last read.
 func endReads(ctx context.Context, conn net.Conn) func() bool {
 	return context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 }

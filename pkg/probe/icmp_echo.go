@@ -17,11 +17,11 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// Ping sends one ICMP echo request and returns the round-trip time of its reply. It uses a raw socket where the
-// machine permits that, which also receives the routers' errors, else pro-bing's ICMP datagram socket, else the error is
-// a *NotPermittedError.
+// Ping sends one ICMP echo request and returns the round-trip time of its reply. It uses a raw socket if the machine
+// permits that, which also receives the errors of routers, else pro-bing's ICMP datagram socket. If neither is
+// permitted, the error is a *NotPermittedError.
 func (k Kernel) Ping(ctx context.Context, address netip.Addr) (time.Duration, error) {
-	// Asked first, so that the want of a route of our own is told from a router's answer.
+	// Before the request: afterwards a missing local route looks like the error of a router.
 	if err := k.route(ctx, address); err != nil {
 		return 0, err
 	}
@@ -48,8 +48,8 @@ func (k Kernel) Ping(ctx context.Context, address netip.Addr) (time.Duration, er
 	return time.Since(sent), err
 }
 
-// permitPing is the command that lets this program ping.
-func permitPing() string {
+// pingPermissionHelp is the command that lets this program ping.
+func pingPermissionHelp() string {
 	if runtime.GOOS != "linux" {
 		return "ping needs root here: run as root"
 	}
@@ -57,13 +57,13 @@ func permitPing() string {
 	if err != nil {
 		program = "agent"
 	}
-	return fmt.Sprintf("ping needs ICMP sockets: sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" or setcap cap_net_raw+ep %s",
-		program)
+	return fmt.Sprintf("ping needs ICMP sockets: "+
+		"sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" or setcap cap_net_raw+ep %s", program)
 }
 
-// pingDatagram pings through an ICMP datagram socket, which needs no privilege where the kernel permits it. The kernel
-// delivers only replies with the socket's own identifier, and pro-bing accepts only those that carry its random payload.
-// After the reply it may take up to 0.1 s to return; the round-trip time is not affected.
+// pingDatagram pings through an ICMP datagram socket, which needs no privilege if the kernel is configured for it. The
+// kernel delivers only replies with the socket's own identifier, and pro-bing accepts only those with its random
+// payload. After the reply it may take up to 0.1 s to return; the round-trip time is not affected.
 func (k Kernel) pingDatagram(ctx context.Context, address netip.Addr) (time.Duration, error) {
 	var sent, received time.Time
 	opened := false
@@ -85,7 +85,7 @@ func (k Kernel) pingDatagram(ctx context.Context, address netip.Addr) (time.Dura
 	case ctx.Err() != nil:
 		return 0, ctx.Err()
 	case errors.Is(err, os.ErrPermission) && !opened:
-		return 0, &NotPermittedError{permitPing()}
+		return 0, &NotPermittedError{pingPermissionHelp()}
 	case errors.Is(err, os.ErrPermission):
 		return 0, &NotPermittedError{"this machine's firewall refuses to send a ping"}
 	case err == nil:
@@ -94,7 +94,7 @@ func (k Kernel) pingDatagram(ctx context.Context, address netip.Addr) (time.Dura
 	return 0, fmt.Errorf("ping: %w", err)
 }
 
-// listenEcho opens a raw socket for echo replies from the address's family.
+// listenEcho opens a raw ICMP socket of the address's family.
 func (k Kernel) listenEcho(address netip.Addr) (*icmp.PacketConn, error) {
 	network, source := "ip6:ipv6-icmp", "::"
 	if address.Is4() {
@@ -110,8 +110,9 @@ func (k Kernel) listenEcho(address netip.Addr) (*icmp.PacketConn, error) {
 	return conn, err
 }
 
-// filterICMP spares a raw socket what is no reply and no "destination unreachable". Where the system has no such
-// filter, nothing else changes: what comes is checked all the same.
+// filterICMP limits a raw socket to replies and "destination unreachable" messages, since each raw socket otherwise
+// receives a copy of all ICMP traffic. Its errors are ignored: some systems have no such filter, and every message is
+// checked again after it was received.
 func filterICMP(conn *icmp.PacketConn, v4 bool) {
 	if v4 {
 		var only ipv4.ICMPFilter
@@ -130,12 +131,12 @@ func filterICMP(conn *icmp.PacketConn, v4 bool) {
 
 const (
 	cookieSize   = 24   // bytes of an echo request's payload
-	cookieQuoted = 8    // fewer bytes of it in an ICMP error prove nothing
-	messageMax   = 1500 // bytes read of an ICMP message
+	cookieQuoted = 8    // bytes of it that an ICMP error must quote: 64 bits, too many to guess
+	messageMax   = 1500 // bytes read of an ICMP message: an Ethernet frame
 )
 
-// echoRequest is one echo request. Identifier, sequence number and payload are random, so that nobody who did not see
-// the request can forge its reply or an error about it.
+// echoRequest is one echo request. Identifier, sequence number and payload are random, so that nobody who cannot see
+// the request can forge a reply to it or an error about it.
 type echoRequest struct {
 	to      netip.Addr
 	id, seq int
@@ -161,12 +162,13 @@ func newEchoRequest(to netip.Addr) (*echoRequest, error) {
 	return e, err
 }
 
-// destination is the target as a raw socket wants it.
+// destination returns the target in the form that a raw socket requires.
 func (e *echoRequest) destination() net.Addr {
 	return &net.IPAddr{IP: e.to.AsSlice(), Zone: e.to.Zone()}
 }
 
-// wait reads from conn until the request's reply, nil; an error about it, an *UnreachableError; or the end of ctx.
+// wait reads from conn until the reply arrives and returns nil, until an ICMP error about the request arrives and
+// returns an *UnreachableError, or until ctx is done. Everything else that the socket receives is ignored.
 func (e *echoRequest) wait(ctx context.Context, conn *icmp.PacketConn) error {
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 	buffer := make([]byte, messageMax)
@@ -191,7 +193,7 @@ func (e *echoRequest) wait(ctx context.Context, conn *icmp.PacketConn) error {
 	}
 }
 
-// parseICMP reads a message; one that cannot be read has no body.
+// parseICMP parses a message. One that cannot be parsed has no body, and wait ignores it.
 func parseICMP(data []byte, v4 bool) icmp.Message {
 	protocol := protocolICMPv6
 	if v4 {
@@ -204,7 +206,7 @@ func parseICMP(data []byte, v4 bool) icmp.Message {
 	return *m
 }
 
-// isReply reports whether the message, which came from the address, is the target's reply to exactly this request.
+// isReply reports whether a message from this address is the target's reply to exactly this request.
 func (e *echoRequest) isReply(kind icmp.Type, reply *icmp.Echo, from netip.Addr) bool {
 	isReply := kind == ipv4.ICMPTypeEchoReply || kind == ipv6.ICMPTypeEchoReply
 	return isReply && from.WithZone("") == e.to.WithZone("") && reply.ID == e.id && reply.Seq == e.seq &&

@@ -10,18 +10,19 @@ import (
 	"time"
 )
 
-// classifyCertificate says what is wrong with TLS, and whether that is what err is about.
+// classifyCertificate classifies an error of the TLS handshake; ok is false for any other error.
 func classifyCertificate(err error, now time.Time) (Result, bool) {
 	var noRoots x509.SystemRootsError
 	if errors.As(err, &noRoots) {
 		return inconclusive("this machine has no trusted certificates: install the package ca-certificates"), true
 	}
 	if reason := certificateReason(err, now); reason != "" {
-		return Result{}.bad(reason), true
+		return Result{}.fail(reason), true
 	}
 	return Result{}, false
 }
 
+// certificateReason describes an error of the TLS handshake, or returns "" for any other error.
 func certificateReason(err error, now time.Time) string {
 	var (
 		wrongName  x509.HostnameError
@@ -33,7 +34,7 @@ func certificateReason(err error, now time.Time) string {
 	case errors.As(err, &wrongName):
 		return "certificate is for " + namesOf(wrongName.Certificate) + ", not " + wrongName.Host
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return validity(invalid.Cert, now)
+		return validityReason(invalid.Cert, now)
 	case errors.As(err, &unverified):
 		return "certificate not trusted: " + bounded(strings.TrimPrefix(unverified.Err.Error(), "x509: "))
 	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
@@ -42,9 +43,9 @@ func certificateReason(err error, now time.Time) string {
 	return handshakeReason(err)
 }
 
-// handshakeReason says why both sides could not agree on TLS, or "" where that is not what err is about. Over TCP,
-// crypto/tls gives an alert no type of its own (tls.AlertError is for QUIC): a *net.OpError says who sent it. Its own
-// complaints about the other side are plain errors that begin with "tls: ".
+// handshakeReason describes why the two sides could not agree on TLS, or returns "" for any other error. Over TCP,
+// crypto/tls has no error type for alerts (tls.AlertError is for QUIC): the operation of the *net.OpError marks one
+// that the server sent. The client's own errors are plain ones that begin with "tls: ".
 func handshakeReason(err error) string {
 	var operation *net.OpError
 	if errors.As(err, &operation) && operation.Op == "remote error" {
@@ -62,7 +63,7 @@ func handshakeReason(err error) string {
 	return ""
 }
 
-// alertAdvice says in words what the alerts mean whose names do not say it.
+// alertAdvice explains the alerts whose names do not explain themselves.
 var alertAdvice = map[string]string{
 	"handshake failure":              "no cipher or key exchange in common",
 	"protocol version not supported": "it speaks none of TLS 1.2 and 1.3",
@@ -70,15 +71,16 @@ var alertAdvice = map[string]string{
 	"unrecognized name":              "it has no certificate for the name in the URL",
 }
 
-// validity says how long ago a certificate expired, or how far ahead it begins.
-func validity(c *x509.Certificate, now time.Time) string {
+// validityReason describes how long ago a certificate expired, or when it becomes valid. x509 reports both cases with
+// the reason Expired.
+func validityReason(c *x509.Certificate, now time.Time) string {
 	if now.Before(c.NotBefore) {
-		return "certificate becomes valid in " + ago(c.NotBefore.Sub(now))
+		return "certificate becomes valid in " + largestUnit(c.NotBefore.Sub(now))
 	}
-	return "certificate expired " + ago(now.Sub(c.NotAfter)) + " ago"
+	return "certificate expired " + largestUnit(now.Sub(c.NotAfter)) + " ago"
 }
 
-// namesOf lists the first names that a certificate is for.
+// namesOf lists the first names that a certificate is valid for: a shared server's may have a hundred.
 func namesOf(c *x509.Certificate) string {
 	names := c.DNSNames
 	for _, ip := range c.IPAddresses {

@@ -12,9 +12,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// TestEveryReasonHasAPublicPhrase reads this package's sources: each text that a failure's reason begins with must be
-// known to mesh.ClassifyReason, or the public would read of it only that something is wrong. Who adds a reason adds
-// its prefix there.
+// TestEveryReasonHasAPublicPhrase reads this package's sources: mesh.ClassifyReason must recognize the prefix of each
+// failure's reason, or the status page would state only that something is wrong. A new reason needs its prefix there.
 func TestEveryReasonHasAPublicPhrase(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {
@@ -44,8 +43,8 @@ func TestEveryReasonHasAPublicPhrase(t *testing.T) {
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
 			switch n := n.(type) {
-			case *ast.CallExpr: // result.bad("connection refused")
-				if method, ok := n.Fun.(*ast.SelectorExpr); ok && method.Sel.Name == "bad" {
+			case *ast.CallExpr: // result.fail("connection refused")
+				if method, ok := n.Fun.(*ast.SelectorExpr); ok && method.Sel.Name == "fail" {
 					check(n.Args[0])
 				}
 			case *ast.KeyValueExpr: // Result{Outcome: mesh.Unreachable, Reason: "timeout"}
@@ -53,7 +52,7 @@ func TestEveryReasonHasAPublicPhrase(t *testing.T) {
 					check(n.Value)
 				}
 			case *ast.FuncDecl: // func bannerReason(...) string
-				if strings.HasSuffix(n.Name.Name, "Reason") || n.Name.Name == "validity" {
+				if strings.HasSuffix(n.Name.Name, "Reason") {
 					ast.Inspect(n, func(n ast.Node) bool {
 						if r, ok := n.(*ast.ReturnStmt); ok && len(r.Results) > 0 {
 							check(r.Results[0])
@@ -61,8 +60,8 @@ func TestEveryReasonHasAPublicPhrase(t *testing.T) {
 						return true
 					})
 				}
-			case *ast.ValueSpec: // var unreachableWords4 = map[int]string{...}
-				if strings.HasPrefix(n.Names[0].Name, "unreachableWords") {
+			case *ast.ValueSpec: // var unreachableCodes4 = map[int]string{...}
+				if strings.HasPrefix(n.Names[0].Name, "unreachableCodes") {
 					for i := range n.Values {
 						for _, pair := range n.Values[i].(*ast.CompositeLit).Elts {
 							check(pair.(*ast.KeyValueExpr).Value)
@@ -74,7 +73,7 @@ func TestEveryReasonHasAPublicPhrase(t *testing.T) {
 		})
 	}
 	if found < 35 {
-		t.Errorf("only %d reasons are found: this test does not read the sources any more", found)
+		t.Errorf("only %d reasons found: this test no longer recognizes how the sources write them", found)
 	}
 }
 
