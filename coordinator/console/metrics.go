@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,19 +14,27 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
+// Labels have one meaning in all metrics: host, vantage and agent are names as the catalog spells them, and region is
+// that of the host. vantageRegion is where a probe came from.
+const vantageRegion = "vantage_region"
+
 // Metrics of probes. They have the names and units of blackbox_exporter's, so that its dashboards work.
 var (
-	probeSuccess = describe("probe_success",
-		"1 if the vantage's latest result was good, 0 if it was bad.", "vantage", "host", "check", "family")
-	probeDuration = describe("probe_duration_seconds",
-		"Round-trip time of the vantage's latest good result.", "vantage", "host", "check", "family")
+	probeSuccess = describe("probe_success", "1 if the vantage's latest result was good, 0 if it was bad.",
+		"vantage", vantageRegion, "host", "region", "check", "family")
+	probeDuration = describe("probe_duration_seconds", "Round-trip time of the vantage's latest good result.",
+		"vantage", vantageRegion, "host", "region", "check", "family")
 )
 
-// Metrics of checks and agents.
+// Metrics of hosts, checks and agents. Each status and each verdict has a series, so that avg_over_time of one is the
+// share of the time that the host or the check had it.
 var (
-	checkVerdict = describe("probemesh_check_verdict", "1 for the current verdict.", "host", "check", "verdict")
-	regionsOK    = describe("probemesh_regions_ok", "Regions that vote ok.", "host", "check")
-	regionsBad   = describe("probemesh_regions_bad", "Regions that vote bad.", "host", "check")
+	hostStatus = describe("probemesh_host_status", "1 for the current status, 0 for every other one.",
+		"host", "region", "status")
+	checkVerdict = describe("probemesh_check_verdict", "1 for the current verdict, 0 for every other one.",
+		"host", "region", "check", "verdict")
+	regionsOK  = describe("probemesh_regions_ok", "Regions that vote ok.", "host", "region", "check")
+	regionsBad = describe("probemesh_regions_bad", "Regions that vote bad.", "host", "region", "check")
 
 	agentSilent = describe("probemesh_agent_silent", "1 if the agent is silent or has never connected.", "agent")
 	agentClock  = describe("probemesh_agent_clock_offset_seconds",
@@ -89,10 +99,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	send := sender(out)
 	_, s := c.config.Source.Current()
-	for _, h := range s.Hosts {
-		for _, check := range h.Checks {
-			collectCheck(send, h.Name, check)
-		}
+	names := map[string]string{} // of vantages, by key
+	for _, a := range s.Vantages {
+		names[mesh.Key(a.Name)] = a.Name
+	}
+	for i := range s.Hosts {
+		collectHost(send, &s.Hosts[i], names)
 	}
 	for _, a := range s.Vantages {
 		collectAgent(send, a)
@@ -108,23 +120,43 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 type sender chan<- prometheus.Metric
 
 func (s sender) gauge(d *prometheus.Desc, value float64, labels ...string) {
-	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	s.send(d, prometheus.GaugeValue, value, labels)
 }
 
 func (s sender) counter(d *prometheus.Desc, value float64, labels ...string) {
-	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
+	s.send(d, prometheus.CounterValue, value, labels)
 }
 
-func collectCheck(send sender, host string, c mesh.CheckState) {
-	send.gauge(checkVerdict, 1, host, c.Name, string(c.Verdict))
-	send.gauge(regionsOK, float64(c.Tally.OK), host, c.Name)
-	send.gauge(regionsBad, float64(c.Tally.Bad), host, c.Name)
+// send sends one sample. Agents write their versions, and one that is not UTF-8 must not break the scrape of the rest.
+func (s sender) send(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels []string) {
+	for i, l := range labels {
+		labels[i] = strings.ToValidUTF8(l, "\uFFFD")
+	}
+	s <- prometheus.MustNewConstMetric(d, kind, value, labels...)
+}
+
+func collectHost(send sender, h *mesh.HostState, names map[string]string) {
+	for _, status := range mesh.Statuses() {
+		send.gauge(hostStatus, boolValue(h.Status == status), h.Name, h.Region, string(status))
+	}
+	for i := range h.Checks {
+		collectCheck(send, h, &h.Checks[i], names)
+	}
+}
+
+func collectCheck(send sender, h *mesh.HostState, c *mesh.CheckState, names map[string]string) {
+	for _, verdict := range mesh.Verdicts() {
+		send.gauge(checkVerdict, boolValue(c.Verdict == verdict), h.Name, h.Region, c.Name, string(verdict))
+	}
+	send.gauge(regionsOK, float64(c.Tally.OK), h.Name, h.Region, c.Name)
+	send.gauge(regionsBad, float64(c.Tally.Bad), h.Name, h.Region, c.Name)
 	for _, region := range c.Votes {
 		for _, e := range region.Edges {
 			if e.Vote == mesh.Abstain {
 				continue // it has no result that counts: no sample is honest, 0 would be an outage
 			}
-			labels := []string{e.Vantage, host, c.Name, e.Family.String()}
+			vantage := cmp.Or(names[e.Vantage], e.Vantage)
+			labels := []string{vantage, region.Region, h.Name, h.Region, c.Name, e.Family.String()}
 			send.gauge(probeSuccess, boolValue(e.Vote == mesh.OK), labels...)
 			if e.Vote == mesh.OK {
 				send.gauge(probeDuration, e.RTT.Seconds(), labels...)

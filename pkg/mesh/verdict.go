@@ -42,6 +42,9 @@ const (
 // verdictsBySeverity is the one order of verdicts. That of statuses follows it.
 var verdictsBySeverity = []Verdict{Pending, Up, Degraded, Unknown, Partial, Down}
 
+// Verdicts returns every verdict, the least severe first.
+func Verdicts() []Verdict { return slices.Clone(verdictsBySeverity) }
+
 // Severity orders verdicts: a larger one is worse. It is -1 for the zero Verdict.
 func (v Verdict) Severity() int { return slices.Index(verdictsBySeverity, v) }
 
@@ -63,6 +66,9 @@ const (
 var statusesBySeverity = []Status{
 	Operational, UnderMaintenance, DegradedPerformance, StatusUnknown, PartialOutage, MajorOutage,
 }
+
+// Statuses returns every status, the least severe first.
+func Statuses() []Status { return slices.Clone(statusesBySeverity) }
 
 // Severity orders statuses: a larger one is worse. It is -1 for the zero Status.
 func (s Status) Severity() int { return slices.Index(statusesBySeverity, s) }

@@ -1,0 +1,73 @@
+package console_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+func TestMetrics(t *testing.T) {
+	text := get(t, newConsole(t), "localhost", "/metrics").Body.String()
+	for _, want := range []string{
+		`probe_success{check="ping",family="ipv4",host="NC036",region="amsterdam",vantage="NC023",vantage_region="london"} 1`,
+		`probe_success{check="ping",family="ipv6",host="NC036",region="amsterdam",vantage="NC023",vantage_region="london"} 0`,
+		`probe_duration_seconds{check="ping",family="ipv4",host="NC036",region="amsterdam",vantage="NC023",` +
+			`vantage_region="london"} 0.012`,
+		`probemesh_regions_ok{check="ping",host="NC036",region="amsterdam"}`,
+		`probemesh_agent_silent{agent="NC023"} 0`, `probemesh_agent_silent{agent="NC036"} 1`,
+		`probemesh_agent_silent{agent="NC041"} 1`, `probemesh_judge_left_out_total{why="malformed"} 3`,
+		`probemesh_agent_info{agent="NC041",catalog="",region="",version="�1"} 1`,
+		"probemesh_judging 1", "probemesh_judge_lag_messages 5", "probemesh_view_lag_events 2",
+		`probemesh_stream_bytes{stream="OBS"} 3.145728e+06`, `probemesh_coordinator_info{version="1.2"} 1`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the metrics lack %q", want)
+		}
+	}
+	// One spelling of a name in all series, or joins of them are empty.
+	if found := regexp.MustCompile(`(?:host|vantage|agent)="nc[0-9]+"`).FindString(text); found != "" {
+		t.Errorf("%s is not as the catalog spells it", found)
+	}
+}
+
+// TestEveryStatusAndVerdictHasASeries: avg_over_time of a series that is only there while it is 1 is always 1.
+func TestEveryStatusAndVerdictHasASeries(t *testing.T) {
+	text := get(t, newConsole(t), "localhost", "/metrics").Body.String()
+	value := func(v mesh.Verdict, now mesh.Verdict) string {
+		if v == now {
+			return "1"
+		}
+		return "0"
+	}
+	for _, v := range mesh.Verdicts() {
+		want := `probemesh_check_verdict{check="ping",host="NC036",region="amsterdam",verdict="` + string(v) + `"} ` +
+			value(v, mesh.Up) + "\n"
+		if !strings.Contains(text, want) {
+			t.Errorf("the metrics lack %q", want)
+		}
+	}
+	for _, s := range mesh.Statuses() {
+		want := `probemesh_host_status{host="NC036",region="amsterdam",status="` + string(s) + `"} ` +
+			value(mesh.Verdict(s), mesh.Verdict(mesh.Operational)) + "\n"
+		if !strings.Contains(text, want) {
+			t.Errorf("the metrics lack %q", want)
+		}
+	}
+}
+
+// Prometheus can read all of it, and its own linter finds nothing.
+func TestMetricsAreValid(t *testing.T) {
+	problems, err := promlint.New(get(t, newConsole(t), "localhost", "/metrics").Body).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems = slices.DeleteFunc(problems, func(p promlint.Problem) bool { return strings.HasPrefix(p.Metric, "go_") })
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
