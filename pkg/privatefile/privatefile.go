@@ -33,6 +33,16 @@ func Write(path string, data []byte) error {
 	return SyncDir(filepath.Dir(path))
 }
 
+// Create makes the file at path if it is missing, and makes it private, whatever the umask is and whoever made it
+// before. It changes no content. Programs that open a file by its name, as SQLite does, then find it private.
+func Create(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(fileMode), f.Close())
+}
+
 func writeSynced(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fileMode)
 	if err != nil {

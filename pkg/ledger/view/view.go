@@ -22,6 +22,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
 // schemaVersion changes with schema.sql and with what is derived from events, so that older files are rebuilt. 5
@@ -59,9 +60,12 @@ func Open(ctx context.Context, file string, log ledger.Log) (*View, error) {
 	return v, nil
 }
 
+// suffixes are those of the files that SQLite keeps: the database, its write-ahead log and the log's index.
+var suffixes = []string{"", "-wal", "-shm"}
+
 // create replaces the file by an empty view of the log.
 func create(ctx context.Context, file string, state ledger.State) (*View, error) {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
+	for _, suffix := range suffixes {
 		if err := os.Remove(file + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -82,6 +86,9 @@ func create(ctx context.Context, file string, state ledger.State) (*View, error)
 }
 
 func connect(ctx context.Context, file string) (*View, error) {
+	if err := makePrivate(file); err != nil {
+		return nil, err
+	}
 	// NORMAL does not sync each commit: a file that a power cut damages is rebuilt.
 	dsn := "file:" + (&url.URL{Path: file}).EscapedPath() +
 		"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)"
@@ -94,6 +101,20 @@ func connect(ctx context.Context, file string) (*View, error) {
 		return nil, err
 	}
 	return &View{db: db}, nil
+}
+
+// makePrivate makes the file and those beside it readable by their owner alone: internal hosts are in them. SQLite
+// would create the file as the umask allows, and gives the others the file's mode.
+func makePrivate(file string) error {
+	if err := privatefile.Create(file); err != nil {
+		return err
+	}
+	for _, suffix := range suffixes[1:] { // of an earlier version, which SQLite would continue
+		if err := os.Chmod(file+suffix, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkFits returns an error if the view cannot be continued from the log's next record.
