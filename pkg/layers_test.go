@@ -1,5 +1,5 @@
-// Package pkg_test holds the architecture to its word: who may import whom, what pure packages may not touch, and that every
-// package says what it is.
+// Package pkg_test holds the architecture to its word: who may import whom, what pure packages may not touch, and
+// that every package says what it is.
 package pkg_test
 
 import (
@@ -18,38 +18,45 @@ import (
 
 const module = "github.com/probemesh/probemesh/"
 
-// layers lists every package by rank: a package imports only from layers below its own. Packages of one layer are strangers
-// to each other; only the pure packages build on one another, in the order of their list.
+// layers lists every package by rank: a package imports only from layers below its own. Packages of one layer are
+// strangers to each other; only the pure packages build on one another, in the order of their list.
 var layers = []struct {
 	name     string
 	packages []string
 }{
 	{"nouns", []string{"pkg/mesh"}},
 	{"pure", []string{
-		"pkg/errkind", "pkg/meshtime", "pkg/address", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum", "pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
+		"pkg/errkind", "pkg/meshtime", "pkg/address", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum",
+		"pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota", "pkg/matrix",
 		"pkg/catalog/file", // last: no pure package links a YAML parser
 	}},
 	{"files", []string{"pkg/privatefile"}},
 	{"the bus", []string{"pkg/bus"}},
 	{"one outside thing each", []string{
-		"pkg/probe", "pkg/bus/agent", "pkg/bus/coordinator", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command", "deploy/examples",
+		"pkg/probe", "pkg/bus/agent", "pkg/bus/coordinator", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command",
+		"deploy/examples",
 	}},
 	{"built on one of those", []string{"pkg/bus/server", "pkg/ledger/view"}},
 	{"delivery", []string{"agent/outbox"}},
 	{"the coordinator's own health", []string{"coordinator/health"}},
 	{"what every HTTP surface shares", []string{"coordinator/web"}},
 	{"joiners", []string{
-		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller", "coordinator/catalogs", "coordinator/engine", "coordinator/site",
+		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller",
+		"coordinator/catalogs", "coordinator/engine", "coordinator/site",
 		"coordinator/api", "coordinator/console", "coordinator/admin",
-		"coordinator/allowlist", "coordinator/backup", "coordinator/quotaguard", "coordinator/diskguard", "coordinator/heartbeat", "coordinator/connlimit",
+		"coordinator/allowlist", "coordinator/backup", "coordinator/quotaguard", "coordinator/diskguard",
+		"coordinator/heartbeat", "coordinator/connlimit",
 	}},
 	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},
 	{"for tests alone", []string{
 		"pkg/testenv", "pkg/command/commandtest", "pkg/bus/server/servertest", "coordinator/web/webtest",
 	}},
-	{"programs", []string{"agent", "coordinator", "deploy/docs", "deploy/docs/screenshot", "deploy/lab", "deploy/packages", "deploy/penetration", "deploy/simulation"}},
+	{"programs", []string{
+		"agent", "coordinator", "deploy/docs", "deploy/docs/screenshot", "deploy/lab", "deploy/packages",
+		"deploy/penetration", "deploy/simulation",
+	}},
 }
 
 // forbidden are imports that only the named packages may have.
@@ -65,7 +72,9 @@ var forbidden = []struct {
 	{"github.com/prometheus-community/", "the ping library stays behind the probe", []string{"pkg/probe"}},
 	{"modernc.org/sqlite", "SQLite stays behind the view", []string{"pkg/ledger/view"}},
 	{"github.com/goccy/go-yaml", "YAML stays behind the catalog's file", []string{"pkg/catalog/file"}},
-	{"github.com/spf13/cobra", "flags belong to the programs", []string{"agent", "coordinator", "pkg/command", "pkg/command/commandtest"}},
+	{"github.com/spf13/cobra", "flags belong to the programs", []string{
+		"agent", "coordinator", "pkg/command", "pkg/command/commandtest",
+	}},
 }
 
 // impure are the imports and calls that a pure package may not have: time comes in as an argument.
@@ -248,7 +257,8 @@ func TestEveryPackageAndExportedNameIsDocumented(t *testing.T) {
 	}
 }
 
-// undocumented lists the exported names of a declaration that have no comment. A group's comment counts for its constants.
+// undocumented lists the exported names of a declaration that have no comment. A group's comment counts for its
+// constants.
 func undocumented(d ast.Decl) []string {
 	switch d := d.(type) {
 	case *ast.FuncDecl:

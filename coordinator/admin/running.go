@@ -15,9 +15,9 @@ import (
 // unixSockets is where Linux lists the Unix sockets of the machine.
 const unixSockets = "/proc/net/unix"
 
-// Running returns the data directories of the coordinators that this user runs on this machine. It finds them by their
-// sockets, on Linux; elsewhere it finds none. Sockets of other users are left out, since anybody can open one that looks
-// like a coordinator's.
+// Running returns the data directories of the coordinators that this user runs on this machine. It finds them by
+// their sockets, on Linux; elsewhere it finds none. Sockets of other users are left out, since anybody can open one
+// that looks like a coordinator's.
 func Running(ctx context.Context) []string {
 	f, err := os.Open(unixSockets)
 	if err != nil {

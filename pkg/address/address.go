@@ -62,7 +62,10 @@ func ParseHost(text string) (Host, error) {
 	case err == nil:
 		return Host{IP: ip}, nil
 	case strings.ContainsAny(text, "/@"):
-		return Host{}, fmt.Errorf("%q is not a host; write an IP address or a name alone, as in mail.example.net", shorten(text))
+		return Host{}, fmt.Errorf(
+			"%q is not a host; write an IP address or a name alone, as in mail.example.net",
+			shorten(text),
+		)
 	case bracketed || strings.Contains(text, ":"):
 		return Host{}, fmt.Errorf("%q is not an IPv6 address, which looks like 2001:db8::36", shorten(text))
 	}
@@ -85,7 +88,10 @@ func parseName(text string) (Host, error) {
 	labels := strings.Split(ascii, ".")
 	for _, l := range labels {
 		if !label.MatchString(l) {
-			return Host{}, fmt.Errorf("%q is not a name: its parts are letters, digits and hyphens, at most 63 each", shorten(text))
+			return Host{}, fmt.Errorf(
+				"%q is not a name: its parts are letters, digits and hyphens, at most 63 each",
+				shorten(text),
+			)
 		}
 	}
 	if _, err := strconv.Atoi(labels[len(labels)-1]); err == nil {

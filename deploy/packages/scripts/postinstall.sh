@@ -1,5 +1,5 @@
-# Runs after the files were installed. dpkg passes "configure" and the previous version, if any; rpm passes the number of
-# installed versions.
+# Runs after the files were installed. dpkg passes "configure" and the previous version, if any; rpm passes the number
+# of installed versions.
 first=yes
 case "$1" in
 configure) [ -z "$2" ] || first= ;;
@@ -9,7 +9,8 @@ configure) [ -z "$2" ] || first= ;;
 esac
 
 if ! getent passwd "$name" >/dev/null; then
-  useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin --comment "$name service" "$name"
+  useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin \
+    --comment "$name service" "$name"
 fi
 # join may run before the first start, at which systemd would create the state directory, so create it here.
 install -d -m 0755 /var/lib/probemesh
