@@ -38,7 +38,7 @@ func (v *vantage) encode(now time.Time, observations []mesh.Observation) (out ou
 	b := &mesh.Batch{
 		Agent: v.config.Name, Epoch: v.epoch, Sequence: v.sequence, Version: v.config.Version, Began: now, Lag: v.lag,
 		Queued: stats.Batches, Dropped: stats.Dropped, SpoolOff: stats.Off, AnchorsFail: v.duties.anchorsFail(),
-		Clock: v.config.ClockOffset, Observations: observations, Gossip: v.gossipReport(now),
+		Refusal: v.refusal, Clock: v.config.ClockOffset, Observations: observations, Gossip: v.gossipReport(now),
 	}
 	if v.catalog != nil {
 		b.Revision = v.catalog.Revision

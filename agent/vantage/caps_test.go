@@ -120,7 +120,8 @@ func TestAnAbsurdCatalogIsRefused(t *testing.T) {
 	start(t, func(b *bus, n *network) {
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
-		absurd := *b.catalog
+		before := b.catalog
+		absurd := *before
 		absurd.Hosts = append(absurd.Hosts[:0:0], absurd.Hosts...)
 		absurd.Hosts[2].Checks = append(absurd.Hosts[2].Checks[:0:0], absurd.Hosts[2].Checks...)
 		absurd.Hosts[2].Checks[0].Interval, absurd.Hosts[2].Checks[0].Timeout = time.Millisecond, time.Microsecond
@@ -132,6 +133,19 @@ func TestAnAbsurdCatalogIsRefused(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		if got := n.count("192.0.2.3"); got < 17 || got > 19 {
 			t.Errorf("%d probes sent in three minutes by the catalog before", got)
+		}
+		batches, _ := b.published()
+		refusal := batches[len(batches)-1].Refusal
+		if refusal.Revision != absurd.Revision || !strings.Contains(refusal.Reason, "LON1") {
+			t.Errorf("the agent reports %+v", refusal)
+		}
+		b.mu.Lock()
+		b.catalog = before
+		b.mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		batches, _ = b.published()
+		if got := batches[len(batches)-1].Refusal; got != (mesh.Refusal{}) {
+			t.Errorf("with a valid catalog again it reports %+v", got)
 		}
 	})
 }

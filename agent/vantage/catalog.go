@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -25,14 +26,17 @@ type follower struct {
 	bus         Bus
 	log         zerolog.Logger
 	asked       chan struct{}
-	answers     chan wire.Answer // those that differ from the one before
+	answers     chan wire.Answer  // those that differ from the one before
+	refusals    chan mesh.Refusal // each new reason why an answer cannot be used; zero once one can
 	reconnected chan struct{}
+
+	refusal mesh.Refusal // the last one sent; only run uses it
 }
 
 func newFollower(b Bus, log zerolog.Logger) *follower {
 	return &follower{
 		bus: b, log: log, asked: make(chan struct{}, 1),
-		answers: make(chan wire.Answer), reconnected: make(chan struct{}),
+		answers: make(chan wire.Answer), refusals: make(chan mesh.Refusal), reconnected: make(chan struct{}),
 	}
 }
 
@@ -83,9 +87,10 @@ func (f *follower) fetch(ctx context.Context, last *wire.Answer) error {
 	}
 	a, err := wire.DecodeAnswer(data)
 	if err != nil {
-		f.log.Warn().Err(err).Msg("catalog rejected")
+		f.setRefusal(ctx, wire.RefusedAnswer(data, err))
 		return err
 	}
+	f.setRefusal(ctx, mesh.Refusal{})
 	if last.Catalog == nil || a.Catalog.Revision != last.Catalog.Revision || !sameKeys(a.Keys, last.Keys) {
 		select {
 		case f.answers <- a:
@@ -94,6 +99,22 @@ func (f *follower) fetch(ctx context.Context, last *wire.Answer) error {
 	}
 	*last = a
 	return nil
+}
+
+// setRefusal has the loop report a refusal, or that there is none any more. The catalog before stays in force. The same
+// refusal is logged once, although the catalog is requested every minute.
+func (f *follower) setRefusal(ctx context.Context, r mesh.Refusal) {
+	if r == f.refusal {
+		return
+	}
+	if f.refusal = r; r.Reason != "" {
+		f.log.Error().Str("catalog", r.Revision).Str("reason", r.Reason).
+			Msg("catalog rejected, the previous one stays in force")
+	}
+	select {
+	case f.refusals <- r:
+	case <-ctx.Done():
+	}
 }
 
 // sameKeys distinguishes nil, which a coordinator too old to send keys sends, from no keys.

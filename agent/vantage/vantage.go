@@ -83,6 +83,7 @@ type vantage struct {
 	began    time.Time
 	catalog  *catalog.Catalog             // nil until it arrived
 	keys     map[string]ed25519.PublicKey // of the admitted agents
+	refusal  mesh.Refusal                 // of the latest catalog; zero if it is in force
 	region   string                       // this host's; empty where the catalog does not name it
 	duties   duties
 	window   edge.Window
@@ -155,6 +156,8 @@ func (v *vantage) loop(ctx context.Context) {
 			v.out.Handle(e, v.woke())
 		case a := <-v.follow.answers:
 			v.handleCatalog(a, v.woke())
+		case v.refusal = <-v.follow.refusals:
+			v.flushAt = v.woke() // operators should see at once what the catalog that they changed does
 		case <-v.follow.reconnected:
 			v.flushAt = v.woke() // the coordinator should learn at once that the agent is back
 		case r := <-v.gossip.results:

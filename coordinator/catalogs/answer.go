@@ -7,6 +7,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -34,6 +35,14 @@ func (s *Store) encode(ctx context.Context, c *catalog.Catalog) ([]byte, error) 
 		}
 	}
 	return wire.EncodeAnswer(wire.Answer{Catalog: c, Keys: keys})
+}
+
+// decodable returns why agents would refuse the answer; nil if they would not. An agent of this version decodes it so.
+func decodable(answer []byte) error {
+	if _, err := wire.DecodeAnswer(answer); err != nil {
+		return errkind.New(errkind.Invalid, "agents would refuse the catalog: "+wire.RefusedAnswer(answer, err).Reason)
+	}
+	return nil
 }
 
 // RosterChanged has the new set of admitted agents' keys published soon. It does not block.

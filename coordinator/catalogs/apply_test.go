@@ -50,3 +50,26 @@ func TestApplyRemovesHostsOnlyWithPrune(t *testing.T) {
 		}
 	})
 }
+
+// What agents would refuse is not put in force: they would go on with the catalog before, or with none after a restart.
+func TestACatalogThatAgentsWouldRefuseIsNotPutInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s, _, stop := w.run(t, catalogs.Config{Catalog: parse(t, small)})
+		defer stop()
+		before, events := s.Current().Revision, w.events()
+		wrong := parse(t, readdressed(small))
+		wrong.Hosts[0].Checks = append(wrong.Hosts[0].Checks, catalog.Check{
+			Kind: catalog.KindTCP, Name: "mail", Interval: catalog.DefaultInterval, Timeout: catalog.DefaultTimeout,
+			Options: catalog.TCP{},
+		})
+		catalog.Seal(wrong)
+		_, err := s.Apply(t.Context(), wrong, "test", false)
+		if err == nil || !strings.Contains(err.Error(), "port 0 is not a number") {
+			t.Errorf("applied with error %v", err)
+		}
+		if s.Current().Revision != before || w.events() != events || w.answered(t).Catalog.Revision != before {
+			t.Error("the catalog is in force")
+		}
+	})
+}

@@ -176,7 +176,7 @@ func (s *Store) activate(ctx context.Context, c *catalog.Catalog, source string)
 }
 
 // record writes the catalog to the ledger, unless it is the newest one there, and returns it encoded for agents. A
-// catalog that cannot be encoded is not written.
+// catalog that cannot be encoded, or that agents would refuse, is not written.
 func (s *Store) record(ctx context.Context, c *catalog.Catalog, source string) (answer []byte, err error) {
 	if answer, err = s.encode(ctx, c); err != nil {
 		return nil, err
@@ -187,6 +187,10 @@ func (s *Store) record(ctx context.Context, c *catalog.Catalog, source string) (
 		return nil, err
 	case err == nil && stored.Catalog.Revision == c.Revision:
 		return answer, nil
+	}
+	// The ledger's newest catalog is exempt: an earlier version put it in force, and without it no judge can start.
+	if err := decodable(answer); err != nil {
+		return nil, err
 	}
 	at, offset := s.config.Clock()
 	event := ledger.CatalogEvent{Source: source, Catalog: c, Mesh: at.UTC(), Offset: offset}

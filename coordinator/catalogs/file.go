@@ -9,6 +9,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
+	"github.com/probemesh/probemesh/pkg/wire"
 )
 
 // watchEvery is how often the file is read. It is read whole, since editors and configuration tools replace it in
@@ -30,7 +31,16 @@ func (s *Store) parse(f fileText) (*catalog.Catalog, error) {
 	if f.failure != "" {
 		return nil, fmt.Errorf("read the catalog: %s", f.failure)
 	}
-	return catalogfile.Parse(s.config.File, []byte(f.text), s.config.Getenv)
+	c, err := catalogfile.Parse(s.config.File, []byte(f.text), s.config.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	// record checks the same. Here it is a mistake in the file, which is not tried again and does not prevent a start.
+	answer, err := wire.EncodeAnswer(wire.Answer{Catalog: c})
+	if err != nil {
+		return nil, err
+	}
+	return c, decodable(answer)
 }
 
 // watch puts the file in force whenever it changes, and tries again if that failed.

@@ -42,6 +42,7 @@ func (a *Agents) Observe(s *mesh.Snapshot, offset time.Duration) {
 	a.warnSilent(s, offset)
 	a.warnWithoutHost(s)
 	a.warnSharedIdentities(s, offset)
+	a.warnRefusals(s)
 }
 
 func (a *Agents) warnSilent(s *mesh.Snapshot, offset time.Duration) {
@@ -137,4 +138,40 @@ func (a *Agents) warnSharedIdentities(s *mesh.Snapshot, offset time.Duration) {
 			"; stop one, revoke the identity, and join each machine again under its own name"
 	}
 	a.warnings.Warn("identity", text)
+}
+
+// refusalsMax bounds how many different refusals of catalogs a warning names. Agents write the reasons.
+const refusalsMax = 4
+
+// warnRefusals warns of agents that received a catalog and cannot use it, by catalog and reason.
+func (a *Agents) warnRefusals(s *mesh.Snapshot) {
+	agents, refusals := map[mesh.Refusal][]string{}, []mesh.Refusal{}
+	for _, v := range s.Vantages {
+		if v.Refusal.Reason == "" || v.Silent {
+			continue
+		}
+		if agents[v.Refusal] == nil {
+			refusals = append(refusals, v.Refusal)
+		}
+		agents[v.Refusal] = append(agents[v.Refusal], v.Name)
+	}
+	var texts []string
+	for _, r := range refusals[:min(len(refusals), refusalsMax)] {
+		names := agents[r]
+		list, verb := strings.Join(names[:min(len(names), namesMax)], ", "), "refuse"
+		if more := len(names) - namesMax; more > 0 {
+			list += fmt.Sprintf(" and %d more", more)
+		} else if len(names) == 1 {
+			verb = "refuses"
+		}
+		texts = append(texts, fmt.Sprintf("%s %s catalog %s: %q", list, verb, r.Revision, r.Reason))
+	}
+	text := strings.Join(texts, "; ")
+	if more := len(refusals) - refusalsMax; more > 0 {
+		text += fmt.Sprintf("; and %d other reasons", more)
+	}
+	if text != "" {
+		text += "; until that is mended these agents probe by the catalog before, or nothing after a restart"
+	}
+	a.warnings.Warn("refusal", text)
 }

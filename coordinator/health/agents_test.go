@@ -113,3 +113,23 @@ func TestAnAgentWhoseHostLeftTheCatalogIsNamed(t *testing.T) {
 		t.Errorf("the log is\n%s", log.String()) // raised, and cleared with what it was
 	}
 }
+
+func TestAgentsThatRefuseACatalogAreNamed(t *testing.T) {
+	w := health.NewWarnings(zerolog.Nop())
+	a := health.NewAgents(w, zerolog.Nop())
+	port := mesh.Refusal{Revision: "1a2b1a2b1a2b", Reason: "port 0 is not a number from 1 to 65535"}
+	vantages := []mesh.VantageState{
+		{Name: "NC036", Refusal: port}, {Name: "NC041", Refusal: port},
+		{Name: "NC042", Refusal: port, Silent: true}, {Name: "NC043"},
+	}
+	const want = `NC036, NC041 refuse catalog 1a2b1a2b1a2b: "port 0 is not a number from 1 to 65535"; until that is ` +
+		"mended these agents probe by the catalog before, or nothing after a restart"
+	a.Observe(&mesh.Snapshot{At: noon, Vantages: vantages}, 0)
+	if got := strings.Join(w.List(), "\n"); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	a.Observe(&mesh.Snapshot{At: noon, Vantages: vantages[3:]}, 0)
+	if got := w.List(); len(got) > 0 {
+		t.Errorf("%q after all agents use the catalog", got)
+	}
+}

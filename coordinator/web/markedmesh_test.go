@@ -188,7 +188,7 @@ func (m *markedMesh) send(agent catalog.Host, place int, rounds map[string]uint6
 	b := &mesh.Batch{
 		Agent: agent.Key(), Epoch: 1, Sequence: m.batches, Revision: m.catalog.Revision, Version: "1.2-" + mark,
 		Began: m.now, Connected: m.now.Add(-time.Hour),
-		SpoolOff: mark,
+		SpoolOff: mark, Refusal: mesh.Refusal{Revision: mark, Reason: mark},
 	}
 	scheduled := (m.now.Unix()+int64(place))%10 == 0
 	for _, h := range m.catalog.Hosts {

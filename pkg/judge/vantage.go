@@ -56,7 +56,7 @@ func (v *vantage) setReport(env *environment, b *mesh.Batch) {
 	// Assign field by field: this runs for every batch, and the whole struct is three times as large.
 	v.report.Version, v.report.Revision, v.report.Connected = b.Version, b.Revision, b.Connected
 	v.report.Clock, v.report.Lag, v.report.SpoolOff = b.Clock, b.Lag, b.SpoolOff
-	v.report.Queued, v.report.Dropped = b.Queued, b.Dropped
+	v.report.Queued, v.report.Dropped, v.report.Refusal = b.Queued, b.Dropped, b.Refusal
 }
 
 // updateSilent works out whether the vantage is silent: rule 2. After a gap of the stream everybody gets time to send

@@ -134,10 +134,17 @@ type Batch struct {
 	Queued    int           // batches in the agent that NATS has not acknowledged
 	Dropped   uint64        // observations that the agent's full queue dropped since it started
 	SpoolOff  string        // why the agent does not spool to disk what it cannot publish; empty if it does
+	Refusal   Refusal       // the catalog that the agent refuses; zero if none
 
 	AnchorsFail  bool // it reaches none of its region's anchors, so what it does not reach may be its own fault
 	Observations []Observation
 	Gossip       Gossip
+}
+
+// Refusal is a catalog that an agent received and cannot use. It keeps using the one before, if it has one.
+type Refusal struct {
+	Revision string `json:"revision,omitempty"` // empty where the agent cannot read even that
+	Reason   string `json:"reason"`
 }
 
 // Replayed reports whether an observation of the batch ended before the agent's present connection began. It then

@@ -149,6 +149,7 @@ type VantageState struct {
 	Queued     int           `json:"queued"`
 	Dropped    uint64        `json:"dropped"`
 	SpoolOff   string        `json:"spool_off,omitempty"` // see Batch.SpoolOff
+	Refusal    Refusal       `json:"refusal,omitzero"`    // see Batch.Refusal
 	Silent     bool          `json:"silent"`
 	Abstains   string        `json:"abstains,omitempty"` // why it has no vote at all, or none over one address family
 	Advisories []string      `json:"advisories,omitempty"`

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // Answer is a coordinator's answer to an agent that asks for the catalog.
@@ -36,6 +38,23 @@ func EncodeAnswer(a Answer) ([]byte, error) {
 		return nil, fmt.Errorf("encode catalog: %w", err)
 	}
 	return pack(plain)
+}
+
+// RefusedAnswer returns the refusal of an answer that DecodeAnswer does not decode, with the catalog's revision where that
+// much can be read.
+func RefusedAnswer(data []byte, err error) mesh.Refusal {
+	refusal := mesh.Refusal{Reason: clip(strings.TrimPrefix(err.Error(), "decode catalog: "))}
+	plain, err := unpack(data)
+	if err != nil {
+		return refusal
+	}
+	var c struct {
+		Revision string `json:"revision"`
+	}
+	if json.Unmarshal(plain, &c) == nil && len(c.Revision) <= NameMax {
+		refusal.Revision = printable(c.Revision)
+	}
+	return refusal
 }
 
 // DecodeAnswer decodes what EncodeAnswer or EncodeCatalog wrote. It drops keys that are not Ed25519 public keys.

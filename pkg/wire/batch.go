@@ -63,8 +63,14 @@ type batch struct {
 	Dropped      uint64        `json:"d,omitempty"`
 	SpoolOff     string        `json:"so,omitempty"`
 	AnchorsFail  bool          `json:"af,omitempty"`
+	Refusal      *refusal      `json:"cr,omitempty"` // version N-1 neither sends nor reads it
 	Observations []observation `json:"o,omitempty"`
 	Gossip       *gossip       `json:"gossip,omitempty"`
+}
+
+type refusal struct {
+	Revision string `json:"c,omitempty"`
+	Reason   string `json:"y"`
 }
 
 type observation struct {
@@ -97,6 +103,9 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 		SpoolOff: clip(b.SpoolOff), AnchorsFail: b.AnchorsFail,
 		Observations: make([]observation, len(b.Observations)),
 		Gossip:       encodeGossip(b.Gossip, b.Began),
+	}
+	if b.Refusal != (mesh.Refusal{}) {
+		out.Refusal = &refusal{clip(b.Refusal.Revision), clip(b.Refusal.Reason)}
 	}
 	for i, o := range b.Observations {
 		out.Observations[i] = observation{
@@ -142,6 +151,9 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 		len(in.SpoolOff) > ReasonMax {
 		return nil, fmt.Errorf("decode batch: version %d, %d observations: %w", in.V, len(in.Observations), ErrTooLarge)
 	}
+	if r := in.Refusal; r != nil && (len(r.Revision) > NameMax || len(r.Reason) > ReasonMax) {
+		return nil, fmt.Errorf("decode batch: refusal: %w", ErrTooLarge)
+	}
 	began := received.Add(-age)
 	out := &mesh.Batch{
 		Agent: in.Agent, Epoch: in.Epoch, Sequence: in.Sequence,
@@ -150,6 +162,9 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 		Lag: microseconds(in.Lag), Queued: max(in.Queued, 0), Dropped: in.Dropped, SpoolOff: printable(in.SpoolOff),
 		AnchorsFail:  in.AnchorsFail,
 		Observations: make([]mesh.Observation, len(in.Observations)),
+	}
+	if in.Refusal != nil {
+		out.Refusal = mesh.Refusal{Revision: printable(in.Refusal.Revision), Reason: printable(in.Refusal.Reason)}
 	}
 	for i := range in.Observations {
 		o, err := in.Observations[i].decode(began, received)

@@ -186,6 +186,7 @@ func TestMessagesOfTodayAreDecodedByTheFirstFormat(t *testing.T) {
 		Agent: "nc036", Epoch: 5, Sequence: 7, Revision: "0123456789ab", Version: "v9", Began: at, Clock: time.Second,
 		Lag:    3 * time.Millisecond,
 		Queued: 2, Dropped: 4, AnchorsFail: true, SpoolOff: "disk full",
+		Refusal: mesh.Refusal{Revision: "0123456789ac", Reason: "port 0"},
 		Gossip: mesh.Gossip{
 			Acks: []mesh.Rumour{{Host: "nc1", At: at}}, Proofs: []mesh.Rumour{{Host: "nc1", At: at}},
 		},

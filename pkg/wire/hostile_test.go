@@ -67,7 +67,7 @@ func TestAReasonHasPrintableTextOnly(t *testing.T) {
 
 func wantPrintable(t *testing.T, b *mesh.Batch) {
 	t.Helper()
-	words := []string{b.Version, b.Revision, b.SpoolOff}
+	words := []string{b.Version, b.Revision, b.SpoolOff, b.Refusal.Revision, b.Refusal.Reason}
 	for _, o := range b.Observations {
 		words = append(words, o.Reason)
 		if o.Lost > o.Sent || o.Sent > SentMax || o.Lost < 0 {

@@ -34,6 +34,10 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 		AnchorsFail: rapid.Bool().
 			Draw(t, "anchors fail"),
 		SpoolOff: rapid.StringOfN(words, 0, 40, ReasonMax).Draw(t, "spool off"),
+		Refusal: mesh.Refusal{
+			Revision: rapid.SampledFrom([]string{"", "0123456789ab"}).Draw(t, "refused"),
+			Reason:   rapid.StringOfN(words, 0, 40, ReasonMax).Draw(t, "refusal"),
+		},
 		Revision: "0123456789ab", Version: "v1", Began: began, Clock: us("clock", -time.Hour, time.Hour),
 		Lag: us(
 			"lag",
