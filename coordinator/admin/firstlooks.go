@@ -92,7 +92,7 @@ func reportFirstLooks(
 // findCheck returns the check's state, or nil if the snapshot does not have it yet.
 func findCheck(s *mesh.Snapshot, host, check string) *mesh.CheckState {
 	for i := range s.Hosts {
-		if s.Hosts[i].Name != host {
+		if mesh.Key(s.Hosts[i].Name) != mesh.Key(host) {
 			continue
 		}
 		for k := range s.Hosts[i].Checks {

@@ -59,10 +59,10 @@ func newIncidents(s web.State, all []*incident.Incident) []incidentJSON {
 			IncidentUpdates: []updateJSON{}, Components: []componentJSON{},
 		}
 		for _, u := range slices.Backward(i.Updates) {
-			j.IncidentUpdates = append(j.IncidentUpdates, newUpdate(i, u))
+			j.IncidentUpdates = append(j.IncidentUpdates, newUpdate(s, i, u))
 		}
 		for _, c := range components {
-			if affects(i, c) {
+			if affects(s, i, c) {
 				j.Components = append(j.Components, c)
 			}
 		}
@@ -72,7 +72,7 @@ func newIncidents(s web.State, all []*incident.Incident) []incidentJSON {
 }
 
 // newUpdate returns an update. Those about a host as a whole affect no component, as Statuspage's lists checks only.
-func newUpdate(i *incident.Incident, u incident.Update) updateJSON {
+func newUpdate(s web.State, i *incident.Incident, u incident.Update) updateJSON {
 	at := i.Wall(u.At).UTC()
 	out := updateJSON{
 		ID: updateID(i, u.ID), Status: string(u.State), Body: u.Body, IncidentID: i.ID, CreatedAt: at, UpdatedAt: at,
@@ -82,17 +82,18 @@ func newUpdate(i *incident.Incident, u incident.Update) updateJSON {
 		from, _ := describe(verdictStatus(u.Was), "", "")
 		to, _ := describe(verdictStatus(u.Verdict), "", "")
 		out.AffectedComponents = append(out.AffectedComponents, affectedJSON{
-			checkID(u.Host, u.Check), u.Host + " - " + u.Check, from, to,
+			checkID(s.Spelled(u.Host), u.Check), u.Host + " - " + u.Check, from, to,
 		})
 	}
 	return out
 }
 
 // affects reports whether a component is a host of the incident, or one of the checks that failed.
-func affects(i *incident.Incident, c componentJSON) bool {
+func affects(s web.State, i *incident.Incident, c componentJSON) bool {
 	return slices.ContainsFunc(i.Hosts, func(h incident.Host) bool {
-		return c.ID == hostID(h.Name) || slices.ContainsFunc(h.Windows, func(w incident.Window) bool {
-			return c.ID == checkID(h.Name, w.Check)
+		name := s.Spelled(h.Name)
+		return c.ID == hostID(name) || slices.ContainsFunc(h.Windows, func(w incident.Window) bool {
+			return c.ID == checkID(name, w.Check)
 		})
 	})
 }

@@ -21,8 +21,8 @@ type Agents struct {
 	warnings *Warnings
 	logger   zerolog.Logger
 
-	expected map[string]time.Time // when each vantage was first expected to report, mesh time
-	reported map[string]bool      // vantages whose silence was logged
+	expected map[string]time.Time // by key: when each vantage was first expected to report, mesh time
+	reported map[string]bool      // by key: vantages whose silence was logged
 	enrolled map[string]bool      // by key; a host whose agent never joined is not silent
 }
 
@@ -73,18 +73,19 @@ func (a *Agents) warnSilent(s *mesh.Snapshot, offset time.Duration) {
 func (a *Agents) step(at time.Time, vantages []mesh.VantageState) (fell, recovered, silent []mesh.VantageState) {
 	expected, reported := map[string]time.Time{}, map[string]bool{}
 	for _, v := range vantages {
-		since, ok := a.expected[v.Name]
+		key := mesh.Key(v.Name)
+		since, ok := a.expected[key]
 		if !ok {
 			since = at
 		}
-		expected[v.Name] = since
+		expected[key] = since
 		if v.Heard.After(since) {
 			since = v.Heard
 		}
-		quiet := v.Silent || v.Heard.IsZero() && a.enrolled[mesh.Key(v.Name)]
-		switch was := a.reported[v.Name]; {
+		quiet := v.Silent || v.Heard.IsZero() && a.enrolled[key]
+		switch was := a.reported[key]; {
 		case quiet && (was || at.Sub(since) >= silentAfter):
-			reported[v.Name] = true
+			reported[key] = true
 			silent = append(silent, v)
 			if !was {
 				fell = append(fell, v)

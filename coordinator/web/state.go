@@ -41,6 +41,15 @@ func (s State) Host(key string) (mesh.HostState, bool) {
 	return hosts[i], true
 }
 
+// Spelled returns the host's name as the catalog spells it now, or as it is where the catalog has no such host. What is
+// stored has the spelling of its time.
+func (s State) Spelled(name string) string {
+	if h := s.Catalog.Host(mesh.Key(name)); h != nil {
+		return h.Name
+	}
+	return name
+}
+
 // City returns the city of a region, or the region's name if the catalog has no city for it.
 func (s State) City(region string) string {
 	if r := s.Catalog.Region(region); r != nil && r.City != "" {

@@ -88,7 +88,7 @@ func compareHost(old, new *Host) []Change {
 	if old.Name != new.Name || old.Role != new.Role || old.Group != new.Group || !reflect.DeepEqual(old.Labels, new.Labels) {
 		out = append(out, Change{Host: new.Name, What: "its words change"})
 	}
-	moved := !reflect.DeepEqual(old.Addresses, new.Addresses)
+	moved := !old.SameAddresses(new)
 	if moved {
 		out = append(out, Change{Host: new.Name, What: fmt.Sprintf("address %v, was %v", new.Addresses, old.Addresses)})
 	}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/probemesh/probemesh/pkg/address"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -29,3 +30,19 @@ func Anchor(anchor string) (host string, check Check, ok bool) {
 
 // HasFamily reports whether the host may have an address of the family: a name may.
 func (h *Host) HasFamily(f mesh.Family) bool { return h.Address(f) != "" }
+
+// SameAddress reports whether both are the same address, however they are spelled: early versions stored addresses in
+// capitals or with a dot at the end, and a host did not move because a file's reader spells it otherwise now.
+func SameAddress(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, errX := address.ParseHost(a)
+	y, errY := address.ParseHost(b)
+	return errX == nil && errY == nil && x == y
+}
+
+// SameAddresses reports whether both have the same addresses in the same order. See SameAddress.
+func (h *Host) SameAddresses(other *Host) bool {
+	return slices.EqualFunc(h.Addresses, other.Addresses, SameAddress)
+}

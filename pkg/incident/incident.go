@@ -103,8 +103,10 @@ func outage(s mesh.Status) bool { return impacts[s] != "" }
 // Open reports whether the incident is not resolved.
 func (i *Incident) Open() bool { return i.State != Resolved }
 
+// host returns the part of a host, also where a catalog since spelled the host's name otherwise.
 func (i *Incident) host(name string) *Host {
-	n := slices.IndexFunc(i.Hosts, func(h Host) bool { return h.Name == name })
+	key := mesh.Key(name)
+	n := slices.IndexFunc(i.Hosts, func(h Host) bool { return mesh.Key(h.Name) == key })
 	if n < 0 {
 		return nil
 	}
@@ -125,6 +127,7 @@ func (i *Incident) apply(t mesh.Transition) {
 		i.Hosts = append(i.Hosts, Host{Name: t.Host})
 		h = &i.Hosts[len(i.Hosts)-1]
 	}
+	h.Name = t.Host // as the catalog spells it now
 	// A host that has recovered stays so while its status is unknown; one in an outage stays in the incident.
 	if t.To != mesh.StatusUnknown || outage(h.Status) {
 		h.Status = t.To

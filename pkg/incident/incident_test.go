@@ -237,3 +237,13 @@ func TestAnIncidentAcrossAStepOfTheClock(t *testing.T) {
 		t.Error("the zero time, of what has not ended, is not zero")
 	}
 }
+
+// A catalog may spell a host otherwise while its incident is open: the incident goes on, under the new spelling.
+func TestAHostThatIsSpelledOtherwiseKeepsItsIncident(t *testing.T) {
+	b := incident.NewBook(nil)
+	opened := b.Apply(transition("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "06:56:02"))
+	got := b.Apply(transition("nc036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "07:17:05"))
+	if got != opened || got.Open() || len(got.Hosts) != 1 || got.Hosts[0].Name != "nc036" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -41,7 +41,7 @@ func (h *host) inherit(old *host) {
 	h.dead = old.dead
 	h.status, h.since, h.lastRound, h.requests = old.status, old.since, old.lastRound, old.requests
 	h.account, h.cause = old.account, old.cause
-	moved := !slices.Equal(h.config.Addresses, old.config.Addresses)
+	moved := !h.config.SameAddresses(old.config)
 	for _, c := range h.checks {
 		if was := old.check(c.config.Name); was != nil {
 			c.inherit(was, !moved && was.config.SameQuestion(c.config))

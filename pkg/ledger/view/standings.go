@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -99,5 +98,5 @@ func (s standing) outlasts(before, next *catalog.Catalog) bool {
 	if asked == nil || asks == nil {
 		return false
 	}
-	return s.verdict == mesh.Down || asked.SameQuestion(asks) && slices.Equal(was.Addresses, is.Addresses)
+	return s.verdict == mesh.Down || asked.SameQuestion(asks) && was.SameAddresses(is)
 }

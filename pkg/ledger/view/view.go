@@ -27,8 +27,8 @@ import (
 
 // schemaVersion changes with schema.sql and with what is derived from events, so that older files are rebuilt. 5
 // replaced sentences that quoted agents; 6 remembers when every standing began and ended, not only the latest of a
-// check.
-const schemaVersion = 6
+// check; 7 follows the incident of a host whose name is spelled otherwise than when it began.
+const schemaVersion = 7
 
 //go:embed schema.sql
 var schema string
