@@ -106,7 +106,7 @@ const serviceUser = 65534
 // TestRootRestoresForTheServiceUser: if the directory that root restores in belongs to the service's user, so do the
 // restored files, and the coordinator runs as that user. Only root can read the backup.
 func TestRootRestoresForTheServiceUser(t *testing.T) {
-	testenv.Root(t)
+	testenv.RequireRoot(t)
 	m := newTestbed(t)
 	m.startCoordinator(m.path("d"))
 	m.must(m.coordinator, "backup", m.path("b"), "--data", m.path("d"))

@@ -277,7 +277,7 @@ func newBrowser(t *testing.T) context.Context {
 		}
 	}
 	if path == "" {
-		testenv.Missing(t, "Chromium (Debian: chromium)")
+		testenv.SkipOrFail(t, "Chromium (Debian: chromium)")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)

@@ -20,7 +20,7 @@ func smallDisk(t *testing.T, dir, size string) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		testenv.Missing(t, "root, to mount a small disk: "+err.Error())
+		testenv.SkipOrFail(t, "root, to mount a small disk: "+err.Error())
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 }
@@ -50,7 +50,7 @@ func fill(t *testing.T, path string) (free func()) {
 // TestFullDisk fills the disk under a coordinator. It reports that, goes on judging from its reserve, and pauses only
 // when that is used up too. Once there is space it continues. Nothing that was acknowledged is lost.
 func TestFullDisk(t *testing.T) {
-	testenv.Long(t)
+	testenv.RequireLong(t)
 	m := newTestbed(t)
 	disk := m.path("disk")
 	smallDisk(t, disk, "64m")

@@ -49,7 +49,7 @@ func TestCoordinatorMonitorsItself(t *testing.T) {
 // TestSilentAgentIsReportedEverywhere: in the log, by the command and on the operators' view, and again when it
 // recovers.
 func TestSilentAgentIsReportedEverywhere(t *testing.T) {
-	testenv.Long(t)
+	testenv.RequireLong(t)
 	m := newTestbed(t)
 	data := m.path("d")
 	m.startCoordinator(data)

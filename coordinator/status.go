@@ -48,7 +48,7 @@ func writeStatus(out io.Writer, s admin.State) error {
 	}
 	connected := 0
 	for _, v := range s.Snapshot.Vantages {
-		if !v.Silent && !v.Heard.IsZero() {
+		if !v.Silent && !v.LastBatch.IsZero() {
 			connected++
 		}
 	}

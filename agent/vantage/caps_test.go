@@ -15,7 +15,7 @@ import (
 
 func ask(t *testing.T, b *bus, host string, round uint64) {
 	t.Helper()
-	data, err := wire.EncodeControl(wire.Control{Look: &mesh.Ask{Round: round, Host: host}})
+	data, err := wire.EncodeControl(wire.Control{Round: &mesh.RoundRequest{Round: round, Host: host}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (v *vantage) hasRoom(d *duty, now time.Time) bool {
 
 // lookNow begins looks at all checks of a host, for a round. A look under way answers the round too. Agents in the
 // host's own region do not answer: a round asks every other region.
-func (v *vantage) lookNow(ask mesh.Ask, now time.Time) {
+func (v *vantage) lookNow(ask mesh.RoundRequest, now time.Time) {
 	if v.catalog == nil {
 		return
 	}

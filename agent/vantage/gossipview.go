@@ -92,9 +92,9 @@ func (g *gossipView) report(now time.Time) mesh.Gossip {
 	proofs := map[string]gossip.Proof{}
 	for _, p := range g.gossip.Proofs() {
 		proofs[p.Host] = p
-		if p.Proved.After(g.reported[p.Host]) && len(out.Proofs) < wire.RumoursMax {
+		if p.Proved.After(g.reported[p.Host]) && len(out.Proofs) < wire.GossipEntriesMax {
 			g.reported[p.Host] = p.Proved
-			out.Proofs = append(out.Proofs, mesh.Rumour{Host: p.Host, At: p.Proved})
+			out.Proofs = append(out.Proofs, mesh.GossipEntry{Host: p.Host, At: p.Proved})
 		}
 	}
 	out.Acks = out.Proofs // for a coordinator of version N-1
@@ -103,15 +103,15 @@ func (g *gossipView) report(now time.Time) mesh.Gossip {
 			continue
 		}
 		if proofs[m.Name].Confirms(m) {
-			out.Dead = append(out.Dead, mesh.Rumour{Host: m.Name, At: m.Since})
+			out.Dead = append(out.Dead, mesh.GossipEntry{Host: m.Name, At: m.Since})
 		} else {
 			g.requestProof(m.Name, now)
 		}
 	}
-	if len(out.Dead) > wire.RumoursMax { // keep the latest deaths, in the order of the names
-		slices.SortFunc(out.Dead, func(a, b mesh.Rumour) int { return b.At.Compare(a.At) })
-		out.Dead = out.Dead[:wire.RumoursMax]
-		slices.SortFunc(out.Dead, func(a, b mesh.Rumour) int { return cmp.Compare(a.Host, b.Host) })
+	if len(out.Dead) > wire.GossipEntriesMax { // keep the latest deaths, in the order of the names
+		slices.SortFunc(out.Dead, func(a, b mesh.GossipEntry) int { return b.At.Compare(a.At) })
+		out.Dead = out.Dead[:wire.GossipEntriesMax]
+		slices.SortFunc(out.Dead, func(a, b mesh.GossipEntry) int { return cmp.Compare(a.Host, b.Host) })
 	}
 	return out
 }

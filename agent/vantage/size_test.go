@@ -44,7 +44,7 @@ func TestAgentStaysWithinItsBudget(t *testing.T) {
 			inWindow := used * int64(quota.Window/time.Hour) / hours
 			t.Logf("all away %v: %d batches and %d bytes an hour, %d MB in two days; expected %d MB, budget %d MB",
 				away, len(batches), used, inWindow>>20, need.Expected>>20, need.Budget>>20)
-			if !away && inWindow > need.Expected || inWindow > quota.Keep(need.Budget) {
+			if !away && inWindow > need.Expected || inWindow > quota.Retained(need.Budget) {
 				t.Error("more than that")
 			}
 		})

@@ -239,8 +239,8 @@ func (v *vantage) control(data []byte, now time.Time) {
 		if v.config.Renew != nil {
 			v.config.Renew()
 		}
-	case c.Look != nil:
-		v.lookNow(*c.Look, now)
+	case c.Round != nil:
+		v.lookNow(*c.Round, now)
 	}
 	if c.Catalog != "" { // also of the revision in force: the admitted agents may have changed
 		v.follow.askNow()

@@ -258,7 +258,7 @@ func TestLookNow(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		b.published()
 		for _, host := range []string{"lon1", "ams2"} {
-			data, err := wire.EncodeControl(wire.Control{Look: &mesh.Ask{Round: 99, Host: host}})
+			data, err := wire.EncodeControl(wire.Control{Round: &mesh.RoundRequest{Round: 99, Host: host}})
 			if err != nil {
 				t.Fatal(err)
 			}

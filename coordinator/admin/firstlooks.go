@@ -69,7 +69,7 @@ func (c *Client) AwaitFirstLooks(
 }
 
 func anyAgentHeard(s *mesh.Snapshot) bool {
-	return slices.ContainsFunc(s.Vantages, func(v mesh.VantageState) bool { return !v.Heard.IsZero() })
+	return slices.ContainsFunc(s.Vantages, func(v mesh.VantageState) bool { return !v.LastBatch.IsZero() })
 }
 
 // reportFirstLooks reports the checks that every region has probed, or all of them if it is late, and returns the

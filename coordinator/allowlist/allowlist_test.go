@@ -51,9 +51,9 @@ func writeList(t *testing.T, format string) string {
 // tool runs a program that the format is for. It skips the test if the program is missing; in CI it fails.
 func tool(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	testenv.Root(t)
+	testenv.RequireRoot(t)
 	if _, err := exec.LookPath(program); err != nil {
-		testenv.Missing(t, "the program "+program)
+		testenv.SkipOrFail(t, "the program "+program)
 	}
 	out, err := exec.Command(program, args...).CombinedOutput()
 	if err != nil {

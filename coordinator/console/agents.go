@@ -22,4 +22,4 @@ func newAgentRows(s *mesh.Snapshot) []agentRow {
 }
 
 // connected reports whether batches of the agent arrive.
-func connected(a mesh.VantageState) bool { return !a.Silent && !a.Heard.IsZero() }
+func connected(a mesh.VantageState) bool { return !a.Silent && !a.LastBatch.IsZero() }

@@ -37,7 +37,8 @@ func newConsole(t *testing.T) http.Handler {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	now := time.Now()
 	s.Snapshot.Vantages = []mesh.VantageState{
-		{Name: "NC023", Region: "london", Heard: now}, {Name: "NC036", Heard: now, Silent: true}, {Name: "NC041", Version: "\xff1"},
+		{Name: "NC023", Region: "london", LastBatch: now}, {Name: "NC036", LastBatch: now, Silent: true},
+		{Name: "NC041", Version: "\xff1"},
 	}
 	host := &s.Snapshot.Hosts[0]
 	host.Checks = host.Checks[:1]

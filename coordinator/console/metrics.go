@@ -172,8 +172,8 @@ func collectAgent(send sender, a mesh.VantageState) {
 	send.gauge(agentLag, a.Lag.Seconds(), a.Name)
 	send.gauge(agentInfo, 1, a.Name, a.Region, a.Version, a.Revision)
 	send.counter(agentDropped, float64(a.Dropped), a.Name)
-	if !a.Heard.IsZero() {
-		send.gauge(agentHeard, unixSeconds(a.Heard), a.Name)
+	if !a.LastBatch.IsZero() {
+		send.gauge(agentHeard, unixSeconds(a.LastBatch), a.Name)
 	}
 }
 

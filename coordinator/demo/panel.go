@@ -195,7 +195,7 @@ func (p *panel) body() (template.HTML, error) {
 			if check.Kind != catalog.KindPing {
 				host.Services = append(host.Services, check.Name)
 			}
-			if check.Looking || check.Verdict != mesh.Up || check.Tally.Bad > 0 {
+			if check.RoundOpen || check.Verdict != mesh.Up || check.Tally.Bad > 0 {
 				v.Checks = append(v.Checks, newCheckView(c, h, check))
 			}
 		}
@@ -212,7 +212,7 @@ func newCheckView(c *catalog.Catalog, h mesh.HostState, check mesh.CheckState) c
 	check = web.PublicCheck(check)
 	f := checkView{
 		Look: web.VerdictLook(check.Verdict), Host: h.Name, Check: check.Name, Sentence: check.Sentence,
-		Verdict: string(check.Verdict), Looking: check.Looking,
+		Verdict: string(check.Verdict), Looking: check.RoundOpen,
 	}
 	for _, v := range check.Votes {
 		if v.Own {

@@ -87,9 +87,9 @@ func (w *world) Timeline(context.Context) (meshtime.Stream, error) {
 	w.mu.Lock()
 	messages := w.messages
 	w.mu.Unlock()
-	next := func(n uint64, marks bool) (meshtime.Found, bool, error) {
+	next := func(n uint64, marks bool) (meshtime.Message, bool, error) {
 		for _, m := range messages[min(max(n, 1)-1, uint64(len(messages))):] {
-			f := meshtime.Found{Sequence: m.Sequence, Stream: m.Time}
+			f := meshtime.Message{Sequence: m.Sequence, Stream: m.Time}
 			if m.Kind == bus.ClockMark {
 				mark, _, err := wire.DecodeClock(m.Data)
 				if err != nil {
@@ -101,7 +101,7 @@ func (w *world) Timeline(context.Context) (meshtime.Stream, error) {
 				return f, true, nil
 			}
 		}
-		return meshtime.Found{}, false, nil
+		return meshtime.Message{}, false, nil
 	}
 	return meshtime.Stream{First: 1, Last: uint64(len(messages)), Next: next}, nil
 }
@@ -303,8 +303,8 @@ func (w *world) round(host string) (round uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.broadcasts {
-		if w.namesRounds && c.Look != nil && c.Look.Host == host {
-			round = c.Look.Round
+		if w.namesRounds && c.Round != nil && c.Round.Host == host {
+			round = c.Round.Round
 		}
 	}
 	return round

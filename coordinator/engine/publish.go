@@ -67,9 +67,9 @@ func (e *Engine) write(ctx context.Context, events []ledger.Event) error {
 }
 
 // requestRounds asks every agent to look at the hosts now.
-func (e *Engine) requestRounds(ctx context.Context, asks []mesh.Ask) {
+func (e *Engine) requestRounds(ctx context.Context, asks []mesh.RoundRequest) {
 	for _, a := range asks {
-		data, err := wire.EncodeControl(wire.Control{Look: &a})
+		data, err := wire.EncodeControl(wire.Control{Round: &a})
 		if err == nil {
 			err = e.config.Bus.Broadcast(ctx, data)
 		}

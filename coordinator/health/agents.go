@@ -48,7 +48,7 @@ func (a *Agents) Observe(s *mesh.Snapshot, offset time.Duration) {
 func (a *Agents) warnSilent(s *mesh.Snapshot, offset time.Duration) {
 	fell, recovered, silent := a.step(s.At, s.Vantages)
 	for _, v := range fell {
-		a.logger.Warn().Str("agent", v.Name).Time("heard", v.Heard.Add(-offset)).Msg("agent silent")
+		a.logger.Warn().Str("agent", v.Name).Time("heard", v.LastBatch.Add(-offset)).Msg("agent silent")
 	}
 	for _, v := range recovered {
 		a.logger.Info().Str("agent", v.Name).Msg("agent recovered")
@@ -56,8 +56,8 @@ func (a *Agents) warnSilent(s *mesh.Snapshot, offset time.Duration) {
 	names := make([]string, len(silent))
 	for i, v := range silent {
 		names[i] = v.Name + " never reported"
-		if !v.Heard.IsZero() {
-			names[i] = v.Name + " since " + v.Heard.Add(-offset).UTC().Format("15:04:05Z")
+		if !v.LastBatch.IsZero() {
+			names[i] = v.Name + " since " + v.LastBatch.Add(-offset).UTC().Format("15:04:05Z")
 		}
 	}
 	text := ""
@@ -79,10 +79,10 @@ func (a *Agents) step(at time.Time, vantages []mesh.VantageState) (fell, recover
 			since = at
 		}
 		expected[key] = since
-		if v.Heard.After(since) {
-			since = v.Heard
+		if v.LastBatch.After(since) {
+			since = v.LastBatch
 		}
-		quiet := v.Silent || v.Heard.IsZero() && a.enrolled[key]
+		quiet := v.Silent || v.LastBatch.IsZero() && a.enrolled[key]
 		switch was := a.reported[key]; {
 		case quiet && (was || at.Sub(since) >= silentAfter):
 			reported[key] = true

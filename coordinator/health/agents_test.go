@@ -56,7 +56,7 @@ func TestSilentAgents(t *testing.T) {
 			for _, s := range test.steps {
 				v := mesh.VantageState{Name: "NC2", Silent: s.silent}
 				if s.heard >= 0 {
-					v.Heard = noon.Add(time.Duration(s.heard) * time.Second)
+					v.LastBatch = noon.Add(time.Duration(s.heard) * time.Second)
 				}
 				at := noon.Add(time.Duration(s.at) * time.Second)
 				a.Observe(&mesh.Snapshot{At: at, Vantages: []mesh.VantageState{v}}, 0)
@@ -75,7 +75,7 @@ func TestSilenceIsShownInWallTime(t *testing.T) {
 	a := health.NewAgents(w, zerolog.New(&log))
 	a.SetRoster(&mesh.Roster{Vantages: []string{"nc2"}})
 	for _, seconds := range []time.Duration{0, 40, 80} {
-		v := mesh.VantageState{Name: "NC2", Silent: true, Heard: noon}
+		v := mesh.VantageState{Name: "NC2", Silent: true, LastBatch: noon}
 		a.Observe(&mesh.Snapshot{At: noon.Add(seconds * time.Second), Vantages: []mesh.VantageState{v}}, 10*time.Minute)
 	}
 	if got := w.List(); len(got) != 1 || got[0] != "silent agents: NC2 since 11:50:00Z" {
@@ -92,8 +92,8 @@ func TestAnAgentWhoseHostLeftTheCatalogIsNamed(t *testing.T) {
 	w := health.NewWarnings(zerolog.New(&log))
 	a := health.NewAgents(w, zerolog.New(&log))
 	a.SetRoster(&mesh.Roster{Vantages: []string{"nc2", "nc3"}})
-	both := []mesh.VantageState{{Name: "NC2", Heard: noon}, {Name: "NC3", Heard: noon}}
-	one := []mesh.VantageState{{Name: "NC2", Heard: noon.Add(time.Hour)}}
+	both := []mesh.VantageState{{Name: "NC2", LastBatch: noon}, {Name: "NC3", LastBatch: noon}}
+	one := []mesh.VantageState{{Name: "NC2", LastBatch: noon.Add(time.Hour)}}
 	const want = "agents whose host is not in the catalog, so they probe nothing and have no vote: nc3; " +
 		"add the host again, or run `coordinator revoke HOST`"
 	for seconds, step := range []struct {
@@ -102,7 +102,7 @@ func TestAnAgentWhoseHostLeftTheCatalogIsNamed(t *testing.T) {
 	}{{both, ""}, {one, want}, {one, want}, {both, ""}} {
 		at := noon.Add(time.Duration(seconds) * time.Hour)
 		if seconds == 3 {
-			both[0].Heard, both[1].Heard = at, at
+			both[0].LastBatch, both[1].LastBatch = at, at
 		}
 		a.Observe(&mesh.Snapshot{At: at, Vantages: step.vantages}, 0)
 		if got := strings.Join(w.List(), "\n"); got != step.want {

@@ -31,7 +31,7 @@ func (g *Guard) enforce(ctx context.Context) (err error) {
 		}
 	}
 	for _, agent := range slices.Sorted(maps.Keys(g.withdrawn)) {
-		if w := g.withdrawn[agent]; w.Over {
+		if w := g.withdrawn[agent]; w.Ended {
 			err = errors.Join(err, g.restore(ctx, w.Key))
 		} else {
 			err = errors.Join(err, g.uphold(ctx, agent, w))
@@ -89,7 +89,7 @@ func (g *Guard) uphold(ctx context.Context, agent string, w quota.Withdrawal) er
 	if len(g.excess[agent]) > 0 || g.Now().Before(w.Until) && !rejoined {
 		return nil
 	}
-	w.Over = true
+	w.Ended = true
 	if rejoined { // an operator readmitted it: its next term counts as the first
 		w.Times, w.Until = 0, g.Now()
 	}
@@ -114,9 +114,9 @@ func (g *Guard) restore(ctx context.Context, key string) error {
 	return nil
 }
 
-// trim removes the agent's newest messages, so that half of its budget stays: see quota.Keep.
+// trim removes the agent's newest messages, so that half of its budget stays: see quota.Retained.
 func (g *Guard) trim(ctx context.Context, agent string, w quota.Withdrawal) error {
-	keep := quota.Keep(w.Budget)
+	keep := quota.Retained(w.Budget)
 	if len(g.excess[agent]) == 0 {
 		if g.tally.Used(agent) <= keep {
 			return nil
@@ -195,7 +195,7 @@ func (g *Guard) refresh(ctx context.Context) error {
 func (g *Guard) warning() string {
 	var out []string
 	for _, agent := range slices.Sorted(maps.Keys(g.withdrawn)) {
-		if w := g.withdrawn[agent]; !w.Over {
+		if w := g.withdrawn[agent]; !w.Ended {
 			out = append(out, fmt.Sprintf("agent %s may not publish until %s: it published %s within two days, and its budget "+
 				"is %s; if its server is compromised, run `coordinator revoke %[1]s`; to readmit it earlier, "+
 				"run `coordinator invite %[1]s` and join again",

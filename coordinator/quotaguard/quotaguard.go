@@ -154,7 +154,7 @@ func (g *Guard) count(ctx context.Context) error {
 // false.
 func (g *Guard) overspent(agent string) bool {
 	w := g.withdrawn[agent]
-	return !g.budgetsAt.IsZero() && (w.Since.IsZero() || w.Over) && g.tally.Used(agent) > g.budget(agent)
+	return !g.budgetsAt.IsZero() && (w.Since.IsZero() || w.Ended) && g.tally.Used(agent) > g.budget(agent)
 }
 
 // tryEnforce enforces the budgets and logs a failure. The next call repeats whatever was not done.
@@ -191,7 +191,7 @@ func (g *Guard) load(ctx context.Context) error {
 func (g *Guard) save(ctx context.Context, agent string, w quota.Withdrawal) error {
 	next := map[string]quota.Withdrawal{agent: w}
 	for other, v := range g.withdrawn {
-		if other != agent && !v.Forgotten(g.Now()) {
+		if other != agent && !v.Forgiven(g.Now()) {
 			next[other] = v
 		}
 	}

@@ -35,7 +35,7 @@ const (
 )
 
 func scaled(*catalog.Catalog) quota.Plan {
-	return quota.Plan{Agents: map[string]quota.Need{"nc1": {Expected: budget / 10, Budget: budget}}, Unlisted: budget,
+	return quota.Plan{Agents: map[string]quota.Volume{"nc1": {Expected: budget / 10, Budget: budget}}, Unlisted: budget,
 		Size: size}
 }
 
@@ -248,9 +248,9 @@ func testFlood(w *world) {
 
 	w.flood(hostile, "nc1")
 	publish()
-	eventually(t, "its excess is removed", func() bool { n, _ := w.bytes("nc1"); return n <= quota.Keep(budget) })
-	if kept, _ := w.bytes("nc1"); kept < quota.Keep(budget)*9/10 {
-		t.Errorf("%d bytes of its oldest batches are left of %d", kept, quota.Keep(budget))
+	eventually(t, "its excess is removed", func() bool { n, _ := w.bytes("nc1"); return n <= quota.Retained(budget) })
+	if kept, _ := w.bytes("nc1"); kept < quota.Retained(budget)*9/10 {
+		t.Errorf("%d bytes of its oldest batches are left of %d", kept, quota.Retained(budget))
 	}
 	checkHonest()
 	text := w.warning()

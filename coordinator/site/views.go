@@ -134,7 +134,7 @@ func reach(t mesh.Tally) string {
 func newCheckView(s web.State, c mesh.CheckState) checkView {
 	v := checkView{
 		Look: web.VerdictLook(c.Verdict), Name: c.Name, Note: reach(c.Tally), Sentence: c.Sentence, Since: c.Since,
-		Looking: c.Looking,
+		Looking: c.RoundOpen,
 	}
 	if c.Verdict == mesh.Down || c.Verdict == mesh.Partial || c.Verdict == mesh.Unknown {
 		// The verdict stands beside the note already, and a time follows it.

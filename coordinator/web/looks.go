@@ -125,7 +125,7 @@ func ImpactLook(i incident.Impact) Look {
 // AgentLook returns whether an agent is connected. Connected means that its batches arrive.
 func AgentLook(a mesh.VantageState) Look {
 	switch {
-	case a.Heard.IsZero():
+	case a.LastBatch.IsZero():
 		return newLook(classUnknown, "never connected")
 	case a.Silent:
 		return newLook(classDown, "silent")

@@ -145,7 +145,7 @@ func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
 func PublicCheck(c mesh.CheckState) mesh.CheckState {
 	return mesh.CheckState{
 		Name: c.Name, Kind: c.Kind, Critical: c.Critical, Verdict: c.Verdict, Since: c.Since, Sentence: c.Sentence,
-		Tally: c.Tally, Looking: c.Looking, Votes: publicVotes(c.Votes, c.Verdict),
+		Tally: c.Tally, RoundOpen: c.RoundOpen, Votes: publicVotes(c.Votes, c.Verdict),
 	}
 }
 

@@ -180,8 +180,8 @@ func manualCommands(t *testing.T) (commands []command) {
 // TestCommandsOfTheManual runs every command that no other test claims, in the order of the manual, as an operator of
 // the demo's mesh would: with the programs in $PATH and the demo's data directory in $PROBEMESH_DATA.
 func TestCommandsOfTheManual(t *testing.T) {
-	testenv.Programs(t, map[string]string{"curl": "curl", "bash": "bash"})
-	testenv.Long(t)
+	testenv.RequirePrograms(t, map[string]string{"curl": "curl", "bash": "bash"})
+	testenv.RequireLong(t)
 	w := startWorld(t)
 	w.checkFlags("probemesh-coordinator", "serve")
 	w.checkFlags("probemesh-agent", "run")

@@ -148,7 +148,7 @@ func startSteppedMesh(t *testing.T) *mesh {
 // starts. An outage meanwhile is published and has its true length.
 func TestTheClockIsStepped(t *testing.T) {
 	t.Parallel()
-	testenv.Long(t)
+	testenv.RequireLong(t)
 	m := startSteppedMesh(t)
 	const off = 10 * time.Minute
 	running := func(step time.Duration) []line {

@@ -96,9 +96,9 @@ func startFlooded(t *testing.T, accounting bool) *flooded {
 	f.background(core.Run)
 	if accounting {
 		plan := func(c *catalog.Catalog) quota.Plan {
-			p := quota.Plan{Agents: map[string]quota.Need{}, Unlisted: floodBudget, Size: floodStream}
+			p := quota.Plan{Agents: map[string]quota.Volume{}, Unlisted: floodBudget, Size: floodStream}
 			for i := range c.Hosts {
-				p.Agents[c.Hosts[i].Key()] = quota.Need{Expected: floodBudget / 10, Budget: floodBudget}
+				p.Agents[c.Hosts[i].Key()] = quota.Volume{Expected: floodBudget / 10, Budget: floodBudget}
 			}
 			return p
 		}

@@ -24,15 +24,15 @@ import (
 // requireLab skips a test unless long tests were asked for and this machine can run the lab.
 func requireLab(t testing.TB) {
 	t.Helper()
-	testenv.Root(t)
-	testenv.Programs(t, map[string]string{
+	testenv.RequireRoot(t)
+	testenv.RequirePrograms(t, map[string]string{
 		"ip": "iproute2", "nft": "nftables", postfixMaster: "postfix", dovecot: "dovecot-imapd", named: "bind9",
 		nginx: "nginx-light",
 	})
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		testenv.Missing(t, "/dev/net/tun")
+		testenv.SkipOrFail(t, "/dev/net/tun")
 	}
-	testenv.Long(t)
+	testenv.RequireLong(t)
 }
 
 // server is a network namespace with an address on the WAN.

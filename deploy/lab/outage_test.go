@@ -180,7 +180,7 @@ func sequences(t *testing.T, dir string) (out []uint64, observations int) {
 func TestHoursWithoutNATS(t *testing.T) {
 	t.Parallel()
 	offline := 2 * time.Hour
-	if !testenv.LongAsked() {
+	if !testenv.LongRequested() {
 		offline = 10 * time.Minute
 		t.Log("ten minutes instead of two hours without PROBEMESH_LONG=1 or -run")
 	}

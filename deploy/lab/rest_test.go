@@ -37,7 +37,7 @@ const (
 //
 //	go test ./deploy/lab -run AgentAtRest -v
 func TestAgentAtRest(t *testing.T) {
-	testenv.Long(t)
+	testenv.RequireLong(t)
 	p := build(t)
 	p.agent = stripped(t)
 	r := &rest{t: t, programs: p, data: t.TempDir()}

@@ -126,7 +126,7 @@ func (m *mesh) explain(host string) string {
 			if h.Name != host {
 				continue
 			}
-			fmt.Fprintf(&out, "%s: %s (%s; looking: %v)\n", c.Name, c.Sentence, c.Rule, c.Looking)
+			fmt.Fprintf(&out, "%s: %s (%s; looking: %v)\n", c.Name, c.Sentence, c.Rule, c.RoundOpen)
 			for _, v := range c.Votes {
 				ago := time.Since(v.Edges[0].At).Round(10 * time.Millisecond)
 				fmt.Fprintf(&out, "  %s: %s %s, %v ago\n", v.Region, v.Vote, v.Why, ago)

@@ -29,7 +29,7 @@ type engine struct {
 // newEngine creates a storage for the test, and removes it after.
 func newEngine(t testing.TB) *engine {
 	t.Helper()
-	testenv.Programs(t, map[string]string{"buildah": "buildah", "nsenter": "util-linux"})
+	testenv.RequirePrograms(t, map[string]string{"buildah": "buildah", "nsenter": "util-linux"})
 	e := &engine{t: t, storage: t.TempDir()}
 	t.Cleanup(func() {
 		_, _ = e.try("rm", "--all") // unmounts the containers' file systems too

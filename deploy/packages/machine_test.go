@@ -21,12 +21,12 @@ import (
 // requireMachines skips a test that installs packages unless long tests were asked for and this machine can run them.
 func requireMachines(t testing.TB) {
 	t.Helper()
-	testenv.Root(t)
-	testenv.Programs(t, map[string]string{
+	testenv.RequireRoot(t)
+	testenv.RequirePrograms(t, map[string]string{
 		"mmdebstrap": "mmdebstrap", "ip": "iproute2", "curl": "curl", "rpm": "rpm", "rpmbuild": "rpm",
 		"lintian": "lintian", "dpkg-deb": "dpkg", "systemd-analyze": "systemd", "man": "man-db",
 	})
-	testenv.Long(t)
+	testenv.RequireLong(t)
 }
 
 // machine is a bare Debian in a directory, entered by chroot, with a network namespace of its own.

@@ -76,7 +76,7 @@ func (w *world) removed() {
 	for _, s := range stored {
 		left += s.Bytes
 	}
-	if left > quota.Keep(floodBudget) {
+	if left > quota.Retained(floodBudget) {
 		w.t.Errorf("%d bytes of the attacker's batches are left", left)
 	}
 }

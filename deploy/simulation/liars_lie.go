@@ -204,11 +204,11 @@ func (w *liarWorld) sendLies(a *meshAgent, how silence) {
 		b.Connected = w.at().Add(time.Second)
 	}
 	if s.acks && a.index != 0 {
-		b.Gossip.Acks = []mesh.Rumour{{Host: w.keys[0], At: w.at()}}
+		b.Gossip.Acks = []mesh.GossipEntry{{Host: w.keys[0], At: w.at()}}
 	}
 	for host := range w.keys {
 		if host != a.index && (host == 0 && s.deadRumour || s.allDead) {
-			b.Gossip.Dead = append(b.Gossip.Dead, mesh.Rumour{Host: w.keys[host], At: w.at()})
+			b.Gossip.Dead = append(b.Gossip.Dead, mesh.GossipEntry{Host: w.keys[host], At: w.at()})
 		}
 	}
 	w.give(judge.Input{Batch: b})

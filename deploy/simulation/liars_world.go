@@ -320,9 +320,9 @@ func (w *liarWorld) batch(a *meshAgent) *mesh.Batch {
 func (w *liarWorld) send(a *meshAgent) {
 	b := w.batch(a)
 	if a.index != 0 && w.liars > 0 && w.strategy.forgesAcks && w.now >= liesBegin {
-		b.Gossip.Acks = []mesh.Rumour{{Host: w.keys[0], At: w.at()}}
+		b.Gossip.Acks = []mesh.GossipEntry{{Host: w.keys[0], At: w.at()}}
 	} else if a.index != 0 && w.gone && w.now >= outageBegin+10*time.Second {
-		b.Gossip.Dead = []mesh.Rumour{{Host: w.keys[0], At: epoch.Add(outageBegin)}}
+		b.Gossip.Dead = []mesh.GossipEntry{{Host: w.keys[0], At: epoch.Add(outageBegin)}}
 	}
 	w.give(judge.Input{Batch: b})
 }

@@ -193,8 +193,8 @@ func TestAgentsOfVersionN1AreAdmitted(t *testing.T) {
 func TestTheGossipOfAnExcludedAgentIsIgnored(t *testing.T) {
 	at := time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
 	b := &mesh.Batch{Agent: "a", Began: at, Connected: at, Gossip: mesh.Gossip{
-		Proofs: []mesh.Rumour{{Host: "b", At: at}}, Acks: []mesh.Rumour{{Host: "b", At: at}},
-		Dead: []mesh.Rumour{{Host: "c", At: at}},
+		Proofs: []mesh.GossipEntry{{Host: "b", At: at}}, Acks: []mesh.GossipEntry{{Host: "b", At: at}},
+		Dead: []mesh.GossipEntry{{Host: "c", At: at}},
 	}}
 	f := admission.New(nil)
 	before, _ := f.Admit(at, "a", 100, b, nil)

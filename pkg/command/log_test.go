@@ -95,7 +95,7 @@ func TestLogHasColoursOnATerminal(t *testing.T) {
 		return
 	}
 	if _, err := exec.LookPath("script"); err != nil {
-		testenv.Missing(t, "the program script (Debian: bsdutils)")
+		testenv.SkipOrFail(t, "the program script (Debian: bsdutils)")
 	}
 	for _, noColour := range []string{"", "1"} {
 		run := exec.Command("script", "-qec", os.Args[0]+" -test.run TestLogHasColoursOnATerminal", "/dev/null")

@@ -35,7 +35,7 @@ type chaos struct {
 	connected map[string]time.Duration
 	starts    map[string]uint64           // of each agent
 	copied    map[string]bool             // agents of which a copy from before the last start runs too
-	asks      []mesh.Ask                  // the latest of each host
+	asks      []mesh.RoundRequest         // the latest of each host
 	looks     map[string]mesh.Observation // the latest finished observation of each edge
 	log       []string
 }
@@ -229,7 +229,7 @@ func (w *chaos) observeOne(agent string) {
 }
 
 // answer makes every other agent answer a round, or most of them.
-func (w *chaos) answer(ask mesh.Ask) {
+func (w *chaos) answer(ask mesh.RoundRequest) {
 	host := w.catalog.Host(ask.Host)
 	for _, agent := range w.agents() {
 		if w.catalog.Host(agent).Region == host.Region || w.hushed[agent] || !w.honest &&
@@ -342,7 +342,7 @@ func (w *chaos) gossip(agent string) (out mesh.Gossip) {
 		return out
 	}
 	if rapid.Bool().Draw(w.t, "forged") {
-		out.Acks = []mesh.Rumour{{Host: w.often(), At: epoch.Add(w.at)}}
+		out.Acks = []mesh.GossipEntry{{Host: w.often(), At: epoch.Add(w.at)}}
 	}
 	host := w.often()
 	if host == agent || w.lost(agent, host) && (w.honest || rapid.IntRange(0, 19).Draw(w.t, "lies") > 0) {
@@ -350,6 +350,6 @@ func (w *chaos) gossip(agent string) (out mesh.Gossip) {
 	}
 	ago := time.Duration(rapid.SampledFrom([]int{0, 50, 500, 5000, -500}).Draw(w.t, "proved ago")) * time.Millisecond
 	w.log = append(w.log, fmt.Sprintf("%v %s has a proof of %s from %v ago", w.at, agent, host, ago))
-	out.Proofs = []mesh.Rumour{{Host: host, At: epoch.Add(w.at - ago)}}
+	out.Proofs = []mesh.GossipEntry{{Host: host, At: epoch.Add(w.at - ago)}}
 	return out
 }

@@ -38,7 +38,7 @@ func (w *chaos) give(in judge.Input) (asked, ended bool) {
 	for _, ask := range out.Asks {
 		w.log = append(w.log, fmt.Sprintf("%v round %d of %s since %v", w.at, ask.Round, ask.Host,
 			ask.Since.Sub(epoch)))
-		w.asks = append(slices.DeleteFunc(w.asks, func(a mesh.Ask) bool { return a.Host == ask.Host }), ask)
+		w.asks = append(slices.DeleteFunc(w.asks, func(a mesh.RoundRequest) bool { return a.Host == ask.Host }), ask)
 		w.reference.asked(ask)
 	}
 	return len(out.Asks) > 0, w.reference.closings > was

@@ -85,7 +85,7 @@ func (g *gossip) addProof(v *vantage, h *host, at time.Time) (changes []edgeChan
 
 // markDead replaces the vantage's list of dead hosts, and requests a round of each host that enough regions now report
 // dead.
-func (g *gossip) markDead(v *vantage, dead []mesh.Rumour) {
+func (g *gossip) markDead(v *vantage, dead []mesh.GossipEntry) {
 	before := v.gossip.dead
 	v.gossip.dead = nil
 	for _, r := range dead {

@@ -65,7 +65,7 @@ func gossipReport(w *world, a *agent) (out mesh.Gossip) {
 		if lie := w.gossip.lies[a.key+" "+h.Key()]; lie != "" {
 			proved, dead, since = lie == "alive", lie == "dead", w.elapsed
 		}
-		sent := mesh.Rumour{Host: h.Key(), At: epoch.Add(w.elapsed - step)}
+		sent := mesh.GossipEntry{Host: h.Key(), At: epoch.Add(w.elapsed - step)}
 		if h.Key() != a.key && (proved || w.gossip.fake[h.Key()]) {
 			out.Acks = append(out.Acks, sent)
 		}
@@ -74,11 +74,11 @@ func gossipReport(w *world, a *agent) (out mesh.Gossip) {
 		case proved:
 			out.Proofs = append(out.Proofs, sent)
 		case dead:
-			out.Dead = append(out.Dead, mesh.Rumour{Host: h.Key(), At: epoch.Add(since)})
+			out.Dead = append(out.Dead, mesh.GossipEntry{Host: h.Key(), At: epoch.Add(since)})
 		}
 	}
-	for _, list := range [][]mesh.Rumour{out.Acks, out.Proofs} {
-		slices.SortFunc(list, func(x, y mesh.Rumour) int { return strings.Compare(x.Host, y.Host) })
+	for _, list := range [][]mesh.GossipEntry{out.Acks, out.Proofs} {
+		slices.SortFunc(list, func(x, y mesh.GossipEntry) int { return strings.Compare(x.Host, y.Host) })
 	}
 	return out
 }

@@ -76,8 +76,8 @@ func TestHistoryIsNoHeartbeat(t *testing.T) {
 	w.begin()
 	w.elapsed = 20 * time.Minute
 	w.give(judge.Input{Batch: waitingBatch(w, 1, 1, time.Minute, 19*time.Minute, mesh.Unreachable)})
-	if v := vantageState(w, "nyc1"); !v.Heard.IsZero() {
-		t.Errorf("heard %v", v.Heard)
+	if v := vantageState(w, "nyc1"); !v.LastBatch.IsZero() {
+		t.Errorf("heard %v", v.LastBatch)
 	}
 }
 

@@ -28,7 +28,7 @@ type Input struct {
 // Output is what one step decided: transitions to publish, and rounds to ask the agents for.
 type Output struct {
 	Transitions []mesh.Transition
-	Asks        []mesh.Ask
+	Asks        []mesh.RoundRequest
 }
 
 // Standing is the verdict of one check as the ledger has it.

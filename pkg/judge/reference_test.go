@@ -105,7 +105,7 @@ type refSighting struct {
 }
 
 type refRound struct {
-	mesh.Ask
+	mesh.RoundRequest
 	opened   time.Time
 	answered bool // a vantage probed because of it
 }
@@ -309,8 +309,8 @@ func (r *reference) gossips(e refEdge) bool {
 }
 
 // asked records a round. A check that is in one already continues with that, and the newer one follows it.
-func (r *reference) asked(ask mesh.Ask) {
-	round := &refRound{Ask: ask, opened: r.now}
+func (r *reference) asked(ask mesh.RoundRequest) {
+	round := &refRound{RoundRequest: ask, opened: r.now}
 	for _, t := range r.targets {
 		switch {
 		case t.host.Key() != ask.Host:

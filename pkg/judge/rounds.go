@@ -15,8 +15,8 @@ type rounds struct {
 	env       *environment
 	mesh      *topology
 	budget    budget
-	requested []*host    // with requests
-	asks      []mesh.Ask // of this step
+	requested []*host             // with requests
+	asks      []mesh.RoundRequest // of this step
 }
 
 // round is one request for immediate probes.
@@ -266,7 +266,7 @@ func (r *rounds) open(h *host) {
 	for _, c := range h.checks {
 		r.enter(c, opened)
 	}
-	r.asks = append(r.asks, mesh.Ask{Round: opened.id, Host: h.key, Since: opened.since})
+	r.asks = append(r.asks, mesh.RoundRequest{Round: opened.id, Host: h.key, Since: opened.since})
 }
 
 // enter makes the check take part in the round. A check that is still in an earlier round finishes that first, so

@@ -49,7 +49,7 @@ func severity(c *check) int {
 func (r reporter) check(c *check) mesh.CheckState {
 	s := mesh.CheckState{
 		Name: c.config.Name, Kind: c.config.Kind, Critical: c.config.Critical, Verdict: c.published, Since: c.since,
-		Rule: c.rule, Sentence: c.sentence, Tally: c.tally, Looking: c.rounds.current != nil,
+		Rule: c.rule, Sentence: c.sentence, Tally: c.tally, RoundOpen: c.rounds.current != nil,
 		Votes: regionVotes(r.env, c), Advisories: r.advisories(c),
 	}
 	if broken(c.published) {
@@ -264,7 +264,7 @@ var familyWords = [families]string{"", " over IPv4", " over IPv6"}
 
 func (r reporter) vantage(v *vantage) mesh.VantageState {
 	s := v.report
-	s.Name, s.Region, s.Heard, s.Silent = v.key, v.region, v.heardAt, v.silent
+	s.Name, s.Region, s.LastBatch, s.Silent = v.key, v.region, v.heardAt, v.silent
 	if host := r.mesh.byKey[v.key]; host != nil {
 		s.Name = host.config.Name
 	}

@@ -281,9 +281,9 @@ func received(in judge.Input, at meshtime.Moment) judge.Input {
 		b.Observations[i].Began = b.Observations[i].Began.Add(off)
 	}
 	b.Gossip.Acks, b.Gossip.Dead = slices.Clone(b.Gossip.Acks), slices.Clone(b.Gossip.Dead)
-	for _, rumours := range [][]mesh.Rumour{b.Gossip.Acks, b.Gossip.Dead} {
-		for i := range rumours {
-			rumours[i].At = rumours[i].At.Add(off)
+	for _, entries := range [][]mesh.GossipEntry{b.Gossip.Acks, b.Gossip.Dead} {
+		for i := range entries {
+			entries[i].At = entries[i].At.Add(off)
 		}
 	}
 	in.Batch = &b

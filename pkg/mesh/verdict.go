@@ -120,7 +120,7 @@ type CheckState struct {
 	Sentence   string       `json:"sentence"`       // the verdict in one sentence
 	Tally      Tally        `json:"tally"`
 	Cause      string       `json:"cause,omitempty"` // while it is down or partial: shared by all that failed together
-	Looking    bool         `json:"looking"`         // a round is open, so the verdict may change within seconds
+	RoundOpen  bool         `json:"looking"`         // a round is open, so the verdict may change within seconds
 	Votes      []RegionVote `json:"votes"`
 	Advisories []string     `json:"advisories,omitempty"` // for operators: "path from lusaka: timeout"
 }
@@ -142,7 +142,7 @@ type VantageState struct {
 	Region     string        `json:"region"`
 	Version    string        `json:"version"`
 	Revision   string        `json:"revision"`       // the catalog that it uses
-	Heard      time.Time     `json:"heard,omitzero"` // when its latest batch arrived; zero if none ever did
+	LastBatch  time.Time     `json:"heard,omitzero"` // when its latest batch arrived; zero if none ever did
 	Connected  time.Time     `json:"connected,omitzero"`
 	Clock      time.Duration `json:"clock"` // its wall clock less the stream's, nanoseconds
 	Lag        time.Duration `json:"lag"`   // worst timer overrun, nanoseconds

@@ -22,7 +22,7 @@ func (s *Snapshot) ShowWallTime(offset time.Duration) {
 	}
 	for i := range s.Vantages {
 		v := &s.Vantages[i]
-		move(-offset, &v.Heard, &v.Connected, &v.IdentityShared)
+		move(-offset, &v.LastBatch, &v.Connected, &v.IdentityShared)
 	}
 }
 

@@ -13,7 +13,7 @@
 //     wait for its next mark, and the mark dates them. Dating them by a guess would be wrong for one of the two: a
 //     step taken for a pause expires every vote, and a pause taken for a step dates what agents saw during it too
 //     early. Where no mark comes within Patience, no leader was there to see a step, and it was a pause. A leap of
-//     up to Ahead is accepted as it is: it is shorter than what makes an agent silent or a vote expire.
+//     up to AheadMax is accepted as it is: it is shorter than what makes an agent silent or a vote expire.
 //   - The leader writes its offset into the stream with each tick, so that a reader may start at any sequence: it
 //     agrees with all others from the first mark on. A mark holds an absolute offset and the timestamp from which it
 //     decays, so a mark that is repeated, lost or expired changes nothing.
@@ -32,13 +32,13 @@ package meshtime
 import "time"
 
 const (
-	// Ahead is how far a timestamp may be ahead of the message before it. It is longer than the leader's slowest
+	// AheadMax is how far a timestamp may be ahead of the message before it. It is longer than the leader's slowest
 	// tick, and together with that shorter than the silence after which an agent counts as silent.
-	Ahead = 3 * time.Second
+	AheadMax = 3 * time.Second
 	// Patience bounds, in the stream's time, how long messages wait for a mark: five of the leader's slowest ticks.
 	Patience = 10 * time.Second
-	// HeldMax bounds how many messages wait.
-	HeldMax = 1000
+	// WaitingMax bounds how many messages wait.
+	WaitingMax = 1000
 	// Decay is by how much slower or faster than the wall clock mesh time runs at most while there is an offset: one
 	// part in so many.
 	Decay = 125
@@ -114,17 +114,17 @@ func (c *Clock) Fold(stream time.Time, mark *Mark) []Moment {
 	if len(c.held) > 0 && c.held[0].Sub(stream) > Jitter {
 		return append(c.stand(), c.Fold(stream, mark)...) // the clock leapt ahead, and back again
 	}
-	if mark != nil && mark.Mesh(stream).Sub(mark.Now) <= Ahead { // else its writer did not know yet that the clock had leapt
+	if mark != nil && mark.Mesh(stream).Sub(mark.Now) <= AheadMax { // else its writer did not know yet that the clock had leapt
 		return append(c.accept(*mark), c.step(stream, mark.Now))
 	}
 	if !c.waits(stream) {
 		return []Moment{c.step(stream, time.Time{})}
 	}
 	if n := len(c.held); n > 0 {
-		c.waited += min(max(stream.Sub(c.held[n-1]), 0), Ahead)
+		c.waited += min(max(stream.Sub(c.held[n-1]), 0), AheadMax)
 	}
 	c.held = append(c.held, stream)
-	if c.waited < Patience && len(c.held) < HeldMax {
+	if c.waited < Patience && len(c.held) < WaitingMax {
 		return nil
 	}
 	return c.release()
@@ -141,7 +141,7 @@ func (c *Clock) accept(m Mark) []Moment {
 
 // waits reports whether a message without a mark cannot be dated yet.
 func (c *Clock) waits(stream time.Time) bool {
-	return c.marked && (len(c.held) > 0 || !c.stream.IsZero() && c.mark.Mesh(stream).Sub(c.now) > Ahead)
+	return c.marked && (len(c.held) > 0 || !c.stream.IsZero() && c.mark.Mesh(stream).Sub(c.now) > AheadMax)
 }
 
 // release dates the waiting messages by the mark in force.

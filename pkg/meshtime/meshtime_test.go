@@ -18,7 +18,7 @@ var epoch = time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
 type server struct {
 	real     time.Duration // true time
 	stepped  time.Duration // the server's clock less true time
-	messages []meshtime.Found
+	messages []meshtime.Message
 	stored   []time.Duration // the true time of each message
 	dated    []meshtime.Moment
 	clock    meshtime.Clock
@@ -29,7 +29,7 @@ type server struct {
 }
 
 func (s *server) store(mark *meshtime.Mark) (due bool) {
-	f := meshtime.Found{Sequence: uint64(len(s.messages)) + 1, Stream: epoch.Add(s.real + s.stepped), Mark: mark}
+	f := meshtime.Message{Sequence: uint64(len(s.messages)) + 1, Stream: epoch.Add(s.real + s.stepped), Mark: mark}
 	s.messages, s.stored = append(s.messages, f), append(s.stored, s.real)
 	if s.away {
 		return false
@@ -37,7 +37,7 @@ func (s *server) store(mark *meshtime.Mark) (due bool) {
 	return s.follow(f)
 }
 
-func (s *server) follow(f meshtime.Found) (due bool) {
+func (s *server) follow(f meshtime.Message) (due bool) {
 	s.dated = append(s.dated, s.clock.Fold(f.Stream, f.Mark)...)
 	return s.leader.Observe(&s.clock, s.real, len(s.messages) > s.live)
 }
@@ -78,7 +78,7 @@ func (s *server) restart() {
 	s.say()
 }
 
-func fold(c meshtime.Clock, messages []meshtime.Found) (out []meshtime.Moment) {
+func fold(c meshtime.Clock, messages []meshtime.Message) (out []meshtime.Moment) {
 	for _, f := range messages {
 		out = append(out, c.Fold(f.Stream, f.Mark)...)
 	}
@@ -202,7 +202,7 @@ func history(t *rapid.T) *server {
 	return s
 }
 
-func isMark(f meshtime.Found) bool { return f.Mark != nil }
+func isMark(f meshtime.Message) bool { return f.Mark != nil }
 
 func TestTimeNeverDecreasesAndAllReadersAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -239,7 +239,7 @@ func TestDurations(t *testing.T) {
 		leaps := time.Duration(0) // small ones forward are accepted as they are
 		for range steps {
 			step := time.Duration(rapid.IntRange(-3600, 3600).Draw(t, "step")) * time.Second
-			if step > 0 && step <= meshtime.Ahead {
+			if step > 0 && step <= meshtime.AheadMax {
 				leaps += step
 			}
 			s.stepped += step
@@ -255,13 +255,13 @@ func TestDurations(t *testing.T) {
 }
 
 func (s *server) stream() meshtime.Stream {
-	next := func(n uint64, marks bool) (meshtime.Found, bool, error) {
+	next := func(n uint64, marks bool) (meshtime.Message, bool, error) {
 		for _, f := range s.messages[min(max(n, 1)-1, uint64(len(s.messages))):] {
 			if f.Mark != nil || !marks {
 				return f, true, nil
 			}
 		}
-		return meshtime.Found{}, false, nil
+		return meshtime.Message{}, false, nil
 	}
 	return meshtime.Stream{First: 1, Last: uint64(len(s.messages)), Next: next}
 }

@@ -2,8 +2,8 @@ package meshtime
 
 import "time"
 
-// Found is a message that a search of the stream found.
-type Found struct {
+// Message is a message that a search of the stream found.
+type Message struct {
 	Sequence uint64
 	Stream   time.Time // its timestamp
 	Mark     *Mark     // the mark in it, if it is a mark of the clock
@@ -14,39 +14,39 @@ type Found struct {
 type Stream struct {
 	First, Last uint64
 	// Next is the first message at or past a sequence, of all or of the clock's marks alone; false when there is none.
-	Next func(sequence uint64, marks bool) (Found, bool, error)
+	Next func(sequence uint64, marks bool) (Message, bool, error)
 }
 
-// Place is where a reader starts: the sequence of its first message, and the clock at it.
-type Place struct {
+// Position is where a reader starts: the sequence of its first message, and the clock at it.
+type Position struct {
 	Sequence uint64
 	Clock    Clock
 }
 
 // Find returns the place from which a reader receives every message since a mesh time. It lies some seconds earlier,
 // since a mark may be stored after messages that its writer had not seen.
-func (s Stream) Find(at time.Time) (Place, error) {
-	at = at.Add(-Ahead)
-	behind, err := s.first(s.First, s.Last+1, true, func(f Found) bool { return f.Mark.Now.After(at) })
+func (s Stream) Find(at time.Time) (Position, error) {
+	at = at.Add(-AheadMax)
+	behind, err := s.first(s.First, s.Last+1, true, func(f Message) bool { return f.Mark.Now.After(at) })
 	if err != nil {
-		return Place{}, err
+		return Position{}, err
 	}
 	mark, clock, err := s.before(behind)
 	if err != nil {
-		return Place{}, err
+		return Position{}, err
 	}
 	// Between two marks, or where there are none at all, the offset is that of the mark before.
 	end := s.Last + 1
 	if next, ok, err := s.Next(behind, true); err != nil {
-		return Place{}, err
+		return Position{}, err
 	} else if ok {
 		end = next.Sequence
 	}
 	if end-behind <= stretchMax {
-		return Place{max(behind, 1), clock}, nil
+		return Position{max(behind, 1), clock}, nil
 	}
-	sequence, err := s.first(behind, end, false, func(f Found) bool { return !mark.Mesh(f.Stream).Before(at) })
-	return Place{max(sequence, 1), clock}, err
+	sequence, err := s.first(behind, end, false, func(f Message) bool { return !mark.Mesh(f.Stream).Before(at) })
+	return Position{max(sequence, 1), clock}, err
 }
 
 // stretchMax is how many messages without a mark a reader rather reads from their beginning on. Longer stretches,
@@ -69,7 +69,7 @@ func (s Stream) before(sequence uint64) (Mark, Clock, error) {
 
 // first is the smallest sequence of [from, to) at or past which the next message has the property or is not below to.
 // The property must hold for all messages behind the first one that has it.
-func (s Stream) first(from, to uint64, marks bool, has func(Found) bool) (uint64, error) {
+func (s Stream) first(from, to uint64, marks bool, has func(Message) bool) (uint64, error) {
 	bound := to
 	for from < to {
 		middle := from + (to-from)/2
@@ -105,7 +105,7 @@ func (s Stream) AtWall(wall time.Time) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		begins, err := s.first(s.First, end, true, func(f Found) bool { return f.Mark.same(mark) })
+		begins, err := s.first(s.First, end, true, func(f Message) bool { return f.Mark.same(mark) })
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -128,7 +128,7 @@ func (s Stream) AtWall(wall time.Time) (time.Time, error) {
 
 // last is the newest mark before a sequence; the zero mark when there is none.
 func (s Stream) last(end uint64) (Mark, Clock, error) {
-	behind, err := s.first(s.First, end, true, func(f Found) bool { return f.Sequence >= end })
+	behind, err := s.first(s.First, end, true, func(f Message) bool { return f.Sequence >= end })
 	if err != nil {
 		return Mark{}, Clock{}, err
 	}

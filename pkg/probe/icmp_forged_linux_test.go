@@ -28,8 +28,8 @@ import (
 // thread.
 func inNamespace(t *testing.T, body func()) {
 	t.Helper()
-	testenv.Root(t)
-	testenv.Programs(t, map[string]string{"ip": "iproute2"})
+	testenv.RequireRoot(t)
+	testenv.RequirePrograms(t, map[string]string{"ip": "iproute2"})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -124,8 +124,8 @@ func TestForgedErrorsEndNoPing(t *testing.T) {
 
 // TestARoutersErrorEndsAPing has a real router, the kernel of another namespace, refuse to carry a ping on.
 func TestARoutersErrorEndsAPing(t *testing.T) {
-	testenv.Root(t)
-	testenv.Programs(t, map[string]string{"ip": "iproute2", "sysctl": "procps"})
+	testenv.RequireRoot(t)
+	testenv.RequirePrograms(t, map[string]string{"ip": "iproute2", "sysctl": "procps"})
 	router := fmt.Sprintf("probemesh-router-%d", os.Getpid())
 	run := func(line string) {
 		t.Helper()

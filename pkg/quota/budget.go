@@ -31,8 +31,8 @@ const (
 	historyBytes = 64 << 20
 )
 
-// Need is how many bytes one agent publishes in Window.
-type Need struct {
+// Volume is how many bytes one agent publishes in Window.
+type Volume struct {
 	Expected int64 // while all that it probes answers
 	// Budget is what it may publish: enough for two days in which everything that it probes fails, for the rounds that
 	// this causes, and for the backlog of an earlier disconnection.
@@ -41,8 +41,8 @@ type Need struct {
 
 // Plan is what a catalog needs of the stream.
 type Plan struct {
-	Agents   map[string]Need // by key
-	Unlisted int64           // budget of an agent that the catalog does not have: heartbeats and history
+	Agents   map[string]Volume // by key
+	Unlisted int64             // budget of an agent that the catalog does not have: heartbeats and history
 	// Size is how many bytes OBS needs so that two agents can use their whole budgets without any evidence of the last
 	// two days being discarded. It may exceed StreamMax.
 	Size int64
@@ -61,9 +61,9 @@ const (
 
 // Compute returns what the catalog needs. It visits each check once: a hundred hosts take some 100 ms.
 func Compute(c *catalog.Catalog) Plan {
-	p := Plan{Agents: map[string]Need{}, Unlisted: int64((messageBytes+gossipMost)*perWindow(heartbeatEvery)) + historyBytes}
+	p := Plan{Agents: map[string]Volume{}, Unlisted: int64((messageBytes+gossipMost)*perWindow(heartbeatEvery)) + historyBytes}
 	for i := range c.Hosts {
-		p.Agents[c.Hosts[i].Key()] = Need{int64((messageBytes + gossipBytes) * perWindow(heartbeatEvery)), p.Unlisted}
+		p.Agents[c.Hosts[i].Key()] = Volume{int64((messageBytes + gossipBytes) * perWindow(heartbeatEvery)), p.Unlisted}
 	}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]

@@ -44,7 +44,7 @@ func TestBudgetsFitTheStream(t *testing.T) {
 		p := quota.Compute(c)
 		sum, largest := int64(0), int64(0)
 		for key, n := range p.Agents {
-			if n.Expected > quota.Keep(n.Budget) {
+			if n.Expected > quota.Retained(n.Budget) {
 				t.Fatalf("%s: expected %d, and half of the budget %d is kept", key, n.Expected, n.Budget)
 			}
 			if n.Budget <= p.Unlisted && hosts > 1 {

@@ -20,7 +20,7 @@ type Withdrawal struct {
 	Until  time.Time `json:"until"`
 	Used   int64     `json:"used"`
 	Budget int64     `json:"budget"`
-	Over   bool      `json:"over,omitempty"` // the term has ended; kept for the length of the next one
+	Ended  bool      `json:"over,omitempty"` // the term has ended; kept for the length of the next one
 }
 
 // Withdraw returns an agent's next withdrawal. before is its previous one, or zero.
@@ -32,8 +32,8 @@ func Withdraw(before Withdrawal, key string, now time.Time, used, budget int64) 
 	return Withdrawal{Key: key, Times: times, Since: now, Until: now.Add(Term(times)), Used: used, Budget: budget}
 }
 
-// Forgotten reports whether a withdrawal that is over no longer makes the next one longer.
-func (w Withdrawal) Forgotten(now time.Time) bool { return w.Over && now.Sub(w.Until) >= forgiven }
+// Forgiven reports whether a withdrawal that is over no longer makes the next one longer.
+func (w Withdrawal) Forgiven(now time.Time) bool { return w.Ended && now.Sub(w.Until) >= forgiven }
 
 // Term returns the length of an agent's nth withdrawal, counted from 1.
 func Term(times int) time.Duration {
@@ -47,7 +47,7 @@ func Term(times int) time.Duration {
 	return min(term, TermMax)
 }
 
-// Keep returns how many of an agent's oldest bytes stay when its excess is removed. What it published before it
+// Retained returns how many of an agent's oldest bytes stay when its excess is removed. What it published before it
 // overspent is evidence, and replays must read it as it was judged; the newest bytes are the excess. Half a budget is
 // more than a working agent needs, and leaves it room when it may publish again.
-func Keep(budget int64) int64 { return budget / 2 }
+func Retained(budget int64) int64 { return budget / 2 }

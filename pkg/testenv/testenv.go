@@ -13,8 +13,8 @@ import (
 // CI reports whether a missing thing is a failure.
 func CI() bool { return os.Getenv("CI") == "true" }
 
-// Missing ends a test that needs what is not there.
-func Missing(t testing.TB, what string) {
+// SkipOrFail ends a test that needs what is not there.
+func SkipOrFail(t testing.TB, what string) {
 	t.Helper()
 	if CI() {
 		t.Fatalf("this test needs %s, and in CI nothing is skipped", what)
@@ -22,35 +22,35 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("not tested: this needs %s", what)
 }
 
-// Root ends a test that needs root where another runs it.
-func Root(t testing.TB) {
+// RequireRoot ends a test that needs root where another runs it.
+func RequireRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		Missing(t, "root")
+		SkipOrFail(t, "root")
 	}
 }
 
-// Programs ends a test that needs programs of which one is missing. Each is named with the Debian package that has it.
-func Programs(t testing.TB, packets map[string]string) {
+// RequirePrograms ends a test that needs programs of which one is missing. Each is named with the Debian package that has it.
+func RequirePrograms(t testing.TB, packets map[string]string) {
 	t.Helper()
 	for program, packet := range packets {
 		if _, err := exec.LookPath(program); err != nil {
-			Missing(t, fmt.Sprintf("the program %s (Debian: %s)", program, packet))
+			SkipOrFail(t, fmt.Sprintf("the program %s (Debian: %s)", program, packet))
 		}
 	}
 }
 
-// Long ends a test of over twenty seconds that nobody asked for.
-func Long(t testing.TB) {
+// RequireLong ends a test of over twenty seconds that nobody asked for.
+func RequireLong(t testing.TB) {
 	t.Helper()
-	if !LongAsked() {
-		Missing(t, "PROBEMESH_LONG=1, or to be named with -run, since it takes long")
+	if !LongRequested() {
+		SkipOrFail(t, "PROBEMESH_LONG=1, or to be named with -run, since it takes long")
 	}
 }
 
-// LongAsked reports whether tests of over twenty seconds are asked for: all of them where $PROBEMESH_LONG is 1, else those that are
+// LongRequested reports whether tests of over twenty seconds are asked for: all of them where $PROBEMESH_LONG is 1, else those that are
 // named on the command line.
-func LongAsked() bool {
+func LongRequested() bool {
 	named := func(name string) bool {
 		f := flag.Lookup("test." + name)
 		return f != nil && f.Value.String() != ""

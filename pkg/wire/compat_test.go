@@ -39,7 +39,7 @@ func TestMessagesOfTheFirstFormatAreDecoded(t *testing.T) {
 		t.Errorf("batch %+v %v", b, err)
 	}
 	for name, want := range map[string]wire.Control{
-		"control-look.json":    {Look: &mesh.Ask{Round: 9, Host: "nc036"}},
+		"control-look.json":    {Round: &mesh.RoundRequest{Round: 9, Host: "nc036"}},
 		"control-catalog.json": {Catalog: "0123456789ab"},
 	} {
 		if got, err := wire.DecodeControl(first(t, name)); err != nil || !cmp.Equal(want, got) {
@@ -188,7 +188,7 @@ func TestMessagesOfTodayAreDecodedByTheFirstFormat(t *testing.T) {
 		Queued: 2, Dropped: 4, AnchorsFail: true, SpoolOff: "disk full",
 		Refusal: mesh.Refusal{Revision: "0123456789ac", Reason: "port 0"},
 		Gossip: mesh.Gossip{
-			Acks: []mesh.Rumour{{Host: "nc1", At: at}}, Proofs: []mesh.Rumour{{Host: "nc1", At: at}},
+			Acks: []mesh.GossipEntry{{Host: "nc1", At: at}}, Proofs: []mesh.GossipEntry{{Host: "nc1", At: at}},
 		},
 		Observations: []mesh.Observation{{
 			Host: "nc023", Check: "ping", Family: mesh.IPv4, Began: at.Add(-time.Second),
@@ -219,7 +219,7 @@ func TestMessagesOfTodayAreDecodedByTheFirstFormat(t *testing.T) {
 	if h["Probemesh-Age"] != "1000000" || h["Probemesh-Link"] != "60000000" {
 		t.Errorf("headers %v", h)
 	}
-	data, err = wire.EncodeControl(wire.Control{Look: &mesh.Ask{Round: 9, Host: "nc036"}, Catalog: "0123"})
+	data, err = wire.EncodeControl(wire.Control{Round: &mesh.RoundRequest{Round: 9, Host: "nc036"}, Catalog: "0123"})
 	if c := frozen[frozenControl](t, data, err); c.Look == nil || c.Look.Round != 9 || c.Look.Host != "nc036" ||
 		c.Catalog != "0123" {
 		t.Errorf("control %+v", c)

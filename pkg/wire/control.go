@@ -62,9 +62,9 @@ func DecodeRoster(data []byte) (*mesh.Roster, error) {
 // Control is a message of the coordinator to all agents, with one field set. A message of a later version, which an
 // agent does not know, has none set.
 type Control struct {
-	Look    *mesh.Ask // run the checks of a host now
-	Catalog string    // a new catalog with this revision is in force
-	Renew   bool      // request a new grant
+	Round   *mesh.RoundRequest // run the checks of a host now
+	Catalog string             // a new catalog with this revision is in force
+	Renew   bool               // request a new grant
 }
 
 type control struct {
@@ -82,8 +82,8 @@ type look struct {
 // EncodeControl encodes a control message.
 func EncodeControl(c Control) ([]byte, error) {
 	out := control{V: Version, Catalog: c.Catalog, Renew: c.Renew}
-	if c.Look != nil {
-		out.Look = &look{c.Look.Round, c.Look.Host}
+	if c.Round != nil {
+		out.Look = &look{c.Round.Round, c.Round.Host}
 	}
 	data, err := json.Marshal(out)
 	if err != nil {
@@ -103,7 +103,7 @@ func DecodeControl(data []byte) (Control, error) {
 	}
 	out := Control{Catalog: in.Catalog, Renew: in.Renew}
 	if in.Look != nil {
-		out.Look = &mesh.Ask{Round: in.Look.Round, Host: in.Look.Host}
+		out.Round = &mesh.RoundRequest{Round: in.Look.Round, Host: in.Look.Host}
 	}
 	return out, nil
 }

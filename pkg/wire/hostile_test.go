@@ -96,7 +96,7 @@ func FuzzParseHeaders(f *testing.F) {
 
 // FuzzDecodeMessages decodes everything that the coordinator and joining agents send.
 func FuzzDecodeMessages(f *testing.F) {
-	control, _ := EncodeControl(Control{Look: &mesh.Ask{Round: 9, Host: "nc036"}, Catalog: "0123"})
+	control, _ := EncodeControl(Control{Round: &mesh.RoundRequest{Round: 9, Host: "nc036"}, Catalog: "0123"})
 	roster, _ := EncodeRoster(&mesh.Roster{Vantages: []string{"a", "b"}})
 	packed, _ := EncodeCatalog(&catalog.Catalog{})
 	join, _ := json.Marshal(

@@ -60,15 +60,15 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 			Address: rapid.StringOfN(words, 0, 50, ReasonMax).Draw(t, "address"),
 		})
 	}
-	b.Gossip.Acks, b.Gossip.Dead, b.Gossip.Proofs = drawRumours(
+	b.Gossip.Acks, b.Gossip.Dead, b.Gossip.Proofs = drawGossipEntries(
 		t,
 		"acks",
 		began,
-	), drawRumours(
+	), drawGossipEntries(
 		t,
 		"dead",
 		began,
-	), drawRumours(
+	), drawGossipEntries(
 		t,
 		"proofs",
 		began,
@@ -76,11 +76,11 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 	return b
 }
 
-func drawRumours(t *rapid.T, label string, began time.Time) []mesh.Rumour {
-	var out []mesh.Rumour
+func drawGossipEntries(t *rapid.T, label string, began time.Time) []mesh.GossipEntry {
+	var out []mesh.GossipEntry
 	for i := range rapid.IntRange(0, 3).Draw(t, label) {
 		before := time.Duration(rapid.Int64Range(0, 600e6).Draw(t, "before")) * time.Microsecond
-		out = append(out, mesh.Rumour{Host: fmt.Sprintf("nc%03d", i), At: began.Add(-before)})
+		out = append(out, mesh.GossipEntry{Host: fmt.Sprintf("nc%03d", i), At: began.Add(-before)})
 	}
 	return out
 }
@@ -176,9 +176,9 @@ func TestHostileBatchesAreRefused(t *testing.T) {
 		"gossip to come":    `{"v":1,"e":"1","gossip":{"a":{"b":9000000}}}`,
 		"dead to come":      `{"v":1,"e":"1","gossip":{"d":{"b":9000000}}}`,
 		"gossip of anybody": `{"v":1,"e":"1","gossip":{"d":{"` + strings.Repeat("y", NameMax+1) + `":0}}}`,
-		"many proofs":       `{"v":1,"e":"1","gossip":{"proofs":{"b":0` + manyNames(RumoursMax) + `}}}`,
+		"many proofs":       `{"v":1,"e":"1","gossip":{"proofs":{"b":0` + manyNames(GossipEntriesMax) + `}}}`,
 		"a proof to come":   `{"v":1,"e":"1","gossip":{"proofs":{"b":9000000}}}`,
-		"much gossip":       `{"v":1,"e":"1","gossip":{"a":{"b":0` + manyNames(RumoursMax) + `}}}`,
+		"much gossip":       `{"v":1,"e":"1","gossip":{"a":{"b":0` + manyNames(GossipEntriesMax) + `}}}`,
 		"many observations": `{"v":1,"e":"1","o":[` + strings.Repeat(`{"t":0},`, ObservationsMax) + `{"t":0}]}`,
 		"many bytes":        strings.Repeat(" ", BatchBytesMax+1),
 	} {
@@ -211,21 +211,21 @@ func TestGossipIsBounded(t *testing.T) {
 	if data, _ := EncodeBatch(b); strings.Contains(string(data), "gossip") {
 		t.Errorf("%s", data)
 	}
-	for i := range RumoursMax + 10 {
-		b.Gossip.Dead = append(b.Gossip.Dead, mesh.Rumour{Host: fmt.Sprintf("h%03d", i), At: received})
+	for i := range GossipEntriesMax + 10 {
+		b.Gossip.Dead = append(b.Gossip.Dead, mesh.GossipEntry{Host: fmt.Sprintf("h%03d", i), At: received})
 	}
 	data, err := EncodeBatch(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := DecodeBatch(data, 0, 0, received)
-	if err != nil || !cmp.Equal(got.Gossip.Dead, b.Gossip.Dead[:RumoursMax]) {
+	if err != nil || !cmp.Equal(got.Gossip.Dead, b.Gossip.Dead[:GossipEntriesMax]) {
 		t.Errorf("%v %v", got, err)
 	}
 }
 
 func TestControlRosterCatalog(t *testing.T) {
-	want := Control{Look: &mesh.Ask{Round: 9, Host: "nc036"}, Catalog: "0123"}
+	want := Control{Round: &mesh.RoundRequest{Round: 9, Host: "nc036"}, Catalog: "0123"}
 	data, _ := EncodeControl(want)
 	if got, err := DecodeControl(data); err != nil || !cmp.Equal(want, got) {
 		t.Errorf("control %v %v", got, err)
@@ -277,7 +277,7 @@ func FuzzDecodeBatch(f *testing.F) {
 		}
 		for _, r := range slices.Concat(b.Gossip.Acks, b.Gossip.Dead, b.Gossip.Proofs) {
 			if r.At.After(received.Add(time.Second)) || len(r.Host) > NameMax ||
-				max(len(b.Gossip.Dead), len(b.Gossip.Proofs)) > RumoursMax {
+				max(len(b.Gossip.Dead), len(b.Gossip.Proofs)) > GossipEntriesMax {
 				t.Fatalf("impossible gossip %+v", r)
 			}
 		}

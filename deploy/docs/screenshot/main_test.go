@@ -13,9 +13,9 @@ import (
 // TestScreenshot makes the picture and compares it with the one in the manual: pixels differ with the time and the
 // machine's fonts, but a page that was redesigned looks different from afar too.
 func TestScreenshot(t *testing.T) {
-	testenv.Long(t)
+	testenv.RequireLong(t)
 	if _, err := findBrowser(); err != nil {
-		testenv.Missing(t, "Chromium (Debian: chromium)")
+		testenv.SkipOrFail(t, "Chromium (Debian: chromium)")
 	}
 	file := filepath.Join(t.TempDir(), "page.png")
 	if err := run(t.Context(), file); err != nil {

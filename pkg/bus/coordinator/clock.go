@@ -81,14 +81,14 @@ func (c *Conn) Timeline(ctx context.Context) (meshtime.Stream, error) {
 	if err != nil {
 		return meshtime.Stream{}, fmt.Errorf("stream OBS: %w", classify(err))
 	}
-	next := func(sequence uint64, marks bool) (meshtime.Found, bool, error) {
+	next := func(sequence uint64, marks bool) (meshtime.Message, bool, error) {
 		return c.nextInTime(ctx, sequence, marks)
 	}
 	return meshtime.Stream{First: info.State.FirstSeq, Last: info.State.LastSeq, Next: next}, nil
 }
 
 // nextInTime returns the first message at or after a sequence: of all messages, or of the clock marks only.
-func (c *Conn) nextInTime(ctx context.Context, sequence uint64, marks bool) (meshtime.Found, bool, error) {
+func (c *Conn) nextInTime(ctx context.Context, sequence uint64, marks bool) (meshtime.Message, bool, error) {
 	subject := ">"
 	if marks {
 		subject = subjectClock
@@ -96,11 +96,11 @@ func (c *Conn) nextInTime(ctx context.Context, sequence uint64, marks bool) (mes
 	raw, err := c.obs.GetMsg(ctx, max(sequence, 1), jetstream.WithGetMsgSubject(subject))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return meshtime.Found{}, false, nil
+		return meshtime.Message{}, false, nil
 	case err != nil:
-		return meshtime.Found{}, false, fmt.Errorf("search OBS: %w", classify(err))
+		return meshtime.Message{}, false, fmt.Errorf("search OBS: %w", classify(err))
 	}
-	f := meshtime.Found{Sequence: raw.Sequence, Stream: raw.Time}
+	f := meshtime.Message{Sequence: raw.Sequence, Stream: raw.Time}
 	if raw.Subject == subjectClock {
 		if m, _, err := wire.DecodeClock(raw.Data); err == nil {
 			f.Mark = &m

@@ -9,9 +9,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// RumoursMax bounds each list of gossip in a batch. If more hosts die at once it is the network, and the probes show
+// GossipEntriesMax bounds each list of gossip in a batch. If more hosts die at once it is the network, and the probes show
 // it.
-const RumoursMax = 64
+const GossipEntriesMax = 64
 
 // gossip has times as observations do: microseconds since the batch was opened, mostly negative.
 type gossip struct {
@@ -25,13 +25,13 @@ func encodeGossip(g mesh.Gossip, began time.Time) *gossip {
 	if len(g.Acks) == 0 && len(g.Dead) == 0 && len(g.Proofs) == 0 {
 		return nil
 	}
-	return &gossip{encodeRumours(g.Acks, began), encodeRumours(g.Dead, began), encodeRumours(g.Proofs, began)}
+	return &gossip{encodeGossipEntries(g.Acks, began), encodeGossipEntries(g.Dead, began), encodeGossipEntries(g.Proofs, began)}
 }
 
-// encodeRumours drops what exceeds the bound: gossip only supports what probes find.
-func encodeRumours(list []mesh.Rumour, began time.Time) map[string]int64 {
+// encodeGossipEntries drops what exceeds the bound: gossip only supports what probes find.
+func encodeGossipEntries(list []mesh.GossipEntry, began time.Time) map[string]int64 {
 	out := make(map[string]int64, len(list))
-	for _, r := range list[:min(len(list), RumoursMax)] {
+	for _, r := range list[:min(len(list), GossipEntriesMax)] {
 		out[r.Host] = r.At.Sub(began).Microseconds()
 	}
 	return out
@@ -41,23 +41,23 @@ func (g *gossip) decode(began, received time.Time) (out mesh.Gossip, err error) 
 	if g == nil {
 		return out, nil
 	}
-	if out.Acks, err = decodeRumours(g.Acks, began, received); err != nil {
+	if out.Acks, err = decodeGossipEntries(g.Acks, began, received); err != nil {
 		return out, err
 	}
-	if out.Dead, err = decodeRumours(g.Dead, began, received); err != nil {
+	if out.Dead, err = decodeGossipEntries(g.Dead, began, received); err != nil {
 		return out, err
 	}
-	out.Proofs, err = decodeRumours(g.Proofs, began, received)
+	out.Proofs, err = decodeGossipEntries(g.Proofs, began, received)
 	return out, err
 }
 
-func decodeRumours(in map[string]int64, began, received time.Time) ([]mesh.Rumour, error) {
-	if len(in) > RumoursMax {
+func decodeGossipEntries(in map[string]int64, began, received time.Time) ([]mesh.GossipEntry, error) {
+	if len(in) > GossipEntriesMax {
 		return nil, ErrTooLarge
 	}
-	var out []mesh.Rumour
+	var out []mesh.GossipEntry
 	for host, at := range in {
-		r := mesh.Rumour{Host: host, At: began.Add(microseconds(at))}
+		r := mesh.GossipEntry{Host: host, At: began.Add(microseconds(at))}
 		if len(host) > NameMax {
 			return nil, ErrTooLarge
 		}
@@ -66,6 +66,6 @@ func decodeRumours(in map[string]int64, began, received time.Time) ([]mesh.Rumou
 		}
 		out = append(out, r)
 	}
-	slices.SortFunc(out, func(a, b mesh.Rumour) int { return strings.Compare(a.Host, b.Host) })
+	slices.SortFunc(out, func(a, b mesh.GossipEntry) int { return strings.Compare(a.Host, b.Host) })
 	return out, nil
 }
