@@ -15,6 +15,7 @@ type check struct {
 	// The fields that every observation reads come first, to share a cache line.
 	host         *host
 	config       *catalog.Check
+	freshness    time.Duration // how long an observation counts: rule 2
 	firstCatalog int           // the number of the catalog that first had this check as it is now
 	verdict      mesh.Verdict  // by the quorum
 	rounds       participation // begins with the rounds that are open
@@ -64,7 +65,7 @@ func (c *check) ask(env *environment, t mesh.Tally, mayFall, confirmed bool) quo
 // inGracePeriod reports whether the check's verdict stands because the judge or the stream has just (re)started: rule 2
 // needs fresh votes, and nobody could send any.
 func (c *check) inGracePeriod(env *environment) bool {
-	return env.now.Before(env.gapEnd.Add(env.rule.Freshness(*c.config)))
+	return env.now.Before(env.gapEnd.Add(c.freshness))
 }
 
 // keepsVerdict reports the same of a check that has a verdict worth keeping.
@@ -114,11 +115,11 @@ func (c *check) lastExpiry(env *environment, verdict mesh.Verdict) time.Time {
 	}
 	var last time.Time
 	for _, e := range c.edges {
-		if e.own() || !e.expires(env).After(last) {
+		if e.own() || !e.expires().After(last) {
 			continue
 		}
 		if vote, _ := e.vote(env); vote == agrees {
-			last = e.expires(env)
+			last = e.expires()
 		}
 	}
 	return last

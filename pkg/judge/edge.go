@@ -50,11 +50,11 @@ func (e *edge) own() bool { return e.vantage.region == e.check.host.config.Regio
 func (e *edge) isPing() bool { return e.check.config.Kind == catalog.KindPing }
 
 // expires returns until when the edge's latest observation counts: rule 2.
-func (e *edge) expires(env *environment) time.Time {
-	return e.ended.Add(env.rule.Freshness(*e.check.config))
+func (e *edge) expires() time.Time {
+	return e.ended.Add(e.check.freshness)
 }
 
-func (e *edge) fresh(env *environment) bool { return env.now.Before(e.expires(env)) }
+func (e *edge) fresh(env *environment) bool { return env.now.Before(e.expires()) }
 
 // isNews reports whether the observation is newer than the edge's latest one. A probe that was in flight when a round
 // opened answers it too, so that the same probe may come a second time, with the round; any other repetition changes

@@ -87,6 +87,7 @@ func (m *topology) newHost(config *catalog.Host) *host {
 	for i := range config.Checks {
 		c := &check{
 			host: h, config: &config.Checks[i], firstCatalog: m.catalogs,
+			freshness: m.catalog.Rule.Freshness(config.Checks[i]),
 			verdict: mesh.Pending, published: mesh.Pending,
 		}
 		c.edges = m.newEdges(c)
