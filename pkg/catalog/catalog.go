@@ -20,7 +20,7 @@ type Catalog struct {
 	Rule     Rule     `json:"rule"`
 }
 
-// Page is what the status page says of itself.
+// Page holds the status page's title, public address and links.
 type Page struct {
 	Title string `json:"title"`
 	URL   string `json:"url,omitempty"`
@@ -41,8 +41,8 @@ type Region struct {
 	Latitude  float64 `json:"latitude"`
 	Longitude float64 `json:"longitude"`
 	Provider  string  `json:"provider,omitempty"`
-	// Anchors are addresses outside the mesh that the region's vantages test themselves against, by ping, or by TCP where a
-	// port is given. A vantage that reaches none of them does not vote.
+	// Anchors are addresses outside the mesh by which the region's vantages test their own network: by ping, or by TCP
+	// if a port is given. A vantage that reaches none of them does not vote.
 	Anchors []string `json:"anchors,omitempty"`
 }
 
@@ -63,7 +63,7 @@ const (
 	DefaultTimeout  = 3 * time.Second
 )
 
-// Host is a server we answer for.
+// Host is a server of the mesh: a target of checks, a vantage, or both.
 type Host struct {
 	Name      string            `json:"name"`
 	Region    string            `json:"region"`
@@ -111,7 +111,7 @@ func (c *Catalog) Region(name string) *Region {
 	return &c.Regions[i]
 }
 
-// Key is the host's name as it is carried between programs.
+// Key is the host's name in NATS subjects, addresses of pages and messages: in lower case.
 func (h *Host) Key() string { return mesh.Key(h.Name) }
 
 // Check returns the check of this name, or nil.

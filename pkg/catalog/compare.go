@@ -11,9 +11,9 @@ import (
 type Change struct {
 	Host  string `json:"host,omitempty"`  // as the newer catalog spells it
 	Check string `json:"check,omitempty"` // empty where the host or the whole catalog is meant
-	What  string `json:"what"`            // in words: "added", "removed", "interval 10s, was 1m0s"
+	What  string `json:"what"`            // "added", "removed", "interval 10s, was 1m0s"
 	Gone  bool   `json:"gone,omitempty"`  // a host or check that is no longer watched
-	Look  bool   `json:"look,omitempty"`  // a check that is asked anew
+	Look  bool   `json:"look,omitempty"`  // a check that is new, or asks something else: it starts as pending
 }
 
 // String is the change in one line.
@@ -27,8 +27,8 @@ func (c Change) String() string {
 	return c.Host + " " + c.Check + ": " + c.What
 }
 
-// Compare lists what a new catalog changes in the old one, in the new one's order; what is gone comes last. A nil old
-// catalog is an empty one.
+// Compare lists the differences of a new catalog from the old one, in the new one's order; what was removed comes
+// last. A nil old catalog is an empty one.
 func Compare(old, new *Catalog) []Change {
 	if old == nil {
 		old = &Catalog{Page: new.Page, Rule: new.Rule}
@@ -83,10 +83,15 @@ func compareHost(old, new *Host) []Change {
 		out = append(out, Change{Host: new.Name, What: fmt.Sprintf("region %s, was %s", new.Region, old.Region)})
 	}
 	if old.Public != new.Public {
-		out = append(out, Change{Host: new.Name, What: map[bool]string{true: "public, was internal", false: "internal, was public"}[new.Public]})
+		what := "internal, was public"
+		if new.Public {
+			what = "public, was internal"
+		}
+		out = append(out, Change{Host: new.Name, What: what})
 	}
-	if old.Name != new.Name || old.Role != new.Role || old.Group != new.Group || !reflect.DeepEqual(old.Labels, new.Labels) {
-		out = append(out, Change{Host: new.Name, What: "its words change"})
+	if old.Name != new.Name || old.Role != new.Role || old.Group != new.Group ||
+		!reflect.DeepEqual(old.Labels, new.Labels) {
+		out = append(out, Change{Host: new.Name, What: "its spelling, role, group or labels change"})
 	}
 	moved := !old.SameAddresses(new)
 	if moved {
@@ -113,7 +118,8 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 	case moved:
 		change.What, change.Look = "asked at another address", true
 	case old.Interval != new.Interval:
-		change.What = fmt.Sprintf("interval %v, was %v", new.Interval.Round(time.Millisecond), old.Interval.Round(time.Millisecond))
+		change.What = fmt.Sprintf("interval %v, was %v",
+			new.Interval.Round(time.Millisecond), old.Interval.Round(time.Millisecond))
 	case !slices.Equal(old.Families, new.Families):
 		change.What = fmt.Sprintf("address families %v, were %v", new.Families, old.Families)
 	case !reflect.DeepEqual(*old, *new):

@@ -23,7 +23,7 @@ func Encode(c *Catalog) ([]byte, error) {
 	return data, nil
 }
 
-// Decode reads what Encode wrote. What does not keep the bounds of a catalog is an error: a peer is never trusted.
+// Decode reads what Encode wrote. It checks every bound again, since a peer is never trusted.
 func Decode(data []byte) (*Catalog, error) {
 	var c Catalog
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&c); err != nil {
@@ -32,15 +32,15 @@ func Decode(data []byte) (*Catalog, error) {
 	if err := c.bounded(); err != nil {
 		return nil, fmt.Errorf("decode catalog: %w", err)
 	}
-	if !revisionWord.MatchString(c.Revision) {
+	if !revisionPattern.MatchString(c.Revision) {
 		return nil, fmt.Errorf("decode catalog: %q is not a revision", c.Revision)
 	}
 	return &c, nil
 }
 
-// revisionWord is what a revision looks like. A reader cannot work it out again: a program of another version may know more or
-// fewer fields.
-var revisionWord = regexp.MustCompile(`^[0-9a-f]{12}$`)
+// revisionPattern matches a revision. A reader cannot compute the revision itself: a program of another version may
+// know more or fewer fields.
+var revisionPattern = regexp.MustCompile(`^[0-9a-f]{12}$`)
 
 // revision names a catalog's content.
 func revision(c *Catalog) string {
@@ -59,22 +59,23 @@ func Seal(c *Catalog) { c.Revision = revision(c) }
 
 func (c *Catalog) bounded() error {
 	if len(c.Hosts) > HostsMax || len(c.Regions) > RegionsMax || len(c.Page.Links) > LinksMax {
-		return fmt.Errorf("%d hosts, %d regions, %d links: too many", len(c.Hosts), len(c.Regions), len(c.Page.Links))
+		return fmt.Errorf("too many hosts (%d), regions (%d) or links (%d)",
+			len(c.Hosts), len(c.Regions), len(c.Page.Links))
 	}
 	regions, hosts := map[string]bool{}, map[string]bool{}
 	for _, r := range c.Regions {
 		if !ValidName(r.Name) || regions[r.Name] || math.Abs(r.Latitude) > 90 || math.Abs(r.Longitude) > 180 {
-			return fmt.Errorf("the region %q is wrong or there twice", r.Name)
+			return fmt.Errorf("the region %q is invalid or given twice", r.Name)
 		}
-		if len(r.Anchors) > AnchorsMax || slices.ContainsFunc(r.Anchors, notAnAnchor) {
-			return fmt.Errorf("the region %q has anchors that are none, or too many", r.Name)
+		if len(r.Anchors) > AnchorsMax || slices.ContainsFunc(r.Anchors, invalidAnchor) {
+			return fmt.Errorf("the region %q has an invalid anchor, or too many", r.Name)
 		}
 		regions[r.Name] = true
 	}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		if !ValidName(h.Key()) || hosts[h.Key()] || !regions[h.Region] {
-			return fmt.Errorf("the host %q is wrong or there twice", h.Name)
+			return fmt.Errorf("the host %q is invalid or given twice", h.Name)
 		}
 		hosts[h.Key()] = true
 		if err := h.bounded(); err != nil {
@@ -97,7 +98,7 @@ func (h *Host) bounded() error {
 	for i := range h.Checks {
 		c := &h.Checks[i]
 		if c.Name == "" || names[c.Name] || len(h.Addresses) == 0 {
-			return fmt.Errorf("the check %q is wrong or there twice", c.Name)
+			return fmt.Errorf("the check %q is invalid or given twice", c.Name)
 		}
 		names[c.Name] = true
 		if err := c.bounded(); err != nil {
@@ -105,19 +106,19 @@ func (h *Host) bounded() error {
 		}
 		for n, f := range c.Families {
 			if f == mesh.AnyFamily || !h.HasFamily(f) || n > 0 && c.Families[n-1] >= f {
-				return fmt.Errorf("check %s: its address families are wrong", c.Name)
+				return fmt.Errorf("check %s: invalid address families", c.Name)
 			}
 		}
 	}
 	return nil
 }
 
-func notAnAnchor(text string) bool {
+func invalidAnchor(text string) bool {
 	_, _, ok := Anchor(text)
 	return !ok
 }
 
-// bounded accepts a kind that this version does not know: an agent older than the catalog calls such a check
+// bounded accepts a kind that this version does not know: an agent older than the catalog reports such a check as
 // inconclusive.
 func (c *Check) bounded() error {
 	if c.Interval < IntervalMin || c.Interval > IntervalMax || c.Timeout < TimeoutMin || c.Timeout > TimeoutMax ||

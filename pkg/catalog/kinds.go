@@ -31,7 +31,7 @@ type Options interface {
 	kind() string
 	// provesHostAlive reports whether a good answer can only come from the host itself, over TCP or UDP.
 	provesHostAlive() bool
-	// validate reports what no check of the kind can have.
+	// validate returns an error if no check of the kind can have these options. Decode calls it.
 	validate() error
 }
 
@@ -78,8 +78,8 @@ func (o HTTP) validate() error {
 	return err
 }
 
-// ProvesHostAlive reports whether a good answer to the check proves that its host is alive: then a ping of the host that
-// is lost was filtered on the way. A kind that this version does not know proves nothing.
+// ProvesHostAlive reports whether a good answer to the check proves that its host is alive: then a lost ping of the
+// host was filtered on the way. A kind that this version does not know proves nothing.
 func (c *Check) ProvesHostAlive() bool { return c.Options != nil && c.Options.provesHostAlive() }
 
 // Port is the port that the check connects to, or 0 if it connects to none.
@@ -138,7 +138,9 @@ type (
 // MarshalJSON writes the check as one flat object.
 func (c Check) MarshalJSON() ([]byte, error) {
 	parts := []any{
-		checkHead{c.Kind, c.Name, c.Critical, c.Interval, c.Timeout, c.Families}, c.Options, checkTail{c.Latency, c.Loss},
+		checkHead{c.Kind, c.Name, c.Critical, c.Interval, c.Timeout, c.Families},
+		c.Options,
+		checkTail{c.Latency, c.Loss},
 	}
 	out := []byte{'{'}
 	for _, part := range parts {

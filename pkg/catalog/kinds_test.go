@@ -10,7 +10,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// kinds has a check of each kind, as the first format encoded it, by hand: agents and ledgers of other versions read it.
+// kinds has a check of each kind, encoded by hand as the first format did: agents and ledgers of other versions read
+// it.
 var kinds = map[string]catalog.Check{
 	`{"kind":"ping","name":"ping","critical":true,"interval":10000000000,"timeout":3000000000}`: {
 		Kind: "ping", Options: catalog.Ping{},
@@ -86,7 +87,8 @@ func change(t *testing.T, field reflect.Value) {
 
 func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 	const before = `{"revision":"0123456789ab","page":{"title":"x"},"regions":[{"name":"a","city":"","country":"",` +
-		`"latitude":0,"longitude":0}],"hosts":[{"name":"H","region":"a","public":true,"addresses":["192.0.2.1"],"checks":[`
+		`"latitude":0,"longitude":0}],"hosts":[{"name":"H","region":"a","public":true,"addresses":["192.0.2.1"],` +
+		`"checks":[`
 	const common = `"name":"c","critical":true,"interval":10000000000,"timeout":3000000000`
 	for options, valid := range map[string]bool{
 		`"kind":"ping"`:                              true,

@@ -20,8 +20,8 @@ func (c *Catalog) Warnings() []string {
 		if n == 2 {
 			mend += ", or set allow_two_regions in the rule"
 		}
-		out = append(out, fmt.Sprintf("the hosts are in %s, and regions_min of the rule asks for %d: every check stays "+
-			"pending or unknown; %s", counted(n, "region"), c.Rule.RegionsMin, mend))
+		out = append(out, fmt.Sprintf("the hosts are in %s, and regions_min of the rule asks for %d: "+
+			"every check stays pending or unknown; %s", counted(n, "region"), c.Rule.RegionsMin, mend))
 	}
 	more := 0
 	for i := range c.Hosts {
@@ -31,8 +31,9 @@ func (c *Catalog) Warnings() []string {
 			switch {
 			case !ok || tcp.Banner == "" || !slices.Contains(tlsPorts, tcp.Port):
 			case len(out) < warningsMax:
-				out = append(out, fmt.Sprintf("%s %q waits for a banner on port %d, where servers speak TLS and send none "+
-					"before the handshake: it will stay pending; leave the banner out, or check the port without TLS",
+				out = append(out, fmt.Sprintf("%s %q waits for a banner on port %d, where servers speak TLS and "+
+					"send none before the handshake: it will stay pending; leave the banner out, or check the port "+
+					"without TLS",
 					h.Name, h.Checks[k].Name, tcp.Port))
 			default:
 				more++

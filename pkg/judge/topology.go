@@ -88,7 +88,7 @@ func (m *topology) newHost(config *catalog.Host) *host {
 		c := &check{
 			host: h, config: &config.Checks[i], firstCatalog: m.catalogs,
 			freshness: m.catalog.Rule.Freshness(config.Checks[i]),
-			verdict: mesh.Pending, published: mesh.Pending,
+			verdict:   mesh.Pending, published: mesh.Pending,
 		}
 		c.edges = m.newEdges(c)
 		c.ballots = newBallots(c, m.regions)

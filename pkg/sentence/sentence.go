@@ -117,7 +117,7 @@ func failures(config *catalog.Check, s mesh.CheckState) string {
 	return strings.Join(phrases, " or ") + where(config)
 }
 
-// where describes what the vantages probed: a port, a web host or a ping.
+// where describes what the vantages probed, as the end of a phrase: a port, a web server or a ping.
 func where(config *catalog.Check) string {
 	if config == nil {
 		return ""
@@ -148,7 +148,8 @@ func first(c *catalog.Catalog, s mesh.CheckState, offset time.Duration) string {
 	if seen == nil {
 		return ""
 	}
-	return fmt.Sprintf(", first seen from %s at %s", City(c, seen.Region), seen.Since.Add(-offset).UTC().Format("15:04:05 UTC"))
+	wall := seen.Since.Add(-offset).UTC()
+	return fmt.Sprintf(", first seen from %s at %s", City(c, seen.Region), wall.Format("15:04:05 UTC"))
 }
 
 func badCities(c *catalog.Catalog, s mesh.CheckState) string {

@@ -14,7 +14,9 @@ var (
 	began = time.Date(2026, 3, 1, 2, 30, 31, 0, time.UTC)
 
 	smtp = catalog.Check{Name: "smtp", Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}
-	site = catalog.Check{Name: "site", Kind: catalog.KindHTTP, Options: catalog.HTTP{URL: "https://user:SECRET@www.example.net/?key=SECRET"}}
+	site = catalog.Check{Name: "site", Kind: catalog.KindHTTP, Options: catalog.HTTP{
+		URL: "https://user:SECRET@www.example.net/?key=SECRET",
+	}}
 	ping = catalog.Check{Name: "ping", Kind: catalog.KindPing, Options: catalog.Ping{}}
 )
 
@@ -53,16 +55,19 @@ func TestSentences(t *testing.T) {
 			Votes: []mesh.RegionVote{
 				bad("lus", began.Add(-time.Hour), "timeout"), bad("van", began, "timeout"), bad("tor",
 					began.Add(time.Second), "timeout"),
-			}}, "Down: 3 of 3 regions confirm that it did not answer when pinged, first seen from Vancouver at 02:30:31 UTC."},
+			}}, "Down: 3 of 3 regions confirm that it did not answer when pinged, " +
+			"first seen from Vancouver at 02:30:31 UTC."},
 		{"no two regions agree", &site, mesh.CheckState{Verdict: mesh.Partial, Since: began.Add(time.Hour),
 			Tally: two, Votes: []mesh.RegionVote{
 				bad("lus", began, "timeout"), bad("van", began, "status 503"),
-			}}, "Partial: Lusaka and Vancouver report that it did not answer as expected at www.example.net; reachable from 5 of 7 regions."},
+			}}, "Partial: Lusaka and Vancouver report that it did not answer as expected at www.example.net; " +
+			"reachable from 5 of 7 regions."},
 		{"an HTTP status", &site, mesh.CheckState{Verdict: mesh.Partial, Since: began.Add(time.Hour), Tally: two,
 			Votes: []mesh.RegionVote{
 				bad("lus", began, "status 503"), bad("van", began, "status 503"), {Region: "tor", Vote: mesh.Bad,
 					Own: true, Why: "SECRET"},
-			}}, "Partial: Lusaka and Vancouver report that it answered with HTTP status 503 at www.example.net; reachable from 5 of 7 regions."},
+			}}, "Partial: Lusaka and Vancouver report that it answered with HTTP status 503 at www.example.net; " +
+			"reachable from 5 of 7 regions."},
 		{"one region judges alone", &smtp, mesh.CheckState{Verdict: mesh.Down, Since: began.Add(time.Hour),
 			Tally: mesh.Tally{Regions: 2, Voters: 1, Bad: 1},
 			Votes: []mesh.RegionVote{bad("lus", began, "connection refused")}},
@@ -90,7 +95,8 @@ func TestWithoutACatalog(t *testing.T) {
 		Bad: 2}, Sentence: "SECRET", Votes: []mesh.RegionVote{
 		bad("lus", began, "refused"), bad("van", began, "refused"),
 	}}
-	want := "Partial: lus and van report that it refused the connection, first seen from lus at 02:30:31 UTC; reachable from 5 of 7 regions."
+	want := "Partial: lus and van report that it refused the connection, first seen from lus at 02:30:31 UTC; " +
+		"reachable from 5 of 7 regions."
 	if got := sentence.OfTransition(nil, tr); got != want {
 		t.Error(got)
 	}
