@@ -20,6 +20,8 @@ state in --data.
 With --catalog the file is in force at start and whenever it changes; a file with mistakes is
 reported and the catalog in force stays. Without it, "coordinator apply" puts a catalog in force.
 
+If the disk is full at start, the status page shows the history until there is space.
+
 It cannot report its own death: point --heartbeat-url at an external monitor that alerts when
 requests stop.`
 
@@ -46,8 +48,11 @@ func newServeCommand() *cobra.Command {
 			// systemd restarts the coordinator if the engine's loop, the one that judges, hangs.
 			c.Version, c.LoopTurned, c.DiskReserve = command.Version(), command.NewWatchdog().Alive, true
 			c.Logger = command.NewLogger(cmd)
-			n, err := node.Open(cmd.Context(), c)
-			if err != nil {
+			n, err := node.OpenWhenRoom(cmd.Context(), c)
+			switch {
+			case err != nil && cmd.Context().Err() != nil:
+				return nil // interrupted while it started
+			case err != nil:
 				return usageIfMistakes(err)
 			}
 			defer n.Close()

@@ -88,6 +88,16 @@ type Guard struct {
 // New returns a guard. It reserves nothing before Run.
 func New(c Config) *Guard { return &Guard{Config: c} }
 
+// Full reports whether the disk of the data directory has no space left, and releases the reserve of an earlier run
+// then: a coordinator that starts needs some space before its guard runs.
+func Full(dir string) bool {
+	free, size, err := Usage(dir)
+	if err == nil && free < fullBelow(size) && os.Remove(filepath.Join(dir, File)) == nil {
+		free, size, err = Usage(dir)
+	}
+	return err == nil && free < fullBelow(size)
+}
+
 // Run watches until ctx ends, and then returns nil.
 func (g *Guard) Run(ctx context.Context) error {
 	g.open()

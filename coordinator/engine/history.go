@@ -11,12 +11,14 @@ import (
 
 // History reads the ledger for people, who ask in wall time.
 type History struct {
-	view  *view.View
-	clock *Clock
+	view *view.View
+	now  func() (at time.Time, offset time.Duration)
 }
 
-// NewHistory makes a History.
-func NewHistory(v *view.View, c *Clock) *History { return &History{v, c} }
+// NewHistory makes a History. now returns the present mesh time, and mesh time less the wall clock.
+func NewHistory(v *view.View, now func() (at time.Time, offset time.Duration)) *History {
+	return &History{v, now}
+}
 
 // Transitions returns the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in
 // wall time.
@@ -44,6 +46,6 @@ func (h *History) meshTime(wall time.Time) time.Time {
 	if wall.IsZero() {
 		return wall
 	}
-	_, offset := h.clock.Now()
+	_, offset := h.now()
 	return wall.Add(offset)
 }

@@ -59,7 +59,7 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 	}
 	core := &Core{
 		Clock: clock, Warnings: health.NewWarnings(logger("health")),
-		History: engine.NewHistory(c.View, clock), Replayer: engine.NewReplayer(c.Bus, c.View),
+		History: engine.NewHistory(c.View, clock.Now), Replayer: engine.NewReplayer(c.Bus, c.View),
 	}
 	core.Catalogs, err = catalogs.Open(ctx, catalogs.Config{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Catalog: c.Catalog, File: c.CatalogFile, Getenv: c.Getenv,

@@ -43,7 +43,7 @@ func (n *Node) openServers(context.Context) error {
 		return err
 	}
 	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
-		Source: consoleSource{n.core.Engine, n.core.Health}, Site: n.siteHandler(web.Operators), Disk: n.disk,
+		Source: consoleSource{n.core.Engine, n.core.Health}, Site: n.siteHandler(n.source(), web.Operators), Disk: n.disk,
 		Version: n.config.Version, Logger: n.logger("console"),
 	}))
 	return err
@@ -53,17 +53,19 @@ func (n *Node) openServers(context.Context) error {
 func (n *Node) publicHandler() http.Handler {
 	panel := n.config.Panel
 	if panel == nil {
-		return n.siteHandler(web.Public)
+		return n.siteHandler(n.source(), web.Public)
 	}
 	mux := http.NewServeMux()
 	mux.Handle(panel.Path, panel.Handler(n.core.Engine))
-	mux.Handle("/", n.siteHandler(web.Public, web.Link{Name: panel.Title, URL: panel.Path}))
+	mux.Handle("/", n.siteHandler(n.source(), web.Public, web.Link{Name: panel.Title, URL: panel.Path}))
 	return mux
 }
 
+func (n *Node) source() web.Source { return siteSource{n.core.Engine, n.core.History} }
+
 // siteHandler is the status page and its API as an audience sees them.
-func (n *Node) siteHandler(a web.Audience, links ...web.Link) http.Handler {
-	view := web.NewView(siteSource{n.core.Engine, n.core.History}, a)
+func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link) http.Handler {
+	view := web.NewView(source, a)
 	pages := site.New(site.Config{View: view, Links: links})
 	programs := api.New(api.Config{View: view, Pages: pages})
 	return web.NewHandler(n.logger("web"), append(pages.Routes(), programs.Routes()...)...)

@@ -73,6 +73,9 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 
 // openBus starts or reaches the NATS servers, and connects to them.
 func (n *Node) openBus(ctx context.Context) (err error) {
+	if n.config.DiskReserve {
+		_ = diskguard.Full(n.config.Data) // a start on a full disk works from the reserve of the run before
+	}
 	if n.nats, err = OpenBus(ctx, n.config); err != nil {
 		return err
 	}

@@ -90,9 +90,11 @@ func connect(ctx context.Context, file string) (*View, error) {
 		return nil, err
 	}
 	// NORMAL does not sync each commit: a file that a power cut damages is rebuilt.
-	dsn := "file:" + (&url.URL{Path: file}).EscapedPath() +
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)"
-	db, err := sql.Open("sqlite", dsn)
+	return openDatabase(ctx, file, "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)")
+}
+
+func openDatabase(ctx context.Context, file, options string) (*View, error) {
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+options)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +103,31 @@ func connect(ctx context.Context, file string) (*View, error) {
 		return nil, err
 	}
 	return &View{db: db}, nil
+}
+
+// OpenPast opens the view as the last program left it, without its log. It needs no disk space, and only queries may
+// be used. It fails if the file is missing, damaged or of another schema, since it cannot be rebuilt.
+func OpenPast(ctx context.Context, file string) (*View, error) {
+	// EXCLUSIVE keeps the index of the write-ahead log in memory: the disk may have no space for the file. It admits
+	// one connection.
+	v, err := openDatabase(ctx, file,
+		"?mode=rw&_pragma=locking_mode(EXCLUSIVE)&_pragma=wal_autocheckpoint(0)&_pragma=query_only(1)")
+	if err != nil {
+		return nil, err
+	}
+	v.db.SetMaxOpenConns(1)
+	var version int
+	if err = v.db.QueryRowContext(ctx, `SELECT version FROM meta`).Scan(&version); err == nil {
+		err = v.checkIntact(ctx)
+	}
+	if err == nil && version != schemaVersion {
+		err = errors.New("another schema")
+	}
+	if err != nil {
+		v.db.Close()
+		return nil, fmt.Errorf("open the ledger's view %s: %w", file, err)
+	}
+	return v, nil
 }
 
 // makePrivate makes the file and those beside it readable by their owner alone: internal hosts are in them. SQLite
@@ -126,19 +153,28 @@ func (v *View) checkFits(ctx context.Context, state ledger.State) error {
 	if err != nil {
 		return err
 	}
-	var damage string
-	if err := v.db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&damage); err != nil {
+	if err := v.checkIntact(ctx); err != nil {
 		return err
 	}
 	switch {
-	case damage != "ok":
-		return errors.New(damage)
 	case version != schemaVersion:
 		return errors.New("another schema")
 	case created != state.Created.UnixNano(), sequence > state.Last:
 		return errors.New("another log")
 	case state.First > sequence+1:
 		return errors.New("the log has lost records that the view lacks")
+	}
+	return nil
+}
+
+// checkIntact returns an error if the file is damaged.
+func (v *View) checkIntact(ctx context.Context) error {
+	var damage string
+	if err := v.db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&damage); err != nil {
+		return err
+	}
+	if damage != "ok" {
+		return errors.New(damage)
 	}
 	return nil
 }

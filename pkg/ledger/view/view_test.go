@@ -252,3 +252,37 @@ func TestATransitionIsIdentifiedByIDAndTime(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
+
+// TestThePastIsReadWithoutTheLog reads what a killed program left: its last events are in the write-ahead log alone.
+func TestThePastIsReadWithoutTheLog(t *testing.T) {
+	dir := t.TempDir()
+	led := open(t, filepath.Join(dir, "view.db"), newLog())
+	defer led.close()
+	led.append(t, transition("1", "NC036", "ping", mesh.Down, 10))
+	left := t.TempDir()
+	for _, name := range []string{"view.db", "view.db-wal"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(left, name), data)
+	}
+	past, err := view.OpenPast(t.Context(), filepath.Join(left, "view.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer past.Close()
+	if got, err := past.Transitions(t.Context(), "", time.Time{}, 10); err != nil || len(got) != 1 {
+		t.Errorf("%d transitions: %v", len(got), err)
+	}
+	write(t, filepath.Join(left, "damaged.db"), []byte("not a database"))
+	for _, name := range []string{"damaged.db", "missing.db"} {
+		if v, err := view.OpenPast(t.Context(), filepath.Join(left, name)); err == nil {
+			v.Close()
+			t.Errorf("%s is opened", name)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(left, "missing.db")); err == nil {
+		t.Error("it made a file")
+	}
+}
