@@ -9,43 +9,48 @@ import (
 )
 
 const (
-	year     = 365 * 24 * time.Hour
-	warmUp   = time.Minute      // of every world: the budget of rounds is then as a lossy network leaves it
-	patience = 2 * time.Minute  // for the round of an episode: past the budget the first miss may not ask
-	tilted   = 14 * time.Second // from a round on: two rounds that are closed five seconds apart
+	year = 365 * 24 * time.Hour
+	// warmUp is the beginning of every world, in which nothing is measured: afterwards the budget of rounds is in the
+	// state that the network's loss keeps it in.
+	warmUp = time.Minute
+	// patience is how long an episode waits for its round: while the budget is used up, the first miss causes none.
+	patience = 2 * time.Minute
+	// tiltedFor is how long an episode runs from its round on: long enough for two rounds that end five seconds apart,
+	// as a partial outage requires.
+	tiltedFor = 14 * time.Second
 )
 
-// effort is how much is simulated.
+// effort is the amount of simulation.
 type effort struct {
-	plain    time.Duration // of the quorum rule as it runs
-	simple   time.Duration // of the simpler rules
+	plain    time.Duration // simulated time of the quorum rule
+	simple   time.Duration // simulated time of the simpler rules
 	episodes int           // of importance sampling
 	outages  int           // of each kind
 }
 
 // estimate is a rate with its bound.
 type estimate struct {
-	rate, bound float64 // per target-year; the 95 % upper bound
+	rate, bound float64 // per target-year; bound is the upper end of the 95 % confidence interval
 }
 
-// result is how one rule did under one model.
+// result is what was measured of one rule under one model.
 type result struct {
 	downs, partials estimate
 	detections      []time.Duration
 	missed, outages int
-	extra           float64 // probes above the scheduled ones, as a share
+	extra           float64 // probes beyond the scheduled ones, as a share of those
 }
 
-// running is the quorum rule as it runs, without an outage: how often it asks, what that costs, and what it says falsely.
+// running is what was counted while the quorum rule ran without an outage. Its downs and partials are false.
 type running struct {
 	rounds, downs, partials, sent, planned int
 	lasted                                 time.Duration
 }
 
 func run(p *plan, m model, seed uint64, lasting time.Duration) (out running) {
-	f := newFates(m, newRandom(seed, 1))
+	f := newLosses(m, newRandom(seed, 1))
 	w := newWorld(p, f, 0)
-	w.onTurn = func(v mesh.Verdict) {
+	w.onVerdict = func(v mesh.Verdict) {
 		switch v {
 		case mesh.Down:
 			out.downs++
@@ -58,12 +63,12 @@ func run(p *plan, m model, seed uint64, lasting time.Duration) (out running) {
 	return out
 }
 
-// sums gathers weighted events.
+// sums accumulates weighted events.
 type sums struct{ n, weight, square float64 }
 
 func (s *sums) add(weight float64) { s.weight, s.square = s.weight+weight, s.square+weight*weight }
 
-// mean is the probability and its one-sided 95 % upper bound by the normal approximation.
+// mean returns the probability and its one-sided 95 % upper bound by the normal approximation.
 func (s sums) mean() (mean, bound float64) {
 	const z = 1.645
 	mean = s.weight / s.n
@@ -71,45 +76,45 @@ func (s sums) mean() (mean, bound float64) {
 	return mean, mean + z*math.Sqrt(variance/s.n)
 }
 
-// episodes estimates how likely a round is to end in a false down or partial. Each begins with a lost probe: what is lost does
-// not depend on what the mesh is doing, so that a miss meets the mesh as it is on average. The probes of k regions, drawn at random, are
-// lost more often from the round's beginning on; the weight undoes that. k is drawn too: few regions make a false partial,
-// most of them a false down.
+// episodes estimates the probability that a round ends in a false down or partial, by importance sampling. Each episode
+// begins with a lost probe. Losses do not depend on the state of the mesh, so that a lost probe meets the mesh in its
+// average state. From the beginning of the round on, the probes of k regions, drawn at random, are lost more often; the
+// weight corrects for that. k is drawn too: few bad regions cause a false partial, most of them a false down.
 func episodes(p *plan, m model, tilt float64, seed uint64, n int) (downs, partials, unity sums) {
 	random := newRandom(seed, 2)
 	voters := len(regions) - 1
 	sizes := []int{2, voters - 1, voters}
 	for range n {
-		f := newFates(m, random)
+		f := newLosses(m, random)
 		w := newWorld(p, f, time.Duration(random.Int64N(int64(interval))))
 		warm, end := w.now+warmUp, time.Duration(math.MaxInt64)
-		var said mesh.Verdict
-		w.onAsk = func() {
+		var verdict mesh.Verdict
+		w.onRound = func() {
 			if w.now < warm || end != math.MaxInt64 {
 				return
 			}
-			end = w.now + tilted
+			end = w.now + tiltedFor
 			f.tilt = tilt
 			for _, r := range random.Perm(voters)[:sizes[random.IntN(len(sizes))]] {
 				f.tilted[r+1] = true
 			}
 		}
-		w.onTurn = func(v mesh.Verdict) {
-			if end != math.MaxInt64 && (v == mesh.Down || v == mesh.Partial) && said == "" {
-				said = v
+		w.onVerdict = func(v mesh.Verdict) {
+			if end != math.MaxInt64 && (v == mesh.Down || v == mesh.Partial) && verdict == "" {
+				verdict = v
 			}
 		}
-		w.miss = warm
-		w.run(warm+patience, func() bool { return said != "" || w.now >= end })
+		w.loseFirstAfter = warm
+		w.run(warm+patience, func() bool { return verdict != "" || w.now >= end })
 		if end == math.MaxInt64 {
-			continue // past the budget a miss does not ask
+			continue // the budget was used up and the miss caused no round: the rate of rounds accounts for that
 		}
 		weight := 1 / density(f.ratio[1:], sizes)
 		for _, s := range []*sums{&downs, &partials, &unity} {
 			s.n++
 		}
 		unity.add(weight)
-		switch said {
+		switch verdict {
 		case mesh.Down:
 			downs.add(weight)
 		case mesh.Partial:
@@ -119,24 +124,28 @@ func episodes(p *plan, m model, tilt float64, seed uint64, n int) (downs, partia
 	return downs, partials, unity
 }
 
-// tiltOf is the loss under which an edge turns bad more often than not: all of its probes are lost, probes of them.
+// tiltOf returns a loss under which an edge turns bad with probability 0.7: an edge turns bad if all of its probes are
+// lost, and their number depends on the loss that it expects.
 func tiltOf(p *plan, m model) float64 {
 	r := p.catalog.Rule
-	probes := min(max(math.Ceil(math.Log(r.MissChance)/math.Log(min(max(m.loss, r.LossMin), r.LossMax))), float64(r.ProbesMin)), float64(r.ProbesMax))
+	loss := min(max(m.loss, r.LossMin), r.LossMax)
+	probes := math.Ceil(math.Log(r.MissChance) / math.Log(loss))
+	probes = min(max(probes, float64(r.ProbesMin)), float64(r.ProbesMax))
 	return math.Pow(0.7, 1/probes)
 }
 
-// density is that of the mixture over which regions are tilted, by the true one: the mean over sizes of the mean over sets.
+// density returns the density of the mixture relative to that of the true model: the mean over sizes of the mean over
+// all sets of tilted regions of that size.
 func density(ratio []float64, sizes []int) float64 {
 	total := 0.0
 	for _, k := range sizes {
-		total += symmetric(ratio, k) / binomial(len(ratio), k)
+		total += elementarySymmetric(ratio, k) / binomial(len(ratio), k)
 	}
 	return total / float64(len(sizes))
 }
 
-// symmetric is the k-th elementary symmetric polynomial: the sum, over all sets of k, of their products.
-func symmetric(x []float64, k int) float64 {
+// elementarySymmetric returns the k-th elementary symmetric polynomial: the sum, over all sets of k, of their products.
+func elementarySymmetric(x []float64, k int) float64 {
 	e := make([]float64, k+1)
 	e[0] = 1
 	for _, v := range x {
@@ -155,15 +164,15 @@ func binomial(n, k int) float64 {
 	return b
 }
 
-// duringBursts is how often a burst of the target's own uplink ends in a false down or partial.
+// duringBursts counts the bursts of the target's own uplink that end in a false down or partial.
 func duringBursts(p *plan, m model, seed uint64, n int) (downs, partials int) {
 	random := newRandom(seed, 3)
 	for range n {
-		f := newFates(m, random)
+		f := newLosses(m, random)
 		w := newWorld(p, f, time.Duration(random.Int64N(int64(interval))))
 		from := w.now + warmUp
 		f.bursts[0] = burst{from, from + exponential(random, m.burstFor)}
-		w.onTurn = func(v mesh.Verdict) {
+		w.onVerdict = func(v mesh.Verdict) {
 			switch v {
 			case mesh.Down:
 				downs++
@@ -176,7 +185,7 @@ func duringBursts(p *plan, m model, seed uint64, n int) (downs, partials int) {
 	return downs, partials
 }
 
-// poissonBound is the 95 % upper bound of a Poisson mean of which k events were seen.
+// poissonBound returns the 95 % upper bound of a Poisson distribution's mean, of which k events were observed.
 func poissonBound(k int) float64 {
 	if k > 100 { // Wilson and Hilferty's approximation of the chi-squared distribution
 		n, z := float64(k+1), 1.645
@@ -199,69 +208,71 @@ func poissonBound(k int) float64 {
 	return high
 }
 
-// counted is a rate of plainly counted events.
-func counted(k int, lasted time.Duration) estimate {
+// countedRate returns the rate of events that were plainly counted.
+func countedRate(k int, lasted time.Duration) estimate {
 	years := float64(lasted) / float64(year)
 	return estimate{float64(k) / years, poissonBound(k) / years}
 }
 
-// lastsFor is how long a simulated outage lasts: two intervals, and the time a look takes.
-const lastsFor = 2*interval + 5*time.Second
+// outageLasts is how long a simulated outage lasts: two intervals, and the time of a series with all retries.
+const outageLasts = 2*interval + 5*time.Second
 
-// detect is how long the quorum rule takes to tell of outages that last, and how many it misses.
-func detect(p *plan, m model, seed uint64, kind fault, n int) (took []time.Duration, missed int) {
+// detect measures how long the quorum rule takes to detect outages, and counts those that it misses.
+func detect(p *plan, m model, seed uint64, kind fault, n int) (delays []time.Duration, missed int) {
 	random := newRandom(seed, 4+uint64(kind))
 	for range n {
-		f := newFates(m, random)
+		f := newLosses(m, random)
 		w := newWorld(p, f, time.Duration(random.Int64N(int64(interval))))
 		from := w.now + warmUp + time.Duration(random.Int64N(int64(interval)))
-		told := time.Duration(-1)
-		w.broken = func(at time.Duration) fault {
+		detected := time.Duration(-1)
+		w.faultAt = func(at time.Duration) fault {
 			if at >= from {
 				return kind
 			}
 			return works
 		}
-		w.onTurn = func(v mesh.Verdict) {
-			if told < 0 && w.now >= from && (v == mesh.Down || v == mesh.Partial) {
-				told = w.now - from
+		w.onVerdict = func(v mesh.Verdict) {
+			if detected < 0 && w.now >= from && (v == mesh.Down || v == mesh.Partial) {
+				detected = w.now - from
 			}
 		}
-		w.run(from+lastsFor, func() bool { return told >= 0 })
-		if told < 0 {
+		w.run(from+outageLasts, func() bool { return detected >= 0 })
+		if detected < 0 {
 			missed++
 		} else {
-			took = append(took, told)
+			delays = append(delays, detected)
 		}
 	}
-	return took, missed
+	return delays, missed
 }
 
-// detectSimply is the same for the simpler rules.
-func detectSimply(p *plan, rules []simple, m model, seed uint64, kind fault, n int) (took [][]time.Duration, missed []int) {
+// detectSimple measures the same for the simpler rules.
+func detectSimple(
+	p *plan, rules []simple, m model, seed uint64, kind fault, n int,
+) (delays [][]time.Duration, missed []int) {
 	random := newRandom(seed, 6+uint64(kind))
-	took, missed = make([][]time.Duration, len(rules)), make([]int, len(rules))
+	delays, missed = make([][]time.Duration, len(rules)), make([]int, len(rules))
 	for range n {
 		from := 2*interval + time.Duration(random.Int64N(int64(interval)))
-		told := slices.Repeat([]time.Duration{-1}, len(rules))
+		detected := slices.Repeat([]time.Duration{-1}, len(rules))
 		broken := func(at time.Duration) fault {
 			if at >= from {
 				return kind
 			}
 			return works
 		}
-		play(p, rules, newFates(m, random), 0, from+lastsFor, broken, func(r int, at time.Duration) {
-			if told[r] < 0 && at >= from && at < from+lastsFor {
-				told[r] = at - from
+		replay(p, rules, newLosses(m, random), 0, from+outageLasts, broken, func(r int, at time.Duration) {
+			if detected[r] < 0 && at >= from && at < from+outageLasts {
+				detected[r] = at - from
 			}
 		})
 		for r := range rules {
-			if told[r] < 0 {
+			if detected[r] < 0 {
 				missed[r]++
 			} else {
-				took[r] = append(took[r], told[r])
+				delays[r] = append(delays[r], detected[r])
 			}
 		}
 	}
-	return took, missed
+	return delays, missed
 }

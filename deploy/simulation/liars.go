@@ -11,25 +11,28 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// goal is what liars want the public to see.
+// goal is what liars try to have published.
 type goal struct {
 	name    string
-	gone    bool // of a target that is gone; else of one that works
+	gone    bool // the goal needs a target that is gone, otherwise one that works
 	reached func(outcomeOfLies) bool
 }
 
-// goals of liars. A goal that is reached with another one comes before it: a host shown as operational is not shown as partial.
+// goals of liars. They are not exclusive: a host shown as operational during an outage is also not shown as worse than
+// partial.
 var goals = []goal{
 	{"false down", false, func(o outcomeOfLies) bool { return o.down }},
 	{"false partial", false, func(o outcomeOfLies) bool { return o.partial }},
 	{"outage as partial", true, func(o outcomeOfLies) bool { return badness[o.worst] <= badness[mesh.PartialOutage] }},
 	{"outage as unknown", true, func(o outcomeOfLies) bool { return badness[o.worst] <= badness[mesh.StatusUnknown] }},
-	{"outage as operational", true, func(o outcomeOfLies) bool { return badness[o.worst] <= badness[mesh.Operational] }},
+	{"outage as operational", true, func(o outcomeOfLies) bool {
+		return badness[o.worst] <= badness[mesh.Operational]
+	}},
 }
 
-// need is the smallest number of liars found that reaches a goal, and the first strategy that did.
+// need is the smallest number of liars that reached a goal, and the first strategy that did.
 type need struct {
-	liars    int // 0: not even all regions that vote can
+	liars    int // 0: even all voting regions together do not reach it
 	strategy string
 }
 
@@ -41,7 +44,7 @@ func (n need) String() string {
 	return fmt.Sprint(n.liars)
 }
 
-// meshNeeds are the needs of one mesh by goal: of constant liars, and of alternating ones.
+// meshNeeds are the needs of one mesh by goal, of constant and of alternating liars.
 type meshNeeds struct {
 	regions               int
 	constant, alternating [5]need
@@ -68,7 +71,7 @@ func needsOf(regions int, e search) meshNeeds {
 		for liars := 1; liars < regions; liars++ {
 			all := strategies(liars, e.sampled, e.seed)
 			if &kinds[0] == &pingOnly[0] {
-				all = gossiping(all) // only gossip makes pings differ from other checks
+				all = gossiping(all) // a second ping differs from a TCP check only in what gossip proves
 			}
 			for _, s := range all {
 				out.try(m, s, liars, e)
@@ -88,7 +91,7 @@ func gossiping(all []*strategy) (out []*strategy) {
 	return out
 }
 
-// open reports whether reaching the goal with this many liars would be the first or a better result for the kind.
+// open reports whether reaching the goal with this many liars would be the first or a better result.
 func (n *meshNeeds) open(g, liars int, alternates bool) bool {
 	is := n.of(alternates)[g]
 	return is.liars == 0 || liars < is.liars
@@ -101,7 +104,7 @@ func (n *meshNeeds) of(alternates bool) *[5]need {
 	return &n.constant
 }
 
-// try plays the strategy's histories whose goals are not reached yet.
+// try plays those of the strategy's histories whose goals are not yet reached with so few liars.
 func (n *meshNeeds) try(m *liarMesh, s *strategy, liars int, e search) {
 	for place := range e.places {
 		for _, gone := range []bool{false, true} {
@@ -124,7 +127,7 @@ func (n *meshNeeds) try(m *liarMesh, s *strategy, liars int, e search) {
 }
 
 // placed returns the agents that lie: those of the last regions, or of the first ones after the target's, and the
-// target's own if the strategy includes it. Regions differ only in their place in the schedule.
+// target's own if own is set. Regions differ only in their phase of the schedule.
 func placed(regions, liars, place int, own bool) []int {
 	var out []int
 	if own {
@@ -143,13 +146,13 @@ func placed(regions, liars, place int, own bool) []int {
 	return out
 }
 
-// sizes of the meshes in the table.
+// Sizes of the meshes in the table. With fewer regions the rule publishes no verdict.
 const (
 	fewestRegions = 3
 	mostRegions   = 12
 )
 
-// liarNeeds computes the needs of meshes of these sizes, the largest first, on all cores.
+// liarNeeds computes the needs of meshes of these sizes on all cores. It begins with the largest, which take longest.
 func liarNeeds(sizes []int, e search) map[int]meshNeeds {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -173,7 +176,7 @@ func liarNeeds(sizes []int, e search) map[int]meshNeeds {
 	return out
 }
 
-// liarTable prints the table of all sizes, or writes it into the file.
+// liarTable prints the table of all sizes, or writes it into the file. Statistics and strategies go to standard error.
 func liarTable(seed uint64, quick bool, write string) error {
 	e := fullSearch
 	if quick {
@@ -194,27 +197,31 @@ func liarTable(seed uint64, quick bool, write string) error {
 		histories += needs[n].histories
 	}
 	fmt.Fprintf(os.Stderr, "%d histories in %.0f s; %d to %d strategies for each number of liars\n", histories,
-		time.Since(started).Seconds(), len(strategies(1, e.sampled, seed)), len(strategies(mostRegions-1, e.sampled, seed)))
+		time.Since(started).Seconds(), len(strategies(1, e.sampled, seed)),
+		len(strategies(mostRegions-1, e.sampled, seed)))
 	for _, n := range sizes {
 		for g := range goals {
 			fmt.Fprintf(os.Stderr, "%d regions, %s: constant %s: %s; alternating %s: %s\n", n, goals[g].name,
-				needs[n].constant[g], needs[n].constant[g].strategy, needs[n].alternating[g], needs[n].alternating[g].strategy)
+				needs[n].constant[g], needs[n].constant[g].strategy,
+				needs[n].alternating[g], needs[n].alternating[g].strategy)
 		}
 	}
 	return output(write, "liars", out.String())
 }
 
-// liarHeader says what the columns mean.
-const liarHeader = `Each cell is the smallest number of colluding agents found that reaches the goal: those that always report the same / those that
-change. Every region has one host and one agent, and a host's own region does not vote on it. A false down or partial is published of
-a check that works, within 90 s. An outage is a host that is gone, watched for two minutes: as partial, it is never shown as a major outage; as unknown,
-never as worse than unknown; as operational, never as anything else. A dash: all agents that vote do not reach it.
+// liarHeader explains the columns.
+const liarHeader = "" +
+	`Each cell is the smallest number of colluding agents found that reaches the goal: those that always report the same /
+those that change. Every region has one host and one agent, and a host's own region does not vote on it. A false down or
+partial is published of a check that works, within 90 s. An outage is a host that is gone, watched for two minutes: as
+partial, it is never shown as a major outage; as unknown, never as worse than unknown; as operational, never as anything
+else. A dash: all agents that vote do not reach it.
 
 | regions | voting | false down | false partial | outage as partial | outage as unknown | outage as operational |
 |---|---|---|---|---|---|---|
 `
 
-// liarRow is one row of the table: each cell is what constant liars need, and alternating ones.
+// liarRow returns one row of the table; each cell has the needs of constant and of alternating liars.
 func liarRow(n meshNeeds) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "| %d | %d |", n.regions, n.regions-1)

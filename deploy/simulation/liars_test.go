@@ -14,7 +14,7 @@ var someNeeds = sync.OnceValue(func() map[int]meshNeeds {
 	return liarNeeds([]int{3, 5, 8}, e)
 })
 
-// Of eight regions, no single agent publishes anything false, and none hides an outage.
+// With eight regions, no single agent can have anything false published or hide an outage.
 func TestEightRegionsBearALiar(t *testing.T) {
 	n := someNeeds()[8]
 	for g := range goals {
@@ -26,7 +26,7 @@ func TestEightRegionsBearALiar(t *testing.T) {
 	}
 }
 
-// Goals of which one contains the other need no fewer liars, and a larger mesh bears no fewer.
+// If one goal includes another, it needs at least as many liars; and so does a larger mesh.
 func TestLiarsNeededAreMonotone(t *testing.T) {
 	infinite := func(n need) int {
 		if n.liars == 0 {
@@ -46,7 +46,8 @@ func TestLiarsNeededAreMonotone(t *testing.T) {
 	}
 	for _, pair := range [][2]int{{3, 5}, {5, 8}} {
 		for g := range goals {
-			if small, large := needs[pair[0]].constant[g], needs[pair[1]].constant[g]; infinite(small) > infinite(large) {
+			small, large := needs[pair[0]].constant[g], needs[pair[1]].constant[g]
+			if infinite(small) > infinite(large) {
 				t.Errorf("%q: %d regions need %s liars, and %d need %s", goals[g].name, pair[0], small, pair[1], large)
 			}
 		}

@@ -12,38 +12,38 @@ import (
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
-// Times of a history with liars, counted from its beginning. At the beginning every agent reports every check as reachable.
+// Times of a history with liars, from its beginning, when every agent reports every check as reachable.
 const (
 	liesBegin   = 10 * time.Second
-	outageBegin = 30 * time.Second // of the target, where the history has an outage
+	outageBegin = 30 * time.Second // of the target, if the history has an outage
 	outageEnds  = outageBegin + 2*time.Minute
 	worksEnds   = liesBegin + 90*time.Second // of a history without an outage
 
-	worldStep  = 50 * time.Millisecond
-	askTravels = 100 * time.Millisecond // from the judge to every agent
-	answerTook = 100 * time.Millisecond // from a probe to its answer
-	missTook   = 300 * time.Millisecond // from a lost probe to the report of the first miss
-	lossTook   = 1200 * time.Millisecond
-	heartbeat  = 2 * time.Second
+	worldStep   = 50 * time.Millisecond
+	roundDelay  = 100 * time.Millisecond // from the judge to every agent
+	answerAfter = 100 * time.Millisecond // from a probe to its answer
+	missAfter   = 300 * time.Millisecond // from a lost probe to the report of the first miss
+	lossAfter   = 1200 * time.Millisecond
+	heartbeat   = 2 * time.Second
 )
 
-// liarMesh is what all histories of one mesh share: one host and one agent per region, two checks per host. The target
-// of the lies is the first host.
+// liarMesh is the part that all histories of one mesh share: one host and one agent per region, two checks per host.
+// The target of the lies is the first host.
 type liarMesh struct {
 	regions int
 	catalog *catalog.Catalog
 	roster  *mesh.Roster
 	keys    []string
-	looks   []scheduledLook
+	probes  []scheduledProbe
 }
 
-// scheduledLook is one look of the real schedule.
-type scheduledLook struct {
+// scheduledProbe is one probe of the real schedule.
+type scheduledProbe struct {
 	at                 time.Duration
 	agent, host, check int
 }
 
-// kinds of the two checks of every host.
+// Kinds of the two checks of every host.
 var (
 	pingAndTCP = []string{catalog.KindPing, catalog.KindTCP}
 	pingOnly   = []string{catalog.KindPing, catalog.KindPing}
@@ -74,22 +74,22 @@ func newLiarMesh(regions int, kinds []string) *liarMesh {
 	return m
 }
 
-// schedule lists the looks of all agents in the order of their moments.
+// schedule lists the probes of all agents in the order of their times.
 func (m *liarMesh) schedule() {
 	for a, key := range m.keys {
 		for _, d := range schedule.Plan(m.catalog, key) {
 			host := slices.Index(m.keys, d.Host.Key())
 			check := slices.IndexFunc(d.Host.Checks, func(c catalog.Check) bool { return c.Name == d.Check.Name })
 			for at := d.Next(epoch); at.Before(epoch.Add(outageEnds)); at = d.Next(at) {
-				m.looks = append(m.looks, scheduledLook{at.Sub(epoch), a, host, check})
+				m.probes = append(m.probes, scheduledProbe{at.Sub(epoch), a, host, check})
 			}
 		}
 	}
-	slices.SortStableFunc(m.looks, func(a, b scheduledLook) int { return int(a.at - b.at) })
+	slices.SortStableFunc(m.probes, func(a, b scheduledProbe) int { return int(a.at - b.at) })
 }
 
-// liarWorld is one history: the real schedule and the real judge, honest agents that report what is true, and liars that follow
-// a strategy.
+// liarWorld is one history: the real schedule and judge, honest agents that report the truth, and liars that follow a
+// strategy. It advances in steps of worldStep. Honest agents' edges are not simulated: only what they report matters.
 type liarWorld struct {
 	*liarMesh
 	strategy *strategy
@@ -101,16 +101,16 @@ type liarWorld struct {
 	liars    int
 	now      time.Duration
 	sequence uint64
-	next     int // the next of looks
-	asks     []delayedAsk
-	rounds   int // of the target, since the lies began
+	next     int // index of the next one of probes
+	underway []delayedRound
+	rounds   int // rounds of the target since the lies began
 	lastTick time.Duration
 
 	seen outcomeOfLies
 }
 
-// delayedAsk is a round on its way to the agents.
-type delayedAsk struct {
+// delayedRound is a round on its way to the agents.
+type delayedRound struct {
 	at    time.Duration
 	round uint64
 	host  int
@@ -119,18 +119,18 @@ type delayedAsk struct {
 // meshAgent is one agent, honest or not.
 type meshAgent struct {
 	index    int
-	liar     int // its place among the liars; -1 for an honest agent
+	liar     int // its number among the liars; -1 for an honest agent
 	epoch    uint64
 	sequence uint64
 	lastSent time.Duration
 	urgent   bool
-	flying   []*flyingLook
+	pending  []*pendingProbe
 	ready    []mesh.Observation
-	looked   int // lies reported so far
+	lies     int // lies reported so far
 }
 
-// flyingLook is a look whose outcome is still to be reported.
-type flyingLook struct {
+// pendingProbe is a probe whose outcome is not yet reported.
+type pendingProbe struct {
 	host, check int
 	began       time.Duration
 	round       uint64
@@ -138,19 +138,19 @@ type flyingLook struct {
 	missed      bool // its first miss is reported
 }
 
-// outcomeOfLies is what was published of the target.
+// outcomeOfLies is what was published about the target.
 type outcomeOfLies struct {
-	down, partial bool        // of a healthy target, since the lies began
+	down, partial bool        // about a healthy target, since the lies began
 	status        mesh.Status // the latest
 	worst         mesh.Status // since the outage began
 }
 
-// badness orders the statuses of a host by how bad a visitor takes them to be.
+// badness orders the statuses of a host by how bad they look to a visitor.
 var badness = map[mesh.Status]int{
 	mesh.Operational: 0, mesh.StatusUnknown: 1, mesh.DegradedPerformance: 2, mesh.PartialOutage: 3, mesh.MajorOutage: 4,
 }
 
-// newLiarWorld places the liars on the agents named by place, in this order.
+// newLiarWorld makes the agents listed in place liars, in this order.
 func newLiarWorld(m *liarMesh, s *strategy, place []int, gone bool, seed uint64) *liarWorld {
 	w := &liarWorld{
 		liarMesh: m, strategy: s, gone: gone, random: newRandom(seed, 77), liars: len(place),
@@ -163,7 +163,7 @@ func newLiarWorld(m *liarMesh, s *strategy, place []int, gone bool, seed uint64)
 		for host := range m.keys {
 			for check := range m.catalog.Hosts[host].Checks {
 				if host != a.index {
-					a.ready = append(a.ready, w.observation(host, check, -time.Second, answerTook, mesh.Reachable, 0))
+					a.ready = append(a.ready, w.observation(host, check, -time.Second, answerAfter, mesh.Reachable, 0))
 				}
 			}
 		}
@@ -178,7 +178,7 @@ func (w *liarWorld) lying(a *meshAgent) bool { return a.liar >= 0 && w.now >= li
 
 func (w *liarWorld) targetGone() bool { return w.gone && w.now >= outageBegin }
 
-// run plays the history to its end, or until what is published leaves nothing to find out.
+// run plays the history to its end, or until everything that can be reached is reached.
 func (w *liarWorld) run() outcomeOfLies {
 	ends := worksEnds
 	if w.gone {
@@ -186,11 +186,11 @@ func (w *liarWorld) run() outcomeOfLies {
 	}
 	for w.now < ends && !w.settled() {
 		w.now += worldStep
-		for ; w.next < len(w.looks) && w.looks[w.next].at <= w.now; w.next++ {
-			l := w.looks[w.next]
+		for ; w.next < len(w.probes) && w.probes[w.next].at <= w.now; w.next++ {
+			l := w.probes[w.next]
 			w.begin(w.agents[l.agent], l.host, l.check, 0)
 		}
-		w.deliverAsks()
+		w.deliverRounds()
 		for _, a := range w.agents {
 			w.advance(a)
 		}
@@ -206,10 +206,10 @@ func (w *liarWorld) settled() bool {
 	return w.seen.down && w.seen.partial
 }
 
-func (w *liarWorld) deliverAsks() {
-	for len(w.asks) > 0 && w.asks[0].at <= w.now {
-		ask := w.asks[0]
-		w.asks = w.asks[1:]
+func (w *liarWorld) deliverRounds() {
+	for len(w.underway) > 0 && w.underway[0].at <= w.now {
+		ask := w.underway[0]
+		w.underway = w.underway[1:]
 		for _, a := range w.agents {
 			if a.index == ask.host {
 				continue
@@ -221,9 +221,9 @@ func (w *liarWorld) deliverAsks() {
 	}
 }
 
-// join answers a round with the look in flight, or begins one.
-func (w *liarWorld) join(a *meshAgent, ask delayedAsk, check int) {
-	for _, l := range a.flying {
+// join answers a round with the pending probe of the check, or begins one.
+func (w *liarWorld) join(a *meshAgent, ask delayedRound, check int) {
+	for _, l := range a.pending {
 		if l.host == ask.host && l.check == check {
 			l.round = ask.round
 			return
@@ -236,15 +236,17 @@ func (w *liarWorld) begin(a *meshAgent, host, check int, round uint64) {
 	if a.index == 0 && w.targetGone() && !w.lying(a) {
 		return
 	}
-	for _, l := range a.flying {
+	for _, l := range a.pending {
 		if l.host == host && l.check == check {
 			return
 		}
 	}
-	a.flying = append(a.flying, &flyingLook{host: host, check: check, began: w.now, round: round, lost: w.unanswered(a, host)})
+	lost := w.unanswered(a, host)
+	a.pending = append(a.pending, &pendingProbe{host: host, check: check, began: w.now, round: round, lost: lost})
 }
 
-// unanswered reports whether the host does not answer the agent's probes: it is gone, or a liar that refuses this agent.
+// unanswered reports whether the host does not answer the agent's probes, because it is gone or belongs to a liar that
+// refuses this agent.
 func (w *liarWorld) unanswered(a *meshAgent, host int) bool {
 	if host == 0 && w.targetGone() {
 		return true
@@ -252,7 +254,7 @@ func (w *liarWorld) unanswered(a *meshAgent, host int) bool {
 	return w.lying(w.agents[host]) && !w.lying(a) && w.strategy.refuses(w.moment(w.agents[host]), a.index)
 }
 
-// advance reports what the agent's looks have found by now, and sends it when it is due.
+// advance reports the agent's finished probes, and publishes its batch when one is due.
 func (w *liarWorld) advance(a *meshAgent) {
 	if w.lying(a) {
 		w.lie(a)
@@ -261,26 +263,26 @@ func (w *liarWorld) advance(a *meshAgent) {
 	if a.index == 0 && w.targetGone() {
 		return
 	}
-	a.flying = slices.DeleteFunc(a.flying, func(l *flyingLook) bool { return w.report(a, l) })
+	a.pending = slices.DeleteFunc(a.pending, func(l *pendingProbe) bool { return w.report(a, l) })
 	if a.urgent || w.now-a.lastSent >= heartbeat {
 		w.send(a)
 	}
 }
 
-// report reports whether the look is over.
-func (w *liarWorld) report(a *meshAgent, l *flyingLook) bool {
+// report reports the truth about a probe, and returns whether the probe is finished.
+func (w *liarWorld) report(a *meshAgent, l *pendingProbe) bool {
 	age := w.now - l.began
 	switch {
-	case !l.lost && age >= answerTook:
-		a.ready = append(a.ready, w.observation(l.host, l.check, l.began, answerTook, mesh.Reachable, l.round))
+	case !l.lost && age >= answerAfter:
+		a.ready = append(a.ready, w.observation(l.host, l.check, l.began, answerAfter, mesh.Reachable, l.round))
 		a.urgent = a.urgent || l.round > 0
 		return true
-	case l.lost && age >= lossTook:
-		a.ready = append(a.ready, w.observation(l.host, l.check, l.began, lossTook, mesh.Unreachable, l.round))
+	case l.lost && age >= lossAfter:
+		a.ready = append(a.ready, w.observation(l.host, l.check, l.began, lossAfter, mesh.Unreachable, l.round))
 		a.urgent = true
 		return true
-	case l.lost && age >= missTook && !l.missed:
-		miss := w.observation(l.host, l.check, l.began, missTook, mesh.Unreachable, l.round)
+	case l.lost && age >= missAfter && !l.missed:
+		miss := w.observation(l.host, l.check, l.began, missAfter, mesh.Unreachable, l.round)
 		miss.Stage = mesh.Missed
 		a.ready = append(a.ready, miss)
 		a.urgent, l.missed = true, true
@@ -288,9 +290,12 @@ func (w *liarWorld) report(a *meshAgent, l *flyingLook) bool {
 	return false
 }
 
-func (w *liarWorld) observation(host, check int, began, took time.Duration, outcome mesh.Outcome, round uint64) mesh.Observation {
+func (w *liarWorld) observation(
+	host, check int, began, took time.Duration, outcome mesh.Outcome, round uint64,
+) mesh.Observation {
 	o := mesh.Observation{
-		Host: w.keys[host], Check: w.catalog.Hosts[host].Checks[check].Name, Family: mesh.IPv4, Began: epoch.Add(began), Elapsed: took,
+		Host: w.keys[host], Check: w.catalog.Hosts[host].Checks[check].Name, Family: mesh.IPv4,
+		Began: epoch.Add(began), Elapsed: took,
 		Outcome: outcome, Round: round, Sent: 1,
 	}
 	switch {
@@ -304,7 +309,7 @@ func (w *liarWorld) observation(host, check int, began, took time.Duration, outc
 	return o
 }
 
-// batch is the agent's next batch with what is ready.
+// batch returns the agent's next batch, with the observations that are ready.
 func (w *liarWorld) batch(a *meshAgent) *mesh.Batch {
 	a.sequence++
 	b := &mesh.Batch{
@@ -315,8 +320,8 @@ func (w *liarWorld) batch(a *meshAgent) *mesh.Batch {
 	return b
 }
 
-// send publishes an honest agent's batch. A host that is gone is dead in its gossip after ten seconds; acknowledgements that
-// liars forge look to it like the target's own.
+// send publishes an honest agent's batch. Ten seconds after the target is gone, its gossip declares it dead, unless
+// forged acknowledgements keep the target alive in its view.
 func (w *liarWorld) send(a *meshAgent) {
 	b := w.batch(a)
 	if a.index != 0 && w.liars > 0 && w.strategy.forgesAcks && w.now >= liesBegin {
@@ -324,10 +329,10 @@ func (w *liarWorld) send(a *meshAgent) {
 	} else if a.index != 0 && w.gone && w.now >= outageBegin+10*time.Second {
 		b.Gossip.Dead = []mesh.GossipEntry{{Host: w.keys[0], At: epoch.Add(outageBegin)}}
 	}
-	w.give(judge.Input{Batch: b})
+	w.deliver(judge.Input{Batch: b})
 }
 
-// tick is the leader's: every 250 ms while the judge is busy, else every 2 s.
+// tick delivers the leader's ticks: every 250 ms while the judge is busy, otherwise every 2 s.
 func (w *liarWorld) tick() {
 	wait := 2 * time.Second
 	if w.judge.Busy() {
@@ -335,18 +340,18 @@ func (w *liarWorld) tick() {
 	}
 	if w.now-w.lastTick >= wait {
 		w.lastTick = w.now
-		w.give(judge.Input{})
+		w.deliver(judge.Input{})
 	}
 }
 
-// give passes a message to the judge, records what is published of the target, and schedules the rounds that the judge
-// requests.
-func (w *liarWorld) give(in judge.Input) {
+// deliver passes a message to the judge, records what is published about the target, and schedules the rounds that the
+// judge requests.
+func (w *liarWorld) deliver(in judge.Input) {
 	w.sequence++
 	in.Sequence, in.At = w.sequence, w.at()
 	out := w.judge.Step(in)
 	for i := range out.Transitions {
-		w.note(&out.Transitions[i])
+		w.record(&out.Transitions[i])
 	}
 	if w.targetGone() && badness[w.seen.status] > badness[w.seen.worst] {
 		w.seen.worst = w.seen.status
@@ -356,11 +361,11 @@ func (w *liarWorld) give(in judge.Input) {
 		if host == 0 && w.now >= liesBegin {
 			w.rounds++
 		}
-		w.asks = append(w.asks, delayedAsk{w.now + askTravels, ask.Round, host})
+		w.underway = append(w.underway, delayedRound{w.now + roundDelay, ask.Round, host})
 	}
 }
 
-func (w *liarWorld) note(t *mesh.Transition) {
+func (w *liarWorld) record(t *mesh.Transition) {
 	if mesh.Key(t.Host) != w.keys[0] {
 		return
 	}

@@ -1,7 +1,8 @@
-// Command simulation shows on paper what the quorum rule is worth: how often it is false, what it misses and how fast it is,
-// beside four simpler rules on networks that lose probes in the same way. It runs the real schedule, edges and judge in virtual
-// time, and prints a table. With -liars it prints how many colluding agents publish something false: it plays their strategies against
-// the real schedule and judge. The same seed gives the same table.
+// Command simulation measures the quorum rule: how often it publishes something false, which outages it misses, and how
+// fast it detects the others. It compares the rule with four simpler ones on networks that lose probes in the same way.
+// It runs the real schedule, edges and judge in virtual time and prints a table. With -liars it plays the strategies of
+// colluding agents against the real schedule and judge instead, and prints how many of them it takes to publish
+// something false. The same seed always gives the same table.
 package main
 
 import (
@@ -14,10 +15,10 @@ import (
 )
 
 func main() {
-	seed := flag.Uint64("seed", 1, "of the random histories")
-	quick := flag.Bool("quick", false, "a tenth of the work, with wider bounds")
-	write := flag.String("write", "", "a file to put the table into, between its marks")
-	liars := flag.Bool("liars", false, "compute instead how many agents must lie to publish something false")
+	seed := flag.Uint64("seed", 1, "seed of the random histories")
+	quick := flag.Bool("quick", false, "do a tenth of the work, with wider bounds")
+	write := flag.String("write", "", "replace the table in this `file`, between its marks")
+	liars := flag.Bool("liars", false, "compute how many agents must lie to publish something false")
 	flag.Parse()
 	compute := table
 	if *liars {
@@ -29,7 +30,7 @@ func main() {
 	}
 }
 
-// full is the work behind the table in deploy/docs/simulation.md, which takes a minute or two on two cores.
+// full is the effort behind the table in deploy/docs/simulation.md. It takes a minute or two on two cores.
 var full = effort{plain: 48 * time.Hour, simple: year / 2, episodes: 20_000, outages: 500}
 
 func (e effort) tenth() effort {
@@ -44,7 +45,7 @@ func table(seed uint64, quick bool, write string) error {
 	return output(write, "simulation", simulate(seed, e))
 }
 
-// output prints the table, or writes it into the file between the marks of this name.
+// output prints the table, or replaces the one in the file between the marks of this name.
 func output(file, name, table string) error {
 	if file == "" {
 		_, err := os.Stdout.WriteString(table)
@@ -53,12 +54,12 @@ func output(file, name, table string) error {
 	return replace(file, name, table)
 }
 
-// marks are the lines around a table of this name in a Markdown file.
+// marks returns the lines around a table of this name in a Markdown file.
 func marks(name string) (begin, end string) {
 	return "<!-- " + name + ": begin -->\n", "<!-- " + name + ": end -->\n"
 }
 
-// replace puts the table between the marks of the file.
+// replace replaces the text between the file's marks by the table.
 func replace(file, name, table string) error {
 	begin, end := marks(name)
 	data, err := os.ReadFile(file)
@@ -70,19 +71,21 @@ func replace(file, name, table string) error {
 	if !found || !foundEnd {
 		return fmt.Errorf("%s has no marks %q and %q", file, begin, end)
 	}
-	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(begin), []byte(table), []byte(end), after}, nil), 0o644)
+	data = bytes.Join([][]byte{before, []byte(begin), []byte(table), []byte(end), after}, nil)
+	return os.WriteFile(file, data, 0o644)
 }
 
-// simulate makes the table: one model a time on each core.
+// simulate returns the table. It computes one model at a time on each core; each has seeds of its own, so that the
+// result does not depend on the order in which they finish.
 func simulate(seed uint64, e effort) string {
 	rows := make([]string, len(models))
-	places := make(chan struct{}, runtime.GOMAXPROCS(0))
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	done := make(chan struct{})
 	for i, m := range models {
 		go func() {
-			places <- struct{}{}
+			slots <- struct{}{}
 			rows[i] = modelRows(m, seed+uint64(i)*1000, e)
-			<-places
+			<-slots
 			done <- struct{}{}
 		}()
 	}
@@ -90,7 +93,8 @@ func simulate(seed uint64, e effort) string {
 		<-done
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "| network | rule | false downs in 1,000 target-years (95 %% bound) | false partials | missed | detection p50 / p99 | extra probes |\n|---|---|---|---|---|---|---|\n")
+	out.WriteString("| network | rule | false downs in 1,000 target-years (95 % bound) | false partials | missed " +
+		"| detection p50 / p99 | extra probes |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		out.WriteString(r)
 	}

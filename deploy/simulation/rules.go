@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// simple is one of the four simpler rules, in the state that its next result meets. They go by the last result of each
-// vantage's scheduled probes, as most monitors do.
+// simple is one of the four simpler rules. They decide by the last result of each vantage's scheduled probes, as most
+// monitors do.
 type simple struct {
 	name    string
-	retries int                    // after a lost probe, a second apart
-	down    func(bad []bool) bool  // from the last results, by vantage
-	only    func(vantage int) bool // which vantages it has; nil: all
+	retries int                    // after a lost probe, one second apart
+	down    func(bad []bool) bool  // decides from the last results, by vantage
+	only    func(vantage int) bool // selects the rule's vantages; nil: all
 }
 
-// simpleRules are what the quorum rule is compared with.
+// simpleRules returns the rules that the quorum rule is compared with.
 func simpleRules(p *plan) []simple {
 	count := func(bad []bool) (n int) {
 		for _, b := range bad {
@@ -25,14 +25,19 @@ func simpleRules(p *plan) []simple {
 		return n
 	}
 	return []simple{
-		{name: "one vantage, 3 retries", retries: 3, only: func(v int) bool { return v == 0 }, down: func(bad []bool) bool { return bad[0] }},
+		{
+			name: "one vantage, 3 retries", retries: 3,
+			only: func(v int) bool { return v == 0 }, down: func(bad []bool) bool { return bad[0] },
+		},
 		{name: "any 2 of 9 vantages", down: func(bad []bool) bool { return count(bad) >= 2 }},
 		{name: "majority of vantages' last results", down: func(bad []bool) bool { return 2*count(bad) > len(bad) }},
-		{name: "majority of regions, no second look", down: func(bad []bool) bool { return badRegions(p, bad) > len(regions)/2 }},
+		{name: "majority of regions, no second look", down: func(bad []bool) bool {
+			return badRegions(p, bad) > len(regions)/2
+		}},
 	}
 }
 
-// badRegions is how many regions call the target bad by the strict majority of their vantages.
+// badRegions counts the regions in which the strict majority of vantages found the target bad.
 func badRegions(p *plan, bad []bool) int {
 	votes := make([]int, len(regions))
 	for v, b := range bad {
@@ -51,15 +56,19 @@ func badRegions(p *plan, bad []bool) int {
 	return n
 }
 
-// play has the simple rules see a history of scheduled probes: in each interval every vantage looks once, at its phase. broken
-// tells what is true of the target; told is called when a rule turns down.
-func play(p *plan, rules []simple, f *fates, from, to time.Duration, broken func(time.Duration) fault, told func(rule int, at time.Duration)) (extra []int, looks int) {
+// replay plays the same history of scheduled probes to all simple rules: in each interval every vantage probes once,
+// at its phase of the schedule. faultAt returns the target's fault at a time; onDown is called when a rule turns
+// down. extra counts the retries of each rule, scheduled the scheduled probes.
+func replay(
+	p *plan, rules []simple, f *losses, from, to time.Duration,
+	faultAt func(time.Duration) fault, onDown func(rule int, at time.Duration),
+) (extra []int, scheduled int) {
 	bad := make([][]bool, len(rules))
 	down := make([]bool, len(rules))
 	for r := range rules {
 		bad[r] = make([]bool, len(p.names))
 	}
-	order := byPhase(p)
+	order := vantagesByPhase(p)
 	extra = make([]int, len(rules))
 	for start := from.Truncate(interval); start < to; start += interval {
 		for _, v := range order {
@@ -71,10 +80,10 @@ func play(p *plan, rules []simple, f *fates, from, to time.Duration, broken func
 			region := p.region[p.names[v]]
 			failed := func(at time.Duration) bool {
 				always := f.model.broken && v == 0
-				return f.lost(region, at) || broken(at) != works || always
+				return f.lost(region, at) || faultAt(at) != works || always
 			}
 			first := failed(at)
-			looks++
+			scheduled++
 			for r := range rules {
 				if rules[r].only != nil && !rules[r].only(v) {
 					continue
@@ -88,16 +97,16 @@ func play(p *plan, rules []simple, f *fates, from, to time.Duration, broken func
 				bad[r][v] = is
 				if now := rules[r].down(bad[r]); now != down[r] {
 					if down[r] = now; now {
-						told(r, when+answer(broken(when)))
+						onDown(r, when+answer(faultAt(when)))
 					}
 				}
 			}
 		}
 	}
-	return extra, looks
+	return extra, scheduled
 }
 
-// answer is when a failed probe is known to have failed: at once where the target refuses, else after a second.
+// answer returns how long a failed probe takes to fail: nothing if the target refuses, otherwise a timeout of a second.
 func answer(is fault) time.Duration {
 	if is == refuses {
 		return 0
@@ -105,12 +114,12 @@ func answer(is fault) time.Duration {
 	return time.Second
 }
 
-func byPhase(p *plan) []int {
+func vantagesByPhase(p *plan) []int {
 	order := make([]int, len(p.names))
 	for i := range order {
 		order[i] = i
 	}
-	for i := range order { // nine of them
+	for i := range order { // a simple sort is enough for nine vantages
 		for j := i + 1; j < len(order); j++ {
 			if p.duties[p.names[order[j]]].Phase < p.duties[p.names[order[i]]].Phase {
 				order[i], order[j] = order[j], order[i]
@@ -120,8 +129,8 @@ func byPhase(p *plan) []int {
 	return order
 }
 
-// advance draws the bursts of every region's uplink up to the moment.
-func (f *fates) advance(at time.Duration) {
+// advance draws the bursts of every region's uplink up to the given time.
+func (f *losses) advance(at time.Duration) {
 	if f.model.burstEvery == 0 {
 		return
 	}

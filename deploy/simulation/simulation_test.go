@@ -22,32 +22,33 @@ func TestWeightsAreUnbiased(t *testing.T) {
 	}
 }
 
-// Where false verdicts are frequent enough to be counted, importance sampling tells the same as counting.
+// Where false verdicts are frequent enough to count, importance sampling and counting agree.
 func TestImportanceSamplingAgreesWithCounting(t *testing.T) {
 	m := model{name: "weak", loss: 0.35}
 	p := newPlan(m.loss)
-	p.catalog.Rule.ProbesMin, p.catalog.Rule.ProbesMax, p.catalog.Rule.DownShare, p.catalog.Rule.OKShare = 1, 1, 0.1, 1 // often false
+	r := &p.catalog.Rule
+	r.ProbesMin, r.ProbesMax, r.DownShare, r.OKShare = 1, 1, 0.1, 1 // a rule that is often wrong
 	random := newRandom(7, 7)
 	const n = 1500
 	counted, rounds := 0, 0
 	for range n {
-		f := newFates(m, random)
+		f := newLosses(m, random)
 		w := newWorld(p, f, time.Duration(random.Int64N(int64(interval))))
-		warm, end, said := w.now+warmUp, time.Duration(math.MaxInt64), false
-		w.onAsk = func() {
+		warm, end, verdict := w.now+warmUp, time.Duration(math.MaxInt64), false
+		w.onRound = func() {
 			if w.now >= warm && end == math.MaxInt64 {
-				end = w.now + tilted
+				end = w.now + tiltedFor
 			}
 		}
-		w.onTurn = func(v mesh.Verdict) {
-			said = said || end != math.MaxInt64 && (v == mesh.Down || v == mesh.Partial)
+		w.onVerdict = func(v mesh.Verdict) {
+			verdict = verdict || end != math.MaxInt64 && (v == mesh.Down || v == mesh.Partial)
 		}
-		w.miss = warm
-		w.run(warm+patience, func() bool { return said || w.now >= end })
+		w.loseFirstAfter = warm
+		w.run(warm+patience, func() bool { return verdict || w.now >= end })
 		if end != math.MaxInt64 {
 			rounds++
 		}
-		if said {
+		if verdict {
 			counted++
 		}
 	}

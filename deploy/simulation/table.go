@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// modelRows are the rows of one model: the quorum rule, then the simpler ones.
+// modelRows returns the rows of one model: the quorum rule, then the simpler ones.
 func modelRows(m model, seed uint64, e effort) string {
 	p := newPlan(m.loss)
 	var out strings.Builder
@@ -20,16 +20,16 @@ func modelRows(m model, seed uint64, e effort) string {
 	return out.String()
 }
 
-// quorumRule measures the real rule. Its false verdicts are too rare to be seen: without bursts they are the rounds a year
-// times what importance sampling says of one round; with bursts, the bursts of the target's uplink times what is counted in them,
-// and both together.
+// quorumRule measures the real rule. Its false verdicts are too rare to count. Without bursts, their rate is the
+// number of rounds a year times the probability, from importance sampling, that a round ends in one. With bursts, the
+// bursts of the target's own uplink contribute their number a year times the share of them that ends in one.
 func quorumRule(p *plan, m model, seed uint64, e effort) (r result) {
 	running := run(p, m, seed, e.plain)
 	years := float64(running.lasted) / float64(year)
 	rounds := float64(running.rounds) / years
 	downs, partials, _ := episodes(p, m, tiltOf(p, m), seed, e.episodes)
-	r.downs = ofRounds(rounds, downs, counted(running.downs, running.lasted))
-	r.partials = ofRounds(rounds, partials, counted(running.partials, running.lasted))
+	r.downs = rateOfRounds(rounds, downs, countedRate(running.downs, running.lasted))
+	r.partials = rateOfRounds(rounds, partials, countedRate(running.partials, running.lasted))
 	if m.burstEvery > 0 {
 		d, q := duringBursts(p, m, seed, e.episodes)
 		perYear := float64(year) / float64(m.burstEvery+m.burstFor)
@@ -37,16 +37,16 @@ func quorumRule(p *plan, m model, seed uint64, e effort) (r result) {
 		r.partials = r.partials.plus(perYear, q, e.episodes)
 	}
 	for _, kind := range []fault{refuses, gone} {
-		took, missed := detect(p, m, seed, kind, e.outages)
-		r.detections, r.missed, r.outages = append(r.detections, took...), r.missed+missed, r.outages+e.outages
+		delays, missed := detect(p, m, seed, kind, e.outages)
+		r.detections, r.missed, r.outages = append(r.detections, delays...), r.missed+missed, r.outages+e.outages
 	}
 	r.extra = float64(running.sent)/float64(running.planned) - 1
 	return r
 }
 
-// ofRounds is a rate from that of the rounds and what importance sampling says of one. Where it saw nothing it proves nothing: then
-// the plain count bounds the rate.
-func ofRounds(rounds float64, s sums, plain estimate) estimate {
+// rateOfRounds returns the rate of an event from the rate of rounds and its probability in one round. If importance
+// sampling never saw the event it has no bound either: then the plain count bounds the rate.
+func rateOfRounds(rounds float64, s sums, plain estimate) estimate {
 	if s.weight == 0 {
 		return plain
 	}
@@ -62,18 +62,22 @@ func simplerRules(p *plan, rules []simple, m model, seed uint64, e effort) []res
 	out := make([]result, len(rules))
 	falls := make([]int, len(rules))
 	fine := func(time.Duration) fault { return works }
-	extra, looks := play(p, rules, newFates(m, newRandom(seed, 9)), 0, e.simple, fine, func(r int, _ time.Duration) { falls[r]++ })
+	count := func(r int, _ time.Duration) { falls[r]++ }
+	extra, scheduled := replay(p, rules, newLosses(m, newRandom(seed, 9)), 0, e.simple, fine, count)
 	for r := range rules {
-		out[r].downs = counted(falls[r], e.simple)
-		out[r].extra = float64(extra[r]) / float64(looks)
+		out[r].downs = countedRate(falls[r], e.simple)
+		out[r].extra = float64(extra[r]) / float64(scheduled)
 		if rules[r].only != nil {
-			out[r].extra *= float64(len(p.names)) // of its own scheduled probes
+			out[r].extra *= float64(len(p.names)) // relative to the scheduled probes of its one vantage
 		}
 	}
 	for _, kind := range []fault{refuses, gone} {
-		took, missed := detectSimply(p, rules, m, seed, kind, e.outages)
+		delays, missed := detectSimple(p, rules, m, seed, kind, e.outages)
 		for r := range rules {
-			out[r].detections, out[r].missed, out[r].outages = append(out[r].detections, took[r]...), out[r].missed+missed[r], out[r].outages+e.outages
+			o := &out[r]
+			o.detections = append(o.detections, delays[r]...)
+			o.missed += missed[r]
+			o.outages += e.outages
 		}
 	}
 	return out
@@ -82,14 +86,15 @@ func simplerRules(p *plan, rules []simple, m model, seed uint64, e effort) []res
 func row(network, rule string, r result, partials bool) string {
 	partial := "–"
 	if partials {
-		partial = r.partials.words()
+		partial = r.partials.String()
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %d of %d | %s / %s s | %.1f %% |\n", network, rule, r.downs.words(), partial, r.missed, r.outages,
+	return fmt.Sprintf("| %s | %s | %s | %s | %d of %d | %s / %s s | %.1f %% |\n",
+		network, rule, r.downs.String(), partial, r.missed, r.outages,
 		quantile(r.detections, 0.5), quantile(r.detections, 0.99), 100*r.extra)
 }
 
-// words are a rate in 1,000 target-years, with its bound.
-func (e estimate) words() string {
+// String returns the rate in 1,000 target-years, with its bound.
+func (e estimate) String() string {
 	const thousand = 1000
 	if e.rate == 0 {
 		return "< " + number(thousand*e.bound)
@@ -97,13 +102,13 @@ func (e estimate) words() string {
 	return fmt.Sprintf("%s (< %s)", number(thousand*e.rate), number(thousand*e.bound))
 }
 
-// number writes two digits that count.
+// number formats a number with two significant digits, or as a whole number from ten on.
 func number(x float64) string {
 	switch {
 	case x == 0:
 		return "0"
 	case x < 0.01:
-		exponent := int(math.Floor(math.Log10(x * 1.05))) // 9.6 is ten
+		exponent := int(math.Floor(math.Log10(x * 1.05))) // so that 9.6 becomes 1·10^1 and not 10·10^0
 		return fmt.Sprintf("%.0f·10^%d", x/math.Pow10(exponent), exponent)
 	case x < 10:
 		return fmt.Sprintf("%.2g", x)
