@@ -146,9 +146,8 @@ func (a *attempt) checkResponse(found Result, o catalog.HTTP, response *http.Res
 		return found.fail(statusReason(response, wanted))
 	}
 	if response.TLS != nil && o.CertificateDays > 0 {
-		left := time.Until(response.TLS.PeerCertificates[0].NotAfter)
-		if left < time.Duration(o.CertificateDays)*24*time.Hour {
-			return found.fail(fmt.Sprintf("certificate expires in %s, wanted %d", largestUnit(left), o.CertificateDays))
+		if why := expiresSoon(response.TLS, o.CertificateDays, time.Now()); why != "" {
+			return found.fail(why)
 		}
 	}
 	if o.Body == "" {
