@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
@@ -17,12 +18,13 @@ probed what is new. A new check is pending until it was up once, so a mistyped p
 outage: apply prints how many regions reach it. A file that lacks hosts of the catalog in force is
 refused unless --prune confirms that.
 
-With "coordinator serve --catalog FILE" the file is in force by itself whenever it changes; apply is
-for coordinators without one.`
+With "coordinator serve --catalog FILE" the file is in force by itself whenever it changes. Applying
+that same file prints what it changes, and --confirm puts it in force at once: a change that ends the
+watch of something that is down waits 30 seconds otherwise.`
 
 func newApplyCommand() *cobra.Command {
 	var data string
-	var prune bool
+	var prune, confirm bool
 	cmd := &cobra.Command{
 		Use:     "apply FILE",
 		Short:   "Put a catalog in force and print what changes",
@@ -30,47 +32,84 @@ func newApplyCommand() *cobra.Command {
 		Example: "  coordinator apply catalog.yaml\n  coordinator apply catalog.yaml --prune",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := readCatalog(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			printWarnings(cmd, c)
-			// The ledger records where a catalog came from; the coordinator does not share this working directory.
-			source, err := filepath.Abs(args[0])
-			if err != nil {
-				return err
-			}
-			client, err := newClient(cmd, data)
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			changes, err := client.Apply(cmd.Context(), c, source, prune)
-			if err != nil {
-				return err
-			}
-			if len(changes) == 0 {
-				fmt.Fprintln(out, "nothing changes")
-				return nil
-			}
-			for _, change := range changes {
-				fmt.Fprintln(out, change)
-			}
-			err = client.AwaitFirstLooks(cmd.Context(), c, changes, func(l admin.FirstLook) {
-				target := "it"
-				if l.Port != 0 {
-					target = fmt.Sprintf("port %d", l.Port)
-				}
-				fmt.Fprintf(out, "%s %s: %d of %d regions reach %s\n", l.Host, l.Check, l.OK, l.Voters, target)
-			})
-			if errors.Is(err, admin.ErrNoAgents) { // the catalog is in force all the same
-				fmt.Fprintln(out, command.WithProgramNames(err.Error()))
-				return nil
-			}
-			return err
+			return runApply(cmd, args[0], data, prune, confirm)
 		},
 	}
 	dataFlag(cmd, &data)
 	cmd.Flags().BoolVar(&prune, "prune", false, "stop watching hosts that the file no longer contains")
+	cmd.Flags().BoolVar(&confirm, "confirm", false, "put the followed file in force at once")
 	return cmd
+}
+
+// printFollowed prints what a file changes that the coordinator follows.
+func printFollowed(cmd *cobra.Command, changes []catalog.Change, confirmed bool) {
+	out := cmd.OutOrStdout()
+	for _, change := range changes {
+		fmt.Fprintln(out, change)
+	}
+	switch {
+	case len(changes) == 0:
+		fmt.Fprintln(out, "nothing changes: the coordinator follows this file, and it is in force")
+	case confirmed:
+		fmt.Fprintln(out, "in force")
+	default:
+		fmt.Fprintln(out, "not in force yet: the coordinator follows this file, and puts it in force by itself; "+
+			"--confirm does that at once")
+	}
+}
+
+func runApply(cmd *cobra.Command, file, data string, prune, confirm bool) error {
+	c, err := readCatalog(cmd, file)
+	if err != nil {
+		return err
+	}
+	printWarnings(cmd, c)
+	// The ledger records where a catalog came from; the coordinator does not share this working directory.
+	source, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	client, err := newClient(cmd, data)
+	if err != nil {
+		return err
+	}
+	followed, err := client.ApplyFile(cmd.Context(), source, confirm)
+	switch {
+	case err != nil:
+		return err
+	case followed.Follows:
+		printFollowed(cmd, followed.Changes, confirm)
+		return nil
+	case confirm:
+		return command.Usage(errors.New("--confirm: the coordinator does not follow this file"))
+	}
+	changes, err := client.Apply(cmd.Context(), c, source, prune)
+	if err != nil {
+		return err
+	}
+	return printApplied(cmd, client, c, changes)
+}
+
+// printApplied prints what changed, and how far each region has probed what is new.
+func printApplied(cmd *cobra.Command, client *admin.Client, c *catalog.Catalog, changes []catalog.Change) error {
+	out := cmd.OutOrStdout()
+	if len(changes) == 0 {
+		fmt.Fprintln(out, "nothing changes")
+		return nil
+	}
+	for _, change := range changes {
+		fmt.Fprintln(out, change)
+	}
+	err := client.AwaitFirstLooks(cmd.Context(), c, changes, func(l admin.FirstLook) {
+		target := "it"
+		if l.Port != 0 {
+			target = fmt.Sprintf("port %d", l.Port)
+		}
+		fmt.Fprintf(out, "%s %s: %d of %d regions reach %s\n", l.Host, l.Check, l.OK, l.Voters, target)
+	})
+	if errors.Is(err, admin.ErrNoAgents) { // the catalog is in force all the same
+		fmt.Fprintln(out, command.WithProgramNames(err.Error()))
+		return nil
+	}
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
 const checkLong = `
@@ -50,7 +51,7 @@ func printWarnings(cmd *cobra.Command, c *catalog.Catalog) {
 
 // readCatalog parses a file. It prints the mistakes itself, one a line and without a hint at the help.
 func readCatalog(cmd *cobra.Command, file string) (*catalog.Catalog, error) {
-	source, err := os.ReadFile(file)
+	source, _, err := regularfile.Read(file, catalogfile.SizeMax)
 	if err != nil {
 		return nil, command.Usage(err)
 	}

@@ -31,7 +31,7 @@ var layers = []struct {
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota", "pkg/matrix",
 		"pkg/catalog/file", // last: no pure package links a YAML parser
 	}},
-	{"files", []string{"pkg/privatefile"}},
+	{"files", []string{"pkg/privatefile", "pkg/regularfile"}},
 	{"the bus", []string{"pkg/bus"}},
 	{"one outside thing each", []string{
 		"pkg/probe", "pkg/bus/agent", "pkg/bus/coordinator", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command",

@@ -46,6 +46,7 @@ type Replayer interface {
 type Catalogs interface {
 	LastChange(ctx context.Context, host string, at time.Time) (change ledger.Change, found bool, err error)
 	Apply(ctx context.Context, c *catalog.Catalog, source string, prune bool) ([]catalog.Change, error)
+	ApplyFile(ctx context.Context, file string, confirm bool) (changes []catalog.Change, follows bool, err error)
 }
 
 // History reads the ledger in wall time.
@@ -65,6 +66,12 @@ type State struct {
 	Catalog  *catalog.Catalog `json:"catalog"`
 	Snapshot *mesh.Snapshot   `json:"snapshot"`
 	Problems []string         `json:"problems"` // of the mesh itself, for operators; only in the present state
+}
+
+// Followed is what a file changes in the catalog in force, if the coordinator follows it.
+type Followed struct {
+	Follows bool             `json:"follows"`
+	Changes []catalog.Change `json:"changes,omitempty"`
 }
 
 // SocketName is the name of the socket in the data directory.
@@ -117,6 +124,7 @@ func NewHandler(b Backend) http.Handler {
 		"POST /revoke":            h.revoke,
 		"POST /rotate-gossip-key": h.rotateGossipKey,
 		"POST /apply":             h.apply,
+		"POST /apply-file":        h.applyFile,
 		"GET /backup":             h.backupParts,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -190,6 +198,12 @@ func (h handler) apply(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	query := r.URL.Query()
 	return h.Catalogs.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
+}
+
+func (h handler) applyFile(_ http.ResponseWriter, r *http.Request) (any, error) {
+	query := r.URL.Query()
+	changes, follows, err := h.Catalogs.ApplyFile(r.Context(), query.Get("file"), query.Get("confirm") == "true")
+	return Followed{Follows: follows, Changes: changes}, err
 }
 
 func parseTime(text string) (time.Time, error) {

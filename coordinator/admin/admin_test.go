@@ -47,6 +47,10 @@ func (b *backend) Transitions(_ context.Context, host string, _ time.Time, limit
 	return []mesh.Transition{{Host: host, Sequence: uint64(limit)}}, nil
 }
 
+func (b *backend) ApplyFile(_ context.Context, file string, confirm bool) ([]catalog.Change, bool, error) {
+	return nil, file == "followed.yaml" && confirm, nil
+}
+
 func (b *backend) Apply(_ context.Context, c *catalog.Catalog, _ string, prune bool) ([]catalog.Change, error) {
 	if !prune {
 		return nil, errkind.New(errkind.Conflict, "add --prune")
@@ -166,6 +170,9 @@ func TestStatesAndCatalogs(t *testing.T) {
 	}
 	if _, err := client.Apply(t.Context(), b.catalog, "x", false); err == nil || err.Error() != "add --prune" {
 		t.Error(err)
+	}
+	if f, err := client.ApplyFile(t.Context(), "followed.yaml", true); err != nil || !f.Follows {
+		t.Errorf("a followed file: %+v, %v", f, err)
 	}
 	changes, err := client.Apply(t.Context(), b.catalog, "x", true)
 	if err != nil || changes[0].What != "changed" || b.applied.Revision != b.catalog.Revision {

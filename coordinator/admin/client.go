@@ -82,6 +82,13 @@ func (c *Client) Apply(
 		url.Values{"source": {source}, "prune": {strconv.FormatBool(prune)}}, data, &changes)
 }
 
+// ApplyFile returns what the file changes, if the coordinator follows it. With confirm, the file is put in force at
+// once.
+func (c *Client) ApplyFile(ctx context.Context, file string, confirm bool) (f Followed, err error) {
+	return f, c.call(ctx, http.MethodPost, "/apply-file",
+		url.Values{"file": {file}, "confirm": {strconv.FormatBool(confirm)}}, nil, &f)
+}
+
 // call sends a command and decodes the answer. An error of the coordinator is returned as its text, whatever its
 // status.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, body []byte, into any) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -52,6 +53,11 @@ type Config struct {
 
 	// Problems replaces what operators must fix in the file; nil: nothing. It must be set.
 	Problems func([]string)
+	// Warn sets a warning for operators by subject, and an empty text clears it; it may be nil.
+	Warn func(subject, text string)
+	// Snapshot returns the present verdicts. A change of the file that loses something that is down waits. It may be
+	// nil: then no change waits for that.
+	Snapshot func() *mesh.Snapshot
 	Logger   zerolog.Logger
 }
 
@@ -63,9 +69,9 @@ type Store struct {
 	rosterChanged chan struct{} // a pending signal for publishKeys
 
 	changing sync.Mutex // one change at a time; locked while the ledger and the bus are written
-	loaded   fileText   // at start; only watch uses it after that
 
 	mu      sync.Mutex // of the fields below; never locked for longer than a copy
+	loaded  reading    // of the file: put in force or rejected last
 	current *catalog.Catalog
 	answer  []byte // current and the admitted agents' keys, encoded for agents
 }

@@ -2,6 +2,7 @@ package catalogs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
+	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/regularfile"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -16,22 +19,19 @@ import (
 // ways that notifications of the file system miss.
 const watchEvery = time.Second
 
-// fileText is a file's text, or why it could not be read. Two readings of an unchanged file are equal.
-type fileText struct{ text, failure string }
-
-func load(file string) fileText {
-	text, err := os.ReadFile(file)
+func load(file string) reading {
+	text, info, err := regularfile.Read(file, catalogfile.SizeMax)
 	if err != nil {
-		return fileText{failure: err.Error()}
+		return reading{failure: err.Error()}
 	}
-	return fileText{text: string(text)}
+	return reading{text: string(text), info: info}
 }
 
-func (s *Store) parse(f fileText) (*catalog.Catalog, error) {
-	if f.failure != "" {
-		return nil, fmt.Errorf("read the catalog: %s", f.failure)
+func (s *Store) parse(r reading) (*catalog.Catalog, error) {
+	if r.failure != "" {
+		return nil, fmt.Errorf("read the catalog: %s", r.failure)
 	}
-	c, err := catalogfile.Parse(s.config.File, []byte(f.text), s.config.Getenv)
+	c, err := catalogfile.Parse(s.config.File, []byte(r.text), s.config.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -50,22 +50,42 @@ func (s *Store) watch(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	last := s.loaded
+	change := fileChange{reading: s.done()}
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		if now := load(s.config.File); now != last && s.reload(ctx, now) {
-			last = now
+		now := time.Now()
+		change = change.next(load(s.config.File), now)
+		switch {
+		case change.reading.same(s.done()):
+			s.warn("")
+		case !now.Before(change.settled()) && s.reload(ctx, change, now):
+			s.setDone(change.reading)
+			s.warn("")
 		}
 	}
 }
 
-// reload puts the file's catalog in force. It reports whether it is done with this text: in force, or rejected.
-func (s *Store) reload(ctx context.Context, f fileText) (done bool) {
-	c, err := s.parse(f)
+// done returns the text of the file that was put in force or rejected last.
+func (s *Store) done() reading {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loaded
+}
+
+func (s *Store) setDone(r reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded = r
+}
+
+// reload puts the file's catalog in force, unless that must wait. It reports whether it is done with this text: in
+// force, or rejected.
+func (s *Store) reload(ctx context.Context, change fileChange, now time.Time) (done bool) {
+	c, err := s.parse(change.reading)
 	if err != nil {
 		s.setFileProblems(err)
 		return true
@@ -73,10 +93,67 @@ func (s *Store) reload(ctx context.Context, f fileText) (done bool) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if c.Revision != s.Current().Revision {
+		if now.Before(change.due()) && s.config.Snapshot != nil {
+			if lost := lostOutages(s.Current(), c, s.config.Snapshot()); len(lost) > 0 {
+				s.warn(holdText(lost, change.due(), s.config.File))
+				return false
+			}
+		}
 		err = s.activate(ctx, c, s.config.File)
 	}
 	s.setFileProblems(err)
 	return err == nil
+}
+
+// lostMax bounds how many hosts and checks a warning names.
+const lostMax = 20
+
+func holdText(lost []string, due time.Time, file string) string {
+	list := strings.Join(lost[:min(len(lost), lostMax)], ", ")
+	if more := len(lost) - lostMax; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("the catalog file no longer shows what is down now: %s; the change waits until %s, or for "+
+		"`coordinator apply %s --confirm`", list, due.UTC().Format("15:04:05Z"), file)
+}
+
+// warn sets the warning about a change of the file that waits; an empty text clears it.
+func (s *Store) warn(text string) {
+	if s.config.Warn != nil {
+		s.config.Warn("catalog change", text)
+	}
+}
+
+// ApplyFile returns what the file changes in the catalog in force, if it is the file that the coordinator follows. With
+// confirm, the file is put in force at once, also where it would wait.
+func (s *Store) ApplyFile(
+	ctx context.Context, file string, confirm bool,
+) (changes []catalog.Change, follows bool, err error) {
+	if s.config.File == "" || !sameFile(file, s.config.File) {
+		return nil, false, nil
+	}
+	text := load(s.config.File)
+	c, err := s.parse(text)
+	if err != nil {
+		return nil, true, errkind.Wrap(errkind.Invalid, err)
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	changes = catalog.Compare(s.Current(), c)
+	if !confirm || c.Revision == s.Current().Revision {
+		return changes, true, nil
+	}
+	if err = s.activate(ctx, c, s.config.File); err == nil {
+		s.setDone(text)
+		s.setFileProblems(nil)
+	}
+	return changes, true, err
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errors.Join(errX, errY) == nil && os.SameFile(x, y)
 }
 
 // setFileProblems reports what is wrong with the file to operators and in the log; nil clears it.

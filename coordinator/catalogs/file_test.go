@@ -12,6 +12,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/catalogs"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 func write(t *testing.T, file, text string) {
@@ -64,7 +65,7 @@ func TestARejectedFileChangesNothingAndIsReported(t *testing.T) {
 		write(t, file, "hosts: 7\n")
 		check := func(when string) {
 			t.Helper()
-			time.Sleep(5 * time.Second)
+			time.Sleep(10 * time.Second)
 			if s.Current().Revision != before.Revision {
 				t.Error(when, "a wrong file changed the catalog")
 			}
@@ -78,7 +79,7 @@ func TestARejectedFileChangesNothingAndIsReported(t *testing.T) {
 		defer stop()
 		check("after a restart")
 		write(t, file, small+"\n")
-		time.Sleep(5 * time.Second)
+		time.Sleep(10 * time.Second)
 		if len(w.current().problems) > 0 {
 			t.Errorf("problems that are over: %q", w.current().problems)
 		}
@@ -87,4 +88,47 @@ func TestARejectedFileChangesNothingAndIsReported(t *testing.T) {
 			t.Errorf("apply beside a file: %v", err)
 		}
 	})
+}
+
+// A file that is cut off before a host that is down must not end its outage: the change waits, or for a confirmation.
+func TestAFileThatLosesAnOutageWaits(t *testing.T) {
+	half := strings.Replace(small, ", {name: NC2, region: a, address: 192.0.2.2}", "", 1)
+	for _, confirmed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			file := filepath.Join(w.dir, "catalog.yaml")
+			write(t, file, small)
+			warning := ""
+			s, _, stop := w.run(t, catalogs.Config{
+				File: file, Warn: func(_, text string) { warning = text },
+				Snapshot: func() *mesh.Snapshot {
+					return &mesh.Snapshot{Hosts: []mesh.HostState{
+						{Name: "NC2", Checks: []mesh.CheckState{{Name: "ping", Verdict: mesh.Down}}},
+					}}
+				},
+			})
+			defer stop()
+			write(t, file+".new", half)
+			if err := os.Rename(file+".new", file); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			if len(s.Current().Hosts) != 2 || !strings.Contains(warning, "NC2") || !strings.Contains(warning, "--confirm") {
+				t.Errorf("after 20 s %d hosts, warning %q", len(s.Current().Hosts), warning)
+			}
+			changes, follows, err := s.ApplyFile(t.Context(), file, confirmed)
+			if err != nil || !follows || len(changes) == 0 {
+				t.Errorf("%v, %t, %v", changes, follows, err)
+			}
+			if hosts := len(s.Current().Hosts); (hosts == 1) != confirmed {
+				t.Errorf("%d hosts after apply with confirm=%t", hosts, confirmed)
+			}
+			time.Sleep(15 * time.Second)
+			synctest.Wait()
+			if len(s.Current().Hosts) != 1 || warning != "" {
+				t.Errorf("after 35 s %d hosts, warning %q", len(s.Current().Hosts), warning)
+			}
+		})
+	}
 }

@@ -63,7 +63,10 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 	}
 	core.Catalogs, err = catalogs.Open(ctx, catalogs.Config{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Catalog: c.Catalog, File: c.CatalogFile, Getenv: c.Getenv,
-		Clock: clock.Now, Problems: core.Warnings.SetFileProblems, Logger: logger("catalogs"),
+		Clock: clock.Now, Problems: core.Warnings.SetFileProblems, Warn: core.Warnings.Warn,
+		// Only Run calls it, and then there is an engine.
+		Snapshot: func() *mesh.Snapshot { _, s := core.Engine.Current(); return s },
+		Logger:   logger("catalogs"),
 	})
 	if err != nil {
 		return nil, err
