@@ -24,7 +24,7 @@ type Catalog struct {
 type Page struct {
 	Title string `json:"title"`
 	URL   string `json:"url,omitempty"`
-	Links []Link `json:"links,omitempty"` // in the order written
+	Links []Link `json:"links,omitempty"` // in the order of the file
 }
 
 // Link is a named link in the page's head: to the home page, to support.
@@ -46,7 +46,7 @@ type Region struct {
 	Anchors []string `json:"anchors,omitempty"`
 }
 
-// Bounds of a catalog. They hold for a file and for what another program sends.
+// Bounds of a catalog. They apply to files and to catalogs that another program sends.
 const (
 	HostsMax        = 5000
 	ChecksMax       = 64 // of one host
@@ -147,8 +147,8 @@ func (h *Host) Named() bool {
 	return len(h.Addresses) == 1 && h.Families()[0] == mesh.AnyFamily
 }
 
-// FamiliesOf are the address families that a check of the host is probed through, one edge each. It is AnyFamily
-// alone only for a name in a catalog that the version before wrote, which resolved a name without regard to families.
+// FamiliesOf returns the address families through which a check of the host is probed; each has an edge of its own. The
+// result is AnyFamily alone only for a name in a catalog of the previous version, which did not distinguish families.
 func (h *Host) FamiliesOf(c *Check) []mesh.Family {
 	if len(c.Families) > 0 {
 		return c.Families
@@ -156,8 +156,8 @@ func (h *Host) FamiliesOf(c *Check) []mesh.Family {
 	return h.Families()
 }
 
-// NameFamilies gives each check of a name both families where the catalog does not say, as one of the version before
-// does not, and reports whether it changed anything. The caller seals the catalog then.
+// NameFamilies gives each check of a name both families if it has none, as in a catalog of the previous version, and
+// reports whether it changed anything. In that case the caller must seal the catalog.
 func NameFamilies(c *Catalog) (changed bool) {
 	for i := range c.Hosts {
 		for k := range c.Hosts[i].Checks {
@@ -169,11 +169,11 @@ func NameFamilies(c *Catalog) (changed bool) {
 	return changed
 }
 
-// BothFamilies are the families that a name is probed through unless the check says otherwise.
+// BothFamilies returns the families through which a name is probed unless the check lists its own.
 func BothFamilies() []mesh.Family { return []mesh.Family{mesh.IPv4, mesh.IPv6} }
 
-// Address is the address of the host to probe through this family: a number of the family, or the name; "" where
-// there is none.
+// Address returns the address to probe through this family: an IP address of the family, or the host's name; "" if the
+// host has neither.
 func (h *Host) Address(family mesh.Family) string {
 	for _, a := range h.Addresses {
 		ip, err := netip.ParseAddr(a)

@@ -16,7 +16,7 @@ type Change struct {
 	Look  bool   `json:"look,omitempty"`  // a check that is new, or asks something else: it starts as pending
 }
 
-// String is the change in one line.
+// String returns the change as one line.
 func (c Change) String() string {
 	switch {
 	case c.Host == "":
@@ -108,6 +108,7 @@ func compareHost(old, new *Host) []Change {
 	return out
 }
 
+// compareCheck reports one change at most: the one with the largest consequence.
 func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 	change := Change{Host: h.Name, Check: new.Name}
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Encode writes a catalog for another program, as JSON.
+// Encode returns a catalog as JSON, for another program.
 func Encode(c *Catalog) ([]byte, error) {
 	data, err := json.Marshal(c)
 	if err != nil {
@@ -42,7 +42,7 @@ func Decode(data []byte) (*Catalog, error) {
 // know more or fewer fields.
 var revisionPattern = regexp.MustCompile(`^[0-9a-f]{12}$`)
 
-// revision names a catalog's content.
+// revision returns the hash of a catalog's content.
 func revision(c *Catalog) string {
 	plain := *c
 	plain.Revision = ""
@@ -54,7 +54,7 @@ func revision(c *Catalog) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Seal gives a catalog that was changed in the program its new revision.
+// Seal sets the revision of a catalog whose content was changed.
 func Seal(c *Catalog) { c.Revision = revision(c) }
 
 func (c *Catalog) bounded() error {
@@ -123,13 +123,13 @@ func invalidAnchor(text string) bool {
 func (c *Check) bounded() error {
 	if c.Interval < IntervalMin || c.Interval > IntervalMax || c.Timeout < TimeoutMin || c.Timeout > TimeoutMax ||
 		c.Timeout >= c.Interval {
-		return fmt.Errorf("interval %v and timeout %v are impossible", c.Interval, c.Timeout)
+		return fmt.Errorf("interval %v or timeout %v is out of bounds", c.Interval, c.Timeout)
 	}
 	switch {
 	case c.Options == nil && !slices.Contains(Kinds(), c.Kind):
 		return nil
 	case c.Options == nil || c.Options.kind() != c.Kind:
-		return fmt.Errorf("a check of the kind %q with the options of another", c.Kind)
+		return fmt.Errorf("a check of the kind %q has the options of another kind", c.Kind)
 	}
 	return c.Options.validate()
 }

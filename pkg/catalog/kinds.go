@@ -24,8 +24,8 @@ const (
 // Kinds lists the kinds that this version knows.
 func Kinds() []string { return []string{KindPing, KindTCP, KindHTTP} }
 
-// Options are what one kind of check asks beyond what all kinds have in common: Ping, TCP or HTTP. They are values, and
-// two checks whose options are deeply equal ask the same. JSON has the fields of the options beside those of the check.
+// Options are the settings of one kind of check: Ping, TCP or HTTP. They are values; checks whose options are deeply
+// equal test the same thing. In JSON the fields of the options are beside those of the check.
 type Options interface {
 	// kind is the kind's name in a catalog.
 	kind() string
@@ -35,31 +35,31 @@ type Options interface {
 	validate() error
 }
 
-// Ping asks for an ICMP echo.
+// Ping requires the reply to an ICMP echo request.
 type Ping struct{}
 
-// TCP asks for a connection, and for a first line if it has a banner.
+// TCP requires that the port accepts a connection and, if there is a banner, sends a first line that matches.
 type TCP struct {
 	Port   int    `json:"port,omitempty"`
-	Banner string `json:"banner,omitempty"` // a regular expression (RE2) that the first line matches
+	Banner string `json:"banner,omitempty"` // a regular expression (RE2)
 }
 
-// HTTP asks for a page.
+// HTTP requires that the URL answers with the status and the text.
 type HTTP struct {
 	URL             string `json:"url,omitempty"`
 	Status          int    `json:"status,omitempty"`           // see ExpectedStatus
-	Body            string `json:"body,omitempty"`             // a text that the body contains
+	Body            string `json:"body,omitempty"`             // text that the body must contain
 	CertificateDays int    `json:"certificate_days,omitempty"` // how long the certificate must still be valid
 }
 
-// ExpectedStatus is the status that a good answer has.
+// ExpectedStatus returns the status that a good response has: 200 unless the check gives another.
 func (o HTTP) ExpectedStatus() int { return cmp.Or(o.Status, 200) }
 
 func (Ping) kind() string { return KindPing }
 func (TCP) kind() string  { return KindTCP }
 func (HTTP) kind() string { return KindHTTP }
 
-func (Ping) provesHostAlive() bool { return false } // it is what a filtered ping is compared with
+func (Ping) provesHostAlive() bool { return false } // a ping says nothing about why another ping is lost
 func (TCP) provesHostAlive() bool  { return true }
 func (HTTP) provesHostAlive() bool { return true }
 
@@ -82,7 +82,7 @@ func (o HTTP) validate() error {
 // host was filtered on the way. A kind that this version does not know proves nothing.
 func (c *Check) ProvesHostAlive() bool { return c.Options != nil && c.Options.provesHostAlive() }
 
-// Port is the port that the check connects to, or 0 if it connects to none.
+// Port returns the port that the check connects to, or 0 if it connects to none.
 func (c *Check) Port() int {
 	switch o := c.Options.(type) {
 	case TCP:
@@ -94,7 +94,7 @@ func (c *Check) Port() int {
 	return 0
 }
 
-// PortText is the port that the check connects to, as text, or "" if it connects to none.
+// PortText returns the port that the check connects to as text, or "" if it connects to none.
 func (c *Check) PortText() string {
 	if port := c.Port(); port != 0 {
 		return strconv.Itoa(port)
@@ -102,7 +102,7 @@ func (c *Check) PortText() string {
 	return ""
 }
 
-// DefaultName is the check's name if it is given none: its kind and port.
+// DefaultName returns the name of a check that was not given one: its kind and port.
 func (c *Check) DefaultName() string {
 	if port := c.PortText(); port != "" {
 		return c.Kind + " " + port
@@ -110,9 +110,9 @@ func (c *Check) DefaultName() string {
 	return c.Kind
 }
 
-// SameQuestion reports whether both ask the same thing: a check that asks something else starts as pending. Families
-// count only if both name them: a catalog of the version before names none, and an upgrade changes no question. All
-// fields of the options count, so that none is forgotten when a kind is given another.
+// SameQuestion reports whether both checks test the same thing. A check that now tests something else starts as
+// pending. Families are compared only if both checks have them: a catalog of the previous version has none, and an
+// upgrade must not reset its checks. The options are compared with all their fields, also those added later.
 func (c *Check) SameQuestion(other *Check) bool {
 	return c.Kind == other.Kind && reflect.DeepEqual(c.Options, other.Options) &&
 		(len(c.Families) == 0 || len(other.Families) == 0 || reflect.DeepEqual(c.Families, other.Families))

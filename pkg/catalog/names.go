@@ -10,12 +10,12 @@ import (
 
 var name = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-// ValidName reports whether the text can be the name of a region or the key of a host: NATS subjects and addresses of
-// pages contain it.
+// ValidName reports whether the text can be the name of a region or the key of a host. Both are parts of NATS subjects
+// and URLs, which limits their characters.
 func ValidName(text string) bool { return name.MatchString(text) }
 
-// Anchor is the address of an anchor, and the check that tests it: a ping, or a TCP connect if the anchor has a port.
-// ok is false if the text is neither.
+// Anchor returns the address of an anchor and the check that probes it: a ping, or a TCP connect if the anchor has a
+// port. ok is false if the text is neither.
 func Anchor(anchor string) (host string, check Check, ok bool) {
 	check = Check{
 		Kind: KindPing, Name: anchor, Options: Ping{}, Interval: DefaultInterval, Timeout: DefaultTimeout,
@@ -28,7 +28,7 @@ func Anchor(anchor string) (host string, check Check, ok bool) {
 	return h.String(), check, err == nil
 }
 
-// HasFamily reports whether the host may have an address of the family: a name may.
+// HasFamily reports whether the host has an address of the family, or a name, which may resolve to one.
 func (h *Host) HasFamily(f mesh.Family) bool { return h.Address(f) != "" }
 
 // SameAddress reports whether both are the same address, however they are spelled: early versions stored addresses in

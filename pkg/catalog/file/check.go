@@ -13,7 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// checks reads the host's checks. A host with an address and without the key is pinged; an empty list means none.
+// checks parses the host's checks. A host with an address but without the key is pinged; an empty list means none.
 func (p *parser) checks(m *mapping, h *catalog.Host) {
 	n := m.get("checks")
 	if n == nil {
@@ -23,7 +23,8 @@ func (p *parser) checks(m *mapping, h *catalog.Host) {
 			h.Checks = append(h.Checks, c)
 			p.families(nil, h, &h.Checks[0])
 		} else if _, there := m.values["checks"]; !there {
-			m.missing("address", "add 'address: ...', or 'checks: []' for a vantage only", "the host %s has no address", h.Name)
+			m.missing("address", "add 'address: ...', or 'checks: []' for a vantage only",
+				"the host %s has no address", h.Name)
 		}
 		return
 	}
@@ -75,8 +76,8 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	h.Checks = append(h.Checks, c)
 }
 
-// families reads the families of a check, one or a list. Without the key a name is probed through both, and an IP
-// address through its own.
+// families parses the families of a check, one or a list. m is nil for a check that the file does not contain. Without
+// the key a name is probed through both families, and an IP address through its own.
 func (p *parser) families(m *mapping, h *catalog.Host, c *catalog.Check) {
 	var n ast.Node
 	if m != nil {
@@ -129,7 +130,7 @@ func expectsMailGreeting(o catalog.Options) bool {
 	return ok && tcp.Banner != "" && slices.Contains(mailPorts, tcp.Port)
 }
 
-// checkNameMax bounds the name of a check in bytes.
+// checkNameMax bounds the name of a check in bytes, since pages and notifications show it in one line.
 const checkNameMax = 100
 
 func (p *parser) checkName(m *mapping, h *catalog.Host, c catalog.Check) {
@@ -148,7 +149,8 @@ func (p *parser) checkName(m *mapping, h *catalog.Host, c catalog.Check) {
 	}
 }
 
-// options reads the keys of one kind of check. It returns nil if there is no such kind.
+// options parses the keys of one kind of check. It returns nil if there is no such kind: the keys of an unknown kind
+// cannot be checked, so that check then reports none of them.
 func (p *parser) options(m *mapping, kind string) catalog.Options {
 	switch kind {
 	case catalog.KindPing:

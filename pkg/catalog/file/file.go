@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// SizeMax bounds a file in bytes.
+	// SizeMax bounds a file in bytes: 800 for each of catalog.HostsMax hosts.
 	SizeMax = 4 << 20
-	// MailInterval is the default interval of a check that reads a mail server's greeting: to what protects mail servers,
-	// nine vantages that connect every 10 s look like an attack.
+	// MailInterval is the default interval of a check that reads a mail server's greeting: fail2ban and similar
+	// programs may take nine vantages that connect every 10 s for an attack.
 	MailInterval = time.Minute
 )
 
-// Parse reads a catalog. The file's name is only for messages; getenv returns the values of ${VAR}. An error is of type
-// Mistakes.
+// Parse parses a catalog. The file's name is only used in messages; getenv returns the values of ${VAR}. The error is
+// of type Mistakes.
 func Parse(name string, source []byte, getenv func(string) (string, bool)) (*catalog.Catalog, error) {
 	p := &parser{yaml: &reader{file: name, getenv: getenv}}
 	if len(source) > SizeMax {
@@ -49,8 +49,10 @@ type parser struct {
 	// The file's defaults of checks.
 	interval    time.Duration
 	timeout     time.Duration
-	ownInterval bool // the file gives the interval
+	ownInterval bool // the file sets the interval: it then also applies to checks of mail servers
 }
+
+// catalog parses the whole file. The order matters: checks need the defaults, and hosts need the regions.
 
 func (p *parser) catalog(top *mapping) {
 	p.out.Rule = catalog.DefaultRule()
@@ -158,7 +160,8 @@ func (p *parser) region(m *mapping) {
 		r.City = r.Name
 	}
 	if m.text("country", &r.Country) && !isCountry(r.Country) {
-		p.yaml.mistake(m.values["country"], "write its two capital letters, as in NL", "%q is not a country code", r.Country)
+		p.yaml.mistake(m.values["country"], "write its two capital letters, as in NL",
+			"%q is not a country code", r.Country)
 	}
 	m.number("latitude", &r.Latitude, -90, 90)
 	m.number("longitude", &r.Longitude, -180, 180)
@@ -173,7 +176,7 @@ func isCountry(text string) bool {
 	return len(text) == 2 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// anchors reads the addresses that a region's vantages test themselves against.
+// anchors parses the addresses by which a region's vantages test their own connection.
 func (p *parser) anchors(m *mapping, r *catalog.Region) {
 	n := m.get("anchors")
 	if n == nil {
@@ -186,8 +189,8 @@ func (p *parser) anchors(m *mapping, r *catalog.Region) {
 			continue
 		}
 		if _, _, valid := catalog.Anchor(text); !valid {
-			p.yaml.mistake(item, "write an address to ping, as in 192.0.2.1, or an address and a port, as in 192.0.2.1:53",
-				"%q is not an anchor", text)
+			const mend = "write an address to ping, as in 192.0.2.1, or an address and a port, as in 192.0.2.1:53"
+			p.yaml.mistake(item, mend, "%q is not an anchor", text)
 			continue
 		}
 		r.Anchors = append(r.Anchors, text)
@@ -263,7 +266,7 @@ func (p *parser) hostRegion(m *mapping, h *catalog.Host) {
 	p.yaml.mistake(m.values["region"], mend, "there is no region %q", h.Region)
 }
 
-// addresses reads the host's address: an IP address, a name, or a list with an IPv4 and an IPv6 address.
+// addresses parses the host's address: an IP address, a name, or a list with an IPv4 and an IPv6 address.
 func (p *parser) addresses(m *mapping, h *catalog.Host) {
 	n := m.get("address")
 	if n == nil {

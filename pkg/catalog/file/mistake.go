@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// Mistake is one thing that is wrong in a file: where, what, and what to write instead.
+// Mistake is one mistake in a file: its place, what is wrong, and what to write instead.
 type Mistake struct {
 	File         string
 	Line, Column int
 	What, Mend   string
 }
 
-// String is the mistake as file:line:column: what; how to mend it.
+// String returns the mistake as "file:line:column: what; how to mend it".
 func (m Mistake) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s; %s", m.File, m.Line, m.Column, m.What, m.Mend)
 }
 
-// Mistakes are everything that is wrong in a file, in the order of their places. It is the type of Parse's errors.
+// Mistakes are all mistakes in a file, in the order of their places. It is the type of Parse's errors.
 type Mistakes []Mistake
 
-// Error is one line for each mistake.
+// Error returns one line for each mistake.
 func (m Mistakes) Error() string {
 	lines := make([]string, len(m))
 	for i, mistake := range m {
@@ -37,7 +37,7 @@ func (m Mistakes) sort() {
 	})
 }
 
-// nearest returns the word that is most like the given one, at most two letters apart, or "".
+// nearest returns the word that differs least from the given one, by at most two letters, or "".
 func nearest(word string, words []string) string {
 	best, distance := "", 3
 	for _, w := range words {

@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// rule reads the numbers of the quorum rule. The keys are documented at Rule.
+// rule parses the numbers of the quorum rule. catalog.Rule documents the keys.
 func (p *parser) rule(n ast.Node) {
 	if n == nil {
 		return
@@ -22,6 +22,8 @@ func (p *parser) rule(n ast.Node) {
 	m.quorumRule(r)
 	m.statusRule(r)
 	m.end()
+	// A number that could not be parsed has its default, which may contradict the others: report the first mistake
+	// only.
 	if len(p.yaml.mistakes) > 0 {
 		return
 	}
@@ -30,7 +32,7 @@ func (p *parser) rule(n ast.Node) {
 	}
 }
 
-// edgeRule reads the numbers that agents work by: rules 1 to 3.
+// edgeRule parses the numbers of rules 1 to 3.
 func (m *mapping) edgeRule(r *catalog.Rule) {
 	const chanceMin = 1e-9
 	m.number("miss_chance", &r.MissChance, chanceMin, 0.5)
@@ -52,7 +54,7 @@ func (m *mapping) edgeRule(r *catalog.Rule) {
 	m.duration("lag_max", &r.LagMax, 10*time.Millisecond, time.Hour)
 }
 
-// quorumRule reads the numbers of rules 5 and 6.
+// quorumRule parses the numbers of rules 5 and 6.
 func (m *mapping) quorumRule(r *catalog.Rule) {
 	m.integer("bad_regions_min", &r.BadRegionsMin, 1, catalog.RegionsMax)
 	m.number("down_share", &r.DownShare, 0, 1)
@@ -68,7 +70,7 @@ func (m *mapping) quorumRule(r *catalog.Rule) {
 	m.duration("round_every", &r.RoundEvery, 100*time.Millisecond, time.Minute)
 }
 
-// statusRule reads the numbers of rules 7 and 8.
+// statusRule parses the numbers of rules 7 and 8.
 func (m *mapping) statusRule(r *catalog.Rule) {
 	m.integer("recover_successes", &r.RecoverSuccesses, 1, 100)
 	m.number("recover_share", &r.RecoverShare, 0, 1)

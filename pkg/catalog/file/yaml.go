@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
@@ -25,12 +23,12 @@ type reader struct {
 }
 
 const (
-	// mistakesMax bounds the list: a file of another program would have thousands.
+	// mistakesMax bounds the list of mistakes: the configuration file of another program would have thousands.
 	mistakesMax = 100
-	// depthMax bounds how deep lists and mappings nest: a catalog needs seven levels. The parser's memory grows with the
-	// square of the depth.
+	// depthMax bounds how deep lists and mappings nest. A catalog needs seven levels, and the YAML parser's memory
+	// grows with the square of the depth.
 	depthMax = 64
-	// textMax bounds a value in bytes, after its variables were replaced.
+	// textMax bounds a value in bytes, after its variables are replaced.
 	textMax = 4096
 )
 
@@ -48,7 +46,7 @@ func (r *reader) mistakeAt(line, column int, mend, what string) {
 	}
 }
 
-// firstToken is where a node begins: a mapping's own token is its first colon, so its first key is taken.
+// firstToken returns the token with which a node begins. A mapping's own token is its first colon: use its first key.
 func firstToken(n ast.Node) *token.Token {
 	switch n := n.(type) {
 	case nil:
@@ -165,18 +163,19 @@ func (r *reader) syntax(err error, text []byte) {
 	r.mistakeAt(line, column, mend, "not YAML: "+what)
 }
 
-// mapping is a YAML mapping that is being read: keys that were never asked for are mistakes.
+// mapping is a YAML mapping that is being parsed. It records which keys the parser uses, so that end can report the
+// others: a misspelled key must not be ignored.
 type mapping struct {
 	reader *reader
 	node   ast.Node
 	what   string   // in words, for messages
-	keys   []string // in the order written
+	keys   []string // in the order of the file
 	values map[string]ast.Node
 	at     map[string]ast.Node // the key's own node
-	known  []string            // the keys that were asked for
+	known  []string            // the keys that get was called with
 }
 
-// mapping reads a node as a mapping. It returns nil, and reports the mistake, if the node is none.
+// mapping returns a node as a mapping. If the node is none it reports the mistake and returns nil.
 func (r *reader) mapping(n ast.Node, what string) *mapping {
 	m := &mapping{reader: r, node: n, what: what, values: map[string]ast.Node{}, at: map[string]ast.Node{}}
 	var pairs []*ast.MappingValueNode
@@ -220,7 +219,7 @@ func (m *mapping) get(key string) ast.Node {
 	return m.values[key]
 }
 
-// end reports every key that was never asked for.
+// end reports every key that get was never called with. The caller has used all valid keys by then.
 func (m *mapping) end() {
 	for _, key := range m.keys {
 		if slices.Contains(m.known, key) {
@@ -246,7 +245,7 @@ func (m *mapping) required(key, what string) {
 	m.missing(key, fmt.Sprintf("add '%s: ...'", key), "%s has no %s", what, key)
 }
 
-// plain reports anchors, aliases and tags, which this format does without, as mistakes.
+// plain reports YAML anchors, aliases and tags as mistakes: a few nested aliases can expand to gigabytes.
 func (r *reader) plain(n ast.Node) ast.Node {
 	switch n.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
@@ -271,8 +270,8 @@ func (r *reader) sequence(n ast.Node, what string) []ast.Node {
 var variable = regexp.MustCompile(`\$\$|\$\{[^}]*\}?|\$`)
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// text reads a scalar as text, with ${VAR} from the environment and $$ for a dollar sign. A dollar sign before anything
-// else stands for itself, so that regular expressions need no escapes.
+// text returns a scalar as text. It replaces ${VAR} by the value from the environment, and $$ by a dollar sign. A
+// dollar sign before anything else is unchanged, so that regular expressions need no escapes.
 func (r *reader) text(n ast.Node, what string) (string, bool) {
 	raw, ok := r.scalar(n, what)
 	if !ok {
@@ -328,74 +327,5 @@ func (r *reader) scalar(n ast.Node, what string) (string, bool) {
 	default:
 		r.mistake(n, "write a plain value", "%s is not text", what)
 		return "", false
-	}
-}
-
-// The following read one key. Each leaves the target as it is if the key is missing or wrong.
-
-func (m *mapping) text(key string, target *string) bool {
-	n := m.get(key)
-	if n == nil {
-		return false
-	}
-	s, ok := m.reader.text(n, key)
-	if ok {
-		*target = s
-	}
-	return ok
-}
-
-func (m *mapping) boolean(key string, target *bool) {
-	var s string
-	if !m.text(key, &s) {
-		return
-	}
-	switch s {
-	case "true", "false":
-		*target = s == "true"
-	default:
-		m.reader.mistake(m.values[key], "write true or false", "%s is %q", key, s)
-	}
-}
-
-func (m *mapping) integer(key string, target *int, least, most int) {
-	var s string
-	if !m.text(key, &s) {
-		return
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < least || n > most {
-		m.reader.mistake(m.values[key], fmt.Sprintf("write a whole number from %d to %d", least, most), "%s is %q", key, s)
-		return
-	}
-	*target = n
-}
-
-func (m *mapping) number(key string, target *float64, least, most float64) {
-	var s string
-	if !m.text(key, &s) {
-		return
-	}
-	n, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(n >= least && n <= most) {
-		m.reader.mistake(m.values[key], fmt.Sprintf("write a number from %v to %v", least, most), "%s is %q", key, s)
-		return
-	}
-	*target = n
-}
-
-func (m *mapping) duration(key string, target *time.Duration, least, most time.Duration) {
-	var s string
-	if !m.text(key, &s) {
-		return
-	}
-	d, err := time.ParseDuration(s)
-	switch {
-	case err != nil:
-		m.reader.mistake(m.values[key], "write a number and a unit, as in 10s or 500ms", "%s is %q, which is no duration", key, s)
-	case d < least || d > most:
-		m.reader.mistake(m.values[key], fmt.Sprintf("write from %v to %v", least, most), "%s of %v is impossible", key, d)
-	default:
-		*target = d
 	}
 }

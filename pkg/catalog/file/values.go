@@ -1,0 +1,80 @@
+package file
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// The following methods parse one key. They do not change the target if the key is missing or its value is a mistake,
+// so that the target may contain the default.
+
+func (m *mapping) text(key string, target *string) bool {
+	n := m.get(key)
+	if n == nil {
+		return false
+	}
+	s, ok := m.reader.text(n, key)
+	if ok {
+		*target = s
+	}
+	return ok
+}
+
+func (m *mapping) boolean(key string, target *bool) {
+	var s string
+	if !m.text(key, &s) {
+		return
+	}
+	switch s {
+	case "true", "false":
+		*target = s == "true"
+	default:
+		m.reader.mistake(m.values[key], "write true or false", "%s is %q", key, s)
+	}
+}
+
+func (m *mapping) integer(key string, target *int, least, most int) {
+	var s string
+	if !m.text(key, &s) {
+		return
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		mend := fmt.Sprintf("write a whole number from %d to %d", least, most)
+		m.reader.mistake(m.values[key], mend, "%s is %q", key, s)
+		return
+	}
+	*target = n
+}
+
+func (m *mapping) number(key string, target *float64, least, most float64) {
+	var s string
+	if !m.text(key, &s) {
+		return
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(n >= least && n <= most) {
+		m.reader.mistake(m.values[key], fmt.Sprintf("write a number from %v to %v", least, most), "%s is %q", key, s)
+		return
+	}
+	*target = n
+}
+
+func (m *mapping) duration(key string, target *time.Duration, least, most time.Duration) {
+	var s string
+	if !m.text(key, &s) {
+		return
+	}
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		m.reader.mistake(m.values[key], "write a number and a unit, as in 10s or 500ms",
+			"%s is %q, which is no duration", key, s)
+	case d < least || d > most:
+		mend := fmt.Sprintf("write from %v to %v", least, most)
+		m.reader.mistake(m.values[key], mend, "%s of %v is impossible", key, d)
+	default:
+		*target = d
+	}
+}
