@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -118,7 +119,11 @@ func (m *mesh) writeCatalog(smtpPort int) {
 			fmt.Fprintf(&b, "      - %s\n", check)
 		}
 	}
-	write(m.t, m.catalogFile(), b.String())
+	// A file that replaces another is in force at once; one that is written in place some seconds later.
+	write(m.t, m.catalogFile()+".new", b.String())
+	if err := os.Rename(m.catalogFile()+".new", m.catalogFile()); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 // startService starts a service with a fresh configuration and state.

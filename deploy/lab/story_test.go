@@ -218,11 +218,11 @@ func TestAWrongCatalogChangesNothing(t *testing.T) {
 		At(0, Do("break the file", func(m *mesh) {
 			write(m.t, m.catalogFile(), "hosts: [{name: NC1, region: atlantis, adress: 192.0.2.1}]\n")
 		})),
-		At(5*time.Second, Do("mistype a port", func(m *mesh) { m.writeCatalog(26) })),
-		Want(15*time.Second, "pending", "NC036 Sending mail"),
-		Until(25*time.Second),
+		At(10*time.Second, Do("mistype a port", func(m *mesh) { m.writeCatalog(26) })),
+		Want(20*time.Second, "pending", "NC036 Sending mail"),
+		Until(30*time.Second),
 		Never(bad, othersThan()...),
-		At(25*time.Second, Do("mend the file", func(m *mesh) { m.writeCatalog(25) })),
+		At(30*time.Second, Do("mend the file", func(m *mesh) { m.writeCatalog(25) })),
 	)
 }
 
