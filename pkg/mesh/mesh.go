@@ -102,7 +102,8 @@ type Roster struct {
 	Vantages []string
 }
 
-// RoundRequest is the judge's request for a round: every vantage outside the host's region runs all checks of the host now.
+// RoundRequest is the judge's request for a round: every vantage outside the host's region runs all checks of the
+// host now.
 type RoundRequest struct {
 	Round uint64 // the stream sequence of the message that caused the round
 	Host  string // the host's key

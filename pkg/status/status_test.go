@@ -37,3 +37,21 @@ func TestOf(t *testing.T) {
 		}
 	}
 }
+
+// The order of verdicts and that of statuses agree: of two hosts that differ in one critical check, the one whose check
+// has the worse verdict never has the better status.
+func TestAWorseVerdictNeverGivesABetterStatus(t *testing.T) {
+	counted := []mesh.Verdict{mesh.Up, mesh.Degraded, mesh.Unknown, mesh.Partial, mesh.Down}
+	of := func(a, b mesh.Verdict) mesh.Status {
+		return Of([]Check{{Verdict: a, Critical: true}, {Verdict: b, Critical: true}})
+	}
+	for _, other := range counted {
+		for i, worse := range counted[1:] {
+			better := counted[i]
+			if of(worse, other).Severity() < of(better, other).Severity() || worse.Severity() < better.Severity() {
+				t.Errorf("beside %s: %s gives %s, and %s gives %s", other, worse, of(worse, other), better,
+					of(better, other))
+			}
+		}
+	}
+}
