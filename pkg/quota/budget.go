@@ -1,7 +1,7 @@
-// Package quota computes how many bytes of the stream OBS each agent may use, and detects agents that use more.
-// Compute derives from the catalog what each agent may publish in two days; Tally counts what it published in that
-// time. Both depend only on the catalog and the stream, so that recounting the stream after a restart gives the same
-// result.
+// Package quota computes how many bytes of the stream OBS each agent may use, so that one agent that publishes too much
+// cannot push the evidence of all others out of it. Compute derives each agent's budget for two days from the catalog;
+// Tally counts what the agent published in that time; Withdraw says for how long one over its budget may not publish.
+// All depend only on the catalog and the stream, so that recounting the stream after a restart gives the same result.
 package quota
 
 import (
@@ -12,39 +12,42 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// Window is the time that a budget covers, which is how long the stream keeps messages.
+// Window is the time that a budget covers: the stream discards messages that are older.
 const Window = wire.AgeMax
 
-// What the stream stores of one agent, in bytes. A test of pkg/quota measures them against real batches.
+// What the stream stores of one agent, in bytes. TestAgentStaysWithinItsBudget of package vantage compares them with
+// the batches that an agent really sends.
 const (
 	heartbeatEvery   = 2 * time.Second
 	messageBytes     = 500 // a batch without observations, its headers and the stream's own record of it
-	gossipBytes      = 100 // that a heartbeat reports in ordinary times: one host a second answers
-	gossipMost       = 600 // while hosts are dead
-	observationBytes = 120 // besides the names of the host and of the check
-	reasonBytes      = 100 // most reasons are shorter; a server's greeting may be longer
-	// An edge that fails reports a miss and a result for each look, and each leaves at once, in a message of its own.
+	gossipBytes      = 100 // of gossip in a heartbeat while all hosts are alive: one proof a second
+	gossipBytesMax   = 600 // of gossip in a heartbeat while hosts are dead
+	observationBytes = 120 // without the names of the host and the check
+	reasonBytes      = 100 // most reasons are shorter; one that quotes a server's greeting may be longer
+	// An edge that fails reports a miss and then a result for each probe, and publishes each at once, in its own
+	// message.
 	failingMessages = 2
-	// Rounds add a quarter to all probes, and edges that turn bad may ask beyond that.
+	// Rounds may add a quarter to all probes, and edges that turn bad may start more of them. Half as much again is
+	// enough for both.
 	roundsPercent = 150
-	// What an agent may have kept on its disk while it had no connection.
+	// An agent publishes what it spooled to disk while it was disconnected. This is the spool's size.
 	historyBytes = 64 << 20
 )
 
 // Volume is how many bytes one agent publishes in Window.
 type Volume struct {
-	Expected int64 // while all that it probes answers
-	// Budget is what it may publish: enough for two days in which everything that it probes fails, for the rounds that
-	// this causes, and for the backlog of an earlier disconnection.
+	Expected int64 // while every check that it runs succeeds
+	// Budget is what it may publish: enough for two days in which every check that it runs fails, for the rounds that
+	// this causes, and for the backlog of an earlier disconnection. An agent over it is broken or hostile.
 	Budget int64
 }
 
-// Plan is what a catalog needs of the stream.
+// Plan is how the stream is divided among the agents of a catalog.
 type Plan struct {
 	Agents   map[string]Volume // by key
-	Unlisted int64             // budget of an agent that the catalog does not have: heartbeats and history
-	// Size is how many bytes OBS needs so that two agents can use their whole budgets without any evidence of the last
-	// two days being discarded. It may exceed StreamMax.
+	Unlisted int64             // budget of an agent whose host is not in the catalog: heartbeats and history
+	// Size is how many bytes OBS needs so that two agents can use their whole budgets while the others' messages of the
+	// last two days stay. It may exceed StreamMax.
 	Size int64
 }
 
@@ -53,15 +56,19 @@ type Plan struct {
 const (
 	StreamMin = 2 << 30
 	StreamMax = 64 << 30
-	// The leader's marks: a tick every 250 ms at most, and catalogs and rosters.
-	marksBytes = 256 << 20
-	// How many agents may use their whole budgets at once before the stream runs out of room.
-	spenders = 2
+	// leaderBytes is what the leader publishes in Window: clock marks, at most four a second, catalogs and rosters.
+	leaderBytes = 256 << 20
+	// wholeBudgets is how many agents may use their whole budgets at once before the stream runs out of room. Room for
+	// all would be many times what the mesh needs; an agent over its budget is stopped before a third one matters.
+	wholeBudgets = 2
 )
 
-// Compute returns what the catalog needs. It visits each check once: a hundred hosts take some 100 ms.
+// Compute returns the plan for a catalog. It visits each check once: a hundred hosts take some 100 ms.
 func Compute(c *catalog.Catalog) Plan {
-	p := Plan{Agents: map[string]Volume{}, Unlisted: int64((messageBytes+gossipMost)*perWindow(heartbeatEvery)) + historyBytes}
+	p := Plan{
+		Agents:   map[string]Volume{},
+		Unlisted: int64((messageBytes+gossipBytesMax)*perWindow(heartbeatEvery)) + historyBytes,
+	}
 	for i := range c.Hosts {
 		p.Agents[c.Hosts[i].Key()] = Volume{int64((messageBytes + gossipBytes) * perWindow(heartbeatEvery)), p.Unlisted}
 	}
@@ -69,12 +76,12 @@ func Compute(c *catalog.Catalog) Plan {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
 			check := &h.Checks[k]
-			looks := perWindow(check.Interval) * float64(len(h.Families()))
+			probes := perWindow(check.Interval) * float64(len(h.Families()))
 			size := float64(observationBytes + len(h.Key()) + len(check.Name))
 			for _, agent := range schedule.Observers(c, h, check) {
 				n := p.Agents[agent]
-				n.Expected += int64(looks * size)
-				n.Budget += int64(looks * failingMessages * (messageBytes + size + reasonBytes) * roundsPercent / 100)
+				n.Expected += int64(probes * size)
+				n.Budget += int64(probes * failingMessages * (messageBytes + size + reasonBytes) * roundsPercent / 100)
 				p.Agents[agent] = n
 			}
 		}
@@ -83,15 +90,16 @@ func Compute(c *catalog.Catalog) Plan {
 	for _, n := range p.Agents {
 		expected, largest = expected+n.Expected, max(largest, n.Budget)
 	}
-	p.Size = max(StreamMin, marksBytes+expected*5/4+largest*spenders)
+	p.Size = max(StreamMin, leaderBytes+expected*5/4+largest*wholeBudgets) // a quarter more for ordinary failures
 	return p
 }
 
+// perWindow returns how often an interval fits into Window.
 func perWindow(interval time.Duration) float64 { return Window.Seconds() / interval.Seconds() }
 
-// Reach returns how far back a stream of this many bytes reaches while no agent overspends.
+// Reach returns how far back a stream of this many bytes reaches while every agent publishes what is expected.
 func (p Plan) Reach(size int64) time.Duration {
-	expected := int64(marksBytes)
+	expected := int64(leaderBytes)
 	for _, n := range p.Agents {
 		expected += n.Expected
 	}

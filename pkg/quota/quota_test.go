@@ -13,8 +13,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/quota"
 )
 
-// mesh is a catalog of so many hosts with so many checks each.
-func mesh(t interface{ Fatal(...any) }, hosts, checks int, interval string) *catalog.Catalog {
+// newCatalog returns a catalog with this many hosts, each in a region of its own, and this many checks of each.
+func newCatalog(t interface{ Fatal(...any) }, hosts, checks int, interval string) *catalog.Catalog {
 	var b strings.Builder
 	fmt.Fprintf(&b, "defaults: {interval: %s, timeout: 1s}\nregions:\n", interval)
 	for n := range hosts {
@@ -35,20 +35,20 @@ func mesh(t interface{ Fatal(...any) }, hosts, checks int, interval string) *cat
 	return c
 }
 
-// An agent that works never comes near its budget; and in any catalog that OBS has room for, two agents can use all of theirs while
-// the others lose nothing.
+// An agent that works uses less than half of its budget. With any catalog that OBS has room for, two agents can use
+// their whole budgets while the others lose nothing.
 func TestBudgetsFitTheStream(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hosts, checks := rapid.IntRange(1, 20).Draw(t, "hosts"), rapid.IntRange(1, 8).Draw(t, "checks")
-		c := mesh(t, hosts, checks, rapid.SampledFrom([]string{"2s", "10s", "60s", "1h"}).Draw(t, "interval"))
+		c := newCatalog(t, hosts, checks, rapid.SampledFrom([]string{"2s", "10s", "60s", "1h"}).Draw(t, "interval"))
 		p := quota.Compute(c)
 		sum, largest := int64(0), int64(0)
 		for key, n := range p.Agents {
 			if n.Expected > quota.Retained(n.Budget) {
-				t.Fatalf("%s: expected %d, and half of the budget %d is kept", key, n.Expected, n.Budget)
+				t.Fatalf("%s: %d bytes are expected, too much for half of the budget %d", key, n.Expected, n.Budget)
 			}
 			if n.Budget <= p.Unlisted && hosts > 1 {
-				t.Fatalf("%s: its duties add nothing to its budget %d", key, n.Budget)
+				t.Fatalf("%s: its checks add nothing to its budget %d", key, n.Budget)
 			}
 			sum, largest = sum+n.Expected, max(largest, n.Budget)
 		}
@@ -61,8 +61,8 @@ func TestBudgetsFitTheStream(t *testing.T) {
 	})
 }
 
-// A tally equals a list of what was published, to within its hour.
-func TestATallyIsWhatWasPublishedInTheWindow(t *testing.T) {
+// A tally is compared with a list of all messages. It may count up to an hour more.
+func TestATallyCountsWhatWasPublishedInTheWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type message struct {
 			at    time.Time
@@ -90,34 +90,35 @@ func TestATallyIsWhatWasPublishedInTheWindow(t *testing.T) {
 		to := rapid.Int64Range(0, 1<<24).Draw(t, "to")
 		before := tally.Used("nc1")
 		if tally.Trim("nc1", to); tally.Used("nc1") != min(before, to) {
-			t.Fatalf("trimmed to %d, and it is %d", to, tally.Used("nc1"))
+			t.Fatalf("%d bytes are used after a trim to %d", tally.Used("nc1"), to)
 		}
 	})
 }
 
-func TestATermIsTwiceTheOneBefore(t *testing.T) {
+func TestEachTermIsTwiceTheOneBefore(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	w := quota.Withdraw(quota.Withdrawal{}, "key", now, 2, 1)
-	for times, want := range []time.Duration{time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 32 * time.Hour, 48 * time.Hour, 48 * time.Hour} {
-		if got := w.Until.Sub(w.Since); got != want || w.Times != times+1 {
-			t.Errorf("withdrawn the %d. time for %s, wanted %s", w.Times, got, want)
+	for i, hours := range []time.Duration{1, 2, 4, 8, 16, 32, 48, 48} {
+		if got := w.Until.Sub(w.Since); got != hours*time.Hour || w.Times != i+1 {
+			t.Errorf("withdrawal %d lasts %s, want %d h", w.Times, got, hours)
 		}
 		w = quota.Withdraw(w, "key", w.Until.Add(time.Minute), 2, 1)
 	}
 	if again := quota.Withdraw(w, "another", w.Until, 2, 1); again.Times != 1 {
-		t.Error("another key begins with", again.Times)
+		t.Errorf("another key's first withdrawal is number %d", again.Times)
 	}
 	if again := quota.Withdraw(w, "key", w.Until.Add(30*24*time.Hour), 2, 1); again.Times != 1 {
-		t.Error("after a month it is the", again.Times)
+		t.Errorf("a month later the withdrawal is number %d, want 1", again.Times)
 	}
 }
 
 // TestSizes prints the sizes of ordinary meshes: go test ./pkg/quota -run Sizes -v
 func TestSizes(t *testing.T) {
 	for _, hosts := range []int{10, 30, 60, 100} {
-		p := quota.Compute(mesh(t, hosts, 3, "10s"))
+		p := quota.Compute(newCatalog(t, hosts, 3, "10s"))
 		n := p.Agents["nc0"]
-		t.Logf("%3d hosts, 3 checks, 10 s: expected %d MB an agent, budget %d MB, OBS needs %d MB; it reaches back %s", hosts,
-			n.Expected>>20, n.Budget>>20, p.Size>>20, p.Reach(min(p.Size, quota.StreamMax)).Round(time.Hour))
+		reach := p.Reach(min(p.Size, quota.StreamMax)).Round(time.Hour)
+		t.Logf("%3d hosts, 3 checks, 10 s: expected %d MB an agent, budget %d MB, OBS needs %d MB; it reaches back %s",
+			hosts, n.Expected>>20, n.Budget>>20, p.Size>>20, reach)
 	}
 }

@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// step is the time resolution of a Tally: an agent is charged for at most one hour more than Window.
+// step is the time resolution of a Tally: it counts what an agent published up to one hour before Window too.
 const step = time.Hour
 
 const steps = int(Window/step) + 1
 
-// Tally counts the bytes that each agent published in the last Window. It holds some 400 bytes an agent, and there are no more
-// agents than were ever enrolled. It is not safe for concurrent use.
+// Tally counts the bytes that each agent published in the last Window. It uses some 400 bytes for each agent that was
+// ever enrolled. It is not safe for concurrent use.
 type Tally struct {
-	agents map[string]*[steps]int64 // bytes by hour, at the hour's number modulo steps
-	hour   int64                    // the latest, since 1970
+	agents map[string]*[steps]int64 // bytes by hour, a ring: see slot
+	hour   int64                    // the latest hour, counted since 1970
 }
 
 // NewTally returns an empty tally.
 func NewTally() *Tally { return &Tally{agents: map[string]*[steps]int64{}} }
 
-// Add charges an agent for a message that the stream received at the time. A time before the latest counts as the latest.
+// Add counts a message of an agent that the stream received at a time. A time before the latest one counts as that: the
+// server's clock may be stepped back.
 func (t *Tally) Add(at time.Time, agent string, bytes int64) {
 	t.advance(at)
 	used := t.agents[agent]
@@ -31,7 +32,7 @@ func (t *Tally) Add(at time.Time, agent string, bytes int64) {
 	used[slot(t.hour)] += bytes
 }
 
-// Trim lowers the agent's count to this many bytes, the newest first, which is what was removed from the stream.
+// Trim lowers the agent's count to this many bytes after its newest messages were removed from the stream.
 func (t *Tally) Trim(agent string, to int64) {
 	used := t.agents[agent]
 	if used == nil {
@@ -56,7 +57,7 @@ func (t *Tally) Used(agent string) int64 {
 	return sum
 }
 
-// Agents lists the agents that published something, by name.
+// Agents returns the agents that were ever counted, sorted.
 func (t *Tally) Agents() []string {
 	out := make([]string, 0, len(t.agents))
 	for agent := range t.agents {
@@ -66,7 +67,7 @@ func (t *Tally) Agents() []string {
 	return out
 }
 
-// advance drops the counts that are older than Window.
+// advance moves the ring on to the hour of a time, and clears the hours that it enters.
 func (t *Tally) advance(at time.Time) {
 	hour := at.Unix() / int64(step/time.Second)
 	if hour <= t.hour {
@@ -80,4 +81,5 @@ func (t *Tally) advance(at time.Time) {
 	t.hour = hour
 }
 
+// slot returns an hour's index in the ring, also for hours before 1970.
 func slot(hour int64) int { return int(((hour % int64(steps)) + int64(steps)) % int64(steps)) }

@@ -1,7 +1,8 @@
-// Package sentence describes a check's verdict in one sentence, used on the page, in its API, in incidents, for
-// operators and in the log. A sentence contains the catalog's names, numbers, times and the phrases of mesh.Failure,
-// and never any text of an agent, a probed server or a peer. It names cities, never vantages, since a host that only
-// operators know may be one.
+// Package sentence describes a check's verdict in one sentence, for the status page, the API, incidents, operators
+// and the log: call Of for the present, OfTransition for the ledger. A sentence is public. It contains names of the
+// catalog, numbers, times and the phrases of mesh.Failure, and never any text of an agent, a probed server or a peer,
+// which could put secrets or lies on the page. It names cities and never vantages, since a vantage may be an internal
+// host.
 package sentence
 
 import (
@@ -17,15 +18,16 @@ import (
 	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
-// Flapping is the rule of a check whose verdict is held at degraded because it changed too often.
+// Flapping is the rule by which a check that changes too often is published as degraded. Ledgers store the text and Of
+// compares it, so it must not change.
 const Flapping = "it entered and left down too often: held at degraded until it is calm, or down for long"
 
-// ChecksChanged is the sentence of a status that changed because the host's checks did.
-const ChecksChanged = "What is asked of the host changed."
+// ChecksChanged is the sentence of a status that changed because the catalog changed the host's checks.
+const ChecksChanged = "The checks of this host changed."
 
-// Of describes the check's verdict. The state's own Sentence and all text in its votes are ignored; config is the
-// check in the catalog, or nil where the catalog no longer has it. The state's times are mesh time, which is ahead of
-// the wall clock by offset; the sentence shows the wall clock.
+// Of describes the verdict of a check's state. config is the check in the catalog, or nil if the catalog no longer has
+// it; the catalog may be nil too. Of ignores the state's own Sentence and classifies the free text in its votes. The
+// state's times are mesh time, which is ahead of the wall clock by offset; the sentence shows the wall clock.
 func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset time.Duration) string {
 	t := s.Tally
 	regions := fmt.Sprintf("%d of %s", t.OK, counted(t.Voters, "region"))
@@ -44,24 +46,24 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 			confirm = "confirms"
 		}
 		return fmt.Sprintf("Down: %d of %s %s that it %s%s.", t.Bad, counted(t.Voters, "region"), confirm,
-			failures(config, s), first(c, s, offset))
+			failures(config, s), firstSeen(c, s, offset))
 	case mesh.Partial:
 		return fmt.Sprintf("Partial: %s report that it %s%s; reachable from %s.", badCities(c, s),
-			failures(config, s), first(c, s, offset), regions)
+			failures(config, s), firstSeen(c, s, offset), regions)
 	case mesh.Pending:
 		if s.Rule == quorum.TooFewRegions {
 			return "Pending: not enough regions watch this host yet."
 		}
 		if t.Voters == 0 {
-			return "Pending: new, and no other region can look yet."
+			return "Pending: new, and not checked from any other region yet."
 		}
 		return "Pending: new, and reachable from " + regions + " so far."
 	}
 	return unknown(s)
 }
 
-// OfTransition describes the verdict that a transition published. It ignores the stored sentence, since in a ledger's
-// older transitions that contains text of agents. The catalog is the one in force at the time, or nil.
+// OfTransition describes the verdict that a transition published. It ignores the stored sentence, since earlier
+// versions put text of agents into it. The catalog is the one that was in force at the time, or nil.
 func OfTransition(c *catalog.Catalog, t mesh.Transition) string {
 	if t.Check == "" {
 		return ChecksChanged
@@ -80,15 +82,15 @@ func unknown(s mesh.CheckState) string {
 	if s.Rule == quorum.TooFewRegions {
 		return "Unknown: not enough regions watch this host."
 	}
-	return fmt.Sprintf("Unknown: %d ok and %d bad of %s is too little to tell.", s.Tally.OK, s.Tally.Bad,
+	return fmt.Sprintf("Unknown: too few results to decide: %d ok and %d bad of %s.", s.Tally.OK, s.Tally.Bad,
 		counted(s.Tally.Voters, "region"))
 }
 
-// failuresMax is how many failures are named; of more, the rest is summed up.
+// failuresMax is how many kinds of failure a sentence names before it summarises the rest.
 const failuresMax = 2
 
-// failures names what most regions report, the most frequent first. What a single region reports is named only where no
-// second region votes bad: one agent does not choose what the public reads.
+// failures returns the failures that the regions report, the most frequent first, and what was probed. A failure that
+// only one region reports is named only if no second region votes bad: one agent must not choose what the public reads.
 func failures(config *catalog.Check, s mesh.CheckState) string {
 	counts := map[mesh.Failure]int{}
 	bad := badVotes(s)
@@ -101,6 +103,7 @@ func failures(config *catalog.Check, s mesh.CheckState) string {
 			named = append(named, f)
 		}
 	}
+	// Kind and status break ties, so that every replay writes the same sentence.
 	slices.SortFunc(named, func(a, b mesh.Failure) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Status, b.Status))
 	})
@@ -112,13 +115,13 @@ func failures(config *catalog.Check, s mesh.CheckState) string {
 	case len(phrases) == 0:
 		phrases = append(phrases, mesh.Failure{}.String())
 	case len(named) > failuresMax:
-		return strings.Join(phrases, ", ") + " or failed in another way" + where(config)
+		return strings.Join(phrases, ", ") + " or failed in another way" + target(config)
 	}
-	return strings.Join(phrases, " or ") + where(config)
+	return strings.Join(phrases, " or ") + target(config)
 }
 
-// where describes what the vantages probed, as the end of a phrase: a port, a web server or a ping.
-func where(config *catalog.Check) string {
+// target describes what the vantages probed: a port, a web host or a ping.
+func target(config *catalog.Check) string {
 	if config == nil {
 		return ""
 	}
@@ -126,7 +129,7 @@ func where(config *catalog.Check) string {
 	case catalog.Ping:
 		return " when pinged"
 	case catalog.HTTP:
-		// The rest of the address may hold a secret.
+		// The host alone: the rest of the URL may contain a secret.
 		if u, err := url.Parse(o.URL); err == nil {
 			return " at " + u.Host
 		}
@@ -137,21 +140,26 @@ func where(config *catalog.Check) string {
 	return ""
 }
 
-// first names the city that saw the failure first since the verdict's cause began, and when.
-func first(c *catalog.Catalog, s mesh.CheckState, offset time.Duration) string {
-	var seen *mesh.RegionVote
+// firstSeen names the city that saw the failure first, and when. It ignores regions that vote bad since before the
+// verdict's cause began: they had a trouble of their own.
+func firstSeen(c *catalog.Catalog, s mesh.CheckState, offset time.Duration) string {
+	var earliest *mesh.RegionVote
 	for _, v := range badVotes(s) {
-		if !v.Since.IsZero() && !v.Since.Before(s.Since) && (seen == nil || v.Since.Before(seen.Since)) {
-			seen = &v
+		if v.Since.IsZero() || v.Since.Before(s.Since) {
+			continue
+		}
+		if earliest == nil || v.Since.Before(earliest.Since) {
+			earliest = &v
 		}
 	}
-	if seen == nil {
+	if earliest == nil {
 		return ""
 	}
-	wall := seen.Since.Add(-offset).UTC()
-	return fmt.Sprintf(", first seen from %s at %s", City(c, seen.Region), wall.Format("15:04:05 UTC"))
+	at := earliest.Since.Add(-offset).UTC().Format("15:04:05 UTC")
+	return fmt.Sprintf(", first seen from %s at %s", City(c, earliest.Region), at)
 }
 
+// badCities lists the cities whose regions vote bad: "Lusaka and Vancouver". Without votes it is their number.
 func badCities(c *catalog.Catalog, s mesh.CheckState) string {
 	var cities []string
 	for _, v := range badVotes(s) {
@@ -166,7 +174,7 @@ func badCities(c *catalog.Catalog, s mesh.CheckState) string {
 	return cities[0]
 }
 
-// badVotes returns the counted votes that are bad.
+// badVotes returns the bad votes that count, which the host's own region does not.
 func badVotes(s mesh.CheckState) []mesh.RegionVote {
 	var out []mesh.RegionVote
 	for _, v := range s.Votes {
@@ -187,6 +195,7 @@ func City(c *catalog.Catalog, region string) string {
 	return region
 }
 
+// counted returns a number with its noun: "1 region", "2 regions".
 func counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -26,7 +26,7 @@ func cities() *catalog.Catalog {
 	}}
 }
 
-// bad is a region's bad vote with the reasons of its vantages.
+// bad returns a region's bad vote with the reasons of its vantages.
 func bad(region string, since time.Time, reasons ...string) mesh.RegionVote {
 	v := mesh.RegionVote{Region: region, Vote: mesh.Bad, Since: since}
 	for _, r := range reasons {
@@ -89,7 +89,7 @@ func TestSentences(t *testing.T) {
 	}
 }
 
-// Without a catalog, as in a ledger that lost its own, there is a sentence all the same.
+// A transition whose catalog is no longer in the ledger is described without cities and ports.
 func TestWithoutACatalog(t *testing.T) {
 	tr := mesh.Transition{Check: "smtp", Verdict: mesh.Partial, Began: began, Tally: mesh.Tally{Voters: 7, OK: 5,
 		Bad: 2}, Sentence: "SECRET", Votes: []mesh.RegionVote{

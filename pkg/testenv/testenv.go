@@ -1,5 +1,6 @@
-// Package testenv is what a test needs of the machine, or of whoever runs it. Where that is missing the test is skipped and says what
-// it needs; in CI, which is $CI=true, nothing is skipped and it fails.
+// Package testenv declares what a test needs of the machine that runs it. Where that is missing, the test is skipped
+// and names it. In CI, where $CI is "true", the test fails instead: a skip that nobody sees would hide that it never
+// runs.
 package testenv
 
 import (
@@ -10,19 +11,19 @@ import (
 	"testing"
 )
 
-// CI reports whether a missing thing is a failure.
+// CI reports whether a missing requirement is a failure.
 func CI() bool { return os.Getenv("CI") == "true" }
 
-// SkipOrFail ends a test that needs what is not there.
-func SkipOrFail(t testing.TB, what string) {
+// SkipOrFail ends a test whose requirement is missing: it skips the test, or in CI fails it.
+func SkipOrFail(t testing.TB, requirement string) {
 	t.Helper()
 	if CI() {
-		t.Fatalf("this test needs %s, and in CI nothing is skipped", what)
+		t.Fatalf("this test needs %s, and in CI nothing is skipped", requirement)
 	}
-	t.Skipf("not tested: this needs %s", what)
+	t.Skipf("not tested: this needs %s", requirement)
 }
 
-// RequireRoot ends a test that needs root where another runs it.
+// RequireRoot ends the test unless it runs as root.
 func RequireRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -30,17 +31,17 @@ func RequireRoot(t testing.TB) {
 	}
 }
 
-// RequirePrograms ends a test that needs programs of which one is missing. Each is named with the Debian package that has it.
-func RequirePrograms(t testing.TB, packets map[string]string) {
+// RequirePrograms ends the test unless all programs are in $PATH. The map names the Debian package of each program.
+func RequirePrograms(t testing.TB, debianPackages map[string]string) {
 	t.Helper()
-	for program, packet := range packets {
+	for program, debianPackage := range debianPackages {
 		if _, err := exec.LookPath(program); err != nil {
-			SkipOrFail(t, fmt.Sprintf("the program %s (Debian: %s)", program, packet))
+			SkipOrFail(t, fmt.Sprintf("the program %s (Debian: %s)", program, debianPackage))
 		}
 	}
 }
 
-// RequireLong ends a test of over twenty seconds that nobody asked for.
+// RequireLong ends the test unless long tests are requested. Tests of more than twenty seconds call it.
 func RequireLong(t testing.TB) {
 	t.Helper()
 	if !LongRequested() {
@@ -48,12 +49,12 @@ func RequireLong(t testing.TB) {
 	}
 }
 
-// LongRequested reports whether tests of over twenty seconds are asked for: all of them where $PROBEMESH_LONG is 1, else those that are
-// named on the command line.
+// LongRequested reports whether tests of more than twenty seconds run: always if $PROBEMESH_LONG is 1, and otherwise
+// if the command line selects tests or benchmarks by name.
 func LongRequested() bool {
-	named := func(name string) bool {
+	isSet := func(name string) bool {
 		f := flag.Lookup("test." + name)
 		return f != nil && f.Value.String() != ""
 	}
-	return os.Getenv("PROBEMESH_LONG") == "1" || named("run") || named("bench")
+	return os.Getenv("PROBEMESH_LONG") == "1" || isSet("run") || isSet("bench")
 }

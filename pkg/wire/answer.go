@@ -40,8 +40,8 @@ func EncodeAnswer(a Answer) ([]byte, error) {
 	return pack(plain)
 }
 
-// RefusedAnswer returns the refusal of an answer that DecodeAnswer does not decode, with the catalog's revision where that
-// much can be read.
+// RefusedAnswer returns the refusal of an answer that DecodeAnswer does not decode, with the catalog's revision where
+// that much can be read.
 func RefusedAnswer(data []byte, err error) mesh.Refusal {
 	refusal := mesh.Refusal{Reason: clip(strings.TrimPrefix(err.Error(), "decode catalog: "))}
 	plain, err := unpack(data)

@@ -9,8 +9,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// GossipEntriesMax bounds each list of gossip in a batch. If more hosts die at once it is the network, and the probes show
-// it.
+// GossipEntriesMax bounds each list of gossip in a batch. If more hosts die at once it is the network, and the probes
+// show it.
 const GossipEntriesMax = 64
 
 // gossip has times as observations do: microseconds since the batch was opened, mostly negative.
@@ -25,7 +25,10 @@ func encodeGossip(g mesh.Gossip, began time.Time) *gossip {
 	if len(g.Acks) == 0 && len(g.Dead) == 0 && len(g.Proofs) == 0 {
 		return nil
 	}
-	return &gossip{encodeGossipEntries(g.Acks, began), encodeGossipEntries(g.Dead, began), encodeGossipEntries(g.Proofs, began)}
+	return &gossip{
+		Acks: encodeGossipEntries(g.Acks, began), Dead: encodeGossipEntries(g.Dead, began),
+		Proofs: encodeGossipEntries(g.Proofs, began),
+	}
 }
 
 // encodeGossipEntries drops what exceeds the bound: gossip only supports what probes find.

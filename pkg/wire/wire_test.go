@@ -49,8 +49,9 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 	for range rapid.IntRange(0, 5).Draw(t, "observations") {
 		elapsed, sent := us("elapsed", 0, 10*time.Second), rapid.IntRange(0, 9).Draw(t, "sent")
 		b.Observations = append(b.Observations, mesh.Observation{
-			Host: "nc023", Check: rapid.StringN(1, 20, NameMax).Draw(t, "check"), Family: rapid.SampledFrom([]mesh.Family{0, 4, 6}).Draw(t, "family"),
-			Began: began.Add(us("began", -time.Minute, 0) - elapsed), Elapsed: elapsed, RTT: us("rtt", 0, elapsed),
+			Host: "nc023", Check: rapid.StringN(1, 20, NameMax).Draw(t, "check"),
+			Family: rapid.SampledFrom([]mesh.Family{0, 4, 6}).Draw(t, "family"),
+			Began:  began.Add(us("began", -time.Minute, 0) - elapsed), Elapsed: elapsed, RTT: us("rtt", 0, elapsed),
 			Outcome: rapid.SampledFrom([]mesh.Outcome{mesh.Inconclusive, mesh.Reachable, mesh.Slow, mesh.Unreachable}).
 				Draw(t, "outcome"),
 			Stage: rapid.SampledFrom([]mesh.Stage{mesh.Settled, mesh.Missed}).Draw(t, "stage"),
@@ -163,6 +164,7 @@ func TestABatchOfTheFirstFormatIsDecoded(t *testing.T) {
 }
 
 func TestHostileBatchesAreRefused(t *testing.T) {
+	longReason, longName := strings.Repeat("1", ReasonMax+1), strings.Repeat("y", NameMax+1)
 	for name, data := range map[string]string{
 		"no JSON":           `{`,
 		"no version":        `{"a":"x","e":"1"}`,
@@ -170,9 +172,9 @@ func TestHostileBatchesAreRefused(t *testing.T) {
 		"negative time":     `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"el":-1,"s":"+"}]}`,
 		"long look":         `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":-900000000,"el":900000000,"s":"+"}]}`,
 		"trip beyond look":  `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":-9000,"el":1,"r":9000,"s":"+"}]}`,
-		"long address":      `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"s":"-","ip":"` + strings.Repeat("1", ReasonMax+1) + `"}]}`,
-		"long reason":       `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"s":"-","y":"` + strings.Repeat("y", ReasonMax+1) + `"}]}`,
-		"long name":         `{"v":1,"e":"1","o":[{"h":"a","k":"` + strings.Repeat("y", NameMax+1) + `","t":0,"s":"-"}]}`,
+		"long address":      `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"s":"-","ip":"` + longReason + `"}]}`,
+		"long reason":       `{"v":1,"e":"1","o":[{"h":"a","k":"b","t":0,"s":"-","y":"` + longReason + `"}]}`,
+		"long name":         `{"v":1,"e":"1","o":[{"h":"a","k":"` + longName + `","t":0,"s":"-"}]}`,
 		"gossip to come":    `{"v":1,"e":"1","gossip":{"a":{"b":9000000}}}`,
 		"dead to come":      `{"v":1,"e":"1","gossip":{"d":{"b":9000000}}}`,
 		"gossip of anybody": `{"v":1,"e":"1","gossip":{"d":{"` + strings.Repeat("y", NameMax+1) + `":0}}}`,
@@ -262,7 +264,8 @@ func FuzzDecodeBatch(f *testing.F) {
 	f.Add(seed)
 	f.Add(
 		[]byte(
-			`{"v":1,"a":"x","e":"1","n":1,"w":0,"gossip":{"a":{"nc036":-200000},"d":{"nc023":-9000000},"proofs":{"nc036":-100000}}}`,
+			`{"v":1,"a":"x","e":"1","n":1,"w":0,"gossip":{` +
+				`"a":{"nc036":-200000},"d":{"nc023":-9000000},"proofs":{"nc036":-100000}}}`,
 		),
 	)
 	f.Fuzz(func(t *testing.T, data []byte) {
