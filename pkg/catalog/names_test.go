@@ -18,7 +18,8 @@ func TestSpellingAnAddressOtherwiseMovesNoHost(t *testing.T) {
 	} {
 		with := func(address string) *catalog.Catalog {
 			return &catalog.Catalog{Hosts: []catalog.Host{{
-				Name: "NC1", Addresses: []string{address}, Checks: []catalog.Check{{Kind: "ping", Options: catalog.Ping{}}},
+				Name: "NC1", Addresses: []string{address},
+				Checks: []catalog.Check{{Kind: "ping", Options: catalog.Ping{}}},
 			}}}
 		}
 		changes := catalog.Compare(with(test.old), with(test.new))

@@ -17,7 +17,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// answer is what an address does: it accepts, or fails with err, after a delay. A zero delay with neither is silence.
+// answer is the behaviour of an address: after a delay it accepts or fails with err; without either it never answers.
 type answer struct {
 	after time.Duration
 	err   error
@@ -36,7 +36,7 @@ var (
 	hangs   = answer{after: 20 * time.Millisecond, say: func(c net.Conn) { io.Copy(io.Discard, c) }}
 )
 
-// named is a network with one name. It notes what was dialled.
+// named is a network with one name. It records the addresses that were dialled.
 type named struct {
 	list    map[mesh.Family][]netip.Addr
 	failing map[mesh.Family]error // the resolver
@@ -100,7 +100,7 @@ func (n *named) await(ctx context.Context, ip netip.Addr) error {
 	}
 }
 
-// ask probes the name over IPv4 with a second for the connect and three for what is said.
+// ask probes the name over IPv4, with one second for the connect and three for the exchange.
 func ask(t *testing.T, n *named, check catalog.Check, prefer string) probe.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -113,13 +113,14 @@ func ask(t *testing.T, n *named, check catalog.Check, prefer string) probe.Resul
 	connects := 0
 	r := probe.Once(ctx, n, target, func() { connects++ })
 	if connects > 1 {
-		t.Errorf("told %d times that a connection stands", connects)
+		t.Errorf("connected was called %d times", connects)
 	}
 	return r
 }
 
 func TestAllAddressesOfAName(t *testing.T) {
-	tcp, banner := catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25, Banner: "^220 "}}
+	tcp, banner := catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}},
+		catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25, Banner: "^220 "}}
 	ping := catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}
 	for _, test := range []struct {
 		name     string
@@ -134,19 +135,26 @@ func TestAllAddressesOfAName(t *testing.T) {
 		{"the first refuses", tcp, []answer{refuses, accepts}, mesh.Reachable, "", "192.0.2.2", false},
 		{"the first is silent", tcp, []answer{silent, accepts}, mesh.Reachable, "", "192.0.2.2", false},
 		{"the first is silent to a ping", ping, []answer{silent, accepts}, mesh.Reachable, "", "192.0.2.2", false},
-		{"the first is far away and the others silent", tcp, []answer{late, silent, silent}, mesh.Reachable, "", "192.0.2.1", false},
-		{"all but the last are silent, and that is far away", tcp, []answer{silent, silent, silent, silent, silent, silent, silent, late}, mesh.Reachable, "", "192.0.2.8", false},
+		{"the first is far away and the others silent", tcp, []answer{late, silent, silent}, mesh.Reachable, "",
+			"192.0.2.1", false},
+		{"all but the last are silent, and that is far away", tcp, []answer{silent, silent, silent, silent, silent,
+			silent, silent, late}, mesh.Reachable, "", "192.0.2.8", false},
 		{"all refuse", tcp, []answer{refuses, refuses}, mesh.Unreachable, "connection refused", "", true},
-		{"one refuses and one is silent", tcp, []answer{refuses, silent}, mesh.Unreachable, "connection refused or timeout", "", false},
+		{"one refuses and one is silent", tcp, []answer{refuses, silent}, mesh.Unreachable,
+			"connection refused or timeout", "", false},
 		{"all are silent", ping, []answer{silent, silent}, mesh.Unreachable, "timeout", "", false},
-		{"one has no route and one refuses", tcp, []answer{away, refuses}, mesh.Unreachable, "connection refused", "", true},
+		{"one has no route and one refuses", tcp, []answer{away, refuses}, mesh.Unreachable, "connection refused", "",
+			true},
 		{"one has no route and one answers", tcp, []answer{away, accepts}, mesh.Reachable, "", "192.0.2.2", false},
 		{"none has a route", tcp, []answer{away, away}, mesh.Inconclusive, "no local route", "", false},
-		{"one refuses and one could not be asked", tcp, []answer{refuses, capped}, mesh.Inconclusive, "not sent: over this agent's cap", "", false},
+		{"one refuses and one could not be asked", tcp, []answer{refuses, capped}, mesh.Inconclusive,
+			"not sent: over this agent's cap", "", false},
 		{"the first greets otherwise", banner, []answer{rejects, greets}, mesh.Reachable, "", "192.0.2.2", false},
 		{"the first hangs", banner, []answer{hangs, greets}, mesh.Reachable, "", "192.0.2.2", false},
-		{"all hang", banner, []answer{hangs, hangs}, mesh.Unreachable, "hung: accepted and said nothing for 3 s", "", true},
-		{"one refuses and one greets otherwise", banner, []answer{refuses, rejects}, mesh.Unreachable, `connection refused or banner "554 no" does not match`, "", true},
+		{"all hang", banner, []answer{hangs, hangs}, mesh.Unreachable, "hung: accepted and said nothing for 3 s", "",
+			true},
+		{"one refuses and one greets otherwise", banner, []answer{refuses, rejects}, mesh.Unreachable,
+			`connection refused or banner "554 no" does not match`, "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -173,7 +181,8 @@ func TestAllAddressesOfAName(t *testing.T) {
 func TestTheAddressThatAnsweredLastIsTriedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNamed(silent, silent, accepts)
-		want(t, ask(t, n, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}, "192.0.2.3"), mesh.Reachable, "")
+		want(t, ask(t, n, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}, "192.0.2.3"),
+			mesh.Reachable, "")
 		if third := netip.MustParseAddr("192.0.2.3"); !slices.Equal(n.dialed, []netip.Addr{third}) {
 			t.Errorf("dialed %v", n.dialed)
 		}
@@ -183,7 +192,8 @@ func TestTheAddressThatAnsweredLastIsTriedFirst(t *testing.T) {
 func TestAddressesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNamed(slices.Repeat([]answer{refuses}, 40)...)
-		want(t, ask(t, n, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}, ""), mesh.Unreachable, "connection refused")
+		want(t, ask(t, n, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: 25}}, ""), mesh.Unreachable,
+			"connection refused")
 		if len(n.dialed) != probe.AddressesMax {
 			t.Errorf("dialed %d addresses", len(n.dialed))
 		}
@@ -200,10 +210,13 @@ func TestNamesWithoutAnAddressInTheFamily(t *testing.T) {
 		outcome mesh.Outcome
 		reason  string
 	}{
-		{"IPv6 alone", map[mesh.Family][]netip.Addr{mesh.IPv6: six}, nil, mesh.Inconclusive, mesh.ReasonNoAddress(mesh.IPv4)},
+		{"IPv6 alone", map[mesh.Family][]netip.Addr{mesh.IPv6: six}, nil, mesh.Inconclusive,
+			mesh.ReasonNoAddress(mesh.IPv4)},
 		{"no such name", nil, nil, mesh.Unreachable, "name not found"},
-		{"a resolver that answers with the other family", map[mesh.Family][]netip.Addr{mesh.IPv4: six, mesh.IPv6: six}, nil, mesh.Inconclusive, mesh.ReasonNoAddress(mesh.IPv4)},
-		{"silent about IPv4", map[mesh.Family][]netip.Addr{mesh.IPv6: six}, map[mesh.Family]error{mesh.IPv4: mute}, mesh.Inconclusive, "the resolver is silent"},
+		{"a resolver that answers with the other family", map[mesh.Family][]netip.Addr{mesh.IPv4: six,
+			mesh.IPv6: six}, nil, mesh.Inconclusive, mesh.ReasonNoAddress(mesh.IPv4)},
+		{"silent about IPv4", map[mesh.Family][]netip.Addr{mesh.IPv6: six}, map[mesh.Family]error{mesh.IPv4: mute},
+			mesh.Inconclusive, "the resolver is silent"},
 		{"silent about IPv6", nil, map[mesh.Family]error{mesh.IPv6: mute}, mesh.Inconclusive, "the resolver is silent"},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -35,8 +35,8 @@ func gzipped(t *testing.T, text string) string {
 	return compressed(t, text, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
 }
 
-// The text is searched in the page as people read it: decompressed, in the page's character set, wherever it stands in
-// the first MiB.
+// The text is found in the page as people read it: decompressed, in the page's character set, anywhere in the first
+// MiB.
 func TestBodies(t *testing.T) {
 	const mebibyte = 1 << 20
 	zlibbed := func(text string) string {
@@ -63,10 +63,13 @@ func TestBodies(t *testing.T) {
 		{"gzip over gzip", html, "gzip, gzip", gzipped(t, gzipped(t, "Webmail")), "Webmail", ""},
 		{"zlib", html, "deflate", zlibbed("Webmail"), "Webmail", ""},
 		{"bare DEFLATE", html, "deflate", deflated("Webmail"), "Webmail", ""},
-		{"gzip in name alone", html, "gzip", "Welcome to Webmail", "Webmail", "malformed answer: its body is not compressed"},
+		{"gzip in name alone", html, "gzip", "Welcome to Webmail", "Webmail",
+			"malformed answer: its body is not compressed"},
 		{"half of gzip", html, "gzip", gzipped(t, strings.Repeat("Web", 9))[:20], "Webmail", "body cut short"},
-		{"an encoding that is not known", html, "br", "Webmail", "Webmail", "malformed answer: its body has a Content-Encoding"},
-		{"too many encodings", html, "gzip, gzip, gzip", "Webmail", "Webmail", "malformed answer: its body has a Content-Encoding"},
+		{"an encoding that is not known", html, "br", "Webmail", "Webmail",
+			"malformed answer: its body has a Content-Encoding"},
+		{"too many encodings", html, "gzip, gzip, gzip", "Webmail", "Webmail",
+			"malformed answer: its body has a Content-Encoding"},
 		{"a bomb", html, "gzip", gzipped(t, strings.Repeat("0", 64*mebibyte)), "Webmail", "not in the first MiB"},
 		{"latin 1, declared by the server", "text/html; charset=iso-8859-1", "", "T\xe9l\xe9phone", "Téléphone", ""},
 		{"latin 1, declared by the page", html, "", "<meta charset=iso-8859-1>T\xe9l\xe9phone", "Téléphone", ""},
@@ -77,7 +80,8 @@ func TestBodies(t *testing.T) {
 		{"across two windows", html, "", strings.Repeat(" ", 8<<10-3) + "Webmail", "Webmail", ""},
 		{"at the end of the first MiB", html, "", strings.Repeat(" ", mebibyte-7) + "Webmail", "Webmail", ""},
 		{"exactly one MiB without it", html, "", strings.Repeat(" ", mebibyte), "Webmail", `body lacks "Webmail"`},
-		{"after the first MiB", html, "", strings.Repeat(" ", mebibyte) + "Webmail", "Webmail", `not in the first MiB of the body: "Webmail"`},
+		{"after the first MiB", html, "", strings.Repeat(" ", mebibyte) + "Webmail", "Webmail",
+			`not in the first MiB of the body: "Webmail"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -88,7 +92,8 @@ func TestBodies(t *testing.T) {
 				io.WriteString(w, test.body)
 			}))
 			defer site.Close()
-			check := catalog.Check{Kind: catalog.KindHTTP, Timeout: 5 * time.Second, Options: catalog.HTTP{URL: site.URL, Body: test.text}}
+			check := catalog.Check{Kind: catalog.KindHTTP, Timeout: 5 * time.Second,
+				Options: catalog.HTTP{URL: site.URL, Body: test.text}}
 			got := once(t, probe.Kernel{}, check, "127.0.0.1")
 			outcome := mesh.Reachable
 			if test.reason != "" {
@@ -99,7 +104,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// A page whose end never comes is good as soon as the text was read.
+// A page that never ends is good as soon as the text arrives.
 func TestATextIsFoundBeforeThePageEnds(t *testing.T) {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "Webmail"+strings.Repeat(" ", 16<<10))
@@ -107,6 +112,7 @@ func TestATextIsFoundBeforeThePageEnds(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer site.Close()
-	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: 20 * time.Second, Options: catalog.HTTP{URL: site.URL, Body: "Webmail"}}
+	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: 20 * time.Second,
+		Options: catalog.HTTP{URL: site.URL, Body: "Webmail"}}
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Reachable, "")
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// open is a network where everything answers, and that remembers what was sent to whom.
+// open is a network in which every address answers. It records the probes by address.
 type open struct {
 	names map[string]string
 	sent  []string
@@ -65,10 +65,12 @@ func TestOnlyWhatTheOwnerAllowsIsProbed(t *testing.T) {
 	}{
 		{"192.0.2.36", 0, true}, {"192.0.2.36", 25, true}, {"192.0.3.36", 25, false}, {"192.0.3.36", 0, false},
 		{"198.51.100.7", 25, true}, {"198.51.100.7", 26, false}, {"198.51.100.7", 0, false},
-		{"2001:db8::1", 0, true}, {"2001:dead::7", 443, true}, {"2001:dead::7", 80, false}, {"2001:dead::8", 443, false},
+		{"2001:db8::1", 0, true}, {"2001:dead::7", 443, true}, {"2001:dead::7", 80, false},
+		{"2001:dead::8", 443, false},
 		{"203.0.113.15", 993, true}, {"203.0.113.16", 993, false},
 		{"mail.example.net", 25, true}, {"MAIL.example.net.", 0, true},
-		{"web.example.net", 443, true}, {"web.example.net", 80, true}, {"web.example.net", 22, false}, {"web.example.net", 0, false},
+		{"web.example.net", 443, true}, {"web.example.net", 80, true}, {"web.example.net", 22, false},
+		{"web.example.net", 0, false},
 		{"elsewhere.example.net", 25, false}, // a name that is not allowed leads to an address that is not
 		{"theirs.example.net", 25, true},     // and one that leads to an allowed address
 		{"inside.example.net", 25, false},    // an allowed name whose answer leads into this machine
@@ -92,7 +94,8 @@ func TestOnlyWhatTheOwnerAllowsIsProbed(t *testing.T) {
 
 func TestAnAllowListIsReadStrictly(t *testing.T) {
 	for _, entry := range []string{
-		"", "192.0.2.0/33", "192.0.2", "192.0.2.1:0", "192.0.2.1:70000", "192.0.2.1:smtp", "[2001:db8::1", "[2001:db8::1]x",
+		"", "192.0.2.0/33", "192.0.2", "192.0.2.1:0", "192.0.2.1:70000", "192.0.2.1:smtp", "[2001:db8::1",
+		"[2001:db8::1]x",
 		"*.example.net", "mail example", "http://mail.example.net/", "25", "::1:99999",
 	} {
 		if _, err := probe.ParseAllow([]string{entry}); err == nil || !strings.Contains(err.Error(), "allow-list") {
@@ -104,10 +107,11 @@ func TestAnAllowListIsReadStrictly(t *testing.T) {
 	}
 }
 
-// TestNetworksAllowWhatTheyContain tells the rule a second time, over bits.
+// TestNetworksAllowWhatTheyContain compares the list with a second implementation of prefixes, by bits.
 func TestNetworksAllowWhatTheyContain(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(rt, "network"))), rapid.IntRange(0, 32).Draw(rt, "bits"))
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(rt, "network"))),
+			rapid.IntRange(0, 32).Draw(rt, "bits"))
 		to := [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(rt, "address"))
 		if rapid.Bool().Draw(rt, "near") {
 			to = prefix.Addr().As4()
@@ -152,7 +156,7 @@ func TestARedirectLeadsNowhere(t *testing.T) {
 	}
 }
 
-// TestAStormYieldsTheCap has many names lead to one victim, and then many victims at once.
+// TestAStormYieldsTheCap probes one victim under many names, and then many victims at once.
 func TestAStormYieldsTheCap(t *testing.T) {
 	for _, test := range []struct {
 		name        string

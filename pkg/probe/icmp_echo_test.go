@@ -50,7 +50,8 @@ func TestErrorsAreAboutExactlyOneRequest(t *testing.T) {
 		{"IPv6, the header alone", v6, quotedPacket(v6, icmpHeaderSize), false},
 		{"IPv4, another target", v4, change(quotedPacket(v4, whole), 19), false},
 		{"IPv4, another kind of message", v4, change(quotedPacket(v4, whole), ipv4.HeaderLen), false},
-		{"IPv4, another checksum in the header alone", v4, change(quotedPacket(v4, icmpHeaderSize), ipv4.HeaderLen+3), false},
+		{"IPv4, another checksum in the header alone", v4, change(quotedPacket(v4, icmpHeaderSize), ipv4.HeaderLen+3),
+			false},
 		{"IPv4, another identifier", v4, change(quotedPacket(v4, whole), ipv4.HeaderLen+5), false},
 		{"IPv4, another sequence number", v4, change(quotedPacket(v4, whole), ipv4.HeaderLen+7), false},
 		{"IPv4, another cookie", v4, change(quotedPacket(v4, whole), ipv4.HeaderLen+8), false},
@@ -83,10 +84,13 @@ func TestRepliesAreToExactlyOneRequest(t *testing.T) {
 		{"the reply", ipv4.ICMPTypeEchoReply, "192.0.2.1", good, true},
 		{"the request itself", ipv4.ICMPTypeEcho, "192.0.2.1", good, false},
 		{"from a stranger", ipv4.ICMPTypeEchoReply, "192.0.2.9", good, false},
-		{"another identifier", ipv4.ICMPTypeEchoReply, "192.0.2.1", icmp.Echo{ID: e.id ^ 1, Seq: e.seq, Data: e.cookie[:]}, false},
-		{"another sequence number", ipv4.ICMPTypeEchoReply, "192.0.2.1", icmp.Echo{ID: e.id, Seq: e.seq ^ 1, Data: e.cookie[:]}, false},
+		{"another identifier", ipv4.ICMPTypeEchoReply, "192.0.2.1",
+			icmp.Echo{ID: e.id ^ 1, Seq: e.seq, Data: e.cookie[:]}, false},
+		{"another sequence number", ipv4.ICMPTypeEchoReply, "192.0.2.1",
+			icmp.Echo{ID: e.id, Seq: e.seq ^ 1, Data: e.cookie[:]}, false},
 		{"another cookie", ipv4.ICMPTypeEchoReply, "192.0.2.1", icmp.Echo{ID: e.id, Seq: e.seq, Data: other}, false},
-		{"a short cookie", ipv4.ICMPTypeEchoReply, "192.0.2.1", icmp.Echo{ID: e.id, Seq: e.seq, Data: other[:8]}, false},
+		{"a short cookie", ipv4.ICMPTypeEchoReply, "192.0.2.1", icmp.Echo{ID: e.id, Seq: e.seq, Data: other[:8]},
+			false},
 	} {
 		if got := e.isReply(test.kind, &test.echo, netip.MustParseAddr(test.from)); got != test.want {
 			t.Errorf("%s: accepted %v, wanted %v", test.name, got, test.want)

@@ -28,7 +28,7 @@ func staller(t *testing.T) (url string) {
 	return site.URL
 }
 
-// probeAll makes n probes of the page at once, and returns how often each reason was found.
+// probeAll makes n probes of the page at once, and returns the number of results by reason.
 func probeAll(t *testing.T, n int, url string, memory *probe.Memory, timeout time.Duration) map[string]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -37,7 +37,8 @@ func probeAll(t *testing.T, n int, url string, memory *probe.Memory, timeout tim
 	for range n {
 		wg.Go(func() {
 			target := probe.Target{
-				Check:   catalog.Check{Kind: catalog.KindHTTP, Timeout: timeout, Options: catalog.HTTP{URL: url, Body: "Webmail"}},
+				Check: catalog.Check{Kind: catalog.KindHTTP, Timeout: timeout,
+					Options: catalog.HTTP{URL: url, Body: "Webmail"}},
 				Address: "127.0.0.1", Family: mesh.IPv4, Agent: "test", Memory: memory,
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
@@ -52,7 +53,7 @@ func probeAll(t *testing.T, n int, url string, memory *probe.Memory, timeout tim
 	return reasons
 }
 
-// Probes share the memory for answers: those that get none in time say that it is the agent's fault, not the host's.
+// Probes share the memory for responses. One that gets none in time is inconclusive: a fault of the agent, not the host.
 func TestProbesShareMemory(t *testing.T) {
 	reasons := probeAll(t, 8, staller(t), probe.NewMemory(probe.MemoryMax/64), 500*time.Millisecond)
 	hung, unasked := 0, 0
@@ -95,7 +96,8 @@ func TestStallingServersTakeLittleMemory(t *testing.T) {
 		case <-time.After(50 * time.Millisecond):
 			runtime.GC()
 			runtime.ReadMemStats(&during)
-			most = max(most, int64(during.HeapAlloc)+int64(during.StackInuse)-int64(before.HeapAlloc)-int64(before.StackInuse))
+			most = max(most,
+				int64(during.HeapAlloc)+int64(during.StackInuse)-int64(before.HeapAlloc)-int64(before.StackInuse))
 		}
 	}
 }

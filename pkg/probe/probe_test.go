@@ -25,7 +25,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// server answers each connection with what say does, until the test ends.
+// server calls say for each connection, until the test ends.
 func server(t *testing.T, address string, say func(net.Conn)) int {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
@@ -61,7 +61,8 @@ func once(t *testing.T, network probe.Network, check catalog.Check, address stri
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	return probe.Once(ctx, network, probe.Target{Check: check, Address: address, Family: family, Agent: "test"}, func() {})
+	return probe.Once(ctx, network, probe.Target{Check: check, Address: address, Family: family, Agent: "test"},
+		func() {})
 }
 
 func want(t *testing.T, got probe.Result, outcome mesh.Outcome, reason string) {
@@ -82,20 +83,23 @@ func TestTCP(t *testing.T) {
 	}{
 		{"connects", "", func(net.Conn) {}, mesh.Reachable, ""},
 		{"greets", "^220 ", func(c net.Conn) { io.WriteString(c, "220 mail ESMTP\r\n") }, mesh.Reachable, ""},
-		{"greets otherwise", "^220 ", func(c net.Conn) { io.WriteString(c, "554 go away\r\n") }, mesh.Unreachable, `banner "554 go away" does not match`},
-		{"says nothing", "^220 ", func(c net.Conn) { io.Copy(io.Discard, c) }, mesh.Unreachable, "hung: accepted and said nothing for 0.2 s"},
+		{"greets otherwise", "^220 ", func(c net.Conn) { io.WriteString(c, "554 go away\r\n") }, mesh.Unreachable,
+			`banner "554 go away" does not match`},
+		{"says nothing", "^220 ", func(c net.Conn) { io.Copy(io.Discard, c) }, mesh.Unreachable,
+			"hung: accepted and said nothing for 0.2 s"},
 		{"closes", "^220 ", func(net.Conn) {}, mesh.Unreachable, "closed without a banner"},
 	} {
 		for _, address := range []string{"127.0.0.1", "::1"} {
 			t.Run(test.name+" "+address, func(t *testing.T) {
-				check := catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: server(t, address, test.say), Banner: test.banner}}
+				check := catalog.Check{Kind: catalog.KindTCP,
+					Options: catalog.TCP{Port: server(t, address, test.say), Banner: test.banner}}
 				want(t, once(t, probe.Kernel{}, check, address), test.outcome, test.reason)
 			})
 		}
 	}
 }
 
-// TestMailServersAreLeftPolitely wants QUIT behind a finished SMTP greeting, and not a word to anybody else.
+// TestMailServersAreLeftPolitely expects QUIT after a complete SMTP greeting, and nothing to any other server.
 func TestMailServersAreLeftPolitely(t *testing.T) {
 	for _, test := range []struct{ greeting, banner, said string }{
 		{"220 mail.example.net ESMTP", "^220 ", "QUIT\r\n"},
@@ -110,7 +114,8 @@ func TestMailServersAreLeftPolitely(t *testing.T) {
 			all, _ := io.ReadAll(c)
 			said <- string(all)
 		})
-		once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: port, Banner: test.banner}}, "127.0.0.1")
+		once(t, probe.Kernel{},
+			catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: port, Banner: test.banner}}, "127.0.0.1")
 		if got := <-said; got != test.said {
 			t.Errorf("after %q it said %q, wanted %q", test.greeting, got, test.said)
 		}
@@ -125,9 +130,13 @@ func TestProbesNameThemselves(t *testing.T) {
 		"https://x\r\nX-Evil: 1/":              "probemesh/1.2 (agent nc036)",
 	} {
 		var named string
-		site := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { named = r.UserAgent() }))
+		site := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter,
+			r *http.Request) {
+			named = r.UserAgent()
+		}))
 		target := probe.Target{
-			Check: catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: site.URL}}, Address: "127.0.0.1", Family: mesh.IPv4,
+			Check:   catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: site.URL}},
+			Address: "127.0.0.1", Family: mesh.IPv4,
 			Agent: "nc036", Version: "1.2", Page: page,
 		}
 		got := probe.Once(t.Context(), probe.Kernel{}, target, func() {})
@@ -174,13 +183,16 @@ func TestHTTP(t *testing.T) {
 		outcome mesh.Outcome
 		reason  string
 	}{
-		{"answers", catalog.Check{Options: catalog.HTTP{URL: url("/"), Body: "Sign in to mail.example.net"}}, mesh.Reachable, ""},
-		{"lacks the body", catalog.Check{Options: catalog.HTTP{URL: url("/"), Body: "Webmail"}}, mesh.Unreachable, `body lacks "Webmail"`},
+		{"answers", catalog.Check{Options: catalog.HTTP{URL: url("/"), Body: "Sign in to mail.example.net"}},
+			mesh.Reachable, ""},
+		{"lacks the body", catalog.Check{Options: catalog.HTTP{URL: url("/"), Body: "Webmail"}}, mesh.Unreachable,
+			`body lacks "Webmail"`},
 		{"wrong status", catalog.Check{Options: catalog.HTTP{URL: url("/broken")}}, mesh.Unreachable, "status 503"},
 		{"wanted status", catalog.Check{Options: catalog.HTTP{URL: url("/broken"), Status: 503}}, mesh.Reachable, ""},
 		{"redirects", catalog.Check{Options: catalog.HTTP{URL: url("/moved")}}, mesh.Unreachable,
 			"redirects to https://elsewhere.example/sign-in (status 302), wanted 200"},
-		{"a port that no connection can have", catalog.Check{Options: catalog.HTTP{URL: fmt.Sprintf("http://mail.example.net:%d/", port+65536)}},
+		{"a port that no connection can have",
+			catalog.Check{Options: catalog.HTTP{URL: fmt.Sprintf("http://mail.example.net:%d/", port+65536)}},
 			mesh.Inconclusive, "is not a port"},
 		{"hangs", catalog.Check{Options: catalog.HTTP{URL: url("/slow")}}, mesh.Unreachable, "hung"},
 	} {
@@ -198,7 +210,8 @@ func TestCertificates(t *testing.T) {
 	site.StartTLS()
 	defer site.Close()
 	port := site.Listener.Addr().(*net.TCPAddr).Port
-	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)}}
+	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second,
+		Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)}}
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "certificate expired 2 days ago")
 	check.Options = catalog.HTTP{URL: fmt.Sprintf("https://www.example.net:%d/", port)}
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "certificate")
@@ -231,7 +244,8 @@ func TestTheNameIsInSNI(t *testing.T) {
 	defer site.Close()
 	network := resolved{addresses: []netip.Addr{netip.MustParseAddr("127.9.9.9"), netip.MustParseAddr("127.0.0.1")}}
 	port := site.Listener.Addr().(*net.TCPAddr).Port
-	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: fmt.Sprintf("https://www.example.net:%d/", port)}}
+	check := catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second,
+		Options: catalog.HTTP{URL: fmt.Sprintf("https://www.example.net:%d/", port)}}
 	got := once(t, network, check, "web.example.net")
 	want(t, got, mesh.Unreachable, "connection refused or certificate not trusted")
 	if name := <-names; name != "www.example.net" {
@@ -265,7 +279,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// nowhere is a network whose resolver and kernel fail as told.
+// nowhere is a network whose resolver and kernel fail with a given error.
 type nowhere struct{ err error }
 
 func (n nowhere) Dial(context.Context, string, string) (net.Conn, error) { return nil, n.err }
@@ -286,7 +300,8 @@ func TestWhoseFaultItIs(t *testing.T) {
 		{"192.0.2.1", probe.ErrNoRoute, mesh.Inconclusive, "no local route"},
 		{"192.0.2.1", &probe.NotPermittedError{What: "run as root"}, mesh.Inconclusive, "not permitted: run as root"},
 		{"192.0.2.1", context.DeadlineExceeded, mesh.Unreachable, "timeout"},
-		{"192.0.2.1", &probe.UnreachableError{What: "host unreachable", Router: netip.MustParseAddr("192.0.2.254")}, mesh.Unreachable, "host unreachable, says router 192.0.2.254"},
+		{"192.0.2.1", &probe.UnreachableError{What: "host unreachable", Router: netip.MustParseAddr("192.0.2.254")},
+			mesh.Unreachable, "host unreachable, says router 192.0.2.254"},
 		{"192.0.2.1", io.ErrNoProgress, mesh.Inconclusive, ""},
 	} {
 		got := once(t, nowhere{test.err}, catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}, test.address)
@@ -297,7 +312,7 @@ func TestWhoseFaultItIs(t *testing.T) {
 	want(t, once(t, nowhere{}, catalog.Check{Kind: "telepathy"}, "192.0.2.1"), mesh.Inconclusive, "agent too old")
 }
 
-// TestADualStackNameWhoseIPv6Refuses wants each family's own finding, whatever a resolver puts first.
+// TestADualStackNameWhoseIPv6Refuses expects a result for each family, whichever address the resolver returns first.
 func TestADualStackNameWhoseIPv6Refuses(t *testing.T) {
 	port := server(t, "127.0.0.1", func(net.Conn) {})
 	network := resolved{addresses: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}}

@@ -106,7 +106,8 @@ func TestFindingsAreClassified(t *testing.T) {
 			mesh.HostUnreachable},
 		{&probe.UnreachableError{What: "port unreachable"}, mesh.HostUnreachable},
 	} {
-		got := once(t, nowhere{test.err}, catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}}, "mail.example.net")
+		got := once(t, nowhere{test.err}, catalog.Check{Kind: catalog.KindPing, Options: catalog.Ping{}},
+			"mail.example.net")
 		if f := mesh.ClassifyReason(got.Reason); got.Outcome != mesh.Unreachable || f.Kind != test.want {
 			t.Errorf("%q is classified as %q", got.Reason, f)
 		}

@@ -86,7 +86,7 @@ func issue(t *testing.T, name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// Servers that refuse TLS say why by an alert; the reason says it in words.
+// Servers that refuse TLS send an alert; the reason explains it.
 func TestTLSRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -112,7 +112,8 @@ func TestTLSRefusals(t *testing.T) {
 			defer site.Close()
 			port := site.Listener.Addr().(*net.TCPAddr).Port
 			check := catalog.Check{
-				Kind: catalog.KindHTTP, Timeout: 2 * time.Second, Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)},
+				Kind: catalog.KindHTTP, Timeout: 2 * time.Second,
+				Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)},
 			}
 			got := once(t, probe.Kernel{}, check, "127.0.0.1")
 			want(t, got, mesh.Unreachable, test.reason)
@@ -123,7 +124,7 @@ func TestTLSRefusals(t *testing.T) {
 	}
 }
 
-// A server that answers a handshake with something else does not speak TLS, whatever the something is.
+// A server that answers a handshake with anything else does not speak TLS.
 func TestServersWithoutTLS(t *testing.T) {
 	for _, said := range []string{"220 mail.example.net ESMTP\r\n", "HTTP/1.0 400 Bad Request\r\n\r\n"} {
 		port := server(t, "127.0.0.1", func(c net.Conn) {
@@ -131,7 +132,8 @@ func TestServersWithoutTLS(t *testing.T) {
 			io.Copy(io.Discard, c)
 		})
 		check := catalog.Check{
-			Kind: catalog.KindHTTP, Timeout: 2 * time.Second, Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)},
+			Kind: catalog.KindHTTP, Timeout: 2 * time.Second,
+			Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)},
 		}
 		want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "does not speak TLS")
 	}

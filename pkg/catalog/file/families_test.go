@@ -12,7 +12,8 @@ import (
 
 func parseHost(t *testing.T, host string) (*catalog.Catalog, error) {
 	t.Helper()
-	return file.Parse("x", []byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, "+host+"}]"), func(string) (string, bool) { return "", false })
+	return file.Parse("x", []byte("regions: [{name: ams}]\nhosts: [{name: A, region: ams, "+host+"}]"),
+		func(string) (string, bool) { return "", false })
 }
 
 func TestFamiliesOfACheck(t *testing.T) {
@@ -91,7 +92,8 @@ func TestACatalogOfTheVersionBefore(t *testing.T) {
 	h := &c.Hosts[0]
 	after := h.Checks[0]
 	h.Checks[0].Families = nil
-	if got := h.FamiliesOf(&h.Checks[0]); !slices.Equal(got, []mesh.Family{mesh.AnyFamily}) || h.Address(mesh.AnyFamily) != "mail.example.net" {
+	if got := h.FamiliesOf(&h.Checks[0]); !slices.Equal(got,
+		[]mesh.Family{mesh.AnyFamily}) || h.Address(mesh.AnyFamily) != "mail.example.net" {
 		t.Errorf("families %v", got)
 	}
 	if !h.Checks[0].SameQuestion(&after) {
