@@ -16,7 +16,7 @@ import (
 
 // public is the API as the public sees it. It has no pages; their event streams are tested in package web.
 func public(s *webtest.Source) http.Handler {
-	return web.NewHandler(zerolog.Nop(), api.New(api.Config{View: web.NewView(s, web.Public)}).Routes()...)
+	return web.NewHandler(zerolog.Nop(), web.Public, api.New(api.Config{View: web.NewView(s, web.Public)}).Routes()...)
 }
 
 func decode(t *testing.T, h http.Handler, path string, v any) {

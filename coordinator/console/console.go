@@ -7,7 +7,6 @@ import (
 	"embed"
 	"encoding/json"
 	"html/template"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -65,7 +64,8 @@ type console struct {
 	factsAt time.Time
 }
 
-// New returns the console's handler. It answers only requests whose Host header names this machine.
+// New returns the console's handler. It answers only requests whose Host header names this machine, and
+// none that a browser sends for a page of another site.
 func New(c Config) http.Handler {
 	s := &console{config: c, streams: web.NewStreams(web.StreamsConfig{Max: streamsMax, PerClient: streamsMax})}
 	mux := web.NewMux(c.Logger,
@@ -76,25 +76,7 @@ func New(c Config) http.Handler {
 	)
 	mux.Handle("GET /metrics", newMetrics(c))
 	mux.Handle("/", c.Site)
-	return localOnly(mux, c.Logger)
-}
-
-// localOnly refuses a Host header that names another machine. The console has no sign-in and trusts what comes over
-// loopback: without this check a page elsewhere could point its name at 127.0.0.1 and read the console through the
-// operator's browser (DNS rebinding).
-func localOnly(next http.Handler, log zerolog.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host // without a port
-		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			web.WriteError(w, r, log, web.Errorf(http.StatusMisdirectedRequest,
-				"the operators' view does not answer for %q: open it as 127.0.0.1 or localhost", host))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return web.LocalOnly(web.RefuseCrossSite(mux, c.Logger), c.Logger)
 }
 
 // page is one of the console's own pages: a template and its data.

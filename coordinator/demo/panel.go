@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/coordinator/web"
@@ -53,7 +56,21 @@ func newPanel(d *Demo, source node.Source) http.Handler {
 		web.Route{Pattern: "DELETE /demo/faults", Handler: p.remove},
 		web.Route{Pattern: "DELETE /demo/faults/{id}", Handler: p.remove},
 	)
-	return http.NewCrossOriginProtection().Handler(mux)
+	return namedAsReached(http.NewCrossOriginProtection().Handler(mux), d.config.Logger)
+}
+
+// namedAsReached checks the Host header of requests that come over loopback, as web.LocalOnly does: only programs of
+// this machine and its people's browsers send those. A demonstration on another address has any name.
+func namedAsReached(next http.Handler, log zerolog.Logger) http.Handler {
+	local := web.LocalOnly(next, log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		address, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		if tcp, ok := address.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		local.ServeHTTP(w, r)
+	})
 }
 
 // list answers with the faults in JSON.

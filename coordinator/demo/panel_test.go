@@ -1,7 +1,11 @@
 package demo
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -25,6 +29,31 @@ func TestPanelShowsNoTextOfAgents(t *testing.T) {
 		f := newCheckView(c, mesh.HostState{Name: "NC1"}, check)
 		if f.Votes[0].Why != want || strings.Contains(fmt.Sprint(f), "SECRET") {
 			t.Errorf("%s: %+v", verdict, f)
+		}
+	}
+}
+
+// A page elsewhere can point its name at 127.0.0.1. Then its requests are of the same origin for the browser.
+func TestPanelAnswersOnlyForTheNameOfThisMachine(t *testing.T) {
+	h := newPanel(&Demo{}, nil)
+	for _, test := range []struct {
+		local, host string
+		want        int
+	}{
+		{"127.0.0.1", "localhost:8080", http.StatusOK},
+		{"127.0.0.1", "127.0.0.1:8080", http.StatusOK},
+		{"::1", "[::1]", http.StatusOK},
+		{"127.0.0.1", "elsewhere.example:8080", http.StatusMisdirectedRequest},
+		{"127.0.0.1", "", http.StatusMisdirectedRequest},
+		{"192.0.2.1", "demo.example.net", http.StatusOK},
+	} {
+		local := &net.TCPAddr{IP: net.ParseIP(test.local), Port: 8080}
+		ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, local)
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/demo/faults", nil)
+		r.Host = test.host
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != test.want {
+			t.Errorf("%q at %s: status %d, want %d", test.host, test.local, w.Code, test.want)
 		}
 	}
 }

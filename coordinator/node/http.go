@@ -68,7 +68,7 @@ func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link)
 	view := web.NewView(source, a)
 	pages := site.New(site.Config{View: view, Links: links})
 	programs := api.New(api.Config{View: view, Pages: pages})
-	return web.NewHandler(n.logger("web"), append(pages.Routes(), programs.Routes()...)...)
+	return web.NewHandler(n.logger("web"), a, append(pages.Routes(), programs.Routes()...)...)
 }
 
 // exporter hands out everything of a data directory that a start does not make again.

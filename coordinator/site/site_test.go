@@ -18,7 +18,7 @@ import (
 
 // public is the site as the public sees it, with nothing in its cache.
 func public(s *webtest.Source) http.Handler {
-	return web.NewHandler(zerolog.Nop(), site.New(site.Config{View: web.NewView(s, web.Public)}).Routes()...)
+	return web.NewHandler(zerolog.Nop(), web.Public, site.New(site.Config{View: web.NewView(s, web.Public)}).Routes()...)
 }
 
 // body is the text of a page.

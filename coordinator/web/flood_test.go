@@ -55,7 +55,7 @@ func keepChanging(t *testing.T, s *webtest.Source) {
 func serve(t *testing.T, c web.StreamsConfig) (address string) {
 	t.Helper()
 	s := webtest.NewSource(t, mesh.Unknown, mesh.StatusUnknown)
-	server := httptest.NewUnstartedServer(web.NewHandler(zerolog.Nop(), routes(s, web.Public, c)...))
+	server := httptest.NewUnstartedServer(web.NewHandler(zerolog.Nop(), web.Public, routes(s, web.Public, c)...))
 	limited := connlimit.New(server.Listener, connlimit.Config{})
 	limited.Configure(server.Config)
 	server.Listener = limited

@@ -66,7 +66,7 @@ func (m *markedMesh) walk(t *testing.T) map[string]string {
 	t.Helper()
 	addresses, out := m.addresses(t), map[string]string{}
 	all := routes(m, web.Public, web.StreamsConfig{})
-	handler := web.NewHandler(zerolog.Nop(), all...)
+	handler := web.NewHandler(zerolog.Nop(), web.Public, all...)
 	for _, route := range all {
 		if len(addresses[route.Pattern]) == 0 {
 			t.Fatalf("the route %q is not visited: add its addresses to this test", route.Pattern)
@@ -122,7 +122,7 @@ func (l *leakTest) visitAll(t *testing.T, state string) {
 			t.Errorf("%s: %s shows %q", state, address, answer[max(0, at-80):min(len(answer), at+60)])
 		}
 	}
-	inside := web.NewHandler(zerolog.Nop(), routes(l.mesh, web.Operators, web.StreamsConfig{})...)
+	inside := operatorsSite(l.mesh)
 	operators := console.New(console.Config{Source: l.mesh, Site: inside, Logger: zerolog.Nop()})
 	for _, address := range []string{
 		"/", "/matrix", "/agents", "/hosts/nc1", "/api/v1/hosts/nc1/votes", "/console/events?page=/matrix",

@@ -21,10 +21,15 @@ type Route struct {
 // HandlerFunc answers a request, or returns an error before it wrote anything. NewHandler answers the error.
 type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
 
-// NewHandler serves routes, answers their errors, and limits how often each client may ask. The patterns of all routes
-// together must not conflict.
-func NewHandler(log zerolog.Logger, routes ...Route) http.Handler {
-	return newRequestLimits().limit(NewMux(log, routes...))
+// NewHandler serves routes to an audience, answers their errors, and limits how often each client may ask. The patterns
+// of all routes together must not conflict. Pages of other sites may read the API of the public, and nothing of the
+// operators'.
+func NewHandler(log zerolog.Logger, a Audience, routes ...Route) http.Handler {
+	mux := NewMux(log, routes...)
+	if a == Public {
+		return allowCrossOrigin(newRequestLimits().limit(answerPreflight(mux)))
+	}
+	return RefuseCrossSite(newRequestLimits().limit(mux), log)
 }
 
 // NewMux serves routes and answers their errors, without limits.
@@ -74,11 +79,11 @@ func WriteText(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text)) // fails only if the client has gone
 }
 
-// WriteJSON answers with a value in JSON. Pages elsewhere may read it: it is for everybody, and takes no credentials.
+// WriteJSON answers with a value in JSON. Whether pages of other sites may read it depends on the audience: NewHandler
+// decides.
 func WriteJSON(w http.ResponseWriter, v any) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "no-cache")
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

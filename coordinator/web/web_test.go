@@ -27,7 +27,11 @@ func routes(s web.Source, a web.Audience, c web.StreamsConfig) []web.Route {
 }
 
 func public(s web.Source) http.Handler {
-	return web.NewHandler(zerolog.Nop(), routes(s, web.Public, web.StreamsConfig{})...)
+	return web.NewHandler(zerolog.Nop(), web.Public, routes(s, web.Public, web.StreamsConfig{})...)
+}
+
+func operatorsSite(s web.Source) http.Handler {
+	return web.NewHandler(zerolog.Nop(), web.Operators, routes(s, web.Operators, web.StreamsConfig{})...)
 }
 
 func TestOpenPagesAreUpdated(t *testing.T) {
