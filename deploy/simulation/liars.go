@@ -210,8 +210,8 @@ func liarTable(seed uint64, quick bool, write string) error {
 }
 
 // liarHeader explains the columns.
-const liarHeader = "" +
-	`Each cell is the smallest number of colluding agents found that reaches the goal: those that always report the same /
+const liarHeader = "Each cell is the smallest number of colluding agents found that reaches the goal: " +
+	`those that always report the same /
 those that change. Every region has one host and one agent, and a host's own region does not vote on it. A false down or
 partial is published of a check that works, within 90 s. An outage is a host that is gone, watched for two minutes: as
 partial, it is never shown as a major outage; as unknown, never as worse than unknown; as operational, never as anything

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// expiresSoon returns why the connection's certificates do not last for the time wanted, or "". A chain lasts as long as
-// the certificate in it that ends first, which may be an intermediate, and a server's certificates as long as the best
-// of the chains that were verified: several lead to a trusted root where roots are cross-signed.
+// expiresSoon returns why the connection's certificates do not last for the time wanted, or "". A chain lasts as long
+// as the certificate in it that ends first, which may be an intermediate, and a server's certificates as long as the
+// best of the chains that were verified: several lead to a trusted root where roots are cross-signed.
 func expiresSoon(s *tls.ConnectionState, days int, now time.Time) string {
 	leaf := s.PeerCertificates[0]
 	last := leaf

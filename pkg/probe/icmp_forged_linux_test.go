@@ -59,7 +59,8 @@ func inNamespace(t *testing.T, body func()) {
 }
 
 // forge sends forged "host unreachable" messages until ctx ends, as an attacker would who cannot see the traffic: one
-// about each possible echo request to the target. Each quotes only the header, and one of them has the right identifier.
+// about each possible echo request to the target. Each quotes only the header, and one of them has the right
+// identifier.
 func forge(ctx context.Context, conn *icmp.PacketConn, us, target netip.Addr) {
 	echo := []byte{8, 0, 0, 0, 0, 0, 0, 0}
 	m := icmp.Message{Type: ipv4.ICMPTypeDestinationUnreachable, Code: 1}

@@ -53,7 +53,8 @@ func probeAll(t *testing.T, n int, url string, memory *probe.Memory, timeout tim
 	return reasons
 }
 
-// Probes share the memory for responses. One that gets none in time is inconclusive: a fault of the agent, not the host.
+// Probes share the memory for responses. One that gets none in time is inconclusive: a fault of the agent, not the
+// host.
 func TestProbesShareMemory(t *testing.T) {
 	reasons := probeAll(t, 8, staller(t), probe.NewMemory(probe.MemoryMax/64), 500*time.Millisecond)
 	hung, unasked := 0, 0
