@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
 // certificateCheck is how often the files of the certificate are read again, at most: what renews a certificate does so
@@ -27,6 +28,9 @@ type certificate struct {
 	pair      *tls.Certificate
 }
 
+// certificateMax bounds each file in bytes. A chain of ten certificates has some 20 kB.
+const certificateMax = 1 << 20
+
 // newCertificate reads the files. A start must fail if they are wrong; a later change that is wrong must not.
 func newCertificate(certFile, keyFile string, log zerolog.Logger) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
@@ -40,11 +44,11 @@ func newCertificate(certFile, keyFile string, log zerolog.Logger) (*certificate,
 // reload reads the files, and reports whether they changed. The certificate stays as it is on an error: the two files
 // are replaced one after the other, and between the two they do not match.
 func (c *certificate) reload() (changed bool, err error) {
-	cert, err := os.ReadFile(c.certFile)
+	cert, _, err := regularfile.Read(c.certFile, certificateMax)
 	if err != nil {
 		return false, err
 	}
-	key, err := os.ReadFile(c.keyFile)
+	key, _, err := regularfile.Read(c.keyFile, certificateMax)
 	if err != nil || bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
 		return false, err
 	}

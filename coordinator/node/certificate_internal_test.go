@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,4 +77,15 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve(3, "a file is missing")
+}
+
+// A pipe in a file's place must not block the handshakes, which wait for the reading.
+func TestAPipeIsNoCertificate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "cert.pem")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newCertificate(file, file, zerolog.Nop()); err == nil {
+		t.Error("accepted")
+	}
 }
