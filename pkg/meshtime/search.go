@@ -2,61 +2,62 @@ package meshtime
 
 import "time"
 
-// Message is a message that a search of the stream found.
+// Message is what a search needs of a message of the stream.
 type Message struct {
 	Sequence uint64
 	Stream   time.Time // its timestamp
-	Mark     *Mark     // the mark in it, if it is a mark of the clock
+	Mark     *Mark     // if it is a clock mark; nil otherwise
 }
 
-// Stream is a stream to search. Messages are ordered by sequence, not by timestamp, since the clock may have been
-// stepped.
+// Stream is a stream to search. Its messages are ordered by sequence and, since the clock may have been stepped, not by
+// timestamp. The mesh times in its marks are ordered, so that Stream searches by marks.
 type Stream struct {
-	First, Last uint64
-	// Next is the first message at or past a sequence, of all or of the clock's marks alone; false when there is none.
+	First, Last uint64 // sequences
+	// Next returns the first message at or after a sequence, either of all messages or of clock marks only. It returns
+	// false if there is none.
 	Next func(sequence uint64, marks bool) (Message, bool, error)
 }
 
-// Position is where a reader starts: the sequence of its first message, and the clock at it.
+// Position is where a reader starts: the sequence of its first message, and the clock with which it folds that.
 type Position struct {
 	Sequence uint64
 	Clock    Clock
 }
 
-// Find returns the place from which a reader receives every message since a mesh time. It lies some seconds earlier,
-// since a mark may be stored after messages that its writer had not seen.
+// Find returns the position from which a reader receives every message since a mesh time. It is some seconds earlier
+// than necessary, since a mark may be stored after messages that its leader had not seen.
 func (s Stream) Find(at time.Time) (Position, error) {
 	at = at.Add(-AheadMax)
-	behind, err := s.first(s.First, s.Last+1, true, func(f Message) bool { return f.Mark.Now.After(at) })
+	start, err := s.first(s.First, s.Last+1, true, func(m Message) bool { return m.Mark.Now.After(at) })
 	if err != nil {
 		return Position{}, err
 	}
-	mark, clock, err := s.before(behind)
+	mark, clock, err := s.markBefore(start)
 	if err != nil {
 		return Position{}, err
 	}
-	// Between two marks, or where there are none at all, the offset is that of the mark before.
+	// Up to the next mark, or to the end if there is none, the offset is that of the mark before.
 	end := s.Last + 1
-	if next, ok, err := s.Next(behind, true); err != nil {
+	if next, ok, err := s.Next(start, true); err != nil {
 		return Position{}, err
 	} else if ok {
 		end = next.Sequence
 	}
-	if end-behind <= stretchMax {
-		return Position{max(behind, 1), clock}, nil
+	if end-start <= unmarkedMax {
+		return Position{max(start, 1), clock}, nil
 	}
-	sequence, err := s.first(behind, end, false, func(f Message) bool { return !mark.Mesh(f.Stream).Before(at) })
+	sequence, err := s.first(start, end, false, func(m Message) bool { return !mark.Mesh(m.Stream).Before(at) })
 	return Position{max(sequence, 1), clock}, err
 }
 
-// stretchMax is how many messages without a mark a reader rather reads from their beginning on. Longer stretches,
-// which nobody led or an earlier version wrote, are searched by their timestamps: a step back in one of them may hide
-// what came before it.
-const stretchMax = 5000
+// unmarkedMax is how many messages without a mark a reader reads from the first one on. A longer run of them, which
+// was stored without a leader or by an early version, is searched by timestamps: a step back in such a run may hide
+// messages that came before it, so this is the exception.
+const unmarkedMax = 5000
 
-// before is the mark that is stored just before a sequence that a search by marks returned, and a clock that starts
-// behind it.
-func (s Stream) before(sequence uint64) (Mark, Clock, error) {
+// markBefore returns the last mark before a sequence that a search by marks returned, and a clock that starts after it;
+// zero values if there is none.
+func (s Stream) markBefore(sequence uint64) (Mark, Clock, error) {
 	if sequence <= s.First {
 		return Mark{}, Clock{}, nil
 	}
@@ -67,8 +68,9 @@ func (s Stream) before(sequence uint64) (Mark, Clock, error) {
 	return *f.Mark, StartAt(*f.Mark), nil
 }
 
-// first is the smallest sequence of [from, to) at or past which the next message has the property or is not below to.
-// The property must hold for all messages behind the first one that has it.
+// first is a binary search. It returns the smallest sequence from which on the next message has a property or is not
+// below to. The property must hold for all messages after the first one that has it. Sequences may have gaps, and with
+// marks only marks count.
 func (s Stream) first(from, to uint64, marks bool, has func(Message) bool) (uint64, error) {
 	bound := to
 	for from < to {
@@ -86,59 +88,59 @@ func (s Stream) first(from, to uint64, marks bool, has func(Message) bool) (uint
 	return from, nil
 }
 
-// segmentsMax bounds how many steps of the clock AtWall looks back over.
-const segmentsMax = 100
+// stepsMax bounds over how many steps of the clock AtWall searches backwards.
+const stepsMax = 100
 
-// AtWall is the mesh time at which the stream's clock showed a time. Where it showed it twice, since it was stepped
-// back in between, that is the later time; where it never did, since it was stepped over, it is the moment of the
-// step.
+// AtWall returns the mesh time at which the stream's wall clock showed a time. If it showed it twice, since it was
+// stepped back, the result is the later one. If it never did, since it was stepped forward past it, it is the moment
+// of the step.
 func (s Stream) AtWall(wall time.Time) (time.Time, error) {
 	now, _, err := s.End()
 	if err != nil {
 		return time.Time{}, err
 	}
-	// From the newest offset back: each was in force from its mark's From until the next one.
-	end, until, newest, before := s.Last+1, now.Add(Patience), true, false
-	var otherwise time.Time
-	for range segmentsMax {
-		mark, _, err := s.last(end)
+	// The offsets are visited from the newest to the oldest. Each was in force from its mark's From until the next one.
+	end, until, newest, earlier := s.Last+1, now.Add(Patience), true, false
+	var fallback time.Time
+	for range stepsMax {
+		mark, _, err := s.lastMark(end)
 		if err != nil {
 			return time.Time{}, err
 		}
-		begins, err := s.first(s.First, end, true, func(f Message) bool { return f.Mark.same(mark) })
+		begin, err := s.first(s.First, end, true, func(m Message) bool { return m.Mark.same(mark) })
 		if err != nil {
 			return time.Time{}, err
 		}
-		mesh, oldest := mark.Mesh(wall), begins <= s.First
-		switch started := oldest || !wall.Before(mark.From); {
-		case started && !mesh.After(until):
+		mesh, oldest := mark.Mesh(wall), begin <= s.First
+		switch inForce := oldest || !wall.Before(mark.From); {
+		case inForce && !mesh.After(until):
 			return mesh, nil
-		case started && newest:
-			otherwise = mesh // still to come
-		case started && before:
-			otherwise = until // stepped over
+		case inForce && newest:
+			fallback = mesh // in the future
+		case inForce && earlier:
+			fallback = until // the step to the next offset skipped it
 		}
 		if oldest {
 			break
 		}
-		end, until, newest, before = begins, mark.Mesh(mark.From), false, wall.Before(mark.From)
+		end, until, newest, earlier = begin, mark.Mesh(mark.From), false, wall.Before(mark.From)
 	}
-	return otherwise, nil
+	return fallback, nil
 }
 
-// last is the newest mark before a sequence; the zero mark when there is none.
-func (s Stream) last(end uint64) (Mark, Clock, error) {
-	behind, err := s.first(s.First, end, true, func(f Message) bool { return f.Sequence >= end })
+// lastMark returns the newest mark before a sequence, and a clock that starts after it; zero values if there is none.
+func (s Stream) lastMark(end uint64) (Mark, Clock, error) {
+	start, err := s.first(s.First, end, true, func(m Message) bool { return m.Sequence >= end })
 	if err != nil {
 		return Mark{}, Clock{}, err
 	}
-	return s.before(behind)
+	return s.markBefore(start)
 }
 
-// End is the mesh time of the newest message, and the mark in force there. It does not see a step of the clock since
-// that mark.
+// End returns the mesh time of the newest message, and the mark in force there. A step of the clock since that mark is
+// not considered.
 func (s Stream) End() (now time.Time, m Mark, err error) {
-	if m, _, err = s.last(s.Last + 1); err != nil {
+	if m, _, err = s.lastMark(s.Last + 1); err != nil {
 		return now, m, err
 	}
 	now = m.Now
