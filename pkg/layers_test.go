@@ -84,7 +84,8 @@ var impure = []string{
 }
 
 var impureCalls = []string{
-	"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.NewTimer", "time.NewTicker", "time.AfterFunc",
+	"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.NewTimer", "time.NewTicker",
+	"time.AfterFunc",
 	"net.Dial", "net.Listen", "net.LookupHost",
 }
 
@@ -108,7 +109,8 @@ func parsed(t *testing.T, wanted func(name string) bool) []source {
 			return err
 		}
 		if d.IsDir() {
-			if base := d.Name(); base != ".." && (strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules") {
+			if base := d.Name(); base != ".." &&
+				(strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules") {
 				return filepath.SkipDir
 			}
 			return nil

@@ -78,7 +78,8 @@ func (v *vantage) setCatalog(c *catalog.Catalog, now time.Time) {
 }
 
 func (d *duty) asksTheSame(plan schedule.Duty) bool {
-	return catalog.SameAddress(d.Address, plan.Address) && d.Check.SameQuestion(plan.Check) && d.Check.Timeout == plan.Check.Timeout
+	return catalog.SameAddress(d.Address, plan.Address) && d.Check.SameQuestion(plan.Check) &&
+		d.Check.Timeout == plan.Check.Timeout
 }
 
 // beginScheduled begins the look that is due, unless one is still under way.

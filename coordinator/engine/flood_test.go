@@ -162,7 +162,11 @@ func TestAFloodingAgentIsCutOffAndAffectsNoOther(t *testing.T) {
 	flooding, stop := context.WithCancel(ctx)
 	var published, disconnected, refused int
 	tasks.Go(func() { published, disconnected, refused = hostile.flood(flooding, t, c, others[0], next.Revision) })
-	eventually(t, "the flooding agent is excluded", func() bool { return strings.Contains(c.abstains("NC6"), "excluded: ") })
+	eventually(
+		t,
+		"the flooding agent is excluded",
+		func() bool { return strings.Contains(c.abstains("NC6"), "excluded: ") },
+	)
 	outcome.Store(mesh.Unreachable)
 	eventually(t, "down", func() bool { return c.status() == mesh.MajorOutage })
 	for _, name := range []string{"NC2", "NC3", "NC4", "NC5"} {

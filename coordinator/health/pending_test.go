@@ -100,7 +100,8 @@ func TestTooFewRegionsAreReportedWithTheKeysOfTheRule(t *testing.T) {
 		p.Observe(&mesh.Snapshot{At: noon.Add(minutes * time.Minute), Hosts: []mesh.HostState{host}})
 	}
 	text := strings.Join(w.List(), "\n")
-	for _, want := range []string{"NC036 ping", "NC036 site", ": 2 regions take part", "regions_min", "allow_two_regions"} {
+	wanted := []string{"NC036 ping", "NC036 site", ": 2 regions take part", "regions_min", "allow_two_regions"}
+	for _, want := range wanted {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q lacks %q", text, want)
 		}

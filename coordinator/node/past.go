@@ -19,8 +19,8 @@ import (
 const roomEvery = time.Second
 
 // OpenWhenRoom is Open, but while the disk has no space to start, it serves the status page from the history that the
-// directory holds: every host is unknown, and incidents and past days are there. It logs that, and returns when there is
-// space and Open succeeded, when Open fails for another reason, or when ctx ends.
+// directory holds: every host is unknown, and incidents and past days are there. It logs that, and returns when there
+// is space and Open succeeded, when Open fails for another reason, or when ctx ends.
 func OpenWhenRoom(ctx context.Context, c Config) (*Node, error) {
 	for {
 		n, err := Open(ctx, c)

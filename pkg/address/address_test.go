@@ -91,7 +91,10 @@ func TestParseHostPort(t *testing.T) {
 
 // What is printed is read again as the same.
 func FuzzParseHostPort(f *testing.F) {
-	for _, seed := range []string{"mail.example.net:25", "[fe80::1%eth0]:25", "bücher.example", "192.0.2.36", "[::1]", "a@b", "::1"} {
+	seeds := []string{
+		"mail.example.net:25", "[fe80::1%eth0]:25", "bücher.example", "192.0.2.36", "[::1]", "a@b", "::1",
+	}
+	for _, seed := range seeds {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

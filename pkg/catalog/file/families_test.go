@@ -82,8 +82,8 @@ func TestFamiliesOfAPeerAreBounded(t *testing.T) {
 	}
 }
 
-// TestACatalogOfTheVersionBefore is read with the meaning that it had, until catalog.NameFamilies gives it families: that
-// asks nobody anything else.
+// TestACatalogOfTheVersionBefore is read with the meaning that it had, until catalog.NameFamilies gives it families:
+// that asks nobody anything else.
 func TestACatalogOfTheVersionBefore(t *testing.T) {
 	c, err := parseHost(t, `address: mail.example.net`)
 	if err != nil {

@@ -155,14 +155,21 @@ func TestMistakes(t *testing.T) {
 		{"url", regions + "hosts: [" + host + "checks: [{kind: http, url: www.example.net}]}]", "without http://"},
 		{"status", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example', status: 999}]}]",
 			`status is "999"`},
-		{"certificate of plain http", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example', certificate_days: 9}]}]", "has no certificate"},
+		{
+			"certificate of plain http",
+			regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example', certificate_days: 9}]}]",
+			"has no certificate",
+		},
 		{"variable", regions + "hosts: [" + host + "role: '${NOT_SET}'}]", "no variable NOT_SET"},
 		{"half a variable", regions + "hosts: [" + host + "role: '${NOT'}]", "is not a variable"},
 		{"alias", regions + "hosts: [" + host + "role: &a x}]", "anchors, aliases and tags"},
 		{"a key without a value", regions + "hosts: [" + host + "checks: [{kind: tcp, port: }]}]",
 			`2:73: "port" has no value in a check`},
 		{"null", regions + "hosts: [" + host + "checks: [{kind: tcp, port: null}]}]", `"port" has no value`},
-		{"checks without a value", regions + "hosts:\n  - name: A\n    region: ams\n    address: 192.0.2.1\n    checks:\n", `6:5: "checks" has no value`},
+		{
+			"checks without a value", regions + "hosts:\n  - name: A\n    region: ams\n    address: 192.0.2.1\n    checks:\n",
+			`6:5: "checks" has no value`,
+		},
 		{"a label without a value", regions + "hosts: [" + host + "labels: {rack: }}]",
 			`"rack" has no value in labels`},
 		{"a section without a value", regions + "hosts: [" + host + "}]\nrule:\n", `3:1: "rule" has no value`},
@@ -170,8 +177,14 @@ func TestMistakes(t *testing.T) {
 		{"an item without a value", regions + "hosts: [" + host + "address: [ , 192.0.2.1]}]", "2:"},
 		{"a port of a URL", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example:86636/'}]}]",
 			`the port of the URL: "86636" is not a port`},
-		{"a password in a URL", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://u:SECRET@a.example/'}]}]", "a user or password stands in the URL"},
-		{"a password in a link", regions + "page: {links: {Home: 'http://u:SECRET@a.example/'}}\nhosts: [" + host + "}]", "a user or password stands in the URL"},
+		{
+			"a password in a URL", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://u:SECRET@a.example/'}]}]",
+			"a user or password stands in the URL",
+		},
+		{
+			"a password in a link", regions + "page: {links: {Home: 'http://u:SECRET@a.example/'}}\nhosts: [" + host + "}]",
+			"a user or password stands in the URL",
+		},
 		{"a password in an address", regions + "hosts: [{name: A, region: ams, address: 'u:SECRET@a.example'}]",
 			`"...@a.example" is not a host`},
 		{"a zone", regions + "hosts: [{name: A, region: ams, address: 'fe80::1%eth0'}]", "has a zone"},
@@ -239,7 +252,10 @@ func TestRuleIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	var source strings.Builder
-	source.WriteString("regions: [{name: a, anchors: [192.0.2.1, \"192.0.2.2:53\"]}]\nhosts: [{name: h, region: a, address: 192.0.2.3}]\nrule:\n")
+	source.WriteString(
+		"regions: [{name: a, anchors: [192.0.2.1, \"192.0.2.2:53\"]}]\n" +
+			"hosts: [{name: h, region: a, address: 192.0.2.3}]\nrule:\n",
+	)
 	rule := reflect.ValueOf(catalog.DefaultRule())
 	for i := range rule.NumField() {
 		key, value := rule.Type().Field(i).Tag.Get("json"), fmt.Sprint(rule.Field(i).Interface())
@@ -287,10 +303,18 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestCompare(t *testing.T) {
-	old, _ := file.Parse("x", []byte(regions+"hosts: [{name: A, region: ams, address: 192.0.2.1}, {name: B, region: lon, address: 192.0.2.2}]"), noEnvironment)
+	old, _ := file.Parse(
+		"x",
+		[]byte(regions+"hosts: [{name: A, region: ams, address: 192.0.2.1}, {name: B, region: lon, address: 192.0.2.2}]"),
+		noEnvironment,
+	)
 	now, err := file.Parse("x", []byte(regions+`
 hosts:
-  - {name: A, region: lon, address: 192.0.2.1, public: true, checks: [{kind: ping, interval: 1m}, {kind: tcp, port: 25}]}
+  - name: A
+    region: lon
+    address: 192.0.2.1
+    public: true
+    checks: [{kind: ping, interval: 1m}, {kind: tcp, port: 25}]
   - {name: C, region: lon, address: 192.0.2.3}`), noEnvironment)
 	if err != nil {
 		t.Fatal(err)
@@ -311,7 +335,8 @@ hosts:
 	}
 }
 
-// TestMailIsAskedEveryMinute: a check that reads a mail server's greeting has its own default, which the file may replace.
+// TestMailIsAskedEveryMinute: a check that reads a mail server's greeting has its own default, which the file may
+// replace.
 func TestMailIsAskedEveryMinute(t *testing.T) {
 	for _, test := range []struct {
 		defaults, check string
@@ -326,7 +351,8 @@ func TestMailIsAskedEveryMinute(t *testing.T) {
 		{"defaults: {interval: 10s}\n", `kind: tcp, port: 25, banner: "^220 "`, 10 * time.Second},
 		{"defaults: {timeout: 5s}\n", `kind: tcp, port: 25, banner: "^220 "`, time.Minute},
 	} {
-		source := test.defaults + "regions: [{name: ams}]\nhosts: [{name: NC036, region: ams, address: 192.0.2.36, checks: [{" + test.check + "}]}]"
+		source := test.defaults + "regions: [{name: ams}]\n" +
+			"hosts: [{name: NC036, region: ams, address: 192.0.2.36, checks: [{" + test.check + "}]}]"
 		c, err := file.Parse("test.yaml", []byte(source), func(string) (string, bool) { return "", false })
 		if err != nil {
 			t.Errorf("%s: %v", test.check, err)
