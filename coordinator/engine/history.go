@@ -30,6 +30,24 @@ func (h *History) Transitions(ctx context.Context, host string, since time.Time,
 	return out, err
 }
 
+// PublicTransitions is Transitions of the hosts with these keys, without what happened while they were internal.
+func (h *History) PublicTransitions(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) ([]mesh.Transition, error) {
+	out, err := h.view.PublicTransitions(ctx, hosts, h.meshTime(since), limit)
+	for i := range out {
+		out[i] = out[i].InWallTime()
+	}
+	return out, err
+}
+
+// PublicIncidents is Incidents of the hosts with these keys, without the parts of others.
+func (h *History) PublicIncidents(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) ([]*incident.Incident, error) {
+	return h.view.PublicIncidents(ctx, hosts, h.meshTime(since), limit)
+}
+
 // Incidents returns the incidents that are open or were resolved since the time, newest first. Their times are mesh
 // time.
 func (h *History) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {

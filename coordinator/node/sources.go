@@ -28,6 +28,18 @@ func (s siteSource) Transitions(
 	return s.history.Transitions(ctx, host, since, limit)
 }
 
+func (s siteSource) PublicTransitions(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) ([]mesh.Transition, error) {
+	return s.history.PublicTransitions(ctx, hosts, since, limit)
+}
+
+func (s siteSource) PublicIncidents(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) ([]*incident.Incident, error) {
+	return s.history.PublicIncidents(ctx, hosts, since, limit)
+}
+
 func (s siteSource) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
 	return s.history.Incidents(ctx, since, limit)
 }

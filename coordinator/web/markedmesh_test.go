@@ -264,6 +264,18 @@ func (m *markedMesh) Transitions(
 	return m.view.Transitions(ctx, host, since, limit)
 }
 
+func (m *markedMesh) PublicTransitions(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) ([]mesh.Transition, error) {
+	return m.view.PublicTransitions(ctx, hosts, since, limit)
+}
+
+func (m *markedMesh) PublicIncidents(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) ([]*incident.Incident, error) {
+	return m.view.PublicIncidents(ctx, hosts, since, limit)
+}
+
 func (m *markedMesh) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
 	return m.view.Incidents(ctx, since, limit)
 }

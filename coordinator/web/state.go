@@ -24,7 +24,8 @@ func (s State) Visible(public bool) bool { return public || s.Audience == Operat
 func (s State) Hosts() []mesh.HostState {
 	var out []mesh.HostState
 	for _, h := range s.Snapshot.Hosts {
-		if s.Visible(h.Public) && s.Catalog.Host(mesh.Key(h.Name)) != nil {
+		// The catalog may be newer than the snapshot.
+		if in := s.Catalog.Host(mesh.Key(h.Name)); in != nil && s.Visible(h.Public && in.Public) {
 			out = append(out, h)
 		}
 	}

@@ -20,8 +20,12 @@ type Source interface {
 	// Transitions lists the newest transitions since a time, oldest first: those of the host with this key, or all
 	// for "".
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
+	// PublicTransitions is Transitions of the hosts with these keys, without what happened while they were internal.
+	PublicTransitions(ctx context.Context, hosts []string, since time.Time, limit int) ([]mesh.Transition, error)
 	// Incidents lists incidents that were not resolved before the time, newest first.
 	Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error)
+	// PublicIncidents is Incidents of the hosts with these keys, without the parts of others.
+	PublicIncidents(ctx context.Context, hosts []string, since time.Time, limit int) ([]*incident.Incident, error)
 	// Incident returns the incident with the id, or nil if there is none.
 	Incident(ctx context.Context, id string) (*incident.Incident, error)
 	// Ready reports whether agents can connect.
@@ -79,9 +83,16 @@ func (v *View) Ready() bool { return v.source.Ready() }
 
 // Transitions lists the newest transitions since a time, oldest first: those of the host with this key, or all for "".
 func (v *View) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
-	all, err := v.source.Transitions(ctx, host, since, limit)
-	if err != nil || v.audience == Operators {
-		return all, err
+	if v.audience == Operators {
+		return v.source.Transitions(ctx, host, since, limit)
+	}
+	hosts := v.publicHosts()
+	if host != "" {
+		hosts = slices.DeleteFunc(hosts, func(key string) bool { return key != host })
+	}
+	all, err := v.source.PublicTransitions(ctx, hosts, since, limit)
+	if err != nil {
+		return nil, err
 	}
 	var out []mesh.Transition
 	for _, t := range all {
@@ -94,9 +105,12 @@ func (v *View) Transitions(ctx context.Context, host string, since time.Time, li
 
 // Incidents lists incidents that were not resolved before the time, newest first.
 func (v *View) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	all, err := v.source.Incidents(ctx, since, limit)
-	if err != nil || v.audience == Operators {
-		return all, err
+	if v.audience == Operators {
+		return v.source.Incidents(ctx, since, limit)
+	}
+	all, err := v.source.PublicIncidents(ctx, v.publicHosts(), since, limit)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]*incident.Incident, len(all))
 	for n, i := range all {
@@ -111,7 +125,23 @@ func (v *View) Incident(ctx context.Context, id string) (*incident.Incident, err
 	if err != nil || i == nil || v.audience == Operators {
 		return i, err
 	}
+	if i = i.Only(v.publicHosts()); i == nil {
+		return nil, nil
+	}
 	return publicIncident(i), nil
+}
+
+// publicHosts returns the keys of the hosts that are public now. What was published of others stays in the ledger, for
+// operators.
+func (v *View) publicHosts() []string {
+	c, _ := v.source.Current()
+	var keys []string
+	for _, h := range c.Hosts {
+		if h.Public {
+			keys = append(keys, h.Key())
+		}
+	}
+	return keys
 }
 
 // PublicSnapshot returns what the public may see of a snapshot: public hosts, each check as PublicCheck shows it, and

@@ -113,6 +113,35 @@ func (i *Incident) host(name string) *Host {
 	return &i.Hosts[n]
 }
 
+// Only returns the part of the incident that concerns the hosts with these keys, as a copy; nil if it concerns none.
+func (i *Incident) Only(hosts []string) *Incident {
+	others := func(name string) bool { return !slices.Contains(hosts, mesh.Key(name)) }
+	out := *i
+	out.Hosts = slices.DeleteFunc(slices.Clone(i.Hosts), func(h Host) bool { return others(h.Name) })
+	out.Updates = slices.DeleteFunc(slices.Clone(i.Updates), func(u Update) bool { return others(u.Host) })
+	if len(out.Hosts) == 0 {
+		return nil
+	}
+	if len(out.Hosts) == len(i.Hosts) {
+		return &out
+	}
+	// What is left began, and was as bad, as its own hosts were.
+	out.Impact = cmp.Or(impacts[out.worst()], None)
+	if n := len(out.Updates); n > 0 {
+		out.Updated = out.Updates[n-1].At
+	}
+	var began time.Time
+	for _, h := range out.Hosts {
+		if len(h.Windows) > 0 && (began.IsZero() || h.Windows[0].From.Before(began)) {
+			began = h.Windows[0].From
+		}
+	}
+	if !began.IsZero() {
+		out.Began = began
+	}
+	return &out
+}
+
 // newID makes an id from the time at which an incident was published and the number of its transition at that time. It
 // does not contain the name of a host, which may become internal later.
 func newID(t mesh.Transition) string {

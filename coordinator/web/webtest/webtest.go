@@ -100,6 +100,24 @@ func (s *Source) Transitions(context.Context, string, time.Time, int) ([]mesh.Tr
 	return out, nil
 }
 
+// PublicTransitions returns Transitions.
+func (s *Source) PublicTransitions(ctx context.Context, _ []string, since time.Time, n int) ([]mesh.Transition, error) {
+	return s.Transitions(ctx, "", since, n)
+}
+
+// PublicIncidents returns Incidents without other hosts.
+func (s *Source) PublicIncidents(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) (out []*incident.Incident, err error) {
+	all, err := s.Incidents(ctx, since, limit)
+	for _, i := range all {
+		if part := i.Only(hosts); part != nil {
+			out = append(out, part)
+		}
+	}
+	return out, err
+}
+
 // Incidents lists those of All that were not resolved before the time.
 func (s *Source) Incidents(_ context.Context, since time.Time, _ int) (out []*incident.Incident, err error) {
 	for _, i := range s.All {

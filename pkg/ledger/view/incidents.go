@@ -107,6 +107,35 @@ func (v *View) Incidents(ctx context.Context, since time.Time, limit int) ([]*in
 	return out, nil
 }
 
+// PublicIncidents is Incidents for the public: those with at least one of the hosts with these keys, which are those
+// that are public now. The limit counts none of the others, and no incident has a part of another host.
+func (v *View) PublicIncidents(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) ([]*incident.Incident, error) {
+	keys, err := json.Marshal(append([]string{}, hosts...))
+	if err != nil {
+		return nil, fmt.Errorf("read incidents: %w", err)
+	}
+	rows, err := v.db.QueryContext(ctx, `SELECT data FROM incidents WHERE resolved >= ? AND EXISTS (
+			SELECT 1 FROM json_each(CAST(data AS TEXT), '$.hosts') AS part
+			WHERE lower(json_extract(part.value, '$.name')) IN (SELECT value FROM json_each(?)))
+		ORDER BY opened DESC, id LIMIT ?`, nanoseconds(since), string(keys), max(0, min(limit, IncidentsMax)))
+	if err != nil {
+		return nil, fmt.Errorf("read incidents: %w", err)
+	}
+	all, err := scanIncidents(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read incidents: %w", err)
+	}
+	var out []*incident.Incident
+	for _, i := range all {
+		if part := i.Only(hosts); part != nil {
+			out = append(out, part)
+		}
+	}
+	return out, nil
+}
+
 // Incident returns the incident with the id; nil if there is none.
 func (v *View) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	var data []byte

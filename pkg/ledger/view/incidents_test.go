@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,6 +12,39 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
+
+// Internal hosts take no place in the answers to the public, and neither does what happened while a host was internal.
+func TestPublicTransitionsAndIncidentsCountNoOthers(t *testing.T) {
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+	c := &catalog.Catalog{Rule: catalog.DefaultRule()}
+	catalog.Seal(c)
+	change := func(id, host string, public bool, at int64) ledger.TransitionEvent {
+		e := transition(id, host, "ping", mesh.Down, at)
+		e.Transition.To, e.Transition.Public = mesh.MajorOutage, public
+		return e
+	}
+	events := []ledger.Event{
+		ledger.CatalogEvent{Catalog: c, Mesh: time.Unix(10, 0)},
+		change("1-nc036-1", "NC036", true, 20), change("2-nc036-1", "NC036", false, 21),
+	}
+	for n := range int64(600) {
+		events = append(events, change(fmt.Sprintf("%d-nc023-1", 100+n), "NC023", n%2 == 0, 100+2000*n))
+	}
+	led.append(t, events...)
+	now := []string{"nc036"}
+	got, err := led.view.PublicTransitions(t.Context(), now, time.Time{}, 500)
+	if err != nil || len(got) != 1 || got[0].ID != "1-nc036-1" {
+		t.Errorf("%d transitions (%v), want the one of NC036 while it was public", len(got), err)
+	}
+	incidents, err := led.view.PublicIncidents(t.Context(), now, time.Time{}, 1)
+	if err != nil || len(incidents) != 1 || incidents[0].Hosts[0].Name != "NC036" {
+		t.Errorf("%d incidents (%v), want that of NC036", len(incidents), err)
+	}
+	none, err := led.view.PublicTransitions(t.Context(), nil, time.Time{}, 500)
+	if err != nil || len(none) != 0 {
+		t.Errorf("without public hosts: %d transitions (%v)", len(none), err)
+	}
+}
 
 // Incidents are derived from the events alone: a rebuilt view has the same ones.
 func TestIncidents(t *testing.T) {

@@ -32,6 +32,28 @@ func (v *View) Transitions(ctx context.Context, host string, since time.Time, li
 	return out, err
 }
 
+// PublicTransitions is Transitions for the public: of the hosts with these keys, which are those that are public now,
+// and without what happened while a host was internal. The limit counts none of the others.
+func (v *View) PublicTransitions(
+	ctx context.Context, hosts []string, since time.Time, limit int,
+) ([]mesh.Transition, error) {
+	keys, err := json.Marshal(append([]string{}, hosts...))
+	if err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
+	}
+	// The cast: SQLite takes a blob for its own binary form of JSON.
+	rows, err := v.db.QueryContext(ctx, `SELECT data FROM transitions
+		WHERE published >= ? AND host IN (SELECT value FROM json_each(?)) AND json_extract(CAST(data AS TEXT), '$.public')
+		ORDER BY published DESC, sequence DESC LIMIT ?`,
+		nanoseconds(since), string(keys), max(0, min(limit, TransitionsMax)))
+	if err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
+	}
+	out, err := scanTransitions(rows)
+	slices.Reverse(out)
+	return out, err
+}
+
 // scanTransitions reads the rows and closes them.
 func scanTransitions(rows *sql.Rows) ([]mesh.Transition, error) {
 	defer rows.Close()

@@ -1,0 +1,54 @@
+package web_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// hide makes a host internal, in a catalog that is newer than the judge's snapshot.
+func (m *markedMesh) hide(host string) {
+	next := *m.catalog
+	next.Hosts = slices.Clone(next.Hosts)
+	for i := range next.Hosts {
+		if next.Hosts[i].Name == host {
+			next.Hosts[i].Public = false
+		}
+	}
+	catalog.Seal(&next)
+	m.append(ledger.CatalogEvent{Catalog: &next, Source: "test", Mesh: m.now})
+	m.catalog = &next
+}
+
+// TestAHostThatBecameInternalIsOnNoPublicAddress: neither what is known of it now nor what was published before.
+func TestAHostThatBecameInternalIsOnNoPublicAddress(t *testing.T) {
+	m := newMarkedMesh(t)
+	m.run(40 * time.Second)
+	m.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea")
+	m.run(30 * time.Second)
+	before := m.walk(t)
+	for _, address := range []string{"/", "/matrix", "/api/v1/transitions", "/api/v2/incidents.json"} {
+		if !strings.Contains(before[address], "NC1") {
+			t.Fatalf("%s does not show the public host", address)
+		}
+	}
+	m.hide("NC1")
+	h := public(m)
+	for address := range before {
+		answer := visit(t, h, address)
+		if strings.Contains(address, "NC1") { // errors repeat what was asked for
+			emptyStream := strings.Contains(address, "/events") && !strings.Contains(answer, "data:")
+			if !strings.HasPrefix(answer, "404") && !emptyStream {
+				t.Errorf("%s is still answered: %.80s", address, answer)
+			}
+			continue
+		}
+		if strings.Contains(answer, "NC1") || strings.Contains(strings.ToLower(answer), "nc1\"") {
+			t.Errorf("%s shows the internal host: %s", address, answer)
+		}
+	}
+}
