@@ -47,8 +47,8 @@ type Listener struct {
 	net.Listener
 	config Config
 
-	mu     sync.Mutex
-	places *ratelimit.Places[*conn]
+	mu    sync.Mutex
+	slots *ratelimit.Slots[*conn]
 }
 
 // conn is an accepted connection.
@@ -64,7 +64,7 @@ type conn struct {
 func New(l net.Listener, c Config) *Listener {
 	c.HeaderWait, c.ReadWait = cmp.Or(c.HeaderWait, HeaderWait), cmp.Or(c.ReadWait, ReadWait)
 	c.WriteWait, c.MaxConns = cmp.Or(c.WriteWait, WriteWait), cmp.Or(c.MaxConns, MaxConns)
-	return &Listener{Listener: l, config: c, places: ratelimit.NewPlaces[*conn](c.MaxConns, c.MaxConns)}
+	return &Listener{Listener: l, config: c, slots: ratelimit.NewSlots[*conn](c.MaxConns, c.MaxConns)}
 }
 
 // Configure sets the timeouts and bounds of a server that serves this listener. It needs the server's ConnState to know
@@ -75,7 +75,7 @@ func (l *Listener) Configure(s *http.Server) {
 	s.MaxHeaderBytes, s.ConnState = HeaderMax, l.trackIdle
 }
 
-// Accept returns the next connection that gets a place, and closes those that do not.
+// Accept returns the next connection that gets a slot, and closes those that do not.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
@@ -89,14 +89,14 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit gives a connection a place, or returns nil.
+// admit gives a connection a slot, or returns nil.
 func (l *Listener) admit(raw net.Conn) *conn {
 	if t, ok := raw.(*net.TCPConn); ok {
 		_ = t.SetWriteBuffer(unsentMax) // if that fails, the kernel's own bound applies
 	}
 	c := &conn{Conn: raw, listener: l, client: ratelimit.Client(raw.RemoteAddr().String())}
 	l.mu.Lock()
-	evicted, ok := l.places.Acquire(c.client, c, func(c *conn) bool { return c.idle })
+	evicted, ok := l.slots.Acquire(c.client, c, func(c *conn) bool { return c.idle })
 	l.mu.Unlock()
 	if evicted != nil {
 		_ = (*evicted).Close()
@@ -121,12 +121,12 @@ func (l *Listener) trackIdle(raw net.Conn, s http.ConnState) {
 	c.idle = s == http.StateIdle
 }
 
-// Close closes the connection and frees its place.
+// Close closes the connection and frees its slot.
 func (c *conn) Close() error {
 	c.listener.mu.Lock()
 	if !c.closed {
 		c.closed = true
-		c.listener.places.Release(c.client, c)
+		c.listener.slots.Release(c.client, c)
 	}
 	c.listener.mu.Unlock()
 	return c.Conn.Close()

@@ -20,7 +20,7 @@ const (
 	// streamsPerClient is for an office of a thousand people behind one address who all keep the page open.
 	streamsPerClient = 1000
 	// eventWait is how long a client may take to receive one event, which is at most a page of 30 KB. Then its stream
-	// is closed, since a client that stopped reading would hold its place for ever.
+	// is closed, since a client that stopped reading would hold its slot for ever.
 	eventWait = 10 * time.Second
 	// eventInterval is the shortest time between two updates to one client.
 	eventInterval = 250 * time.Millisecond
@@ -32,11 +32,11 @@ const (
 type Streams struct {
 	wait time.Duration
 
-	mu     sync.Mutex
-	places *ratelimit.Places[*stream]
+	mu    sync.Mutex
+	slots *ratelimit.Slots[*stream]
 }
 
-// stream is one open event stream. Its address identifies it in places; cancel closes it.
+// stream is one open event stream. Its address identifies it in slots; cancel closes it.
 type stream struct{ cancel context.CancelFunc }
 
 // StreamsConfig overrides the limits; a zero field keeps its default.
@@ -47,8 +47,8 @@ type StreamsConfig struct {
 
 // NewStreams returns Streams without any client.
 func NewStreams(c StreamsConfig) *Streams {
-	places := ratelimit.NewPlaces[*stream](cmp.Or(c.Max, streamsMax), cmp.Or(c.PerClient, streamsPerClient))
-	return &Streams{wait: cmp.Or(c.Wait, eventWait), places: places}
+	slots := ratelimit.NewSlots[*stream](cmp.Or(c.Max, streamsMax), cmp.Or(c.PerClient, streamsPerClient))
+	return &Streams{wait: cmp.Or(c.Wait, eventWait), slots: slots}
 }
 
 // SendFunc sends an event. It sends nothing if the data equals the last event of that type on the stream.
@@ -75,14 +75,14 @@ func (s *Streams) Serve(
 	return nil
 }
 
-// enter takes a place for a client's stream, which leave gives back. If all places are taken, the client with the most
+// enter acquires a slot for a client's stream, which leave gives back. If all slots are taken, the client with the most
 // streams loses its oldest: then the context of that stream ends. ok is false if the client itself has the most.
 func (s *Streams) enter(ctx context.Context, client netip.Prefix) (_ context.Context, leave func(), ok bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	entered := &stream{cancel}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	evicted, ok := s.places.Acquire(client, entered, nil)
+	evicted, ok := s.slots.Acquire(client, entered, nil)
 	if evicted != nil {
 		(*evicted).cancel()
 	}
@@ -90,7 +90,7 @@ func (s *Streams) enter(ctx context.Context, client netip.Prefix) (_ context.Con
 		cancel()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.places.Release(client, entered)
+		s.slots.Release(client, entered)
 	}, ok
 }
 

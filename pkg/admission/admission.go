@@ -18,7 +18,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
-// Term is how long an agent is excluded after its last offence.
+// Term is how long an agent is excluded after its last violation.
 const Term = time.Minute
 
 // budget is a token bucket for one kind of expense of an agent.
@@ -43,7 +43,7 @@ type Exclusion struct {
 	Agent string
 	Why   string    // completes "it ...": "sends more than ..."
 	Since time.Time // when it was excluded
-	Until time.Time // when it is admitted again if it commits no other offence
+	Until time.Time // when it is admitted again if it commits no other violation
 }
 
 // Filter admits batches. It is not safe for concurrent use. It has one account for each agent that was ever enrolled,
@@ -110,7 +110,7 @@ func (f *Filter) Admit(
 		a = &account{buckets: map[*budget]*bucket{}}
 		f.accounts[agent] = a
 	}
-	if why := f.offence(a, at, agent, size, b, decodeErr); why != "" {
+	if why := f.violation(a, at, agent, size, b, decodeErr); why != "" {
 		excluded = !a.excluded(at)
 		if excluded {
 			a.exclusion = Exclusion{Agent: agent, Why: why, Since: at}
@@ -129,8 +129,8 @@ func (f *Filter) Admit(
 
 func (a *account) excluded(at time.Time) bool { return at.Before(a.exclusion.Until) }
 
-// offence charges a message to an agent's budgets. It returns what the agent did wrong, or "".
-func (f *Filter) offence(a *account, at time.Time, agent string, size int, b *mesh.Batch, decodeErr error) string {
+// violation charges a message to an agent's budgets. It returns what the agent violated, or "".
+func (f *Filter) violation(a *account, at time.Time, agent string, size int, b *mesh.Batch, decodeErr error) string {
 	batches, bytes := &liveBatches, &liveBytes
 	if b != nil && b.Began.Before(b.Connected) {
 		batches, bytes = &replayedBatches, &replayedBytes

@@ -93,8 +93,8 @@ func TestAnAgentThatBehavesIsAdmitted(t *testing.T) {
 	s.send(20_000, time.Second/20, 50_000, waited, nil)        // as fast as an agent sends it
 	s.send(1_000, time.Second/20, 5_000, none, wire.ErrTooOld) // some of it is too old by then
 	s.send(3, time.Second, 100, none, errors.New("a fault of its version"))
-	s.revision = "before" // it still has the catalog before, with a host that has gone
-	s.send(1000, time.Second, 100, func() *mesh.Batch { return s.batch("gone", 3, 0) }, nil)
+	s.revision = "before" // it still has the catalog before, with a host that was removed since
+	s.send(1000, time.Second, 100, func() *mesh.Batch { return s.batch("removed", 3, 0) }, nil)
 	if why := s.why(); why != "" {
 		t.Errorf("excluded: %s", why)
 	}
@@ -137,7 +137,7 @@ func TestAnAgentThatMisbehavesIsExcluded(t *testing.T) {
 		s.at = s.at.Add(admission.Term + time.Second)
 		again, _ := s.Admit(s.at, "a", 100, s.batch("b", 3, 0), nil)
 		if len(again.Observations) != 3 || s.why() != "" {
-			t.Errorf("%s: a minute after the last offence: %q", want, s.why())
+			t.Errorf("%s: a minute after the last violation: %q", want, s.why())
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Book holds the incidents that may still change: those that are open, and those resolved within ReopenWithin. It is
+// Book is the set of incidents that may still change: those that are open, and those resolved within ReopenWithin. It is
 // not safe for concurrent use.
 type Book struct {
 	incidents []*Incident // oldest first

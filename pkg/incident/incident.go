@@ -27,7 +27,7 @@ const (
 	WindowsMax = 200
 )
 
-// Impact is how bad an incident was at its worst. The words are Statuspage's.
+// Impact is how bad an incident was at its worst. The values are Statuspage's.
 type Impact string
 
 // The impacts.
@@ -38,7 +38,7 @@ const (
 	Critical Impact = "critical" // a major outage
 )
 
-// State is Statuspage's word for the progress of an incident. Of its five, measurements can tell two.
+// State is the progress of an incident. Of Statuspage's five states, measurements alone can distinguish two.
 type State string
 
 // The states.

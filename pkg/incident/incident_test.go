@@ -62,9 +62,9 @@ func TestHostsThatFailForOneCauseShareAnIncident(t *testing.T) {
 	b := incident.NewBook(nil)
 	var last *incident.Incident
 	for _, host := range []string{"NC033", "NC040"} {
-		fall := transition(host, "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:31:00")
-		fall.Cause = "812-0"
-		i := b.Apply(fall)
+		failure := transition(host, "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:31:00")
+		failure.Cause = "812-0"
+		i := b.Apply(failure)
 		if last != nil && i != last {
 			t.Error("two incidents for one cause")
 		}
@@ -147,9 +147,9 @@ func history(t *rapid.T) (out []mesh.Transition, last map[string]mesh.Status) {
 	return out, last
 }
 
-// An incident is open exactly while one of its hosts has not restoreed. The same history gives the same incidents,
+// An incident is open exactly while one of its hosts has not recovered. The same history gives the same incidents,
 // even if every transition is applied twice. Internal hosts are in none.
-func TestTheBookIsAFold(t *testing.T) {
+func TestTheSameHistoryGivesTheSameIncidents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		transitions, last := history(t)
 		once, twice := incident.NewBook(nil), incident.NewBook(nil)
@@ -219,9 +219,9 @@ func TestAnEndlessIncidentIsBounded(t *testing.T) {
 func TestAnIncidentAcrossAStepOfTheClock(t *testing.T) {
 	b := incident.NewBook(nil)
 	b.Apply(transition("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
-	mended := transition("NC036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:05:00")
-	mended.Offset = 10 * time.Minute
-	i := b.Apply(mended)
+	recovery := transition("NC036", "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:05:00")
+	recovery.Offset = 10 * time.Minute
+	i := b.Apply(recovery)
 	w := i.Hosts[0].Windows[0]
 	if d := w.To.Sub(w.From); d != 5*time.Minute {
 		t.Errorf("it lasted %v", d)

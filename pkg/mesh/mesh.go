@@ -22,7 +22,7 @@ const (
 	IPv6      Family = 6
 )
 
-var familyWords = words[Family]{AnyFamily: "any", IPv4: "ipv4", IPv6: "ipv6"}
+var familyNames = names[Family]{AnyFamily: "any", IPv4: "ipv4", IPv6: "ipv6"}
 
 // Title returns the family as people write it: "IPv4", "IPv6" or "any family".
 func (f Family) Title() string {
@@ -36,13 +36,13 @@ func (f Family) Title() string {
 }
 
 // String returns "any", "ipv4" or "ipv6".
-func (f Family) String() string { return familyWords.word(f) }
+func (f Family) String() string { return familyNames.name(f) }
 
 // MarshalText encodes the family as String does.
 func (f Family) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // UnmarshalText decodes what MarshalText wrote.
-func (f *Family) UnmarshalText(text []byte) error { return familyWords.parse(text, f) }
+func (f *Family) UnmarshalText(text []byte) error { return familyNames.parse(text, f) }
 
 // Outcome is what one probe found. The zero value is Inconclusive: not knowing counts as neither good nor bad.
 type Outcome uint8
@@ -59,7 +59,7 @@ const (
 	Unreachable
 )
 
-var outcomeWords = words[Outcome]{
+var outcomeNames = names[Outcome]{
 	Inconclusive: "inconclusive", Reachable: "reachable", Slow: "slow", Unreachable: "unreachable",
 }
 
@@ -67,13 +67,13 @@ var outcomeWords = words[Outcome]{
 func (o Outcome) Good() bool { return o == Reachable || o == Slow }
 
 // String returns the outcome in lower case: "reachable".
-func (o Outcome) String() string { return outcomeWords.word(o) }
+func (o Outcome) String() string { return outcomeNames.name(o) }
 
 // MarshalText encodes the outcome as String does.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // UnmarshalText decodes what MarshalText wrote.
-func (o *Outcome) UnmarshalText(text []byte) error { return outcomeWords.parse(text, o) }
+func (o *Outcome) UnmarshalText(text []byte) error { return outcomeNames.parse(text, o) }
 
 // Stage is how far an edge was with its retries when it made an observation.
 type Stage uint8
@@ -86,16 +86,16 @@ const (
 	Missed
 )
 
-var stageWords = words[Stage]{Settled: "settled", Missed: "missed"}
+var stageNames = names[Stage]{Settled: "settled", Missed: "missed"}
 
 // String returns "settled" or "missed".
-func (s Stage) String() string { return stageWords.word(s) }
+func (s Stage) String() string { return stageNames.name(s) }
 
 // MarshalText encodes the stage as String does.
 func (s Stage) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText decodes what MarshalText wrote.
-func (s *Stage) UnmarshalText(text []byte) error { return stageWords.parse(text, s) }
+func (s *Stage) UnmarshalText(text []byte) error { return stageNames.parse(text, s) }
 
 // Roster lists the keys of all enrolled vantages, sorted. Nobody else can publish batches.
 type Roster struct {
@@ -112,18 +112,18 @@ type RoundRequest struct {
 	Since time.Time
 }
 
-// words maps the values of an enumeration to how they are written.
-type words[T comparable] map[T]string
+// names maps the values of an enumeration to their spelling in JSON and for people.
+type names[T comparable] map[T]string
 
-func (w words[T]) word(v T) string {
-	if s, ok := w[v]; ok {
+func (n names[T]) name(v T) string {
+	if s, ok := n[v]; ok {
 		return s
 	}
 	return fmt.Sprintf("%T(%v)", v, any(v))
 }
 
-func (w words[T]) parse(text []byte, v *T) error {
-	for k, s := range w {
+func (n names[T]) parse(text []byte, v *T) error {
+	for k, s := range n {
 		if s == string(text) {
 			*v = k
 			return nil

@@ -15,16 +15,16 @@ const (
 	Bad
 )
 
-var voteWords = words[Vote]{Abstain: "abstain", OK: "ok", Bad: "bad"}
+var voteNames = names[Vote]{Abstain: "abstain", OK: "ok", Bad: "bad"}
 
 // String returns "abstain", "ok" or "bad".
-func (v Vote) String() string { return voteWords.word(v) }
+func (v Vote) String() string { return voteNames.name(v) }
 
 // MarshalText encodes the vote as String does.
 func (v Vote) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
 // UnmarshalText decodes what MarshalText wrote.
-func (v *Vote) UnmarshalText(text []byte) error { return voteWords.parse(text, v) }
+func (v *Vote) UnmarshalText(text []byte) error { return voteNames.parse(text, v) }
 
 // Verdict is what the quorum decides about a check.
 type Verdict string

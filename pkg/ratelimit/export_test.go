@@ -1,4 +1,4 @@
 package ratelimit
 
-// Used is how many places are taken.
-func (p *Places[T]) Used() int { return p.used }
+// Used returns how many slots are occupied.
+func (p *Slots[T]) Used() int { return p.used }

@@ -228,13 +228,13 @@ func TestMessagesOfTodayAreDecodedByTheFirstFormat(t *testing.T) {
 	if r := frozen[frozenRoster](t, data, err); r.V < 1 || len(r.Vantages) != 1 {
 		t.Errorf("roster %+v", r)
 	}
-	word := wire.Token{
+	token := wire.Token{
 		Host:    "a",
 		Servers: []string{"tls://b:1"},
 		Pin:     make([]byte, 32),
 		Secret:  make([]byte, 16),
 	}.String()
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(word, "pm1-"))
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "pm1-"))
 	if token := frozen[frozenToken](t, raw[:len(raw)-4], err); token.Host != "a" || token.Servers[0] != "tls://b:1" ||
 		len(token.Pin) != 32 ||
 		len(token.Secret) != 16 {

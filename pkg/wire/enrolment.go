@@ -19,30 +19,30 @@ type Token struct {
 }
 
 const (
-	tokenMark  = "pm1-"
-	tokenCheck = 4 // bytes of checksum
-	secretSize = 16
+	tokenPrefix  = "pm1-"
+	checksumSize = 4 // bytes of SHA-256: enough to notice a typing error
+	secretSize   = 16
 )
 
 // ErrMisspelt means that a token was not copied completely.
-var ErrMisspelt = errors.New("the token is misspelt or cut short: copy it whole, it begins with " + tokenMark)
+var ErrMisspelt = errors.New("the token is misspelt or cut short: copy it whole, it begins with " + tokenPrefix)
 
-// String returns the token as one word, with a checksum.
+// String returns the token as text without spaces, which ends with a checksum.
 func (t Token) String() string {
 	data, _ := json.Marshal(t) // strings and bytes cannot fail
 	sum := sha256.Sum256(data)
-	return tokenMark + base64.RawURLEncoding.EncodeToString(append(data, sum[:tokenCheck]...))
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(data, sum[:checksumSize]...))
 }
 
 // ParseToken parses a token, or returns ErrMisspelt.
 func ParseToken(s string) (t Token, err error) {
-	text, ok := strings.CutPrefix(strings.TrimSpace(s), tokenMark)
+	text, ok := strings.CutPrefix(strings.TrimSpace(s), tokenPrefix)
 	data, err := base64.RawURLEncoding.DecodeString(text)
-	if !ok || err != nil || len(data) <= tokenCheck {
+	if !ok || err != nil || len(data) <= checksumSize {
 		return t, ErrMisspelt
 	}
-	data, check := data[:len(data)-tokenCheck], data[len(data)-tokenCheck:]
-	if sum := sha256.Sum256(data); string(sum[:tokenCheck]) != string(check) {
+	data, checksum := data[:len(data)-checksumSize], data[len(data)-checksumSize:]
+	if sum := sha256.Sum256(data); string(sum[:checksumSize]) != string(checksum) {
 		return t, ErrMisspelt
 	}
 	if err := json.Unmarshal(data, &t); err != nil || len(t.Pin) != sha256.Size || len(t.Secret) != secretSize ||
@@ -82,9 +82,9 @@ type JoinGrant struct {
 const GossipKeySize = 32
 
 const (
-	joinBytesMax  = 64 << 10
-	questionMax   = 1 << 10
-	gossipKeysMax = 8 // of a keyring; a rotation holds two
+	joinBytesMax    = 64 << 10
+	grantRequestMax = 1 << 10
+	gossipKeysMax   = 8 // of a keyring; there are two while the key is rotated
 )
 
 // Check returns an error if the grant cannot be used.
@@ -132,6 +132,6 @@ func EncodeGrantRequest(publicKey string) []byte {
 // DecodeGrantRequest decodes what EncodeGrantRequest wrote. The key is empty if the agent is too old to send it.
 func DecodeGrantRequest(data []byte) (publicKey string, ok bool) {
 	var q grantRequest
-	ok = len(data) <= questionMax && json.Unmarshal(data, &q) == nil && q.Want == grantWanted
+	ok = len(data) <= grantRequestMax && json.Unmarshal(data, &q) == nil && q.Want == grantWanted
 	return q.Key, ok
 }

@@ -67,14 +67,14 @@ func TestAReasonHasPrintableTextOnly(t *testing.T) {
 
 func wantPrintable(t *testing.T, b *mesh.Batch) {
 	t.Helper()
-	words := []string{b.Version, b.Revision, b.SpoolOff, b.Refusal.Revision, b.Refusal.Reason}
+	texts := []string{b.Version, b.Revision, b.SpoolOff, b.Refusal.Revision, b.Refusal.Reason}
 	for _, o := range b.Observations {
-		words = append(words, o.Reason)
+		texts = append(texts, o.Reason)
 		if o.Lost > o.Sent || o.Sent > SentMax || o.Lost < 0 {
 			t.Fatalf("%d of %d probes were lost", o.Lost, o.Sent)
 		}
 	}
-	for _, s := range words {
+	for _, s := range texts {
 		if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Fatalf("%q reaches operators", s)
 		}

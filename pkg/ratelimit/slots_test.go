@@ -8,12 +8,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
-func TestTheClientWithTheMostPlacesLosesOne(t *testing.T) {
-	p := ratelimit.NewPlaces[int](4, 4)
+func TestTheClientWithTheMostSlotsLosesOne(t *testing.T) {
+	p := ratelimit.NewSlots[int](4, 4)
 	a, b := ratelimit.Client("192.0.2.1"), ratelimit.Client("192.0.2.2")
 	for i := range 4 {
 		if evicted, ok := p.Acquire(a, i, nil); !ok || evicted != nil {
-			t.Fatalf("holder %d of 4 got no free place", i)
+			t.Fatalf("holder %d of 4 got no free slot", i)
 		}
 	}
 	if _, ok := p.Acquire(a, 9, nil); ok {
@@ -28,12 +28,12 @@ func TestTheClientWithTheMostPlacesLosesOne(t *testing.T) {
 		}
 	}
 	if _, ok := p.Acquire(b, 12, nil); ok {
-		t.Error("each client has two places, and one got a third")
+		t.Error("each client has two slots, and one got a third")
 	}
 }
 
 func TestOneClientGetsItsBoundWhileThereIsRoom(t *testing.T) {
-	p := ratelimit.NewPlaces[int](10, 2)
+	p := ratelimit.NewSlots[int](10, 2)
 	a := ratelimit.Client("192.0.2.1")
 	for i, want := range []bool{true, true, false} {
 		if _, ok := p.Acquire(a, i, nil); ok != want {
@@ -43,7 +43,7 @@ func TestOneClientGetsItsBoundWhileThereIsRoom(t *testing.T) {
 	p.Release(a, 0)
 	p.Release(a, 0) // does nothing
 	if _, ok := p.Acquire(a, 3, nil); !ok || p.Used() != 2 {
-		t.Error("a released place is not free")
+		t.Error("a released slot is not free")
 	}
 }
 
@@ -51,43 +51,43 @@ func TestOneClientGetsItsBoundWhileThereIsRoom(t *testing.T) {
 func TestShares(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const most, each = 12, 8
-		p, held, next := ratelimit.NewPlaces[int](most, each), map[string]map[int]bool{}, 0
+		p, occupied, next := ratelimit.NewSlots[int](most, each), map[string]map[int]bool{}, 0
 		address := rapid.SampledFrom([]string{"192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1"})
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			c := address.Draw(t, "client")
-			if held[c] == nil {
-				held[c] = map[int]bool{}
+			if occupied[c] == nil {
+				occupied[c] = map[int]bool{}
 			}
 			if rapid.Bool().Draw(t, "release") {
-				for h := range held[c] {
+				for h := range occupied[c] {
 					p.Release(ratelimit.Client(c), h)
-					delete(held[c], h)
+					delete(occupied[c], h)
 					break
 				}
 				continue
 			}
 			next++
 			evicted, ok := p.Acquire(ratelimit.Client(c), next, nil)
-			if !ok && len(held[c]) < most/4 {
-				t.Fatalf("%s has %d of %d places and was refused", c, len(held[c]), most)
+			if !ok && len(occupied[c]) < most/4 {
+				t.Fatalf("%s has %d of %d slots and was refused", c, len(occupied[c]), most)
 			}
 			if evicted != nil {
-				for _, holders := range held {
+				for _, holders := range occupied {
 					delete(holders, *evicted)
 				}
 			}
 			if ok {
-				held[c][next] = true
+				occupied[c][next] = true
 			}
 			sum := 0
-			for _, holders := range held {
+			for _, holders := range occupied {
 				sum += len(holders)
 				if len(holders) > each {
-					t.Fatalf("a client has %d places", len(holders))
+					t.Fatalf("a client has %d slots", len(holders))
 				}
 			}
 			if sum > most || sum != p.Used() {
-				t.Fatalf("%d places are taken, counted as %d", sum, p.Used())
+				t.Fatalf("%d slots are taken, counted as %d", sum, p.Used())
 			}
 		}
 	})
