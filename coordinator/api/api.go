@@ -5,6 +5,7 @@ package api
 import (
 	"context"
 	"html/template"
+	"net/http"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
@@ -50,7 +51,13 @@ func (a *API) Routes() []web.Route {
 		{Pattern: "GET /api/v1/transitions", Handler: a.transitions},
 		{Pattern: "GET /api/v1/hosts/{host}/votes", Handler: a.votes},
 		{Pattern: "GET " + web.EventsPath, Handler: a.events},
+		{Pattern: "GET /api/", Handler: noAddress},
 	}
+}
+
+// noAddress answers all other paths of the API. Without it the site's page for people would.
+func noAddress(_ http.ResponseWriter, r *http.Request) error {
+	return web.Errorf(http.StatusNotFound, "the API has no address %q", r.URL.Path)
 }
 
 // optional is a time as JSON has it: in UTC, null if it is zero.

@@ -134,8 +134,8 @@ func TestErrorsSayWhatToWrite(t *testing.T) {
 		text   string
 	}{
 		"/api/v1/transitions?since=yesterday": {http.StatusBadRequest, "2026-01-31T02:31:00Z"},
-		"/api/v1/transitions?host=nobody":     {http.StatusNotFound, `no host "nobody"`},
-		"/api/v1/hosts/nobody/votes":          {http.StatusNotFound, `no host "nobody"`},
+		"/api/v1/transitions?host=nobody":     {http.StatusNotFound, `no host \"nobody\"`},
+		"/api/v1/hosts/nobody/votes":          {http.StatusNotFound, `no host \"nobody\"`},
 	} {
 		if w := webtest.Get(t, h, path); w.Code != want.status || !strings.Contains(w.Body.String(), want.text) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)

@@ -106,7 +106,7 @@ func Render(t *template.Template, name string, data any) (template.HTML, error) 
 // Funcs are the functions of templates: "stamp" writes a time for the datetime attribute, "words" for people.
 func Funcs() template.FuncMap { return template.FuncMap{"stamp": stamp, "words": words} }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func words(t time.Time) string {
 	if t.IsZero() {

@@ -43,7 +43,7 @@ func (l *requestLimits) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !l.allow(r) {
 			w.Header().Set("Retry-After", "1")
-			WriteText(w, http.StatusTooManyRequests, "too many requests: a client may send 50 a second\n")
+			writeFailure(w, r, http.StatusTooManyRequests, "too many requests: a client may send 50 a second")
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -23,7 +23,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 	pages := []string{"/", "/matrix", "/nothing", "/hosts/nobody"}
 	out := map[string][]string{
 		"GET /{$}": {"/"}, "GET /matrix": {"/matrix"}, "GET /healthz": {"/healthz"}, "GET /readyz": {"/readyz"},
-		"GET /":              {"/nothing"},
+		"GET /": {"/nothing"}, "GET /api/": {"/api/nothing", "/api/"},
 		"GET /api/v1/matrix": {"/api/v1/matrix"},
 		"GET /api/v1/transitions": {"/api/v1/transitions", "/api/v1/transitions?since=2020-01-01T00:00:00Z",
 			"/api/v1/transitions?host=nobody"},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/rs/zerolog"
 )
@@ -64,11 +65,24 @@ func Errorf(status int, format string, args ...any) error {
 func WriteError(w http.ResponseWriter, r *http.Request, log zerolog.Logger, err error) {
 	var known *statusError
 	if errors.As(err, &known) {
-		WriteText(w, known.status, known.text+"\n")
+		writeFailure(w, r, known.status, known.text)
 		return
 	}
 	log.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
-	WriteText(w, http.StatusInternalServerError, "This page cannot be shown at the moment. Please try again.\n")
+	writeFailure(w, r, http.StatusInternalServerError, "This page cannot be shown at the moment. Please try again.")
+}
+
+// writeFailure answers with the text of an error: programs get JSON from the API, people plain text.
+func writeFailure(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if !strings.HasPrefix(r.URL.Path, "/api/") {
+		WriteText(w, status, text+"\n")
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": text}) // fails only if the client has gone
 }
 
 // WriteText answers with plain text.

@@ -3,9 +3,11 @@ package web_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +140,44 @@ func TestErrorsOfTheCoordinatorAreLoggedAndNotShown(t *testing.T) {
 	}
 	if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, "text/plain") {
 		t.Errorf("an error is %s, in which a browser may run what was asked for", kind)
+	}
+}
+
+// Programs read JSON, whatever went wrong.
+func TestErrorsOfTheAPIAreJSON(t *testing.T) {
+	h := public(webtest.NewSource(t, mesh.Up, mesh.Operational))
+	wantError := func(address string, status int) {
+		t.Helper()
+		w := webtest.Get(t, h, address)
+		var body struct{ Error string }
+		err := json.Unmarshal(w.Body.Bytes(), &body)
+		if kind := w.Header().Get("Content-Type"); w.Code != status || err != nil || body.Error == "" ||
+			!strings.HasPrefix(kind, "application/json") {
+			t.Errorf("%s: %d %s %s (%v)", address, w.Code, kind, w.Body, err)
+		}
+	}
+	for address, status := range map[string]int{
+		"/api/": http.StatusNotFound, "/api/v9/<b>": http.StatusNotFound, "/api/v2/nothing.json": http.StatusNotFound,
+		"/api/v1/hosts/nobody/votes": http.StatusNotFound, "/api/v1/transitions?since=x": http.StatusBadRequest,
+	} {
+		wantError(address, status)
+	}
+	for range 200 {
+		webtest.Get(t, h, "/api/v2/status.json")
+	}
+	wantError("/api/v2/status.json", http.StatusTooManyRequests)
+}
+
+// HTML allows at most three digits of a second in the datetime attribute.
+func TestDatetimeAttributesAreValid(t *testing.T) {
+	body := webtest.Get(t, public(webtest.NewSource(t, mesh.Up, mesh.Operational)), "/").Body.String()
+	all := regexp.MustCompile(`datetime="?([^">]*)`).FindAllStringSubmatch(body, -1)
+	for _, m := range all {
+		if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`).MatchString(m[1]) {
+			t.Errorf("datetime is %q", m[1])
+		}
+	}
+	if len(all) == 0 {
+		t.Error("the page has no times")
 	}
 }
