@@ -75,7 +75,7 @@ func newIncidents(s web.State, all []*incident.Incident) []incidentJSON {
 func newUpdate(s web.State, i *incident.Incident, u incident.Update) updateJSON {
 	at := i.Wall(u.At).UTC()
 	out := updateJSON{
-		ID: updateID(i, u.ID), Status: string(u.State), Body: u.Body, IncidentID: i.ID, CreatedAt: at, UpdatedAt: at,
+		ID: updateID(i, u.ID), Status: string(u.State), Body: u.Text(), IncidentID: i.ID, CreatedAt: at, UpdatedAt: at,
 		DisplayAt: at, AffectedComponents: []affectedJSON{},
 	}
 	if u.Check != "" {

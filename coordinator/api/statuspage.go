@@ -30,20 +30,20 @@ type statusJSON struct {
 }
 
 type componentJSON struct {
-	ID                 string    `json:"id"`
-	Name               string    `json:"name"`
-	Status             string    `json:"status"`
-	CreatedAt          time.Time `json:"created_at"`
-	UpdatedAt          time.Time `json:"updated_at"`
-	Position           int       `json:"position"`
-	Description        *string   `json:"description"`
-	Showcase           bool      `json:"showcase"`
-	StartDate          *string   `json:"start_date"`
-	GroupID            *string   `json:"group_id"`
-	PageID             string    `json:"page_id"`
-	Group              bool      `json:"group"`
-	OnlyShowIfDegraded bool      `json:"only_show_if_degraded"`
-	Components         []string  `json:"components,omitempty"`
+	ID                 string     `json:"id"`
+	Name               string     `json:"name"`
+	Status             string     `json:"status"`
+	CreatedAt          *time.Time `json:"created_at"` // null: nobody records when a check was added
+	UpdatedAt          *time.Time `json:"updated_at"` // null before the first result
+	Position           int        `json:"position"`
+	Description        *string    `json:"description"`
+	Showcase           bool       `json:"showcase"`
+	StartDate          *string    `json:"start_date"`
+	GroupID            *string    `json:"group_id"`
+	PageID             string     `json:"page_id"`
+	Group              bool       `json:"group"`
+	OnlyShowIfDegraded bool       `json:"only_show_if_degraded"`
+	Components         []string   `json:"components,omitempty"`
 }
 
 // noMaintenances is the list of scheduled maintenances, empty as long as nobody can write one.
@@ -136,13 +136,12 @@ func newStatus(s web.State) statusJSON {
 	return statusJSON{"minor", "Minor Service Outage"}
 }
 
-// newComponents returns a group for each host, followed by a component for each of its checks. Nobody records when a
-// check was added, so created_at is the time of the last change, as updated_at is.
+// newComponents returns a group for each host, followed by a component for each of its checks.
 func newComponents(s web.State) []componentJSON {
 	out := []componentJSON{}
 	for _, h := range s.Hosts() {
 		group := componentJSON{
-			ID: hostID(h.Name), Name: h.Name, CreatedAt: h.Since.UTC(), UpdatedAt: h.Since.UTC(),
+			ID: hostID(h.Name), Name: h.Name, UpdatedAt: optional(h.Since),
 			Position: len(out) + 1, PageID: pageID(s), Group: true, Components: []string{},
 		}
 		role := strings.TrimPrefix(s.Catalog.Host(mesh.Key(h.Name)).Role+", "+s.City(h.Region), ", ")
@@ -151,7 +150,7 @@ func newComponents(s web.State) []componentJSON {
 		out = append(out, group)
 		for i, c := range h.Checks {
 			component := componentJSON{
-				ID: checkID(h.Name, c.Name), Name: c.Name, CreatedAt: c.Since.UTC(), UpdatedAt: c.Since.UTC(),
+				ID: checkID(h.Name, c.Name), Name: c.Name, UpdatedAt: optional(c.Since),
 				Position: i + 1, PageID: group.PageID, GroupID: &group.ID,
 			}
 			component.Status, component.Description = describe(verdictStatus(c.Verdict), c.Sentence, c.Sentence)

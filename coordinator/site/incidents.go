@@ -77,7 +77,7 @@ func newIncidentView(s web.State, i *incident.Incident) incidentView {
 		v.Hosts = append(v.Hosts, o)
 	}
 	for _, u := range slices.Backward(i.Updates) {
-		v.Updates = append(v.Updates, updateView{capitalize(string(u.State)), u.Host, u.Check, u.Body, i.Wall(u.At)})
+		v.Updates = append(v.Updates, updateView{capitalize(string(u.State)), u.Host, u.Check, u.Text(), i.Wall(u.At)})
 	}
 	return v
 }

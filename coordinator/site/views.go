@@ -95,7 +95,7 @@ func newHostView(s web.State, h mesh.HostState) hostView {
 	config := s.Catalog.Host(mesh.Key(h.Name))
 	v := hostView{
 		Look: web.StatusLook(h.Status), Name: h.Name, City: s.City(h.Region), Role: config.Role, Since: h.Since,
-		Reach: hostReach(h.Checks),
+		Reach: hostReach(h),
 	}
 	if r := s.Catalog.Region(h.Region); r != nil {
 		v.Country, v.Flag = r.Country, flag(r.Country)
@@ -107,11 +107,15 @@ func newHostView(s web.State, h mesh.HostState) hostView {
 }
 
 // hostReach says from how many regions a host is reachable: as many as reach its most reachable check, since one answer
-// proves the host itself alive.
-func hostReach(checks []mesh.CheckState) string {
+// proves the host itself alive. Where all regions reach it and it has an outage all the same, it counts the checks that
+// fail.
+func hostReach(h mesh.HostState) string {
 	var best mesh.Tally
-	pending := false
-	for _, c := range checks {
+	pending, failing := false, 0
+	for _, c := range h.Checks {
+		if c.Verdict == mesh.Down || c.Verdict == mesh.Partial || c.Verdict == mesh.Degraded {
+			failing++
+		}
 		if c.Verdict == mesh.Pending {
 			pending = true
 		} else if best.Voters == 0 || c.Tally.OK > best.OK {
@@ -119,6 +123,8 @@ func hostReach(checks []mesh.CheckState) string {
 		}
 	}
 	switch {
+	case failing > 0 && best.OK == best.Voters && h.Status != mesh.Operational:
+		return fmt.Sprintf("%d of %s affected", failing, web.Count(len(h.Checks), "check"))
 	case best.Voters > 0:
 		return reach(best)
 	case pending:

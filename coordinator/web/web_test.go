@@ -181,3 +181,35 @@ func TestDatetimeAttributesAreValid(t *testing.T) {
 		t.Error("the page has no times")
 	}
 }
+
+// A host with an outage that every region reaches has services that fail: the page says so beside the status.
+func TestAnOutageIsNotCalledReachableFromEverywhere(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	h := &s.Snapshot.Hosts[0]
+	h.Status = mesh.PartialOutage
+	for i := range h.Checks {
+		h.Checks[i].Tally = mesh.Tally{Regions: 8, Voters: 7, OK: 7}
+	}
+	h.Checks[0].Verdict, h.Checks[0].Tally = mesh.Down, mesh.Tally{Regions: 8, Voters: 7, Bad: 7}
+	s.Snapshot.Hosts = s.Snapshot.Hosts[:1]
+	text := webtest.Get(t, public(s), "/").Body.String()
+	if !strings.Contains(text, "<small>1 of ") || strings.Contains(text, "<small>reachable from 7 of 7") {
+		t.Error(text)
+	}
+}
+
+// No record of the API has a time of the year 1.
+func TestComponentsHaveNoInventedTimes(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Pending, mesh.StatusUnknown)
+	for i := range s.Snapshot.Hosts {
+		h := &s.Snapshot.Hosts[i]
+		h.Since = time.Time{}
+		for n := range h.Checks {
+			h.Checks[n].Since = time.Time{}
+		}
+	}
+	text := webtest.Get(t, public(s), "/api/v2/components.json").Body.String()
+	if strings.Contains(text, "0001-01-01") || !strings.Contains(text, `"created_at": null`) {
+		t.Error(text)
+	}
+}

@@ -26,6 +26,14 @@ func (i *Incident) Name() string {
 	return list(names) + " " + tense(i, "are", "were") + " affected"
 }
 
+// Text is the update for people. It says what a check that works again means while its incident goes on.
+func (u Update) Text() string {
+	if u.State == Investigating && u.Verdict == mesh.Up && u.Check != "" {
+		return u.Check + " has recovered; the incident goes on. " + u.Body
+	}
+	return u.Body
+}
+
 func tense(i *Incident, present, past string) string {
 	if i.Open() {
 		return present
