@@ -7,8 +7,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Book is the set of incidents that may still change: those that are open, and those resolved within ReopenWithin. It is
-// not safe for concurrent use.
+// Book is the set of incidents that may still change: those that are open, and those resolved within ReopenWithin. It
+// is not safe for concurrent use.
 type Book struct {
 	incidents []*Incident // oldest first
 }
