@@ -26,7 +26,7 @@ func (i *Incident) Name() string {
 	return list(names) + " " + tense(i, "are", "were") + " affected"
 }
 
-// Text is the update for people. It says what a check that works again means while its incident goes on.
+// Text returns the update's text for people. Where one check has recovered while its incident goes on, it says both.
 func (u Update) Text() string {
 	if u.State == Investigating && u.Verdict == mesh.Up && u.Check != "" {
 		return u.Check + " has recovered; the incident goes on. " + u.Body
@@ -34,6 +34,7 @@ func (u Update) Text() string {
 	return u.Body
 }
 
+// tense returns the verb form for an incident that is open or over.
 func tense(i *Incident, present, past string) string {
 	if i.Open() {
 		return present
@@ -47,7 +48,7 @@ func (h Host) summary() string {
 	switch {
 	case h.Worst == mesh.MajorOutage:
 		return h.Name + ": major outage"
-	case len(checks) == 0:
+	case len(checks) == 0: // no check failed: the status changed with the catalog
 		return h.Name + ": " + strings.ReplaceAll(string(h.Worst), "_", " ")
 	case verdict == mesh.Partial:
 		return fmt.Sprintf("%s: %s unreachable from some regions", h.Name, list(checks))
@@ -70,7 +71,7 @@ func (h Host) worstChecks() (checks []string, worst mesh.Verdict) {
 	return checks, worst
 }
 
-// namesMax is how many names a title lists before it counts the rest.
+// namesMax is how many names a title lists before it counts the rest. A title must fit in one line of a feed.
 const namesMax = 3
 
 // list writes names as in a sentence: "A, B and C", "A, B, C and 4 more".

@@ -30,7 +30,7 @@ const (
 	// Rounds may add a quarter to all probes, and edges that turn bad may start more of them. Half as much again is
 	// enough for both.
 	roundsPercent = 150
-	// An agent publishes what it spooled to disk while it was disconnected. This is the spool's size.
+	// An agent publishes what it spooled to disk while it was disconnected: spool.DefaultMaxBytes.
 	historyBytes = 64 << 20
 )
 

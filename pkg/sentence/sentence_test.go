@@ -35,18 +35,27 @@ func bad(region string, since time.Time, reasons ...string) mesh.RegionVote {
 	return v
 }
 
-func TestSentences(t *testing.T) {
+// sentenceTest is a check's state and the sentence that describes it.
+type sentenceTest struct {
+	name  string
+	check *catalog.Check
+	state mesh.CheckState
+	want  string
+}
+
+func run(t *testing.T, tests []sentenceTest) {
+	t.Helper()
+	for _, test := range tests {
+		if got := sentence.Of(cities(), test.check, test.state, 0); got != test.want {
+			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestSentencesOfFailures(t *testing.T) {
 	all := mesh.Tally{Regions: 4, Voters: 3, Bad: 3}
 	two := mesh.Tally{Regions: 8, Voters: 7, OK: 5, Bad: 2}
-	for _, test := range []struct {
-		name  string
-		check *catalog.Check
-		state mesh.CheckState
-		want  string
-	}{
-		{"up", &smtp, mesh.CheckState{Verdict: mesh.Up, Tally: mesh.Tally{Voters: 7, OK: 6, Bad: 1},
-			Votes: []mesh.RegionVote{bad("lus", began, "SECRET")}},
-			"Up: reachable from 6 of 7 regions."},
+	run(t, []sentenceTest{
 		{"down", &smtp, mesh.CheckState{Verdict: mesh.Down, Since: began, Tally: all, Votes: []mesh.RegionVote{
 			bad("lus", began, "timeout"), bad("van", began.Add(time.Second), "timeout"), bad("tor",
 				began.Add(2*time.Second), "connection refused"),
@@ -74,19 +83,28 @@ func TestSentences(t *testing.T) {
 			"Down: 1 of 1 region confirms that it refused the connection on port 25."},
 		{"nothing left of the votes", nil, mesh.CheckState{Verdict: mesh.Down, Tally: all},
 			"Down: 3 of 3 regions confirm that it did not answer as expected."},
+	})
+}
+
+func TestSentencesWithoutAFailure(t *testing.T) {
+	two := mesh.Tally{Regions: 8, Voters: 7, OK: 5, Bad: 2}
+	run(t, []sentenceTest{
+		{"up", &smtp, mesh.CheckState{Verdict: mesh.Up, Tally: mesh.Tally{Voters: 7, OK: 6, Bad: 1},
+			Votes: []mesh.RegionVote{bad("lus", began, "SECRET")}},
+			"Up: reachable from 6 of 7 regions."},
 		{"flapping", &smtp, mesh.CheckState{Verdict: mesh.Degraded, Rule: sentence.Flapping, Tally: two},
 			"Degraded, flapping: it keeps going down and coming back; at this moment reachable from 5 of 7 regions."},
 		{"too few", &smtp, mesh.CheckState{Verdict: mesh.Unknown, Rule: quorum.TooFewRegions,
 			Tally: mesh.Tally{Voters: 1}},
 			"Unknown: not enough regions watch this host."},
+		{"unknown", &smtp, mesh.CheckState{Verdict: mesh.Unknown, Tally: mesh.Tally{Voters: 7, OK: 1, Bad: 2}},
+			"Unknown: too few results to decide: 1 ok and 2 bad of 7 regions."},
+		{"new", &smtp, mesh.CheckState{Verdict: mesh.Pending},
+			"Pending: new, and not checked from any other region yet."},
 		{"too few, and new", &smtp, mesh.CheckState{Verdict: mesh.Pending, Rule: quorum.TooFewRegions,
 			Tally: mesh.Tally{Regions: 2, Voters: 1, OK: 1}},
 			"Pending: not enough regions watch this host yet."},
-	} {
-		if got := sentence.Of(cities(), test.check, test.state, 0); got != test.want {
-			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
-		}
-	}
+	})
 }
 
 // A transition whose catalog is no longer in the ledger is described without cities and ports.

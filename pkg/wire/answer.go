@@ -79,6 +79,7 @@ func DecodeAnswer(data []byte) (a Answer, err error) {
 		return a, nil
 	}
 	a.Keys = map[string]ed25519.PublicKey{}
+	// An invalid key is no reason to reject the catalog: only its host's gossip fails to verify.
 	for host, key := range in.Keys {
 		if len(key) == ed25519.PublicKeySize && len(host) <= NameMax {
 			a.Keys[host] = key
@@ -87,6 +88,7 @@ func DecodeAnswer(data []byte) (a Answer, err error) {
 	return a, nil
 }
 
+// pack compresses with gzip.
 func pack(plain []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
@@ -99,6 +101,7 @@ func pack(plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// unpack decompresses, and stops at CatalogBytesMax: a few kilobytes may expand to gigabytes.
 func unpack(data []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {

@@ -196,8 +196,11 @@ func (o *observation) decode(began, received time.Time) (mesh.Observation, error
 		return out, ErrTooLarge
 	case o.Sent < 0 || o.Lost < 0:
 		return out, errors.New("negative count")
+	// The two durations are measured separately, so the round trip may seem a little longer than the probe.
 	case out.Elapsed < 0 || out.Elapsed > ElapsedMax || out.RTT < 0 || out.RTT > out.Elapsed+time.Millisecond:
 		return out, fmt.Errorf("%w: elapsed %s, round trip %s", ErrTime, out.Elapsed, out.RTT)
+	// The age in the header is measured before the batch is sent, so honest times are in the past. The second is
+	// tolerance.
 	case out.Ended().After(received.Add(time.Second)):
 		return out, fmt.Errorf("%w: %s in the future", ErrTime, out.Ended().Sub(received))
 	case received.Sub(out.Began) > AgeMax:
@@ -227,6 +230,7 @@ func printable(s string) string {
 	}, s)
 }
 
+// microseconds converts a number from a peer. It limits it to AgeMax in both directions, so that sums cannot overflow.
 func microseconds(n int64) time.Duration {
 	const most = int64(AgeMax / time.Microsecond)
 	return time.Duration(min(max(n, -most), most)) * time.Microsecond

@@ -40,6 +40,7 @@ func encodeGossipEntries(list []mesh.GossipEntry, began time.Time) map[string]in
 	return out
 }
 
+// decode decodes the gossip of a batch, which may have none.
 func (g *gossip) decode(began, received time.Time) (out mesh.Gossip, err error) {
 	if g == nil {
 		return out, nil
@@ -69,6 +70,7 @@ func decodeGossipEntries(in map[string]int64, began, received time.Time) ([]mesh
 		}
 		out = append(out, r)
 	}
+	// Maps have no order, and every replay must see the same batch.
 	slices.SortFunc(out, func(a, b mesh.GossipEntry) int { return strings.Compare(a.Host, b.Host) })
 	return out, nil
 }
