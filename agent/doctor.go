@@ -32,7 +32,7 @@ func newDoctorCommand() *cobra.Command {
 			healthy := true
 			node.Examine(cmd.Context(), x, func(f doctor.Finding) {
 				healthy = healthy && f.Level != doctor.Fault
-				writeFinding(cmd.OutOrStdout(), f)
+				writeFinding(command.Printable(cmd.OutOrStdout()), f)
 			})
 			if !healthy {
 				return command.ErrReported

@@ -34,7 +34,7 @@ func newProbeCommand() *cobra.Command {
 				return command.Usage(err)
 			}
 			good := node.ProbeOnce(cmd.Context(), target, through, func(sentence string) {
-				fmt.Fprintln(cmd.OutOrStdout(), sentence)
+				fmt.Fprintln(command.Printable(cmd.OutOrStdout()), sentence)
 			})
 			if !good {
 				return command.ErrReported

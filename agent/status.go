@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/agent/node"
+	"github.com/probemesh/probemesh/pkg/command"
 )
 
 func newStatusCommand() *cobra.Command {
@@ -25,7 +26,7 @@ func newStatusCommand() *cobra.Command {
 				return err
 			}
 			if !asJSON {
-				return r.WriteText(cmd.OutOrStdout())
+				return r.WriteText(command.Printable(cmd.OutOrStdout()))
 			}
 			e := json.NewEncoder(cmd.OutOrStdout())
 			e.SetIndent("", "  ")

@@ -43,7 +43,7 @@ func newApplyCommand() *cobra.Command {
 
 // printFollowed prints what a file changes that the coordinator follows.
 func printFollowed(cmd *cobra.Command, changes []catalog.Change, confirmed bool) {
-	out := cmd.OutOrStdout()
+	out := command.Printable(cmd.OutOrStdout())
 	for _, change := range changes {
 		fmt.Fprintln(out, change)
 	}
@@ -92,7 +92,7 @@ func runApply(cmd *cobra.Command, file, data string, prune, confirm bool) error 
 
 // printApplied prints what changed, and how far each region has probed what is new.
 func printApplied(cmd *cobra.Command, client *admin.Client, c *catalog.Catalog, changes []catalog.Change) error {
-	out := cmd.OutOrStdout()
+	out := command.Printable(cmd.OutOrStdout())
 	if len(changes) == 0 {
 		fmt.Fprintln(out, "nothing changes")
 		return nil

@@ -45,7 +45,7 @@ func newCheckCommand() *cobra.Command {
 // printWarnings prints what is valid in the catalog and will not work as written.
 func printWarnings(cmd *cobra.Command, c *catalog.Catalog) {
 	for _, w := range c.Warnings() {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
+		fmt.Fprintln(command.Printable(cmd.ErrOrStderr()), "warning:", w)
 	}
 }
 
@@ -58,7 +58,7 @@ func readCatalog(cmd *cobra.Command, file string) (*catalog.Catalog, error) {
 	c, err := catalogfile.Parse(file, source, os.LookupEnv)
 	var mistakes catalogfile.Mistakes
 	if errors.As(err, &mistakes) {
-		fmt.Fprintln(cmd.ErrOrStderr(), mistakes.Error())
+		fmt.Fprintln(command.Printable(cmd.ErrOrStderr()), mistakes.Error())
 		return nil, command.Usage(command.ErrReported)
 	}
 	return c, err

@@ -46,7 +46,7 @@ func (q query) command() *cobra.Command {
 				return err
 			}
 			if !asJSON {
-				return q.text(cmd.OutOrStdout(), state, value)
+				return q.text(command.Printable(cmd.OutOrStdout()), state, value)
 			}
 			e := json.NewEncoder(cmd.OutOrStdout())
 			e.SetIndent("", "  ")

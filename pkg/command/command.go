@@ -54,7 +54,7 @@ func Run(ctx context.Context, root *cobra.Command) int {
 	var usage usageError
 	wrongUsage := errors.As(err, &usage)
 	if !errors.Is(err, ErrReported) {
-		fmt.Fprintln(cmd.ErrOrStderr(), WithProgramNames(err.Error()))
+		fmt.Fprintln(Printable(cmd.ErrOrStderr()), WithProgramNames(err.Error()))
 		if wrongUsage {
 			fmt.Fprintf(cmd.ErrOrStderr(), "see '%s --help'\n", cmd.CommandPath())
 		}
