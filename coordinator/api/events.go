@@ -43,8 +43,11 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// newStatusEvent returns the event of a state. Its time has whole seconds: pages write it into a datetime attribute,
+// and a second with several snapshots sends one event unless a status changes.
 func newStatusEvent(s web.State) statusEvent {
-	e := statusEvent{At: s.Snapshot.At.UTC(), Title: s.Title(), Statuses: map[string]mesh.Status{}}
+	at := s.Snapshot.At.UTC().Truncate(time.Second)
+	e := statusEvent{At: at, Title: s.Title(), Statuses: map[string]mesh.Status{}}
 	for _, h := range s.Hosts() {
 		e.Statuses[h.Name] = h.Status
 	}

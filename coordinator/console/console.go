@@ -129,7 +129,7 @@ func (s *console) events(w http.ResponseWriter, r *http.Request) error {
 		status, err := json.Marshal(struct {
 			At    time.Time `json:"at"`
 			Title string    `json:"title"`
-		}{snapshot.At.UTC(), p.title + " – " + c.Page.Title})
+		}{snapshot.At.UTC().Truncate(time.Second), p.title + " – " + c.Page.Title})
 		if err != nil {
 			return err
 		}

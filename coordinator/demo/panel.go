@@ -164,7 +164,7 @@ func (p *panel) events(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		_, snapshot := p.source.Current()
-		at := snapshot.At.UTC().Format(time.RFC3339Nano)
+		at := snapshot.At.UTC().Format(time.RFC3339)
 		return send("status", fmt.Sprintf(`{"at":%q,"title":%q}`, at, panelTitle))
 	})
 }

@@ -213,3 +213,12 @@ func TestComponentsHaveNoInventedTimes(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// Snapshots of the same second differ in nothing that a page shows: its stream has one status event.
+func TestStatusEventsHaveWholeSeconds(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.At = time.Date(2026, 3, 1, 2, 31, 7, 123456789, time.UTC)
+	if answer := visit(t, public(s), "/api/v1/events"); !strings.Contains(answer, `"at":"2026-03-01T02:31:07Z"`) {
+		t.Error(answer)
+	}
+}
