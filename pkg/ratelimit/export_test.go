@@ -1,4 +1,4 @@
 package ratelimit
 
 // Used returns how many slots are occupied.
-func (p *Slots[T]) Used() int { return p.used }
+func (s *Slots[T]) Used() int { return s.used }

@@ -23,27 +23,27 @@ func NewSlots[T comparable](max, perClient int) *Slots[T] {
 // A client that has the most slots itself gets no more, except in exchange for one of its own that is idle.
 // Otherwise clients that reconnect at once when they lose a slot would evict each other for ever. A nil idle means that
 // no holder is idle.
-func (p *Slots[T]) Acquire(client netip.Prefix, holder T, idle func(T) bool) (evicted *T, ok bool) {
-	if p.used >= p.max || len(p.holders[client]) >= p.perClient {
+func (s *Slots[T]) Acquire(client netip.Prefix, holder T, idle func(T) bool) (evicted *T, ok bool) {
+	if s.used >= s.max || len(s.holders[client]) >= s.perClient {
 		from := client
-		if len(p.holders[client]) < p.perClient {
-			from = p.largest(client)
+		if len(s.holders[client]) < s.perClient {
+			from = s.largest(client)
 		}
-		if evicted = choose(p.holders[from], from != client, idle); evicted == nil {
+		if evicted = choose(s.holders[from], from != client, idle); evicted == nil {
 			return nil, false
 		}
-		p.Release(from, *evicted)
+		s.Release(from, *evicted)
 	}
-	p.holders[client] = append(p.holders[client], holder)
-	p.used++
+	s.holders[client] = append(s.holders[client], holder)
+	s.used++
 	return evicted, true
 }
 
 // largest returns the client with the most slots: the given one, unless another has more than it would have with one
 // more.
-func (p *Slots[T]) largest(client netip.Prefix) netip.Prefix {
-	found, most := client, len(p.holders[client])+1
-	for c, holders := range p.holders {
+func (s *Slots[T]) largest(client netip.Prefix) netip.Prefix {
+	found, most := client, len(s.holders[client])+1
+	for c, holders := range s.holders {
 		if len(holders) > most {
 			found, most = c, len(holders)
 		}
@@ -66,14 +66,16 @@ func choose[T comparable](holders []T, otherClient bool, idle func(T) bool) *T {
 }
 
 // Release frees a holder's slot. It does nothing if the holder has none, as after it was evicted.
-func (p *Slots[T]) Release(client netip.Prefix, holder T) {
-	holders := p.holders[client]
+func (s *Slots[T]) Release(client netip.Prefix, holder T) {
+	holders := s.holders[client]
 	i := slices.Index(holders, holder)
 	if i < 0 {
 		return
 	}
-	p.used--
-	if p.holders[client] = slices.Delete(holders, i, i+1); len(holders) == 1 {
-		delete(p.holders, client)
+	s.used--
+	if len(holders) == 1 {
+		delete(s.holders, client) // else the map would keep every client that ever came
+		return
 	}
+	s.holders[client] = slices.Delete(holders, i, i+1)
 }
