@@ -14,6 +14,10 @@ const (
 	hostRounds  = 4
 	budgetDepth = time.Minute // what an account may save up
 
+	// budgetInterval is the longest interval that the budget of rounds is a share of. With the share of a schedule of one
+	// probe a minute, two failures within some minutes would leave nothing for a third.
+	budgetInterval = 10 * time.Second
+
 	aloneFirst  = 5 * time.Second // how long an edge waits after the first round that no other region confirmed
 	aloneMost   = 5 * time.Minute // and at most
 	calmAtLeast = time.Minute     // after this long without a request, an edge's failures are forgotten

@@ -87,11 +87,12 @@ func (h *host) clearCause() {
 	}
 }
 
-// scheduledProbes returns how many probes a second the schedule of the host's checks takes.
+// scheduledProbes returns how many probes a second the schedule of the host's checks takes. A check that is rarely
+// probed counts as if it were probed every budgetInterval: its failures must be confirmed as fast as those of others.
 func (h *host) scheduledProbes() float64 {
 	n := 0.0
 	for _, c := range h.checks {
-		n += float64(len(c.edges)) / c.config.Interval.Seconds()
+		n += float64(len(c.edges)) / min(c.config.Interval, budgetInterval).Seconds()
 	}
 	return n
 }
