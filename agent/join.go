@@ -7,6 +7,7 @@ import (
 
 	"github.com/probemesh/probemesh/agent/doctor"
 	"github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/agent/localstatus"
 	"github.com/probemesh/probemesh/agent/node"
 	"github.com/probemesh/probemesh/pkg/command"
 )
@@ -42,6 +43,11 @@ func newJoinCommand() *cobra.Command {
 				return err
 			}
 			program := command.ProgramName("agent")
+			if localstatus.Running(x.State) {
+				fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; restart the agent that runs: it has the former credentials\n",
+					id.Name)
+				return nil
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", id.Name, program, x.State)
 			return nil
 		},

@@ -34,7 +34,7 @@ func newBackupCommand() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "saved %s in %s: %d files, %d bytes\n",
-				data, args[0], len(m.Files), m.Size())
+				client.Dir(), args[0], len(m.Files), m.Size())
 			return nil
 		},
 	}

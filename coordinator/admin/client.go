@@ -34,6 +34,9 @@ func NewClient(dir string) *Client {
 	return &Client{dir: dir, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
+// Dir returns the data directory.
+func (c *Client) Dir() string { return c.dir }
+
 // State returns the present state, or that at a time that is not zero.
 func (c *Client) State(ctx context.Context, at time.Time) (s State, err error) {
 	query := url.Values{}

@@ -131,6 +131,9 @@ func newStatus(s web.State) statusJSON {
 	case mesh.StatusUnknown:
 		hosts := s.Hosts()
 		i := slices.IndexFunc(hosts, func(h mesh.HostState) bool { return h.Status == worst })
+		if i < 0 {
+			return statusJSON{"minor", "Unknown: no system is watched yet"}
+		}
 		return statusJSON{"minor", "Unknown: the status of " + hosts[i].Name + " is not known"}
 	}
 	return statusJSON{"minor", "Minor Service Outage"}

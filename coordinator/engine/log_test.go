@@ -30,6 +30,9 @@ func TestTheLogHasReasonsAndStaysBounded(t *testing.T) {
 		if log.count(`"reasons":["timeout"]`, "confirm that it did not answer when pinged") == 0 {
 			t.Error("no transition is logged with the agents' reasons")
 		}
+		if log.count(`"level":"warn"`, "confirm that it did not answer when pinged") == 0 {
+			t.Error("an outage is not logged as a warning")
+		}
 		if log.count("message rejected", "decode batch") != 1 {
 			t.Error("the unreadable message is not logged once")
 		}

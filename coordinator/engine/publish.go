@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -22,7 +24,11 @@ func (e *Engine) publish(ctx context.Context, transitions []mesh.Transition, off
 		for i, t := range together {
 			t.Offset = offset
 			events[i] = ledger.TransitionEvent{Transition: t}
-			e.config.Logger.Info().Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).
+			level := zerolog.InfoLevel
+			if t.To.Severity() > t.From.Severity() {
+				level = zerolog.WarnLevel // what operators filter for
+			}
+			e.config.Logger.WithLevel(level).Str("host", t.Host).Str("check", t.Check).Str("status", string(t.To)).
 				Time("began", t.Began.Add(-offset)).Strs("reasons", reasons(t)).Msg(t.Sentence)
 		}
 		if err := e.write(ctx, events); err != nil {

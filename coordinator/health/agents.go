@@ -82,7 +82,7 @@ func (a *Agents) step(at time.Time, vantages []mesh.VantageState) (fell, recover
 		if v.LastBatch.After(since) {
 			since = v.LastBatch
 		}
-		quiet := v.Silent || v.LastBatch.IsZero() && a.enrolled[key]
+		quiet := a.enrolled[key] && (v.Silent || v.LastBatch.IsZero()) // one that was revoked is expected to be silent
 		switch was := a.reported[key]; {
 		case quiet && (was || at.Sub(since) >= silentAfter):
 			reported[key] = true
@@ -90,7 +90,7 @@ func (a *Agents) step(at time.Time, vantages []mesh.VantageState) (fell, recover
 			if !was {
 				fell = append(fell, v)
 			}
-		case was:
+		case was && a.enrolled[key]:
 			recovered = append(recovered, v)
 		}
 	}

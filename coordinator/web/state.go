@@ -89,7 +89,7 @@ func (s State) Overall() Overall {
 	}
 	switch {
 	case len(hosts) == 0:
-		return Overall{worst, "No systems yet", "This page has no systems to show yet."}
+		return Overall{mesh.StatusUnknown, "No systems yet", "This page has no systems to show yet."}
 	case worst == mesh.Operational:
 		return Overall{worst, "All systems operational", Count(len(hosts), "system") + ", checked from every region."}
 	}

@@ -92,6 +92,21 @@ func TestTheWorstStatusStandsForThePage(t *testing.T) {
 	}
 }
 
+// A page that watches nothing yet knows nothing: it is not operational.
+func TestAPageWithoutSystemsIsNotOperational(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.Hosts = nil
+	h := public(s)
+	if text := webtest.Get(t, h, "/").Body.String(); !strings.Contains(text, "<h1>No systems yet") ||
+		strings.Contains(text, "banner up") {
+		t.Error("the front page looks operational")
+	}
+	text := webtest.Get(t, h, "/api/v2/status.json").Body.String()
+	if !strings.Contains(text, `"Unknown: no system is watched yet"`) {
+		t.Error(text)
+	}
+}
+
 func TestRequestRateOfOneClient(t *testing.T) {
 	h := public(webtest.NewSource(t, mesh.Up, mesh.Operational))
 	refused := func(n int, path string) (refused int) {

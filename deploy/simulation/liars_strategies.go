@@ -91,7 +91,7 @@ var variants = []variant{
 	{"lagging for 3 s of 6 s, in turns", func(s *strategy) {
 		s.silence, s.alternates = inTurns(lags, 3*time.Second), true
 	}},
-	{"an withoutRound look each second", func(s *strategy) { s.manner.unrequested = true }},
+	{"an unrequested look each second", func(s *strategy) { s.manner.unrequested = true }},
 	{"answers after those of the honest agents", func(s *strategy) { s.manner.slow = true }},
 	{"looks dated a second ahead", func(s *strategy) { s.manner.ahead = true }},
 	{"looks dated 20 s back", func(s *strategy) { s.manner.backdated = 20 * time.Second }},

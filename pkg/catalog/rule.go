@@ -100,19 +100,37 @@ func (r *Rule) UnmarshalJSON(data []byte) error {
 // ProbesMost bounds ProbesMax: the probes of one check in a row, the first and its retries.
 const ProbesMost = 20
 
-// Validate reports the first number of the rule that is impossible or contradicts another.
+// Contradiction is a number of the rule that cannot stand beside another.
+type Contradiction struct{ Key, Text string }
+
+// Contradictions returns every number of the rule that contradicts another.
+func (r Rule) Contradictions() []Contradiction {
+	var out []Contradiction
+	for _, c := range []struct {
+		wrong     bool
+		key, text string
+	}{
+		{r.ProbesMin > r.ProbesMax, "probes_min", "probes_min is more than probes_max"},
+		{r.WaitMin > r.WaitMax, "wait_min", "wait_min is more than wait_max"},
+		{r.LossMin > r.LossMax, "loss_min", "loss_min is more than loss_max"},
+		{r.FlapUnder > r.FlapOver, "flap_under", "flap_under is more than flap_over"},
+	} {
+		if c.wrong {
+			out = append(out, Contradiction{c.key, c.text})
+		}
+	}
+	return out
+}
+
+// Validate reports numbers that are impossible or contradict others: what a peer sends must not stop an agent.
 func (r Rule) Validate() error {
+	for _, c := range r.Contradictions() {
+		return errors.New(c.Text)
+	}
 	switch {
-	case r.ProbesMin < 1 || r.ProbesMax > ProbesMost || r.ProbesMin > r.ProbesMax:
-		return errors.New("probes_min is more than probes_max")
-	case r.WaitMin <= 0 || r.WaitMin > r.WaitMax:
-		return errors.New("wait_min is more than wait_max")
-	case r.LossMin <= 0 || r.LossMin > r.LossMax || r.LossMax >= 1:
-		return errors.New("loss_min is more than loss_max")
-	case r.FlapUnder <= 0 || r.FlapUnder > r.FlapOver:
-		return errors.New("flap_under is more than flap_over")
-	case r.MissChance <= 0 || r.MissChance >= 1 || r.RetryEvery <= 0 || r.LossHalfLife <= 0,
-		r.FlapHalfLife <= 0 || r.LagMax <= 0 || r.RegionsMin < 2 || r.Silence <= 0,
+	case r.ProbesMin < 1 || r.ProbesMax > ProbesMost || r.WaitMin <= 0 || r.FlapUnder <= 0,
+		r.LossMin <= 0 || r.LossMax >= 1 || r.MissChance <= 0 || r.MissChance >= 1 || r.RetryEvery <= 0,
+		r.LossHalfLife <= 0 || r.FlapHalfLife <= 0 || r.LagMax <= 0 || r.RegionsMin < 2 || r.Silence <= 0,
 		r.RoundEvery <= 0 || r.RoundTimeout <= 0 || r.FreshIntervals < 1 || r.RoundBudget < 0:
 		return errors.New("the rule has impossible numbers")
 	}

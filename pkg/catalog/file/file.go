@@ -103,7 +103,7 @@ func (p *parser) links(n ast.Node) {
 // url reports whether the text is an http or https URL.
 func (p *parser) url(n ast.Node, text string) bool {
 	if _, _, _, err := address.ParseURL(text); err != nil {
-		p.yaml.mistake(n, "write a URL as in https://www.example.net/", "%s", err)
+		p.yaml.mistake(n, "correct the URL", "%s", err)
 		return false
 	}
 	return true
@@ -152,7 +152,8 @@ func (p *parser) region(m *mapping) {
 	if !m.text("name", &r.Name) {
 		m.required("name", "a region")
 	} else if !catalog.ValidName(r.Name) {
-		p.yaml.mistake(m.values["name"], nameMend, "the region's name %q is not usable", r.Name)
+		p.yaml.mistake(m.values["name"], "use small letters, digits and hyphens, at most 63, not a hyphen first",
+			"the region's name %q is not usable", r.Name)
 	} else if p.out.Region(r.Name) != nil {
 		p.yaml.mistake(m.values["name"], "give each region a name of its own", "there are two regions %q", r.Name)
 	}

@@ -151,7 +151,7 @@ func TestMistakes(t *testing.T) {
 			`two checks "ping"`},
 		{"timeout", regions + "hosts: [" + host + "checks: [{kind: ping, interval: 2s, timeout: 2s}]}]",
 			"not shorter than the interval"},
-		{"duration", regions + "hosts: [" + host + "checks: [{kind: ping, interval: 10}]}]", "no duration"},
+		{"duration", regions + "hosts: [" + host + "checks: [{kind: ping, interval: 10}]}]", "not a duration"},
 		{"url", regions + "hosts: [" + host + "checks: [{kind: http, url: www.example.net}]}]", "without http://"},
 		{"status", regions + "hosts: [" + host + "checks: [{kind: http, url: 'http://a.example', status: 999}]}]",
 			`status is "999"`},
@@ -195,6 +195,9 @@ func TestMistakes(t *testing.T) {
 		{"Latin 1", "regions:\n  - {name: ams, city: M\xfcnchen}\n", "2:24: the file is not UTF-8"},
 		{"too deep", "regions: " + strings.Repeat("[", 40_000), "1:74: lists and mappings nest deeper than 64"},
 		{"rule", regions + "hosts: [" + host + "}]\nrule: {down_share: 2}", `down_share is "2"`},
+		{"rule that contradicts itself",
+			regions + "hosts: [" + host + "}]\nrule:\n  wait_min: 2s\n  wait_max: 1s\n  flap_under: 9\n  flap_over: 8",
+			"4:13: wait_min is more than wait_max; change one of the two; the manual lists the defaults\nx:6:15: flap_under is"},
 		{"rule key", regions + "hosts: [" + host + "}]\nrule: {downshare: 1}", `did you mean "down_share"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,18 +17,20 @@ func (p *parser) rule(n ast.Node) {
 	if m == nil {
 		return
 	}
-	r := &p.out.Rule
+	r, before := &p.out.Rule, len(p.yaml.mistakes)
 	m.edgeRule(r)
 	m.quorumRule(r)
 	m.statusRule(r)
 	m.end()
-	// A number that could not be parsed has its default, which may contradict the others: report the first mistake
-	// only.
-	if len(p.yaml.mistakes) > 0 {
-		return
+	if len(p.yaml.mistakes) > before {
+		return // a number that could not be parsed has its default, which may contradict the others
 	}
-	if err := r.Validate(); err != nil {
-		p.yaml.mistake(n, "the defaults are in deploy/docs/configure.md", "%s", err)
+	for _, c := range r.Contradictions() {
+		at := n
+		if value := m.values[c.Key]; value != nil {
+			at = value
+		}
+		p.yaml.mistake(at, "change one of the two; the manual lists the defaults", "%s", c.Text)
 	}
 }
 

@@ -70,7 +70,7 @@ func (m *mapping) duration(key string, target *time.Duration, least, most time.D
 	switch {
 	case err != nil:
 		m.reader.mistake(m.values[key], "write a number and a unit, as in 10s or 500ms",
-			"%s is %q, which is no duration", key, s)
+			"%s is %q, which is not a duration", key, s)
 	case d < least || d > most:
 		mend := fmt.Sprintf("write from %v to %v", least, most)
 		m.reader.mistake(m.values[key], mend, "%s of %v is impossible", key, d)
