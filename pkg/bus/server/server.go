@@ -11,6 +11,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -246,7 +247,16 @@ func newLogger(log zerolog.Logger) logger {
 
 func (l logger) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
 func (l logger) Warnf(format string, v ...any)   { l.sampled.Warn().Msgf(format, v...) }
-func (l logger) Errorf(format string, v ...any)  { l.sampled.Error().Msgf(format, v...) }
 func (l logger) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l logger) Debugf(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
 func (l logger) Tracef(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
+
+// Errorf logs an error of the server. A handshake that failed is none: anybody who connects can cause one, and each
+// join does, since it reads the server's certificate by a handshake of its own before it trusts it.
+func (l logger) Errorf(format string, v ...any) {
+	if strings.Contains(format, "TLS handshake error") {
+		l.log.Debug().Msgf(format, v...)
+		return
+	}
+	l.sampled.Error().Msgf(format, v...)
+}
