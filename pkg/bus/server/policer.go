@@ -35,6 +35,9 @@ const (
 	joinTime              = 30 * time.Second // longer than joining may take
 	joinMessages          = 20
 	joinConnectionsClient = 32 // connections of one client at once; joining takes a second
+	// joinConnections bounds them for all clients together. The account has twice as many places, so that a flood
+	// between two turns leaves some to those who have a token.
+	joinConnections = enrolConnections / 2
 )
 
 // policer closes connections that exceed their bounds. The server has no rate limits of its own, so the policer
@@ -143,16 +146,33 @@ func (p *policer) police(now time.Time, agents, joining []*natsd.ConnInfo) {
 	p.banned, p.pushed = banned, pushed
 }
 
-// policeJoining closes connections without credentials that last too long or send too much, and the oldest of a client
-// that has too many: the newest is the likeliest to have a token that was not used yet.
+// policeJoining closes connections without credentials that last too long or send too much, and the oldest of a
+// client that has too many: the newest is the likeliest to have a token that was not used yet. If all clients
+// together have too many, it closes those of the clients that have the most, so that many addresses of one attacker
+// do not take the place of somebody with a token.
 func (p *policer) policeJoining(now time.Time, all []*natsd.ConnInfo) {
 	count := map[netip.Prefix]int{}
+	var kept []*natsd.ConnInfo // newest first
 	for _, c := range slices.Backward(all) {
 		client := ratelimit.Client(c.IP)
-		count[client]++
-		if now.Sub(c.Start) > joinTime || c.InMsgs > joinMessages || count[client] > joinConnectionsClient {
+		if now.Sub(c.Start) > joinTime || c.InMsgs > joinMessages || count[client] >= joinConnectionsClient {
 			p.disconnect(c.Cid)
+			continue
 		}
+		count[client]++
+		kept = append(kept, c)
+	}
+	for share := joinConnectionsClient - 1; len(kept) > joinConnections && share > 0; share-- {
+		clear(count)
+		kept = slices.DeleteFunc(kept, func(c *natsd.ConnInfo) bool {
+			client := ratelimit.Client(c.IP)
+			count[client]++
+			if count[client] <= share {
+				return false
+			}
+			p.disconnect(c.Cid)
+			return true
+		})
 	}
 }
 

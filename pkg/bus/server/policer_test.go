@@ -144,6 +144,27 @@ func TestOneClientHasFewJoiningConnections(t *testing.T) {
 	}
 }
 
+// Many addresses of one attacker, each with as many connections as one may have, do not take the place of somebody who
+// has a token and one connection.
+func TestManyClientsLeaveRoomForOneThatJoins(t *testing.T) {
+	d := newFakeServer(t)
+	joiner := &natsd.ConnInfo{Cid: 9999, Start: d.at, IP: "192.0.2.1"}
+	all := []*natsd.ConnInfo{joiner} // the oldest
+	for client := range 34 {
+		for n := range joinConnectionsClient {
+			id := uint64(client*joinConnectionsClient + n)
+			all = append(all, &natsd.ConnInfo{Cid: id, Start: d.at, IP: fmt.Sprintf("198.51.100.%d", client)})
+		}
+	}
+	d.joining(0, all...)
+	if slices.Contains(d.closed, joiner.Cid) {
+		t.Error("the one that joins is disconnected")
+	}
+	if left := len(all) - len(d.closed); left > joinConnections || left < joinConnections/2 {
+		t.Errorf("%d of %d connections are left, and %d may be", left, len(all), joinConnections)
+	}
+}
+
 // A pushed account, as of a revocation, lifts the ban: it is applied again.
 func TestABanOutlivesAPushedAccount(t *testing.T) {
 	d := newFakeServer(t)
