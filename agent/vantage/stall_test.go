@@ -1,6 +1,7 @@
 package vantage_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,12 +17,12 @@ func TestStalledMachineReportsNoMiss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stalls := 0
+	var stalls atomic.Int64 // the loop counts while the test may read
 	withStalls := func(c *vantage.Config) {
 		b, n := c.Bus.(*bus), c.Network.(*network)
 		c.Watchdog = func(time.Time) { // called by the loop, which it blocks while probes are under way
 			if n.count("192.0.2.3") > 0 {
-				stalls++
+				stalls.Add(1)
 				b.controls <- renew
 				time.Sleep(5 * time.Second)
 			}
@@ -30,7 +31,7 @@ func TestStalledMachineReportsNoMiss(t *testing.T) {
 	startWith(t, withStalls, func(b *bus, _ *network) {
 		time.Sleep(10 * time.Minute)
 		_, obs := b.published()
-		inconclusive := 0
+		n, inconclusive := stalls.Load(), int64(0)
 		for _, o := range obs {
 			switch o.Outcome {
 			case mesh.Unreachable:
@@ -39,8 +40,8 @@ func TestStalledMachineReportsNoMiss(t *testing.T) {
 				inconclusive++
 			}
 		}
-		if stalls < 30 || inconclusive < stalls/2 {
-			t.Errorf("%d stalls, %d inconclusive observations", stalls, inconclusive)
+		if n < 30 || inconclusive < n/2 {
+			t.Errorf("%d stalls, %d inconclusive observations", n, inconclusive)
 		}
 	})
 }
