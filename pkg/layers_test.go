@@ -1,4 +1,4 @@
-// Package pkg_test holds the architecture to its word: who may import whom, what pure packages may not touch, and
+// Package pkg_test enforces the architecture: which package may import which, what pure packages may not touch, and
 // that every package says what it is.
 package pkg_test
 

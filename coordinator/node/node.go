@@ -59,7 +59,7 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 		n.openBus,      // all state is in its streams
 		n.openLedger,   // folds the ledger's stream into the view
 		n.openCore,     // replays the streams from where the ledger ends
-		n.openEnroller, // asks the core who is a member
+		n.openEnroller, // asks the core for the members
 		n.addMonitors,  // warn through the core
 		n.openServers,  // last: nobody reaches a coordinator that cannot answer yet
 	} {

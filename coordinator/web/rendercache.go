@@ -56,7 +56,7 @@ func (c *RenderCache) page(s *mesh.Snapshot, key string) *cachedPage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// A client that read its snapshot just before a change gets the page of the newer one. If the cache went back to
-	// the older snapshot for it, two snapshots would take turns and every client would render anew. Mesh time decides
+	// the older snapshot for it, two snapshots would take turns and every client would render again. Mesh time decides
 	// which is newer, since the wall clock can be stepped back.
 	if c.snapshot == nil || c.snapshot != s && !s.MeshTime().Before(c.snapshot.MeshTime()) {
 		c.snapshot, c.pages = s, map[string]*cachedPage{}

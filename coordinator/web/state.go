@@ -9,7 +9,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// State is what one answer is rendered from: the catalog, the snapshot, and for whom. All of it is immutable.
+// State is what one answer is rendered from: catalog, snapshot and audience. All of it is immutable.
 type State struct {
 	Catalog  *catalog.Catalog
 	Snapshot *mesh.Snapshot

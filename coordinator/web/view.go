@@ -32,7 +32,7 @@ type Source interface {
 	Ready() bool
 }
 
-// Audience says for whom an answer is rendered: the public sees public hosts and regions, operators every host and
+// Audience is the group that an answer is meant for: the public sees public hosts and regions, operators every host and
 // vantage.
 type Audience int
 

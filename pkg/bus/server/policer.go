@@ -36,7 +36,7 @@ const (
 	joinMessages          = 20
 	joinConnectionsClient = 32 // connections of one client at once; joining takes a second
 	// joinConnections bounds them for all clients together. The account has twice as many places, so that a flood
-	// between two turns leaves some to those who have a token.
+	// between two turns leaves some for agents with a token.
 	joinConnections = enrolConnections / 2
 )
 
