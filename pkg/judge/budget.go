@@ -1,6 +1,9 @@
 package judge
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The budget of rounds is a rate of extra probes: the share rule.RoundBudget of the scheduled ones. It is not one
 // pool, since a single vantage could empty a pool and make all others wait. Half of it is divided evenly among the
@@ -22,6 +25,9 @@ const (
 	aloneMost   = 5 * time.Minute // and at most
 	calmAtLeast = time.Minute     // after this long without a request, an edge's failures are forgotten
 	doublings   = 6               // enough to raise aloneFirst past aloneMost; more could overflow
+
+	refundWithin = 15 * time.Second // a round that opened earlier did not find what the quorum now confirms
+	paymentsMax  = 32               // of a host, remembered for that; rounds are at least a second apart
 )
 
 // account pays for rounds. Its balance is in probes.
@@ -95,16 +101,44 @@ func (b *budget) affords(env *environment, h *host, v *vantage, q *roundRequest,
 	return v.account.balance > 0
 }
 
+// payment is what a round of a host cost, and which account paid.
+type payment struct {
+	vantage string // empty: the host
+	cost    float64
+	at      time.Time
+}
+
 // pay charges a round to the vantage that requested it, or to the host if that is nil. A vantage's balance may fall
 // below zero; until it is positive again, only an edge that failed after its retries may open a round on it, see
 // affords.
 func (b *budget) pay(env *environment, h *host, v *vantage, cost float64) {
+	if len(h.payments) == paymentsMax {
+		h.payments = slices.Delete(h.payments, 0, 1)
+	}
 	if v != nil {
 		v.account.balance -= cost
+		h.payments = append(h.payments, payment{v.key, cost, env.now})
 		return
 	}
 	a := b.refillHost(env, h, cost)
+	h.payments = append(h.payments, payment{"", min(cost, a.balance), env.now})
 	a.balance = max(a.balance-cost, 0)
+}
+
+// refund returns what the host's latest rounds cost, because the quorum confirmed what requested them. The budget
+// bounds what a few agents can make all others do; without the refund, true failures that follow one another would use
+// it up, and each would be found later than the one before. The next refill caps an account that is more than full.
+func (b *budget) refund(env *environment, h *host, vantages map[string]*vantage) {
+	for _, p := range h.payments {
+		switch v := vantages[p.vantage]; {
+		case env.now.Sub(p.at) > refundWithin:
+		case v != nil:
+			v.account.balance += p.cost
+		case p.vantage == "":
+			h.account.balance += p.cost
+		}
+	}
+	h.payments = nil
 }
 
 // refillVantage brings the vantage's account up to date, and returns its depth.

@@ -21,6 +21,7 @@ type host struct {
 	requests  []roundRequest
 	lastRound time.Time
 	account   account // pays for rounds that no single vantage requests
+	payments  []payment
 	scheduled float64 // probes a second of its checks
 
 	cause string // of its present outage: see correlation
@@ -40,7 +41,7 @@ func (h *host) check(name string) *check {
 func (h *host) inherit(old *host) {
 	h.dead = old.dead
 	h.status, h.since, h.lastRound, h.requests = old.status, old.since, old.lastRound, old.requests
-	h.account, h.cause = old.account, old.cause
+	h.account, h.payments, h.cause = old.account, old.payments, old.cause
 	moved := !h.config.SameAddresses(old.config)
 	for _, c := range h.checks {
 		if was := old.check(c.config.Name); was != nil {

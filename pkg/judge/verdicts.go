@@ -195,6 +195,11 @@ func (v *verdicts) change(c *check, next mesh.Verdict) {
 	c.verdict = next
 	c.rounds.dissents, c.rounds.requestedBy = nil, nil // they were against the verdict before
 	c.flap.Change(v.env.rule, before, next, v.env.now)
+	// Entering and leaving down takes most regions, so no few of them get refunds. A check that flaps gets none: it
+	// would have rounds without end.
+	if confirmed := next == mesh.Down || before == mesh.Down && next != mesh.Unknown; confirmed && !c.flap.Flapping() {
+		v.rounds.budget.refund(v.env, c.host, v.mesh.vantages)
+	}
 	if broken(next) && !broken(before) {
 		v.correlation.assignCause(c)
 	}

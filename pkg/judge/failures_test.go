@@ -12,15 +12,30 @@ import (
 // after the other must be published all the same as soon as the schedule finds them: the next vantage's probe is a
 // ninth of a minute away at most.
 func TestFailuresInARowOnASlowSchedule(t *testing.T) {
+	failuresInARow(t, time.Minute, 20)
+}
+
+// Failures that follow one another for a quarter of an hour, each with its recovery, do not use up the budget of rounds
+// either: what a round cost is returned when the quorum confirms it.
+func TestManyFailuresInARow(t *testing.T) {
+	failuresInARow(t, 10*time.Second, 100)
+}
+
+// failuresInARow lets hosts fail one after the other and recover, and requires that each
+// failure is published as soon as the schedule finds it.
+func failuresInARow(t *testing.T, interval time.Duration, failures int) {
+	t.Helper()
 	w := newWorld()
 	w.checks = []string{"smtp", "imap"}
-	w.interval = time.Minute
+	w.interval = interval
 	regions := strings.Fields("ams lon van nyc tor lus syd sea fra")
 	w.addRegions(regions)
+	w.catalog.Rule.FlapOver = 1e9 // the same host fails every 80 s
 	w.begin()
-	w.play(2 * time.Minute)
-	const found = 60*time.Second/8 + 4*time.Second // the longest gap between the probes of two regions, and the rounds
-	for n := range 20 {
+	w.play(2 * interval)
+	// The longest gap between the probes of two regions, and the retries of the first and of all others.
+	found := interval/8 + 2*time.Second
+	for n := range failures {
 		host := upper(regions[n%len(regions)]) + "1"
 		w.eachPath(host+"/*", nil, func(p path) { w.broken[p] = "timeout" })
 		if took := w.until(t, host, mesh.MajorOutage, time.Minute); took > found {
@@ -28,6 +43,7 @@ func TestFailuresInARowOnASlowSchedule(t *testing.T) {
 		}
 		w.eachPath(host+"/*", nil, func(p path) { delete(w.broken, p) })
 		w.until(t, host, mesh.Operational, 5*time.Minute)
+		w.play(time.Second)
 	}
 }
 
