@@ -34,7 +34,7 @@ func (s *Store) encode(ctx context.Context, c *catalog.Catalog) ([]byte, error) 
 			s.config.Logger.Warn().Err(err).Str("host", host).Msg("agent left out of the admitted keys")
 		}
 	}
-	return wire.EncodeAnswer(wire.Answer{Catalog: c, Keys: keys})
+	return wire.EncodeAnswer(wire.Answer{Catalog: catalog.ForAgents(c), Keys: keys})
 }
 
 // decodable returns why agents would refuse the answer; nil if they would not. An agent of this version decodes it so.

@@ -47,3 +47,16 @@ func TestAgentsGetTheAdmittedKeys(t *testing.T) {
 		want("after the revocation", 0, true)
 	})
 }
+
+// The terms of the SLA concern customers, and agents run on their servers.
+func TestAgentsDoNotGetTheSLA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s, _, stop := w.run(t, catalogs.Config{Catalog: parse(t, small+"\nsla: {target: 99.5}\n")})
+		defer stop()
+		got := w.answered(t).Catalog
+		if in := s.Current(); in.SLA == nil || got.SLA != nil || got.Revision != in.Revision {
+			t.Errorf("agents get %+v of revision %s; %+v of %s is in force", got.SLA, got.Revision, in.SLA, in.Revision)
+		}
+	})
+}

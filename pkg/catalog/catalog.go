@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // Catalog is a valid catalog with every default filled in.
@@ -18,6 +19,9 @@ type Catalog struct {
 	Regions  []Region `json:"regions"`
 	Hosts    []Host   `json:"hosts"`
 	Rule     Rule     `json:"rule"`
+
+	// SLA is how uptime is counted and what it is compared with; nil: sla.DefaultMethod. Agents do not get it.
+	SLA *sla.Method `json:"sla,omitempty"`
 }
 
 // Page holds the status page's title, public address and links.

@@ -31,7 +31,7 @@ func (c Change) String() string {
 // last. A nil old catalog is an empty one.
 func Compare(old, new *Catalog) []Change {
 	if old == nil {
-		old = &Catalog{Page: new.Page, Rule: new.Rule}
+		old = &Catalog{Page: new.Page, Rule: new.Rule, SLA: new.SLA}
 	}
 	var out []Change
 	if !reflect.DeepEqual(old.Page, new.Page) {
@@ -39,6 +39,9 @@ func Compare(old, new *Catalog) []Change {
 	}
 	if old.Rule != new.Rule {
 		out = append(out, Change{What: "the numbers of the rule change"})
+	}
+	if !reflect.DeepEqual(old.SLA.Or(), new.SLA.Or()) {
+		out = append(out, Change{What: "the terms of the SLA change"})
 	}
 	out = append(out, compareRegions(old, new)...)
 	for i := range new.Hosts {

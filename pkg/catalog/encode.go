@@ -23,6 +23,14 @@ func Encode(c *Catalog) ([]byte, error) {
 	return data, nil
 }
 
+// ForAgents returns the catalog without what concerns people alone, which no agent needs to know. The revision is that
+// of the whole catalog.
+func ForAgents(c *Catalog) *Catalog {
+	out := *c
+	out.SLA = nil
+	return &out
+}
+
 // Decode reads what Encode wrote. It checks every bound again, since a peer is never trusted.
 func Decode(data []byte) (*Catalog, error) {
 	var c Catalog
@@ -81,6 +89,9 @@ func (c *Catalog) bounded() error {
 		if err := h.bounded(); err != nil {
 			return fmt.Errorf("host %s: %w", h.Name, err)
 		}
+	}
+	if err := c.SLA.Or().Validate(); err != nil {
+		return fmt.Errorf("sla: %w", err)
 	}
 	return c.Rule.Validate()
 }

@@ -62,6 +62,7 @@ func (p *parser) catalog(top *mapping) {
 	p.regions(top)
 	p.hosts(top)
 	p.rule(top.get("rule"))
+	p.out.SLA = p.yaml.sla(top.get("sla"))
 	top.end()
 }
 
