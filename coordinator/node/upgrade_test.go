@@ -1,0 +1,101 @@
+//go:build linux
+
+package node_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/probemesh/probemesh/coordinator/node"
+)
+
+// published is what a status page says to programs that must survive an upgrade: what they may have stored.
+type published struct {
+	Components []struct{ ID, Name, Status string }
+	Incidents  []struct {
+		ID, Name, Status string
+		Started          string `json:"started_at"`
+		Updates          []struct {
+			ID, Status string
+			Created    string `json:"created_at"`
+		} `json:"incident_updates"`
+	}
+}
+
+// read decodes the answers of components.json and incidents.json, which get returns.
+func (p *published) read(t *testing.T, get func(name string) ([]byte, error)) {
+	t.Helper()
+	for _, name := range []string{"components.json", "incidents.json"} {
+		data, err := get(name)
+		if err == nil {
+			err = json.Unmarshal(data, p)
+		}
+		if err != nil {
+			t.Fatal(name, err)
+		}
+	}
+}
+
+// TestADirectoryOfAnEarlierVersion opens a directory that a coordinator wrote before hosts and checks had ids of their
+// own: with four hosts in four regions, an outage that was over, and one that was not when it ended. The page still
+// tells the same history, with the same ids, also after the view was rebuilt from the streams.
+//
+// testdata/before-identity.tar.gz holds the directory, the state of the agent of NC036, and what the API said.
+func TestADirectoryOfAnEarlierVersion(t *testing.T) {
+	c := config(t)
+	unpacked := c.Data
+	unpack := exec.Command("tar", "-C", unpacked, "-xzf", "testdata/before-identity.tar.gz")
+	if out, err := unpack.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	c.Data = filepath.Join(unpacked, "coordinator")
+	c.Catalog = nil // the one in the directory stays in force
+	var before published
+	before.read(t, func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(unpacked, name)) })
+	if len(before.Components) != 7 || len(before.Incidents) != 1 {
+		t.Fatalf("the archive holds %+v", before)
+	}
+
+	for _, view := range []string{"migrated", "rebuilt"} {
+		if view == "rebuilt" {
+			if err := os.Remove(filepath.Join(c.Data, "view.db")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(before, publishedBy(t, c)); diff != "" {
+			t.Errorf("%s view: the page says something else (-before +after):\n%s", view, diff)
+		}
+	}
+}
+
+// publishedBy runs a coordinator and returns what its page says.
+func publishedBy(t *testing.T, c node.Config) (p published) {
+	t.Helper()
+	n, err := node.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	p.read(t, func(name string) ([]byte, error) {
+		status, body := get("http://" + n.PublicAddr().String() + "/api/v2/" + name)
+		if status != http.StatusOK {
+			t.Errorf("%s: status %d", name, status)
+		}
+		return []byte(body), nil
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	return p
+}
