@@ -46,7 +46,7 @@ var layers = []struct {
 		"coordinator/catalogs", "coordinator/engine", "coordinator/site",
 		"coordinator/api", "coordinator/console", "coordinator/admin",
 		"coordinator/allowlist", "coordinator/backup", "coordinator/quotaguard", "coordinator/diskguard",
-		"coordinator/heartbeat", "coordinator/connlimit",
+		"coordinator/heartbeat", "coordinator/connlimit", "coordinator/integrity",
 	}},
 	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},

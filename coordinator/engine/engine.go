@@ -52,6 +52,8 @@ type Config struct {
 	RosterChanged func(r *mesh.Roster, live bool)
 	SnapshotMade  func(s *mesh.Snapshot, offset time.Duration)
 	LoopTurned    func(now time.Time)
+	// Lost is called for messages of the stream that were stored and cannot be read any more. It may be nil.
+	Lost func(ctx context.Context, g bus.Gap)
 
 	Logger zerolog.Logger
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -58,6 +59,9 @@ func (h *History) Incidents(ctx context.Context, since time.Time, limit int) ([]
 func (h *History) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	return h.view.Incident(ctx, id)
 }
+
+// Gaps returns what the streams have lost by damage.
+func (h *History) Gaps(ctx context.Context) ([]ledger.Gap, error) { return h.view.Losses().Gaps(ctx) }
 
 // meshTime converts wall time by the present offset; the zero time stays.
 func (h *History) meshTime(wall time.Time) time.Time {

@@ -41,10 +41,11 @@ type CoreConfig struct {
 	Ledger      *ledger.Ledger
 	View        *view.View
 	Streams     func(ctx context.Context) ([]bus.StreamInfo, error)
-	Catalog     *catalog.Catalog            // see Config
-	CatalogFile string                      // see Config
-	Getenv      func(string) (string, bool) // for ${VAR} in the catalog's file
-	LoopTurned  func(now time.Time)         // see Config
+	Catalog     *catalog.Catalog               // see Config
+	CatalogFile string                         // see Config
+	Getenv      func(string) (string, bool)    // for ${VAR} in the catalog's file
+	LoopTurned  func(now time.Time)            // see Config
+	Lost        func(context.Context, bus.Gap) // see engine.Config
 	Logger      zerolog.Logger
 }
 
@@ -89,7 +90,7 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 			agents.Observe(s, offset)
 			pending.Observe(s)
 		},
-		LoopTurned: c.LoopTurned, Logger: logger("engine"),
+		LoopTurned: c.LoopTurned, Lost: c.Lost, Logger: logger("engine"),
 	})
 	if err != nil {
 		return nil, err

@@ -6,17 +6,24 @@ import (
 	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/heartbeat"
+	"github.com/probemesh/probemesh/coordinator/integrity"
 	"github.com/probemesh/probemesh/coordinator/quotaguard"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
 // addMonitors adds the tasks that watch over what agents use and over the coordinator itself.
-func (n *Node) addMonitors(context.Context) error {
+func (n *Node) addMonitors(ctx context.Context) error {
 	quotas := quotaguard.New(quotaguard.Config{
 		Bus: n.bus, Issuer: n.nats, Members: n.core.Members, Catalogs: n.view.CatalogsSince, Warn: n.core.Warnings.Warn,
 		Logger: n.logger("quotaguard"),
 	})
 	n.tasks = append(n.tasks, quotas.Run)
+	n.losses = integrity.New(integrity.Config{
+		Bus: n.bus, View: n.view.Losses(), Warn: n.core.Warnings.Warn,
+		Logger: n.logger("integrity"),
+	})
+	n.losses.Start(ctx)
+	n.tasks = append(n.tasks, n.losses.Run)
 	if n.config.DiskReserve {
 		guard := diskguard.New(diskguard.Config{
 			Dir: n.config.Data, Warn: n.core.Warnings.Warn, Store: streamStore{n.core.Engine, n.nats},

@@ -17,6 +17,8 @@ import (
 	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
+	"github.com/probemesh/probemesh/coordinator/integrity"
+	"github.com/probemesh/probemesh/pkg/bus"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -39,6 +41,7 @@ type Node struct {
 	view     *view.View
 	core     *Core
 	enroller *enroller.Enroller
+	losses   *integrity.Guard
 
 	publicAddr, opsAddr net.Addr
 
@@ -106,6 +109,8 @@ func (n *Node) openCore(ctx context.Context) (err error) {
 	n.core, err = OpenCore(ctx, CoreConfig{
 		Bus: n.bus, Ledger: n.ledger, View: n.view, Streams: n.bus.Streams, Catalog: n.config.Catalog,
 		CatalogFile: n.config.CatalogFile, Getenv: os.LookupEnv, LoopTurned: n.config.LoopTurned,
+		// Only Run calls it, and then the monitors are there.
+		Lost:   func(ctx context.Context, g bus.Gap) { n.losses.Lost(ctx, g) },
 		Logger: n.config.Logger,
 	})
 	if err != nil {

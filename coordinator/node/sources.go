@@ -9,6 +9,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -47,6 +48,8 @@ func (s siteSource) Incidents(ctx context.Context, since time.Time, limit int) (
 func (s siteSource) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	return s.history.Incident(ctx, id)
 }
+
+func (s siteSource) Gaps(ctx context.Context) ([]ledger.Gap, error) { return s.history.Gaps(ctx) }
 
 // consoleSource joins what operators see beside the page: the present and the mesh's own health.
 type consoleSource struct {

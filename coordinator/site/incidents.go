@@ -8,6 +8,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
 // updatesShown is how many updates of an open incident the front page shows; its own page has all.
@@ -111,20 +112,32 @@ func openIncidents(s web.State, all []*incident.Incident) []incidentView {
 	return out
 }
 
+// historyStream is the stream of which incidents are made.
+const historyStream = "LEDGER"
+
 // dayView is one day of past incidents.
 type dayView struct {
 	Day       string
 	Ongoing   bool // an incident that began on this day is still open, at the top of the page
+	Gap       bool // a part of the day's history is lost
 	Incidents []incidentView
 }
 
 // pastIncidents lists the resolved incidents by the day on which they began, today first. Days without incidents are
 // listed too: that nothing happened is worth knowing.
-func pastIncidents(s web.State, all []*incident.Incident) []dayView {
+func pastIncidents(s web.State, all []*incident.Incident, gaps []ledger.Gap) []dayView {
 	const layout = "2 January 2006"
+	if s.Snapshot.At.IsZero() {
+		return nil // nothing is judged yet
+	}
 	days := make([]dayView, daysShown)
 	for n := range days {
-		days[n].Day = s.Snapshot.At.UTC().AddDate(0, 0, -n).Format(layout)
+		day := s.Snapshot.At.UTC().AddDate(0, 0, -n)
+		days[n].Day = day.Format(layout)
+		begins := day.Truncate(24 * time.Hour)
+		days[n].Gap = slices.ContainsFunc(gaps, func(g ledger.Gap) bool {
+			return g.Stream == historyStream && g.Overlaps(begins, begins.AddDate(0, 0, 1))
+		})
 		for _, i := range all {
 			switch {
 			case i.Wall(i.Began).UTC().Format(layout) != days[n].Day:

@@ -137,8 +137,12 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	if err != nil {
 		return "", err
 	}
+	gaps, err := s.view.Gaps(ctx)
+	if err != nil {
+		return "", err
+	}
 	v := newIndexView(state, changes)
-	v.Incidents, v.Past = openIncidents(state, incidents), pastIncidents(state, incidents)
+	v.Incidents, v.Past = openIncidents(state, incidents), pastIncidents(state, incidents, gaps)
 	return web.Render(templates, "index", v)
 }
 

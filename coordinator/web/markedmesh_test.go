@@ -52,6 +52,9 @@ type markedMesh struct {
 	of       uint64 // the sequence of the snapshot
 }
 
+// Gaps returns none.
+func (m *markedMesh) Gaps(context.Context) ([]ledger.Gap, error) { return nil, nil }
+
 func newMarkedMesh(t *testing.T) *markedMesh {
 	t.Helper()
 	c := &catalog.Catalog{Page: catalog.Page{Title: "Status"}, Rule: catalog.DefaultRule()}

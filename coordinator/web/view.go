@@ -8,6 +8,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -28,6 +29,8 @@ type Source interface {
 	PublicIncidents(ctx context.Context, hosts []string, since time.Time, limit int) ([]*incident.Incident, error)
 	// Incident returns the incident with the id, or nil if there is none.
 	Incident(ctx context.Context, id string) (*incident.Incident, error)
+	// Gaps lists what the streams have lost by damage, in wall time.
+	Gaps(ctx context.Context) ([]ledger.Gap, error)
 	// Ready reports whether agents can connect.
 	Ready() bool
 }
@@ -56,6 +59,9 @@ type View struct {
 
 // NewView returns the view of an audience.
 func NewView(s Source, a Audience) *View { return &View{source: s, audience: a} }
+
+// Gaps lists the losses of the history, which no reader may take for a time without incidents.
+func (v *View) Gaps(ctx context.Context) ([]ledger.Gap, error) { return v.source.Gaps(ctx) }
 
 // State returns what to render now.
 func (v *View) State() State {

@@ -60,3 +60,11 @@ type StreamInfo struct {
 	Last     uint64
 	Created  time.Time
 }
+
+// Gap is a range of a stream's messages that were stored and are gone, because the stream's files were damaged.
+type Gap struct {
+	Stream      string
+	First, Last uint64
+	// When the messages around it were stored. After is zero if nothing older is left.
+	After, Before time.Time
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -22,6 +23,7 @@ type Source struct {
 	Snapshot *mesh.Snapshot
 	IsReady  bool
 	All      []*incident.Incident
+	Lost     []ledger.Gap
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -127,6 +129,9 @@ func (s *Source) Incidents(_ context.Context, since time.Time, _ int) (out []*in
 	}
 	return out, nil
 }
+
+// Gaps returns Lost.
+func (s *Source) Gaps(context.Context) ([]ledger.Gap, error) { return s.Lost, nil }
 
 // Incident returns the one of All with the id.
 func (s *Source) Incident(_ context.Context, id string) (*incident.Incident, error) {

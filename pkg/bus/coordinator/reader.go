@@ -33,6 +33,8 @@ type streamReader struct {
 	next     uint64 // the first sequence that was not read yet
 	subjects []string
 	inactive time.Duration // zero: readInactive
+	// headersOnly leaves out the messages' data.
+	headersOnly bool
 
 	consumer string // the server's name of the consumer
 	received uint64 // messages of this consumer
@@ -113,6 +115,7 @@ func (r *streamReader) create(ctx context.Context) error {
 	c, err := r.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(r.next, 1), FilterSubjects: r.subjects,
 		AckPolicy: jetstream.AckNonePolicy, MaxDeliver: 1, MemoryStorage: true, Replicas: 1, InactiveThreshold: inactive,
+		HeadersOnly: r.headersOnly,
 	})
 	if err != nil {
 		return err

@@ -18,13 +18,14 @@ import (
 type fold struct {
 	tx      *sql.Tx
 	last    uint64           // sequence of the last event; 0: none yet
+	digest  []byte           // of the last event
 	current *catalog.Catalog // in force at the last event; nil: not read yet
 }
 
 // apply applies one record. Events of kinds that this version does not know are skipped: a newer version wrote them,
 // and its schema version makes it rebuild the view.
 func (f *fold) apply(ctx context.Context, r ledger.Record) error {
-	f.last = r.Sequence
+	f.last, f.digest = r.Sequence, digestOf(r)
 	kind, _, _ := strings.Cut(r.Subject, ".")
 	var err error
 	switch kind {

@@ -1,7 +1,28 @@
 CREATE TABLE meta (
   version  INTEGER NOT NULL, -- of this schema
   created  INTEGER NOT NULL, -- when the log was created, nanoseconds since 1970: identifies it
-  sequence INTEGER NOT NULL  -- of the last event applied
+  sequence INTEGER NOT NULL, -- of the last event applied
+  digest   BLOB NOT NULL DEFAULT x'' -- of that event: a log that has another one there has lost its end
+);
+
+-- What the streams have lost by damage. Rows of a lost end are known from nowhere else and outlive a rebuild.
+CREATE TABLE gaps (
+  stream TEXT NOT NULL,
+  first  INTEGER NOT NULL, -- sequence
+  last   INTEGER NOT NULL,
+  after  INTEGER NOT NULL, -- wall time of the message before it, nanoseconds since 1970; 0: there is none
+  before INTEGER NOT NULL, -- the same of the message after it
+  tail   INTEGER NOT NULL, -- 1: the stream ended there, and later messages have these sequences again
+  UNIQUE (stream, first, last, tail)
+);
+
+-- How far each stream reached when that was last recorded. A stream that reaches less far has lost its end.
+CREATE TABLE heads (
+  stream  TEXT PRIMARY KEY,
+  created INTEGER NOT NULL, -- nanoseconds since 1970: identifies the stream
+  last    INTEGER NOT NULL, -- sequence
+  count   INTEGER NOT NULL, -- messages, if nothing removes one without writing another; else 0
+  at      INTEGER NOT NULL  -- wall time, nanoseconds since 1970
 );
 
 CREATE TABLE transitions (

@@ -7,6 +7,7 @@
 package view
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	_ "embed"
@@ -27,8 +28,9 @@ import (
 
 // schemaVersion changes with schema.sql and with what is derived from events, so that older files are rebuilt. 5
 // replaced sentences that quoted agents; 6 remembers when every standing began and ended, not only the latest of a
-// check; 7 follows the incident of a host whose name is spelled otherwise than when it began.
-const schemaVersion = 7
+// check; 7 follows the incident of a host whose name is spelled otherwise than when it began; 8 remembers what the
+// streams have lost.
+const schemaVersion = 8
 
 //go:embed schema.sql
 var schema string
@@ -49,13 +51,28 @@ func Open(ctx context.Context, file string, log ledger.Log) (*View, error) {
 	}
 	v, err := connect(ctx, file)
 	if err == nil {
-		if err = v.checkFits(ctx, state); err == nil {
+		if err = v.checkFits(ctx, log, state); err == nil {
 			return v, nil
 		}
+		kept, keptErr := gapsToKeep(ctx, v, log, state)
 		v.db.Close()
+		if keptErr != nil {
+			return nil, keptErr
+		}
+		return recreate(ctx, file, state, kept)
 	}
-	if v, err = create(ctx, file, state); err != nil {
+	return recreate(ctx, file, state, nil)
+}
+
+// recreate is create with the gaps that the former view knew of.
+func recreate(ctx context.Context, file string, state ledger.State, gaps []ledger.Gap) (*View, error) {
+	v, err := create(ctx, file, state)
+	if err != nil {
 		return nil, fmt.Errorf("create the ledger's view %s: %w", file, err)
+	}
+	if err := v.Losses().AddGaps(ctx, gaps); err != nil {
+		v.db.Close()
+		return nil, err
 	}
 	return v, nil
 }
@@ -145,11 +162,18 @@ func makePrivate(file string) error {
 }
 
 // checkFits returns an error if the view cannot be continued from the log's next record.
-func (v *View) checkFits(ctx context.Context, state ledger.State) error {
+func (v *View) checkFits(ctx context.Context, log ledger.Log, state ledger.State) error {
 	var version int
+	if err := v.db.QueryRowContext(ctx, `SELECT version FROM meta`).Scan(&version); err != nil {
+		return err
+	}
+	if version != schemaVersion {
+		return errors.New("another schema")
+	}
 	var created int64
 	var sequence uint64
-	err := v.db.QueryRowContext(ctx, `SELECT version, created, sequence FROM meta`).Scan(&version, &created, &sequence)
+	var digest []byte
+	err := v.db.QueryRowContext(ctx, `SELECT created, sequence, digest FROM meta`).Scan(&created, &sequence, &digest)
 	if err != nil {
 		return err
 	}
@@ -157,14 +181,18 @@ func (v *View) checkFits(ctx context.Context, state ledger.State) error {
 		return err
 	}
 	switch {
-	case version != schemaVersion:
-		return errors.New("another schema")
 	case created != state.Created.UnixNano(), sequence > state.Last:
 		return errors.New("another log")
 	case state.First > sequence+1:
 		return errors.New("the log has lost records that the view lacks")
+	case sequence == 0:
+		return nil
 	}
-	return nil
+	r, err := readOne(ctx, log, sequence)
+	if err == nil && (r.Sequence != sequence || !bytes.Equal(digestOf(r), digest)) {
+		return errors.New("the log has another record where the view ends")
+	}
+	return err
 }
 
 // checkIntact returns an error if the file is damaged.
@@ -204,7 +232,7 @@ func (v *View) Apply(ctx context.Context, read func(apply func(ledger.Record) er
 	if f.last == 0 {
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE meta SET sequence = ?`, f.last); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE meta SET sequence = ?, digest = ?`, f.last, f.digest); err != nil {
 		return fmt.Errorf("write the view: %w", err)
 	}
 	if err := tx.Commit(); err != nil {
