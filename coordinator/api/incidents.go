@@ -82,7 +82,7 @@ func newUpdate(s web.State, i *incident.Incident, u incident.Update) updateJSON 
 		from, _ := describe(verdictStatus(u.Was), "", "")
 		to, _ := describe(verdictStatus(u.Verdict), "", "")
 		out.AffectedComponents = append(out.AffectedComponents, affectedJSON{
-			checkID(s.Spelled(u.Host), u.Check), u.Host + " - " + u.Check, from, to,
+			checkID(s, s.Spelled(u.Host), u.Check), u.Host + " - " + u.Check, from, to,
 		})
 	}
 	return out
@@ -92,8 +92,8 @@ func newUpdate(s web.State, i *incident.Incident, u incident.Update) updateJSON 
 func affects(s web.State, i *incident.Incident, c componentJSON) bool {
 	return slices.ContainsFunc(i.Hosts, func(h incident.Host) bool {
 		name := s.Spelled(h.Name)
-		return c.ID == hostID(name) || slices.ContainsFunc(h.Windows, func(w incident.Window) bool {
-			return c.ID == checkID(name, w.Check)
+		return c.ID == hostID(s, name) || slices.ContainsFunc(h.Windows, func(w incident.Window) bool {
+			return c.ID == checkID(s, name, w.Check)
 		})
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -114,9 +115,27 @@ func stableID(parts ...string) string {
 }
 
 func pageID(s web.State) string                       { return stableID("page", s.Catalog.Page.Title) }
-func hostID(host string) string                       { return stableID("host", host) }
-func checkID(host, check string) string               { return stableID("check", host, check) }
 func updateID(i *incident.Incident, id string) string { return stableID("update", i.ID, id) }
+
+// hostID returns the component id of the host that has the name, or had it last.
+func hostID(s web.State, name string) string {
+	if h := s.Catalog.HostOnceNamed(name); h != nil {
+		return h.Identity()
+	}
+	return catalog.FirstHostID(name)
+}
+
+// checkID is hostID of a check.
+func checkID(s web.State, host, name string) string {
+	h := s.Catalog.HostOnceNamed(host)
+	if h == nil {
+		return catalog.FirstCheckID(host, name)
+	}
+	if c := s.Catalog.CheckOnceNamed(h, name); c != nil {
+		return h.IdentityOf(c)
+	}
+	return catalog.FirstCheckID(h.Name, name)
+}
 
 // newStatus is the page's status: that of the host that is worst off. Descriptions are Statuspage's own.
 func newStatus(s web.State) statusJSON {
@@ -144,7 +163,7 @@ func newComponents(s web.State) []componentJSON {
 	out := []componentJSON{}
 	for _, h := range s.Hosts() {
 		group := componentJSON{
-			ID: hostID(h.Name), Name: h.Name, UpdatedAt: optional(h.Since),
+			ID: hostID(s, h.Name), Name: h.Name, UpdatedAt: optional(h.Since),
 			Position: len(out) + 1, PageID: pageID(s), Group: true, Components: []string{},
 		}
 		role := strings.TrimPrefix(s.Catalog.Host(mesh.Key(h.Name)).Role+", "+s.City(h.Region), ", ")
@@ -153,7 +172,7 @@ func newComponents(s web.State) []componentJSON {
 		out = append(out, group)
 		for i, c := range h.Checks {
 			component := componentJSON{
-				ID: checkID(h.Name, c.Name), Name: c.Name, UpdatedAt: optional(c.Since),
+				ID: checkID(s, h.Name, c.Name), Name: c.Name, UpdatedAt: optional(c.Since),
 				Position: i + 1, PageID: group.PageID, GroupID: &group.ID,
 			}
 			component.Status, component.Description = describe(verdictStatus(c.Verdict), c.Sentence, c.Sentence)

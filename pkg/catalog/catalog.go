@@ -22,6 +22,9 @@ type Catalog struct {
 
 	// SLA is how uptime is counted and what it is compared with; nil: sla.DefaultMethod. Agents do not get it.
 	SLA *sla.Method `json:"sla,omitempty"`
+
+	// Former are names that hosts and checks had before, the newest last. Agents do not get them.
+	Former []Former `json:"former,omitempty"`
 }
 
 // Page holds the status page's title, public address and links.
@@ -69,7 +72,9 @@ const (
 
 // Host is a server of the mesh: a target of checks, a vantage, or both.
 type Host struct {
+	ID        string            `json:"id,omitempty"` // internal: see Identity and Identify
 	Name      string            `json:"name"`
+	Was       string            `json:"was,omitempty"` // the name before: see Identify
 	Region    string            `json:"region"`
 	Addresses []string          `json:"addresses,omitempty"` // IP addresses or one name; empty only without checks
 	Role      string            `json:"role,omitempty"`
@@ -81,8 +86,10 @@ type Host struct {
 
 // Check is one thing asked of a host.
 type Check struct {
+	ID       string // internal: see Host.IdentityOf and Identify
 	Kind     string
 	Name     string // unique within the host
+	Was      string // the name before: see Identify
 	Critical bool
 	Interval time.Duration
 	Timeout  time.Duration // of what follows the connect
@@ -118,9 +125,13 @@ func (c *Catalog) Region(name string) *Region {
 // Key is the host's name in NATS subjects, addresses of pages and messages: in lower case.
 func (h *Host) Key() string { return mesh.Key(h.Name) }
 
-// Check returns the check of this name, or nil.
+// Check returns the check of this name, or nil. Upper and lower case are the same, but the name as spelled comes first:
+// early versions permitted two checks that differ in case alone.
 func (h *Host) Check(name string) *Check {
 	i := slices.IndexFunc(h.Checks, func(c Check) bool { return c.Name == name })
+	if i < 0 {
+		i = slices.IndexFunc(h.Checks, func(c Check) bool { return mesh.Key(c.Name) == mesh.Key(name) })
+	}
 	if i < 0 {
 		return nil
 	}

@@ -27,7 +27,7 @@ func Encode(c *Catalog) ([]byte, error) {
 // of the whole catalog.
 func ForAgents(c *Catalog) *Catalog {
 	out := *c
-	out.SLA = nil
+	out.SLA, out.Former = nil, nil
 	return &out
 }
 
@@ -52,7 +52,7 @@ var revisionPattern = regexp.MustCompile(`^[0-9a-f]{12}$`)
 
 // revision returns the hash of a catalog's content.
 func revision(c *Catalog) string {
-	plain := *c
+	plain := c.withoutFirstIDs()
 	plain.Revision = ""
 	data, err := json.Marshal(plain)
 	if err != nil {
@@ -62,8 +62,11 @@ func revision(c *Catalog) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Seal sets the revision of a catalog whose content was changed.
-func Seal(c *Catalog) { c.Revision = revision(c) }
+// Seal sets the revision of a catalog whose content was changed, and gives ids to what has none.
+func Seal(c *Catalog) {
+	c.fillIDs()
+	c.Revision = revision(c)
+}
 
 func (c *Catalog) bounded() error {
 	if len(c.Hosts) > HostsMax || len(c.Regions) > RegionsMax || len(c.Page.Links) > LinksMax {
@@ -92,6 +95,9 @@ func (c *Catalog) bounded() error {
 	}
 	if err := c.SLA.Or().Validate(); err != nil {
 		return fmt.Errorf("sla: %w", err)
+	}
+	if err := c.uniqueIDs(); err != nil {
+		return err
 	}
 	return c.Rule.Validate()
 }

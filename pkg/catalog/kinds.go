@@ -122,8 +122,10 @@ func (c *Check) SameQuestion(other *Check) bool {
 // catalog's revision is computed from the text.
 type (
 	checkHead struct {
+		ID       string        `json:"id,omitempty"`
 		Kind     string        `json:"kind"`
 		Name     string        `json:"name"`
+		Was      string        `json:"was,omitempty"`
 		Critical bool          `json:"critical"`
 		Interval time.Duration `json:"interval"`
 		Timeout  time.Duration `json:"timeout"`
@@ -138,7 +140,7 @@ type (
 // MarshalJSON writes the check as one flat object.
 func (c Check) MarshalJSON() ([]byte, error) {
 	parts := []any{
-		checkHead{c.Kind, c.Name, c.Critical, c.Interval, c.Timeout, c.Families},
+		checkHead{c.ID, c.Kind, c.Name, c.Was, c.Critical, c.Interval, c.Timeout, c.Families},
 		c.Options,
 		checkTail{c.Latency, c.Loss},
 	}
@@ -168,7 +170,8 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*c = Check{
-		Kind: head.Kind, Name: head.Name, Critical: head.Critical, Interval: head.Interval, Timeout: head.Timeout,
+		ID: head.ID, Kind: head.Kind, Name: head.Name, Was: head.Was, Critical: head.Critical,
+		Interval: head.Interval, Timeout: head.Timeout,
 		Families: head.Families, Latency: tail.Latency, Loss: tail.Loss,
 	}
 	var err error

@@ -53,6 +53,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 		m.required("kind", "a check of "+h.Name)
 	}
 	named := m.text("name", &c.Name)
+	p.was(m, &c.Was)
 	m.boolean("critical", &c.Critical)
 	m.duration("interval", &c.Interval, catalog.IntervalMin, catalog.IntervalMax)
 	m.duration("timeout", &c.Timeout, catalog.TimeoutMin, catalog.TimeoutMax)
@@ -133,6 +134,14 @@ func expectsMailGreeting(o catalog.Options) bool {
 // checkNameMax bounds the name of a check in bytes, since pages and notifications show it in one line.
 const checkNameMax = 100
 
+// was parses the name that a host or check had before. Where the catalog is put in force it is known whether there was
+// one.
+func (p *parser) was(m *mapping, name *string) {
+	if m.text("was", name) && (len(*name) > checkNameMax || strings.TrimSpace(*name) == "") {
+		p.yaml.mistake(m.values["was"], "write the name from the catalog before", "was is no name")
+	}
+}
+
 func (p *parser) checkName(m *mapping, h *catalog.Host, c catalog.Check) {
 	at := m.values["name"]
 	if at == nil {
@@ -145,7 +154,8 @@ func (p *parser) checkName(m *mapping, h *catalog.Host, c catalog.Check) {
 		p.yaml.mistake(at, fmt.Sprintf("write one line of at most %d bytes", checkNameMax),
 			"the check's name %q is not usable", c.Name)
 	case h.Check(c.Name) != nil:
-		p.yaml.mistake(at, "give one of them a name", "the host %s has two checks %q", h.Name, c.Name)
+		p.yaml.mistake(at, "give one of them another name; upper and lower case are the same",
+			"the host %s has two checks %q", h.Name, c.Name)
 	}
 }
 

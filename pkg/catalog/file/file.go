@@ -236,6 +236,7 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 	} else {
 		spelled[h.Key()] = h.Name
 	}
+	p.was(m, &h.Was)
 	p.hostRegion(m, &h)
 	p.addresses(m, &h)
 	m.text("role", &h.Role)

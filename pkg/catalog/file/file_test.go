@@ -84,7 +84,7 @@ rule: {round_every: 2s}
 		t.Fatal(err)
 	}
 	ping := catalog.Check{
-		Kind: "ping", Name: "ping", Options: catalog.Ping{}, Critical: true,
+		ID: catalog.FirstCheckID("A", "ping"), Kind: "ping", Name: "ping", Options: catalog.Ping{}, Critical: true,
 		Interval: 20 * time.Second, Timeout: 2 * time.Second,
 	}
 	if diff := cmp.Diff([]catalog.Check{ping}, c.Hosts[0].Checks); diff != "" {
@@ -95,10 +95,12 @@ rule: {round_every: 2s}
 	}
 	want := []catalog.Check{
 		{
+			ID:   catalog.FirstCheckID("C", "tcp 25"),
 			Kind: "tcp", Name: "tcp 25", Options: catalog.TCP{Port: 25}, Interval: time.Minute,
 			Timeout: 2 * time.Second,
 		},
 		{
+			ID:   catalog.FirstCheckID("C", "http 443"),
 			Kind: "http", Name: "http 443", Critical: true, Interval: 20 * time.Second, Timeout: 2 * time.Second,
 			Options: catalog.HTTP{URL: "https://www.example.net/$x", Status: 200, Body: "a$"},
 		},
@@ -147,6 +149,9 @@ func TestMistakes(t *testing.T) {
 			`a check has no key "port"`},
 		{"no port", regions + "hosts: [" + host + "checks: [{kind: tcp}]}]", "a tcp check has no port"},
 		{"no kind", regions + "hosts: [" + host + "checks: [{port: 1}]}]", "has no kind"},
+		{"two checks that differ in case alone",
+			regions + "hosts: [" + host + "checks: [{kind: ping}, {kind: tcp, port: 1, name: Ping}]}]", `two checks "Ping"`},
+		{"an empty was", regions + "hosts: [" + host + "was: ' '}]", "was is no name"},
 		{"two checks of a name", regions + "hosts: [" + host + "checks: [{kind: ping}, {kind: ping}]}]",
 			`two checks "ping"`},
 		{"timeout", regions + "hosts: [" + host + "checks: [{kind: ping, interval: 2s, timeout: 2s}]}]",
