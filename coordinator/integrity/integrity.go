@@ -23,6 +23,8 @@ import (
 type Config struct {
 	Bus  Bus
 	View View
+	// free space for the streams that are kept for ever, in bytes; nil: a cluster's operator watches that
+	Free func() (uint64, error)
 	// sets a subject's warning for operators; "" clears it
 	Warn   func(subject, text string)
 	Logger zerolog.Logger
@@ -45,10 +47,13 @@ const (
 	checkEvery = 24 * time.Hour
 	headsEvery = time.Minute // what is stored after the last record of the heads can be lost unnoticed
 	// how long a start waits for the first check: a larger ledger is read while the coordinator works
-	startMax = 5 * time.Second
-	endMax   = time.Second
-	listed   = 3 // losses that a warning describes; it counts the others
-	subject  = "lost-messages"
+	startMax   = 5 * time.Second
+	endMax     = time.Second
+	listed     = 3 // losses that a warning describes; it counts the others
+	ledgerName = "LEDGER"
+	subject    = "lost-messages"
+	// the ledger's size, once it has used half of the space that was there for it
+	sizeSubject = "ledger-size"
 )
 
 // Guard looks for losses.
@@ -133,6 +138,7 @@ func (g *Guard) checkHeads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.warnSize(streams)
 	heads := make([]view.Head, len(streams))
 	for i, s := range streams {
 		heads[i] = view.Head{Stream: s.Name, Created: s.Created, Last: s.Last, Messages: s.Messages}
@@ -142,6 +148,37 @@ func (g *Guard) checkHeads(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(g.View.AddGaps(ctx, lost), g.report(ctx))
+}
+
+// warnSize warns when the ledger is as large as the space that is left for it.
+func (g *Guard) warnSize(streams []bus.StreamInfo) {
+	if g.Free == nil {
+		return
+	}
+	free, err := g.Free()
+	if err != nil {
+		return // package diskguard reports it
+	}
+	for _, s := range streams {
+		if s.Name != ledgerName {
+			continue
+		}
+		text := ""
+		if s.Bytes >= free {
+			text = fmt.Sprintf("the ledger has used half of its space: it has grown to %s and as much is left on the disk; "+
+				"it is never shortened: move the data directory to a larger disk", gigabytes(s.Bytes))
+		}
+		g.Warn(sizeSubject, text)
+	}
+}
+
+// gigabytes rounds to one digit, so that a warning does not change with every event.
+func gigabytes(n uint64) string {
+	digit := uint64(1)
+	for n/digit >= 10 {
+		digit *= 10
+	}
+	return fmt.Sprintf("%.3g GB", float64(n/digit*digit)/1e9)
 }
 
 // report logs new losses and updates the warning.
@@ -170,7 +207,7 @@ func warning(gaps []ledger.Gap) string {
 	}
 	var lost []string
 	effects := map[string]string{
-		"LEDGER":       "verdicts, incidents and enrolments of that time are missing from the history",
+		ledgerName:     "verdicts, incidents and enrolments of that time are missing from the history",
 		"OBS":          "`explain --at` shows less of that time",
 		"KV_enrolment": "join tokens or limits may be missing: invite again whoever cannot join",
 	}

@@ -20,7 +20,7 @@ func (n *Node) addMonitors(ctx context.Context) error {
 	n.tasks = append(n.tasks, quotas.Run)
 	n.losses = integrity.New(integrity.Config{
 		Bus: n.bus, View: n.view.Losses(), Warn: n.core.Warnings.Warn,
-		Logger: n.logger("integrity"),
+		Free: freeForStreams(n.config), Logger: n.logger("integrity"),
 	})
 	n.losses.Start(ctx)
 	n.tasks = append(n.tasks, n.losses.Run)
@@ -50,3 +50,14 @@ func (s streamStore) Stopped() bool { return s.nats.Stopped() || s.engine.Refuse
 
 // Revive restarts the streams.
 func (s streamStore) Revive() error { return s.nats.Revive() }
+
+// freeForStreams measures the space that is left for the streams; nil if they are a cluster's.
+func freeForStreams(c Config) func() (uint64, error) {
+	if len(c.NATSServers) > 0 {
+		return nil
+	}
+	return func() (uint64, error) {
+		free, _, err := diskguard.Usage(c.Data)
+		return free, err
+	}
+}

@@ -45,11 +45,10 @@ type Conn struct {
 // ms. That is eight times an agent's heartbeats; an agent that sends more pushes out its own past and not that of
 // others.
 const (
-	obsAge      = 48 * time.Hour
-	obsSubject  = int64(obsAge / (250 * time.Millisecond))
-	obsBytes    = 2 << 30 // until ResizeObservations is called
-	obsDedup    = 10 * time.Minute
-	ledgerBytes = 8 << 30
+	obsAge     = 48 * time.Hour
+	obsSubject = int64(obsAge / (250 * time.Millisecond))
+	obsBytes   = 2 << 30 // until ResizeObservations is called
+	obsDedup   = 10 * time.Minute
 )
 
 // errorsLogged bounds how many errors of nats.go are logged in a minute: a flood of requests causes one each.
@@ -113,8 +112,9 @@ func (c *Conn) openStreams(ctx context.Context) (err error) {
 	}
 	c.ledger, err = openStream(ctx, c.js, jetstream.StreamConfig{
 		Name: "LEDGER", Description: "the mesh's history, kept for years", Subjects: []string{bus.SubjectLedger + ">"},
-		// Discarding the oldest event would be a hole that no view can be built over: a full ledger refuses instead.
-		MaxBytes: ledgerBytes, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage, Duplicates: obsDedup,
+		// No limit but the disk's: a full ledger would refuse transitions, and one that discards its oldest event would
+		// have a hole. A stream that an earlier version limited loses its limit here.
+		MaxBytes: -1, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage, Duplicates: obsDedup,
 		AllowAtomicPublish: true, AllowDirect: true, DenyDelete: true,
 	})
 	if err != nil {
