@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/address"
@@ -19,8 +20,8 @@ type ProbeOptions struct {
 	HTTP    catalog.HTTP // without the URL, which is the address
 }
 
-// ParseTarget returns what `agent probe KIND ADDRESS` probes.
-func ParseTarget(o ProbeOptions, kind, text string) (probe.Target, error) {
+// ParseTarget returns what `agent probe KIND ADDRESS key=value ...` probes. The keys are those of a check in a catalog.
+func ParseTarget(o ProbeOptions, kind, text string, settings []string) (probe.Target, error) {
 	check := catalog.Check{Kind: kind, Name: kind, Timeout: o.Timeout}
 	var host address.Host
 	var err error
@@ -39,6 +40,18 @@ func ParseTarget(o ProbeOptions, kind, text string) (probe.Target, error) {
 		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are ping, tcp and http", kind)
 	}
 	if err != nil {
+		return probe.Target{}, fmt.Errorf("%s: %w", kind, err)
+	}
+	for _, setting := range settings {
+		key, value, ok := strings.Cut(setting, "=")
+		if !ok {
+			return probe.Target{}, fmt.Errorf("%q is not key=value, as in certificate_days=14", setting)
+		}
+		if err := check.SetOption(key, value); err != nil {
+			return probe.Target{}, err
+		}
+	}
+	if err := check.ValidateOptions(); err != nil {
 		return probe.Target{}, fmt.Errorf("%s: %w", kind, err)
 	}
 	return probe.Target{Check: check, Address: host.String()}, nil
@@ -67,7 +80,8 @@ func ParseFamilies(address string, names []string) ([]mesh.Family, error) {
 	return families, nil
 }
 
-// ProbeOnce probes the target once through each family, and reports each result as a sentence. It returns whether the
+// ProbeOnce probes the target once through each family, and reports each result, and what ends soon, as a
+// sentence. It returns whether the
 // target is good as a vantage's vote counts it: one family is good and none is bad. A family in which the name has no
 // address, or through which this machine cannot probe, does not count.
 func ProbeOnce(ctx context.Context, target probe.Target, families []mesh.Family, report func(sentence string)) bool {
@@ -77,6 +91,9 @@ func ProbeOnce(ctx context.Context, target probe.Target, families []mesh.Family,
 		result := probe.Once(bounded, probe.Kernel{}, target, func() {})
 		cancel()
 		report(probe.Describe(target, result))
+		if result.Outcome.Good() && result.Expiry != nil {
+			report("advisory: " + result.Expiry.Describe(time.Now()))
+		}
 		switch {
 		case result.Outcome.Good():
 			good++

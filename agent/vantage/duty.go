@@ -217,7 +217,9 @@ func (v *vantage) handleProbe(e probeEvent, now time.Time) {
 
 // edgeResult converts a probe's result. It states the address only where the host has a name: else everybody knows it.
 func (d *duty) edgeResult(r probe.Result) edge.Result {
-	out := edge.Result{Outcome: r.Outcome, Reason: r.Reason, RTT: r.RTT, Link: r.Connect, Definite: r.Definite}
+	out := edge.Result{
+		Outcome: r.Outcome, Reason: r.Reason, RTT: r.RTT, Link: r.Connect, Definite: r.Definite, Expiry: r.Expiry,
+	}
 	if d.Host.Named() {
 		out.Address = r.AddressSummary()
 	}

@@ -75,8 +75,7 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 	core.Members = engine.NewMembers(engine.MembersConfig{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Clock: clock, KnownHost: core.Catalogs.KnownHost,
 	})
-	agents := health.NewAgents(core.Warnings, logger("health"))
-	pending := health.NewPendingChecks(core.Warnings, logger("health"))
+	agents, observe := observers(core.Warnings, logger("health"))
 	core.Engine, err = engine.New(ctx, engine.Config{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Clock: clock,
 		Catalog: core.Catalogs.Current(), Answering: core.Catalogs.Answering(),
@@ -86,11 +85,7 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 				core.Catalogs.RosterChanged()
 			}
 		},
-		SnapshotMade: func(s *mesh.Snapshot, offset time.Duration) {
-			agents.Observe(s, offset)
-			pending.Observe(s)
-		},
-		LoopTurned: c.LoopTurned, Lost: c.Lost, Logger: logger("engine"),
+		SnapshotMade: observe, LoopTurned: c.LoopTurned, Lost: c.Lost, Logger: logger("engine"),
 	})
 	if err != nil {
 		return nil, err
@@ -99,6 +94,16 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 		Warnings: core.Warnings, Progress: core.Engine.Progress, Streams: c.Streams, ViewSequence: c.View.Sequence,
 	})
 	return core, nil
+}
+
+// observers returns what turns snapshots into warnings: agents for their own sake, since the roster is set on them.
+func observers(w *health.Warnings, l zerolog.Logger) (*health.Agents, func(*mesh.Snapshot, time.Duration)) {
+	agents, pending, expiries := health.NewAgents(w, l), health.NewPendingChecks(w, l), health.NewExpiries(w, l)
+	return agents, func(s *mesh.Snapshot, offset time.Duration) {
+		agents.Observe(s, offset)
+		pending.Observe(s)
+		expiries.Observe(s, offset)
+	}
 }
 
 // Run works until ctx ends or a part fails. It returns when every part has ended.

@@ -82,7 +82,7 @@ var claims = map[string][]string{
 	},
 	"pkg/command TestLogFormats": {"probemesh-agent run --log-format json"},
 	"pkg/probe TestHTTP": {
-		"probemesh-agent probe http https://www.example.net/ --status 200 --body 'Sign in' --certificate-days 14",
+		"probemesh-agent probe http https://www.example.net/ body='Sign in' certificate_days=14",
 	},
 	"deploy/simulation TestTheSameSeedGivesTheSameTable": {
 		"go run ./deploy/simulation",

@@ -24,11 +24,14 @@ const (
 // Kinds lists the kinds that this version knows.
 func Kinds() []string { return []string{KindPing, KindTCP, KindHTTP} }
 
-// Options are the settings of one kind of check: Ping, TCP or HTTP. They are values; checks whose options are deeply
-// equal test the same thing. In JSON the fields of the options are beside those of the check.
+// Options are the settings of one kind of check: Ping, TCP or HTTP. They are values. In JSON the fields of the options
+// are beside those of the check.
 type Options interface {
 	// kind is the kind's name in a catalog.
 	kind() string
+	// question returns the options without the fields that change nothing about which answers are good. Checks whose
+	// questions are deeply equal test the same thing.
+	question() Options
 	// provesHostAlive reports whether a good answer can only come from the host itself, over TCP or UDP.
 	provesHostAlive() bool
 	// validate returns an error if no check of the kind can have these options. Decode calls it.
@@ -49,7 +52,7 @@ type HTTP struct {
 	URL             string `json:"url,omitempty"`
 	Status          int    `json:"status,omitempty"`           // see ExpectedStatus
 	Body            string `json:"body,omitempty"`             // text that the body must contain
-	CertificateDays int    `json:"certificate_days,omitempty"` // how long the certificate must still be valid
+	CertificateDays int    `json:"certificate_days,omitempty"` // see Check.CertificateDays
 }
 
 // ExpectedStatus returns the status that a good response has: 200 unless the check gives another.
@@ -58,6 +61,15 @@ func (o HTTP) ExpectedStatus() int { return cmp.Or(o.Status, 200) }
 func (Ping) kind() string { return KindPing }
 func (TCP) kind() string  { return KindTCP }
 func (HTTP) kind() string { return KindHTTP }
+
+func (o Ping) question() Options { return o }
+func (o TCP) question() Options  { return o }
+
+// A certificate that ends soon is an advisory: the answer is as good as before.
+func (o HTTP) question() Options {
+	o.CertificateDays = 0
+	return o
+}
 
 func (Ping) provesHostAlive() bool { return false } // a ping says nothing about why another ping is lost
 func (TCP) provesHostAlive() bool  { return true }
@@ -74,8 +86,30 @@ func (o TCP) validate() error {
 }
 
 func (o HTTP) validate() error {
+	if o.Status != 0 && (o.Status < 100 || o.Status > 599) {
+		return fmt.Errorf("status %d is not a number from 100 to 599", o.Status)
+	}
 	_, _, _, err := address.ParseURL(o.URL)
-	return err
+	return errors.Join(err, validDays(o.CertificateDays))
+}
+
+// CertificateDaysMax bounds certificate_days.
+const CertificateDaysMax = 3650
+
+func validDays(n int) error {
+	if n < 0 || n > CertificateDaysMax {
+		return fmt.Errorf("certificate_days %d is not a number from 1 to %d", n, CertificateDaysMax)
+	}
+	return nil
+}
+
+// CertificateDays returns within how many days operators are advised that the server's certificate ends; 0: never.
+func (c *Check) CertificateDays() int {
+	switch o := c.Options.(type) {
+	case HTTP:
+		return o.CertificateDays
+	}
+	return 0
 }
 
 // ProvesHostAlive reports whether a good answer to the check proves that its host is alive: then a lost ping of the
@@ -112,10 +146,18 @@ func (c *Check) DefaultName() string {
 
 // SameQuestion reports whether both checks test the same thing. A check that now tests something else starts as
 // pending. Families are compared only if both checks have them: a catalog of the previous version has none, and an
-// upgrade must not reset its checks. The options are compared with all their fields, also those added later.
+// upgrade must not reset its checks. The options are compared with all their fields, also those added later, except
+// those that question leaves out.
 func (c *Check) SameQuestion(other *Check) bool {
-	return c.Kind == other.Kind && reflect.DeepEqual(c.Options, other.Options) &&
+	return c.Kind == other.Kind && reflect.DeepEqual(questionOf(c.Options), questionOf(other.Options)) &&
 		(len(c.Families) == 0 || len(other.Families) == 0 || reflect.DeepEqual(c.Families, other.Families))
+}
+
+func questionOf(o Options) Options {
+	if o == nil {
+		return nil
+	}
+	return o.question()
 }
 
 // The parts of a check's JSON before and after the fields of its options. Their order is that of the first format: a

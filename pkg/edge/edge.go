@@ -82,8 +82,9 @@ type Result struct {
 	Outcome   mesh.Outcome // Reachable, Unreachable or Inconclusive
 	Reason    string
 	RTT, Link time.Duration
-	Definite  bool   // an answer, not a loss: one re-check settles it
-	Address   string // for a name: the address that answered, or the result of each one tried
+	Definite  bool         // an answer, not a loss: one re-check settles it
+	Address   string       // for a name: the address that answered, or the result of each one tried
+	Expiry    *mesh.Expiry // of a good answer: what it depends on and ends soon; may be nil
 }
 
 // Window holds the outcome of a vantage's last probes that were part of good series. It measures the loss of the

@@ -124,6 +124,7 @@ func (w *world) probe(a *agent, h *catalog.Host, c *catalog.Check, family mesh.F
 	switch {
 	case !broken:
 		o.Outcome, o.RTT, o.Elapsed = mesh.Reachable, 80*time.Millisecond, 80*time.Millisecond
+		o.Expiry = w.expiry[a.key]
 		a.report(w.elapsed+100*time.Millisecond, o)
 		return
 	case ours(reason, family) != "":

@@ -21,6 +21,7 @@ type edge struct {
 	outcome  mesh.Outcome
 	reason   string
 	address  string
+	expiry   *mesh.Expiry
 	rtt      time.Duration
 	began    time.Time
 	ended    time.Time
@@ -73,7 +74,7 @@ func (e *edge) apply(env *environment, o *mesh.Observation) {
 		e.missedAt = o.Began // the report of its first miss was lost
 	}
 	e.outcome, e.reason, e.rtt, e.began, e.ended = o.Outcome, o.Reason, o.RTT, o.Began, o.Ended()
-	e.address = o.Address
+	e.address, e.expiry = o.Address, o.Expiry
 	e.missed, e.muted, e.round = false, false, o.Round
 	e.vantage.countBad(e, wasBad)
 	switch {

@@ -96,7 +96,7 @@ func (in *intake) history(v *vantage, b *mesh.Batch) {
 		o := &b.Observations[i]
 		e := v.edges[target{o.Host, o.Check, o.Family}]
 		if e != nil && o.Stage == mesh.Settled && in.mesh.answersQuestion(b, e.check) {
-			e.history.add(o)
+			e.history.add(withoutFormerExpiry(in.env, e.check, o))
 		}
 	}
 }
@@ -113,9 +113,10 @@ func (in *intake) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
 	if c.rounds.latest() != nil {
 		c.rounds.noteAnswer(o.Round)
 	}
-	replayed := b.Replayed(*o)
+	replayed, reported := b.Replayed(*o), o
+	o = withoutFormerExpiry(in.env, c, o)
 	if o.Stage == mesh.Missed {
-		if !replayed && o.Began.After(e.began) {
+		if !replayed && o.Began.After(e.began) && o == reported {
 			in.miss(e, o)
 		}
 		return

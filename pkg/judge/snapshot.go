@@ -55,6 +55,10 @@ func (r reporter) check(c *check) mesh.CheckState {
 	if broken(c.published) {
 		s.Cause = c.host.cause
 	}
+	expiry, advisory := r.expiry(c)
+	if s.Expiry = expiry; expiry != nil {
+		s.Advisories = append(s.Advisories, advisory)
+	}
 	// A verdict that is only kept keeps its sentence too: its numbers were true when the votes showed it.
 	if c.fromVotes || c.sentence == "" || c.verdict == mesh.Pending {
 		s.Sentence = sentenceOf(r.env, r.mesh.catalog, c, s.Votes)

@@ -25,7 +25,8 @@ type world struct {
 	judge   *judge.Judge
 	catalog *catalog.Catalog
 	agents  []*agent
-	broken  map[path]string // to the reason
+	broken  map[path]string         // to the reason
+	expiry  map[string]*mesh.Expiry // what agents report with good answers, by key
 
 	alternating map[path]string // paths that fail at every second probe, to the reason
 	looks       map[path]int    // probes of those
@@ -123,6 +124,13 @@ func newCheck(name string) catalog.Check {
 		Timeout: 3 * time.Second, Options: catalog.TCP{Port: 25}}
 	if name == "ping" {
 		c.Kind, c.Options = catalog.KindPing, catalog.Ping{}
+	}
+	if name == "web" || name == "webmail" {
+		web := catalog.HTTP{URL: "https://www.example.net/", CertificateDays: 14}
+		if name == "webmail" {
+			web.Body = "Sign in"
+		}
+		c.Kind, c.Options = catalog.KindHTTP, web
 	}
 	return c
 }

@@ -19,7 +19,8 @@ type Observation struct {
 	// Reason is the agent's free text if Outcome is not Reachable: "connection refused", "timeout", "status 503".
 	// It is for operators; the public reads what ClassifyReason makes of it.
 	Reason  string
-	Address string // if the host has a name: the address that answered, or what each address gave; for operators only
+	Address string  // if the host has a name: the address that answered, or what each address gave; for operators only
+	Expiry  *Expiry // what the good answer depends on and ends within the days that the check asks for; nil: nothing
 }
 
 // Ended returns when the result was known, in the stream's time.

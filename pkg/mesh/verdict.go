@@ -123,6 +123,7 @@ type CheckState struct {
 	RoundOpen  bool         `json:"looking"`         // a round is open, so the verdict may change within seconds
 	Votes      []RegionVote `json:"votes"`
 	Advisories []string     `json:"advisories,omitempty"` // for operators: "path from lusaka: timeout"
+	Expiry     *Expiry      `json:"expiry,omitempty"`     // the earliest that vantages report; an advisory describes it
 }
 
 // HostState is what the judge knows about one host.

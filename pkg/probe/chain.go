@@ -1,16 +1,19 @@
 package probe
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// expiresSoon returns why the connection's certificates do not last for the time wanted, or "". A chain lasts as long
-// as the certificate in it that ends first, which may be an intermediate, and a server's certificates as long as the
-// best of the chains that were verified: several lead to a trusted root where roots are cross-signed.
-func expiresSoon(s *tls.ConnectionState, days int, now time.Time) string {
+// expiresSoon returns when the connection's certificates end, or nil if they last for this many days; 0 days ask for
+// nothing. A chain lasts as long as the certificate in it that ends first, which may be an intermediate, and a server's
+// certificates as long as the best of the chains that were verified: several lead to a trusted root where roots are
+// cross-signed.
+func expiresSoon(s *tls.ConnectionState, days int, now time.Time) *mesh.Expiry {
 	leaf := s.PeerCertificates[0]
 	last := leaf
 	for i, chain := range s.VerifiedChains {
@@ -18,16 +21,14 @@ func expiresSoon(s *tls.ConnectionState, days int, now time.Time) string {
 			last = first
 		}
 	}
-	left := last.NotAfter.Sub(now)
-	switch {
-	case left >= time.Duration(days)*24*time.Hour:
-		return ""
-	case last.Equal(leaf):
-		return fmt.Sprintf("certificate expires in %s, wanted %d", largestUnit(left), days)
+	if last.NotAfter.Sub(now) >= time.Duration(days)*24*time.Hour {
+		return nil
 	}
-	const nameMax = 64 // characters
-	return fmt.Sprintf("certificate expires in %s, wanted %d: of its issuer %.*q", largestUnit(left), days, nameMax,
-		last.Subject.CommonName)
+	out := &mesh.Expiry{What: mesh.Certificate, At: last.NotAfter}
+	if !last.Equal(leaf) {
+		out.Issuer = cmp.Or(clean(truncate(last.Subject.CommonName)), clean(truncate(last.Subject.String())), "unnamed")
+	}
+	return out
 }
 
 // firstToExpire returns the certificate of the chain that ends first. The server's own is the first of the chain and is

@@ -21,18 +21,23 @@ func TestACertificateLastsAsLongAsItsBestChain(t *testing.T) {
 		days   int
 		want   string
 	}{
-		"all last":        {[][]*x509.Certificate{{leaf, root}}, 14, ""},
-		"the leaf ends":   {[][]*x509.Certificate{{leaf, root}}, 90, "certificate expires in 60 days, wanted 90"},
-		"exactly as long": {[][]*x509.Certificate{{leaf, root}}, 60, ""},
+		"nothing is asked": {[][]*x509.Certificate{{leaf, short, root}}, 0, ""},
+		"all last":         {[][]*x509.Certificate{{leaf, root}}, 14, ""},
+		"the leaf ends":    {[][]*x509.Certificate{{leaf, root}}, 90, "certificate ends in 60 days"},
+		"exactly as long":  {[][]*x509.Certificate{{leaf, root}}, 60, ""},
 		"an intermediate ends": {[][]*x509.Certificate{{leaf, short, root}}, 14,
-			`certificate expires in 5 days, wanted 14: of its issuer "short"`},
+			`certificate of the issuer "short" ends in 5 days`},
 		"a cross-signed root ends": {[][]*x509.Certificate{{leaf, oldRoot}, {leaf, root}}, 14, ""},
 		"the better one comes first": {[][]*x509.Certificate{{leaf, short, root}, {leaf, oldRoot}}, 14,
-			`certificate expires in 5 days, wanted 14: of its issuer "short"`},
-		"no chain is known": {nil, 90, "certificate expires in 60 days, wanted 90"},
+			`certificate of the issuer "short" ends in 5 days`},
+		"no chain is known": {nil, 90, "certificate ends in 60 days"},
 	} {
 		s := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: test.chains}
-		if got := expiresSoon(s, test.days, now); got != test.want {
+		got := ""
+		if e := expiresSoon(s, test.days, now); e != nil {
+			got = e.Describe(now)
+		}
+		if got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}

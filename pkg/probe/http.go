@@ -140,15 +140,13 @@ func isClosed(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// checkResponse compares a response with what the check requires, cheapest first: status, certificate, body.
+// checkResponse compares a response with what the check requires, the status first since it costs less than the body.
 func (a *attempt) checkResponse(found Result, o catalog.HTTP, response *http.Response) Result {
 	if wanted := o.ExpectedStatus(); response.StatusCode != wanted {
 		return found.fail(statusReason(response, wanted))
 	}
-	if response.TLS != nil && o.CertificateDays > 0 {
-		if why := expiresSoon(response.TLS, o.CertificateDays, time.Now()); why != "" {
-			return found.fail(why)
-		}
+	if response.TLS != nil {
+		found.Expiry = expiresSoon(response.TLS, o.CertificateDays, time.Now())
 	}
 	if o.Body == "" {
 		return found

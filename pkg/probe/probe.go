@@ -54,6 +54,7 @@ type Result struct {
 	Definite bool          // a wrong answer, not a lost packet: one re-check settles it, retries would not
 	Address  netip.Addr    // the address that answered as required; zero if none did
 	Tried    []Tried       // if none did, all addresses that were tried
+	Expiry   *mesh.Expiry  // what a good answer depends on and ends within the days that the check gives; may be nil
 }
 
 // Once makes one attempt: it tries all addresses of a name within the family, and one that answers as required is

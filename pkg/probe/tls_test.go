@@ -69,7 +69,10 @@ func makeAuthority(file string) error {
 }
 
 // issue makes a certificate for the name.
-func issue(t *testing.T, name string) tls.Certificate {
+func issue(t *testing.T, name string) tls.Certificate { return issueFor(t, name, 24*time.Hour) }
+
+// issueFor makes a certificate that lasts for some time from now.
+func issueFor(t *testing.T, name string, lasts time.Duration) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -77,13 +80,37 @@ func issue(t *testing.T, name string) tls.Certificate {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(lasts),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, authority.certificate, &key.PublicKey, authority.key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// A certificate that ends soon is an advisory beside a good answer, and one that has ended fails the check.
+func TestACertificateThatEndsSoonIsNoFailure(t *testing.T) {
+	serve := func(lasts time.Duration, days int) probe.Result {
+		site := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		site.TLS = &tls.Config{Certificates: []tls.Certificate{issueFor(t, "mail.example.net", lasts)}}
+		site.Config.ErrorLog = log.New(io.Discard, "", 0)
+		site.StartTLS()
+		defer site.Close()
+		url := fmt.Sprintf("https://mail.example.net:%d/", site.Listener.Addr().(*net.TCPAddr).Port)
+		return once(t, probe.Kernel{}, catalog.Check{
+			Kind: catalog.KindHTTP, Timeout: 2 * time.Second,
+			Options: catalog.HTTP{URL: url, CertificateDays: days},
+		}, "127.0.0.1")
+	}
+	if got := serve(12*time.Hour, 14); !got.Outcome.Good() || got.Expiry == nil ||
+		got.Expiry.Describe(time.Now()) != "certificate ends in 11 hours" {
+		t.Errorf("%+v, %+v", got, got.Expiry)
+	}
+	if got := serve(12*time.Hour, 0); !got.Outcome.Good() || got.Expiry != nil {
+		t.Errorf("nothing is asked: %+v, %+v", got, got.Expiry)
+	}
+	want(t, serve(-time.Hour, 14), mesh.Unreachable, "certificate expired 1 hour ago")
 }
 
 // Servers that refuse TLS send an alert; the reason explains it.

@@ -74,19 +74,20 @@ type refusal struct {
 }
 
 type observation struct {
-	Host    string `json:"h"`
-	Check   string `json:"k"`
-	Family  uint8  `json:"f,omitempty"`
-	Began   int64  `json:"t"` // may be negative: the probe was sent before the batch was opened
-	Elapsed int64  `json:"el,omitempty"`
-	RTT     int64  `json:"r,omitempty"`
-	Outcome string `json:"s"`
-	Missed  bool   `json:"m,omitempty"`
-	Round   uint64 `json:"l,omitempty"`
-	Sent    int    `json:"p,omitempty"`
-	Lost    int    `json:"x,omitempty"`
-	Reason  string `json:"y,omitempty"`
-	Address string `json:"ip,omitempty"`
+	Host    string  `json:"h"`
+	Check   string  `json:"k"`
+	Family  uint8   `json:"f,omitempty"`
+	Began   int64   `json:"t"` // may be negative: the probe was sent before the batch was opened
+	Elapsed int64   `json:"el,omitempty"`
+	RTT     int64   `json:"r,omitempty"`
+	Outcome string  `json:"s"`
+	Missed  bool    `json:"m,omitempty"`
+	Round   uint64  `json:"l,omitempty"`
+	Sent    int     `json:"p,omitempty"`
+	Lost    int     `json:"x,omitempty"`
+	Reason  string  `json:"y,omitempty"`
+	Address string  `json:"ip,omitempty"`
+	Expiry  *expiry `json:"en,omitempty"` // version N-1 neither sends nor reads it
 }
 
 // outcomes are how outcomes are encoded.
@@ -112,7 +113,7 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 			Host: o.Host, Check: o.Check, Family: uint8(o.Family), Began: o.Began.Sub(b.Began).Microseconds(),
 			Elapsed: o.Elapsed.Microseconds(), RTT: o.RTT.Microseconds(), Outcome: outcomes[o.Outcome],
 			Missed: o.Stage == mesh.Missed, Round: o.Round, Sent: o.Sent, Lost: o.Lost, Reason: clip(o.Reason),
-			Address: clip(o.Address),
+			Address: clip(o.Address), Expiry: encodeExpiry(o.Expiry),
 		}
 	}
 	data, err := json.Marshal(out)
@@ -207,7 +208,9 @@ func (o *observation) decode(began, received time.Time) (mesh.Observation, error
 		return out, ErrTooOld
 	}
 	out.Outcome, out.Reason = decodeOutcome(o.Outcome, out.Reason)
-	return out, nil
+	var err error
+	out.Expiry, err = o.Expiry.decode()
+	return out, err
 }
 
 // decodeOutcome decodes an outcome. One that only a newer or an older version knows is inconclusive.

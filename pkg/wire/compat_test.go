@@ -194,6 +194,7 @@ func TestBatchesOfTodayAreDecodedByTheFirstFormat(t *testing.T) {
 			Host: "nc023", Check: "ping", Family: mesh.IPv4, Began: at.Add(-time.Second),
 			Elapsed: 91 * time.Millisecond, RTT: 90 * time.Millisecond,
 			Outcome: mesh.Slow, Stage: mesh.Missed, Round: 42, Sent: 3, Lost: 1, Reason: "slow",
+			Expiry: &mesh.Expiry{What: mesh.Certificate, At: at, Issuer: "R3"},
 		}},
 	})
 	b := frozen[frozenBatch](t, data, err)
@@ -287,9 +288,10 @@ func TestACatalogOfALaterVersionIsAccepted(t *testing.T) {
 	if err != nil || c.Host("nc036").Check("ping").Kind != "telepathy" || c.Host("nc036").Check("Sending mail") == nil {
 		t.Errorf("%v %+v", err, c)
 	}
-	const batch = `{"v":9,"e":"1","n":1,"a":"x","new":{"a":[1]},"o":[{"h":"a","k":"b","t":0,"s":"*","new":true}]}`
+	const batch = `{"v":9,"e":"1","n":1,"a":"x","new":{"a":[1]},"o":[{"h":"a","k":"b","t":0,"s":"*","new":true},` +
+		`{"h":"a","k":"b","t":0,"s":"+","en":{"k":"warranty","t":9}}]}`
 	b, err := wire.DecodeBatch([]byte(batch), 0, 0, at)
-	if err != nil || b.Observations[0].Outcome != mesh.Inconclusive ||
+	if err != nil || b.Observations[0].Outcome != mesh.Inconclusive || b.Observations[1].Expiry != nil ||
 		!strings.Contains(b.Observations[0].Reason, "agent too old") {
 		t.Errorf("%+v %v", b, err)
 	}

@@ -23,6 +23,18 @@ func TestErrorsAreDistinguished(t *testing.T) {
 			t.Errorf("%.60s: %v, wanted %v", data, err, want)
 		}
 	}
+	for expiry, want := range map[string]error{
+		// JSON has no year after 9999, and a snapshot is written as JSON.
+		`{"k":"certificate","t":253402300800}`:                       ErrTime,
+		`{"k":"certificate","t":-1}`:                                 ErrTime,
+		`{"k":"certificate","n":"` + strings.Repeat("k", 301) + `"}`: ErrTooLarge,
+		`{"k":"certificate","t":253402300799}`:                       nil,
+	} {
+		data := `{"v":1,"e":"1","o":[{"t":0,"s":"+","en":` + expiry + `}]}`
+		if _, err := DecodeBatch([]byte(data), time.Second, 0, received); !errors.Is(err, want) {
+			t.Errorf("%.60s: %v, wanted %v", data, err, want)
+		}
+	}
 	if _, _, err := ParseHeaders(func(string) string { return "-5" }); !errors.Is(err, ErrTime) {
 		t.Errorf("an age below zero is %v", err)
 	}
@@ -44,7 +56,10 @@ func TestAReasonHasPrintableTextOnly(t *testing.T) {
 		}
 		hostile, err := json.Marshal(map[string]any{ // EncodeBatch would remove the control characters
 			"v": 1, "e": "1", "ver": reason[:min(len(reason), 9)], "so": reason[:min(len(reason), 9)],
-			"o": []any{map[string]any{"s": "-", "y": reason[:min(len(reason), 30)]}},
+			"o": []any{map[string]any{
+				"s": "-", "y": reason[:min(len(reason), 30)],
+				"en": map[string]any{"k": mesh.Certificate, "t": 1, "n": reason[:min(len(reason), 30)]},
+			}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -64,6 +79,9 @@ func wantPrintable(t *testing.T, b *mesh.Batch) {
 	texts := []string{b.Version, b.Revision, b.SpoolOff, b.Refusal.Revision, b.Refusal.Reason}
 	for _, o := range b.Observations {
 		texts = append(texts, o.Reason)
+		if o.Expiry != nil {
+			texts = append(texts, o.Expiry.What, o.Expiry.Issuer)
+		}
 		if o.Lost > o.Sent || o.Sent > SentMax || o.Lost < 0 {
 			t.Fatalf("%d of %d probes were lost", o.Lost, o.Sent)
 		}

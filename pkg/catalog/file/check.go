@@ -199,7 +199,7 @@ func (p *parser) http(m *mapping) catalog.HTTP {
 	}
 	m.integer("status", &o.Status, 100, 599)
 	m.text("body", &o.Body)
-	m.integer("certificate_days", &o.CertificateDays, 1, 3650)
+	m.integer("certificate_days", &o.CertificateDays, 1, catalog.CertificateDaysMax)
 	if o.CertificateDays > 0 && strings.HasPrefix(o.URL, "http:") {
 		p.yaml.mistake(m.values["certificate_days"], "write an https URL, or take certificate_days out",
 			"a plain http URL has no certificate")

@@ -1,0 +1,59 @@
+package catalog
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// SetOption sets one of the check's options by the key that catalogs use for it. The keys that say where to connect are
+// none of them: a command line has an address for that.
+func (c *Check) SetOption(key, value string) error {
+	options := reflect.New(reflect.TypeOf(c.Options)).Elem()
+	options.Set(reflect.ValueOf(c.Options))
+	var keys []string
+	for _, field := range reflect.VisibleFields(options.Type()) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if field.Anonymous || slices.Contains([]string{"port", "url"}, name) {
+			continue
+		}
+		if keys = append(keys, name); name != key {
+			continue
+		}
+		if err := setField(options.FieldByIndex(field.Index), key, value); err != nil {
+			return err
+		}
+		c.Options = options.Interface().(Options)
+		return nil
+	}
+	if len(keys) == 0 {
+		return fmt.Errorf("a %s check has no key %q", c.Kind, key)
+	}
+	return fmt.Errorf("a %s check has no key %q; its keys are %s", c.Kind, key, strings.Join(keys, ", "))
+}
+
+func setField(field reflect.Value, key, value string) error {
+	switch field.Kind() {
+	case reflect.String:
+		field.SetString(value)
+	case reflect.Int:
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("%s is %q: write a whole number", key, value)
+		}
+		field.SetInt(int64(n))
+	case reflect.Bool:
+		if value != "true" && value != "false" {
+			return fmt.Errorf("%s is %q: write true or false", key, value)
+		}
+		field.SetBool(value == "true")
+	default:
+		return fmt.Errorf("%s cannot be given here", key)
+	}
+	return nil
+}
+
+// ValidateOptions returns an error if no check of the kind can have these options.
+func (c *Check) ValidateOptions() error { return c.Options.validate() }
