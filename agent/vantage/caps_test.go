@@ -27,7 +27,7 @@ func manyChecks(c *vantage.Config) {
 	lon := &c.Bus.(*bus).catalog.Hosts[2]
 	for i := range 19 {
 		check := lon.Checks[0]
-		check.Name = fmt.Sprint("ping ", i)
+		check.ID, check.Name = "", fmt.Sprint("ping ", i)
 		lon.Checks = append(lon.Checks, check)
 	}
 }

@@ -59,6 +59,7 @@ func TestLargeBatchIsSplit(t *testing.T) {
 		for h := range hosts[1:] {
 			first := hosts[h+1].Checks[0]
 			for i := range checks {
+				first.ID = ""
 				first.Name = fmt.Sprintf("%02d%s", i, strings.Repeat("<", wire.NameMax-2)) // six bytes each on the wire
 				hosts[h+1].Checks = append(hosts[h+1].Checks, first)
 			}
