@@ -236,7 +236,7 @@ func (d *demonstration) refusesWrongFaults(t *testing.T) {
 // browse opens the pages in a real browser.
 func (d *demonstration) browse(t *testing.T) {
 	ctx := newBrowser(t)
-	if size := len(d.page("/")); size > 30<<10 {
+	if size := len(d.page("/")); size > 45_000 {
 		t.Errorf("the page has %d bytes", size)
 	}
 	d.checkPage(t, ctx, "index", "http://"+d.public+"/")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"html/template"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
@@ -28,7 +29,7 @@ type API struct {
 	view    *web.View
 	pages   Pages
 	streams *web.Streams
-	cache   web.RenderCache
+	latest  atomic.Pointer[statusData] // of the latest "status" event
 }
 
 // New returns an API.

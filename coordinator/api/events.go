@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -12,16 +11,23 @@ import (
 
 // statusEvent is the data of a "status" event.
 type statusEvent struct {
-	At       time.Time              `json:"at"`
+	At       time.Time              `json:"at"` // when a title or a status last changed, as far as this process knows
 	Title    string                 `json:"title"`
 	Statuses map[string]mesh.Status `json:"statuses"` // by host
 }
 
-// events streams a "status" event after every change. With ?page=PATH the body of that page comes before it, as a
-// "page" event, if it changed. A stream for a page that does not exist ends at once.
+// statusData is an encoded statusEvent.
+type statusData struct {
+	of      *mesh.Snapshot
+	content string // without its time
+	data    string
+}
+
+// events streams a "status" event after every change of a status. With ?page=PATH the body of that page comes before
+// it, as a "page" event, if it changed. A stream for a page that does not exist ends at once.
 func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	path := r.FormValue("page")
-	return a.streams.Serve(w, r, a.view.Changed, func(send web.SendFunc) error {
+	update := func(send web.SendFunc) error {
 		s := a.view.State() // one state for both events, so that a page and its title match
 		if path != "" {
 			body, found, err := a.pages.Body(r.Context(), s, path)
@@ -32,24 +38,42 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 		}
-		status, _, err := a.cache.Render(r.Context(), s, "status", func(context.Context) (string, bool, error) {
-			data, err := json.Marshal(newStatusEvent(s))
-			return string(data), true, err
-		})
+		status, err := a.statusEvent(s)
 		if err != nil {
 			return err
 		}
 		return send("status", status)
-	})
+	}
+	at := func() time.Time { return a.view.State().Snapshot.At }
+	return a.streams.Serve(w, r, web.Feed{Changed: a.view.Changed, Update: update, At: at})
 }
 
-// newStatusEvent returns the event of a state. Its time has whole seconds: pages write it into a datetime attribute,
-// and a second with several snapshots sends one event unless a status changes.
-func newStatusEvent(s web.State) statusEvent {
-	at := s.Snapshot.At.UTC().Truncate(time.Second)
-	e := statusEvent{At: at, Title: s.Title(), Statuses: map[string]mesh.Status{}}
+// statusEvent returns the "status" event of a state, encoded once for all streams. Its time is part of the data, so as
+// long as nothing else changes it stays as it was: what clients have already is not sent again.
+func (a *API) statusEvent(s web.State) (string, error) {
+	last := a.latest.Load()
+	if last != nil && last.of == s.Snapshot {
+		return last.data, nil
+	}
+	e := statusEvent{Title: s.Title(), Statuses: map[string]mesh.Status{}}
 	for _, h := range s.Hosts() {
 		e.Statuses[h.Name] = h.Status
 	}
-	return e
+	content, err := json.Marshal(e)
+	if err != nil {
+		return "", err
+	}
+	next := &statusData{of: s.Snapshot, content: string(content)}
+	if last != nil && last.content == next.content {
+		next.data = last.data
+	} else {
+		e.At = s.Snapshot.At.UTC().Truncate(time.Second)
+		data, err := json.Marshal(e)
+		if err != nil {
+			return "", err
+		}
+		next.data = string(data)
+	}
+	a.latest.Store(next)
+	return next.data, nil
 }

@@ -117,7 +117,7 @@ func (s *console) events(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return web.Errorf(http.StatusNotFound, "no page %q", r.FormValue("page"))
 	}
-	return s.streams.Serve(w, r, s.config.Source.Changed, func(send web.SendFunc) error {
+	update := func(send web.SendFunc) error {
 		c, snapshot := s.config.Source.Current()
 		body, err := web.Render(templates, p.template, p.data(s, snapshot))
 		if err != nil {
@@ -127,12 +127,13 @@ func (s *console) events(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		status, err := json.Marshal(struct {
-			At    time.Time `json:"at"`
-			Title string    `json:"title"`
-		}{snapshot.At.UTC().Truncate(time.Second), p.title + " – " + c.Page.Title})
+			Title string `json:"title"`
+		}{p.title + " – " + c.Page.Title})
 		if err != nil {
 			return err
 		}
 		return send("status", string(status))
-	})
+	}
+	at := func() time.Time { _, snapshot := s.config.Source.Current(); return snapshot.At }
+	return s.streams.Serve(w, r, web.Feed{Changed: s.config.Source.Changed, Update: update, At: at})
 }

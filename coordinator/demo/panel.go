@@ -155,7 +155,7 @@ func (p *panel) page(w http.ResponseWriter, _ *http.Request) error {
 
 // events streams the panel, rendered again whenever the mesh changes.
 func (p *panel) events(w http.ResponseWriter, r *http.Request) error {
-	return p.streams.Serve(w, r, p.source.Changed, func(send web.SendFunc) error {
+	update := func(send web.SendFunc) error {
 		body, err := p.body()
 		if err != nil {
 			return err
@@ -163,10 +163,10 @@ func (p *panel) events(w http.ResponseWriter, r *http.Request) error {
 		if err := send("page", string(body)); err != nil {
 			return err
 		}
-		_, snapshot := p.source.Current()
-		at := snapshot.At.UTC().Format(time.RFC3339)
-		return send("status", fmt.Sprintf(`{"at":%q,"title":%q}`, at, panelTitle))
-	})
+		return send("status", fmt.Sprintf(`{"title":%q}`, panelTitle))
+	}
+	at := func() time.Time { _, snapshot := p.source.Current(); return snapshot.At }
+	return p.streams.Serve(w, r, web.Feed{Changed: p.source.Changed, Update: update, At: at})
 }
 
 // view is the data of the panel's template.

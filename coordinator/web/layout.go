@@ -66,9 +66,21 @@ type Layout struct {
 	Body               template.HTML
 }
 
-// staleAfter is the age at which a page says that it may be out of date. The judge moves on every two seconds. The
-// script has the same limit.
+// staleAfter is the age at which a page says that it is out of date, and at which beats end. The judge moves on every
+// two seconds.
 const staleAfter = 15 * time.Second
+
+// Stream is the path of the page's event stream, which begins with what comes after this body; empty if there is none.
+func (l Layout) Stream() string {
+	if l.Events == "" {
+		return ""
+	}
+	separator := "?"
+	if strings.Contains(l.Events, "?") {
+		separator = "&"
+	}
+	return l.Events + separator + afterParam + "=" + PageID(string(l.Body))
+}
 
 // Write answers a request with the page. It returns an error only before it wrote anything.
 func (l Layout) Write(w http.ResponseWriter, status int) error {
@@ -103,8 +115,9 @@ func Render(t *template.Template, name string, data any) (template.HTML, error) 
 	return template.HTML(out.String()), nil
 }
 
-// Funcs are the functions of templates: "stamp" writes a time for the datetime attribute, "words" for people.
-func Funcs() template.FuncMap { return template.FuncMap{"stamp": stamp, "words": words} }
+// Funcs are the functions of templates: "stamp" writes a time for the datetime attribute, "words" for people,
+// "hour" with neither date nor seconds.
+func Funcs() template.FuncMap { return template.FuncMap{"stamp": stamp, "words": words, "hour": hour} }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
@@ -114,6 +127,8 @@ func words(t time.Time) string {
 	}
 	return t.UTC().Format("2 Jan 2006 15:04:05 UTC")
 }
+
+func hour(t time.Time) string { return t.UTC().Format("15:04 UTC") }
 
 // icon is a dot in the colour of the class, as a data URL: a page is one request.
 func icon(class string) template.URL {

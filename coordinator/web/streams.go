@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -24,13 +25,17 @@ const (
 	eventWait = 10 * time.Second
 	// eventInterval is the shortest time between two updates to one client.
 	eventInterval = 250 * time.Millisecond
-	// keepalive is the longest time without any. The page's script reports stale data after 15 s of silence.
-	keepalive = 10 * time.Second
+	// BeatInterval is how often a stream says what moment the coordinator shows. The script of pages reports that they
+	// are out of date 5 s after the last beat. A day of beats is 1.4 MB.
+	BeatInterval = 3 * time.Second
+	// retryMin is the shortest time after which a client reconnects to a stream that broke. Each client is told one
+	// between this and twice this, so that they do not all come at once when a coordinator starts again.
+	retryMin = time.Second
 )
 
 // Streams serves event streams and bounds their number. It is safe for concurrent use.
 type Streams struct {
-	wait time.Duration
+	wait, beat time.Duration
 
 	mu    sync.Mutex
 	slots *ratelimit.Slots[*stream]
@@ -43,35 +48,45 @@ type stream struct{ cancel context.CancelFunc }
 type StreamsConfig struct {
 	Max, PerClient int           // open streams, of all clients and of one
 	Wait           time.Duration // for a client to receive one event
+	Beat           time.Duration // between two beats
 }
 
 // NewStreams returns Streams without any client.
 func NewStreams(c StreamsConfig) *Streams {
 	slots := ratelimit.NewSlots[*stream](cmp.Or(c.Max, streamsMax), cmp.Or(c.PerClient, streamsPerClient))
-	return &Streams{wait: cmp.Or(c.Wait, eventWait), slots: slots}
+	return &Streams{wait: cmp.Or(c.Wait, eventWait), beat: cmp.Or(c.Beat, BeatInterval), slots: slots}
 }
 
-// SendFunc sends an event. It sends nothing if the data equals the last event of that type on the stream.
+// SendFunc sends an event. It sends nothing if the client has an event of that type with the same data already.
 type SendFunc func(event, data string) error
 
-// Serve streams events to a client until it disconnects. It calls update at once and after every change, to send what
-// is new. It returns an error if the stream could not begin: there are too many, or the connection cannot stream.
-func (s *Streams) Serve(
-	w http.ResponseWriter, r *http.Request, changed func() <-chan struct{}, update func(send SendFunc) error,
-) error {
+// Feed is what a stream shows.
+type Feed struct {
+	Changed func() <-chan struct{}    // returns a channel that is closed when Update may have something new
+	Update  func(send SendFunc) error // sends everything, of which the client gets what is new to it
+	At      func() time.Time          // the moment that is shown; beats end when it is old
+}
+
+// Serve streams events to a client until it disconnects. It updates the client at once, unless the client names the
+// last event of an earlier stream and nothing changed since, and after every change. It returns an error if the stream
+// could not begin: there are too many, or the connection cannot stream.
+func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, f Feed) error {
 	ctx, leave, ok := s.enter(r.Context(), clientOf(r))
 	defer leave()
 	if !ok {
 		return Errorf(http.StatusServiceUnavailable, "too many open event streams")
 	}
 	w.Header().Set("X-Accel-Buffering", "no") // has nginx pass events on at once
+	w.Header().Set("Cache-Control", "no-cache")
 	session, err := sse.Upgrade(w, r)
 	if err != nil {
 		return fmt.Errorf("open event stream: %w", err)
 	}
-	c := &streamConn{session: session, control: http.NewResponseController(w), wait: s.wait, last: map[string]string{}}
+	c := &streamConn{
+		session: session, control: http.NewResponseController(w), wait: s.wait, beat: s.beat, received: lastReceived(r),
+	}
 	_ = c.control.SetReadDeadline(time.Time{}) // the request is complete; a writer without deadlines needs none removed
-	c.run(ctx, changed, update)
+	c.run(ctx, f)
 	return nil
 }
 
@@ -96,28 +111,34 @@ func (s *Streams) enter(ctx context.Context, client netip.Prefix) (_ context.Con
 
 // streamConn writes the events of one stream.
 type streamConn struct {
-	session *sse.Session
-	control *http.ResponseController
-	wait    time.Duration
-	last    map[string]string // the data that was sent last, by event type
+	session    *sse.Session
+	control    *http.ResponseController
+	wait, beat time.Duration
+	received   received
 }
 
-// run sends updates until ctx ends, update fails or the client does not receive in time.
-func (c *streamConn) run(ctx context.Context, changed func() <-chan struct{}, update func(send SendFunc) error) {
+// run sends updates and beats until ctx ends, the feed fails or the client does not receive in time.
+func (c *streamConn) run(ctx context.Context, f Feed) {
+	beats := time.NewTicker(c.beat)
+	defer beats.Stop()
+	if c.greet(f) != nil {
+		return
+	}
 	for {
-		next := changed() // before update, or a change between the two would wait for the one after it
-		if err := update(c.send); err != nil {
+		next := f.Changed() // before Update, or a change between the two would wait for the one after it
+		if f.Update(c.send) != nil {
 			return
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-next:
-		case <-time.After(keepalive):
-			comment := &sse.Message{}
-			comment.AppendComment("keep-alive")
-			if c.write(comment) != nil {
+		for changed := false; !changed; {
+			select {
+			case <-ctx.Done():
 				return
+			case <-next:
+				changed = true
+			case <-beats.C:
+				if c.write(newBeat(f.At())) != nil {
+					return
+				}
 			}
 		}
 		select {
@@ -128,12 +149,31 @@ func (c *streamConn) run(ctx context.Context, changed func() <-chan struct{}, up
 	}
 }
 
+// greet sends the first beat, with the time after which the client reconnects.
+func (c *streamConn) greet(f Feed) error {
+	m := newBeat(f.At())
+	m.Retry = retryMin + rand.N(retryMin)
+	return c.write(m)
+}
+
+// newBeat returns the event that says what moment the coordinator shows. If that is too old to be called current, it is
+// a comment instead: it keeps proxies from closing the connection, and clients see no beat.
+func newBeat(at time.Time) *sse.Message {
+	m := &sse.Message{}
+	if time.Since(at) > staleAfter {
+		m.AppendComment("no news")
+		return m
+	}
+	m.Type = sse.Type("beat")
+	m.AppendData(stamp(at))
+	return m
+}
+
 func (c *streamConn) send(event, data string) error {
-	if c.last[event] == data {
+	if !c.received.add(event, data) {
 		return nil
 	}
-	c.last[event] = data
-	m := &sse.Message{Type: sse.Type(event)}
+	m := &sse.Message{Type: sse.Type(event), ID: sse.ID(c.received.id())}
 	m.AppendData(data)
 	return c.write(m)
 }

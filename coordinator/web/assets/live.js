@@ -1,30 +1,89 @@
 (function () {
-// Replaces the body of the page whenever the server sends a newer one.
+// Replaces the body of the page whenever the server sends a newer one, and says at the top when nothing is heard.
 var main = document.querySelector("main"), url = main && main.dataset.live;
 if (!url || !window.EventSource) return;
-var source = new EventSource(url), asOf = document.getElementById("asof"), stale = document.getElementById("stale");
-// When the latest status arrived.
-var last = 0;
-source.addEventListener("page", function (e) {
+function find(id) { return document.getElementById(id); }
+var stale = find("stale"), asOf = find("asof"), icon = find("icon"), color = icon.href, title = document.title;
+// A beat arrives every three seconds. LIMIT is the longest time without one, in milliseconds.
+var LIMIT = 5000, source, id = "", at = asOf.dateTime, heard = stale.hidden ? performance.now() : -1e9;
+// When the stream was opened, and how long it may take until it is opened anew.
+var opened, patience = LIMIT;
+
+function open() {
+	close();
+	opened = performance.now();
+	source = new EventSource(id ? url.replace(/after=[^&]*/, "after=" + encodeURIComponent(id)) : url);
+	source.addEventListener("page", onPage);
+	source.addEventListener("status", onStatus);
+	source.addEventListener("beat", onBeat);
+}
+function close() { if (source) source.close(); source = null; }
+
+function onPage(e) {
+	id = e.lastEventId;
 	// What the reader opened, scrolled or focused stays so.
 	var focus = document.activeElement && main.contains(document.activeElement) && document.activeElement.id;
 	var open = [];
 	main.querySelectorAll("details[open][id]").forEach(function (d) { open.push(d.id); });
 	var table = main.querySelector(".scroll"), left = table ? table.scrollLeft : 0;
 	main.innerHTML = e.data;
-	open.forEach(function (id) { var d = document.getElementById(id); if (d) d.open = true; });
+	open.forEach(function (id) { var d = find(id); if (d) d.open = true; });
 	if (table && (table = main.querySelector(".scroll"))) table.scrollLeft = left;
-	if (focus && (focus = document.getElementById(focus))) focus.focus();
-});
-source.addEventListener("status", function (e) {
-	var status = JSON.parse(e.data);
-	last = performance.now();
-	document.title = status.title;
-	if (!asOf) return;
-	asOf.dateTime = status.at;
+	if (focus && (focus = find(focus))) focus.focus();
+	// The icon has the colour of the banner.
+	var banner = main.querySelector(".banner"), c = banner && getComputedStyle(banner).getPropertyValue("--c");
+	if (c) color = dot(c.trim());
+	show();
+}
+function onStatus(e) {
+	id = e.lastEventId;
+	title = JSON.parse(e.data).title;
+	show();
+}
+function onBeat(e) {
+	heard = performance.now();
+	patience = LIMIT;
+	at = asOf.dateTime = e.data;
 	// "Thu, 05 Nov 2026 02:31:07 GMT" becomes "5 Nov 2026 02:31:07 UTC", as the server writes it.
-	asOf.textContent = new Date(status.at).toUTCString().slice(5, -3).replace(/^0/, "") + "UTC";
-});
-// A status arrives every two seconds while the coordinator judges; 15 s without one is staleAfter in layout.go.
-setInterval(function () { if (stale) stale.hidden = !last || performance.now() - last < 15000; }, 2000);
+	asOf.textContent = words();
+	show();
+}
+function words() { return new Date(at).toUTCString().slice(5, -3).replace(/^0/, "") + "UTC"; }
+function dot(c) { return icon.href.replace(/fill='[^']*'/, "fill='" + encodeURIComponent(c) + "'"); }
+
+// Shows the title and the icon, and whether they are out of date.
+function show() {
+	var old = performance.now() - heard > LIMIT;
+	document.title = (old ? "Out of date – " : "") + title;
+	var wanted = old ? dot("#5b6570") : color;
+	if (icon.href !== wanted) icon.href = wanted;
+	document.documentElement.classList.toggle("old", old);
+	if (stale.hidden !== old) return;
+	// The date matters on another day only.
+	var time = words(), today = at.slice(0, 10) === new Date().toISOString().slice(0, 10);
+	find("heard").textContent = today ? at.slice(11, 16) + " UTC" : time.replace(/:\d\d UTC/, " UTC");
+	stale.hidden = !old;
+}
+
+// A stream that stalls, or whose proxy answered with an error, is opened anew, ever more rarely.
+function watch() {
+	if (document.hidden) return;
+	show();
+	var now = performance.now();
+	if (now - heard > LIMIT && now - opened > patience) {
+		patience = Math.min(2 * patience, 30000) * (.75 + Math.random() / 2);
+		open();
+	}
+}
+// A hidden page costs nothing. When it is shown again, it has a second to hear news before it says that it is old.
+function wake() {
+	heard = Math.max(heard, performance.now() - LIMIT + 1000);
+	patience = LIMIT;
+	open();
+}
+document.addEventListener("visibilitychange", function () { if (document.hidden) close(); else wake(); });
+addEventListener("pagehide", close);
+addEventListener("pageshow", function (e) { if (e.persisted && !document.hidden) wake(); });
+setInterval(watch, 500);
+if (!document.hidden) open();
 })();
