@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/enroller"
+	"github.com/probemesh/probemesh/pkg/bus"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
@@ -79,7 +80,7 @@ func openMesh(t *testing.T, open, shut string) *testMesh {
 	var tasks sync.WaitGroup
 	ready, answers := make(chan struct{}), make(chan struct{})
 	tasks.Go(func() { _ = d.Run(ctx, ready) })
-	tasks.Go(func() { _ = c.AnswerCatalog(ctx, answers, func(string) []byte { return packed }) })
+	tasks.Go(func() { _ = c.AnswerCatalog(ctx, answers, func(string, *bus.SealKey) []byte { return packed }) })
 	<-ready
 	<-answers
 	d.stop = sync.OnceFunc(func() { cancel(); tasks.Wait(); c.Close(); s.Close() })

@@ -59,7 +59,7 @@ func printFollowed(cmd *cobra.Command, changes []catalog.Change, confirmed bool)
 }
 
 func runApply(cmd *cobra.Command, file, data string, prune, confirm bool) error {
-	c, err := readCatalog(cmd, file)
+	c, err := readCatalog(cmd, file, secretElsewhere)
 	if err != nil {
 		return err
 	}

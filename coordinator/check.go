@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/command"
@@ -26,7 +27,7 @@ func newCheckCommand() *cobra.Command {
 		Example: "  coordinator check catalog.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := readCatalog(cmd, args[0])
+			c, err := readCatalog(cmd, args[0], secretHere)
 			if err != nil {
 				return err
 			}
@@ -42,6 +43,15 @@ func newCheckCommand() *cobra.Command {
 	}
 }
 
+// secretHere reports a secret that this command cannot read.
+func secretHere(reference string) error {
+	_, err := catalogs.ReadSecret(reference, os.LookupEnv)
+	return err
+}
+
+// secretElsewhere accepts every reference: the running coordinator reads the values, in its own environment.
+func secretElsewhere(string) error { return nil }
+
 // printWarnings prints what is valid in the catalog and will not work as written.
 func printWarnings(cmd *cobra.Command, c *catalog.Catalog) {
 	for _, w := range c.Warnings() {
@@ -50,12 +60,13 @@ func printWarnings(cmd *cobra.Command, c *catalog.Catalog) {
 }
 
 // readCatalog parses a file. It prints the mistakes itself, one a line and without a hint at the help.
-func readCatalog(cmd *cobra.Command, file string) (*catalog.Catalog, error) {
+// secretError returns why the value of a reference to a secret cannot be read, or nil.
+func readCatalog(cmd *cobra.Command, file string, secretError func(reference string) error) (*catalog.Catalog, error) {
 	source, _, err := regularfile.Read(file, catalogfile.SizeMax)
 	if err != nil {
 		return nil, command.Usage(err)
 	}
-	c, err := catalogfile.Parse(file, source, os.LookupEnv)
+	c, err := catalogfile.ParseWith(file, source, os.LookupEnv, secretError)
 	var mistakes catalogfile.Mistakes
 	if errors.As(err, &mistakes) {
 		fmt.Fprintln(command.Printable(cmd.ErrOrStderr()), mistakes.Error())

@@ -26,7 +26,8 @@ var layers = []struct {
 }{
 	{"nouns", []string{"pkg/mesh"}},
 	{"pure", []string{
-		"pkg/errkind", "pkg/meshtime", "pkg/address", "pkg/sla", "pkg/catalog", "pkg/schedule", "pkg/edge", "pkg/quorum",
+		"pkg/errkind", "pkg/secret", "pkg/meshtime", "pkg/address", "pkg/sla", "pkg/catalog", "pkg/schedule", "pkg/edge",
+		"pkg/quorum",
 		"pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota", "pkg/matrix",
 		"pkg/catalog/file", // last: no pure package links a YAML parser

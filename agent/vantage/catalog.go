@@ -3,12 +3,15 @@ package vantage
 import (
 	"context"
 	"crypto/ed25519"
+	"fmt"
 	"maps"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/secret"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -26,7 +29,7 @@ type follower struct {
 	bus         Bus
 	log         zerolog.Logger
 	asked       chan struct{}
-	answers     chan wire.Answer  // those that differ from the one before
+	answers     chan answer       // those that differ from the one before
 	refusals    chan mesh.Refusal // each new reason why an answer cannot be used; zero once one can
 	reconnected chan struct{}
 
@@ -36,7 +39,7 @@ type follower struct {
 func newFollower(b Bus, log zerolog.Logger) *follower {
 	return &follower{
 		bus: b, log: log, asked: make(chan struct{}, 1),
-		answers: make(chan wire.Answer), refusals: make(chan mesh.Refusal), reconnected: make(chan struct{}),
+		answers: make(chan answer), refusals: make(chan mesh.Refusal), reconnected: make(chan struct{}),
 	}
 }
 
@@ -49,7 +52,7 @@ func (f *follower) askNow() {
 }
 
 func (f *follower) run(ctx context.Context) {
-	var last wire.Answer
+	var last answer
 	retry := catalogRetry
 	for {
 		wait := catalogInterval
@@ -78,20 +81,25 @@ func (f *follower) run(ctx context.Context) {
 }
 
 // fetch requests the catalog once, and sends the answer to the loop where it differs from the last one.
-func (f *follower) fetch(ctx context.Context, last *wire.Answer) error {
+func (f *follower) fetch(ctx context.Context, last *answer) error {
 	bounded, cancel := context.WithTimeout(ctx, catalogTimeout)
 	defer cancel()
-	data, err := f.bus.Catalog(bounded)
+	key, err := bus.NewOpenKey() // a new one each time: an earlier answer sent again cannot be opened
 	if err != nil {
 		return err
 	}
-	a, err := wire.DecodeAnswer(data)
+	data, err := f.bus.Catalog(bounded, key.Public)
+	if err != nil {
+		return err
+	}
+	a, err := decodeAnswer(data, key)
 	if err != nil {
 		f.setRefusal(ctx, wire.RefusedAnswer(data, err))
 		return err
 	}
 	f.setRefusal(ctx, mesh.Refusal{})
-	if last.Catalog == nil || a.Catalog.Revision != last.Catalog.Revision || !sameKeys(a.Keys, last.Keys) {
+	if last.Catalog == nil || a.Catalog.Revision != last.Catalog.Revision || !sameKeys(a.Keys, last.Keys) ||
+		!maps.EqualFunc(a.secrets, last.secrets, secret.Text.Equal) {
 		select {
 		case f.answers <- a:
 		case <-ctx.Done():
@@ -117,6 +125,26 @@ func (f *follower) setRefusal(ctx context.Context, r mesh.Refusal) {
 	}
 }
 
+// answer is a decoded answer with the secrets that were sealed to this agent, by reference.
+type answer struct {
+	wire.Answer
+	secrets map[string]secret.Text
+}
+
+// decodeAnswer refuses an answer whose secrets cannot be opened: it is damaged, or not to this question. Secrets are
+// only kept in memory; after a restart the agent asks again.
+func decodeAnswer(data []byte, key bus.OpenKey) (a answer, err error) {
+	if a.Answer, err = wire.DecodeAnswer(data); err != nil || a.Sealed == nil {
+		return a, err
+	}
+	plain, err := key.Open(a.Sealed)
+	if err != nil {
+		return a, fmt.Errorf("the catalog's secrets: %w", err)
+	}
+	a.secrets, err = wire.DecodeSecrets(plain)
+	return a, err
+}
+
 // sameKeys distinguishes nil, which a coordinator too old to send keys sends, from no keys.
 func sameKeys(a, b map[string]ed25519.PublicKey) bool {
 	return (a == nil) == (b == nil) && maps.EqualFunc(a, b, func(x, y ed25519.PublicKey) bool { return x.Equal(y) })
@@ -124,8 +152,12 @@ func sameKeys(a, b map[string]ed25519.PublicKey) bool {
 
 // handleCatalog puts an answer in force. The admitted agents' keys change without the catalog when an agent joins or is
 // revoked.
-func (v *vantage) handleCatalog(a wire.Answer, now time.Time) {
-	v.keys = a.Keys
+func (v *vantage) handleCatalog(a answer, now time.Time) {
+	rotated := !maps.EqualFunc(a.secrets, v.secrets, secret.Text.Equal)
+	v.keys, v.secrets = a.Keys, a.secrets
+	if rotated {
+		v.config.Logger.Info().Int("secrets", len(a.secrets)).Msg("secrets changed")
+	}
 	if v.catalog == nil || v.catalog.Revision != a.Catalog.Revision {
 		v.setCatalog(a.Catalog, now)
 		return

@@ -15,10 +15,12 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/agent/outbox"
+	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/edge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/secret"
 	"github.com/probemesh/probemesh/pkg/spool"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -26,8 +28,8 @@ import (
 // Bus is what an agent needs of NATS.
 type Bus interface {
 	outbox.Bus
-	// Catalog requests the catalog in force, in the format of wire.DecodeAnswer.
-	Catalog(ctx context.Context) ([]byte, error)
+	// Catalog requests the catalog in force, in the format of wire.DecodeAnswer, with secrets sealed to the key.
+	Catalog(ctx context.Context, key bus.SealKey) ([]byte, error)
 	// Controls receives the coordinator's control messages, in the format of wire.DecodeControl.
 	Controls() <-chan []byte
 	// ConnectionChanged receives a value whenever Connected may return something else than before.
@@ -83,6 +85,7 @@ type vantage struct {
 	began    time.Time
 	catalog  *catalog.Catalog             // nil until it arrived
 	keys     map[string]ed25519.PublicKey // of the admitted agents
+	secrets  map[string]secret.Text       // by reference; replaced and never changed, since probes read it
 	refusal  mesh.Refusal                 // of the latest catalog; zero if it is in force
 	region   string                       // this host's; empty where the catalog does not name it
 	duties   duties

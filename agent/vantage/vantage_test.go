@@ -14,9 +14,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/agent/vantage"
+	probebus "github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/secret"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -25,6 +27,8 @@ type bus struct {
 	mu       sync.Mutex
 	catalog  *catalog.Catalog
 	keys     map[string]ed25519.PublicKey // of the admitted agents
+	secrets  map[string]secret.Text       // nil: none are sent
+	hostile  bool                         // secrets are sealed to another key
 	refuses  int                          // requests for the catalog that get no answer from now on
 	since    time.Time                    // zero while there is no connection
 	changed  chan struct{}
@@ -59,7 +63,7 @@ func (b *bus) store(headers map[string]string, data []byte) error {
 	return nil
 }
 
-func (b *bus) Catalog(context.Context) ([]byte, error) {
+func (b *bus) Catalog(_ context.Context, key probebus.SealKey) ([]byte, error) {
 	if _, ok := b.Connected(); !ok {
 		return nil, errors.New("not connected")
 	}
@@ -69,7 +73,11 @@ func (b *bus) Catalog(context.Context) ([]byte, error) {
 		b.refuses--
 		return nil, errors.New("no answer")
 	}
-	return wire.EncodeAnswer(wire.Answer{Catalog: b.catalog, Keys: b.keys})
+	answer, err := wire.EncodeAnswer(wire.Answer{Catalog: b.catalog, Keys: b.keys})
+	if err != nil {
+		return nil, err
+	}
+	return b.sealTo(answer, key)
 }
 
 func (b *bus) Controls() <-chan []byte            { return b.controls }

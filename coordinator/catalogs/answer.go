@@ -8,6 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/secret"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -15,10 +16,37 @@ import (
 const publishKeysEvery = time.Second
 
 // answerAgent returns what an agent that asks for the catalog gets. Every agent gets the same.
-func (s *Store) answerAgent(string) []byte {
+func (s *Store) answerAgent(agent string, key *bus.SealKey) []byte {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.answer
+	answer := s.answer
+	s.mu.Unlock()
+	values := s.secrets.of(agent)
+	if values == nil {
+		return answer
+	}
+	s.secrets.noteSealKey(agent, key != nil)
+	if key == nil {
+		return answer
+	}
+	sealed, err := seal(answer, values, *key)
+	if err != nil {
+		s.config.Logger.Error().Err(err).Str("agent", agent).Msg("secrets not sent")
+		return answer
+	}
+	return sealed
+}
+
+// seal adds an agent's secrets to the answer.
+func seal(answer []byte, values map[string]secret.Text, key bus.SealKey) ([]byte, error) {
+	plain, err := wire.EncodeSecrets(values)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := bus.Seal(plain, key)
+	if err != nil {
+		return nil, err
+	}
+	return wire.AppendSealed(answer, sealed)
 }
 
 // encode encodes the catalog with the public keys of the admitted agents, by which agents recognize each other.

@@ -20,6 +20,10 @@ func (s *Store) Apply(ctx context.Context, c *catalog.Catalog, source string, pr
 		return nil, errkind.New(errkind.Conflict,
 			"this coordinator follows the file "+s.config.File+": edit the file, and it is put in force")
 	}
+	if _, failures := s.secrets.read(c); len(failures) > 0 {
+		return nil, errkind.New(errkind.Invalid, "the coordinator cannot read a secret: "+strings.Join(failures, "; "))
+	}
+	c = s.secrets.withDigests(c)
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	before := s.Current()

@@ -29,7 +29,9 @@ type Bus interface {
 	Mark(ctx context.Context, kind bus.Kind, id string, data []byte) (sequence uint64, err error)
 	Timeline(ctx context.Context) (meshtime.Stream, error)
 	Broadcast(ctx context.Context, data []byte) error
-	AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error
+	AnswerCatalog(
+		ctx context.Context, ready chan<- struct{}, catalog func(agent string, key *bus.SealKey) []byte,
+	) error
 }
 
 // Ledger is what a Store needs of the ledger.
@@ -47,7 +49,9 @@ type Config struct {
 	Catalog *catalog.Catalog
 	// File is the catalog's file, which is watched. Empty: only Apply changes the catalog.
 	File   string
-	Getenv func(string) (string, bool) // for ${VAR} in the file
+	Getenv func(string) (string, bool) // for ${VAR} in the file, and for secrets
+	// DigestKey is the key of the digests of secrets, which no agent gets.
+	DigestKey []byte
 	// Clock returns the present mesh time, and mesh time less the wall clock.
 	Clock func() (at time.Time, offset time.Duration)
 
@@ -67,6 +71,7 @@ type Store struct {
 
 	answering     chan struct{} // closed when agents' questions are answered
 	rosterChanged chan struct{} // a pending signal for publishKeys
+	secrets       *vault
 
 	changing sync.Mutex // one change at a time; locked while the ledger and the bus are written
 
@@ -79,9 +84,13 @@ type Store struct {
 // Open puts the catalog in force that the coordinator starts with, and marks it on the stream. A file with mistakes
 // is a file.Mistakes error only if the ledger has no catalog to run with.
 func Open(ctx context.Context, c Config) (*Store, error) {
+	if c.Warn == nil {
+		c.Warn = func(string, string) {}
+	}
 	s := &Store{
 		config: c, answering: make(chan struct{}), rosterChanged: make(chan struct{}, 1),
 	}
+	s.secrets = &vault{getenv: c.Getenv, digestKey: c.DigestKey, warn: c.Warn, keyless: map[string]time.Time{}}
 	first, source, err := s.choose(ctx)
 	if err != nil {
 		return nil, err
@@ -117,6 +126,9 @@ func (s *Store) choose(ctx context.Context) (c *catalog.Catalog, source string, 
 			catalog.Seal(c)
 			source = "upgrade"
 		}
+		if now := s.secrets.withDigests(c); now.Revision != c.Revision {
+			c, source = now, secretSource
+		}
 	default:
 		// Without any catalog, the coordinator starts with an empty one and waits for `apply`.
 		c, source = &catalog.Catalog{Page: catalog.Page{Title: "Status"}, Rule: catalog.DefaultRule()}, "empty"
@@ -131,6 +143,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.config.Bus.AnswerCatalog(ctx, s.answering, s.answerAgent) })
 	g.Go(func() error { return s.watch(ctx) })
+	g.Go(func() error { return secretWatcher{s}.run(ctx) })
 	g.Go(func() error { return s.publishKeys(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
@@ -157,6 +170,7 @@ func (s *Store) setCurrent(c *catalog.Catalog, answer []byte) {
 	for _, w := range c.Warnings() {
 		s.config.Logger.Warn().Str("catalog", c.Revision).Str("text", w).Msg("catalog warning")
 	}
+	s.secrets.use(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current, s.answer = c, answer

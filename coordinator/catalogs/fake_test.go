@@ -44,8 +44,8 @@ type world struct {
 	dir string
 
 	mu      sync.Mutex
-	refused int                 // marks that fail from now on
-	answer  func(string) []byte // what agents get
+	refused int                               // marks that fail from now on
+	answer  func(string, *bus.SealKey) []byte // what agents get
 	records []ledger.Record
 	effects effects
 }
@@ -92,7 +92,9 @@ func (w *world) Broadcast(_ context.Context, data []byte) error {
 	return err
 }
 
-func (w *world) AnswerCatalog(ctx context.Context, ready chan<- struct{}, answer func(string) []byte) error {
+func (w *world) AnswerCatalog(
+	ctx context.Context, ready chan<- struct{}, answer func(string, *bus.SealKey) []byte,
+) error {
 	w.mu.Lock()
 	w.answer = answer
 	w.mu.Unlock()
@@ -181,7 +183,7 @@ func (w *world) answered(t *testing.T) wire.Answer {
 	w.mu.Lock()
 	answer := w.answer
 	w.mu.Unlock()
-	got, err := wire.DecodeAnswer(answer("nc1"))
+	got, err := wire.DecodeAnswer(answer("nc1", nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,10 +31,14 @@ func (s *Store) parse(r reading) (*catalog.Catalog, error) {
 	if r.failure != "" {
 		return nil, fmt.Errorf("read the catalog: %s", r.failure)
 	}
-	c, err := catalogfile.Parse(s.config.File, []byte(r.text), s.config.Getenv)
+	c, err := catalogfile.ParseWith(s.config.File, []byte(r.text), s.config.Getenv, func(reference string) error {
+		_, err := ReadSecret(reference, s.config.Getenv)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	c = s.secrets.withDigests(c)
 	// record checks the same. Here it is a mistake in the file, which is not tried again and does not prevent a start.
 	answer, err := wire.EncodeAnswer(wire.Answer{Catalog: c})
 	if err != nil {
@@ -118,11 +122,7 @@ func holdText(lost []string, due time.Time, file string) string {
 }
 
 // warn sets the warning about a change of the file that waits; an empty text clears it.
-func (s *Store) warn(text string) {
-	if s.config.Warn != nil {
-		s.config.Warn("catalog change", text)
-	}
-}
+func (s *Store) warn(text string) { s.config.Warn("catalog change", text) }
 
 // ApplyFile returns what the file changes in the catalog in force, if it is the file that the coordinator follows. With
 // confirm, the file is put in force at once, also where it would wait.

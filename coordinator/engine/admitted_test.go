@@ -17,10 +17,12 @@ import (
 type askedWorld struct {
 	*world
 	mu     sync.Mutex
-	answer func(string) []byte
+	answer func(string, *bus.SealKey) []byte
 }
 
-func (a *askedWorld) AnswerCatalog(ctx context.Context, ready chan<- struct{}, answer func(string) []byte) error {
+func (a *askedWorld) AnswerCatalog(
+	ctx context.Context, ready chan<- struct{}, answer func(string, *bus.SealKey) []byte,
+) error {
 	a.mu.Lock()
 	a.answer = answer
 	a.mu.Unlock()
@@ -32,7 +34,7 @@ func (a *askedWorld) keys(t *testing.T) (hosts []string) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	got, err := wire.DecodeAnswer(a.answer("nc1"))
+	got, err := wire.DecodeAnswer(a.answer("nc1", nil))
 	if err != nil || got.Keys == nil {
 		t.Fatalf("%+v %v", got, err)
 	}

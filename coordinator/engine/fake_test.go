@@ -114,7 +114,7 @@ func (w *world) Broadcast(_ context.Context, data []byte) error {
 	return err
 }
 
-func (w *world) AnswerCatalog(ctx context.Context, ready chan<- struct{}, _ func(string) []byte) error {
+func (w *world) AnswerCatalog(ctx context.Context, ready chan<- struct{}, _ func(string, *bus.SealKey) []byte) error {
 	if w.answersFail {
 		time.Sleep(5 * time.Second) // as long as the bus waits for the server
 		return errRefused

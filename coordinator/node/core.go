@@ -43,7 +43,8 @@ type CoreConfig struct {
 	Streams     func(ctx context.Context) ([]bus.StreamInfo, error)
 	Catalog     *catalog.Catalog               // see Config
 	CatalogFile string                         // see Config
-	Getenv      func(string) (string, bool)    // for ${VAR} in the catalog's file
+	Getenv      func(string) (string, bool)    // for ${VAR} in the catalog's file, and for secrets
+	DigestKey   []byte                         // see catalogs.Config
 	LoopTurned  func(now time.Time)            // see Config
 	Lost        func(context.Context, bus.Gap) // see engine.Config
 	Logger      zerolog.Logger
@@ -64,7 +65,8 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 	}
 	core.Catalogs, err = catalogs.Open(ctx, catalogs.Config{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Catalog: c.Catalog, File: c.CatalogFile, Getenv: c.Getenv,
-		Clock: clock.Now, Problems: core.Warnings.SetFileProblems, Warn: core.Warnings.Warn,
+		DigestKey: c.DigestKey,
+		Clock:     clock.Now, Problems: core.Warnings.SetFileProblems, Warn: core.Warnings.Warn,
 		// Only Run calls it, and then there is an engine.
 		Snapshot: func() *mesh.Snapshot { _, s := core.Engine.Current(); return s },
 		Logger:   logger("catalogs"),

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
@@ -30,6 +31,8 @@ const (
 	lockName = "lock"
 	viewName = "view.db"
 	busName  = "bus"
+	// digestKeyName is the key of the digests of secrets.
+	digestKeyName = "secret-digest.key"
 )
 
 // Node is an open coordinator. Its methods are safe for concurrent use.
@@ -106,9 +109,13 @@ func (n *Node) openLedger(ctx context.Context) (err error) {
 }
 
 func (n *Node) openCore(ctx context.Context) (err error) {
+	digestKey, err := catalogs.DigestKey(filepath.Join(n.config.Data, digestKeyName))
+	if err != nil {
+		return err
+	}
 	n.core, err = OpenCore(ctx, CoreConfig{
 		Bus: n.bus, Ledger: n.ledger, View: n.view, Streams: n.bus.Streams, Catalog: n.config.Catalog,
-		CatalogFile: n.config.CatalogFile, Getenv: os.LookupEnv, LoopTurned: n.config.LoopTurned,
+		CatalogFile: n.config.CatalogFile, Getenv: os.LookupEnv, DigestKey: digestKey, LoopTurned: n.config.LoopTurned,
 		// Only Run calls it, and then the monitors are there.
 		Lost:   func(ctx context.Context, g bus.Gap) { n.losses.Lost(ctx, g) },
 		Logger: n.config.Logger,

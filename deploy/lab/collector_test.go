@@ -56,7 +56,9 @@ func (c *collector) start() {
 		c.t.Fatal(err)
 	}
 	var tasks sync.WaitGroup
-	tasks.Go(func() { _ = conn.AnswerCatalog(ctx, make(chan struct{}), func(string) []byte { return data }) })
+	tasks.Go(func() {
+		_ = conn.AnswerCatalog(ctx, make(chan struct{}), func(string, *bus.SealKey) []byte { return data })
+	})
 	tasks.Go(func() { _ = conn.Follow(ctx, bus.Start{Sequence: c.last + 1}, c.record) })
 	c.server, c.listen = s, strings.TrimPrefix(s.Servers()[0], "tls://")
 	c.stop = func() {

@@ -92,10 +92,12 @@ type offlineBus struct{ catalog *catalog.Catalog }
 func (b offlineBus) Send(string, map[string]string, []byte) func(context.Context) error {
 	return func(context.Context) error { return errors.New("offline") }
 }
-func (b offlineBus) Catalog(context.Context) ([]byte, error) { return wire.EncodeCatalog(b.catalog) }
-func (b offlineBus) Controls() <-chan []byte                 { return nil }
-func (b offlineBus) Connected() (time.Time, bool)            { return time.Time{}, false }
-func (b offlineBus) ConnectionChanged() <-chan struct{}      { return nil }
+func (b offlineBus) Catalog(context.Context, bus.SealKey) ([]byte, error) {
+	return wire.EncodeCatalog(b.catalog)
+}
+func (b offlineBus) Controls() <-chan []byte            { return nil }
+func (b offlineBus) Connected() (time.Time, bool)       { return time.Time{}, false }
+func (b offlineBus) ConnectionChanged() <-chan struct{} { return nil }
 
 // clockFrom returns the clock of a machine that has been up for this long.
 func clockFrom(uptime time.Duration) spool.Clock {

@@ -248,7 +248,7 @@ func (w *world) controlMessages() {
 	})
 	must(w.t, err)
 	defer agent.Close()
-	_, err = agent.Catalog(w.t.Context()) // it has subscribed
+	_, err = agent.Catalog(w.t.Context(), bus.SealKey{1}) // it has subscribed
 	must(w.t, err)
 	acknowledged := pub(bus.SubjectObservations+own, bus.SubjectControl+"nc042.x", "{}")
 	for what, text := range map[string]string{

@@ -108,7 +108,9 @@ func (w *world) serve(c *buscoordinator.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	asking, joining := make(chan struct{}), make(chan struct{})
-	tasks.Go(func() { _ = c.AnswerCatalog(ctx, asking, func(string) []byte { return []byte("the catalog") }) })
+	tasks.Go(func() {
+		_ = c.AnswerCatalog(ctx, asking, func(string, *bus.SealKey) []byte { return []byte("the catalog") })
+	})
 	tasks.Go(func() { _ = w.enroller.Run(ctx, joining) })
 	<-asking
 	<-joining

@@ -100,6 +100,9 @@ type Check struct {
 
 	Options Options // of the kind; nil for a kind that this version does not know
 
+	// Secrets are the references in the options' texts, in the order of the keys and texts.
+	Secrets []Reference
+
 	Latency time.Duration // objective: a longer round trip is degraded; zero: none
 	Loss    float64       // objective: a larger share of lost probes is degraded; zero: none
 }

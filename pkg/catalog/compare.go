@@ -126,6 +126,8 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 			new.Interval.Round(time.Millisecond), old.Interval.Round(time.Millisecond))
 	case !slices.Equal(old.Families, new.Families):
 		change.What = fmt.Sprintf("address families %v, were %v", new.Families, old.Families)
+	case !reflect.DeepEqual(old.Secrets, new.Secrets):
+		change.What = "the value of a secret changes"
 	case !reflect.DeepEqual(*old, *new):
 		change.What = "its settings change"
 	default:

@@ -148,5 +148,8 @@ func (c *Check) bounded() error {
 	case c.Options == nil || c.Options.kind() != c.Kind:
 		return fmt.Errorf("a check of the kind %q has the options of another kind", c.Kind)
 	}
+	if err := c.secretsBounded(); err != nil {
+		return err
+	}
 	return c.Options.validate()
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/address"
@@ -36,6 +38,8 @@ type Options interface {
 	provesHostAlive() bool
 	// validate returns an error if no check of the kind can have these options. Decode calls it.
 	validate() error
+	// withTexts returns the options with each text that may have references to secrets replaced by what fn returns.
+	withTexts(fn func(key, text string) (string, error)) (Options, error)
 }
 
 // Ping requires the reply to an ICMP echo request.
@@ -112,6 +116,20 @@ func (c *Check) CertificateDays() int {
 	return 0
 }
 
+func (o Ping) withTexts(func(key, text string) (string, error)) (Options, error) { return o, nil }
+
+func (o TCP) withTexts(fn func(key, text string) (string, error)) (_ Options, err error) {
+	o.Banner, err = fn("banner", o.Banner)
+	return o, err
+}
+
+func (o HTTP) withTexts(fn func(key, text string) (string, error)) (Options, error) {
+	var errURL, errBody error
+	o.URL, errURL = fn("url", o.URL)
+	o.Body, errBody = fn("body", o.Body)
+	return o, errors.Join(errURL, errBody)
+}
+
 // ProvesHostAlive reports whether a good answer to the check proves that its host is alive: then a lost ping of the
 // host was filtered on the way. A kind that this version does not know proves nothing.
 func (c *Check) ProvesHostAlive() bool { return c.Options != nil && c.Options.provesHostAlive() }
@@ -147,9 +165,9 @@ func (c *Check) DefaultName() string {
 // SameQuestion reports whether both checks test the same thing. A check that now tests something else starts as
 // pending. Families are compared only if both checks have them: a catalog of the previous version has none, and an
 // upgrade must not reset its checks. The options are compared with all their fields, also those added later, except
-// those that question leaves out.
+// those that question leaves out; of secrets the references count, and not the values.
 func (c *Check) SameQuestion(other *Check) bool {
-	return c.Kind == other.Kind && reflect.DeepEqual(questionOf(c.Options), questionOf(other.Options)) &&
+	return c.Kind == other.Kind && sameOptions(c, other) &&
 		(len(c.Families) == 0 || len(other.Families) == 0 || reflect.DeepEqual(c.Families, other.Families))
 }
 
@@ -176,15 +194,20 @@ type (
 	checkTail struct {
 		Latency time.Duration `json:"latency,omitempty"`
 		Loss    float64       `json:"loss,omitempty"`
+		Secrets []Reference   `json:"secrets,omitempty"`
 	}
 )
 
 // MarshalJSON writes the check as one flat object.
 func (c Check) MarshalJSON() ([]byte, error) {
+	kind := c.Kind
+	if len(c.Secrets) > 0 {
+		kind += secretsSuffix
+	}
 	parts := []any{
-		checkHead{c.ID, c.Kind, c.Name, c.Was, c.Critical, c.Interval, c.Timeout, c.Families},
+		checkHead{c.ID, kind, c.Name, c.Was, c.Critical, c.Interval, c.Timeout, c.Families},
 		c.Options,
-		checkTail{c.Latency, c.Loss},
+		checkTail{c.Latency, c.Loss, c.Secrets},
 	}
 	out := []byte{'{'}
 	for _, part := range parts {
@@ -216,8 +239,13 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 		Interval: head.Interval, Timeout: head.Timeout,
 		Families: head.Families, Latency: tail.Latency, Loss: tail.Loss,
 	}
+	// A program without references may have passed the check on, without its options: it stays an unknown kind.
+	kind, ok := strings.CutSuffix(head.Kind, secretsSuffix)
+	if ok && len(tail.Secrets) > 0 && slices.Contains(Kinds(), kind) {
+		c.Kind, c.Secrets = kind, tail.Secrets
+	}
 	var err error
-	switch head.Kind {
+	switch c.Kind {
 	case KindPing:
 		c.Options = Ping{}
 	case KindTCP:

@@ -143,7 +143,7 @@ func isClosed(err error) bool {
 // checkResponse compares a response with what the check requires, the status first since it costs less than the body.
 func (a *attempt) checkResponse(found Result, o catalog.HTTP, response *http.Response) Result {
 	if wanted := o.ExpectedStatus(); response.StatusCode != wanted {
-		return found.fail(statusReason(response, wanted))
+		return found.fail(statusReason(response, wanted, a.target.hasSecrets()))
 	}
 	if response.TLS != nil {
 		found.Expiry = expiresSoon(response.TLS, o.CertificateDays, time.Now())
@@ -161,37 +161,50 @@ func (a *attempt) checkResponse(found Result, o catalog.HTTP, response *http.Res
 	case isLate(err):
 		return found.fail("hung: body not finished after " + seconds(a.target.Check.Timeout))
 	case errors.Is(err, errBeyondLimit):
-		return found.fail("not in the first MiB of the body: " + quote(o.Body))
+		return found.fail("not in the first MiB of the body: " + quote(a.shownBody(o)))
 	case errors.As(err, &unknown):
 		return found.fail("malformed answer: its body has a Content-Encoding that was not asked for: " +
-			bounded(unknown.name))
+			bounded(a.serverText(unknown.name)))
 	case isDecodeError(err):
 		return found.fail("malformed answer: its body is not compressed as its Content-Encoding says")
 	case err != nil:
 		return found.fail("body cut short")
 	}
-	return found.fail("body lacks " + quote(o.Body))
+	return found.fail("body lacks " + quote(a.shownBody(o)))
+}
+
+// shownBody returns the text that the body must contain as people may see it: with references in place of secrets.
+func (a *attempt) shownBody(resolved catalog.HTTP) string {
+	if o, ok := a.target.Check.Options.(catalog.HTTP); ok {
+		return o.Body
+	}
+	return resolved.Body
 }
 
 // statusReason describes a status that the check does not expect. For a redirect the location is the useful part: a
-// check of http://example.net that is redirected to https needs another URL.
-func statusReason(response *http.Response, wanted int) string {
+// check of http://example.net that is redirected to https needs another URL. Of a check with secrets it may repeat one
+// in its path, so only the host is shown.
+func statusReason(response *http.Response, wanted int, hasSecrets bool) string {
 	where := response.Header.Get("Location")
 	if response.StatusCode/100 != 3 || where == "" {
 		return "status " + strconv.Itoa(response.StatusCode)
 	}
 	return fmt.Sprintf("redirects to %s (status %d), wanted %d",
-		bounded(redirectTarget(where)), response.StatusCode, wanted)
+		bounded(redirectTarget(where, hasSecrets)), response.StatusCode, wanted)
 }
 
 // redirectTarget returns scheme, host and path of a redirect's location. User, query and fragment are left out, since
 // they often contain a session or a key.
-func redirectTarget(location string) string {
+func redirectTarget(location string, hasSecrets bool) string {
 	u, err := url.Parse(location)
 	if err != nil || u.Opaque != "" {
 		return "an address that cannot be parsed"
 	}
-	return cmp.Or((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "the same address")
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	if hasSecrets {
+		shown.Path = ""
+	}
+	return cmp.Or(shown.String(), "the same address")
 }
 
 // countingConn counts the bytes received from a server, to distinguish one that hangs from one that is slow. The count

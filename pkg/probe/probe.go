@@ -10,11 +10,13 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/secret"
 )
 
 // Network sends probes. Its errors are classified by what they wrap: a syscall.Errno, a *net.DNSError, an
@@ -33,9 +35,10 @@ type Target struct {
 	Check    catalog.Check
 	Address  string // an IP address, or a name to resolve in Family
 	Family   mesh.Family
-	Prefer   netip.Addr         // the address of a name to try first, since it answered last; may be zero
-	Resolved func([]netip.Addr) // called with the target's addresses before they are tried; may be nil
-	Memory   *Memory            // shared by all probes of the program; nil is unlimited
+	Prefer   netip.Addr             // the address of a name to try first, since it answered last; may be zero
+	Resolved func([]netip.Addr)     // called with the target's addresses before they are tried; may be nil
+	Secrets  map[string]secret.Text // the values of the check's references, by name; only read
+	Memory   *Memory                // shared by all probes of the program; nil is unlimited
 
 	// HTTP servers see these in the User-Agent.
 	Agent   string // name of the probing agent
@@ -72,7 +75,12 @@ func Once(ctx context.Context, network Network, target Target, connected func())
 
 // once makes the attempt that the check's kind requires.
 func (a *attempt) once(ctx context.Context) Result {
-	switch o := a.target.Check.Options.(type) {
+	// Only the exchange uses the resolved options. Reasons are made from the check, which has the references.
+	options, err := a.target.Check.Resolve(a.target.Secrets)
+	if err != nil {
+		return inconclusive(err.Error())
+	}
+	switch o := options.(type) {
 	case catalog.Ping:
 		return a.anyAddress(ctx, a.ping)
 	case catalog.TCP:
@@ -115,10 +123,21 @@ func isNumber(address string) bool {
 	return err == nil
 }
 
+// withoutQuery returns a URL as people may see it: a query often contains a key.
+func withoutQuery(text string) string {
+	if before, _, found := strings.Cut(text, "?"); found {
+		return before + "?…"
+	}
+	return text
+}
+
+// hasSecrets reports whether an answer of the server could repeat a secret that the probe sent or expects.
+func (t Target) hasSecrets() bool { return len(t.Check.Secrets) > 0 }
+
 func (t Target) where() string {
 	switch o := t.Check.Options.(type) {
 	case catalog.HTTP:
-		return o.URL
+		return withoutQuery(o.URL)
 	case catalog.TCP:
 		return net.JoinHostPort(t.Address, strconv.Itoa(o.Port))
 	}

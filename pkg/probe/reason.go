@@ -136,6 +136,14 @@ func clean(reason string) string {
 // quote returns a server's text in a form that is safe for terminals and logs: one line, bounded, printable.
 func quote(text string) string { return strconv.Quote(truncate(text)) }
 
+// serverText returns what the server of this probe sent as people may see it: it may repeat a secret of the check.
+func (a *attempt) serverText(text string) string {
+	if a.target.hasSecrets() {
+		return "(not shown: the check has secrets)"
+	}
+	return text
+}
+
 // bounded is quote without the quotation marks.
 func bounded(text string) string { return strings.Trim(quote(text), `"`) }
 

@@ -33,7 +33,7 @@ func (a *attempt) tcp(ctx context.Context, ip netip.Addr, o catalog.TCP) Result 
 	}
 	wanted, err := regexp.Compile(o.Banner)
 	if err != nil {
-		return inconclusive("the banner's pattern: " + err.Error())
+		return inconclusive("the banner's pattern is not a regular expression")
 	}
 	line, rtt, err := readBanner(a.exchangeCtx, conn)
 	found.RTT = rtt
@@ -45,7 +45,7 @@ func (a *attempt) tcp(ctx context.Context, ip netip.Addr, o catalog.TCP) Result 
 	case a.exchangeCtx.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	}
-	return found.fail(bannerReason(line, err, a.target.Check.Timeout))
+	return found.fail(a.bannerReason(line, err))
 }
 
 // quitWait bounds the time to send QUIT: six bytes into an empty buffer, which does not normally block at all.
@@ -64,12 +64,12 @@ func sendQuit(conn net.Conn, greeting string) {
 }
 
 // bannerReason describes a first line that does not match; err is the error that ended it before its line feed, if any.
-func bannerReason(line string, err error, timeout time.Duration) string {
+func (a *attempt) bannerReason(line string, err error) string {
 	switch {
 	case line != "" || err == nil:
-		return fmt.Sprintf("banner %s does not match", quote(line))
+		return fmt.Sprintf("banner %s does not match", quote(a.serverText(line)))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Sprintf("hung: accepted and said nothing for %s", seconds(timeout))
+		return fmt.Sprintf("hung: accepted and said nothing for %s", seconds(a.target.Check.Timeout))
 	}
 	return "closed without a banner"
 }

@@ -19,6 +19,9 @@ type Answer struct {
 	// Keys are the public keys of the admitted agents by host's key. They are nil if the coordinator is too old to send
 	// them, which is not the same as that there are none. An agent of version N-1 ignores them.
 	Keys map[string]ed25519.PublicKey
+	// Sealed are secrets, sealed to the key of the question; nil if the coordinator sent none. EncodeAnswer ignores it:
+	// see AppendSealed.
+	Sealed []byte
 }
 
 // answer is the catalog's JSON with one more key: an older agent reads it as a catalog.
@@ -27,9 +30,9 @@ type answer struct {
 	Keys map[string][]byte `json:"admitted_keys"`
 }
 
-// EncodeAnswer encodes a catalog and the admitted agents' public keys as compressed JSON.
+// EncodeAnswer encodes what agents get of the catalog, and the admitted agents' public keys, as compressed JSON.
 func EncodeAnswer(a Answer) ([]byte, error) {
-	out := answer{a.Catalog, map[string][]byte{}}
+	out := answer{a.Catalog.ForAgents(), map[string][]byte{}}
 	for host, key := range a.Keys {
 		out.Keys[host] = key
 	}
@@ -51,7 +54,8 @@ func RefusedAnswer(data []byte, err error) mesh.Refusal {
 	var c struct {
 		Revision string `json:"revision"`
 	}
-	if json.Unmarshal(plain, &c) == nil && len(c.Revision) <= NameMax {
+	// A decoder and not Unmarshal: sealed secrets may follow the catalog.
+	if json.NewDecoder(bytes.NewReader(plain)).Decode(&c) == nil && len(c.Revision) <= NameMax {
 		refusal.Revision = printable(c.Revision)
 	}
 	return refusal
@@ -69,8 +73,12 @@ func DecodeAnswer(data []byte) (a Answer, err error) {
 	var in struct {
 		Keys map[string][]byte `json:"admitted_keys"`
 	}
-	if err := json.NewDecoder(bytes.NewReader(plain)).Decode(&in); err != nil {
+	values := json.NewDecoder(bytes.NewReader(plain))
+	if err := values.Decode(&in); err != nil {
 		return a, fmt.Errorf("decode the admitted keys: %w", err)
+	}
+	if a.Sealed, err = decodeSealed(values); err != nil {
+		return a, err
 	}
 	if len(in.Keys) > RosterMax {
 		return a, fmt.Errorf("decode the admitted keys: %d keys: %w", len(in.Keys), ErrTooLarge)

@@ -118,9 +118,11 @@ func (c *Conn) handleControl(m *nats.Msg) {
 // Controls returns the control messages from the coordinator.
 func (c *Conn) Controls() <-chan []byte { return c.controls }
 
-// Catalog asks for the catalog in force.
-func (c *Conn) Catalog(ctx context.Context) ([]byte, error) {
-	reply, err := c.nats.RequestWithContext(ctx, bus.SubjectAsk+c.name, nil)
+// Catalog asks for the catalog in force, and for the secrets that the agent needs, sealed to the key.
+func (c *Conn) Catalog(ctx context.Context, key bus.SealKey) ([]byte, error) {
+	question := nats.NewMsg(bus.SubjectAsk + c.name)
+	question.Header.Set(bus.HeaderSealKey, key.String())
+	reply, err := c.nats.RequestMsgWithContext(ctx, question)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the catalog: %w", err)
 	}

@@ -20,14 +20,24 @@ import (
 const queueGroup = "coordinators"
 
 // AnswerCatalog answers agents that ask for the catalog, until ctx ends. ready is closed as soon as agents can ask. An
-// agent that asks too often is not answered.
-func (c *Conn) AnswerCatalog(ctx context.Context, ready chan<- struct{}, catalog func(agent string) []byte) error {
+// agent that asks too often is not answered. catalog gets the key to seal the agent's secrets to; nil if the agent sent
+// none, or one that is no key.
+func (c *Conn) AnswerCatalog(
+	ctx context.Context, ready chan<- struct{}, catalog func(agent string, key *bus.SealKey) []byte,
+) error {
 	return c.responder.answerAsks(ctx, catalogAsk, ready, func(m *nats.Msg) []byte {
-		if data := catalog(asker(m)); data != nil {
+		if data := catalog(asker(m), sealKey(m)); data != nil {
 			return data
 		}
 		return []byte{} // an empty answer: there is no catalog yet
 	})
+}
+
+func sealKey(m *nats.Msg) *bus.SealKey {
+	if key, err := bus.ParseSealKey(m.Header.Get(bus.HeaderSealKey)); err == nil {
+		return &key
+	}
+	return nil
 }
 
 // AnswerQuestions answers what agents ask besides the catalog, one question after the other, until ctx ends. ready is

@@ -18,7 +18,7 @@ func TestAFloodOfQuestionsStarvesNobody(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- c.AnswerCatalog(ctx, ready, func(string) []byte {
+		ended <- c.AnswerCatalog(ctx, ready, func(string, *bus.SealKey) []byte {
 			time.Sleep(20 * time.Millisecond)
 			return []byte("the catalog")
 		})
@@ -26,7 +26,7 @@ func TestAFloodOfQuestionsStarvesNobody(t *testing.T) {
 	<-ready
 	defer func() { cancel(); <-ended }()
 	other := dialAgent(t, s, "nc041")
-	if _, err := other.Catalog(t.Context()); err != nil {
+	if _, err := other.Catalog(t.Context(), bus.SealKey{1}); err != nil {
 		t.Fatal(err)
 	}
 	id := issue(t, s, "nc036")
@@ -41,7 +41,7 @@ func TestAFloodOfQuestionsStarvesNobody(t *testing.T) {
 	}
 	waits, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
-	if _, err := other.Catalog(waits); err != nil {
+	if _, err := other.Catalog(waits, bus.SealKey{1}); err != nil {
 		t.Error("another agent's question was dropped:", err)
 	}
 }

@@ -128,10 +128,13 @@ func TestControlMessagesAndCatalogsReachAgents(t *testing.T) {
 	defer cancel()
 	ready := make(chan struct{})
 	tasks.Go(func() {
-		_ = c.AnswerCatalog(ctx, ready, func(agent string) []byte { return []byte("for " + agent) })
+		_ = c.AnswerCatalog(ctx, ready, func(agent string, key *bus.SealKey) []byte {
+			return []byte("for " + agent + " " + key.String())
+		})
 	})
 	<-ready
-	if data, err := a.Catalog(ctx); err != nil || string(data) != "for nc036" {
+	key := bus.SealKey{7}
+	if data, err := a.Catalog(ctx, key); err != nil || string(data) != "for nc036 "+key.String() {
 		t.Fatal(string(data), err)
 	}
 	if err := c.Broadcast(ctx, []byte(`{"v":1}`)); err != nil {

@@ -60,9 +60,11 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	m.duration("latency", &c.Latency, 1, catalog.TimeoutMax)
 	m.number("loss", &c.Loss, 0, 1)
 	p.families(m, h, &c)
+	p.secrets.found = nil
 	if c.Options = p.options(m, c.Kind); c.Options != nil {
 		m.end()
 	}
+	c.Secrets = p.secrets.found
 	if expectsMailGreeting(c.Options) && m.values["interval"] == nil && !p.ownInterval {
 		c.Interval = MailInterval
 	}
@@ -184,7 +186,7 @@ func (p *parser) tcp(m *mapping) catalog.TCP {
 	var o catalog.TCP
 	m.integer("port", &o.Port, 1, 65535)
 	m.required("port", "a tcp check")
-	if m.text("banner", &o.Banner) {
+	if p.secrets.text(m, "banner", &o.Banner) {
 		p.pattern(m.values["banner"], o.Banner)
 	}
 	return o
@@ -192,13 +194,13 @@ func (p *parser) tcp(m *mapping) catalog.TCP {
 
 func (p *parser) http(m *mapping) catalog.HTTP {
 	o := catalog.HTTP{Status: 200}
-	if m.text("url", &o.URL) {
+	if p.secrets.url(m, "url", &o.URL) {
 		p.url(m.values["url"], o.URL)
 	} else {
 		m.required("url", "an http check")
 	}
 	m.integer("status", &o.Status, 100, 599)
-	m.text("body", &o.Body)
+	p.secrets.text(m, "body", &o.Body)
 	m.integer("certificate_days", &o.CertificateDays, 1, catalog.CertificateDaysMax)
 	if o.CertificateDays > 0 && strings.HasPrefix(o.URL, "http:") {
 		p.yaml.mistake(m.values["certificate_days"], "write an https URL, or take certificate_days out",

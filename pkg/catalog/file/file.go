@@ -21,10 +21,26 @@ const (
 	MailInterval = time.Minute
 )
 
-// Parse parses a catalog. The file's name is only used in messages; getenv returns the values of ${VAR}. The error is
-// of type Mistakes.
+// Parse parses a catalog. The file's name is only used in messages; getenv returns the values of ${VAR}. Of secrets it
+// checks only that their variables are set. The error is of type Mistakes.
 func Parse(name string, source []byte, getenv func(string) (string, bool)) (*catalog.Catalog, error) {
+	return ParseWith(name, source, getenv, func(reference string) error {
+		variable, isVariable := strings.CutPrefix(reference, "${")
+		variable = strings.TrimSuffix(variable, "}")
+		if _, set := getenv(variable); isVariable && !set {
+			return fmt.Errorf("the environment has no variable %s", variable)
+		}
+		return nil
+	})
+}
+
+// ParseWith is Parse with another check of references to secrets: secretError returns why the value of "${NAME}" or
+// "file:PATH" cannot be read, or nil. Its error must not contain the value.
+func ParseWith(
+	name string, source []byte, getenv func(string) (string, bool), secretError func(reference string) error,
+) (*catalog.Catalog, error) {
 	p := &parser{yaml: &reader{file: name, getenv: getenv}}
+	p.secrets = secretReader{yaml: p.yaml, check: secretError}
 	if len(source) > SizeMax {
 		what := fmt.Sprintf("the file has %d bytes, more than %d", len(source), SizeMax)
 		p.yaml.mistakeAt(1, 1, "divide the mesh into two", what)
@@ -43,8 +59,9 @@ func Parse(name string, source []byte, getenv func(string) (string, bool)) (*cat
 
 // parser builds a catalog from one file.
 type parser struct {
-	yaml *reader
-	out  catalog.Catalog
+	yaml    *reader
+	out     catalog.Catalog
+	secrets secretReader
 
 	// The file's defaults of checks.
 	interval    time.Duration
@@ -53,7 +70,6 @@ type parser struct {
 }
 
 // catalog parses the whole file. The order matters: checks need the defaults, and hosts need the regions.
-
 func (p *parser) catalog(top *mapping) {
 	p.out.Rule = catalog.DefaultRule()
 	p.interval, p.timeout = catalog.DefaultInterval, catalog.DefaultTimeout

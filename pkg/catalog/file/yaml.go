@@ -277,6 +277,11 @@ func (r *reader) text(n ast.Node, what string) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	return r.expand(n, what, raw)
+}
+
+func (r *reader) expand(n ast.Node, what, raw string) (string, bool) {
+	ok := true
 	out := variable.ReplaceAllStringFunc(raw, func(m string) string {
 		switch {
 		case m == "$$":
@@ -284,9 +289,8 @@ func (r *reader) text(n ast.Node, what string) (string, bool) {
 		case m == "$":
 			return m
 		}
-		name := strings.TrimSuffix(strings.TrimPrefix(m, "${"), "}")
-		if !strings.HasSuffix(m, "}") || !variableName.MatchString(name) {
-			r.mistake(n, "write ${NAME}, or $$ for a dollar sign", "%q is not a variable", m)
+		name, valid := r.variableName(n, m)
+		if !valid {
 			ok = false
 			return ""
 		}
@@ -302,6 +306,16 @@ func (r *reader) text(n ast.Node, what string) (string, bool) {
 		return "", false
 	}
 	return out, ok
+}
+
+// variableName returns NAME of ${NAME}, or reports a mistake.
+func (r *reader) variableName(n ast.Node, text string) (string, bool) {
+	name := strings.TrimSuffix(strings.TrimPrefix(text, "${"), "}")
+	if !strings.HasSuffix(text, "}") || !variableName.MatchString(name) {
+		r.mistake(n, "write ${NAME}, or $$ for a dollar sign", "%q is not a variable", text)
+		return "", false
+	}
+	return name, true
 }
 
 func (r *reader) scalar(n ast.Node, what string) (string, bool) {
