@@ -157,7 +157,7 @@ func (g *Gossip) settings(
 	d := &delegate{registry: g.registry, meta: encodeMeta(meta)}
 	s := memberlist.DefaultWANConfig()
 	s.Name, s.Transport, s.Logger, s.Keyring = g.config.Name, net, net.config.library, ring
-	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), net.GetAutoBindPort(), net.GetAutoBindPort()
+	s.AdvertiseAddr, s.AdvertisePort, s.BindPort = at.String(), net.port(), net.port()
 	s.ProbeInterval, s.ProbeTimeout, s.SuspicionMult = g.config.Interval, g.config.Interval/2, suspicion
 	s.GossipInterval = g.config.Interval / 2 // each wakes the agent; urgent news also travels with probes
 	s.TCPTimeout, s.DeadNodeReclaimTime = tcpMax, reclaimAfter

@@ -1,7 +1,9 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -18,6 +20,7 @@ import (
 // Bounds on what anybody can make this agent spend before it presents a key. memberlist itself would read 20 MB from
 // each of any number of connections.
 const (
+	packetsMax  = 256              // that wait for memberlist; further ones are dropped, and proofs are not delayed
 	streamsMax  = 16               // incoming at once: a member exchanges its state about once a minute
 	streamMax   = 10 * time.Second // until one of them must be done
 	streamBytes = 64 << 10         // of one stream, and in addition
@@ -25,11 +28,11 @@ const (
 	dialMax     = 3 * time.Second
 )
 
-// transport is memberlist's own over UDP and TCP, with three changes: it drops what does not come from an accepted
-// address, it passes packets of the proof protocol to the prover before memberlist sees them, and it bounds what
-// comes in and closes every connection when it is shut down.
+// transport is memberlist's network over UDP and TCP. It drops what does not come from an accepted address, it passes
+// packets of the proof protocol to the prover before memberlist sees them, and it bounds what comes in and closes
+// every connection when it is shut down.
 type transport struct {
-	*memberlist.NetTransport
+	sockets
 	config    transportConfig
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -37,8 +40,6 @@ type transport struct {
 	open      atomic.Int32
 	streams   chan net.Conn
 	packets   chan *memberlist.Packet
-	ended     chan struct{} // closed when NetTransport delivers nothing more
-	end       func()        // closes ended
 	forwarder sync.WaitGroup
 	dropped   *rate.Limiter // of log lines about dropped packets
 
@@ -58,18 +59,15 @@ type transportConfig struct {
 }
 
 func openTransport(ctx context.Context, c transportConfig) (*transport, error) {
-	inner, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-		BindAddrs: []string{c.bind}, BindPort: c.port, Logger: c.library,
-	})
+	opened, err := openSockets(c.bind, c.port)
 	if err != nil {
 		return nil, err
 	}
 	t := &transport{
-		NetTransport: inner, config: c, bytes: streamBytes + memberBytes*int64(c.hosts),
-		streams: make(chan net.Conn), packets: make(chan *memberlist.Packet), ended: make(chan struct{}),
+		sockets: opened, config: c, bytes: streamBytes + memberBytes*int64(c.hosts),
+		streams: make(chan net.Conn), packets: make(chan *memberlist.Packet, packetsMax),
 		dropped: rate.NewLimiter(rate.Every(dropEvery), 1), conns: map[*stream]bool{},
 	}
-	t.end = sync.OnceFunc(func() { close(t.ended) })
 	// Not ctx itself: leaving still needs the network, so the transport ends by Shutdown alone.
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.forwarder.Go(t.forwardStreams)
@@ -91,46 +89,38 @@ func (t *transport) drops(from netip.Addr) bool {
 	return true
 }
 
-// forwardPackets passes memberlist its packets, and the prover its own.
+// forwardPackets reads packets, and passes memberlist its own and the prover its own. One from an address that is not
+// accepted costs no more than the read.
 func (t *transport) forwardPackets() {
+	buffer := make([]byte, packetMax)
 	for {
-		select {
-		case <-t.ended:
+		n, from, err := t.udp.ReadFromUDPAddrPort(buffer)
+		now := time.Now()
+		if errors.Is(err, net.ErrClosed) {
 			return
-		case p := <-t.NetTransport.PacketCh():
-			from := sourceOf(p.From)
-			if t.drops(from.Addr()) {
-				continue
+		}
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		// On some systems the error is the answer to an earlier packet that was sent to a closed port.
+		if err != nil || n == 0 || n == len(buffer) || t.drops(from.Addr()) {
+			continue
+		}
+		packet := bytes.Clone(buffer[:n])
+		if isProofPacket(packet) {
+			if err := t.config.proofs(now, packet, from, t.send); err != nil {
+				t.config.log.Debug().Err(err).Stringer("from", from).Msg("proof packet dropped")
 			}
-			if isProofPacket(p.Buf) {
-				if err := t.config.proofs(p.Timestamp, p.Buf, from, t.send); err != nil {
-					t.config.log.Debug().Err(err).Stringer("from", from).Msg("proof packet dropped")
-				}
-				continue
-			}
-			select {
-			case t.packets <- p:
-			case <-t.ctx.Done():
-			}
+			continue
+		}
+		select {
+		case t.packets <- &memberlist.Packet{Buf: packet, From: net.UDPAddrFromAddrPort(from), Timestamp: now}:
+		default:
 		}
 	}
 }
 
-// sourceOf returns the address of a UDP or TCP peer; zero for any other.
-func sourceOf(a net.Addr) netip.AddrPort {
-	var at netip.AddrPort
-	switch a := a.(type) {
-	case *net.UDPAddr:
-		at = a.AddrPort()
-	case *net.TCPAddr:
-		at = a.AddrPort()
-	}
-	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-}
-
-// send sends one packet of the proof protocol.
+// send sends one packet.
 func (t *transport) send(packet []byte, to netip.AddrPort) error {
-	_, err := t.WriteTo(packet, to.String())
+	_, err := t.udp.WriteToUDPAddrPort(packet, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
 	return err
 }
 
@@ -140,26 +130,28 @@ func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
 // forwardStreams passes incoming streams to memberlist, at most streamsMax at once.
 func (t *transport) forwardStreams() {
 	for {
-		select {
-		case <-t.ended:
+		conn, err := t.tcp.AcceptTCP()
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
-		case conn := <-t.NetTransport.StreamCh():
-			if t.drops(sourceOf(conn.RemoteAddr()).Addr()) {
-				_ = conn.Close()
-				continue
-			}
-			if t.open.Add(1) > streamsMax {
-				t.open.Add(-1)
-				_ = conn.Close()
-				continue
-			}
-			_ = conn.SetDeadline(time.Now().Add(streamMax))
-			s := t.track(conn, func() { t.open.Add(-1) })
-			select {
-			case t.streams <- s:
-			case <-t.ctx.Done():
-				_ = s.Close()
-			}
+		case err != nil:
+			time.Sleep(acceptRetry)
+			continue
+		case t.drops(conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()):
+			_ = conn.Close()
+			continue
+		}
+		if t.open.Add(1) > streamsMax {
+			t.open.Add(-1)
+			_ = conn.Close()
+			continue
+		}
+		_ = conn.SetDeadline(time.Now().Add(streamMax))
+		s := t.track(conn, func() { t.open.Add(-1) })
+		select {
+		case t.streams <- s:
+		case <-t.ctx.Done():
+			_ = s.Close()
 		}
 	}
 }
@@ -198,8 +190,7 @@ func (t *transport) Shutdown() error {
 	for _, s := range open {
 		_ = s.Close()
 	}
-	err := t.NetTransport.Shutdown() // it waits until the forwarders have received what came in, so they end after it
-	t.end()
+	err := t.close()
 	t.forwarder.Wait()
 	return err
 }
