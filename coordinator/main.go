@@ -43,7 +43,7 @@ func newRootCommand() *cobra.Command {
 		newDemoCommand(), newServeCommand(),
 		newCheckCommand(), newApplyCommand(), newVantagesCommand(),
 		newInviteCommand(), newRevokeCommand(), newRotateGossipKeyCommand(),
-		newStatusCommand(), newMatrixCommand(), newExplainCommand(),
+		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
 		newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root

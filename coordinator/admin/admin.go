@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // Backend is the running coordinator as commands use it. The errors of its parts have a kind of package errkind.
@@ -52,6 +53,7 @@ type Catalogs interface {
 // History reads the ledger in wall time.
 type History interface {
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
+	Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error)
 }
 
 // Enroller changes which agents belong to the mesh.
@@ -120,6 +122,7 @@ func NewHandler(b Backend) http.Handler {
 		"GET /state":              h.state,
 		"GET /change":             h.lastChange,
 		"GET /transitions":        h.transitions,
+		"GET /uptime":             h.uptime,
 		"POST /invite":            h.invite,
 		"POST /revoke":            h.revoke,
 		"POST /rotate-gossip-key": h.rotateGossipKey,

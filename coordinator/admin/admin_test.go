@@ -18,6 +18,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // backend is a coordinator that records what was applied.
@@ -45,6 +46,16 @@ func (b *backend) LastChange(_ context.Context, host string, at time.Time) (ledg
 
 func (b *backend) Transitions(_ context.Context, host string, _ time.Time, limit int) ([]mesh.Transition, error) {
 	return []mesh.Transition{{Host: host, Sequence: uint64(limit)}}, nil
+}
+
+func (b *backend) Uptime(_ context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
+	r := sla.Report{From: q.From, To: q.To, Method: c.SLA.Or()}
+	for _, name := range []string{"NC036", "NC041"} {
+		if q.Include(mesh.Key(name)) {
+			r.Rows = append(r.Rows, r.Method.Rate(sla.Row{Host: name, Seconds: sla.Times{Up: 999, Down: 1}}))
+		}
+	}
+	return r, nil
 }
 
 func (b *backend) ApplyFile(_ context.Context, file string, confirm bool) ([]catalog.Change, bool, error) {
@@ -177,6 +188,23 @@ func TestStatesAndCatalogs(t *testing.T) {
 	changes, err := client.Apply(t.Context(), b.catalog, "x", true)
 	if err != nil || changes[0].What != "changed" || b.applied.Revision != b.catalog.Revision {
 		t.Error(changes, err)
+	}
+}
+
+func TestUptimes(t *testing.T) {
+	b := &backend{catalog: &catalog.Catalog{}}
+	client := admin.NewClient(serve(t, newHandler(b)))
+	from := time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC)
+	all, err := client.Uptime(t.Context(), "", from, from.AddDate(0, 1, 0))
+	if err != nil || len(all.Rows) != 2 || !all.From.Equal(from) || !all.To.Equal(from.AddDate(0, 1, 0)) {
+		t.Fatal(all, err)
+	}
+	one, err := client.Uptime(t.Context(), "NC041", from, from)
+	if err != nil || len(one.Rows) != 1 || one.Rows[0].Host != "NC041" || one.Rows[0].Uptime.String() != "99.900 %" {
+		t.Error(one, err)
+	}
+	if _, err := client.Uptime(t.Context(), "NC099", from, from); err == nil || !strings.Contains(err.Error(), `"NC099"`) {
+		t.Error(err)
 	}
 }
 

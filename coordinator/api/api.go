@@ -30,6 +30,7 @@ type API struct {
 	pages   Pages
 	streams *web.Streams
 	latest  atomic.Pointer[statusData] // of the latest "status" event
+	reports web.RenderCache            // apart: the queries of one client must not push out what all need
 }
 
 // New returns an API.
@@ -50,6 +51,7 @@ func (a *API) Routes() []web.Route {
 		{Pattern: "GET /api/v2/scheduled-maintenances/active.json", Handler: a.maintenances},
 		{Pattern: "GET /api/v1/matrix", Handler: a.matrix},
 		{Pattern: "GET /api/v1/transitions", Handler: a.transitions},
+		{Pattern: "GET /api/v1/uptime", Handler: a.uptime},
 		{Pattern: "GET /api/v1/hosts/{host}/votes", Handler: a.votes},
 		{Pattern: "GET " + web.EventsPath, Handler: a.events},
 		{Pattern: "GET /api/", Handler: noAddress},

@@ -11,7 +11,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/probemesh/probemesh/coordinator/node"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // steps are what an operator or NTP does to the server's clock.
@@ -41,6 +43,23 @@ func outage(t *testing.T, e *node.Core) (lasted time.Duration, began time.Time) 
 	return lasted, down.Began
 }
 
+// downSeconds returns how long NC1 was down in the last hour, and checks that its check and itself say the same.
+func downSeconds(t *testing.T, e *node.Core, c *catalog.Catalog) int64 {
+	t.Helper()
+	report, err := e.History.Uptime(t.Context(), c, sla.Query{
+		Include: func(host string) bool { return host == "nc1" },
+		From:    time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour),
+	})
+	if err != nil || len(report.Rows) != 2 || report.Rows[0].Check != "" || report.To.After(time.Now()) {
+		t.Fatalf("%+v (%v)", report, err)
+	}
+	host, check := report.Rows[0].Seconds, report.Rows[1].Seconds
+	if host != check || host.Total() < 3000 || host.Up < 20 || host.NoData < 3000 {
+		t.Errorf("the host %+v, its check %+v", host, check)
+	}
+	return check.Down
+}
+
 // The server's clock is stepped while the coordinator runs: no host goes down by that, and an outage has its true
 // length.
 func TestTheClockIsSteppedWhileRunning(t *testing.T) {
@@ -68,6 +87,9 @@ func TestTheClockIsSteppedWhileRunning(t *testing.T) {
 				lasted, shown := outage(t, e)
 				if (lasted - time.Minute).Abs() > 3*time.Second {
 					t.Errorf("an outage of a minute lasted %v", lasted)
+				}
+				if down := downSeconds(t, e, c); down < 57 || down > 63 {
+					t.Errorf("an outage of a minute is %d s of downtime", down)
 				}
 				if shown.Sub(began).Abs() > time.Second {
 					t.Errorf("it began at %v by the server's clock, and is shown as %v", began, shown)

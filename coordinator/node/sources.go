@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // siteSource joins what the status page and its API show: the present from the engine, the past from the ledger.
@@ -50,6 +51,10 @@ func (s siteSource) Incident(ctx context.Context, id string) (*incident.Incident
 }
 
 func (s siteSource) Gaps(ctx context.Context) ([]ledger.Gap, error) { return s.history.Gaps(ctx) }
+
+func (s siteSource) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
+	return s.history.Uptime(ctx, c, q)
+}
 
 // consoleSource joins what operators see beside the page: the present and the mesh's own health.
 type consoleSource struct {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -16,6 +17,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -285,6 +287,11 @@ func (m *markedMesh) Incidents(ctx context.Context, since time.Time, limit int) 
 
 func (m *markedMesh) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	return m.view.Incident(ctx, id)
+}
+
+func (m *markedMesh) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
+	now := func() (time.Time, time.Duration) { return m.now, 0 }
+	return engine.NewHistory(m.view, now).Uptime(ctx, c, q)
 }
 
 // memoryLog is the log of a ledger, in memory.

@@ -27,6 +27,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 		"GET /api/v1/matrix": {"/api/v1/matrix"},
 		"GET /api/v1/transitions": {"/api/v1/transitions", "/api/v1/transitions?since=2020-01-01T00:00:00Z",
 			"/api/v1/transitions?host=nobody"},
+		"GET /api/v1/uptime": {"/api/v1/uptime", "/api/v1/uptime?days=7", "/api/v1/uptime?host=nobody"},
 	}
 	for _, part := range []string{
 		"status", "components", "scheduled-maintenances", "scheduled-maintenances/upcoming",
@@ -44,6 +45,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 			out["GET /api/v1/hosts/{host}/votes"] = append(out["GET /api/v1/hosts/{host}/votes"],
 				"/api/v1/hosts/"+h.Name+"/votes")
 			out["GET /api/v1/transitions"] = append(out["GET /api/v1/transitions"], "/api/v1/transitions?host="+h.Name)
+			out["GET /api/v1/uptime"] = append(out["GET /api/v1/uptime"], "/api/v1/uptime?host="+h.Name)
 		}
 	}
 	incidents, err := m.view.Incidents(t.Context(), time.Time{}, 100)

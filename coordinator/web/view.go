@@ -10,6 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // Source is the running coordinator, as the HTTP surfaces need it. The engine implements it.
@@ -31,6 +32,8 @@ type Source interface {
 	Incident(ctx context.Context, id string) (*incident.Incident, error)
 	// Gaps lists what the streams have lost by damage, in wall time.
 	Gaps(ctx context.Context) ([]ledger.Gap, error)
+	// Uptime reports how long hosts and checks of the catalog, and those of before, were up.
+	Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error)
 	// Ready reports whether agents can connect.
 	Ready() bool
 }
@@ -135,6 +138,20 @@ func (v *View) Incident(ctx context.Context, id string) (*incident.Incident, err
 		return nil, nil
 	}
 	return publicIncident(i), nil
+}
+
+// Uptime reports how long the host with this key and its checks, or for "" all, were up in a period.
+func (v *View) Uptime(ctx context.Context, host string, from, to time.Time) (sla.Report, error) {
+	c, _ := v.source.Current()
+	include := func(string) bool { return true }
+	if v.audience == Public {
+		hosts := v.publicHosts()
+		include = func(key string) bool { return slices.Contains(hosts, key) }
+	}
+	return v.source.Uptime(ctx, c, sla.Query{
+		Include: func(key string) bool { return (host == "" || key == host) && include(key) },
+		Public:  v.audience == Public, From: from, To: to,
+	})
 }
 
 // publicHosts returns the keys of the hosts that are public now. What was published of others stays in the ledger, for

@@ -15,6 +15,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // Source is a web.Source of fields. While something reads it, change it with Show only.
@@ -141,6 +142,25 @@ func (s *Source) Incident(_ context.Context, id string) (*incident.Incident, err
 		}
 	}
 	return nil, nil
+}
+
+// Uptime returns a row for each host and check that the query includes: an hour up, of which NC036 was down a minute.
+func (s *Source) Uptime(_ context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
+	r := sla.Report{From: q.From, To: q.To, Method: c.SLA.Or(), Rows: []sla.Row{}}
+	for _, h := range c.Hosts {
+		times := sla.Times{Up: 3600}
+		if h.Name == "NC036" {
+			times = sla.Times{Up: 3540, Down: 60}
+		}
+		if !q.Include(h.Key()) {
+			continue
+		}
+		r.Rows = append(r.Rows, r.Method.Rate(sla.Row{Host: h.Name, Seconds: times}))
+		for _, check := range h.Checks {
+			r.Rows = append(r.Rows, r.Method.Rate(sla.Row{Host: h.Name, Check: check.Name, Seconds: times}))
+		}
+	}
+	return r, nil
 }
 
 // Incidents are an open incident of NC041, "a2-1", and a resolved one of NC036, "a1-1". Both began 61 minutes ago.

@@ -71,6 +71,9 @@ func (f *fold) transition(ctx context.Context, r ledger.Record) error {
 	if err := f.addToIncidents(ctx, t); err != nil {
 		return err
 	}
+	if err := f.beginHostStanding(ctx, r.Sequence, t); err != nil {
+		return err
+	}
 	return f.beginStanding(ctx, r.Sequence, t)
 }
 
@@ -91,6 +94,9 @@ func (f *fold) catalog(ctx context.Context, r ledger.Record) error {
 		return err
 	}
 	if err := f.closeHidden(ctx, e.Catalog, at, e.Offset); err != nil {
+		return err
+	}
+	if err := f.setVisibility(ctx, e.Catalog, at); err != nil {
 		return err
 	}
 	f.current = e.Catalog

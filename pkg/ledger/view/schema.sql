@@ -43,10 +43,32 @@ CREATE TABLE standings (
   host     TEXT NOT NULL,       -- key
   check_   TEXT NOT NULL,
   verdict  TEXT NOT NULL,
+  began    INTEGER NOT NULL,    -- mesh time, nanoseconds since 1970: when its cause began
+  offset   INTEGER NOT NULL,    -- mesh time less the wall clock when it was published, nanoseconds
   since    INTEGER NOT NULL,    -- mesh time, nanoseconds since 1970: when it was published
   until    INTEGER NOT NULL     -- the same: when the next transition or a catalog ended it; the largest number while it is open
 );
 CREATE INDEX standings_by_end ON standings (until, host, check_, since);
+CREATE INDEX standings_by_begin ON standings (since, offset);
+
+-- The span of time during which a host had a status.
+CREATE TABLE host_standings (
+  sequence INTEGER PRIMARY KEY, -- of the transition
+  host     TEXT NOT NULL,       -- key
+  status   TEXT NOT NULL,
+  began    INTEGER NOT NULL,    -- as in standings
+  since    INTEGER NOT NULL,    -- as in standings
+  until    INTEGER NOT NULL     -- the same: when the next status or a catalog ended it; the largest number while it is open
+);
+CREATE INDEX host_standings_by_end ON host_standings (until, host);
+
+-- The span of time during which a host was internal.
+CREATE TABLE internal (
+  host  TEXT NOT NULL,    -- key
+  since INTEGER NOT NULL, -- mesh time, nanoseconds since 1970
+  until INTEGER NOT NULL  -- the same; the largest number while it is open
+);
+CREATE INDEX internal_by_end ON internal (until, host);
 
 CREATE TABLE catalogs (
   sequence INTEGER PRIMARY KEY,

@@ -39,8 +39,9 @@ func (f *fold) beginStanding(ctx context.Context, sequence uint64, t mesh.Transi
 		return err
 	}
 	_, err := f.tx.ExecContext(ctx,
-		`INSERT INTO standings (sequence, host, check_, verdict, since, until) VALUES (?, ?, ?, ?, ?, ?)`,
-		sequence, host, t.Check, string(t.Verdict), since, open)
+		`INSERT INTO standings (sequence, host, check_, verdict, began, offset, since, until)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		sequence, host, t.Check, string(t.Verdict), began(t), int64(t.Offset), since, open)
 	return err
 }
 

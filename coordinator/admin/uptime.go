@@ -1,0 +1,47 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
+)
+
+// uptime reports how long a host, or every host, was up in a period, and its checks.
+func (h handler) uptime(_ http.ResponseWriter, r *http.Request) (any, error) {
+	from, err := parseTime(r.FormValue("from"))
+	if err != nil {
+		return nil, err
+	}
+	to, err := parseTime(r.FormValue("to"))
+	if err != nil {
+		return nil, err
+	}
+	host := mesh.Key(r.FormValue("host"))
+	c, _ := h.Engine.Current()
+	report, err := h.History.Uptime(r.Context(), c, sla.Query{
+		Include: func(key string) bool { return host == "" || key == host }, From: from, To: to,
+	})
+	if err == nil && host != "" && len(report.Rows) == 0 {
+		err = errkind.New(errkind.NotFound,
+			fmt.Sprintf("no host %q has checks, and none of that name had any in this period", r.FormValue("host")))
+	}
+	return report, err
+}
+
+// Uptime reports how long a host and its checks, or for "" all, were up in a period.
+func (c *Client) Uptime(ctx context.Context, host string, from, to time.Time) (report sla.Report, err error) {
+	query := url.Values{
+		"host": {host}, "from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)},
+	}
+	err = c.call(ctx, http.MethodGet, "/uptime", query, nil, &report)
+	for i, row := range report.Rows {
+		report.Rows[i] = report.Method.Rate(row)
+	}
+	return report, err
+}

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
+)
+
+// historyStream is the stream that stores transitions.
+const historyStream = "LEDGER"
+
+// Uptime reports how long the hosts of the query and their checks were up. Those of the catalog come first, in its
+// order, those that were watched earlier in the period after them. A period that has not ended ends now.
+func (h *History) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
+	now, offset := h.now()
+	if wall := now.Add(-offset).Truncate(time.Second); q.To.After(wall) {
+		q.To = wall
+	}
+	report := sla.Report{From: q.From.UTC(), To: q.To.UTC(), Method: c.SLA.Or(), Rows: []sla.Row{}}
+	from, err := h.pastMeshTime(ctx, q.From)
+	if err != nil {
+		return report, err
+	}
+	to, err := h.pastMeshTime(ctx, q.To)
+	if err != nil {
+		return report, err
+	}
+	histories, err := h.histories(ctx, c, q, from, to)
+	if err != nil {
+		return report, err
+	}
+	lost, err := h.lostTime(ctx)
+	if err != nil {
+		return report, err
+	}
+	for _, one := range histories {
+		report.Rows = append(report.Rows, sla.NewRow(one, lost, report.Method, from, to))
+	}
+	var order []string
+	for i := range c.Hosts {
+		order = append(order, c.Hosts[i].Name)
+	}
+	sla.SortRows(report.Rows, order)
+	return report, nil
+}
+
+// lostTime returns when transitions may be missing from the ledger, because its files were damaged: nobody knows what
+// was so then.
+func (h *History) lostTime(ctx context.Context) (out []sla.Window, err error) {
+	gaps, err := h.Gaps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range gaps {
+		if g.Stream != historyStream {
+			continue
+		}
+		var w sla.Window
+		if w.From, err = h.pastMeshTime(ctx, g.After); err != nil {
+			return nil, err
+		}
+		if w.To, err = h.pastMeshTime(ctx, g.Before); err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+// histories returns what was published of the query's hosts, and an empty history for those of which nothing was: the
+// reader sees that they have no data. Times are mesh time.
+func (h *History) histories(
+	ctx context.Context, c *catalog.Catalog, q sla.Query, from, to time.Time,
+) ([]sla.History, error) {
+	published, err := h.view.Periods().Published(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	var hidden map[string][]sla.Window
+	if q.Public {
+		if hidden, err = h.view.Periods().Internal(ctx, from, to); err != nil {
+			return nil, err
+		}
+	}
+	type subject struct{ host, check string }
+	found := map[subject]sla.History{}
+	for _, p := range published {
+		found[subject{p.Host, p.Check}] = p
+	}
+	var out []sla.History
+	add := func(key, name, check string) {
+		of := found[subject{key, check}]
+		delete(found, subject{key, check})
+		of.Host, of.Check, of.Hidden = name, check, hidden[key]
+		out = append(out, of)
+	}
+	for i := range c.Hosts {
+		if host := &c.Hosts[i]; q.Include(host.Key()) && len(host.Checks) > 0 {
+			add(host.Key(), host.Name, "")
+			for _, check := range host.Checks {
+				add(host.Key(), host.Name, check.Name)
+			}
+		}
+	}
+	for _, p := range published {
+		if _, former := found[subject{p.Host, p.Check}]; former && q.Include(p.Host) {
+			name := p.Host
+			if host := c.Host(mesh.Key(p.Host)); host != nil {
+				name = host.Name
+			}
+			add(p.Host, name, p.Check)
+		}
+	}
+	return out, nil
+}
+
+// pastMeshTime converts a time of the wall clock by the offset of that time: that of the newest transition before it,
+// or the present one if there is none. A step of the clock since then does not move the bounds of a past month.
+func (h *History) pastMeshTime(ctx context.Context, wall time.Time) (time.Time, error) {
+	offset, found, err := h.view.Periods().OffsetAt(ctx, wall)
+	if err != nil {
+		return wall, err
+	}
+	if now, present := h.now(); !found || !wall.Before(now.Add(-present).Truncate(time.Second)) {
+		offset = present
+	}
+	return wall.Add(offset), nil
+}
