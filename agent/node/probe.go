@@ -32,12 +32,16 @@ func ParseTarget(o ProbeOptions, kind, text string, settings []string) (probe.Ta
 	case catalog.KindTCP:
 		host, o.TCP.Port, err = address.ParseHostPort(text, 0)
 		check.Options = o.TCP
+	case catalog.KindTLS:
+		var o catalog.TLS
+		host, o.Port, err = address.ParseHostPort(text, catalog.TLSPort)
+		check.Options = o
 	case catalog.KindHTTP:
 		_, host, _, err = address.ParseURL(text)
 		o.HTTP.URL = text
 		check.Options = o.HTTP
 	default:
-		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are ping, tcp and http", kind)
+		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are ping, tcp, http and tls", kind)
 	}
 	if err != nil {
 		return probe.Target{}, fmt.Errorf("%s: %w", kind, err)

@@ -88,7 +88,7 @@ func (d *Demo) open(address netip.Addr, port int) (net.Listener, error) {
 func setPort(check *catalog.Check, port int) {
 	switch o := check.Options.(type) {
 	case catalog.TCP:
-		o.Port = port
+		o.Port, o.TLS, o.Verification = port, false, catalog.Verification{}
 		check.Options = o
 	case catalog.HTTP:
 		if u, err := url.Parse(o.URL); err == nil {

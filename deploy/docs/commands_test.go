@@ -84,6 +84,7 @@ var claims = map[string][]string{
 	"pkg/probe TestHTTP": {
 		"probemesh-agent probe http https://www.example.net/ body='Sign in' certificate_days=14",
 	},
+	"pkg/probe TestTLSHandshakes": {"probemesh-agent probe tls mail.example.net:993 certificate_days=14"},
 	"deploy/simulation TestTheSameSeedGivesTheSameTable": {
 		"go run ./deploy/simulation",
 		"go run ./deploy/simulation -write deploy/docs/simulation.md",

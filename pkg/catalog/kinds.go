@@ -24,10 +24,10 @@ const (
 )
 
 // Kinds lists the kinds that this version knows.
-func Kinds() []string { return []string{KindPing, KindTCP, KindHTTP} }
+func Kinds() []string { return []string{KindPing, KindTCP, KindHTTP, KindTLS} }
 
-// Options are the settings of one kind of check: Ping, TCP or HTTP. They are values. In JSON the fields of the options
-// are beside those of the check.
+// Options are the settings of one kind of check: Ping, TCP, HTTP or TLS. They are values. In JSON the fields of the
+// options are beside those of the check.
 type Options interface {
 	// kind is the kind's name in a catalog.
 	kind() string
@@ -49,6 +49,8 @@ type Ping struct{}
 type TCP struct {
 	Port   int    `json:"port,omitempty"`
 	Banner string `json:"banner,omitempty"` // a regular expression (RE2)
+	TLS    bool   `json:"tls,omitempty"`    // a TLS handshake comes first
+	Verification
 }
 
 // HTTP requires that the URL answers with the status and the text.
@@ -67,7 +69,11 @@ func (TCP) kind() string  { return KindTCP }
 func (HTTP) kind() string { return KindHTTP }
 
 func (o Ping) question() Options { return o }
-func (o TCP) question() Options  { return o }
+
+func (o TCP) question() Options {
+	o.Verification = o.Verification.question()
+	return o
+}
 
 // A certificate that ends soon is an advisory: the answer is as good as before.
 func (o HTTP) question() Options {
@@ -82,11 +88,11 @@ func (HTTP) provesHostAlive() bool { return true }
 func (Ping) validate() error { return nil }
 
 func (o TCP) validate() error {
-	if o.Port < 1 || o.Port > 65535 {
-		return fmt.Errorf("port %d is not a number from 1 to 65535", o.Port)
+	if !o.TLS && o.Verification != (Verification{}) {
+		return errors.New("server_name, certificate_days and ca are for a check with tls: true")
 	}
 	_, err := regexp.Compile(o.Banner)
-	return err
+	return errors.Join(validPort(o.Port), err, o.Verification.validate())
 }
 
 func (o HTTP) validate() error {
@@ -111,6 +117,10 @@ func validDays(n int) error {
 func (c *Check) CertificateDays() int {
 	switch o := c.Options.(type) {
 	case HTTP:
+		return o.CertificateDays
+	case TCP:
+		return o.CertificateDays
+	case TLS:
 		return o.CertificateDays
 	}
 	return 0
@@ -138,6 +148,8 @@ func (c *Check) ProvesHostAlive() bool { return c.Options != nil && c.Options.pr
 func (c *Check) Port() int {
 	switch o := c.Options.(type) {
 	case TCP:
+		return o.Port
+	case TLS:
 		return o.Port
 	case HTTP:
 		_, _, port, _ := address.ParseURL(o.URL)
@@ -200,7 +212,7 @@ type (
 
 // MarshalJSON writes the check as one flat object.
 func (c Check) MarshalJSON() ([]byte, error) {
-	kind := c.Kind
+	kind := c.encodedKind()
 	if len(c.Secrets) > 0 {
 		kind += secretsSuffix
 	}
@@ -241,15 +253,20 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 	}
 	// A program without references may have passed the check on, without its options: it stays an unknown kind.
 	kind, ok := strings.CutSuffix(head.Kind, secretsSuffix)
-	if ok && len(tail.Secrets) > 0 && slices.Contains(Kinds(), kind) {
+	if ok && len(tail.Secrets) > 0 && (slices.Contains(Kinds(), kind) || kind == kindTCPOverTLS) {
 		c.Kind, c.Secrets = kind, tail.Secrets
 	}
 	var err error
 	switch c.Kind {
 	case KindPing:
 		c.Options = Ping{}
-	case KindTCP:
+	case KindTCP, kindTCPOverTLS:
 		var o TCP
+		err = json.Unmarshal(data, &o)
+		o.TLS = c.Kind == kindTCPOverTLS
+		c.Kind, c.Options = KindTCP, o
+	case KindTLS:
+		var o TLS
 		err = json.Unmarshal(data, &o)
 		c.Options = o
 	case KindHTTP:

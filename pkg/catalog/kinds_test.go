@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
+
+var verification = catalog.Verification{ServerName: "mail.example.net", CertificateDays: 14, CA: "/etc/ssl/ca.pem"}
 
 // kinds has a check of each kind, encoded by hand as the first format did: agents and ledgers of other versions read
 // it.
@@ -26,6 +29,15 @@ var kinds = map[string]catalog.Check{
 		Kind: "http", Options: catalog.HTTP{
 			URL: "https://www.example.net/", Status: 200, Body: "Sign in", CertificateDays: 14,
 		},
+	},
+	// An agent of version N-1 must not run it as a tcp check without TLS.
+	`{"kind":"tcp+tls","name":"tcp","critical":true,"interval":10000000000,"timeout":3000000000,` +
+		`"port":993,"tls":true,"server_name":"mail.example.net","certificate_days":14,"ca":"/etc/ssl/ca.pem"}`: {
+		Kind: "tcp", Options: catalog.TCP{Port: 993, TLS: true, Verification: verification},
+	},
+	`{"kind":"tls","name":"tls","critical":true,"interval":10000000000,"timeout":3000000000,` +
+		`"port":443,"server_name":"mail.example.net","certificate_days":14,"ca":"/etc/ssl/ca.pem"}`: {
+		Kind: "tls", Options: catalog.TLS{Port: 443, Verification: verification},
 	},
 	`{"kind":"telepathy","name":"telepathy","critical":true,"interval":10000000000,"timeout":3000000000}`: {
 		Kind: "telepathy",
@@ -47,7 +59,9 @@ func TestChecksKeepTheirEncoding(t *testing.T) {
 }
 
 // advisory are the options that change no answer from good to bad.
-var advisory = map[string]bool{"http CertificateDays": true}
+var advisory = map[string]bool{
+	"http CertificateDays": true, "tcp CertificateDays": true, "tls CertificateDays": true,
+}
 
 // A check asks something else if any field of its options differs, also one that is added to a kind later, except those
 // that only advise operators.
@@ -119,6 +133,12 @@ func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 		`"kind":"tcp"`:                               false,
 		`"kind":"tcp","port":65561`:                  false,
 		`"kind":"tcp","port":25,"banner":"("`:        false,
+		`"kind":"tcp+tls","port":993,"tls":true`:     true,
+		`"kind":"tcp","port":993,"ca":"/ca.pem"`:     false, // without TLS it would do nothing
+		`"kind":"tls","port":443`:                    true,
+		`"kind":"tls"`:                               false,
+		`"kind":"tls","port":443,"ca":"ca.pem"`:      false,
+		`"kind":"tls","port":443,"server_name":"::"`: false,
 		`"kind":"http","url":"http://a.example/"`:    true,
 		`"kind":"http","url":"http://a.example:0/"`:  false,
 		`"kind":"http","url":"http://u:p@a.example"`: false,
@@ -129,5 +149,18 @@ func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 		if (err == nil) != valid {
 			t.Errorf("%s: %v", options, err)
 		}
+	}
+}
+
+// A check may use TLS and references to secrets at once.
+func TestATLSCheckWithSecretsKeepsItsKind(t *testing.T) {
+	check := catalog.Check{
+		Kind: "tcp", Name: "x", Options: catalog.TCP{Port: 993, TLS: true, Banner: "${GREETING}"},
+		Secrets: []catalog.Reference{{Key: "banner", Name: "GREETING"}},
+	}
+	data, err := json.Marshal(check)
+	var again catalog.Check
+	if err := errors.Join(err, json.Unmarshal(data, &again)); err != nil || !reflect.DeepEqual(again, check) {
+		t.Errorf("%s is read as %+v, %v", data, again, err)
 	}
 }

@@ -29,11 +29,10 @@ func (c *Catalog) Warnings() []string {
 		for k := range h.Checks {
 			tcp, ok := h.Checks[k].Options.(TCP)
 			switch {
-			case !ok || tcp.Banner == "" || !slices.Contains(tlsPorts, tcp.Port):
+			case !ok || tcp.TLS || tcp.Banner == "" || !slices.Contains(tlsPorts, tcp.Port):
 			case len(out) < warningsMax:
 				out = append(out, fmt.Sprintf("%s %q waits for a banner on port %d, where servers speak TLS and "+
-					"send none before the handshake: it will stay pending; leave the banner out, or check the port "+
-					"without TLS",
+					"send none before the handshake: it will stay pending; add tls: true, or leave the banner out",
 					h.Name, h.Checks[k].Name, tcp.Port))
 			default:
 				more++

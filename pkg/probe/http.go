@@ -38,6 +38,11 @@ func (a *attempt) http(ctx context.Context, ip netip.Addr, o catalog.HTTP) Resul
 		return classify(err)
 	}
 	defer conn.Close()
+	return a.withMemory(conn, func() Result { return a.fetch(u, o, conn) })
+}
+
+// withMemory runs an exchange over the connection once there is memory for it.
+func (a *attempt) withMemory(conn *connection, exchange func() Result) Result {
 	waitBegan := time.Now()
 	release, waited, err := a.target.Memory.exchange(a.exchangeCtx)
 	if err != nil {
@@ -45,7 +50,7 @@ func (a *attempt) http(ctx context.Context, ip netip.Addr, o catalog.HTTP) Resul
 	}
 	defer release()
 	conn.began = conn.began.Add(time.Since(waitBegan)) // the wait for memory does not count as the server's time
-	result := a.fetch(u, o, conn)
+	result := exchange()
 	if waited && !result.Outcome.Good() && errors.Is(a.exchangeCtx.Err(), context.DeadlineExceeded) {
 		return inconclusive(errMemory.Error()) // our wait took part of the time in which the server had to answer
 	}

@@ -1,6 +1,6 @@
 // Package probe executes checks over a Network, which is the kernel's or the demo's simulated one. Each kind of check
-// has a file of its own: ping.go, tcp.go, http.go. Call Once for one attempt of one check, and Describe for its result
-// as a sentence. A failed probe is a Result with a reason, never an error.
+// has a file of its own: ping.go, tcp.go, http.go, tls.go. Call Once for one attempt of one check, and Describe for
+// its result as a sentence. A failed probe is a Result with a reason, never an error.
 package probe
 
 import (
@@ -85,6 +85,8 @@ func (a *attempt) once(ctx context.Context) Result {
 		return a.anyAddress(ctx, a.ping)
 	case catalog.TCP:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tcp(ctx, ip, o) })
+	case catalog.TLS:
+		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tls(ctx, ip, o) })
 	case catalog.HTTP:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.http(ctx, ip, o) })
 	}
@@ -138,10 +140,10 @@ func (t Target) where() string {
 	switch o := t.Check.Options.(type) {
 	case catalog.HTTP:
 		return withoutQuery(o.URL)
-	case catalog.TCP:
-		return net.JoinHostPort(t.Address, strconv.Itoa(o.Port))
+	case catalog.Ping:
+		return t.Address
 	}
-	return t.Address
+	return net.JoinHostPort(t.Address, t.Check.PortText())
 }
 
 func milliseconds(d time.Duration) string {

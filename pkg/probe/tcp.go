@@ -20,7 +20,8 @@ import (
 // bannerMax bounds a banner's first line in bytes. SMTP allows 512.
 const bannerMax = 1024
 
-// tcp connects to the check's port, and compares the first line that the server sends if the check has a banner.
+// tcp connects to the check's port, completes a TLS handshake if the check asks for one, and compares the first line
+// that the server sends if the check has a banner.
 func (a *attempt) tcp(ctx context.Context, ip netip.Addr, o catalog.TCP) Result {
 	conn, err := a.dial(ctx, ip, o.Port)
 	if err != nil {
@@ -28,6 +29,24 @@ func (a *attempt) tcp(ctx context.Context, ip netip.Addr, o catalog.TCP) Result 
 	}
 	defer conn.Close()
 	found := Result{Outcome: mesh.Reachable, RTT: conn.connect, Connect: conn.connect}
+	if !o.TLS {
+		return a.banner(conn, o, found)
+	}
+	return a.withMemory(conn, func() Result {
+		secured, found := a.handshake(conn, o.Verification, found)
+		if secured == nil {
+			return found
+		}
+		defer secured.Close()
+		if o.Banner == "" {
+			return secured.refusedLater(a.exchangeCtx, conn.connect, found)
+		}
+		return a.banner(&connection{Conn: secured, began: conn.began, connect: conn.connect}, o, found)
+	})
+}
+
+// banner compares the first line that the server sends, if the check has a banner. found is the result without one.
+func (a *attempt) banner(conn *connection, o catalog.TCP, found Result) Result {
 	if o.Banner == "" {
 		return found
 	}
@@ -44,6 +63,9 @@ func (a *attempt) tcp(ctx context.Context, ip netip.Addr, o catalog.TCP) Result 
 		return found
 	case a.exchangeCtx.Err() == context.Canceled:
 		return inconclusive("cancelled")
+	}
+	if reason := handshakeReason(err); reason != "" { // the server refuses the client after the handshake
+		return found.fail(reason)
 	}
 	return found.fail(a.bannerReason(line, err))
 }

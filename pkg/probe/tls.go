@@ -1,98 +1,109 @@
 package probe
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
-	"net/http"
-	"strings"
+	"net/netip"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
-// classifyCertificate classifies an error of the TLS handshake; ok is false for any other error.
-func classifyCertificate(err error, now time.Time) (Result, bool) {
-	var noRoots x509.SystemRootsError
-	if errors.As(err, &noRoots) {
-		return inconclusive("this machine has no trusted certificates: install the package ca-certificates"), true
+// tls completes a TLS handshake on the check's port.
+func (a *attempt) tls(ctx context.Context, ip netip.Addr, o catalog.TLS) Result {
+	conn, err := a.dial(ctx, ip, o.Port)
+	if err != nil {
+		return classify(err)
 	}
-	if reason := certificateReason(err, now); reason != "" {
-		return Result{}.fail(reason), true
-	}
-	return Result{}, false
-}
-
-// certificateReason describes an error of the TLS handshake, or returns "" for any other error.
-func certificateReason(err error, now time.Time) string {
-	var (
-		wrongName  x509.HostnameError
-		invalid    x509.CertificateInvalidError
-		unverified *tls.CertificateVerificationError
-		notTLS     tls.RecordHeaderError
-	)
-	switch {
-	case errors.As(err, &wrongName):
-		return "certificate is for " + namesOf(wrongName.Certificate) + ", not " + wrongName.Host
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return validityReason(invalid.Cert, now)
-	case errors.As(err, &unverified):
-		return "certificate not trusted: " + bounded(strings.TrimPrefix(unverified.Err.Error(), "x509: "))
-	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
-		return "does not speak TLS"
-	}
-	return handshakeReason(err)
-}
-
-// handshakeReason describes why the two sides could not agree on TLS, or returns "" for any other error. Over TCP,
-// crypto/tls has no error type for alerts (tls.AlertError is for QUIC): the operation of the *net.OpError marks one
-// that the server sent. The client's own errors are plain ones that begin with "tls: ".
-func handshakeReason(err error) string {
-	var operation *net.OpError
-	if errors.As(err, &operation) && operation.Op == "remote error" {
-		text := strings.TrimPrefix(operation.Err.Error(), "tls: ")
-		if advice := alertAdvice[text]; advice != "" {
-			text += ": " + advice
+	defer conn.Close()
+	return a.withMemory(conn, func() Result {
+		found := Result{Outcome: mesh.Reachable, Connect: conn.connect}
+		secured, result := a.handshake(conn, o.Verification, found)
+		if secured == nil {
+			return result
 		}
-		return "TLS refused: " + bounded(text)
-	}
-	for ; err != nil; err = errors.Unwrap(err) {
-		if text, ok := strings.CutPrefix(err.Error(), "tls: "); ok {
-			return "TLS failed: " + bounded(text)
-		}
-	}
-	return ""
+		defer secured.Close()
+		return secured.refusedLater(a.exchangeCtx, conn.connect, result)
+	})
 }
 
-// alertAdvice explains the alerts whose names do not explain themselves.
-var alertAdvice = map[string]string{
-	"handshake failure":              "no cipher or key exchange in common",
-	"protocol version not supported": "it speaks none of TLS 1.2 and 1.3",
-	"certificate required":           "it wants a client certificate",
-	"unrecognized name":              "it has no certificate for the name in the URL",
+// securedConn is a connection after its TLS handshake.
+type securedConn struct {
+	*tls.Conn
+	asked bool // the server asked for a client certificate
 }
 
-// validityReason describes how long ago a certificate expired, or when it becomes valid. x509 reports both cases with
-// the reason Expired.
-func validityReason(c *x509.Certificate, now time.Time) string {
-	if now.Before(c.NotBefore) {
-		return "certificate becomes valid in " + largestUnit(c.NotBefore.Sub(now))
+// handshake performs the TLS handshake over the connection, and verifies the server's certificate. If that fails, it
+// returns no connection, and found as a failure. Otherwise it returns found with the time that the handshake took from
+// the first SYN, and with what ends soon.
+func (a *attempt) handshake(conn *connection, v catalog.Verification, found Result) (*securedConn, Result) {
+	roots, err := authorities(v.CA)
+	if err != nil {
+		why := &NotPermittedError{"this agent cannot use the file of ca: " + err.Error()}
+		return nil, inconclusive(why.Error())
 	}
-	return "certificate expired " + largestUnit(now.Sub(c.NotAfter)) + " ago"
+	name := v.ServerName
+	if name == "" {
+		name = a.target.Address
+	}
+	counted := &countingConn{Conn: conn.Conn}
+	out := &securedConn{}
+	out.Conn = tls.Client(counted, &tls.Config{
+		ServerName: name, RootCAs: roots,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			out.asked = true
+			return &tls.Certificate{}, nil // none
+		},
+	})
+	if err := out.HandshakeContext(a.exchangeCtx); err != nil {
+		return nil, a.transportFailure(found, counted, err)
+	}
+	found.RTT = time.Since(conn.began)
+	state := out.ConnectionState()
+	found.Expiry = expiresSoon(&state, v.CertificateDays, time.Now())
+	return out, found
 }
 
-// namesOf lists the first names that a certificate is valid for: a shared server's may have a hundred.
-func namesOf(c *x509.Certificate) string {
-	names := c.DNSNames
-	for _, ip := range c.IPAddresses {
-		names = append(names, ip.String())
+// refusalWait is how long to wait for a server's refusal beyond two round trips.
+const refusalWait = 500 * time.Millisecond
+
+// refusedLater returns found, or a failure if the server refuses the client after the handshake. Since TLS 1.3 the
+// client's part ends before the server has seen that it has no certificate. Only servers that asked for one are waited
+// for; they may accept clients without.
+func (s *securedConn) refusedLater(ctx context.Context, roundTrip time.Duration, found Result) Result {
+	if !s.asked {
+		return found
 	}
-	switch {
-	case len(names) == 0 && c.Subject.CommonName != "":
-		return bounded(c.Subject.CommonName)
-	case len(names) == 0:
-		return "nobody"
-	case len(names) > 3:
-		return bounded(strings.Join(names[:3], ", ")) + " and others"
+	wait, cancel := context.WithTimeout(ctx, 2*roundTrip+refusalWait)
+	defer cancel()
+	defer endReads(wait, s)()
+	_, err := s.Read(make([]byte, 1))
+	if reason := handshakeReason(err); reason != "" && !isLate(err) {
+		return found.fail(reason)
 	}
-	return bounded(strings.Join(names, ", "))
+	return found
+}
+
+// caBytesMax bounds a file of authorities. Debian's own bundle of all that browsers trust has 220 kB.
+const caBytesMax = 512 << 10
+
+// authorities reads the certificates of a PEM file; without one it returns nil, which stands for the system's. The file
+// is read for each probe, so that a replaced one counts at once.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, _, err := regularfile.Read(file, caBytesMax)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New(file + " has no certificates")
+	}
+	return pool, nil
 }

@@ -65,7 +65,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 		m.end()
 	}
 	c.Secrets = p.secrets.found
-	if expectsMailGreeting(c.Options) && m.values["interval"] == nil && !p.ownInterval {
+	if burdensMailServer(c.Options) && m.values["interval"] == nil && !p.ownInterval {
 		c.Interval = MailInterval
 	}
 	if c.Timeout >= c.Interval {
@@ -127,10 +127,15 @@ func (p *parser) families(m *mapping, h *catalog.Host, c *catalog.Check) {
 // attack to a mail server's guards. Those with TLS send no greeting: catalog.Catalog.Warnings says so.
 var mailPorts = []int{25, 465, 587, 110, 143, 993, 995}
 
-// expectsMailGreeting reports whether the options ask for a greeting on a mail server's port.
-func expectsMailGreeting(o catalog.Options) bool {
-	tcp, ok := o.(catalog.TCP)
-	return ok && tcp.Banner != "" && slices.Contains(mailPorts, tcp.Port)
+// burdensMailServer reports whether the options ask for more than a connection on a mail server's port.
+func burdensMailServer(o catalog.Options) bool {
+	switch o := o.(type) {
+	case catalog.TCP:
+		return (o.Banner != "" || o.TLS) && slices.Contains(mailPorts, o.Port)
+	case catalog.TLS:
+		return slices.Contains(mailPorts, o.Port)
+	}
+	return false
 }
 
 // checkNameMax bounds the name of a check in bytes, since pages and notifications show it in one line.
@@ -171,6 +176,8 @@ func (p *parser) options(m *mapping, kind string) catalog.Options {
 		return p.tcp(m)
 	case catalog.KindHTTP:
 		return p.http(m)
+	case catalog.KindTLS:
+		return parseTLS(m)
 	}
 	mend := "the kinds are " + strings.Join(catalog.Kinds(), ", ")
 	if like := nearest(kind, catalog.Kinds()); like != "" && kind != "" {
@@ -189,7 +196,40 @@ func (p *parser) tcp(m *mapping) catalog.TCP {
 	if p.secrets.text(m, "banner", &o.Banner) {
 		p.pattern(m.values["banner"], o.Banner)
 	}
+	m.boolean("tls", &o.TLS)
+	parseVerification(m, &o.Verification)
+	for _, key := range []string{"server_name", "certificate_days", "ca"} {
+		if n := m.values[key]; n != nil && !o.TLS {
+			p.yaml.mistake(n, "add tls: true, or take "+key+" out", "a tcp check without tls has no certificate")
+		}
+	}
 	return o
+}
+
+func parseTLS(m *mapping) catalog.TLS {
+	o := catalog.TLS{Port: catalog.TLSPort}
+	m.integer("port", &o.Port, 1, 65535)
+	parseVerification(m, &o.Verification)
+	return o
+}
+
+// parseVerification parses the keys of every kind that uses TLS.
+func parseVerification(m *mapping, v *catalog.Verification) {
+	if m.text("server_name", &v.ServerName) {
+		if err := catalog.ValidServerName(v.ServerName); err != nil || v.ServerName == "" {
+			m.reader.mistake(m.values["server_name"], "write a name on the certificate, as in mail.example.net",
+				"server_name %q is not a host's name", v.ServerName)
+			v.ServerName = ""
+		}
+	}
+	m.integer("certificate_days", &v.CertificateDays, 1, catalog.CertificateDaysMax)
+	if m.text("ca", &v.CA) {
+		if err := catalog.ValidCA(v.CA); err != nil || v.CA == "" {
+			m.reader.mistake(m.values["ca"], "write a file on the agents' machines, as in /etc/ssl/own-ca.pem",
+				"ca %q is not the absolute path of a file", v.CA)
+			v.CA = ""
+		}
+	}
 }
 
 func (p *parser) http(m *mapping) catalog.HTTP {
