@@ -188,8 +188,8 @@ func (g *guarded) shown(text string) (values []string) {
 	return values
 }
 
-// TestNoSecretIsShownOrStored serves, applies, breaks, rotates, backs up and explains with twenty secrets, and looks for
-// them in all that is written or printed. The services show that the probes have the values.
+// TestNoSecretIsShownOrStored serves, breaks, rotates, backs up and explains with twenty secrets, and looks for them in
+// all that is written or printed. The services show that the probes have the values.
 func TestNoSecretIsShownOrStored(t *testing.T) {
 	g, m := newGuarded(t), newTestbed(t)
 	catalog, err := os.ReadFile(m.path("catalog.yaml"))

@@ -263,7 +263,7 @@ func manyHosts(t *testing.T, hosts int) *catalog.Catalog {
 	c := fourHosts(t)
 	for i := range hosts {
 		h := c.Hosts[0]
-		h.Name = fmt.Sprintf("HOST%d", i)
+		h.ID, h.Name = "", fmt.Sprintf("HOST%d", i) // each is a host of its own
 		c.Hosts = append(c.Hosts, h)
 	}
 	catalog.Seal(c)
