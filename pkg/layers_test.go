@@ -26,8 +26,8 @@ var layers = []struct {
 }{
 	{"nouns", []string{"pkg/mesh"}},
 	{"pure", []string{
-		"pkg/errkind", "pkg/secret", "pkg/meshtime", "pkg/address", "pkg/sla", "pkg/catalog", "pkg/schedule", "pkg/edge",
-		"pkg/quorum",
+		"pkg/errkind", "pkg/secret", "pkg/meshtime", "pkg/address", "pkg/sla", "pkg/rollup", "pkg/catalog",
+		"pkg/schedule", "pkg/edge", "pkg/quorum",
 		"pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota", "pkg/matrix",
 		"pkg/catalog/file", // last: no pure package links a YAML parser
@@ -73,6 +73,7 @@ var forbidden = []struct {
 	{"github.com/prometheus-community/", "the ping library stays behind the probe", []string{"pkg/probe"}},
 	{"modernc.org/sqlite", "SQLite stays behind the view", []string{"pkg/ledger/view"}},
 	{"github.com/goccy/go-yaml", "YAML stays behind the catalog's file", []string{"pkg/catalog/file"}},
+	{"github.com/DataDog/", "sketches stay behind the rollups", []string{"pkg/rollup"}},
 	{"github.com/spf13/cobra", "flags belong to the programs", []string{
 		"agent", "coordinator", "pkg/command", "pkg/command/commandtest",
 	}},
