@@ -258,12 +258,22 @@ func TestRunEndsIfAgentsCannotBeAnswered(t *testing.T) {
 	})
 }
 
+// withoutIDs returns copies of checks that are checks of their own.
+func withoutIDs(checks []catalog.Check) []catalog.Check {
+	checks = slices.Clone(checks)
+	for i := range checks {
+		checks[i].ID = ""
+	}
+	return checks
+}
+
 // manyHosts is the catalog with more hosts, HOST0 and so on.
 func manyHosts(t *testing.T, hosts int) *catalog.Catalog {
 	c := fourHosts(t)
 	for i := range hosts {
 		h := c.Hosts[0]
-		h.ID, h.Name = "", fmt.Sprintf("HOST%d", i) // each is a host of its own
+		h.ID, h.Name = "", fmt.Sprintf("HOST%d", i) // each is a host of its own, with checks of its own
+		h.Checks = withoutIDs(h.Checks)
 		c.Hosts = append(c.Hosts, h)
 	}
 	catalog.Seal(c)
