@@ -42,13 +42,13 @@ func newJoinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			program := command.ProgramName("agent")
+			program, out := command.ProgramName("agent"), command.Printable(cmd.OutOrStdout())
 			if localstatus.Running(x.State) {
-				fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; restart the agent that runs: it has the former credentials\n",
+				fmt.Fprintf(out, "joined as %s; restart the agent that runs: it has the former credentials\n",
 					id.Name)
 				return nil
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "joined as %s; now: %s run --state %s\n", id.Name, program, x.State)
+			fmt.Fprintf(out, "joined as %s; now: %s run --state %s\n", id.Name, program, x.State)
 			return nil
 		},
 	}
@@ -63,7 +63,7 @@ func preflight(cmd *cobra.Command, x node.Examination) (err error) {
 		case f.PreventsJoin() && err == nil:
 			err = fmt.Errorf("%s: %s; to fix it: %s", f.Subject, f.Text, f.Remedy)
 		case f.Level == doctor.Fault:
-			writeFinding(cmd.ErrOrStderr(), f)
+			writeFinding(command.Printable(cmd.ErrOrStderr()), f)
 		}
 	})
 	return err

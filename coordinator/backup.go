@@ -33,7 +33,7 @@ func newBackupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "saved %s in %s: %d files, %d bytes\n",
+			fmt.Fprintf(command.Printable(cmd.OutOrStdout()), "saved %s in %s: %d files, %d bytes\n",
 				client.Dir(), args[0], len(m.Files), m.Size())
 			return nil
 		},

@@ -35,7 +35,7 @@ func newDemoCommand() *cobra.Command {
 			}
 			defer cancel()
 			c.Version, c.Logger = command.Version(), command.NewLogger(cmd).Level(zerolog.WarnLevel)
-			return runDemo(ctx, cmd.OutOrStdout(), c)
+			return runDemo(ctx, command.Printable(cmd.OutOrStdout()), c)
 		},
 	}
 	command.AddLogFlag(cmd)

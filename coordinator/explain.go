@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 const explainLong = `
@@ -29,8 +31,8 @@ func newExplainCommand() *cobra.Command {
 		value: func(ctx context.Context, client *admin.Client, s admin.State, args []string) (any, error) {
 			return explain(ctx, client, s, args[0])
 		},
-		text: func(out io.Writer, _ admin.State, value any) error {
-			value.(explanation).write(out)
+		text: func(out io.Writer, s admin.State, value any) error {
+			value.(explanation).write(out, s.Catalog.Rule)
 			return nil
 		},
 	}.command()
@@ -80,7 +82,7 @@ func findHost(s *mesh.Snapshot, name string) (mesh.HostState, error) {
 }
 
 // write prints the explanation from the general to the particular: the host, its checks, the regions, the observations.
-func (e explanation) write(out io.Writer) {
+func (e explanation) write(out io.Writer, rule catalog.Rule) {
 	fmt.Fprintf(out, "%s in %s is %s since %s, as of %s\n",
 		e.Name, e.Region, e.Status, formatTime(e.Since), formatTime(e.At))
 	if len(e.FellWith) > 0 {
@@ -95,7 +97,7 @@ func (e explanation) write(out io.Writer) {
 	}
 	for _, c := range e.Checks {
 		fmt.Fprintf(out, "\n%s (%s): %s, since %s\n  %s\n  rule: %s\n",
-			c.Name, c.Kind, c.Verdict, formatTime(c.Since), c.Sentence, c.Rule)
+			c.Name, c.Kind, c.Verdict, formatTime(c.Since), c.Sentence, quorum.InWords(c.Rule, rule))
 		for _, a := range c.Advisories {
 			fmt.Fprintf(out, "  advisory: %s\n", a)
 		}
@@ -130,7 +132,14 @@ func explainVote(out io.Writer, v mesh.RegionVote) {
 		default:
 			fmt.Fprintf(out, ", tried %s", e.Address)
 		}
-		fmt.Fprintf(out, "; probed %s, last good %s, last bad %s\n",
-			formatTime(e.At), formatTime(e.LastGood), formatTime(e.LastBad))
+		fmt.Fprintf(out, "; probed %s", formatTime(e.At))
+		// The latest probe is the last good or the last bad one itself: it is printed once.
+		if !e.LastGood.Equal(e.At) {
+			fmt.Fprintf(out, ", last good %s", formatTime(e.LastGood))
+		}
+		if !e.LastBad.Equal(e.At) {
+			fmt.Fprintf(out, ", last bad %s", formatTime(e.LastBad))
+		}
+		fmt.Fprintln(out)
 	}
 }

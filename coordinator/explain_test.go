@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 // TestExplainShowsWhatAgentsReported word for word, of a check that is up too.
@@ -17,8 +19,27 @@ func TestExplainShowsWhatAgentsReported(t *testing.T) {
 		Advisories: []string{"path from Lusaka: '" + reason + "'"},
 		Votes: []mesh.RegionVote{{Region: "lusaka", Vote: mesh.Bad,
 			Edges: []mesh.EdgeState{{Vantage: "nc041", Vote: mesh.Bad, Reason: reason}}}},
-	}}}}.write(&out)
+	}}}}.write(&out, catalog.DefaultRule())
 	if strings.Count(out.String(), reason) != 2 {
+		t.Error(out.String())
+	}
+}
+
+// The latest probe is printed once, and the rule with the numbers that the catalog sets.
+func TestExplainPrintsEachProbeOnceAndTheRuleInForce(t *testing.T) {
+	at := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	rule := catalog.DefaultRule()
+	rule.DownShare, rule.OKShare = 0.6, 0.1
+	var out strings.Builder
+	explanation{At: at, HostState: mesh.HostState{Name: "NC036", Checks: []mesh.CheckState{{
+		Name: "web", Verdict: mesh.Down, Rule: quorum.MostBad, Votes: []mesh.RegionVote{{Region: "lusaka", Vote: mesh.Bad,
+			Edges: []mesh.EdgeState{{Vantage: "nc041", Vote: mesh.Bad, At: at, LastBad: at, LastGood: at.Add(-time.Minute)}}}},
+	}}}}.write(&out, rule)
+	if n := strings.Count(out.String(), "02:31:00"); n != 2 { // as of, and probed
+		t.Errorf("02:31:00 is printed %d times:\n%s", n, &out)
+	}
+	if !strings.Contains(out.String(), "more than 60 % of all regions vote bad") ||
+		!strings.Contains(out.String(), "last good 2026-03-01 02:30:00Z") {
 		t.Error(out.String())
 	}
 }

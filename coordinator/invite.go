@@ -31,9 +31,9 @@ func newInviteCommand() *cobra.Command {
 				return err
 			}
 			// On standard error, so that a script that pipes the token elsewhere does not pipe this.
-			fmt.Fprintf(cmd.ErrOrStderr(), "on %s, within an hour:\n  %s join %s\n",
+			fmt.Fprintf(command.Printable(cmd.ErrOrStderr()), "on %s, within an hour:\n  %s join %s\n",
 				args[0], command.ProgramName("agent"), token)
-			fmt.Fprintln(cmd.OutOrStdout(), token)
+			fmt.Fprintln(command.Printable(cmd.OutOrStdout()), token)
 			return nil
 		},
 	}

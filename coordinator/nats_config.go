@@ -47,6 +47,7 @@ func newNatsConfigCommand() *cobra.Command {
 				return err
 			}
 			if out == "" {
+				// As it is, without command.Printable: it is a file's content, and signed accounts make long lines.
 				for _, n := range files {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s\n", n.Files[server.ConfigFile])
 				}
@@ -94,9 +95,9 @@ func writeNodes(cmd *cobra.Command, nodes []server.NodeFiles, out string) error 
 				return fmt.Errorf("write the nodes' files: %w", err)
 			}
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), dir)
+		fmt.Fprintln(command.Printable(cmd.OutOrStdout()), dir)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(),
+	fmt.Fprintf(command.Printable(cmd.ErrOrStderr()),
 		"copy each directory to its node, start nats-server -c nats.conf there, then:\n  %s serve --nats %s\n",
 		command.ProgramName("coordinator"), server.URLs(nodes))
 	return nil

@@ -72,7 +72,7 @@ func newRestoreCommand() *cobra.Command {
 			if len(cluster) > 0 {
 				serve += " --nats " + strings.Join(cluster, ",")
 			}
-			writeRestored(cmd.OutOrStdout(), a.Manifest.Made, data, serve, kept)
+			writeRestored(command.Printable(cmd.OutOrStdout()), a.Manifest.Made, data, serve, kept)
 			return nil
 		},
 	}

@@ -32,7 +32,8 @@ var layers = []struct {
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota", "pkg/matrix",
 		"pkg/catalog/file", // last: no pure package links a YAML parser
 	}},
-	{"files", []string{"pkg/privatefile", "pkg/regularfile"}},
+	{"reading files", []string{"pkg/regularfile"}},
+	{"secret files", []string{"pkg/privatefile"}},
 	{"the bus", []string{"pkg/bus"}},
 	{"one outside thing each", []string{
 		"pkg/probe", "pkg/bus/agent", "pkg/bus/coordinator", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command",

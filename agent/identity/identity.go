@@ -18,6 +18,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/privatefile"
+	"github.com/probemesh/probemesh/pkg/regularfile"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -109,11 +110,14 @@ type key struct {
 	Seed   string `json:"seed"`
 }
 
+// keyMax bounds what is read as the key of an earlier join, which has a few hundred bytes.
+const keyMax = 64 << 10
+
 // openKey returns the key of an earlier join with this token, or makes and stores one. The coordinator accepts a
 // token again only with the key that used it, so a join whose answer was lost has to present the same key.
 func openKey(dir string, t wire.Token) (k key, err error) {
 	path := filepath.Join(dir, keyFile)
-	data, err := os.ReadFile(path)
+	data, _, err := regularfile.Read(path, keyMax)
 	if err == nil && json.Unmarshal(data, &k) == nil && string(k.Token) == string(t.Secret) {
 		return k, nil
 	}

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
+
+	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
 // tokenMax bounds what is read of a file that should hold a token, which has about two hundred bytes.
@@ -17,15 +19,11 @@ const tokenMax = 4096
 func ReadToken(argument string, stdin io.Reader) (string, error) {
 	from := stdin
 	if path, ok := strings.CutPrefix(argument, "file:"); ok {
-		f, err := os.Open(path)
+		text, _, err := regularfile.Read(path, tokenMax)
 		if err != nil {
 			return "", fmt.Errorf("token file: %w", err)
 		}
-		defer f.Close()
-		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-			return "", fmt.Errorf("token file %s is not a regular file", path)
-		}
-		from = f
+		from = bytes.NewReader(text)
 	} else if argument != "-" {
 		return argument, nil
 	}

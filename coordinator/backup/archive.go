@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
 // Archive is a verified backup. It keeps its files open, so that a process that drops the right to read the directory
@@ -25,7 +27,7 @@ type Archive struct {
 // Open reads the manifest and verifies every file. The caller closes the archive.
 func Open(dir string) (*Archive, error) {
 	path := filepath.Join(dir, manifestName)
-	data, err := os.ReadFile(path)
+	data, _, err := regularfile.Read(path, manifestMax)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s contains no complete backup: its %s is missing", dir, manifestName)
 	}
@@ -33,7 +35,7 @@ func Open(dir string) (*Archive, error) {
 		return nil, fmt.Errorf("open the backup: %w", err)
 	}
 	a := &Archive{dir: dir, files: map[string]*os.File{}}
-	if len(data) > manifestMax || json.Unmarshal(data, &a.Manifest) != nil {
+	if json.Unmarshal(data, &a.Manifest) != nil {
 		return nil, fmt.Errorf("the backup is damaged: %s is not a manifest", path)
 	}
 	// The checksum covers the manifest's meaning. JSON ignores unknown fields and spaces, so a manifest with damage
@@ -60,7 +62,8 @@ func (a *Archive) openFile(f File) error {
 	if err != nil {
 		return err
 	}
-	r, err := os.Open(path)
+	// A pipe in place of a file would block for ever, with nothing said.
+	r, info, err := regularfile.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the backup is damaged: %s is missing", f.Name)
 	}
@@ -68,6 +71,10 @@ func (a *Archive) openFile(f File) error {
 		return fmt.Errorf("open the backup: %w", err)
 	}
 	a.files[f.Name] = r
+	// Compared before reading, so that a file that is far too large is not read to its end.
+	if info.Size() != f.Size {
+		return fmt.Errorf("the backup is damaged: %s has %d bytes instead of %d", f.Name, info.Size(), f.Size)
+	}
 	sum := sha256.New()
 	n, err := io.Copy(sum, r)
 	switch {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
 // Exporter hands out the parts of a backup of a running coordinator: the streams as the NATS server snapshots them, and
@@ -67,7 +68,7 @@ func (e *Exporter) BackupPart(ctx context.Context, part string, w io.Writer) err
 	if !ok || !filepath.IsLocal(name) {
 		return fmt.Errorf("there is no backup part %q", part)
 	}
-	f, err := os.Open(filepath.Join(e.Dir, name))
+	f, _, err := regularfile.Open(filepath.Join(e.Dir, name))
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func (s *console) page(w http.ResponseWriter, r *http.Request) error {
 	return web.Layout{
 		Title: p.title + " – " + c.Page.Title, Description: "The operators' view of " + c.Page.Title,
 		Brand: c.Page.Title + ": operators", Nav: navigation, Events: eventsPath + "?page=" + r.URL.Path,
-		At: snapshot.At, Body: body,
+		At: snapshot.At, Body: body, DownShare: c.Rule.DownShare,
 	}.Write(w, http.StatusOK)
 }
 

@@ -149,7 +149,7 @@ func (p *panel) page(w http.ResponseWriter, _ *http.Request) error {
 		Title: panelTitle + " – " + c.Page.Title, Description: "Break and mend the demonstration",
 		Brand:  c.Page.Title,
 		Nav:    []web.Link{{Name: "Status page", URL: "/"}, {Name: "Matrix", URL: "/matrix"}},
-		Events: "/demo/events", At: snapshot.At, Body: body,
+		Events: "/demo/events", At: snapshot.At, Body: body, DownShare: c.Rule.DownShare,
 	}.Write(w, http.StatusOK)
 }
 

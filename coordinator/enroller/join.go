@@ -65,7 +65,9 @@ const (
 	refuseLapsed  refusal = "the token has lapsed: a token lasts an hour; ask for a new one"
 	refuseEnded   refusal = "the agent's key was revoked, or replaced by another that joined since; ask for a new token"
 	refuseRevoked refusal = "the token was made before this host was revoked; ask for a new one"
-	refuseUsed    refusal = "the token is used: another key joined with it; ask for a new one"
+	refuseUsed    refusal = "the token is used: another key joined with it. If you joined from another state " +
+		"directory or machine, run the agent there; if not, somebody else has the token: run `coordinator revoke HOST`. " +
+		"Either way, `coordinator invite HOST` makes a new token"
 	refuseUnknown refusal = "the catalog no longer has this host"
 	refuseRequest refusal = "this coordinator does not understand the join request: its version may be too old"
 	refuseTrouble refusal = "the coordinator could not enrol the agent just now; try again"

@@ -83,6 +83,7 @@ func (s *Site) layout(state web.State, body template.HTML) web.Layout {
 	return web.Layout{
 		Title: state.Title(), Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
 		Nav: append(nav, s.links...), Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
+		DownShare: state.Catalog.Rule.DownShare,
 	}
 }
 

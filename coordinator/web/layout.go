@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 //go:embed templates assets
@@ -64,6 +67,7 @@ type Layout struct {
 	Events             string    // path of the page's event stream; empty if the page does not update by itself
 	At                 time.Time // the moment that the body shows
 	Body               template.HTML
+	DownShare          float64 // of the rule in force, which the footer explains; 0: the default
 }
 
 // staleAfter is the age at which a page says that it is out of date, and at which beats end. The judge moves on every
@@ -80,6 +84,14 @@ func (l Layout) Stream() string {
 		separator = "&"
 	}
 	return l.Events + separator + afterParam + "=" + PageID(string(l.Body))
+}
+
+// DownWords is the share of all regions that must fail before a service counts as down.
+func (l Layout) DownWords() string {
+	if l.DownShare == 0 {
+		return quorum.Share(catalog.DefaultRule().DownShare)
+	}
+	return quorum.Share(l.DownShare)
 }
 
 // Write answers a request with the page. It returns an error only before it wrote anything.

@@ -38,3 +38,13 @@ func TestOnlyBoundedRegularFilesAreRead(t *testing.T) {
 		t.Errorf("%q, %v, %v", text, info, err)
 	}
 }
+
+func TestOpenDoesNotWaitForTheWriterOfAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := regularfile.Open(pipe); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Error(err)
+	}
+}

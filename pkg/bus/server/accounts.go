@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/privatefile"
+	"github.com/probemesh/probemesh/pkg/regularfile"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -207,10 +207,13 @@ func (t *trust) accountFile(name string) string {
 	return filepath.Join(t.accounts, t.public[name]+".jwt")
 }
 
+// accountMax bounds what is read as an account. It lists every revoked key, 80 bytes each.
+const accountMax = 64 << 20
+
 // readAccount reads an account from the disk. A damaged one is an error and is not replaced: until the ledger is read,
 // the new one would admit agents that were revoked.
 func (t *trust) readAccount(name string) (*jwt.AccountClaims, error) {
-	signed, err := os.ReadFile(t.accountFile(name))
+	signed, _, err := regularfile.Read(t.accountFile(name), accountMax)
 	if err != nil {
 		return nil, fmt.Errorf("read the account %s: %w", name, err)
 	}

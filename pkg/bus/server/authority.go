@@ -12,13 +12,13 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/privatefile"
+	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
 // authority is the mesh's own CA, which signs the servers' certificates.
@@ -34,9 +34,12 @@ const (
 	validBefore = 24 * time.Hour
 )
 
+// certificateMax bounds what is read as the CA's certificate, which has less than a kilobyte.
+const certificateMax = 64 << 10
+
 // openAuthority reads the CA from the directory, or creates it there.
 func openAuthority(dir string) (*authority, error) {
-	certificate, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	certificate, _, err := regularfile.Read(filepath.Join(dir, "ca.pem"), certificateMax)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newAuthority(dir)
 	}

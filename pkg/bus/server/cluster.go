@@ -9,7 +9,6 @@ import (
 	_ "embed"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
 // Node is one server of a cluster of its own: a stock nats-server.
@@ -118,7 +118,7 @@ func (t *trust) nodeConfig(n Node, nodes []Node, at string) ([]byte, error) {
 	}
 	accounts := map[string]string{}
 	for _, name := range accountNames {
-		signed, err := os.ReadFile(t.accountFile(name))
+		signed, _, err := regularfile.Read(t.accountFile(name), accountMax)
 		if err != nil {
 			return nil, fmt.Errorf("read the account %s: %w", name, err)
 		}
