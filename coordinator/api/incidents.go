@@ -74,15 +74,19 @@ func newIncidents(s web.State, all []*incident.Incident) []incidentJSON {
 // newUpdate returns an update. Those about a host as a whole affect no component, as Statuspage's lists checks only.
 func newUpdate(s web.State, i *incident.Incident, u incident.Update) updateJSON {
 	at := i.Wall(u.At).UTC()
+	parts := u.Parts()
 	out := updateJSON{
-		ID: updateID(i, u.ID), Status: string(u.State), Body: u.Text(), IncidentID: i.ID, CreatedAt: at, UpdatedAt: at,
-		DisplayAt: at, AffectedComponents: []affectedJSON{},
+		ID: updateID(i, u.ID), Status: string(u.State), Body: i.Text(u), IncidentID: i.ID, CreatedAt: at,
+		UpdatedAt: i.Wall(parts[len(parts)-1].At).UTC(), DisplayAt: at, AffectedComponents: []affectedJSON{},
 	}
-	if u.Check != "" {
-		from, _ := describe(verdictStatus(u.Was), "", "")
-		to, _ := describe(verdictStatus(u.Verdict), "", "")
+	for _, part := range parts {
+		if part.Check == "" {
+			continue
+		}
+		from, _ := describe(verdictStatus(part.Was), "", "")
+		to, _ := describe(verdictStatus(part.Verdict), "", "")
 		out.AffectedComponents = append(out.AffectedComponents, affectedJSON{
-			checkID(s, s.Spelled(u.Host), u.Check), u.Host + " - " + u.Check, from, to,
+			checkID(s, s.Spelled(part.Host), part.Check), part.Host + " - " + part.Check, from, to,
 		})
 	}
 	return out

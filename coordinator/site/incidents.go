@@ -49,8 +49,8 @@ func (w windowView) Measured() string {
 func shortTime(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05 UTC") }
 
 type updateView struct {
-	State, Host, Check, Body string
-	At                       time.Time
+	State, Hosts, Text, Evidence string
+	At                           time.Time
 }
 
 func newIncidentView(s web.State, i *incident.Incident) incidentView {
@@ -62,7 +62,7 @@ func newIncidentView(s web.State, i *incident.Incident) incidentView {
 		// Durations are in mesh time, which no step of the wall clock changes; times are shown in wall time.
 		v.Lasted = ago(s.Snapshot.MeshTime().Sub(i.Began))
 	} else {
-		v.Lasted, v.Look = incident.FormatDuration(i.Resolved.Sub(i.Began)), web.ResolvedLook()
+		v.Lasted, v.Look = incident.FormatDuration(i.Downtime(i.Resolved)), web.ResolvedLook()
 	}
 	for _, h := range i.Hosts {
 		o := outageView{Host: h.Name}
@@ -78,7 +78,9 @@ func newIncidentView(s web.State, i *incident.Incident) incidentView {
 		v.Hosts = append(v.Hosts, o)
 	}
 	for _, u := range slices.Backward(i.Updates) {
-		v.Updates = append(v.Updates, updateView{capitalize(string(u.State)), u.Host, u.Check, u.Text(), i.Wall(u.At)})
+		v.Updates = append(v.Updates, updateView{
+			capitalize(string(u.State)), u.Hosts(), i.Text(u), u.Evidence(), i.Wall(u.At),
+		})
 	}
 	return v
 }

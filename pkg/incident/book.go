@@ -61,7 +61,7 @@ func (b *Book) find(t mesh.Transition) *Incident {
 
 func (b *Book) applied(t mesh.Transition) bool {
 	for _, i := range b.incidents {
-		if slices.ContainsFunc(i.Updates, func(u Update) bool { return u.ID == t.ID && u.At.Equal(t.Published) }) {
+		if slices.ContainsFunc(i.Updates, func(u Update) bool { return u.contains(t.ID, t.Published) }) {
 			return true
 		}
 	}

@@ -79,19 +79,6 @@ type Window struct {
 	To      time.Time    `json:"to,omitzero"` // zero while it lasts
 }
 
-// Update is one entry in the timeline of an incident.
-type Update struct {
-	ID      string        `json:"id"`
-	At      time.Time     `json:"at"`
-	State   State         `json:"state"`
-	Host    string        `json:"host"`
-	Check   string        `json:"check,omitempty"`
-	Was     mesh.Verdict  `json:"was,omitempty"` // the check's verdict before
-	Verdict mesh.Verdict  `json:"verdict,omitempty"`
-	Body    string        `json:"body"`
-	Offset  time.Duration `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
-}
-
 // impacts are what a host's status means for its users. A status without one is no outage: an incident neither begins
 // nor gets worse with it.
 var impacts = map[mesh.Status]Impact{
@@ -118,7 +105,12 @@ func (i *Incident) Only(hosts []string) *Incident {
 	others := func(name string) bool { return !slices.Contains(hosts, mesh.Key(name)) }
 	out := *i
 	out.Hosts = slices.DeleteFunc(slices.Clone(i.Hosts), func(h Host) bool { return others(h.Name) })
-	out.Updates = slices.DeleteFunc(slices.Clone(i.Updates), func(u Update) bool { return others(u.Host) })
+	out.Updates = nil
+	for _, u := range i.Updates {
+		if part, ok := u.without(others); ok {
+			out.Updates = append(out.Updates, part)
+		}
+	}
 	if len(out.Hosts) == 0 {
 		return nil
 	}
@@ -164,6 +156,16 @@ func (i *Incident) apply(t mesh.Transition) {
 	if outage(t.To) && t.To.Severity() > h.Worst.Severity() {
 		h.Worst = t.To
 	}
+	u := Update{
+		ID: t.ID, At: t.Published, Host: t.Host, Check: t.Check, Was: t.Was, Verdict: t.Verdict, Body: t.Sentence,
+		Offset: t.Offset, Began: t.Began, Cause: t.Cause, Bad: t.Tally.Bad, Voters: t.Tally.Voters,
+	}
+	if t.Verdict == mesh.Up {
+		u.Lasted = h.failedFor(t)
+	}
+	if !i.Open() && outage(t.To) { // it reopens: between its last window and this failure everything worked
+		u.WorkedFrom = i.lastEnd()
+	}
 	h.updateWindows(t)
 	i.Impact = cmp.Or(impacts[i.worst()], None)
 	if t.Began.Before(i.Began) {
@@ -171,10 +173,8 @@ func (i *Incident) apply(t mesh.Transition) {
 	}
 	i.State, i.Resolved = Investigating, time.Time{}
 	i.resolveIfOver(t.Published)
-	i.addUpdate(Update{
-		ID: t.ID, At: t.Published, State: i.State, Host: t.Host, Check: t.Check, Was: t.Was, Verdict: t.Verdict,
-		Body: t.Sentence, Offset: t.Offset,
-	})
+	u.State = i.State
+	i.addUpdate(u)
 }
 
 // worst is the worst status that any host had during the incident, or "" if none had an outage.
@@ -210,6 +210,9 @@ func (i *Incident) resolveIfOver(at time.Time) {
 
 func (i *Incident) addUpdate(u Update) {
 	i.Updated = u.At
+	if n := len(i.Updates); n > 0 && i.Updates[n-1].absorb(u) {
+		return
+	}
 	i.Updates = append(i.Updates, u)
 	if len(i.Updates) > UpdatesMax {
 		i.Updates = slices.Delete(i.Updates, UpdatesMax/2, UpdatesMax/2+1)
@@ -226,7 +229,7 @@ func (h *Host) updateWindows(t mesh.Transition) {
 			w.To = later(t.Began, w.From)
 		}
 	}
-	if t.Verdict != mesh.Down && t.Verdict != mesh.Partial && t.Verdict != mesh.Degraded {
+	if t.To == mesh.Operational || t.Verdict != mesh.Down && t.Verdict != mesh.Partial && t.Verdict != mesh.Degraded {
 		return
 	}
 	h.Windows = append(h.Windows, Window{Check: t.Check, Verdict: t.Verdict, From: t.Began})

@@ -247,13 +247,3 @@ func TestAHostThatIsSpelledOtherwiseKeepsItsIncident(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
-
-func TestAnUpdateOfARecoveredCheckSaysThatTheIncidentGoesOn(t *testing.T) {
-	u := incident.Update{State: incident.Investigating, Check: "web", Verdict: mesh.Up, Body: "Up: reachable."}
-	if got := u.Text(); got != "web has recovered; the incident goes on. Up: reachable." {
-		t.Error(got)
-	}
-	if u.State = incident.Resolved; u.Text() != u.Body {
-		t.Error(u.Text())
-	}
-}

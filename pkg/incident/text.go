@@ -26,14 +26,6 @@ func (i *Incident) Name() string {
 	return list(names) + " " + tense(i, "are", "were") + " affected"
 }
 
-// Text returns the update's text for people. Where one check has recovered while its incident goes on, it says both.
-func (u Update) Text() string {
-	if u.State == Investigating && u.Verdict == mesh.Up && u.Check != "" {
-		return u.Check + " has recovered; the incident goes on. " + u.Body
-	}
-	return u.Body
-}
-
 // tense returns the verb form for an incident that is open or over.
 func tense(i *Incident, present, past string) string {
 	if i.Open() {
@@ -74,18 +66,20 @@ func (h Host) worstChecks() (checks []string, worst mesh.Verdict) {
 // namesMax is how many names a title lists before it counts the rest. A title must fit in one line of a feed.
 const namesMax = 3
 
+// join writes all names as in a sentence: "A, B and C".
+func join(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
 // list writes names as in a sentence: "A, B and C", "A, B, C and 4 more".
 func list(names []string) string {
-	switch n := len(names); {
-	case n == 0:
-		return ""
-	case n == 1:
-		return names[0]
-	case n > namesMax:
+	if n := len(names); n > namesMax {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:namesMax], ", "), n-namesMax)
-	default:
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	}
+	return join(names)
 }
 
 // FormatDuration writes a duration exact to the second: "21 min 3 s".

@@ -1,0 +1,200 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+const (
+	// TogetherWithin is how close the transitions of one update are: hosts that one cut takes away are confirmed
+	// within seconds of each other, and readers want one message that names them all.
+	TogetherWithin = 5 * time.Second
+	// togetherMax bounds the transitions of one update. Further ones begin another update.
+	togetherMax = 500
+)
+
+// Update is one entry in the timeline of an incident: a transition, and those that followed it at once in the same
+// direction. It holds facts; Incident.Text makes the sentence when it is shown.
+type Update struct {
+	ID      string        `json:"id"`
+	At      time.Time     `json:"at"`
+	State   State         `json:"state"`
+	Host    string        `json:"host"`
+	Check   string        `json:"check,omitempty"`
+	Was     mesh.Verdict  `json:"was,omitempty"` // the check's verdict before
+	Verdict mesh.Verdict  `json:"verdict,omitempty"`
+	Body    string        `json:"body"`             // the evidence: regions, reasons and ports
+	Offset  time.Duration `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
+	Began   time.Time     `json:"began,omitzero"`   // when the verdict began
+	Cause   string        `json:"cause,omitempty"`
+	Bad     int           `json:"bad,omitempty"` // regions that confirm it, of Voters
+	Voters  int           `json:"voters,omitempty"`
+	Lasted  time.Duration `json:"lasted,omitempty"` // of a recovery: how long the check had failed, nanoseconds
+	// WorkedFrom is set where the incident reopens: everything had worked from then until Began.
+	WorkedFrom time.Time `json:"worked_from,omitzero"`
+	With       []Update  `json:"with,omitempty"` // the transitions that followed at once
+}
+
+// Parts returns the update's transitions, each as an update of its own.
+func (u Update) Parts() []Update {
+	first := u
+	first.With = nil
+	return append([]Update{first}, u.With...)
+}
+
+// contains reports whether a transition, which was published at a time, is part of the update.
+func (u Update) contains(id string, at time.Time) bool {
+	return slices.ContainsFunc(u.Parts(), func(p Update) bool { return p.ID == id && p.At.Equal(at) })
+}
+
+// absorb adds a later update to this one, if both tell of one event: it says the same of another check or host, within
+// TogetherWithin. Failures must share their cause; recoveries have none.
+func (u *Update) absorb(next Update) bool {
+	parts := u.Parts()
+	last := parts[len(parts)-1]
+	switch {
+	case len(parts) >= togetherMax, u.Verdict != next.Verdict, u.Check == "", next.Check == "":
+		return false
+	case next.At.Sub(u.At) > TogetherWithin, next.At.Before(last.At), !next.WorkedFrom.IsZero():
+		return false
+	case u.Verdict != mesh.Up && (u.Cause == "" || u.Cause != next.Cause):
+		return false
+	case slices.ContainsFunc(parts, func(p Update) bool { return p.about(next) }):
+		return false // the same check again: two events
+	}
+	u.With, u.State = append(u.With, next), next.State
+	return true
+}
+
+// about reports whether two transitions are of the same check.
+func (u Update) about(other Update) bool {
+	return mesh.Key(u.Host) == mesh.Key(other.Host) && u.Check == other.Check
+}
+
+// without returns the update without the hosts that a reader must not see; ok is false if nothing is left.
+func (u Update) without(hidden func(host string) bool) (out Update, ok bool) {
+	parts := slices.DeleteFunc(u.Parts(), func(p Update) bool { return hidden(p.Host) })
+	if len(parts) == 0 {
+		return out, false
+	}
+	out = parts[0]
+	out.State = u.State
+	if len(parts) > 1 {
+		out.With = parts[1:]
+	}
+	return out, true
+}
+
+// Hosts names the hosts of the update, as in a sentence. It names every one, since it may be the only message.
+func (u Update) Hosts() string { return join(u.names(func(p Update) string { return p.Host })) }
+
+// names returns what a function names of the parts, each name once.
+func (u Update) names(of func(Update) string) (out []string) {
+	for _, p := range u.Parts() {
+		if name := of(p); name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Evidence is what the regions saw, for those who want to know more: one sentence for each part.
+func (u Update) Evidence() string {
+	parts := u.Parts()
+	if len(parts) == 1 {
+		if u.said() {
+			return u.Body
+		}
+		return "" // the text says it already
+	}
+	var out []string
+	for _, p := range parts {
+		out = append(out, fmt.Sprintf("%s %s: %s", p.Host, p.Check, p.Body))
+	}
+	return strings.Join(out, " ")
+}
+
+// said reports whether there is a sentence for people about the update's verdict, beside its evidence.
+func (u Update) said() bool {
+	switch u.Verdict {
+	case mesh.Up, mesh.Down, mesh.Partial, mesh.Degraded:
+		return u.Check != ""
+	}
+	return false
+}
+
+// Text returns the update's text for people. It never contradicts the update's state: a check that recovers while its
+// incident goes on says both, and so does an incident that ends with another verdict than "up".
+func (i *Incident) Text(u Update) string {
+	text := u.Body
+	if u.said() {
+		text = u.sentence()
+	}
+	if !u.WorkedFrom.IsZero() && u.Began.After(u.WorkedFrom) {
+		text += fmt.Sprintf(" Everything had worked from %s to %s.", minute(i.Wall(u.WorkedFrom)),
+			minute(u.Began.Add(-u.Offset)))
+	}
+	switch {
+	case u.State == Investigating && u.Verdict == mesh.Up && u.Check != "":
+		text += " The incident goes on."
+	case u.State == Resolved && u.Verdict != mesh.Up && u.Check != "":
+		text = join(u.names(func(p Update) string { return p.Host })) + " is operational again. " + text
+	}
+	return text
+}
+
+// sentence says what happened to the checks: "Sending mail stopped at 19:51 UTC. Confirmed from 7 of 7 regions."
+func (u Update) sentence() string {
+	subject, stopped, works := u.subject()
+	at := minute(u.Began.Add(-u.Offset))
+	switch u.Verdict {
+	case mesh.Down:
+		return fmt.Sprintf("%s %s at %s. Confirmed from %d of %s.", subject, stopped, at, u.Bad, regions(u.Voters))
+	case mesh.Partial:
+		return fmt.Sprintf("%s cannot be reached from some places since %s. Confirmed from %d of %s.", subject, at,
+			u.Bad, regions(u.Voters))
+	case mesh.Degraded:
+		return fmt.Sprintf("%s %s slow or unreliable since %s.", subject, u.verb("is", "are"), at)
+	}
+	// Hosts that recover together failed for different times: the longest is that of the whole.
+	lasted := u.Lasted
+	for _, p := range u.With {
+		lasted = max(lasted, p.Lasted)
+	}
+	if lasted == 0 {
+		return fmt.Sprintf("%s %s again.", subject, works)
+	}
+	return fmt.Sprintf("%s %s again after %s.", subject, works, FormatDuration(lasted))
+}
+
+// subject names the checks of the update, with the verbs for them. A server that does not answer a ping has no service
+// that people know by that name.
+func (u Update) subject() (subject, stopped, works string) {
+	checks := u.names(func(p Update) string { return p.Check })
+	if slices.ContainsFunc(checks, func(name string) bool { return strings.EqualFold(name, "ping") }) {
+		hosts := u.names(func(p Update) string { return p.Host })
+		return join(hosts), "stopped answering", plural(len(hosts), "answers", "answer")
+	}
+	return join(checks), "stopped", plural(len(checks), "works", "work")
+}
+
+func (u Update) verb(one, many string) string {
+	subject := u.names(func(p Update) string { return p.Check })
+	return plural(len(subject), one, many)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func regions(n int) string { return fmt.Sprintf("%d %s", n, plural(n, "region", "regions")) }
+
+// minute writes a time of day as people say it. The exact second is in the evidence and in the windows.
+func minute(t time.Time) string { return t.UTC().Format("15:04 UTC") }

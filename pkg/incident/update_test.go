@@ -1,0 +1,146 @@
+package incident_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// The outage of mail at 19:51, with the sentences that its clients read.
+func TestTheTextsOfAnOutage(t *testing.T) {
+	b := incident.NewBook(nil)
+	fail := transition("NC036", "Sending mail", mesh.Up, mesh.Down, mesh.Operational, mesh.PartialOutage, "19:51:05")
+	fail.Tally = mesh.Tally{Voters: 7, Bad: 7}
+	b.Apply(fail)
+	i := b.Apply(transition("NC036", "Sending mail", mesh.Down, mesh.Up, mesh.PartialOutage, mesh.Operational, "19:54:48"))
+	want := []string{
+		"Sending mail stopped at 19:51 UTC. Confirmed from 7 of 7 regions.",
+		"Sending mail works again after 3 min 43 s.",
+	}
+	if diff := cmp.Diff(want, texts(i)); diff != "" {
+		t.Error(diff)
+	}
+	// The header has the same duration as the text, although the recovery was published two seconds later.
+	if got := incident.FormatDuration(i.Downtime(i.Resolved)); got != "3 min 43 s" {
+		t.Error(got)
+	}
+}
+
+func texts(i *incident.Incident) (out []string) {
+	for _, u := range i.Updates {
+		out = append(out, i.Text(u))
+	}
+	return out
+}
+
+// An incident that is reopened says that everything worked meanwhile, and counts the windows alone.
+func TestAReopenedIncidentSaysThatItHadStopped(t *testing.T) {
+	b := incident.NewBook(nil)
+	b.Apply(transition("NC036", "web", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
+	b.Apply(transition("NC036", "web", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:05:00"))
+	b.Apply(transition("NC036", "web", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:14:00"))
+	i := b.Apply(transition("NC036", "web", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:15:30"))
+	if got := texts(i)[2]; !strings.HasSuffix(got, " Everything had worked from 02:05 UTC to 02:14 UTC.") {
+		t.Error(got)
+	}
+	if got := texts(i)[3]; got != "web works again after 1 min 30 s." {
+		t.Error(got)
+	}
+	if got := i.Downtime(i.Resolved); got != 6*time.Minute+30*time.Second {
+		t.Errorf("it lasted %v", got)
+	}
+}
+
+// Checks that fail at the same time count once.
+func TestParallelWindowsCountOnce(t *testing.T) {
+	b := incident.NewBook(nil)
+	b.Apply(transition("NC036", "a", mesh.Up, mesh.Down, mesh.Operational, mesh.PartialOutage, "02:00:00"))
+	b.Apply(transition("NC036", "b", mesh.Up, mesh.Down, mesh.PartialOutage, mesh.PartialOutage, "02:01:00"))
+	i := b.Apply(transition("NC036", "a", mesh.Down, mesh.Up, mesh.PartialOutage, mesh.PartialOutage, "02:02:00"))
+	if got := i.Downtime(at("02:04:00")); got != 4*time.Minute {
+		t.Errorf("after four minutes: %v", got)
+	}
+	if got := i.Text(i.Updates[2]); got != "a works again after 2 min. The incident goes on." {
+		t.Error(got)
+	}
+	i = b.Apply(transition("NC036", "b", mesh.Down, mesh.Up, mesh.PartialOutage, mesh.Operational, "02:05:00"))
+	if got := i.Downtime(i.Resolved); got != 5*time.Minute {
+		t.Errorf("it lasted %v", got)
+	}
+}
+
+// cut takes hosts away within a second, and brings them back.
+func cut(b *incident.Book, hosts ...string) (i *incident.Incident) {
+	for n, host := range hosts {
+		fail := transition(host, "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:31:00")
+		fail.Published = fail.Published.Add(time.Duration(n) * 200 * time.Millisecond)
+		fail.Cause, fail.Tally = "812-0", mesh.Tally{Voters: 7, Bad: 6}
+		fail.ID, fail.Sentence = fmt.Sprintf("812-%s-1", mesh.Key(host)), "Down: did not answer."
+		for range 2 { // a replay repeats it
+			i = orElse(b.Apply(fail), i)
+		}
+	}
+	for n, host := range hosts {
+		mend := transition(host, "ping", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:37:00")
+		mend.Published = mend.Published.Add(time.Duration(n) * 200 * time.Millisecond)
+		b.Apply(mend)
+	}
+	return i
+}
+
+func orElse(i, other *incident.Incident) *incident.Incident {
+	if i == nil {
+		return other
+	}
+	return i
+}
+
+func TestACutOfFourHostsIsOneUpdateThatNamesTheFour(t *testing.T) {
+	i := cut(incident.NewBook(nil), "NC033", "NC040", "NC041", "NC042")
+	want := []string{
+		"NC033, NC040, NC041 and NC042 stopped answering at 02:31 UTC. Confirmed from 6 of 7 regions.",
+		"NC033, NC040, NC041 and NC042 answer again after 6 min.",
+	}
+	if diff := cmp.Diff(want, texts(i)); diff != "" {
+		t.Error(diff)
+	}
+	if i.Open() || i.Updates[1].State != incident.Resolved || len(i.Updates[0].Parts()) != 4 {
+		t.Errorf("%+v", i.Updates)
+	}
+	// A host that became internal is in no part, also where it failed first.
+	public := i.Only([]string{"nc040", "nc041"})
+	if got := texts(public)[0]; got != "NC040 and NC041 stopped answering at 02:31 UTC. Confirmed from 6 of 7 regions." {
+		t.Error(got)
+	}
+	if e := public.Updates[0].Evidence(); strings.Contains(e, "NC033") || !strings.Contains(e, "NC041 ping: Down") {
+		t.Error(e)
+	}
+}
+
+// No update contradicts its state.
+func TestNoUpdateContradictsItsState(t *testing.T) {
+	i := &incident.Incident{}
+	for _, test := range []struct {
+		update incident.Update
+		want   string
+	}{
+		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Up},
+			"web works again. The incident goes on."},
+		{incident.Update{State: incident.Resolved, Host: "NC036", Check: "web", Verdict: mesh.Up}, "web works again."},
+		{incident.Update{State: incident.Resolved, Host: "NC036", Check: "web", Verdict: mesh.Down, Began: at("02:00:00"),
+			Bad: 7, Voters: 7},
+			"NC036 is operational again. web stopped at 02:00 UTC. Confirmed from 7 of 7 regions."},
+		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Unknown, Body: "Unknown."},
+			"Unknown."},
+	} {
+		if got := i.Text(test.update); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
