@@ -18,8 +18,8 @@ func newDoctorCommand() *cobra.Command {
 		Use:   "doctor [TOKEN|-|file:PATH]",
 		Short: "Examine this machine and suggest remedies",
 		Long: "Doctor examines the state directory and its disk, the resolver, the routes, the coordinator's port\n" +
-			"and certificate, the clock, the permission to ping and the gossip port. It prints one finding a\n" +
-			"line, with a remedy where there is one, and exits 1 where it finds a fault. Before `agent join`,\n" +
+			"and certificate, the clock, the credentials, the permission to ping and the gossip port. It prints\n" +
+			"one finding a line, with a remedy where there is one, and exits 1 where it finds a fault. Before `agent join`,\n" +
 			"name the token: it says which coordinator to examine.",
 		Example: "  agent doctor\n  agent doctor pm1-eyJoIjoibmMwMzYi...",
 		Args:    cobra.MaximumNArgs(1),

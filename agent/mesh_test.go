@@ -24,7 +24,8 @@ import (
 // stopped.
 type testMesh struct {
 	*enroller.Enroller
-	stop func()
+	server *server.Server
+	stop   func()
 }
 
 const catalogFile = `
@@ -75,7 +76,7 @@ func openMesh(t *testing.T, open, shut string) *testMesh {
 	}
 	d := &testMesh{Enroller: enroller.New(enroller.Config{
 		Bus: c, Issuer: s, Members: noMembers{}, Logger: zerolog.Nop(),
-	})}
+	}), server: s}
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	ready, answers := make(chan struct{}), make(chan struct{})

@@ -12,6 +12,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/probemesh/probemesh/agent/identity"
+	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/probe"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
@@ -66,9 +68,17 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata", Condition: condition, Cmds: commands, Setup: setup})
 }
 
-// commands are those that scripts have beside testscript's own: `coordinator stop`.
+// commands are those that scripts have beside testscript's own: `coordinator stop`, and `revoke STATE`, which revokes
+// the identity in a state directory.
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"coordinator": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("mesh").(*testMesh).stop() },
+	"revoke": func(ts *testscript.TestScript, _ bool, args []string) {
+		id, err := identity.Load(ts.MkAbs(args[0]))
+		ts.Check(err)
+		token, err := bus.ReadJWT(id.JWT)
+		ts.Check(err)
+		ts.Check(ts.Value("mesh").(*testMesh).server.Revoke(context.Background(), token.Key))
+	},
 }
 
 // condition reports whether the machine has what a script needs: [root], or [ping], the permission to ping. In CI a

@@ -34,6 +34,7 @@ const (
 	Port       = "port"
 	Pin        = "pin"
 	Clock      = "clock"
+	Access     = "access"
 	Ping       = "ping"
 	Gossip     = "gossip"
 	Disk       = "disk"
@@ -57,6 +58,8 @@ type Config struct {
 	Running   bool     // an agent runs on the directory and uses its ports
 	Servers   []string // URLs of the bus
 	CA        []byte   // PEM
+	Name      string   // of the identity
+	JWT, Seed string   // its credentials
 	Gossip    string   // address and port to gossip at; empty: none
 	// ClockOffset is added to this machine's clock. Only tests set it.
 	ClockOffset time.Duration
@@ -94,9 +97,9 @@ func Examine(ctx context.Context, c Config, report func(Finding)) {
 		e.config.Resolver = net.DefaultResolver
 	}
 	// The order matters: names resolves the addresses that the routes and the port need, and port finds where
-	// certificate and clock can connect.
+	// certificate, clock and access can connect.
 	for _, examine := range []func(context.Context) Finding{
-		e.identity, e.state, e.disk, e.names, e.ipv4, e.ipv6, e.port, e.certificate, e.clock, e.ping, e.gossip,
+		e.identity, e.state, e.disk, e.names, e.ipv4, e.ipv6, e.port, e.certificate, e.clock, e.access, e.ping, e.gossip,
 	} {
 		if f := examine(ctx); f.Subject != "" {
 			report(f)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 const (
@@ -35,8 +36,9 @@ func (e *examiner) state(context.Context) Finding {
 	}
 	switch {
 	case e.config.Identity != nil:
-		return fault(State, e.config.Identity.Error(),
-			"chown and chmod 600 the file for the agent's user, or join again")
+		// The error of a file that others can read names its remedy already.
+		text, _, _ := strings.Cut(e.config.Identity.Error(), ": chmod ")
+		return fault(State, text, "chown and chmod 600 the file for the agent's user, or join again")
 	case !e.config.Joined:
 		return note(State, e.config.Directory+" holds no identity: this agent has not joined yet",
 			"`coordinator invite HOST` there, then here `agent join TOKEN`")

@@ -37,6 +37,7 @@ func Examine(ctx context.Context, x Examination, report func(doctor.Finding)) {
 	switch {
 	case err == nil:
 		c.Joined, c.Servers, c.CA = true, id.Servers, id.CA
+		c.Name, c.JWT, c.Seed = id.Name, id.JWT, id.Seed
 	case !errors.Is(err, identity.ErrNotJoined):
 		c.Identity = err
 	}
