@@ -50,9 +50,10 @@ type policer struct {
 	seen          map[uint64]counted // connections, by id
 	disconnect    func(id uint64)
 	ban           func(keys []string) error
-	banned        []string      // keys, sorted
-	pushes        func() uint64 // how many accounts were pushed: each push lifts the ban
-	pushed        uint64        // pushes when banned was applied
+	account       func() (*jwt.AccountClaims, error) // of the agents, as stored
+	banned        []string                           // keys, sorted
+	pushes        func() uint64                      // how many accounts were pushed: each push lifts the ban
+	pushed        uint64                             // pushes when banned was applied
 }
 
 // client is what is known of an agent's credentials.
@@ -75,6 +76,7 @@ func newPolicer(s *Server) *policer {
 	return &policer{
 		server: s.server, agents: s.trust.public["agents"], enrol: s.trust.public["enrol"], log: s.log,
 		clients: map[string]*client{}, seen: map[uint64]counted{}, ban: s.ban, pushes: s.pushes.Load,
+		account: s.agentsAccount,
 		// The error says that the connection has closed meanwhile.
 		disconnect: func(id uint64) { _ = s.server.DisconnectClientByID(id) },
 	}
@@ -118,6 +120,7 @@ func (p *policer) connections(account string, withJWT bool) ([]*natsd.ConnInfo, 
 func (p *policer) police(now time.Time, agents, joining []*natsd.ConnInfo) {
 	before := p.seen
 	p.seen = make(map[uint64]counted, len(agents))
+	agents = p.endRevoked(agents, before)
 	for _, c := range agents {
 		last, known := before[c.Cid]
 		current := counted{c.InMsgs, c.InBytes, last.key, last.name}

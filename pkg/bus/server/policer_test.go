@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -21,15 +22,19 @@ type fakeServer struct {
 	banned []string
 	bans   int    // calls of ban
 	pushed uint64 // accounts
+
+	stored     *jwt.AccountClaims // the agents' account
+	unreadable error              // of reading it
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
-	d := &fakeServer{t: t, at: time.Now()}
+	d := &fakeServer{t: t, at: time.Now(), stored: jwt.NewAccountClaims("agents")}
 	d.policer = &policer{
 		log: zerolog.Nop(), clients: map[string]*client{}, seen: map[uint64]counted{},
 		disconnect: func(id uint64) { d.closed = append(d.closed, id) },
 		ban:        func(keys []string) error { d.banned = keys; d.bans++; return nil },
 		pushes:     func() uint64 { return d.pushed },
+		account:    func() (*jwt.AccountClaims, error) { return d.stored, d.unreadable },
 	}
 	return d
 }
@@ -181,5 +186,23 @@ func TestABanOutlivesAPushedAccount(t *testing.T) {
 	d.agents(time.Second)
 	if len(d.banned) != 1 || d.bans != 2 {
 		t.Error(d.banned, "banned", d.bans, "times")
+	}
+}
+
+// The server accepted the credentials before the key was revoked, and added the connection to its account after.
+func TestAKeyThatIsRevokedWhileItConnectsIsDisconnected(t *testing.T) {
+	d := newFakeServer(t)
+	good, revoked := d.agent(1, "nc036"), d.agent(2, "nc041")
+	key, _ := holder(revoked.JWT)
+	d.stored.RevokeAt(key, time.Unix(never, 0))
+	d.unreadable = errors.New("too many open files")
+	d.agents(policeEvery, good, revoked)
+	if len(d.closed) != 0 {
+		t.Errorf("closed %v without knowing the revoked keys", d.closed)
+	}
+	d.unreadable = nil
+	d.agents(policeEvery, good, revoked)
+	if !slices.Equal(d.closed, []uint64{2}) {
+		t.Errorf("closed %v, want the revoked agent's connection", d.closed)
 	}
 }
