@@ -103,7 +103,8 @@ func farFuture() time.Time { return time.Now().AddDate(100, 0, 0) }
 func writePart(w http.ResponseWriter, s web.State, part map[string]any) error {
 	part["page"] = pageJSON{
 		ID: pageID(s), Name: s.Catalog.Page.Title, URL: s.Catalog.Page.URL, TimeZone: "Etc/UTC",
-		UpdatedAt: s.Snapshot.At.UTC(),
+		// By the minute, as pages: with seconds, every snapshot would change every answer for all who poll.
+		UpdatedAt: s.Snapshot.At.UTC().Truncate(time.Minute),
 	}
 	return web.WriteJSON(w, part)
 }

@@ -32,19 +32,21 @@ type Site struct {
 	view  *web.View
 	links []web.Link
 	cache web.RenderCache
+	ready *web.Answers
 }
 
 // New returns a Site.
-func New(c Config) *Site { return &Site{view: c.View, links: c.Links} }
+func New(c Config) *Site { return &Site{view: c.View, links: c.Links, ready: web.NewAnswers(c.View)} }
 
 // Routes lists every address of the site. A test visits all of them and looks for text that the public must not read.
 func (s *Site) Routes() []web.Route {
+	page, badge := s.ready.Ready(pageKey, s.page), s.ready.Ready(badgeKey, s.badge)
 	return []web.Route{
-		{Pattern: "GET /{$}", Handler: s.page},
-		{Pattern: "GET /hosts/{host}", Handler: s.page},
-		{Pattern: "GET /incidents/{id}", Handler: s.page},
-		{Pattern: "GET /matrix", Handler: s.page},
-		{Pattern: "GET /badge/{file}", Handler: s.badge},
+		{Pattern: "GET /{$}", Handler: page},
+		{Pattern: "GET /hosts/{host}", Handler: page},
+		{Pattern: "GET /incidents/{id}", Handler: page},
+		{Pattern: "GET /matrix", Handler: page},
+		{Pattern: "GET /badge/{file}", Handler: badge},
 		{Pattern: "GET /healthz", Handler: s.healthz},
 		{Pattern: "GET /readyz", Handler: s.readyz},
 		{Pattern: "GET /", Handler: s.page}, // all other paths: "page not found"
@@ -90,14 +92,29 @@ func (s *Site) layout(state web.State, body template.HTML) web.Layout {
 // Body returns the body of the page at a path, rendered once for everybody who looks at the same snapshot. If found is
 // false, it is that of "page not found".
 func (s *Site) Body(ctx context.Context, state web.State, path string) (body template.HTML, found bool, err error) {
-	if name, ok := strings.CutPrefix(path, hostsPrefix); ok {
-		path = hostsPrefix + mesh.Key(name) // one page however the name is spelt
-	}
+	path = canonical(path)
 	text, found, err := s.cache.Render(ctx, state, path, func(ctx context.Context) (string, bool, error) {
 		body, found, err := s.render(ctx, state, path)
 		return string(body), found, err
 	})
 	return template.HTML(text), found, err
+}
+
+// canonical returns the path of a page by which it is kept: one page however the name of its host is spelt.
+func canonical(path string) string {
+	if name, ok := strings.CutPrefix(path, hostsPrefix); ok {
+		return hostsPrefix + mesh.Key(name)
+	}
+	return path
+}
+
+// pageKey is the key of pages. No page depends on a query.
+func pageKey(r *http.Request) (string, bool) { return canonical(r.URL.Path), true }
+
+// badgeKey is the key of badges.
+func badgeKey(r *http.Request) (string, bool) {
+	name, isSVG := strings.CutSuffix(r.PathValue("file"), ".svg")
+	return "/badge/" + mesh.Key(name), isSVG
 }
 
 // The paths below which each host and each incident has its page.

@@ -209,6 +209,31 @@ func TestAnOfficeBehindOneAddressIsNotRefused(t *testing.T) {
 	}
 }
 
+// A flood from ever new addresses costs no client its first requests, and one that keeps asking stays limited.
+func TestManyClientsDoNotLiftTheLimits(t *testing.T) {
+	h := public(webtest.NewSource(t, mesh.Up, mesh.Operational))
+	from := func(client string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, "/api/v2/status.json", nil)
+		r.RemoteAddr = client + ":1"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	refused := 0
+	for i := range 30_000 {
+		newcomer := fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
+		if w := from(newcomer); w.Code != http.StatusOK {
+			t.Fatalf("client %d: status %d", i, w.Code)
+		}
+		if from("192.0.2.1").Code != http.StatusOK {
+			refused++
+		}
+	}
+	if refused < 20_000 {
+		t.Errorf("a client got %d of 30,000 requests", 30_000-refused)
+	}
+}
+
 func TestAProxyOnThisMachineNamesItsClients(t *testing.T) {
 	h := public(webtest.NewSource(t, mesh.Up, mesh.Operational))
 	ask := func(peer, forwarded string) int {

@@ -97,13 +97,16 @@ func (l Layout) DownWords() string {
 // Write answers a request with the page. It returns an error only before it wrote anything.
 func (l Layout) Write(w http.ResponseWriter, status int) error {
 	var out bytes.Buffer
+	stale := time.Since(l.At) > staleAfter
+	// A page is the same bytes for a whole minute, unless what it shows changes. Its script writes the seconds.
+	l.At = l.At.Truncate(time.Minute)
 	err := layoutTemplate.Execute(&out, struct {
 		Layout
 		Stale  bool
 		Style  template.CSS
 		Script template.JS
 		Icon   template.URL
-	}{l, time.Since(l.At) > staleAfter, template.CSS(style), template.JS(script), icon(l.Class)})
+	}{l, stale, template.CSS(style), template.JS(script), icon(l.Class)})
 	if err != nil {
 		return fmt.Errorf("render page %q: %w", l.Title, err)
 	}
@@ -128,8 +131,10 @@ func Render(t *template.Template, name string, data any) (template.HTML, error) 
 }
 
 // Funcs are the functions of templates: "stamp" writes a time for the datetime attribute, "words" for people,
-// "hour" with neither date nor seconds.
-func Funcs() template.FuncMap { return template.FuncMap{"stamp": stamp, "words": words, "hour": hour} }
+// "minute" without seconds, "hour" without the date either.
+func Funcs() template.FuncMap {
+	return template.FuncMap{"stamp": stamp, "words": words, "minute": minute, "hour": hour}
+}
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
@@ -139,6 +144,8 @@ func words(t time.Time) string {
 	}
 	return t.UTC().Format("2 Jan 2006 15:04:05 UTC")
 }
+
+func minute(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }
 
 func hour(t time.Time) string { return t.UTC().Format("15:04 UTC") }
 

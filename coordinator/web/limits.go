@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
@@ -25,17 +23,14 @@ const (
 // EventsPath is where pages get their events. Requests to it count as those of people.
 const EventsPath = "/api/v1/events"
 
-// requestLimits bounds the request rate of each client. It is safe for concurrent use.
+// requestLimits bounds the request rate of each client. It is safe for concurrent use, and takes no lock for a client
+// that it knows.
 type requestLimits struct {
-	mu               sync.Mutex
-	people, programs *ratelimit.Rates[netip.Prefix]
+	people, programs *rates
 }
 
 func newRequestLimits() *requestLimits {
-	return &requestLimits{
-		people:   ratelimit.NewRates[netip.Prefix](perSecond, peopleBurst, clientsMax),
-		programs: ratelimit.NewRates[netip.Prefix](perSecond, programBurst, clientsMax),
-	}
+	return &requestLimits{people: newRates(perSecond, peopleBurst), programs: newRates(perSecond, programBurst)}
 }
 
 // limit refuses requests of clients that exceed their rate.
@@ -51,13 +46,11 @@ func (l *requestLimits) limit(next http.Handler) http.Handler {
 }
 
 func (l *requestLimits) allow(r *http.Request) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	rates := l.people
 	if byProgram(r) {
 		rates = l.programs
 	}
-	return rates.Allow(time.Now(), clientOf(r))
+	return rates.allow(clientOf(r))
 }
 
 // byProgram reports whether a request is one that no page makes.
@@ -72,7 +65,11 @@ func clientOf(r *http.Request) netip.Prefix {
 	if !peer.Addr().IsLoopback() {
 		return peer
 	}
-	forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	lines := r.Header["X-Forwarded-For"]
+	if len(lines) == 0 {
+		return peer
+	}
+	forwarded := lines[len(lines)-1]
 	last := strings.TrimSpace(forwarded[strings.LastIndex(forwarded, ",")+1:])
 	if client := ratelimit.Client(last); client.IsValid() {
 		return client

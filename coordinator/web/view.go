@@ -3,7 +3,7 @@ package web
 import (
 	"context"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -54,11 +54,12 @@ type View struct {
 	source   Source
 	audience Audience
 
-	// The latest snapshot and its public part. Cached, so that all readers of a moment share one value: RenderCache
-	// recognises a moment by the pointer.
-	mu             sync.Mutex
-	full, filtered *mesh.Snapshot
+	latest atomic.Pointer[filteredSnapshot]
 }
+
+// filteredSnapshot is a snapshot and its public part. All readers of a moment share it: caches recognise a moment by
+// the pointer.
+type filteredSnapshot struct{ full, public *mesh.Snapshot }
 
 // NewView returns the view of an audience.
 func NewView(s Source, a Audience) *View { return &View{source: s, audience: a} }
@@ -76,12 +77,16 @@ func (v *View) State() State {
 }
 
 func (v *View) public(s *mesh.Snapshot) *mesh.Snapshot {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.full != s {
-		v.full, v.filtered = s, PublicSnapshot(s)
+	for {
+		latest := v.latest.Load()
+		if latest != nil && latest.full == s {
+			return latest.public
+		}
+		next := &filteredSnapshot{s, PublicSnapshot(s)}
+		if v.latest.CompareAndSwap(latest, next) {
+			return next.public
+		}
 	}
-	return v.filtered
 }
 
 // Changed returns a channel that is closed when State has a newer value.
