@@ -88,7 +88,9 @@ func (n *Node) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{GetCertificate: c.current, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{
+		GetCertificate: c.current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	}, nil
 }
 
 // serveTCP adds a server on a TCP address, with limits for each client. It returns the address that it listens on.
@@ -110,10 +112,14 @@ func (n *Node) serveTCP(address string, certificates *tls.Config, handler http.H
 // errorLines is how many lines a minute the HTTP servers log about connections: anybody who connects can cause one.
 const errorLines = 10
 
+// http2Requests is how many requests one connection may have open: pages need two.
+const http2Requests = 100
+
 func (n *Node) newServer(handler http.Handler) *http.Server {
 	sparse := n.logger("http").Sample(&zerolog.BurstSampler{Burst: errorLines, Period: time.Minute})
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: connlimit.HeaderWait, IdleTimeout: connlimit.IdleWait,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: http2Requests},
 		ErrorLog: log.New(errorWriter{sparse}, "", 0),
 	}
 }

@@ -166,7 +166,11 @@ func TestExamplesAreValid(t *testing.T) {
 				quotes(t, b, "../lab/*_test.go")
 			case "scenario":
 				quotes(t, b, "../../pkg/judge/testdata/*.txt")
-			case "", "sh":
+			case "", "sh", "nginx": // TestNginxAsTheManualConfiguresIt runs the latter
+			case "caddy":
+				if !strings.Contains(text, "reverse_proxy 127.0.0.1:8080") {
+					t.Errorf("%s:%d names another upstream than nginx's block", b.file, b.line)
+				}
 			default:
 				t.Errorf("%s:%d: no test reads a block of %q", b.file, b.line, b.language)
 			}
