@@ -5,8 +5,6 @@ package site
 import (
 	"context"
 	"embed"
-	"fmt"
-	"html"
 	"html/template"
 	"net/http"
 	"strings"
@@ -40,13 +38,15 @@ func New(c Config) *Site { return &Site{view: c.View, links: c.Links, ready: web
 
 // Routes lists every address of the site. A test visits all of them and looks for text that the public must not read.
 func (s *Site) Routes() []web.Route {
-	page, badge := s.ready.Ready(pageKey, s.page), s.ready.Ready(badgeKey, s.badge)
+	page := s.ready.Ready(pageKey, s.page)
 	return []web.Route{
 		{Pattern: "GET /{$}", Handler: page},
 		{Pattern: "GET /hosts/{host}", Handler: page},
 		{Pattern: "GET /incidents/{id}", Handler: page},
 		{Pattern: "GET /matrix", Handler: page},
-		{Pattern: "GET /badge/{file}", Handler: badge},
+		{Pattern: "GET /badge.svg", Handler: s.ready.Ready(web.ByPath, s.pageBadge)},
+		{Pattern: "GET /badge/{file}", Handler: s.ready.Ready(hostBadgeKey, s.hostBadge)},
+		{Pattern: "GET /badge/{host}/{file}", Handler: s.ready.Ready(checkBadgeKey, s.checkBadge)},
 		{Pattern: "GET /healthz", Handler: s.healthz},
 		{Pattern: "GET /readyz", Handler: s.readyz},
 		{Pattern: "GET /", Handler: s.page}, // all other paths: "page not found"
@@ -110,12 +110,6 @@ func canonical(path string) string {
 
 // pageKey is the key of pages. No page depends on a query.
 func pageKey(r *http.Request) (string, bool) { return canonical(r.URL.Path), true }
-
-// badgeKey is the key of badges.
-func badgeKey(r *http.Request) (string, bool) {
-	name, isSVG := strings.CutSuffix(r.PathValue("file"), ".svg")
-	return "/badge/" + mesh.Key(name), isSVG
-}
 
 // The paths below which each host and each incident has its page.
 const (
@@ -198,30 +192,5 @@ func (s *Site) readyz(w http.ResponseWriter, _ *http.Request) error {
 		return web.Errorf(http.StatusServiceUnavailable, "not ready")
 	}
 	web.WriteText(w, http.StatusOK, "ready\n")
-	return nil
-}
-
-// badgeSVG has the indexed arguments: width, host, word, width left, width right, colour, centre left, centre right.
-const badgeSVG = `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="22" role="img"` +
-	` aria-label="%[2]s: %[3]s"><title>%[2]s: %[3]s</title><rect width="%[4]d" height="22" fill="#3b4652"/>` +
-	`<rect x="%[4]d" width="%[5]d" height="22" fill="%[6]s"/>` +
-	`<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">` +
-	`<text x="%[7]d" y="15">%[2]s</text><text x="%[8]d" y="15">%[3]s</text></g></svg>`
-
-// badge answers with a host's status as a picture, for other pages.
-func (s *Site) badge(w http.ResponseWriter, r *http.Request) error {
-	name, isSVG := strings.CutSuffix(r.PathValue("file"), ".svg")
-	h, ok := s.view.State().Host(mesh.Key(name))
-	if !ok || !isSVG {
-		return web.Errorf(http.StatusNotFound, "no badge %q: write the name of a host, as in /badge/NAME.svg",
-			r.PathValue("file"))
-	}
-	look := web.StatusLook(h.Status)
-	const letter, padding = 7, 16 // pixels; text is not measured, and 7 is about the width of an 11 px letter
-	left, right := letter*len(h.Name)+padding, letter*len(look.Word)+padding
-	w.Header().Set("Content-Type", "image/svg+xml")
-	w.Header().Set("Cache-Control", "no-cache")
-	fmt.Fprintf(w, badgeSVG, left+right, html.EscapeString(h.Name), look.Word, left, right, web.Color(look.Class),
-		left/2, left+right/2)
 	return nil
 }

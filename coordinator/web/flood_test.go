@@ -248,14 +248,23 @@ func TestAProxyOnThisMachineNamesItsClients(t *testing.T) {
 	for range 20_000 {
 		exhausted = exhausted || ask("127.0.0.1:1", "192.0.2.66, 2001:db8::1") == http.StatusTooManyRequests
 	}
-	if !exhausted || ask("127.0.0.1:1", "2001:db8::2") != http.StatusTooManyRequests {
+	// One more request becomes free every 20 ms, while this test may wait for a processor.
+	limited := func(peer, forwarded string) bool {
+		for range 100 {
+			if ask(peer, forwarded) == http.StatusTooManyRequests {
+				return true
+			}
+		}
+		return false
+	}
+	if !exhausted || !limited("127.0.0.1:1", "2001:db8::2") {
 		t.Error("a /64 behind a proxy has no limit")
 	}
 	if got := ask("127.0.0.1:1", "2001:db8:0:1::1"); got != http.StatusOK {
 		t.Errorf("another client behind the proxy: status %d", got)
 	}
 	// From elsewhere the header counts for nothing: this is the client that has used up its rate.
-	if got := ask("[2001:db8::3]:1", "192.0.2.77"); got != http.StatusTooManyRequests {
-		t.Errorf("a client that claims to be another: status %d", got)
+	if !limited("[2001:db8::3]:1", "192.0.2.77") {
+		t.Error("a client that claims to be another has a rate of its own")
 	}
 }

@@ -97,7 +97,10 @@ func (l Layout) DownWords() string {
 // Write answers a request with the page. It returns an error only before it wrote anything.
 func (l Layout) Write(w http.ResponseWriter, status int) error {
 	var out bytes.Buffer
-	stale := time.Since(l.At) > staleAfter
+	stale := l.Events != "" && time.Since(l.At) > staleAfter
+	if stale { // the tab shows no status that may have ended
+		l.Class, l.Title = classUnknown, OutOfDateLook().Word+" – "+l.Title
+	}
 	// A page is the same bytes for a whole minute, unless what it shows changes. Its script writes the seconds.
 	l.At = l.At.Truncate(time.Minute)
 	err := layoutTemplate.Execute(&out, struct {

@@ -133,5 +133,8 @@ func AgentLook(a mesh.VantageState) Look {
 	return newLook(classUp, "connected")
 }
 
+// OutOfDateLook is how everything appears that was known once and may have changed since.
+func OutOfDateLook() Look { return newLook(classUnknown, "Out of date") }
+
 // ResolvedLook is how a resolved incident appears, whatever its impact was.
 func ResolvedLook() Look { return newLook(classUp, "Resolved") }

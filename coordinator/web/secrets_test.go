@@ -22,6 +22,7 @@ import (
 func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 	pages := []string{"/", "/matrix", "/nothing", "/hosts/nobody"}
 	out := map[string][]string{
+		"GET /badge.svg": {"/badge.svg"}, "GET /badge/{host}/{file}": {"/badge/nobody/smtp.svg"},
 		"GET /{$}": {"/"}, "GET /matrix": {"/matrix"}, "GET /healthz": {"/healthz"}, "GET /readyz": {"/readyz"},
 		"GET /": {"/nothing"}, "GET /api/": {"/api/nothing", "/api/"},
 		"GET /api/v1/matrix": {"/api/v1/matrix"},
@@ -41,7 +42,10 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 		if h.Public {
 			pages = append(pages, "/hosts/"+h.Name)
 			out["GET /hosts/{host}"] = append(out["GET /hosts/{host}"], "/hosts/"+h.Name)
-			out["GET /badge/{file}"] = append(out["GET /badge/{file}"], "/badge/"+h.Name+".svg")
+			out["GET /badge/{file}"] = append(out["GET /badge/{file}"], "/badge/"+h.Name+".svg",
+				"/badge/"+h.Name+".json")
+			out["GET /badge/{host}/{file}"] = append(out["GET /badge/{host}/{file}"], "/badge/"+h.Name+"/smtp.svg",
+				"/badge/"+h.Name+"/SMTP.json")
 			out["GET /api/v1/hosts/{host}/votes"] = append(out["GET /api/v1/hosts/{host}/votes"],
 				"/api/v1/hosts/"+h.Name+"/votes")
 			out["GET /api/v1/transitions"] = append(out["GET /api/v1/transitions"], "/api/v1/transitions?host="+h.Name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -18,6 +19,9 @@ type State struct {
 
 // Visible reports whether the audience may see something that is public or not.
 func (s State) Visible(public bool) bool { return public || s.Audience == Operators }
+
+// OutOfDate reports whether the state is too old to be called current: the judge stands still.
+func (s State) OutOfDate() bool { return time.Since(s.Snapshot.At) > staleAfter }
 
 // Hosts returns the hosts that the audience may see, in the catalog's order. A host that has just left the catalog may
 // still be in the snapshot; it is left out, since its role and its region are no longer known.

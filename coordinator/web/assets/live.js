@@ -3,7 +3,8 @@
 var main = document.querySelector("main"), url = main && main.dataset.live;
 if (!url || !window.EventSource) return;
 function find(id) { return document.getElementById(id); }
-var stale = find("stale"), asOf = find("asof"), icon = find("icon"), color = icon.href, title = document.title;
+var stale = find("stale"), asOf = find("asof"), icon = find("icon"), color = icon.href;
+var title = document.title.replace(/^Out of date – /, "");
 // A beat arrives every three seconds. LIMIT is the longest time without one, in milliseconds.
 var LIMIT = 5000, source, id = "", at = asOf.dateTime, heard = stale.hidden ? performance.now() : -1e9;
 // When the stream was opened, and how long it may take until it is opened anew.

@@ -1,0 +1,118 @@
+package site
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// badge is a status as a picture or as data, for other pages.
+type badge struct {
+	label string // of whom
+	web.Look
+}
+
+// badgeSVG has the indexed arguments: width, label, word, width left, width right, colour, centre left, centre right.
+const badgeSVG = `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="22" role="img"` +
+	` aria-label="%[2]s: %[3]s"><title>%[2]s: %[3]s</title><rect width="%[4]d" height="22" fill="#3b4652"/>` +
+	`<rect x="%[4]d" width="%[5]d" height="22" fill="%[6]s"/>` +
+	`<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">` +
+	`<text x="%[7]d" y="15">%[2]s</text><text x="%[8]d" y="15">%[3]s</text></g></svg>`
+
+// The formats of badges.
+const (
+	badgePicture = ".svg"
+	badgeData    = ".json" // for shields.io's endpoint badges
+)
+
+// pageBadge answers with the status of the whole page.
+func (s *Site) pageBadge(w http.ResponseWriter, _ *http.Request) error {
+	state := s.view.State()
+	return badge{state.Catalog.Page.Title, web.StatusLook(state.Overall().Status)}.write(w, state, badgePicture)
+}
+
+// hostBadge answers with the status of a host.
+func (s *Site) hostBadge(w http.ResponseWriter, r *http.Request) error {
+	file := r.PathValue("file")
+	name, format, ok := cutFormat(file)
+	state := s.view.State()
+	h, found := state.Host(mesh.Key(name))
+	if !ok || !found {
+		return web.Errorf(http.StatusNotFound,
+			"no badge %q: write the name of a host, as in /badge/NAME.svg or /badge/NAME.json", file)
+	}
+	return badge{h.Name, web.StatusLook(h.Status)}.write(w, state, format)
+}
+
+// checkBadge answers with the verdict on a check.
+func (s *Site) checkBadge(w http.ResponseWriter, r *http.Request) error {
+	file := r.PathValue("file")
+	name, format, ok := cutFormat(file)
+	state := s.view.State()
+	h, found := state.Host(mesh.Key(r.PathValue("host")))
+	if ok && found {
+		for _, c := range h.Checks {
+			if slug(c.Name) == slug(name) {
+				return badge{h.Name + " " + c.Name, web.VerdictLook(c.Verdict)}.write(w, state, format)
+			}
+		}
+	}
+	return web.Errorf(http.StatusNotFound,
+		"no badge %q: write the names of a host and of a check, as in /badge/NC036/sending-mail.svg", file)
+}
+
+// cutFormat splits the name of a badge's file.
+func cutFormat(file string) (name, format string, ok bool) {
+	for _, format := range []string{badgePicture, badgeData} {
+		if name, ok := strings.CutSuffix(file, format); ok {
+			return name, format, true
+		}
+	}
+	return file, "", false
+}
+
+// slug returns a check's name as an address has it: "Sending mail" is sending-mail.
+func slug(name string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}), "-")
+}
+
+// write answers with the badge. A status that is too old to be called current is not shown as one.
+func (b badge) write(w http.ResponseWriter, s web.State, format string) error {
+	if s.OutOfDate() {
+		b.Look = web.OutOfDateLook()
+	}
+	color := web.Color(b.Class)
+	if format == badgeData {
+		return web.WriteJSON(w, map[string]any{
+			"schemaVersion": 1, "label": b.label, "message": b.Word, "color": strings.TrimPrefix(color, "#"),
+		})
+	}
+	const letter, padding = 7, 16 // pixels; text is not measured, and 7 is about the width of an 11 px letter
+	left := letter*utf8.RuneCountInString(b.label) + padding
+	right := letter*utf8.RuneCountInString(b.Word) + padding
+	w.Header().Set("Content-Type", "image/svg+xml")
+	w.Header().Set("Cache-Control", "no-cache")
+	fmt.Fprintf(w, badgeSVG, left+right, html.EscapeString(b.label), html.EscapeString(b.Word), left, right, color,
+		left/2, left+right/2)
+	return nil
+}
+
+// hostBadgeKey is the key of a host's badge: one however the name is spelt.
+func hostBadgeKey(r *http.Request) (string, bool) {
+	name, format, ok := cutFormat(r.PathValue("file"))
+	return "/badge/" + mesh.Key(name) + format, ok
+}
+
+// checkBadgeKey is the key of a check's badge.
+func checkBadgeKey(r *http.Request) (string, bool) {
+	name, format, ok := cutFormat(r.PathValue("file"))
+	return "/badge/" + mesh.Key(r.PathValue("host")) + "/" + slug(name) + format, ok
+}
