@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,12 +37,17 @@ func ParseTarget(o ProbeOptions, kind, text string, settings []string) (probe.Ta
 		var o catalog.TLS
 		host, o.Port, err = address.ParseHostPort(text, catalog.TLSPort)
 		check.Options = o
+	case catalog.KindSMTP, catalog.KindIMAP, catalog.KindPOP3:
+		var o catalog.MailSession
+		host, o.Port, err = address.ParseHostPort(text, catalog.MailPort(kind, slices.Contains(settings, "tls=true")))
+		check.Options = catalog.NewMailOptions(kind, o)
 	case catalog.KindHTTP:
 		_, host, _, err = address.ParseURL(text)
 		o.HTTP.URL = text
 		check.Options = o.HTTP
 	default:
-		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are ping, tcp, http and tls", kind)
+		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are %s", kind,
+			strings.Join(catalog.Kinds(), ", "))
 	}
 	if err != nil {
 		return probe.Target{}, fmt.Errorf("%s: %w", kind, err)

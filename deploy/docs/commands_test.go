@@ -84,6 +84,9 @@ var claims = map[string][]string{
 	"pkg/probe TestHTTP": {
 		"probemesh-agent probe http https://www.example.net/ body='Sign in' certificate_days=14",
 	},
+	"pkg/probe TestMailSessions": {
+		"probemesh-agent probe smtp mail.example.net:587 starttls=true certificate_days=14",
+	},
 	"pkg/probe TestTLSHandshakes": {"probemesh-agent probe tls mail.example.net:993 certificate_days=14"},
 	"deploy/simulation TestTheSameSeedGivesTheSameTable": {
 		"go run ./deploy/simulation",

@@ -24,7 +24,9 @@ const (
 )
 
 // Kinds lists the kinds that this version knows.
-func Kinds() []string { return []string{KindPing, KindTCP, KindHTTP, KindTLS} }
+func Kinds() []string {
+	return []string{KindPing, KindTCP, KindHTTP, KindTLS, KindSMTP, KindIMAP, KindPOP3}
+}
 
 // Options are the settings of one kind of check: Ping, TCP, HTTP or TLS. They are values. In JSON the fields of the
 // options are beside those of the check.
@@ -123,7 +125,8 @@ func (c *Check) CertificateDays() int {
 	case TLS:
 		return o.CertificateDays
 	}
-	return 0
+	session, _ := MailSessionOf(c.Options)
+	return session.CertificateDays
 }
 
 func (o Ping) withTexts(func(key, text string) (string, error)) (Options, error) { return o, nil }
@@ -155,7 +158,8 @@ func (c *Check) Port() int {
 		_, _, port, _ := address.ParseURL(o.URL)
 		return port
 	}
-	return 0
+	session, _ := MailSessionOf(c.Options)
+	return session.Port
 }
 
 // PortText returns the port that the check connects to as text, or "" if it connects to none.
@@ -269,6 +273,10 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 		var o TLS
 		err = json.Unmarshal(data, &o)
 		c.Options = o
+	case KindSMTP, KindIMAP, KindPOP3:
+		var o MailSession
+		err = json.Unmarshal(data, &o)
+		c.Options = NewMailOptions(head.Kind, o)
 	case KindHTTP:
 		var o HTTP
 		err = json.Unmarshal(data, &o)

@@ -39,6 +39,18 @@ var kinds = map[string]catalog.Check{
 		`"port":443,"server_name":"mail.example.net","certificate_days":14,"ca":"/etc/ssl/ca.pem"}`: {
 		Kind: "tls", Options: catalog.TLS{Port: 443, Verification: verification},
 	},
+	`{"kind":"smtp","name":"smtp","critical":true,"interval":10000000000,"timeout":3000000000,"port":587,` +
+		`"starttls":true,"server_name":"mail.example.net","certificate_days":14,"ca":"/etc/ssl/ca.pem"}`: {
+		Kind: "smtp", Options: catalog.SMTP{
+			MailSession: catalog.MailSession{Port: 587, StartTLS: true, Verification: verification},
+		},
+	},
+	`{"kind":"imap","name":"imap","critical":true,"interval":10000000000,"timeout":3000000000,"port":993,"tls":true}`: {
+		Kind: "imap", Options: catalog.IMAP{MailSession: catalog.MailSession{Port: 993, TLS: true}},
+	},
+	`{"kind":"pop3","name":"pop3","critical":true,"interval":10000000000,"timeout":3000000000,"port":110}`: {
+		Kind: "pop3", Options: catalog.POP3{MailSession: catalog.MailSession{Port: 110}},
+	},
 	`{"kind":"telepathy","name":"telepathy","critical":true,"interval":10000000000,"timeout":3000000000}`: {
 		Kind: "telepathy",
 	},
@@ -61,6 +73,7 @@ func TestChecksKeepTheirEncoding(t *testing.T) {
 // advisory are the options that change no answer from good to bad.
 var advisory = map[string]bool{
 	"http CertificateDays": true, "tcp CertificateDays": true, "tls CertificateDays": true,
+	"smtp CertificateDays": true, "imap CertificateDays": true, "pop3 CertificateDays": true,
 }
 
 // A check asks something else if any field of its options differs, also one that is added to a kind later, except those
@@ -128,22 +141,26 @@ func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 		`"checks":[`
 	const common = `"name":"c","critical":true,"interval":10000000000,"timeout":3000000000`
 	for options, valid := range map[string]bool{
-		`"kind":"ping"`:                              true,
-		`"kind":"tcp","port":25`:                     true,
-		`"kind":"tcp"`:                               false,
-		`"kind":"tcp","port":65561`:                  false,
-		`"kind":"tcp","port":25,"banner":"("`:        false,
-		`"kind":"tcp+tls","port":993,"tls":true`:     true,
-		`"kind":"tcp","port":993,"ca":"/ca.pem"`:     false, // without TLS it would do nothing
-		`"kind":"tls","port":443`:                    true,
-		`"kind":"tls"`:                               false,
-		`"kind":"tls","port":443,"ca":"ca.pem"`:      false,
-		`"kind":"tls","port":443,"server_name":"::"`: false,
-		`"kind":"http","url":"http://a.example/"`:    true,
-		`"kind":"http","url":"http://a.example:0/"`:  false,
-		`"kind":"http","url":"http://u:p@a.example"`: false,
-		`"kind":"http"`:                              false,
-		`"kind":"telepathy"`:                         true, // of a later version: inconclusive
+		`"kind":"ping"`:                                      true,
+		`"kind":"tcp","port":25`:                             true,
+		`"kind":"tcp"`:                                       false,
+		`"kind":"tcp","port":65561`:                          false,
+		`"kind":"tcp","port":25,"banner":"("`:                false,
+		`"kind":"tcp+tls","port":993,"tls":true`:             true,
+		`"kind":"tcp","port":993,"ca":"/ca.pem"`:             false, // without TLS it would do nothing
+		`"kind":"tls","port":443`:                            true,
+		`"kind":"tls"`:                                       false,
+		`"kind":"imap","port":993,"tls":true`:                true,
+		`"kind":"imap","tls":true`:                           false,
+		`"kind":"smtp","port":25,"tls":true,"starttls":true`: false,
+		`"kind":"pop3","port":110,"certificate_days":3`:      false,
+		`"kind":"tls","port":443,"ca":"ca.pem"`:              false,
+		`"kind":"tls","port":443,"server_name":"::"`:         false,
+		`"kind":"http","url":"http://a.example/"`:            true,
+		`"kind":"http","url":"http://a.example:0/"`:          false,
+		`"kind":"http","url":"http://u:p@a.example"`:         false,
+		`"kind":"http"`:                                      false,
+		`"kind":"telepathy"`:                                 true, // of a later version: inconclusive
 	} {
 		_, err := catalog.Decode([]byte(before + "{" + options + "," + common + `}]}],"rule":{}}`))
 		if (err == nil) != valid {

@@ -133,7 +133,9 @@ func (s *Series) good(now time.Time, r Result, step *Step) {
 	}
 	outcome := mesh.Reachable
 	s.reason, s.address = "", r.Address
-	if link > s.wait || r.RTT > max(s.talk, s.wait) {
+	if r.Outcome == mesh.Slow { // the server itself says so
+		outcome, s.reason = mesh.Slow, r.Reason
+	} else if link > s.wait || r.RTT > max(s.talk, s.wait) {
 		outcome, s.reason = mesh.Slow, fmt.Sprintf("answered after %s", r.RTT.Round(time.Millisecond))
 	}
 	o := s.observation(now, outcome)

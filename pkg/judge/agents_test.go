@@ -127,6 +127,10 @@ func (w *world) probe(a *agent, h *catalog.Host, c *catalog.Check, family mesh.F
 		o.Expiry = w.expiry[a.key]
 		a.report(w.elapsed+100*time.Millisecond, o)
 		return
+	case strings.HasPrefix(reason, mesh.ReasonTemporary):
+		o.Outcome, o.Reason, o.RTT, o.Elapsed = mesh.Slow, reason, 80*time.Millisecond, 80*time.Millisecond
+		a.report(w.elapsed+100*time.Millisecond, o)
+		return
 	case ours(reason, family) != "":
 		o.Outcome, o.Reason, o.Elapsed = mesh.Inconclusive, ours(reason, family), time.Millisecond
 		a.report(w.elapsed+step, o)

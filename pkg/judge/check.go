@@ -2,6 +2,7 @@ package judge
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -125,9 +126,11 @@ func (c *check) lastExpiry(env *environment, verdict mesh.Verdict) time.Time {
 	return last
 }
 
-// degradeSlow turns up into degraded if most of the regions that vote ok are over one of the check's objectives.
+// degradeSlow turns up into degraded if most of the regions that vote ok are over one of the check's objectives, or are
+// asked by the server to come back later.
 func (c *check) degradeSlow(env *environment, verdict mesh.Verdict) mesh.Verdict {
-	if verdict != mesh.Up || c.config.Latency == 0 && c.config.Loss == 0 {
+	_, isMail := catalog.MailSessionOf(c.config.Options)
+	if verdict != mesh.Up || c.config.Latency == 0 && c.config.Loss == 0 && !isMail {
 		return verdict
 	}
 	regions, over := 0, 0
@@ -139,7 +142,8 @@ func (c *check) degradeSlow(env *environment, verdict mesh.Verdict) mesh.Verdict
 				continue
 			}
 			asked++
-			if c.config.Latency > 0 && e.rtt > c.config.Latency || c.config.Loss > 0 && e.loss > c.config.Loss {
+			if c.config.Latency > 0 && e.rtt > c.config.Latency || c.config.Loss > 0 && e.loss > c.config.Loss ||
+				isMail && e.outcome == mesh.Slow && strings.HasPrefix(e.reason, mesh.ReasonTemporary) {
 				worse++
 			}
 		}

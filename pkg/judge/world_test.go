@@ -125,6 +125,9 @@ func newCheck(name string) catalog.Check {
 	if name == "ping" {
 		c.Kind, c.Options = catalog.KindPing, catalog.Ping{}
 	}
+	if name == "mail" {
+		c.Kind, c.Options = catalog.KindSMTP, catalog.SMTP{MailSession: catalog.MailSession{Port: 25}}
+	}
 	if name == "web" || name == "webmail" {
 		web := catalog.HTTP{URL: "https://www.example.net/", CertificateDays: 14}
 		if name == "webmail" {

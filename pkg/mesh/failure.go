@@ -105,6 +105,8 @@ var reasonPrefixes = map[string]FailureKind{
 	"body lacks":                   UnexpectedAnswer,
 	"not in the first MiB":         TextBeyondLimit,
 	"malformed answer":             UnexpectedAnswer,
+	"answered":                     UnexpectedAnswer,
+	"STARTTLS is not offered":      EncryptionFailed,
 	"redirects to":                 Redirected,
 	"certificate expired":          CertificateExpired,
 	"certificate expires in":       CertificateExpiresSoon,

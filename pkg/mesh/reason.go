@@ -14,6 +14,9 @@ const (
 	// ReasonNotPermitted is the prefix of a reason: the vantage's machine does not permit the probe.
 	ReasonNotPermitted = "not permitted: "
 
+	// ReasonTemporary is the prefix of the reason of a slow result: the server asks clients to come back later.
+	ReasonTemporary = "temporary failure: "
+
 	noAddress = "the name has no "
 )
 

@@ -85,6 +85,12 @@ func (a *attempt) once(ctx context.Context) Result {
 		return a.anyAddress(ctx, a.ping)
 	case catalog.TCP:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tcp(ctx, ip, o) })
+	case catalog.SMTP:
+		return a.anyMail(ctx, o.MailSession, smtp{})
+	case catalog.IMAP:
+		return a.anyMail(ctx, o.MailSession, imap{})
+	case catalog.POP3:
+		return a.anyMail(ctx, o.MailSession, pop3{})
 	case catalog.TLS:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tls(ctx, ip, o) })
 	case catalog.HTTP:
@@ -111,6 +117,9 @@ func Describe(target Target, result Result) string {
 		return failure + " (" + result.AddressSummary() + ")"
 	}
 	answered := fmt.Sprintf("%s: %s: answered in %s", what, result.Outcome, milliseconds(result.RTT))
+	if result.Reason != "" {
+		answered += ", " + result.Reason
+	}
 	if result.Connect > 0 && result.Connect < result.RTT {
 		answered += ", connected in " + milliseconds(result.Connect)
 	}

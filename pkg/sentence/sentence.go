@@ -39,6 +39,9 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 			return "Degraded, flapping: it keeps going down and coming back; at this moment reachable from " +
 				regions + "."
 		}
+		if isTemporary(config) {
+			return "Degraded: reachable from " + regions + ", and most of them were asked to come back later."
+		}
 		return "Degraded: reachable from " + regions + ", most of them slower or losing more than the objective."
 	case mesh.Down:
 		confirm := "confirm"
@@ -60,6 +63,16 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 		return "Pending: new, and reachable from " + regions + " so far."
 	}
 	return unknown(s)
+}
+
+// isTemporary reports whether a check can only be degraded because its server asks clients to come back later: the
+// protocol allows that, and the check has no objective that it could miss.
+func isTemporary(config *catalog.Check) bool {
+	if config == nil || config.Latency != 0 || config.Loss != 0 {
+		return false
+	}
+	_, isMail := catalog.MailSessionOf(config.Options)
+	return isMail
 }
 
 // OfTransition describes the verdict that a transition published. It ignores the stored sentence, since earlier

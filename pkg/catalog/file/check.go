@@ -135,7 +135,8 @@ func burdensMailServer(o catalog.Options) bool {
 	case catalog.TLS:
 		return slices.Contains(mailPorts, o.Port)
 	}
-	return false
+	_, isMail := catalog.MailSessionOf(o)
+	return isMail
 }
 
 // checkNameMax bounds the name of a check in bytes, since pages and notifications show it in one line.
@@ -178,6 +179,8 @@ func (p *parser) options(m *mapping, kind string) catalog.Options {
 		return p.http(m)
 	case catalog.KindTLS:
 		return parseTLS(m)
+	case catalog.KindSMTP, catalog.KindIMAP, catalog.KindPOP3:
+		return catalog.NewMailOptions(kind, parseMail(m, kind))
 	}
 	mend := "the kinds are " + strings.Join(catalog.Kinds(), ", ")
 	if like := nearest(kind, catalog.Kinds()); like != "" && kind != "" {
@@ -210,6 +213,27 @@ func parseTLS(m *mapping) catalog.TLS {
 	o := catalog.TLS{Port: catalog.TLSPort}
 	m.integer("port", &o.Port, 1, 65535)
 	parseVerification(m, &o.Verification)
+	return o
+}
+
+// parseMail parses the keys of a mail server's check.
+func parseMail(m *mapping, kind string) catalog.MailSession {
+	var o catalog.MailSession
+	m.boolean("tls", &o.TLS)
+	m.boolean("starttls", &o.StartTLS)
+	o.Port = catalog.MailPort(kind, o.TLS)
+	m.integer("port", &o.Port, 1, 65535)
+	parseVerification(m, &o.Verification)
+	if o.TLS && o.StartTLS {
+		m.reader.mistake(m.values["starttls"], "keep tls for a port that speaks TLS at once, or else starttls",
+			"tls and starttls exclude one another")
+	}
+	for _, key := range []string{"server_name", "certificate_days", "ca"} {
+		if n := m.values[key]; n != nil && !o.TLS && !o.StartTLS {
+			m.reader.mistake(n, "add tls: true or starttls: true, or take "+key+" out",
+				"a check of %s without TLS has no certificate", kind)
+		}
+	}
 	return o
 }
 

@@ -1,0 +1,38 @@
+package judge_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// A server that asks clients to come back later is degraded and never down, and only if most regions are asked to.
+func TestATemporaryFailureIsDegraded(t *testing.T) {
+	w := newWorld()
+	w.checks = []string{"mail"}
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor"})
+	w.begin()
+	w.pass(20 * time.Second)
+	temporary := func(p path) { w.broken[p] = mesh.ReasonTemporary + `answered "421 busy" to the connection` }
+	for _, test := range []struct {
+		from []string
+		want mesh.Verdict
+	}{{[]string{"lon"}, mesh.Up}, {nil, mesh.Degraded}} {
+		w.eachPath("AMS1/mail", test.from, temporary)
+		w.pass(25 * time.Second)
+		c := w.state("AMS1/mail")
+		if c.Verdict != test.want {
+			t.Errorf("from %q it is %s\n%s", test.from, c.Verdict, w.votes("AMS1"))
+		}
+		const sentence = "Degraded: reachable from 4 of 4 regions, and most of them were asked to come back later."
+		if test.want == mesh.Degraded && c.Sentence != sentence {
+			t.Errorf("%q", c.Sentence)
+		}
+	}
+	clear(w.broken)
+	w.pass(25 * time.Second)
+	if c := w.state("AMS1/mail"); c.Verdict != mesh.Up {
+		t.Errorf("afterwards it is %s", c.Verdict)
+	}
+}
