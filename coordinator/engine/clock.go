@@ -77,6 +77,7 @@ type replayStart struct {
 	sequence uint64         // of the first message
 	clock    meshtime.Clock // its state before that message
 	judged   place          // the ledger's transitions were decided up to here
+	silent   time.Time      // since when nothing is in the stream; zero if something is
 }
 
 // OpenClock reads the stream's end to learn the mesh time, and decides where the replay begins.
@@ -93,6 +94,9 @@ func OpenClock(ctx context.Context, b Bus, v *view.View) (*Clock, error) {
 	judged := &c.start.judged
 	if judged.sequence, judged.at, err = v.Judged(ctx); err != nil {
 		return nil, err
+	}
+	if now.IsZero() {
+		c.start.silent = judged.at // it aged out, or was recreated: nobody knows what happened since
 	}
 	// A recreated stream continues from the ledger's mesh time, since mesh time never decreases.
 	c.leader.Least = judged.at

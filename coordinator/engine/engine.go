@@ -90,6 +90,7 @@ type Engine struct {
 	present         bool             // the replay is over
 	dirty           bool             // the judge changed since the last snapshot
 	offset          time.Duration    // of its mesh time less the wall clock
+	handledAt       time.Time        // the mesh time of the latest message
 	shownAt         time.Time
 	rejectedLogRate *ratelimit.Rates[string] // by agent
 
@@ -105,7 +106,7 @@ type Engine struct {
 // New makes an engine that shows what the ledger holds.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{
-		config: c, judged: c.Clock.start.judged,
+		config: c, judged: c.Clock.start.judged, handledAt: c.Clock.start.silent,
 		rejectedLogRate: ratelimit.NewRates[string](rate.Every(rejectedEvery), rejectedBurst, rejectedAgents),
 	}
 	if err := e.startJudge(ctx); err != nil {
@@ -220,6 +221,9 @@ func (e *Engine) loopTurned() {
 
 // handle gives one message to the judge, publishes the transitions that follow, and requests the rounds.
 func (e *Engine) handle(ctx context.Context, m message) error {
+	if err := recordPause(ctx, e, m); err != nil {
+		return err
+	}
 	e.restoreVerdicts(m)
 	live := m.Sequence > e.live
 	in, excluded, err := e.decoder.decode(ctx, m)

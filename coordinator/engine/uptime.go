@@ -36,6 +36,11 @@ func (h *History) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (
 	if err != nil {
 		return report, err
 	}
+	pauses, err := h.view.Periods().Pauses(ctx, from, to)
+	if err != nil {
+		return report, err
+	}
+	lost = append(lost, pauses...)
 	for _, one := range histories {
 		report.Rows = append(report.Rows, sla.NewRow(one, lost, report.Method, from, to))
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Event is what the ledger stores: a CatalogEvent, an AgentEvent or a TransitionEvent.
+// Event is what the ledger stores: a CatalogEvent, an AgentEvent, a TransitionEvent or a
+// PauseEvent.
 type Event interface{ entry() (Entry, error) }
 
 // errNoMeshTime rejects an event that would depend on when the log received it, which Append does not learn.
@@ -68,6 +69,20 @@ func (e TransitionEvent) entry() (Entry, error) {
 	// A transition's id counts the stream of observations. A stream that is recreated counts from 1 again, so the
 	// time is part of the entry's id.
 	return encode("transition."+mesh.Key(t.Host), fmt.Sprintf("t-%s-%d", t.ID, t.Published.UnixNano()), t)
+}
+
+// PauseEvent is a time in which nothing was judged: the coordinator was off, or NATS away. What stood then may have
+// changed without anybody seeing it.
+type PauseEvent struct {
+	From time.Time `json:"from"` // mesh time
+	To   time.Time `json:"to"`
+}
+
+func (e PauseEvent) entry() (Entry, error) {
+	if e.From.IsZero() || e.To.IsZero() {
+		return Entry{}, errNoMeshTime
+	}
+	return encode("pause", fmt.Sprintf("pause-%d-%d", e.From.UnixNano(), e.To.UnixNano()), e)
 }
 
 func encode(subject, id string, v any) (Entry, error) {

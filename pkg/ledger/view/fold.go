@@ -35,6 +35,8 @@ func (f *fold) apply(ctx context.Context, r ledger.Record) error {
 		err = f.catalog(ctx, r)
 	case "agent":
 		err = f.agent(ctx, r)
+	case "pause":
+		err = f.pause(ctx, r)
 	}
 	if err != nil {
 		return fmt.Errorf("event %d, %s: %w", r.Sequence, r.Subject, err)

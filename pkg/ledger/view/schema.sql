@@ -62,6 +62,13 @@ CREATE TABLE host_standings (
 );
 CREATE INDEX host_standings_by_end ON host_standings (until, host);
 
+-- The span of time during which nothing was judged.
+CREATE TABLE pauses (
+  since INTEGER NOT NULL, -- mesh time, nanoseconds since 1970
+  until INTEGER NOT NULL, -- the same
+  PRIMARY KEY (until, since)
+) WITHOUT ROWID;
+
 -- The span of time during which a host was internal.
 CREATE TABLE internal (
   host  TEXT NOT NULL,    -- key

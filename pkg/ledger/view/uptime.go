@@ -3,11 +3,13 @@ package view
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
 )
@@ -179,6 +181,39 @@ func (p Periods) Internal(ctx context.Context, from, to time.Time) (map[string][
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read when hosts were internal: %w", err)
+	}
+	return out, nil
+}
+
+// pause records that nothing was judged for a time. A restart may find the same pause in the stream again.
+func (f *fold) pause(ctx context.Context, r ledger.Record) error {
+	var e ledger.PauseEvent
+	if err := json.Unmarshal(r.Data, &e); err != nil {
+		return err
+	}
+	_, err := f.tx.ExecContext(ctx, `INSERT OR IGNORE INTO pauses (since, until) VALUES (?, ?)`,
+		nanoseconds(e.From), nanoseconds(e.To))
+	return err
+}
+
+// Pauses returns when nothing was judged during a period of mesh time.
+func (p Periods) Pauses(ctx context.Context, from, to time.Time) (out []sla.Window, err error) {
+	rows, err := p.db.QueryContext(ctx,
+		`SELECT since, until FROM pauses WHERE until > ? AND since < ? ORDER BY until, since`,
+		nanoseconds(from), nanoseconds(to))
+	if err != nil {
+		return nil, fmt.Errorf("read when nothing was judged: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var since, until int64
+		if err := rows.Scan(&since, &until); err != nil {
+			return nil, fmt.Errorf("read when nothing was judged: %w", err)
+		}
+		out = append(out, sla.Window{From: time.Unix(0, since), To: time.Unix(0, until)})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read when nothing was judged: %w", err)
 	}
 	return out, nil
 }

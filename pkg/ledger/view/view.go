@@ -30,8 +30,8 @@ import (
 // replaced sentences that quoted agents; 6 remembers when every standing began and ended, not only the latest of a
 // check; 7 follows the incident of a host whose name is spelled otherwise than when it began; 8 remembers what the
 // streams have lost; 9 records when the causes of standings began, and the status and visibility of hosts; 10 stores
-// the facts of an incident's update, and one update for hosts that fail at once.
-const schemaVersion = 10
+// the facts of an incident's update, and one update for hosts that fail at once; 11 records when nothing was judged.
+const schemaVersion = 11
 
 //go:embed schema.sql
 var schema string
