@@ -1,11 +1,13 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -114,18 +116,18 @@ func (v *View) Periods() Periods { return Periods{v.db} }
 // checks. Hosts are named by key. A host or check of which nothing was in force is missing.
 func (p Periods) Published(ctx context.Context, from, to time.Time) ([]sla.History, error) {
 	out, err := p.histories(ctx, `SELECT host, '', status, began, since, until FROM host_standings
-		WHERE until > ? AND began < ? ORDER BY host, since, sequence`, from, to,
+		WHERE until > ? AND began < ?`, from, to,
 		func(status string) sla.State { return sla.OfStatus(mesh.Status(status)) })
 	if err != nil {
 		return nil, err
 	}
 	checks, err := p.histories(ctx, `SELECT host, check_, verdict, began, since, until FROM standings
-		WHERE until > ? AND began < ? ORDER BY host, check_, since, sequence`, from, to,
+		WHERE until > ? AND began < ?`, from, to,
 		func(verdict string) sla.State { return sla.OfVerdict(mesh.Verdict(verdict)) })
 	return append(out, checks...), err
 }
 
-// histories groups the rows of a query, which come in the order of host, check and time.
+// histories groups the rows of a query, and sorts the groups by host and check. Sorting rows would take longer.
 func (p Periods) histories(
 	ctx context.Context, query string, from, to time.Time, state func(string) sla.State,
 ) (out []sla.History, err error) {
@@ -134,16 +136,21 @@ func (p Periods) histories(
 		return nil, fmt.Errorf("read what was published: %w", err)
 	}
 	defer rows.Close()
+	type subject struct{ host, check string }
+	place := map[subject]int{}
 	for rows.Next() {
 		var host, check, word string
 		var began, since, until int64
 		if err := rows.Scan(&host, &check, &word, &began, &since, &until); err != nil {
 			return nil, fmt.Errorf("read what was published: %w", err)
 		}
-		if n := len(out); n == 0 || out[n-1].Host != host || out[n-1].Check != check {
+		n, known := place[subject{host, check}]
+		if !known {
+			n = len(out)
+			place[subject{host, check}] = n
 			out = append(out, sla.History{Host: host, Check: check})
 		}
-		h := &out[len(out)-1]
+		h := &out[n]
 		h.Spans = append(h.Spans, sla.Span{
 			State: state(word), Began: time.Unix(0, began), Published: time.Unix(0, since), Until: end(until),
 		})
@@ -151,6 +158,9 @@ func (p Periods) histories(
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read what was published: %w", err)
 	}
+	slices.SortFunc(out, func(a, b sla.History) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Check, b.Check))
+	})
 	return out, nil
 }
 
