@@ -18,6 +18,7 @@ import (
 func TestAnIdleLedgerDoesNotGrow(t *testing.T) {
 	c := start(t, t.TempDir())
 	c.publishAll(t, mesh.Reachable, 1)
+	eventually(t, "published that NC1 is up", func() bool { return len(c.history(t)) > 0 })
 	before := c.ledgerSize(t)
 	time.Sleep(5 * time.Second)
 	if after := c.ledgerSize(t); after != before {
