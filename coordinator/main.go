@@ -44,6 +44,7 @@ func newRootCommand() *cobra.Command {
 		newCheckCommand(), newApplyCommand(), newVantagesCommand(),
 		newInviteCommand(), newRevokeCommand(), newRotateGossipKeyCommand(),
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
+		newPostCommand(),
 		newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root

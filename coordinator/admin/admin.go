@@ -31,6 +31,7 @@ type Backend struct {
 	Problems func() []string // of the mesh itself, for operators
 	Enroller Enroller
 	Backup   Backup
+	Editor   Editor
 }
 
 // Engine returns the present catalog and verdicts.
@@ -136,6 +137,7 @@ func NewHandler(b Backend) http.Handler {
 		})
 	}
 	mux.HandleFunc("GET /backup/part", h.backupPart)
+	h.addPosts(mux)
 	return mux
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 )
@@ -18,11 +19,15 @@ type LedgerBus interface {
 
 // OpenLedger opens the ledger that the bus stores, with its view in the file. The caller closes the view.
 func OpenLedger(ctx context.Context, b LedgerBus, file string) (*ledger.Ledger, *view.View, error) {
-	v, err := view.Open(ctx, file, busLog{b})
+	var log ledger.Log = busLog{b}
+	if t, ok := b.(textBus); ok {
+		log = textLog{busLog{b}, t}
+	}
+	v, err := view.Open(ctx, file, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := ledger.Open(ctx, busLog{b}, v)
+	l, err := ledger.Open(ctx, log, v)
 	if err != nil {
 		v.Close()
 		return nil, nil, err
@@ -32,6 +37,17 @@ func OpenLedger(ctx context.Context, b LedgerBus, file string) (*ledger.Ledger, 
 
 // busLog is the bus as a ledger.Log. The bus and the ledger are of one layer, so that neither knows the other's types.
 type busLog struct{ bus LedgerBus }
+
+// textBus is a bus that stores texts too.
+type textBus interface {
+	Texts() *buscoordinator.Records
+}
+
+// textLog is a busLog with the texts beside it.
+type textLog struct {
+	busLog
+	bus textBus
+}
 
 // Append implements ledger.Log.
 func (l busLog) Append(ctx context.Context, entries []ledger.Entry) (last uint64, err error) {
@@ -45,6 +61,15 @@ func (l busLog) Append(ctx context.Context, entries []ledger.Entry) (last uint64
 // Read implements ledger.Log.
 func (l busLog) Read(ctx context.Context, from uint64, fn func(ledger.Record) error) error {
 	return l.bus.ReadLedger(ctx, from, func(r bus.Record) error { return fn(ledger.Record(r)) })
+}
+
+// Text implements ledger.Texts.
+func (l textLog) Text(ctx context.Context, id string) ([]byte, error) {
+	data, err := l.bus.Texts().Get(ctx, id)
+	if errors.Is(err, bus.ErrNotFound) {
+		return nil, ledger.ErrNoText
+	}
+	return data, err
 }
 
 // State implements ledger.Log.

@@ -31,7 +31,7 @@ func (n *Node) openServers(context.Context) error {
 	// The file system admits the commands, so nothing else bounds them.
 	backend := admin.Backend{
 		Engine: n.core.Engine, Replayer: n.core.Replayer, Catalogs: n.core.Catalogs, History: n.core.History,
-		Problems: n.core.Health.Problems, Enroller: n.enroller, Backup: n.exporter(),
+		Problems: n.core.Health.Problems, Enroller: n.enroller, Backup: n.exporter(), Editor: n.editor,
 	}
 	n.serve(socket, n.newServer(admin.NewHandler(backend)))
 

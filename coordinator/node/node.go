@@ -16,6 +16,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/coordinator/diskguard"
+	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/coordinator/integrity"
@@ -45,6 +46,7 @@ type Node struct {
 	core     *Core
 	enroller *enroller.Enroller
 	losses   *integrity.Guard
+	editor   *editorial.Editor
 
 	publicAddr, opsAddr net.Addr
 
@@ -123,7 +125,11 @@ func (n *Node) openCore(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.tasks = append(n.tasks, n.core.Run)
+	n.editor = editorial.New(editorial.Config{
+		Texts: n.bus.Texts(), Ledger: n.ledger, Posts: n.view.Posts(), Catalog: n.core.Catalogs.Current,
+		Clock: n.core.Clock.Now, Warn: n.core.Warnings.Warn, Logger: n.logger("editorial"),
+	})
+	n.tasks = append(n.tasks, n.core.Run, n.editor.Run)
 	return nil
 }
 

@@ -20,6 +20,8 @@ const (
 	SubjectControlAll   = "mesh.ctl.all"
 	SubjectMark         = "mesh.mark."
 	SubjectLedger       = "mesh.led."
+	SubjectText         = "mesh.text."
+	SubjectPeople       = "mesh.people."
 	SubjectEnrol        = "enrol.request"
 )
 
@@ -46,7 +48,7 @@ var (
 	ErrFenced = errkind.New(errkind.Unavailable, "another coordinator has become the leader")
 	// ErrNotLeading reports a write that only the leader may make, by a coordinator that has not become the leader.
 	ErrNotLeading = errkind.New(errkind.Unavailable, "this coordinator is not the leader")
-	// ErrNotFound reports that the enrolment bucket has no such key.
+	// ErrNotFound reports that there is no such key or record.
 	ErrNotFound = errors.New("key not found")
 	// ErrRefused reports a batch that the stream will never accept, however often it is sent.
 	ErrRefused = errors.New("NATS refuses the batch")

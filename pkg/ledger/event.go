@@ -11,8 +11,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Event is what the ledger stores: a CatalogEvent, an AgentEvent, a TransitionEvent or a
-// PauseEvent.
+// Event is what the ledger stores: a CatalogEvent, an AgentEvent, a TransitionEvent, a PauseEvent or a PostEvent.
 type Event interface{ entry() (Entry, error) }
 
 // errNoMeshTime rejects an event that would depend on when the log received it, which Append does not learn.

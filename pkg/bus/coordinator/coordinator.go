@@ -30,11 +30,12 @@ type Config struct {
 
 // Conn is a coordinator's connection. It is safe for concurrent use.
 type Conn struct {
-	nats      *nats.Conn
-	js        jetstream.JetStream
-	log       zerolog.Logger
-	obs       jetstream.Stream
-	ledger    jetstream.Stream
+	nats   *nats.Conn
+	js     jetstream.JetStream
+	log    zerolog.Logger
+	obs    jetstream.Stream
+	ledger jetstream.Stream
+	recordStores
 	enrolment jetstream.KeyValue
 	epoch     atomic.Uint64 // the ledger's sequence of this coordinator's epoch; 0 before Lead
 	clock     clockFence
@@ -118,6 +119,12 @@ func (c *Conn) openStreams(ctx context.Context) (err error) {
 		AllowAtomicPublish: true, AllowDirect: true, DenyDelete: true,
 	})
 	if err != nil {
+		return err
+	}
+	if c.texts, err = openRecords(ctx, c.js, "TEXT", "what people wrote", bus.SubjectText); err != nil {
+		return err
+	}
+	if c.people, err = openRecords(ctx, c.js, "PEOPLE", "operators and subscribers", bus.SubjectPeople); err != nil {
 		return err
 	}
 	c.enrolment, err = openBucket(ctx, c.js, "enrolment")

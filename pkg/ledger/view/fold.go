@@ -20,6 +20,7 @@ type fold struct {
 	last    uint64           // sequence of the last event; 0: none yet
 	digest  []byte           // of the last event
 	current *catalog.Catalog // in force at the last event; nil: not read yet
+	texts   ledger.Texts     // nil: none
 }
 
 // apply applies one record. Events of kinds that this version does not know are skipped: a newer version wrote them,
@@ -33,6 +34,8 @@ func (f *fold) apply(ctx context.Context, r ledger.Record) error {
 		err = f.transition(ctx, r)
 	case "catalog":
 		err = f.catalog(ctx, r)
+	case "post":
+		err = f.post(ctx, r)
 	case "agent":
 		err = f.agent(ctx, r)
 	case "pause":

@@ -108,3 +108,27 @@ CREATE TABLE incidents (
   data     BLOB NOT NULL     -- the incident, JSON
 );
 CREATE INDEX incidents_by_end ON incidents (resolved, opened);
+
+-- What people published.
+CREATE TABLE posts (
+  id        TEXT PRIMARY KEY,
+  published INTEGER NOT NULL,           -- wall time, nanoseconds since 1970
+  edited    INTEGER NOT NULL DEFAULT 0, -- the same; 0: never
+  removed   INTEGER NOT NULL DEFAULT 0, -- the same
+  tags      TEXT NOT NULL,              -- JSON
+  category  TEXT NOT NULL,
+  hosts     TEXT NOT NULL               -- internal ids, JSON
+);
+CREATE INDEX posts_by_time ON posts (published);
+
+-- A post's texts: the one with the largest sequence is the present one. Title and body are NULL once they are erased.
+CREATE TABLE post_texts (
+  id       TEXT PRIMARY KEY,           -- of the record in TEXT
+  post     TEXT NOT NULL,
+  sequence INTEGER NOT NULL,           -- in the log
+  at       INTEGER NOT NULL,           -- wall time, nanoseconds since 1970
+  shown    INTEGER NOT NULL DEFAULT 0, -- 1: the public may read it though it is not the present text
+  title    TEXT,
+  body     TEXT
+);
+CREATE INDEX post_texts_by_post ON post_texts (post, sequence);

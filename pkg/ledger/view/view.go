@@ -30,22 +30,37 @@ import (
 // replaced sentences that quoted agents; 6 remembers when every standing began and ended, not only the latest of a
 // check; 7 follows the incident of a host whose name is spelled otherwise than when it began; 8 remembers what the
 // streams have lost; 9 records when the causes of standings began, and the status and visibility of hosts; 10 stores
-// the facts of an incident's update, and one update for hosts that fail at once; 11 records when nothing was judged.
-const schemaVersion = 11
+// the facts of an incident's update, and one update for hosts that fail at once; 11 records when nothing was judged;
+// 12 has posts.
+const schemaVersion = 12
 
 //go:embed schema.sql
 var schema string
 
 // View is the projection of a ledger in a SQLite file. It is safe for concurrent use by readers and one writer.
 type View struct {
-	db *sql.DB
+	database
 	// current is the catalog in force at the last committed event; nil: not read yet. Only the writer uses it.
 	current *catalog.Catalog
+	written ledger.Texts // beside the log; nil: it has none
 }
 
+// database is the file, and the queries that have a type of their own.
+type database struct{ db *sql.DB }
+
 // Open opens the view in the file, and creates it again if it does not fit the log or is damaged. ledger.Open then
-// brings it up to the log's end.
+// brings it up to the log's end. A log that implements ledger.Texts has the texts of its posts there.
 func Open(ctx context.Context, file string, log ledger.Log) (*View, error) {
+	v, err := openWithoutTexts(ctx, file, log)
+	if err != nil {
+		return nil, err
+	}
+	v.written, _ = log.(ledger.Texts)
+	return v, nil
+}
+
+// openWithoutTexts is Open without the texts.
+func openWithoutTexts(ctx context.Context, file string, log ledger.Log) (*View, error) {
 	state, err := log.State(ctx)
 	if err != nil {
 		return nil, err
@@ -108,7 +123,8 @@ func connect(ctx context.Context, file string) (*View, error) {
 		return nil, err
 	}
 	// NORMAL does not sync each commit: a file that a power cut damages is rebuilt.
-	return openDatabase(ctx, file, "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)")
+	return openDatabase(ctx, file, "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)"+
+		"&_pragma=secure_delete(1)") // overwrites what is deleted
 }
 
 func openDatabase(ctx context.Context, file, options string) (*View, error) {
@@ -120,7 +136,7 @@ func openDatabase(ctx context.Context, file, options string) (*View, error) {
 		db.Close()
 		return nil, err
 	}
-	return &View{db: db}, nil
+	return &View{database: database{db}}, nil
 }
 
 // OpenPast opens the view as the last program left it, without its log. It needs no disk space, and only queries may
@@ -226,7 +242,7 @@ func (v *View) Apply(ctx context.Context, read func(apply func(ledger.Record) er
 		return fmt.Errorf("write the view: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // no effect after Commit
-	f := &fold{tx: tx, current: v.current}
+	f := &fold{tx: tx, current: v.current, texts: v.written}
 	if err := read(func(r ledger.Record) error { return f.apply(ctx, r) }); err != nil {
 		return err
 	}

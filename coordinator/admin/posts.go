@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/probemesh/probemesh/coordinator/editorial"
+	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// Editor writes and reads posts.
+type Editor interface {
+	PublishPost(ctx context.Context, d editorial.Draft) (id string, err error)
+	EditPost(ctx context.Context, c editorial.Edit) error
+	RemovePost(ctx context.Context, id string) (editorial.Removal, error)
+	Posts(ctx context.Context, limit int) ([]ledger.Post, error)
+}
+
+const (
+	postMax   = 1 << 20 // bytes of a request: several times the longest text in JSON
+	postsMost = 1000
+)
+
+// addPosts adds the commands of posts.
+func (h handler) addPosts(mux *http.ServeMux) {
+	mux.HandleFunc("GET /posts", func(w http.ResponseWriter, r *http.Request) {
+		posts, err := h.Editor.Posts(r.Context(), postsMost)
+		respond(w, posts, err)
+	})
+	mux.HandleFunc("POST /posts/publish", func(w http.ResponseWriter, r *http.Request) {
+		var d editorial.Draft
+		id, err := "", decode(w, r, &d)
+		if err == nil {
+			id, err = h.Editor.PublishPost(r.Context(), d)
+		}
+		respond(w, id, err)
+	})
+	mux.HandleFunc("POST /posts/edit", func(w http.ResponseWriter, r *http.Request) {
+		var c editorial.Edit
+		err := decode(w, r, &c)
+		if err == nil {
+			err = h.Editor.EditPost(r.Context(), c)
+		}
+		respond(w, nil, err)
+	})
+	mux.HandleFunc("POST /posts/delete", func(w http.ResponseWriter, r *http.Request) {
+		removal, err := h.Editor.RemovePost(r.Context(), r.FormValue("id"))
+		respond(w, removal, err)
+	})
+}
+
+// decode reads the JSON of a request's body.
+func decode(w http.ResponseWriter, r *http.Request, into any) error {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, postMax)).Decode(into); err != nil {
+		return errkind.Wrap(errkind.Invalid, fmt.Errorf("read the post: %w", err))
+	}
+	return nil
+}
+
+// PublishPost publishes a post and returns its id.
+func (c *Client) PublishPost(ctx context.Context, d editorial.Draft) (id string, err error) {
+	data, err := json.Marshal(d)
+	if err != nil {
+		return "", err
+	}
+	return id, c.call(ctx, http.MethodPost, "/posts/publish", nil, data, &id)
+}
+
+// EditPost changes a post.
+func (c *Client) EditPost(ctx context.Context, e editorial.Edit) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	var nothing any
+	return c.call(ctx, http.MethodPost, "/posts/edit", nil, data, &nothing)
+}
+
+// RemovePost removes a post and erases its texts.
+func (c *Client) RemovePost(ctx context.Context, id string) (r editorial.Removal, err error) {
+	return r, c.call(ctx, http.MethodPost, "/posts/delete", url.Values{"id": {id}}, nil, &r)
+}
+
+// Posts returns the newest posts, newest first.
+func (c *Client) Posts(ctx context.Context) (posts []ledger.Post, err error) {
+	return posts, c.call(ctx, http.MethodGet, "/posts", nil, nil, &posts)
+}

@@ -1,0 +1,101 @@
+package editorial
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Bounds of what a person writes.
+const (
+	titleMax = 200      // characters
+	textMax  = 64 << 10 // bytes
+	tagsMax  = 10
+	hostsMax = 100
+)
+
+var label = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
+func invalid(format string, args ...any) error {
+	return errkind.New(errkind.Invalid, fmt.Sprintf(format, args...))
+}
+
+// describe validates a draft and writes all but its text into the event.
+func (e *Editor) describe(event *ledger.PostEvent, d Draft) error {
+	if err := checkTitle(d.Title); err != nil {
+		return err
+	}
+	if err := checkText(d.Text); err != nil {
+		return err
+	}
+	if len(d.Tags) > tagsMax {
+		return invalid("%d tags: a post has at most %d", len(d.Tags), tagsMax)
+	}
+	for _, tag := range d.Tags {
+		tag = strings.ToLower(tag)
+		if !label.MatchString(tag) {
+			return invalid("tag %q: write 1 to 40 of a-z, 0-9 and -, as in smtp or planned-work", tag)
+		}
+		if !slices.Contains(event.Tags, tag) {
+			event.Tags = append(event.Tags, tag)
+		}
+	}
+	event.Category = strings.ToLower(d.Category)
+	if d.Category != "" && !label.MatchString(event.Category) {
+		return invalid("category %q: write 1 to 40 of a-z, 0-9 and -, as in mail", d.Category)
+	}
+	return e.findHosts(event, d.Hosts)
+}
+
+func checkTitle(title string) error {
+	switch n := utf8.RuneCountInString(title); {
+	case strings.TrimSpace(title) == "":
+		return invalid("the title is empty: write one line of at most %d characters", titleMax)
+	case n > titleMax:
+		return invalid("the title has %d characters: write at most %d", n, titleMax)
+	case !utf8.ValidString(title) || strings.ContainsFunc(title, unicode.IsControl):
+		return invalid("the title is not one line of UTF-8 text")
+	}
+	return nil
+}
+
+func checkText(text string) error {
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }
+	switch {
+	case strings.TrimSpace(text) == "":
+		return invalid("the text is empty: write Markdown of at most %d KiB", textMax>>10)
+	case len(text) > textMax:
+		return invalid("the text has %d bytes: write at most %d", len(text), textMax)
+	case !utf8.ValidString(text):
+		return invalid("the text is not UTF-8: save it in that encoding")
+	case strings.ContainsFunc(text, control):
+		return invalid("the text has control characters: write plain Markdown")
+	}
+	return nil
+}
+
+// findHosts writes the ids of the named hosts into the event.
+func (e *Editor) findHosts(event *ledger.PostEvent, names []string) error {
+	if len(names) > hostsMax {
+		return invalid("%d hosts: a post names at most %d", len(names), hostsMax)
+	}
+	c := e.config.Catalog()
+	for _, name := range names {
+		h := c.Host(mesh.Key(name))
+		if h == nil {
+			return errkind.New(errkind.NotFound, fmt.Sprintf("host %q is not in the catalog: `coordinator status` lists them",
+				name))
+		}
+		if id := hostID(h); !slices.Contains(event.Hosts, id) {
+			event.Hosts = append(event.Hosts, id)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+)
+
+// Records is a stream of records that can be erased: one message for each random id, which is never replaced. A KV
+// bucket cannot do that: what it purges stays on the disk.
+type Records struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	prefix string // of the subjects
+}
+
+// recordStores are the streams of records.
+type recordStores struct{ texts, people *Records }
+
+// Texts are what people wrote.
+func (s *recordStores) Texts() *Records { return s.texts }
+
+// People are the records of operators and subscribers.
+func (s *recordStores) People() *Records { return s.people }
+
+// openRecords creates a stream of records.
+func openRecords(ctx context.Context, js jetstream.JetStream, name, description, prefix string) (*Records, error) {
+	s, err := openStream(ctx, js, jetstream.StreamConfig{
+		Name: name, Description: description, Subjects: []string{prefix + "*"},
+		// An id's second message is refused: it would remove the first one without erasing it.
+		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxBytes: -1,
+		Storage: jetstream.FileStorage, Duplicates: obsDedup,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Records{js: js, stream: s, prefix: prefix}, nil
+}
+
+// Put stores a record under a new id.
+func (r *Records) Put(ctx context.Context, id string, data []byte) error {
+	if err := bus.CheckName(id); err != nil {
+		return err
+	}
+	if _, err := r.js.Publish(ctx, r.prefix+id, data, jetstream.WithExpectLastSequencePerSubject(0)); err != nil {
+		return fmt.Errorf("store a record: %w", classify(err))
+	}
+	return nil
+}
+
+// Get returns a record, or bus.ErrNotFound.
+func (r *Records) Get(ctx context.Context, id string) ([]byte, error) {
+	if err := bus.CheckName(id); err != nil {
+		return nil, err
+	}
+	m, err := r.stream.GetLastMsgForSubject(ctx, r.prefix+id)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil, bus.ErrNotFound
+	case err != nil:
+		return nil, fmt.Errorf("read a record: %w", classify(err))
+	}
+	return m.Data, nil
+}
+
+// Erase overwrites a record on the disk. A record that is gone already is no error. It reports whether the stream has
+// replicas: their servers' raft logs keep the record until they write their next snapshots.
+func (r *Records) Erase(ctx context.Context, id string) (replicated bool, err error) {
+	const notFound, noSuchSequence = 10037, 10043
+	if err := bus.CheckName(id); err != nil {
+		return false, err
+	}
+	replicated = r.stream.CachedInfo().Config.Replicas > 1
+	m, err := r.stream.GetLastMsgForSubject(ctx, r.prefix+id)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return replicated, nil
+	}
+	if err == nil {
+		err = r.stream.SecureDeleteMsg(ctx, m.Sequence)
+	}
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && (refused.ErrorCode == notFound || refused.ErrorCode == noSuchSequence) {
+		return replicated, nil
+	}
+	if err != nil {
+		return replicated, fmt.Errorf("erase a record: %w", classify(err))
+	}
+	return replicated, nil
+}

@@ -1,0 +1,228 @@
+package view
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// post applies what a person did to a post.
+func (f *fold) post(ctx context.Context, r ledger.Record) error {
+	var e ledger.PostEvent
+	if err := json.Unmarshal(r.Data, &e); err != nil {
+		return err
+	}
+	at := nanoseconds(e.Wall())
+	if e.Action == ledger.PostRemoved {
+		return f.removePost(ctx, e.ID, at)
+	}
+	tags, err := json.Marshal(append([]string{}, e.Tags...))
+	if err != nil {
+		return err
+	}
+	hosts, err := json.Marshal(append([]string{}, e.Hosts...))
+	if err != nil {
+		return err
+	}
+	query, args := `UPDATE posts SET edited = ?, tags = ?, category = ?, hosts = ? WHERE id = ? AND removed = 0`,
+		[]any{at, string(tags), e.Category, string(hosts), e.ID}
+	if e.Action == ledger.PostPublished {
+		query = `INSERT OR IGNORE INTO posts (published, tags, category, hosts, id) VALUES (?, ?, ?, ?, ?)`
+	}
+	done, err := f.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := done.RowsAffected(); n == 0 || err != nil {
+		return err // a repeat, or an edit of a post that was removed meanwhile
+	}
+	if e.ShowBefore {
+		_, err := f.tx.ExecContext(ctx, `UPDATE post_texts SET shown = 1 WHERE sequence =
+			(SELECT max(sequence) FROM post_texts WHERE post = ?)`, e.ID)
+		if err != nil {
+			return err
+		}
+	}
+	if e.Text == nil {
+		return nil
+	}
+	return f.addText(ctx, r.Sequence, e, at)
+}
+
+// addText stores a post's new text. One that is gone leaves an empty row: the post is removed by a later event, or the
+// text is lost.
+func (f *fold) addText(ctx context.Context, sequence uint64, e ledger.PostEvent, at int64) error {
+	var title, body *string
+	data, err := f.text(ctx, e.Text.ID)
+	if err == nil {
+		// A text that is not the one that the ledger names is as good as lost.
+		if t, opened := ledger.OpenText(data, e.Text.Hash); opened == nil {
+			title, body = &t.Title, &t.Body
+		}
+	} else if !errors.Is(err, ledger.ErrNoText) {
+		return err
+	}
+	_, err = f.tx.ExecContext(ctx,
+		`INSERT OR IGNORE INTO post_texts (id, post, sequence, at, title, body) VALUES (?, ?, ?, ?, ?, ?)`,
+		e.Text.ID, e.ID, sequence, at, title, body)
+	return err
+}
+
+// text reads a text from beside the log.
+func (f *fold) text(ctx context.Context, id string) ([]byte, error) {
+	if f.texts == nil {
+		return nil, ledger.ErrNoText
+	}
+	return f.texts.Text(ctx, id)
+}
+
+// removePost erases the texts of a post. Their ids stay, for the stream to erase them as well.
+func (f *fold) removePost(ctx context.Context, id string, at int64) error {
+	_, err := f.tx.ExecContext(ctx, `UPDATE posts SET removed = ? WHERE id = ? AND removed = 0`, at, id)
+	if err == nil {
+		_, err = f.tx.ExecContext(ctx, `UPDATE post_texts SET title = NULL, body = NULL WHERE post = ?`, id)
+	}
+	return err
+}
+
+// Posts answers queries on posts.
+type Posts struct{ db *sql.DB }
+
+// Posts returns the posts of the view.
+func (d database) Posts() Posts { return Posts{d.db} }
+
+// PostsMax bounds the posts of one answer.
+const PostsMax = 1000
+
+// List returns the newest posts, newest first, removed ones too: at most limit, and at most PostsMax.
+func (p Posts) List(ctx context.Context, limit int) ([]ledger.Post, error) {
+	return p.query(ctx, `SELECT id, published, edited, removed, tags, category, hosts FROM posts
+		ORDER BY published DESC, id LIMIT ?`, max(0, min(limit, PostsMax)))
+}
+
+// Get returns the post with the id, or ledger.ErrNoPost.
+func (p Posts) Get(ctx context.Context, id string) (ledger.Post, error) {
+	found, err := p.query(ctx, `SELECT id, published, edited, removed, tags, category, hosts FROM posts WHERE id = ?`, id)
+	if err == nil && len(found) == 0 {
+		err = ledger.ErrNoPost
+	}
+	if err != nil {
+		return ledger.Post{}, err
+	}
+	return found[0], nil
+}
+
+func (p Posts) query(ctx context.Context, query string, arg any) ([]ledger.Post, error) {
+	rows, err := p.db.QueryContext(ctx, query, arg)
+	if err != nil {
+		return nil, fmt.Errorf("read posts: %w", err)
+	}
+	out, err := scanPosts(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read posts: %w", err)
+	}
+	for i := range out {
+		if !out[i].Removed.IsZero() {
+			continue
+		}
+		if out[i].Texts, err = p.texts(ctx, out[i].ID); err != nil {
+			return nil, fmt.Errorf("read posts: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// scanPosts reads the rows and closes them.
+func scanPosts(rows *sql.Rows) (out []ledger.Post, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var post ledger.Post
+		var published, edited, removed int64
+		var tags, hosts string
+		if err := rows.Scan(&post.ID, &published, &edited, &removed, &tags, &post.Category, &hosts); err != nil {
+			return nil, err
+		}
+		post.Published, post.Edited, post.Removed = wall(published), wall(edited), wall(removed)
+		err := errors.Join(json.Unmarshal([]byte(tags), &post.Tags), json.Unmarshal([]byte(hosts), &post.Hosts))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, post)
+	}
+	return out, rows.Err()
+}
+
+// wall is a time of a row; 0 is the zero time.
+func wall(nanoseconds int64) time.Time {
+	if nanoseconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, nanoseconds).UTC()
+}
+
+// texts returns a post's texts, newest first.
+func (p Posts) texts(ctx context.Context, id string) (out []ledger.PostText, err error) {
+	rows, err := p.db.QueryContext(ctx,
+		`SELECT at, shown, title, body FROM post_texts WHERE post = ? ORDER BY sequence DESC`, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var at int64
+		var title, body sql.NullString
+		var t ledger.PostText
+		if err := rows.Scan(&at, &t.Public, &title, &body); err != nil {
+			return nil, err
+		}
+		t.At, t.Missing, t.Title, t.Body = wall(at), !title.Valid, title.String, body.String
+		t.Public = t.Public || len(out) == 0 // the present text
+		out = append(out, t)
+	}
+	return out, rows.Err()
+}
+
+// TruncateLog empties the write-ahead log, which still has the texts of posts that were removed since it was last
+// emptied. A reader that does not end fails it.
+func (p Posts) TruncateLog(ctx context.Context) error {
+	var busy, pages, moved int
+	err := p.db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved)
+	if err == nil && busy != 0 {
+		err = errors.New("a reader holds it")
+	}
+	if err != nil {
+		return fmt.Errorf("truncate the view's write-ahead log: %w", err)
+	}
+	return nil
+}
+
+// Removed returns the ids of the texts of all removed posts: Texts must not have them any more.
+func (p Posts) Removed(ctx context.Context) ([]string, error) {
+	return p.ids(ctx, `SELECT t.id FROM post_texts t JOIN posts p ON p.id = t.post WHERE p.removed > 0`)
+}
+
+// TextsOf returns the ids of a post's texts.
+func (p Posts) TextsOf(ctx context.Context, id string) ([]string, error) {
+	return p.ids(ctx, `SELECT id FROM post_texts WHERE post = ?`, id)
+}
+
+func (p Posts) ids(ctx context.Context, query string, args ...any) (out []string, err error) {
+	rows, err := p.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read texts: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("read texts: %w", err)
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
