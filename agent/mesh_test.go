@@ -43,6 +43,8 @@ hosts:
 type noMembers struct{}
 
 func (noMembers) KnownHost(key string) bool                      { return key == "nc036" }
+func (noMembers) KnownID(string) bool                            { return false }
+func (noMembers) HostID(string) string                           { return "" }
 func (noMembers) EndedKeys(context.Context) ([]string, error)    { return nil, nil }
 func (noMembers) Enrolled(context.Context, string, string) error { return nil }
 func (noMembers) Revoked(context.Context, string, string) error  { return nil }

@@ -45,7 +45,12 @@ func (a *API) matrix(w http.ResponseWriter, _ *http.Request) error {
 // votes answers with the votes on the checks of one host.
 func (a *API) votes(w http.ResponseWriter, r *http.Request) error {
 	s := a.view.State()
-	h, ok := s.Host(mesh.Key(r.PathValue("host")))
+	name := r.PathValue("host")
+	if h, moved := s.Moved(name); moved {
+		http.Redirect(w, r, "/api/v1/hosts/"+h.Name+"/votes", http.StatusFound)
+		return nil
+	}
+	h, ok := s.Host(mesh.Key(name))
 	if !ok {
 		return noHost(r.PathValue("host"))
 	}
@@ -101,6 +106,9 @@ func (a *API) transitions(w http.ResponseWriter, r *http.Request) error {
 	}
 	s := a.view.State()
 	host := mesh.Key(r.FormValue("host"))
+	if h, moved := s.Moved(host); moved {
+		host = mesh.Key(h.Name)
+	}
 	if _, ok := s.Host(host); host != "" && !ok {
 		return noHost(r.FormValue("host"))
 	}

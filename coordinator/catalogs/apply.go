@@ -27,7 +27,10 @@ func (s *Store) Apply(ctx context.Context, c *catalog.Catalog, source string, pr
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	before := s.Current()
-	changes := catalog.Compare(before, c)
+	c, changes, notes, err := identify(before, c)
+	if err != nil {
+		return nil, err
+	}
 	var gone []string
 	for _, change := range changes {
 		if change.Gone && change.Check == "" {
@@ -35,10 +38,27 @@ func (s *Store) Apply(ctx context.Context, c *catalog.Catalog, source string, pr
 		}
 	}
 	if len(gone) > 0 && !prune {
-		return nil, fmt.Errorf("%w: %s", ErrNeedsPrune, strings.Join(gone, ", "))
+		return nil, fmt.Errorf("%w: %s", ErrNeedsPrune, strings.Join(append(gone, notes...), ", "))
 	}
 	if c.Revision == before.Revision {
 		return nil, nil
 	}
 	return changes, s.activate(ctx, c, source)
+}
+
+// identify gives the next catalog its ids, and returns what it changes. Notes are what the operator may have meant
+// otherwise; they are the last of the changes, too.
+func identify(before, next *catalog.Catalog) (c *catalog.Catalog, changes []catalog.Change, notes []string, err error) {
+	out, err := catalog.Identify(before, next)
+	if err != nil {
+		return nil, nil, nil, errkind.Wrap(errkind.Invalid, err)
+	}
+	changes = catalog.Compare(before, out.Catalog)
+	for _, r := range out.Renames {
+		changes = append(changes, catalog.Change{What: r.String()})
+	}
+	for _, note := range out.Notes {
+		changes = append(changes, catalog.Change{What: note})
+	}
+	return out.Catalog, changes, out.Notes, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -120,6 +121,16 @@ func (s *Store) choose(ctx context.Context) (c *catalog.Catalog, source string, 
 	}
 	switch {
 	case c != nil:
+		identified, err := catalog.Identify(stored.Catalog, c)
+		switch {
+		case err == nil:
+			c = identified.Catalog
+		case stored.Catalog == nil || s.config.File == "":
+			return nil, "", errkind.Wrap(errkind.Invalid, err)
+		default:
+			s.setFileProblems(err)
+			c = stored.Catalog
+		}
 	case stored.Catalog != nil:
 		c = stored.Catalog
 		if catalog.NameFamilies(c) { // an early version stored hosts without address families

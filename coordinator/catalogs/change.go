@@ -54,24 +54,29 @@ func (c fileChange) settled() time.Time {
 func (c fileChange) due() time.Time { return c.settled().Add(holdFor) }
 
 // lostOutages names what is down and would not be watched any more under the next catalog, or not in public: hosts,
-// and checks of hosts that stay.
+// and checks of hosts that stay. What is renamed is still watched.
 func lostOutages(before, next *catalog.Catalog, s *mesh.Snapshot) (lost []string) {
 	if s == nil {
 		return nil
 	}
+	pairs := catalog.Pair(before, next)
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
-		was, is := before.Host(mesh.Key(h.Name)), next.Host(mesh.Key(h.Name))
+		was := before.Host(mesh.Key(h.Name))
+		if was == nil {
+			continue
+		}
+		is := pairs.Host(was)
 		for k := range h.Checks {
 			c := &h.Checks[k]
-			if was == nil || c.Verdict != mesh.Down && c.Verdict != mesh.Partial {
+			if c.Verdict != mesh.Down && c.Verdict != mesh.Partial {
 				continue
 			}
 			if is == nil || was.Public && !is.Public {
 				lost = append(lost, h.Name)
 				break
 			}
-			if is.Check(c.Name) == nil {
+			if asked := was.Check(c.Name); asked == nil || pairs.Check(was, is, asked) == nil {
 				lost = append(lost, h.Name+" "+c.Name)
 			}
 		}

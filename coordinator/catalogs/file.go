@@ -96,6 +96,10 @@ func (s *Store) reload(ctx context.Context, change fileChange, now time.Time) (d
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	if c, _, _, err = identify(s.Current(), c); err != nil {
+		s.setFileProblems(err)
+		return true
+	}
 	if c.Revision != s.Current().Revision {
 		if now.Before(change.due()) && s.config.Snapshot != nil {
 			if lost := lostOutages(s.Current(), c, s.config.Snapshot()); len(lost) > 0 {
@@ -139,7 +143,9 @@ func (s *Store) ApplyFile(
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	changes = catalog.Compare(s.Current(), c)
+	if c, changes, _, err = identify(s.Current(), c); err != nil {
+		return nil, true, err
+	}
 	if !confirm || c.Revision == s.Current().Revision {
 		return changes, true, nil
 	}

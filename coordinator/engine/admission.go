@@ -11,7 +11,7 @@ import (
 // logExclusion logs that a message got its agent excluded.
 func (e *Engine) logExclusion(m message) {
 	for _, x := range e.decoder.filter.Excluded(m.at) {
-		if x.Agent == m.Agent {
+		if x.Agent == e.decoder.filter.Key(m.Agent) {
 			e.config.Logger.Warn().Str("agent", x.Agent).Str("why", x.Why).Msg("agent excluded")
 		}
 	}

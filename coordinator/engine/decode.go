@@ -18,9 +18,23 @@ import (
 type decoder struct {
 	view   *view.View
 	filter *admission.Filter // which agents' batches are admitted
+	roster *mesh.Roster      // as the stream has it
 }
 
-func newDecoder(v *view.View, c *catalog.Catalog) *decoder { return &decoder{v, admission.New(c)} }
+// present returns the roster with the present names of the agents' hosts.
+func (d *decoder) present() *mesh.Roster {
+	out := &mesh.Roster{}
+	for _, agent := range d.roster.Vantages {
+		out.Vantages = append(out.Vantages, d.filter.Key(agent))
+	}
+	return out
+}
+
+func newDecoder(v *view.View, c *catalog.Catalog, r *mesh.Roster) *decoder {
+	d := &decoder{v, admission.New(c), r}
+	d.filter.SetRoster(r)
+	return d
+}
 
 // decode reads a message. excluded reports that the message got its agent excluded; an error, that it is malformed.
 func (d *decoder) decode(ctx context.Context, m message) (in judge.Input, excluded bool, err error) {
@@ -33,7 +47,10 @@ func (d *decoder) decode(ctx context.Context, m message) (in judge.Input, exclud
 			d.filter.SetCatalog(in.Catalog)
 		}
 	case bus.RosterMark:
-		in.Roster, err = wire.DecodeRoster(m.Data)
+		if in.Roster, err = wire.DecodeRoster(m.Data); err == nil {
+			d.roster = in.Roster
+			d.filter.SetRoster(in.Roster)
+		}
 	}
 	return in, excluded, err
 }

@@ -132,8 +132,8 @@ func (e *Engine) startJudge(ctx context.Context) error {
 	if e.ledgerVerdicts, err = standings(ctx, e.config.View, later(start.at, e.judged.at)); err != nil {
 		return err
 	}
-	e.judging, e.decoder = then.Catalog, newDecoder(e.config.View, then.Catalog)
-	e.judge, err = newJudge(ctx, e.config.View, then.Catalog, e.ledgerVerdicts)
+	e.judging = then.Catalog
+	e.judge, e.decoder, err = newJudge(ctx, e.config.View, start.at, then.Catalog, e.ledgerVerdicts)
 	return err
 }
 
@@ -144,7 +144,7 @@ func (e *Engine) showLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now, err := newJudge(ctx, e.config.View, e.config.Catalog, verdicts)
+	now, _, err := newJudge(ctx, e.config.View, at, e.config.Catalog, verdicts)
 	if err != nil {
 		return err
 	}
@@ -154,10 +154,17 @@ func (e *Engine) showLedger(ctx context.Context) error {
 	return nil
 }
 
-// newJudge makes a judge with the present roster.
-func newJudge(ctx context.Context, v *view.View, c *catalog.Catalog, verdicts []judge.Standing) (*judge.Judge, error) {
+// newJudge makes a judge with the present roster that begins at the mesh time, and a decoder of what it reads.
+func newJudge(
+	ctx context.Context, v *view.View, at time.Time, c *catalog.Catalog, verdicts []judge.Standing,
+) (*judge.Judge, *decoder, error) {
 	roster, err := v.Roster(ctx)
-	return judge.New(judge.Start{Catalog: c, Roster: roster, Standings: verdicts}), err
+	if err != nil {
+		return nil, nil, err
+	}
+	earlier, err := view.CatalogsBefore(ctx, v, at, judge.EarlierCatalogs)
+	start := judge.Start{Catalog: c, Earlier: earlier, Roster: roster, Standings: verdicts}
+	return judge.New(start), newDecoder(v, c, roster), err
 }
 
 // standings returns the verdicts that were in force at the mesh time.
@@ -166,7 +173,7 @@ func standings(ctx context.Context, v *view.View, at time.Time) ([]judge.Standin
 	out := make([]judge.Standing, len(last))
 	for i, t := range last {
 		out[i] = judge.Standing{
-			Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began,
+			Host: mesh.Key(t.Host), Check: t.Check, CheckID: t.CheckID, Verdict: t.Verdict, Since: t.Began,
 			Rule: t.Rule, Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
 		}
 	}
@@ -237,9 +244,10 @@ func (e *Engine) handle(ctx context.Context, m message) error {
 	out := e.judge.Step(in)
 	if in.Catalog != nil {
 		e.judging = in.Catalog
+		e.config.RosterChanged(e.decoder.present(), false) // hosts may have other names
 	}
 	if in.Roster != nil {
-		e.config.RosterChanged(in.Roster, live) // this coordinator changed it, or another
+		e.config.RosterChanged(e.decoder.present(), live) // this coordinator changed it, or another
 	}
 	e.busy.Store(e.judge.Busy())
 	e.ignored.Store(e.judge.Ignored())

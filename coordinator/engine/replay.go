@@ -103,8 +103,8 @@ func (r *Replayer) newPast(ctx context.Context, at time.Time) (*past, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := newJudge(ctx, r.view, then.Catalog, verdicts)
-	return &past{judge: j, decoder: newDecoder(r.view, then.Catalog), catalog: then.Catalog, at: at}, err
+	j, d, err := newJudge(ctx, r.view, from, then.Catalog, verdicts)
+	return &past{judge: j, decoder: d, catalog: then.Catalog, at: at}, err
 }
 
 func (p *past) handle(ctx context.Context, m message) error {

@@ -57,7 +57,7 @@ func (e *Enroller) renew(ctx context.Context, host, key string) ([]byte, error) 
 		return nil, e.otherKeyError(ctx, host, key)
 	case !agent.Revoked.IsZero():
 		return nil, fmt.Errorf("%s is revoked", host)
-	case !e.Members.KnownHost(host):
+	case !e.Members.KnownHost(host) && !e.Members.KnownID(agent.HostID): // it may be called otherwise now
 		return nil, fmt.Errorf("%s: %w", host, ErrUnknownHost)
 	}
 	return e.credentials(host, agent.PublicKey, gossip)

@@ -40,6 +40,10 @@ type Issuer interface {
 // Members are the hosts of the catalog and, in the ledger, the keys that their agents joined with.
 type Members interface {
 	KnownHost(key string) bool
+	// KnownID is KnownHost of a host's id, see ledger.Agent. HostID returns the id of the host that has the name, or had
+	// it last; empty if there is none.
+	KnownID(id string) bool
+	HostID(name string) string
 	Agent(ctx context.Context, host string) (ledger.Agent, error) // ledger.ErrNoAgent: none ever joined
 	EndedKeys(ctx context.Context) ([]string, error)              // revoked, or replaced when the host joined again
 	Enrolled(ctx context.Context, host, publicKey string) error   // called before the agent gets its credentials

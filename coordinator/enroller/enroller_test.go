@@ -1,6 +1,7 @@
 package enroller_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -79,6 +80,7 @@ func (d *coordinator) join(t *testing.T, dir string) agent.Identity {
 
 // members stands for the ledger and a catalog with the one host nc036.
 type members struct {
+	id      string // of the host, where another one has the name now
 	address string
 	close   func()
 	life    time.Duration // of credentials; zero: the server's default
@@ -104,6 +106,17 @@ func (m *members) forget(known []string) {
 
 func (m *members) KnownHost(key string) bool { return key == "nc036" }
 
+func (m *members) KnownID(id string) bool { return id == firstID || id == m.id }
+
+const firstID = "1d0000000001" // of nc036 when its agent joined
+
+func (m *members) HostID(key string) string {
+	if !m.KnownHost(key) {
+		return ""
+	}
+	return cmp.Or(m.id, firstID)
+}
+
 func (m *members) Agent(_ context.Context, host string) (ledger.Agent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,7 +124,7 @@ func (m *members) Agent(_ context.Context, host string) (ledger.Agent, error) {
 		return ledger.Agent{}, ledger.ErrNoAgent
 	}
 	last := m.enrolled[len(m.enrolled)-1]
-	return ledger.Agent{PublicKey: last, Revoked: m.revoked[last]}, nil
+	return ledger.Agent{Name: host, HostID: firstID, PublicKey: last, Revoked: m.revoked[last]}, nil
 }
 
 func (m *members) EndedKeys(context.Context) (out []string, _ error) {

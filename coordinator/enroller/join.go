@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/nacl/box"
 
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -40,6 +41,9 @@ func (e *Enroller) Invite(ctx context.Context, host string) (string, error) {
 	if !e.Members.KnownHost(key) {
 		return "", fmt.Errorf("%s: %w; add it first", host, ErrUnknownHost)
 	}
+	if err := e.checkName(ctx, key); err != nil {
+		return "", err
+	}
 	pin, err := bus.Pin(e.Issuer.CA())
 	if err != nil {
 		return "", err
@@ -53,6 +57,25 @@ func (e *Enroller) Invite(ctx context.Context, host string) (string, error) {
 		return "", fmt.Errorf("create a token: %w", err)
 	}
 	return token.String(), e.Bus.SetEnrolment(ctx, tokenKey(token.Secret), data, 0)
+}
+
+// ErrNameInUse reports that the agent of a renamed host still uses the name.
+var ErrNameInUse = errkind.New(errkind.Conflict, "the agent of another host still uses this name, which its host had "+
+	"before: let that agent join again under its host's present name, or revoke it")
+
+// checkName returns an error if NATS knows the agent of another host by the name of this one.
+func (e *Enroller) checkName(ctx context.Context, key string) error {
+	agent, err := e.Members.Agent(ctx, key)
+	switch {
+	case isNoAgent(err):
+		return nil
+	case err != nil:
+		return err
+	case agent.Name == key && agent.Revoked.IsZero() && agent.HostID != "" && agent.HostID != e.Members.HostID(key) &&
+		e.Members.KnownID(agent.HostID):
+		return fmt.Errorf("%s: %w", key, ErrNameInUse)
+	}
+	return nil
 }
 
 // refusal is why an agent may not join. `agent join` prints it.
@@ -69,6 +92,7 @@ const (
 		"directory or machine, run the agent there; if not, somebody else has the token: run `coordinator revoke HOST`. " +
 		"Either way, `coordinator invite HOST` makes a new token"
 	refuseUnknown refusal = "the catalog no longer has this host"
+	refuseName    refusal = "the agent of another host still uses this name; let that one join again first"
 	refuseRequest refusal = "this coordinator does not understand the join request: its version may be too old"
 	refuseTrouble refusal = "the coordinator could not enrol the agent just now; try again"
 )
@@ -148,6 +172,11 @@ func (e *Enroller) redeem(ctx context.Context, request wire.JoinRequest) (r toke
 		return r, refuseLapsed
 	case !e.Members.KnownHost(r.Host):
 		return r, refuseUnknown
+	}
+	if err := e.checkName(ctx, r.Host); errors.Is(err, ErrNameInUse) {
+		return r, refuseName
+	} else if err != nil {
+		return r, err
 	}
 	if err := e.checkKey(ctx, r, request.PublicKey); err != nil || r.Key == request.PublicKey {
 		return r, err

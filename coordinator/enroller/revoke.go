@@ -1,6 +1,7 @@
 package enroller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -29,7 +30,7 @@ func (e *Enroller) Revoke(ctx context.Context, host string) (already bool, err e
 	}
 	if already = !agent.Revoked.IsZero(); !already {
 		e.Logger.Info().Str("host", key).Msg("agent revoked")
-		if err := e.Members.Revoked(ctx, key, agent.PublicKey); err != nil {
+		if err := e.Members.Revoked(ctx, cmp.Or(agent.Name, key), agent.PublicKey); err != nil {
 			return false, err
 		}
 	}

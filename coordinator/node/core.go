@@ -75,7 +75,7 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 		return nil, err
 	}
 	core.Members = engine.NewMembers(engine.MembersConfig{
-		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Clock: clock, KnownHost: core.Catalogs.KnownHost,
+		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Clock: clock, Catalog: core.Catalogs.Current,
 	})
 	agents, observe := observers(core.Warnings, logger("health"))
 	core.Engine, err = engine.New(ctx, engine.Config{

@@ -169,6 +169,9 @@ func (g *Guard) refresh(ctx context.Context) error {
 		for agent, need := range p.Agents {
 			budgets[agent] = max(budgets[agent], need.Budget)
 		}
+		for former, h := range c.FormerHosts() { // the agent of a renamed host publishes under its former name
+			budgets[former] = max(budgets[former], p.Agents[h.Key()].Budget)
+		}
 		plans[c.Revision], unlisted = p, max(unlisted, p.Unlisted)
 	}
 	g.budgets, g.unlisted, g.budgetsAt, g.plans = budgets, unlisted, now, plans

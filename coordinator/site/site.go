@@ -64,6 +64,12 @@ const (
 // for their bodies by path too.
 func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 	state := s.view.State()
+	if name, ok := strings.CutPrefix(r.URL.Path, hostsPrefix); ok {
+		if h, moved := state.Moved(name); moved { // found, not permanently: another host may take the name
+			http.Redirect(w, r, hostsPrefix+h.Name, http.StatusFound)
+			return nil
+		}
+	}
 	body, found, err := s.Body(r.Context(), state, r.URL.Path)
 	if err != nil {
 		return err

@@ -46,6 +46,15 @@ func (s State) Host(key string) (mesh.HostState, bool) {
 	return hosts[i], true
 }
 
+// Moved returns the host that had the name before it was renamed, if the audience may see it and no other host has the
+// name since.
+func (s State) Moved(name string) (mesh.HostState, bool) {
+	if h := s.Catalog.FormerHost(name); h != nil {
+		return s.Host(h.Key())
+	}
+	return mesh.HostState{}, false
+}
+
 // Spelled returns the host's name as the catalog spells it now, or as it is where the catalog has no such host. What is
 // stored has the spelling of its time.
 func (s State) Spelled(name string) string {

@@ -38,6 +38,10 @@ const (
 type members struct{}
 
 func (members) KnownHost(key string) bool { return key == "nc050" }
+
+func (members) KnownID(string) bool { return false }
+
+func (members) HostID(string) string { return "" }
 func (members) Agent(context.Context, string) (ledger.Agent, error) {
 	return ledger.Agent{}, ledger.ErrNoAgent
 }

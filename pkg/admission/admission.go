@@ -40,7 +40,7 @@ var (
 
 // Exclusion is an agent that is excluded, and why.
 type Exclusion struct {
-	Agent string
+	Agent string    // the key of its host
 	Why   string    // completes "it ...": "sends more than ..."
 	Since time.Time // when it was excluded
 	Until time.Time // when it is admitted again if it commits no other violation
@@ -50,6 +50,7 @@ type Exclusion struct {
 // at most: NATS lets nobody else publish.
 type Filter struct {
 	revision string
+	agents   catalog.Agents
 	assigned map[edge]bool
 	accounts map[string]*account
 }
@@ -83,6 +84,7 @@ func New(c *catalog.Catalog) *Filter {
 
 // SetCatalog sets the catalog in force, which assigns checks to agents.
 func (f *Filter) SetCatalog(c *catalog.Catalog) {
+	f.agents.SetCatalog(c)
 	f.revision, f.assigned = c.Revision, map[edge]bool{}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
@@ -97,6 +99,17 @@ func (f *Filter) SetCatalog(c *catalog.Catalog) {
 			}
 		}
 	}
+}
+
+// SetRoster sets which agents are enrolled, and with that whose they are.
+func (f *Filter) SetRoster(r *mesh.Roster) { f.agents.SetRoster(r) }
+
+// Key returns the key of the agent's host, which may be called otherwise now than NATS knows the agent by.
+func (f *Filter) Key(agent string) string {
+	if key := f.agents.Keys()[agent]; key != "" {
+		return key
+	}
+	return agent
 }
 
 // Admit counts a message of an agent, which is a batch b or an error that it could not be decoded, and returns what the
@@ -161,6 +174,7 @@ func (f *Filter) violation(a *account, at time.Time, agent string, size int, b *
 
 func (f *Filter) countUnassigned(agent string, b *mesh.Batch) int {
 	n := 0
+	agent = f.Key(agent)
 	for _, o := range b.Observations {
 		if !f.assigned[edge{agent, o.Host, o.Check, o.Family}] {
 			n++
@@ -191,7 +205,9 @@ func (f *Filter) Excluded(at time.Time) []Exclusion {
 	var out []Exclusion
 	for _, a := range f.accounts {
 		if a.excluded(at) {
-			out = append(out, a.exclusion)
+			x := a.exclusion
+			x.Agent = f.Key(x.Agent)
+			out = append(out, x)
 		}
 	}
 	slices.SortFunc(out, func(a, b Exclusion) int { return cmp.Compare(a.Agent, b.Agent) })

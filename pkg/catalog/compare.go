@@ -44,11 +44,13 @@ func Compare(old, new *Catalog) []Change {
 		out = append(out, Change{What: "the terms of the SLA change"})
 	}
 	out = append(out, compareRegions(old, new)...)
+	back, forth := Pair(new, old), Pair(old, new)
 	for i := range new.Hosts {
-		out = append(out, compareHost(old.Host(new.Hosts[i].Key()), &new.Hosts[i])...)
+		h := &new.Hosts[i]
+		out = append(out, compareHost(back, back.Host(h), h)...)
 	}
 	for i := range old.Hosts {
-		if h := &old.Hosts[i]; new.Host(h.Key()) == nil {
+		if h := &old.Hosts[i]; forth.Host(h) == nil {
 			out = append(out, Change{Host: h.Name, What: "removed", Gone: true})
 		}
 	}
@@ -73,7 +75,7 @@ func compareRegions(old, new *Catalog) []Change {
 	return out
 }
 
-func compareHost(old, new *Host) []Change {
+func compareHost(pairs *Pairing, old, new *Host) []Change {
 	if old == nil {
 		out := []Change{{Host: new.Name, What: "added"}}
 		for _, c := range new.Checks {
@@ -92,7 +94,9 @@ func compareHost(old, new *Host) []Change {
 		}
 		out = append(out, Change{Host: new.Name, What: what})
 	}
-	if old.Name != new.Name || old.Role != new.Role || old.Group != new.Group ||
+	if old.Key() != new.Key() {
+		out = append(out, Change{Host: new.Name, What: "was " + old.Name})
+	} else if old.Name != new.Name || old.Role != new.Role || old.Group != new.Group ||
 		!reflect.DeepEqual(old.Labels, new.Labels) {
 		out = append(out, Change{Host: new.Name, What: "its spelling, role, group or labels change"})
 	}
@@ -100,11 +104,14 @@ func compareHost(old, new *Host) []Change {
 	if moved {
 		out = append(out, Change{Host: new.Name, What: fmt.Sprintf("address %v, was %v", new.Addresses, old.Addresses)})
 	}
+	stays := map[*Check]bool{}
 	for i := range new.Checks {
-		out = append(out, compareCheck(new, old.Check(new.Checks[i].Name), &new.Checks[i], moved)...)
+		was := pairs.Check(new, old, &new.Checks[i])
+		stays[was] = true
+		out = append(out, compareCheck(new, was, &new.Checks[i], moved)...)
 	}
-	for _, c := range old.Checks {
-		if new.Check(c.Name) == nil {
+	for i := range old.Checks {
+		if c := &old.Checks[i]; !stays[c] {
 			out = append(out, Change{Host: new.Name, Check: c.Name, What: "removed", Gone: true})
 		}
 	}
@@ -128,10 +135,19 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 		change.What = fmt.Sprintf("address families %v, were %v", new.Families, old.Families)
 	case !reflect.DeepEqual(old.Secrets, new.Secrets):
 		change.What = "the value of a secret changes"
-	case !reflect.DeepEqual(*old, *new):
+	case old.Name != new.Name:
+		change.What = "was " + old.Name
+	case !old.sameSettings(new):
 		change.What = "its settings change"
 	default:
 		return nil
 	}
 	return []Change{change}
+}
+
+// sameSettings compares everything but what identifies the check.
+func (c *Check) sameSettings(other *Check) bool {
+	a, b := *c, *other
+	a.ID, a.Was, b.ID, b.Was = "", "", "", ""
+	return reflect.DeepEqual(a, b)
 }

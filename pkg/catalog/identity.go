@@ -112,6 +112,21 @@ func (c *Catalog) FormerHost(name string) *Host {
 	return nil
 }
 
+// FormerHosts returns all of what FormerHost finds, by the key of the former name.
+func (c *Catalog) FormerHosts() map[string]*Host {
+	out, ids, keys := map[string]*Host{}, map[string]*Host{}, map[string]bool{}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		ids[h.Identity()], keys[h.Key()] = h, true
+	}
+	for _, f := range c.Former { // later ones replace earlier ones
+		if h := ids[f.ID]; f.Host == "" && h != nil && !keys[mesh.Key(f.Name)] {
+			out[mesh.Key(f.Name)] = h
+		}
+	}
+	return out
+}
+
 // FormerCheck returns the check of the host that had the name last, or nil. A name that is in use is not a former name.
 func (c *Catalog) FormerCheck(h *Host, name string) *Check {
 	if h.Check(name) != nil {

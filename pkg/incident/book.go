@@ -39,7 +39,7 @@ func (b *Book) Apply(t mesh.Transition) *Incident {
 // outage, the open one with its cause, or the one of its host that was resolved within ReopenWithin.
 func (b *Book) find(t mesh.Transition) *Incident {
 	for _, i := range b.incidents {
-		if i.Open() && i.host(t.Host) != nil {
+		if i.Open() && i.host(t) != nil {
 			return i
 		}
 	}
@@ -52,7 +52,7 @@ func (b *Book) find(t mesh.Transition) *Incident {
 		}
 	}
 	for _, i := range slices.Backward(b.incidents) {
-		if !i.Open() && i.host(t.Host) != nil && t.Published.Sub(i.Resolved) <= ReopenWithin {
+		if !i.Open() && i.host(t) != nil && t.Published.Sub(i.Resolved) <= ReopenWithin {
 			return i
 		}
 	}
@@ -78,20 +78,21 @@ func (b *Book) removeSettled(now time.Time) {
 // CloseHidden ends the part of hosts that are no longer public in open incidents, and returns the incidents that this
 // changed: no transition of them will follow, and they would stay open for ever. The offset is mesh time less the wall
 // clock.
-func (b *Book) CloseHidden(at time.Time, offset time.Duration, public func(host string) bool) []*Incident {
+func (b *Book) CloseHidden(at time.Time, offset time.Duration, public func(*Host) bool) []*Incident {
 	var changed []*Incident
 	for _, i := range b.incidents {
 		closed := false
 		for n := range i.Hosts {
 			h := &i.Hosts[n]
-			if !i.Open() || h.Status == mesh.Operational || public(h.Name) {
+			if !i.Open() || h.Status == mesh.Operational || public(h) {
 				continue
 			}
 			h.close(at)
 			closed = true
 			i.addUpdate(Update{
 				ID: i.ID + "-" + at.UTC().Format(time.RFC3339), At: at, Offset: offset, State: i.State, Host: h.Name,
-				Body: h.Name + " is no longer shown on this page.",
+				HostID: h.ID,
+				Body:   h.Name + " is no longer shown on this page.",
 			})
 		}
 		if closed {

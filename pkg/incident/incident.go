@@ -66,6 +66,7 @@ type Incident struct {
 // Host is a host's part in an incident.
 type Host struct {
 	Name    string      `json:"name"`
+	ID      string      `json:"id,omitempty"`
 	Status  mesh.Status `json:"status"`
 	Worst   mesh.Status `json:"worst"`
 	Windows []Window    `json:"windows"`
@@ -74,6 +75,7 @@ type Host struct {
 // Window is a time during which a check was down, partial or degraded.
 type Window struct {
 	Check   string       `json:"check"`
+	CheckID string       `json:"check_id,omitempty"`
 	Verdict mesh.Verdict `json:"verdict"`
 	From    time.Time    `json:"from"`
 	To      time.Time    `json:"to,omitzero"` // zero while it lasts
@@ -90,10 +92,14 @@ func outage(s mesh.Status) bool { return impacts[s] != "" }
 // Open reports whether the incident is not resolved.
 func (i *Incident) Open() bool { return i.State != Resolved }
 
-// host returns the part of a host, also where a catalog since spelled the host's name otherwise.
-func (i *Incident) host(name string) *Host {
-	key := mesh.Key(name)
-	n := slices.IndexFunc(i.Hosts, func(h Host) bool { return mesh.Key(h.Name) == key })
+// host returns the part of a transition's host: by its id, or where one of the two has none by its name.
+func (i *Incident) host(t mesh.Transition) *Host {
+	n := slices.IndexFunc(i.Hosts, func(h Host) bool {
+		if h.ID != "" && t.HostID != "" {
+			return h.ID == t.HostID
+		}
+		return mesh.Key(h.Name) == mesh.Key(t.Host)
+	})
 	if n < 0 {
 		return nil
 	}
@@ -143,9 +149,9 @@ func newID(t mesh.Transition) string {
 
 // apply adds what a transition changes.
 func (i *Incident) apply(t mesh.Transition) {
-	h := i.host(t.Host)
+	h := i.host(t)
 	if h == nil {
-		i.Hosts = append(i.Hosts, Host{Name: t.Host})
+		i.Hosts = append(i.Hosts, Host{Name: t.Host, ID: t.HostID})
 		h = &i.Hosts[len(i.Hosts)-1]
 	}
 	h.Name = t.Host // as the catalog spells it now
@@ -157,8 +163,9 @@ func (i *Incident) apply(t mesh.Transition) {
 		h.Worst = t.To
 	}
 	u := Update{
-		ID: t.ID, At: t.Published, Host: t.Host, Check: t.Check, Was: t.Was, Verdict: t.Verdict, Body: t.Sentence,
-		Offset: t.Offset, Began: t.Began, Cause: t.Cause, Bad: t.Tally.Bad, Voters: t.Tally.Voters,
+		ID: t.ID, At: t.Published, Host: t.Host, HostID: t.HostID, Check: t.Check, CheckID: t.CheckID,
+		Was: t.Was, Verdict: t.Verdict, Body: t.Sentence, Offset: t.Offset,
+		Began: t.Began, Cause: t.Cause, Bad: t.Tally.Bad, Voters: t.Tally.Voters,
 	}
 	if t.Verdict == mesh.Up {
 		u.Lasted = h.failedFor(t)
@@ -225,14 +232,14 @@ func (i *Incident) addUpdate(u Update) {
 func (h *Host) updateWindows(t mesh.Transition) {
 	for n := range h.Windows {
 		w := &h.Windows[n]
-		if w.To.IsZero() && (w.Check == t.Check || t.To == mesh.Operational) {
+		if w.To.IsZero() && (w.of(t) || t.To == mesh.Operational) {
 			w.To = later(t.Began, w.From)
 		}
 	}
 	if t.To == mesh.Operational || t.Verdict != mesh.Down && t.Verdict != mesh.Partial && t.Verdict != mesh.Degraded {
 		return
 	}
-	h.Windows = append(h.Windows, Window{Check: t.Check, Verdict: t.Verdict, From: t.Began})
+	h.Windows = append(h.Windows, Window{Check: t.Check, CheckID: t.CheckID, Verdict: t.Verdict, From: t.Began})
 	if len(h.Windows) > WindowsMax {
 		h.Windows = h.Windows[1:]
 	}
@@ -254,4 +261,56 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// of reports whether the window is of the transition's check.
+func (w *Window) of(t mesh.Transition) bool {
+	if w.CheckID != "" && t.CheckID != "" {
+		return w.CheckID == t.CheckID
+	}
+	return w.Check == t.Check
+}
+
+// RenameHost gives the host with the id another name, and another id where the catalog has another one. Sentences keep
+// the name under which they were published.
+func (i *Incident) RenameHost(id, now, name string) {
+	for n := range i.Hosts {
+		if h := &i.Hosts[n]; h.ID == id {
+			h.ID, h.Name = now, name
+		}
+	}
+	for n := range i.Updates {
+		i.Updates[n].each(func(u *Update) {
+			if u.HostID == id {
+				u.HostID, u.Host = now, name
+			}
+		})
+	}
+}
+
+// RenameCheck is RenameHost for a check.
+func (i *Incident) RenameCheck(id, now, name string) {
+	for n := range i.Hosts {
+		windows := i.Hosts[n].Windows
+		for k := range windows {
+			if w := &windows[k]; w.CheckID == id {
+				w.CheckID, w.Check = now, name
+			}
+		}
+	}
+	for n := range i.Updates {
+		i.Updates[n].each(func(u *Update) {
+			if u.CheckID == id {
+				u.CheckID, u.Check = now, name
+			}
+		})
+	}
+}
+
+// each calls do for the update and those that followed it at once.
+func (u *Update) each(do func(*Update)) {
+	do(u)
+	for n := range u.With {
+		do(&u.With[n])
+	}
 }

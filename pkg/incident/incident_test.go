@@ -118,7 +118,7 @@ func TestUnknownOpensAndClosesNothing(t *testing.T) {
 func TestAHostThatIsNoLongerPublicEndsItsIncident(t *testing.T) {
 	b := incident.NewBook(nil)
 	i := b.Apply(transition("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
-	b.CloseHidden(at("02:10:00"), 0, func(host string) bool { return host != "NC036" })
+	b.CloseHidden(at("02:10:00"), 0, func(h *incident.Host) bool { return h.Name != "NC036" })
 	if i.Open() || i.Hosts[0].Windows[0].To != at("02:10:00") {
 		t.Errorf("%+v", i)
 	}

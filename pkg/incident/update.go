@@ -24,7 +24,9 @@ type Update struct {
 	At      time.Time     `json:"at"`
 	State   State         `json:"state"`
 	Host    string        `json:"host"`
+	HostID  string        `json:"host_id,omitempty"`
 	Check   string        `json:"check,omitempty"`
+	CheckID string        `json:"check_id,omitempty"`
 	Was     mesh.Verdict  `json:"was,omitempty"` // the check's verdict before
 	Verdict mesh.Verdict  `json:"verdict,omitempty"`
 	Body    string        `json:"body"`             // the evidence: regions, reasons and ports

@@ -103,7 +103,7 @@ func (b *budget) affords(env *environment, h *host, v *vantage, q *roundRequest,
 
 // payment is what a round of a host cost, and which account paid.
 type payment struct {
-	vantage string // empty: the host
+	vantage *vantage // nil: the host
 	cost    float64
 	at      time.Time
 }
@@ -117,24 +117,24 @@ func (b *budget) pay(env *environment, h *host, v *vantage, cost float64) {
 	}
 	if v != nil {
 		v.account.balance -= cost
-		h.payments = append(h.payments, payment{v.key, cost, env.now})
+		h.payments = append(h.payments, payment{v, cost, env.now})
 		return
 	}
 	a := b.refillHost(env, h, cost)
-	h.payments = append(h.payments, payment{"", min(cost, a.balance), env.now})
+	h.payments = append(h.payments, payment{nil, min(cost, a.balance), env.now})
 	a.balance = max(a.balance-cost, 0)
 }
 
 // refund returns what the host's latest rounds cost, because the quorum confirmed what requested them. The budget
 // bounds what a few agents can make all others do; without the refund, true failures that follow one another would use
 // it up, and each would be found later than the one before. The next refill caps an account that is more than full.
-func (b *budget) refund(env *environment, h *host, vantages map[string]*vantage) {
+func (b *budget) refund(env *environment, h *host) {
 	for _, p := range h.payments {
-		switch v := vantages[p.vantage]; {
+		switch {
 		case env.now.Sub(p.at) > refundWithin:
-		case v != nil:
-			v.account.balance += p.cost
-		case p.vantage == "":
+		case p.vantage != nil:
+			p.vantage.account.balance += p.cost
+		default:
 			h.account.balance += p.cost
 		}
 	}

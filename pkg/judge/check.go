@@ -16,6 +16,7 @@ type check struct {
 	// The fields that every observation reads come first, to share a cache line.
 	host         *host
 	config       *catalog.Check
+	id           string
 	freshness    time.Duration // how long an observation counts: rule 2
 	firstCatalog int           // the number of the catalog that first had this check as it is now
 	verdict      mesh.Verdict  // by the quorum
@@ -237,7 +238,7 @@ func (c *check) inherit(was *check, same bool) {
 	c.rounds, c.firstCatalog = was.rounds, was.firstCatalog
 	for _, e := range slices.Concat(c.edges, c.spares) {
 		for _, o := range was.edges {
-			if o.vantage.key == e.vantage.key && o.family == e.family {
+			if o.vantage == e.vantage && o.family == e.family {
 				v := e.vantage
 				c.use(e)
 				*e = *o

@@ -36,6 +36,28 @@ func (g *gossipView) of(host string) *answers {
 	return g.proofs[host]
 }
 
+// rename follows hosts that have another name in the catalog that comes into force, and forgets those that are gone:
+// their new names, by the former ones, are empty.
+func (g *gossipView) rename(to map[string]string) {
+	proofs := map[string]*answers{}
+	for key, a := range g.proofs {
+		if now, ok := to[key]; !ok {
+			proofs[key] = a
+		} else if now != "" {
+			proofs[now] = a
+		}
+	}
+	dead := g.dead[:0:0]
+	for _, key := range g.dead {
+		if now, ok := to[key]; !ok {
+			dead = append(dead, key)
+		} else if now != "" {
+			dead = append(dead, now)
+		}
+	}
+	g.proofs, g.dead = proofs, dead
+}
+
 // gossip applies the gossip reports of batches.
 type gossip struct {
 	env    *environment
@@ -49,13 +71,14 @@ func (g *gossip) apply(v *vantage, b *mesh.Batch) (changes []edgeChange) {
 	if b.Sequence != v.identity.current.highest {
 		return nil // overtaken by a later batch
 	}
+	names := g.mesh.names.of(b.Revision)
 	for _, proof := range b.Gossip.Proofs {
-		if h := g.mesh.byKey[proof.Host]; h != nil && h.key != v.key {
+		if h := g.mesh.byKey[names.host(proof.Host)]; h != nil && h.key != v.key {
 			changes = append(changes, g.addProof(v, h, proof.At)...)
 		}
 	}
 	if len(b.Gossip.Dead) > 0 || len(v.gossip.dead) > 0 {
-		g.markDead(v, b.Gossip.Dead)
+		g.markDead(v, names, b.Gossip.Dead)
 	}
 	return changes
 }
@@ -85,12 +108,12 @@ func (g *gossip) addProof(v *vantage, h *host, at time.Time) (changes []edgeChan
 
 // markDead replaces the vantage's list of dead hosts, and requests a round of each host that enough regions now report
 // dead.
-func (g *gossip) markDead(v *vantage, dead []mesh.GossipEntry) {
+func (g *gossip) markDead(v *vantage, names *translation, dead []mesh.GossipEntry) {
 	before := v.gossip.dead
 	v.gossip.dead = nil
 	for _, r := range dead {
-		if g.mesh.byKey[r.Host] != nil {
-			v.gossip.dead = append(v.gossip.dead, r.Host)
+		if key := names.host(r.Host); g.mesh.byKey[key] != nil {
+			v.gossip.dead = append(v.gossip.dead, key)
 		}
 	}
 	if slices.Equal(before, v.gossip.dead) {

@@ -13,6 +13,7 @@ import (
 type host struct {
 	config  *catalog.Host
 	key     string
+	id      string
 	vantage *vantage // the same host as a place that probes are sent from
 	checks  []*check
 	status  mesh.Status
@@ -38,13 +39,17 @@ func (h *host) check(name string) *check {
 }
 
 // inherit carries over the state of the host under the catalog before.
-func (h *host) inherit(old *host) {
+func (h *host) inherit(old *host, before *catalog.Pairing) {
 	h.dead = old.dead
 	h.status, h.since, h.lastRound, h.requests = old.status, old.since, old.lastRound, old.requests
 	h.account, h.payments, h.cause = old.account, old.payments, old.cause
 	moved := !h.config.SameAddresses(old.config)
 	for _, c := range h.checks {
-		if was := old.check(c.config.Name); was != nil {
+		config := before.Check(h.config, old.config, c.config)
+		if config == nil {
+			continue
+		}
+		if was := old.check(config.Name); was != nil {
 			c.inherit(was, !moved && was.config.SameQuestion(c.config))
 		}
 	}

@@ -34,7 +34,7 @@ func newIntake(env *environment, m *topology, r *rounds, v *verdicts) *intake {
 
 // batch applies what one agent reports. It is the agent's heartbeat, too.
 func (in *intake) batch(b *mesh.Batch) {
-	v := in.mesh.vantages[b.Agent]
+	v := in.mesh.senders[b.Agent]
 	if v == nil || !v.enrolled {
 		in.ignored++
 		return
@@ -60,8 +60,9 @@ func (in *intake) batch(b *mesh.Batch) {
 		return
 	}
 	in.changes = append(in.changes, in.gossip.apply(v, b)...)
+	names := in.mesh.names.of(b.Revision)
 	for _, i := range in.inOrder(b.Observations) {
-		in.observe(v, b, &b.Observations[i])
+		in.observe(v, b, names, &b.Observations[i])
 	}
 	in.settle()
 }
@@ -92,9 +93,10 @@ func compareBegan(a, b *mesh.Observation) int {
 // history applies a batch that waited in its agent. It comes late, beside the agent's live batches and perhaps from an
 // earlier epoch, so it is no heartbeat and says nothing of how the agent is now. One that comes twice changes nothing.
 func (in *intake) history(v *vantage, b *mesh.Batch) {
+	names := in.mesh.names.of(b.Revision)
 	for i := range b.Observations {
 		o := &b.Observations[i]
-		e := v.edges[target{o.Host, o.Check, o.Family}]
+		e := v.edges[names.target(o)]
 		if e != nil && o.Stage == mesh.Settled && in.mesh.answersQuestion(b, e.check) {
 			e.history.add(withoutFormerExpiry(in.env, e.check, o))
 		}
@@ -103,8 +105,8 @@ func (in *intake) history(v *vantage, b *mesh.Batch) {
 
 // observe applies one observation, and records what must be evaluated when the whole batch is applied. One that changes
 // nothing costs a look-up and a few comparisons: nearly all are of this kind.
-func (in *intake) observe(v *vantage, b *mesh.Batch, o *mesh.Observation) {
-	e := v.edges[target{o.Host, o.Check, o.Family}]
+func (in *intake) observe(v *vantage, b *mesh.Batch, names *translation, o *mesh.Observation) {
+	e := v.edges[names.target(o)]
 	if e == nil || !in.mesh.answersQuestion(b, e.check) {
 		in.ignored++
 		return

@@ -35,6 +35,7 @@ type Output struct {
 type Standing struct {
 	Host     string // the host's key
 	Check    string
+	CheckID  string // finds the check in spite of other names; may be empty
 	Verdict  mesh.Verdict
 	Since    time.Time
 	Rule     string
@@ -48,6 +49,7 @@ type Standing struct {
 // mesh; without its time, a mesh of three regions would be one of two after a restart.
 type Start struct {
 	Catalog   *catalog.Catalog
+	Earlier   []*catalog.Catalog // that were in force before, which agents may still have; the newest last
 	Roster    *mesh.Roster
 	Standings []Standing
 	Heard     map[string]time.Time // by vantage's key, see HeardIn
@@ -86,6 +88,9 @@ func New(s Start) *Judge {
 	if s.Roster != nil {
 		topology.setRoster(s.Roster)
 	}
+	for _, c := range s.Earlier {
+		topology.names.set(c)
+	}
 	if s.Catalog != nil {
 		j.setCatalog(s.Catalog)
 	}
@@ -101,11 +106,19 @@ func New(s Start) *Judge {
 // Restore replaces the verdicts by those of the ledger and publishes nothing. What the judge knows of edges stays: a
 // coordinator replays the last minutes of the stream first and calls Restore after that.
 func (j *Judge) Restore(standings []Standing) {
+	byID := map[string]*check{}
+	for _, h := range j.mesh.hosts {
+		for _, c := range h.checks {
+			byID[c.id] = c
+		}
+	}
 	for _, s := range standings {
-		if h := j.mesh.byKey[s.Host]; h != nil {
-			if c := h.check(s.Check); c != nil {
-				c.restore(s)
-			}
+		c := byID[s.CheckID]
+		if h := j.mesh.byKey[s.Host]; s.CheckID == "" && h != nil {
+			c = h.check(s.Check)
+		}
+		if c != nil {
+			c.restore(s)
 		}
 	}
 	for _, h := range j.mesh.hosts {

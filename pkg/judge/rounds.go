@@ -49,18 +49,20 @@ const (
 
 // roundRequest asks for a round of a host.
 type roundRequest struct {
-	vantage    string // whose edges ask, and whose account pays; empty: the host's account
+	vantage    *vantage // whose edges ask, and whose account pays; nil: the host's account
 	basis      basis
 	since      time.Time // see round
 	due        time.Time
 	requesters []requester
 }
 
-// requester is an edge that requested a round, by name: a catalog may replace the edge before the round closes.
+// requester is an edge that requested a round. It does not refer to the edge itself: a catalog may replace that before
+// the round closes.
 type requester struct {
-	vantage, check string
-	family         mesh.Family
-	vote           mesh.Vote // what it had found before the round
+	vantage *vantage
+	check   string // its id
+	family  mesh.Family
+	vote    mesh.Vote // what it had found before the round
 }
 
 // reset adopts the requests and the budget of a new catalog's hosts.
@@ -118,7 +120,7 @@ func (r *rounds) requestFor(e *edge, b basis, vote mesh.Vote, began, due time.Ti
 	if !e.mayRequest(r.env) || !e.backoff().ready(r.env.now) {
 		return
 	}
-	q := requester{vantage: e.vantage.key, check: e.check.config.Name, family: e.family, vote: vote}
+	q := requester{vantage: e.vantage, check: e.check.id, family: e.family, vote: vote}
 	r.request(e.check.host, roundRequest{
 		vantage: q.vantage, basis: b, since: began, due: due, requesters: []requester{q},
 	})
@@ -247,7 +249,7 @@ func (r *rounds) open(h *host) {
 		case r.env.now.Before(q.due):
 			waiting = append(waiting, *q)
 			continue
-		case !r.budget.affords(r.env, h, r.mesh.vantages[q.vantage], q, cost):
+		case !r.budget.affords(r.env, h, q.vantage, q, cost):
 			continue
 		case payer == nil || q.basis == verdictWaits:
 			payer = q
@@ -261,7 +263,7 @@ func (r *rounds) open(h *host) {
 		h.requests = waiting
 		return
 	}
-	r.budget.pay(r.env, h, r.mesh.vantages[payer.vantage], cost)
+	r.budget.pay(r.env, h, payer.vantage, cost)
 	h.requests, h.lastRound = nil, r.env.now
 	for _, c := range h.checks {
 		r.enter(c, opened)
@@ -329,11 +331,11 @@ func (r *rounds) close(c *check) *round {
 // region found the same in the round, and grows if none did.
 func (r *rounds) settleRequesters(c *check, closed *round) {
 	for _, q := range closed.requesters {
-		v := r.mesh.vantages[q.vantage]
-		if q.check != c.config.Name || v == nil {
+		v := q.vantage
+		if q.check != c.id {
 			continue
 		}
-		e := v.edges[target{c.host.key, q.check, q.family}]
+		e := v.edges[target{c.host.key, c.config.Name, q.family}]
 		if e == nil {
 			continue
 		}

@@ -18,7 +18,9 @@ type topology struct {
 	order    []*vantage // the same, by key
 	hosts    []*host
 	byKey    map[string]*host
-	enrolled map[string]bool
+	agents   catalog.Agents
+	senders  map[string]*vantage // by the name that NATS knows the agent by
+	names    names
 
 	catalogs  int            // how many catalogs there were
 	revisions map[string]int // the number of each
@@ -28,65 +30,91 @@ type topology struct {
 func newTopology() *topology {
 	return &topology{
 		vantages: map[string]*vantage{}, byKey: map[string]*host{},
-		enrolled: map[string]bool{}, revisions: map[string]int{},
+		revisions: map[string]int{},
 	}
 }
 
 // setRoster replaces the set of enrolled vantages.
 func (m *topology) setRoster(r *mesh.Roster) {
-	clear(m.enrolled)
-	for _, key := range r.Vantages {
-		m.enrolled[key] = true
+	m.agents.SetRoster(r)
+	m.enrol()
+}
+
+// enrol applies the roster and the catalog to the vantages.
+func (m *topology) enrol() {
+	enrolled := m.agents.Enrolled()
+	for key, v := range m.vantages {
+		v.enrolled = enrolled[key]
 	}
-	for _, v := range m.vantages {
-		v.enrolled = m.enrolled[v.key]
+	m.senders = map[string]*vantage{}
+	for agent, key := range m.agents.Keys() {
+		m.senders[agent] = m.vantages[key]
 	}
 }
 
-// setCatalog builds the edges of a catalog and carries over the state of those that ask the same as before.
+// setCatalog builds the edges of a catalog and carries over the state of those that ask the same as before, whatever
+// they were called.
 func (m *topology) setCatalog(c *catalog.Catalog) {
-	old := m.byKey
+	old, before := m.byKey, &catalog.Catalog{}
+	if m.catalog != nil {
+		before = m.catalog
+	}
+	pairs := catalog.Pair(c, before)
 	m.catalog = c
+	m.names.set(c)
 	m.catalogs++
 	m.revisions[c.Revision] = m.catalogs
 	m.byKey, m.hosts = map[string]*host{}, nil
-	m.setVantages(c) // before hosts: their edges belong to vantages
+	m.setVantages(c, pairs) // before hosts: their edges belong to vantages
 	for i := range c.Hosts {
 		h := m.newHost(&c.Hosts[i])
-		if was := old[h.key]; was != nil {
-			h.inherit(was)
+		if was := pairs.Host(h.config); was != nil && old[was.Key()] != nil {
+			h.inherit(old[was.Key()], pairs)
 		}
 		m.hosts = append(m.hosts, h)
 		m.byKey[h.key] = h
 	}
 }
 
-func (m *topology) setVantages(c *catalog.Catalog) {
-	known := m.vantages
+func (m *topology) setVantages(c *catalog.Catalog, pairs *catalog.Pairing) {
+	known, renamed := m.vantages, map[string]string{}
 	m.vantages, m.order, m.regions = map[string]*vantage{}, nil, nil
 	for _, r := range c.Regions {
 		m.regions = append(m.regions, r.Name)
 	}
 	for i := range c.Hosts {
 		key := c.Hosts[i].Key()
-		v := known[key]
-		if v == nil {
-			v = &vantage{key: key}
+		v := &vantage{}
+		if was := pairs.Host(&c.Hosts[i]); was != nil && known[was.Key()] != nil {
+			v = known[was.Key()]
+			if v.key != key {
+				renamed[v.key] = key
+			}
+			delete(known, was.Key())
 		}
-		v.region, v.enrolled, v.edges, v.list = c.Hosts[i].Region, m.enrolled[key], map[target]*edge{}, nil
+		v.key, v.region, v.edges, v.list = key, c.Hosts[i].Region, map[target]*edge{}, nil
 		v.bad = [families]int{}
 		m.vantages[key] = v
 		m.order = append(m.order, v)
 	}
+	for key, v := range known { // what is left of them is gone, and may still be a requester of an open round
+		v.enrolled, v.edges, v.list = false, nil, nil
+		renamed[key] = ""
+	}
+	for _, v := range m.order {
+		v.gossip.rename(renamed)
+	}
 	slices.SortFunc(m.order, func(a, b *vantage) int { return cmp.Compare(a.key, b.key) })
+	m.agents.SetCatalog(c)
+	m.enrol()
 }
 
 func (m *topology) newHost(config *catalog.Host) *host {
-	h := &host{config: config, key: config.Key(), status: mesh.StatusUnknown}
+	h := &host{config: config, key: config.Key(), id: config.Identity(), status: mesh.StatusUnknown}
 	h.vantage = m.vantages[h.key]
 	for i := range config.Checks {
 		c := &check{
-			host: h, config: &config.Checks[i], firstCatalog: m.catalogs,
+			host: h, config: &config.Checks[i], id: config.IdentityOf(&config.Checks[i]), firstCatalog: m.catalogs,
 			freshness: m.catalog.Rule.Freshness(config.Checks[i]),
 			verdict:   mesh.Pending, published: mesh.Pending,
 		}

@@ -198,7 +198,7 @@ func (v *verdicts) change(c *check, next mesh.Verdict) {
 	// Entering and leaving down takes most regions, so no few of them get refunds. A check that flaps gets none: it
 	// would have rounds without end.
 	if confirmed := next == mesh.Down || before == mesh.Down && next != mesh.Unknown; confirmed && !c.flap.Flapping() {
-		v.rounds.budget.refund(v.env, c.host, v.mesh.vantages)
+		v.rounds.budget.refund(v.env, c.host)
 	}
 	if broken(next) && !broken(before) {
 		v.correlation.assignCause(c)
@@ -234,12 +234,14 @@ func (v *verdicts) publishStatus(h *host) {
 func (v *verdicts) transition(h *host, c *check, before mesh.Verdict) mesh.Transition {
 	t := mesh.Transition{
 		ID:       fmt.Sprintf("%d-%s-%d", v.env.sequence, h.key, len(v.transitions)+1),
-		Sequence: v.env.sequence, Host: h.config.Name, Public: h.config.Public, From: h.status, To: h.currentStatus(),
+		Sequence: v.env.sequence, Host: h.config.Name, HostID: h.id, Public: h.config.Public,
+		From: h.status, To: h.currentStatus(),
 		Began: v.env.now, Published: v.env.now, Sentence: sentence.ChecksChanged,
 		Rule: "the status follows from the checks that are left",
 	}
 	if c != nil {
-		t.Check, t.Was, t.Verdict, t.Began, t.Cause = c.config.Name, before, c.published, c.since, h.cause
+		t.Check, t.CheckID = c.config.Name, c.id
+		t.Was, t.Verdict, t.Began, t.Cause = before, c.published, c.since, h.cause
 		t.Sentence, t.Rule, t.Tally, t.Votes = c.sentence, c.rule, c.tally, regionVotes(v.env, c)
 	}
 	if t.To != t.From {

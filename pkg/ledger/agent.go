@@ -8,6 +8,8 @@ import (
 
 // Agent is the membership of a host's agent: the key that it joined with last.
 type Agent struct {
+	Name      string // by which NATS knows it: what its host was called when it joined
+	HostID    string // of its host; may be empty
 	PublicKey string
 	Enrolled  time.Time // mesh time
 	Revoked   time.Time // mesh time; zero while the key is valid

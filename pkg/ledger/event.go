@@ -40,7 +40,8 @@ func (e CatalogEvent) entry() (Entry, error) {
 
 // AgentEvent is an agent that was enrolled with a key, or whose key was revoked.
 type AgentEvent struct {
-	Host      string    `json:"host"` // its key
+	Host      string    `json:"host"`              // by which NATS knows it: what its host was called when it joined
+	HostID    string    `json:"host_id,omitempty"` // of its host; events of early versions have none
 	PublicKey string    `json:"public_key"`
 	Revoked   bool      `json:"revoked,omitempty"`
 	Mesh      time.Time `json:"mesh,omitzero"` // only events of early versions have none: see At

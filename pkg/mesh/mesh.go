@@ -100,6 +100,9 @@ func (s *Stage) UnmarshalText(text []byte) error { return stageNames.parse(text,
 // Roster lists the keys of all enrolled vantages, sorted. Nobody else can publish batches.
 type Roster struct {
 	Vantages []string
+	// Hosts are the ids of the vantages' hosts, which may have been renamed since their agents joined. Rosters of
+	// earlier versions have none.
+	Hosts map[string]string
 }
 
 // RoundRequest is the judge's request for a round: every vantage outside the host's region runs all checks of the

@@ -172,11 +172,13 @@ type Snapshot struct {
 // Transition is one change of a check's verdict or of a host's status, with the votes that caused it. Its times are
 // mesh time; InWallTime converts them for people.
 type Transition struct {
-	ID        string        `json:"id"`               // "<sequence>-<host>-<n>": the same in every replay
-	Sequence  uint64        `json:"sequence"`         // the stream sequence at which it was decided
-	Host      string        `json:"host"`             // as the catalog spells it
-	Public    bool          `json:"public"`           // whether the host was public then
-	Check     string        `json:"check"`            // whose verdict changed; empty if only the status changed
+	ID        string        `json:"id"`       // "<sequence>-<host>-<n>": the same in every replay
+	Sequence  uint64        `json:"sequence"` // the stream sequence at which it was decided
+	Host      string        `json:"host"`     // as the catalog spells it
+	HostID    string        `json:"host_id,omitempty"`
+	Public    bool          `json:"public"` // whether the host was public then
+	Check     string        `json:"check"`  // whose verdict changed; empty if only the status changed
+	CheckID   string        `json:"check_id,omitempty"`
 	Was       Verdict       `json:"was"`              // the check's verdict before
 	Verdict   Verdict       `json:"verdict"`          // and after
 	From      Status        `json:"from"`             // the host's status before

@@ -36,11 +36,13 @@ func DecodeCatalog(data []byte) (*catalog.Catalog, error) {
 type roster struct {
 	V        int      `json:"v"`
 	Vantages []string `json:"vantages"`
+
+	Hosts map[string]string `json:"hosts,omitempty"`
 }
 
 // EncodeRoster encodes the list of enrolled vantages.
 func EncodeRoster(r *mesh.Roster) ([]byte, error) {
-	data, err := json.Marshal(roster{Version, r.Vantages})
+	data, err := json.Marshal(roster{Version, r.Vantages, r.Hosts})
 	if err != nil {
 		return nil, fmt.Errorf("encode roster: %w", err)
 	}
@@ -53,10 +55,10 @@ func DecodeRoster(data []byte) (*mesh.Roster, error) {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return nil, fmt.Errorf("decode roster: %w", err)
 	}
-	if len(in.Vantages) > RosterMax {
+	if len(in.Vantages) > RosterMax || len(in.Hosts) > RosterMax {
 		return nil, fmt.Errorf("decode roster: %d vantages: %w", len(in.Vantages), ErrTooLarge)
 	}
-	return &mesh.Roster{Vantages: in.Vantages}, nil
+	return &mesh.Roster{Vantages: in.Vantages, Hosts: in.Hosts}, nil
 }
 
 // Control is a message of the coordinator to all agents, with one field set. A message of a later version, which an

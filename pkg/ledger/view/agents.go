@@ -25,22 +25,45 @@ func (f *fold) agent(ctx context.Context, r ledger.Record) error {
 			at, e.Host, e.PublicKey)
 		return err
 	}
-	if _, err := f.tx.ExecContext(ctx, `UPDATE agents SET superseded = 1 WHERE host = ? AND public_key <> ?`,
-		e.Host, e.PublicKey); err != nil {
+	if e.HostID == "" {
+		if c, err := f.inForce(ctx); err != nil {
+			return err
+		} else if c != nil {
+			if h := c.HostOnceNamed(e.Host); h != nil {
+				e.HostID = h.Identity()
+			}
+		}
+	}
+	if _, err := f.tx.ExecContext(ctx, `UPDATE agents SET superseded = 1
+		WHERE (host = ? OR host_id = ? AND host_id <> '') AND public_key <> ?`, e.Host, e.HostID, e.PublicKey); err != nil {
 		return err
 	}
-	_, err := f.tx.ExecContext(ctx, `INSERT OR IGNORE INTO agents (public_key, host, sequence, at) VALUES (?, ?, ?, ?)`,
-		e.PublicKey, e.Host, r.Sequence, at)
+	_, err := f.tx.ExecContext(ctx,
+		`INSERT OR IGNORE INTO agents (public_key, host, host_id, sequence, at) VALUES (?, ?, ?, ?, ?)`,
+		e.PublicKey, e.Host, e.HostID, r.Sequence, at)
 	return err
 }
 
 // Roster returns the hosts whose agents are enrolled.
 func (v *View) Roster(ctx context.Context) (*mesh.Roster, error) {
-	hosts, err := v.texts(ctx, `SELECT host FROM agents WHERE superseded = 0 AND revoked = 0 ORDER BY host`)
+	rows, err := v.db.QueryContext(ctx,
+		`SELECT host, host_id FROM agents WHERE superseded = 0 AND revoked = 0 ORDER BY host`)
 	if err != nil {
 		return nil, fmt.Errorf("read the roster: %w", err)
 	}
-	return &mesh.Roster{Vantages: hosts}, nil
+	defer rows.Close()
+	out := &mesh.Roster{Hosts: map[string]string{}}
+	for rows.Next() {
+		var agent, id string
+		if err := rows.Scan(&agent, &id); err != nil {
+			return nil, fmt.Errorf("read the roster: %w", err)
+		}
+		out.Vantages = append(out.Vantages, agent)
+		if id != "" {
+			out.Hosts[agent] = id
+		}
+	}
+	return out, rows.Err()
 }
 
 // AgentKeys returns the public keys of the agents on the Roster, by the host's key.
@@ -61,12 +84,13 @@ func (v *View) AgentKeys(ctx context.Context) (map[string]string, error) {
 	return out, rows.Err()
 }
 
-// Agent returns the key that the host's agent joined with last, or ledger.ErrNoAgent.
-func (v *View) Agent(ctx context.Context, host string) (a ledger.Agent, err error) {
+// Agent returns the key that an agent joined with last which NATS knows by the name or, if there is none, which belongs
+// to the host with the id; or ledger.ErrNoAgent.
+func (v *View) Agent(ctx context.Context, host, id string) (a ledger.Agent, err error) {
 	var enrolled, revoked int64
-	row := v.db.QueryRowContext(ctx,
-		`SELECT public_key, at, revoked FROM agents WHERE host = ? ORDER BY sequence DESC LIMIT 1`, host)
-	switch err := row.Scan(&a.PublicKey, &enrolled, &revoked); {
+	row := v.db.QueryRowContext(ctx, `SELECT host, host_id, public_key, at, revoked FROM agents
+		WHERE host = ? OR host_id = ? AND host_id <> '' ORDER BY host = ? DESC, sequence DESC LIMIT 1`, host, id, host)
+	switch err := row.Scan(&a.Name, &a.HostID, &a.PublicKey, &enrolled, &revoked); {
 	case errors.Is(err, sql.ErrNoRows):
 		return a, fmt.Errorf("%s: %w", host, ledger.ErrNoAgent)
 	case err != nil:

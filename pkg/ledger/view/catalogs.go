@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -98,6 +99,21 @@ func (v *View) CatalogsSince(ctx context.Context, since time.Time) (out []*catal
 	if errors.Is(err, errStop) {
 		err = nil
 	}
+	return out, err
+}
+
+// CatalogsBefore returns at most n catalogs that came into force by the mesh time, the newest last.
+func CatalogsBefore(ctx context.Context, v *View, at time.Time, n int) (out []*catalog.Catalog, err error) {
+	err = v.catalogsBefore(ctx, at, func(_ ledger.Change, in *catalog.Catalog) error {
+		if out = append(out, in); len(out) >= n {
+			return errStop
+		}
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	slices.Reverse(out)
 	return out, err
 }
 

@@ -58,14 +58,16 @@ func (f *fold) transition(ctx context.Context, r ledger.Record) error {
 	if err != nil {
 		return err
 	}
+	identifyTransition(inForce, &t)
 	t.Sentence = sentence.OfTransition(inForce, t)
 	data, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
 	done, err := f.tx.ExecContext(ctx,
-		`INSERT OR IGNORE INTO transitions (sequence, id, judged, host, published, data) VALUES (?, ?, ?, ?, ?, ?)`,
-		r.Sequence, t.ID, t.Sequence, mesh.Key(t.Host), nanoseconds(t.Published), data)
+		`INSERT OR IGNORE INTO transitions (sequence, id, judged, host, host_id, published, data)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		r.Sequence, t.ID, t.Sequence, mesh.Key(t.Host), t.HostID, nanoseconds(t.Published), data)
 	if err != nil {
 		return err
 	}
@@ -96,6 +98,9 @@ func (f *fold) catalog(ctx context.Context, r ledger.Record) error {
 	}
 	at := e.At(r)
 	if err := f.endStandings(ctx, before, e.Catalog, at); err != nil {
+		return err
+	}
+	if err := f.rename(ctx, before, e.Catalog); err != nil {
 		return err
 	}
 	if err := f.closeHidden(ctx, e.Catalog, at, e.Offset); err != nil {

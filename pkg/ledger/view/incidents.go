@@ -46,8 +46,8 @@ func (f *fold) closeHidden(ctx context.Context, next *catalog.Catalog, at time.T
 	if err != nil {
 		return err
 	}
-	public := func(host string) bool {
-		h := next.Host(mesh.Key(host))
+	public := func(part *incident.Host) bool {
+		h := next.HostByID(part.ID)
 		return h != nil && h.Public
 	}
 	for _, i := range book.CloseHidden(at, offset, public) {

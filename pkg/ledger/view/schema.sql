@@ -29,19 +29,22 @@ CREATE TABLE transitions (
   sequence  INTEGER PRIMARY KEY, -- in the log
   id        TEXT NOT NULL,
   judged    INTEGER NOT NULL,    -- the sequence of the stream of observations at which it was decided
-  host      TEXT NOT NULL,       -- key
+  host      TEXT NOT NULL,       -- key, as the host is called now
+  host_id   TEXT NOT NULL,
   published INTEGER NOT NULL,    -- mesh time, nanoseconds since 1970
   data      BLOB NOT NULL,       -- the transition, JSON
   UNIQUE (id, published)         -- ids repeat when the stream of observations is recreated and counts from 1 again
 );
 CREATE INDEX transitions_by_host ON transitions (host, published);
+CREATE INDEX transitions_by_id ON transitions (host_id);
 CREATE INDEX transitions_by_time ON transitions (published);
 
 -- The span of time during which a transition's verdict is in force for its check.
 CREATE TABLE standings (
   sequence INTEGER PRIMARY KEY, -- of the transition
-  host     TEXT NOT NULL,       -- key
-  check_   TEXT NOT NULL,
+  host     TEXT NOT NULL,       -- key, as the host is called now
+  check_   TEXT NOT NULL,       -- the same
+  check_id TEXT NOT NULL,
   verdict  TEXT NOT NULL,
   began    INTEGER NOT NULL,    -- mesh time, nanoseconds since 1970: when its cause began
   offset   INTEGER NOT NULL,    -- mesh time less the wall clock when it was published, nanoseconds
@@ -91,7 +94,8 @@ CREATE INDEX catalogs_by_revision ON catalogs (revision);
 -- Every key that an agent was ever enrolled with. A host's last one is valid, unless it was revoked.
 CREATE TABLE agents (
   public_key TEXT NOT NULL,
-  host       TEXT NOT NULL,
+  host       TEXT NOT NULL,              -- by which NATS knows the agent: what its host was called then
+  host_id    TEXT NOT NULL DEFAULT '',   -- of its host; empty where no catalog had that
   sequence   INTEGER NOT NULL,           -- of the enrolment
   at         INTEGER NOT NULL,           -- nanoseconds since 1970
   revoked    INTEGER NOT NULL DEFAULT 0, -- nanoseconds since 1970; 0: it was not

@@ -39,9 +39,9 @@ func (f *fold) beginStanding(ctx context.Context, sequence uint64, t mesh.Transi
 		return err
 	}
 	_, err := f.tx.ExecContext(ctx,
-		`INSERT INTO standings (sequence, host, check_, verdict, began, offset, since, until)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		sequence, host, t.Check, string(t.Verdict), began(t), int64(t.Offset), since, open)
+		`INSERT INTO standings (sequence, host, check_, check_id, verdict, began, offset, since, until)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		sequence, host, t.Check, t.CheckID, string(t.Verdict), began(t), int64(t.Offset), since, open)
 	return err
 }
 
@@ -54,8 +54,9 @@ func (f *fold) endStandings(ctx context.Context, before, next *catalog.Catalog, 
 	if err != nil {
 		return err
 	}
+	pairs := catalog.Pair(before, next)
 	for _, s := range standings {
-		if s.outlasts(before, next) {
+		if s.outlasts(before, pairs) {
 			continue
 		}
 		_, err := f.tx.ExecContext(ctx, `UPDATE standings SET until = ? WHERE sequence = ?`, nanoseconds(at), s.sequence)
@@ -67,20 +68,20 @@ func (f *fold) endStandings(ctx context.Context, before, next *catalog.Catalog, 
 }
 
 type standing struct {
-	sequence    uint64
-	host, check string
-	verdict     mesh.Verdict
+	sequence uint64
+	check    string // its id
+	verdict  mesh.Verdict
 }
 
 func (f *fold) openStandings(ctx context.Context) (out []standing, err error) {
-	rows, err := f.tx.QueryContext(ctx, `SELECT sequence, host, check_, verdict FROM standings WHERE until = ?`, open)
+	rows, err := f.tx.QueryContext(ctx, `SELECT sequence, check_id, verdict FROM standings WHERE until = ?`, open)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var s standing
-		if err := rows.Scan(&s.sequence, &s.host, &s.check, &s.verdict); err != nil {
+		if err := rows.Scan(&s.sequence, &s.check, &s.verdict); err != nil {
 			return nil, err
 		}
 		out = append(out, s)
@@ -90,13 +91,14 @@ func (f *fold) openStandings(ctx context.Context) (out []standing, err error) {
 
 // outlasts reports whether the verdict stays in force under the next catalog. It is the judge's own rule: a check
 // that asks something else is pending again, unless it was down.
-func (s standing) outlasts(before, next *catalog.Catalog) bool {
-	was, is := before.Host(s.host), next.Host(s.host)
-	if was == nil || is == nil {
+func (s standing) outlasts(before *catalog.Catalog, pairs *catalog.Pairing) bool {
+	was, asked := before.CheckByID(s.check)
+	if was == nil {
 		return false
 	}
-	asked, asks := was.Check(s.check), is.Check(s.check)
-	if asked == nil || asks == nil {
+	is := pairs.Host(was)
+	asks := pairs.Check(was, is, asked)
+	if asks == nil {
 		return false
 	}
 	return s.verdict == mesh.Down || asked.SameQuestion(asks) && was.SameAddresses(is)

@@ -65,7 +65,11 @@ func TestACatalogEndsStandingsOfChangedChecks(t *testing.T) {
 func spelt(e ledger.CatalogEvent, name string) ledger.CatalogEvent {
 	c := *e.Catalog
 	c.Hosts = slices.Clone(c.Hosts)
-	c.Hosts[0].Name = name
+	c.Hosts[0].Name, c.Hosts[0].ID = name, "" // as versions without ids wrote it
+	c.Hosts[0].Checks = slices.Clone(c.Hosts[0].Checks)
+	for i := range c.Hosts[0].Checks {
+		c.Hosts[0].Checks[i].ID = ""
+	}
 	catalog.Seal(&c)
 	return ledger.CatalogEvent{Source: "test", Catalog: &c, Mesh: time.Unix(100, 0)}
 }

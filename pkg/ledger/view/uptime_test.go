@@ -41,6 +41,7 @@ func seconds(t *testing.T, l *store, from, to int64) map[string]sla.Times {
 
 func TestWhatWasPublishedInAPeriod(t *testing.T) {
 	removed := asks(t, "192.0.2.1", 25)
+	removed.Catalog.Hosts[0].ID = "" // another host
 	removed.Catalog.Hosts[0].Name, removed.Mesh = "NC041", time.Unix(400, 0)
 	l := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
 	l.append(t, made(t, 50, true),
