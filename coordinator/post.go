@@ -132,7 +132,7 @@ func newPostDeleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete ID", Short: "Remove a post and erase its texts",
 		Long: `Delete removes a post and erases its texts from the disk. It says so if that is not complete yet.
-Keep "coordinator backup --removals FILE" beside your backups: a backup made before has the text.`,
+A backup that was made before still has the text: restore it, and the post must be removed again.`,
 		Example: "  coordinator post delete x7k2m4",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

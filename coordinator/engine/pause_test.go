@@ -62,7 +62,7 @@ func TestATimeThatNobodyJudgedIsNoData(t *testing.T) {
 					w.mu.Unlock()
 				}
 				if test.stop {
-					e, stop = w.run(t, node.CoreConfig{Catalog: c})
+					_, stop = w.run(t, node.CoreConfig{Catalog: c})
 				}
 				w.observe(t, c, mesh.Reachable, 2*time.Minute)
 				mustStop(t, stop)

@@ -86,21 +86,22 @@ func slug(name string) string {
 
 // write answers with the badge. A status that is too old to be called current is not shown as one.
 func (b badge) write(w http.ResponseWriter, s web.State, format string) error {
+	look := b.Look
 	if s.OutOfDate() {
-		b.Look = web.OutOfDateLook()
+		look = web.OutOfDateLook()
 	}
-	color := web.Color(b.Class)
+	color := web.Color(look.Class)
 	if format == badgeData {
 		return web.WriteJSON(w, map[string]any{
-			"schemaVersion": 1, "label": b.label, "message": b.Word, "color": strings.TrimPrefix(color, "#"),
+			"schemaVersion": 1, "label": b.label, "message": look.Word, "color": strings.TrimPrefix(color, "#"),
 		})
 	}
 	const letter, padding = 7, 16 // pixels; text is not measured, and 7 is about the width of an 11 px letter
 	left := letter*utf8.RuneCountInString(b.label) + padding
-	right := letter*utf8.RuneCountInString(b.Word) + padding
+	right := letter*utf8.RuneCountInString(look.Word) + padding
 	w.Header().Set("Content-Type", "image/svg+xml")
 	w.Header().Set("Cache-Control", "no-cache")
-	fmt.Fprintf(w, badgeSVG, left+right, html.EscapeString(b.label), html.EscapeString(b.Word), left, right, color,
+	fmt.Fprintf(w, badgeSVG, left+right, html.EscapeString(b.label), html.EscapeString(look.Word), left, right, color,
 		left/2, left+right/2)
 	return nil
 }

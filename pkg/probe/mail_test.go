@@ -3,7 +3,6 @@ package probe_test
 import (
 	"bufio"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -228,7 +227,7 @@ func FuzzMailReplies(f *testing.F) {
 		check := mailCheck(kind, port, catalog.MailSession{})
 		got := once(t, probe.Kernel{}, check, "127.0.0.1")
 		if !got.Outcome.Good() && got.Reason == "" || strings.ContainsAny(got.Reason, "\r\n\x1b") {
-			t.Fatal(fmt.Sprintf("%+v", got))
+			t.Fatalf("%+v", got)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 type Losses struct{ db *sql.DB }
 
 // Losses returns the losses that the view remembers.
-func (d database) Losses() Losses { return Losses{d.db} }
+func (d database) Losses() Losses { return Losses(d) }
 
 // Gaps returns what the streams have lost by damage, as far as it was found, oldest first.
 func (l Losses) Gaps(ctx context.Context) ([]ledger.Gap, error) {

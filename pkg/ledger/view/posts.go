@@ -94,7 +94,7 @@ func (f *fold) removePost(ctx context.Context, id string, at int64) error {
 type Posts struct{ db *sql.DB }
 
 // Posts returns the posts of the view.
-func (d database) Posts() Posts { return Posts{d.db} }
+func (d database) Posts() Posts { return Posts(d) }
 
 // PostsMax bounds the posts of one answer.
 const PostsMax = 1000
