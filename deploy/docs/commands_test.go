@@ -205,6 +205,7 @@ type world struct {
 	data        string   // the coordinator's
 	public      string   // address of the status page
 	fresh       int      // data directories for restore
+	post        string   // the id of the post that a command published
 	environment []string // of its commands
 }
 
@@ -227,6 +228,7 @@ func startWorld(t *testing.T) *world {
 	for _, file := range []string{"catalog.yaml", "etc/probemesh/catalog.yaml"} {
 		w.write(file, examples.Ninernet)
 	}
+	w.write("news.md", []byte("It takes **ten** servers.\n"))
 	w.write("etc/postfix/old", nil)
 	w.write("etc/fail2ban/jail.d/old", nil)
 	w.write("usr/share/doc/probemesh-coordinator/examples/catalog.yaml", examples.Ninernet)
@@ -317,6 +319,7 @@ func (w *world) run(c command) {
 		"127.0.0.1:8080", w.public, "127.0.0.1:25 ", "127.0.36.1:20025 ",
 		"/etc/", w.dir+"/etc/", "/usr/share/", w.dir+"/usr/share/", "/var/", w.dir+"/var/",
 		"--at 2026-03-01T02:31:00Z", "--at "+now, "--at 02:31", "--at "+now, "--at 10m", "--at 1s",
+		" post edit ID ", " post edit "+w.post+" ", " post delete ID", " post delete "+w.post,
 	).Replace(c.text)
 	shell := exec.Command("bash", "-o", "pipefail", "-ec", line)
 	shell.Dir, shell.Env = w.dir, w.environment
@@ -332,6 +335,9 @@ func (w *world) run(c command) {
 	if err != nil {
 		w.t.Errorf("%s:%d: %s: %v: %s", c.file, c.line, line, err, out)
 		return
+	}
+	if strings.Contains(line, " post publish ") {
+		w.post = strings.TrimSpace(string(out)) // which the command prints alone
 	}
 	w.t.Logf("%s\n%s", line, out)
 }
