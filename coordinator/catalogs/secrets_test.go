@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +55,18 @@ func (w *world) stored(text string) bool {
 	return strings.Contains(strings.Join(w.effects.marks, " "), text)
 }
 
+// warningLog holds the latest warning of each subject. The store and the answers to agents warn from their own
+// goroutines.
+type warningLog struct{ bySubject sync.Map }
+
+func (l *warningLog) set(subject, text string) { l.bySubject.Store(subject, text) }
+
+func (l *warningLog) get(subject string) string {
+	text, _ := l.bySubject.Load(subject)
+	s, _ := text.(string)
+	return s
+}
+
 // withSecret is a catalog whose only check with a secret is of NC1, which NC2 probes.
 func withSecret(file string) string {
 	return strings.Replace(small, "address: 192.0.2.1}",
@@ -68,9 +81,9 @@ func TestAChangedSecretIsSealedAgainAndStoredNowhere(t *testing.T) {
 		file, token := filepath.Join(w.dir, "catalog.yaml"), filepath.Join(w.dir, "token")
 		write(t, token, revealed+"\n")
 		write(t, file, withSecret(token))
-		warnings := map[string]string{}
+		warnings := &warningLog{}
 		config := catalogs.Config{
-			File: file, DigestKey: []byte("key"), Warn: func(subject, text string) { warnings[subject] = text },
+			File: file, DigestKey: []byte("key"), Warn: warnings.set,
 		}
 		s, _, stop := w.run(t, config)
 		first := s.Current()
@@ -96,8 +109,8 @@ func TestAChangedSecretIsSealedAgainAndStoredNowhere(t *testing.T) {
 		}
 		os.Remove(token)
 		time.Sleep(20 * time.Second)
-		if got := w.sealed(t, "nc2")["file:"+token].Reveal(); got != "xyzzy-two" || warnings["secrets"] == "" {
-			t.Errorf("without the file NC2 gets %q, warning %q", got, warnings["secrets"])
+		if got := w.sealed(t, "nc2")["file:"+token].Reveal(); got != "xyzzy-two" || warnings.get("secrets") == "" {
+			t.Errorf("without the file NC2 gets %q, warning %q", got, warnings.get("secrets"))
 		}
 		stop()
 		s, _, stop = w.run(t, config)
@@ -106,8 +119,8 @@ func TestAChangedSecretIsSealedAgainAndStoredNowhere(t *testing.T) {
 		}
 		write(t, token, "xyzzy-two")
 		time.Sleep(10 * time.Second)
-		if got := w.sealed(t, "nc2")["file:"+token].Reveal(); got != "xyzzy-two" || warnings["secrets"] != "" {
-			t.Errorf("with the file again NC2 gets %q, warning %q", got, warnings["secrets"])
+		if got := w.sealed(t, "nc2")["file:"+token].Reveal(); got != "xyzzy-two" || warnings.get("secrets") != "" {
+			t.Errorf("with the file again NC2 gets %q, warning %q", got, warnings.get("secrets"))
 		}
 		stop()
 		if w.stored("xyzzy") {
@@ -122,9 +135,9 @@ func TestAgentsTooOldForSecretsAreNamed(t *testing.T) {
 		token := filepath.Join(w.dir, "token")
 		write(t, token, revealed)
 		write(t, filepath.Join(w.dir, "catalog.yaml"), withSecret(token))
-		warnings := map[string]string{}
+		warnings := &warningLog{}
 		_, _, stop := w.run(t, catalogs.Config{
-			File: filepath.Join(w.dir, "catalog.yaml"), Warn: func(subject, text string) { warnings[subject] = text },
+			File: filepath.Join(w.dir, "catalog.yaml"), Warn: warnings.set,
 		})
 		defer stop()
 		for _, agent := range []string{"nc1", "nc2", "unknown"} {
@@ -133,11 +146,11 @@ func TestAgentsTooOldForSecretsAreNamed(t *testing.T) {
 				t.Errorf("%s without a key: %v, %d bytes sealed", agent, err, len(got.Sealed))
 			}
 		}
-		if got := warnings["old agents"]; !strings.HasSuffix(got, "upgrade them: nc2") {
+		if got := warnings.get("old agents"); !strings.HasSuffix(got, "upgrade them: nc2") {
 			t.Errorf("the warning is %q", got)
 		}
 		w.sealed(t, "nc2")
-		if got := warnings["old agents"]; got != "" {
+		if got := warnings.get("old agents"); got != "" {
 			t.Errorf("after the upgrade the warning is %q", got)
 		}
 	})
