@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // testbed is a mesh of processes on this machine's loopback, as operators run them: a coordinator and four agents. Each
@@ -125,32 +125,14 @@ func (m *testbed) path(name string) string { return filepath.Join(m.dir, name) }
 // program is a running process.
 type program struct {
 	cmd  *exec.Cmd
-	log  *lockedBuffer
+	log  *testenv.Log
 	done chan error
-}
-
-// lockedBuffer collects the output of a process.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // start starts a program, which is stopped when the test ends.
 func (m *testbed) start(path string, args ...string) *program {
 	m.t.Helper()
-	p := &program{cmd: exec.Command(path, args...), log: &lockedBuffer{}, done: make(chan error, 1)}
+	p := &program{cmd: exec.Command(path, args...), log: &testenv.Log{}, done: make(chan error, 1)}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: m.as}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {

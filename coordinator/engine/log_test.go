@@ -36,7 +36,7 @@ func TestTheLogHasReasonsAndStaysBounded(t *testing.T) {
 		if log.count("message rejected", "decode batch") != 1 {
 			t.Error("the unreadable message is not logged once")
 		}
-		for line := range strings.Lines(log.buf.String()) {
+		for line := range strings.Lines(log.String()) {
 			if len(line) > 2000 {
 				t.Errorf("a line of %d bytes: %.100s", len(line), line)
 			}

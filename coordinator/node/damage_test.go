@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,25 +18,35 @@ import (
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// fillStreams writes several blocks of messages to the streams of a directory whose coordinator is stopped.
-func fillStreams(t *testing.T, c node.Config, pause time.Duration) {
+// openStreams connects to the streams of a directory whose coordinator is stopped, until close is called.
+func openStreams(t *testing.T, c node.Config) (b *buscoordinator.Conn, close func()) {
 	t.Helper()
 	s, err := node.OpenBus(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
 	config, err := s.CoordinatorConfig()
+	if err == nil {
+		b, err = buscoordinator.Dial(t.Context(), config)
+	}
 	if err != nil {
+		s.Close()
 		t.Fatal(err)
 	}
-	b, err := buscoordinator.Dial(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
+	return b, func() {
+		b.Close()
+		s.Close()
 	}
-	defer b.Close()
+}
+
+// fillStreams writes several blocks of messages to the streams of a directory whose coordinator is stopped.
+func fillStreams(t *testing.T, c node.Config, pause time.Duration) {
+	t.Helper()
+	b, close := openStreams(t, c)
+	defer close()
 	if err := b.Lead(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +115,7 @@ func TestDamagedStreamsAreReported(t *testing.T) {
 		{"an overwritten bucket", "KV_enrolment", true, overwrite, false, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, log := config(t), &lockedLog{}
+			c, log := config(t), &testenv.Log{}
 			c.Logger = zerolog.New(log)
 			for _, opened := range []bool{true, false} { // the view has seen the messages
 				n, err := node.Open(t.Context(), c)
@@ -227,22 +235,4 @@ func observeStart(t *testing.T, c node.Config, wait string) (status, page string
 		t.Fatal(code, page)
 	}
 	return strings.Join(state.Problems, "\n"), page
-}
-
-// lockedLog collects a log.
-type lockedLog struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }

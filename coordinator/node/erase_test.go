@@ -15,7 +15,6 @@ import (
 	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
-	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
@@ -70,27 +69,15 @@ func filesWith(t *testing.T, dir, text string) (files []string) {
 // messagesWith counts the messages of a stopped coordinator's streams that contain the text, as a reader gets them.
 func messagesWith(t *testing.T, c node.Config, text string) (n int) {
 	t.Helper()
-	s, err := node.OpenBus(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	config, err := s.CoordinatorConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := buscoordinator.Dial(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b, close := openStreams(t, c)
+	defer close()
 	count := func(data []byte) {
 		if bytes.Contains(data, []byte(text)) {
 			n++
 		}
 	}
 	var texts []string
-	err = b.ReadLedger(t.Context(), 1, func(r bus.Record) error {
+	err := b.ReadLedger(t.Context(), 1, func(r bus.Record) error {
 		count(r.Data)
 		for _, part := range strings.Split(string(r.Data), `"text":{"id":"`)[1:] {
 			texts = append(texts, part[:strings.IndexByte(part, '"')])

@@ -16,7 +16,7 @@ import (
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 )
 
-// The public address with a certificate speaks HTTP/2 with those who can, event streams too, and HTTP/1.1 with others.
+// With a certificate the public address serves HTTP/2, event streams included, and HTTP/1.1 to clients without HTTP/2.
 func TestTheTLSAddressSpeaksHTTP2(t *testing.T) {
 	dir, err := os.MkdirTemp("", "pm") // the path of a socket in it is bounded
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // badge is a status as a picture or as data, for other pages.
 type badge struct {
-	label string // of whom
+	label string // the page's title, or the name of the host or check
 	web.Look
 }
 

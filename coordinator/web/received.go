@@ -15,8 +15,8 @@ import (
 type received map[string]string
 
 const (
-	// afterParam is the parameter with which the script of a page sends the id back. It opens streams anew, and a
-	// browser sends Last-Event-ID only when it reconnects by itself.
+	// afterParam is the query parameter in which a page's script sends the id back. The script opens a new stream
+	// itself; a browser sends Last-Event-ID only when the browser reconnects.
 	afterParam = "after"
 	// idMax bounds an id that a client sends. Ours have some 40 bytes.
 	idMax = 200

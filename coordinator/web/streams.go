@@ -28,8 +28,8 @@ const (
 	// BeatInterval is how often a stream says what moment the coordinator shows. The script of pages reports that they
 	// are out of date 5 s after the last beat. A day of beats is 1.4 MB.
 	BeatInterval = 3 * time.Second
-	// retryMin is the shortest time after which a client reconnects to a stream that broke. Each client is told one
-	// between this and twice this, so that they do not all come at once when a coordinator starts again.
+	// retryMin is the shortest delay before a client reconnects. Each stream gets a random delay from this to twice
+	// this, so that clients do not all reconnect at once when a coordinator restarts.
 	retryMin = time.Second
 )
 

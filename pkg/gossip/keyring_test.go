@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/gossip"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 func TestWrongKeyIsRejected(t *testing.T) {
 	t.Parallel()
 	c := newTestMesh(t, 3)
 	c.startAll(2, keyA)
-	var log text
+	var log testenv.Log
 	other := c.start("h3", &log, keyB)
 	for range 20 {
 		time.Sleep(interval)

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/gossip"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 const (
@@ -34,24 +34,6 @@ type testMesh struct {
 	catalog *catalog.Catalog
 	keys    map[string]ed25519.PublicKey // of the admitted agents; nil: all are
 	agents  map[string]*gossip.Gossip
-}
-
-// text collects log lines.
-type text struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (x *text) Write(p []byte) (int, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.b.Write(p)
-}
-
-func (x *text) String() string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.b.String()
 }
 
 func newTestMesh(t *testing.T, n int) *testMesh {
@@ -99,7 +81,7 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func (c *testMesh) start(host string, log *text, keys ...[]byte) *gossip.Gossip {
+func (c *testMesh) start(host string, log *testenv.Log, keys ...[]byte) *gossip.Gossip {
 	c.t.Helper()
 	config := gossip.Config{
 		Name: host, Version: "v1-" + host, Listen: fmt.Sprintf("%s:%d", address(host), c.port),
@@ -231,7 +213,7 @@ func TestPortInUseIsAWarning(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	var log text
+	var log testenv.Log
 	g := c.start("h1", &log, keyA)
 	until(t, "a warning", func() bool {
 		return strings.Contains(log.String(), `"level":"warn"`) && strings.Contains(log.String(), "in use")

@@ -104,7 +104,7 @@ func (u Update) names(of func(Update) string) (out []string) {
 	return out
 }
 
-// Evidence is what the regions saw, for those who want to know more: one sentence for each part.
+// Evidence returns what the regions saw, in technical terms: one sentence for each part of the update.
 func (u Update) Evidence() string {
 	parts := u.Parts()
 	if len(parts) == 1 {

@@ -140,7 +140,7 @@ func (s mailSession) hold(conn *connection) Result {
 	return s.end(d, found, counted, err)
 }
 
-// requestTLS asks for the handshake after which the session starts anew.
+// requestTLS sends STARTTLS. After the handshake the client must ask for the capabilities again.
 func (s mailSession) requestTLS(d *dialogue, offered bool) error {
 	if !offered {
 		return &replyError{"STARTTLS is not offered", false}

@@ -62,8 +62,9 @@ func (t Text) MarshalYAML() (any, error) { return redacted, nil }
 // MarshalBinary returns "[secret]", also for gob.
 func (t Text) MarshalBinary() ([]byte, error) { return []byte(redacted), nil }
 
-// Digest returns the first half of an HMAC-SHA-256 of the value in hexadecimal digits. The key keeps those who see the
-// digest from guessing short values; the name keeps equal values of different names from having equal digests.
+// Digest returns the first half of an HMAC-SHA-256 of the value in hexadecimal digits. Without the
+// key, short values could be guessed from their digests. The name is part of the input so that equal values of
+// different names have different digests.
 func Digest(key []byte, name string, t Text) string {
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "%d:%s", len(name), name)

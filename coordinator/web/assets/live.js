@@ -7,7 +7,7 @@ var stale = find("stale"), asOf = find("asof"), icon = find("icon"), color = ico
 var title = document.title.replace(/^Out of date – /, "");
 // A beat arrives every three seconds. LIMIT is the longest time without one, in milliseconds.
 var LIMIT = 5000, source, id = "", at = asOf.dateTime, heard = stale.hidden ? performance.now() : -1e9;
-// When the stream was opened, and how long it may take until it is opened anew.
+// When the stream was opened, and how long to wait for its first event before it is replaced.
 var opened, patience = LIMIT;
 
 function open() {
@@ -66,7 +66,7 @@ function show() {
 	stale.hidden = !old;
 }
 
-// A stream that stalls, or whose proxy answered with an error, is opened anew, ever more rarely.
+// Replaces a stream that stalls, or that a proxy answered with an error, with exponential backoff.
 function watch() {
 	if (document.hidden) return;
 	show();

@@ -2,41 +2,22 @@ package server_test
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
-
-// lockedBuffer is a log that the server's goroutines write and the test reads.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 // Anybody who connects can make a TLS handshake fail, and each join does: that is no error of the coordinator.
 func TestFailedHandshakesAreNoErrors(t *testing.T) {
-	log := &lockedBuffer{}
+	log := &testenv.Log{}
 	s, err := server.Start(t.Context(), server.Config{
 		Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.New(log),
 	})
