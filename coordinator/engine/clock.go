@@ -69,6 +69,7 @@ type Clock struct {
 	at     time.Time     // the mesh time of the newest message
 	seen   time.Time     // when that arrived, by this machine
 	offset time.Duration // of it
+	latest time.Time     // what Now returned last
 }
 
 // replayStart is where a start begins to replay the stream.
@@ -143,11 +144,25 @@ func (c *Clock) next() (m meshtime.Mark, ok bool) {
 	return c.mark, c.known
 }
 
+// latencyMax bounds the latency of a message. The stream's estimate of the present time changes by that much.
+const latencyMax = time.Second
+
 // Now returns the current mesh time, which is the newest message's plus the time since it arrived, and the offset:
-// mesh time less the wall clock.
+// mesh time less the wall clock. It does not decrease when a message arrives later than those before it. A larger step
+// back shows that this machine's wall clock was wrong before the first message, and must not stop the clock.
 func (c *Clock) Now() (at time.Time, offset time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	at, offset = c.estimate()
+	if back := c.latest.Sub(at); back > 0 && back < latencyMax {
+		at = c.latest
+	}
+	c.latest = at
+	return at, offset
+}
+
+// estimate returns the current mesh time by the newest message, or by the wall clock before the first one.
+func (c *Clock) estimate() (at time.Time, offset time.Duration) {
 	if !c.seen.IsZero() {
 		return c.at.Add(time.Since(c.seen)), c.offset // by the monotonic clock
 	}

@@ -99,10 +99,11 @@ func (d database) Posts() Posts { return Posts(d) }
 // PostsMax bounds the posts of one answer.
 const PostsMax = 1000
 
-// List returns the newest posts, newest first, removed ones too: at most limit, and at most PostsMax.
+// List returns the newest posts, newest first, removed ones too: at most limit, and at most PostsMax. Posts of one
+// moment are in the order of the log.
 func (p Posts) List(ctx context.Context, limit int) ([]ledger.Post, error) {
 	return p.query(ctx, `SELECT id, published, edited, removed, tags, category, hosts FROM posts
-		ORDER BY published DESC, id LIMIT ?`, max(0, min(limit, PostsMax)))
+		ORDER BY published DESC, rowid DESC LIMIT ?`, max(0, min(limit, PostsMax)))
 }
 
 // Get returns the post with the id, or ledger.ErrNoPost.
