@@ -60,6 +60,9 @@ func (h *History) Incident(ctx context.Context, id string) (*incident.Incident, 
 	return h.view.Incident(ctx, id)
 }
 
+// Written changes with everything that is written to the ledger.
+func (h *History) Written() uint64 { return h.view.Applied() }
+
 // Gaps returns what the streams have lost by damage.
 func (h *History) Gaps(ctx context.Context) ([]ledger.Gap, error) { return h.view.Losses().Gaps(ctx) }
 

@@ -23,6 +23,7 @@ type siteSource struct {
 func (s siteSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engine.Current() }
 func (s siteSource) Changed() <-chan struct{}                    { return s.engine.Changed() }
 func (s siteSource) Ready() bool                                 { return s.engine.Ready() }
+func (s siteSource) Written() uint64                             { return s.history.Written() }
 
 func (s siteSource) Transitions(
 	ctx context.Context, host string, since time.Time, limit int,

@@ -255,6 +255,7 @@ func (m *markedMesh) Current() (*catalog.Catalog, *mesh.Snapshot) {
 	return m.catalog, m.snapshot
 }
 
+func (m *markedMesh) Written() uint64          { return m.view.Applied() }
 func (m *markedMesh) Changed() <-chan struct{} { return nil }
 func (m *markedMesh) Ready() bool              { return true }
 func (m *markedMesh) Problems() []string       { return []string{mark} }

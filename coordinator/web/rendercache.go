@@ -53,7 +53,10 @@ func (p *perState[T]) of(s State, now time.Time, until func(State, time.Time) ti
 // is made of the newer one. If the cache went back to the older state for it, two states would take turns and every
 // client would render again. Mesh time decides which is newer, since the wall clock can be stepped back.
 func (s State) after(old State) bool {
-	return s.Snapshot != old.Snapshot && old.Snapshot.MeshTime().Before(s.Snapshot.MeshTime())
+	if s.Snapshot == old.Snapshot {
+		return s.Written > old.Written
+	}
+	return old.Snapshot.MeshTime().Before(s.Snapshot.MeshTime())
 }
 
 // never is the end of what changes with the state alone.

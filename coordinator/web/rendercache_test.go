@@ -30,3 +30,20 @@ func TestPagesAreRenderedAgainAfterTheClockWasSteppedBack(t *testing.T) {
 		t.Error("the step changed the duration of an incident")
 	}
 }
+
+// Readers see what was written as soon as the writer was answered, though the snapshot is still the same.
+func TestPagesAreRenderedAgainAfterAWrite(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	h := public(s)
+	for _, path := range []string{"/", "/api/v2/incidents.json"} {
+		s.All = nil
+		s.Events.Add(1)
+		before := webtest.Get(t, h, path).Body.String()
+		s.All = webtest.Incidents()
+		s.Events.Add(1)
+		after := webtest.Get(t, h, path).Body.String()
+		if strings.Contains(before, "a1-1") || !strings.Contains(after, "a1-1") {
+			t.Errorf("%s does not show what was written", path)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 type State struct {
 	Catalog  *catalog.Catalog
 	Snapshot *mesh.Snapshot
+	Written  uint64 // the ledger's last event: readers see what was written as soon as the writer was answered
 	Audience Audience
 }
 

@@ -19,6 +19,8 @@ type Source interface {
 	Current() (*catalog.Catalog, *mesh.Snapshot)
 	// Changed returns a channel that is closed when Current has a newer value.
 	Changed() <-chan struct{}
+	// Written changes with everything that is written to the ledger: what was rendered before is then out of date.
+	Written() uint64
 	// Transitions lists the newest transitions since a time, oldest first: those of the host with this key, or all
 	// for "".
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
@@ -73,7 +75,8 @@ func (v *View) State() State {
 	if v.audience == Public {
 		snapshot = v.public(snapshot)
 	}
-	return State{c, snapshot, v.audience}
+	// After the snapshot: a state with the same one and another number is the newer of the two.
+	return State{c, snapshot, v.source.Written(), v.audience}
 }
 
 func (v *View) public(s *mesh.Snapshot) *mesh.Snapshot {

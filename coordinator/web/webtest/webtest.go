@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ type Source struct {
 	IsReady  bool
 	All      []*incident.Incident
 	Lost     []ledger.Gap
+	Events   atomic.Uint64 // of the ledger: add one after a change of what it holds
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -85,6 +87,9 @@ func (s *Source) Changed() <-chan struct{} {
 	defer s.mu.Unlock()
 	return s.changed
 }
+
+// Written returns Events.
+func (s *Source) Written() uint64 { return s.Events.Load() }
 
 // Ready returns the field.
 func (s *Source) Ready() bool { return s.IsReady }

@@ -17,6 +17,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -43,6 +44,7 @@ type View struct {
 	// current is the catalog in force at the last committed event; nil: not read yet. Only the writer uses it.
 	current *catalog.Catalog
 	written ledger.Texts // beside the log; nil: it has none
+	applied atomic.Uint64
 }
 
 // database is the file, and the queries that have a type of their own.
@@ -256,8 +258,13 @@ func (v *View) Apply(ctx context.Context, read func(apply func(ledger.Record) er
 		return fmt.Errorf("write the view: %w", err)
 	}
 	v.current = f.current
+	v.applied.Store(f.last)
 	return nil
 }
+
+// Applied returns the log's sequence of the last event that queries see, without a query: what was rendered from the
+// view is out of date when it has changed. It is 0 until the first event after Open.
+func (v *View) Applied() uint64 { return v.applied.Load() }
 
 // nanoseconds returns the time since 1970, limited to what fits: readers may ask for any time.
 func nanoseconds(t time.Time) int64 {
