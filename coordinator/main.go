@@ -45,6 +45,7 @@ func newRootCommand() *cobra.Command {
 		newInviteCommand(), newRevokeCommand(), newRotateGossipKeyCommand(),
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
 		newPostCommand(),
+		newMaintenanceCommand(),
 		newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root

@@ -27,7 +27,7 @@ var layers = []struct {
 	{"nouns", []string{"pkg/mesh"}},
 	{"pure", []string{
 		"pkg/errkind", "pkg/markdown", "pkg/archive", "pkg/secret", "pkg/meshtime", "pkg/address", "pkg/sla",
-		"pkg/rollup", "pkg/catalog",
+		"pkg/rollup", "pkg/maintenance", "pkg/catalog",
 		"pkg/schedule", "pkg/edge", "pkg/quorum",
 		"pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
 		"pkg/wire", "pkg/admission", "pkg/ratelimit", "pkg/quota", "pkg/matrix",
@@ -78,6 +78,7 @@ var forbidden = []struct {
 	{"github.com/goccy/go-yaml", "YAML stays behind the catalog's file", []string{"pkg/catalog/file"}},
 	{"github.com/yuin/goldmark", "one renderer for pages, feeds and mail", []string{"pkg/markdown"}},
 	{"github.com/DataDog/", "sketches stay behind the rollups", []string{"pkg/rollup"}},
+	{"github.com/teambition/rrule-go", "recurrence stays behind the maintenance", []string{"pkg/maintenance"}},
 	{"github.com/spf13/cobra", "flags belong to the programs", []string{
 		"agent", "coordinator", "pkg/command", "pkg/command/commandtest",
 	}},

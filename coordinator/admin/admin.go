@@ -24,14 +24,15 @@ import (
 
 // Backend is the running coordinator as commands use it. The errors of its parts have a kind of package errkind.
 type Backend struct {
-	Engine   Engine
-	Replayer Replayer
-	Catalogs Catalogs
-	History  History
-	Problems func() []string // of the mesh itself, for operators
-	Enroller Enroller
-	Backup   Backup
-	Editor   Editor
+	Engine      Engine
+	Replayer    Replayer
+	Catalogs    Catalogs
+	History     History
+	Problems    func() []string // of the mesh itself, for operators
+	Enroller    Enroller
+	Backup      Backup
+	Editor      Editor
+	Maintenance Maintenance
 }
 
 // Engine returns the present catalog and verdicts.
@@ -138,6 +139,7 @@ func NewHandler(b Backend) http.Handler {
 	}
 	mux.HandleFunc("GET /backup/part", h.backupPart)
 	h.addPosts(mux)
+	h.addMaintenance(mux)
 	return mux
 }
 

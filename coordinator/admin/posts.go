@@ -56,7 +56,7 @@ func (h handler) addPosts(mux *http.ServeMux) {
 // decode reads the JSON of a request's body.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, postMax)).Decode(into); err != nil {
-		return errkind.Wrap(errkind.Invalid, fmt.Errorf("read the post: %w", err))
+		return errkind.Wrap(errkind.Invalid, fmt.Errorf("read the request: %w", err))
 	}
 	return nil
 }

@@ -20,13 +20,17 @@ import (
 
 // Config configures an Editor.
 type Config struct {
-	Texts   Texts
-	Ledger  Ledger
-	Posts   Posts
-	Catalog func() *catalog.Catalog                     // in force
-	Clock   func() (at time.Time, offset time.Duration) // mesh time, and mesh time less the wall clock
-	Warn    func(subject, text string)                  // sets a subject's warning for operators; "" clears it
-	Logger  zerolog.Logger
+	Texts  Texts
+	Ledger Ledger
+	Posts  Posts
+	// Maintenances reads maintenances as the events left them.
+	Maintenances Maintenances
+	// MaintenanceChanged is called when an event of a maintenance was appended. Readers see it when it returns.
+	MaintenanceChanged func(ctx context.Context)
+	Catalog            func() *catalog.Catalog                     // in force
+	Clock              func() (at time.Time, offset time.Duration) // mesh time, and mesh time less the wall clock
+	Warn               func(subject, text string)                  // sets a subject's warning for operators; "" clears it
+	Logger             zerolog.Logger
 }
 
 // Texts stores what people wrote.

@@ -35,23 +35,32 @@ func (e *Editor) describe(event *ledger.PostEvent, d Draft) error {
 	if err := checkText(d.Text); err != nil {
 		return err
 	}
-	if len(d.Tags) > tagsMax {
-		return invalid("%d tags: a post has at most %d", len(d.Tags), tagsMax)
-	}
-	for _, tag := range d.Tags {
-		tag = strings.ToLower(tag)
-		if !label.MatchString(tag) {
-			return invalid("tag %q: write 1 to 40 of a-z, 0-9 and -, as in smtp or planned-work", tag)
-		}
-		if !slices.Contains(event.Tags, tag) {
-			event.Tags = append(event.Tags, tag)
-		}
-	}
-	event.Category = strings.ToLower(d.Category)
-	if d.Category != "" && !label.MatchString(event.Category) {
-		return invalid("category %q: write 1 to 40 of a-z, 0-9 and -, as in mail", d.Category)
+	var err error
+	if event.Tags, event.Category, err = checkLabels(d.Tags, d.Category); err != nil {
+		return err
 	}
 	return e.findHosts(event, d.Hosts)
+}
+
+// checkLabels returns tags and a category as they are stored.
+func checkLabels(tags []string, category string) (stored []string, storedCategory string, err error) {
+	if len(tags) > tagsMax {
+		return nil, "", invalid("%d tags: an entry has at most %d", len(tags), tagsMax)
+	}
+	for _, tag := range tags {
+		tag = strings.ToLower(tag)
+		if !label.MatchString(tag) {
+			return nil, "", invalid("tag %q: write 1 to 40 of a-z, 0-9 and -, as in smtp or planned-work", tag)
+		}
+		if !slices.Contains(stored, tag) {
+			stored = append(stored, tag)
+		}
+	}
+	storedCategory = strings.ToLower(category)
+	if category != "" && !label.MatchString(storedCategory) {
+		return nil, "", invalid("category %q: write 1 to 40 of a-z, 0-9 and -, as in mail", category)
+	}
+	return stored, storedCategory, nil
 }
 
 func checkTitle(title string) error {

@@ -126,8 +126,9 @@ func (n *Node) openCore(ctx context.Context) (err error) {
 		return err
 	}
 	n.editor = editorial.New(editorial.Config{
-		Texts: n.bus.Texts(), Ledger: n.ledger, Posts: n.view.Posts(), Catalog: n.core.Catalogs.Current,
-		Clock: n.core.Clock.Now, Warn: n.core.Warnings.Warn, Logger: n.logger("editorial"),
+		Texts: n.bus.Texts(), Ledger: n.ledger, Posts: n.view.Posts(), Maintenances: n.view.Maintenances(),
+		Catalog: n.core.Catalogs.Current,
+		Clock:   n.core.Clock.Now, Warn: n.core.Warnings.Warn, Logger: n.logger("editorial"),
 	})
 	n.tasks = append(n.tasks, n.core.Run, n.editor.Run)
 	return nil

@@ -36,6 +36,8 @@ func (f *fold) apply(ctx context.Context, r ledger.Record) error {
 		err = f.catalog(ctx, r)
 	case "post":
 		err = f.post(ctx, r)
+	case "maintenance":
+		err = maintenanceFold{f}.apply(ctx, r)
 	case "agent":
 		err = f.agent(ctx, r)
 	case "pause":

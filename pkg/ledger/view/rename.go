@@ -5,6 +5,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -99,6 +100,10 @@ func (f *fold) renameHost(ctx context.Context, was, is *catalog.Host) error {
 	if _, err := f.tx.ExecContext(ctx, `UPDATE agents SET host_id = ? WHERE host_id = ?`, is.Identity(), id); err != nil {
 		return err
 	}
+	err := maintenanceFold{f}.rename(ctx, id, func(m *maintenance.Maintenance) { m.RenameHost(id, is.Identity()) })
+	if err != nil {
+		return err
+	}
 	return f.renameInIncidents(ctx, id, func(i *incident.Incident) { i.RenameHost(id, is.Identity(), is.Name) })
 }
 
@@ -112,6 +117,10 @@ func (f *fold) renameCheck(ctx context.Context, h *catalog.Host, id string, is *
 		SET data = json_set(CAST(data AS TEXT), '$.check', ?, '$.check_id', ?)
 		WHERE host_id = ? AND json_extract(CAST(data AS TEXT), '$.check_id') = ?`,
 		is.Name, now, h.Identity(), id); err != nil {
+		return err
+	}
+	err := maintenanceFold{f}.rename(ctx, id, func(m *maintenance.Maintenance) { m.RenameCheck(id, now) })
+	if err != nil {
 		return err
 	}
 	return f.renameInIncidents(ctx, id, func(i *incident.Incident) { i.RenameCheck(id, now, is.Name) })

@@ -136,3 +136,12 @@ CREATE TABLE post_texts (
   body     TEXT
 );
 CREATE INDEX post_texts_by_post ON post_texts (post, sequence);
+
+-- Planned maintenance, with what people changed since.
+CREATE TABLE maintenances (
+  id     TEXT PRIMARY KEY,
+  begins INTEGER NOT NULL, -- wall time, nanoseconds since 1970: when it was announced, which is never after its start
+  over   INTEGER NOT NULL, -- the same: when its last occurrence ends
+  data   BLOB NOT NULL     -- the maintenance, JSON
+);
+CREATE INDEX maintenances_by_end ON maintenances (over, begins);

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/editorial"
+	"github.com/probemesh/probemesh/pkg/command"
+)
+
+// presentEnd returns the present end of a maintenance, or now where it has none to come: "02:31" means the first one
+// after it.
+func presentEnd(cmd *cobra.Command, client *admin.Client, id string, now time.Time) time.Time {
+	all, err := client.Maintenances(cmd.Context())
+	if err != nil {
+		return now // the command itself reports it
+	}
+	for _, m := range all {
+		if (m.ID == id || m.Occurrence == id) && m.End.After(now) {
+			return m.End
+		}
+	}
+	return now
+}
+
+func newMaintenanceListCommand() *cobra.Command {
+	var data string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List maintenance", Long: `List prints the newest 1,000 maintenances, the
+latest announced first. Of one that recurs it shows the occurrence in progress, else the
+next. With --json it prints the texts and the next occurrences too.`,
+		Example: "  coordinator maintenance list\n  coordinator maintenance list --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := newClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			all, err := client.Maintenances(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				return e.Encode(append([]editorial.MaintenanceEntry{}, all...))
+			}
+			return writeMaintenances(command.Printable(cmd.OutOrStdout()), all)
+		},
+	}
+	dataFlag(cmd, &data)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func writeMaintenances(out io.Writer, all []editorial.MaintenanceEntry) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tSTATE\tSTART\tEND\tCOVERS\tRECURS\tTITLE")
+	for _, m := range all {
+		rule := m.Rule
+		if rule == "" {
+			rule = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, m.State, formatTime(m.Start), formatTime(m.End),
+			covers(m), rule, m.Title)
+	}
+	return table.Flush()
+}
+
+// covers names what a maintenance covers.
+func covers(m editorial.MaintenanceEntry) string {
+	names := make([]string, len(m.Covers))
+	for i, t := range m.Covers {
+		names[i] = strings.TrimSpace(t.Host + " " + t.Check)
+	}
+	return strings.Join(names, ", ")
+}
+
+// writeMaintenance prints one maintenance as its page shows it.
+func writeMaintenance(out io.Writer, m editorial.MaintenanceEntry) error {
+	fmt.Fprintf(out, "%s\n\n", m.Title)
+	fmt.Fprintf(out, "%s, from %s to %s\n", strings.ReplaceAll(string(m.State), "_", " "), formatTime(m.Start),
+		formatTime(m.End))
+	fmt.Fprintf(out, "Covers %s\n", covers(m))
+	if m.Rule != "" {
+		zone := m.Zone
+		if zone == "" {
+			zone = "UTC"
+		}
+		fmt.Fprintf(out, "Recurs by %s in %s:\n", m.Rule, zone)
+		for _, next := range m.Next { // after the one above
+			fmt.Fprintf(out, "  %s\n", formatTime(next))
+		}
+	}
+	if len(m.Tags) > 0 || m.Category != "" {
+		fmt.Fprintf(out, "Category %s, tags %s\n", orDash(m.Category), orDash(strings.Join(m.Tags, ", ")))
+	}
+	if len(m.Updates) > 0 && m.Updates[0].Text.Body != "" {
+		fmt.Fprintf(out, "\n%s\n", strings.TrimSpace(m.Updates[0].Text.Body))
+	}
+	return nil
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
