@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/rs/zerolog"
 
@@ -235,7 +233,7 @@ func (d *demonstration) refusesWrongFaults(t *testing.T) {
 
 // browse opens the pages in a real browser.
 func (d *demonstration) browse(t *testing.T) {
-	ctx := newBrowser(t)
+	ctx := testenv.NewBrowser(t)
 	if size := len(d.page("/")); size > 45_000 {
 		t.Errorf("the page has %d bytes", size)
 	}
@@ -261,32 +259,10 @@ func (d *demonstration) browse(t *testing.T) {
 	d.checkPage(t, ctx, "host", "http://"+d.public+"/hosts/NC036")
 	d.checkPage(t, ctx, "panel", "http://"+d.public+"/demo/")
 	// The panel's own buttons.
-	if evaluate(t, ctx, `(document.getElementById("mend-`+id+`").click(), 1)`) != 1 {
+	if testenv.Evaluate[int](t, ctx, `(document.getElementById("mend-`+id+`").click(), 1)`) != 1 {
 		t.Error("the panel has no button to mend the fault")
 	}
 	d.eventually("mended by the button", func() bool { return d.statuses()["NC036"] == "operational" })
-}
-
-// newBrowser starts Chromium. Without it the test is skipped; in CI it fails.
-func newBrowser(t *testing.T) context.Context {
-	t.Helper()
-	path := ""
-	for _, name := range []string{"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"} {
-		if _, err := os.Stat(name); err == nil {
-			path = name
-		}
-	}
-	if path == "" {
-		testenv.SkipOrFail(t, "Chromium (Debian: chromium)")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, time.Minute)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // checkPage opens a page at the width of a phone, dark, and of a desktop, light. It fails if the page is wider than the
@@ -295,12 +271,13 @@ func (d *demonstration) checkPage(t *testing.T, ctx context.Context, name, url s
 	t.Helper()
 	for _, width := range []int64{360, 1280} {
 		scheme := map[int64]string{360: "dark", 1280: "light"}[width]
-		err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), colours(scheme), chromedp.Navigate(url))
+		err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), testenv.ColorScheme(scheme), chromedp.Navigate(url))
 		if err != nil {
 			t.Fatalf("%s at %d: %v", name, width, err)
 		}
-		overflow := evaluate(t, ctx, `document.documentElement.scrollWidth - document.documentElement.clientWidth`)
-		requests := evaluate(t, ctx,
+		overflow := testenv.Evaluate[int](t, ctx,
+			`document.documentElement.scrollWidth - document.documentElement.clientWidth`)
+		requests := testenv.Evaluate[int](t, ctx,
 			`performance.getEntriesByType("resource").filter(r => !r.name.includes("/events")).length`)
 		shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		if err != nil {
@@ -314,24 +291,5 @@ func (d *demonstration) checkPage(t *testing.T, ctx context.Context, name, url s
 				t.Error(err)
 			}
 		}
-	}
-}
-
-func evaluate(t *testing.T, ctx context.Context, expression string) int {
-	t.Helper()
-	n, err := chromedp.Run(ctx, chromedp.Evaluate[int](expression))
-	if err != nil {
-		t.Fatalf("%s: %v", expression, err)
-	}
-	return n
-}
-
-// colours sets the colour scheme that the browser prefers, light or dark.
-func colours(scheme string) chromedp.Action[chromedp.Void] {
-	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		})
-		return chromedp.Void{}, err
 	}
 }

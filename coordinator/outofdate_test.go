@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // TestAnOpenPageSaysThatItIsOutOfDate kills the coordinator of an open page, has it stall, and brings it back.
 func TestAnOpenPageSaysThatItIsOutOfDate(t *testing.T) {
-	ctx := newBrowser(t)
+	ctx := testenv.NewBrowser(t)
 	m := newTestbed(t)
 	address := freeAddress(t)
 	serve := func() *exec.Cmd {
@@ -30,43 +31,32 @@ func TestAnOpenPageSaysThatItIsOutOfDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	const current = `document.getElementById("stale").hidden && !document.title.startsWith("Out of date")`
-	awaitInPage(t, ctx, "the page hears the coordinator", current+` && (window.stayed = true)`)
+	testenv.AwaitInPage(t, ctx, "the page hears the coordinator", current+` && (window.stayed = true)`)
 
 	_ = running.Process.Kill()
 	_ = running.Wait()
 	awaitOutOfDate(t, ctx, "after SIGKILL")
 	running = serve()
-	awaitInPage(t, ctx, "the page recovers from the death", current+" && window.stayed")
+	testenv.AwaitInPage(t, ctx, "the page recovers from the death", current+" && window.stayed")
 
 	_ = running.Process.Signal(syscall.SIGSTOP) // the kernel still accepts connections, and nothing is sent
 	awaitOutOfDate(t, ctx, "after SIGSTOP")
 	_ = running.Process.Signal(syscall.SIGCONT)
-	awaitInPage(t, ctx, "the page recovers from the stall", current+" && window.stayed")
+	testenv.AwaitInPage(t, ctx, "the page recovers from the stall", current+" && window.stayed")
 }
 
 // awaitOutOfDate waits until the page says at its top that it is out of date, wherever the reader has scrolled to.
 func awaitOutOfDate(t *testing.T, ctx context.Context, when string) {
 	t.Helper()
 	since := time.Now()
-	if evaluate(t, ctx, `(scrollTo(0, 1e6), 1)`) != 1 {
+	if testenv.Evaluate[int](t, ctx, `(scrollTo(0, 1e6), 1)`) != 1 {
 		t.Fatal("cannot scroll")
 	}
-	awaitInPage(t, ctx, "out of date "+when, `(() => {
+	testenv.AwaitInPage(t, ctx, "out of date "+when, `(() => {
 		const e = document.getElementById("stale"), r = e.getBoundingClientRect();
 		return !e.hidden && r.top >= 0 && r.bottom < 200 && /^Out of date. Last heard \d\d:\d\d UTC\.$/.test(e.innerText)
 			&& document.title.startsWith("Out of date") && document.getElementById("icon").href.includes("%235b6570")
 			&& getComputedStyle(document.querySelector("main")).filter.includes("grayscale");
 	})()`)
 	t.Logf("%s the page said so within %s", when, time.Since(since).Round(100*time.Millisecond))
-}
-
-// awaitInPage waits until an expression holds in the page.
-func awaitInPage(t *testing.T, ctx context.Context, what, expression string) {
-	t.Helper()
-	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute)))
-	if err != nil {
-		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](
-			`document.title + " / " + document.getElementById("stale").outerHTML`))
-		t.Fatalf("never: %s (%v): %s", what, err, text)
-	}
 }

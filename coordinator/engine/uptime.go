@@ -42,7 +42,7 @@ func (h *History) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (
 	}
 	lost = append(lost, pauses...)
 	for _, one := range histories {
-		report.Rows = append(report.Rows, sla.NewRow(one, lost, report.Method, from, to))
+		report.Rows = append(report.Rows, sla.NewRow(one, lost, report.Method, from, to, q.Daily))
 	}
 	var order []string
 	for i := range c.Hosts {

@@ -31,6 +31,7 @@ type Site struct {
 	links []web.Link
 	cache web.RenderCache
 	ready *web.Answers
+	days  dailyUptime
 }
 
 // New returns a Site.
@@ -159,7 +160,17 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	if err != nil {
 		return "", err
 	}
+	days, from, err := s.days.of(ctx, s.view, state)
+	if err != nil {
+		return "", err
+	}
 	v := newIndexView(state, changes)
+	for g := range v.Groups {
+		for i := range v.Groups[g].Hosts {
+			h := &v.Groups[g].Hosts[i]
+			h.Days = newDaysView(days[mesh.Key(h.Name)], from)
+		}
+	}
 	v.Incidents, v.Past = openIncidents(state, incidents), pastIncidents(state, incidents, gaps)
 	return web.Render(templates, "index", v)
 }

@@ -21,13 +21,15 @@ type indexView struct {
 	OutOfDate bool
 	Incidents []incidentView
 	Groups    []groupView
+	DaysShown int
 	Past      []dayView
 	Changes   []changeView
 }
 
 type groupView struct {
-	Name  string
-	Hosts []hostView
+	Name   string
+	Hosts  []hostView
+	Folded bool // nothing is wrong with any host, and the page has many
 }
 
 // hostPage is a host with everything that happened to it.
@@ -38,9 +40,10 @@ type hostPage struct {
 
 type hostView struct {
 	web.Look
-	Name, City, Country, Flag, Role, Reach string
-	Since                                  time.Time
-	Checks                                 []checkView
+	Name, Title, City, Country, Flag, Role, Reach string
+	Since                                         time.Time
+	Checks                                        []checkView
+	Days                                          daysView // on the front page
 }
 
 type checkView struct {
@@ -65,16 +68,24 @@ type changeView struct {
 	Began, Published                    time.Time
 }
 
+// foldedAbove is the number of hosts above which a page shows groups without trouble as one line.
+const foldedAbove = 30
+
+// Trouble reports whether the host is anything but operational. Then its checks are unfolded.
+func (h hostView) Trouble() bool { return h.Class != web.StatusLook(mesh.Operational).Class }
+
+// Bad reports whether the reader needs to know more of a check than that it works.
+func (c checkView) Bad() bool { return c.Class != web.VerdictLook(mesh.Up).Class }
+
 // defaultGroup is the heading of hosts for which the catalog names no group.
 const defaultGroup = "Servers"
 
 // newIndexView groups the hosts as the catalog does, in its order.
 func newIndexView(s web.State, transitions []mesh.Transition) indexView {
-	overall := s.Overall()
 	v := indexView{
-		Look: web.StatusLook(overall.Status), Headline: overall.Headline, Detail: overall.Detail,
-		OutOfDate: len(s.Snapshot.Alerts) > 0,
+		Look: web.StatusLook(s.Overall().Status), OutOfDate: len(s.Snapshot.Alerts) > 0, DaysShown: barsShown,
 	}
+	v.Headline, v.Detail = answer(s)
 	changes := newChangeViews(s, transitions)
 	v.Changes = changes[:min(len(changes), changesShown)]
 	for _, h := range s.Hosts() {
@@ -88,13 +99,18 @@ func newIndexView(s web.State, transitions []mesh.Transition) indexView {
 		}
 		v.Groups[i].Hosts = append(v.Groups[i].Hosts, newHostView(s, h))
 	}
+	for i := range v.Groups {
+		v.Groups[i].Folded = len(s.Hosts()) > foldedAbove &&
+			!slices.ContainsFunc(v.Groups[i].Hosts, func(h hostView) bool { return h.Trouble() })
+	}
 	return v
 }
 
 func newHostView(s web.State, h mesh.HostState) hostView {
 	config := s.Catalog.Host(mesh.Key(h.Name))
 	v := hostView{
-		Look: web.StatusLook(h.Status), Name: h.Name, City: s.City(h.Region), Role: config.Role, Since: h.Since,
+		Look: web.StatusLook(h.Status), Name: h.Name, Title: config.Called(), City: s.City(h.Region), Role: config.Role,
+		Since: h.Since,
 		Reach: hostReach(h),
 	}
 	if r := s.Catalog.Region(h.Region); r != nil {

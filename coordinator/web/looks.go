@@ -23,11 +23,14 @@ const (
 	classPartial  = "partial"
 	classDown     = "down"
 	classUnknown  = "unknown"
+
+	classMaintenance = "maintenance"
 )
 
 // shapes are what each class is drawn with.
 var shapes = map[string]string{
 	classUp: "●", classDegraded: "▲", classPartial: "◆", classDown: "■", classUnknown: "○",
+	classMaintenance: "◐",
 }
 
 // classes is the one table of colours: for the style sheet, badges and the icon. Each has a contrast of at least 4.5
@@ -37,6 +40,7 @@ var classes = []struct{ class, light, dark string }{
 	{classDegraded, "#8a5a00", "#e5b454"},
 	{classPartial, "#b04a00", "#ff9a5c"},
 	{classDown, "#b3261e", "#ff7b72"},
+	{classMaintenance, "#2456c9", "#8db4ff"},
 	{classUnknown, "#5b6570", "#a9b4bf"},
 }
 
@@ -76,7 +80,7 @@ func StatusLook(s mesh.Status) Look {
 	case mesh.MajorOutage:
 		return newLook(classDown, "Major outage")
 	case mesh.UnderMaintenance:
-		return newLook(classDegraded, "Under maintenance")
+		return newLook(classMaintenance, "Under maintenance")
 	}
 	return newLook(classUnknown, "Unknown")
 }

@@ -150,16 +150,24 @@ func (v *View) Incident(ctx context.Context, id string) (*incident.Incident, err
 
 // Uptime reports how long the host with this key and its checks, or for "" all, were up in a period.
 func (v *View) Uptime(ctx context.Context, host string, from, to time.Time) (sla.Report, error) {
+	return v.uptime(ctx, host, sla.Query{From: from, To: to})
+}
+
+// DailyUptime is Uptime of all hosts with each of the days.
+func (v *View) DailyUptime(ctx context.Context, from, to time.Time) (sla.Report, error) {
+	return v.uptime(ctx, "", sla.Query{From: from, To: to, Daily: true})
+}
+
+func (v *View) uptime(ctx context.Context, host string, q sla.Query) (sla.Report, error) {
 	c, _ := v.source.Current()
 	include := func(string) bool { return true }
 	if v.audience == Public {
 		hosts := v.publicHosts()
 		include = func(key string) bool { return slices.Contains(hosts, key) }
 	}
-	return v.source.Uptime(ctx, c, sla.Query{
-		Include: func(key string) bool { return (host == "" || key == host) && include(key) },
-		Public:  v.audience == Public, From: from, To: to,
-	})
+	q.Include = func(key string) bool { return (host == "" || key == host) && include(key) }
+	q.Public = v.audience == Public
+	return v.source.Uptime(ctx, c, q)
 }
 
 // publicHosts returns the keys of the hosts that are public now. What was published of others stays in the ledger, for

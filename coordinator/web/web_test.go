@@ -208,7 +208,7 @@ func TestAnOutageIsNotCalledReachableFromEverywhere(t *testing.T) {
 	h.Checks[0].Verdict, h.Checks[0].Tally = mesh.Down, mesh.Tally{Regions: 8, Voters: 7, Bad: 7}
 	s.Snapshot.Hosts = s.Snapshot.Hosts[:1]
 	text := webtest.Get(t, public(s), "/").Body.String()
-	if !strings.Contains(text, "<small>1 of ") || strings.Contains(text, "<small>reachable from 7 of 7") {
+	if !strings.Contains(text, ">Partial outage<") || strings.Contains(text, "reachable from 7 of 7") {
 		t.Error(text)
 	}
 }

@@ -74,7 +74,8 @@ const (
 type Host struct {
 	ID        string            `json:"id,omitempty"` // internal: see Identity and Identify
 	Name      string            `json:"name"`
-	Was       string            `json:"was,omitempty"` // the name before: see Identify
+	Was       string            `json:"was,omitempty"`   // the name before: see Identify
+	Title     string            `json:"title,omitempty"` // what clients call it: see Called
 	Region    string            `json:"region"`
 	Addresses []string          `json:"addresses,omitempty"` // IP addresses or one name; empty only without checks
 	Role      string            `json:"role,omitempty"`
@@ -127,6 +128,14 @@ func (c *Catalog) Region(name string) *Region {
 
 // Key is the host's name in NATS subjects, addresses of pages and messages: in lower case.
 func (h *Host) Key() string { return mesh.Key(h.Name) }
+
+// Called returns what clients call the host: its title, or its name if it has none.
+func (h *Host) Called() string {
+	if h.Title != "" {
+		return h.Title
+	}
+	return h.Name
+}
 
 // Check returns the check of this name, or nil. Upper and lower case are the same, but the name as spelled comes first:
 // early versions permitted two checks that differ in case alone.

@@ -12,6 +12,7 @@ import (
 type Query struct {
 	Include  func(host string) bool // by the host's key
 	Public   bool                   // leave out when a host was internal
+	Daily    bool                   // measure each day, too
 	From, To time.Time              // by the wall clock
 }
 
@@ -42,13 +43,33 @@ type Row struct {
 	Met     *bool    `json:"met"`    // whether the target was reached; null without data
 	Credit  float64  `json:"credit"` // percent of the price
 
+	// Days are the seconds of each 24 hours of the period, the last of which may be shorter; nil unless asked for.
+	Days []Times `json:"-"`
+
 	Uptime Ratio `json:"-"`
 }
 
 // NewRow returns the row of a history in a period. Nothing was judged during the gaps.
-func NewRow(h History, gaps []Window, m Method, from, to time.Time) Row {
-	times := New(h.Spans, h.Maintenance, slices.Concat(h.Hidden, gaps)).Measure(from, to)
-	return m.Rate(Row{Host: h.Host, Check: h.Check, Seconds: times})
+func NewRow(h History, gaps []Window, m Method, from, to time.Time, daily bool) Row {
+	line := New(h.Spans, h.Maintenance, slices.Concat(h.Hidden, gaps))
+	row := Row{Host: h.Host, Check: h.Check, Seconds: line.Measure(from, to)}
+	if daily {
+		row.Days = line.days(from, to)
+	}
+	return m.Rate(row)
+}
+
+// days returns the times of each 24 hours of a period.
+func (t Timeline) days(from, to time.Time) (out []Times) {
+	for from.Before(to) {
+		end := from.Add(24 * time.Hour)
+		if end.After(to) {
+			end = to
+		}
+		out = append(out, t.Measure(from, end))
+		from = end
+	}
+	return out
 }
 
 // Rate sets what the method makes of the row's seconds.

@@ -1,4 +1,38 @@
 (function () {
+// Says what a day of a row of bars was like: the one under the pointer, or the one that the arrow keys select.
+var DAYS = 90, chosen = DAYS;
+function tell(row, n) {
+	n = chosen = Math.max(0, Math.min(DAYS - 1, n));
+	var tip = row.querySelector(".tip"), d = row.dataset, day = new Date(d.from + "T00:00:00Z");
+	if (!tip) {
+		tip = row.appendChild(document.createElement("span"));
+		tip.className = "tip";
+		tip.setAttribute("role", "status");
+	}
+	day.setUTCDate(day.getUTCDate() + n);
+	var note = JSON.parse(d.notes)[n] || (n < d.first ? "no data" : "no downtime");
+	tip.textContent = day.toUTCString().slice(5, 16).replace(/^0/, "") + ": " + note;
+}
+function rowOf(e) { return e.target.closest && e.target.closest("summary[data-from]"); }
+document.addEventListener("keydown", function (e) {
+	var row = rowOf(e), step = {ArrowLeft: -1, ArrowRight: 1, Home: -DAYS, End: DAYS}[e.key];
+	if (!row || !step) return;
+	e.preventDefault();
+	tell(row, chosen + step);
+});
+document.addEventListener("pointermove", function (e) {
+	var row = rowOf(e), bars = row && row.querySelector(".days"), box = bars && bars.getBoundingClientRect();
+	if (box && e.clientX >= box.left && e.clientX < box.right && e.clientY >= box.top && e.clientY <= box.bottom)
+		tell(row, Math.floor((e.clientX - box.left) / box.width * DAYS));
+});
+function untell(e) {
+	var row = rowOf(e), tip = row && !row.contains(e.relatedTarget) && row.querySelector(".tip");
+	if (tip) { tip.remove(); chosen = DAYS; }
+}
+document.addEventListener("pointerout", untell);
+document.addEventListener("focusout", untell);
+})();
+(function () {
 // Replaces the body of the page whenever the server sends a newer one, and says at the top when nothing is heard.
 var main = document.querySelector("main"), url = main && main.dataset.live;
 if (!url || !window.EventSource) return;

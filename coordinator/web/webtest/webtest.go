@@ -109,7 +109,12 @@ func (s *Source) Transitions(context.Context, string, time.Time, int) ([]mesh.Tr
 }
 
 // PublicTransitions returns Transitions.
-func (s *Source) PublicTransitions(ctx context.Context, _ []string, since time.Time, n int) ([]mesh.Transition, error) {
+func (s *Source) PublicTransitions(
+	ctx context.Context,
+	_ []string,
+	since time.Time,
+	n int,
+) ([]mesh.Transition, error) {
 	return s.Transitions(ctx, "", since, n)
 }
 
@@ -150,6 +155,7 @@ func (s *Source) Incident(_ context.Context, id string) (*incident.Incident, err
 }
 
 // Uptime returns a row for each host and check that the query includes: an hour up, of which NC036 was down a minute.
+// The days of a host are without data but for the last ten; yesterday, NC036 was down a minute.
 func (s *Source) Uptime(_ context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
 	r := sla.Report{From: q.From, To: q.To, Method: c.SLA.Or(), Rows: []sla.Row{}}
 	for _, h := range c.Hosts {
@@ -160,12 +166,31 @@ func (s *Source) Uptime(_ context.Context, c *catalog.Catalog, q sla.Query) (sla
 		if !q.Include(h.Key()) {
 			continue
 		}
-		r.Rows = append(r.Rows, r.Method.Rate(sla.Row{Host: h.Name, Seconds: times}))
+		row := sla.Row{Host: h.Name, Seconds: times}
+		if q.Daily {
+			row.Days = days(q, h.Name)
+		}
+		r.Rows = append(r.Rows, r.Method.Rate(row))
 		for _, check := range h.Checks {
 			r.Rows = append(r.Rows, r.Method.Rate(sla.Row{Host: h.Name, Check: check.Name, Seconds: times}))
 		}
 	}
 	return r, nil
+}
+
+func days(q sla.Query, host string) (out []sla.Times) {
+	const day = 24 * time.Hour
+	for at := q.From; at.Before(q.To); at = at.Add(day) {
+		times := sla.Times{NoData: 86_400}
+		switch left := q.To.Sub(at); {
+		case left > day && left <= 2*day && host == "NC036":
+			times = sla.Times{Up: 86_340, Down: 60}
+		case left <= 10*day:
+			times = sla.Times{Up: 86_400}
+		}
+		out = append(out, times)
+	}
+	return out
 }
 
 // Incidents are an open incident of NC041, "a2-1", and a resolved one of NC036, "a1-1". Both began 61 minutes ago.

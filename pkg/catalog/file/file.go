@@ -255,6 +255,7 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 	p.was(m, &h.Was)
 	p.hostRegion(m, &h)
 	p.addresses(m, &h)
+	m.text("title", &h.Title)
 	m.text("role", &h.Role)
 	m.boolean("public", &h.Public)
 	m.text("group", &h.Group)

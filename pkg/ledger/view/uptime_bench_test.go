@@ -62,7 +62,7 @@ func benchmarkUptime(b *testing.B, every int64) {
 		began := time.Now()
 		histories, err := cold.Periods().Published(b.Context(), from, to)
 		for _, h := range histories {
-			row := sla.NewRow(h, nil, sla.DefaultMethod(), from, to)
+			row := sla.NewRow(h, nil, sla.DefaultMethod(), from, to, false)
 			if row.Seconds.Down < 80/every*300 || row.Seconds.Total() != period*day {
 				b.Fatalf("%+v", row)
 			}

@@ -1,0 +1,64 @@
+package site
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// answer is the first line of the front page, which says how things are in the clients' words, and what comes with it.
+func answer(s web.State) (headline, detail string) {
+	overall := s.Overall()
+	var affected []mesh.HostState
+	for _, h := range s.Hosts() {
+		if h.Status != mesh.Operational {
+			affected = append(affected, h)
+		}
+	}
+	switch total := len(s.Hosts()); len(affected) {
+	case 0:
+		return overall.Headline, overall.Detail
+	case 1:
+		if total > 1 {
+			detail = " All other systems are operational."
+		}
+		return oneAffected(s, affected[0]), overall.Headline + "." + detail
+	default:
+		var names []string
+		for _, h := range affected {
+			names = append(names, called(s, h))
+		}
+		return overall.Headline, fmt.Sprintf("%d of %s affected: %s.", len(affected), web.Count(total, "system"),
+			strings.Join(names, ", "))
+	}
+}
+
+// oneAffected says what is so with the only host that is not operational.
+func oneAffected(s web.State, h mesh.HostState) string {
+	name := called(s, h)
+	switch h.Status {
+	case mesh.MajorOutage:
+		return name + " is unavailable"
+	case mesh.DegradedPerformance:
+		return name + " has degraded performance"
+	case mesh.UnderMaintenance:
+		return name + " is under maintenance"
+	case mesh.PartialOutage:
+		var down []string
+		for _, c := range h.Checks {
+			if c.Verdict == mesh.Down {
+				down = append(down, c.Name)
+			}
+		}
+		if len(down) == 1 && !strings.EqualFold(down[0], "ping") {
+			return down[0] + " is unavailable"
+		}
+		return name + " is partly unavailable"
+	}
+	return "The status of " + name + " is unknown"
+}
+
+// called returns what clients call a host.
+func called(s web.State, h mesh.HostState) string { return s.Catalog.Host(mesh.Key(h.Name)).Called() }

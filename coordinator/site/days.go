@@ -1,0 +1,147 @@
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
+)
+
+// barsShown is how many days the row of a host shows, today included.
+const barsShown = 90
+
+// daysView is how long a host was up on each of the last days.
+type daysView struct {
+	Uptime string // "99.996 %", since the first data
+	From   string // the first day, "2006-01-02"
+	First  int    // the index of the first day with data
+	Runs   []runView
+	Notes  string // JSON: what the days that were not up throughout were like, by index
+	Bad    []badDay
+}
+
+// runView is a run of days that look the same.
+type runView struct {
+	web.Look
+	At, Days int
+}
+
+// badDay is a day with downtime, newest first.
+type badDay struct{ Day, Note string }
+
+// badDaysShown is how many days with downtime the row of a host lists.
+const badDaysShown = 5
+
+// dailyUptime measures the days of all hosts once a minute, and again when something changed: it reads three months of
+// history. It is safe for concurrent use; the zero value is ready.
+type dailyUptime struct {
+	mu      sync.Mutex
+	catalog *catalog.Catalog
+	minute  time.Time
+	changed time.Time          // when a host or check changed last
+	rows    map[string]sla.Row // by the host's key
+	from    time.Time
+	method  sla.Method
+}
+
+// of returns the rows of the hosts that the audience may see, and the day on which they begin.
+func (d *dailyUptime) of(ctx context.Context, view *web.View, s web.State) (map[string]sla.Row, time.Time, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	minute, changed := s.Snapshot.At.Truncate(time.Minute), lastChange(s)
+	if d.rows != nil && d.catalog == s.Catalog && d.minute.Equal(minute) && d.changed.Equal(changed) {
+		return d.rows, d.from, nil
+	}
+	from := s.Snapshot.At.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-barsShown)
+	report, err := view.DailyUptime(ctx, from, s.Snapshot.At)
+	if err != nil {
+		return nil, from, err
+	}
+	rows := map[string]sla.Row{}
+	for _, r := range report.Rows {
+		if r.Check == "" {
+			rows[mesh.Key(r.Host)] = r
+		}
+	}
+	d.catalog, d.minute, d.changed, d.rows, d.from = s.Catalog, minute, changed, rows, from
+	return rows, from, nil
+}
+
+// lastChange returns when a host's status changed last.
+func lastChange(s web.State) (last time.Time) {
+	for _, h := range s.Snapshot.Hosts {
+		if h.Since.After(last) {
+			last = h.Since
+		}
+	}
+	return last
+}
+
+func newDaysView(row sla.Row, from time.Time) daysView {
+	v := daysView{Uptime: row.Uptime.String(), From: from.Format(time.DateOnly), First: barsShown}
+	notes := map[int]string{}
+	for n, t := range row.Days {
+		if v.First == barsShown && t.NoData < t.Total() {
+			v.First = n
+		}
+		look := dayLook(t)
+		if last := len(v.Runs) - 1; last >= 0 && v.Runs[last].Class == look.Class {
+			v.Runs[last].Days++
+		} else {
+			v.Runs = append(v.Runs, runView{look, n, 1})
+		}
+		note := dayNote(t, n > v.First)
+		if n < v.First || note == "" {
+			continue
+		}
+		notes[n] = note
+		if t.Down+t.Partial > 0 {
+			v.Bad = append([]badDay{{from.AddDate(0, 0, n).Format("2 January"), note}}, v.Bad...)
+		}
+	}
+	v.Bad = v.Bad[:min(len(v.Bad), badDaysShown)]
+	encoded, _ := json.Marshal(notes) // a map of texts has an encoding
+	v.Notes = string(encoded)
+	return v
+}
+
+// dayLook returns how a day appears: as the worst of its seconds.
+func dayLook(t sla.Times) web.Look {
+	switch {
+	case t.Down > 0:
+		return web.StatusLook(mesh.MajorOutage)
+	case t.Partial > 0:
+		return web.StatusLook(mesh.PartialOutage)
+	case t.Maintenance > 0:
+		return web.StatusLook(mesh.UnderMaintenance)
+	case t.Up > 0:
+		return web.StatusLook(mesh.Operational)
+	}
+	return web.StatusLook(mesh.StatusUnknown)
+}
+
+// dayNote says what a day was like that was not up throughout; "" for one that was. On the first day it is no news that
+// there is no data for its beginning.
+func dayNote(t sla.Times, missed bool) string {
+	var parts []string
+	add := func(seconds int64, format string) {
+		if seconds > 0 {
+			parts = append(parts, fmt.Sprintf(format, incident.FormatDuration(time.Duration(seconds)*time.Second)))
+		}
+	}
+	add(t.Down, "%s down")
+	add(t.Partial, "%s partly down")
+	add(t.Maintenance, "%s of maintenance")
+	if missed {
+		add(t.NoData, "no data for %s")
+	}
+	return strings.Join(parts, ", ")
+}
