@@ -37,6 +37,10 @@ func ParseTarget(o ProbeOptions, kind, text string, settings []string) (probe.Ta
 		var o catalog.TLS
 		host, o.Port, err = address.ParseHostPort(text, catalog.TLSPort)
 		check.Options = o
+	case catalog.KindDNS:
+		var o catalog.DNS
+		host, o.Port, err = address.ParseHostPort(text, catalog.DNSPort)
+		check.Options = o
 	case catalog.KindSMTP, catalog.KindIMAP, catalog.KindPOP3:
 		var o catalog.MailSession
 		host, o.Port, err = address.ParseHostPort(text, catalog.MailPort(kind, slices.Contains(settings, "tls=true")))

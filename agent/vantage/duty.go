@@ -157,7 +157,7 @@ func (v *vantage) startProbe(d *duty, p edge.Probe) {
 	t := probe.Target{
 		Check: *d.Check, Address: d.Address, Family: d.Family, Prefer: d.prefer,
 		Agent: v.config.Name, Version: v.config.Version,
-		Memory: v.memory, Secrets: v.secrets,
+		Memory: v.memory, Serials: v.serials, Secrets: v.secrets,
 	}
 	if v.catalog != nil {
 		t.Page = v.catalog.Page.URL

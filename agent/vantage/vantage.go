@@ -92,7 +92,8 @@ type vantage struct {
 	window   edge.Window
 	underWay int           // probes
 	memory   *probe.Memory // of the answers of all probes under way
-	caps     *probe.Caps   // on the addresses as the catalog spells them; the guard counts what names resolve to
+	serials  *probe.Serials
+	caps     *probe.Caps // on the addresses as the catalog spells them; the guard counts what names resolve to
 
 	epoch       uint64 // of this process; sequence counts its batches
 	sequence    uint64
@@ -119,7 +120,7 @@ func Run(ctx context.Context, c Config) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx, for the latest observations
 	v := &vantage{
 		config: c, ctx: work, probes: make(chan probeEvent, eventsMax), out: out, began: time.Now(), duties: duties{},
-		memory: probe.NewMemory(probe.MemoryMax), caps: probe.NewCaps(),
+		memory: probe.NewMemory(probe.MemoryMax), serials: probe.NewSerials(), caps: probe.NewCaps(),
 		epoch: binary.BigEndian.Uint64(id[12:]), prefix: hex.EncodeToString(id[:12]),
 	}
 	v.config.Network = probe.NewGuard(c.Network, c.Allow)

@@ -25,7 +25,7 @@ const (
 
 // Kinds lists the kinds that this version knows.
 func Kinds() []string {
-	return []string{KindPing, KindTCP, KindHTTP, KindTLS, KindSMTP, KindIMAP, KindPOP3}
+	return []string{KindPing, KindTCP, KindHTTP, KindTLS, KindSMTP, KindIMAP, KindPOP3, KindDNS}
 }
 
 // Options are the settings of one kind of check: Ping, TCP, HTTP or TLS. They are values. In JSON the fields of the
@@ -154,6 +154,8 @@ func (c *Check) Port() int {
 		return o.Port
 	case TLS:
 		return o.Port
+	case DNS:
+		return o.Port
 	case HTTP:
 		_, _, port, _ := address.ParseURL(o.URL)
 		return port
@@ -271,6 +273,10 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 		c.Kind, c.Options = KindTCP, o
 	case KindTLS:
 		var o TLS
+		err = json.Unmarshal(data, &o)
+		c.Options = o
+	case KindDNS:
+		var o DNS
 		err = json.Unmarshal(data, &o)
 		c.Options = o
 	case KindSMTP, KindIMAP, KindPOP3:

@@ -51,6 +51,13 @@ var kinds = map[string]catalog.Check{
 	`{"kind":"pop3","name":"pop3","critical":true,"interval":10000000000,"timeout":3000000000,"port":110}`: {
 		Kind: "pop3", Options: catalog.POP3{MailSession: catalog.MailSession{Port: 110}},
 	},
+	`{"kind":"dns","name":"dns","critical":true,"interval":10000000000,"timeout":3000000000,"port":53,` +
+		`"query":"example.net","type":"MX","expect":["mail.example.net"],"authoritative":true,"signature_days":7}`: {
+		Kind: "dns", Options: catalog.DNS{
+			Port: 53, Query: "example.net", Type: "MX", Expect: []string{"mail.example.net"}, Authoritative: true,
+			SignatureDays: 7,
+		},
+	},
 	`{"kind":"telepathy","name":"telepathy","critical":true,"interval":10000000000,"timeout":3000000000}`: {
 		Kind: "telepathy",
 	},
@@ -74,6 +81,7 @@ func TestChecksKeepTheirEncoding(t *testing.T) {
 var advisory = map[string]bool{
 	"http CertificateDays": true, "tcp CertificateDays": true, "tls CertificateDays": true,
 	"smtp CertificateDays": true, "imap CertificateDays": true, "pop3 CertificateDays": true,
+	"dns SignatureDays": true,
 }
 
 // A check asks something else if any field of its options differs, also one that is added to a kind later, except those
@@ -126,10 +134,12 @@ func change(t *testing.T, field reflect.Value) {
 	switch field.Kind() {
 	case reflect.String:
 		field.SetString(field.String() + "x")
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		field.SetInt(field.Int() + 1)
 	case reflect.Bool:
 		field.SetBool(!field.Bool())
+	case reflect.Slice:
+		field.Set(reflect.Append(field, reflect.ValueOf("x")))
 	default:
 		t.Fatalf("the test cannot change a field of type %s", field.Type())
 	}
@@ -141,31 +151,52 @@ func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 		`"checks":[`
 	const common = `"name":"c","critical":true,"interval":10000000000,"timeout":3000000000`
 	for options, valid := range map[string]bool{
-		`"kind":"ping"`:                                      true,
-		`"kind":"tcp","port":25`:                             true,
-		`"kind":"tcp"`:                                       false,
-		`"kind":"tcp","port":65561`:                          false,
-		`"kind":"tcp","port":25,"banner":"("`:                false,
-		`"kind":"tcp+tls","port":993,"tls":true`:             true,
-		`"kind":"tcp","port":993,"ca":"/ca.pem"`:             false, // without TLS it would do nothing
-		`"kind":"tls","port":443`:                            true,
-		`"kind":"tls"`:                                       false,
-		`"kind":"imap","port":993,"tls":true`:                true,
-		`"kind":"imap","tls":true`:                           false,
-		`"kind":"smtp","port":25,"tls":true,"starttls":true`: false,
-		`"kind":"pop3","port":110,"certificate_days":3`:      false,
-		`"kind":"tls","port":443,"ca":"ca.pem"`:              false,
-		`"kind":"tls","port":443,"server_name":"::"`:         false,
-		`"kind":"http","url":"http://a.example/"`:            true,
-		`"kind":"http","url":"http://a.example:0/"`:          false,
-		`"kind":"http","url":"http://u:p@a.example"`:         false,
-		`"kind":"http"`:                                      false,
-		`"kind":"telepathy"`:                                 true, // of a later version: inconclusive
+		`"kind":"ping"`:                                                        true,
+		`"kind":"tcp","port":25`:                                               true,
+		`"kind":"tcp"`:                                                         false,
+		`"kind":"tcp","port":65561`:                                            false,
+		`"kind":"tcp","port":25,"banner":"("`:                                  false,
+		`"kind":"tcp+tls","port":993,"tls":true`:                               true,
+		`"kind":"tcp","port":993,"ca":"/ca.pem"`:                               false, // without TLS it would do nothing
+		`"kind":"tls","port":443`:                                              true,
+		`"kind":"tls"`:                                                         false,
+		`"kind":"imap","port":993,"tls":true`:                                  true,
+		`"kind":"imap","tls":true`:                                             false,
+		`"kind":"smtp","port":25,"tls":true,"starttls":true`:                   false,
+		`"kind":"pop3","port":110,"certificate_days":3`:                        false,
+		`"kind":"tls","port":443,"ca":"ca.pem"`:                                false,
+		`"kind":"tls","port":443,"server_name":"::"`:                           false,
+		`"kind":"dns","port":53,"query":"example.net"`:                         true,
+		`"kind":"dns","port":53`:                                               false,
+		`"kind":"dns","port":53,"query":"a","soa":"a","servers":["192.0.2.1"]`: false,
+		`"kind":"dns","port":53,"soa":"a"`:                                     false,
+		`"kind":"dns","port":53,"soa":"a","servers":["192.0.2.1"]`:             true,
+		`"kind":"dns","port":53,"soa":"a","servers":["x y"]`:                   false,
+		`"kind":"dns","port":53,"query":"a","type":"AXFR"`:                     false,
+		`"kind":"dns","port":53,"query":"a b"`:                                 false,
+		`"kind":"dns","port":53,"query":"a","exact":true`:                      false,
+		`"kind":"dns","port":53,"query":"a","transport":"tls"`:                 false,
+		`"kind":"dns","port":53,"query":"a","tolerance":-1`:                    false,
+		`"kind":"http","url":"http://a.example/"`:                              true,
+		`"kind":"http","url":"http://a.example:0/"`:                            false,
+		`"kind":"http","url":"http://u:p@a.example"`:                           false,
+		`"kind":"http"`:                                                        false,
+		`"kind":"telepathy"`:                                                   true, // of a later version: inconclusive
 	} {
 		_, err := catalog.Decode([]byte(before + "{" + options + "," + common + `}]}],"rule":{}}`))
 		if (err == nil) != valid {
 			t.Errorf("%s: %v", options, err)
 		}
+	}
+}
+
+// The order of a list is no part of the question.
+func TestTheOrderOfAListIsTheSameQuestion(t *testing.T) {
+	check := func(values ...string) *catalog.Check {
+		return &catalog.Check{Kind: "dns", Options: catalog.DNS{Port: 53, Query: "a", Expect: values}}
+	}
+	if !check("1", "2").SameQuestion(check("2", "1")) || check("1", "2").SameQuestion(check("1")) {
+		t.Error("the values in another order, or fewer of them")
 	}
 }
 

@@ -6,10 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // SetOption sets one of the check's options by the key that catalogs use for it. The keys that say where to connect are
-// none of them: a command line has an address for that.
+// none of them: a command line has an address for that. A list is given as a,b or by the key once for each item.
 func (c *Check) SetOption(key, value string) error {
 	options := reflect.New(reflect.TypeOf(c.Options)).Elem()
 	options.Set(reflect.ValueOf(c.Options))
@@ -49,6 +50,16 @@ func setField(field reflect.Value, key, value string) error {
 			return fmt.Errorf("%s is %q: write true or false", key, value)
 		}
 		field.SetBool(value == "true")
+	case reflect.Int64: // a time.Duration
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			return fmt.Errorf("%s is %q: write a number and a unit, as in 10s", key, value)
+		}
+		field.SetInt(int64(d))
+	case reflect.Slice: // of texts; a value with a comma in it is given by a key of its own
+		for item := range strings.SplitSeq(value, ",") {
+			field.Set(reflect.Append(field, reflect.ValueOf(strings.TrimSpace(item))))
+		}
 	default:
 		return fmt.Errorf("%s cannot be given here", key)
 	}

@@ -15,16 +15,23 @@ import (
 type Edge struct {
 	rule    catalog.Rule
 	timeout time.Duration
-	link    estimator // of the ping or connect
-	answer  estimator // of the whole answer
-	loss    float64   // smoothed share of lost probes, learned while the edge is good
+	silence time.Duration // the least that silence lasts before it is bad
+	link    estimator     // of the ping or connect
+	answer  estimator     // of the whole answer
+	loss    float64       // smoothed share of lost probes, learned while the edge is good
 	learned time.Time
 	bad     bool
 }
 
 // New returns an edge without history.
 func New(rule catalog.Rule, check catalog.Check) *Edge {
-	return &Edge{rule: rule, timeout: check.Timeout, loss: rule.LossFirst}
+	e := &Edge{rule: rule, timeout: check.Timeout, loss: rule.LossFirst}
+	if check.ByDatagram() {
+		// Nothing shows that the server has the question and computes its answer, as a connection would: only the
+		// check's own timeout tells slow from silent.
+		e.silence = check.Timeout
+	}
+	return e
 }
 
 // SetRule sets the rule for the edge's next series. What the edge has learned stays.

@@ -125,6 +125,21 @@ func TestLooks(t *testing.T) {
 	}
 }
 
+// A server may take as long as the check's timeout to compute the answer to a datagram, and the network may lose some.
+func TestSilenceOfADatagramLastsAsLongAsTheTimeout(t *testing.T) {
+	check := catalog.Check{Kind: catalog.KindDNS, Timeout: 3 * time.Second, Options: catalog.DNS{Query: "example.net"}}
+	late := func(int) reply { return good(2500 * time.Millisecond) }
+	said, _ := play(edge.New(rule, check), 0, late)
+	if last := said[len(said)-1]; last.Outcome != mesh.Slow {
+		t.Errorf("answered in time: %+v", last)
+	}
+	said, probes := play(edge.New(rule, check), 0, func(int) reply { return reply{} })
+	if last := said[len(said)-1]; last.Outcome != mesh.Unreachable || last.Elapsed < 3*time.Second ||
+		last.Elapsed > 3300*time.Millisecond || len(probes) < rule.ProbesMin {
+		t.Errorf("silent: %+v after %d probes", last, len(probes))
+	}
+}
+
 func TestABadEdgeDoesNotTellItsMissesAgain(t *testing.T) {
 	e := newEdge()
 	play(e, 0, func(int) reply { return refused() })
@@ -167,7 +182,8 @@ func TestEverySeriesSettles(t *testing.T) {
 				t.Fatal("never settled", said)
 			}
 			last := said[len(said)-1]
-			if last.Elapsed > 8*time.Second || len(probes) > rule.ProbesMax+1 {
+			// The wait and four more retries, then twice the check's timeout: 1 s + 1.2 s + 6 s.
+			if last.Elapsed > 8300*time.Millisecond || len(probes) > rule.ProbesMax+1 {
 				t.Fatal("beyond its bounds", last, len(probes))
 			}
 			if last.Reason == "timeout" && (last.Elapsed < rule.BadMin || len(probes) < rule.ProbesMin &&

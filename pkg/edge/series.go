@@ -59,7 +59,7 @@ func (e *Edge) Begin(now time.Time, round uint64, vantageLoss float64) (*Series,
 	s.retryAt = now.Add(s.wait)
 	// The first retry follows after wait, the other most-2 RetryEvery apart, and the last one is given wait to be
 	// answered.
-	s.badAt = now.Add(max(e.rule.BadMin, s.wait+time.Duration(s.most-2)*e.rule.RetryEvery+s.wait))
+	s.badAt = now.Add(max(e.rule.BadMin, e.silence, s.wait+time.Duration(s.most-2)*e.rule.RetryEvery+s.wait))
 	return s, Step{Send: []Probe{s.send(now)}}
 }
 

@@ -5,13 +5,16 @@ import (
 	"time"
 )
 
-// Certificate is what ends in an Expiry, as people read it.
-const Certificate = "certificate"
+// What ends in an Expiry, as people read it.
+const (
+	Certificate = "certificate"
+	Signature   = "DNSSEC signature"
+)
 
 // Expiry is something that a good answer depends on and that ends soon. It is an advisory to operators and never a
 // vote. Values are immutable.
 type Expiry struct {
-	What string    `json:"what"` // Certificate; later versions may add others
+	What string    `json:"what"` // Certificate or Signature; later versions may add others
 	At   time.Time `json:"at"`   // when it ends, by the wall clock and not in mesh time
 	// Issuer is the name on the certificate that ends, if that is an issuer's and not the server's own. The server
 	// chooses the text.

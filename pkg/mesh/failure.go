@@ -28,6 +28,8 @@ const (
 	CertificateNotValid
 	EncryptionFailed
 	TextBeyondLimit // the expected text may be after the part of the page that is read
+	OutdatedZone    // an old copy of a DNS zone
+	LoginRefused
 )
 
 // failurePhrases follow "it" or a list of cities: "it refused the connection".
@@ -48,6 +50,8 @@ var failurePhrases = map[FailureKind]string{
 	CertificateNotValid:    "presented a certificate that is not valid",
 	EncryptionFailed:       "did not set up an encrypted connection",
 	TextBeyondLimit:        "did not show the expected text in the first MiB of its page",
+	OutdatedZone:           "served an outdated copy of the zone",
+	LoginRefused:           "did not accept the login",
 }
 
 // Failure describes why a check failed without any text of the agent, the probed server or a peer: a kind from a
@@ -107,6 +111,8 @@ var reasonPrefixes = map[string]FailureKind{
 	"malformed answer":             UnexpectedAnswer,
 	"answered":                     UnexpectedAnswer,
 	"STARTTLS is not offered":      EncryptionFailed,
+	"zone not in step":             OutdatedZone,
+	"login refused":                LoginRefused,
 	"redirects to":                 Redirected,
 	"certificate expired":          CertificateExpired,
 	"certificate expires in":       CertificateExpiresSoon,

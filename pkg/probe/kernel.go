@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -16,11 +17,15 @@ type Kernel struct {
 	Source netip.Addr // the local address to probe from; the zero Addr lets the kernel choose
 }
 
-// Dial opens a TCP connection. If this machine has no route to the address, the error wraps ErrNoRoute.
+// Dial opens a TCP connection, or a UDP socket that receives from the address alone. If this machine has no route to
+// the address, the error wraps ErrNoRoute.
 func (k Kernel) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: -1} // no probe lasts so long, and each option is a system call
 	if k.Source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(k.Source, 0))
+		if strings.HasPrefix(network, "udp") {
+			d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(k.Source, 0))
+		}
 	}
 	conn, err := d.DialContext(ctx, network, address)
 	if err == nil || !isRouteError(err) {

@@ -1,6 +1,6 @@
 // Package probe executes checks over a Network, which is the kernel's or the demo's simulated one. Each kind of check
-// has a file of its own: ping.go, tcp.go, http.go, tls.go. Call Once for one attempt of one check, and Describe for
-// its result as a sentence. A failed probe is a Result with a reason, never an error.
+// has a file of its own: ping.go, tcp.go, http.go, tls.go, dns.go. Call Once for one attempt of one check, and Describe
+// for its result as a sentence. A failed probe is a Result with a reason, never an error.
 package probe
 
 import (
@@ -22,7 +22,7 @@ import (
 // Network sends probes. Its errors are classified by what they wrap: a syscall.Errno, a *net.DNSError, an
 // *UnreachableError, ErrNoRoute, a *NotPermittedError, or the context's own error. Its methods are called concurrently.
 type Network interface {
-	// Dial connects to an IP address and port; network is tcp4 or tcp6.
+	// Dial connects to an IP address and port; network is tcp4, tcp6, udp4 or udp6.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
 	// Resolve returns the addresses of a name in one family, or in both for AnyFamily, in the order to try them.
 	Resolve(ctx context.Context, family mesh.Family, name string) ([]netip.Addr, error)
@@ -39,6 +39,7 @@ type Target struct {
 	Resolved func([]netip.Addr)     // called with the target's addresses before they are tried; may be nil
 	Secrets  map[string]secret.Text // the values of the check's references, by name; only read
 	Memory   *Memory                // shared by all probes of the program; nil is unlimited
+	Serials  *Serials               // shared by all probes of the program; nil grants no time to copy a zone
 
 	// HTTP servers see these in the User-Agent.
 	Agent   string // name of the probing agent
@@ -91,6 +92,8 @@ func (a *attempt) once(ctx context.Context) Result {
 		return a.anyMail(ctx, o.MailSession, imap{})
 	case catalog.POP3:
 		return a.anyMail(ctx, o.MailSession, pop3{})
+	case catalog.DNS:
+		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return dnsClient{a}.check(ctx, ip, o) })
 	case catalog.TLS:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tls(ctx, ip, o) })
 	case catalog.HTTP:
@@ -180,12 +183,8 @@ type connection struct {
 
 // dial connects to a port of the address. The caller closes the connection.
 func (a *attempt) dial(ctx context.Context, ip netip.Addr, port int) (*connection, error) {
-	network := "tcp6"
-	if ip.Is4() {
-		network = "tcp4"
-	}
 	began := time.Now()
-	conn, err := a.network.Dial(ctx, network, netip.AddrPortFrom(ip, uint16(port)).String())
+	conn, err := a.network.Dial(ctx, networkOf("tcp", ip), netip.AddrPortFrom(ip, uint16(port)).String())
 	if err != nil {
 		return nil, err
 	}

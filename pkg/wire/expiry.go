@@ -33,7 +33,7 @@ func (e *expiry) decode() (*mesh.Expiry, error) {
 		return nil, ErrTooLarge
 	case e.At < 0 || e.At > latestExpiry:
 		return nil, fmt.Errorf("%w: it ends %d s after 1970", ErrTime, e.At)
-	case e.What != mesh.Certificate:
+	case e.What != mesh.Certificate && e.What != mesh.Signature:
 		return nil, nil
 	}
 	return &mesh.Expiry{What: e.What, At: time.Unix(e.At, 0).UTC(), Issuer: printable(e.Issuer)}, nil

@@ -179,6 +179,8 @@ func (p *parser) options(m *mapping, kind string) catalog.Options {
 		return p.http(m)
 	case catalog.KindTLS:
 		return parseTLS(m)
+	case catalog.KindDNS:
+		return parseDNS(m)
 	case catalog.KindSMTP, catalog.KindIMAP, catalog.KindPOP3:
 		return catalog.NewMailOptions(kind, parseMail(m, kind))
 	}

@@ -2,8 +2,12 @@ package file
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
 // The following methods parse one key. They do not change the target if the key is missing or its value is a mistake,
@@ -59,6 +63,61 @@ func (m *mapping) number(key string, target *float64, least, most float64) {
 		return
 	}
 	*target = n
+}
+
+// texts parses a list of texts, or one text, and checks each of them.
+func (m *mapping) texts(key string, target *[]string, most int, valid func(text string) error, mend string) {
+	n := m.get(key)
+	if n == nil {
+		return
+	}
+	items := []ast.Node{n}
+	if list, ok := n.(*ast.SequenceNode); ok {
+		items = list.Values
+	}
+	if len(items) == 0 || len(items) > most {
+		m.reader.mistake(n, fmt.Sprintf("write 1 to %d of them", most), "%s has %d items", key, len(items))
+		return
+	}
+	var out []string
+	for _, item := range items {
+		text, ok := m.reader.text(item, key)
+		if !ok {
+			return
+		}
+		if err := valid(text); err != nil {
+			m.reader.mistake(item, mend, "%s is %.100q: %s", key, text, err)
+			return
+		}
+		out = append(out, text)
+	}
+	*target = out
+}
+
+// choice parses a text that is one of several.
+func (m *mapping) choice(key string, target *string, choices []string) {
+	var s string
+	if !m.text(key, &s) {
+		return
+	}
+	if !slices.Contains(choices, s) {
+		mend := "write one of " + strings.Join(choices, ", ")
+		if like := nearest(s, choices); like != "" {
+			mend = fmt.Sprintf("did you mean %q?", like)
+		}
+		m.reader.mistake(m.values[key], mend, "%s is %.100q", key, s)
+		return
+	}
+	*target = s
+}
+
+// only reports keys that are there although what they belong to is not.
+func (m *mapping) only(applies bool, mend, what string, keys ...string) {
+	for _, key := range keys {
+		if n := m.at[key]; n != nil && !applies {
+			m.reader.mistake(n, mend+", or take "+key+" out", "%s is for %s", key, what)
+		}
+	}
 }
 
 func (m *mapping) duration(key string, target *time.Duration, least, most time.Duration) {
