@@ -18,7 +18,7 @@ const publishKeysEvery = time.Second
 // answerAgent returns what an agent that asks for the catalog gets. Every agent gets the same.
 func (s *Store) answerAgent(agent string, key *bus.SealKey) []byte {
 	s.mu.Lock()
-	answer := s.answer
+	answer := s.faced.encoded
 	s.mu.Unlock()
 	values := s.secrets.of(agent)
 	if values == nil {
@@ -49,12 +49,26 @@ func seal(answer []byte, values map[string]secret.Text, key bus.SealKey) ([]byte
 	return wire.AppendSealed(answer, sealed)
 }
 
+// faced is the catalog as agents get it.
+type faced struct {
+	catalog *catalog.Catalog // see catalog.Agents.Facing
+	encoded []byte           // with the admitted agents' keys
+}
+
 // encode encodes the catalog with the public keys of the admitted agents, by which agents recognize each other.
-func (s *Store) encode(ctx context.Context, c *catalog.Catalog) ([]byte, error) {
+func (s *Store) encode(ctx context.Context, c *catalog.Catalog) (f faced, err error) {
+	roster, err := s.config.View.Roster(ctx)
+	if err != nil {
+		return f, err
+	}
 	public, err := s.config.View.AgentKeys(ctx)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
+	var agents catalog.Agents
+	agents.SetRoster(roster)
+	agents.SetCatalog(c)
+	f.catalog = agents.Facing()
 	keys := map[string]ed25519.PublicKey{}
 	for host, key := range public {
 		if keys[host], err = bus.VerifyingKey(key); err != nil {
@@ -62,7 +76,8 @@ func (s *Store) encode(ctx context.Context, c *catalog.Catalog) ([]byte, error) 
 			s.config.Logger.Warn().Err(err).Str("host", host).Msg("agent left out of the admitted keys")
 		}
 	}
-	return wire.EncodeAnswer(wire.Answer{Catalog: catalog.ForAgents(c), Keys: keys})
+	f.encoded, err = wire.EncodeAnswer(wire.Answer{Catalog: f.catalog, Keys: keys})
+	return f, err
 }
 
 // decodable returns why agents would refuse the answer; nil if they would not. An agent of this version decodes it so.
@@ -105,10 +120,10 @@ func (s *Store) renewAnswer(ctx context.Context) error {
 	s.changing.Lock() // a catalog that is being activated must not be overwritten
 	defer s.changing.Unlock()
 	c := s.Current()
-	answer, err := s.encode(ctx, c)
+	faced, err := s.encode(ctx, c)
 	if err != nil {
 		return err
 	}
-	s.setCurrent(c, answer)
+	s.setCurrent(c, faced)
 	return s.announce(ctx, c)
 }

@@ -79,7 +79,7 @@ type Store struct {
 	mu      sync.Mutex // of the fields below; never locked for longer than a copy
 	loaded  reading    // of the file: put in force or rejected last
 	current *catalog.Catalog
-	answer  []byte // current and the admitted agents' keys, encoded for agents
+	faced   faced // current, for agents
 }
 
 // Open puts the catalog in force that the coordinator starts with, and marks it on the stream. A file with mistakes
@@ -96,11 +96,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.record(ctx, first, source)
+	faced, err := s.record(ctx, first, source)
 	if err != nil {
 		return nil, err
 	}
-	s.setCurrent(first, answer)
+	s.setCurrent(first, faced)
 	return s, s.mark(ctx, first)
 }
 
@@ -177,27 +177,27 @@ func (s *Store) Current() *catalog.Catalog {
 func (s *Store) KnownHost(key string) bool { return s.Current().Host(key) != nil }
 
 // setCurrent makes the catalog the one that agents are answered with.
-func (s *Store) setCurrent(c *catalog.Catalog, answer []byte) {
+func (s *Store) setCurrent(c *catalog.Catalog, f faced) {
 	for _, w := range c.Warnings() {
 		s.config.Logger.Warn().Str("catalog", c.Revision).Str("text", w).Msg("catalog warning")
 	}
-	s.secrets.use(c)
+	s.secrets.use(f.catalog)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current, s.answer = c, answer
+	s.current, s.faced = c, f
 }
 
 // activate puts a catalog in force. The ledger is first, since a mark whose catalog no ledger has cannot be judged
 // by; agents are last. The caller has locked changing, and may call it again after an error.
 func (s *Store) activate(ctx context.Context, c *catalog.Catalog, source string) error {
-	answer, err := s.record(ctx, c, source)
+	faced, err := s.record(ctx, c, source)
 	if err != nil {
 		return err
 	}
 	if err := s.mark(ctx, c); err != nil {
 		return err
 	}
-	s.setCurrent(c, answer)
+	s.setCurrent(c, faced)
 	s.config.Logger.Info().Str("catalog", c.Revision).Str("source", source).Int("hosts", len(c.Hosts)).
 		Msg("catalog in force")
 	if err := s.announce(ctx, c); err != nil {
@@ -208,24 +208,24 @@ func (s *Store) activate(ctx context.Context, c *catalog.Catalog, source string)
 
 // record writes the catalog to the ledger, unless it is the newest one there, and returns it encoded for agents. A
 // catalog that cannot be encoded, or that agents would refuse, is not written.
-func (s *Store) record(ctx context.Context, c *catalog.Catalog, source string) (answer []byte, err error) {
-	if answer, err = s.encode(ctx, c); err != nil {
-		return nil, err
+func (s *Store) record(ctx context.Context, c *catalog.Catalog, source string) (f faced, err error) {
+	if f, err = s.encode(ctx, c); err != nil {
+		return f, err
 	}
 	stored, err := s.config.View.Catalog(ctx)
 	switch {
 	case err != nil && !errors.Is(err, view.ErrNoCatalog):
-		return nil, err
+		return f, err
 	case err == nil && stored.Catalog.Revision == c.Revision:
-		return answer, nil
+		return f, nil
 	}
 	// The ledger's newest catalog is exempt: an earlier version put it in force, and without it no judge can start.
-	if err := decodable(answer); err != nil {
-		return nil, err
+	if err := decodable(f.encoded); err != nil {
+		return f, err
 	}
 	at, offset := s.config.Clock()
 	event := ledger.CatalogEvent{Source: source, Catalog: c, Mesh: at.UTC(), Offset: offset}
-	return answer, s.config.Ledger.Append(ctx, event)
+	return f, s.config.Ledger.Append(ctx, event)
 }
 
 // mark writes the catalog's revision into the stream: the judge works by the catalog from there on.

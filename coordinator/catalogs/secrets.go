@@ -230,7 +230,9 @@ func (s secretWatcher) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		before := s.Current()
+		s.mu.Lock()
+		before, facing := s.current, s.faced.catalog
+		s.mu.Unlock()
 		if !slices.ContainsFunc(before.References(), func(r string) bool { return strings.HasPrefix(r, "file:") }) {
 			continue
 		}
@@ -238,7 +240,7 @@ func (s secretWatcher) run(ctx context.Context) error {
 		switch now := time.Now(); {
 		case next.Revision == before.Revision:
 			pending = ""
-			if s.secrets.use(before) { // a value is readable again
+			if s.secrets.use(facing) { // a value is readable again
 				_ = s.announce(ctx, before) // without it, agents ask for it within a minute
 			}
 		case next.Revision != pending: // a file that is written in place may be half of the value

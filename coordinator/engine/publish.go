@@ -72,10 +72,11 @@ func (e *Engine) write(ctx context.Context, events []ledger.Event) error {
 	}
 }
 
-// requestRounds asks every agent to look at the hosts now.
+// requestRounds asks every agent to look at the hosts now, which it names as agents do.
 func (e *Engine) requestRounds(ctx context.Context, asks []mesh.RoundRequest) {
 	for _, a := range asks {
-		data, err := wire.EncodeControl(wire.Control{Round: &a})
+		called := mesh.RoundRequest{Round: a.Round, Host: e.decoder.filter.Called(a.Host)}
+		data, err := wire.EncodeControl(wire.Control{Round: &called})
 		if err == nil {
 			err = e.config.Bus.Broadcast(ctx, data)
 		}

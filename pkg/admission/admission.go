@@ -85,6 +85,12 @@ func New(c *catalog.Catalog) *Filter {
 // SetCatalog sets the catalog in force, which assigns checks to agents.
 func (f *Filter) SetCatalog(c *catalog.Catalog) {
 	f.agents.SetCatalog(c)
+	f.assign()
+}
+
+// assign sets which checks agents with the catalog in force run. They know both by the names that Facing gives.
+func (f *Filter) assign() {
+	c := f.agents.Facing()
 	f.revision, f.assigned = c.Revision, map[edge]bool{}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
@@ -102,7 +108,15 @@ func (f *Filter) SetCatalog(c *catalog.Catalog) {
 }
 
 // SetRoster sets which agents are enrolled, and with that whose they are.
-func (f *Filter) SetRoster(r *mesh.Roster) { f.agents.SetRoster(r) }
+func (f *Filter) SetRoster(r *mesh.Roster) {
+	f.agents.SetRoster(r)
+	if c := f.agents.Facing(); c != nil && c.Revision != f.revision {
+		f.assign()
+	}
+}
+
+// Called returns what agents call the host with the key.
+func (f *Filter) Called(key string) string { return f.agents.Called(key) }
 
 // Key returns the key of the agent's host, which may be called otherwise now than NATS knows the agent by.
 func (f *Filter) Key(agent string) string {
@@ -174,7 +188,6 @@ func (f *Filter) violation(a *account, at time.Time, agent string, size int, b *
 
 func (f *Filter) countUnassigned(agent string, b *mesh.Batch) int {
 	n := 0
-	agent = f.Key(agent)
 	for _, o := range b.Observations {
 		if !f.assigned[edge{agent, o.Host, o.Check, o.Family}] {
 			n++

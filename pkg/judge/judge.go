@@ -90,6 +90,12 @@ func New(s Start) *Judge {
 	}
 	for _, c := range s.Earlier {
 		topology.names.set(c)
+		if s.Roster != nil { // agents had it so, unless one got another name since
+			var agents catalog.Agents
+			agents.SetRoster(s.Roster)
+			agents.SetCatalog(c)
+			topology.names.add(agents.Facing())
+		}
 	}
 	if s.Catalog != nil {
 		j.setCatalog(s.Catalog)
@@ -136,7 +142,9 @@ func (j *Judge) Step(in Input) Output {
 		j.mesh.revisedAt = j.env.now
 		j.verdicts.settleAll()
 	case in.Roster != nil:
-		j.mesh.setRoster(in.Roster)
+		if j.mesh.setRoster(in.Roster) {
+			j.setCatalog(j.mesh.catalog)
+		}
 		j.verdicts.settleAll()
 	case in.Batch != nil:
 		j.intake.batch(in.Batch)

@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"slices"
+
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -12,7 +14,8 @@ const EarlierCatalogs = 16
 // names translates the names in batches. An agent calls a host and a check as the catalog does that it has, which may
 // not be the one in force: a name may be another host's by now.
 type names struct {
-	catalogs []*catalog.Catalog // the one in force is last
+	now      *catalog.Catalog   // in force
+	catalogs []*catalog.Catalog // that agents may have: as they are, and as catalog.Agents.Facing; the newest last
 	known    map[string]*translation
 }
 
@@ -27,20 +30,27 @@ type checkName struct{ host, check string }
 
 // set adds the catalog that comes into force.
 func (n *names) set(c *catalog.Catalog) {
-	if len(n.catalogs) == EarlierCatalogs {
-		n.catalogs = n.catalogs[1:]
+	n.now, n.known = c, map[string]*translation{}
+	n.add(c)
+}
+
+// add adds a catalog that agents may have.
+func (n *names) add(c *catalog.Catalog) {
+	kept := slices.DeleteFunc(slices.Clone(n.catalogs), func(o *catalog.Catalog) bool { return o.Revision == c.Revision })
+	if len(kept) == 2*EarlierCatalogs { // each may be there twice: see catalogs
+		kept = kept[1:]
 	}
-	n.catalogs = append(n.catalogs[:len(n.catalogs):len(n.catalogs)], c)
-	n.known = map[string]*translation{}
+	n.catalogs = append(kept, c)
+	delete(n.known, c.Revision)
 }
 
 // of returns the translation for agents that have the catalog with the revision.
 func (n *names) of(revision string) *translation {
-	if len(n.catalogs) == 0 || n.catalogs[len(n.catalogs)-1].Revision == revision {
+	now := n.now
+	if now == nil || now.Revision == revision {
 		return nil
 	}
-	now := n.catalogs[len(n.catalogs)-1]
-	for i := len(n.catalogs) - 2; i >= 0; i-- {
+	for i := len(n.catalogs) - 1; i >= 0; i-- {
 		if c := n.catalogs[i]; c.Revision == revision {
 			if _, ok := n.known[revision]; !ok {
 				n.known[revision] = translate(c, now)

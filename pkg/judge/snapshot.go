@@ -297,6 +297,9 @@ func (r reporter) vantage(v *vantage) mesh.VantageState {
 	if s.Clock.Abs() > clockOffMax {
 		advise("its clock is off by %s: set up time synchronisation", s.Clock.Round(time.Second))
 	}
+	if facing := r.mesh.agents.Facing(); s.Revision == facing.Revision {
+		s.Revision = r.mesh.catalog.Revision // with the names that agents know
+	}
 	if s.Revision != r.mesh.catalog.Revision && r.env.now.Sub(r.mesh.revisedAt) > otherCatalog {
 		advise("it still uses catalog %q, and %q is in force", s.Revision, r.mesh.catalog.Revision)
 	}

@@ -20,6 +20,7 @@ type topology struct {
 	byKey    map[string]*host
 	agents   catalog.Agents
 	senders  map[string]*vantage // by the name that NATS knows the agent by
+	named    map[string]string   // by what agents call a host: its key
 	names    names
 
 	catalogs  int            // how many catalogs there were
@@ -34,10 +35,25 @@ func newTopology() *topology {
 	}
 }
 
-// setRoster replaces the set of enrolled vantages.
-func (m *topology) setRoster(r *mesh.Roster) {
+// setRoster replaces the set of enrolled vantages, and reports whether agents now choose the observers of checks
+// otherwise: in a large mesh that depends on what they call the hosts.
+func (m *topology) setRoster(r *mesh.Roster) (reassigned bool) {
+	before := m.agents.Facing()
 	m.agents.SetRoster(r)
 	m.enrol()
+	facing := m.agents.Facing()
+	if facing == nil || before == nil || facing.Revision == before.Revision {
+		return false
+	}
+	m.face()
+	return len(facing.Hosts) > schedule.FullMesh
+}
+
+// face records the catalog that agents get.
+func (m *topology) face() {
+	facing := m.agents.Facing()
+	m.names.add(facing)
+	m.revisions[facing.Revision] = m.catalogs
 }
 
 // enrol applies the roster and the catalog to the vantages.
@@ -66,6 +82,7 @@ func (m *topology) setCatalog(c *catalog.Catalog) {
 	m.revisions[c.Revision] = m.catalogs
 	m.byKey, m.hosts = map[string]*host{}, nil
 	m.setVantages(c, pairs) // before hosts: their edges belong to vantages
+	m.face()
 	for i := range c.Hosts {
 		h := m.newHost(&c.Hosts[i])
 		if was := pairs.Host(h.config); was != nil && old[was.Key()] != nil {
@@ -106,6 +123,10 @@ func (m *topology) setVantages(c *catalog.Catalog, pairs *catalog.Pairing) {
 	}
 	slices.SortFunc(m.order, func(a, b *vantage) int { return cmp.Compare(a.key, b.key) })
 	m.agents.SetCatalog(c)
+	m.named = map[string]string{}
+	for _, v := range m.order {
+		m.named[m.agents.Called(v.key)] = v.key
+	}
 	m.enrol()
 }
 
@@ -128,8 +149,7 @@ func (m *topology) newHost(config *catalog.Host) *host {
 
 func (m *topology) newEdges(c *check) []*edge {
 	var edges []*edge
-	for _, key := range schedule.Observers(m.catalog, c.host.config, c.config) {
-		v := m.vantages[key]
+	for _, v := range m.observers(c) {
 		for _, family := range c.host.config.FamiliesOf(c.config) {
 			edges = append(edges, c.newEdge(v, family))
 		}
@@ -137,6 +157,16 @@ func (m *topology) newEdges(c *check) []*edge {
 	}
 	sortEdges(edges)
 	return edges
+}
+
+// observers returns the vantages that probe a check. Agents choose them by what they call the hosts.
+func (m *topology) observers(c *check) (out []*vantage) {
+	config, facing := *c.host.config, m.agents.Facing()
+	config.Name = m.agents.Called(c.host.key)
+	for _, name := range schedule.Observers(facing, &config, c.config) {
+		out = append(out, m.vantages[m.named[name]])
+	}
+	return out
 }
 
 // answersQuestion reports whether the batch's agent was asked what the check asks now: an agent that still has an
