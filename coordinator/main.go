@@ -46,6 +46,7 @@ func newRootCommand() *cobra.Command {
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
 		newPostCommand(),
 		newMaintenanceCommand(),
+		newPostCommand(), newTokenCommand(), newAuditCommand(),
 		newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root

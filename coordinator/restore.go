@@ -27,7 +27,7 @@ the old coordinator before you start the restored one.
 What happened after the backup is lost. Agents that joined since then must join again. Agents that
 were revoked since then are members again as soon as the restored coordinator runs: revoke them
 again. To keep them out meanwhile, start it with --nats-listen 127.0.0.1:4222. A gossip key that was
-rotated since then is the old one again.
+rotated since then is the old one again, and API tokens that were revoked since then are valid again.
 
 With --nats the streams go into that cluster, whether or not the backup is from a cluster. A cluster
 that survived its coordinator still has the streams and keeps them; then nothing is lost. Without
@@ -104,6 +104,8 @@ func writeRestored(out io.Writer, made time.Time, data, serve string, kept bool)
 		fmt.Fprintf(out, "what happened after %s is lost:\n", formatTime(made))
 		fmt.Fprintf(out, "  agents that joined since then must join again: %s invite HOST\n", coordinator)
 		fmt.Fprintf(out, "  agents that were revoked since then are members again; revoke each: %s revoke HOST\n",
+			coordinator)
+		fmt.Fprintf(out, "  API tokens that were revoked since then are valid again; revoke each: %s token revoke NAME\n",
 			coordinator)
 	}
 	if os.Geteuid() == 0 {

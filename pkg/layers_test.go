@@ -44,7 +44,7 @@ var layers = []struct {
 	{"delivery", []string{"agent/outbox"}},
 	{"the coordinator's own health", []string{"coordinator/health"}},
 	{"what every HTTP surface shares", []string{"coordinator/web"}},
-	{"what people write", []string{"coordinator/editorial"}},
+	{"what people write, and their rights", []string{"coordinator/editorial", "coordinator/operators"}},
 	{"joiners", []string{
 		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller",
 		"coordinator/catalogs", "coordinator/engine", "coordinator/site",

@@ -33,6 +33,7 @@ type Backend struct {
 	Backup      Backup
 	Editor      Editor
 	Maintenance Maintenance
+	Tokens      Tokens
 }
 
 // Engine returns the present catalog and verdicts.
@@ -140,7 +141,8 @@ func NewHandler(b Backend) http.Handler {
 	mux.HandleFunc("GET /backup/part", h.backupPart)
 	h.addPosts(mux)
 	h.addMaintenance(mux)
-	return mux
+	h.addTokens(mux)
+	return byShell(mux)
 }
 
 // handler has one method for each command.

@@ -1,13 +1,18 @@
 // Package api is the status page for programs: /api/v2 in the shape of Atlassian Statuspage's public API, and
-// /api/v1, our own, with each region's vote and a stream of events.
+// /api/v1, our own, with each region's vote, a stream of events and, with a token, everything that people write.
 package api
 
 import (
 	"context"
+	"encoding/json"
 	"html/template"
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -23,6 +28,10 @@ type Config struct {
 	View    *web.View
 	Pages   Pages
 	Streams web.StreamsConfig
+	// Tokens and Editor are nil where nothing can be written.
+	Tokens Tokens
+	Editor Editor
+	Logger zerolog.Logger
 }
 
 // API answers the requests of programs of one audience, and the event streams of pages.
@@ -33,17 +42,26 @@ type API struct {
 	ready   *web.Answers
 	latest  atomic.Pointer[statusData] // of the latest "status" event
 	reports web.RenderCache            // apart: the queries of one client must not push out what all need
+
+	access   *access
+	editor   Editor
+	document func() (json.RawMessage, error) // the OpenAPI document
 }
 
 // New returns an API.
 func New(c Config) *API {
-	return &API{view: c.View, pages: c.Pages, streams: web.NewStreams(c.Streams), ready: web.NewAnswers(c.View)}
+	a := &API{
+		view: c.View, pages: c.Pages, streams: web.NewStreams(c.Streams), ready: web.NewAnswers(c.View),
+		access: &access{tokens: c.Tokens, log: c.Logger, busy: map[string]bool{}}, editor: c.Editor,
+	}
+	a.document = sync.OnceValues(func() (json.RawMessage, error) { return openAPIOf(a.operations()) })
+	return a
 }
 
 // Routes lists every address of the API. A test visits all of them and looks for text that the public must not read.
 func (a *API) Routes() []web.Route {
 	kept := func(h web.HandlerFunc) web.HandlerFunc { return a.ready.Ready(web.ByPath, h) }
-	return []web.Route{
+	routes := []web.Route{
 		{Pattern: "GET /api/v2/summary.json", Handler: kept(a.summary)},
 		{Pattern: "GET /api/v2/status.json", Handler: kept(a.status)},
 		{Pattern: "GET /api/v2/components.json", Handler: kept(a.components)},
@@ -52,12 +70,42 @@ func (a *API) Routes() []web.Route {
 		{Pattern: "GET /api/v2/scheduled-maintenances.json", Handler: kept(a.maintenances)},
 		{Pattern: "GET /api/v2/scheduled-maintenances/upcoming.json", Handler: kept(a.maintenances)},
 		{Pattern: "GET /api/v2/scheduled-maintenances/active.json", Handler: kept(a.maintenances)},
-		{Pattern: "GET /api/v1/matrix", Handler: kept(a.matrix)},
-		{Pattern: "GET /api/v1/transitions", Handler: a.ready.Ready(web.WithoutQuery, a.transitions)},
-		{Pattern: "GET /api/v1/uptime", Handler: a.ready.Ready(web.WithoutQuery, a.uptime)},
-		{Pattern: "GET /api/v1/hosts/{host}/votes", Handler: a.ready.Ready(votesKey, a.votes)},
-		{Pattern: "GET " + web.EventsPath, Handler: a.events},
-		{Pattern: "GET /api/", Handler: noAddress},
+	}
+	for _, o := range a.operations() {
+		routes = append(routes, o.route())
+	}
+	routes = append(routes, web.Route{Pattern: "GET /api/", Handler: noAddress})
+	for _, method := range writing {
+		routes = append(routes, web.Route{Pattern: method + " /api/", Handler: noMethod(routes)})
+	}
+	return routes
+}
+
+// writing are the methods of requests that change something.
+var writing = []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// noMethod answers requests with a method that the address does not have.
+func noMethod(routes []web.Route) web.HandlerFunc {
+	addresses := http.NewServeMux()
+	for _, route := range routes {
+		if !strings.HasSuffix(route.Pattern, " /api/") {
+			addresses.HandleFunc(route.Pattern, func(http.ResponseWriter, *http.Request) {})
+		}
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var allowed []string
+		for _, method := range append([]string{http.MethodGet}, writing...) {
+			asked := r.Clone(r.Context())
+			asked.Method = method
+			if _, pattern := addresses.Handler(asked); pattern != "" {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) == 0 {
+			return noAddress(w, r)
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return web.Errorf(http.StatusMethodNotAllowed, "%s answers %s only", r.URL.Path, strings.Join(allowed, ", "))
 	}
 }
 

@@ -11,6 +11,22 @@ import (
 // transitionsMax is how many transitions one answer has at most; "since" asks for others.
 const transitionsMax = 500
 
+// matrixJSON is the votes on every check.
+type matrixJSON struct {
+	At       time.Time  `json:"at"`
+	Revision string     `json:"revision"`
+	Checks   []checkRow `json:"checks"`
+}
+
+// votesJSON is the votes on the checks of one host.
+type votesJSON struct {
+	At     time.Time   `json:"at"`
+	Host   string      `json:"host"`
+	Status mesh.Status `json:"status"`
+	Since  *time.Time  `json:"since"`
+	Checks []checkRow  `json:"checks"`
+}
+
 // checkRow is a check with the vote of each region.
 type checkRow struct {
 	Host     string       `json:"host"`
@@ -39,7 +55,7 @@ func (a *API) matrix(w http.ResponseWriter, _ *http.Request) error {
 	for _, h := range s.Hosts() {
 		rows = append(rows, newCheckRows(s, h)...)
 	}
-	return web.WriteJSON(w, map[string]any{"at": s.Snapshot.At, "revision": s.Snapshot.Revision, "checks": rows})
+	return web.WriteJSON(w, matrixJSON{s.Snapshot.At, s.Snapshot.Revision, rows})
 }
 
 // votes answers with the votes on the checks of one host.
@@ -54,10 +70,7 @@ func (a *API) votes(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return noHost(r.PathValue("host"))
 	}
-	return web.WriteJSON(w, map[string]any{
-		"at": s.Snapshot.At, "host": h.Name, "status": h.Status, "since": optional(h.Since),
-		"checks": newCheckRows(s, h),
-	})
+	return web.WriteJSON(w, votesJSON{s.Snapshot.At, h.Name, h.Status, optional(h.Since), newCheckRows(s, h)})
 }
 
 func noHost(name string) error { return web.Errorf(http.StatusNotFound, "no host %q", name) }

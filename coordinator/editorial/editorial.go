@@ -177,22 +177,6 @@ func (e *Editor) RemovePost(ctx context.Context, id string) (Removal, error) {
 	return Removal{Pending: err != nil, Replicated: replicated}, nil
 }
 
-// Posts returns the newest posts, newest first, with the hosts' names.
-func (e *Editor) Posts(ctx context.Context, limit int) ([]ledger.Post, error) {
-	posts, err := e.config.Posts.List(ctx, limit)
-	c := e.config.Catalog()
-	for i := range posts {
-		for n, id := range posts[i].Hosts {
-			for k := range c.Hosts {
-				if hostID(&c.Hosts[k]) == id {
-					posts[i].Hosts[n] = c.Hosts[k].Name
-				}
-			}
-		}
-	}
-	return posts, err
-}
-
 // hostID returns what the ledger calls a host.
 func hostID(h *catalog.Host) string {
 	if h.ID != "" {

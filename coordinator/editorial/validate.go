@@ -30,27 +30,28 @@ func invalid(format string, args ...any) error {
 // describe validates a draft and writes all but its text into the event.
 func (e *Editor) describe(event *ledger.PostEvent, d Draft) error {
 	if err := checkTitle(d.Title); err != nil {
-		return err
+		return errkind.In("title", err)
 	}
 	if err := checkText(d.Text); err != nil {
-		return err
+		return errkind.In("text", err)
 	}
 	var err error
 	if event.Tags, event.Category, err = checkLabels(d.Tags, d.Category); err != nil {
 		return err
 	}
-	return e.findHosts(event, d.Hosts)
+	return errkind.In("hosts", e.findHosts(event, d.Hosts))
 }
 
 // checkLabels returns tags and a category as they are stored.
 func checkLabels(tags []string, category string) (stored []string, storedCategory string, err error) {
 	if len(tags) > tagsMax {
-		return nil, "", invalid("%d tags: an entry has at most %d", len(tags), tagsMax)
+		return nil, "", errkind.In("tags", invalid("%d tags: an entry has at most %d", len(tags), tagsMax))
 	}
 	for _, tag := range tags {
 		tag = strings.ToLower(tag)
 		if !label.MatchString(tag) {
-			return nil, "", invalid("tag %q: write 1 to 40 of a-z, 0-9 and -, as in smtp or planned-work", tag)
+			return nil, "", errkind.In("tags",
+				invalid("tag %q: write 1 to 40 of a-z, 0-9 and -, as in smtp or planned-work", tag))
 		}
 		if !slices.Contains(stored, tag) {
 			stored = append(stored, tag)
@@ -58,7 +59,8 @@ func checkLabels(tags []string, category string) (stored []string, storedCategor
 	}
 	storedCategory = strings.ToLower(category)
 	if category != "" && !label.MatchString(storedCategory) {
-		return nil, "", invalid("category %q: write 1 to 40 of a-z, 0-9 and -, as in mail", category)
+		return nil, "", errkind.In("category",
+			invalid("category %q: write 1 to 40 of a-z, 0-9 and -, as in mail", category))
 	}
 	return stored, storedCategory, nil
 }

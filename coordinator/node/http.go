@@ -33,6 +33,7 @@ func (n *Node) openServers(context.Context) error {
 		Engine: n.core.Engine, Replayer: n.core.Replayer, Catalogs: n.core.Catalogs, History: n.core.History,
 		Problems: n.core.Health.Problems, Enroller: n.enroller, Backup: n.exporter(), Editor: n.editor,
 		Maintenance: n.editor.Maintenance(),
+		Tokens:      n.tokens,
 	}
 	n.serve(socket, n.newServer(admin.NewHandler(backend)))
 
@@ -68,7 +69,11 @@ func (n *Node) source() web.Source { return siteSource{n.core.Engine, n.core.His
 func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link) http.Handler {
 	view := web.NewView(source, a)
 	pages := site.New(site.Config{View: view, Links: links})
-	programs := api.New(api.Config{View: view, Pages: pages})
+	c := api.Config{View: view, Pages: pages, Logger: n.logger("api")}
+	if n.editor != nil { // not while only the history is served
+		c.Tokens, c.Editor = n.tokens, n.editor
+	}
+	programs := api.New(c)
 	return web.NewHandler(n.logger("web"), a, append(pages.Routes(), programs.Routes()...)...)
 }
 

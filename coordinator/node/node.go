@@ -20,6 +20,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/coordinator/integrity"
+	"github.com/probemesh/probemesh/coordinator/operators"
 	"github.com/probemesh/probemesh/pkg/bus"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
@@ -47,6 +48,7 @@ type Node struct {
 	enroller *enroller.Enroller
 	losses   *integrity.Guard
 	editor   *editorial.Editor
+	tokens   *operators.Tokens
 
 	publicAddr, opsAddr net.Addr
 
@@ -125,12 +127,10 @@ func (n *Node) openCore(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.editor = editorial.New(editorial.Config{
-		Texts: n.bus.Texts(), Ledger: n.ledger, Posts: n.view.Posts(), Maintenances: n.view.Maintenances(),
-		Catalog: n.core.Catalogs.Current,
-		Clock:   n.core.Clock.Now, Warn: n.core.Warnings.Warn, Logger: n.logger("editorial"),
-	})
-	n.tasks = append(n.tasks, n.core.Run, n.editor.Run)
+	if n.tokens, n.editor, err = openWriting(ctx, n); err != nil {
+		return err
+	}
+	n.tasks = append(n.tasks, n.core.Run, n.tokens.Run, n.editor.Run)
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/probemesh/probemesh/pkg/ratelimit"
 )
 
@@ -38,7 +40,8 @@ func (l *requestLimits) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !l.allow(r) {
 			w.Header().Set("Retry-After", "1")
-			writeFailure(w, r, http.StatusTooManyRequests, "too many requests: a client may send 50 a second")
+			WriteError(w, r, zerolog.Nop(), Errorf(http.StatusTooManyRequests,
+				"too many requests: a client may send %d a second", perSecond))
 			return
 		}
 		next.ServeHTTP(w, r)

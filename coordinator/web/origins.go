@@ -8,7 +8,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// allowCrossOrigin lets pages of other sites read the public API, its errors too. The API takes no credentials.
+// allowCrossOrigin lets pages of other sites read the public API, its errors too. No browser adds credentials to such a
+// request by itself: the API takes tokens in a header alone, and answerPreflight does not let a page send one.
 func allowCrossOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/api/") {

@@ -83,9 +83,8 @@ func TestPagesOfOtherSitesCannotReadTheOperatorsView(t *testing.T) {
 
 func TestPagesOfOtherSitesCanReadThePublicAPI(t *testing.T) {
 	m := newMarkedMesh(t)
-	h := public(m)
 	for _, address := range append(m.everyAddress(t), "/api/v1/hosts/nobody/votes", "/api/nothing") {
-		want := ""
+		h, want := public(m), "" // one each: a client may not ask all of them at once
 		if strings.HasPrefix(address, "/api/") {
 			want = "*"
 			w := browse(t, h, http.MethodOptions, address, "cross-site cors empty")

@@ -50,6 +50,7 @@ func NewMux(log zerolog.Logger, routes ...Route) *http.ServeMux {
 type statusError struct {
 	status int
 	text   string
+	field  string // of the request; "": the error is about no field
 }
 
 func (e *statusError) Error() string { return e.text }
@@ -57,7 +58,12 @@ func (e *statusError) Error() string { return e.text }
 // Errorf returns an error that WriteError answers with the status and the text. All other errors are the coordinator's
 // own: their text is logged and not shown.
 func Errorf(status int, format string, args ...any) error {
-	return &statusError{status, fmt.Sprintf(format, args...)}
+	return &statusError{status: status, text: fmt.Sprintf(format, args...)}
+}
+
+// FieldError returns an error as Errorf does, about one field of the request.
+func FieldError(status int, field, text string) error {
+	return &statusError{status: status, text: text, field: field}
 }
 
 // WriteError answers a request that failed. It is the only place where an error becomes an answer, and where it is
@@ -65,24 +71,34 @@ func Errorf(status int, format string, args ...any) error {
 func WriteError(w http.ResponseWriter, r *http.Request, log zerolog.Logger, err error) {
 	var known *statusError
 	if errors.As(err, &known) {
-		writeFailure(w, r, known.status, known.text)
+		writeFailure(w, r, known)
 		return
 	}
 	log.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
-	writeFailure(w, r, http.StatusInternalServerError, "This page cannot be shown at the moment. Please try again.")
+	text := "This page cannot be shown at the moment. Please try again."
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		text = "The request failed. Please try again."
+	}
+	writeFailure(w, r, &statusError{status: http.StatusInternalServerError, text: text})
 }
 
 // writeFailure answers with the text of an error: programs get JSON from the API, people plain text.
-func writeFailure(w http.ResponseWriter, r *http.Request, status int, text string) {
+func writeFailure(w http.ResponseWriter, r *http.Request, e *statusError) {
 	if !strings.HasPrefix(r.URL.Path, "/api/") {
-		WriteText(w, status, text+"\n")
+		WriteText(w, e.status, e.text+"\n")
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": text}) // fails only if the client has gone
+	w.WriteHeader(e.status)
+	_ = json.NewEncoder(w).Encode(Failure{e.text, e.field}) // fails only if the client has gone
+}
+
+// Failure is an error as programs get it.
+type Failure struct {
+	Error string `json:"error" required:"true"`
+	Field string `json:"field,omitempty" description:"the field of the request that the error is about"`
 }
 
 // WriteText answers with plain text.

@@ -32,6 +32,10 @@ var claims = map[string][]string{
 		"CGO_ENABLED=0 go build ./coordinator",
 		"CGO_ENABLED=0 go build ./agent",
 	},
+	"coordinator/node TestAProgramWritesByToken": {
+		`curl -sS -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: deploy-42" -d @post.json` +
+			` http://127.0.0.1:8080/api/v1/posts`,
+	},
 	"deploy/docs/screenshot TestScreenshot":    {"go run ./deploy/docs/screenshot"},
 	"deploy/simulation TestLiarTableIsCurrent": {"go run ./deploy/simulation -liars -write deploy/docs/rule.md"},
 	"deploy/packages TestFromTwoPackageFilesToVotesThatCount": {

@@ -11,8 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Event is what the ledger stores: a CatalogEvent, an AgentEvent, a TransitionEvent, a PauseEvent, a PostEvent or a
-// MaintenanceEvent.
+// Event is what the ledger stores: a CatalogEvent, an AgentEvent, a TransitionEvent, a PauseEvent, an AuditEvent, or
+// what a person wrote, as a PostEvent.
 type Event interface{ entry() (Entry, error) }
 
 // errNoMeshTime rejects an event that would depend on when the log received it, which Append does not learn.

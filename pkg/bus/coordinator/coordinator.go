@@ -121,10 +121,11 @@ func (c *Conn) openStreams(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.texts, err = openRecords(ctx, c.js, "TEXT", "what people wrote", bus.SubjectText); err != nil {
+	if c.texts, err = openRecords(ctx, c.nats, c.js, "TEXT", "what people wrote", bus.SubjectText); err != nil {
 		return err
 	}
-	if c.people, err = openRecords(ctx, c.js, "PEOPLE", "operators and subscribers", bus.SubjectPeople); err != nil {
+	c.people, err = openRecords(ctx, c.nats, c.js, "PEOPLE", "operators and subscribers", bus.SubjectPeople)
+	if err != nil {
 		return err
 	}
 	c.enrolment, err = openBucket(ctx, c.js, "enrolment")

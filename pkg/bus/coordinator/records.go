@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/probemesh/probemesh/pkg/bus"
@@ -13,6 +15,7 @@ import (
 // Records is a stream of records that can be erased: one message for each random id, which is never replaced. A KV
 // bucket cannot do that: what it purges stays on the disk.
 type Records struct {
+	conn   *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	prefix string // of the subjects
@@ -28,7 +31,9 @@ func (s *recordStores) Texts() *Records { return s.texts }
 func (s *recordStores) People() *Records { return s.people }
 
 // openRecords creates a stream of records.
-func openRecords(ctx context.Context, js jetstream.JetStream, name, description, prefix string) (*Records, error) {
+func openRecords(
+	ctx context.Context, conn *nats.Conn, js jetstream.JetStream, name, description, prefix string,
+) (*Records, error) {
 	s, err := openStream(ctx, js, jetstream.StreamConfig{
 		Name: name, Description: description, Subjects: []string{prefix + "*"},
 		// An id's second message is refused: it would remove the first one without erasing it.
@@ -38,7 +43,7 @@ func openRecords(ctx context.Context, js jetstream.JetStream, name, description,
 	if err != nil {
 		return nil, err
 	}
-	return &Records{js: js, stream: s, prefix: prefix}, nil
+	return &Records{conn: conn, js: js, stream: s, prefix: prefix}, nil
 }
 
 // Put stores a record under a new id.
@@ -65,6 +70,35 @@ func (r *Records) Get(ctx context.Context, id string) ([]byte, error) {
 		return nil, fmt.Errorf("read a record: %w", classify(err))
 	}
 	return m.Data, nil
+}
+
+// Each calls fn for the records that there are when it is called, oldest first, until fn fails.
+func (r *Records) Each(ctx context.Context, fn func(id string, data []byte) error) error {
+	info, err := r.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("read the records: %w", classify(err))
+	}
+	if info.State.Msgs == 0 {
+		return nil
+	}
+	end := errors.New("end")
+	reader := &streamReader{conn: r.conn, stream: r.stream, next: info.State.FirstSeq}
+	err = reader.each(ctx, func(m *nats.Msg, at *nats.MsgMetadata) error {
+		if at.Sequence.Stream <= info.State.LastSeq {
+			if err := fn(strings.TrimPrefix(m.Subject, r.prefix), m.Data); err != nil {
+				return err
+			}
+		}
+		// The last ones may have been erased: then nothing that follows has the last sequence.
+		if at.Sequence.Stream >= info.State.LastSeq || at.NumPending == 0 {
+			return end
+		}
+		return nil
+	})
+	if errors.Is(err, end) {
+		return nil
+	}
+	return err
 }
 
 // Erase overwrites a record on the disk. A record that is gone already is no error. It reports whether the stream has

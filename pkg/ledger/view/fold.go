@@ -38,6 +38,8 @@ func (f *fold) apply(ctx context.Context, r ledger.Record) error {
 		err = f.post(ctx, r)
 	case "maintenance":
 		err = maintenanceFold{f}.apply(ctx, r)
+	case "audit":
+		err = auditFold{f}.apply(ctx, r)
 	case "agent":
 		err = f.agent(ctx, r)
 	case "pause":

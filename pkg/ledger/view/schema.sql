@@ -145,3 +145,16 @@ CREATE TABLE maintenances (
   data   BLOB NOT NULL     -- the maintenance, JSON
 );
 CREATE INDEX maintenances_by_end ON maintenances (over, begins);
+
+-- Who did what.
+CREATE TABLE audit (
+  sequence INTEGER PRIMARY KEY, -- in the log
+  event    TEXT NOT NULL UNIQUE,
+  at       INTEGER NOT NULL,    -- wall time, nanoseconds since 1970
+  actor    TEXT NOT NULL,       -- the id of a token, or "shell"
+  action   TEXT NOT NULL,
+  object   TEXT NOT NULL,       -- the id of what was changed
+  key      TEXT NOT NULL,       -- the digest of an idempotency key; empty: there was none
+  request  TEXT NOT NULL        -- the digest of the request that came with it
+);
+CREATE INDEX audit_by_key ON audit (key) WHERE key <> '';

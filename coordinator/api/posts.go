@@ -1,0 +1,155 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/editorial"
+	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// Editor writes what people read. The errors have a kind of package errkind, and name the field that they are about.
+type Editor interface {
+	PublishPost(ctx context.Context, d editorial.Draft) (id string, err error)
+	EditPost(ctx context.Context, c editorial.Edit) error
+	RemovePost(ctx context.Context, id string) (editorial.Removal, error)
+	Post(ctx context.Context, id string) (ledger.Post, error)
+	Posts(ctx context.Context, limit int) ([]ledger.Post, error)
+}
+
+// postDraft is a post that a client publishes.
+type postDraft struct {
+	Title    string   `json:"title" required:"true" maxLength:"200"`
+	Text     string   `json:"text" required:"true" description:"Markdown, at most 64 KiB"`
+	Tags     []string `json:"tags,omitempty" maxItems:"10" nullable:"false"`
+	Category string   `json:"category,omitempty"`
+	Hosts    []string `json:"hosts,omitempty" maxItems:"100" nullable:"false" description:"as the catalog names them"`
+}
+
+// postEdit is what changes in a post; what is left out stays.
+type postEdit struct {
+	Title      *string   `json:"title,omitempty" maxLength:"200"`
+	Text       *string   `json:"text,omitempty"`
+	Tags       *[]string `json:"tags,omitempty" maxItems:"10"`
+	Category   *string   `json:"category,omitempty"`
+	Hosts      *[]string `json:"hosts,omitempty" maxItems:"100"`
+	ShowBefore bool      `json:"show_before,omitempty" description:"let the public read the text before, too"`
+}
+
+// postJSON is a post.
+type postJSON struct {
+	ID        string     `json:"id" required:"true"`
+	Title     string     `json:"title" required:"true" description:"empty if the post was removed"`
+	Text      string     `json:"text" required:"true" description:"Markdown; empty if the post was removed"`
+	Tags      []string   `json:"tags" required:"true" nullable:"false"`
+	Category  string     `json:"category" required:"true"`
+	Hosts     []string   `json:"hosts" required:"true" nullable:"false"`
+	Published time.Time  `json:"published_at" required:"true"`
+	Edited    *time.Time `json:"edited_at" required:"true"`
+	Removed   *time.Time `json:"removed_at" required:"true"`
+	Before    []textJSON `json:"before" required:"true" nullable:"false" description:"texts before edits, newest first"`
+}
+
+// textJSON is a text of a post before an edit.
+type textJSON struct {
+	At      time.Time `json:"at" required:"true"`
+	Title   string    `json:"title" required:"true"`
+	Text    string    `json:"text" required:"true"`
+	Public  bool      `json:"public" required:"true" description:"the public may read it"`
+	Missing bool      `json:"missing" required:"true" description:"it is lost"`
+}
+
+// removalJSON is what is known of a removal.
+type removalJSON struct {
+	ID string `json:"id" required:"true"`
+	// Erased is said only once no copy is left.
+	Erased bool   `json:"erased" required:"true" description:"no copy of the text is left on any server's disk"`
+	Why    string `json:"why,omitempty" description:"why it is not erased yet"`
+}
+
+func newPost(p ledger.Post) postJSON {
+	out := postJSON{
+		ID: p.ID, Tags: append([]string{}, p.Tags...), Category: p.Category, Hosts: append([]string{}, p.Hosts...),
+		Published: p.Published.UTC(), Edited: optional(p.Edited), Removed: optional(p.Removed), Before: []textJSON{},
+	}
+	for i, t := range p.Texts {
+		if i == 0 {
+			out.Title, out.Text = t.Title, t.Body
+			continue
+		}
+		out.Before = append(out.Before, textJSON{t.At.UTC(), t.Title, t.Body, t.Public, t.Missing})
+	}
+	return out
+}
+
+func (a *API) answerPost(ctx context.Context, id string) (any, error) {
+	p, err := a.editor.Post(ctx, id)
+	return newPost(p), err
+}
+
+func (a *API) publishPost(ctx context.Context, _ *http.Request, d postDraft) (id string, err error) {
+	return a.editor.PublishPost(ctx, editorial.Draft(d))
+}
+
+func (a *API) editPost(ctx context.Context, r *http.Request, c postEdit) (id string, err error) {
+	id = r.PathValue("id")
+	return id, a.editor.EditPost(ctx, editorial.Edit{
+		ID: id, Title: c.Title, Text: c.Text, Tags: c.Tags, Category: c.Category, Hosts: c.Hosts, ShowBefore: c.ShowBefore,
+	})
+}
+
+// removePost is no change: its answer depends on what could be erased.
+func (a *API) removePost(w http.ResponseWriter, r *http.Request) error {
+	ctx, err := a.access.admit(w, r, "write")
+	if err != nil {
+		return err
+	}
+	removal, err := a.editor.RemovePost(ctx, r.PathValue("id"))
+	if err != nil {
+		return failure(err)
+	}
+	out := removalJSON{ID: r.PathValue("id"), Erased: !removal.Pending && !removal.Replicated}
+	switch {
+	case removal.Pending:
+		out.Why = "the text could not be erased yet; the coordinator tries again"
+	case removal.Replicated:
+		out.Why = "the NATS servers' logs keep the text until each has written its next snapshot"
+	}
+	return write(w, http.StatusOK, out)
+}
+
+const postsMost = 1000
+
+func (a *API) listPosts(ctx context.Context, _ *http.Request) (any, error) {
+	posts, err := a.editor.Posts(ctx, postsMost)
+	out := make([]postJSON, len(posts))
+	for i, p := range posts {
+		out[i] = newPost(p)
+	}
+	return out, err
+}
+
+func (a *API) readPost(ctx context.Context, r *http.Request) (any, error) {
+	return a.answerPost(ctx, r.PathValue("id"))
+}
+
+// auditLog answers with who did what, newest first.
+func (a *API) auditLog(ctx context.Context, r *http.Request) (any, error) {
+	limit, before := 100, uint64(0)
+	var err error
+	if text := r.FormValue("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > postsMost {
+			return nil, errkind.In("limit", errkind.New(errkind.Invalid, "limit is not a number from 1 to 1000"))
+		}
+	}
+	if text := r.FormValue("before"); text != "" {
+		if before, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return nil, errkind.In("before", errkind.New(errkind.Invalid, "before is not a sequence of this log"))
+		}
+	}
+	entries, err := a.access.tokens.AuditLog(ctx, before, limit)
+	return append([]ledger.AuditEntry{}, entries...), err
+}

@@ -1,0 +1,39 @@
+package editorial
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// Post returns a post, with the hosts' names.
+func (e *Editor) Post(ctx context.Context, id string) (ledger.Post, error) {
+	post, err := e.config.Posts.Get(ctx, id)
+	if err != nil {
+		return post, fmt.Errorf("post %q: %w", id, err)
+	}
+	e.nameHosts(&post)
+	return post, nil
+}
+
+// Posts returns the newest posts, newest first, with the hosts' names.
+func (e *Editor) Posts(ctx context.Context, limit int) ([]ledger.Post, error) {
+	posts, err := e.config.Posts.List(ctx, limit)
+	for i := range posts {
+		e.nameHosts(&posts[i])
+	}
+	return posts, err
+}
+
+// nameHosts replaces the ids of a post's hosts by the names that the catalog has for them now.
+func (e *Editor) nameHosts(p *ledger.Post) {
+	c := e.config.Catalog()
+	for n, id := range p.Hosts {
+		for k := range c.Hosts {
+			if hostID(&c.Hosts[k]) == id {
+				p.Hosts[n] = c.Hosts[k].Name
+			}
+		}
+	}
+}

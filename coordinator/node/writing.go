@@ -1,0 +1,25 @@
+package node
+
+import (
+	"context"
+
+	"github.com/probemesh/probemesh/coordinator/editorial"
+	"github.com/probemesh/probemesh/coordinator/operators"
+)
+
+// openWriting opens what people and programs write with. What it appends to the ledger has a record of who wrote it.
+func openWriting(ctx context.Context, n *Node) (*operators.Tokens, *editorial.Editor, error) {
+	tokens, err := operators.Open(ctx, operators.Config{
+		People: n.bus.People(), Ledger: n.ledger, Audit: n.view.Audit(), Clock: n.core.Clock.Now,
+		Logger: n.logger("operators"),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return tokens, editorial.New(editorial.Config{
+		Texts: n.bus.Texts(), Ledger: operators.Journal{Ledger: n.ledger}, Posts: n.view.Posts(),
+		Maintenances: n.view.Maintenances(),
+		Catalog:      n.core.Catalogs.Current, Clock: n.core.Clock.Now, Warn: n.core.Warnings.Warn,
+		Logger: n.logger("editorial"),
+	}), nil
+}
