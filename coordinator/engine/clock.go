@@ -203,7 +203,7 @@ func (e *Engine) tick(ctx context.Context) error {
 			last = now
 		case <-e.config.Clock.due:
 		}
-		err := e.mark(ctx)
+		_, err := e.mark(ctx)
 		if errors.Is(err, bus.ErrFenced) {
 			return err
 		}
@@ -215,11 +215,9 @@ func (e *Engine) tick(ctx context.Context) error {
 }
 
 // mark writes a tick into the stream. It carries the leader's offset, once that is known.
-func (e *Engine) mark(ctx context.Context) (err error) {
+func (e *Engine) mark(ctx context.Context) (sequence uint64, err error) {
 	if m, ok := e.config.Clock.next(); ok {
-		_, err = e.config.Bus.MarkClock(ctx, m)
-	} else {
-		_, err = e.config.Bus.Mark(ctx, bus.Tick, markID(), nil)
+		return e.config.Bus.MarkClock(ctx, m)
 	}
-	return err
+	return e.config.Bus.Mark(ctx, bus.Tick, markID(), nil)
 }

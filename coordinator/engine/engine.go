@@ -86,6 +86,7 @@ type Engine struct {
 	judging         *catalog.Catalog // the catalog that the judge works by
 	decoder         *decoder
 	ledgerVerdicts  []judge.Standing // in force in the ledger at start; nil once the judge has them
+	coverage        *coverage        // what maintenance makes of the judge's verdicts
 	restored        bool             // the judge has the ledger's verdicts
 	present         bool             // the replay is over
 	dirty           bool             // the judge changed since the last snapshot
@@ -106,7 +107,7 @@ type Engine struct {
 // New makes an engine that shows what the ledger holds.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{
-		config: c, judged: c.Clock.start.judged, handledAt: c.Clock.start.silent,
+		config: c, coverage: newCoverage(c.View), judged: c.Clock.start.judged, handledAt: c.Clock.start.silent,
 		rejectedLogRate: ratelimit.NewRates[string](rate.Every(rejectedEvery), rejectedBurst, rejectedAgents),
 	}
 	if err := e.startJudge(ctx); err != nil {
@@ -149,6 +150,12 @@ func (e *Engine) showLedger(ctx context.Context) error {
 		return err
 	}
 	snapshot := now.Snapshot()
+	judged := snapshot.At
+	snapshot.At = at // a judge that has not stepped has no time
+	if err := newCoverage(e.config.View).describe(ctx, now, e.config.Catalog, snapshot, offset); err != nil {
+		return err
+	}
+	snapshot.At = judged
 	snapshot.ShowWallTime(offset)
 	e.shown.Store(&shown{e.config.Catalog, snapshot, make(chan struct{})})
 	return nil
@@ -213,7 +220,7 @@ func (e *Engine) loop(ctx context.Context, messages <-chan message) error {
 			}
 			e.setProcessed(m)
 		}
-		if e.show() {
+		if e.show(ctx) {
 			trailing.Reset(showEvery)
 		}
 		e.loopTurned()
@@ -231,7 +238,9 @@ func (e *Engine) handle(ctx context.Context, m message) error {
 	if err := recordPause(ctx, e, m); err != nil {
 		return err
 	}
-	e.restoreVerdicts(m)
+	if err := e.restoreVerdicts(ctx, m); err != nil {
+		return err
+	}
 	live := m.Sequence > e.live
 	in, excluded, err := e.decoder.decode(ctx, m)
 	if excluded && live {
@@ -254,7 +263,11 @@ func (e *Engine) handle(ctx context.Context, m message) error {
 	e.dirty, e.offset = true, m.offset
 	// What was decided before the start is in the ledger, and its rounds are over.
 	if !e.judged.covers(m) {
-		if err := e.publish(ctx, out.Transitions, m.offset); err != nil {
+		transitions, err := e.coverage.step(ctx, e.judge, e.judging, out.Transitions, m.at, m.offset)
+		if err != nil {
+			return err
+		}
+		if err := e.publish(ctx, transitions, m.offset); err != nil {
 			return err
 		}
 	}
@@ -266,13 +279,18 @@ func (e *Engine) handle(ctx context.Context, m message) error {
 
 // restoreVerdicts gives the judge the ledger's verdicts at the first message that they do not cover. The judge's own
 // verdicts from the replay before that are dropped: they come from less of the past than those that were published.
-func (e *Engine) restoreVerdicts(m message) {
+func (e *Engine) restoreVerdicts(ctx context.Context, m message) error {
 	if e.restored || e.judged.covers(m) {
-		return
+		return nil
 	}
 	e.restored = true
 	e.judge.Restore(e.ledgerVerdicts)
 	e.ledgerVerdicts = nil
+	before := e.judged.at
+	if before.IsZero() {
+		before = m.at // nothing was published yet
+	}
+	return e.coverage.restore(ctx, e.judging, before.Add(-m.offset))
 }
 
 // errorMax bounds the logged bytes of an error: it may quote a number of 200 kB from the message.
@@ -302,7 +320,7 @@ func (e *Engine) finishReplay(ctx context.Context, m message) error {
 	case <-e.config.Answering:
 	}
 	e.present = true
-	e.show()
+	e.show(ctx)
 	e.ready.Store(true)
 	return nil
 }

@@ -43,6 +43,7 @@ type world struct {
 	epoch       uint64           // of the agents
 	log         io.Writer        // gets the coordinators' log; nil: nobody
 	stepped     time.Duration    // by which the server's clock was stepped
+	led         *ledger.Ledger   // of the coordinator that was opened last
 	namesRounds bool             // agents name the round that they were last asked for, as real ones do
 }
 
@@ -242,6 +243,7 @@ func (w *world) open(t *testing.T, c node.CoreConfig) (*node.Core, *view.View, e
 	if c.Bus == nil {
 		c.Bus = w
 	}
+	w.led = led
 	c.Ledger, c.View, c.Getenv, c.Streams = led, v, os.LookupEnv, w.streams
 	if w.log != nil {
 		c.Logger = zerolog.New(w.log)

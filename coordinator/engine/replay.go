@@ -76,8 +76,7 @@ func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mes
 		return nil, nil, errkind.New(errkind.NotFound,
 			"the stream of observations does not reach back to "+at.UTC().Format(time.RFC3339)+": it keeps two days")
 	}
-	catalog, snapshot := p.result()
-	return catalog, snapshot, nil
+	return p.result(ctx, r.view)
 }
 
 // errReached ends a replay that has reached its moment.
@@ -123,9 +122,12 @@ func (p *past) handle(ctx context.Context, m message) error {
 	return nil
 }
 
-func (p *past) result() (*catalog.Catalog, *mesh.Snapshot) {
+func (p *past) result(ctx context.Context, v *view.View) (*catalog.Catalog, *mesh.Snapshot, error) {
 	snapshot := p.judge.Snapshot()
+	if err := newCoverage(v).describe(ctx, p.judge, p.catalog, snapshot, p.offset); err != nil {
+		return nil, nil, err
+	}
 	describeExclusions(snapshot, p.decoder.filter, p.offset)
 	snapshot.ShowWallTime(p.offset)
-	return p.catalog, snapshot
+	return p.catalog, snapshot, nil
 }

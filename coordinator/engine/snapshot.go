@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -27,12 +28,15 @@ func (e *Engine) Changed() <-chan struct{} { return e.shown.Load().changed }
 func (e *Engine) Ready() bool { return e.ready.Load() }
 
 // show makes the judge's state visible if it changed and the last snapshot is old enough. It reports whether it did.
-func (e *Engine) show() bool {
+func (e *Engine) show(ctx context.Context) bool {
 	if !e.dirty || !e.present || time.Since(e.shownAt) < showEvery {
 		return false
 	}
 	e.dirty, e.shownAt = false, time.Now()
 	snapshot := e.judge.Snapshot()
+	if err := e.coverage.describe(ctx, e.judge, e.judging, snapshot, e.offset); err != nil && ctx.Err() == nil {
+		e.config.Logger.Error().Err(err).Msg("maintenance unreadable")
+	}
 	e.config.SnapshotMade(snapshot, e.offset)
 	describeExclusions(snapshot, e.decoder.filter, e.offset)
 	snapshot.ShowWallTime(e.offset)

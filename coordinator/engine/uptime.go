@@ -2,9 +2,12 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
 )
@@ -90,6 +93,10 @@ func (h *History) histories(
 			return nil, err
 		}
 	}
+	covered, err := h.maintained(ctx, c, from, to)
+	if err != nil {
+		return nil, err
+	}
 	type subject struct{ host, check string }
 	found := map[subject]sla.History{}
 	for _, p := range published {
@@ -100,6 +107,7 @@ func (h *History) histories(
 		of := found[subject{key, check}]
 		delete(found, subject{key, check})
 		of.Host, of.Check, of.Hidden = name, check, hidden[key]
+		of.Maintenance = covered(key, check)
 		out = append(out, of)
 	}
 	for i := range c.Hosts {
@@ -121,6 +129,59 @@ func (h *History) histories(
 	}
 	return out, nil
 }
+
+// maintained returns what says when a maintenance covered a host, by its key, or one of its checks, during a period of
+// mesh time. A host of which only checks were covered has that in its statuses.
+func (h *History) maintained(
+	ctx context.Context, c *catalog.Catalog, from, to time.Time,
+) (func(host, check string) []sla.Window, error) {
+	_, offset := h.now()
+	all, err := h.view.Maintenances().List(ctx, from.Add(-offset-offsetChangeMax), to.Add(-offset+offsetChangeMax),
+		view.MaintenancesMax)
+	if err != nil {
+		return nil, err
+	}
+	type during struct {
+		of      *maintenance.Maintenance
+		windows []sla.Window
+	}
+	var covered []during
+	for _, m := range all {
+		one := during{of: m}
+		for _, w := range m.Windows(from.Add(-offset-offsetChangeMax), to.Add(-offset+offsetChangeMax)) {
+			begins, err := h.pastMeshTime(ctx, w.Start)
+			if err != nil {
+				return nil, err
+			}
+			ends, err := h.pastMeshTime(ctx, w.End)
+			if err != nil {
+				return nil, err
+			}
+			one.windows = append(one.windows, sla.Window{From: begins, To: ends})
+		}
+		covered = append(covered, one)
+	}
+	return func(key, check string) (out []sla.Window) {
+		host := c.Host(key)
+		if host == nil {
+			return nil
+		}
+		id := ""
+		if i := slices.IndexFunc(host.Checks, func(one catalog.Check) bool { return one.Name == check }); i >= 0 {
+			id = host.IdentityOf(&host.Checks[i])
+		}
+		for _, d := range covered {
+			if d.of.Covers(host.Identity(), id) {
+				out = append(out, d.windows...)
+			}
+		}
+		return out
+	}, nil
+}
+
+// offsetChangeMax is how much the offset of mesh time may have been otherwise in a period than it is now: windows that
+// far outside the period are read too.
+const offsetChangeMax = 24 * time.Hour
 
 // pastMeshTime converts a time of the wall clock by the offset of that time: that of the newest transition before it,
 // or the present one if there is none. A step of the clock since then does not move the bounds of a past month.

@@ -24,6 +24,9 @@ func (b *Book) Apply(t mesh.Transition) *Incident {
 		return nil
 	}
 	i := b.find(t)
+	if t.Maintenance != "" && (i == nil || t.Verdict != mesh.Up || !i.failing(t)) {
+		return nil // it was announced: only a failure from before the maintenance may end in it
+	}
 	if i == nil {
 		if !outage(t.To) {
 			return nil

@@ -209,10 +209,22 @@ func (i *Incident) Wall(at time.Time) time.Time {
 
 // resolveIfOver resolves the incident if all its hosts are operational.
 func (i *Incident) resolveIfOver(at time.Time) {
-	if slices.ContainsFunc(i.Hosts, func(h Host) bool { return h.Status != mesh.Operational }) {
+	if slices.ContainsFunc(i.Hosts, func(h Host) bool { return !h.over() }) {
 		return
 	}
 	i.State, i.Resolved = Resolved, at
+}
+
+// over reports whether the host has recovered. During a maintenance its checks show that, as its status does not.
+func (h *Host) over() bool {
+	failing := func(w Window) bool { return w.To.IsZero() }
+	return h.Status == mesh.Operational || h.Status == mesh.UnderMaintenance && !slices.ContainsFunc(h.Windows, failing)
+}
+
+// failing reports whether the check of a transition has failed until now.
+func (i *Incident) failing(t mesh.Transition) bool {
+	h := i.host(t)
+	return h != nil && slices.ContainsFunc(h.Windows, func(w Window) bool { return w.To.IsZero() && w.of(t) })
 }
 
 func (i *Incident) addUpdate(u Update) {

@@ -111,19 +111,21 @@ type RegionVote struct {
 
 // CheckState is what the judge knows about one check.
 type CheckState struct {
-	Name       string       `json:"name"`
-	Kind       string       `json:"kind"`
-	Critical   bool         `json:"critical"`
-	Verdict    Verdict      `json:"verdict"`
-	Since      time.Time    `json:"since,omitzero"` // when the verdict's cause began
-	Rule       string       `json:"rule"`           // the part of the rule that decided
-	Sentence   string       `json:"sentence"`       // the verdict in one sentence
-	Tally      Tally        `json:"tally"`
-	Cause      string       `json:"cause,omitempty"` // while it is down or partial: shared by all that failed together
-	RoundOpen  bool         `json:"looking"`         // a round is open, so the verdict may change within seconds
-	Votes      []RegionVote `json:"votes"`
-	Advisories []string     `json:"advisories,omitempty"` // for operators: "path from lusaka: timeout"
-	Expiry     *Expiry      `json:"expiry,omitempty"`     // the earliest that vantages report; an advisory describes it
+	Name      string       `json:"name"`
+	Kind      string       `json:"kind"`
+	Critical  bool         `json:"critical"`
+	Verdict   Verdict      `json:"verdict"`
+	Since     time.Time    `json:"since,omitzero"` // when the verdict's cause began
+	Rule      string       `json:"rule"`           // the part of the rule that decided
+	Sentence  string       `json:"sentence"`       // the verdict in one sentence
+	Tally     Tally        `json:"tally"`
+	Cause     string       `json:"cause,omitempty"` // while it is down or partial: shared by all that failed together
+	RoundOpen bool         `json:"looking"`         // a round is open, so the verdict may change within seconds
+	Votes     []RegionVote `json:"votes"`
+	// Maintenance is the id of the occurrence that covers the check now. Its verdict is what was measured all the same.
+	Maintenance string   `json:"maintenance,omitempty"`
+	Advisories  []string `json:"advisories,omitempty"` // for operators: "path from lusaka: timeout"
+	Expiry      *Expiry  `json:"expiry,omitempty"`     // the earliest that vantages report; an advisory describes it
 }
 
 // HostState is what the judge knows about one host.
@@ -191,4 +193,6 @@ type Transition struct {
 	Cause     string        `json:"cause,omitempty"` // shared by hosts that failed together for the same voters
 	Tally     Tally         `json:"tally"`
 	Votes     []RegionVote  `json:"votes"`
+	// Maintenance is the id of the occurrence that covered the check then: its failure is no incident.
+	Maintenance string `json:"maintenance,omitempty"`
 }

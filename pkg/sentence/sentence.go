@@ -25,6 +25,12 @@ const Flapping = "it entered and left down too often: held at degraded until it 
 // ChecksChanged is the sentence of a status that changed because the catalog changed the host's checks.
 const ChecksChanged = "The checks of this host changed."
 
+// The sentences of a status that changed because a maintenance began or ended.
+const (
+	MaintenanceBegan = "Maintenance is in progress."
+	MaintenanceOver  = "Maintenance is over."
+)
+
 // Of describes the verdict of a check's state. config is the check in the catalog, or nil if the catalog no longer has
 // it; the catalog may be nil too. Of ignores the state's own Sentence and classifies the free text in its votes. The
 // state's times are mesh time, which is ahead of the wall clock by offset; the sentence shows the wall clock.
@@ -78,7 +84,12 @@ func isTemporary(config *catalog.Check) bool {
 // OfTransition describes the verdict that a transition published. It ignores the stored sentence, since earlier
 // versions put text of agents into it. The catalog is the one that was in force at the time, or nil.
 func OfTransition(c *catalog.Catalog, t mesh.Transition) string {
-	if t.Check == "" {
+	switch {
+	case t.Check == "" && t.To == mesh.UnderMaintenance:
+		return MaintenanceBegan
+	case t.Check == "" && t.From == mesh.UnderMaintenance:
+		return MaintenanceOver
+	case t.Check == "":
 		return ChecksChanged
 	}
 	var config *catalog.Check

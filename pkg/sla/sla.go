@@ -68,6 +68,14 @@ type Span struct {
 	Until time.Time
 }
 
+// lasts is 0 for a span that another one superseded at the moment at which it was published, else 1.
+func (s Span) lasts() int {
+	if !s.Until.IsZero() && !s.Until.After(s.Published) {
+		return 0
+	}
+	return 1
+}
+
 // Window is a stretch of time: a maintenance, or a gap in which nothing was judged.
 type Window struct {
 	From time.Time `json:"from"`
@@ -139,8 +147,9 @@ type change struct {
 func join(spans []Span) []segment {
 	spans = slices.Clone(spans)
 	slices.SortFunc(spans, func(a, b Span) int {
-		return cmp.Or(a.Published.Compare(b.Published), cmp.Compare(badness[a.State], badness[b.State]),
-			a.Began.Compare(b.Began), a.Until.Compare(b.Until))
+		// Of those published at one moment, as when two checks of a host recover together, that which lasts is the last.
+		return cmp.Or(a.Published.Compare(b.Published), cmp.Compare(a.lasts(), b.lasts()),
+			cmp.Compare(badness[a.State], badness[b.State]), a.Began.Compare(b.Began), a.Until.Compare(b.Until))
 	})
 	var changes []change
 	for i, s := range spans {

@@ -50,6 +50,23 @@ func TestTimesCountFromTheCauseAndAgainstUs(t *testing.T) {
 			spans: chain(1, step{-50, sla.Up}, step{10.9, sla.NoData}, step{20.1, sla.Up}),
 			want:  sla.Times{Up: 89, NoData: 11},
 		},
+		"two checks recover at once": {
+			spans: []sla.Span{
+				{State: sla.Down, Began: at(10), Published: at(18), Until: at(48)},
+				{State: sla.Up, Began: at(40), Published: at(48)},
+				{State: sla.Partial, Began: at(40), Published: at(48), Until: at(48)},
+				{State: sla.Up, Began: at(-50), Published: at(-40), Until: at(18)},
+			},
+			want: sla.Times{Up: 62, Down: 30, Partial: 8},
+		},
+		"two checks fail at once": {
+			spans: []sla.Span{
+				{State: sla.Down, Began: at(20), Published: at(28)},
+				{State: sla.Partial, Began: at(10), Published: at(28), Until: at(28)},
+				{State: sla.Up, Began: at(-50), Published: at(-40), Until: at(28)},
+			},
+			want: sla.Times{Up: 10, Down: 80, Partial: 10},
+		},
 		"no longer watched": {
 			spans: []sla.Span{{State: sla.Down, Began: at(-5), Published: at(-1), Until: at(40)}},
 			want:  sla.Times{Down: 40, NoData: 60},

@@ -10,6 +10,7 @@ type Check struct {
 	Verdict  mesh.Verdict
 	Critical bool
 	LeftOut  bool // no vantage may run it, so it shows nothing about the host
+	Covered  bool // a maintenance covers it: whatever its verdict, that is no outage
 }
 
 // part is what one check contributes to its host's status.
@@ -39,8 +40,8 @@ var contributions = map[mesh.Verdict]struct{ critical, minor part }{
 
 // count is how many checks of a host count, how many of those are critical, and how many contribute each part.
 type count struct {
-	counted, critical int
-	of                [parts]int
+	counted, critical, covered int
+	of                         [parts]int
 }
 
 func (n count) allCriticalDown() bool  { return n.critical > 0 && n.of[down] == n.critical }
@@ -59,15 +60,26 @@ var statuses = []struct {
 	{"a critical check unknown", mesh.StatusUnknown, func(n count) bool { return n.of[unknown] > 0 }},
 	{"none critical, one unknown", mesh.StatusUnknown, count.onlyMinorUnknown},
 	{"a check degraded", mesh.DegradedPerformance, func(n count) bool { return n.of[degraded] > 0 }},
+	{"a check under maintenance", mesh.UnderMaintenance, func(n count) bool { return n.covered > 0 }},
 	{"otherwise", mesh.Operational, func(count) bool { return true }},
 }
 
 // Of returns the status of a host with these checks. Pending checks and those left out do not count; a host without any
-// check that counts is unknown, never operational.
+// check that counts is unknown, never operational. Checks that a maintenance covers make no outage and hide none: what
+// the others show is worse than under maintenance, unless all of them work. They still count as critical, so that an
+// outage of the others is not taken for one of the whole host.
 func Of(checks []Check) mesh.Status {
 	var n count
 	for _, c := range checks {
 		contributes := contributions[c.Verdict]
+		if c.Covered {
+			n.counted++
+			n.covered++
+			if c.Critical {
+				n.critical++
+			}
+			continue
+		}
 		if c.LeftOut || contributes.critical == nothing {
 			continue
 		}

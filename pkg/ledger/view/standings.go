@@ -30,7 +30,8 @@ func (v *View) Standings(ctx context.Context, at time.Time) ([]mesh.Transition, 
 // beginStanding begins the transition's standing and ends the one that it supersedes. A transition of a host alone
 // has none.
 func (f *fold) beginStanding(ctx context.Context, sequence uint64, t mesh.Transition) error {
-	if t.Check == "" {
+	// What was published again when a maintenance ended stands since it was measured.
+	if t.Check == "" || t.Was == t.Verdict {
 		return nil
 	}
 	host, since := mesh.Key(t.Host), nanoseconds(t.Published)

@@ -172,6 +172,27 @@ func end(until int64) time.Time {
 	return time.Unix(0, until)
 }
 
+// Statuses returns the status of each host at the end of the ledger, by the host's key.
+func (p Periods) Statuses(ctx context.Context) (map[string]mesh.Status, error) {
+	rows, err := p.db.QueryContext(ctx, `SELECT host, status FROM host_standings WHERE until = ?`, open)
+	if err != nil {
+		return nil, fmt.Errorf("read statuses: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]mesh.Status{}
+	for rows.Next() {
+		var host, status string
+		if err := rows.Scan(&host, &status); err != nil {
+			return nil, fmt.Errorf("read statuses: %w", err)
+		}
+		out[host] = mesh.Status(status)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read statuses: %w", err)
+	}
+	return out, nil
+}
+
 // Internal returns when hosts were internal during a period of mesh time, by the host's key.
 func (p Periods) Internal(ctx context.Context, from, to time.Time) (map[string][]sla.Window, error) {
 	rows, err := p.db.QueryContext(ctx, `SELECT host, since, until FROM internal WHERE until > ? AND since < ?`,
