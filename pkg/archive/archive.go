@@ -3,8 +3,11 @@
 package archive
 
 import (
+	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Kind is what an entry is.
@@ -29,11 +32,15 @@ type Entry struct {
 	Updated  time.Time `json:"updated"` // its latest update or correction
 	Ended    time.Time `json:"ended,omitzero"`
 	State    string    `json:"state,omitempty"` // "resolved"; a post has none
+	Shown    time.Time `json:"shown,omitzero"`  // from when on the public may read it; zero: always
 	Hosts    []string  `json:"hosts,omitempty"` // internal ids. An entry that names hosts is for readers of one of them
 	Tags     []string  `json:"tags,omitempty"`
 	Category string    `json:"category,omitempty"`
 	Updates  []Update  `json:"updates"` // oldest first
 }
+
+// Never is when the public may read what is for operators only.
+var Never = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Update is one thing that was said in an entry.
 type Update struct {
@@ -127,6 +134,22 @@ func Neighbours(months []Count, of Month) (before, after Month) {
 		}
 	}
 	return before, after
+}
+
+// permalinkMax bounds an address, in bytes.
+const permalinkMax = 500
+
+// Permalink returns the form in which the address of a post of another program is kept: its path, or "?p=123" where a
+// number names the post. It is "" for an address that names no post.
+func Permalink(u *url.URL) string {
+	if p := u.Query().Get("p"); p != "" && len(p) < 20 && strings.Trim(p, "0123456789") == "" {
+		return "?p=" + p
+	}
+	path := strings.TrimRight(u.Path, "/")
+	if path == "" || path == "/index.php" || len(path) > permalinkMax || !utf8.ValidString(path) {
+		return ""
+	}
+	return path
 }
 
 // HasHost reports whether the entry names the host with the id.

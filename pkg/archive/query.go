@@ -27,6 +27,14 @@ func (q Query) Narrows() bool {
 		!q.To.IsZero()
 }
 
+// Readers are those for whom an answer is. An entry that names hosts is for readers of at least one of them. The zero
+// value reads only what names no host.
+type Readers struct {
+	Everything bool      // operators
+	Hosts      []string  // internal ids of the hosts that they may see
+	Now        time.Time // what is shown from later on, they do not see
+}
+
 // Found is an entry that a query selected.
 type Found struct {
 	Entry   Entry

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/errkind"
 )
 
@@ -35,7 +36,11 @@ type PostEvent struct {
 	Category string     `json:"category,omitempty"`
 	Hosts    []string   `json:"hosts,omitempty"` // internal ids
 	// ShowBefore lets the public read the text before the edit too; operators always can.
-	ShowBefore bool          `json:"show_before,omitempty"`
+	ShowBefore bool `json:"show_before,omitempty"`
+	// Published is when a post was published that was written elsewhere before; zero: when the event happened.
+	Published time.Time `json:"published,omitzero"`
+	// Permalinks are the addresses that such a post had, as archive.Permalink writes them: they lead to the new one.
+	Permalinks []string      `json:"permalinks,omitempty"`
 	Mesh       time.Time     `json:"mesh"`
 	Offset     time.Duration `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
 }
@@ -141,3 +146,26 @@ type PostText struct {
 
 // ErrNoPost means that there is no post with the id.
 var ErrNoPost = errkind.New(errkind.NotFound, "no such post")
+
+// Entry is the post as the archive lists it. ok is false if there is nothing to read: it was removed, or its text is
+// lost.
+func (p Post) Entry() (e archive.Entry, ok bool) {
+	if !p.Removed.IsZero() || len(p.Texts) == 0 || p.Texts[0].Missing {
+		return e, false
+	}
+	e = archive.Entry{
+		Kind: archive.Post, ID: p.ID, Title: p.Texts[0].Title, At: p.Published, Updated: p.Published, Hosts: p.Hosts,
+		Tags: p.Tags, Category: p.Category,
+	}
+	u := archive.Update{ID: p.ID, At: p.Published, Edited: p.Edited, Text: p.Texts[0].Body}
+	if !p.Edited.IsZero() {
+		e.Updated = p.Edited
+	}
+	for _, before := range p.Texts[1:] {
+		if before.Public && !before.Missing {
+			u.Before = append(u.Before, archive.Earlier{At: before.At, Title: before.Title, Text: before.Body})
+		}
+	}
+	e.Updates = []archive.Update{u}
+	return e, true
+}

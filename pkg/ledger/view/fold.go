@@ -21,6 +21,7 @@ type fold struct {
 	digest  []byte           // of the last event
 	current *catalog.Catalog // in force at the last event; nil: not read yet
 	texts   ledger.Texts     // nil: none
+	archive indexer
 }
 
 // apply applies one record. Events of kinds that this version does not know are skipped: a newer version wrote them,
@@ -35,7 +36,7 @@ func (f *fold) apply(ctx context.Context, r ledger.Record) error {
 	case "catalog":
 		err = f.catalog(ctx, r)
 	case "post":
-		err = f.post(ctx, r)
+		err = postFold{f}.apply(ctx, r)
 	case "maintenance":
 		err = maintenanceFold{f}.apply(ctx, r)
 	case "audit":

@@ -9,6 +9,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -59,6 +60,7 @@ func (f *fold) closeHidden(ctx context.Context, next *catalog.Catalog, at time.T
 }
 
 func (f *fold) storeIncident(ctx context.Context, i *incident.Incident) error {
+	f.archive.touch(archive.Incident, i.ID)
 	data, err := json.Marshal(i)
 	if err != nil {
 		return err
@@ -138,8 +140,12 @@ func (v *View) PublicIncidents(
 
 // Incident returns the incident with the id; nil if there is none.
 func (v *View) Incident(ctx context.Context, id string) (*incident.Incident, error) {
+	return incidentByID(ctx, v.db, id)
+}
+
+func incidentByID(ctx context.Context, db querier, id string) (*incident.Incident, error) {
 	var data []byte
-	switch err := v.db.QueryRowContext(ctx, `SELECT data FROM incidents WHERE id = ?`, id).Scan(&data); {
+	switch err := db.QueryRowContext(ctx, `SELECT data FROM incidents WHERE id = ?`, id).Scan(&data); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:

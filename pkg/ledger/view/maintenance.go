@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/maintenance"
 )
@@ -60,6 +61,7 @@ func (f maintenanceFold) read(ctx context.Context, ref ledger.TextRef) (maintena
 }
 
 func (f maintenanceFold) store(ctx context.Context, m *maintenance.Maintenance) error {
+	f.archive.touch(archive.Maintenance, m.ID)
 	data, err := json.Marshal(m)
 	if err != nil {
 		return err

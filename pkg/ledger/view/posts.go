@@ -8,37 +8,25 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
-// post applies what a person did to a post.
-func (f *fold) post(ctx context.Context, r ledger.Record) error {
+// postFold is the part of a fold that applies what people did to posts.
+type postFold struct{ *fold }
+
+// apply applies what a person did to a post.
+func (f postFold) apply(ctx context.Context, r ledger.Record) error {
 	var e ledger.PostEvent
 	if err := json.Unmarshal(r.Data, &e); err != nil {
 		return err
 	}
+	f.archive.touch(archive.Post, e.ID)
 	at := nanoseconds(e.Wall())
 	if e.Action == ledger.PostRemoved {
-		return f.removePost(ctx, e.ID, at)
+		return f.remove(ctx, e.ID, at)
 	}
-	tags, err := json.Marshal(append([]string{}, e.Tags...))
-	if err != nil {
-		return err
-	}
-	hosts, err := json.Marshal(append([]string{}, e.Hosts...))
-	if err != nil {
-		return err
-	}
-	query, args := `UPDATE posts SET edited = ?, tags = ?, category = ?, hosts = ? WHERE id = ? AND removed = 0`,
-		[]any{at, string(tags), e.Category, string(hosts), e.ID}
-	if e.Action == ledger.PostPublished {
-		query = `INSERT OR IGNORE INTO posts (published, tags, category, hosts, id) VALUES (?, ?, ?, ?, ?)`
-	}
-	done, err := f.tx.ExecContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	if n, err := done.RowsAffected(); n == 0 || err != nil {
+	if stored, err := f.store(ctx, e, at); !stored || err != nil {
 		return err // a repeat, or an edit of a post that was removed meanwhile
 	}
 	if e.ShowBefore {
@@ -54,9 +42,45 @@ func (f *fold) post(ctx context.Context, r ledger.Record) error {
 	return f.addText(ctx, r.Sequence, e, at)
 }
 
+// store stores all of a post but its text. stored is false if the event changes nothing.
+func (f postFold) store(ctx context.Context, e ledger.PostEvent, at int64) (stored bool, err error) {
+	tags, err := json.Marshal(append([]string{}, e.Tags...))
+	if err != nil {
+		return false, err
+	}
+	hosts, err := json.Marshal(append([]string{}, e.Hosts...))
+	if err != nil {
+		return false, err
+	}
+	published := at
+	if !e.Published.IsZero() {
+		published = nanoseconds(e.Published)
+	}
+	query, args := `UPDATE posts SET edited = ?, tags = ?, category = ?, hosts = ? WHERE id = ? AND removed = 0`,
+		[]any{at, string(tags), e.Category, string(hosts), e.ID}
+	if e.Action == ledger.PostPublished {
+		query = `INSERT OR IGNORE INTO posts (published, tags, category, hosts, id) VALUES (?, ?, ?, ?, ?)`
+		args[0] = published
+	}
+	done, err := f.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return false, err
+	}
+	if n, err := done.RowsAffected(); n == 0 || err != nil {
+		return false, err
+	}
+	for _, address := range e.Permalinks {
+		_, err := f.tx.ExecContext(ctx, `INSERT OR IGNORE INTO permalinks (address, post) VALUES (?, ?)`, address, e.ID)
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // addText stores a post's new text. One that is gone leaves an empty row: the post is removed by a later event, or the
 // text is lost.
-func (f *fold) addText(ctx context.Context, sequence uint64, e ledger.PostEvent, at int64) error {
+func (f postFold) addText(ctx context.Context, sequence uint64, e ledger.PostEvent, at int64) error {
 	var title, body *string
 	data, err := f.text(ctx, e.Text.ID)
 	if err == nil {
@@ -81,8 +105,8 @@ func (f *fold) text(ctx context.Context, id string) ([]byte, error) {
 	return f.texts.Text(ctx, id)
 }
 
-// removePost erases the texts of a post. Their ids stay, for the stream to erase them as well.
-func (f *fold) removePost(ctx context.Context, id string, at int64) error {
+// remove erases the texts of a post. Their ids stay, for the stream to erase them as well.
+func (f postFold) remove(ctx context.Context, id string, at int64) error {
 	_, err := f.tx.ExecContext(ctx, `UPDATE posts SET removed = ? WHERE id = ? AND removed = 0`, at, id)
 	if err == nil {
 		_, err = f.tx.ExecContext(ctx, `UPDATE post_texts SET title = NULL, body = NULL WHERE post = ?`, id)
@@ -90,11 +114,38 @@ func (f *fold) removePost(ctx context.Context, id string, at int64) error {
 	return err
 }
 
+// renameHost has the posts of a host name it by its next id.
+func (f postFold) renameHost(ctx context.Context, id, next string) error {
+	if id == next {
+		return nil
+	}
+	rows, err := f.tx.QueryContext(ctx, `UPDATE posts SET hosts = replace(hosts, json_quote(?), json_quote(?))
+		WHERE instr(hosts, json_quote(?)) > 0 RETURNING id`, id, next, id)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var post string
+		if err := rows.Scan(&post); err != nil {
+			return err
+		}
+		f.archive.touch(archive.Post, post)
+	}
+	return rows.Err()
+}
+
 // Posts answers queries on posts.
-type Posts struct{ db *sql.DB }
+type Posts struct{ db querier }
+
+// querier is a database, or a transaction of it.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
 
 // Posts returns the posts of the view.
-func (d database) Posts() Posts { return Posts(d) }
+func (d database) Posts() Posts { return Posts{d.db} }
 
 // PostsMax bounds the posts of one answer.
 const PostsMax = 1000
@@ -200,6 +251,15 @@ func (p Posts) TruncateLog(ctx context.Context) error {
 		return fmt.Errorf("truncate the view's write-ahead log: %w", err)
 	}
 	return nil
+}
+
+// AtPermalink returns the id of the post that had an address, as archive.Permalink writes it; "" if none had.
+func (p Posts) AtPermalink(ctx context.Context, address string) (id string, err error) {
+	err = p.db.QueryRowContext(ctx, `SELECT post FROM permalinks WHERE address = ?`, address).Scan(&id)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read a permalink: %w", err)
+	}
+	return id, nil
 }
 
 // Removed returns the ids of the texts of all removed posts: Texts must not have them any more.

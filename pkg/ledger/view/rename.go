@@ -100,6 +100,9 @@ func (f *fold) renameHost(ctx context.Context, was, is *catalog.Host) error {
 	if _, err := f.tx.ExecContext(ctx, `UPDATE agents SET host_id = ? WHERE host_id = ?`, is.Identity(), id); err != nil {
 		return err
 	}
+	if err := (postFold{f}).renameHost(ctx, id, is.Identity()); err != nil {
+		return err
+	}
 	err := maintenanceFold{f}.rename(ctx, id, func(m *maintenance.Maintenance) { m.RenameHost(id, is.Identity()) })
 	if err != nil {
 		return err

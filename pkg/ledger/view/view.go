@@ -33,11 +33,14 @@ import (
 // streams have lost; 9 records when the causes of standings began, and the status and visibility of hosts; 10 stores
 // the facts of an incident's update, and one update for hosts that fail at once; 11 records when nothing was judged;
 // 12 has posts; 13 follows hosts and checks that are renamed; 14 has maintenances; 15 has an
-// audit log.
-const schemaVersion = 15
+// audit log; 16 has the archive and its search.
+const schemaVersion = 16
 
 //go:embed schema.sql
 var schema string
+
+//go:embed archive.sql
+var archiveSchema string
 
 // View is the projection of a ledger in a SQLite file. It is safe for concurrent use by readers and one writer.
 type View struct {
@@ -110,7 +113,7 @@ func create(ctx context.Context, file string, state ledger.State) (*View, error)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = v.db.ExecContext(ctx, schema); err == nil {
+	if _, err = v.db.ExecContext(ctx, schema+archiveSchema); err == nil {
 		_, err = v.db.ExecContext(ctx, `INSERT INTO meta (version, created, sequence) VALUES (?, ?, 0)`,
 			schemaVersion, state.Created.UnixNano())
 	}
@@ -127,7 +130,7 @@ func connect(ctx context.Context, file string) (*View, error) {
 	}
 	// NORMAL does not sync each commit: a file that a power cut damages is rebuilt.
 	return openDatabase(ctx, file, "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)"+
-		"&_pragma=secure_delete(1)") // overwrites what is deleted
+		"&_pragma=secure_delete(1)&_pragma=cache_size(-8000)") // overwrites what is deleted
 }
 
 func openDatabase(ctx context.Context, file, options string) (*View, error) {
@@ -245,12 +248,15 @@ func (v *View) Apply(ctx context.Context, read func(apply func(ledger.Record) er
 		return fmt.Errorf("write the view: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // no effect after Commit
-	f := &fold{tx: tx, current: v.current, texts: v.written}
+	f := &fold{tx: tx, current: v.current, texts: v.written, archive: indexer{tx: tx}}
 	if err := read(func(r ledger.Record) error { return f.apply(ctx, r) }); err != nil {
 		return err
 	}
 	if f.last == 0 {
 		return nil
+	}
+	if err := f.archive.write(ctx); err != nil {
+		return fmt.Errorf("index the archive: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE meta SET sequence = ?, digest = ?`, f.last, f.digest); err != nil {
 		return fmt.Errorf("write the view: %w", err)

@@ -70,7 +70,9 @@ type store struct {
 	view   *view.View
 }
 
-func open(t *testing.T, file string, l *log) *store {
+func open(t *testing.T, file string, l *log) *store { return openLog(t, file, l) }
+
+func openLog(t *testing.T, file string, l ledger.Log) *store {
 	t.Helper()
 	v, err := view.Open(t.Context(), file, l)
 	if err != nil {

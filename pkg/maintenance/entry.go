@@ -1,0 +1,68 @@
+package maintenance
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/archive"
+)
+
+// Entry is the maintenance as the archive lists it at a time: with what people said of it, and with what happened by
+// itself at its times. Of a recurring one the latter is that of its present occurrence.
+func (m *Maintenance) Entry(now time.Time) archive.Entry {
+	e := archive.Entry{
+		Kind: archive.Maintenance, ID: m.ID, Title: m.Title(), At: m.Announced(), Updated: m.Announced(), Tags: m.Tags,
+		Category: m.Category,
+	}
+	for _, t := range m.Targets {
+		if !slices.Contains(e.Hosts, t.Host) {
+			e.Hosts = append(e.Hosts, t.Host)
+		}
+	}
+	o := m.Present(now)
+	e.State = string(o.State)
+	if o.State == Completed {
+		e.Ended = o.End
+	}
+	for _, u := range o.Updates {
+		e.Updates = append(e.Updates, u.archived())
+	}
+	for _, c := range m.Changes { // of other occurrences
+		if !c.At.After(now) && !slices.ContainsFunc(o.Updates, func(u Update) bool { return u.ID == c.ID }) {
+			u := Update{ID: c.ID, At: c.At, Action: c.Action, Until: c.Until, Text: c.Text, State: next(c.Action, Scheduled)}
+			e.Updates = append(e.Updates, u.archived())
+		}
+	}
+	slices.SortStableFunc(e.Updates, func(a, b archive.Update) int { return a.At.Compare(b.At) })
+	if n := len(e.Updates); n > 0 {
+		e.Updated = e.Updates[n-1].At
+	}
+	return e
+}
+
+// archived is the update as the archive has it. One without a text of a person's says what happened.
+func (u Update) archived() archive.Update {
+	out := archive.Update{ID: u.ID, At: u.At, State: string(u.State), Text: u.Text.Body}
+	if out.Text == "" {
+		out.Text, out.Plain = u.Sentence(), true
+	}
+	return out
+}
+
+// Sentence says what happened, for an update without a text.
+func (u Update) Sentence() string {
+	switch u.Action {
+	case Start:
+		return "The maintenance has begun."
+	case Verify:
+		return "The work is done and is being verified."
+	case Extend:
+		return fmt.Sprintf("The maintenance is extended until %s.", u.Until.UTC().Format("2 January 2006 15:04 UTC"))
+	case End:
+		return "The maintenance is over."
+	case Cancel:
+		return "The maintenance is cancelled."
+	}
+	return "The maintenance is planned."
+}
