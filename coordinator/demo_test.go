@@ -182,7 +182,7 @@ func (d *demonstration) stopService(t *testing.T) {
 func (d *demonstration) showsNoInternalHosts(t *testing.T) {
 	for _, path := range []string{
 		"/", "/matrix", "/hosts/NC036", "/hosts/NC041", "/badge/NC036.svg",
-		"/api/v1/matrix", "/api/v1/transitions", "/api/v1/uptime", "/api/v1/hosts/NC036/votes",
+		"/api/v1/matrix", "/api/v1/transitions", "/api/v1/uptime", "/api/v1/latency", "/api/v1/hosts/NC036/votes",
 		"/api/v2/summary.json", "/api/v2/components.json", "/api/v2/incidents.json",
 	} {
 		body := strings.ToLower(d.page(path))

@@ -42,6 +42,14 @@ type (
 		Month string `query:"month" pattern:"^[0-9]{4}-[0-9]{2}$" description:"as in 2025-06; without it the last days"`
 		Days  int    `query:"days" minimum:"1" maximum:"400" default:"90"`
 	}
+	latencyParams struct {
+		Host   string `query:"host" description:"one host's only"`
+		Check  string `query:"check" description:"one check's only"`
+		Region string `query:"region" description:"from the vantages of one region only"`
+		By     string `query:"by" enum:"hour,day" default:"hour"`
+		From   string `query:"from" description:"RFC 3339 or a day; without it two days, or 90 by day, before to"`
+		To     string `query:"to" description:"RFC 3339 or a day; without it now"`
+	}
 	auditQuery struct {
 		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 		Before uint64 `query:"before" description:"the sequence that the entries precede; without it the newest"`
@@ -69,6 +77,9 @@ func (a *API) operations() []operation {
 		{method: http.MethodGet, path: "/api/v1/uptime", summary: "How long hosts and their checks were up",
 			params: uptimeQuery{}, answer: uptimeJSON{}, errors: []int{http.StatusBadRequest, http.StatusNotFound},
 			handler: a.ready.Ready(web.WithoutQuery, a.uptime)},
+		{method: http.MethodGet, path: "/api/v1/latency", summary: "How long checks took to answer, by region",
+			params: latencyParams{}, answer: latencyJSON{}, errors: []int{http.StatusBadRequest, http.StatusNotFound},
+			handler: a.ready.Ready(web.WithoutQuery, a.latency)},
 		{method: http.MethodGet, path: web.EventsPath, summary: "Changes of status as server-sent events",
 			params: eventsQuery{}, answer: "", contentType: "text/event-stream", handler: a.events},
 		{method: http.MethodGet, path: "/api/v1/audit", summary: "Who changed what, newest first",

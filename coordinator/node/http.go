@@ -45,7 +45,8 @@ func (n *Node) openServers(context.Context) error {
 		return err
 	}
 	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
-		Source: consoleSource{n.core.Engine, n.core.Health}, Site: n.siteHandler(n.source(), web.Operators), Disk: n.disk,
+		Source: consoleSource{n.core.Engine, n.core.Health, n.latencies},
+		Site:   n.siteHandler(n.source(), web.Operators), Disk: n.disk,
 		Version: n.config.Version, Logger: n.logger("console"),
 	}))
 	return err
@@ -63,7 +64,7 @@ func (n *Node) publicHandler() http.Handler {
 	return mux
 }
 
-func (n *Node) source() web.Source { return siteSource{n.core.Engine, n.core.History} }
+func (n *Node) source() web.Source { return siteSource{n.core.Engine, n.core.History, n.latencies} }
 
 // siteHandler is the status page and its API as an audience sees them.
 func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link) http.Handler {
@@ -80,7 +81,8 @@ func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link)
 // exporter hands out everything of a data directory that a start does not make again.
 func (n *Node) exporter() *backup.Exporter {
 	return &backup.Exporter{Dir: n.config.Data, NATS: n.nats, Exclude: []string{
-		lockName, admin.SocketName, viewName, viewName + "-wal", viewName + "-shm", diskguard.File,
+		lockName, admin.SocketName, viewName, viewName + "-wal", viewName + "-shm",
+		latencyName, latencyName + "-wal", latencyName + "-shm", diskguard.File,
 		busName + "/streams", // the server saves them itself: a copy of files in use may be torn
 	}}
 }

@@ -24,31 +24,34 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 )
 
 // Names of files in the data directory that this package gives out.
 const (
-	lockName = "lock"
-	viewName = "view.db"
-	busName  = "bus"
+	lockName    = "lock"
+	viewName    = "view.db"
+	latencyName = "latency.db"
+	busName     = "bus"
 	// digestKeyName is the key of the digests of secrets.
 	digestKeyName = "secret-digest.key"
 )
 
 // Node is an open coordinator. Its methods are safe for concurrent use.
 type Node struct {
-	config   Config
-	nats     *server.Server
-	bus      *buscoordinator.Conn
-	ledger   *ledger.Ledger
-	view     *view.View
-	core     *Core
-	enroller *enroller.Enroller
-	losses   *integrity.Guard
-	editor   *editorial.Editor
-	tokens   *operators.Tokens
+	config    Config
+	nats      *server.Server
+	bus       *buscoordinator.Conn
+	ledger    *ledger.Ledger
+	view      *view.View
+	core      *Core
+	enroller  *enroller.Enroller
+	losses    *integrity.Guard
+	editor    *editorial.Editor
+	tokens    *operators.Tokens
+	latencies *engine.Latencies
 
 	publicAddr, opsAddr net.Addr
 
@@ -131,6 +134,21 @@ func (n *Node) openCore(ctx context.Context) (err error) {
 		return err
 	}
 	n.tasks = append(n.tasks, n.core.Run, n.tokens.Run, n.editor.Run)
+	return openLatency(ctx, n)
+}
+
+// openLatency adds what summarizes the observations, and answers queries on them.
+func openLatency(ctx context.Context, n *Node) error {
+	store, err := latency.Open(ctx, filepath.Join(n.config.Data, latencyName))
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, func() { _ = store.Close() })
+	n.latencies = engine.NewLatencies(store, n.view, n.core.Clock.Now)
+	recorder := engine.NewRecorder(engine.RecorderConfig{
+		Bus: n.bus, Rollups: n.bus.Rollups(), View: n.view, Store: store, Logger: n.logger("recorder"),
+	})
+	n.tasks = append(n.tasks, recorder.Run)
 	return nil
 }
 

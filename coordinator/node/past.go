@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -51,7 +52,12 @@ func servePast(ctx context.Context, c Config) error {
 		return err
 	}
 	n.closers = append(n.closers, func() { _ = v.Close() })
-	source, err := newPastSource(ctx, v)
+	// Without the file, as before the first start of this version, pages show no latencies.
+	store, err := latency.OpenPast(ctx, filepath.Join(c.Data, latencyName))
+	if err == nil {
+		n.closers = append(n.closers, func() { _ = store.Close() })
+	}
+	source, err := newPastSource(ctx, v, store)
 	if err != nil {
 		return err
 	}
@@ -96,19 +102,21 @@ func awaitRoom(ctx context.Context, c Config) {
 // pastSource is what the status page shows without a judge: the history, and nothing of the present.
 type pastSource struct {
 	*engine.History
+	*engine.Latencies
 	catalog  *catalog.Catalog
 	snapshot *mesh.Snapshot
 	changed  chan struct{} // never closed
 }
 
-func newPastSource(ctx context.Context, v *view.View) (pastSource, error) {
+func newPastSource(ctx context.Context, v *view.View, store *latency.Store) (pastSource, error) {
 	last, err := v.Catalog(ctx)
 	if err != nil {
 		return pastSource{}, err
 	}
 	now := func() (at time.Time, offset time.Duration) { return time.Now().Add(last.Offset), last.Offset }
 	return pastSource{
-		engine.NewHistory(v, now), last.Catalog, unknownSnapshot(last.Catalog, time.Now()), make(chan struct{}),
+		engine.NewHistory(v, now), engine.NewLatencies(store, v, now), last.Catalog,
+		unknownSnapshot(last.Catalog, time.Now()), make(chan struct{}),
 	}, nil
 }
 

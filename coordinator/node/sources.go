@@ -9,6 +9,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
@@ -16,8 +17,9 @@ import (
 
 // siteSource joins what the status page and its API show: the present from the engine, the past from the ledger.
 type siteSource struct {
-	engine  *engine.Engine
-	history *engine.History
+	engine    *engine.Engine
+	history   *engine.History
+	latencies *engine.Latencies
 }
 
 func (s siteSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engine.Current() }
@@ -57,10 +59,19 @@ func (s siteSource) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query)
 	return s.history.Uptime(ctx, c, q)
 }
 
+func (s siteSource) Latency(ctx context.Context, c *catalog.Catalog, q latency.Request) (latency.Report, error) {
+	return s.latencies.Latency(ctx, c, q)
+}
+
+func (s siteSource) Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error) {
+	return s.latencies.Overview(ctx, c, public)
+}
+
 // consoleSource joins what operators see beside the page: the present and the mesh's own health.
 type consoleSource struct {
-	engine *engine.Engine
-	health *health.Checker
+	engine    *engine.Engine
+	health    *health.Checker
+	latencies *engine.Latencies
 }
 
 func (s consoleSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engine.Current() }
@@ -72,4 +83,16 @@ func (s consoleSource) Health(ctx context.Context) (health.Report, error) {
 }
 func (s consoleSource) Streams(ctx context.Context) ([]bus.StreamInfo, error) {
 	return s.health.Streams(ctx)
+}
+
+// Minutes returns the minutes of the last two days in which a vantage observed a check.
+func (s consoleSource) Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Minute, error) {
+	c, _ := s.engine.Current()
+	return s.latencies.Minutes(ctx, c, q)
+}
+
+// Pairs returns what each vantage observed of each check in a period of the last two days.
+func (s consoleSource) Pairs(ctx context.Context, from, to time.Time) ([]latency.VantagePair, error) {
+	c, _ := s.engine.Current()
+	return s.latencies.Pairs(ctx, c, from, to)
 }

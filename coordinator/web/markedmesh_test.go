@@ -10,10 +10,12 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/health"
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -293,6 +295,29 @@ func (m *markedMesh) Incident(ctx context.Context, id string) (*incident.Inciden
 func (m *markedMesh) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
 	now := func() (time.Time, time.Duration) { return m.now, 0 }
 	return engine.NewHistory(m.view, now).Uptime(ctx, c, q)
+}
+
+func (m *markedMesh) Latency(ctx context.Context, c *catalog.Catalog, q latency.Request) (latency.Report, error) {
+	r, err := (&webtest.Source{}).Latency(ctx, c, q)
+	for _, row := range r.Rows {
+		for i := range row.Points {
+			row.Points[i].Worst = mark // a vantage
+		}
+	}
+	return r, err
+}
+
+func (m *markedMesh) Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error) {
+	all, err := (&webtest.Source{}).Overview(ctx, c, public)
+	for _, host := range all {
+		for _, regions := range host.Checks {
+			for i := range regions {
+				regions[i].Day.Worst, regions[i].Hours[0].Worst = mark, mark
+				regions[i].Now.Bad = map[string]uint64{mark: 1}
+			}
+		}
+	}
+	return all, err
 }
 
 // memoryLog is the log of a ledger, in memory.

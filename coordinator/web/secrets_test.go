@@ -31,7 +31,8 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 			"/api/v1/transitions?host=nobody"},
 		"GET /api/v1/openapi.json": {"/api/v1/openapi.json"}, "GET /api/v1/audit": {"/api/v1/audit"},
 		"GET /api/v1/posts": {"/api/v1/posts"}, "GET /api/v1/posts/{id}": {"/api/v1/posts/x"},
-		"GET /api/v1/uptime": {"/api/v1/uptime", "/api/v1/uptime?days=7", "/api/v1/uptime?host=nobody"},
+		"GET /api/v1/uptime":  {"/api/v1/uptime", "/api/v1/uptime?days=7", "/api/v1/uptime?host=nobody"},
+		"GET /api/v1/latency": {"/api/v1/latency", "/api/v1/latency?by=day", "/api/v1/latency?host=nobody"},
 	}
 	for _, part := range []string{
 		"status", "components", "scheduled-maintenances", "scheduled-maintenances/upcoming",
@@ -52,6 +53,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 			out["GET /api/v1/hosts/{host}/votes"] = append(out["GET /api/v1/hosts/{host}/votes"],
 				"/api/v1/hosts/"+h.Name+"/votes")
 			out["GET /api/v1/transitions"] = append(out["GET /api/v1/transitions"], "/api/v1/transitions?host="+h.Name)
+			out["GET /api/v1/latency"] = append(out["GET /api/v1/latency"], "/api/v1/latency?host="+h.Name)
 			out["GET /api/v1/uptime"] = append(out["GET /api/v1/uptime"], "/api/v1/uptime?host="+h.Name)
 		}
 	}

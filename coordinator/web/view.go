@@ -8,6 +8,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
@@ -36,6 +37,10 @@ type Source interface {
 	Gaps(ctx context.Context) ([]ledger.Gap, error)
 	// Uptime reports how long hosts and checks of the catalog, and those of before, were up.
 	Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error)
+	// Latency reports how long checks of the catalog took to answer.
+	Latency(ctx context.Context, c *catalog.Catalog, q latency.Request) (latency.Report, error)
+	// Overview returns what pages show of the latency of every host of the catalog.
+	Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error)
 	// Ready reports whether agents can connect.
 	Ready() bool
 }
@@ -168,6 +173,59 @@ func (v *View) uptime(ctx context.Context, host string, q sla.Query) (sla.Report
 	q.Include = func(key string) bool { return (host == "" || key == host) && include(key) }
 	q.Public = v.audience == Public
 	return v.source.Uptime(ctx, c, q)
+}
+
+// LatencyQuery selects what Latency reports: the hosts, checks and regions with the names, or all for "".
+type LatencyQuery struct {
+	Host, Check, Region string
+	By                  latency.Step
+	From, To            time.Time // by the wall clock
+}
+
+// Latency reports how long checks took to answer, by region and hour or day. It names vantages to operators only.
+func (v *View) Latency(ctx context.Context, q LatencyQuery) (latency.Report, error) {
+	c, _ := v.source.Current()
+	host := mesh.Key(q.Host)
+	visible := v.visible(c)
+	r, err := v.source.Latency(ctx, c, latency.Request{
+		Include: func(key string) bool { return (host == "" || key == host) && visible(key) },
+		Check:   q.Check, Region: q.Region, By: q.By, Public: v.audience == Public, From: q.From, To: q.To,
+	})
+	if v.audience == Public {
+		r.HideVantages()
+	}
+	return r, err
+}
+
+// Overview returns what pages show of the latency of every host that the audience may see: its median, and of each
+// check and region the latest round-trip time, quantiles of a day, and the last 48 hours. It is some seconds old.
+func (v *View) Overview(ctx context.Context) (latency.Overview, error) {
+	c, _ := v.source.Current()
+	all, err := v.source.Overview(ctx, c, v.audience == Public)
+	visible := v.visible(c)
+	for key, host := range all {
+		if !visible(key) {
+			delete(all, key)
+			continue
+		}
+		for name, regions := range host.Checks {
+			if v.audience == Public {
+				host.Checks[name] = latency.WithoutVantages(regions)
+			}
+		}
+	}
+	return all, err
+}
+
+// visible returns what reports whether the audience may see the host with a key.
+func (v *View) visible(c *catalog.Catalog) func(key string) bool {
+	if v.audience == Operators {
+		return func(string) bool { return true }
+	}
+	return func(key string) bool {
+		h := c.Host(key)
+		return h != nil && h.Public
+	}
 }
 
 // publicHosts returns the keys of the hosts that are public now. What was published of others stays in the ledger, for

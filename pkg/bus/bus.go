@@ -20,10 +20,14 @@ const (
 	SubjectControlAll   = "mesh.ctl.all"
 	SubjectMark         = "mesh.mark."
 	SubjectLedger       = "mesh.led."
+	SubjectRollup       = "mesh.rollup."
 	SubjectText         = "mesh.text."
 	SubjectPeople       = "mesh.people."
 	SubjectEnrol        = "enrol.request"
 )
+
+// RollupEpoch is the subject, without SubjectRollup, of what a coordinator writes when it becomes the leader.
+const RollupEpoch = "epoch"
 
 // PayloadMax bounds one message in bytes. The largest is the compressed catalog of a large mesh.
 const PayloadMax = 8 << 20
@@ -48,6 +52,8 @@ var (
 	ErrFenced = errkind.New(errkind.Unavailable, "another coordinator has become the leader")
 	// ErrNotLeading reports a write that only the leader may make, by a coordinator that has not become the leader.
 	ErrNotLeading = errkind.New(errkind.Unavailable, "this coordinator is not the leader")
+	// ErrBehind reports a write that assumes that a stream ends earlier than it does.
+	ErrBehind = errkind.New(errkind.Conflict, "the stream has more than this coordinator has read")
 	// ErrNotFound reports that there is no such key or record.
 	ErrNotFound = errors.New("key not found")
 	// ErrRefused reports a batch that the stream will never accept, however often it is sent.

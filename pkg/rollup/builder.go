@@ -27,10 +27,10 @@ type Message struct {
 	Batch    *mesh.Batch   // nil for a mark, and for a batch that is not admitted
 }
 
-// Names looks up the catalog that was in force at a batch.
+// Names looks up internal ids in the catalog of the batch that is being added.
 type Names interface {
-	// Region returns the region of a vantage; "" if the vantage is unknown.
-	Region(vantage string) string
+	// Vantage returns the id of the host of the batch's agent, and its region; "" if it is unknown.
+	Vantage() (id, region string)
 	// CheckID returns the internal id of a check; "" if there is no such check.
 	CheckID(host, check string) string
 }
@@ -71,13 +71,16 @@ func (b *Builder) Add(m Message, names Names) {
 		return
 	}
 	if last := b.event.Until; !last.IsZero() && m.At.Sub(last) >= GapMin {
-		b.event.Gaps = append(b.event.Gaps, Gap{last, m.At})
+		b.event.Gaps = append(b.event.Gaps, Gap{last.Add(-m.Offset), m.At.Add(-m.Offset)})
 	}
 	wall := m.At.Add(-m.Offset)
 	if b.now.IsZero() {
 		b.began = HourOf(wall)
 	}
-	b.event.Last, b.event.Until, b.now = m.Sequence, m.At, wall
+	b.event.Last, b.now = m.Sequence, wall
+	if m.At.After(b.event.Until) { // a stream that lost its end is read again from its beginning
+		b.event.Until = m.At
+	}
 	if m.Batch == nil || !b.seen.add(m.Batch, m.At) {
 		return
 	}
@@ -85,12 +88,22 @@ func (b *Builder) Add(m Message, names Names) {
 }
 
 func (b *Builder) addBatch(m Message, names Names) {
-	region := names.Region(m.Batch.Agent)
-	if region == "" {
+	Each(m, names, func(check, vantage, region string, wall time.Time, o mesh.Observation) {
+		if b.event.Summaries == nil {
+			b.event.Summaries = map[Key]Summary{}
+		}
+		key := Key{HourOf(wall), check, region}
+		s := b.event.Summaries[key]
+		s.Add(vantage, o)
+		b.event.Summaries[key] = s
+	})
+}
+
+// Each calls fn with the observations of a batch that count, and the time by the wall clock at which each ended.
+func Each(m Message, names Names, fn func(check, vantage, region string, wall time.Time, o mesh.Observation)) {
+	vantage, region := names.Vantage()
+	if vantage == "" || region == "" {
 		return
-	}
-	if b.event.Summaries == nil {
-		b.event.Summaries = map[Key]Summary{}
 	}
 	for _, o := range m.Batch.Observations {
 		ended := o.Ended()
@@ -99,10 +112,14 @@ func (b *Builder) addBatch(m Message, names Names) {
 		if check == "" || m.At.Sub(ended) > memory || ended.Sub(m.At) > time.Minute {
 			continue
 		}
-		key := Key{HourOf(ended.Add(-m.Offset)), check, region}
-		s := b.event.Summaries[key]
-		s.Add(m.Batch.Agent, o)
-		b.event.Summaries[key] = s
+		fn(check, vantage, region, ended.Add(-m.Offset), o)
+	}
+}
+
+// Pending calls fn with what the next event has so far. Nothing of it may be changed.
+func (b *Builder) Pending(fn func(Key, Summary)) {
+	for k, s := range b.event.Summaries {
+		fn(k, s)
 	}
 }
 
@@ -124,4 +141,22 @@ func (b *Builder) Cut() (Event, bool) {
 	b.event = Event{Stream: out.Stream, First: out.Last + 1, Last: out.Last, Until: out.Until}
 	b.now = time.Time{}
 	return out, true
+}
+
+// endsMax is how many times a stream can lose its end and still be recognized by when it was created.
+const endsMax = 1000
+
+// StreamID identifies the stream of observations for the events that follow the last one: by when the stream was
+// created, and how often it has lost its end since. Then sequences that an event covers are given to other messages, so
+// that it counts as another stream and is read from its beginning; no batch is counted twice. An id is never smaller
+// than that of an event before.
+func StreamID(created int64, end uint64, last Event) int64 {
+	same := created <= last.Stream && last.Stream < created+endsMax
+	switch {
+	case same && end >= last.Last:
+		return last.Stream
+	case created > last.Stream:
+		return created
+	}
+	return last.Stream + 1
 }

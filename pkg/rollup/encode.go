@@ -31,8 +31,7 @@ func Encode(e Event) []byte {
 	}
 	w.number(uint64(len(names)))
 	for _, n := range names {
-		w.number(uint64(len(n)))
-		w.out = append(w.out, n...)
+		w.text(n)
 	}
 	w.number(uint64(len(e.Batches)))
 	for _, b := range e.Batches {
@@ -76,16 +75,20 @@ func (w *writer) number(numbers ...uint64) {
 	}
 }
 
+func (w *writer) text(s string) {
+	w.number(uint64(len(s)))
+	w.out = append(w.out, s...)
+}
+
 func (w *writer) summary(s Summary, place map[string]uint64) {
 	w.number(s.Outcomes.Reachable, s.Outcomes.Slow, s.Outcomes.Unreachable, s.Outcomes.Inconclusive, s.Sent, s.Lost)
 	w.number(uint64(len(s.Bad)))
 	for _, vantage := range slices.Sorted(maps.Keys(s.Bad)) {
 		w.number(place[vantage], s.Bad[vantage])
 	}
-	sorted := s.RTT.sorted()
-	w.number(uint64(len(sorted)))
-	before := binMin
-	for _, b := range sorted {
+	w.number(uint64(len(s.RTT.bins)))
+	before := int32(binMin)
+	for _, b := range s.RTT.bins {
 		w.number(uint64(b.index-before), b.count)
 		before = b.index
 	}
@@ -215,8 +218,11 @@ func (r *reader) summary() Summary {
 		}
 		r.failed = r.failed || len(s.Bad) != n
 	}
-	index := binMin
-	for i := range r.length(2) {
+	index, n := binMin, r.length(2)
+	if n > 0 {
+		s.RTT.bins = make([]bin, 0, n)
+	}
+	for i := range n {
 		step := r.number(uint64(binMax - index))
 		count := r.number(countMax)
 		if r.failed || count == 0 || step == 0 && i > 0 {
@@ -224,7 +230,7 @@ func (r *reader) summary() Summary {
 			return s
 		}
 		index += int(step)
-		s.RTT.addBin(index, count)
+		s.RTT.bins = append(s.RTT.bins, bin{int32(index), count})
 	}
 	return s
 }

@@ -39,12 +39,19 @@ type Outcomes struct {
 // Total counts all observations.
 func (o Outcomes) Total() uint64 { return o.Reachable + o.Slow + o.Unreachable + o.Inconclusive }
 
+func (o *Outcomes) add(other Outcomes) {
+	o.Reachable += other.Reachable
+	o.Slow += other.Slow
+	o.Unreachable += other.Unreachable
+	o.Inconclusive += other.Inconclusive
+}
+
 // Summary is what was observed under a Key. Merging is commutative and associative.
 type Summary struct {
 	Outcomes   Outcomes
 	Sent, Lost uint64            // probes
 	RTT        Sketch            // of the observations with an answer
-	Bad        map[string]uint64 // unreachable observations by vantage; those without any are missing
+	Bad        map[string]uint64 // unreachable observations by the vantage's internal id; those without any are missing
 }
 
 // Add adds one observation of a vantage.
@@ -74,10 +81,7 @@ func (s *Summary) Add(vantage string, o mesh.Observation) {
 
 // Merge adds another summary, which is not changed.
 func (s *Summary) Merge(o Summary) {
-	s.Outcomes.Reachable += o.Outcomes.Reachable
-	s.Outcomes.Slow += o.Outcomes.Slow
-	s.Outcomes.Unreachable += o.Outcomes.Unreachable
-	s.Outcomes.Inconclusive += o.Outcomes.Inconclusive
+	s.Outcomes.add(o.Outcomes)
 	s.Sent += o.Sent
 	s.Lost += o.Lost
 	s.RTT.Merge(o.RTT)
@@ -107,7 +111,7 @@ func (s Summary) Loss() float64 {
 	return float64(s.Lost) / float64(s.Sent)
 }
 
-// Gap is a time, in mesh time, in which nothing was stored: nobody judged then.
+// Gap is a time, by the wall clock, in which nothing was stored: nobody judged then.
 type Gap struct{ From, To time.Time }
 
 // Batches are batches of an agent that an event contains, by their sequence within an epoch of the agent.
@@ -125,6 +129,16 @@ type Event struct {
 	Gaps        []Gap
 	Batches     []Batches // sorted by agent, epoch and sequence
 	Summaries   map[Key]Summary
+}
+
+// Began returns the beginning of the event's first hour by the wall clock; zero without a summary.
+func (e Event) Began() (at time.Time) {
+	for k := range e.Summaries {
+		if hour := time.Unix(k.Hour*3600, 0); at.IsZero() || hour.Before(at) {
+			at = hour
+		}
+	}
+	return at
 }
 
 // Subject is the part of an event's subject and message id that its range gives: the same for each attempt to store it.

@@ -19,9 +19,15 @@ import (
 var noon = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
 // names is a catalog in which a check's id is its name, and agents "a1", "a2" ... are in region "a".
-type names struct{}
+type names struct{ agent string }
 
-func (names) Region(vantage string) string { return vantage[:1] }
+func (n names) Vantage() (id, region string) {
+	if n.agent == "" {
+		return "", ""
+	}
+	return n.agent, n.agent[:1]
+}
+
 func (names) CheckID(_, check string) string {
 	if check == "removed" {
 		return ""
@@ -38,6 +44,15 @@ func batch(agent string, sequence uint64, observations ...mesh.Observation) *mes
 	return &mesh.Batch{Agent: agent, Epoch: 7, Sequence: sequence, Observations: observations}
 }
 
+// add adds a message with the names of its batch's agent.
+func add(b *rollup.Builder, m rollup.Message) {
+	n := names{}
+	if m.Batch != nil {
+		n.agent = m.Batch.Agent
+	}
+	b.Add(m, n)
+}
+
 func cut(t *testing.T, b *rollup.Builder) rollup.Event {
 	t.Helper()
 	e, ok := b.Cut()
@@ -50,20 +65,20 @@ func cut(t *testing.T, b *rollup.Builder) rollup.Event {
 func TestAnEventCoversARangeAndItsHours(t *testing.T) {
 	b := rollup.NewBuilder(1, nil)
 	late := observation("ping", noon.Add(-2*time.Hour), mesh.Unreachable, 0)
-	add := func(n uint64, after time.Duration, batch *mesh.Batch) {
-		b.Add(rollup.Message{Sequence: n, At: noon.Add(after), Batch: batch}, names{})
+	put := func(n uint64, after time.Duration, batch *mesh.Batch) {
+		add(b, rollup.Message{Sequence: n, At: noon.Add(after), Batch: batch})
 	}
-	add(5, 0, batch("a1", 1, observation("ping", noon, mesh.Reachable, 20*time.Millisecond), late))
-	add(6, time.Second, nil)
-	add(9, 2*time.Second, batch("a1", 1, observation("ping", noon, mesh.Reachable, time.Millisecond))) // again
-	add(9, 2*time.Second, batch("a1", 9))                                                              // covered
-	add(10, 32*time.Second, batch("a2", 2, observation("ping", noon.Add(30*time.Second), mesh.Slow, time.Second),
+	put(5, 0, batch("a1", 1, observation("ping", noon, mesh.Reachable, 20*time.Millisecond), late))
+	put(6, time.Second, nil)
+	put(9, 2*time.Second, batch("a1", 1, observation("ping", noon, mesh.Reachable, time.Millisecond))) // again
+	put(9, 2*time.Second, batch("a1", 9))                                                              // covered
+	put(10, 32*time.Second, batch("a2", 2, observation("ping", noon.Add(30*time.Second), mesh.Slow, time.Second),
 		observation("removed", noon, mesh.Reachable, 1), observation("ping", noon.Add(-49*time.Hour), mesh.Reachable, 1),
 		observation("ping", noon.Add(time.Hour), mesh.Reachable, 1)))
 	if b.Due() {
 		t.Error("an event is due within its hour")
 	}
-	add(11, 65*time.Minute, batch("b1", 1, observation("ping", noon.Add(time.Hour), mesh.Inconclusive, 0)))
+	put(11, 65*time.Minute, batch("b1", 1, observation("ping", noon.Add(time.Hour), mesh.Inconclusive, 0)))
 	if !b.Due() {
 		t.Error("no event is due five minutes after the hour")
 	}
@@ -99,7 +114,7 @@ func TestAnEventCoversARangeAndItsHours(t *testing.T) {
 // A restart continues where the last event ended, counts no batch twice, and records what aged out meanwhile as a gap.
 func TestARestartContinues(t *testing.T) {
 	b := rollup.NewBuilder(1, nil)
-	b.Add(rollup.Message{Sequence: 3, At: noon, Batch: batch("a1", 4, observation("ping", noon, mesh.Slow, 1))}, names{})
+	add(b, rollup.Message{Sequence: 3, At: noon, Batch: batch("a1", 4, observation("ping", noon, mesh.Slow, 1))})
 	first := cut(t, b)
 	stored, err := rollup.Decode(rollup.Encode(first))
 	if err != nil {
@@ -112,8 +127,8 @@ func TestARestartContinues(t *testing.T) {
 	later := noon.Add(time.Hour)
 	again, next := batch("a1", 4, observation("ping", noon, mesh.Slow, 1)), batch("a1", 5)
 	next.Observations = append(next.Observations, observation("ping", later, mesh.Slow, 1))
-	b.Add(rollup.Message{Sequence: 90, At: later, Batch: again}, names{})
-	b.Add(rollup.Message{Sequence: 91, At: later, Batch: next}, names{})
+	add(b, rollup.Message{Sequence: 90, At: later, Batch: again})
+	add(b, rollup.Message{Sequence: 91, At: later, Batch: next})
 	second := cut(t, b)
 	if len(second.Summaries) != 1 || second.CheckFollows(first) != nil || len(second.Gaps) != 1 ||
 		!slices.Equal(second.Batches, []rollup.Batches{{Agent: "a1", Epoch: 7, First: 5, Last: 5}}) {

@@ -14,8 +14,10 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/rollup"
 	"github.com/probemesh/probemesh/pkg/sla"
 )
 
@@ -191,6 +193,53 @@ func days(q sla.Query, host string) (out []sla.Times) {
 		out = append(out, times)
 	}
 	return out
+}
+
+// Latency returns a row for each host and check that the query includes, from each region: a point at the beginning of
+// the period, with round-trip times of 10, 20, 30 and 40 ms and one observation in a hundred unreachable.
+func (s *Source) Latency(_ context.Context, c *catalog.Catalog, q latency.Request) (latency.Report, error) {
+	r := latency.Report{From: q.From, To: q.To, By: q.By, Rows: []latency.Row{}, Gaps: []latency.Gap{}}
+	for _, h := range c.Hosts {
+		for _, check := range h.Checks {
+			for _, region := range c.Regions {
+				if q.Include(h.Key()) && (q.Check == "" || q.Check == check.Name) && (q.Region == "" || q.Region == region.Name) {
+					at := q.From.UTC().Truncate(q.By.Duration())
+					r.Rows = append(r.Rows, latency.Row{
+						Host: h.Name, Check: check.Name, Region: region.Name, Points: []latency.Point{{At: at, Digest: digest()}},
+					})
+				}
+			}
+		}
+	}
+	return r, nil
+}
+
+// Overview returns the same for each check and region, in each of the last 48 hours. The median of each host is 10 ms.
+func (s *Source) Overview(_ context.Context, c *catalog.Catalog, _ bool) (latency.Overview, error) {
+	out := latency.Overview{}
+	for _, h := range c.Hosts {
+		host := latency.HostRecent{Median: 10 * time.Millisecond, Checks: map[string][]latency.Recent{}}
+		for _, check := range h.Checks {
+			for _, region := range c.Regions {
+				recent := latency.Recent{
+					Region: region.Name, Latest: latency.Latest{At: time.Now(), RTT: 10 * time.Millisecond}, Day: digest(),
+				}
+				for i := range recent.Hours {
+					recent.Hours[i] = digest()
+				}
+				host.Checks[check.Name] = append(host.Checks[check.Name], recent)
+			}
+		}
+		out[h.Key()] = host
+	}
+	return out, nil
+}
+
+func digest() rollup.Digest {
+	return rollup.Digest{
+		Outcomes: rollup.Outcomes{Reachable: 99, Unreachable: 1}, Sent: 100, Lost: 1, P50: 10 * time.Millisecond,
+		P90: 20 * time.Millisecond, P95: 30 * time.Millisecond, P99: 40 * time.Millisecond, Worst: "nc023", Bad: 1,
+	}
 }
 
 // Incidents are an open incident of NC041, "a2-1", and a resolved one of NC036, "a1-1". Both began 61 minutes ago.

@@ -36,6 +36,7 @@ type Conn struct {
 	obs    jetstream.Stream
 	ledger jetstream.Stream
 	recordStores
+	rollupStore
 	enrolment jetstream.KeyValue
 	epoch     atomic.Uint64 // the ledger's sequence of this coordinator's epoch; 0 before Lead
 	clock     clockFence
@@ -119,6 +120,9 @@ func (c *Conn) openStreams(ctx context.Context) (err error) {
 		AllowAtomicPublish: true, AllowDirect: true, DenyDelete: true,
 	})
 	if err != nil {
+		return err
+	}
+	if c.rollups, err = openRollups(ctx, c.nats, c.js); err != nil {
 		return err
 	}
 	if c.texts, err = openRecords(ctx, c.nats, c.js, "TEXT", "what people wrote", bus.SubjectText); err != nil {
@@ -216,7 +220,7 @@ func (c *Conn) Broadcast(_ context.Context, data []byte) error {
 // Streams returns the size of each stream.
 func (c *Conn) Streams(ctx context.Context) ([]bus.StreamInfo, error) {
 	var out []bus.StreamInfo
-	for _, s := range []jetstream.Stream{c.obs, c.ledger} {
+	for _, s := range []jetstream.Stream{c.obs, c.ledger, c.rollups.stream} {
 		info, err := s.Info(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("stream %s: %w", s.CachedInfo().Config.Name, classify(err))

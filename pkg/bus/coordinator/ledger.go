@@ -23,6 +23,9 @@ func (c *Conn) Lead(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("become the leader: %w", classify(err))
 	}
+	if err := c.rollups.lead(ctx); err != nil {
+		return err
+	}
 	c.clock.mu.Lock()
 	defer c.clock.mu.Unlock()
 	c.clock.known = false // another leader may have marked the clock meanwhile

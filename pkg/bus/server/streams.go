@@ -51,8 +51,8 @@ func (s *Streams) Close() { s.conn.Close() }
 // Names lists the streams in the order in which they must be saved while they are in use: a stream comes before those
 // that it refers to, so that whatever a saved stream refers to is in the streams saved after it.
 func (s *Streams) Names(ctx context.Context) ([]string, error) {
-	// The marks in OBS refer to events of the ledger.
-	rank := map[string]int{"OBS": -2, "LEDGER": -1}
+	// A summary in ROLLUP refers to messages of OBS, and the marks in OBS refer to events of the ledger.
+	rank := map[string]int{"ROLLUP": -3, "OBS": -2, "LEDGER": -1}
 	var out []string
 	list := s.js.StreamNames(ctx)
 	for name := range list.Name() {

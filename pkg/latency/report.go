@@ -1,0 +1,81 @@
+package latency
+
+import (
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/rollup"
+)
+
+// Request selects what a report covers, by the names that the catalog in force has.
+type Request struct {
+	Include  func(host string) bool // by the host's key
+	Check    string                 // "": all
+	Region   string                 // of the vantages; "": all
+	By       Step
+	Public   bool      // leave out when a host was internal
+	From, To time.Time // by the wall clock
+}
+
+// Report is how long checks took to answer in a period.
+type Report struct {
+	From, To time.Time
+	By       Step
+	Rows     []Row // in the catalog's order; a check without observations has none
+	Gaps     []Gap // in which nothing was observed
+}
+
+// Row is a check as the vantages of a region saw it.
+type Row struct {
+	Host, Check, Region string
+	Points              []Point
+}
+
+// HideVantages removes the names of vantages.
+func (r *Report) HideVantages() {
+	for _, row := range r.Rows {
+		for i := range row.Points {
+			row.Points[i].Worst, row.Points[i].Bad = "", 0
+		}
+	}
+}
+
+// Overview is what pages show of every host: by the host's key.
+type Overview map[string]HostRecent
+
+// HostRecent is what pages show of a host.
+type HostRecent struct {
+	// Median is the median round-trip time of this hour and the one before, from other regions than the host's own: of
+	// its pings, or of all its checks if none is a ping. Zero without an answer.
+	Median time.Duration
+	Checks map[string][]Recent // by the check's name, sorted by region
+}
+
+// Of returns what pages show of a check, sorted by region.
+func (o Overview) Of(host, check string) []Recent { return o[host].Checks[check] }
+
+// WithoutVantages returns a copy that names no vantage.
+func WithoutVantages(regions []Recent) []Recent {
+	out := slices.Clone(regions)
+	for i := range out {
+		r := &out[i]
+		r.Now.Bad = nil
+		r.Day.Worst, r.Day.Bad = "", 0
+		for n := range r.Hours {
+			r.Hours[n].Worst, r.Hours[n].Bad = "", 0
+		}
+	}
+	return out
+}
+
+// MinutesRequest selects minutes, by the names that the catalog in force has.
+type MinutesRequest struct {
+	Host, Check, Vantage string
+	From, To             time.Time // by the wall clock
+}
+
+// VantagePair is what a vantage observed of a check in a period.
+type VantagePair struct {
+	Host, Check, Vantage string // names
+	rollup.Digest
+}
