@@ -39,6 +39,9 @@ func (s *Slots[T]) Acquire(client netip.Prefix, holder T, idle func(T) bool) (ev
 	return evicted, true
 }
 
+// Used returns how many slots are occupied.
+func (s *Slots[T]) Used() int { return s.used }
+
 // largest returns the client with the most slots: the given one, unless another has more than it would have with one
 // more.
 func (s *Slots[T]) largest(client netip.Prefix) netip.Prefix {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -19,6 +20,9 @@ func RequestEnrolment(
 	conn, err := nats.Connect(strings.Join(servers, ","), nats.Name("joining"), nats.Timeout(bus.ConnectWait),
 		nats.NoReconnect(), nats.Secure(bus.PinnedTLS(pin)), bus.WithDialer(ctx, dial))
 	if err != nil {
+		if errors.Is(err, nats.ErrNoInfoReceived) { // the library drops what was received instead
+			err = fmt.Errorf("%w, or %w", ErrNotNATS, ErrBusy)
+		}
 		return nil, fmt.Errorf("reach the coordinator at %s: %w", list, err)
 	}
 	defer conn.Close()

@@ -83,7 +83,8 @@ func (t *trust) agentsAccount() *jwt.AccountClaims {
 	scope.Template.Pub.Allow.Add(bus.SubjectObservations+"{{name()}}", bus.SubjectAsk+"{{name()}}")
 	scope.Template.Sub.Allow.Add(bus.SubjectControlAll, bus.SubjectControl+"{{name()}}.>", "_INBOX_{{name()}}.>")
 	scope.Template.Payload, scope.Template.Subs = agentPayload, agentSubscriptions
-	scope.Template.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard)
+	// A cluster's server accepts agents itself; to the server in this process the proxy forwards them.
+	scope.Template.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeInProcess)
 	a.SigningKeys.AddScopedSigner(scope)
 	return a
 }

@@ -45,12 +45,14 @@ const (
 type policer struct {
 	server        *natsd.Server
 	agents, enrol string // accounts
+	others        []string
 	log           zerolog.Logger
 	clients       map[string]*client // agents, by key
 	seen          map[uint64]counted // connections, by id
 	disconnect    func(id uint64)
 	ban           func(keys []string) error
 	account       func() (*jwt.AccountClaims, error) // of the agents, as stored
+	proxy         *proxy                             // is told which connections have authenticated
 	banned        []string                           // keys, sorted
 	pushes        func() uint64                      // how many accounts were pushed: each push lifts the ban
 	pushed        uint64                             // pushes when banned was applied
@@ -74,7 +76,8 @@ type counted struct {
 
 func newPolicer(s *Server) *policer {
 	return &policer{
-		server: s.server, agents: s.trust.public["agents"], enrol: s.trust.public["enrol"], log: s.log,
+		server: s.server, agents: s.trust.public["agents"], enrol: s.trust.public["enrol"],
+		others: []string{s.trust.public["mesh"], s.trust.public["system"]}, log: s.log, proxy: s.proxy,
 		clients: map[string]*client{}, seen: map[uint64]counted{}, ban: s.ban, pushes: s.pushes.Load,
 		account: s.agentsAccount,
 		// The error says that the connection has closed meanwhile.
@@ -100,6 +103,7 @@ func (p *policer) run(ctx context.Context) {
 				p.log.Warn().Err(err).Msg("connections not policed")
 				continue
 			}
+			p.freeSlots(now, agents, joining)
 			p.police(now, agents, joining)
 		}
 	}
@@ -114,6 +118,24 @@ func (p *policer) connections(account string, withJWT bool) ([]*natsd.ConnInfo, 
 		return nil, err
 	}
 	return all.Conns, nil
+}
+
+// freeSlots frees the slots of connections that have authenticated.
+func (p *policer) freeSlots(now time.Time, agents, joining []*natsd.ConnInfo) {
+	if !p.proxy.hasWaiting() {
+		return
+	}
+	for _, c := range agents {
+		p.proxy.authenticated(c.Cid, true, now)
+	}
+	for _, account := range p.others {
+		// Of an account that nobody uses yet the server knows nothing.
+		all, _ := p.connections(account, false)
+		joining = append(joining, all...)
+	}
+	for _, c := range joining {
+		p.proxy.authenticated(c.Cid, false, now)
+	}
 }
 
 // police counts what arrived since the last turn, closes what exceeds the bounds, and updates the ban.

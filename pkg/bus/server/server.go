@@ -41,6 +41,7 @@ const Life = 90 * 24 * time.Hour
 // Server is a running server, or the trust and the URLs of a cluster.
 type Server struct {
 	server  *natsd.Server // nil: a cluster
+	proxy   *proxy        // of the server's connections
 	trust   *trust
 	ca      *authority
 	servers []string
@@ -67,7 +68,7 @@ const (
 
 // Start starts the server and returns when it accepts connections.
 func Start(_ context.Context, c Config) (*Server, error) {
-	host, port, err := parseListen(c.Listen)
+	address, err := parseListen(c.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -90,47 +91,52 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	if _, err := certificates.current(time.Now()); err != nil {
 		return nil, err
 	}
-	if s.server, err = natsd.NewServer(s.options(host, port, certificates)); err != nil {
+	if s.server, err = natsd.NewServer(s.options(certificates)); err != nil {
 		return nil, fmt.Errorf("NATS server: %w", err)
 	}
 	s.server.SetLoggerV2(newLogger(c.Logger), false, false, false)
+	// Before the server starts, so that a port in use stops the start.
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for agents: %w", err)
+	}
 	s.server.Start()
 	if !s.server.ReadyForConnections(readyWait) {
+		_ = l.Close()
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
-		return nil, fmt.Errorf("NATS server: not ready on %s; is the port used by another program?", c.Listen)
+		return nil, fmt.Errorf("NATS server: not ready after %s", readyWait)
 	}
+	s.proxy = newProxy(l, s.server.InProcessConn, c.Logger)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.tasks.Go(func() { newPolicer(s).run(ctx) })
-	s.servers, err = advertised(c.Advertise, s.server.Addr().(*net.TCPAddr))
+	s.servers, err = advertised(c.Advertise, l.Addr().(*net.TCPAddr))
 	return s, err
 }
 
-// options returns the settings of the embedded server.
-func (s *Server) options(host string, port int, certificates *certificates) *natsd.Options {
+// options returns the settings of the embedded server. It listens nowhere: the proxy forwards to it.
+func (s *Server) options(certificates *certificates) *natsd.Options {
 	opts := &natsd.Options{
-		ServerName: "coordinator", Host: host, Port: port, NoSigs: true,
+		ServerName: "coordinator", DontListen: true, ProxyProtocol: true, NoSigs: true,
 		// JetStream otherwise acknowledges a message before it is on the disk.
 		JetStream: true, StoreDir: s.store, SyncAlways: true, JetStreamMaxStore: storeMax, StreamMaxBufferedMsgs: waitingMax,
 		TLS: true, TLSConfig: certificates.config(), TLSTimeout: 5,
 		MaxPayload: bus.PayloadMax, MaxControlLine: controlLine, MaxConn: connections,
-		// A short lame-duck phase has clients reconnect in order; an abrupt end costs seconds.
-		LameDuckGracePeriod: 50 * time.Millisecond, LameDuckDuration: 250 * time.Millisecond,
 		PingInterval: 10 * time.Second, MaxPingsOut: 2,
 	}
 	s.trust.configure(opts)
 	return opts
 }
 
-// parseListen parses an address to listen on, and checks that the port is free. An empty host is every address.
-func parseListen(listen string) (host string, port int, err error) {
+// parseListen checks an address to listen on. An empty host is every address.
+func parseListen(listen string) (string, error) {
 	host, text, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", 0, fmt.Errorf("listen address %q: %w; write it as :4222 or 192.0.2.1:4222", listen, err)
+		return "", fmt.Errorf("listen address %q: %w; write it as :4222 or 192.0.2.1:4222", listen, err)
 	}
-	if port, err = strconv.Atoi(text); err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("listen address %q: the port is a number from 0 to 65535", listen)
+	if port, err := strconv.Atoi(text); err != nil || port < 0 || port > 65535 {
+		return "", fmt.Errorf("listen address %q: the port is a number from 0 to 65535", listen)
 	}
 	if host == "" {
 		host = "::"
@@ -138,15 +144,7 @@ func parseListen(listen string) (host string, port int, err error) {
 			host = "0.0.0.0"
 		}
 	}
-	if port == 0 {
-		port = natsd.RANDOM_PORT
-	}
-	// The server itself would log a port that is in use and never become ready.
-	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(max(port, 0))))
-	if err != nil {
-		return "", 0, fmt.Errorf("listen for agents: %w", err)
-	}
-	return host, port, l.Close()
+	return net.JoinHostPort(host, text), nil
 }
 
 // hasIPv6 reports whether this machine can listen on IPv6. A socket on [::] accepts IPv4 as well.
@@ -224,15 +222,17 @@ func (s *Server) CoordinatorConfig() (buscoordinator.Config, error) {
 	return c, err
 }
 
-// Close stops the server. It notifies clients first, so that none waits for an answer.
+// Close stops the server and closes all connections, so that no client waits for an answer.
 func (s *Server) Close() {
 	if s.server == nil {
 		return
 	}
 	s.stop()
 	s.tasks.Wait() // the policer asks the server for its connections
-	s.server.LameDuckShutdown()
+	s.proxy.stop()
+	s.server.Shutdown()
 	s.server.WaitForShutdown()
+	s.proxy.wait()
 }
 
 // logger writes the server's log lines to ours, its notices as debug messages.
@@ -246,10 +246,18 @@ func newLogger(log zerolog.Logger) logger {
 }
 
 func (l logger) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
-func (l logger) Warnf(format string, v ...any)   { l.sampled.Warn().Msgf(format, v...) }
 func (l logger) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l logger) Debugf(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
 func (l logger) Tracef(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
+
+// Warnf logs a warning of the server. A PROXY header that it cannot read is none: the proxy has closed the connection.
+func (l logger) Warnf(format string, v ...any) {
+	if strings.Contains(format, "PROXY protocol header") {
+		l.log.Debug().Msgf(format, v...)
+		return
+	}
+	l.sampled.Warn().Msgf(format, v...)
+}
 
 // Errorf logs an error of the server. A handshake that failed is none: anybody who connects can cause one, and each
 // join does, since it reads the server's certificate by a handshake of its own before it trusts it.
