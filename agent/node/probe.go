@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,52 +22,57 @@ type ProbeOptions struct {
 
 // ParseTarget returns what `agent probe KIND ADDRESS key=value ...` probes. The keys are those of a check in a catalog.
 func ParseTarget(o ProbeOptions, kind, text string, settings []string) (probe.Target, error) {
-	check := catalog.Check{Kind: kind, Name: kind, Timeout: o.Timeout}
-	var host address.Host
-	var err error
+	check := catalog.Check{Kind: kind, Name: kind, Timeout: o.Timeout, Options: catalog.NewOptions(kind)}
 	switch kind {
-	case catalog.KindPing:
-		host, err = address.ParseHost(text)
-		check.Options = catalog.Ping{}
 	case catalog.KindTCP:
-		host, o.TCP.Port, err = address.ParseHostPort(text, 0)
 		check.Options = o.TCP
-	case catalog.KindTLS:
-		var o catalog.TLS
-		host, o.Port, err = address.ParseHostPort(text, catalog.TLSPort)
-		check.Options = o
-	case catalog.KindDNS:
-		var o catalog.DNS
-		host, o.Port, err = address.ParseHostPort(text, catalog.DNSPort)
-		check.Options = o
-	case catalog.KindSMTP, catalog.KindIMAP, catalog.KindPOP3:
-		var o catalog.MailSession
-		host, o.Port, err = address.ParseHostPort(text, catalog.MailPort(kind, slices.Contains(settings, "tls=true")))
-		check.Options = catalog.NewMailOptions(kind, o)
 	case catalog.KindHTTP:
-		_, host, _, err = address.ParseURL(text)
 		o.HTTP.URL = text
 		check.Options = o.HTTP
-	default:
+	}
+	if check.Options == nil {
 		return probe.Target{}, fmt.Errorf("%q is not a kind of probe; the kinds are %s", kind,
 			strings.Join(catalog.Kinds(), ", "))
 	}
+	host, err := parseSettings(&check, text, settings)
 	if err != nil {
-		return probe.Target{}, fmt.Errorf("%s: %w", kind, err)
+		return probe.Target{}, err
 	}
+	secrets, err := readSecrets(&check)
+	if err != nil {
+		return probe.Target{}, err
+	}
+	return probe.Target{Check: check, Address: host.String(), Secrets: secrets}, nil
+}
+
+// parseSettings sets the check's options, and its port from the address, whose default may depend on them.
+func parseSettings(check *catalog.Check, text string, settings []string) (host address.Host, err error) {
 	for _, setting := range settings {
 		key, value, ok := strings.Cut(setting, "=")
 		if !ok {
-			return probe.Target{}, fmt.Errorf("%q is not key=value, as in certificate_days=14", setting)
+			return host, fmt.Errorf("%q is not key=value, as in certificate_days=14", setting)
 		}
 		if err := check.SetOption(key, value); err != nil {
-			return probe.Target{}, err
+			return host, err
 		}
 	}
-	if err := check.ValidateOptions(); err != nil {
-		return probe.Target{}, fmt.Errorf("%s: %w", kind, err)
+	switch check.Kind {
+	case catalog.KindPing:
+		host, err = address.ParseHost(text)
+	case catalog.KindHTTP:
+		_, host, _, err = address.ParseURL(text)
+	default:
+		var port int
+		host, port, err = address.ParseHostPort(text, catalog.DefaultPort(check.Options))
+		check.SetPort(port)
 	}
-	return probe.Target{Check: check, Address: host.String()}, nil
+	if err == nil {
+		err = check.ValidateOptions()
+	}
+	if err != nil {
+		return host, fmt.Errorf("%s: %w", check.Kind, err)
+	}
+	return host, nil
 }
 
 // ParseFamilies returns the address families to probe the address through: an IP address's own, and those named, or
@@ -94,10 +98,9 @@ func ParseFamilies(address string, names []string) ([]mesh.Family, error) {
 	return families, nil
 }
 
-// ProbeOnce probes the target once through each family, and reports each result, and what ends soon, as a
-// sentence. It returns whether the
-// target is good as a vantage's vote counts it: one family is good and none is bad. A family in which the name has no
-// address, or through which this machine cannot probe, does not count.
+// ProbeOnce probes the target once through each family, and reports each result, and what ends soon, as a sentence. It
+// returns whether the target is good as a vantage's vote counts it: one family is good and none is bad. A family in
+// which the name has no address, or through which this machine cannot probe, does not count.
 func ProbeOnce(ctx context.Context, target probe.Target, families []mesh.Family, report func(sentence string)) bool {
 	good, bad := 0, 0
 	for _, target.Family = range families {

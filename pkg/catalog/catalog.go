@@ -169,6 +169,14 @@ func (h *Host) Families() []mesh.Family {
 	return families
 }
 
+// OnLoopback reports whether all of the host's addresses are this machine's own.
+func (h *Host) OnLoopback() bool {
+	return !slices.ContainsFunc(h.Addresses, func(text string) bool {
+		ip, err := netip.ParseAddr(text)
+		return err != nil || !ip.Unmap().IsLoopback()
+	})
+}
+
 // Named reports whether the host's address is a name that probes resolve.
 func (h *Host) Named() bool {
 	return len(h.Addresses) == 1 && h.Families()[0] == mesh.AnyFamily

@@ -164,6 +164,23 @@ func (c *Check) Port() int {
 	return session.Port
 }
 
+// DefaultPort returns the port of checks with these options that give none, or 0 if they must give one.
+func DefaultPort(o Options) int {
+	switch o := o.(type) {
+	case TLS:
+		return TLSPort
+	case DNS:
+		return DNSPort
+	case SMTP:
+		return MailPort(KindSMTP, o.TLS)
+	case IMAP:
+		return MailPort(KindIMAP, o.TLS)
+	case POP3:
+		return MailPort(KindPOP3, o.TLS)
+	}
+	return 0
+}
+
 // PortText returns the port that the check connects to as text, or "" if it connects to none.
 func (c *Check) PortText() string {
 	if port := c.Port(); port != 0 {
@@ -259,34 +276,48 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 	}
 	// A program without references may have passed the check on, without its options: it stays an unknown kind.
 	kind, ok := strings.CutSuffix(head.Kind, secretsSuffix)
-	if ok && len(tail.Secrets) > 0 && (slices.Contains(Kinds(), kind) || kind == kindTCPOverTLS) {
+	if ok && len(tail.Secrets) > 0 && decoders[kind] != nil {
 		c.Kind, c.Secrets = kind, tail.Secrets
 	}
-	var err error
-	switch c.Kind {
-	case KindPing:
-		c.Options = Ping{}
-	case KindTCP, kindTCPOverTLS:
-		var o TCP
-		err = json.Unmarshal(data, &o)
-		o.TLS = c.Kind == kindTCPOverTLS
-		c.Kind, c.Options = KindTCP, o
-	case KindTLS:
-		var o TLS
-		err = json.Unmarshal(data, &o)
-		c.Options = o
-	case KindDNS:
-		var o DNS
-		err = json.Unmarshal(data, &o)
-		c.Options = o
-	case KindSMTP, KindIMAP, KindPOP3:
-		var o MailSession
-		err = json.Unmarshal(data, &o)
-		c.Options = NewMailOptions(head.Kind, o)
-	case KindHTTP:
-		var o HTTP
-		err = json.Unmarshal(data, &o)
-		c.Options = o
+	decode := decoders[c.Kind]
+	if decode == nil {
+		return nil
 	}
+	var err error
+	c.Options, err = decode(data)
+	c.Kind = c.Options.kind() // which may be encoded as another
 	return err
+}
+
+// decoders read the options of each kind, by the name that is encoded.
+var decoders = map[string]func(data []byte) (Options, error){
+	KindPing: decode[Ping],
+	KindTCP:  decode[TCP],
+	kindTCPOverTLS: func(data []byte) (Options, error) {
+		var o TCP
+		err := json.Unmarshal(data, &o)
+		o.TLS = true
+		return o, err
+	},
+	KindHTTP: decode[HTTP],
+	KindTLS:  decode[TLS],
+	KindSMTP: decode[SMTP],
+	KindIMAP: decode[IMAP],
+	KindPOP3: decode[POP3],
+	KindDNS:  decode[DNS],
+}
+
+func decode[T Options](data []byte) (Options, error) {
+	var o T
+	err := json.Unmarshal(data, &o)
+	return o, err
+}
+
+// NewOptions returns the options of a kind with nothing set, or nil if there is no such kind.
+func NewOptions(kind string) Options {
+	if !slices.Contains(Kinds(), kind) {
+		return nil
+	}
+	o, _ := decoders[kind]([]byte("{}"))
+	return o
 }

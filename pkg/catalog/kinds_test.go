@@ -48,6 +48,12 @@ var kinds = map[string]catalog.Check{
 	`{"kind":"imap","name":"imap","critical":true,"interval":10000000000,"timeout":3000000000,"port":993,"tls":true}`: {
 		Kind: "imap", Options: catalog.IMAP{MailSession: catalog.MailSession{Port: 993, TLS: true}},
 	},
+	`{"kind":"imap+secrets","name":"imap","critical":true,"interval":10000000000,"timeout":3000000000,"port":993,` +
+		`"tls":true,"user":"probe","password":"${P}","mailbox":"INBOX","secrets":[{"key":"password","name":"${P}"}]}`: {
+		Kind: "imap", Options: catalog.IMAP{
+			MailSession: catalog.MailSession{Port: 993, TLS: true, User: "probe", Password: "${P}"}, Mailbox: "INBOX",
+		}, Secrets: []catalog.Reference{{Key: "password", Name: "${P}"}},
+	},
 	`{"kind":"pop3","name":"pop3","critical":true,"interval":10000000000,"timeout":3000000000,"port":110}`: {
 		Kind: "pop3", Options: catalog.POP3{MailSession: catalog.MailSession{Port: 110}},
 	},
@@ -151,37 +157,44 @@ func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 		`"checks":[`
 	const common = `"name":"c","critical":true,"interval":10000000000,"timeout":3000000000`
 	for options, valid := range map[string]bool{
-		`"kind":"ping"`:                                                        true,
-		`"kind":"tcp","port":25`:                                               true,
-		`"kind":"tcp"`:                                                         false,
-		`"kind":"tcp","port":65561`:                                            false,
-		`"kind":"tcp","port":25,"banner":"("`:                                  false,
-		`"kind":"tcp+tls","port":993,"tls":true`:                               true,
-		`"kind":"tcp","port":993,"ca":"/ca.pem"`:                               false, // without TLS it would do nothing
-		`"kind":"tls","port":443`:                                              true,
-		`"kind":"tls"`:                                                         false,
-		`"kind":"imap","port":993,"tls":true`:                                  true,
-		`"kind":"imap","tls":true`:                                             false,
-		`"kind":"smtp","port":25,"tls":true,"starttls":true`:                   false,
-		`"kind":"pop3","port":110,"certificate_days":3`:                        false,
-		`"kind":"tls","port":443,"ca":"ca.pem"`:                                false,
-		`"kind":"tls","port":443,"server_name":"::"`:                           false,
-		`"kind":"dns","port":53,"query":"example.net"`:                         true,
-		`"kind":"dns","port":53`:                                               false,
-		`"kind":"dns","port":53,"query":"a","soa":"a","servers":["192.0.2.1"]`: false,
-		`"kind":"dns","port":53,"soa":"a"`:                                     false,
-		`"kind":"dns","port":53,"soa":"a","servers":["192.0.2.1"]`:             true,
-		`"kind":"dns","port":53,"soa":"a","servers":["x y"]`:                   false,
-		`"kind":"dns","port":53,"query":"a","type":"AXFR"`:                     false,
-		`"kind":"dns","port":53,"query":"a b"`:                                 false,
-		`"kind":"dns","port":53,"query":"a","exact":true`:                      false,
-		`"kind":"dns","port":53,"query":"a","transport":"tls"`:                 false,
-		`"kind":"dns","port":53,"query":"a","tolerance":-1`:                    false,
-		`"kind":"http","url":"http://a.example/"`:                              true,
-		`"kind":"http","url":"http://a.example:0/"`:                            false,
-		`"kind":"http","url":"http://u:p@a.example"`:                           false,
-		`"kind":"http"`:                                                        false,
-		`"kind":"telepathy"`:                                                   true, // of a later version: inconclusive
+		`"kind":"ping"`:                          true,
+		`"kind":"tcp","port":25`:                 true,
+		`"kind":"tcp"`:                           false,
+		`"kind":"tcp","port":65561`:              false,
+		`"kind":"tcp","port":25,"banner":"("`:    false,
+		`"kind":"tcp+tls","port":993,"tls":true`: true,
+		`"kind":"tcp","port":993,"ca":"/ca.pem"`: false,
+		// without TLS it would do nothing
+		`"kind":"tls","port":443`:                                                 true,
+		`"kind":"tls"`:                                                            false,
+		`"kind":"imap","port":993,"tls":true`:                                     true,
+		`"kind":"imap","tls":true`:                                                false,
+		`"kind":"smtp","port":25,"tls":true,"starttls":true`:                      false,
+		`"kind":"pop3","port":110,"certificate_days":3`:                           false,
+		`"kind":"pop3","port":110,"user":"a"`:                                     false,
+		`"kind":"pop3","port":995,"tls":true,"user":"a","password":"b\r\nDELE 1"`: false,
+		`"kind":"smtp","port":25,"rcpt_to":"a@b>\r\nDATA"`:                        false,
+		`"kind":"smtp","port":25,"rcpt_to":"a@b.example"`:                         true,
+		`"kind":"imap","port":993,"tls":true,"mailbox":"INBOX"`:                   false,
+		`"kind":"tls","port":443,"ca":"ca.pem"`:                                   false,
+		`"kind":"tls","port":443,"server_name":"::"`:                              false,
+		`"kind":"dns","port":53,"query":"example.net"`:                            true,
+		`"kind":"dns","port":53`:                                                  false,
+		`"kind":"dns","port":53,"query":"a","soa":"a","servers":["192.0.2.1"]`:    false,
+		`"kind":"dns","port":53,"soa":"a"`:                                        false,
+		`"kind":"dns","port":53,"soa":"a","servers":["192.0.2.1"]`:                true,
+		`"kind":"dns","port":53,"soa":"a","servers":["x y"]`:                      false,
+		`"kind":"dns","port":53,"query":"a","type":"AXFR"`:                        false,
+		`"kind":"dns","port":53,"query":"a b"`:                                    false,
+		`"kind":"dns","port":53,"query":"a","exact":true`:                         false,
+		`"kind":"dns","port":53,"query":"a","transport":"tls"`:                    false,
+		`"kind":"dns","port":53,"query":"a","tolerance":-1`:                       false,
+		`"kind":"http","url":"http://a.example/"`:                                 true,
+		`"kind":"http","url":"http://a.example:0/"`:                               false,
+		`"kind":"http","url":"http://u:p@a.example"`:                              false,
+		`"kind":"http"`:      false,
+		`"kind":"telepathy"`: true,
+		// of a later version: inconclusive
 	} {
 		_, err := catalog.Decode([]byte(before + "{" + options + "," + common + `}]}],"rule":{}}`))
 		if (err == nil) != valid {

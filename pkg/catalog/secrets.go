@@ -104,6 +104,27 @@ func (c *Catalog) ForAgents() *Catalog {
 	return out
 }
 
+// credentialKeys are the keys of options that hold nothing but credentials.
+var credentialKeys = []string{"user", "password"}
+
+// CredentialReferences returns the references in the check's credentials, as a catalog's file would have them: by hand,
+// other keys hold no references.
+func (c *Check) CredentialReferences() (out []Reference) {
+	texts := textsOf(c.Options)
+	for _, key := range credentialKeys {
+		if strings.HasPrefix(texts[key], "file:/") {
+			out = append(out, Reference{Key: key, Name: texts[key]})
+			continue
+		}
+		for _, name := range escapes.FindAllString(texts[key], -1) {
+			if r := (Reference{Key: key, Name: name}); name != "$$" && !slices.Contains(out, r) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
 // MissingSecretError reports a reference whose value is not known here.
 type MissingSecretError struct{ Name string }
 

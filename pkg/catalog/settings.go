@@ -66,5 +66,15 @@ func setField(field reflect.Value, key, value string) error {
 	return nil
 }
 
+// SetPort sets the port of options that have one.
+func (c *Check) SetPort(port int) {
+	options := reflect.New(reflect.TypeOf(c.Options)).Elem()
+	options.Set(reflect.ValueOf(c.Options))
+	if field := options.FieldByName("Port"); field.IsValid() {
+		field.SetInt(int64(port))
+		c.Options = options.Interface().(Options)
+	}
+}
+
 // ValidateOptions returns an error if no check of the kind can have these options.
 func (c *Check) ValidateOptions() error { return c.Options.validate() }

@@ -3,10 +3,12 @@ package probe
 import (
 	"slices"
 	"strings"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// imap is the dialogue of RFC 9051 as far as a client that does not log in has it.
-type imap struct{}
+// imap is the dialogue of RFC 9051 as far as a client that reads no message has it.
+type imap struct{ options catalog.IMAP }
 
 func (imap) quit() string { return "q LOGOUT" }
 
@@ -20,13 +22,15 @@ func (imap) greeting(d *dialogue) error {
 	case isWord(text, "OK"), isWord(text, "PREAUTH"):
 		return nil
 	case isWord(text, "BYE"):
-		return rejected(line, "the connection", isUnavailable(text))
+		return d.rejected(line, "the connection", isUnavailable(text))
 	}
-	return malformed(line)
+	return d.malformed(line)
 }
 
-// command sends a command and returns the words of the server's untagged capabilities once the command is done.
-func (imap) command(d *dialogue, tag, command string) ([]string, error) {
+// command sends a command and returns the words of the server's untagged capabilities once the command is done. secret
+// is sent when the server asks for more, and shown to nobody.
+func (imap) command(d *dialogue, tag, command, secret string) ([]string, error) {
+	name, _, _ := strings.Cut(command, " ")
 	if err := d.send(tag + " " + command); err != nil {
 		return nil, err
 	}
@@ -41,37 +45,72 @@ func (imap) command(d *dialogue, tag, command string) ([]string, error) {
 			words = strings.Fields(text)
 		}
 		if strings.HasPrefix(upper, "* BYE") {
-			return nil, rejected(line, command, isUnavailable(upper))
+			return nil, d.rejected(line, name, isUnavailable(upper))
+		}
+		if isWord(line, "+") && secret != "" {
+			if err := d.send(secret); err != nil {
+				return nil, err
+			}
+			secret = ""
+			continue
 		}
 		switch text, ok := strings.CutPrefix(upper, strings.ToUpper(tag)+" "); {
 		case !ok && !strings.HasPrefix(line, "* "):
-			return nil, malformed(line)
+			return nil, d.malformed(line)
 		case !ok:
 		case isWord(text, "OK"):
 			return words, nil
 		case isWord(text, "NO"), isWord(text, "BAD"):
-			return nil, rejected(line, command, isUnavailable(text))
+			return nil, d.rejected(line, name, isUnavailable(text))
 		default:
-			return nil, malformed(line)
+			return nil, d.malformed(line)
 		}
 	}
 	return nil, &replyError{"malformed answer: a reply of more than 100 lines", false}
 }
 
-func (p imap) capabilities(d *dialogue) (startTLS bool, err error) {
-	words, err := p.command(d, "c", "CAPABILITY")
+func (p imap) capabilities(d *dialogue) ([]string, error) {
+	words, err := p.command(d, "c", "CAPABILITY", "")
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if !slices.Contains(words, "IMAP4REV1") && !slices.Contains(words, "IMAP4REV2") {
-		return false, &replyError{"malformed answer: its capabilities have neither IMAP4rev1 nor IMAP4rev2", false}
+		return nil, &replyError{"malformed answer: its capabilities have neither IMAP4rev1 nor IMAP4rev2", false}
 	}
-	return slices.Contains(words, "STARTTLS"), nil
+	return words, nil
 }
 
 func (p imap) startTLS(d *dialogue) error {
-	_, err := p.command(d, "s", "STARTTLS")
+	_, err := p.command(d, "s", "STARTTLS", "")
 	return err
+}
+
+// login uses the SASL method PLAIN, which carries any text, or else the command LOGIN.
+func (p imap) login(d *dialogue, user, password string, capabilities []string) error {
+	var err error
+	switch {
+	case slices.Contains(capabilities, "AUTH=PLAIN"):
+		_, err = p.command(d, "l", "AUTHENTICATE PLAIN", plainLogin(user, password))
+	case slices.Contains(capabilities, "LOGINDISABLED"):
+		return errNoMethod
+	default:
+		_, err = p.command(d, "l", "LOGIN "+quotedString(user)+" "+quotedString(password), "")
+	}
+	return err
+}
+
+// use opens the mailbox without the right to change it.
+func (p imap) use(d *dialogue) error {
+	if p.options.Mailbox == "" {
+		return nil
+	}
+	_, err := p.command(d, "e", "EXAMINE "+quotedString(p.options.Mailbox), "")
+	return err
+}
+
+// quotedString is how IMAP writes a text of one line.
+func quotedString(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
 // isWord reports whether the text begins with the whole word.

@@ -87,9 +87,9 @@ func (a *attempt) once(ctx context.Context) Result {
 	case catalog.TCP:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tcp(ctx, ip, o) })
 	case catalog.SMTP:
-		return a.anyMail(ctx, o.MailSession, smtp{})
+		return a.anyMail(ctx, o.MailSession, smtp{o})
 	case catalog.IMAP:
-		return a.anyMail(ctx, o.MailSession, imap{})
+		return a.anyMail(ctx, o.MailSession, imap{o})
 	case catalog.POP3:
 		return a.anyMail(ctx, o.MailSession, pop3{})
 	case catalog.DNS:

@@ -1,12 +1,18 @@
 package probe
 
 import (
+	"encoding/base64"
 	"net"
+	"slices"
 	"strings"
+
+	"github.com/emersion/go-sasl"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// smtp is the dialogue of RFC 5321 as far as a client that sends no mail has it.
-type smtp struct{}
+// smtp is the dialogue of RFC 5321 as far as a client that sends no message has it.
+type smtp struct{ options catalog.SMTP }
 
 func (smtp) quit() string { return "QUIT" }
 
@@ -20,7 +26,7 @@ func (smtp) expect(d *dialogue, wanted, to string) ([]string, error) {
 			return nil, err
 		}
 		if !isSMTPReply(line) || code != "" && line[:3] != code {
-			return nil, malformed(line)
+			return nil, d.malformed(line)
 		}
 		code = line[:3]
 		lines = append(lines, line[min(len(line), 4):])
@@ -28,7 +34,7 @@ func (smtp) expect(d *dialogue, wanted, to string) ([]string, error) {
 			continue
 		}
 		if code != wanted {
-			return nil, rejected(line, to, code[0] == '4')
+			return nil, d.rejected(line, to, code[0] == '4')
 		}
 		return lines, nil
 	}
@@ -43,30 +49,83 @@ func isSMTPReply(line string) bool {
 	return strings.Trim(line[:3], "0123456789") == ""
 }
 
+// command sends a command, and expects a reply with the code.
+func (p smtp) command(d *dialogue, command, wanted, name string) ([]string, error) {
+	if err := d.send(command); err != nil {
+		return nil, err
+	}
+	return p.expect(d, wanted, name)
+}
+
 func (p smtp) greeting(d *dialogue) error {
 	_, err := p.expect(d, "220", "the connection")
 	return err
 }
 
-func (p smtp) capabilities(d *dialogue) (startTLS bool, err error) {
-	if err := d.send("EHLO " + addressLiteral(d.conn.LocalAddr())); err != nil {
-		return false, err
-	}
-	lines, err := p.expect(d, "250", "EHLO")
+func (p smtp) capabilities(d *dialogue) ([]string, error) {
+	lines, err := p.command(d, "EHLO "+addressLiteral(d.conn.LocalAddr()), "250", "EHLO")
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	for _, line := range lines[1:] { // the first line has the server's name
-		startTLS = startTLS || strings.EqualFold(strings.TrimSpace(line), "STARTTLS")
+	lines = lines[1:] // the first line has the server's name
+	for i, line := range lines {
+		lines[i] = strings.ToUpper(strings.TrimSpace(line))
 	}
-	return startTLS, nil
+	return lines, nil
 }
 
 func (p smtp) startTLS(d *dialogue) error {
-	if err := d.send("STARTTLS"); err != nil {
+	_, err := p.command(d, "STARTTLS", "220", "STARTTLS")
+	return err
+}
+
+// login uses PLAIN, or else LOGIN, as RFC 4954 has it.
+func (p smtp) login(d *dialogue, user, password string, capabilities []string) error {
+	methods := authMethods(capabilities)
+	switch {
+	case slices.Contains(methods, sasl.Plain):
+		_, err := p.command(d, "AUTH PLAIN "+plainLogin(user, password), "235", "AUTH")
+		return err
+	case !slices.Contains(methods, sasl.Login):
+		return errNoMethod
+	}
+	_, err := p.command(d, "AUTH LOGIN", "334", "AUTH")
+	for _, step := range []struct{ text, wanted string }{{user, "334"}, {password, "235"}} {
+		if err == nil {
+			_, err = p.command(d, base64.StdEncoding.EncodeToString([]byte(step.text)), step.wanted, "AUTH")
+		}
+	}
+	return err
+}
+
+// errNoMethod reports that the server offers no way to log in that the probe knows.
+var errNoMethod = &replyError{"login refused: PLAIN and LOGIN are not offered", false}
+
+// authMethods returns the methods that a line "AUTH PLAIN LOGIN" lists; old servers write "AUTH=PLAIN LOGIN".
+func authMethods(capabilities []string) []string {
+	for _, line := range capabilities {
+		if rest, ok := strings.CutPrefix(line, "AUTH"); ok && strings.IndexAny(rest, " =") == 0 {
+			return strings.Fields(rest[1:])
+		}
+	}
+	return nil
+}
+
+// plainLogin returns the first and only message of the SASL method PLAIN.
+func plainLogin(user, password string) string {
+	_, message, _ := sasl.NewPlainClient("", user, password).Start() // which cannot fail
+	return base64.StdEncoding.EncodeToString(message)
+}
+
+// use names a recipient, and no message follows.
+func (p smtp) use(d *dialogue) error {
+	if p.options.RcptTo == "" {
+		return nil
+	}
+	if _, err := p.command(d, "MAIL FROM:<"+p.options.MailFrom+">", "250", "MAIL FROM"); err != nil {
 		return err
 	}
-	_, err := p.expect(d, "220", "STARTTLS")
+	_, err := p.command(d, "RCPT TO:<"+p.options.RcptTo+">", "250", "RCPT TO")
 	return err
 }
 

@@ -60,7 +60,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	m.duration("latency", &c.Latency, 1, catalog.TimeoutMax)
 	m.number("loss", &c.Loss, 0, 1)
 	p.families(m, h, &c)
-	p.secrets.found = nil
+	p.secrets.found, p.onLoopback = nil, h.OnLoopback()
 	if c.Options = p.options(m, c.Kind); c.Options != nil {
 		m.end()
 	}
@@ -182,7 +182,7 @@ func (p *parser) options(m *mapping, kind string) catalog.Options {
 	case catalog.KindDNS:
 		return parseDNS(m)
 	case catalog.KindSMTP, catalog.KindIMAP, catalog.KindPOP3:
-		return catalog.NewMailOptions(kind, parseMail(m, kind))
+		return parseMail(p, m, kind)
 	}
 	mend := "the kinds are " + strings.Join(catalog.Kinds(), ", ")
 	if like := nearest(kind, catalog.Kinds()); like != "" && kind != "" {
@@ -215,27 +215,6 @@ func parseTLS(m *mapping) catalog.TLS {
 	o := catalog.TLS{Port: catalog.TLSPort}
 	m.integer("port", &o.Port, 1, 65535)
 	parseVerification(m, &o.Verification)
-	return o
-}
-
-// parseMail parses the keys of a mail server's check.
-func parseMail(m *mapping, kind string) catalog.MailSession {
-	var o catalog.MailSession
-	m.boolean("tls", &o.TLS)
-	m.boolean("starttls", &o.StartTLS)
-	o.Port = catalog.MailPort(kind, o.TLS)
-	m.integer("port", &o.Port, 1, 65535)
-	parseVerification(m, &o.Verification)
-	if o.TLS && o.StartTLS {
-		m.reader.mistake(m.values["starttls"], "keep tls for a port that speaks TLS at once, or else starttls",
-			"tls and starttls exclude one another")
-	}
-	for _, key := range []string{"server_name", "certificate_days", "ca"} {
-		if n := m.values[key]; n != nil && !o.TLS && !o.StartTLS {
-			m.reader.mistake(n, "add tls: true or starttls: true, or take "+key+" out",
-				"a check of %s without TLS has no certificate", kind)
-		}
-	}
 	return o
 }
 

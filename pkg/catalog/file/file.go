@@ -67,6 +67,8 @@ type parser struct {
 	interval    time.Duration
 	timeout     time.Duration
 	ownInterval bool // the file sets the interval: it then also applies to checks of mail servers
+
+	onLoopback bool // the host whose checks are parsed: its connections do not leave the machine
 }
 
 // catalog parses the whole file. The order matters: checks need the defaults, and hosts need the regions.

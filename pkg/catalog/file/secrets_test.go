@@ -11,7 +11,8 @@ import (
 )
 
 var secretEnvironment = map[string]string{
-	"TOKEN": "xyzzy-token", "HOST": "www.example.net", "WHOLE": "https://www.example.net/?k=xyzzy-whole", "NAME": "Web",
+	"TOKEN": "xyzzy-token", "HOST": "www.example.net", "WHOLE": "https://www.example.net/?k=xyzzy-whole",
+	"NAME": "Web",
 	"BASE": "https://www.example.net",
 }
 
@@ -20,7 +21,7 @@ func parseSecrets(check string) (catalog.Check, error) {
 	c, err := file.ParseWith("x.yaml", []byte(regions+
 		"hosts:\n  - {name: A, region: ams, address: 192.0.2.1, checks: [{name: '${NAME}', "+check+"}]}\n"), getenv,
 		func(reference string) error {
-			if reference == "${TOKEN}" || reference == "file:/run/token" {
+			if reference == "${TOKEN}" || reference == "${HOST}" || reference == "file:/run/token" {
 				return nil
 			}
 			return errors.New("no value of " + reference)
@@ -51,12 +52,24 @@ func TestSecretsStayReferences(t *testing.T) {
 		"kind: http, url: 'https://${HOST}/$$', body: 'file: not found'": {
 			catalog.HTTP{URL: "https://www.example.net/$", Status: 200, Body: "file: not found"}, nil,
 		},
+		"kind: imap, tls: true, user: 'probe@${HOST}', password: '${TOKEN}'": {
+			catalog.IMAP{MailSession: catalog.MailSession{
+				Port: 993, TLS: true, User: "probe@${HOST}", Password: "${TOKEN}",
+			}},
+			[]catalog.Reference{{Key: "user", Name: "${HOST}"}, {Key: "password", Name: "${TOKEN}"}},
+		},
+		"kind: smtp, starttls: true, user: probe, password: 'file:/run/token'": {
+			catalog.SMTP{MailSession: catalog.MailSession{
+				Port: 25, StartTLS: true, User: "probe", Password: "file:/run/token",
+			}}, []catalog.Reference{{Key: "password", Name: "file:/run/token"}},
+		},
 		"kind: tcp, port: 25, banner: '^220 ${TOKEN}$'": {
 			catalog.TCP{Port: 25, Banner: "^220 ${TOKEN}$"}, []catalog.Reference{{Key: "banner", Name: "${TOKEN}"}},
 		},
 	} {
 		got, err := parseSecrets(check)
-		if err != nil || got.Options != want.options || !reflect.DeepEqual(got.Secrets, want.secrets) {
+		if err != nil || !reflect.DeepEqual(got.Options, want.options) || !reflect.DeepEqual(got.Secrets,
+			want.secrets) {
 			t.Errorf("%s: %+v %+v, %v", check, got.Options, got.Secrets, err)
 		}
 		if got.Name != "Web" {
@@ -67,14 +80,22 @@ func TestSecretsStayReferences(t *testing.T) {
 
 func TestMistakesInSecretsHaveAPlaceAndNoValue(t *testing.T) {
 	for check, want := range map[string]string{
-		"kind: http, url: 'https://h.example/?k=${MISSING}'":           "no value of ${MISSING}",
-		"kind: http, url: 'https://h.example/', body: 'file:/missing'": "no value of file:/missing",
-		"kind: http, url: 'https://h.example/', body: 'file:token'":    "not the absolute path",
-		"kind: http, url: 'file:/run/token'":                           "a whole URL cannot be a secret",
-		"kind: http, url: '${WHOLE}'":                                  "holds a path or query",
-		"kind: http, url: 'https://u:${TOKEN}@h.example/'":             "a user or password stands in the URL",
-		"kind: http, url: 'https://h.example/?k=${TOKEN'":              "is not a variable",
-		"kind: tcp, port: 25, banner: '(${TOKEN}'":                     "is not a pattern",
+		"kind: http, url: 'https://h.example/?k=${MISSING}'":                      "no value of ${MISSING}",
+		"kind: http, url: 'https://h.example/', body: 'file:/missing'":            "no value of file:/missing",
+		"kind: http, url: 'https://h.example/', body: 'file:token'":               "not the absolute path",
+		"kind: http, url: 'file:/run/token'":                                      "a whole URL cannot be a secret",
+		"kind: http, url: '${WHOLE}'":                                             "holds a path or query",
+		"kind: http, url: 'https://u:${TOKEN}@h.example/'":                        "a user or password stands in the URL",
+		"kind: http, url: 'https://h.example/?k=${TOKEN'":                         "is not a variable",
+		"kind: imap, tls: true, user: a, password: xyzzy-x":                       "the password is in the catalog itself",
+		"kind: imap, tls: true, password: '${TOKEN}'":                             "password is for a check with user",
+		"kind: imap, tls: true, user: a":                                          "a login has no password",
+		"kind: imap, user: a, password: '${TOKEN}'":                               "a login without TLS shows",
+		"kind: pop3, tls: true, plain_login: true, user: a, password: '${TOKEN}'": "plain_login is for a login without TLS",
+		"kind: smtp, rcpt_to: 'a b@c'":                                            "rcpt_to is",
+		"kind: smtp, mail_from: 'a@b.example'":                                    "mail_from is for a check with rcpt_to",
+		"kind: imap, mailbox: INBOX":                                              "mailbox is for a check with user",
+		"kind: tcp, port: 25, banner: '(${TOKEN}'":                                "is not a pattern",
 	} {
 		_, err := parseSecrets(check)
 		var mistakes file.Mistakes

@@ -94,6 +94,19 @@ func (m *mapping) texts(key string, target *[]string, most int, valid func(text 
 	*target = out
 }
 
+// valid parses a text that a function accepts.
+func (m *mapping) valid(key string, target *string, valid func(text string) error, mend string) {
+	var s string
+	if !m.text(key, &s) {
+		return
+	}
+	if err := valid(s); err != nil || s == "" {
+		m.reader.mistake(m.values[key], mend, "%s is %.100q", key, s)
+		return
+	}
+	*target = s
+}
+
 // choice parses a text that is one of several.
 func (m *mapping) choice(key string, target *string, choices []string) {
 	var s string
