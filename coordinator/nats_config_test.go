@@ -145,7 +145,7 @@ func TestMeshOnACluster(t *testing.T) {
 	if !publishes(t, a, "1", 20*time.Second) {
 		t.Fatal("the agent's batch does not arrive")
 	}
-	for _, stream := range []string{"OBS", "LEDGER", "KV_enrolment"} {
+	for _, stream := range []string{"OBS", "LEDGER", "ROLLUP", "KV_enrolment"} {
 		if copies := replicas(t, servers, stream); copies != 3 {
 			t.Errorf("%s has %d copies", stream, copies)
 		}

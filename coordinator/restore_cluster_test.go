@@ -62,7 +62,7 @@ func TestRestoreOfACoordinatorOnACluster(t *testing.T) {
 	elsewhere := restored(t, a, urls, false) // succeeds only if the failed restore left nothing behind
 	n, stop = runOn(t, elsewhere, urls)
 	checkMember(t, n, id, urls)
-	for _, stream := range []string{"OBS", "LEDGER", "KV_enrolment"} {
+	for _, stream := range []string{"OBS", "LEDGER", "ROLLUP", "KV_enrolment"} {
 		if copies := replicas(t, nodes, stream); copies != 3 {
 			t.Errorf("%s has %d copies", stream, copies)
 		}

@@ -59,7 +59,7 @@ var layers = []struct {
 	}},
 	{"programs", []string{
 		"agent", "coordinator", "deploy/docs", "deploy/docs/screenshot", "deploy/lab", "deploy/packages",
-		"deploy/penetration", "deploy/simulation",
+		"deploy/penetration", "deploy/simulation", "deploy/year",
 	}},
 }
 

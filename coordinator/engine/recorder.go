@@ -41,10 +41,11 @@ type RecorderConfig struct {
 }
 
 const (
-	// minutesEvery is how often minutes are stored, in the stream's time. A restart reads what came since.
-	minutesEvery = time.Minute
-	recordRetry  = 2 * time.Second
-	rollupRetry  = 5 * time.Second
+	// minutesEvery is how often minutes are stored, in the stream's time: a restart reads what came since. Those of the
+	// past, which a start without a file reads, are stored many at a time.
+	minutesEvery, pastMinutesEvery = time.Minute, time.Hour
+	recordRetry                    = 2 * time.Second
+	rollupRetry                    = 5 * time.Second
 	// foldTogether bounds the summaries that are folded in one transaction: ten days of a small mesh.
 	foldTogether = 240
 )
@@ -100,7 +101,7 @@ type recording struct {
 // record continues where the events and minutes end, and reads until the stream cannot be read or ROLLUP has an event
 // of another coordinator.
 func (r *Recorder) record(ctx context.Context) error {
-	if _, err := r.catchUp(ctx); err != nil {
+	if _, err := r.CatchUp(ctx); err != nil {
 		return err
 	}
 	events, err := r.config.Store.Events(ctx)
@@ -212,7 +213,7 @@ func (r *recording) handle(ctx context.Context, m message) error {
 	if r.stored.IsZero() {
 		r.stored, r.cut = m.at, m.at
 	}
-	if m.at.Sub(r.stored) >= r.minutesEvery() {
+	if m.at.Sub(r.stored) >= r.minutesEvery(m) {
 		if err := r.storeMinutes(ctx, m); err != nil {
 			return err
 		}
@@ -224,9 +225,12 @@ func (r *recording) handle(ctx context.Context, m message) error {
 	return nil
 }
 
-func (r *recording) minutesEvery() time.Duration {
-	if r.config.Every > 0 {
+func (r *recording) minutesEvery(m message) time.Duration {
+	switch {
+	case r.config.Every > 0:
 		return r.config.Every
+	case time.Since(m.Time) > 2*pastMinutesEvery:
+		return pastMinutesEvery
 	}
 	return minutesEvery
 }
@@ -261,7 +265,7 @@ func (r *recording) write(ctx context.Context) error {
 			_, err = r.config.Store.Apply(ctx, []latency.Record{{Sequence: sequence, Event: &e}})
 			return err
 		}
-		if applied, failed := r.catchUp(ctx); failed != nil {
+		if applied, failed := r.CatchUp(ctx); failed != nil {
 			err = errors.Join(err, failed)
 		} else if applied > 0 {
 			return errContinue
@@ -281,8 +285,8 @@ func (r *recording) write(ctx context.Context) error {
 	}
 }
 
-// catchUp applies the records of ROLLUP that the file does not have, and returns how many events were among them.
-func (r *Recorder) catchUp(ctx context.Context) (applied int, err error) {
+// CatchUp applies the records of ROLLUP that the file does not have, and returns how many events were among them.
+func (r *Recorder) CatchUp(ctx context.Context) (applied int, err error) {
 	created, last, err := r.config.Rollups.State(ctx)
 	if err != nil {
 		return 0, err

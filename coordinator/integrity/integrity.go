@@ -51,8 +51,9 @@ const (
 	endMax     = time.Second
 	listed     = 3 // losses that a warning describes; it counts the others
 	ledgerName = "LEDGER"
+	rollupName = "ROLLUP"
 	subject    = "lost-messages"
-	// the ledger's size, once it has used half of the space that was there for it
+	// the size of the ledger and the hourly summaries, once they have used half of the space that was there for them
 	sizeSubject = "ledger-size"
 )
 
@@ -150,7 +151,7 @@ func (g *Guard) checkHeads(ctx context.Context) error {
 	return errors.Join(g.View.AddGaps(ctx, lost), g.report(ctx))
 }
 
-// warnSize warns when the ledger is as large as the space that is left for it.
+// warnSize warns when the streams that are kept for ever are as large as the space that is left for them.
 func (g *Guard) warnSize(streams []bus.StreamInfo) {
 	if g.Free == nil {
 		return
@@ -159,17 +160,17 @@ func (g *Guard) warnSize(streams []bus.StreamInfo) {
 	if err != nil {
 		return // package diskguard reports it
 	}
+	size, text := uint64(0), ""
 	for _, s := range streams {
-		if s.Name != ledgerName {
-			continue
+		if s.Name == ledgerName || s.Name == rollupName {
+			size += s.Bytes
 		}
-		text := ""
-		if s.Bytes >= free {
-			text = fmt.Sprintf("the ledger has used half of its space: it has grown to %s and as much is left on the disk; "+
-				"it is never shortened: move the data directory to a larger disk", gigabytes(s.Bytes))
-		}
-		g.Warn(sizeSubject, text)
 	}
+	if size > 0 && size >= free {
+		text = fmt.Sprintf("the ledger has used half of its space: with the hourly summaries it has grown to %s and as much "+
+			"is left on the disk; both are never shortened: move the data directory to a larger disk", gigabytes(size))
+	}
+	g.Warn(sizeSubject, text)
 }
 
 // gigabytes rounds to one digit, so that a warning does not change with every event.
@@ -209,6 +210,7 @@ func warning(gaps []ledger.Gap) string {
 	effects := map[string]string{
 		ledgerName:     "verdicts, incidents and enrolments of that time are missing from the history",
 		"OBS":          "`explain --at` shows less of that time",
+		rollupName:     "round-trip times of that time are missing",
 		"KV_enrolment": "join tokens or limits may be missing: invite again whoever cannot join",
 	}
 	var what []string

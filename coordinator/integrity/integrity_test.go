@@ -14,12 +14,14 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 )
 
-// fake is a Bus with a ledger of some size, and a View that remembers nothing.
+// fake is a Bus with a ledger and summaries of some size together, and a View that remembers nothing.
 type fake struct{ size uint64 }
 
 func (f *fake) LedgerGaps(context.Context) ([]bus.Gap, error) { return nil, nil }
 func (f *fake) Heads(context.Context) ([]bus.StreamInfo, error) {
-	return []bus.StreamInfo{{Name: "OBS", Bytes: 1 << 50}, {Name: "LEDGER", Bytes: f.size}}, nil
+	return []bus.StreamInfo{
+		{Name: "OBS", Bytes: 1 << 50}, {Name: "LEDGER", Bytes: f.size / 2}, {Name: "ROLLUP", Bytes: f.size - f.size/2},
+	}, nil
 }
 func (f *fake) RecordHeads(context.Context, []view.Head, time.Time) ([]ledger.Gap, error) {
 	return nil, nil

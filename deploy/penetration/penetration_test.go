@@ -48,6 +48,7 @@ func forbiddenPublications() []string {
 		bus.SubjectObservations + own + ".more", bus.SubjectObservations + strings.ToUpper(own), bus.SubjectAsk + other,
 		bus.SubjectAsk + "*", bus.SubjectMark + "tick", bus.SubjectMark + "catalog", bus.SubjectMark + "roster",
 		bus.SubjectLedger + "epoch", bus.SubjectLedger + "status." + own, bus.SubjectLedger + "agent.nc099",
+		bus.SubjectRollup + bus.RollupEpoch, bus.SubjectRollup + "1-1-9",
 		bus.SubjectControlAll, bus.SubjectControl + other + ".look", bus.SubjectControl + own + ".look", "$KV.lease.leader",
 		"$KV.enrolment.token.x", "$KV.operators.root", "$O.x.C.y", "$JS.ACK.OBS.x.1.1.1.1.0", "$JS.FC.OBS.x.y",
 		"$JS.EVENT.ADVISORY.x",
@@ -66,6 +67,7 @@ func forbiddenPublications() []string {
 var forbiddenSubscriptions = []string{
 	">", "*", "*.>", "mesh.>", "mesh.*.>", "mesh.obs.>", "mesh.obs.*", "mesh.obs." + other, "mesh.obs." + own,
 	"mesh.mark.>",
+	"mesh.rollup.>",
 	"mesh.led.>", "mesh.ctl.>", "mesh.ctl.*", "mesh.ctl." + other + ".>", "mesh.ctl.*.>", "mesh.ask.>", "enrol.request",
 	"mesh.ask.* coordinators", "mesh.ask." + other + " coordinators", "mesh.obs.* coordinators",
 	"enrol.request coordinators",
@@ -112,6 +114,7 @@ var errNoEffect = errors.New("accepted without effect: nothing is stored or deli
 var replies = []string{
 	bus.SubjectObservations + other, bus.SubjectObservations + "*", bus.SubjectMark + "tick", bus.SubjectMark + "catalog",
 	bus.SubjectLedger + "epoch", bus.SubjectLedger + "status." + own, "$KV.lease.leader", "$KV.enrolment.token.x",
+	bus.SubjectRollup + bus.RollupEpoch,
 	"$JS.API.STREAM.PURGE.OBS", "$JS.API.STREAM.DELETE.LEDGER", "$SYS.REQ.SERVER.PING", "$SYS.REQ.CLAIMS.UPDATE",
 	bus.SubjectAsk + other, bus.SubjectControlAll, bus.SubjectControl + other + ".look", "_INBOX_" + other + ".x",
 	"_INBOX.x", "_R_.x.y",

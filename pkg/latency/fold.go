@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"maps"
 	"slices"
@@ -156,15 +155,15 @@ func (f *fold) closeDays(ctx context.Context, day int64) error {
 			continue
 		}
 		var whole rollup.Summary
-		var hours []byte
+		var hours [hoursOfDay]rollup.Digest
 		for ; i < len(keys) && sameDay(keys[i], first); i++ {
 			s := f.open[keys[i]]
 			whole.Merge(s)
-			hours = rollup.AppendDigest(binary.AppendUvarint(hours, uint64(keys[i].Hour%hoursOfDay)), s.Digest())
+			hours[keys[i].Hour%hoursOfDay] = s.Digest()
 			delete(f.open, keys[i])
 		}
 		if _, err := insert.ExecContext(ctx, first.Check, first.Region, first.Hour/hoursOfDay,
-			rollup.EncodeSummary(whole), hours); err != nil {
+			rollup.EncodeSummary(whole), rollup.EncodeDay(&hours)); err != nil {
 			return err
 		}
 	}
@@ -219,38 +218,18 @@ func (f *fold) addToDay(ctx context.Context, key rollup.Key, added rollup.Summar
 		}
 	}
 	whole.Merge(added)
-	digests, err := digestsOf(hours)
-	if err != nil {
-		return err
+	var digests [hoursOfDay]rollup.Digest
+	if len(hours) > 0 {
+		if digests, err = rollup.DecodeDay(hours); err != nil {
+			return err
+		}
 	}
 	hour := key.Hour % hoursOfDay
 	digests[hour] = digests[hour].Join(added.Digest())
-	hours = nil
-	for n, d := range digests {
-		if d.Outcomes.Total() > 0 {
-			hours = rollup.AppendDigest(binary.AppendUvarint(hours, uint64(n)), d)
-		}
-	}
 	_, err = f.tx.ExecContext(ctx,
 		`INSERT OR REPLACE INTO days (check_id, region, day, data, hours) VALUES (?, ?, ?, ?, ?)`,
-		key.Check, key.Region, key.Hour/hoursOfDay, rollup.EncodeSummary(whole), hours)
+		key.Check, key.Region, key.Hour/hoursOfDay, rollup.EncodeSummary(whole), rollup.EncodeDay(&digests))
 	return err
-}
-
-var errHours = errors.New("the hours of a day are damaged")
-
-// digestsOf reads the digests of a day's hours.
-func digestsOf(data []byte) (out [hoursOfDay]rollup.Digest, err error) {
-	for len(data) > 0 {
-		n, size := binary.Uvarint(data)
-		if size <= 0 || n >= hoursOfDay {
-			return out, errHours
-		}
-		if out[n], data, err = rollup.DecodeDigest(data[size:]); err != nil {
-			return out, err
-		}
-	}
-	return out, nil
 }
 
 // end writes the hours, and forgets events that nothing depends on any more.

@@ -35,7 +35,7 @@ const (
 	// openHours is how long after an hour a later event may add to it: what arrives is at most two days old. An hour
 	// more allows for a wall clock that is adjusted.
 	openHours     = int64(Kept/time.Hour) + 2
-	hoursOfDay    = 24
+	hoursOfDay    = rollup.HoursOfDay
 	minutesOfHour = 60
 )
 

@@ -118,7 +118,7 @@ func (p *points) addDay(region string, day int64, data []byte) error {
 		p.addClosed(region, day, whole.Digest())
 		return err
 	}
-	digests, err := digestsOf(data)
+	digests, err := rollup.DecodeDay(data)
 	for n, d := range digests {
 		p.addClosed(region, day*hoursOfDay+int64(n), d)
 	}

@@ -30,7 +30,7 @@ CREATE TABLE days (
   region   TEXT NOT NULL,
   day      INTEGER NOT NULL, -- since 1970
   data     BLOB NOT NULL,    -- the summary of the day
-  hours    BLOB NOT NULL,    -- the digest of each hour that has one, each after its number
+  hours    BLOB NOT NULL,    -- the digest of each hour
   PRIMARY KEY (check_id, region, day)
 ) WITHOUT ROWID;
 

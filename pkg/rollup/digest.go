@@ -92,34 +92,117 @@ func (d Digest) Loss() float64 {
 	return float64(d.Lost) / float64(d.Sent)
 }
 
-// AppendDigest appends the digest as bytes.
-func AppendDigest(data []byte, d Digest) []byte {
-	w := writer{data}
-	w.number(d.Outcomes.Reachable, d.Outcomes.Slow, d.Outcomes.Unreachable, d.Outcomes.Inconclusive, d.Sent, d.Lost)
+// HoursOfDay is how many digests EncodeDay takes.
+const HoursOfDay = 24
+
+// Bits of the byte before an encoded digest: what is not as usual follows it.
+const (
+	hasSlow = 1 << iota
+	hasUnreachable
+	hasInconclusive
+	hasSent // other than one probe for each observation
+	hasLost // other than one for each unreachable observation
+)
+
+// EncodeDay returns the digests of the hours of a day as bytes, some ten for each. An hour without observations is left
+// out.
+func EncodeDay(hours *[HoursOfDay]Digest) []byte {
+	place := map[string]uint64{}
+	for i := range hours {
+		if hours[i].Outcomes.Unreachable > 0 {
+			place[hours[i].Worst] = 0
+		}
+	}
+	w := writer{}
+	w.number(uint64(len(place)))
+	for i, name := range slices.Sorted(maps.Keys(place)) {
+		place[name] = uint64(i)
+		w.text(name)
+	}
+	for i := range hours {
+		if hours[i].Outcomes.Total() > 0 {
+			w.out = append(w.out, byte(i))
+			w.digest(&hours[i], place)
+		}
+	}
+	return w.out
+}
+
+func (w *writer) digest(d *Digest, place map[string]uint64) {
+	o := d.Outcomes
+	optional := []struct {
+		bit    byte
+		number uint64
+		usual  bool
+	}{
+		{hasSlow, o.Slow, o.Slow == 0}, {hasUnreachable, o.Unreachable, o.Unreachable == 0},
+		{hasInconclusive, o.Inconclusive, o.Inconclusive == 0}, {hasSent, d.Sent, d.Sent == o.Total()-o.Inconclusive},
+		{hasLost, d.Lost, d.Lost == o.Unreachable},
+	}
+	bits := byte(0)
+	for _, x := range optional {
+		if !x.usual {
+			bits |= x.bit
+		}
+	}
+	w.out = append(w.out, bits)
+	w.number(o.Reachable)
+	for _, x := range optional {
+		if !x.usual {
+			w.number(x.number)
+		}
+	}
+	if o.Unreachable > 0 {
+		w.number(d.Bad, place[d.Worst])
+	}
 	if d.Answered() {
 		before := binMin
-		for _, q := range []time.Duration{d.P50, d.P90, d.P95, d.P99} {
+		for _, q := range [...]time.Duration{d.P50, d.P90, d.P95, d.P99} {
 			index := binOf(q)
 			w.number(uint64(index - before))
 			before = index
 		}
 	}
-	if d.Outcomes.Unreachable > 0 {
-		w.number(d.Bad)
-		w.text(d.Worst)
-	}
-	return w.out
 }
 
-var errDigest = errors.New("not an encoded digest")
+var errDigests = errors.New("not the digests of a day")
 
-// DecodeDigest reads what AppendDigest appended, at the beginning of data, and returns what follows it.
-func DecodeDigest(data []byte) (d Digest, rest []byte, err error) {
-	r := reader{rest: data}
-	for _, n := range [...]*uint64{
-		&d.Outcomes.Reachable, &d.Outcomes.Slow, &d.Outcomes.Unreachable, &d.Outcomes.Inconclusive, &d.Sent, &d.Lost,
-	} {
-		*n = r.number(countMax)
+// DecodeDay reads what EncodeDay wrote.
+func DecodeDay(data []byte) (hours [HoursOfDay]Digest, err error) {
+	r := &reader{rest: data}
+	for range r.length(1) {
+		r.names = append(r.names, r.text())
+	}
+	for len(r.rest) > 0 && !r.failed {
+		n := r.rest[0]
+		r.rest = r.rest[1:]
+		if n >= HoursOfDay {
+			r.failed = true
+			break
+		}
+		r.digest(&hours[n])
+	}
+	if r.failed {
+		return [HoursOfDay]Digest{}, errDigests
+	}
+	return hours, nil
+}
+
+func (r *reader) digest(d *Digest) {
+	bits := byte(r.number(hasSlow | hasUnreachable | hasInconclusive | hasSent | hasLost))
+	optional := func(bit byte, usual uint64) uint64 {
+		if bits&bit == 0 {
+			return usual
+		}
+		return r.number(countMax)
+	}
+	o := &d.Outcomes
+	o.Reachable = r.number(countMax)
+	o.Slow, o.Unreachable, o.Inconclusive = optional(hasSlow, 0), optional(hasUnreachable, 0), optional(hasInconclusive, 0)
+	d.Sent = optional(hasSent, o.Total()-o.Inconclusive)
+	d.Lost = optional(hasLost, o.Unreachable)
+	if o.Unreachable > 0 {
+		d.Bad, d.Worst = r.number(countMax), r.name()
 	}
 	if d.Answered() {
 		index := binMin
@@ -128,12 +211,4 @@ func DecodeDigest(data []byte) (d Digest, rest []byte, err error) {
 			*q = values[index-binMin]
 		}
 	}
-	if d.Outcomes.Unreachable > 0 {
-		d.Bad = r.number(countMax)
-		d.Worst = r.text()
-	}
-	if r.failed {
-		return Digest{}, nil, errDigest
-	}
-	return d, r.rest, nil
 }

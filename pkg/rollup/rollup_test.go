@@ -292,3 +292,62 @@ func TestAYearFits(t *testing.T) {
 		t.Errorf("a year is %d MB", year>>20)
 	}
 }
+
+// A day's digests are read as they were written, whatever the hours had.
+func TestADayIsReadAsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var hours [rollup.HoursOfDay]rollup.Digest
+		for range rapid.IntRange(0, 30).Draw(t, "hours") {
+			s := genSummary(t, "summary")
+			if rapid.IntRange(0, 9).Draw(t, "from an event without vantages") == 0 {
+				s.Bad = nil
+			}
+			hours[rapid.IntRange(0, rollup.HoursOfDay-1).Draw(t, "hour")] = s.Digest()
+		}
+		data := rollup.EncodeDay(&hours)
+		if got, err := rollup.DecodeDay(data); err != nil || got != hours {
+			t.Fatalf("%+v are read as %+v (%v)", hours, got, err)
+		}
+		if cut := rapid.IntRange(0, len(data)).Draw(t, "cut"); cut < len(data) {
+			_, _ = rollup.DecodeDay(data[:cut]) // may be a day with fewer hours, and must not panic
+		}
+	})
+}
+
+// A digest has the quantiles of its summary, and a summary that was encoded by itself is the same.
+func TestASummaryIsReadAsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := genSummary(t, "summary")
+		got, rest, err := rollup.DecodeSummary(append(rollup.EncodeSummary(s), 7))
+		if err != nil || len(rest) != 1 || !bytes.Equal(encoded(got), encoded(s)) {
+			t.Fatalf("%+v is read as %+v (%v)", s, got, err)
+		}
+		d := s.Digest()
+		for q, have := range map[float64]time.Duration{0.5: d.P50, 0.9: d.P90, 0.95: d.P95, 0.99: d.P99} {
+			if want, _ := s.RTT.Quantile(q); have != want {
+				t.Fatalf("quantile %v is %s, want %s", q, have, want)
+			}
+		}
+	})
+}
+
+// A stream that lost its end, or was created again, gets another id, and never a smaller one than an event has.
+func TestStreamID(t *testing.T) {
+	for _, test := range []struct {
+		created int64
+		end     uint64
+		last    rollup.Event
+		want    int64
+	}{
+		{5000, 10, rollup.Event{}, 5000},
+		{5000, 10, rollup.Event{Stream: 5000, Last: 10}, 5000},
+		{5000, 9, rollup.Event{Stream: 5000, Last: 10}, 5001},
+		{5000, 12, rollup.Event{Stream: 5001, Last: 10}, 5001},
+		{9000, 1, rollup.Event{Stream: 5001, Last: 10}, 9000},
+		{3000, 1, rollup.Event{Stream: 5001, Last: 10}, 5002}, // the clock was stepped back
+	} {
+		if got := rollup.StreamID(test.created, test.end, test.last); got != test.want {
+			t.Errorf("%+v: %d", test, got)
+		}
+	}
+}

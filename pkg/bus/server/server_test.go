@@ -182,6 +182,7 @@ func TestAnAgentIsRefusedEverythingElse(t *testing.T) {
 	refused("publishing as another", ask(bus.SubjectObservations+"nc041"))
 	refused("a mark", ask(bus.SubjectMark+"tick"))
 	refused("writing the ledger", ask(bus.SubjectLedger+"epoch"))
+	refused("writing summaries", ask(bus.SubjectRollup+bus.RollupEpoch))
 	refused("JetStream's API", ask("$JS.API.INFO"))
 	refused("purging", ask("$JS.API.STREAM.PURGE.OBS"))
 	refused("enrolment", ask(bus.SubjectEnrol))
