@@ -15,6 +15,9 @@ func (i *Incident) Downtime(until time.Time) (sum time.Duration) {
 	for _, h := range i.Hosts {
 		windows = append(windows, h.Windows...)
 	}
+	if measured, _ := i.Measured(); !measured { // a person opened it, and nothing failed
+		return 0
+	}
 	if len(windows) == 0 { // the status changed with the catalog, and no check failed
 		return max(0, until.Sub(i.Began))
 	}

@@ -8,7 +8,6 @@
 package incident
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,27 +26,7 @@ const (
 	WindowsMax = 200
 )
 
-// Impact is how bad an incident was at its worst. The values are Statuspage's.
-type Impact string
-
-// The impacts.
-const (
-	None     Impact = "none"
-	Minor    Impact = "minor"    // degraded performance
-	Major    Impact = "major"    // a partial outage
-	Critical Impact = "critical" // a major outage
-)
-
-// State is the progress of an incident. Of Statuspage's five states, measurements alone can distinguish two.
-type State string
-
-// The states.
-const (
-	Investigating State = "investigating"
-	Resolved      State = "resolved"
-)
-
-// Incident is what failed, since when, and for how long. Its times are mesh time, so that durations are right whatever
+// Incident is what failed, since when, and for how long, and what people say of it. Its times are mesh time, so that durations are right whatever
 // the wall clock did; Wall converts them for people.
 type Incident struct {
 	ID       string    `json:"id"`
@@ -59,17 +38,32 @@ type Incident struct {
 	Updated  time.Time `json:"updated"`            // its latest update
 	Resolved time.Time `json:"resolved,omitzero"`  // when all its hosts were operational; zero while it is open
 	Hosts    []Host    `json:"hosts"`              // in the order in which they failed
-	Updates  []Update  `json:"updates"`            // oldest first
+	Updates  []Update  `json:"updates"`            // what was measured, oldest first
 	LeftOut  int       `json:"left_out,omitempty"` // updates dropped from the middle
+	Internal bool      `json:"internal,omitempty"` // its hosts are internal: it exists for operators only
+	Over     time.Time `json:"over,omitzero"`      // when all hosts that had an outage worked again; zero before
+	Public   time.Time `json:"public,omitzero"`    // from when on the public may see it; zero: once somebody publishes it
+	Merged   string    `json:"merged,omitempty"`   // the incident that continues this one
+
+	// What people wrote.
+	Said         State     `json:"said,omitempty"`        // the state that they report; "": nobody took it over
+	SaidImpact   Impact    `json:"said_impact,omitempty"` // the impact that they report; "": the measured one
+	MeasuredThen Impact    `json:"measured_then,omitempty"`
+	Titles       []Text    `json:"titles,omitempty"`  // newest first
+	Entries      []Entry   `json:"entries,omitempty"` // oldest first
+	Tags         []string  `json:"tags,omitempty"`
+	Category     string    `json:"category,omitempty"`
+	NextUpdate   time.Time `json:"next_update,omitzero"` // when they promised to write again
 }
 
 // Host is a host's part in an incident.
 type Host struct {
 	Name    string      `json:"name"`
 	ID      string      `json:"id,omitempty"`
-	Status  mesh.Status `json:"status"`
+	Status  mesh.Status `json:"status"` // "": no outage was measured, a person named the host
 	Worst   mesh.Status `json:"worst"`
 	Windows []Window    `json:"windows"`
+	Checks  []Named     `json:"checks,omitempty"` // that a person named
 }
 
 // Window is a time during which a check was down, partial or degraded.
@@ -80,17 +74,6 @@ type Window struct {
 	From    time.Time    `json:"from"`
 	To      time.Time    `json:"to,omitzero"` // zero while it lasts
 }
-
-// impacts are what a host's status means for its users. A status without one is no outage: an incident neither begins
-// nor gets worse with it.
-var impacts = map[mesh.Status]Impact{
-	mesh.DegradedPerformance: Minor, mesh.PartialOutage: Major, mesh.MajorOutage: Critical,
-}
-
-func outage(s mesh.Status) bool { return impacts[s] != "" }
-
-// Open reports whether the incident is not resolved.
-func (i *Incident) Open() bool { return i.State != Resolved }
 
 // host returns the part of a transition's host: by its id, or where one of the two has none by its name.
 func (i *Incident) host(t mesh.Transition) *Host {
@@ -106,10 +89,15 @@ func (i *Incident) host(t mesh.Transition) *Host {
 	return &i.Hosts[n]
 }
 
-// Only returns the part of the incident that concerns the hosts with these keys, as a copy; nil if it concerns none.
+// Only returns the part of the incident that concerns the hosts with these keys, as a copy: what the public may read,
+// if the hosts are those that are public. It is nil if it concerns none of them.
 func (i *Incident) Only(hosts []string) *Incident {
 	others := func(name string) bool { return !slices.Contains(hosts, mesh.Key(name)) }
+	if i.Internal {
+		return nil
+	}
 	out := *i
+	out.Entries = slices.DeleteFunc(slices.Clone(i.Entries), func(e Entry) bool { return e.Hidden })
 	out.Hosts = slices.DeleteFunc(slices.Clone(i.Hosts), func(h Host) bool { return others(h.Name) })
 	out.Updates = nil
 	for _, u := range i.Updates {
@@ -124,9 +112,15 @@ func (i *Incident) Only(hosts []string) *Incident {
 		return &out
 	}
 	// What is left began, and was as bad, as its own hosts were.
-	out.Impact = cmp.Or(impacts[out.worst()], None)
+	if out.SaidImpact == "" {
+		out.Impact = out.measuredImpact()
+	}
+	out.Updated = out.Opened
 	if n := len(out.Updates); n > 0 {
 		out.Updated = out.Updates[n-1].At
+	}
+	if n := len(out.Entries); n > 0 {
+		out.Updated = later(out.Entries[n-1].At, out.Updated)
 	}
 	var began time.Time
 	for _, h := range out.Hosts {
@@ -172,15 +166,17 @@ func (i *Incident) apply(t mesh.Transition) {
 	}
 	if !i.Open() && outage(t.To) { // it reopens: between its last window and this failure everything worked
 		u.WorkedFrom = i.lastEnd()
+		if i.TakenOver() {
+			i.Said = Investigating
+		}
 	}
 	h.updateWindows(t)
-	i.Impact = cmp.Or(impacts[i.worst()], None)
 	if t.Began.Before(i.Began) {
 		i.Began = t.Began
 	}
-	i.State, i.Resolved = Investigating, time.Time{}
-	i.resolveIfOver(t.Published)
-	u.State = i.State
+	i.settle(t.Published)
+	_, ongoing := i.Measured()
+	u.State, u.Over = i.State, !ongoing
 	i.addUpdate(u)
 }
 
@@ -207,14 +203,6 @@ func (i *Incident) Wall(at time.Time) time.Time {
 	return at.Add(-i.Updates[n].Offset)
 }
 
-// resolveIfOver resolves the incident if all its hosts are operational.
-func (i *Incident) resolveIfOver(at time.Time) {
-	if slices.ContainsFunc(i.Hosts, func(h Host) bool { return !h.over() }) {
-		return
-	}
-	i.State, i.Resolved = Resolved, at
-}
-
 // over reports whether the host has recovered. During a maintenance its checks show that, as its status does not.
 func (h *Host) over() bool {
 	failing := func(w Window) bool { return w.To.IsZero() }
@@ -228,15 +216,19 @@ func (i *Incident) failing(t mesh.Transition) bool {
 }
 
 func (i *Incident) addUpdate(u Update) {
-	i.Updated = u.At
+	i.Updated = later(u.At, i.Updated)
 	if n := len(i.Updates); n > 0 && i.Updates[n-1].absorb(u) {
 		return
 	}
 	i.Updates = append(i.Updates, u)
 	if len(i.Updates) > UpdatesMax {
-		i.Updates = slices.Delete(i.Updates, UpdatesMax/2, UpdatesMax/2+1)
-		i.LeftOut++
+		i.dropUpdate()
 	}
+}
+
+func (i *Incident) dropUpdate() {
+	i.Updates = slices.Delete(i.Updates, UpdatesMax/2, UpdatesMax/2+1)
+	i.LeftOut++
 }
 
 // updateWindows closes the windows that a transition ends, and opens the one that it begins. An operational host has no
@@ -303,6 +295,12 @@ func (i *Incident) RenameHost(id, now, name string) {
 // RenameCheck is RenameHost for a check.
 func (i *Incident) RenameCheck(id, now, name string) {
 	for n := range i.Hosts {
+		checks := i.Hosts[n].Checks
+		for k := range checks {
+			if c := &checks[k]; c.ID == id {
+				c.ID, c.Name = now, name
+			}
+		}
 		windows := i.Hosts[n].Windows
 		for k := range windows {
 			if w := &windows[k]; w.CheckID == id {

@@ -9,26 +9,45 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Name is the title of the incident: its hosts, and the worst that happened to them.
+// Name is the title that a person gave the incident. Without one it is made of its hosts, and the worst that happened
+// to them.
 func (i *Incident) Name() string {
-	names := make([]string, len(i.Hosts))
+	if len(i.Titles) > 0 && i.Titles[0].Title != "" {
+		return i.Titles[0].Title
+	}
+	var names []string
+	var hosts []Host
 	down := true
-	for n, h := range i.Hosts {
-		names[n] = h.Name
+	for _, h := range i.Hosts {
+		if h.Worst == "" { // a person named it, and nothing was measured
+			continue
+		}
+		hosts, names = append(hosts, h), append(names, h.Name)
 		down = down && h.Worst == mesh.MajorOutage
 	}
 	switch {
-	case len(i.Hosts) == 1:
-		return i.Hosts[0].summary()
+	case len(hosts) == 0:
+		return list(i.HostNames()) + ": incident"
+	case len(hosts) == 1:
+		return hosts[0].summary()
 	case down:
 		return list(names) + " " + tense(i, "are", "were") + " down"
 	}
 	return list(names) + " " + tense(i, "are", "were") + " affected"
 }
 
+// HostNames names the hosts of the incident.
+func (i *Incident) HostNames() []string {
+	names := make([]string, len(i.Hosts))
+	for n, h := range i.Hosts {
+		names[n] = h.Name
+	}
+	return names
+}
+
 // tense returns the verb form for an incident that is open or over.
 func tense(i *Incident, present, past string) string {
-	if i.Open() {
+	if _, ongoing := i.Measured(); ongoing {
 		return present
 	}
 	return past

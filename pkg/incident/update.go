@@ -22,7 +22,8 @@ const (
 type Update struct {
 	ID      string        `json:"id"`
 	At      time.Time     `json:"at"`
-	State   State         `json:"state"`
+	State   State         `json:"state"`          // that was shown from then on
+	Over    bool          `json:"over,omitempty"` // all hosts worked again
 	Host    string        `json:"host"`
 	HostID  string        `json:"host_id,omitempty"`
 	Check   string        `json:"check,omitempty"`
@@ -68,7 +69,7 @@ func (u *Update) absorb(next Update) bool {
 	case slices.ContainsFunc(parts, func(p Update) bool { return p.about(next) }):
 		return false // the same check again: two events
 	}
-	u.With, u.State = append(u.With, next), next.State
+	u.With, u.State, u.Over = append(u.With, next), next.State, next.Over
 	return true
 }
 
@@ -84,7 +85,7 @@ func (u Update) without(hidden func(host string) bool) (out Update, ok bool) {
 		return out, false
 	}
 	out = parts[0]
-	out.State = u.State
+	out.State, out.Over = u.State, u.Over
 	if len(parts) > 1 {
 		out.With = parts[1:]
 	}
@@ -129,7 +130,7 @@ func (u Update) said() bool {
 	return false
 }
 
-// Text returns the update's text for people. It never contradicts the update's state: a check that recovers while its
+// Text returns the update's text for people. It never contradicts what was measured: a check that recovers while its
 // incident goes on says both, and so does an incident that ends with another verdict than "up".
 func (i *Incident) Text(u Update) string {
 	text := u.Body
@@ -141,9 +142,9 @@ func (i *Incident) Text(u Update) string {
 			minute(u.Began.Add(-u.Offset)))
 	}
 	switch {
-	case u.State == Investigating && u.Verdict == mesh.Up && u.Check != "":
+	case !u.Over && u.Verdict == mesh.Up && u.Check != "":
 		text += " The incident goes on."
-	case u.State == Resolved && u.Verdict != mesh.Up && u.Check != "":
+	case u.Over && u.Verdict != mesh.Up && u.Check != "":
 		text = join(u.names(func(p Update) string { return p.Host })) + " is operational again. " + text
 	}
 	return text

@@ -14,7 +14,7 @@ import (
 
 // The outage of mail at 19:51, with the sentences that its clients read.
 func TestTheTextsOfAnOutage(t *testing.T) {
-	b := incident.NewBook(nil)
+	b := incident.NewBook(nil, 0)
 	fail := transition("NC036", "Sending mail", mesh.Up, mesh.Down, mesh.Operational, mesh.PartialOutage, "19:51:05")
 	fail.Tally = mesh.Tally{Voters: 7, Bad: 7}
 	b.Apply(fail)
@@ -41,7 +41,7 @@ func texts(i *incident.Incident) (out []string) {
 
 // An incident that is reopened says that everything worked meanwhile, and counts the windows alone.
 func TestAReopenedIncidentSaysThatItHadStopped(t *testing.T) {
-	b := incident.NewBook(nil)
+	b := incident.NewBook(nil, 0)
 	b.Apply(transition("NC036", "web", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
 	b.Apply(transition("NC036", "web", mesh.Down, mesh.Up, mesh.MajorOutage, mesh.Operational, "02:05:00"))
 	b.Apply(transition("NC036", "web", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:14:00"))
@@ -59,7 +59,7 @@ func TestAReopenedIncidentSaysThatItHadStopped(t *testing.T) {
 
 // Checks that fail at the same time count once.
 func TestParallelWindowsCountOnce(t *testing.T) {
-	b := incident.NewBook(nil)
+	b := incident.NewBook(nil, 0)
 	b.Apply(transition("NC036", "a", mesh.Up, mesh.Down, mesh.Operational, mesh.PartialOutage, "02:00:00"))
 	b.Apply(transition("NC036", "b", mesh.Up, mesh.Down, mesh.PartialOutage, mesh.PartialOutage, "02:01:00"))
 	i := b.Apply(transition("NC036", "a", mesh.Down, mesh.Up, mesh.PartialOutage, mesh.PartialOutage, "02:02:00"))
@@ -102,7 +102,7 @@ func orElse(i, other *incident.Incident) *incident.Incident {
 }
 
 func TestACutOfFourHostsIsOneUpdateThatNamesTheFour(t *testing.T) {
-	i := cut(incident.NewBook(nil), "NC033", "NC040", "NC041", "NC042")
+	i := cut(incident.NewBook(nil, 0), "NC033", "NC040", "NC041", "NC042")
 	want := []string{
 		"NC033, NC040, NC041 and NC042 stopped answering at 02:31 UTC. Confirmed from 6 of 7 regions.",
 		"NC033, NC040, NC041 and NC042 answer again after 6 min.",
@@ -132,8 +132,8 @@ func TestNoUpdateContradictsItsState(t *testing.T) {
 	}{
 		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Up},
 			"web works again. The incident goes on."},
-		{incident.Update{State: incident.Resolved, Host: "NC036", Check: "web", Verdict: mesh.Up}, "web works again."},
-		{incident.Update{State: incident.Resolved, Host: "NC036", Check: "web", Verdict: mesh.Down, Began: at("02:00:00"),
+		{incident.Update{State: incident.Resolved, Over: true, Host: "NC036", Check: "web", Verdict: mesh.Up}, "web works again."},
+		{incident.Update{State: incident.Resolved, Over: true, Host: "NC036", Check: "web", Verdict: mesh.Down, Began: at("02:00:00"),
 			Bad: 7, Voters: 7},
 			"NC036 is operational again. web stopped at 02:00 UTC. Confirmed from 7 of 7 regions."},
 		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Unknown, Body: "Unknown."},
