@@ -44,9 +44,7 @@ func newRootCommand() *cobra.Command {
 		newCheckCommand(), newApplyCommand(), newVantagesCommand(),
 		newInviteCommand(), newRevokeCommand(), newRotateGossipKeyCommand(),
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
-		newPostCommand(),
-		newMaintenanceCommand(),
-		newPostCommand(), newTokenCommand(), newAuditCommand(),
+		newIncidentCommand(), newPostCommand(), newMaintenanceCommand(), newTokenCommand(), newAuditCommand(),
 		newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root

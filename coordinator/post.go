@@ -33,14 +33,14 @@ func newPostCommand() *cobra.Command {
 
 // postFlags are what describes a post.
 type postFlags struct {
-	data string
+	data, textFile string
 	editorial.Draft
 }
 
 func (f *postFlags) add(cmd *cobra.Command) {
 	dataFlag(cmd, &f.data)
 	cmd.Flags().StringVar(&f.Title, "title", "", "the `TITLE`, one line")
-	cmd.Flags().StringVar(&f.Text, "text", "", "the `TEXT`, Markdown; \"-\" reads standard input")
+	textFlags(cmd, &f.Text, &f.textFile)
 	cmd.Flags().StringArrayVar(&f.Tags, "tag", nil, "a `TAG`, as in smtp; repeat it for several")
 	cmd.Flags().StringVar(&f.Category, "category", "", "the `CATEGORY`, as in mail")
 	cmd.Flags().StringArrayVar(&f.Hosts, "host", nil, "a `HOST` that the post is about; repeat it for several")
@@ -49,17 +49,9 @@ func (f *postFlags) add(cmd *cobra.Command) {
 // textReadMax bounds what is read from standard input: more than any post may have.
 const textReadMax = 1 << 20
 
-// readText replaces the text "-" by standard input.
-func (f *postFlags) readText(in io.Reader) error {
-	if f.Text != "-" {
-		return nil
-	}
-	data, err := io.ReadAll(io.LimitReader(in, textReadMax))
-	if err != nil {
-		return fmt.Errorf("read the text from standard input: %w", err)
-	}
-	f.Text = string(data)
-	return nil
+func (f *postFlags) readText(in io.Reader) (err error) {
+	f.Text, err = readTextOf(in, f.Text, f.textFile)
+	return err
 }
 
 func newPostPublishCommand() *cobra.Command {
@@ -102,7 +94,8 @@ func newPostEditCommand() *cobra.Command {
 			}
 			e := editorial.Edit{ID: args[0], ShowBefore: showBefore}
 			given := cmd.Flags().Changed
-			e.Title, e.Text, e.Category = ifGiven(given("title"), f.Title), ifGiven(given("text"), f.Text),
+			texted := given("text") || given("text-file")
+			e.Title, e.Text, e.Category = ifGiven(given("title"), f.Title), ifGiven(texted, f.Text),
 				ifGiven(given("category"), f.Category)
 			e.Tags, e.Hosts = ifGiven(given("tag"), f.Tags), ifGiven(given("host"), f.Hosts)
 			if e == (editorial.Edit{ID: args[0]}) {

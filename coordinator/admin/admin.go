@@ -32,6 +32,7 @@ type Backend struct {
 	Enroller    Enroller
 	Backup      Backup
 	Editor      Editor
+	Incidents   IncidentEditor
 	Maintenance Maintenance
 	Tokens      Tokens
 }
@@ -141,6 +142,7 @@ func NewHandler(b Backend) http.Handler {
 	mux.HandleFunc("GET /backup/part", h.backupPart)
 	h.addPosts(mux)
 	h.addMaintenance(mux)
+	h.addIncidents(mux)
 	h.addTokens(mux)
 	return byShell(mux)
 }

@@ -23,6 +23,8 @@ type Config struct {
 	Texts  Texts
 	Ledger Ledger
 	Posts  Posts
+	// Incidents reads incidents as the events left them.
+	Incidents Incidents
 	// Maintenances reads maintenances as the events left them.
 	Maintenances Maintenances
 	// MaintenanceChanged is called when an event of a maintenance was appended. Readers see it when it returns.
@@ -54,7 +56,7 @@ type Posts interface {
 	TruncateLog(ctx context.Context) error
 }
 
-// Editor writes posts. It is safe for concurrent use.
+// Editor writes posts and incidents. It is safe for concurrent use.
 type Editor struct {
 	config Config
 	mu     sync.Mutex // one change at a time, so that an edit is of the post that it was checked against

@@ -42,17 +42,20 @@ func (h *History) PublicTransitions(
 	return out, err
 }
 
-// PublicIncidents is Incidents of the hosts with these keys, without the parts of others.
+// PublicIncidents is Incidents of the hosts with these keys, without the parts of others and what is not published.
 func (h *History) PublicIncidents(
 	ctx context.Context, hosts []string, since time.Time, limit int,
 ) ([]*incident.Incident, error) {
-	return h.view.PublicIncidents(ctx, hosts, h.meshTime(since), limit)
+	now, _ := h.now()
+	return h.view.Incidents(ctx, view.IncidentQuery{
+		Since: h.meshTime(since), Limit: limit, Public: &view.PublicIncidents{At: now, Hosts: hosts},
+	})
 }
 
 // Incidents returns the incidents that are open or were resolved since the time, newest first. Their times are mesh
 // time.
 func (h *History) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return h.view.Incidents(ctx, h.meshTime(since), limit)
+	return h.view.Incidents(ctx, view.IncidentQuery{Since: h.meshTime(since), Limit: limit})
 }
 
 // Incident returns the incident with the id; nil if there is none.

@@ -32,6 +32,7 @@ func (n *Node) openServers(context.Context) error {
 	backend := admin.Backend{
 		Engine: n.core.Engine, Replayer: n.core.Replayer, Catalogs: n.core.Catalogs, History: n.core.History,
 		Problems: n.core.Health.Problems, Enroller: n.enroller, Backup: n.exporter(), Editor: n.editor,
+		Incidents:   n.editor.Incidents(),
 		Maintenance: n.editor.Maintenance(),
 		Tokens:      n.tokens,
 	}

@@ -133,7 +133,7 @@ func (n *Node) openCore(ctx context.Context) (err error) {
 	if n.tokens, n.editor, err = openWriting(ctx, n); err != nil {
 		return err
 	}
-	n.tasks = append(n.tasks, n.core.Run, n.tokens.Run, n.editor.Run)
+	n.tasks = append(n.tasks, n.core.Run, n.tokens.Run, n.editor.Run, n.editor.Incidents().Remind)
 	return openLatency(ctx, n)
 }
 

@@ -19,7 +19,7 @@ func openWriting(ctx context.Context, n *Node) (*operators.Tokens, *editorial.Ed
 	}
 	return tokens, editorial.New(editorial.Config{
 		Texts: n.bus.Texts(), Ledger: operators.Journal{Ledger: n.ledger}, Posts: n.view.Posts(),
-		Maintenances:       n.view.Maintenances(),
+		Incidents: n.view, Maintenances: n.view.Maintenances(),
 		MaintenanceChanged: func(ctx context.Context) { engine.CatchUp(ctx, n.core.Engine) },
 		Catalog:            n.core.Catalogs.Current, Clock: n.core.Clock.Now, Warn: n.core.Warnings.Warn,
 		Logger: n.logger("editorial"),

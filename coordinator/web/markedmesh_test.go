@@ -281,11 +281,13 @@ func (m *markedMesh) PublicTransitions(
 func (m *markedMesh) PublicIncidents(
 	ctx context.Context, hosts []string, since time.Time, limit int,
 ) ([]*incident.Incident, error) {
-	return m.view.PublicIncidents(ctx, hosts, since, limit)
+	return m.view.Incidents(ctx, view.IncidentQuery{
+		Since: since, Limit: limit, Public: &view.PublicIncidents{At: m.now, Hosts: hosts},
+	})
 }
 
 func (m *markedMesh) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return m.view.Incidents(ctx, since, limit)
+	return m.view.Incidents(ctx, view.IncidentQuery{Since: since, Limit: limit})
 }
 
 func (m *markedMesh) Incident(ctx context.Context, id string) (*incident.Incident, error) {

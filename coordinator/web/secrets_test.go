@@ -15,6 +15,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/console"
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -57,7 +58,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 			out["GET /api/v1/uptime"] = append(out["GET /api/v1/uptime"], "/api/v1/uptime?host="+h.Name)
 		}
 	}
-	incidents, err := m.view.Incidents(t.Context(), time.Time{}, 100)
+	incidents, err := m.view.Incidents(t.Context(), view.IncidentQuery{Limit: 100})
 	if err != nil || len(incidents) == 0 {
 		t.Fatalf("%d incidents (%v)", len(incidents), err)
 	}

@@ -141,16 +141,32 @@ func (v *View) Incidents(ctx context.Context, since time.Time, limit int) ([]*in
 	return out, nil
 }
 
-// Incident returns the incident with the id, or nil if there is none.
+// Incident returns the incident with the id, or nil if there is none. One that another incident continues has no more
+// than that one's id in Merged.
 func (v *View) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	i, err := v.source.Incident(ctx, id)
 	if err != nil || i == nil || v.audience == Operators {
 		return i, err
 	}
+	if i.Merged != "" {
+		return v.continued(ctx, i)
+	}
+	// The snapshot may be older than what was just published.
+	if !i.Shown(time.Now().Add(v.State().Snapshot.Offset)) {
+		return nil, nil
+	}
 	if i = i.Only(v.publicHosts()); i == nil {
 		return nil, nil
 	}
 	return publicIncident(i), nil
+}
+
+// continued returns an incident that another one continues, if the public may see that one.
+func (v *View) continued(ctx context.Context, i *incident.Incident) (*incident.Incident, error) {
+	if into, err := v.Incident(ctx, i.Merged); into == nil || err != nil {
+		return nil, err
+	}
+	return &incident.Incident{ID: i.ID, Merged: i.Merged}, nil
 }
 
 // Uptime reports how long the host with this key and its checks, or for "" all, were up in a period.
@@ -298,11 +314,12 @@ func publicTransition(t mesh.Transition) mesh.Transition {
 	}
 }
 
-// publicIncident returns what the public may see of an incident. Incidents are made from transitions of public hosts
-// only.
+// publicIncident returns what the public may see of a public incident's part of public hosts.
 func publicIncident(i *incident.Incident) *incident.Incident {
 	return &incident.Incident{
 		ID: i.ID, State: i.State, Impact: i.Impact, Began: i.Began, Opened: i.Opened, Updated: i.Updated,
 		Resolved: i.Resolved, Hosts: slices.Clone(i.Hosts), Updates: slices.Clone(i.Updates), LeftOut: i.LeftOut,
+		Over: i.Over, Public: i.Public, Said: i.Said, SaidImpact: i.SaidImpact, Titles: slices.Clone(i.Titles),
+		Entries: slices.Clone(i.Entries), Tags: slices.Clone(i.Tags), Category: i.Category, NextUpdate: i.NextUpdate,
 	}
 }

@@ -210,6 +210,7 @@ type world struct {
 	public      string   // address of the status page
 	fresh       int      // data directories for restore
 	post        string   // the id of the post that a command published
+	incident    string   // the id of the incident that was opened last
 	environment []string // of its commands
 }
 
@@ -324,6 +325,7 @@ func (w *world) run(c command) {
 		"/etc/", w.dir+"/etc/", "/usr/share/", w.dir+"/usr/share/", "/var/", w.dir+"/var/",
 		"--at 2026-03-01T02:31:00Z", "--at "+now, "--at 02:31", "--at "+now, "--at 10m", "--at 1s",
 		" post edit ID ", " post edit "+w.post+" ", " post delete ID", " post delete "+w.post,
+		" INCIDENT ", " "+w.incident+" ",
 	).Replace(c.text)
 	shell := exec.Command("bash", "-o", "pipefail", "-ec", line)
 	shell.Dir, shell.Env = w.dir, w.environment
@@ -342,6 +344,9 @@ func (w *world) run(c command) {
 	}
 	if strings.Contains(line, " post publish ") {
 		w.post = strings.TrimSpace(string(out)) // which the command prints alone
+	}
+	if strings.Contains(line, " incident open ") {
+		w.incident = strings.TrimSpace(string(out))
 	}
 	w.t.Logf("%s\n%s", line, out)
 }

@@ -34,6 +34,7 @@ hosts:
       - {kind: tcp, port: 1, zzzzzzzz: 1}
       - {kind: http, url: "https://example.net/", zzzzzzzz: 1}
 rule: {zzzzzzzz: 1}
+incidents: {zzzzzzzz: 1}
 `
 	_, err = catalogfile.Parse("keys.yaml", []byte(source), os.LookupEnv)
 	mistakes, _ := err.(catalogfile.Mistakes)
@@ -47,7 +48,7 @@ rule: {zzzzzzzz: 1}
 			keys[key] = true
 		}
 	}
-	if len(mistakes) != 9 || len(keys) < 60 {
+	if len(mistakes) != 10 || len(keys) < 60 {
 		t.Fatalf("the parser lists %d keys in %d places", len(keys), len(mistakes))
 	}
 	for key := range keys {

@@ -23,6 +23,9 @@ type Catalog struct {
 	// SLA is how uptime is counted and what it is compared with; nil: sla.DefaultMethod. Agents do not get it.
 	SLA *sla.Method `json:"sla,omitempty"`
 
+	// Incidents is how incidents are published; nil: at once, and there are no templates. Agents do not get it.
+	Incidents *Incidents `json:"incidents,omitempty"`
+
 	// Former are names that hosts and checks had before, the newest last. Agents do not get them.
 	Former []Former `json:"former,omitempty"`
 }

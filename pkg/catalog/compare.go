@@ -31,7 +31,7 @@ func (c Change) String() string {
 // last. A nil old catalog is an empty one.
 func Compare(old, new *Catalog) []Change {
 	if old == nil {
-		old = &Catalog{Page: new.Page, Rule: new.Rule, SLA: new.SLA}
+		old = &Catalog{Page: new.Page, Rule: new.Rule, SLA: new.SLA, Incidents: new.Incidents}
 	}
 	var out []Change
 	if !reflect.DeepEqual(old.Page, new.Page) {
@@ -42,6 +42,9 @@ func Compare(old, new *Catalog) []Change {
 	}
 	if !reflect.DeepEqual(old.SLA.Or(), new.SLA.Or()) {
 		out = append(out, Change{What: "the terms of the SLA change"})
+	}
+	if was, is := old.IncidentsOr(), new.IncidentsOr(); !reflect.DeepEqual(was, is) {
+		out = append(out, Change{What: "how incidents are published, or their templates change"})
 	}
 	out = append(out, compareRegions(old, new)...)
 	back, forth := Pair(new, old), Pair(old, new)

@@ -27,7 +27,7 @@ func Encode(c *Catalog) ([]byte, error) {
 // of the whole catalog.
 func ForAgents(c *Catalog) *Catalog {
 	out := *c
-	out.SLA, out.Former = nil, nil
+	out.SLA, out.Former, out.Incidents = nil, nil, nil
 	return &out
 }
 
@@ -95,6 +95,9 @@ func (c *Catalog) bounded() error {
 	}
 	if err := c.SLA.Or().Validate(); err != nil {
 		return fmt.Errorf("sla: %w", err)
+	}
+	if err := c.IncidentsOr().bounded(); err != nil {
+		return fmt.Errorf("incidents: %w", err)
 	}
 	if err := c.uniqueIDs(); err != nil {
 		return err

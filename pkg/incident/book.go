@@ -29,7 +29,7 @@ func (b *Book) Apply(t mesh.Transition) *Incident {
 		return nil
 	}
 	i := b.find(t)
-	if t.Maintenance != "" && (i == nil || t.Verdict != mesh.Up || !i.failing(t)) {
+	if t.Maintenance != "" && (i == nil || t.Verdict != mesh.Up || !failing(i, t)) {
 		return nil // it was announced: only a failure from before the maintenance may end in it
 	}
 	if i == nil {
@@ -39,7 +39,7 @@ func (b *Book) Apply(t mesh.Transition) *Incident {
 		i = b.open(newID(t), t.Began, t.Published, !t.Public)
 		i.Cause = t.Cause
 	}
-	i.apply(t)
+	apply(i, t)
 	return i
 }
 
@@ -110,7 +110,7 @@ func (h *Host) names(check string) bool {
 func (b *Book) NotTakenOver(hosts []Subject, internal bool) (out []*Incident) {
 	for _, i := range b.incidents {
 		if !i.TakenOver() && i.Internal == internal && slices.ContainsFunc(hosts, func(s Subject) bool {
-			return i.hostByID(s.ID) != nil
+			return hostByID(i, s.ID) != nil
 		}) {
 			out = append(out, i)
 		}
@@ -161,13 +161,13 @@ func (b *Book) Follow(at time.Time, offset time.Duration, of func(*Host) Audienc
 			if sees != Nobody {
 				id := strconv.FormatInt(at.UnixMilli(), 36) + "-" + strconv.Itoa(len(changed)) + "c"
 				next := b.open(id, at, at, sees == Operators)
-				next.continueFrom(h, at, offset)
+				continueFrom(next, h, at, offset)
 				changed = append(changed, next)
 			}
 			h.close(at)
 			closed = true
-			i.settle(at)
-			i.addUpdate(newNotice(i, h, at, offset, leaves[sees]))
+			settle(i, at)
+			addUpdate(i, newNotice(i, h, at, offset, leaves[sees]))
 		}
 		if closed {
 			changed = append(changed, i)
@@ -187,13 +187,13 @@ var leaves = map[Audience]string{
 func newNotice(i *Incident, h *Host, at time.Time, offset time.Duration, text string) Update {
 	_, ongoing := i.Measured()
 	return Update{
-		ID: i.ID + "-" + at.UTC().Format(time.RFC3339) + "-" + strconv.Itoa(len(i.Updates)), At: at, Offset: offset, State: i.State, Over: !ongoing,
-		Host: h.Name, HostID: h.ID, Body: h.Name + text,
+		ID: i.ID + "-" + at.UTC().Format(time.RFC3339) + "-" + strconv.Itoa(len(i.Updates)), At: at, Offset: offset,
+		State: i.State, Over: !ongoing, Host: h.Name, HostID: h.ID, Body: h.Name + text,
 	}
 }
 
 // continueFrom makes a new incident that continues the outage of a host.
-func (i *Incident) continueFrom(h *Host, at time.Time, offset time.Duration) {
+func continueFrom(i *Incident, h *Host, at time.Time, offset time.Duration) {
 	part := Host{Name: h.Name, ID: h.ID, Status: h.Status, Worst: h.Status}
 	for _, w := range h.Windows {
 		if w.To.IsZero() {
@@ -202,6 +202,6 @@ func (i *Incident) continueFrom(h *Host, at time.Time, offset time.Duration) {
 		}
 	}
 	i.Hosts = []Host{part}
-	i.settle(at)
-	i.addUpdate(newNotice(i, &part, at, offset, " is shown here from now on. Its outage had begun before."))
+	settle(i, at)
+	addUpdate(i, newNotice(i, &part, at, offset, " is shown here from now on. Its outage had begun before."))
 }

@@ -37,7 +37,7 @@ func (i *Incident) Downtime(until time.Time) (sum time.Duration) {
 }
 
 // lastEnd is the end of the last window of an incident that is over; zero if it has none.
-func (i *Incident) lastEnd() (end time.Time) {
+func lastEnd(i *Incident) (end time.Time) {
 	for _, h := range i.Hosts {
 		for _, w := range h.Windows {
 			end = later(end, w.To)

@@ -26,8 +26,8 @@ const (
 	WindowsMax = 200
 )
 
-// Incident is what failed, since when, and for how long, and what people say of it. Its times are mesh time, so that durations are right whatever
-// the wall clock did; Wall converts them for people.
+// Incident is what failed, since when, and for how long, and what people say of it. Its times are mesh time, so that
+// durations are right whatever the wall clock did; Wall converts them for people.
 type Incident struct {
 	ID       string    `json:"id"`
 	Cause    string    `json:"cause,omitempty"` // shared by hosts that failed together
@@ -92,10 +92,15 @@ func (i *Incident) host(t mesh.Transition) *Host {
 // Only returns the part of the incident that concerns the hosts with these keys, as a copy: what the public may read,
 // if the hosts are those that are public. It is nil if it concerns none of them.
 func (i *Incident) Only(hosts []string) *Incident {
-	others := func(name string) bool { return !slices.Contains(hosts, mesh.Key(name)) }
 	if i.Internal {
 		return nil
 	}
+	return part(i, hosts)
+}
+
+// part is Only for operators too.
+func part(i *Incident, hosts []string) *Incident {
+	others := func(name string) bool { return !slices.Contains(hosts, mesh.Key(name)) }
 	out := *i
 	out.Entries = slices.DeleteFunc(slices.Clone(i.Entries), func(e Entry) bool { return e.Hidden })
 	out.Hosts = slices.DeleteFunc(slices.Clone(i.Hosts), func(h Host) bool { return others(h.Name) })
@@ -113,7 +118,7 @@ func (i *Incident) Only(hosts []string) *Incident {
 	}
 	// What is left began, and was as bad, as its own hosts were.
 	if out.SaidImpact == "" {
-		out.Impact = out.measuredImpact()
+		out.Impact = measuredImpact(&out)
 	}
 	out.Updated = out.Opened
 	if n := len(out.Updates); n > 0 {
@@ -142,7 +147,7 @@ func newID(t mesh.Transition) string {
 }
 
 // apply adds what a transition changes.
-func (i *Incident) apply(t mesh.Transition) {
+func apply(i *Incident, t mesh.Transition) {
 	h := i.host(t)
 	if h == nil {
 		i.Hosts = append(i.Hosts, Host{Name: t.Host, ID: t.HostID})
@@ -165,7 +170,7 @@ func (i *Incident) apply(t mesh.Transition) {
 		u.Lasted = h.failedFor(t)
 	}
 	if !i.Open() && outage(t.To) { // it reopens: between its last window and this failure everything worked
-		u.WorkedFrom = i.lastEnd()
+		u.WorkedFrom = lastEnd(i)
 		if i.TakenOver() {
 			i.Said = Investigating
 		}
@@ -174,14 +179,14 @@ func (i *Incident) apply(t mesh.Transition) {
 	if t.Began.Before(i.Began) {
 		i.Began = t.Began
 	}
-	i.settle(t.Published)
+	settle(i, t.Published)
 	_, ongoing := i.Measured()
 	u.State, u.Over = i.State, !ongoing
-	i.addUpdate(u)
+	addUpdate(i, u)
 }
 
 // worst is the worst status that any host had during the incident, or "" if none had an outage.
-func (i *Incident) worst() (worst mesh.Status) {
+func worst(i *Incident) (worst mesh.Status) {
 	for _, h := range i.Hosts {
 		if h.Worst.Severity() > worst.Severity() {
 			worst = h.Worst
@@ -205,28 +210,28 @@ func (i *Incident) Wall(at time.Time) time.Time {
 
 // over reports whether the host has recovered. During a maintenance its checks show that, as its status does not.
 func (h *Host) over() bool {
-	failing := func(w Window) bool { return w.To.IsZero() }
-	return h.Status == mesh.Operational || h.Status == mesh.UnderMaintenance && !slices.ContainsFunc(h.Windows, failing)
+	open := func(w Window) bool { return w.To.IsZero() }
+	return h.Status == mesh.Operational || h.Status == mesh.UnderMaintenance && !slices.ContainsFunc(h.Windows, open)
 }
 
 // failing reports whether the check of a transition has failed until now.
-func (i *Incident) failing(t mesh.Transition) bool {
+func failing(i *Incident, t mesh.Transition) bool {
 	h := i.host(t)
 	return h != nil && slices.ContainsFunc(h.Windows, func(w Window) bool { return w.To.IsZero() && w.of(t) })
 }
 
-func (i *Incident) addUpdate(u Update) {
+func addUpdate(i *Incident, u Update) {
 	i.Updated = later(u.At, i.Updated)
 	if n := len(i.Updates); n > 0 && i.Updates[n-1].absorb(u) {
 		return
 	}
 	i.Updates = append(i.Updates, u)
 	if len(i.Updates) > UpdatesMax {
-		i.dropUpdate()
+		dropUpdate(i)
 	}
 }
 
-func (i *Incident) dropUpdate() {
+func dropUpdate(i *Incident) {
 	i.Updates = slices.Delete(i.Updates, UpdatesMax/2, UpdatesMax/2+1)
 	i.LeftOut++
 }

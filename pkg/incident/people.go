@@ -119,7 +119,7 @@ func (i *Incident) Change(c Change) {
 	if slices.ContainsFunc(i.Entries, func(e Entry) bool { return e.ID == c.Event }) {
 		return
 	}
-	i.publish(c.Mesh) // what a person writes is public at once
+	publish(i, c.Mesh) // what a person writes is public at once
 	if c.Action == ActionPublish {
 		return
 	}
@@ -133,15 +133,15 @@ func (i *Incident) Change(c Change) {
 		i.Said = c.State
 	}
 	if c.Impact != "" {
-		i.SaidImpact, i.MeasuredThen = c.Impact, i.measuredImpact()
+		i.SaidImpact, i.MeasuredThen = c.Impact, measuredImpact(i)
 	}
-	i.describe(c)
-	i.settle(c.Mesh)
+	describe(i, c)
+	settle(i, c.Mesh)
 	if c.Action == ActionEdit {
-		i.correct(c)
+		correct(i, c)
 	} else {
 		i.NextUpdate = c.NextUpdate
-		i.addEntry(Entry{
+		addEntry(i, Entry{
 			ID: c.Event, At: c.Mesh, Offset: c.Offset, Action: c.Action, NextUpdate: c.NextUpdate, Hidden: c.Hidden,
 			Texts: c.words(),
 		})
@@ -150,7 +150,7 @@ func (i *Incident) Change(c Change) {
 }
 
 // publish makes the incident public at a time, if it is not before.
-func (i *Incident) publish(at time.Time) {
+func publish(i *Incident, at time.Time) {
 	if i.Internal {
 		return
 	}
@@ -167,7 +167,7 @@ func (c Change) words() []Text {
 }
 
 // describe applies the parts of a change that describe the incident.
-func (i *Incident) describe(c Change) {
+func describe(i *Incident, c Change) {
 	if c.Titled {
 		i.Titles = slices.Insert(i.Titles, 0, Text{ID: c.TextID, At: c.Mesh, Offset: c.Offset})
 	}
@@ -178,7 +178,7 @@ func (i *Incident) describe(c Change) {
 		i.Category = *c.Category
 	}
 	for _, s := range c.Hosts {
-		h := i.hostByID(s.ID)
+		h := hostByID(i, s.ID)
 		if h == nil {
 			i.Hosts = append(i.Hosts, Host{Name: s.Name, ID: s.ID})
 			h = &i.Hosts[len(i.Hosts)-1]
@@ -192,7 +192,7 @@ func (i *Incident) describe(c Change) {
 }
 
 // correct replaces the text of an entry, which keeps those before.
-func (i *Incident) correct(c Change) {
+func correct(i *Incident, c Change) {
 	for n := range i.Entries {
 		if e := &i.Entries[n]; e.ID == c.Entry && c.Worded {
 			e.Texts = slices.Insert(e.Texts, 0, c.words()...)
@@ -201,14 +201,14 @@ func (i *Incident) correct(c Change) {
 }
 
 // addEntry adds an entry with the state that is shown now.
-func (i *Incident) addEntry(e Entry) {
+func addEntry(i *Incident, e Entry) {
 	if len(i.Entries) < EntriesMax {
 		e.State = i.State
 		i.Entries = append(i.Entries, e)
 	}
 }
 
-func (i *Incident) hostByID(id string) *Host {
+func hostByID(i *Incident, id string) *Host {
 	n := slices.IndexFunc(i.Hosts, func(h Host) bool { return h.ID == id })
 	if n < 0 {
 		return nil
@@ -219,7 +219,7 @@ func (i *Incident) hostByID(id string) *Host {
 // Absorb continues another incident of the same audience in this one. The other one must not be used afterwards.
 func (i *Incident) Absorb(other *Incident, c Change) {
 	for _, part := range other.Hosts {
-		if h := i.hostByID(part.ID); h != nil {
+		if h := hostByID(i, part.ID); h != nil {
 			h.absorb(part)
 		} else {
 			i.Hosts = append(i.Hosts, part)
@@ -229,7 +229,7 @@ func (i *Incident) Absorb(other *Incident, c Change) {
 	slices.SortStableFunc(i.Updates, func(a, b Update) int { return a.At.Compare(b.At) })
 	i.LeftOut += other.LeftOut
 	for len(i.Updates) > UpdatesMax {
-		i.dropUpdate()
+		dropUpdate(i)
 	}
 	i.Entries = append(i.Entries, other.Entries...)
 	slices.SortStableFunc(i.Entries, func(a, b Entry) int { return a.At.Compare(b.At) })
@@ -238,10 +238,10 @@ func (i *Incident) Absorb(other *Incident, c Change) {
 			i.Tags = append(i.Tags, tag)
 		}
 	}
-	i.inherit(other)
-	i.settle(c.Mesh)
+	inherit(i, other)
+	settle(i, c.Mesh)
 	if c.Action == ActionMerge {
-		i.addEntry(Entry{
+		addEntry(i, Entry{
 			ID: c.Event, At: c.Mesh, Offset: c.Offset, Action: ActionMerge, Merged: other.ID, Hidden: c.Hidden,
 		})
 	}
@@ -249,7 +249,7 @@ func (i *Incident) Absorb(other *Incident, c Change) {
 }
 
 // inherit takes over from a merged incident what this one lacks.
-func (i *Incident) inherit(other *Incident) {
+func inherit(i *Incident, other *Incident) {
 	if other.Began.Before(i.Began) {
 		i.Began = other.Began
 	}
@@ -257,7 +257,7 @@ func (i *Incident) inherit(other *Incident) {
 		i.Opened = other.Opened
 	}
 	if !other.Public.IsZero() {
-		i.publish(other.Public)
+		publish(i, other.Public)
 	}
 	if i.Cause == "" {
 		i.Cause = other.Cause

@@ -106,7 +106,7 @@ func (i *Incident) Shown(now time.Time) bool {
 
 // settle derives the shown state and impact from what was measured and what people say. An incident that people call
 // resolved while one of its checks fails is being monitored until the mesh sees the check work: no outage is hidden.
-func (i *Incident) settle(at time.Time) {
+func settle(i *Incident, at time.Time) {
 	measured, ongoing := i.Measured()
 	switch {
 	case ongoing || !measured:
@@ -114,7 +114,7 @@ func (i *Incident) settle(at time.Time) {
 	case i.Over.IsZero():
 		i.Over = at
 	}
-	i.Impact = i.measuredImpact()
+	i.Impact = measuredImpact(i)
 	// A person's word counts, until the mesh measures worse than when it was given.
 	if i.SaidImpact != "" && (!i.Impact.worseThan(i.MeasuredThen) || i.SaidImpact.worseThan(i.Impact)) {
 		i.Impact = i.SaidImpact
@@ -139,4 +139,4 @@ func (i *Incident) settle(at time.Time) {
 }
 
 // measuredImpact is the impact of the worst status that any host had.
-func (i *Incident) measuredImpact() Impact { return cmp.Or(impacts[i.worst()], None) }
+func measuredImpact(i *Incident) Impact { return cmp.Or(impacts[worst(i)], None) }

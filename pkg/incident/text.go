@@ -12,8 +12,8 @@ import (
 // Name is the title that a person gave the incident. Without one it is made of its hosts, and the worst that happened
 // to them.
 func (i *Incident) Name() string {
-	if len(i.Titles) > 0 && i.Titles[0].Title != "" {
-		return i.Titles[0].Title
+	if title := givenTitle(i); title != "" {
+		return title
 	}
 	var names []string
 	var hosts []Host
@@ -34,6 +34,14 @@ func (i *Incident) Name() string {
 		return list(names) + " " + tense(i, "are", "were") + " down"
 	}
 	return list(names) + " " + tense(i, "are", "were") + " affected"
+}
+
+// givenTitle is the title that a person gave the incident, or "".
+func givenTitle(i *Incident) string {
+	if len(i.Titles) == 0 {
+		return ""
+	}
+	return i.Titles[0].Title
 }
 
 // HostNames names the hosts of the incident.

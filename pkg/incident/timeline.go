@@ -42,6 +42,11 @@ func (m Moment) Text(i *Incident) string {
 	return m.Written.Body()
 }
 
+// Plain reports whether the text of the moment is a sentence of ours, and no Markdown.
+func (m Moment) Plain() bool {
+	return m.Measured != nil || len(m.Written.Texts) == 0 || m.Written.Texts[0].Missing
+}
+
 // ID returns the id of the update or the entry.
 func (m Moment) ID() string {
 	if m.Measured != nil {
@@ -65,7 +70,7 @@ func (i *Incident) Page(now time.Time) string {
 		fmt.Fprintln(&b, strings.Join(labels, " "))
 	}
 	b.WriteString("\nMeasured downtime\n")
-	i.writeWindows(&b, now)
+	writeWindows(i, &b, now)
 	if !i.NextUpdate.IsZero() {
 		fmt.Fprintf(&b, "\n%s\n", i.Promise(now))
 	}
@@ -79,7 +84,7 @@ func (i *Incident) Page(now time.Time) string {
 	return b.String()
 }
 
-func (i *Incident) writeWindows(b *strings.Builder, now time.Time) {
+func writeWindows(i *Incident, b *strings.Builder, now time.Time) {
 	none := true
 	for _, h := range i.Hosts {
 		for _, w := range h.Windows {
@@ -103,19 +108,29 @@ func (i *Incident) Promise(now time.Time) string {
 	if i.NextUpdate.IsZero() || !i.Open() {
 		return ""
 	}
-	by := i.wallOfPromise().UTC().Format("15:04 UTC on 2 January")
+	by := i.PromisedAt().UTC().Format("15:04 UTC on 2 January")
 	if i.Overdue(now) {
 		return "The next update was promised by " + by + "."
 	}
 	return "Next update by " + by + "."
 }
 
-// wallOfPromise converts the promised time as the clock stood when it was promised.
-func (i *Incident) wallOfPromise() time.Time {
+// PromisedAt returns NextUpdate by the wall clock, as that stood when it was promised.
+func (i *Incident) PromisedAt() time.Time {
 	for _, e := range slices.Backward(i.Entries) {
 		if e.NextUpdate.Equal(i.NextUpdate) {
 			return e.NextUpdate.Add(-e.Offset)
 		}
 	}
 	return i.NextUpdate
+}
+
+// Promised returns how long after the latest entry the next update was promised; zero if none was.
+func (i *Incident) Promised() time.Duration {
+	for _, e := range slices.Backward(i.Entries) {
+		if !i.NextUpdate.IsZero() && e.NextUpdate.Equal(i.NextUpdate) {
+			return e.NextUpdate.Sub(e.At)
+		}
+	}
+	return 0
 }

@@ -132,9 +132,10 @@ func TestNoUpdateContradictsItsState(t *testing.T) {
 	}{
 		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Up},
 			"web works again. The incident goes on."},
-		{incident.Update{State: incident.Resolved, Over: true, Host: "NC036", Check: "web", Verdict: mesh.Up}, "web works again."},
-		{incident.Update{State: incident.Resolved, Over: true, Host: "NC036", Check: "web", Verdict: mesh.Down, Began: at("02:00:00"),
-			Bad: 7, Voters: 7},
+		{incident.Update{State: incident.Resolved, Over: true, Host: "NC036", Check: "web", Verdict: mesh.Up},
+			"web works again."},
+		{incident.Update{State: incident.Resolved, Over: true, Host: "NC036", Check: "web", Verdict: mesh.Down,
+			Began: at("02:00:00"), Bad: 7, Voters: 7},
 			"NC036 is operational again. web stopped at 02:00 UTC. Confirmed from 7 of 7 regions."},
 		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Unknown, Body: "Unknown."},
 			"Unknown."},

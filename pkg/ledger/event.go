@@ -12,7 +12,7 @@ import (
 )
 
 // Event is what the ledger stores: a CatalogEvent, an AgentEvent, a TransitionEvent, a PauseEvent, an AuditEvent, or
-// what a person wrote, as a PostEvent.
+// what a person wrote, as a PostEvent, a MaintenanceEvent or an IncidentEvent.
 type Event interface{ entry() (Entry, error) }
 
 // errNoMeshTime rejects an event that would depend on when the log received it, which Append does not learn.

@@ -126,7 +126,7 @@ func (s *Source) PublicIncidents(
 ) (out []*incident.Incident, err error) {
 	all, err := s.Incidents(ctx, since, limit)
 	for _, i := range all {
-		if part := i.Only(hosts); part != nil {
+		if part := i.Only(hosts); part != nil && i.Shown(time.Now()) {
 			out = append(out, part)
 		}
 	}
@@ -250,7 +250,7 @@ func Incidents() []*incident.Incident {
 	}
 	resolved := incident.Incident{
 		ID: "a1-1", State: incident.Resolved, Impact: incident.Major, Began: at, Opened: at, Updated: at,
-		Resolved: window.To,
+		Resolved: window.To, Public: at,
 		Hosts: []incident.Host{{
 			Name: "NC036", Status: mesh.Operational, Worst: mesh.PartialOutage, Windows: []incident.Window{window},
 		}},

@@ -81,6 +81,7 @@ func (p *parser) catalog(top *mapping) {
 	p.hosts(top)
 	p.rule(top.get("rule"))
 	p.out.SLA = p.yaml.sla(top.get("sla"))
+	p.out.Incidents = p.yaml.incidents(top.get("incidents"))
 	top.end()
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/probemesh/probemesh/pkg/archive"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/markdown"
 )
@@ -71,7 +72,10 @@ func (x *indexer) entry(ctx context.Context, key entryKey) (*archive.Entry, []ar
 		return &e, e.Documents(markdown.Plain), nil
 	case archive.Incident:
 		i, err := incidentByID(ctx, x.tx, key.id)
-		if err != nil || i == nil {
+		if err != nil || i == nil || i.Merged != "" {
+			return nil, nil, err
+		}
+		if err := fillTexts(ctx, x.tx, []*incident.Incident{i}); err != nil {
 			return nil, nil, err
 		}
 		e := i.Entry()

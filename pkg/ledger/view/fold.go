@@ -41,6 +41,8 @@ func (f *fold) apply(ctx context.Context, r ledger.Record) error {
 		err = maintenanceFold{f}.apply(ctx, r)
 	case "audit":
 		err = auditFold{f}.apply(ctx, r)
+	case "incident":
+		err = incidentFold{f}.apply(ctx, r)
 	case "agent":
 		err = f.agent(ctx, r)
 	case "pause":
@@ -80,7 +82,7 @@ func (f *fold) transition(ctx context.Context, r ledger.Record) error {
 	if n, err := done.RowsAffected(); n == 0 || err != nil {
 		return err
 	}
-	if err := f.addToIncidents(ctx, t); err != nil {
+	if err := (incidentFold{f}).add(ctx, t); err != nil {
 		return err
 	}
 	if err := f.beginHostStanding(ctx, r.Sequence, t); err != nil {
@@ -108,7 +110,7 @@ func (f *fold) catalog(ctx context.Context, r ledger.Record) error {
 	if err := f.rename(ctx, before, e.Catalog); err != nil {
 		return err
 	}
-	if err := f.closeHidden(ctx, e.Catalog, at, e.Offset); err != nil {
+	if err := (incidentFold{f}).followAudience(ctx, e.Catalog, at, e.Offset); err != nil {
 		return err
 	}
 	if err := f.setVisibility(ctx, e.Catalog, at); err != nil {

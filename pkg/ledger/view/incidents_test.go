@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -36,7 +37,9 @@ func TestPublicTransitionsAndIncidentsCountNoOthers(t *testing.T) {
 	if err != nil || len(got) != 1 || got[0].ID != "1-nc036-1" {
 		t.Errorf("%d transitions (%v), want the one of NC036 while it was public", len(got), err)
 	}
-	incidents, err := led.view.PublicIncidents(t.Context(), now, time.Time{}, 1)
+	incidents, err := led.view.Incidents(t.Context(), view.IncidentQuery{
+		Limit: 1, Public: &view.PublicIncidents{At: time.Unix(1<<32, 0), Hosts: now},
+	})
 	if err != nil || len(incidents) != 1 || incidents[0].Hosts[0].Name != "NC036" {
 		t.Errorf("%d incidents (%v), want that of NC036", len(incidents), err)
 	}
@@ -64,8 +67,8 @@ func TestIncidents(t *testing.T) {
 		change("2-nc023-1", "NC023", mesh.MajorOutage, mesh.Down, 21),
 		change("3-nc036-1", "NC036", mesh.Operational, mesh.Up, 80),
 		change("4-nc041-1", "NC041", mesh.MajorOutage, mesh.Down, 2000))
-	all, err := led.view.Incidents(t.Context(), time.Time{}, 10)
-	if err != nil || len(all) != 2 || all[0].Name() != "NC041: major outage" || all[1].Open() {
+	all, err := led.view.Incidents(t.Context(), view.IncidentQuery{Limit: 10})
+	if err != nil || len(all) != 3 || all[0].Name() != "NC041: major outage" || !all[1].Internal || all[2].Open() {
 		t.Fatalf("%v, %+v", err, all)
 	}
 	if one, err := led.view.Incident(t.Context(), all[1].ID); err != nil || !cmp.Equal(one, all[1]) {
@@ -75,13 +78,15 @@ func TestIncidents(t *testing.T) {
 		t.Error(none, err)
 	}
 	rebuilt := open(t, filepath.Join(dir, "again.db"), l)
-	if again, err := rebuilt.view.Incidents(t.Context(), time.Time{}, 10); err != nil || !cmp.Equal(all, again) {
+	again, err := rebuilt.view.Incidents(t.Context(), view.IncidentQuery{Limit: 10})
+	if err != nil || !cmp.Equal(all, again) {
 		t.Errorf("%v, %s", err, cmp.Diff(all, again))
 	}
 	without := &catalog.Catalog{Rule: catalog.DefaultRule()}
 	catalog.Seal(without)
 	led.append(t, ledger.CatalogEvent{Catalog: without, Mesh: time.Unix(3000, 0)})
-	if open, err := led.view.Incidents(t.Context(), time.Unix(1<<40, 0), 10); err != nil || len(open) != 0 {
+	open, err := led.view.Incidents(t.Context(), view.IncidentQuery{Since: time.Unix(1<<40, 0), Limit: 10})
+	if err != nil || len(open) != 0 {
 		t.Errorf("%v, still open: %+v", err, open)
 	}
 }

@@ -48,16 +48,11 @@ func (f maintenanceFold) apply(ctx context.Context, r ledger.Record) error {
 
 // read reads a text. One that is lost, or is not the one that the ledger names, is missing.
 func (f maintenanceFold) read(ctx context.Context, ref ledger.TextRef) (maintenance.Text, error) {
-	data, err := f.text(ctx, ref.ID)
-	if err != nil && !errors.Is(err, ledger.ErrNoText) {
-		return maintenance.Text{}, err
+	title, body, err := f.text(ctx, &ref)
+	if err != nil || title == nil {
+		return maintenance.Text{Missing: true}, err
 	}
-	if err == nil {
-		if t, err := ledger.OpenText(data, ref.Hash); err == nil {
-			return maintenance.Text{Title: t.Title, Body: t.Body}, nil
-		}
-	}
-	return maintenance.Text{Missing: true}, nil
+	return maintenance.Text{Title: *title, Body: *body}, nil
 }
 
 func (f maintenanceFold) store(ctx context.Context, m *maintenance.Maintenance) error {

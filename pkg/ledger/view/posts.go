@@ -81,14 +81,8 @@ func (f postFold) store(ctx context.Context, e ledger.PostEvent, at int64) (stor
 // addText stores a post's new text. One that is gone leaves an empty row: the post is removed by a later event, or the
 // text is lost.
 func (f postFold) addText(ctx context.Context, sequence uint64, e ledger.PostEvent, at int64) error {
-	var title, body *string
-	data, err := f.text(ctx, e.Text.ID)
-	if err == nil {
-		// A text that is not the one that the ledger names is as good as lost.
-		if t, opened := ledger.OpenText(data, e.Text.Hash); opened == nil {
-			title, body = &t.Title, &t.Body
-		}
-	} else if !errors.Is(err, ledger.ErrNoText) {
+	title, body, err := f.text(ctx, e.Text)
+	if err != nil {
 		return err
 	}
 	_, err = f.tx.ExecContext(ctx,
@@ -97,12 +91,23 @@ func (f postFold) addText(ctx context.Context, sequence uint64, e ledger.PostEve
 	return err
 }
 
-// text reads a text from beside the log.
-func (f *fold) text(ctx context.Context, id string) ([]byte, error) {
+// text reads a text from beside the log. It returns nil for one that is gone.
+func (f *fold) text(ctx context.Context, ref *ledger.TextRef) (title, body *string, err error) {
 	if f.texts == nil {
-		return nil, ledger.ErrNoText
+		return nil, nil, nil
 	}
-	return f.texts.Text(ctx, id)
+	data, err := f.texts.Text(ctx, ref.ID)
+	if errors.Is(err, ledger.ErrNoText) {
+		return nil, nil, nil
+	} else if err != nil {
+		return nil, nil, err
+	}
+	// A text that is not the one that the ledger names is as good as lost.
+	t, err := ledger.OpenText(data, ref.Hash)
+	if err != nil {
+		return nil, nil, nil
+	}
+	return &t.Title, &t.Body, nil
 }
 
 // remove erases the texts of a post. Their ids stay, for the stream to erase them as well.

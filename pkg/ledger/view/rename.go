@@ -141,7 +141,7 @@ func (f *fold) renameInIncidents(ctx context.Context, id string, do func(*incide
 	}
 	for _, i := range all {
 		do(i)
-		if err := f.storeIncident(ctx, i); err != nil {
+		if err := (incidentFold{f}).store(ctx, i); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -54,7 +55,9 @@ func shown(t *testing.T, led *store, hosts ...string) (out []string) {
 			out = append(out, fmt.Sprint(host, ": ", tr.ID, " ", tr.Host, " ", tr.Check))
 		}
 	}
-	incidents, err := led.view.PublicIncidents(t.Context(), hosts, time.Time{}, 10)
+	incidents, err := led.view.Incidents(t.Context(), view.IncidentQuery{
+		Limit: 10, Public: &view.PublicIncidents{At: time.Unix(1<<32, 0), Hosts: hosts},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,14 +104,25 @@ CREATE TABLE agents (
 );
 CREATE INDEX agents_by_host ON agents (host, sequence);
 
--- Incidents, derived from the transitions and catalogs.
+-- Incidents, derived from the transitions, the catalogs and what people did.
 CREATE TABLE incidents (
   id       TEXT PRIMARY KEY,
   opened   INTEGER NOT NULL, -- nanoseconds since 1970
-  resolved INTEGER NOT NULL, -- the same; the largest number while it is open
-  data     BLOB NOT NULL     -- the incident, JSON
+  resolved INTEGER NOT NULL, -- the same; the largest number while it is open, 0 if another one continues it
+  public   INTEGER NOT NULL, -- the same: from when on the public may see it; the largest number: not yet, or never
+  merged   TEXT NOT NULL DEFAULT '', -- the incident that continues it
+  data     BLOB NOT NULL     -- the incident, JSON, without the texts that people wrote
 );
 CREATE INDEX incidents_by_end ON incidents (resolved, opened);
+
+-- What people wrote about incidents. Title and body are NULL if the text is lost.
+CREATE TABLE incident_texts (
+  id       TEXT PRIMARY KEY, -- of the record in TEXT
+  incident TEXT NOT NULL,
+  title    TEXT,
+  body     TEXT
+);
+CREATE INDEX incident_texts_by_incident ON incident_texts (incident);
 
 -- What people published.
 CREATE TABLE posts (

@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -90,7 +91,7 @@ func wantNoSecret(t *testing.T, led *store) {
 	if err != nil || len(standings) != 1 || standings[0].Sentence != newSentence {
 		t.Errorf("the standings are %+v (%v)", standings, err)
 	}
-	incidents, err := led.view.Incidents(t.Context(), time.Time{}, 10)
+	incidents, err := led.view.Incidents(t.Context(), view.IncidentQuery{Limit: 10})
 	if err != nil || len(incidents) != 1 || incidents[0].Updates[0].Body != newSentence {
 		t.Errorf("the incidents are %+v (%v)", incidents, err)
 	}

@@ -32,9 +32,9 @@ import (
 // check; 7 follows the incident of a host whose name is spelled otherwise than when it began; 8 remembers what the
 // streams have lost; 9 records when the causes of standings began, and the status and visibility of hosts; 10 stores
 // the facts of an incident's update, and one update for hosts that fail at once; 11 records when nothing was judged;
-// 12 has posts; 13 follows hosts and checks that are renamed; 14 has maintenances; 15 has an
-// audit log; 16 has the archive and its search.
-const schemaVersion = 16
+// 12 has posts; 13 follows hosts and checks that are renamed; 14 has maintenances; 15 has an audit log; 16 has the
+// archive and its search; 17 has incidents of internal hosts, and what people write about incidents.
+const schemaVersion = 17
 
 //go:embed schema.sql
 var schema string
