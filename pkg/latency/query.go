@@ -92,8 +92,8 @@ func (s *Store) closedPoints(ctx context.Context, p *points) error {
 		column = `hours`
 	}
 	rows, err := s.db.QueryContext(ctx, `SELECT region, day, `+column+` FROM days
-		WHERE check_id = ? AND region >= ? AND (? = '' OR region = ?) AND day BETWEEN ? AND ?`,
-		p.query.Check, p.query.Region, p.query.Region, p.query.Region, p.first/perDay, p.end/perDay)
+		WHERE check_id = ? AND (? = '' OR region = ?) AND day BETWEEN ? AND ? ORDER BY region, day`,
+		p.query.Check, p.query.Region, p.query.Region, p.first/perDay, p.end/perDay)
 	if err != nil {
 		return err
 	}
@@ -112,23 +112,32 @@ func (s *Store) closedPoints(ctx context.Context, p *points) error {
 	return rows.Err()
 }
 
+// pointsHint bounds the memory that is set aside for the points of a region: those of a year of hours.
+const pointsHint = 366 * hoursOfDay
+
 func (p *points) addDay(region string, day int64, data []byte) error {
+	all, known := p.closed[region]
+	if !known {
+		all = make([]Point, 0, min(p.end-p.first, pointsHint))
+	}
 	if p.query.By == Day {
 		whole, _, err := rollup.DecodeSummary(data)
-		p.addClosed(region, day, whole.Digest())
+		p.closed[region] = p.appendWanted(all, day, whole.Digest())
 		return err
 	}
 	digests, err := rollup.DecodeDay(data)
-	for n, d := range digests {
-		p.addClosed(region, day*hoursOfDay+int64(n), d)
+	for n := range digests {
+		all = p.appendWanted(all, day*hoursOfDay+int64(n), digests[n])
 	}
+	p.closed[region] = all
 	return err
 }
 
-func (p *points) addClosed(region string, point int64, d rollup.Digest) {
-	if point >= p.first && point < p.end && d.Outcomes.Total() > 0 {
-		p.closed[region] = append(p.closed[region], Point{p.at(point), d})
+func (p *points) appendWanted(all []Point, point int64, d rollup.Digest) []Point {
+	if point < p.first || point >= p.end || d.Outcomes.Total() == 0 {
+		return all
 	}
+	return append(all, Point{p.at(point), d})
 }
 
 func (p *points) at(point int64) time.Time { return time.Unix(point*p.query.By.hours()*3600, 0).UTC() }
@@ -168,19 +177,28 @@ func (s *Store) openPoints(ctx context.Context, p *points) error {
 }
 
 func (p *points) series() []Series {
+	byTime := func(a, b Point) int { return a.At.Compare(b.At) }
+	added := map[string][]Point{}
 	for at, whole := range p.open {
-		d := whole.Digest()
-		known := slices.IndexFunc(p.closed[at.region], func(o Point) bool { return o.At.Equal(p.at(at.point)) })
-		if known >= 0 {
-			o := &p.closed[at.region][known]
-			o.Digest = o.Join(d)
-			continue
+		one := Point{p.at(at.point), whole.Digest()}
+		closed := p.closed[at.region]
+		if n, found := slices.BinarySearchFunc(closed, one, byTime); found {
+			closed[n].Digest = closed[n].Join(one.Digest)
+		} else {
+			added[at.region] = p.appendWanted(added[at.region], at.point, one.Digest)
 		}
-		p.addClosed(at.region, at.point, d)
+	}
+	for region, more := range added {
+		p.closed[region] = append(p.closed[region], more...)
 	}
 	out := []Series{}
 	for region, all := range p.closed {
-		slices.SortFunc(all, func(a, b Point) int { return a.At.Compare(b.At) })
+		if len(all) == 0 {
+			continue
+		}
+		if len(added[region]) > 0 {
+			slices.SortFunc(all, byTime)
+		}
 		out = append(out, Series{p.query.Check, region, all})
 	}
 	slices.SortFunc(out, func(a, b Series) int { return cmp.Compare(a.Region, b.Region) })

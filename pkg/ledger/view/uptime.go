@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -115,53 +118,105 @@ func (v *View) Periods() Periods { return Periods{v.db} }
 // Published returns what was published of hosts and checks that concerns a period of mesh time: of hosts first, then of
 // checks. Hosts are named by key. A host or check of which nothing was in force is missing.
 func (p Periods) Published(ctx context.Context, from, to time.Time) ([]sla.History, error) {
-	out, err := p.histories(ctx, `SELECT host, '', status, began, since, until FROM host_standings
-		WHERE until > ? AND began < ?`, from, to,
+	out, err := p.histories(ctx, `SELECT host || char(10) || char(10) || status, began, since, until
+		FROM host_standings WHERE until > ? AND began < ?`, from, to,
 		func(status string) sla.State { return sla.OfStatus(mesh.Status(status)) })
 	if err != nil {
 		return nil, err
 	}
-	checks, err := p.histories(ctx, `SELECT host, check_, verdict, began, since, until FROM standings
-		WHERE until > ? AND began < ?`, from, to,
+	checks, err := p.histories(ctx, `SELECT host || char(10) || check_ || char(10) || verdict, began, since, until
+		FROM standings WHERE until > ? AND began < ?`, from, to,
 		func(verdict string) sla.State { return sla.OfVerdict(mesh.Verdict(verdict)) })
 	return append(out, checks...), err
 }
 
-// histories groups the rows of a query, and sorts the groups by host and check. Sorting rows would take longer.
+// histories groups the rows of a query, and sorts the groups by host and check. Sorting rows would take longer. It
+// reads thousands of rows, and past database/sql: that takes as long for each row as SQLite itself.
 func (p Periods) histories(
 	ctx context.Context, query string, from, to time.Time, state func(string) sla.State,
-) (out []sla.History, err error) {
-	rows, err := p.db.QueryContext(ctx, query, nanoseconds(from), nanoseconds(to))
+) ([]sla.History, error) {
+	conn, err := p.db.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read what was published: %w", err)
 	}
-	defer rows.Close()
-	type subject struct{ host, check string }
-	place := map[subject]int{}
-	for rows.Next() {
-		var host, check, word string
-		var began, since, until int64
-		if err := rows.Scan(&host, &check, &word, &began, &since, &until); err != nil {
-			return nil, fmt.Errorf("read what was published: %w", err)
-		}
-		n, known := place[subject{host, check}]
-		if !known {
-			n = len(out)
-			place[subject{host, check}] = n
-			out = append(out, sla.History{Host: host, Check: check})
-		}
-		h := &out[n]
-		h.Spans = append(h.Spans, sla.Span{
-			State: state(word), Began: time.Unix(0, began), Published: time.Unix(0, since), Until: end(until),
+	defer conn.Close()
+	g := &groups{known: map[string]group{}, place: map[string]int{}, state: state}
+	err = conn.Raw(func(driverConn any) error {
+		rows, err := driverConn.(driver.QueryerContext).QueryContext(ctx, query, []driver.NamedValue{
+			{Ordinal: 1, Value: nanoseconds(from)}, {Ordinal: 2, Value: nanoseconds(to)},
 		})
-	}
-	if err := rows.Err(); err != nil {
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		row := make([]driver.Value, len(rows.Columns()))
+		for err = rows.Next(row); err == nil && g.add(row); err = rows.Next(row) {
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return cmp.Or(err, errSpan)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("read what was published: %w", err)
 	}
-	slices.SortFunc(out, func(a, b sla.History) int {
+	slices.SortFunc(g.out, func(a, b sla.History) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Check, b.Check))
 	})
-	return out, nil
+	return g.out, nil
+}
+
+// groups are histories by host and check.
+type groups struct {
+	out   []sla.History
+	known map[string]group // by the text of a row
+	place map[string]int   // of the history, by host and check
+	state func(string) sla.State
+}
+
+// group is the history that a row belongs to, and its state.
+type group struct {
+	place int
+	state sla.State
+}
+
+var errSpan = errors.New("a span has columns of other types")
+
+// add adds a span: a text of lines, which are host, check, and verdict or status; began, since and until. One text
+// takes a third of the time of three. It reports whether the row is a span.
+func (g *groups) add(row []driver.Value) bool {
+	text, ok := row[0].(string)
+	began, okBegan := row[1].(int64)
+	since, okSince := row[2].(int64)
+	until, okUntil := row[3].(int64)
+	if !ok || !okBegan || !okSince || !okUntil {
+		return false
+	}
+	of, known := g.known[text]
+	if !known {
+		of = g.of(text)
+		g.known[text] = of
+	}
+	h := &g.out[of.place]
+	h.Spans = append(h.Spans, sla.Span{
+		State: of.state, Began: time.Unix(0, began), Published: time.Unix(0, since), Until: end(until),
+	})
+	return true
+}
+
+func (g *groups) of(text string) group {
+	subject, word := text, ""
+	if i := strings.LastIndexByte(text, '\n'); i >= 0 {
+		subject, word = text[:i], text[i+1:]
+	}
+	n, known := g.place[subject]
+	if !known {
+		n = len(g.out)
+		g.place[subject] = n
+		host, check, _ := strings.Cut(subject, "\n")
+		g.out = append(g.out, sla.History{Host: host, Check: check})
+	}
+	return group{n, g.state(word)}
 }
 
 // end returns the end of a span; zero while it is open.
