@@ -266,3 +266,25 @@ func TestHoursOfInternalHostsStayHidden(t *testing.T) {
 		}
 	})
 }
+
+// A stream that lost messages which an event covers gives their sequences to others, which count too: what is left of
+// the stream is read again, and nothing of it counts twice.
+func TestAStreamThatLostItsEndIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, m := newWorld(t), fourHosts(t), &memoryRollups{}
+		v := w.openView(t, c)
+		defer v.Close()
+		_, stop := w.recorderOf(t, m, v, "latency.db")
+		w.probe(t, c, 2*time.Hour+10*time.Minute)
+		stop()
+		w.mu.Lock()
+		w.messages = w.messages[:len(w.messages)*10/13] // of the first 100 minutes; the events cover 125
+		w.mu.Unlock()
+		l, stop := w.recorderOf(t, m, v, "latency.db")
+		defer stop()
+		w.probe(t, c, 70*time.Minute)
+		if got, want := fmt.Sprint(hourlyCounts(t, l, c, false)), "map[0:360 1:360 2:331 3:120]"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
