@@ -2,6 +2,7 @@ package site
 
 import (
 	"fmt"
+	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/markdown"
 )
 
 // updatesShown is how many updates of an open incident the front page shows; its own page has all.
@@ -19,6 +21,13 @@ type incidentView struct {
 	ID, Name, Lasted string
 	Open             bool
 	Began, Resolved  time.Time
+	Impact           string
+	Measured         string // what the mesh measures, beside what people say
+	Promise          string // when people write again
+	Internal         bool   // operators alone read it, or until it is published
+	Proposal         string // what the mesh proposes to operators
+	Category         string
+	Tags             []string
 	LeftOut          int // updates that were dropped from the middle
 	Hosts            []outageView
 	Updates          []updateView // newest first
@@ -26,8 +35,8 @@ type incidentView struct {
 
 // outageView is what was measured of one host during an incident.
 type outageView struct {
-	Host    string
-	Windows []windowView
+	Host, None string // None says that nothing was measured
+	Windows    []windowView
 }
 
 // windowView is a time during which one check was not up.
@@ -49,41 +58,109 @@ func (w windowView) Measured() string {
 func shortTime(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05 UTC") }
 
 type updateView struct {
-	State, Hosts, Text, Evidence string
-	At                           time.Time
+	ID, State, Hosts, Text, Evidence string
+	HTML                             template.HTML // of what a person wrote; then Text is empty
+	At, Corrected                    time.Time
+	Before                           []beforeView
+}
+
+// beforeView is a text before it was corrected.
+type beforeView struct {
+	At   time.Time
+	HTML template.HTML
 }
 
 func newIncidentView(s web.State, i *incident.Incident) incidentView {
+	now := s.Snapshot.MeshTime()
 	v := incidentView{
-		Look: web.ImpactLook(i.Impact), ID: i.ID, Name: i.Name(), Open: i.Open(), Began: i.Wall(i.Began),
-		Resolved: i.Wall(i.Resolved), LeftOut: i.LeftOut,
+		Look: web.IncidentLook(i), ID: i.ID, Name: i.Name(), Open: i.Open(), Began: i.Wall(i.Began),
+		Resolved: i.Wall(i.Resolved), LeftOut: i.LeftOut, Impact: string(i.Impact), Measured: measuredOf(i),
+		Promise: i.Promise(now), Category: i.Category, Tags: i.Tags, Internal: !i.Shown(now.Add(staleMax)),
 	}
-	if i.Open() {
+	if since, ok := i.Proposed(); ok && s.Audience == web.Operators {
+		v.Proposal = fmt.Sprintf("Everything works since %s: resolve it with coordinator incident resolve %s",
+			shortTime(i.Wall(since)), i.ID)
+	}
+	measured, _ := i.Measured()
+	switch {
+	case i.Open():
 		// Durations are in mesh time, which no step of the wall clock changes; times are shown in wall time.
-		v.Lasted = ago(s.Snapshot.MeshTime().Sub(i.Began))
-	} else {
-		v.Lasted, v.Look = incident.FormatDuration(i.Downtime(i.Resolved)), web.ResolvedLook()
+		v.Lasted = ago(now.Sub(i.Began))
+	case measured:
+		v.Lasted = incident.FormatDuration(i.Downtime(i.Resolved))
 	}
 	for _, h := range i.Hosts {
-		o := outageView{Host: h.Name}
-		for _, w := range h.Windows {
-			window := windowView{
-				Look: web.VerdictLook(w.Verdict), Check: w.Check, From: i.Wall(w.From), To: i.Wall(w.To),
-			}
-			if !w.To.IsZero() {
-				window.Lasted = incident.FormatDuration(w.To.Sub(w.From))
-			}
-			o.Windows = append(o.Windows, window)
-		}
-		v.Hosts = append(v.Hosts, o)
+		v.Hosts = append(v.Hosts, newOutageView(i, h))
 	}
-	for _, u := range slices.Backward(i.Updates) {
-		v.Updates = append(v.Updates, updateView{
-			capitalize(string(u.State)), u.Hosts(), i.Text(u), u.Evidence(), i.Wall(u.At),
-		})
+	for _, m := range slices.Backward(i.Timeline()) {
+		v.Updates = append(v.Updates, newUpdateView(i, m))
 	}
 	return v
 }
+
+// staleMax is how much newer than the snapshot an incident may be that is on a page with it.
+const staleMax = time.Minute
+
+// measuredOf says what the mesh measures of an incident that a person took over.
+func measuredOf(i *incident.Incident) string {
+	switch measured, ongoing := i.Measured(); {
+	case !i.TakenOver():
+		return ""
+	case ongoing && len(i.Failing()) == 0:
+		return "The state of its services is not known at the moment."
+	case ongoing:
+		var checks []string
+		for _, f := range i.Failing() {
+			checks = append(checks, f.Host+" "+f.Check)
+		}
+		return "Failing at the moment: " + strings.Join(checks, ", ") + "."
+	case measured:
+		return "Everything has worked since " + shortTime(i.Wall(i.Over)) + "."
+	}
+	return "No outage was measured."
+}
+
+func newOutageView(i *incident.Incident, h incident.Host) outageView {
+	o := outageView{Host: h.Name, None: "no outage measured"}
+	for n, check := range h.Checks {
+		if n == 0 {
+			o.None += " of "
+		} else {
+			o.None += ", "
+		}
+		o.None += check.Name
+	}
+	for _, w := range h.Windows {
+		window := windowView{
+			Look: web.VerdictLook(w.Verdict), Check: w.Check, From: i.Wall(w.From), To: i.Wall(w.To),
+		}
+		if !w.To.IsZero() {
+			window.Lasted = incident.FormatDuration(w.To.Sub(w.From))
+		}
+		o.Windows = append(o.Windows, window)
+	}
+	return o
+}
+
+func newUpdateView(i *incident.Incident, m incident.Moment) updateView {
+	v := updateView{ID: m.ID(), State: capitalize(string(m.State)), At: m.At}
+	if m.Measured != nil {
+		v.Hosts, v.Evidence = m.Measured.Hosts(), m.Measured.Evidence()
+	}
+	if m.Plain() {
+		v.Text = m.Text(i)
+		return v
+	}
+	v.HTML, v.Corrected = toHTML(m.Text(i)), m.Written.Corrected()
+	for n := 1; n < len(m.Written.Texts); n++ {
+		t := m.Written.Texts[n]
+		v.Before = append(v.Before, beforeView{t.Wall(), toHTML(t.Body)})
+	}
+	return v
+}
+
+// toHTML renders Markdown for a page of the site.
+func toHTML(text string) template.HTML { return template.HTML(markdown.HTML(text, "")) }
 
 // ago says how long ago an incident began, in whole minutes: with seconds, every open page would be sent again each
 // second.

@@ -7,10 +7,12 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -71,6 +73,16 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
+	if id, ok := strings.CutPrefix(r.URL.Path, incidentsPrefix); ok {
+		i, err := s.view.Incident(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		if i != nil && i.Merged != "" { // for good: nobody divides them again
+			http.Redirect(w, r, incidentsPrefix+i.Merged, http.StatusMovedPermanently)
+			return nil
+		}
+	}
 	body, found, err := s.Body(r.Context(), state, r.URL.Path)
 	if err != nil {
 		return err
@@ -127,7 +139,7 @@ const (
 // render renders the body of the page at a path.
 func (s *Site) render(ctx context.Context, state web.State, path string) (body template.HTML, found bool, err error) {
 	host, isHost := strings.CutPrefix(path, hostsPrefix)
-	incident, isIncident := strings.CutPrefix(path, incidentsPrefix)
+	id, isIncident := strings.CutPrefix(path, incidentsPrefix)
 	found = true
 	switch {
 	case path == "/":
@@ -137,7 +149,7 @@ func (s *Site) render(ctx context.Context, state web.State, path string) (body t
 	case isHost:
 		body, found, err = s.renderHost(ctx, state, host)
 	case isIncident:
-		body, found, err = s.renderIncident(ctx, state, incident)
+		body, found, err = s.renderIncident(ctx, state, id)
 	default:
 		found = false
 	}
@@ -184,13 +196,21 @@ func (s *Site) renderHost(ctx context.Context, state web.State, key string) (tem
 	if err != nil {
 		return "", true, err
 	}
-	body, err := web.Render(templates, "host", hostPage{newHostView(state, h), newChangeViews(state, changes)})
+	incidents, err := s.view.Incidents(ctx, time.Now().AddDate(100, 0, 0), incidentsMax)
+	if err != nil {
+		return "", true, err
+	}
+	incidents = slices.DeleteFunc(incidents, func(i *incident.Incident) bool {
+		return !slices.ContainsFunc(i.Hosts, func(h incident.Host) bool { return mesh.Key(h.Name) == key })
+	})
+	page := hostPage{openIncidents(state, incidents), newHostView(state, h), newChangeViews(state, changes)}
+	body, err := web.Render(templates, "host", page)
 	return body, true, err
 }
 
 func (s *Site) renderIncident(ctx context.Context, state web.State, id string) (template.HTML, bool, error) {
 	i, err := s.view.Incident(ctx, id)
-	if err != nil || i == nil {
+	if err != nil || i == nil || i.Merged != "" {
 		return "", false, err
 	}
 	body, err := web.Render(templates, "incident", newIncidentView(state, i))

@@ -34,8 +34,9 @@ type groupView struct {
 
 // hostPage is a host with everything that happened to it.
 type hostPage struct {
-	Host    hostView
-	Changes []changeView
+	Incidents []incidentView // that are open
+	Host      hostView
+	Changes   []changeView
 }
 
 type hostView struct {

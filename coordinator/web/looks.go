@@ -113,6 +113,22 @@ func VoteLook(v mesh.Vote) Look {
 	return newLook(classUnknown, "no result")
 }
 
+// IncidentLook returns how an incident appears. What people say comes before what the impact is called.
+func IncidentLook(i *incident.Incident) Look {
+	if !i.Open() {
+		look := ResolvedLook()
+		if i.State == incident.Postmortem {
+			look.Word = "Resolved, with a post-mortem"
+		}
+		return look
+	}
+	look := ImpactLook(i.Impact)
+	if i.TakenOver() {
+		look.Word = strings.ToUpper(string(i.State[:1])) + string(i.State[1:])
+	}
+	return look
+}
+
 // ImpactLook returns how the impact of an open incident appears; it is that of the worst status behind it.
 func ImpactLook(i incident.Impact) Look {
 	switch i {
