@@ -29,6 +29,16 @@ were revoked since then are members again as soon as the restored coordinator ru
 again. To keep them out meanwhile, start it with --nats-listen 127.0.0.1:4222. A gossip key that was
 rotated since then is the old one again, and API tokens that were revoked since then are valid again.
 
+What people removed after the backup returns, too: a backup has the texts of its time. --removals
+removes it again while restoring, by the removals.json that every backup has: name that of the
+newest backup. It holds ids alone.
+
+--rewrite-secrets makes a clean store from the backup of a version that stored the values of
+${VAR} in the catalog. Every old catalog gets the references of the current one in the place of
+values; what the current one does not have becomes a mark. Ids, names, revisions and the history
+stay. The current catalog is the newest one of the backup, or the file that is named as in
+--rewrite-secrets=catalog.yaml, which is put in force. Afterwards remove the backup.
+
 With --nats the streams go into that cluster, whether or not the backup is from a cluster. A cluster
 that survived its coordinator still has the streams and keeps them; then nothing is lost. Without
 --nats the streams go into the state directory, and agents of a cluster find the coordinator if it
@@ -39,13 +49,15 @@ If root runs it, it acts as the owner of the state directory or of the directory
 the service's user can read the restored files.`
 
 func newRestoreCommand() *cobra.Command {
-	var data string
+	var data, rewrite, removals string
 	var cluster []string
 	cmd := &cobra.Command{
 		Use:   "restore DIR",
 		Short: "Create a state directory from a backup",
 		Long:  restoreLong,
 		Example: "  coordinator restore /var/backups/probemesh/2026-03-01\n" +
+			"  coordinator restore saved --removals newer/removals.json\n" +
+			"  coordinator restore saved --rewrite-secrets=catalog.yaml\n" +
 			"  coordinator restore saved --data restored --nats tls://nats-1.example.net:4222",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,6 +66,10 @@ func newRestoreCommand() *cobra.Command {
 				return err
 			}
 			defer a.Close()
+			options, err := restoreOptions(cmd, rewrite, removals)
+			if err != nil {
+				return err
+			}
 			// After Open and not before it: perhaps only root can read the backup. Its files stay open.
 			if err := command.BecomeOwner(nearestExisting(data)); err != nil {
 				return err
@@ -64,7 +80,7 @@ func newRestoreCommand() *cobra.Command {
 					NATSListen: "127.0.0.1:0", // a server in this process: on a port that no agent knows
 				})
 			}
-			kept, err := backup.Restore(cmd.Context(), a, data, open)
+			done, err := backup.Restore(cmd.Context(), a, data, open, options)
 			if err != nil {
 				return err
 			}
@@ -72,14 +88,57 @@ func newRestoreCommand() *cobra.Command {
 			if len(cluster) > 0 {
 				serve += " --nats " + strings.Join(cluster, ",")
 			}
-			writeRestored(command.Printable(cmd.OutOrStdout()), a.Manifest.Made, data, serve, kept)
+			out := command.Printable(cmd.OutOrStdout())
+			writeRestored(out, a.Manifest.Made, data, serve, done.Kept)
+			writeChanged(out, options, done)
 			return nil
 		},
 	}
 	dataFlag(cmd, &data)
 	cmd.Flags().StringSliceVar(&cluster, "nats", nil,
 		"restore the streams into the NATS cluster with these `URLS`, as in tls://nats-1.example.net:4222")
+	restoreFlags(cmd, &rewrite, &removals)
 	return cmd
+}
+
+func restoreFlags(cmd *cobra.Command, rewrite, removals *string) {
+	cmd.Flags().StringVar(removals, "removals", "",
+		"remove what people removed since the backup, by the `FILE` of a later one, or its directory")
+	cmd.Flags().StringVar(rewrite, "rewrite-secrets", "",
+		"remove secrets that catalogs of earlier versions hold; with =`CATALOG`, put that in force")
+	cmd.Flags().Lookup("rewrite-secrets").NoOptDefVal = newestCatalog
+}
+
+// newestCatalog is the value of --rewrite-secrets without a file: the newest catalog of the backup.
+const newestCatalog = "newest"
+
+// restoreOptions reads what the restore changes on the way.
+func restoreOptions(cmd *cobra.Command, rewrite, removals string) (o backup.Options, err error) {
+	if o.RewriteSecrets = rewrite != ""; rewrite != "" && rewrite != newestCatalog {
+		if o.Current, err = readCatalog(cmd, rewrite, secretElsewhere); err != nil {
+			return o, err
+		}
+	}
+	if removals != "" {
+		o.Removals, err = backup.ReadRemovals(removals)
+	}
+	return o, err
+}
+
+// writeChanged prints what the restore changed on the way, and what returns.
+func writeChanged(out io.Writer, o backup.Options, done backup.Outcome) {
+	switch {
+	case done.Kept:
+	case o.Removals != nil:
+		fmt.Fprintf(out, "removed what people removed since: %d posts\n", done.Removed)
+	default:
+		fmt.Fprintln(out, "  posts that were removed since then are back, with their texts; to remove them while restoring, "+
+			"name the removals.json of a later backup: --removals FILE")
+	}
+	if w := done.Rewritten; o.RewriteSecrets {
+		fmt.Fprintf(out, "secrets removed from %d catalogs: %d texts became references, %d became marks; "+
+			"%d reports and %d observations repeated a value\n", w.Catalogs, w.References, w.Marks, w.Reports, w.Observations)
+	}
 }
 
 // nearestExisting returns the directory, or the first above it that exists.

@@ -55,7 +55,8 @@ func TestRestoreOfACoordinatorOnACluster(t *testing.T) {
 
 	_, urls, nodes = startCluster(t, alone) // empty nodes, with the keys of the backup
 	awaitLeader(t, alone, urls)
-	_, err = backup.Restore(t.Context(), withBrokenLedger(t, a), filepath.Join(t.TempDir(), "x"), openBusOn(urls))
+	_, err = backup.Restore(t.Context(), withBrokenLedger(t, a), filepath.Join(t.TempDir(), "x"), openBusOn(urls),
+		backup.Options{})
 	if err == nil || !strings.Contains(err.Error(), "restore LEDGER") {
 		t.Error("a file that is not a stream is restored:", err)
 	}
@@ -82,9 +83,9 @@ func openBusOn(cluster []string) backup.OpenBus {
 func restored(t *testing.T, a *backup.Archive, cluster []string, wantKept bool) string {
 	t.Helper()
 	dir := filepath.Join(shortDir(t), "d")
-	kept, err := backup.Restore(t.Context(), a, dir, openBusOn(cluster))
-	if err != nil || kept != wantKept {
-		t.Fatalf("the cluster kept its streams: %v, wanted %v: %v", kept, wantKept, err)
+	done, err := backup.Restore(t.Context(), a, dir, openBusOn(cluster), backup.Options{})
+	if err != nil || done.Kept != wantKept {
+		t.Fatalf("the cluster kept its streams: %v, wanted %v: %v", done.Kept, wantKept, err)
 	}
 	return dir
 }
@@ -165,7 +166,8 @@ func checkPartialCluster(t *testing.T, a *backup.Archive, keys string, urls []st
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "d")
-	_, err := backup.Restore(t.Context(), a, dir, openBusOn(urls))
+	_, err := backup.Restore(t.Context(), a, dir, openBusOn(urls),
+		backup.Options{})
 	if err == nil || !strings.Contains(err.Error(), "has some streams of a mesh but not OBS: stop its nodes") {
 		t.Error(err)
 	}

@@ -19,6 +19,7 @@ import (
 type Exporter struct {
 	Dir     string // the data directory
 	NATS    *server.Server
+	Ledger  Ledger
 	Exclude []string // files and directories below Dir that no backup needs
 }
 
@@ -51,7 +52,8 @@ func (e *Exporter) BackupParts(ctx context.Context) (parts []string, err error) 
 	if err != nil {
 		return nil, fmt.Errorf("list the data directory: %w", err)
 	}
-	return parts, nil
+	// Last: a removal after a stream was saved is in the list.
+	return append(parts, removalsName), nil
 }
 
 // BackupPart writes one part, while the coordinator goes on using it.
@@ -63,6 +65,9 @@ func (e *Exporter) BackupPart(ctx context.Context, part string, w io.Writer) err
 		}
 		defer streams.Close()
 		return streams.Save(ctx, stream, w)
+	}
+	if part == removalsName {
+		return writeRemovals(ctx, e.Ledger, w)
 	}
 	name, ok := strings.CutPrefix(part, filePrefix)
 	if !ok || !filepath.IsLocal(name) {

@@ -2,6 +2,8 @@ package backup
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +13,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/bus"
+	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
 // staging is where Restore works. It is inside the data directory, since that may be a mount point, or the only
@@ -21,15 +27,31 @@ const staging = "restoring"
 // OpenBus opens the NATS servers that receive the streams, with the keys below the given data directory.
 type OpenBus func(ctx context.Context, data string) (*server.Server, error)
 
+// Options are what Restore changes on the way. The zero value changes nothing.
+type Options struct {
+	// RewriteSecrets removes the secrets that catalogs of earlier versions hold. Current is the catalog with references
+	// that is in force from then on; nil: the newest one of the backup.
+	RewriteSecrets bool
+	Current        *catalog.Catalog
+	Removals       *Removals // nil: what was removed since the backup returns
+}
+
+// Outcome is what Restore did.
+type Outcome struct {
+	Kept      bool // the servers had the streams, which are left as they are
+	Removed   int  // removals that the backup lacked
+	Rewritten Rewritten
+}
+
 // Restore writes a verified backup into a fresh data directory and its streams into the servers that open returns: all
-// of it, or nothing. It reports whether the servers already had the streams, which are then left as they are.
-func Restore(ctx context.Context, a *Archive, data string, open OpenBus) (kept bool, err error) {
+// of it, or nothing. Streams that the servers already have are left as they are.
+func Restore(ctx context.Context, a *Archive, data string, open OpenBus, o Options) (done Outcome, err error) {
 	if !slices.Contains(streamsOf(a), "LEDGER") {
-		return false, errors.New("the backup contains no ledger, so it is not a coordinator's")
+		return done, errors.New("the backup contains no ledger, so it is not a coordinator's")
 	}
 	created, err := createEmpty(data)
 	if err != nil {
-		return false, err
+		return done, err
 	}
 	stage := filepath.Join(data, staging)
 	defer func() {
@@ -39,19 +61,19 @@ func Restore(ctx context.Context, a *Archive, data string, open OpenBus) (kept b
 		}
 	}()
 	if err := restoreFiles(a, stage); err != nil {
-		return false, err
+		return done, err
 	}
-	if kept, err = restoreStreams(ctx, a, stage, open); err != nil {
-		return false, err
+	if done, err = restoreStreams(ctx, a, stage, open, o); err != nil {
+		return done, err
 	}
 	entries, err := os.ReadDir(stage)
 	for _, e := range entries {
 		err = errors.Join(err, os.Rename(filepath.Join(stage, e.Name()), filepath.Join(data, e.Name())))
 	}
 	if err != nil {
-		return kept, fmt.Errorf("move the restored files into place: %w", err)
+		return done, fmt.Errorf("move the restored files into place: %w", err)
 	}
-	return kept, nil
+	return done, nil
 }
 
 // createEmpty creates the data directory. It accepts an existing one only if that is empty.
@@ -105,19 +127,42 @@ func restoreFile(a *Archive, name, path string) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// restoreStreams creates the streams, unless the servers have them all.
-func restoreStreams(ctx context.Context, a *Archive, stage string, open OpenBus) (kept bool, err error) {
+// restoreStreams creates the streams, unless the servers have them all, and changes them as the options say.
+func restoreStreams(ctx context.Context, a *Archive, stage string, open OpenBus, o Options) (done Outcome, err error) {
 	natsd, err := open(ctx, stage)
 	if err != nil {
-		return false, err
+		return done, err
 	}
 	defer natsd.Close()
 	streams, err := natsd.Streams()
 	if err != nil {
-		return false, err
+		return done, err
 	}
 	defer streams.Close()
 	names := streamsOf(a)
+	if done.Kept, err = hasAll(ctx, streams, names); err != nil {
+		return done, err
+	}
+	if done.Kept {
+		if o.RewriteSecrets {
+			return done, errors.New("the cluster still has the streams of the mesh, and they are not rewritten there: " +
+				"restore without --nats, or into another cluster")
+		}
+		return done, nil // removals are in them
+	}
+	if err := loadStreams(ctx, a, streams, names); err != nil {
+		return done, err
+	}
+	if err := change(ctx, natsd, streams, stage, o, &done); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeWait)
+		defer cancel()
+		return done, errors.Join(err, streams.Remove(ctx, names...))
+	}
+	return done, nil
+}
+
+// hasAll reports whether the servers have all of the streams. It fails if they have some of them.
+func hasAll(ctx context.Context, streams *server.Streams, names []string) (bool, error) {
 	existing, err := streams.Names(ctx)
 	if err != nil {
 		return false, err
@@ -127,11 +172,61 @@ func restoreStreams(ctx context.Context, a *Archive, stage string, open OpenBus)
 	case 0:
 		return true, nil
 	case len(names):
-		return false, loadStreams(ctx, a, streams, names)
+		return false, nil
 	}
 	// Keeping what is there would lose what is missing, and replacing it could lose newer events: a person decides.
 	return false, fmt.Errorf("the cluster has some streams of a mesh but not %s: stop its nodes, "+
 		"move the directory streams of each away, start them and restore again", strings.Join(missing, ", "))
+}
+
+// change changes restored streams as the options say.
+func change(
+	ctx context.Context, natsd *server.Server, streams *server.Streams, stage string, o Options, done *Outcome,
+) (err error) {
+	var current *ledger.CatalogEvent
+	if o.RewriteSecrets {
+		if done.Rewritten, current, err = rewriteSecrets(ctx, streams, o.Current, stage); err != nil {
+			return err
+		}
+	}
+	if o.Removals == nil && current == nil {
+		return nil
+	}
+	config, err := natsd.CoordinatorConfig()
+	if err != nil {
+		return err
+	}
+	b, err := buscoordinator.Dial(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := b.Lead(ctx); err != nil {
+		return err
+	}
+	if current != nil {
+		data, err := json.Marshal(current)
+		if err != nil {
+			return err
+		}
+		id := current.Catalog.Revision + "-" + rand.Text()
+		if _, err := b.Append(ctx, []bus.Entry{{Subject: "catalog", ID: id, Data: data}}); err != nil {
+			return err
+		}
+	}
+	if o.Removals != nil {
+		done.Removed, err = o.Removals.apply(ctx, restored{b})
+	}
+	return err
+}
+
+// restored is a coordinator's connection as a removalStore.
+type restored struct{ *buscoordinator.Conn }
+
+// Erase implements removalStore.
+func (r restored) Erase(ctx context.Context, id string) error {
+	_, err := r.Texts().Erase(ctx, id)
+	return err
 }
 
 // streamsOf lists the streams in the backup, in the order in which they were saved.

@@ -81,7 +81,7 @@ func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link)
 
 // exporter hands out everything of a data directory that a start does not make again.
 func (n *Node) exporter() *backup.Exporter {
-	return &backup.Exporter{Dir: n.config.Data, NATS: n.nats, Exclude: []string{
+	return &backup.Exporter{Dir: n.config.Data, NATS: n.nats, Ledger: n.bus, Exclude: []string{
 		lockName, admin.SocketName, viewName, viewName + "-wal", viewName + "-shm",
 		latencyName, latencyName + "-wal", latencyName + "-shm", diskguard.File,
 		busName + "/streams", // the server saves them itself: a copy of files in use may be torn

@@ -32,6 +32,12 @@ var claims = map[string][]string{
 		"CGO_ENABLED=0 go build ./coordinator",
 		"CGO_ENABLED=0 go build ./agent",
 	},
+	"coordinator/node TestARestoreAppliesRemovals": {
+		"probemesh-coordinator restore /var/backups/probemesh --removals /var/backups/newer/removals.json",
+	},
+	"coordinator/node TestARestoreRemovesSecretsOfEarlierVersions": {
+		"probemesh-coordinator restore /var/backups/probemesh --rewrite-secrets=/etc/probemesh/catalog.yaml",
+	},
 	"coordinator/node TestAProgramWritesByToken": {
 		`curl -sS -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: deploy-42" -d @post.json` +
 			` http://127.0.0.1:8080/api/v1/posts`,

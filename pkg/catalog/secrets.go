@@ -255,19 +255,5 @@ func couldBecome(text, literal string) bool {
 	if strings.HasPrefix(text, "file:") {
 		return true
 	}
-	var pattern strings.Builder
-	pattern.WriteString(`(?s)^`)
-	last := 0
-	for _, at := range escapes.FindAllStringIndex(text, -1) {
-		pattern.WriteString(regexp.QuoteMeta(text[last:at[0]]))
-		if text[at[0]:at[1]] == "$$" {
-			pattern.WriteString(`\$`)
-		} else {
-			pattern.WriteString(`.*`)
-		}
-		last = at[1]
-	}
-	pattern.WriteString(regexp.QuoteMeta(text[last:]) + `$`)
-	matched, err := regexp.MatchString(pattern.String(), literal)
-	return err == nil && matched
+	return referencePattern(text, `.*`).MatchString(literal)
 }

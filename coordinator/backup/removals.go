@@ -1,0 +1,169 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/regularfile"
+)
+
+// Removals is what people removed: a backup that was made before still has it. It contains no text.
+type Removals struct {
+	Version int       `json:"v"`
+	Removed []Removal `json:"removed"`
+}
+
+// Removal is one removal, as the ledger has it.
+type Removal struct {
+	Subject string          `json:"subject"` // of the event: "post.<id>"
+	Event   json.RawMessage `json:"event"`
+	Texts   []string        `json:"texts"` // ids of the texts that were erased
+}
+
+// removalsName is the file of a backup with the removals until then.
+const removalsName = "removals.json"
+
+const (
+	removalsMax     = 64 << 20 // bytes of the file
+	removedAction   = "removed"
+	appendAtOnce    = 100
+	removalIDPrefix = "removal-"
+)
+
+// writtenEvent is what this package knows of an event that a person made.
+type writtenEvent struct {
+	Event  string `json:"event"`
+	Action string `json:"action"`
+	Text   *struct {
+		ID string `json:"id"`
+	} `json:"text"`
+}
+
+// written decodes an event that a person made; others have no "event".
+func written(data []byte) (e writtenEvent, ok bool) {
+	// Most events are others': they are not decoded.
+	if !bytes.Contains(data, []byte(`"event"`)) {
+		return e, false
+	}
+	return e, json.Unmarshal(data, &e) == nil && e.Event != ""
+}
+
+// Ledger reads the ledger's events.
+type Ledger interface {
+	ReadLedger(ctx context.Context, from uint64, fn func(bus.Record) error) error
+}
+
+// listRemovals returns the removals that the ledger has.
+func listRemovals(ctx context.Context, l Ledger) (Removals, error) {
+	out := Removals{Version: 1, Removed: []Removal{}}
+	texts := map[string][]string{}
+	err := l.ReadLedger(ctx, 1, func(r bus.Record) error {
+		e, ok := written(r.Data)
+		switch {
+		case !ok:
+		case e.Text != nil:
+			texts[r.Subject] = append(texts[r.Subject], e.Text.ID)
+		case e.Action == removedAction:
+			out.Removed = append(out.Removed,
+				Removal{r.Subject, slices.Clone(r.Data), append([]string{}, texts[r.Subject]...)})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// writeRemovals writes the removals that the ledger has.
+func writeRemovals(ctx context.Context, l Ledger, w io.Writer) error {
+	all, err := listRemovals(ctx, l)
+	if err != nil {
+		return err
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(all)
+}
+
+// ReadRemovals reads a file of removals, or that of a backup in a directory.
+func ReadRemovals(path string) (*Removals, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, removalsName)
+	}
+	data, _, err := regularfile.Read(path, removalsMax)
+	if err != nil {
+		return nil, fmt.Errorf("read the removals: %w", err)
+	}
+	var out Removals
+	if err := json.Unmarshal(data, &out); err != nil || out.Version != 1 {
+		return nil, fmt.Errorf("%s is no list of removals: name the %s of a later backup", path, removalsName)
+	}
+	for _, r := range out.Removed {
+		e, ok := written(r.Event)
+		kind, id, _ := strings.Cut(r.Subject, ".")
+		if !ok || e.Action != removedAction || kind != "post" || bus.CheckName(id) != nil ||
+			slices.ContainsFunc(r.Texts, func(id string) bool { return bus.CheckName(id) != nil }) {
+			return nil, fmt.Errorf("%s is no list of removals: it has an event that removes nothing", path)
+		}
+	}
+	return &out, nil
+}
+
+// removalStore is a coordinator's streams, as removals are applied to them.
+type removalStore interface {
+	Ledger
+	Append(ctx context.Context, entries []bus.Entry) (last uint64, err error)
+	Erase(ctx context.Context, id string) error
+}
+
+// apply removes what the backup still has. It returns how many removals the ledger lacked.
+func (r *Removals) apply(ctx context.Context, s removalStore) (applied int, err error) {
+	known, texts := map[string]bool{}, map[string][]string{}
+	err = s.ReadLedger(ctx, 1, func(record bus.Record) error {
+		if e, ok := written(record.Data); ok {
+			known[e.Event] = true
+			if texts[record.Subject] = append(texts[record.Subject], ""); e.Text != nil {
+				texts[record.Subject] = append(texts[record.Subject], e.Text.ID)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	var missing []bus.Entry
+	for _, removal := range r.Removed {
+		e, _ := written(removal.Event)
+		var event bytes.Buffer
+		if err := json.Compact(&event, removal.Event); err != nil {
+			return 0, err
+		}
+		inBackup, has := texts[removal.Subject]
+		if has && !known[e.Event] {
+			missing = append(missing, bus.Entry{
+				Subject: removal.Subject, ID: removalIDPrefix + e.Event, Data: event.Bytes(),
+			})
+		}
+		for _, id := range append(inBackup, removal.Texts...) {
+			if id != "" {
+				err = errors.Join(err, s.Erase(ctx, id))
+			}
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	for some := range slices.Chunk(missing, appendAtOnce) {
+		if _, err := s.Append(ctx, some); err != nil {
+			return 0, err
+		}
+	}
+	return len(missing), nil
+}
