@@ -74,13 +74,7 @@ func newRestoreCommand() *cobra.Command {
 			if err := command.BecomeOwner(nearestExisting(data)); err != nil {
 				return err
 			}
-			open := func(ctx context.Context, dir string) (*server.Server, error) {
-				return node.OpenBus(ctx, node.Config{
-					Data: dir, NATSServers: cluster, Logger: command.NewLogger(cmd).Level(zerolog.WarnLevel),
-					NATSListen: "127.0.0.1:0", // a server in this process: on a port that no agent knows
-				})
-			}
-			done, err := backup.Restore(cmd.Context(), a, data, open, options)
+			done, err := backup.Restore(cmd.Context(), a, data, openBus(cmd, cluster), options)
 			if err != nil {
 				return err
 			}
@@ -99,6 +93,16 @@ func newRestoreCommand() *cobra.Command {
 		"restore the streams into the NATS cluster with these `URLS`, as in tls://nats-1.example.net:4222")
 	restoreFlags(cmd, &rewrite, &removals)
 	return cmd
+}
+
+// openBus returns what opens the servers that receive the streams.
+func openBus(cmd *cobra.Command, cluster []string) backup.OpenBus {
+	return func(ctx context.Context, dir string) (*server.Server, error) {
+		return node.OpenBus(ctx, node.Config{
+			Data: dir, NATSServers: cluster, Logger: command.NewLogger(cmd).Level(zerolog.WarnLevel),
+			NATSListen: "127.0.0.1:0", // a server in this process: on a port that no agent knows
+		})
+	}
 }
 
 func restoreFlags(cmd *cobra.Command, rewrite, removals *string) {

@@ -28,10 +28,12 @@ type Config struct {
 	View    *web.View
 	Pages   Pages
 	Streams web.StreamsConfig
-	// Tokens and Editor are nil where nothing can be written.
-	Tokens Tokens
-	Editor Editor
-	Logger zerolog.Logger
+	// Tokens and the editors are nil where nothing can be written.
+	Tokens      Tokens
+	Editor      Editor
+	Incidents   IncidentEditor
+	Maintenance MaintenanceEditor
+	Logger      zerolog.Logger
 }
 
 // API answers the requests of programs of one audience, and the event streams of pages.
@@ -43,8 +45,8 @@ type API struct {
 	latest  atomic.Pointer[statusData] // of the latest "status" event
 	reports web.RenderCache            // apart: the queries of one client must not push out what all need
 
+	config   Config
 	access   *access
-	editor   Editor
 	document func() (json.RawMessage, error) // the OpenAPI document
 }
 
@@ -52,7 +54,7 @@ type API struct {
 func New(c Config) *API {
 	a := &API{
 		view: c.View, pages: c.Pages, streams: web.NewStreams(c.Streams), ready: web.NewAnswers(c.View),
-		access: &access{tokens: c.Tokens, log: c.Logger, busy: map[string]bool{}}, editor: c.Editor,
+		access: &access{tokens: c.Tokens, log: c.Logger, busy: map[string]bool{}}, config: c,
 	}
 	a.document = sync.OnceValues(func() (json.RawMessage, error) { return openAPIOf(a.operations()) })
 	return a

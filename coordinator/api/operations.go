@@ -1,7 +1,10 @@
 package api
 
 import (
+	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/operators"
@@ -86,25 +89,45 @@ func (a *API) operations() []operation {
 			scope: operators.Read, params: auditQuery{}, answer: []ledger.AuditEntry{},
 			errors: []int{http.StatusBadRequest}, handler: a.access.reads(a.auditLog)},
 	}
-	return append(reads, a.postOperations()...)
+	return slices.Concat(reads, a.postOperations(), incidentWriter{a}.operations(), maintenanceWriter{a}.operations())
 }
 
 func (a *API) postOperations() []operation {
-	wrong, lost := []int{http.StatusBadRequest, http.StatusConflict}, []int{http.StatusNotFound}
+	lost := []int{http.StatusNotFound}
 	return []operation{
 		{method: http.MethodGet, path: "/api/v1/posts", summary: "The newest 1,000 posts, newest first",
 			scope: operators.Read, answer: []postJSON{}, handler: a.access.reads(a.listPosts)},
 		{method: http.MethodGet, path: "/api/v1/posts/{id}", summary: "A post",
 			scope: operators.Read, params: idPath{}, answer: postJSON{}, errors: lost, handler: a.access.reads(a.readPost)},
-		{method: http.MethodPost, path: "/api/v1/posts", summary: "Publish a post",
-			scope: operators.Write, body: postDraft{}, status: http.StatusCreated, answer: postJSON{}, errors: wrong,
-			handler: writes(a.access, change[postDraft]{http.StatusCreated, a.publishPost, a.answerPost})},
-		{method: http.MethodPatch, path: "/api/v1/posts/{id}", summary: "Change a post",
-			scope: operators.Write, params: idPath{}, body: postEdit{}, answer: postJSON{}, errors: append(wrong, lost...),
-			handler: writes(a.access, change[postEdit]{http.StatusOK, a.editPost, a.answerPost})},
+		changes(a, http.MethodPost, "/api/v1/posts", "Publish a post", a.publishPost, a.answerPost),
+		changes(a, http.MethodPatch, "/api/v1/posts/{id}", "Change a post", a.editPost, a.answerPost),
 		{method: http.MethodDelete, path: "/api/v1/posts/{id}", summary: "Remove a post and erase its texts",
 			scope: operators.Write, params: idPath{}, answer: removalJSON{}, errors: lost, handler: a.removePost},
 	}
+}
+
+// changes is an operation that changes something: do returns the id of what it changed, and answer what the client
+// gets.
+func changes[T, R any](
+	a *API, method, path, summary string,
+	do func(ctx context.Context, r *http.Request, body T) (id string, err error),
+	answer func(ctx context.Context, id string) (R, error),
+) operation {
+	var body T
+	var value R
+	o := operation{
+		method: method, path: path, summary: summary, scope: operators.Write, body: body, status: http.StatusOK,
+		answer: value, errors: []int{http.StatusBadRequest, http.StatusConflict},
+	}
+	if strings.Contains(path, "{id}") {
+		o.params, o.errors = idPath{}, append(o.errors, http.StatusNotFound)
+	} else {
+		o.status = http.StatusCreated
+	}
+	o.handler = writes(a.access, change[T]{o.status, do, func(ctx context.Context, id string) (any, error) {
+		return answer(ctx, id)
+	}})
+	return o
 }
 
 func (o operation) route() web.Route {

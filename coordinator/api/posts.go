@@ -85,18 +85,18 @@ func newPost(p ledger.Post) postJSON {
 	return out
 }
 
-func (a *API) answerPost(ctx context.Context, id string) (any, error) {
-	p, err := a.editor.Post(ctx, id)
+func (a *API) answerPost(ctx context.Context, id string) (postJSON, error) {
+	p, err := a.config.Editor.Post(ctx, id)
 	return newPost(p), err
 }
 
 func (a *API) publishPost(ctx context.Context, _ *http.Request, d postDraft) (id string, err error) {
-	return a.editor.PublishPost(ctx, editorial.Draft(d))
+	return a.config.Editor.PublishPost(ctx, editorial.Draft(d))
 }
 
 func (a *API) editPost(ctx context.Context, r *http.Request, c postEdit) (id string, err error) {
 	id = r.PathValue("id")
-	return id, a.editor.EditPost(ctx, editorial.Edit{
+	return id, a.config.Editor.EditPost(ctx, editorial.Edit{
 		ID: id, Title: c.Title, Text: c.Text, Tags: c.Tags, Category: c.Category, Hosts: c.Hosts, ShowBefore: c.ShowBefore,
 	})
 }
@@ -107,7 +107,7 @@ func (a *API) removePost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	removal, err := a.editor.RemovePost(ctx, r.PathValue("id"))
+	removal, err := a.config.Editor.RemovePost(ctx, r.PathValue("id"))
 	if err != nil {
 		return failure(err)
 	}
@@ -124,7 +124,7 @@ func (a *API) removePost(w http.ResponseWriter, r *http.Request) error {
 const postsMost = 1000
 
 func (a *API) listPosts(ctx context.Context, _ *http.Request) (any, error) {
-	posts, err := a.editor.Posts(ctx, postsMost)
+	posts, err := a.config.Editor.Posts(ctx, postsMost)
 	out := make([]postJSON, len(posts))
 	for i, p := range posts {
 		out[i] = newPost(p)

@@ -39,8 +39,8 @@ type rewriter struct {
 }
 
 // rewriteSecrets removes the secrets that catalogs of earlier versions hold, and what repeats them. The directory holds
-// the ledger meanwhile. It returns the event that puts the current catalog in force; nil if the newest one of the ledger
-// may stay.
+// the ledger meanwhile. It returns the event that puts the current catalog in force; nil if the ledger's newest one may
+// stay.
 func rewriteSecrets(
 	ctx context.Context, s *server.Streams, current *catalog.Catalog, dir string,
 ) (Rewritten, *ledger.CatalogEvent, error) {

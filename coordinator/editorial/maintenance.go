@@ -111,11 +111,11 @@ func (m MaintenanceEditor) plan(p MaintenancePlan) (event ledger.MaintenanceEven
 	event = ledger.MaintenanceEvent{ID: newID(), Action: maintenance.Plan}
 	m.stamp(&event)
 	if err := checkTitle(p.Title); err != nil {
-		return event, err
+		return event, errkind.In("title", err)
 	}
 	if p.Text != "" {
 		if err := checkText(p.Text); err != nil {
-			return event, err
+			return event, errkind.In("text", err)
 		}
 	}
 	if event.Tags, event.Category, err = checkLabels(p.Tags, p.Category); err != nil {
@@ -131,31 +131,44 @@ func (m MaintenanceEditor) plan(p MaintenancePlan) (event ledger.MaintenanceEven
 	}
 	switch {
 	case p.End.IsZero():
-		return event, invalid("end: say when the maintenance ends; `extend` may move it later")
+		return event, errkind.In("end", invalid("end: say when the maintenance ends; `extend` may move it later"))
 	case p.Start.IsZero(), !p.Start.After(now) && now.Sub(p.Start) < startTolerance:
 		s.Start, s.Emergency = now.Truncate(time.Second), true
 	case !p.Start.After(now):
-		return event, invalid("start: %s is in the past, and what was measured since stays: leave it out to start now",
-			p.Start.UTC().Format(time.RFC3339))
+		return event, errkind.In("start", invalid(
+			"start: %s is in the past, and what was measured since stays: leave it out to start now",
+			p.Start.UTC().Format(time.RFC3339)))
 	}
 	if s.Emergency && s.Rule != "" {
-		return event, invalid("rrule: a maintenance that starts now cannot recur: give its start, too")
+		return event, errkind.In("rrule",
+			invalid("rrule: a maintenance that starts now cannot recur: give its start, too"))
 	}
 	event.Schedule = s
-	return event, errkind.Wrap(errkind.Invalid, s.Validate(now))
+	return event, errkind.Wrap(errkind.Invalid, inField(s.Validate(now)))
+}
+
+// inField says which field an error of a schedule is about: its text begins with the name.
+func inField(err error) error {
+	if err != nil {
+		field, _, _ := strings.Cut(err.Error(), ": ")
+		if slices.Contains([]string{"start", "end", "rrule", "zone"}, field) {
+			return errkind.In(field, err)
+		}
+	}
+	return err
 }
 
 // targets returns what the hosts and checks are by id.
 func (m MaintenanceEditor) targets(hosts, checks []string) (out []maintenance.Target, err error) {
 	if len(hosts) == 0 {
-		return nil, invalid("host: name at least one host that the maintenance covers")
+		return nil, errkind.In("hosts", invalid("host: name at least one host that the maintenance covers"))
 	}
 	c := m.editor.config.Catalog()
 	for _, name := range hosts {
 		h := c.Host(mesh.Key(name))
 		if h == nil {
-			return nil, errkind.New(errkind.NotFound,
-				fmt.Sprintf("host: %q is not in the catalog: `coordinator status` lists them", name))
+			return nil, errkind.In("hosts", errkind.New(errkind.NotFound,
+				fmt.Sprintf("host: %q is not in the catalog: `coordinator status` lists them", name)))
 		}
 		found := []maintenance.Target{{Host: h.Identity()}}
 		if len(checks) > 0 {
@@ -164,8 +177,8 @@ func (m MaintenanceEditor) targets(hosts, checks []string) (out []maintenance.Ta
 		for _, check := range checks {
 			i := slices.IndexFunc(h.Checks, func(one catalog.Check) bool { return strings.EqualFold(one.Name, check) })
 			if i < 0 {
-				return nil, errkind.New(errkind.NotFound,
-					fmt.Sprintf("check: %s has no check %q: it has %s", h.Name, check, checkNames(h)))
+				return nil, errkind.In("checks", errkind.New(errkind.NotFound,
+					fmt.Sprintf("check: %s has no check %q: it has %s", h.Name, check, checkNames(h))))
 			}
 			found = append(found, maintenance.Target{Host: h.Identity(), Check: h.IdentityOf(&h.Checks[i])})
 		}

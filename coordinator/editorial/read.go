@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 )
 
 // Post returns a post, with the hosts' names.
@@ -36,4 +37,16 @@ func (e *Editor) nameHosts(p *ledger.Post) {
 			}
 		}
 	}
+}
+
+// Show returns a maintenance, or one occurrence of it.
+func (m MaintenanceEditor) Show(ctx context.Context, id string) (MaintenanceEntry, error) {
+	whole, _ := maintenance.ParseID(id)
+	found, err := m.editor.config.Maintenances.Get(ctx, whole)
+	if err != nil {
+		return MaintenanceEntry{}, fmt.Errorf("maintenance %q: %w", id, err)
+	}
+	var now ledger.MaintenanceEvent
+	m.stamp(&now)
+	return newMaintenanceEntry(m.editor.config.Catalog(), found, now.Wall()), nil
 }

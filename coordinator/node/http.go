@@ -73,7 +73,7 @@ func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link)
 	pages := site.New(site.Config{View: view, Links: links})
 	c := api.Config{View: view, Pages: pages, Logger: n.logger("api")}
 	if n.editor != nil { // not while only the history is served
-		c.Tokens, c.Editor = n.tokens, n.editor
+		c.Tokens, c.Editor, c.Incidents, c.Maintenance = n.tokens, n.editor, n.editor.Incidents(), n.editor.Maintenance()
 	}
 	programs := api.New(c)
 	return web.NewHandler(n.logger("web"), a, append(pages.Routes(), programs.Routes()...)...)

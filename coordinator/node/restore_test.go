@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,11 +117,13 @@ func TestARestoreAppliesRemovals(t *testing.T) {
 }
 
 func TestWhatIsNoListOfRemovalsIsRefused(t *testing.T) {
+	list := func(subject, action string) string {
+		return fmt.Sprintf(`{"v": 1, "removed": [{"subject": %q, "event": {"event": "e", "action": %q}}]}`, subject, action)
+	}
 	for name, text := range map[string]string{
 		"no JSON": "x", "another version": `{"v": 2, "removed": []}`,
-		"an event that publishes": `{"v": 1, "removed": [{"subject": "post.a", "event": {"event": "e", "action": "published"}}]}`,
-		"another stream's event":  `{"v": 1, "removed": [{"subject": "catalog", "event": {"event": "e", "action": "removed"}}]}`,
-		"a wildcard":              `{"v": 1, "removed": [{"subject": "post.>", "event": {"event": "e", "action": "removed"}}]}`,
+		"an event that publishes": list("post.a", "published"), "another event": list("catalog", "removed"),
+		"a wildcard": list("post.>", "removed"),
 	} {
 		file := filepath.Join(t.TempDir(), "removals.json")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -31,6 +31,8 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 		"GET /api/v1/transitions": {"/api/v1/transitions", "/api/v1/transitions?since=2020-01-01T00:00:00Z",
 			"/api/v1/transitions?host=nobody"},
 		"GET /api/v1/openapi.json": {"/api/v1/openapi.json"}, "GET /api/v1/audit": {"/api/v1/audit"},
+		"GET /api/v1/incidents": {"/api/v1/incidents"}, "GET /api/v1/incidents/{id}": {"/api/v1/incidents/x"},
+		"GET /api/v1/maintenance": {"/api/v1/maintenance"}, "GET /api/v1/maintenance/{id}": {"/api/v1/maintenance/x"},
 		"GET /api/v1/posts": {"/api/v1/posts"}, "GET /api/v1/posts/{id}": {"/api/v1/posts/x"},
 		"GET /api/v1/uptime":  {"/api/v1/uptime", "/api/v1/uptime?days=7", "/api/v1/uptime?host=nobody"},
 		"GET /api/v1/latency": {"/api/v1/latency", "/api/v1/latency?by=day", "/api/v1/latency?host=nobody"},

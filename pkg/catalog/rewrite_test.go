@@ -40,7 +40,8 @@ func TestValuesOfATextWithReferences(t *testing.T) {
 // A text that the current catalog has as well is no secret, and one with references stays as it is.
 func TestWhatIsNoSecretStays(t *testing.T) {
 	host := func(o Options, secrets ...Reference) *Catalog {
-		return &Catalog{Hosts: []Host{{Name: "A", Checks: []Check{{Name: "c", Kind: KindHTTP, Options: o, Secrets: secrets}}}}}
+		check := Check{Name: "c", Kind: KindHTTP, Options: o, Secrets: secrets}
+		return &Catalog{Hosts: []Host{{Name: "A", Checks: []Check{check}}}}
 	}
 	plain := host(HTTP{URL: "http://a/?k=v", Body: "Welcome"})
 	out, done := plain.WithoutValues(plain, func(string) string { return "M" })

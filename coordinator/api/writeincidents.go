@@ -1,0 +1,170 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/probemesh/probemesh/coordinator/editorial"
+	"github.com/probemesh/probemesh/coordinator/operators"
+	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/incident"
+)
+
+// IncidentEditor writes and reads incidents.
+type IncidentEditor interface {
+	OpenIncident(ctx context.Context, o editorial.Opening) (editorial.Written, error)
+	UpdateIncident(ctx context.Context, u editorial.Update) (editorial.Written, error)
+	ReopenIncident(ctx context.Context, n editorial.Note) (editorial.Written, error)
+	ExplainIncident(ctx context.Context, n editorial.Note) (editorial.Written, error)
+	EditIncident(ctx context.Context, c editorial.Correction) (editorial.Written, error)
+	MergeIncident(ctx context.Context, m editorial.Merger) (editorial.Written, error)
+	PublishIncident(ctx context.Context, id string) (editorial.Written, error)
+	ListIncidents(ctx context.Context, limit int) ([]editorial.Incident, error)
+	ShowIncident(ctx context.Context, id string) (i editorial.Incident, page string, err error)
+}
+
+// incidentOpening is an incident that a client opens. Without an impact it is as measured; a template replaces an empty
+// title and text.
+type incidentOpening struct {
+	Title      string          `json:"title,omitempty" maxLength:"200"`
+	Text       string          `json:"text,omitempty" description:"the first update, Markdown"`
+	Hosts      []string        `json:"hosts" required:"true" nullable:"false" description:"as the catalog names them"`
+	Checks     []string        `json:"checks,omitempty" nullable:"false" description:"of the hosts; without them all"`
+	Impact     incident.Impact `json:"impact,omitempty" enum:"none,minor,major,critical"`
+	Tags       []string        `json:"tags,omitempty" maxItems:"10" nullable:"false"`
+	Category   string          `json:"category,omitempty"`
+	NextUpdate string          `json:"next_update,omitempty" description:"the promise: 30m, or a time"`
+	Template   string          `json:"template,omitempty" description:"of the catalog"`
+}
+
+// incidentUpdate is what a client reports of an open incident; what is left out is as before. Status is the same as
+// state, as the command calls it.
+type incidentUpdate struct {
+	State      incident.State  `json:"state,omitempty" enum:"investigating,identified,monitoring,resolved"`
+	Status     incident.State  `json:"status,omitempty" enum:"investigating,identified,monitoring,resolved"`
+	Text       string          `json:"text,omitempty" description:"Markdown"`
+	Impact     incident.Impact `json:"impact,omitempty" enum:"none,minor,major,critical"`
+	Hosts      []string        `json:"hosts,omitempty" nullable:"false" description:"that it affects as well"`
+	Checks     []string        `json:"checks,omitempty" nullable:"false"`
+	NextUpdate string          `json:"next_update,omitempty" description:"the promise: 30m, or a time"`
+	Template   string          `json:"template,omitempty"`
+}
+
+// incidentNote is the text of a change.
+type incidentNote struct {
+	Text string `json:"text" required:"true" description:"Markdown"`
+}
+
+// incidentCorrection is what changes in an incident; what is left out stays, and texts before stay readable.
+type incidentCorrection struct {
+	Entry    string           `json:"entry,omitempty" description:"that is corrected; without it the latest"`
+	Title    *string          `json:"title,omitempty" maxLength:"200"`
+	Text     *string          `json:"text,omitempty"`
+	Impact   *incident.Impact `json:"impact,omitempty" enum:"none,minor,major,critical"`
+	Tags     *[]string        `json:"tags,omitempty" maxItems:"10"`
+	Category *string          `json:"category,omitempty"`
+	Hosts    []string         `json:"hosts,omitempty" nullable:"false" description:"that it affects as well"`
+}
+
+// incidentMerger names the incident that continues another one.
+type incidentMerger struct {
+	Into string `json:"into" required:"true" description:"the id of the incident that continues this one"`
+}
+
+// nothing is the body of a request that needs none.
+type nothing struct{}
+
+// incidentWriter is the part of the API that writes incidents.
+type incidentWriter struct{ *API }
+
+func (a incidentWriter) answer(ctx context.Context, id string) (editorial.Incident, error) {
+	i, _, err := a.config.Incidents.ShowIncident(ctx, id)
+	return i, err
+}
+
+// incidentsMost is how many incidents a list has.
+const incidentsMost = 200
+
+func (a incidentWriter) list(ctx context.Context, _ *http.Request) (any, error) {
+	all, err := a.config.Incidents.ListIncidents(ctx, incidentsMost)
+	return append([]editorial.Incident{}, all...), err
+}
+
+func (a incidentWriter) read(ctx context.Context, r *http.Request) (any, error) {
+	return a.answer(ctx, r.PathValue("id"))
+}
+
+func (a incidentWriter) open(ctx context.Context, _ *http.Request, o incidentOpening) (id string, err error) {
+	w, err := a.config.Incidents.OpenIncident(ctx, editorial.Opening{
+		Title: o.Title, Text: o.Text, Hosts: o.Hosts, Checks: o.Checks, Impact: o.Impact, Tags: o.Tags,
+		Category: o.Category, NextUpdate: o.NextUpdate, Template: o.Template,
+	})
+	return w.ID, err
+}
+
+func (a incidentWriter) update(ctx context.Context, r *http.Request, u incidentUpdate) (id string, err error) {
+	if u.State != "" && u.Status != "" && u.State != u.Status {
+		return "", errkind.In("state", errkind.New(errkind.Invalid, "state and status differ: write one of them"))
+	}
+	if u.State == "" {
+		u.State = u.Status
+	}
+	w, err := a.config.Incidents.UpdateIncident(ctx, editorial.Update{
+		ID: r.PathValue("id"), Status: u.State, Text: u.Text, Impact: u.Impact, Hosts: u.Hosts, Checks: u.Checks,
+		NextUpdate: u.NextUpdate, Template: u.Template,
+	})
+	return w.ID, err
+}
+
+func (a incidentWriter) resolve(ctx context.Context, r *http.Request, n incidentNote) (id string, err error) {
+	return a.update(ctx, r, incidentUpdate{State: incident.Resolved, Text: n.Text})
+}
+
+func (a incidentWriter) reopen(ctx context.Context, r *http.Request, n incidentNote) (id string, err error) {
+	w, err := a.config.Incidents.ReopenIncident(ctx, editorial.Note{ID: r.PathValue("id"), Text: n.Text})
+	return w.ID, err
+}
+
+func (a incidentWriter) explain(ctx context.Context, r *http.Request, n incidentNote) (id string, err error) {
+	w, err := a.config.Incidents.ExplainIncident(ctx, editorial.Note{ID: r.PathValue("id"), Text: n.Text})
+	return w.ID, err
+}
+
+func (a incidentWriter) edit(ctx context.Context, r *http.Request, c incidentCorrection) (id string, err error) {
+	w, err := a.config.Incidents.EditIncident(ctx, editorial.Correction{
+		ID: r.PathValue("id"), Entry: c.Entry, Title: c.Title, Text: c.Text, Impact: c.Impact, Tags: c.Tags,
+		Category: c.Category, Hosts: c.Hosts,
+	})
+	return w.ID, err
+}
+
+func (a incidentWriter) merge(ctx context.Context, r *http.Request, m incidentMerger) (id string, err error) {
+	w, err := a.config.Incidents.MergeIncident(ctx, editorial.Merger{ID: r.PathValue("id"), Into: m.Into})
+	return w.ID, err
+}
+
+func (a incidentWriter) publish(ctx context.Context, r *http.Request, _ nothing) (id string, err error) {
+	w, err := a.config.Incidents.PublishIncident(ctx, r.PathValue("id"))
+	return w.ID, err
+}
+
+// operations lists the addresses of incidents.
+func (a incidentWriter) operations() []operation {
+	const all, one = "/api/v1/incidents", "/api/v1/incidents/{id}"
+	return []operation{
+		{method: http.MethodGet, path: all, summary: "The newest 200 incidents, newest first", scope: operators.Read,
+			answer: []editorial.Incident{}, handler: a.access.reads(a.list)},
+		{method: http.MethodGet, path: one, summary: "An incident", scope: operators.Read, params: idPath{},
+			answer: editorial.Incident{}, errors: []int{http.StatusNotFound, http.StatusConflict},
+			handler: a.access.reads(a.read)},
+		changes(a.API, http.MethodPost, all, "Open an incident, or take over the measured one of a host",
+			a.open, a.answer),
+		changes(a.API, http.MethodPatch, one, "Correct an incident", a.edit, a.answer),
+		changes(a.API, http.MethodPost, one+"/updates", "Add an update", a.update, a.answer),
+		changes(a.API, http.MethodPost, one+"/resolve", "Resolve an incident", a.resolve, a.answer),
+		changes(a.API, http.MethodPost, one+"/reopen", "Open an incident again", a.reopen, a.answer),
+		changes(a.API, http.MethodPost, one+"/postmortem", "Explain an incident afterwards", a.explain, a.answer),
+		changes(a.API, http.MethodPost, one+"/merge", "Continue an incident in another one", a.merge, a.answer),
+		changes(a.API, http.MethodPost, one+"/publish", "Make a measured incident public", a.publish, a.answer),
+	}
+}
