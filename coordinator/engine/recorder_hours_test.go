@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/rollup"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -115,6 +116,9 @@ func (w *world) probe(t *testing.T, c *catalog.Catalog, d time.Duration) {
 			}
 			h := wire.EncodeHeaders(0, time.Hour)
 			w.store(bus.Message{Kind: bus.Batch, Agent: b.Agent, Header: func(k string) string { return h[k] }, Data: data})
+		}
+		if _, err := w.MarkClock(t.Context(), meshtime.Mark{Now: time.Now()}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	synctest.Wait()
