@@ -34,17 +34,18 @@ type world struct {
 	messages    []bus.Message
 	more        chan struct{} // closed at the next message
 	broadcasts  []wire.Control
-	refused     map[bus.Kind]int // how many marks of a kind fail from now on
-	answersFail bool             // agents cannot be answered
-	pause       time.Duration    // before each message of the stream is read
-	records     []ledger.Record  // the ledger's log
-	known       map[string]bool  // its ids
-	ledgerError error            // what appending to it returns; nil: it works
-	epoch       uint64           // of the agents
-	log         io.Writer        // gets the coordinators' log; nil: nobody
-	stepped     time.Duration    // by which the server's clock was stepped
-	led         *ledger.Ledger   // of the coordinator that was opened last
-	namesRounds bool             // agents name the round that they were last asked for, as real ones do
+	refused     map[bus.Kind]int           // how many marks of a kind fail from now on
+	answersFail bool                       // agents cannot be answered
+	pause       time.Duration              // before each message of the stream is read
+	records     []ledger.Record            // the ledger's log
+	known       map[string]bool            // its ids
+	ledgerError error                      // what appending to it returns; nil: it works
+	epoch       uint64                     // of the agents
+	log         io.Writer                  // gets the coordinators' log; nil: nobody
+	stepped     time.Duration              // by which the server's clock was stepped
+	led         *ledger.Ledger             // of the coordinator that was opened last
+	warn        func(subject, text string) // what recorders call; nil: nothing
+	namesRounds bool                       // agents name the round that they were last asked for, as real ones do
 }
 
 func newWorld(t *testing.T) *world {

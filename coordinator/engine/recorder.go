@@ -37,7 +37,9 @@ type RecorderConfig struct {
 	// Every is how often events and minutes are written besides the events of whole hours; zero: never, and minutes
 	// each minute. Retry is how long to wait after a failed write; zero: rollupRetry.
 	Every, Retry time.Duration
-	Logger       zerolog.Logger
+	// Warn sets a subject's warning for operators; an empty text clears it. It may be nil.
+	Warn   func(subject, text string)
+	Logger zerolog.Logger
 }
 
 const (
@@ -46,6 +48,9 @@ const (
 	minutesEvery, pastMinutesEvery = time.Minute, time.Hour
 	recordRetry                    = 2 * time.Second
 	rollupRetry                    = 5 * time.Second
+	// Operators are warned once nothing could be summarized for so long: a restart of NATS takes less.
+	warnAfter     = 5 * time.Minute
+	rollupSubject = "summaries"
 	// foldTogether bounds the summaries that are folded in one transaction: ten days of a small mesh.
 	foldTogether = 240
 )
@@ -57,6 +62,7 @@ const (
 type Recorder struct {
 	config  RecorderConfig
 	sampled zerolog.Logger // for errors that repeat
+	failing time.Time      // since when nothing could be summarized; zero: it works. Only Run uses it
 }
 
 // NewRecorder makes a Recorder.
@@ -64,7 +70,10 @@ func NewRecorder(c RecorderConfig) *Recorder {
 	if c.Retry == 0 {
 		c.Retry = rollupRetry
 	}
-	return &Recorder{c, c.Logger.Sample(&zerolog.BurstSampler{Burst: 2, Period: time.Minute})}
+	if c.Warn == nil {
+		c.Warn = func(string, string) {}
+	}
+	return &Recorder{config: c, sampled: c.Logger.Sample(&zerolog.BurstSampler{Burst: 2, Period: time.Minute})}
 }
 
 // errContinue ends a reading of the stream: ROLLUP has an event that this recorder did not write.
@@ -77,8 +86,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 		if errors.Is(err, errContinue) {
 			continue
 		}
-		if err != nil && ctx.Err() == nil {
-			r.sampled.Warn().Err(err).Msg("observations not summarized; retrying")
+		if ctx.Err() == nil {
+			r.note(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -86,6 +95,24 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// note records whether a step failed, and warns operators once that has lasted.
+func (r *Recorder) note(err error) {
+	switch now := time.Now(); {
+	case err == nil:
+		if !r.failing.IsZero() {
+			r.config.Warn(rollupSubject, "")
+		}
+		r.failing = time.Time{}
+		return
+	case r.failing.IsZero():
+		r.failing = now
+	case now.Sub(r.failing) >= warnAfter:
+		r.config.Warn(rollupSubject, "round-trip times are not summarized: the stream ROLLUP or latency.db cannot be "+
+			"written; the log says why; what is not summarized within two days is lost")
+	}
+	r.sampled.Warn().Err(err).Msg("observations not summarized; retrying")
 }
 
 // recording is one reading of the stream of observations.
@@ -244,7 +271,11 @@ func (r *recording) storeMinutes(ctx context.Context, m message) error {
 	if progress.Minutes >= m.Sequence {
 		return nil // this recording began before the end of the minutes
 	}
-	return r.config.Store.StoreMinutes(ctx, m.Sequence, m.at.Add(-m.offset), m.at)
+	err = r.config.Store.StoreMinutes(ctx, m.Sequence, m.at.Add(-m.offset), m.at)
+	if err == nil {
+		r.note(nil)
+	}
+	return err
 }
 
 // write appends the event that is due to ROLLUP, and applies it. If this coordinator does not lead, or the stream does
@@ -262,16 +293,19 @@ func (r *recording) write(ctx context.Context) error {
 		}
 		sequence, err := r.config.Rollups.Append(ctx, entry, progress.Sequence)
 		if err == nil && sequence == progress.Sequence+1 {
-			_, err = r.config.Store.Apply(ctx, []latency.Record{{Sequence: sequence, Event: &e}})
+			if _, err = r.config.Store.Apply(ctx, []latency.Record{{Sequence: sequence, Event: &e}}); err == nil {
+				r.note(nil)
+			}
 			return err
 		}
 		if applied, failed := r.CatchUp(ctx); failed != nil {
 			err = errors.Join(err, failed)
 		} else if applied > 0 {
+			r.note(nil)
 			return errContinue
 		}
-		if err != nil && !errors.Is(err, bus.ErrNotLeading) && !errors.Is(err, bus.ErrBehind) {
-			r.sampled.Warn().Err(err).Msg("hourly summary not stored; retrying")
+		if err != nil && ctx.Err() == nil && !errors.Is(err, bus.ErrNotLeading) && !errors.Is(err, bus.ErrBehind) {
+			r.note(err)
 		}
 		wait := r.config.Retry
 		if errors.Is(err, bus.ErrBehind) {

@@ -90,7 +90,8 @@ func (w *world) recorderOf(t *testing.T, m *memoryRollups, v *view.View, file st
 		t.Fatal(err)
 	}
 	r := engine.NewRecorder(engine.RecorderConfig{
-		Bus: streamWorld{w, time.Unix(9, 0)}, Rollups: m, View: v, Store: store, Logger: zerolog.Nop(),
+		Bus: streamWorld{w, time.Unix(9, 0)}, Rollups: m, View: v, Store: store, Warn: w.warn,
+		Logger: zerolog.Nop(),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -289,6 +290,30 @@ func TestAStreamThatLostItsEndIsReadAgain(t *testing.T) {
 		w.probe(t, c, 70*time.Minute)
 		if got, want := fmt.Sprint(hourlyCounts(t, l, c, false)), "map[0:360 1:360 2:331 3:120]"; got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+// Operators are warned while events cannot be written, and no longer than that. A coordinator that does not lead
+// is no fault.
+func TestSummariesThatAreNotStoredAreWarnedOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, m := newWorld(t), fourHosts(t), &memoryRollups{}
+		v := w.openView(t, c)
+		defer v.Close()
+		warned := ""
+		w.warn = func(_, text string) { warned = text }
+		_, stop := w.recorderOf(t, m, v, "latency.db")
+		defer stop()
+		for _, step := range []struct {
+			refusal error
+			warned  bool
+		}{{nil, false}, {errRefused, true}, {nil, false}, {bus.ErrNotLeading, false}} {
+			m.refuse(step.refusal)
+			w.probe(t, c, 2*time.Hour)
+			if (warned != "") != step.warned {
+				t.Errorf("refusal %v: warned %q", step.refusal, warned)
+			}
 		}
 	})
 }

@@ -146,7 +146,8 @@ func openLatency(ctx context.Context, n *Node) error {
 	n.closers = append(n.closers, func() { _ = store.Close() })
 	n.latencies = engine.NewLatencies(store, n.view, n.core.Clock.Now)
 	recorder := engine.NewRecorder(engine.RecorderConfig{
-		Bus: n.bus, Rollups: n.bus.Rollups(), View: n.view, Store: store, Logger: n.logger("recorder"),
+		Bus: n.bus, Rollups: n.bus.Rollups(), View: n.view, Store: store,
+		Warn: n.core.Warnings.Warn, Logger: n.logger("recorder"),
 	})
 	n.tasks = append(n.tasks, recorder.Run)
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // catalogAfter puts a catalog in force after another: hosts are written in YAML.
@@ -141,5 +142,37 @@ func TestTheRosterKnowsWhoseAnAgentIs(t *testing.T) {
 	}
 	if ended, err := led.view.EndedKeys(t.Context()); err != nil || !slices.Equal(ended, []string{"K"}) {
 		t.Errorf("ended %v %v", ended, err)
+	}
+}
+
+// The uptime of a host and a check that were renamed is that of both names together, also where two swap their names.
+func TestUptimeFollowsRenames(t *testing.T) {
+	l := newLog()
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), l)
+	first := catalogAfter(t, nil, 10, hostA+","+hostB)
+	swapped := catalogAfter(t, first.Catalog, 400,
+		"{name: B, was: A, region: ams, public: true, address: 192.0.2.1, checks: [{kind: tcp, port: 25, name: smtp}]},"+
+			"{name: A, was: B, region: ams, public: true, address: 192.0.2.2, checks: [{kind: tcp, port: 25, name: mail}]}")
+	turned := func(id, host, check string, verdict mesh.Verdict, at int64) ledger.TransitionEvent {
+		e := transition(id, host, check, verdict, at)
+		e.Transition.Began, e.Transition.To = e.Transition.Published, mesh.Operational
+		if verdict == mesh.Down {
+			e.Transition.To = mesh.MajorOutage
+		}
+		return e
+	}
+	led.append(t, first, turned("1", "A", "mail", mesh.Up, 100), turned("2", "B", "mail", mesh.Up, 100),
+		turned("3", "A", "mail", mesh.Down, 200), turned("4", "A", "mail", mesh.Up, 300),
+		turned("5", "A", "mail", mesh.Down, 380), swapped, // down while it is renamed
+		turned("6", "B", "smtp", mesh.Up, 500), turned("7", "B", "smtp", mesh.Down, 600),
+		turned("8", "B", "smtp", mesh.Up, 650))
+	renamed, other := sla.Times{Up: 900 - 270, Down: 270}, sla.Times{Up: 900}
+	want := map[string]sla.Times{"b ": renamed, "b smtp": renamed, "a ": other, "a mail": other}
+	if diff := cmp.Diff(want, seconds(t, led, 100, 1000)); diff != "" {
+		t.Error(diff)
+	}
+	rebuilt := open(t, filepath.Join(t.TempDir(), "again.db"), l)
+	if diff := cmp.Diff(want, seconds(t, rebuilt, 100, 1000)); diff != "" {
+		t.Errorf("rebuilt: %s", diff)
 	}
 }
