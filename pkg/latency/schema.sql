@@ -34,14 +34,15 @@ CREATE TABLE days (
   PRIMARY KEY (check_id, region, day)
 ) WITHOUT ROWID;
 
--- The minutes of two days, by vantage: one row for an hour. A minute may be in it several times.
+-- The minutes of two days, by vantage: one row for an hour. A minute may be in it several times. With rowids, since rows
+-- of more than a kilobyte would get a page of their own without.
 CREATE TABLE minutes (
   check_id TEXT NOT NULL,
   vantage  TEXT NOT NULL,
   hour     INTEGER NOT NULL, -- since 1970
   data     BLOB NOT NULL,    -- summaries, each after the number of its minute
   PRIMARY KEY (check_id, vantage, hour)
-) WITHOUT ROWID;
+);
 
 -- When nothing was observed.
 CREATE TABLE gaps (

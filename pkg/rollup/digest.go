@@ -7,27 +7,41 @@ import (
 	"time"
 )
 
-// EncodeSummary returns a summary as bytes, without the names that an event shares among its summaries.
+// EncodeSummary returns a summary as bytes: what is as usual takes none, and there are no names that an event shares
+// among its summaries.
 func EncodeSummary(s Summary) []byte {
-	names := slices.Sorted(maps.Keys(s.Bad))
-	place := map[string]uint64{}
 	w := writer{}
-	w.number(uint64(len(names)))
-	for i, n := range names {
-		place[n] = uint64(i)
-		w.text(n)
+	w.counts(s.Outcomes, s.Sent, s.Lost)
+	if s.Outcomes.Unreachable > 0 {
+		w.number(uint64(len(s.Bad)))
+		for _, vantage := range slices.Sorted(maps.Keys(s.Bad)) {
+			w.text(vantage)
+			w.number(s.Bad[vantage])
+		}
 	}
-	w.summary(s, place)
+	if s.Outcomes.Reachable+s.Outcomes.Slow > 0 {
+		w.sketch(s.RTT)
+	}
 	return w.out
 }
 
 // DecodeSummary reads what EncodeSummary wrote at the beginning of data, and returns what follows it.
 func DecodeSummary(data []byte) (s Summary, rest []byte, err error) {
 	r := &reader{rest: data}
-	for range r.length(1) {
-		r.names = append(r.names, r.text())
+	r.counts(&s.Outcomes, &s.Sent, &s.Lost)
+	if s.Outcomes.Unreachable > 0 {
+		const vantageBytes = 2
+		if n := r.length(vantageBytes); n > 0 {
+			s.Bad = map[string]uint64{}
+			for range n {
+				s.Bad[r.text()] = r.number(countMax)
+			}
+			r.failed = r.failed || len(s.Bad) != n
+		}
 	}
-	s = r.summary()
+	if s.Outcomes.Reachable+s.Outcomes.Slow > 0 {
+		s.RTT = r.sketch()
+	}
 	if r.failed {
 		return Summary{}, nil, errEncoding
 	}
@@ -95,7 +109,7 @@ func (d Digest) Loss() float64 {
 // HoursOfDay is how many digests EncodeDay takes.
 const HoursOfDay = 24
 
-// Bits of the byte before an encoded digest: what is not as usual follows it.
+// Bits of the byte before encoded counts: what is not as usual follows it.
 const (
 	hasSlow = 1 << iota
 	hasUnreachable
@@ -128,16 +142,16 @@ func EncodeDay(hours *[HoursOfDay]Digest) []byte {
 	return w.out
 }
 
-func (w *writer) digest(d *Digest, place map[string]uint64) {
-	o := d.Outcomes
-	optional := []struct {
+// counts writes how many observations had which outcome, and how many probes were sent and lost.
+func (w *writer) counts(o Outcomes, sent, lost uint64) {
+	optional := [...]struct {
 		bit    byte
 		number uint64
 		usual  bool
 	}{
 		{hasSlow, o.Slow, o.Slow == 0}, {hasUnreachable, o.Unreachable, o.Unreachable == 0},
-		{hasInconclusive, o.Inconclusive, o.Inconclusive == 0}, {hasSent, d.Sent, d.Sent == o.Total()-o.Inconclusive},
-		{hasLost, d.Lost, d.Lost == o.Unreachable},
+		{hasInconclusive, o.Inconclusive, o.Inconclusive == 0}, {hasSent, sent, sent == o.Total()-o.Inconclusive},
+		{hasLost, lost, lost == o.Unreachable},
 	}
 	bits := byte(0)
 	for _, x := range optional {
@@ -152,6 +166,11 @@ func (w *writer) digest(d *Digest, place map[string]uint64) {
 			w.number(x.number)
 		}
 	}
+}
+
+func (w *writer) digest(d *Digest, place map[string]uint64) {
+	o := d.Outcomes
+	w.counts(o, d.Sent, d.Lost)
 	if o.Unreachable > 0 {
 		w.number(d.Bad, place[d.Worst])
 	}
@@ -188,7 +207,8 @@ func DecodeDay(data []byte) (hours [HoursOfDay]Digest, err error) {
 	return hours, nil
 }
 
-func (r *reader) digest(d *Digest) {
+// counts reads what writer.counts wrote.
+func (r *reader) counts(o *Outcomes, sent, lost *uint64) {
 	bits := byte(r.number(hasSlow | hasUnreachable | hasInconclusive | hasSent | hasLost))
 	optional := func(bit byte, usual uint64) uint64 {
 		if bits&bit == 0 {
@@ -196,11 +216,15 @@ func (r *reader) digest(d *Digest) {
 		}
 		return r.number(countMax)
 	}
-	o := &d.Outcomes
 	o.Reachable = r.number(countMax)
 	o.Slow, o.Unreachable, o.Inconclusive = optional(hasSlow, 0), optional(hasUnreachable, 0), optional(hasInconclusive, 0)
-	d.Sent = optional(hasSent, o.Total()-o.Inconclusive)
-	d.Lost = optional(hasLost, o.Unreachable)
+	*sent = optional(hasSent, o.Total()-o.Inconclusive)
+	*lost = optional(hasLost, o.Unreachable)
+}
+
+func (r *reader) digest(d *Digest) {
+	r.counts(&d.Outcomes, &d.Sent, &d.Lost)
+	o := d.Outcomes
 	if o.Unreachable > 0 {
 		d.Bad, d.Worst = r.number(countMax), r.name()
 	}

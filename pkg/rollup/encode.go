@@ -86,9 +86,13 @@ func (w *writer) summary(s Summary, place map[string]uint64) {
 	for _, vantage := range slices.Sorted(maps.Keys(s.Bad)) {
 		w.number(place[vantage], s.Bad[vantage])
 	}
-	w.number(uint64(len(s.RTT.bins)))
+	w.sketch(s.RTT)
+}
+
+func (w *writer) sketch(s Sketch) {
+	w.number(uint64(len(s.bins)))
 	before := int32(binMin)
-	for _, b := range s.RTT.bins {
+	for _, b := range s.bins {
 		w.number(uint64(b.index-before), b.count)
 		before = b.index
 	}
@@ -218,9 +222,14 @@ func (r *reader) summary() Summary {
 		}
 		r.failed = r.failed || len(s.Bad) != n
 	}
+	s.RTT = r.sketch()
+	return s
+}
+
+func (r *reader) sketch() (s Sketch) {
 	index, n := binMin, r.length(2)
 	if n > 0 {
-		s.RTT.bins = make([]bin, 0, n)
+		s.bins = make([]bin, 0, n)
 	}
 	for i := range n {
 		step := r.number(uint64(binMax - index))
@@ -230,7 +239,7 @@ func (r *reader) summary() Summary {
 			return s
 		}
 		index += int(step)
-		s.RTT.bins = append(s.RTT.bins, bin{int32(index), count})
+		s.bins = append(s.bins, bin{int32(index), count})
 	}
 	return s
 }
