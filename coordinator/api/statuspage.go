@@ -10,7 +10,6 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -18,11 +17,11 @@ import (
 // read ours. Statuspage documents them at /api of each customer's page.
 
 type pageJSON struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	URL       string    `json:"url"`
-	TimeZone  string    `json:"time_zone"`
-	UpdatedAt time.Time `json:"updated_at"`
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	URL       string `json:"url"`
+	TimeZone  string `json:"time_zone"`
+	UpdatedAt millis `json:"updated_at"`
 }
 
 type statusJSON struct {
@@ -31,20 +30,20 @@ type statusJSON struct {
 }
 
 type componentJSON struct {
-	ID                 string     `json:"id"`
-	Name               string     `json:"name"`
-	Status             string     `json:"status"`
-	CreatedAt          *time.Time `json:"created_at"` // null: nobody records when a check was added
-	UpdatedAt          *time.Time `json:"updated_at"` // null before the first result
-	Position           int        `json:"position"`
-	Description        *string    `json:"description"`
-	Showcase           bool       `json:"showcase"`
-	StartDate          *string    `json:"start_date"`
-	GroupID            *string    `json:"group_id"`
-	PageID             string     `json:"page_id"`
-	Group              bool       `json:"group"`
-	OnlyShowIfDegraded bool       `json:"only_show_if_degraded"`
-	Components         []string   `json:"components,omitempty"`
+	ID                 string   `json:"id"`
+	Name               string   `json:"name"`
+	Status             string   `json:"status"`
+	CreatedAt          *millis  `json:"created_at"` // null: nobody records when a check was added
+	UpdatedAt          *millis  `json:"updated_at"` // null before the first result
+	Position           int      `json:"position"`
+	Description        *string  `json:"description"`
+	Showcase           bool     `json:"showcase"`
+	StartDate          *string  `json:"start_date"`
+	GroupID            *string  `json:"group_id"`
+	PageID             string   `json:"page_id"`
+	Group              bool     `json:"group"`
+	OnlyShowIfDegraded bool     `json:"only_show_if_degraded"`
+	Components         []string `json:"components,omitempty"`
 }
 
 // noMaintenances is the list of scheduled maintenances, empty as long as nobody can write one.
@@ -57,54 +56,39 @@ func (a *API) summary(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s := a.view.State()
-	return writePart(w, s, map[string]any{
+	return a.writePart(w, r, s, map[string]any{
 		"components": newComponents(s), "incidents": newIncidents(s, unresolved),
 		"scheduled_maintenances": noMaintenances, "status": newStatus(s),
 	})
 }
 
-func (a *API) status(w http.ResponseWriter, _ *http.Request) error {
+func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	s := a.view.State()
-	return writePart(w, s, map[string]any{"status": newStatus(s)})
+	return a.writePart(w, r, s, map[string]any{"status": newStatus(s)})
 }
 
-func (a *API) components(w http.ResponseWriter, _ *http.Request) error {
+func (a *API) components(w http.ResponseWriter, r *http.Request) error {
 	s := a.view.State()
-	return writePart(w, s, map[string]any{"components": newComponents(s)})
-}
-
-func (a *API) incidents(w http.ResponseWriter, r *http.Request) error {
-	return a.writeIncidents(w, r, time.Time{})
-}
-
-func (a *API) unresolved(w http.ResponseWriter, r *http.Request) error {
-	return a.writeIncidents(w, r, farFuture())
+	return a.writePart(w, r, s, map[string]any{"components": newComponents(s)})
 }
 
 // maintenances answers all three lists of maintenances. They differ only when there are any.
-func (a *API) maintenances(w http.ResponseWriter, _ *http.Request) error {
-	return writePart(w, a.view.State(), map[string]any{"scheduled_maintenances": noMaintenances})
-}
-
-// writeIncidents answers with the incidents that were not resolved before the time.
-func (a *API) writeIncidents(w http.ResponseWriter, r *http.Request, since time.Time) error {
-	all, err := a.view.Incidents(r.Context(), since, incidentsMax)
-	if err != nil {
-		return err
-	}
-	s := a.view.State()
-	return writePart(w, s, map[string]any{"incidents": newIncidents(s, all)})
+func (a *API) maintenances(w http.ResponseWriter, r *http.Request) error {
+	return a.writePart(w, r, a.view.State(), map[string]any{"scheduled_maintenances": noMaintenances})
 }
 
 // farFuture is a time before which every resolved incident was resolved: since then only open ones are left.
 func farFuture() time.Time { return time.Now().AddDate(100, 0, 0) }
 
 // writePart answers with part of the page's status, and with the page, which every answer of Statuspage has.
-func writePart(w http.ResponseWriter, s web.State, part map[string]any) error {
+func (a *API) writePart(w http.ResponseWriter, r *http.Request, s web.State, part map[string]any) error {
+	newest, err := a.view.Incidents(r.Context(), time.Time{}, incidentsMax)
+	if err != nil {
+		return err
+	}
 	part["page"] = pageJSON{
 		ID: pageID(s), Name: s.Catalog.Page.Title, URL: s.Catalog.Page.URL, TimeZone: "Etc/UTC",
-		// By the minute, as pages: with seconds, every snapshot would change every answer for all who poll.
-		UpdatedAt: s.Snapshot.At.UTC().Truncate(time.Minute),
+		UpdatedAt: millis(pageUpdated(s, newest)),
 	}
 	return web.WriteJSON(w, part)
 }
@@ -115,8 +99,7 @@ func stableID(parts ...string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-func pageID(s web.State) string                       { return stableID("page", s.Catalog.Page.Title) }
-func updateID(i *incident.Incident, id string) string { return stableID("update", i.ID, id) }
+func pageID(s web.State) string { return stableID("page", s.Catalog.Page.Title) }
 
 // hostID returns the component id of the host that has the name, or had it last.
 func hostID(s web.State, name string) string {
@@ -164,7 +147,7 @@ func newComponents(s web.State) []componentJSON {
 	out := []componentJSON{}
 	for _, h := range s.Hosts() {
 		group := componentJSON{
-			ID: hostID(s, h.Name), Name: h.Name, UpdatedAt: optional(h.Since),
+			ID: hostID(s, h.Name), Name: h.Name, UpdatedAt: optionalMillis(h.Since),
 			Position: len(out) + 1, PageID: pageID(s), Group: true, Components: []string{},
 		}
 		role := strings.TrimPrefix(s.Catalog.Host(mesh.Key(h.Name)).Role+", "+s.City(h.Region), ", ")
@@ -173,7 +156,7 @@ func newComponents(s web.State) []componentJSON {
 		out = append(out, group)
 		for i, c := range h.Checks {
 			component := componentJSON{
-				ID: checkID(s, h.Name, c.Name), Name: c.Name, UpdatedAt: optional(c.Since),
+				ID: checkID(s, h.Name, c.Name), Name: c.Name, UpdatedAt: optionalMillis(c.Since),
 				Position: i + 1, PageID: group.PageID, GroupID: &group.ID,
 			}
 			component.Status, component.Description = describe(verdictStatus(c.Verdict), c.Sentence, c.Sentence)

@@ -96,6 +96,11 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 	m.append(earlierOutage(m.now.Add(-50*time.Hour), "NC1", mesh.Down),
 		earlierOutage(m.now.Add(-49*time.Hour), "NC1", mesh.Up))
 	m.append(earlierOutage(m.now.Add(-2*time.Hour), "NC2", mesh.Down))
+	tags := []string{mark} // what people write about an internal host
+	m.append(ledger.IncidentEvent{Change: incident.Change{
+		Event: "e1", ID: "internal", Action: incident.ActionOpen, State: incident.Investigating, Tags: &tags,
+		Category: &tags[0], Hosts: []incident.Subject{{ID: c.Hosts[2].Identity(), Name: c.Hosts[2].Name}}, Mesh: m.now,
+	}})
 	m.judge = judge.New(judge.Start{Catalog: c, Roster: roster})
 	m.restart(t)
 	return m

@@ -40,7 +40,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 	for _, part := range []string{
 		"status", "components", "scheduled-maintenances", "scheduled-maintenances/upcoming",
 		"scheduled-maintenances/active", "incidents",
-		"incidents/unresolved", "summary",
+		"incidents/unresolved", "summary", "history",
 	} {
 		path := "/api/v2/" + part + ".json"
 		out["GET "+path] = []string{path}
@@ -67,6 +67,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 	for _, i := range incidents {
 		pages = append(pages, "/incidents/"+i.ID)
 		out["GET /incidents/{id}"] = append(out["GET /incidents/{id}"], "/incidents/"+i.ID)
+		out["GET /api/v2/incidents/{id}"] = append(out["GET /api/v2/incidents/{id}"], "/api/v2/incidents/"+i.ID+".json")
 	}
 	out["GET /api/v1/events"] = []string{"/api/v1/events"}
 	for _, p := range pages {

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -225,7 +226,10 @@ func (i *Incident) Absorb(other *Incident, c Change) {
 			i.Hosts = append(i.Hosts, part)
 		}
 	}
-	i.Updates = append(i.Updates, other.Updates...)
+	for _, u := range other.Updates {
+		u.Of = cmp.Or(u.Of, other.ID)
+		i.Updates = append(i.Updates, u)
+	}
 	slices.SortStableFunc(i.Updates, func(a, b Update) int { return a.At.Compare(b.At) })
 	i.LeftOut += other.LeftOut
 	for len(i.Updates) > UpdatesMax {

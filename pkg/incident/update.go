@@ -40,6 +40,7 @@ type Update struct {
 	// WorkedFrom is set where the incident reopens: everything had worked from then until Began.
 	WorkedFrom time.Time `json:"worked_from,omitzero"`
 	With       []Update  `json:"with,omitempty"` // the transitions that followed at once
+	Of         string    `json:"of,omitempty"`   // the incident that it was of before a merge
 }
 
 // Parts returns the update's transitions, each as an update of its own.

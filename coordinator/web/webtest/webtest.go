@@ -134,13 +134,13 @@ func (s *Source) PublicIncidents(
 }
 
 // Incidents lists those of All that were not resolved before the time.
-func (s *Source) Incidents(_ context.Context, since time.Time, _ int) (out []*incident.Incident, err error) {
+func (s *Source) Incidents(_ context.Context, since time.Time, limit int) (out []*incident.Incident, err error) {
 	for _, i := range s.All {
-		if i.Open() || i.Resolved.After(since) {
+		if i.Merged == "" && (i.Open() || i.Resolved.After(since)) {
 			out = append(out, i)
 		}
 	}
-	return out, nil
+	return out[:min(len(out), limit)], nil
 }
 
 // Gaps returns Lost.
