@@ -62,19 +62,7 @@ func New(c Config) *API {
 
 // Routes lists every address of the API. A test visits all of them and looks for text that the public must not read.
 func (a *API) Routes() []web.Route {
-	kept := func(h web.HandlerFunc) web.HandlerFunc { return a.ready.Ready(web.ByPath, h) }
-	routes := []web.Route{
-		{Pattern: "GET /api/v2/summary.json", Handler: kept(a.summary)},
-		{Pattern: "GET /api/v2/status.json", Handler: kept(a.status)},
-		{Pattern: "GET /api/v2/components.json", Handler: kept(a.components)},
-		{Pattern: "GET /api/v2/incidents.json", Handler: a.ready.Ready(web.WithoutQuery, a.incidents)},
-		{Pattern: "GET /api/v2/incidents/unresolved.json", Handler: a.ready.Ready(web.WithoutQuery, a.unresolved)},
-		{Pattern: "GET /api/v2/incidents/{id}", Handler: kept(a.incident)},
-		{Pattern: "GET /api/v2/history.json", Handler: a.ready.Ready(web.WithoutQuery, a.history)},
-		{Pattern: "GET /api/v2/scheduled-maintenances.json", Handler: kept(a.maintenances)},
-		{Pattern: "GET /api/v2/scheduled-maintenances/upcoming.json", Handler: kept(a.maintenances)},
-		{Pattern: "GET /api/v2/scheduled-maintenances/active.json", Handler: kept(a.maintenances)},
-	}
+	routes := statuspage{a.view, a.ready}.routes()
 	for _, o := range a.operations() {
 		routes = append(routes, o.route())
 	}

@@ -76,54 +76,54 @@ func optionalMillis(t time.Time) *millis {
 	return &m
 }
 
-func (a *API) incidents(w http.ResponseWriter, r *http.Request) error {
-	return a.writeIncidents(w, r, time.Time{})
+func (p statuspage) incidents(w http.ResponseWriter, r *http.Request) error {
+	return p.writeIncidents(w, r, time.Time{})
 }
 
-func (a *API) unresolved(w http.ResponseWriter, r *http.Request) error {
-	return a.writeIncidents(w, r, farFuture())
+func (p statuspage) unresolved(w http.ResponseWriter, r *http.Request) error {
+	return p.writeIncidents(w, r, farFuture())
 }
 
 // writeIncidents answers with a page of the incidents that were not resolved before the time.
-func (a *API) writeIncidents(w http.ResponseWriter, r *http.Request, since time.Time) error {
+func (p statuspage) writeIncidents(w http.ResponseWriter, r *http.Request, since time.Time) error {
 	page, perPage, err := pagination(r)
 	if err != nil {
 		return err
 	}
 	from := (page - 1) * perPage
-	all, err := a.view.Incidents(r.Context(), since, min(from+perPage, incidentsReach))
+	all, err := p.view.Incidents(r.Context(), since, min(from+perPage, incidentsReach))
 	if err != nil {
 		return err
 	}
-	s := a.view.State()
-	return a.writePart(w, r, s, map[string]any{"incidents": newIncidents(s, all[min(from, len(all)):])})
+	s := p.view.State()
+	return p.writePart(w, r, s, map[string]any{"incidents": newIncidents(s, all[min(from, len(all)):])})
 }
 
 // pagination reads the page, from 1, and how many entries one has.
 func pagination(r *http.Request) (page, perPage int, err error) {
 	page, perPage = 1, incidentsMax
-	for _, p := range []struct {
+	for _, one := range []struct {
 		key  string
 		most int
 		into *int
 	}{{"page", pagesMax, &page}, {"per_page", perPageMax, &perPage}, {"limit", perPageMax, &perPage}} {
-		text := r.FormValue(p.key)
+		text := r.FormValue(one.key)
 		if text == "" {
 			continue
 		}
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > p.most {
-			return 0, 0, web.Errorf(http.StatusBadRequest, "%s=%q: write a number from 1 to %d", p.key, text, p.most)
+		if err != nil || n < 1 || n > one.most {
+			return 0, 0, web.Errorf(http.StatusBadRequest, "%s=%q: write a number from 1 to %d", one.key, text, one.most)
 		}
-		*p.into = n
+		*one.into = n
 	}
 	return page, perPage, nil
 }
 
 // incident answers with one incident. One that another incident continues leads there.
-func (a *API) incident(w http.ResponseWriter, r *http.Request) error {
+func (p statuspage) incident(w http.ResponseWriter, r *http.Request) error {
 	id := strings.TrimSuffix(r.PathValue("id"), ".json")
-	i, err := a.view.Incident(r.Context(), id)
+	i, err := p.view.Incident(r.Context(), id)
 	switch {
 	case err != nil:
 		return err
@@ -133,8 +133,8 @@ func (a *API) incident(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/api/v2/incidents/"+i.Merged+".json", http.StatusMovedPermanently)
 		return nil
 	}
-	s := a.view.State()
-	return a.writePart(w, r, s, map[string]any{"incident": newIncidents(s, []*incident.Incident{i})[0]})
+	s := p.view.State()
+	return p.writePart(w, r, s, map[string]any{"incident": newIncidents(s, []*incident.Incident{i})[0]})
 }
 
 // monthsShown is how many months one page of the history has.
@@ -157,16 +157,16 @@ type recentJSON struct {
 }
 
 // history answers with the incidents of three months, by month.
-func (a *API) history(w http.ResponseWriter, r *http.Request) error {
+func (p statuspage) history(w http.ResponseWriter, r *http.Request) error {
 	page, _, err := pagination(r)
 	if err != nil {
 		return err
 	}
-	all, err := a.view.Incidents(r.Context(), time.Time{}, incidentsReach)
+	all, err := p.view.Incidents(r.Context(), time.Time{}, incidentsReach)
 	if err != nil {
 		return err
 	}
-	s := a.view.State()
+	s := p.view.State()
 	now := s.Snapshot.At.UTC()
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC).AddDate(0, -monthsShown*(page-1), 0)
 	months := []monthJSON{}
@@ -174,7 +174,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) error {
 		begin := first.AddDate(0, -n, 0)
 		months = append(months, newMonth(begin, all))
 	}
-	return a.writePart(w, r, s, map[string]any{"months": months})
+	return p.writePart(w, r, s, map[string]any{"months": months})
 }
 
 func newMonth(begin time.Time, all []*incident.Incident) monthJSON {

@@ -16,6 +16,30 @@ import (
 // The shapes of /api/v2 are those of Atlassian Statuspage's public API, so that programs that read one of its pages can
 // read ours. Statuspage documents them at /api of each customer's page.
 
+// statuspage answers the addresses of /api/v2.
+type statuspage struct {
+	view  *web.View
+	ready *web.Answers
+}
+
+// routes lists its addresses.
+func (p statuspage) routes() []web.Route {
+	kept := func(h web.HandlerFunc) web.HandlerFunc { return p.ready.Ready(web.ByPath, h) }
+	first := func(h web.HandlerFunc) web.HandlerFunc { return p.ready.Ready(web.WithoutQuery, h) } // page of a list
+	return []web.Route{
+		{Pattern: "GET /api/v2/summary.json", Handler: kept(p.summary)},
+		{Pattern: "GET /api/v2/status.json", Handler: kept(p.status)},
+		{Pattern: "GET /api/v2/components.json", Handler: kept(p.components)},
+		{Pattern: "GET /api/v2/incidents.json", Handler: first(p.incidents)},
+		{Pattern: "GET /api/v2/incidents/unresolved.json", Handler: first(p.unresolved)},
+		{Pattern: "GET /api/v2/incidents/{id}", Handler: kept(p.incident)},
+		{Pattern: "GET /api/v2/history.json", Handler: first(p.history)},
+		{Pattern: "GET /api/v2/scheduled-maintenances.json", Handler: kept(p.maintenances)},
+		{Pattern: "GET /api/v2/scheduled-maintenances/upcoming.json", Handler: kept(p.maintenances)},
+		{Pattern: "GET /api/v2/scheduled-maintenances/active.json", Handler: kept(p.maintenances)},
+	}
+}
+
 type pageJSON struct {
 	ID        string `json:"id"`
 	Name      string `json:"name"`
@@ -50,39 +74,39 @@ type componentJSON struct {
 var noMaintenances = []struct{}{}
 
 // summary answers with everything at once, which is what most programs poll.
-func (a *API) summary(w http.ResponseWriter, r *http.Request) error {
-	unresolved, err := a.view.Incidents(r.Context(), farFuture(), incidentsMax)
+func (p statuspage) summary(w http.ResponseWriter, r *http.Request) error {
+	unresolved, err := p.view.Incidents(r.Context(), farFuture(), incidentsMax)
 	if err != nil {
 		return err
 	}
-	s := a.view.State()
-	return a.writePart(w, r, s, map[string]any{
+	s := p.view.State()
+	return p.writePart(w, r, s, map[string]any{
 		"components": newComponents(s), "incidents": newIncidents(s, unresolved),
 		"scheduled_maintenances": noMaintenances, "status": newStatus(s),
 	})
 }
 
-func (a *API) status(w http.ResponseWriter, r *http.Request) error {
-	s := a.view.State()
-	return a.writePart(w, r, s, map[string]any{"status": newStatus(s)})
+func (p statuspage) status(w http.ResponseWriter, r *http.Request) error {
+	s := p.view.State()
+	return p.writePart(w, r, s, map[string]any{"status": newStatus(s)})
 }
 
-func (a *API) components(w http.ResponseWriter, r *http.Request) error {
-	s := a.view.State()
-	return a.writePart(w, r, s, map[string]any{"components": newComponents(s)})
+func (p statuspage) components(w http.ResponseWriter, r *http.Request) error {
+	s := p.view.State()
+	return p.writePart(w, r, s, map[string]any{"components": newComponents(s)})
 }
 
 // maintenances answers all three lists of maintenances. They differ only when there are any.
-func (a *API) maintenances(w http.ResponseWriter, r *http.Request) error {
-	return a.writePart(w, r, a.view.State(), map[string]any{"scheduled_maintenances": noMaintenances})
+func (p statuspage) maintenances(w http.ResponseWriter, r *http.Request) error {
+	return p.writePart(w, r, p.view.State(), map[string]any{"scheduled_maintenances": noMaintenances})
 }
 
 // farFuture is a time before which every resolved incident was resolved: since then only open ones are left.
 func farFuture() time.Time { return time.Now().AddDate(100, 0, 0) }
 
 // writePart answers with part of the page's status, and with the page, which every answer of Statuspage has.
-func (a *API) writePart(w http.ResponseWriter, r *http.Request, s web.State, part map[string]any) error {
-	newest, err := a.view.Incidents(r.Context(), time.Time{}, incidentsMax)
+func (p statuspage) writePart(w http.ResponseWriter, r *http.Request, s web.State, part map[string]any) error {
+	newest, err := p.view.Incidents(r.Context(), time.Time{}, incidentsMax)
 	if err != nil {
 		return err
 	}
