@@ -166,7 +166,8 @@ func TestAnOutageJoinsThePersonsIncident(t *testing.T) {
 	r.measure("NC036", "Sending mail", mesh.Down, mesh.PartialOutage, "07:10:00")
 	r.measure("NC036", "Sending mail", mesh.Up, mesh.Operational, "07:12:00")
 	all, err := r.editor.ListIncidents(t.Context(), 10)
-	if err != nil || len(all) != 1 || all[0].ID != opened.ID || len(all[0].Windows) != 1 || all[0].Windows[0].Seconds != 120 {
+	if err != nil || len(all) != 1 || all[0].ID != opened.ID || len(all[0].Windows) != 1 ||
+		all[0].Windows[0].Seconds != 120 {
 		t.Fatalf("%+v %v", all, err)
 	}
 	// One that was over for less than ten minutes is continued, too.
@@ -212,7 +213,8 @@ func TestRefusedCommandsNameTheField(t *testing.T) {
 	valid := editorial.Opening{Title: "T", Text: "x", Hosts: []string{"NC036"}}
 	for field, change := range map[string]func(*editorial.Opening){
 		"title": func(o *editorial.Opening) { o.Title = "a\nb" }, "text": func(o *editorial.Opening) { o.Text = " " },
-		"hosts": func(o *editorial.Opening) { o.Hosts = nil }, "checks": func(o *editorial.Opening) { o.Checks = []string{"x"} },
+		"hosts":       func(o *editorial.Opening) { o.Hosts = nil },
+		"checks":      func(o *editorial.Opening) { o.Checks = []string{"x"} },
 		"impact":      func(o *editorial.Opening) { o.Impact = "huge" },
 		"next_update": func(o *editorial.Opening) { o.NextUpdate = "-5m" },
 		"template":    func(o *editorial.Opening) { o.Template = "x" },
@@ -243,8 +245,10 @@ func TestRefusedCommandsNameTheField(t *testing.T) {
 func TestARebuiltViewHasTheSameIncidents(t *testing.T) {
 	r := newRoom(t, "2025-06-11T07:00:00Z")
 	r.measure("NC036", "Sending mail", mesh.Down, mesh.PartialOutage, "07:10:00")
-	opened := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{Title: "T", Text: "one", Hosts: []string{"NC036"}}))
-	other := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{Title: "U", Text: "two", Hosts: []string{"NC041"}}))
+	one := editorial.Opening{Title: "T", Text: "one", Hosts: []string{"NC036"}}
+	two := editorial.Opening{Title: "U", Text: "two", Hosts: []string{"NC041"}}
+	opened := r.written(r.editor.OpenIncident(t.Context(), one))
+	other := r.written(r.editor.OpenIncident(t.Context(), two))
 	text := "corrected"
 	r.written(r.editor.EditIncident(t.Context(), editorial.Correction{ID: other.ID, Text: &text}))
 	r.written(r.editor.MergeIncident(t.Context(), editorial.Merger{ID: other.ID, Into: opened.ID}))

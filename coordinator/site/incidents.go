@@ -28,9 +28,16 @@ type incidentView struct {
 	Proposal         string // what the mesh proposes to operators
 	Category         string
 	Tags             []string
-	LeftOut          int // updates that were dropped from the middle
+	Titles           []titleView // before corrections, newest first
+	LeftOut          int         // updates that were dropped from the middle
 	Hosts            []outageView
 	Updates          []updateView // newest first
+}
+
+// titleView is a title that was replaced at a time.
+type titleView struct {
+	Title string
+	Until time.Time
 }
 
 // outageView is what was measured of one host during an incident.
@@ -88,6 +95,9 @@ func newIncidentView(s web.State, i *incident.Incident) incidentView {
 		v.Lasted = ago(now.Sub(i.Began))
 	case measured:
 		v.Lasted = incident.FormatDuration(i.Downtime(i.Resolved))
+	}
+	for n := 1; n < len(i.Titles); n++ {
+		v.Titles = append(v.Titles, titleView{i.Titles[n].Title, i.Titles[n-1].Wall()})
 	}
 	for _, h := range i.Hosts {
 		v.Hosts = append(v.Hosts, newOutageView(i, h))

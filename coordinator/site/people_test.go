@@ -29,6 +29,9 @@ func written() *incident.Incident {
 	})
 	i.Change(incident.Change{Event: "e2", ID: i.ID, Action: incident.ActionEdit, Entry: "e1", Worded: true, TextID: "t2",
 		Mesh: at.Add(time.Minute)})
+	i.Change(incident.Change{Event: "e3", ID: i.ID, Action: incident.ActionEdit, Titled: true, TextID: "t3",
+		Mesh: at.Add(2 * time.Minute)})
+	i.Titles[1].Title = "The old title"
 	i.Titles[0].Title = `Mail <script>alert(1)</script> is late`
 	i.Entries[0].Texts[0].Body = "A **disk** is full. [link](javascript:alert(1)) <img src=x onerror=alert(1)>"
 	i.Entries[0].Texts[1].Body = "The old text."
@@ -43,6 +46,7 @@ func TestThePageOfAnIncidentThatAPersonTookOver(t *testing.T) {
 	page := body(t, h, "/incidents/w1")
 	for _, want := range []string{
 		"Mail &lt;script&gt;alert(1)&lt;/script&gt; is late", "A <strong>disk</strong> is full.", "The old text.",
+		"The old title",
 		"Failing at the moment: NC036 Sending mail.", "Next update by ", "Identified", "Investigating", "corrected ",
 		`href="/tags/smtp"`, `href="/categories/mail"`, "impact major", "Sending mail stopped at ",
 	} {
