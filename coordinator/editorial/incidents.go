@@ -218,6 +218,9 @@ func (e IncidentEditor) EditIncident(ctx context.Context, f Correction) (Written
 	if err != nil {
 		return Written{}, err
 	}
+	if n := incident.Corrections(i); n >= incident.CorrectionsMax {
+		return Written{}, conflict("incident %s was corrected %d times, which is the most: write an update", i.ID, n)
+	}
 	c := incident.Change{ID: i.ID, Action: incident.ActionEdit, Entry: f.Entry}
 	text, err := e.correct(i, f, &c)
 	if err != nil {

@@ -26,6 +26,9 @@ const (
 // EntriesMax bounds what people write about one incident. Beyond it, they open another one.
 const EntriesMax = 500
 
+// CorrectionsMax bounds how often the texts of one incident are corrected.
+const CorrectionsMax = 500
+
 // Change is one thing that a person did. It names texts, and does not contain them.
 type Change struct {
 	Event    string    `json:"event"` // random: a repeat of the change has the same
@@ -169,7 +172,7 @@ func (c Change) words() []Text {
 
 // describe applies the parts of a change that describe the incident.
 func describe(i *Incident, c Change) {
-	if c.Titled {
+	if c.Titled && !hasText(i.Titles, c.TextID) {
 		i.Titles = slices.Insert(i.Titles, 0, Text{ID: c.TextID, At: c.Mesh, Offset: c.Offset})
 	}
 	if c.Tags != nil {
@@ -195,10 +198,23 @@ func describe(i *Incident, c Change) {
 // correct replaces the text of an entry, which keeps those before.
 func correct(i *Incident, c Change) {
 	for n := range i.Entries {
-		if e := &i.Entries[n]; e.ID == c.Entry && c.Worded {
+		if e := &i.Entries[n]; e.ID == c.Entry && c.Worded && !hasText(e.Texts, c.TextID) {
 			e.Texts = slices.Insert(e.Texts, 0, c.words()...)
 		}
 	}
+}
+
+func hasText(texts []Text, id string) bool {
+	return slices.ContainsFunc(texts, func(t Text) bool { return t.ID == id })
+}
+
+// Corrections returns how many texts of the incident were replaced by others.
+func Corrections(i *Incident) (n int) {
+	n = max(0, len(i.Titles)-1)
+	for _, e := range i.Entries {
+		n += max(0, len(e.Texts)-1)
+	}
+	return n
 }
 
 // addEntry adds an entry with the state that is shown now.

@@ -213,9 +213,14 @@ func TestPeopleHideNoOutage(t *testing.T) {
 				Action: incident.ActionUpdate, State: rapid.SampledFrom(incident.States).Draw(t, "state"),
 			}
 			i.Change(c)
-			before := len(i.Entries)
+			edit := c
+			edit.Event, edit.Action, edit.Entry, edit.State = fmt.Sprint("f", n), incident.ActionEdit, c.Event, ""
+			edit.Titled, edit.TextID = true, fmt.Sprint("t", n)
+			i.Change(edit)
+			before := len(i.Entries) + incident.Corrections(i)
 			i.Change(c)
-			if len(i.Entries) != before {
+			i.Change(edit)
+			if len(i.Entries)+incident.Corrections(i) != before {
 				t.Fatal("a repeat adds an entry")
 			}
 			part := i.Only([]string{"nc1", "nc2", "secret"})
