@@ -162,9 +162,8 @@ func newIncidentOpenCommand() *cobra.Command {
 		Long: `Open opens an incident and prints its id alone. If the mesh measures an outage of the host, or
 measured one until ten minutes ago, that incident is continued: both are one. All hosts must be
 public, or all internal.`,
-		Example: "  coordinator incident open --host NC036 --check \"Sending mail\" --title \"Mail is delayed\" \\\n" +
-			"    --impact minor --text \"We look into it.\" --next-update 30m",
-		Args: cobra.NoArgs,
+		Example: "  coordinator incident open --host NC036 --title \"Mail is late\" --impact minor --next-update 30m",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd, "open", func(text string) any {
 				o.Text, o.Impact, o.Preview = text, incident.Impact(impact), f.preview

@@ -56,8 +56,7 @@ TIME is RFC 3339 as in 2026-03-01T02:31:00Z, 02:31 (UTC, the next one to come; f
 after the start) or 10m (from now).`,
 		Example: `  coordinator maintenance plan --host NC036 --title "New disk" --start 02:31 --end 02:45
   coordinator maintenance plan --host NC036 --check SMTP --title "Virus clean-up" --end 30m
-  coordinator maintenance plan --host NC041 --title "Updates" --start 2026-03-01T02:00:00Z \
-    --end 2026-03-01T03:00:00Z --rrule "FREQ=WEEKLY;BYDAY=SU" --zone Europe/London`,
+  coordinator maintenance plan --host NC041 --title Updates --end 1h --rrule FREQ=WEEKLY`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}

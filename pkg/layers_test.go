@@ -44,7 +44,10 @@ var layers = []struct {
 	{"delivery", []string{"agent/outbox"}},
 	{"the coordinator's own health", []string{"coordinator/health"}},
 	{"what every HTTP surface shares", []string{"coordinator/web"}},
-	{"what people write, and their rights", []string{"coordinator/editorial", "coordinator/operators"}},
+	{"channels", []string{"coordinator/notify/channel"}},
+	{"what people write, their rights, and what they are told", []string{
+		"coordinator/editorial", "coordinator/operators", "coordinator/notify",
+	}},
 	{"joiners", []string{
 		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller",
 		"coordinator/catalogs", "coordinator/engine", "coordinator/site",
@@ -77,6 +80,8 @@ var forbidden = []struct {
 	{"modernc.org/sqlite", "SQLite stays behind the views", []string{"pkg/ledger/view", "pkg/latency"}},
 	{"github.com/goccy/go-yaml", "YAML stays behind the catalog's file", []string{"pkg/catalog/file"}},
 	{"github.com/yuin/goldmark", "one renderer for pages, feeds and mail", []string{"pkg/markdown"}},
+	{"github.com/wneessen/", "mail stays behind the channels", []string{"coordinator/notify/channel"}},
+	{"github.com/nicholas-fedor/", "shoutrrr stays behind the channels", []string{"coordinator/notify/channel"}},
 	{"github.com/DataDog/", "sketches stay behind the rollups", []string{"pkg/rollup"}},
 	{"github.com/teambition/rrule-go", "recurrence stays behind the maintenance", []string{"pkg/maintenance"}},
 	{"github.com/spf13/cobra", "flags belong to the programs", []string{

@@ -34,6 +34,7 @@ type Backend struct {
 	Editor      Editor
 	Incidents   IncidentEditor
 	Maintenance Maintenance
+	Notifier    Notifier
 	Tokens      Tokens
 }
 
@@ -144,6 +145,7 @@ func NewHandler(b Backend) http.Handler {
 	h.addMaintenance(mux)
 	h.addIncidents(mux)
 	h.addTokens(mux)
+	h.addNotify(mux)
 	return byShell(mux)
 }
 

@@ -153,6 +153,16 @@ func needs(c *catalog.Catalog) map[string][]string {
 	return out
 }
 
+// Resolver returns what resolves a text of a section that stays on coordinators, with the present values of its
+// secrets.
+func Resolver(s *Store) func(catalog.SecretText) (secret.Text, error) { return s.secrets.resolve }
+
+func (v *vault) resolve(t catalog.SecretText) (secret.Text, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return t.Resolve(v.values)
+}
+
 // of returns the values that an agent needs; nil if it runs no check with secrets.
 func (v *vault) of(agent string) map[string]secret.Text {
 	v.mu.Lock()

@@ -9,14 +9,12 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 const (
-	// pendingAfter is how long a check may be without a verdict before it is reported: longer than it takes to open a
-	// firewall or to start a new server's services.
-	pendingAfter = 15 * time.Minute
 	// pendingMax is how many checks, and how many reasons, the warning names; of more, the rest is counted. A firewall
 	// that keeps the mesh out makes every check of a host pending.
 	pendingMax = 8
@@ -31,6 +29,10 @@ const (
 // part. Such a check is no outage, so nothing else reports it. Its methods are called by one goroutine, the engine's
 // loop.
 type PendingChecks struct {
+	// After is how long a check may be without a verdict before it is reported: longer than it takes to open a
+	// firewall or to start a new server's services.
+	After time.Duration
+
 	warnings *Warnings
 	logger   zerolog.Logger
 
@@ -42,7 +44,7 @@ type checkKey struct{ host, check string }
 
 // NewPendingChecks makes a PendingChecks that reports to the warnings and the log.
 func NewPendingChecks(w *Warnings, l zerolog.Logger) *PendingChecks {
-	return &PendingChecks{warnings: w, logger: l}
+	return &PendingChecks{After: catalog.DefaultPendingAfter, warnings: w, logger: l}
 }
 
 // Observe updates the warning from a snapshot in mesh time.
@@ -63,7 +65,7 @@ func (p *PendingChecks) Observe(s *mesh.Snapshot) {
 			if !ok {
 				first = s.At
 			}
-			if since[key] = first; s.At.Sub(first) < pendingAfter {
+			if since[key] = first; s.At.Sub(first) < p.After {
 				continue
 			}
 			why := pendingReason(c)
@@ -77,7 +79,7 @@ func (p *PendingChecks) Observe(s *mesh.Snapshot) {
 		}
 	}
 	p.since, p.reported = since, reported
-	p.warnings.set("pending", pendingText(reasons, checks)) // not Warn: each check was logged above
+	p.warnings.set("pending", pendingText(p.After, reasons, checks)) // not Warn: each check was logged above
 }
 
 // waitsForVerdict reports whether votes never showed a verdict, or cannot since too few regions take part.
@@ -86,7 +88,7 @@ func waitsForVerdict(c *mesh.CheckState) bool {
 }
 
 // pendingText describes the checks by reason.
-func pendingText(reasons []string, checks map[string][]string) string {
+func pendingText(after time.Duration, reasons []string, checks map[string][]string) string {
 	if len(reasons) == 0 {
 		return ""
 	}
@@ -104,7 +106,7 @@ func pendingText(reasons []string, checks map[string][]string) string {
 		}
 		texts = append(texts, list+": "+why)
 	}
-	text := fmt.Sprintf("no verdict in %d minutes, so no outage would be reported: %s", int(pendingAfter.Minutes()),
+	text := fmt.Sprintf("no verdict in %d minutes, so no outage would be reported: %s", int(after.Minutes()),
 		strings.Join(texts, "; "))
 	if more > 0 {
 		text += fmt.Sprintf("; and %d more checks", more)

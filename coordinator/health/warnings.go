@@ -3,6 +3,7 @@ package health
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -51,6 +52,17 @@ func (w *Warnings) SetFileProblems(problems []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.problems = slices.Clone(problems)
+}
+
+// BySubject returns the warnings by their subjects. The mistakes in the catalog's file are the subject "catalog file".
+func (w *Warnings) BySubject() map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := maps.Clone(w.warnings)
+	if len(w.problems) > 0 {
+		out["catalog file"] = strings.Join(w.problems, "\n")
+	}
+	return out
 }
 
 // List returns the mistakes in the catalog's file, then the warnings in the order of their subjects.

@@ -77,7 +77,7 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 	core.Members = engine.NewMembers(engine.MembersConfig{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Clock: clock, Catalog: core.Catalogs.Current,
 	})
-	agents, observe := observers(core.Warnings, logger("health"))
+	agents, observe := observers(core.Catalogs, core.Warnings, logger("health"))
 	core.Engine, err = engine.New(ctx, engine.Config{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Clock: clock,
 		Catalog: core.Catalogs.Current(), Answering: core.Catalogs.Answering(),
@@ -99,10 +99,15 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 }
 
 // observers returns what turns snapshots into warnings: agents for their own sake, since the roster is set on them.
-func observers(w *health.Warnings, l zerolog.Logger) (*health.Agents, func(*mesh.Snapshot, time.Duration)) {
+func observers(
+	c *catalogs.Store, w *health.Warnings, l zerolog.Logger,
+) (*health.Agents, func(*mesh.Snapshot, time.Duration)) {
 	agents, pending, expiries := health.NewAgents(w, l), health.NewPendingChecks(w, l), health.NewExpiries(w, l)
 	return agents, func(s *mesh.Snapshot, offset time.Duration) {
 		agents.Observe(s, offset)
+		if n := c.Current().Notify; n != nil {
+			pending.After = n.PendingAfter
+		}
 		pending.Observe(s)
 		expiries.Observe(s, offset)
 	}

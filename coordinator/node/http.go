@@ -34,7 +34,7 @@ func (n *Node) openServers(context.Context) error {
 		Problems: n.core.Health.Problems, Enroller: n.enroller, Backup: n.exporter(), Editor: n.editor,
 		Incidents:   n.editor.Incidents(),
 		Maintenance: n.editor.Maintenance(),
-		Tokens:      n.tokens,
+		Tokens:      n.tokens, Notifier: n.notifier,
 	}
 	n.serve(socket, n.newServer(admin.NewHandler(backend)))
 
@@ -76,7 +76,11 @@ func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link)
 		c.Tokens, c.Editor, c.Incidents, c.Maintenance = n.tokens, n.editor, n.editor.Incidents(), n.editor.Maintenance()
 	}
 	programs := api.New(c)
-	return web.NewHandler(n.logger("web"), a, append(pages.Routes(), programs.Routes()...)...)
+	routes := append(pages.Routes(), programs.Routes()...)
+	if n.acknowledger != nil {
+		routes = append(routes, n.acknowledger.Routes()...)
+	}
+	return web.NewHandler(n.logger("web"), a, routes...)
 }
 
 // exporter hands out everything of a data directory that a start does not make again.

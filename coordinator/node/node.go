@@ -20,6 +20,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/enroller"
 	"github.com/probemesh/probemesh/coordinator/integrity"
+	"github.com/probemesh/probemesh/coordinator/notify"
 	"github.com/probemesh/probemesh/coordinator/operators"
 	"github.com/probemesh/probemesh/pkg/bus"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
@@ -52,6 +53,9 @@ type Node struct {
 	editor    *editorial.Editor
 	tokens    *operators.Tokens
 	latencies *engine.Latencies
+	notifier  *notify.Notifier
+	// acknowledger answers the links of messages.
+	acknowledger *notify.Acknowledger
 
 	publicAddr, opsAddr net.Addr
 
@@ -134,6 +138,9 @@ func (n *Node) openCore(ctx context.Context) (err error) {
 		return err
 	}
 	n.tasks = append(n.tasks, n.core.Run, n.tokens.Run, n.editor.Run, n.editor.Incidents().Remind)
+	if err := openNotifier(n); err != nil {
+		return err
+	}
 	return openLatency(ctx, n)
 }
 

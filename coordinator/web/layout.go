@@ -68,6 +68,7 @@ type Layout struct {
 	At                 time.Time // the moment that the body shows
 	Body               template.HTML
 	DownShare          float64 // of the rule in force, which the footer explains; 0: the default
+	Private            bool    // no cache may keep the page
 }
 
 // staleAfter is the age at which a page says that it is out of date, and at which beats end. The judge moves on every
@@ -119,6 +120,9 @@ func (l Layout) Write(w http.ResponseWriter, status int) error {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")
+	if l.Private {
+		h.Set("Cache-Control", "no-store")
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(out.Bytes()) // fails only if the client has gone
 	return nil

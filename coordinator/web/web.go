@@ -74,12 +74,23 @@ func WriteError(w http.ResponseWriter, r *http.Request, log zerolog.Logger, err 
 		writeFailure(w, r, known)
 		return
 	}
-	log.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
+	log.Error().Err(err).Str("path", LogPath(r)).Msg("request failed")
 	text := "This page cannot be shown at the moment. Please try again."
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		text = "The request failed. Please try again."
 	}
 	writeFailure(w, r, &statusError{status: http.StatusInternalServerError, text: text})
+}
+
+// SecretPrefix is the path of addresses that are secrets themselves: who has one can act.
+const SecretPrefix = "/ack/"
+
+// LogPath returns the path of a request as a log may show it.
+func LogPath(r *http.Request) string {
+	if strings.HasPrefix(r.URL.Path, SecretPrefix) {
+		return SecretPrefix + "[secret]"
+	}
+	return r.URL.Path
 }
 
 // writeFailure answers with the text of an error: programs get JSON from the API, people plain text.

@@ -74,6 +74,9 @@ var claims = map[string][]string{
 		"podman run --rm --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent join TOKEN",
 		"podman run --detach --network host --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent",
 	},
+	"coordinator TestPeopleAreTold": {
+		"probemesh-coordinator notify test", "probemesh-coordinator notify explain NC036",
+	},
 	"coordinator/allowlist TestFormatForNft": {"probemesh-coordinator vantages --format nft | nft -f -"},
 	"coordinator TestCoordinatorMonitorsItself": {
 		"probemesh-coordinator serve --catalog /etc/probemesh/catalog.yaml" +

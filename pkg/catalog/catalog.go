@@ -25,6 +25,9 @@ type Catalog struct {
 
 	// Incidents is how incidents are published; nil: at once, and there are no templates. Agents do not get it.
 	Incidents *Incidents `json:"incidents,omitempty"`
+	// Notify is who is told of outages, and Announce where the public part is published. Agents do not get them.
+	Notify   *Notify    `json:"notify,omitempty"`
+	Announce []Announce `json:"announce,omitempty"`
 
 	// Former are names that hosts and checks had before, the newest last. Agents do not get them.
 	Former []Former `json:"former,omitempty"`

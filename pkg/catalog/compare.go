@@ -31,7 +31,10 @@ func (c Change) String() string {
 // last. A nil old catalog is an empty one.
 func Compare(old, new *Catalog) []Change {
 	if old == nil {
-		old = &Catalog{Page: new.Page, Rule: new.Rule, SLA: new.SLA, Incidents: new.Incidents}
+		old = &Catalog{
+			Page: new.Page, Rule: new.Rule, SLA: new.SLA, Incidents: new.Incidents, Notify: new.Notify,
+			Announce: new.Announce,
+		}
 	}
 	var out []Change
 	if !reflect.DeepEqual(old.Page, new.Page) {
@@ -43,8 +46,14 @@ func Compare(old, new *Catalog) []Change {
 	if !reflect.DeepEqual(old.SLA.Or(), new.SLA.Or()) {
 		out = append(out, Change{What: "the terms of the SLA change"})
 	}
-	if was, is := old.IncidentsOr(), new.IncidentsOr(); !reflect.DeepEqual(was, is) {
+	if !reflect.DeepEqual(old.IncidentsOr(), new.IncidentsOr()) {
 		out = append(out, Change{What: "how incidents are published, or their templates change"})
+	}
+	if !reflect.DeepEqual(old.Notify, new.Notify) {
+		out = append(out, Change{What: "who is notified changes"})
+	}
+	if !reflect.DeepEqual(old.Announce, new.Announce) {
+		out = append(out, Change{What: "where incidents and posts are announced changes"})
 	}
 	out = append(out, compareRegions(old, new)...)
 	back, forth := Pair(new, old), Pair(old, new)

@@ -99,6 +99,9 @@ func (c *Catalog) bounded() error {
 	if err := c.IncidentsOr().bounded(); err != nil {
 		return fmt.Errorf("incidents: %w", err)
 	}
+	if err := c.notifyBounded(); err != nil {
+		return err
+	}
 	if err := c.uniqueIDs(); err != nil {
 		return err
 	}

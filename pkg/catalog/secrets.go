@@ -46,14 +46,22 @@ func (r Reference) Path() (path string, ok bool) { return strings.CutPrefix(r.Na
 // References lists the names of all references in the catalog, each once, in its order.
 func (c *Catalog) References() (names []string) {
 	seen := map[string]bool{}
+	add := func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
 	for i := range c.Hosts {
 		for k := range c.Hosts[i].Checks {
 			for _, r := range c.Hosts[i].Checks[k].Secrets {
-				if !seen[r.Name] {
-					seen[r.Name] = true
-					names = append(names, r.Name)
-				}
+				add(r.Name)
 			}
+		}
+	}
+	for _, t := range c.coordinatorTexts() {
+		for _, name := range t.References {
+			add(name)
 		}
 	}
 	return names
@@ -235,7 +243,8 @@ func sameOptions(a, b *Check) bool {
 	}
 	if len(b.Secrets) > 0 {
 		same := func(x, y Reference) bool { return x.Key == y.Key && x.Name == y.Name }
-		return reflect.DeepEqual(questionOf(a.Options), questionOf(b.Options)) && slices.EqualFunc(a.Secrets, b.Secrets, same)
+		return reflect.DeepEqual(questionOf(a.Options), questionOf(b.Options)) &&
+			slices.EqualFunc(a.Secrets, b.Secrets, same)
 	}
 	if a.Options == nil || b.Options == nil {
 		return false

@@ -82,6 +82,8 @@ func (p *parser) catalog(top *mapping) {
 	p.rule(top.get("rule"))
 	p.out.SLA = p.yaml.sla(top.get("sla"))
 	p.out.Incidents = p.yaml.incidents(top.get("incidents"))
+	notifyParser{p}.notify(top.get("notify"))
+	notifyParser{p}.announce(top.get("announce"))
 	top.end()
 }
 

@@ -45,6 +45,8 @@ func (f *fold) apply(ctx context.Context, r ledger.Record) error {
 		err = incidentFold{f}.apply(ctx, r)
 	case "agent":
 		err = f.agent(ctx, r)
+	case "notify":
+		err = f.notify(ctx, r)
 	case "pause":
 		err = f.pause(ctx, r)
 	}

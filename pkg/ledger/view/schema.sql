@@ -169,3 +169,13 @@ CREATE TABLE audit (
   request  TEXT NOT NULL        -- the digest of the request that came with it
 );
 CREATE INDEX audit_by_key ON audit (key) WHERE key <> '';
+-- Messages that channels took, acknowledgements, and the silences in force.
+CREATE TABLE notified (
+  action TEXT NOT NULL,
+  id     TEXT NOT NULL,
+  matter TEXT NOT NULL,
+  at     INTEGER NOT NULL, -- wall time, nanoseconds since 1970
+  data   BLOB NOT NULL,    -- the event, JSON
+  PRIMARY KEY (action, id)
+);
+CREATE INDEX notified_by_time ON notified (at);

@@ -1,0 +1,99 @@
+package node
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/catalogs"
+	"github.com/probemesh/probemesh/coordinator/notify"
+	"github.com/probemesh/probemesh/coordinator/notify/channel"
+	"github.com/probemesh/probemesh/coordinator/operators"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/privatefile"
+)
+
+// linkKeyName is the file of the key that signs links which acknowledge.
+const linkKeyName = "acknowledge.key"
+
+// linkKeySize is the size of that key in bytes.
+const linkKeySize = 32
+
+// openNotifier adds what tells people of incidents and advisories.
+func openNotifier(n *Node) error {
+	key, err := linkKey(filepath.Join(n.config.Data, linkKeyName))
+	if err != nil {
+		return err
+	}
+	wall := func() time.Time {
+		at, offset := n.core.Clock.Now()
+		return at.Add(-offset)
+	}
+	n.acknowledger = &notify.Acknowledger{Key: key, Now: wall}
+	n.notifier = notify.New(notify.Config{
+		Catalog:   n.core.Catalogs.Current,
+		Snapshot:  func() *mesh.Snapshot { _, s := n.core.Engine.Current(); return s },
+		Incidents: n.core.History.Incidents, Warnings: n.core.Warnings.BySubject, Sent: n.view.Notified().Since,
+		Append: operators.Journal{Ledger: n.ledger}.Append, Clock: n.core.Clock.Now, Changed: n.core.Engine.Changed,
+		Send:  channel.Sender{Resolve: catalogs.Resolver(n.core.Catalogs), Domain: mailDomain(n)}.Send,
+		Links: func(m notify.Matter) notify.Links { return messageLinks(n, m) },
+		Warn:  n.core.Warnings.Warn, Logger: n.logger("notify"),
+	})
+	n.acknowledger.Acknowledge = func(r *http.Request, id string, round int) error {
+		ctx := operators.With(r.Context(), operators.Actor{ID: "link"})
+		return n.notifier.AcknowledgeRound(ctx, id, round, "link")
+	}
+	n.acknowledger.Title = func(r *http.Request, id string) (string, bool, bool, bool) {
+		return n.notifier.Title(r.Context(), id)
+	}
+	n.tasks = append(n.tasks, n.notifier.Run)
+	return nil
+}
+
+// linkKey reads the key of links, or creates it.
+func linkKey(file string) ([]byte, error) {
+	key, err := privatefile.Read(file)
+	if err == nil && len(key) == linkKeySize {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the key of links: %w", err)
+	}
+	key = make([]byte, linkKeySize)
+	if _, err := rand.Read(key); err != nil {
+		return nil, fmt.Errorf("create the key of links: %w", err)
+	}
+	if err := privatefile.Write(file, key); err != nil {
+		return nil, fmt.Errorf("create the key of links: %w", err)
+	}
+	return key, nil
+}
+
+// messageLinks are what a message leads to. Without a public address it names the command.
+func messageLinks(n *Node, m notify.Matter) notify.Links {
+	base := strings.TrimSuffix(n.core.Catalogs.Current().Page.URL, "/")
+	l := notify.Links{Acknowledge: "coordinator ack " + m.ID}
+	if base == "" {
+		return l
+	}
+	l.Acknowledge = base + n.acknowledger.Path(m)
+	if m.Advisory == "" {
+		l.Page = base + "/incidents/" + m.ID
+	}
+	return l
+}
+
+// mailDomain is the right part of e-mails' ids: the host of the page's address.
+func mailDomain(n *Node) string {
+	u, err := url.Parse(n.core.Catalogs.Current().Page.URL)
+	if err != nil || u.Hostname() == "" {
+		return "probemesh.invalid"
+	}
+	return u.Hostname()
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/notify"
+	"github.com/probemesh/probemesh/pkg/command"
+)
+
+func newNotifyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "notify", Short: "Test channels, and explain who is told of what",
+		Long: `The section notify of the catalog says who is told of incidents and of the mesh's own troubles, over
+which channels, and when.`,
+		Example: "  coordinator notify test\n  coordinator notify explain NC036",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newNotifyTestCommand(), newNotifyExplainCommand())
+	return cmd
+}
+
+func newNotifyTestCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use: "test [CHANNEL]", Short: "Send a test message",
+		Long: `Test sends a message that says it is a test to one channel, or to all of them, and prints what came
+of it. It fails if a channel did not take its message.`,
+		Example: "  coordinator notify test mail",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := newNotifyClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			channel := ""
+			if len(args) > 0 {
+				channel = args[0]
+			}
+			tested, err := client.Test(cmd.Context(), channel)
+			if err != nil {
+				return err
+			}
+			out, failed := command.Printable(cmd.OutOrStdout()), false
+			for _, t := range tested {
+				if t.Error != "" {
+					failed = true
+					fmt.Fprintf(out, "%s\tfailed: %s\n", t.Channel, t.Error)
+					continue
+				}
+				fmt.Fprintf(out, "%s\tsent\n", t.Channel)
+			}
+			if failed {
+				return errors.New("a channel did not take the message")
+			}
+			return nil
+		},
+	}
+	dataFlag(cmd, &data)
+	return cmd
+}
+
+func newNotifyExplainCommand() *cobra.Command {
+	var data string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "explain HOST", Short: "Say who would be told of an outage of a host, and when",
+		Long: `Explain lists the routes of the catalog that take an outage of the host, and which channels they
+tell how long after it was published.`,
+		Example: "  coordinator notify explain NC036",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := newNotifyClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			explained, err := client.Explain(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				return e.Encode(explained)
+			}
+			return printExplained(command.Printable(cmd.OutOrStdout()), explained)
+		},
+	}
+	dataFlag(cmd, &data)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// printExplained prints a line for each channel of the routes that take the outage.
+func printExplained(out io.Writer, explained []notify.Explained) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ROUTE\tCHANNEL\tAFTER\tWHAT")
+	taken := 0
+	for _, e := range explained {
+		if !e.Takes {
+			continue
+		}
+		taken++
+		for _, t := range e.Told {
+			what := "first message"
+			if t.Step != "opened" {
+				what = "escalation, unless acknowledged"
+			} else if e.Repeat > 0 {
+				what += ", then every " + e.Repeat.String()
+			}
+			if e.Severity != "" {
+				what += "; if it is at least " + e.Severity
+			}
+			if e.Quiet != "" {
+				what += "; not from " + e.Quiet
+			}
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", e.Route, t.Channel, t.After, what)
+		}
+		for _, c := range e.Fallback {
+			fmt.Fprintf(w, "%d\t%s\t\tif all channels of the route fail\n", e.Route, c)
+		}
+	}
+	if taken == 0 {
+		fmt.Fprintln(out, "No route takes an outage of this host: nobody would be told.")
+		return nil
+	}
+	return w.Flush()
+}
+
+func newAckCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use: "ack INCIDENT", Short: "Acknowledge an incident: reminders of it stop",
+		Long: `Ack says that somebody looks after an open incident. Reminders and escalations of it stop; that it is
+over is still told. Clients see nothing of it. The messages of an incident have its id.`,
+		Example: "  coordinator ack mifc3k2o-1",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := newNotifyClient(cmd, data)
+			if err != nil {
+				return err
+			}
+			return client.Acknowledge(cmd.Context(), args[0])
+		},
+	}
+	dataFlag(cmd, &data)
+	return cmd
+}
+
+// newNotifyClient is newClient for the commands of notifications.
+func newNotifyClient(cmd *cobra.Command, data string) (admin.NotifyClient, error) {
+	client, err := newClient(cmd, data)
+	return admin.NewNotifyClient(client), err
+}

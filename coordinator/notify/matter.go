@@ -1,0 +1,133 @@
+package notify
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Matter is something that people are told of: an incident, or an advisory about the mesh itself. Times are by the wall
+// clock.
+type Matter struct {
+	ID       string
+	Round    int    // how often it had ended and come back before
+	Advisory string // kind of catalog.Advisories; empty for an incident
+	Severity catalog.Severity
+	Opened   time.Time // when it was published, or came back
+	Over     time.Time // zero while it lasts
+	Hosts    []Host    // that are part of it
+	Text     Text
+}
+
+// Host is a host that is part of a matter, as routes match it.
+type Host struct {
+	Name, ID, Group, Region string
+	Labels                  map[string]string
+	Checks, Kinds           []string // that failed
+}
+
+// severities are what an incident's impact is for routes.
+var severities = map[incident.Impact]catalog.Severity{
+	incident.Minor: catalog.Minor, incident.Major: catalog.Major, incident.Critical: catalog.Critical,
+}
+
+// OfIncident returns an incident as a matter.
+func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Matter {
+	m := Matter{
+		ID: i.ID, Severity: severities[i.Impact], Opened: i.Wall(i.Opened), Text: incidentText(c, s, i),
+	}
+	if m.Severity == "" {
+		m.Severity = catalog.Minor
+	}
+	if !i.Open() {
+		m.Over = i.Wall(i.Resolved)
+	}
+	for _, u := range i.Updates {
+		if !u.WorkedFrom.IsZero() {
+			m.Round++
+			m.Opened = i.Wall(u.At)
+		}
+	}
+	for _, h := range i.Hosts {
+		m.Hosts = append(m.Hosts, hostOf(c, h))
+	}
+	return m
+}
+
+func hostOf(c *catalog.Catalog, h incident.Host) Host {
+	out := Host{Name: h.Name, ID: h.ID}
+	config := c.Host(mesh.Key(h.Name))
+	if config == nil {
+		return out
+	}
+	out.ID, out.Group, out.Region, out.Labels = config.Identity(), config.Group, config.Region, config.Labels
+	for _, w := range h.Windows {
+		if !slices.Contains(out.Checks, w.Check) {
+			out.Checks = append(out.Checks, w.Check)
+			if check := config.Check(w.Check); check != nil && !slices.Contains(out.Kinds, check.Kind) {
+				out.Kinds = append(out.Kinds, check.Kind)
+			}
+		}
+	}
+	return out
+}
+
+// advisoryKinds are the kinds of warnings by the beginnings of their subjects.
+var advisoryKinds = []struct{ subject, kind string }{
+	{"silent", "silent-agent"}, {"isolated", "isolated-vantage"}, {"regions", "regions-silent"}, {"disk", "disk"},
+	{"store", "disk"}, {"observations", "disk"}, {"expiry", "certificates"}, {"certificate", "certificates"},
+	{"lag", "lag"}, {"overdue", "overdue"}, {"next-update", "overdue"}, {"pending", "pending"},
+	{"catalog", "catalog"}, {"refusal", "catalog"}, {"secrets", "catalog"}, {"channel", "channel"},
+	{"lost-messages", "damage"},
+}
+
+// AdvisoryKind returns the kind of a warning by its subject.
+func AdvisoryKind(subject string) string {
+	for _, k := range advisoryKinds {
+		if strings.HasPrefix(subject, k.subject) {
+			return k.kind
+		}
+	}
+	return "other"
+}
+
+// advisoryID is the id of the matter of a warning.
+func advisoryID(subject string) string {
+	return "advisory-" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(subject))
+}
+
+// matches reports whether a route takes the matter.
+func matches(r catalog.Route, m Matter) bool {
+	if m.Advisory != "" || len(r.Match.Advisories) > 0 {
+		return m.Advisory != "" && slices.Contains(r.Match.Advisories, m.Advisory)
+	}
+	return m.Severity.AtLeast(r.Match.Severity) && (matchesEveryHost(r.Match) ||
+		slices.ContainsFunc(m.Hosts, func(h Host) bool { return matchesHost(r.Match, h) }))
+}
+
+func matchesEveryHost(m catalog.Match) bool {
+	return len(m.Hosts)+len(m.Groups)+len(m.Regions)+len(m.Labels)+len(m.Kinds) == 0
+}
+
+func matchesHost(m catalog.Match, h Host) bool {
+	among := func(words []string, word string) bool {
+		return len(words) == 0 ||
+			slices.ContainsFunc(words, func(w string) bool { return mesh.Key(w) == mesh.Key(word) })
+	}
+	for key, value := range m.Labels {
+		if h.Labels[key] != value {
+			return false
+		}
+	}
+	kind := len(m.Kinds) == 0 || slices.ContainsFunc(h.Kinds, func(k string) bool { return slices.Contains(m.Kinds, k) })
+	return kind && among(m.Hosts, h.Name) && among(m.Groups, h.Group) && among(m.Regions, h.Region)
+}

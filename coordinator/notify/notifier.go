@@ -1,0 +1,336 @@
+// Package notify tells people of incidents and of the mesh's own troubles: by e-mail, webhooks and the services that
+// shoutrrr knows, as the section notify of the catalog says.
+//
+// Plan decides from the incidents, from what was sent before and from the time which messages are due; it is pure. A
+// Notifier sends them and records each message that a channel took in the ledger. A message has the same id at each
+// attempt, also after a crash: receivers that know ids get each one once.
+package notify
+
+import (
+	"context"
+	cryptorand "crypto/rand"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/notify/channel"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Config configures a Notifier.
+type Config struct {
+	Catalog   func() *catalog.Catalog                                                  // in force
+	Snapshot  func() *mesh.Snapshot                                                    // the latest
+	Incidents func(context.Context, time.Time, int) ([]*incident.Incident, error)      // not resolved before a time
+	Warnings  func() map[string]string                                                 // by subject
+	Sent      func(ctx context.Context, since time.Time) ([]ledger.NotifyEvent, error) // what the ledger has
+	Append    func(ctx context.Context, events ...ledger.Event) error                  // to the ledger
+	Clock     func() (mesh time.Time, offset time.Duration)                            // mesh time, and less wall time
+	Changed   func() <-chan struct{}                                                   // closed at the next snapshot
+	Send      func(context.Context, *catalog.MailServer, catalog.Channel, channel.Message) error
+	Links     func(Matter) Links
+	Warn      func(subject, text string) // sets a subject's warning for operators; "" clears it
+	Logger    zerolog.Logger
+}
+
+const (
+	keptFor      = 9 * 24 * time.Hour // events that are read at the start: longer than any repeat
+	incidentsMax = 200
+	inFlightMax  = 8 // messages that one channel sends at once
+	failingAfter = 3 // failures in a row after which a channel is one that fails
+	warnAfter    = 5 * time.Minute
+	backoffMax   = 5 * time.Minute
+	recheckAfter = 15 * time.Second // though nothing changed
+	// settleFor is how long after the start a warning of before may be missing: it may come back.
+	settleFor = time.Minute
+)
+
+// Notifier sends what is due. Run owns its state; the other methods are safe for concurrent use.
+type Notifier struct {
+	config  Config
+	results chan result
+	events  chan ledger.NotifyEvent
+	asks    chan func(*loop)
+}
+
+// result is the end of an attempt.
+type result struct {
+	message Message
+	err     error
+}
+
+// New makes a Notifier.
+func New(c Config) *Notifier {
+	return &Notifier{
+		config: c, results: make(chan result), events: make(chan ledger.NotifyEvent), asks: make(chan func(*loop)),
+	}
+}
+
+// loop is the state of a running Notifier.
+type loop struct {
+	*Notifier
+	state      State
+	advisories advisories
+	tries      map[string]try     // by message id: those that failed
+	inFlight   map[string]string  // by message id: the channel
+	channels   map[string]*health // by channel
+	unrecorded []ledger.Event     // messages that were sent and are not in the ledger yet
+	matters    []Matter
+}
+
+type try struct {
+	n    int
+	next time.Time
+}
+
+// health is how a channel does.
+type health struct {
+	failures int
+	since    time.Time // of the first failure in a row
+}
+
+// wall returns the time by the wall clock.
+func (n *Notifier) wall() time.Time {
+	at, offset := n.config.Clock()
+	return at.Add(-offset)
+}
+
+// Run sends what is due until ctx ends, and waits for the attempts under way.
+func (n *Notifier) Run(ctx context.Context) error {
+	l := &loop{
+		Notifier: n, tries: map[string]try{}, inFlight: map[string]string{}, channels: map[string]*health{},
+	}
+	for l.open(ctx) != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+	for ctx.Err() == nil {
+		changed := n.config.Changed()
+		next := l.step(ctx)
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-timer.C:
+		case r := <-n.results:
+			l.done(r)
+		case e := <-n.events:
+			l.state.Add(e)
+		case ask := <-n.asks:
+			ask(l)
+		}
+		timer.Stop()
+	}
+	for len(l.inFlight) > 0 {
+		l.done(<-n.results)
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	l.record(ending)
+	return nil
+}
+
+// open reads what was sent before.
+func (l *loop) open(ctx context.Context) error {
+	events, err := l.config.Sent(ctx, l.wall().Add(-keptFor))
+	if err != nil {
+		l.config.Logger.Error().Err(err).Msg("messages sent before not read; retrying")
+		return err
+	}
+	l.state = NewState(events)
+	l.advisories = newAdvisories(events, l.wall())
+	return nil
+}
+
+// step starts what is due, and returns how long to wait if nothing changes.
+func (l *loop) step(ctx context.Context) time.Duration {
+	l.record(ctx)
+	now, c := l.wall(), l.config.Catalog()
+	if c == nil || c.Notify == nil {
+		return recheckAfter
+	}
+	if l.state.Since.IsZero() {
+		begun := ledger.NotifyEvent{ID: cryptorand.Text(), Action: ledger.NotifyBegun, At: now}
+		begun.Mesh, _ = l.config.Clock()
+		l.unrecorded = append(l.unrecorded, begun)
+		l.state.Add(begun)
+	}
+	incidents, err := l.config.Incidents(ctx, now.Add(-TellWithin), incidentsMax)
+	if err != nil {
+		l.config.Logger.Error().Err(err).Msg("incidents not read; retrying")
+		return time.Second
+	}
+	snapshot := l.config.Snapshot()
+	l.matters = l.matters[:0]
+	for _, i := range incidents {
+		l.matters = append(l.matters, OfIncident(c, snapshot, i))
+	}
+	l.matters = append(l.matters, l.advisories.observe(l.config.Warnings(), now)...)
+	l.state.Failing = l.failing()
+	due, next := Plan(c.Notify, l.state, l.matters, now)
+	wait := recheckAfter
+	if !next.IsZero() {
+		wait = min(wait, max(0, next.Sub(now)))
+	}
+	for _, m := range due {
+		if after := l.start(ctx, c.Notify, m, now); after > 0 {
+			wait = min(wait, after)
+		}
+	}
+	return wait
+}
+
+// start begins an attempt, unless one is under way or it is too early for the next. It returns how long to wait then.
+func (l *loop) start(ctx context.Context, n *catalog.Notify, m Message, now time.Time) time.Duration {
+	to := n.Channel(m.Channel)
+	if to == nil || l.inFlight[m.ID] != "" || ctx.Err() != nil {
+		return 0 // the channel left the catalog after it was told
+	}
+	if t := l.tries[m.ID]; now.Before(t.next) {
+		return t.next.Sub(now)
+	}
+	busy := 0
+	for _, name := range l.inFlight {
+		if name == m.Channel {
+			busy++
+		}
+	}
+	if busy >= inFlightMax {
+		return 0 // the end of an attempt wakes the loop
+	}
+	l.inFlight[m.ID] = m.Channel
+	channel, message := *to, l.compose(m, now)
+	go func() {
+		err := l.config.Send(ctx, n.Mail, channel, message)
+		l.results <- result{m, err} // the loop takes it, also while it ends
+	}()
+	return 0
+}
+
+// compose makes what a channel sends.
+func (l *loop) compose(m Message, now time.Time) channel.Message {
+	links := l.config.Links(m.Matter)
+	kind, state := "incident", "ongoing"
+	if m.Matter.Advisory != "" {
+		kind = "advisory"
+	}
+	if !m.Matter.Over.IsZero() {
+		state = "over"
+	}
+	data := Data{
+		ID: m.Matter.ID, Advisory: m.Matter.Advisory, State: state, Severity: string(m.Matter.Severity),
+		Title: m.Matter.Text.Title, Text: m.Matter.Text.What, Evidence: m.Matter.Text.Evidence,
+		Works: m.Matter.Text.Works, Began: m.Matter.Opened.UTC(), URL: links.Page, Acknowledge: links.Acknowledge,
+		Explain: m.Matter.Text.Next, Hosts: []string{},
+	}
+	if !m.Matter.Over.IsZero() {
+		over := m.Matter.Over.UTC()
+		data.Over = &over
+	}
+	for _, h := range m.Matter.Hosts {
+		data.Hosts = append(data.Hosts, h.Name)
+	}
+	name, _, _ := strings.Cut(m.Step, "-")
+	return channel.Message{
+		ID: m.ID, Thread: messageID(m.Matter, stepOpened, m.Channel), Type: kind + "." + name,
+		Subject: m.Subject(), Body: m.Body(links), At: now, Data: data,
+	}
+}
+
+// Data is a message for programs.
+type Data struct {
+	ID          string     `json:"id"`
+	Advisory    string     `json:"advisory,omitempty"` // the kind; absent for an incident
+	State       string     `json:"state"`              // "ongoing" or "over"
+	Severity    string     `json:"severity,omitempty"`
+	Title       string     `json:"title"`
+	Text        string     `json:"text"`
+	Works       string     `json:"still_works,omitempty"`
+	Evidence    string     `json:"evidence,omitempty"`
+	Hosts       []string   `json:"hosts"`
+	Began       time.Time  `json:"began"`
+	Over        *time.Time `json:"over"`
+	URL         string     `json:"url,omitempty"`
+	Acknowledge string     `json:"acknowledge,omitempty"`
+	Explain     string     `json:"explain,omitempty"`
+}
+
+// done takes the end of an attempt.
+func (l *loop) done(r result) {
+	m, now := r.message, l.wall()
+	delete(l.inFlight, m.ID)
+	h := l.channels[m.Channel]
+	if h == nil {
+		h = &health{}
+		l.channels[m.Channel] = h
+	}
+	if r.err != nil {
+		t := l.tries[m.ID]
+		t.n++
+		t.next = now.Add(backoff(t.n))
+		l.tries[m.ID] = t
+		if h.failures++; h.failures == 1 {
+			h.since = now
+		}
+		l.config.Logger.Warn().Err(r.err).Str("message", m.ID).Str("channel", m.Channel).Int("attempt", t.n).
+			Time("next", t.next).Msg("message not sent")
+		if now.Sub(h.since) >= warnAfter {
+			l.config.Warn("channel "+m.Channel, "nobody is told over the channel "+m.Channel+" since "+
+				h.since.UTC().Format("15:04:05Z")+": "+r.err.Error())
+		}
+		return
+	}
+	*h = health{}
+	l.config.Warn("channel "+m.Channel, "")
+	delete(l.tries, m.ID)
+	e := ledger.NotifyEvent{
+		ID: m.ID, Action: ledger.NotifySent, Matter: m.Matter.ID, Round: m.Matter.Round, Step: m.Step,
+		Channel: m.Channel, At: now,
+	}
+	e.Mesh, _ = l.config.Clock()
+	l.state.Add(e)
+	l.unrecorded = append(l.unrecorded, e)
+	l.config.Logger.Info().Str("message", m.ID).Str("channel", m.Channel).Str("step", m.Step).
+		Str("subject", m.Subject()).Msg("message sent")
+}
+
+// record appends to the ledger what was sent. What fails is tried again; until then a crash sends it again, with the
+// same id.
+func (l *loop) record(ctx context.Context) {
+	if len(l.unrecorded) == 0 {
+		return
+	}
+	if err := l.config.Append(ctx, l.unrecorded...); err != nil {
+		l.config.Logger.Error().Err(err).Msg("sent messages not recorded; retrying")
+		return
+	}
+	l.unrecorded = nil
+}
+
+func (l *loop) failing() map[string]bool {
+	out := map[string]bool{}
+	for name, h := range l.channels {
+		out[name] = h.failures >= failingAfter
+	}
+	return out
+}
+
+// backoff returns how long to wait after a failure: 1 s, 2 s, then twice as long each time, up to five minutes.
+func backoff(n int) time.Duration {
+	d := backoffMax
+	if n < 10 {
+		d = min(d, time.Second<<(n-1))
+	}
+	if n <= 2 {
+		return d
+	}
+	return time.Duration(float64(d) * (.75 + rand.Float64()/2))
+}

@@ -1,0 +1,245 @@
+package notify
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// TellWithin is how old a matter may be when it is told first. A coordinator that was off for longer does not tell of
+// what is history.
+const TellWithin = 24 * time.Hour
+
+// Message is one message that is due: a step of a matter, for one channel.
+type Message struct {
+	ID      string // the same each time that this step of the matter is sent to this channel
+	Channel string
+	Step    string
+	Matter  Matter
+	// Fallback is set for a message that other channels failed to send.
+	Fallback bool
+}
+
+// The steps of a matter. Repeats and escalations have a number.
+const (
+	stepOpened    = "opened"
+	stepRepeated  = "repeated"
+	stepEscalated = "escalated"
+	stepOver      = "over"
+)
+
+// State is what is known about the messages of before.
+type State struct {
+	sent     map[string]bool   // by message id
+	told     map[string][]step // by matter and round
+	acked    map[string]ledger.NotifyEvent
+	Silences []ledger.Silence
+	// Failing are the channels that fail now.
+	Failing map[string]bool
+	// Since is when anybody was told first: what opened before is not told.
+	Since time.Time
+}
+
+// step is a message that was sent.
+type step struct {
+	name, channel string
+	at            time.Time
+}
+
+// NewState folds the events, oldest first.
+func NewState(events []ledger.NotifyEvent) State {
+	s := State{
+		sent: map[string]bool{}, told: map[string][]step{}, acked: map[string]ledger.NotifyEvent{},
+		Failing: map[string]bool{},
+	}
+	for _, e := range events {
+		s.Add(e)
+	}
+	return s
+}
+
+// Add folds one more event.
+func (s *State) Add(e ledger.NotifyEvent) {
+	switch e.Action {
+	case ledger.NotifyBegun:
+		s.Since = e.At
+	case ledger.NotifySent:
+		s.sent[e.ID] = true
+		key := roundKey(e.Matter, e.Round)
+		s.told[key] = append(s.told[key], step{e.Step, e.Channel, e.At})
+	case ledger.NotifyAcknowledged:
+		if key := roundKey(e.Matter, e.Round); s.acked[key].ID == "" {
+			s.acked[key] = e
+		}
+	case ledger.NotifySilenced:
+		if e.Silence != nil {
+			s.Silences = append(s.Silences, *e.Silence)
+		}
+	case ledger.NotifyUnsilenced:
+		s.Silences = slices.DeleteFunc(s.Silences, func(x ledger.Silence) bool { return x.ID == e.ID })
+	}
+}
+
+func roundKey(matter string, round int) string { return fmt.Sprintf("%s/%d", matter, round) }
+
+// Acknowledged returns who acknowledged the matter, and when; the zero event if nobody did.
+func (s *State) Acknowledged(m Matter) ledger.NotifyEvent { return s.acked[roundKey(m.ID, m.Round)] }
+
+// Plan returns the messages that are due, and when the next one is; the zero time if none is.
+func Plan(n *catalog.Notify, s State, matters []Matter, now time.Time) (due []Message, next time.Time) {
+	p := planner{notify: n, state: s, now: now, seen: map[string]bool{}}
+	if n == nil {
+		return nil, next
+	}
+	for _, m := range matters {
+		for _, r := range n.Routes {
+			if matches(r, m) {
+				p.route(r, m)
+			}
+		}
+	}
+	return p.due, p.next
+}
+
+type planner struct {
+	notify *catalog.Notify
+	state  State
+	now    time.Time
+	due    []Message
+	next   time.Time
+	seen   map[string]bool // message ids that are due already: two routes may name one channel
+}
+
+// at plans a message for a time.
+func (p *planner) at(r catalog.Route, m Matter, name string, channels []string, at time.Time) {
+	at = quietEnd(r.Quiet, at, p.now, m.Severity)
+	if at.After(p.now) {
+		p.later(at)
+		return
+	}
+	for _, channel := range channels {
+		p.message(m, name, channel, false)
+	}
+	failing := func(c string) bool { return p.state.Failing[c] }
+	if len(channels) > 0 && !slices.ContainsFunc(channels, func(c string) bool { return !failing(c) }) &&
+		!p.anySent(m, name, channels) {
+		for _, channel := range r.Fallback {
+			p.message(m, name, channel, true)
+		}
+	}
+}
+
+func (p *planner) later(at time.Time) {
+	if p.next.IsZero() || at.Before(p.next) {
+		p.next = at
+	}
+}
+
+func (p *planner) message(m Matter, name, channel string, fallback bool) {
+	id := messageID(m, name, channel)
+	if p.state.sent[id] || p.seen[id] {
+		return
+	}
+	p.seen[id] = true
+	p.due = append(p.due, Message{ID: id, Channel: channel, Step: name, Matter: m, Fallback: fallback})
+}
+
+func (p *planner) anySent(m Matter, name string, channels []string) bool {
+	return slices.ContainsFunc(channels, func(c string) bool { return p.state.sent[messageID(m, name, c)] })
+}
+
+// messageID names a message. It does not depend on when the message is sent.
+func messageID(m Matter, name, channel string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{roundKey(m.ID, m.Round), name, channel}, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// route plans what a route tells of a matter.
+func (p *planner) route(r catalog.Route, m Matter) {
+	channels := r.Channels
+	if len(channels) == 0 {
+		for _, c := range p.notify.Channels {
+			channels = append(channels, c.Name)
+		}
+	}
+	told := p.state.told[roundKey(m.ID, m.Round)]
+	first := m.Opened.Add(r.After)
+	if m.Over.IsZero() || len(told) == 0 {
+		p.opening(r, m, channels, first)
+	}
+	if !m.Over.IsZero() {
+		p.over(r, m, told)
+		return
+	}
+	if p.state.Acknowledged(m).ID != "" || p.silenced(m) {
+		return
+	}
+	if r.Repeat > 0 {
+		n := 1
+		if passed := p.now.Sub(first); passed > 0 {
+			n = max(1, int(passed/r.Repeat))
+		}
+		// Only the latest repeat is sent: those that were missed tell nothing more.
+		p.at(r, m, fmt.Sprintf("%s-%d", stepRepeated, n), channels, first.Add(time.Duration(n)*r.Repeat))
+		p.later(first.Add(time.Duration(n+1) * r.Repeat))
+	}
+	for n, e := range r.Escalate {
+		p.at(r, m, fmt.Sprintf("%s-%d", stepEscalated, n+1), e.Channels, m.Opened.Add(e.After))
+	}
+}
+
+// opening plans the first message, also for what was over before anybody could be told. What was shorter than the
+// route's delay is not told.
+func (p *planner) opening(r catalog.Route, m Matter, channels []string, first time.Time) {
+	history := p.now.Sub(m.Opened) > TellWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
+	if p.silenced(m) || history || !m.Over.IsZero() && m.Over.Before(first) {
+		return
+	}
+	p.at(r, m, stepOpened, channels, first)
+}
+
+// over plans the message that all is well, for all who were told of the trouble.
+func (p *planner) over(r catalog.Route, m Matter, told []step) {
+	var channels []string
+	for _, s := range told {
+		// A message that was sent later said itself that it was over.
+		if s.name != stepOver && s.at.Before(m.Over) && !slices.Contains(channels, s.channel) {
+			channels = append(channels, s.channel)
+		}
+	}
+	if len(channels) > 0 && p.now.Sub(m.Over) <= TellWithin {
+		r.Fallback = nil // nobody there knows what it was about
+		p.at(r, m, stepOver, channels, m.Over)
+	}
+}
+
+// silenced reports whether somebody asked for silence about every host of the matter.
+func (p *planner) silenced(m Matter) bool {
+	if len(m.Hosts) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(m.Hosts, func(h Host) bool {
+		return !slices.ContainsFunc(p.state.Silences, func(s ledger.Silence) bool { return silences(s, h, p.now) })
+	})
+}
+
+func silences(s ledger.Silence, h Host, now time.Time) bool {
+	if now.Before(s.From) || !now.Before(s.Until) || s.Host != "" && s.Host != h.ID ||
+		s.Group != "" && s.Group != h.Group {
+		return false
+	}
+	for key, value := range s.Labels {
+		if h.Labels[key] != value {
+			return false
+		}
+	}
+	return s.Check == "" || len(h.Checks) > 0 && !slices.ContainsFunc(h.Checks, func(c string) bool {
+		return !strings.EqualFold(c, s.Check)
+	})
+}

@@ -1,0 +1,131 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Text is what a message says, apart from what its step adds.
+type Text struct {
+	Title    string // the incident in a line, "NC036: Sending mail down"
+	What     string // what happened, since when and how sure
+	Works    string // what still works; empty where nothing or everything does
+	Evidence string // in technical terms
+	Next     string // the command that explains it
+}
+
+// subjectMax bounds a subject in characters: a lock screen shows no more.
+const subjectMax = 69
+
+// incidentText returns what is told of an incident.
+func incidentText(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Text {
+	t := Text{Title: i.Name()}
+	if n := len(i.Updates); n > 0 {
+		u := i.Updates[n-1]
+		t.What, t.Evidence = i.Text(u), u.Evidence()
+	}
+	if len(i.Hosts) > 0 {
+		t.Next = "coordinator explain " + i.Hosts[0].Name
+	}
+	if i.Open() {
+		t.Works = works(c, s, i)
+	}
+	return t
+}
+
+// works names what still works of the incident's hosts.
+func works(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) string {
+	if s == nil {
+		return ""
+	}
+	var out []string
+	for _, h := range i.Hosts {
+		n := slices.IndexFunc(s.Hosts, func(state mesh.HostState) bool { return mesh.Key(state.Name) == mesh.Key(h.Name) })
+		if n < 0 || c.Host(mesh.Key(h.Name)) == nil {
+			continue
+		}
+		for _, check := range s.Hosts[n].Checks {
+			if check.Verdict == mesh.Up {
+				name := check.Name
+				if len(i.Hosts) > 1 {
+					name = h.Name + " " + name
+				}
+				out = append(out, name)
+			}
+		}
+	}
+	const shown = 5
+	if more := len(out) - shown; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(out[:shown], ", "), more)
+	}
+	return strings.Join(out, ", ")
+}
+
+// Subject is the message in a line.
+func (m Message) Subject() string {
+	word := "DOWN"
+	switch name, _, _ := strings.Cut(m.Step, "-"); {
+	case m.Matter.Advisory != "" && !m.Matter.Over.IsZero():
+		word = "CLEARED"
+	case m.Matter.Advisory != "":
+		word = "ADVISORY"
+	case !m.Matter.Over.IsZero():
+		word = "OK"
+	case m.Matter.Severity == catalog.Minor:
+		word = "DEGRADED"
+	case name == stepRepeated:
+		word = "STILL DOWN"
+	case name == stepEscalated:
+		word = "ESCALATED"
+	}
+	return shorten(word+" "+oneLine(m.Matter.Text.Title), subjectMax)
+}
+
+// Body is the message in plain text. Its first lines fit a lock screen.
+func (m Message) Body(links Links) string {
+	t := m.Matter.Text
+	lines := []string{t.What}
+	add := func(label, text string) {
+		if text != "" {
+			lines = append(lines, label+text)
+		}
+	}
+	add("Still works: ", t.Works)
+	if m.Matter.Over.IsZero() && m.Matter.Advisory == "" {
+		add("Explain: ", t.Next)
+		add("Acknowledge: ", links.Acknowledge)
+	}
+	add("Incident: ", links.Page)
+	add("Evidence: ", t.Evidence)
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// Links lead from a message to what can be done.
+type Links struct {
+	Page        string
+	Acknowledge string // an address, or a command
+}
+
+// oneLine replaces line breaks and control characters: a title may come from a person.
+func oneLine(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 {
+			return ' '
+		}
+		return r
+	}, text))
+}
+
+// shorten cuts a text to a number of characters.
+func shorten(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return strings.TrimSpace(string([]rune(text)[:most-1])) + "…"
+}

@@ -1,0 +1,55 @@
+package ledger
+
+import (
+	"time"
+)
+
+// NotifyAction is what happened to the notifications about a matter: an incident or an advisory.
+type NotifyAction string
+
+// The actions.
+const (
+	NotifyBegun        NotifyAction = "begun"        // from now on, people are told
+	NotifySent         NotifyAction = "sent"         // a channel took a message
+	NotifyAcknowledged NotifyAction = "acknowledged" // somebody looks after the matter
+	NotifySilenced     NotifyAction = "silenced"     // what Silence matches is not told for a while
+	NotifyUnsilenced   NotifyAction = "unsilenced"
+)
+
+// NotifyEvent is a message that was sent, or what people decided about messages.
+type NotifyEvent struct {
+	ID      string       `json:"id"` // of the message; of an acknowledgement or silence a random one
+	Action  NotifyAction `json:"action"`
+	Matter  string       `json:"matter,omitempty"`  // id of the incident, or "advisory-" and the subject
+	Round   int          `json:"round,omitempty"`   // how often the matter had ended and come back before
+	Step    string       `json:"step,omitempty"`    // of the message
+	Channel string       `json:"channel,omitempty"` // that took the message
+	By      string       `json:"by,omitempty"`      // who acknowledged, and how
+	Silence *Silence     `json:"silence,omitempty"`
+	At      time.Time    `json:"at"`   // by the wall clock
+	Mesh    time.Time    `json:"mesh"` // mesh time
+}
+
+// Silence is what is not told until a time, and why.
+type Silence struct {
+	ID     string            `json:"id"`
+	Host   string            `json:"host,omitempty"` // internal id
+	Group  string            `json:"group,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Check  string            `json:"check,omitempty"` // of any host
+	From   time.Time         `json:"from"`
+	Until  time.Time         `json:"until"`
+	Reason string            `json:"reason"`
+	By     string            `json:"by,omitempty"`
+}
+
+func (e NotifyEvent) entry() (Entry, error) {
+	if e.Mesh.IsZero() {
+		return Entry{}, errNoMeshTime
+	}
+	about := e.Matter
+	if about == "" {
+		about = e.ID
+	}
+	return encode("notify."+about, "notify-"+string(e.Action)+"-"+e.ID, e)
+}
