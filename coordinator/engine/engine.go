@@ -179,10 +179,7 @@ func standings(ctx context.Context, v *view.View, at time.Time) ([]judge.Standin
 	last, err := v.Standings(ctx, at)
 	out := make([]judge.Standing, len(last))
 	for i, t := range last {
-		out[i] = judge.Standing{
-			Host: mesh.Key(t.Host), Check: t.Check, CheckID: t.CheckID, Verdict: t.Verdict, Since: t.Began,
-			Rule: t.Rule, Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
-		}
+		out[i] = judge.StandingOf(t)
 	}
 	return out, err
 }

@@ -49,11 +49,11 @@ type hostView struct {
 
 type checkView struct {
 	web.Look
-	Name, Note, Sentence string
-	Since                time.Time
-	Looking              bool
-	Votes                []voteView
-	Advisories           []string
+	Name, Sentence string
+	Since          time.Time
+	Looking        bool
+	Votes          []voteView
+	Advisories     []string
 }
 
 type voteView struct {
@@ -151,18 +151,12 @@ func hostReach(h mesh.HostState) string {
 }
 
 func reach(t mesh.Tally) string {
-	return fmt.Sprintf("reachable from %d of %s", t.OK, web.Count(t.Voters, "region"))
+	return fmt.Sprintf("reachable from %d of %s now", t.OK, web.Count(t.Voters, "region"))
 }
 
 func newCheckView(s web.State, c mesh.CheckState) checkView {
-	v := checkView{
-		Look: web.VerdictLook(c.Verdict), Name: c.Name, Note: reach(c.Tally), Sentence: c.Sentence, Since: c.Since,
-		Looking: c.RoundOpen,
-	}
-	if c.Verdict == mesh.Down || c.Verdict == mesh.Partial || c.Verdict == mesh.Unknown {
-		// The verdict stands beside the note already, and a time follows it.
-		v.Note = strings.TrimSuffix(strings.TrimPrefix(c.Sentence, v.Word+": "), ".")
-	}
+	v := checkView{Look: web.VerdictLook(c.Verdict), Name: c.Name, Since: c.Since, Looking: c.RoundOpen}
+	v.Sentence = present(v.Word, c.Sentence)
 	for _, r := range c.Votes { // of the host's own region too: it is shown and not counted
 		vote := voteView{Look: web.VoteLook(r.Vote), City: s.City(r.Region), Own: r.Own}
 		switch {
@@ -177,6 +171,18 @@ func newCheckView(s web.State, c mesh.CheckState) checkView {
 		v.Advisories = c.Advisories
 	}
 	return v
+}
+
+// present says that the numbers of a sentence are those of now: on the same page, an incident has those of its time. It
+// leaves out the verdict, which stands beside the sentence.
+func present(verdict, sentence string) string {
+	if !strings.Contains(sentence, " region") {
+		return sentence // no numbers
+	}
+	if rest, ok := strings.CutPrefix(sentence, verdict+": "); ok {
+		return "Now " + rest
+	}
+	return "Now: " + sentence
 }
 
 // newChangeViews lists transitions, newest first. That a new check got its first verdict is no news, and is left out.

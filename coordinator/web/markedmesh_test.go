@@ -153,10 +153,7 @@ func (m *markedMesh) restart(t *testing.T) {
 	}
 	var standings []judge.Standing
 	for _, s := range latest {
-		standings = append(standings, judge.Standing{
-			Host: mesh.Key(s.Host), Check: s.Check, Verdict: s.Verdict, Since: s.Began, Rule: s.Rule,
-			Sentence: s.Sentence, Cause: s.Cause, Tally: s.Tally,
-		})
+		standings = append(standings, judge.StandingOf(s))
 	}
 	m.judge, m.snapshot = judge.New(judge.Start{Catalog: m.catalog, Roster: roster, Standings: standings}), nil
 	m.rounds = map[string]uint64{}

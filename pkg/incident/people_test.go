@@ -178,7 +178,7 @@ Updates
   A flood of viruses.
   We clear it.
 2020-09-21 06:56:04 UTC  investigating
-  Sending mail stopped at 06:56 UTC. Confirmed from 7 of 7 regions.
+  Sending mail stopped at 06:56 UTC. Confirmed from 7 of 7 regions at 06:56 UTC.
 `
 	if diff := cmp.Diff(want, i.Page(at("07:20:00"))); diff != "" {
 		t.Error(diff)

@@ -151,16 +151,16 @@ func (i *Incident) Text(u Update) string {
 	return text
 }
 
-// sentence says what happened to the checks: "Sending mail stopped at 19:51 UTC. Confirmed from 7 of 7 regions."
+// sentence says what happened to the checks: "Sending mail stopped at 19:51 UTC. Confirmed from 7 of 7 regions at 19:52
+// UTC." The number of regions has its time, since other regions may confirm it later, as the page shows.
 func (u Update) sentence() string {
 	subject, stopped, works := u.subject()
 	at := minute(u.Began.Add(-u.Offset))
 	switch u.Verdict {
 	case mesh.Down:
-		return fmt.Sprintf("%s %s at %s. Confirmed from %d of %s.", subject, stopped, at, u.Bad, regions(u.Voters))
+		return fmt.Sprintf("%s %s at %s. %s", subject, stopped, at, u.confirmed())
 	case mesh.Partial:
-		return fmt.Sprintf("%s cannot be reached from some places since %s. Confirmed from %d of %s.", subject, at,
-			u.Bad, regions(u.Voters))
+		return fmt.Sprintf("%s cannot be reached from some places since %s. %s", subject, at, u.confirmed())
 	case mesh.Degraded:
 		return fmt.Sprintf("%s %s slow or unreliable since %s.", subject, u.verb("is", "are"), at)
 	}
@@ -173,6 +173,21 @@ func (u Update) sentence() string {
 		return fmt.Sprintf("%s %s again.", subject, works)
 	}
 	return fmt.Sprintf("%s %s again after %s.", subject, works, FormatDuration(lasted))
+}
+
+// confirmed says how many regions confirmed the failure when it was published: of several checks, the fewest.
+func (u Update) confirmed() string {
+	fewest, atLeast := u, ""
+	for _, p := range u.With {
+		if p.Bad != u.Bad || p.Voters != u.Voters {
+			atLeast = "at least "
+		}
+		if p.Bad*fewest.Voters < fewest.Bad*p.Voters {
+			fewest = p
+		}
+	}
+	return fmt.Sprintf("Confirmed from %s%d of %s at %s.", atLeast, fewest.Bad, regions(fewest.Voters),
+		minute(u.At.Add(-u.Offset)))
 }
 
 // subject names the checks of the update, with the verbs for them. A server that does not answer a ping has no service

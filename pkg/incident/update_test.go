@@ -20,7 +20,7 @@ func TestTheTextsOfAnOutage(t *testing.T) {
 	b.Apply(fail)
 	i := b.Apply(transition("NC036", "Sending mail", mesh.Down, mesh.Up, mesh.PartialOutage, mesh.Operational, "19:54:48"))
 	want := []string{
-		"Sending mail stopped at 19:51 UTC. Confirmed from 7 of 7 regions.",
+		"Sending mail stopped at 19:51 UTC. Confirmed from 7 of 7 regions at 19:51 UTC.",
 		"Sending mail works again after 3 min 43 s.",
 	}
 	if diff := cmp.Diff(want, texts(i)); diff != "" {
@@ -104,7 +104,7 @@ func orElse(i, other *incident.Incident) *incident.Incident {
 func TestACutOfFourHostsIsOneUpdateThatNamesTheFour(t *testing.T) {
 	i := cut(incident.NewBook(nil, 0), "NC033", "NC040", "NC041", "NC042")
 	want := []string{
-		"NC033, NC040, NC041 and NC042 stopped answering at 02:31 UTC. Confirmed from 6 of 7 regions.",
+		"NC033, NC040, NC041 and NC042 stopped answering at 02:31 UTC. Confirmed from 6 of 7 regions at 02:31 UTC.",
 		"NC033, NC040, NC041 and NC042 answer again after 6 min.",
 	}
 	if diff := cmp.Diff(want, texts(i)); diff != "" {
@@ -115,7 +115,8 @@ func TestACutOfFourHostsIsOneUpdateThatNamesTheFour(t *testing.T) {
 	}
 	// A host that became internal is in no part, also where it failed first.
 	public := i.Only([]string{"nc040", "nc041"})
-	if got := texts(public)[0]; got != "NC040 and NC041 stopped answering at 02:31 UTC. Confirmed from 6 of 7 regions." {
+	wanted := "NC040 and NC041 stopped answering at 02:31 UTC. Confirmed from 6 of 7 regions at 02:31 UTC."
+	if got := texts(public)[0]; got != wanted {
 		t.Error(got)
 	}
 	if e := public.Updates[0].Evidence(); strings.Contains(e, "NC033") || !strings.Contains(e, "NC041 ping: Down") {
@@ -135,8 +136,11 @@ func TestNoUpdateContradictsItsState(t *testing.T) {
 		{incident.Update{State: incident.Resolved, Over: true, Host: "NC036", Check: "web", Verdict: mesh.Up},
 			"web works again."},
 		{incident.Update{State: incident.Resolved, Over: true, Host: "NC036", Check: "web", Verdict: mesh.Down,
-			Began: at("02:00:00"), Bad: 7, Voters: 7},
-			"NC036 is operational again. web stopped at 02:00 UTC. Confirmed from 7 of 7 regions."},
+			Began: at("02:00:00"), At: at("02:01:00"), Bad: 7, Voters: 7},
+			"NC036 is operational again. web stopped at 02:00 UTC. Confirmed from 7 of 7 regions at 02:01 UTC."},
+		{incident.Update{Host: "NC036", Check: "web", Verdict: mesh.Down, Began: at("02:00:00"), At: at("02:01:00"),
+			Bad: 7, Voters: 7, With: []incident.Update{{Host: "NC036", Check: "mail", Bad: 6, Voters: 7}}},
+			"web and mail stopped at 02:00 UTC. Confirmed from at least 6 of 7 regions at 02:01 UTC."},
 		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Unknown, Body: "Unknown."},
 			"Unknown."},
 	} {

@@ -31,6 +31,7 @@ type check struct {
 	since     time.Time
 	rule      string
 	sentence  string
+	first     *mesh.Sighting // of the failure, as published; nil: the check is not broken
 	tally     mesh.Tally
 	fromVotes bool // the votes themselves showed the verdict when they were last counted
 	leftOut   bool // no vantage may run it
@@ -231,6 +232,7 @@ func (c *check) inherit(was *check, same bool) {
 	if same || was.verdict == mesh.Down {
 		c.verdict, c.published, c.flap, c.since = was.verdict, was.published, was.flap, was.since
 		c.rule, c.sentence, c.tally, c.freshUntil = was.rule, was.sentence, was.tally, was.freshUntil
+		c.first = was.first
 	}
 	if !same {
 		return
@@ -257,6 +259,7 @@ func (c *check) restore(s Standing) {
 		c.verdict = s.Verdict
 	}
 	c.published, c.since, c.rule, c.sentence, c.tally = s.Verdict, s.Since, s.Rule, s.Sentence, s.Tally
+	c.first = s.First
 	c.heldSince = time.Time{}
 	c.priorRegions = s.Tally.Regions
 	if broken(s.Verdict) { // a check that works must not take the cause from one that does not

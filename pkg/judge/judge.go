@@ -13,6 +13,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // Input is one message of the stream: a batch, a new catalog, a new roster, or a tick if all three are nil.
@@ -42,6 +43,20 @@ type Standing struct {
 	Sentence string
 	Cause    string
 	Tally    mesh.Tally
+	First    *mesh.Sighting // of a failure; nil: the present votes decide
+}
+
+// StandingOf returns the verdict that a check's latest transition published.
+func StandingOf(t mesh.Transition) Standing {
+	s := Standing{
+		Host: mesh.Key(t.Host), Check: t.Check, CheckID: t.CheckID, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule,
+		Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
+	}
+	if broken(t.Verdict) {
+		first := sentence.First(t.Began, t.Votes, t.Offset)
+		s.First = &first
+	}
+	return s
 }
 
 // Start is a judge's initial state: the catalog and roster in force, the verdicts of the ledger, and when each vantage

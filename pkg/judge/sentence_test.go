@@ -1,10 +1,12 @@
 package judge_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sentence"
 )
@@ -64,4 +66,46 @@ func TestSentencesQuoteNoAgent(t *testing.T) {
 			t.Errorf("published %q, and from the transition's facts %q", tr.Sentence, again)
 		}
 	}
+}
+
+// Which region saw a failure first is decided once: the present sentence says what the published one says, also when
+// that region reached the host in between, and after a restart.
+func TestTheFirstRegionStaysTheFirst(t *testing.T) {
+	w := newWorld()
+	w.checks = []string{"smtp"}
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor", "lus", "syd", "sea"})
+	w.begin()
+	w.play(30 * time.Second)
+	others := []string{"lon", "van", "nyc", "tor", "lus", "syd", "sea"}
+	w.eachPath("AMS1/smtp", others, func(p path) { w.broken[p] = "timeout" })
+	w.play(40 * time.Second)
+	published := w.published[len(w.published)-1]
+	_, first, found := strings.Cut(published.Sentence, ", first seen from ")
+	if published.Verdict != mesh.Down || !found {
+		t.Fatalf("published %+v", published)
+	}
+	city, _, _ := strings.Cut(first, " at ")
+	region := w.catalog.Regions[slices.IndexFunc(w.catalog.Regions, func(r catalog.Region) bool {
+		return sentence.City(w.catalog, r.Name) == city
+	})].Name
+	check := func(when string) {
+		t.Helper()
+		c := w.snapshot().Hosts[0].Checks[0]
+		if c.Verdict != mesh.Down || !strings.HasSuffix(c.Sentence, first) {
+			t.Errorf("%s: %s is %s; published was %s", when, c.Sentence, c.Verdict, published.Sentence)
+		}
+	}
+	check("at once")
+	// The region reaches the host for a moment.
+	w.eachPath("AMS1/smtp", []string{region}, func(p path) { delete(w.broken, p) })
+	w.play(25 * time.Second)
+	check("while the region reaches it")
+	w.eachPath("AMS1/smtp", []string{region}, func(p path) { w.broken[p] = "timeout" })
+	w.play(25 * time.Second)
+	check("afterwards")
+	w.restart()
+	w.play(time.Second)
+	check("after a restart")
+	w.play(time.Minute)
+	check("a minute after the restart")
 }

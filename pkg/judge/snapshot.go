@@ -53,7 +53,7 @@ func (r reporter) check(c *check) mesh.CheckState {
 		Votes: regionVotes(r.env, c), Advisories: r.advisories(c),
 	}
 	if broken(c.published) {
-		s.Cause = c.host.cause
+		s.Cause, s.First = c.host.cause, c.first
 	}
 	expiry, advisory := r.expiry(c)
 	if s.Expiry = expiry; expiry != nil {
@@ -73,7 +73,7 @@ func sentenceOf(env *environment, config *catalog.Catalog, c *check, votes []mes
 		rule = sentence.Flapping
 	}
 	return sentence.Of(config, c.config, mesh.CheckState{
-		Verdict: c.published, Since: c.since, Rule: rule, Tally: c.tally, Votes: votes,
+		Verdict: c.published, Since: c.since, Rule: rule, Tally: c.tally, Votes: votes, First: c.first,
 	}, env.offset)
 }
 

@@ -216,7 +216,12 @@ func (v *verdicts) publish(c *check) {
 		c.rule = sentence.Flapping
 	}
 	if c.published != before {
-		c.sentence = sentenceOf(v.env, v.mesh.catalog, c, regionVotes(v.env, c))
+		votes := regionVotes(v.env, c)
+		if c.first = nil; broken(c.published) {
+			first := sentence.First(c.since, votes, v.env.offset)
+			c.first = &first
+		}
+		c.sentence = sentenceOf(v.env, v.mesh.catalog, c, votes)
 		v.transitions = append(v.transitions, v.transition(c.host, c, before))
 	}
 	c.host.clearCause()

@@ -183,10 +183,7 @@ func (w *world) standings() []judge.Standing {
 	latest := map[string]judge.Standing{}
 	for _, t := range w.published {
 		if t.Check != "" {
-			latest[t.Host+"/"+t.Check] = judge.Standing{
-				Host: mesh.Key(t.Host), Check: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule,
-				Sentence: t.Sentence, Cause: t.Cause, Tally: t.Tally,
-			}
+			latest[t.Host+"/"+t.Check] = judge.StandingOf(t)
 		}
 	}
 	var out []judge.Standing

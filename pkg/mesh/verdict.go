@@ -115,9 +115,10 @@ type CheckState struct {
 	Kind      string       `json:"kind"`
 	Critical  bool         `json:"critical"`
 	Verdict   Verdict      `json:"verdict"`
-	Since     time.Time    `json:"since,omitzero"` // when the verdict's cause began
-	Rule      string       `json:"rule"`           // the part of the rule that decided
-	Sentence  string       `json:"sentence"`       // the verdict in one sentence
+	Since     time.Time    `json:"since,omitzero"`  // when the verdict's cause began
+	Rule      string       `json:"rule"`            // the part of the rule that decided
+	Sentence  string       `json:"sentence"`        // the verdict in one sentence
+	First     *Sighting    `json:"first,omitempty"` // of the failure, while it is down or partial
 	Tally     Tally        `json:"tally"`
 	Cause     string       `json:"cause,omitempty"` // while it is down or partial: shared by all that failed together
 	RoundOpen bool         `json:"looking"`         // a round is open, so the verdict may change within seconds
@@ -126,6 +127,13 @@ type CheckState struct {
 	Maintenance string   `json:"maintenance,omitempty"`
 	Advisories  []string `json:"advisories,omitempty"` // for operators: "path from lusaka: timeout"
 	Expiry      *Expiry  `json:"expiry,omitempty"`     // the earliest that vantages report; an advisory describes it
+}
+
+// Sighting is which region saw a failure first. It is decided when the verdict is published, so that all that is said
+// of the failure later says the same. Region is empty if that is not known.
+type Sighting struct {
+	Region string    `json:"region"`
+	At     time.Time `json:"at,omitzero"` // by the wall clock, unlike the times of a state that are computed with
 }
 
 // HostState is what the judge knows about one host.

@@ -33,7 +33,8 @@ const (
 
 // Of describes the verdict of a check's state. config is the check in the catalog, or nil if the catalog no longer has
 // it; the catalog may be nil too. Of ignores the state's own Sentence and classifies the free text in its votes. The
-// state's times are mesh time, which is ahead of the wall clock by offset; the sentence shows the wall clock.
+// state's times are mesh time, which is ahead of the wall clock by offset; the sentence shows the wall clock. A nil
+// First is computed from the votes, which must be those at the moment of publication then.
 func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset time.Duration) string {
 	t := s.Tally
 	regions := fmt.Sprintf("%d of %s", t.OK, counted(t.Voters, "region"))
@@ -117,7 +118,7 @@ const failuresMax = 2
 // only one region reports is named only if no second region votes bad: one agent must not choose what the public reads.
 func failures(config *catalog.Check, s mesh.CheckState) string {
 	counts := map[mesh.Failure]int{}
-	bad := badVotes(s)
+	bad := badVotes(s.Votes)
 	for _, v := range bad {
 		counts[v.Failure()]++
 	}
@@ -164,29 +165,38 @@ func target(config *catalog.Check) string {
 	return ""
 }
 
-// firstSeen names the city that saw the failure first, and when. It ignores regions that vote bad since before the
-// verdict's cause began: they had a trouble of their own.
-func firstSeen(c *catalog.Catalog, s mesh.CheckState, offset time.Duration) string {
-	var earliest *mesh.RegionVote
-	for _, v := range badVotes(s) {
-		if v.Since.IsZero() || v.Since.Before(s.Since) {
+// First returns which region saw the failure first, by the votes at the moment at which the verdict is published. It
+// ignores regions that vote bad since before the verdict's cause began: they had a trouble of their own.
+func First(since time.Time, votes []mesh.RegionVote, offset time.Duration) mesh.Sighting {
+	var first mesh.Sighting
+	for _, v := range badVotes(votes) {
+		if v.Since.IsZero() || v.Since.Before(since) {
 			continue
 		}
-		if earliest == nil || v.Since.Before(earliest.Since) {
-			earliest = &v
+		if at := v.Since.Add(-offset); first.Region == "" || at.Before(first.At) {
+			first = mesh.Sighting{Region: v.Region, At: at}
 		}
 	}
-	if earliest == nil {
+	return first
+}
+
+// firstSeen names the city that saw the failure first, and when.
+func firstSeen(c *catalog.Catalog, s mesh.CheckState, offset time.Duration) string {
+	first := s.First
+	if first == nil {
+		now := First(s.Since, s.Votes, offset)
+		first = &now
+	}
+	if first.Region == "" {
 		return ""
 	}
-	at := earliest.Since.Add(-offset).UTC().Format("15:04:05 UTC")
-	return fmt.Sprintf(", first seen from %s at %s", City(c, earliest.Region), at)
+	return fmt.Sprintf(", first seen from %s at %s", City(c, first.Region), first.At.UTC().Format("15:04:05 UTC"))
 }
 
 // badCities lists the cities whose regions vote bad: "Lusaka and Vancouver". Without votes it is their number.
 func badCities(c *catalog.Catalog, s mesh.CheckState) string {
 	var cities []string
-	for _, v := range badVotes(s) {
+	for _, v := range badVotes(s.Votes) {
 		cities = append(cities, City(c, v.Region))
 	}
 	switch last := len(cities) - 1; {
@@ -199,9 +209,9 @@ func badCities(c *catalog.Catalog, s mesh.CheckState) string {
 }
 
 // badVotes returns the bad votes that count, which the host's own region does not.
-func badVotes(s mesh.CheckState) []mesh.RegionVote {
+func badVotes(votes []mesh.RegionVote) []mesh.RegionVote {
 	var out []mesh.RegionVote
-	for _, v := range s.Votes {
+	for _, v := range votes {
 		if !v.Own && v.Vote == mesh.Bad {
 			out = append(out, v)
 		}
