@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,6 +121,7 @@ func visit(t *testing.T, h http.Handler, address string) string {
 	}
 	r := httptest.NewRequest(method, path, nil)
 	r.Host = "localhost"
+	r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1", visits.Add(1)%250) // a client each: one alone may not ask that often
 	if strings.Contains(address, "/events") {
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -129,6 +131,9 @@ func visit(t *testing.T, h http.Handler, address string) string {
 	h.ServeHTTP(w, r)
 	return fmt.Sprint(w.Code, w.Header(), w.Body)
 }
+
+// visits counts the visits of all tests.
+var visits atomic.Uint32
 
 func marked(answer string) bool { return strings.Contains(strings.ToLower(answer), mark) }
 
