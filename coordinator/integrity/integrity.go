@@ -1,5 +1,5 @@
 // Package integrity finds what the streams have lost by damage to their files: overwritten, truncated or missing
-// blocks. The NATS server skips what it cannot read, so that a verdict, an incident's end or an enrolment may be
+// blocks, and texts that are gone or are not those of their hashes. The NATS server skips what it cannot read, so that a verdict, an incident's end or an enrolment may be
 // missing without any error. A Guard reads the streams at start and once a day, records the losses in the view, which
 // the status page marks, and warns operators for as long as they are there.
 package integrity
@@ -25,6 +25,9 @@ type Config struct {
 	View View
 	// free space for the streams that are kept for ever, in bytes; nil: a cluster's operator watches that
 	Free func() (uint64, error)
+	// what people wrote, and the events that name it; nil: not checked
+	Texts  Texts
+	Events Events
 	// sets a subject's warning for operators; "" clears it
 	Warn   func(subject, text string)
 	Logger zerolog.Logger
@@ -118,7 +121,7 @@ func (g *Guard) Check(ctx context.Context) error {
 	if err := g.View.AddGaps(ctx, gaps); err != nil {
 		return err
 	}
-	return errors.Join(failed, g.checkHeads(ctx))
+	return errors.Join(failed, g.checkTexts(ctx), g.checkHeads(ctx))
 }
 
 // Lost records that the reader of a stream missed messages that were stored.

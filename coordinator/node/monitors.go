@@ -20,7 +20,7 @@ func (n *Node) addMonitors(ctx context.Context) error {
 	n.tasks = append(n.tasks, quotas.Run)
 	n.losses = integrity.New(integrity.Config{
 		Bus: n.bus, View: n.view.Losses(), Warn: n.core.Warnings.Warn,
-		Free: freeForStreams(n.config), Logger: n.logger("integrity"),
+		Free: freeForStreams(n.config), Texts: n.bus.Texts(), Events: n.bus, Logger: n.logger("integrity"),
 	})
 	n.losses.Start(ctx)
 	n.tasks = append(n.tasks, n.losses.Run)

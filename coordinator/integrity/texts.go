@@ -1,0 +1,125 @@
+package integrity
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// Texts reads what people wrote.
+type Texts interface {
+	Each(ctx context.Context, fn func(id string, data []byte) error) error
+}
+
+// Events reads the ledger.
+type Events interface {
+	ReadLedger(ctx context.Context, from uint64, fn func(bus.Record) error) error
+}
+
+// textsSubject is the subject of the warning of texts that are lost.
+const textsSubject = "lost-texts"
+
+// reference is a text that the ledger names.
+type reference struct{ subject, hash string }
+
+// checkTexts looks for texts that the ledger names, that nobody removed, and that are gone or not the ones of their
+// hashes. Pages mark them; this tells operators.
+func (g *Guard) checkTexts(ctx context.Context) error {
+	if g.Texts == nil {
+		return nil
+	}
+	named, err := references(ctx, g.Events)
+	if err != nil || len(named) == 0 {
+		return err
+	}
+	lost := maps.Clone(named)
+	err = g.Texts.Each(ctx, func(id string, data []byte) error {
+		if of, known := named[id]; known {
+			if _, err := ledger.OpenText(data, of.hash); err == nil {
+				delete(lost, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(lost) > 0 { // some may have been removed meanwhile
+		still, err := references(ctx, g.Events)
+		if err != nil {
+			return err
+		}
+		maps.DeleteFunc(lost, func(id string, _ reference) bool { _, named := still[id]; return !named })
+	}
+	g.reportTexts(lost)
+	return nil
+}
+
+// reportTexts logs texts that are newly lost, and updates the warning.
+func (g *Guard) reportTexts(lost map[string]reference) {
+	of := map[string]int{}
+	for id, r := range lost {
+		of[r.subject]++
+		g.mu.Lock()
+		known := g.logged["text "+id]
+		g.logged["text "+id] = true
+		g.mu.Unlock()
+		if !known {
+			g.Logger.Error().Str("text", id).Str("of", r.subject).Msg("text lost or damaged")
+		}
+	}
+	text := ""
+	if len(lost) > 0 {
+		subjects := slices.Sorted(maps.Keys(of))
+		list := strings.Join(subjects[:min(len(subjects), listed)], ", ")
+		if more := len(subjects) - listed; more > 0 {
+			list += fmt.Sprintf(" and %d more", more)
+		}
+		text = fmt.Sprintf("%d texts that people wrote are lost or damaged, of %s; the page says so in their place; "+
+			"write them again (`coordinator post edit`, `coordinator incident edit`), or restore the last backup", len(lost), list)
+	}
+	g.Warn(textsSubject, text)
+}
+
+// references returns the texts that the ledger names, by id, without those of what was removed and those that were
+// written again since.
+func references(ctx context.Context, l Events) (map[string]reference, error) {
+	present, removed := map[string]string{}, map[string]bool{} // the latest text of each thing that has one
+	out := map[string]reference{}
+	err := l.ReadLedger(ctx, 1, func(r bus.Record) error {
+		// Most events have no text: they are not decoded.
+		if !bytes.Contains(r.Data, []byte(`"text":{"id":`)) && !bytes.Contains(r.Data, []byte(`"action":"removed"`)) {
+			return nil
+		}
+		var e struct {
+			Event  string          `json:"event"`
+			Action string          `json:"action"`
+			Entry  string          `json:"entry"` // of an incident, whose text is corrected
+			Text   *ledger.TextRef `json:"text"`
+		}
+		if json.Unmarshal(r.Data, &e) != nil {
+			return nil // of a newer version
+		}
+		removed[r.Subject] = removed[r.Subject] || e.Action == string(ledger.PostRemoved)
+		if e.Text == nil {
+			return nil
+		}
+		thing := r.Subject
+		if !strings.HasPrefix(thing, "post.") { // a post has one text, others one for each event
+			thing += "." + cmp.Or(e.Entry, e.Event)
+		}
+		delete(out, present[thing])
+		present[thing], out[e.Text.ID] = e.Text.ID, reference{r.Subject, e.Text.Hash}
+		return nil
+	})
+	maps.DeleteFunc(out, func(_ string, r reference) bool { return removed[r.subject] })
+	return out, err
+}
