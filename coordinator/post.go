@@ -125,7 +125,7 @@ func newPostDeleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete ID", Short: "Remove a post and erase its texts",
 		Long: `Delete removes a post and erases its texts from the disk. It says so if that is not complete yet.
-A backup that was made before still has the text: restore it, and the post must be removed again.`,
+A backup that was made before still has the text: restore it with --removals of a later backup.`,
 		Example: "  coordinator post delete x7k2m4",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -142,7 +142,8 @@ A backup that was made before still has the text: restore it, and the post must 
 			case removal.Pending:
 				outcome = "removed; its text is not erased yet: the coordinator tries again, and `status` names it until then"
 			case removal.Replicated:
-				outcome = "removed; the NATS servers' logs keep its text until each has written its next snapshot"
+				outcome = "removed; the NATS servers' logs keep its text until each has written its next snapshot, " +
+					"some minutes from now: repeat the command to see whether it is erased"
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", args[0], outcome)
 			return nil

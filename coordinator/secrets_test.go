@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -229,7 +230,7 @@ func TestNoSecretIsShownOrStored(t *testing.T) {
 	})
 	m.awaitStatus(data, "GUARDED", mesh.Operational)
 	m.awaitDown(data, g)
-	out += m.printed(data, public)
+	out += m.printed(data, public, g)
 	for _, p := range programs {
 		out += p.log.String()
 	}
@@ -237,6 +238,10 @@ func TestNoSecretIsShownOrStored(t *testing.T) {
 		t.Errorf("shown are %q, or the failures are not there", values)
 	}
 	m.must(m.coordinator, "backup", m.path("saved"), "--data", data)
+	crashed := m.crash(programs[0]) + m.crash(m.serve)
+	if values := g.shown(crashed); len(values) > 0 || strings.Count(crashed, "goroutine ") < 20 {
+		t.Errorf("a crash shows %q, or no stacks: %.300s", values, crashed)
+	}
 	for _, p := range programs {
 		m.stop(p)
 	}
@@ -254,8 +259,28 @@ func (m *testbed) awaitDown(data string, g *guarded) {
 	})
 }
 
+// crash has a program print the stacks of all its goroutines and end, as an unrecovered panic does, and returns what it
+// printed.
+func (m *testbed) crash(p *program) string {
+	m.t.Helper()
+	before := len(p.log.String())
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		m.t.Fatal(err)
+	}
+	select {
+	case err := <-p.done:
+		p.done <- nil
+		if err == nil {
+			m.t.Error("a program that crashed exits with 0")
+		}
+	case <-time.After(30 * time.Second):
+		m.t.Fatal("a program did not end within 30 s of SIGQUIT")
+	}
+	return p.log.String()[before:]
+}
+
 // printed is all that commands, pages and APIs say of the mesh.
-func (m *testbed) printed(data, public string) (out string) {
+func (m *testbed) printed(data, public string, g *guarded) (out string) {
 	m.t.Helper()
 	for _, args := range [][]string{
 		{"status"}, {"status", "--json"}, {"matrix"}, {"matrix", "--json"}, {"explain", "GUARDED"},
@@ -265,6 +290,8 @@ func (m *testbed) printed(data, public string) (out string) {
 		out += text
 	}
 	out += m.must(m.agent, "status", "--state", m.path("NC2"))
+	examined, _ := m.run(m.agent, "doctor", "--state", m.path("NC2"))
+	out += examined + m.probed(g)
 	paths := []string{
 		"/", "/hosts/GUARDED", "/hosts/guarded", "/matrix", "/metrics", "/incidents", "/history", "/feed.rss",
 		"/api/v1/matrix", "/api/v1/transitions", "/api/v1/votes", "/api/v1/events", "/api/v2/summary.json",
@@ -279,6 +306,23 @@ func (m *testbed) printed(data, public string) (out string) {
 				out += string(body)
 			}
 		}
+	}
+	return out
+}
+
+// probed is what `agent probe` says of services that repeat the query in a wrong answer. A query is not part of what it
+// prints; a path and a text that somebody typed are.
+func (m *testbed) probed(g *guarded) (out string) {
+	m.t.Helper()
+	for i, kind := range g.kind {
+		if kind == bannerFile || kind == bodyFile {
+			continue // they do not redirect
+		}
+		text, err := m.run(m.agent, "probe", "http", fmt.Sprintf("%s/%d/?key=%s", g.url, i, g.value[i]))
+		if err == nil {
+			m.t.Errorf("a probe of a broken service succeeds: %s", text)
+		}
+		out += text
 	}
 	return out
 }

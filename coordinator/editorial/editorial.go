@@ -5,10 +5,10 @@ package editorial
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -21,6 +21,7 @@ import (
 // Config configures an Editor.
 type Config struct {
 	Texts  Texts
+	Logs   Logs // of the servers of Texts
 	Ledger Ledger
 	Posts  Posts
 	// Incidents reads incidents as the events left them.
@@ -61,6 +62,7 @@ type Editor struct {
 	config Config
 	mu     sync.Mutex // one change at a time, so that an edit is of the post that it was checked against
 	failed chan struct{}
+	inLogs atomic.Uint64 // the position of what the servers' logs have of erased texts; 0: nothing
 }
 
 // New makes an Editor.
@@ -168,15 +170,14 @@ func (e *Editor) RemovePost(ctx context.Context, id string) (Removal, error) {
 	if err != nil {
 		return Removal{}, err
 	}
-	replicated, err := e.erase(ctx, texts)
-	if err != nil {
+	if err = e.erase(ctx, texts); err != nil {
 		e.config.Logger.Error().Err(err).Str("post", id).Msg("text not erased; retrying")
 		select {
 		case e.failed <- struct{}{}:
 		default:
 		}
 	}
-	return Removal{Pending: err != nil, Replicated: replicated}, nil
+	return Removal{Pending: err != nil, Replicated: e.inLogs.Load() != 0}, nil
 }
 
 // hostID returns what the ledger calls a host.
@@ -206,50 +207,3 @@ func (e *Editor) append(ctx context.Context, event ledger.PostEvent) error {
 
 // newID returns an id that nobody can guess.
 func newID() string { return strings.ToLower(rand.Text()) }
-
-const (
-	eraseRetry = 10 * time.Second
-	subject    = "removed-texts"
-)
-
-// Run erases the texts that removed posts still have: what an earlier run did not finish, what a restored backup
-// brought back, and what failed. It returns nil when ctx ends.
-func (e *Editor) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		var retry <-chan time.Time
-		if err := e.eraseRemoved(ctx); err != nil && ctx.Err() == nil {
-			e.config.Logger.Error().Err(err).Msg("removed texts not erased; retrying")
-			e.config.Warn(subject, "texts of removed posts could not be erased yet: "+err.Error())
-			retry = time.After(eraseRetry)
-		} else {
-			e.config.Warn(subject, "")
-		}
-		select {
-		case <-ctx.Done():
-		case <-retry:
-		case <-e.failed:
-		}
-	}
-	return nil
-}
-
-func (e *Editor) eraseRemoved(ctx context.Context) error {
-	texts, err := e.config.Posts.Removed(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = e.erase(ctx, texts)
-	return err
-}
-
-// erase erases the texts wherever they are stored.
-func (e *Editor) erase(ctx context.Context, ids []string) (replicated bool, err error) {
-	for _, id := range ids {
-		copies, failed := e.config.Texts.Erase(ctx, id)
-		replicated, err = replicated || copies, errors.Join(err, failed)
-	}
-	if len(ids) > 0 {
-		err = errors.Join(err, e.config.Posts.TruncateLog(ctx))
-	}
-	return replicated, err
-}

@@ -1,7 +1,8 @@
 // Package integrity finds what the streams have lost by damage to their files: overwritten, truncated or missing
-// blocks, and texts that are gone or are not those of their hashes. The NATS server skips what it cannot read, so that a verdict, an incident's end or an enrolment may be
-// missing without any error. A Guard reads the streams at start and once a day, records the losses in the view, which
-// the status page marks, and warns operators for as long as they are there.
+// blocks, and texts that are gone or are not those of their hashes. The NATS server skips what it cannot read, so that
+// a verdict, an incident's end or an enrolment may be missing without any error. A Guard reads the streams at start and
+// once a day, records the losses in the view, which the status page marks, and warns operators for as long as they are
+// there.
 package integrity
 
 import (

@@ -84,9 +84,15 @@ func (g *Guard) reportTexts(lost map[string]reference) {
 			list += fmt.Sprintf(" and %d more", more)
 		}
 		text = fmt.Sprintf("%d texts that people wrote are lost or damaged, of %s; the page says so in their place; "+
-			"write them again (`coordinator post edit`, `coordinator incident edit`), or restore the last backup", len(lost), list)
+			"write them again (`coordinator post edit`, `coordinator incident edit`), or restore the last backup",
+			len(lost), list)
 	}
 	g.Warn(textsSubject, text)
+}
+
+// concernsTexts reports whether an event may name a text or remove one: most events do neither, and are not decoded.
+func concernsTexts(event []byte) bool {
+	return bytes.Contains(event, []byte(`"text":{"id":`)) || bytes.Contains(event, []byte(`"action":"removed"`))
 }
 
 // references returns the texts that the ledger names, by id, without those of what was removed and those that were
@@ -95,8 +101,7 @@ func references(ctx context.Context, l Events) (map[string]reference, error) {
 	present, removed := map[string]string{}, map[string]bool{} // the latest text of each thing that has one
 	out := map[string]reference{}
 	err := l.ReadLedger(ctx, 1, func(r bus.Record) error {
-		// Most events have no text: they are not decoded.
-		if !bytes.Contains(r.Data, []byte(`"text":{"id":`)) && !bytes.Contains(r.Data, []byte(`"action":"removed"`)) {
+		if !concernsTexts(r.Data) {
 			return nil
 		}
 		var e struct {

@@ -6,6 +6,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/operators"
+	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
 // openWriting opens what people and programs write with. What it appends to the ledger has a record of who wrote it.
@@ -18,10 +19,23 @@ func openWriting(ctx context.Context, n *Node) (*operators.Tokens, *editorial.Ed
 		return nil, nil, err
 	}
 	return tokens, editorial.New(editorial.Config{
-		Texts: n.bus.Texts(), Ledger: operators.Journal{Ledger: n.ledger}, Posts: n.view.Posts(),
+		Texts: n.bus.Texts(), Logs: textLogs{n.nats}, Ledger: operators.Journal{Ledger: n.ledger}, Posts: n.view.Posts(),
 		Incidents: n.view, Maintenances: n.view.Maintenances(),
 		MaintenanceChanged: func(ctx context.Context) { engine.CatchUp(ctx, n.core.Engine) },
 		Catalog:            n.core.Catalogs.Current, Clock: n.core.Clock.Now, Warn: n.core.Warnings.Warn,
 		Logger: n.logger("editorial"),
 	}), nil
+}
+
+// textLogs are the NATS servers' logs of the texts.
+type textLogs struct{ nats *server.Server }
+
+const textStream = "TEXT"
+
+// End implements editorial.Logs.
+func (l textLogs) End(ctx context.Context) (uint64, error) { return l.nats.LogEnd(ctx, textStream) }
+
+// Passed implements editorial.Logs.
+func (l textLogs) Passed(ctx context.Context, position uint64) (bool, error) {
+	return l.nats.LogsPassed(ctx, textStream, position)
 }

@@ -101,19 +101,19 @@ func (r *Records) Each(ctx context.Context, fn func(id string, data []byte) erro
 	return err
 }
 
-// Erase overwrites a record on the disk. A record that is gone already is no error. It reports whether the stream has
-// replicas: their servers' raft logs keep the record until they write their next snapshots.
+// Erase overwrites a record on the disk. A record that is gone already is no error. It reports whether it
+// erased one of a stream with replicas: their servers' raft logs keep the record until they write their next snapshots.
 func (r *Records) Erase(ctx context.Context, id string) (replicated bool, err error) {
 	const notFound, noSuchSequence = 10037, 10043
 	if err := bus.CheckName(id); err != nil {
 		return false, err
 	}
-	replicated = r.stream.CachedInfo().Config.Replicas > 1
 	m, err := r.stream.GetLastMsgForSubject(ctx, r.prefix+id)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return replicated, nil
+		return false, nil
 	}
 	if err == nil {
+		replicated = r.stream.CachedInfo().Config.Replicas > 1
 		err = r.stream.SecureDeleteMsg(ctx, m.Sequence)
 	}
 	var refused *jetstream.APIError
