@@ -42,6 +42,7 @@ func openAPIOf(all []operation) (json.RawMessage, error) {
 			return strings.TrimSuffix(strings.TrimPrefix(name, "Api"), "JSON")
 		}))
 	r.Spec.Info.WithTitle("probemesh").WithVersion("1").WithDescription(about)
+	r.Spec.Info.WithLicense(*(&openapi31.License{Name: "Apache-2.0"}).WithIdentifier("Apache-2.0"))
 	r.Spec.WithServers(openapi31.Server{URL: "/"})
 	r.Spec.SetHTTPBearerTokenSecurity(tokenScheme, "", "a token of `coordinator token add`")
 	for _, o := range all {
@@ -49,7 +50,29 @@ func openAPIOf(all []operation) (json.RawMessage, error) {
 			return nil, fmt.Errorf("describe %s %s: %w", o.method, o.path, err)
 		}
 	}
-	return r.Spec.MarshalJSON()
+	return withoutSecurity(r.Spec)
+}
+
+// withoutSecurity encodes the document and says of the public operations that they need no token, which the library
+// leaves out: without a word on it a reader cannot tell them from forgotten ones.
+func withoutSecurity(doc *openapi31.Spec) (json.RawMessage, error) {
+	data, err := doc.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	var out map[string]any
+	if err := json.Unmarshal(data, &out); err != nil {
+		return nil, err
+	}
+	paths, _ := out["paths"].(map[string]any)
+	for _, methods := range paths {
+		for _, described := range methods.(map[string]any) {
+			if op := described.(map[string]any); op["security"] == nil {
+				op["security"] = []any{}
+			}
+		}
+	}
+	return json.Marshal(out)
 }
 
 // addTo adds the operation to the document.
