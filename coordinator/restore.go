@@ -27,11 +27,11 @@ the old coordinator before you start the restored one.
 What happened after the backup is lost. Agents that joined since then must join again. Agents that
 were revoked since then are members again as soon as the restored coordinator runs: revoke them
 again. To keep them out meanwhile, start it with --nats-listen 127.0.0.1:4222. A gossip key that was
-rotated since then is the old one again, and API tokens that were revoked since then are valid again.
+rotated since then is the old one again.
 
-What people removed after the backup returns, too: a backup has the texts of its time. --removals
-removes it again while restoring, by the removals.json that every backup has: name that of the
-newest backup. It holds ids alone.
+What people removed after the backup returns, too: a backup has the texts of its time, and API
+tokens that were revoked since then are valid again. --removals removes both again while restoring,
+by the removals.json that every backup has: name that of the newest backup. It holds ids alone.
 
 --rewrite-secrets makes a clean store from the backup of a version that stored the values of
 ${VAR} in the catalog. Every old catalog gets the references of the current one in the place of
@@ -134,10 +134,10 @@ func writeChanged(out io.Writer, o backup.Options, done backup.Outcome) {
 	switch {
 	case done.Kept:
 	case o.Removals != nil:
-		fmt.Fprintf(out, "removed what people removed since: %d posts\n", done.Removed)
+		fmt.Fprintf(out, "removed what people removed since, posts and API tokens: %d\n", done.Removed)
 	default:
-		fmt.Fprintln(out, "  posts that were removed since then are back, with their texts; to remove them while restoring, "+
-			"name the removals.json of a later backup: --removals FILE")
+		fmt.Fprintln(out, "  posts that were removed since then are back with their texts, and API tokens that were revoked "+
+			"are valid;\n  to remove them while restoring, name the removals.json of a later backup: --removals FILE")
 	}
 	if w := done.Rewritten; o.RewriteSecrets {
 		fmt.Fprintf(out, "secrets removed from %d catalogs: %d texts became references, %d became marks; "+
@@ -167,8 +167,6 @@ func writeRestored(out io.Writer, made time.Time, data, serve string, kept bool)
 		fmt.Fprintf(out, "what happened after %s is lost:\n", formatTime(made))
 		fmt.Fprintf(out, "  agents that joined since then must join again: %s invite HOST\n", coordinator)
 		fmt.Fprintf(out, "  agents that were revoked since then are members again; revoke each: %s revoke HOST\n",
-			coordinator)
-		fmt.Fprintf(out, "  API tokens that were revoked since then are valid again; revoke each: %s token revoke NAME\n",
 			coordinator)
 	}
 	if os.Geteuid() == 0 {

@@ -24,9 +24,9 @@ type Removals struct {
 
 // Removal is one removal, as the ledger has it.
 type Removal struct {
-	Subject string          `json:"subject"` // of the event: "post.<id>"
+	Subject string          `json:"subject"` // of the event: "post.<id>", or "audit" of a token that was revoked
 	Event   json.RawMessage `json:"event"`
-	Texts   []string        `json:"texts"` // ids of the texts that were erased
+	Texts   []string        `json:"texts,omitempty"` // ids of the texts that were erased
 }
 
 // removalsName is the file of a backup with the removals until then.
@@ -35,6 +35,8 @@ const removalsName = "removals.json"
 const (
 	removalsMax     = 64 << 20 // bytes of the file
 	removedAction   = "removed"
+	revokedAction   = "token.revoked"
+	auditSubject    = "audit"
 	appendAtOnce    = 100
 	removalIDPrefix = "removal-"
 )
@@ -43,6 +45,7 @@ const (
 type writtenEvent struct {
 	Event  string `json:"event"`
 	Action string `json:"action"`
+	Object string `json:"object"` // of an audit event
 	Text   *struct {
 		ID string `json:"id"`
 	} `json:"text"`
@@ -72,9 +75,8 @@ func listRemovals(ctx context.Context, l Ledger) (Removals, error) {
 		case !ok:
 		case e.Text != nil:
 			texts[r.Subject] = append(texts[r.Subject], e.Text.ID)
-		case e.Action == removedAction:
-			out.Removed = append(out.Removed,
-				Removal{r.Subject, slices.Clone(r.Data), append([]string{}, texts[r.Subject]...)})
+		case e.Action == removedAction, r.Subject == auditSubject && e.Action == revokedAction:
+			out.Removed = append(out.Removed, Removal{r.Subject, slices.Clone(r.Data), slices.Clone(texts[r.Subject])})
 		}
 		return nil
 	})
@@ -106,14 +108,22 @@ func ReadRemovals(path string) (*Removals, error) {
 		return nil, fmt.Errorf("%s is no list of removals: name the %s of a later backup", path, removalsName)
 	}
 	for _, r := range out.Removed {
-		e, ok := written(r.Event)
-		kind, id, _ := strings.Cut(r.Subject, ".")
-		if !ok || e.Action != removedAction || kind != "post" || bus.CheckName(id) != nil ||
-			slices.ContainsFunc(r.Texts, func(id string) bool { return bus.CheckName(id) != nil }) {
+		if !r.valid() {
 			return nil, fmt.Errorf("%s is no list of removals: it has an event that removes nothing", path)
 		}
 	}
 	return &out, nil
+}
+
+// valid reports whether the event removes a post or revokes a token, and nothing else.
+func (r Removal) valid() bool {
+	e, ok := written(r.Event)
+	if r.Subject == auditSubject {
+		return ok && e.Action == revokedAction && bus.CheckName(e.Object) == nil && len(r.Texts) == 0
+	}
+	kind, id, _ := strings.Cut(r.Subject, ".")
+	return ok && e.Action == removedAction && kind == "post" && bus.CheckName(id) == nil &&
+		!slices.ContainsFunc(r.Texts, func(id string) bool { return bus.CheckName(id) != nil })
 }
 
 // removalStore is a coordinator's streams, as removals are applied to them.
@@ -121,6 +131,8 @@ type removalStore interface {
 	Ledger
 	Append(ctx context.Context, entries []bus.Entry) (last uint64, err error)
 	Erase(ctx context.Context, id string) error
+	// EraseTokens erases the records of the tokens with the ids.
+	EraseTokens(ctx context.Context, ids map[string]bool) error
 }
 
 // apply removes what the backup still has. It returns how many removals the ledger lacked.
@@ -139,11 +151,15 @@ func (r *Removals) apply(ctx context.Context, s removalStore) (applied int, err 
 		return 0, err
 	}
 	var missing []bus.Entry
+	tokens := map[string]bool{}
 	for _, removal := range r.Removed {
 		e, _ := written(removal.Event)
 		var event bytes.Buffer
 		if err := json.Compact(&event, removal.Event); err != nil {
 			return 0, err
+		}
+		if removal.Subject == auditSubject {
+			tokens[e.Object] = true
 		}
 		inBackup, has := texts[removal.Subject]
 		if has && !known[e.Event] {
@@ -156,6 +172,9 @@ func (r *Removals) apply(ctx context.Context, s removalStore) (applied int, err 
 				err = errors.Join(err, s.Erase(ctx, id))
 			}
 		}
+	}
+	if len(tokens) > 0 {
+		err = errors.Join(err, s.EraseTokens(ctx, tokens))
 	}
 	if err != nil {
 		return 0, err

@@ -229,6 +229,26 @@ func (r restored) Erase(ctx context.Context, id string) error {
 	return err
 }
 
+// EraseTokens implements removalStore.
+func (r restored) EraseTokens(ctx context.Context, ids map[string]bool) error {
+	var records []string
+	err := r.People().Each(ctx, func(record string, data []byte) error {
+		var token struct {
+			Kind string `json:"kind"`
+			ID   string `json:"id"`
+		}
+		if json.Unmarshal(data, &token) == nil && token.Kind == "token" && ids[token.ID] {
+			records = append(records, record)
+		}
+		return nil
+	})
+	for _, record := range records {
+		_, failed := r.People().Erase(ctx, record)
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
 // streamsOf lists the streams in the backup, in the order in which they were saved.
 func streamsOf(a *Archive) (names []string) {
 	for _, f := range a.Manifest.Files {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/backup"
 	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/coordinator/node"
+	"github.com/probemesh/probemesh/coordinator/operators"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -59,7 +61,7 @@ func restore(t *testing.T, saved string, o backup.Options) (node.Config, backup.
 // start and not after the view is rebuilt, and the post is one that was removed. Without them it is back.
 func TestARestoreAppliesRemovals(t *testing.T) {
 	c := config(t)
-	var id, before, after string
+	var id, before, after, token string
 	run(t, c, func(client *admin.Client) {
 		var err error
 		if id, err = client.PublishPost(t.Context(), draft(firstText)); err != nil {
@@ -68,7 +70,13 @@ func TestARestoreAppliesRemovals(t *testing.T) {
 		if _, err = client.PublishPost(t.Context(), draft(keptText)); err != nil {
 			t.Fatal(err)
 		}
+		if token, err = client.Tokens().Add(t.Context(), "deploy", operators.Write); err != nil {
+			t.Fatal(err)
+		}
 		before = save(t, client)
+		if err := client.Tokens().Revoke(t.Context(), "deploy"); err != nil {
+			t.Fatal(err)
+		}
 		edit := editorial.Edit{ID: id, Title: &secondText.Title, Text: &secondText.Body}
 		if err := client.EditPost(t.Context(), edit); err != nil {
 			t.Fatal(err)
@@ -82,7 +90,7 @@ func TestARestoreAppliesRemovals(t *testing.T) {
 		t.Errorf("a backup after the removal has the text in %v", found)
 	}
 	removals, err := backup.ReadRemovals(after)
-	if err != nil || len(removals.Removed) != 1 || len(removals.Removed[0].Texts) != 2 {
+	if err != nil || len(removals.Removed) != 2 || len(removals.Removed[1].Texts) != 2 {
 		t.Fatalf("%+v %v", removals, err)
 	}
 	back, _ := restore(t, before, backup.Options{})
@@ -90,8 +98,16 @@ func TestARestoreAppliesRemovals(t *testing.T) {
 		t.Error("without removals the text is not back: this test proves nothing")
 	}
 	clean, done := restore(t, before, backup.Options{Removals: removals})
-	if done.Removed != 1 {
-		t.Errorf("%d posts were removed", done.Removed)
+	if done.Removed != 2 {
+		t.Errorf("%d posts and tokens were removed", done.Removed)
+	}
+	for revoked, on := range map[bool]node.Config{false: back, true: clean} {
+		serveNode(t, on, func(url string, _ *admin.Client) {
+			_, status := program{t, url, token, ""}.do("GET", "/api/v1/posts", "", nil)
+			if (status == http.StatusUnauthorized) != revoked {
+				t.Errorf("the token, revoked %v: status %d", revoked, status)
+			}
+		})
 	}
 	for _, step := range []string{"restored", "started", "rebuilt"} {
 		if found := filesWith(t, clean.Data, erased); len(found) > 0 {
