@@ -50,7 +50,7 @@ func checkCommand(t *testing.T, newRoot func() *cobra.Command, cmd *cobra.Comman
 		}
 	}
 	used := false
-	for line := range strings.Lines(cmd.Example) {
+	for line := range strings.Lines(strings.ReplaceAll(cmd.Example, "\\\n", "")) { // a shell joins such lines
 		used = checkExample(t, newRoot(), cmd, strings.TrimRight(line, "\n")) || used
 	}
 	if cmd.Example != "" && !used {
