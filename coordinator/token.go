@@ -137,8 +137,9 @@ func newAuditCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use: "audit", Short: "Print who changed what, newest first",
-		Long: `Audit prints the changes that people and programs made to what the public reads, and to tokens: when, by
-which token or by a command of this machine, what was done, and the id of what was changed.`,
+		Long: `Audit prints the changes that people and programs made to what the public reads, to tokens, agents and the
+catalog: when, by which token or by a command of this machine, what was done, and to what. A catalog
+that came into force because its file changed is not a command.`,
 		Example: "  coordinator audit\n  coordinator audit --json --limit 1000",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

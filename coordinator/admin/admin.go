@@ -189,15 +189,18 @@ func (h handler) transitions(_ http.ResponseWriter, r *http.Request) (any, error
 }
 
 func (h handler) invite(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return h.Enroller.Invite(r.Context(), r.FormValue("host"))
+	token, err := h.Enroller.Invite(r.Context(), r.FormValue("host"))
+	return token, h.record(r, "agent.invited", r.FormValue("host"), err)
 }
 
 func (h handler) revoke(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return h.Enroller.Revoke(r.Context(), r.FormValue("host"))
+	already, err := h.Enroller.Revoke(r.Context(), r.FormValue("host"))
+	return already, h.record(r, "agent.revoked", r.FormValue("host"), err)
 }
 
 func (h handler) rotateGossipKey(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return h.Enroller.RotateGossipKey(r.Context())
+	done, err := h.Enroller.RotateGossipKey(r.Context())
+	return done, h.record(r, "gossip-key.rotated", "", err)
 }
 
 func (h handler) apply(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -210,12 +213,16 @@ func (h handler) apply(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, errkind.Wrap(errkind.Invalid, err)
 	}
 	query := r.URL.Query()
-	return h.Catalogs.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
+	changes, err := h.Catalogs.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
+	return changes, h.record(r, "catalog.applied", c.Revision, err)
 }
 
 func (h handler) applyFile(_ http.ResponseWriter, r *http.Request) (any, error) {
 	query := r.URL.Query()
 	changes, follows, err := h.Catalogs.ApplyFile(r.Context(), query.Get("file"), query.Get("confirm") == "true")
+	if follows && query.Get("confirm") == "true" {
+		err = h.record(r, "catalog.confirmed", "", err)
+	}
 	return Followed{Follows: follows, Changes: changes}, err
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,6 +18,18 @@ type Tokens interface {
 	List() []operators.Token
 	Revoke(ctx context.Context, nameOrID string) error
 	AuditLog(ctx context.Context, before uint64, limit int) ([]ledger.AuditEntry, error)
+	Record(ctx context.Context, action, object string) error
+}
+
+// record adds a command that succeeded to the audit log. It returns the command's error, or that of the log.
+func (h handler) record(r *http.Request, action, object string, err error) error {
+	if err != nil || h.Tokens == nil {
+		return err
+	}
+	if err := h.Tokens.Record(r.Context(), action, object); err != nil {
+		return fmt.Errorf("done, but missing in the audit log: %w", err)
+	}
+	return nil
 }
 
 // addTokens adds the commands of tokens.

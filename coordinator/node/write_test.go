@@ -126,6 +126,9 @@ func TestAProgramWritesByToken(t *testing.T) {
 		if status != http.StatusOK || !removal.Erased {
 			t.Errorf("%d %+v", status, removal)
 		}
+		if _, err := client.Invite(t.Context(), "NC036"); err != nil {
+			t.Fatal(err)
+		}
 		names(t, program{t, url, reader, ""}, client)
 		if err := client.Tokens().Revoke(t.Context(), "deploy"); err != nil {
 			t.Fatal(err)
@@ -227,13 +230,14 @@ func names(t *testing.T, p program, client *admin.Client) {
 	for _, e := range log {
 		got = append(got, e.Name+" "+e.Action)
 	}
-	const want = "deploy post.removed, deploy post.edited, deploy post.published, " +
+	const want = "commands of this machine agent.invited, deploy post.removed, deploy post.edited, " +
+		"deploy post.published, " +
 		"commands of this machine token.added, commands of this machine token.added"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("the audit log has %q", got)
 	}
 	entries, err := client.Tokens().AuditLog(t.Context(), 2)
-	if err != nil || len(entries) != 2 || entries[0].Action != "post.removed" {
+	if err != nil || len(entries) != 2 || entries[1].Action != "post.removed" {
 		t.Errorf("%+v %v", entries, err)
 	}
 }

@@ -166,7 +166,7 @@ func (t *Tokens) Add(ctx context.Context, name string, scope Scope) (token strin
 	if err := t.save(ctx, e); err != nil {
 		return "", err
 	}
-	if err := t.audit(ctx, "token.added", e.ID); err != nil {
+	if err := t.Record(ctx, "token.added", e.ID); err != nil {
 		_, erased := t.config.People.Erase(ctx, e.records[0])
 		return "", errors.Join(err, erased)
 	}
@@ -207,7 +207,7 @@ func (t *Tokens) Revoke(ctx context.Context, nameOrID string) error {
 	if again {
 		return refuse(errkind.Conflict, "token %q was revoked at %s", e.Name, e.Revoked.Format(time.RFC3339))
 	}
-	if err := errors.Join(t.save(ctx, e), t.audit(ctx, "token.revoked", e.ID)); err != nil {
+	if err := errors.Join(t.save(ctx, e), t.Record(ctx, "token.revoked", e.ID)); err != nil {
 		return fmt.Errorf("token %q permits nothing any more, but a restart would forget that: repeat it: %w", e.Name, err)
 	}
 	return t.forget(ctx)
@@ -337,8 +337,8 @@ func (t *Tokens) erase(ctx context.Context, records []string) (err error) {
 	return err
 }
 
-// audit records a change of a token.
-func (t *Tokens) audit(ctx context.Context, action, id string) error {
+// Record adds to the audit log what the context's actor did, or a command of this machine.
+func (t *Tokens) Record(ctx context.Context, action, id string) error {
 	actor, known := ActorOf(ctx)
 	if !known {
 		actor.ID = Shell
