@@ -169,6 +169,11 @@ func ValidDomain(name string) error {
 // ByDatagram reports whether the check asks in a datagram whose answer the server has to compute. The network may lose
 // it, as it may lose a ping, and the answer may take as long as the check's timeout, unlike a ping's.
 func (c *Check) ByDatagram() bool {
-	o, ok := c.Options.(DNS)
-	return ok && o.Transport != TransportTCP
+	switch o := c.Options.(type) {
+	case DNS:
+		return o.Transport != TransportTCP
+	case SIP:
+		return o.Transport == "" || o.Transport == TransportUDP
+	}
+	return false
 }

@@ -25,7 +25,7 @@ const (
 
 // Kinds lists the kinds that this version knows.
 func Kinds() []string {
-	return []string{KindPing, KindTCP, KindHTTP, KindTLS, KindSMTP, KindIMAP, KindPOP3, KindDNS}
+	return []string{KindPing, KindTCP, KindHTTP, KindTLS, KindSMTP, KindIMAP, KindPOP3, KindDNS, KindSIP}
 }
 
 // Options are the settings of one kind of check: Ping, TCP, HTTP or TLS. They are values. In JSON the fields of the
@@ -124,6 +124,8 @@ func (c *Check) CertificateDays() int {
 		return o.CertificateDays
 	case TLS:
 		return o.CertificateDays
+	case SIP:
+		return o.CertificateDays
 	}
 	session, _ := MailSessionOf(c.Options)
 	return session.CertificateDays
@@ -156,6 +158,8 @@ func (c *Check) Port() int {
 		return o.Port
 	case DNS:
 		return o.Port
+	case SIP:
+		return o.Port
 	case HTTP:
 		_, _, port, _ := address.ParseURL(o.URL)
 		return port
@@ -171,6 +175,11 @@ func DefaultPort(o Options) int {
 		return TLSPort
 	case DNS:
 		return DNSPort
+	case SIP:
+		if o.Transport == TransportTLS {
+			return SIPSPort
+		}
+		return SIPPort
 	case SMTP:
 		return MailPort(KindSMTP, o.TLS)
 	case IMAP:
@@ -305,6 +314,7 @@ var decoders = map[string]func(data []byte) (Options, error){
 	KindIMAP: decode[IMAP],
 	KindPOP3: decode[POP3],
 	KindDNS:  decode[DNS],
+	KindSIP:  decode[SIP],
 }
 
 func decode[T Options](data []byte) (Options, error) {

@@ -64,6 +64,10 @@ var kinds = map[string]catalog.Check{
 			SignatureDays: 7,
 		},
 	},
+	`{"kind":"sip","name":"sip","critical":true,"interval":10000000000,"timeout":3000000000,"port":5060,` +
+		`"transport":"udp","codes":[200,401]}`: {
+		Kind: "sip", Options: catalog.SIP{Port: 5060, Transport: "udp", Codes: []int{200, 401}},
+	},
 	`{"kind":"telepathy","name":"telepathy","critical":true,"interval":10000000000,"timeout":3000000000}`: {
 		Kind: "telepathy",
 	},
@@ -87,7 +91,7 @@ func TestChecksKeepTheirEncoding(t *testing.T) {
 var advisory = map[string]bool{
 	"http CertificateDays": true, "tcp CertificateDays": true, "tls CertificateDays": true,
 	"smtp CertificateDays": true, "imap CertificateDays": true, "pop3 CertificateDays": true,
-	"dns SignatureDays": true,
+	"dns SignatureDays": true, "sip CertificateDays": true,
 }
 
 // A check asks something else if any field of its options differs, also one that is added to a kind later, except those
@@ -145,7 +149,9 @@ func change(t *testing.T, field reflect.Value) {
 	case reflect.Bool:
 		field.SetBool(!field.Bool())
 	case reflect.Slice:
-		field.Set(reflect.Append(field, reflect.ValueOf("x")))
+		element := reflect.New(field.Type().Elem()).Elem()
+		change(t, element)
+		field.Set(reflect.Append(field, element))
 	default:
 		t.Fatalf("the test cannot change a field of type %s", field.Type())
 	}
@@ -179,6 +185,10 @@ func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 		`"kind":"tls","port":443,"ca":"ca.pem"`:                                   false,
 		`"kind":"tls","port":443,"server_name":"::"`:                              false,
 		`"kind":"dns","port":53,"query":"example.net"`:                            true,
+		`"kind":"sip","port":5060,"codes":[200,401]`:                              true,
+		`"kind":"sip","port":5060,"codes":[100]`:                                  false,
+		`"kind":"sip","port":5060,"transport":"sctp"`:                             false,
+		`"kind":"sip","port":5060,"ca":"/ca.pem"`:                                 false,
 		`"kind":"dns","port":53`:                                                  false,
 		`"kind":"dns","port":53,"query":"a","soa":"a","servers":["192.0.2.1"]`:    false,
 		`"kind":"dns","port":53,"soa":"a"`:                                        false,

@@ -56,9 +56,13 @@ func setField(field reflect.Value, key, value string) error {
 			return fmt.Errorf("%s is %q: write a number and a unit, as in 10s", key, value)
 		}
 		field.SetInt(int64(d))
-	case reflect.Slice: // of texts; a value with a comma in it is given by a key of its own
+	case reflect.Slice: // a value with a comma in it is given by a key of its own
 		for item := range strings.SplitSeq(value, ",") {
-			field.Set(reflect.Append(field, reflect.ValueOf(strings.TrimSpace(item))))
+			element := reflect.New(field.Type().Elem()).Elem()
+			if err := setField(element, key, strings.TrimSpace(item)); err != nil {
+				return err
+			}
+			field.Set(reflect.Append(field, element))
 		}
 	default:
 		return fmt.Errorf("%s cannot be given here", key)

@@ -1,10 +1,11 @@
 // Package probe executes checks over a Network, which is the kernel's or the demo's simulated one. Each kind of check
-// has a file of its own: ping.go, tcp.go, http.go, tls.go, dns.go. Call Once for one attempt of one check, and Describe
-// for its result as a sentence. A failed probe is a Result with a reason, never an error.
+// has a file of its own: ping.go, tcp.go, http.go, tls.go, dns.go, sip.go. Call Once for one attempt of one check, and
+// Describe for its result as a sentence. A failed probe is a Result with a reason, never an error.
 package probe
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -94,6 +95,9 @@ func (a *attempt) once(ctx context.Context) Result {
 		return a.anyMail(ctx, o.MailSession, pop3{})
 	case catalog.DNS:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return dnsClient{a}.check(ctx, ip, o) })
+	case catalog.SIP:
+		s := sip{a, o, rand.Text()}
+		return a.anyAddress(ctx, s.check)
 	case catalog.TLS:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tls(ctx, ip, o) })
 	case catalog.HTTP:

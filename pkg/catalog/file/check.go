@@ -181,6 +181,8 @@ func (p *parser) options(m *mapping, kind string) catalog.Options {
 		return parseTLS(m)
 	case catalog.KindDNS:
 		return parseDNS(m)
+	case catalog.KindSIP:
+		return parseSIP(m)
 	case catalog.KindSMTP, catalog.KindIMAP, catalog.KindPOP3:
 		return parseMail(p, m, kind)
 	}

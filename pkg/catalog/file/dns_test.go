@@ -66,3 +66,32 @@ func TestMistakesInDNSChecks(t *testing.T) {
 		}
 	}
 }
+
+func TestSIPChecks(t *testing.T) {
+	for text, want := range map[string]catalog.SIP{
+		"transport: udp, codes: [200, 401]": {Port: 5060, Transport: "udp", Codes: []int{200, 401}},
+		"codes: 404, domain: example.net":   {Port: 5060, Codes: []int{404}, Domain: "example.net"},
+		"transport: tls, certificate_days: 14": {
+			Port: 5061, Transport: "tls", Verification: catalog.Verification{CertificateDays: 14},
+		},
+	} {
+		c, err := parseHost(t, "address: 192.0.2.1, checks: [{kind: sip, "+text+"}]")
+		if err != nil || !reflect.DeepEqual(c.Hosts[0].Checks[0].Options, want) {
+			t.Errorf("%s: %+v, %v", text, c, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"codes: [200, 99]":               `codes has "99"`,
+		"codes: []":                      "codes has 0 items",
+		"transport: tpc":                 `transport is "tpc"; did you mean "tcp"?`,
+		"ca: /ca.pem":                    "ca is for a check with transport: tls",
+		"domain: 192.0.2.1":              "domain is",
+		"transport: udp, tls: true":      "has no key",
+		"transport: udp, codes: [2, 2x]": `codes has "2"`,
+	} {
+		_, err := parseHost(t, "address: 192.0.2.1, checks: [{kind: sip, "+text+"}]")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want %s", text, err, want)
+		}
+	}
+}
