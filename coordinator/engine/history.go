@@ -69,6 +69,9 @@ func (h *History) Written() uint64 { return h.view.Applied() }
 // Gaps returns what the streams have lost by damage.
 func (h *History) Gaps(ctx context.Context) ([]ledger.Gap, error) { return h.view.Losses().Gaps(ctx) }
 
+// ArchiveView returns what people read about the past. Its times are wall time.
+func (h *History) ArchiveView() view.Archive { return h.view.Archive() }
+
 // meshTime converts wall time by the present offset; the zero time stays.
 func (h *History) meshTime(wall time.Time) time.Time {
 	if wall.IsZero() {

@@ -123,6 +123,7 @@ func newPastSource(ctx context.Context, v *view.View, store *latency.Store) (pas
 func (s pastSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.catalog, s.snapshot }
 func (s pastSource) Changed() <-chan struct{}                    { return s.changed }
 func (s pastSource) Ready() bool                                 { return false }
+func (s pastSource) Archive() web.Archive                        { return s.History.ArchiveView() }
 
 // unknownSnapshot is a snapshot in which nothing is known of any host.
 func unknownSnapshot(c *catalog.Catalog, at time.Time) *mesh.Snapshot {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/health"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
@@ -26,6 +27,8 @@ func (s siteSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engi
 func (s siteSource) Changed() <-chan struct{}                    { return s.engine.Changed() }
 func (s siteSource) Ready() bool                                 { return s.engine.Ready() }
 func (s siteSource) Written() uint64                             { return s.history.Written() }
+
+func (s siteSource) Archive() web.Archive { return s.history.ArchiveView() }
 
 func (s siteSource) Transitions(
 	ctx context.Context, host string, since time.Time, limit int,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/markdown"
@@ -210,26 +211,40 @@ type dayView struct {
 	Ongoing   bool // an incident that began on this day is still open, at the top of the page
 	Gap       bool // a part of the day's history is lost
 	Incidents []incidentView
+	Posts     []entryView
+}
+
+// dayLayout is how days are named.
+const dayLayout = "2 January 2006"
+
+// addPosts lists posts by the day on which they were published.
+func addPosts(s web.State, days []dayView, posts []archive.Entry) {
+	for _, e := range posts {
+		for n := range days {
+			if days[n].Day == e.At.UTC().Format(dayLayout) {
+				days[n].Posts = append(days[n].Posts, newEntryView(s, e))
+			}
+		}
+	}
 }
 
 // pastIncidents lists the resolved incidents by the day on which they began, today first. Days without incidents are
 // listed too: that nothing happened is worth knowing.
 func pastIncidents(s web.State, all []*incident.Incident, gaps []ledger.Gap) []dayView {
-	const layout = "2 January 2006"
 	if s.Snapshot.At.IsZero() {
 		return nil // nothing is judged yet
 	}
 	days := make([]dayView, daysShown)
 	for n := range days {
 		day := s.Snapshot.At.UTC().AddDate(0, 0, -n)
-		days[n].Day = day.Format(layout)
+		days[n].Day = day.Format(dayLayout)
 		begins := day.Truncate(24 * time.Hour)
 		days[n].Gap = slices.ContainsFunc(gaps, func(g ledger.Gap) bool {
 			return g.Stream == historyStream && g.Overlaps(begins, begins.AddDate(0, 0, 1))
 		})
 		for _, i := range all {
 			switch {
-			case i.Wall(i.Began).UTC().Format(layout) != days[n].Day:
+			case i.Wall(i.Began).UTC().Format(dayLayout) != days[n].Day:
 			case i.Open():
 				days[n].Ongoing = true
 			default:

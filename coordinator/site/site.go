@@ -41,9 +41,9 @@ func New(c Config) *Site { return &Site{view: c.View, links: c.Links, ready: web
 
 // Routes lists every address of the site. A test visits all of them and looks for text that the public must not read.
 func (s *Site) Routes() []web.Route {
-	page := s.ready.Ready(pageKey, s.page)
-	return []web.Route{
-		{Pattern: "GET /{$}", Handler: page},
+	page, archive := s.ready.Ready(pageKey, s.page), archivePages{s}
+	return append(archive.routes(), []web.Route{
+		{Pattern: "GET /{$}", Handler: archive.orMoved(page)},
 		{Pattern: "GET /hosts/{host}", Handler: page},
 		{Pattern: "GET /incidents/{id}", Handler: page},
 		{Pattern: "GET /matrix", Handler: page},
@@ -52,8 +52,8 @@ func (s *Site) Routes() []web.Route {
 		{Pattern: "GET /badge/{host}/{file}", Handler: s.ready.Ready(checkBadgeKey, s.checkBadge)},
 		{Pattern: "GET /healthz", Handler: s.healthz},
 		{Pattern: "GET /readyz", Handler: s.readyz},
-		{Pattern: "GET /", Handler: s.page}, // all other paths: "page not found"
-	}
+		{Pattern: "GET /", Handler: archive.orMoved(s.page)}, // all other paths: "page not found"
+	}...)
 }
 
 const (
@@ -97,14 +97,14 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Site) layout(state web.State, body template.HTML) web.Layout {
 	overall := state.Overall()
-	nav := []web.Link{{Name: "Matrix", URL: "/matrix"}}
+	nav := []web.Link{{Name: "History", URL: "/history"}, {Name: "Matrix", URL: "/matrix"}}
 	for _, l := range state.Catalog.Page.Links {
 		nav = append(nav, web.Link{Name: l.Name, URL: l.URL})
 	}
 	return web.Layout{
 		Title: state.Title(), Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
 		Nav: append(nav, s.links...), Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
-		DownShare: state.Catalog.Rule.DownShare,
+		DownShare: state.Catalog.Rule.DownShare, Feeds: web.Feeds(state.Catalog.Page.Title, ""),
 	}
 }
 
@@ -172,6 +172,10 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	if err != nil {
 		return "", err
 	}
+	posts, err := s.newsOfDays(ctx, time.Now().AddDate(0, 0, -daysShown))
+	if err != nil {
+		return "", err
+	}
 	days, from, err := s.days.of(ctx, s.view, state)
 	if err != nil {
 		return "", err
@@ -184,6 +188,7 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 		}
 	}
 	v.Incidents, v.Past = openIncidents(state, incidents), pastIncidents(state, incidents, gaps)
+	addPosts(state, v.Past, posts)
 	return web.Render(templates, "index", v)
 }
 
@@ -203,7 +208,11 @@ func (s *Site) renderHost(ctx context.Context, state web.State, key string) (tem
 	incidents = slices.DeleteFunc(incidents, func(i *incident.Incident) bool {
 		return !slices.ContainsFunc(i.Hosts, func(h incident.Host) bool { return mesh.Key(h.Name) == key })
 	})
-	page := hostPage{openIncidents(state, incidents), newHostView(state, h), newChangeViews(state, changes)}
+	news, err := s.newsOf(ctx, state, key)
+	if err != nil {
+		return "", true, err
+	}
+	page := hostPage{openIncidents(state, incidents), newHostView(state, h), newChangeViews(state, changes), news}
 	body, err := web.Render(templates, "host", page)
 	return body, true, err
 }

@@ -37,6 +37,7 @@ type hostPage struct {
 	Incidents []incidentView // that are open
 	Host      hostView
 	Changes   []changeView
+	News      []entryView // what names it
 }
 
 type hostView struct {

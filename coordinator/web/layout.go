@@ -63,9 +63,10 @@ type Layout struct {
 	Title, Description string
 	Brand              string // the name at the top, which links to the front page
 	Nav                []Link
-	Class              string    // Look.Class of what the page shows; the icon has its colour
-	Events             string    // path of the page's event stream; empty if the page does not update by itself
-	At                 time.Time // the moment that the body shows
+	Feeds              []FeedLink // that a reader of the page may subscribe to
+	Class              string     // Look.Class of what the page shows; the icon has its colour
+	Events             string     // path of the page's event stream; empty if the page does not update by itself
+	At                 time.Time  // the moment that the body shows
 	Body               template.HTML
 	DownShare          float64 // of the rule in force, which the footer explains; 0: the default
 	Private            bool    // no cache may keep the page

@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/health"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -83,7 +84,7 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 	slices.Sort(roster.Vantages)
 	m := &markedMesh{catalog: c, now: time.Now().UTC().Add(-time.Hour), reasons: markedReasons,
 		rounds: map[string]uint64{}}
-	log := &memoryLog{created: m.now}
+	log := &memoryLog{created: m.now, texts: map[string][]byte{}}
 	var err error
 	if m.view, err = view.Open(t.Context(), filepath.Join(t.TempDir(), "view.db"), log); err != nil {
 		t.Fatal(err)
@@ -101,6 +102,7 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 		Event: "e1", ID: "internal", Action: incident.ActionOpen, State: incident.Investigating, Tags: &tags,
 		Category: &tags[0], Hosts: []incident.Subject{{ID: c.Hosts[2].Identity(), Name: c.Hosts[2].Name}}, Mesh: m.now,
 	}})
+	m.publishPosts(t, log)
 	m.judge = judge.New(judge.Start{Catalog: c, Roster: roster})
 	m.restart(t)
 	return m
@@ -260,6 +262,7 @@ func (m *markedMesh) Current() (*catalog.Catalog, *mesh.Snapshot) {
 }
 
 func (m *markedMesh) Written() uint64          { return m.view.Applied() }
+func (m *markedMesh) Archive() web.Archive     { return m.view.Archive() }
 func (m *markedMesh) Changed() <-chan struct{} { return nil }
 func (m *markedMesh) Ready() bool              { return true }
 func (m *markedMesh) Problems() []string       { return []string{mark} }
@@ -324,10 +327,42 @@ func (m *markedMesh) Overview(ctx context.Context, c *catalog.Catalog, public bo
 	return all, err
 }
 
+// The ids of a post of the public host and of one of an internal host.
+const publicPost, internalPost = "p1", "p2"
+
+// publishPosts publishes posts for everybody, of a public host, and with the mark of an internal host.
+func (m *markedMesh) publishPosts(t *testing.T, log *memoryLog) {
+	t.Helper()
+	for id, host := range map[string]int{publicPost: 0, internalPost: 2} {
+		text := ledger.Text{Title: "Words", Body: "Some *words*."}
+		e := ledger.PostEvent{ID: id, Event: id, Action: ledger.PostPublished, Category: "mail", Mesh: m.now,
+			Hosts: []string{m.catalog.Hosts[host].Identity()}, Tags: []string{"shown"}}
+		if id == internalPost {
+			text = ledger.Text{Title: mark + " words", Body: mark + " words"}
+			e.Tags = append(e.Tags, mark)
+		}
+		data, hash, err := ledger.SealText(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Text = &ledger.TextRef{ID: "text-" + id, Hash: hash}
+		log.texts[e.Text.ID] = data
+		m.append(e)
+	}
+}
+
 // memoryLog is the log of a ledger, in memory.
 type memoryLog struct {
 	created time.Time
 	records []ledger.Record
+	texts   map[string][]byte
+}
+
+func (l *memoryLog) Text(_ context.Context, id string) ([]byte, error) {
+	if data, ok := l.texts[id]; ok {
+		return data, nil
+	}
+	return nil, ledger.ErrNoText
 }
 
 func (l *memoryLog) Append(_ context.Context, entries []ledger.Entry) (last uint64, err error) {

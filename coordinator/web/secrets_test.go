@@ -46,6 +46,17 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 		path := "/api/v2/" + part + ".json"
 		out["GET "+path] = []string{path}
 	}
+	month := m.now.UTC().Format("/history/2006/01")
+	for pattern, of := range map[string][]string{
+		"GET /posts/{id}": {"/posts/" + publicPost, "/posts/" + internalPost, "/posts/nobody"}, "GET /history": {"/history"},
+		"GET /history/{year}/{month}": {month, "/history/1999/01", "/history/x/y"},
+		"GET /tags/{tag}":             {"/tags/shown", "/tags/" + mark, "/tags/nobody"},
+		"GET /categories/{category}":  {"/categories/mail", "/categories/nobody"},
+		"GET /search": {"/search", "/search?q=words", "/search?q=major", "/search?host=NC1", "/search?q=%22",
+			"/search?kind=incident", "/search?tag=shown&from=2020-01-01&to=x"},
+	} {
+		out[pattern] = of
+	}
 	for _, h := range m.catalog.Hosts {
 		if h.Public {
 			pages = append(pages, "/hosts/"+h.Name)

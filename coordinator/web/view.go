@@ -41,6 +41,8 @@ type Source interface {
 	Latency(ctx context.Context, c *catalog.Catalog, q latency.Request) (latency.Report, error)
 	// Overview returns what pages show of the latency of every host of the catalog.
 	Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error)
+	// Archive returns what people read about the past.
+	Archive() Archive
 	// Ready reports whether agents can connect.
 	Ready() bool
 }

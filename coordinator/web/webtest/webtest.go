@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/deploy/examples"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
@@ -28,6 +29,7 @@ type Source struct {
 	IsReady  bool
 	All      []*incident.Incident
 	Lost     []ledger.Gap
+	Library  *Library      // nil: nothing was written
 	Events   atomic.Uint64 // of the ledger: add one after a change of what it holds
 
 	mu      sync.Mutex
@@ -92,6 +94,14 @@ func (s *Source) Changed() <-chan struct{} {
 
 // Written returns Events.
 func (s *Source) Written() uint64 { return s.Events.Load() }
+
+// Archive returns Library.
+func (s *Source) Archive() web.Archive {
+	if s.Library == nil {
+		return empty{}
+	}
+	return s.Library
+}
 
 // Ready returns the field.
 func (s *Source) Ready() bool { return s.IsReady }

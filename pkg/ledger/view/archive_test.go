@@ -185,7 +185,7 @@ func TestTheArchiveCounts(t *testing.T) {
 	if c, err := s.view.Archive().Categories(t.Context(), operators); err != nil || len(c) != 2 || c[0].Entries != 2 {
 		t.Error(c, err)
 	}
-	if id, err := s.view.Posts().AtPermalink(t.Context(), "?p=7"); err != nil || id != "p4" {
+	if id, err := s.view.Archive().AtPermalink(t.Context(), "?p=7"); err != nil || id != "p4" {
 		t.Error(id, err)
 	}
 	latest, err := s.view.Archive().Latest(t.Context(), archive.Query{}, everybody, 2)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/archive"
+	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
 // Archive answers queries on what people read about the past.
@@ -315,4 +317,26 @@ func (a Archive) counts(ctx context.Context, query string, args []any) (out []ar
 		out = append(out, n)
 	}
 	return out, rows.Err()
+}
+
+// Gone reports whether there was a post with the id, whose text nobody can read any more.
+func (a Archive) Gone(ctx context.Context, id string) (bool, error) {
+	post, err := Posts(a).Get(ctx, id)
+	if errors.Is(err, ledger.ErrNoPost) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, readable := post.Entry()
+	return !readable, nil
+}
+
+// AtPermalink returns the id of the post that had an address, as archive.Permalink writes it; "" if none had.
+func (a Archive) AtPermalink(ctx context.Context, address string) (id string, err error) {
+	err = a.db.QueryRowContext(ctx, `SELECT post FROM permalinks WHERE address = ?`, address).Scan(&id)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read a permalink: %w", err)
+	}
+	return id, nil
 }

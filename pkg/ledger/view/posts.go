@@ -258,15 +258,6 @@ func (p Posts) TruncateLog(ctx context.Context) error {
 	return nil
 }
 
-// AtPermalink returns the id of the post that had an address, as archive.Permalink writes it; "" if none had.
-func (p Posts) AtPermalink(ctx context.Context, address string) (id string, err error) {
-	err = p.db.QueryRowContext(ctx, `SELECT post FROM permalinks WHERE address = ?`, address).Scan(&id)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("read a permalink: %w", err)
-	}
-	return id, nil
-}
-
 // Removed returns the ids of the texts of all removed posts: Texts must not have them any more.
 func (p Posts) Removed(ctx context.Context) ([]string, error) {
 	return p.ids(ctx, `SELECT t.id FROM post_texts t JOIN posts p ON p.id = t.post WHERE p.removed > 0`)

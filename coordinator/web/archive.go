@@ -1,0 +1,182 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/archive"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Archive is what people read about the past. The ledger's view implements it.
+type Archive interface {
+	Find(ctx context.Context, q archive.Query, r archive.Readers) (archive.Page, error)
+	Between(ctx context.Context, from, to time.Time, r archive.Readers) ([]archive.Entry, error)
+	Latest(ctx context.Context, q archive.Query, r archive.Readers, n int) ([]archive.Entry, error)
+	Entry(ctx context.Context, kind archive.Kind, id string, r archive.Readers) (archive.Entry, bool, error)
+	Months(ctx context.Context, r archive.Readers) ([]archive.Count, error)
+	Tags(ctx context.Context, r archive.Readers) ([]archive.Count, error)
+	Categories(ctx context.Context, r archive.Readers) ([]archive.Count, error)
+	// Gone reports whether there was a post with the id, whose text nobody can read any more.
+	Gone(ctx context.Context, id string) (bool, error)
+	// AtPermalink returns the id of the post that had an address, as archive.Permalink writes it; "" if none had.
+	AtPermalink(ctx context.Context, address string) (id string, err error)
+}
+
+// ArchiveView is an Archive as an audience sees it: without what only others may read, and without the names of hosts
+// that they must not see.
+type ArchiveView struct {
+	view *View
+	Archive
+}
+
+// Archive returns what the audience may read about the past.
+func (v *View) Archive() ArchiveView { return ArchiveView{v, v.source.Archive()} }
+
+// readers are the audience, for queries.
+func (a ArchiveView) readers() archive.Readers {
+	r := archive.Readers{Everything: a.view.audience == Operators, Now: time.Now()}
+	c, _ := a.view.source.Current()
+	for i := range c.Hosts {
+		if h := &c.Hosts[i]; h.Public {
+			r.Hosts = append(r.Hosts, h.Identity())
+		}
+	}
+	return r
+}
+
+// seen returns an entry as the audience sees it; ok is false if it does not. Incidents are read again: the stored entry
+// is of all its hosts, in its title and in its sentences.
+func (a ArchiveView) seen(ctx context.Context, e archive.Entry, r archive.Readers) (archive.Entry, bool, error) {
+	if r.Everything {
+		return e, true, nil
+	}
+	if e.Kind == archive.Incident {
+		i, err := a.view.Incident(ctx, e.ID)
+		if err != nil || i == nil || len(i.Hosts) == 0 {
+			return e, false, err
+		}
+		return i.Entry(), true, nil
+	}
+	e.Hosts = slices.DeleteFunc(slices.Clone(e.Hosts), func(id string) bool { return !slices.Contains(r.Hosts, id) })
+	return e, true, nil
+}
+
+func (a ArchiveView) allSeen(
+	ctx context.Context, entries []archive.Entry, r archive.Readers, err error,
+) (out []archive.Entry, _ error) {
+	for _, e := range entries {
+		if err != nil {
+			break
+		}
+		var ok bool
+		if e, ok, err = a.seen(ctx, e, r); ok {
+			out = append(out, e)
+		}
+	}
+	return out, err
+}
+
+// Find returns a page of what the audience finds, newest first.
+func (a ArchiveView) Find(ctx context.Context, q archive.Query) (archive.Page, error) {
+	r := a.readers()
+	page, err := a.Archive.Find(ctx, q, r)
+	if err != nil {
+		return page, err
+	}
+	found := page.Found
+	page.Found = nil
+	for _, f := range found {
+		e, ok, err := a.seen(ctx, f.Entry, r)
+		if err != nil {
+			return page, err
+		}
+		if ok {
+			page.Found = append(page.Found, archive.Found{Entry: e, Excerpt: f.Excerpt})
+		}
+	}
+	return page, nil
+}
+
+// Between lists what was published or began in [from, to), newest first.
+func (a ArchiveView) Between(ctx context.Context, from, to time.Time) ([]archive.Entry, error) {
+	r := a.readers()
+	entries, err := a.Archive.Between(ctx, from, to, r)
+	return a.allSeen(ctx, entries, r, err)
+}
+
+// Latest lists entries among whose updates are the n newest ones, in no order.
+func (a ArchiveView) Latest(ctx context.Context, q archive.Query, n int) ([]archive.Entry, error) {
+	r := a.readers()
+	entries, err := a.Archive.Latest(ctx, q, r, n)
+	return a.allSeen(ctx, entries, r, err)
+}
+
+// Entry returns an entry; ok is false if the audience sees none.
+func (a ArchiveView) Entry(ctx context.Context, kind archive.Kind, id string) (archive.Entry, bool, error) {
+	r := a.readers()
+	e, ok, err := a.Archive.Entry(ctx, kind, id, r)
+	if err != nil || !ok {
+		return e, false, err
+	}
+	return a.seen(ctx, e, r)
+}
+
+// Months counts the entries of each month that has some, newest first.
+func (a ArchiveView) Months(ctx context.Context) ([]archive.Count, error) {
+	return a.Archive.Months(ctx, a.readers())
+}
+
+// Tags counts the entries of each tag, by name.
+func (a ArchiveView) Tags(ctx context.Context) ([]archive.Count, error) {
+	return a.Archive.Tags(ctx, a.readers())
+}
+
+// Categories counts the entries of each category, by name.
+func (a ArchiveView) Categories(ctx context.Context) ([]archive.Count, error) {
+	return a.Archive.Categories(ctx, a.readers())
+}
+
+// HostID returns the internal id of a host, by its key, if the audience may see the host.
+func (s State) HostID(key string) (id string, ok bool) {
+	h := s.Catalog.Host(mesh.Key(key))
+	if h == nil || !s.Visible(h.Public) {
+		return "", false
+	}
+	return h.Identity(), true
+}
+
+// HostNames returns the names of hosts by their internal ids, in their order. Those that the audience must not see, and
+// those that the catalog does not have any more, are left out.
+func (s State) HostNames(ids []string) (names []string) {
+	for _, id := range ids {
+		if h := s.Catalog.HostByID(id); h != nil && s.Visible(h.Public) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+// FeedLink is a feed that a page announces.
+type FeedLink struct{ Title, Path string }
+
+// Feeds are the feeds at a path, such as "/tags/smtp": all three formats.
+func Feeds(title, path string) []FeedLink {
+	var out []FeedLink
+	for _, f := range []string{"atom", "rss", "json"} {
+		out = append(out, FeedLink{title, fmt.Sprintf("%s/feed.%s", path, f)})
+	}
+	return out
+}
+
+// MediaType is the media type of the feed.
+func (f FeedLink) MediaType() string {
+	_, format, _ := strings.Cut(f.Path, "feed.")
+	if format == "json" {
+		return "application/feed+json"
+	}
+	return "application/" + format + "+xml"
+}
