@@ -50,7 +50,7 @@ var layers = []struct {
 	}},
 	{"joiners", []string{
 		"agent/identity", "agent/vantage", "agent/localstatus", "agent/doctor", "coordinator/enroller",
-		"coordinator/catalogs", "coordinator/engine", "coordinator/site",
+		"coordinator/catalogs", "coordinator/engine", "coordinator/site", "coordinator/feeds",
 		"coordinator/api", "coordinator/console", "coordinator/admin",
 		"coordinator/allowlist", "coordinator/backup", "coordinator/quotaguard", "coordinator/diskguard",
 		"coordinator/heartbeat", "coordinator/connlimit", "coordinator/integrity",

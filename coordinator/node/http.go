@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/connlimit"
 	"github.com/probemesh/probemesh/coordinator/console"
 	"github.com/probemesh/probemesh/coordinator/diskguard"
+	"github.com/probemesh/probemesh/coordinator/feeds"
 	"github.com/probemesh/probemesh/coordinator/site"
 	"github.com/probemesh/probemesh/coordinator/web"
 )
@@ -76,7 +78,7 @@ func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link)
 		c.Tokens, c.Editor, c.Incidents, c.Maintenance = n.tokens, n.editor, n.editor.Incidents(), n.editor.Maintenance()
 	}
 	programs := api.New(c)
-	routes := append(pages.Routes(), programs.Routes()...)
+	routes := slices.Concat(pages.Routes(), programs.Routes(), feeds.New(view).Routes())
 	if n.acknowledger != nil {
 		routes = append(routes, n.acknowledger.Routes()...)
 	}

@@ -17,6 +17,7 @@ type Archive interface {
 	Between(ctx context.Context, from, to time.Time, r archive.Readers) ([]archive.Entry, error)
 	Latest(ctx context.Context, q archive.Query, r archive.Readers, n int) ([]archive.Entry, error)
 	Entry(ctx context.Context, kind archive.Kind, id string, r archive.Readers) (archive.Entry, bool, error)
+	Paths(ctx context.Context, r archive.Readers, limit int) ([]string, error)
 	Months(ctx context.Context, r archive.Readers) ([]archive.Count, error)
 	Tags(ctx context.Context, r archive.Readers) ([]archive.Count, error)
 	Categories(ctx context.Context, r archive.Readers) ([]archive.Count, error)
@@ -123,6 +124,11 @@ func (a ArchiveView) Entry(ctx context.Context, kind archive.Kind, id string) (a
 		return e, false, err
 	}
 	return a.seen(ctx, e, r)
+}
+
+// Paths lists the addresses of the newest entries, at most limit.
+func (a ArchiveView) Paths(ctx context.Context, limit int) ([]string, error) {
+	return a.Archive.Paths(ctx, a.readers(), limit)
 }
 
 // Months counts the entries of each month that has some, newest first.

@@ -50,12 +50,20 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 	for pattern, of := range map[string][]string{
 		"GET /posts/{id}": {"/posts/" + publicPost, "/posts/" + internalPost, "/posts/nobody"}, "GET /history": {"/history"},
 		"GET /history/{year}/{month}": {month, "/history/1999/01", "/history/x/y"},
-		"GET /tags/{tag}":             {"/tags/shown", "/tags/" + mark, "/tags/nobody"},
+		"GET /tags/{tag}":             {"/tags/shown", "/tags/nobody"},
 		"GET /categories/{category}":  {"/categories/mail", "/categories/nobody"},
+		"GET /sitemap.xml":            {"/sitemap.xml"}, "GET /robots.txt": {"/robots.txt"},
 		"GET /search": {"/search", "/search?q=words", "/search?q=major", "/search?host=NC1", "/search?q=%22",
 			"/search?kind=incident", "/search?tag=shown&from=2020-01-01&to=x"},
 	} {
 		out[pattern] = of
+	}
+	for _, format := range []string{"rss", "atom", "json"} {
+		feed := "/feed." + format
+		out["GET "+feed] = []string{feed}
+		out["GET /hosts/{host}"+feed] = []string{"/hosts/NC1" + feed, "/hosts/nobody" + feed}
+		out["GET /tags/{tag}"+feed] = []string{"/tags/shown" + feed, "/tags/nobody" + feed}
+		out["GET /categories/{category}"+feed] = []string{"/categories/mail" + feed}
 	}
 	for _, h := range m.catalog.Hosts {
 		if h.Public {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/api"
+	"github.com/probemesh/probemesh/coordinator/feeds"
 	"github.com/probemesh/probemesh/coordinator/site"
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
@@ -25,7 +27,8 @@ import (
 func routes(s web.Source, a web.Audience, c web.StreamsConfig) []web.Route {
 	view := web.NewView(s, a)
 	pages := site.New(site.Config{View: view})
-	return append(pages.Routes(), api.New(api.Config{View: view, Pages: pages, Streams: c}).Routes()...)
+	programs := api.New(api.Config{View: view, Pages: pages, Streams: c})
+	return slices.Concat(pages.Routes(), programs.Routes(), feeds.New(view).Routes())
 }
 
 func public(s web.Source) http.Handler {

@@ -112,6 +112,7 @@ func (empty) Latest(context.Context, archive.Query, archive.Readers, int) ([]arc
 func (empty) Entry(context.Context, archive.Kind, string, archive.Readers) (e archive.Entry, ok bool, err error) {
 	return e, false, nil
 }
+func (empty) Paths(context.Context, archive.Readers, int) ([]string, error)        { return nil, nil }
 func (empty) Months(context.Context, archive.Readers) ([]archive.Count, error)     { return nil, nil }
 func (empty) Tags(context.Context, archive.Readers) ([]archive.Count, error)       { return nil, nil }
 func (empty) Categories(context.Context, archive.Readers) ([]archive.Count, error) { return nil, nil }

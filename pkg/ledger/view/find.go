@@ -272,6 +272,27 @@ func (a Archive) Entry(
 	return out[0], true, nil
 }
 
+// Paths lists the addresses of the newest entries, at most limit.
+func (a Archive) Paths(ctx context.Context, r archive.Readers, limit int) (out []string, err error) {
+	var c condition
+	c.visible(r)
+	rows, err := a.db.QueryContext(ctx, `SELECT e.kind, e.id FROM entries e WHERE `+c.String()+
+		` ORDER BY e.at DESC, e.row DESC LIMIT ?`, append(c.args, limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("read the archive: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var kind archive.Kind
+		var id string
+		if err := rows.Scan(&kind, &id); err != nil {
+			return nil, fmt.Errorf("read the archive: %w", err)
+		}
+		out = append(out, archive.Path(kind, id))
+	}
+	return out, rows.Err()
+}
+
 // Months counts the entries of each month that has some, newest first.
 func (a Archive) Months(ctx context.Context, r archive.Readers) ([]archive.Count, error) {
 	var c condition
