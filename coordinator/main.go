@@ -45,7 +45,7 @@ func newRootCommand() *cobra.Command {
 		newInviteCommand(), newRevokeCommand(), newRotateGossipKeyCommand(),
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
 		newIncidentCommand(), newPostCommand(), newMaintenanceCommand(), newTokenCommand(), newAuditCommand(),
-		newNotifyCommand(), newAckCommand(), newSilenceCommand(),
+		newNotifyCommand(), newAckCommand(), newSilenceCommand(), newImportCommand(),
 		newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root

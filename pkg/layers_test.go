@@ -26,7 +26,7 @@ var layers = []struct {
 }{
 	{"nouns", []string{"pkg/mesh"}},
 	{"pure", []string{
-		"pkg/errkind", "pkg/markdown", "pkg/archive", "pkg/secret", "pkg/meshtime", "pkg/address", "pkg/sla",
+		"pkg/errkind", "pkg/markdown", "pkg/archive", "pkg/blog", "pkg/secret", "pkg/meshtime", "pkg/address", "pkg/sla",
 		"pkg/rollup", "pkg/maintenance", "pkg/catalog",
 		"pkg/schedule", "pkg/edge", "pkg/quorum",
 		"pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",
@@ -58,7 +58,7 @@ var layers = []struct {
 	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},
 	{"for tests alone", []string{
-		"pkg/testenv", "pkg/command/commandtest", "pkg/bus/server/servertest", "coordinator/web/webtest",
+		"pkg/testenv", "pkg/blog/blogtest", "pkg/command/commandtest", "pkg/bus/server/servertest", "coordinator/web/webtest",
 	}},
 	{"programs", []string{
 		"agent", "coordinator", "deploy/docs", "deploy/docs/screenshot", "deploy/lab", "deploy/packages",

@@ -18,6 +18,7 @@ type Editor interface {
 	EditPost(ctx context.Context, c editorial.Edit) error
 	RemovePost(ctx context.Context, id string) (editorial.Removal, error)
 	Posts(ctx context.Context, limit int) ([]ledger.Post, error)
+	ImportPosts(ctx context.Context, in editorial.Import) (editorial.ImportReport, error)
 }
 
 const (
@@ -25,8 +26,36 @@ const (
 	postsMost = 1000
 )
 
+// importMax is in bytes of a request: a hundred of the longest texts, in JSON.
+const importMax = 32 << 20
+
+// addImport adds the command that imports posts.
+func (h handler) addImport(mux *http.ServeMux) {
+	mux.HandleFunc("POST /posts/import", func(w http.ResponseWriter, r *http.Request) {
+		var in editorial.Import
+		var report editorial.ImportReport
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, importMax)).Decode(&in)
+		if err != nil {
+			err = errkind.Wrap(errkind.Invalid, fmt.Errorf("read the posts: %w", err))
+		} else {
+			report, err = h.Editor.ImportPosts(r.Context(), in)
+		}
+		respond(w, report, err)
+	})
+}
+
+// ImportPosts imports posts through a client, at most a hundred at once.
+func ImportPosts(ctx context.Context, c *Client, in editorial.Import) (r editorial.ImportReport, err error) {
+	data, err := json.Marshal(in)
+	if err != nil {
+		return r, err
+	}
+	return r, c.call(ctx, http.MethodPost, "/posts/import", nil, data, &r)
+}
+
 // addPosts adds the commands of posts.
 func (h handler) addPosts(mux *http.ServeMux) {
+	h.addImport(mux)
 	mux.HandleFunc("GET /posts", func(w http.ResponseWriter, r *http.Request) {
 		posts, err := h.Editor.Posts(r.Context(), postsMost)
 		respond(w, posts, err)

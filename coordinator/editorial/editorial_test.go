@@ -61,7 +61,9 @@ func (f *fake) TruncateLog(context.Context) error { return nil }
 
 func newEditor(f *fake) *editorial.Editor {
 	f.texts = map[string][]byte{}
-	c := &catalog.Catalog{Hosts: []catalog.Host{{ID: "internal-7", Name: "NC036"}}}
+	c := &catalog.Catalog{Hosts: []catalog.Host{
+		{ID: "internal-7", Name: "NC036", Public: true}, {ID: "internal-8", Name: "NC023"},
+	}}
 	return editorial.New(editorial.Config{
 		Texts: f, Ledger: f, Posts: f, Catalog: func() *catalog.Catalog { return c },
 		Clock: func() (time.Time, time.Duration) { return time.Unix(1000, 0), time.Second },
