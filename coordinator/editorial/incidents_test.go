@@ -65,7 +65,8 @@ func TestTheFloodOfViruses(t *testing.T) {
 	r.written(r.editor.ExplainIncident(t.Context(), editorial.Note{
 		ID: opened.ID, Text: "Five accounts of three domains were hijacked.",
 	}))
-	r.shows(opened.ID, "Sending mail stopped at 06:56 UTC. Confirmed from 7 of 7 regions.", "We clear a flood of viruses",
+	r.shows(opened.ID, "Sending mail stopped at 06:56 UTC. Confirmed from 7 of 7 regions at 06:56 UTC.",
+		"We clear a flood of viruses",
 		"Sending mail works again after 21 min 3 s.", "The queues are clean.", "Five accounts of three domains")
 	page := webtest.Get(t, r.public(), "/incidents/"+opened.ID).Body.String()
 	for _, want := range []string{"lasted 21 min 3 s", "down for 21 min 3 s, from 21 Sep 06:56:02 UTC", "post-mortem"} {
@@ -109,9 +110,10 @@ func TestTheDelayThatWasNotMeasured(t *testing.T) {
 		ID: opened.ID, Status: incident.Identified, Text: "We are locked out.", NextUpdate: "2025-06-11T13:00:00Z",
 	}))
 	r.at("12:56:00")
-	r.warned("incident-update-"+opened.ID, "the next update is due by 2025-06-11 13:00:00 UTC")
+	r.warned("next-update-due-"+opened.ID, "the next update is due by 2025-06-11 13:00:00 UTC")
 	r.at("13:10:00")
-	r.warned("incident-update-"+opened.ID, "the next update is overdue; it was promised by 2025-06-11 13:00:00 UTC")
+	r.warned("next-update-due-"+opened.ID, "")
+	r.warned("next-update-overdue-"+opened.ID, "the next update is overdue; it was promised by 2025-06-11 13:00:00 UTC")
 	if page := webtest.Get(t, r.public(), "/").Body.String(); !strings.Contains(page, "was promised by 13:00 UTC") {
 		t.Error("the front page does not show the promise")
 	}
@@ -119,7 +121,7 @@ func TestTheDelayThatWasNotMeasured(t *testing.T) {
 	r.written(r.editor.UpdateIncident(t.Context(), editorial.Update{
 		ID: opened.ID, Status: incident.Monitoring, Text: "Mail arrives again.",
 	}))
-	r.warned("incident-update-"+opened.ID, "")
+	r.warned("next-update-overdue-"+opened.ID, "")
 	r.at("2025-06-12T01:23:00Z")
 	r.written(r.editor.ResolveIncident(t.Context(), editorial.Note{ID: opened.ID, Text: "All mail has arrived."}))
 	r.shows(opened.ID, "arrive late and twice", "We are locked out.", "Mail arrives again.", "All mail has arrived.")

@@ -49,7 +49,8 @@ func (e IncidentEditor) Remind(ctx context.Context) error {
 	}
 }
 
-// reminders returns what operators must be reminded of, by subject.
+// reminders returns what operators must be reminded of, by subject. That an update is due and that it is late are two:
+// a route that names the advisory "overdue" tells of each.
 func reminders(open []*incident.Incident, now time.Time) map[string]string {
 	out := map[string]string{}
 	for _, i := range open {
@@ -64,10 +65,10 @@ func reminders(open []*incident.Incident, now time.Time) map[string]string {
 		due := clock(i.PromisedAt())
 		switch before := min(remindBefore, i.Promised()/4); {
 		case i.Overdue(now):
-			out["incident-update-"+i.ID] = fmt.Sprintf(
+			out["next-update-overdue-"+i.ID] = fmt.Sprintf(
 				"%s: the next update is overdue; it was promised by %s: `coordinator incident update %s`", name, due, i.ID)
 		case !now.Add(before).Before(i.NextUpdate):
-			out["incident-update-"+i.ID] = fmt.Sprintf("%s: the next update is due by %s", name, due)
+			out["next-update-due-"+i.ID] = fmt.Sprintf("%s: the next update is due by %s", name, due)
 		}
 	}
 	return out
