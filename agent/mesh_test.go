@@ -43,12 +43,20 @@ hosts:
 type noMembers struct{}
 
 func (noMembers) KnownHost(key string) bool                      { return key == "nc036" }
-func (noMembers) KnownID(string) bool                            { return false }
+func (noMembers) Key(string) string                              { return "" }
+func (noMembers) Agents(context.Context) ([]ledger.Agent, error) { return nil, nil }
 func (noMembers) HostID(string) string                           { return "" }
 func (noMembers) EndedKeys(context.Context) ([]string, error)    { return nil, nil }
 func (noMembers) Enrolled(context.Context, string, string) error { return nil }
 func (noMembers) Revoked(context.Context, string, string) error  { return nil }
+func (noMembers) Renamed(context.Context, ledger.Agent) error    { return nil }
+func (noMembers) NextName(context.Context, ledger.Agent, string, int64) error {
+	return nil
+}
 func (noMembers) Agent(context.Context, string) (ledger.Agent, error) {
+	return ledger.Agent{}, ledger.ErrNoAgent
+}
+func (noMembers) AgentOf(context.Context, string) (ledger.Agent, error) {
 	return ledger.Agent{}, ledger.ErrNoAgent
 }
 

@@ -25,7 +25,7 @@ import (
 // Identity is an agent's name, credentials and coordinators. It is stored as JSON, in a format that later versions
 // still read.
 type Identity struct {
-	Name    string   `json:"name"` // the host's key
+	Name    string   `json:"name"` // the host's key; after the host was renamed the former one, until it is renewed
 	Servers []string `json:"servers"`
 	JWT     string   `json:"jwt"`
 	Seed    string   `json:"seed"`             // the private key

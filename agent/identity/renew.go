@@ -41,6 +41,7 @@ type Renewer struct {
 	every  time.Duration
 	asked  chan struct{}
 	gossip func(keys [][]byte) // may be nil
+	named  chan struct{}
 	log    zerolog.Logger
 
 	mu sync.Mutex
@@ -63,6 +64,7 @@ func NewRenewer(c RenewerConfig) *Renewer {
 	}
 	return &Renewer{
 		dir: c.Dir, id: c.Identity, every: c.Every, gossip: c.Gossip, log: c.Logger, asked: make(chan struct{}, 1),
+		named: make(chan struct{}),
 	}
 }
 
@@ -76,6 +78,10 @@ func (r *Renewer) Identity() Identity {
 	return r.id
 }
 
+// Named is closed when the identity that is stored has another name: that of the agent's host, which was renamed.
+// Everything that has the former name must then end, and begin again with what Load returns; Run has ended.
+func (r *Renewer) Named() <-chan struct{} { return r.named }
+
 // Renew has Run renew now. It does not wait.
 func (r *Renewer) Renew() {
 	select {
@@ -84,7 +90,8 @@ func (r *Renewer) Renew() {
 	}
 }
 
-// Run renews at start, at each new connection, when Renew is called and about every hour, until ctx ends.
+// Run renews at start, at each new connection, when Renew is called and about every hour, until ctx ends or the agent
+// gets another name.
 func (r *Renewer) Run(ctx context.Context, b Bus) {
 	retry := renewRetry
 	for {
@@ -94,6 +101,13 @@ func (r *Renewer) Run(ctx context.Context, b Bus) {
 		} else if ctx.Err() == nil {
 			wait, retry = min(wait, retry), min(2*retry, renewRetryMax)
 			r.log.Debug().Err(err).Dur("retry", wait).Msg("renewing credentials failed")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.named:
+			return
+		default:
 		}
 		select {
 		case <-ctx.Done():
@@ -150,6 +164,11 @@ func (r *Renewer) apply(b Bus, grant wire.JoinGrant) error {
 	if err := store(filepath.Join(r.dir, identityFile), next); err != nil {
 		return err
 	}
+	if next.Name != before.Name {
+		r.log.Info().Str("name", next.Name).Str("former", before.Name).Msg("host renamed: starting under its new name")
+		close(r.named) // what runs keeps the identity that it began with
+		return nil
+	}
 	r.mu.Lock()
 	r.id = next
 	r.mu.Unlock()
@@ -172,12 +191,17 @@ func renewed(id Identity, grant wire.JoinGrant) (Identity, error) {
 	if err != nil {
 		return id, fmt.Errorf("the coordinator's grant: %w", err)
 	}
-	if granted.Key != current.Key || granted.Name != id.Name {
+	if granted.Key != current.Key {
 		return id, fmt.Errorf("the coordinator's grant is for another agent: %s", granted.Name)
 	}
+	if err := bus.CheckName(granted.Name); err != nil {
+		return id, fmt.Errorf("the coordinator's grant: %w", err)
+	}
+	renamed := granted.Name != id.Name
+	id.Name = granted.Name
 	begins := current.Expires.IsZero() && !granted.Expires.IsZero() // a JWT of before they expired
 	aged := !current.Expires.IsZero() && granted.Issued.Sub(current.Issued) >= current.Expires.Sub(current.Issued)/3
-	if begins || aged {
+	if begins || aged || renamed {
 		id.JWT = grant.JWT
 	}
 	former := id.Endpoint()
@@ -190,8 +214,8 @@ func renewed(id Identity, grant wire.JoinGrant) (Identity, error) {
 }
 
 func same(a, b Identity) bool {
-	return a.JWT == b.JWT && reflect.DeepEqual(a.Endpoint(), b.Endpoint()) && reflect.DeepEqual(a.Former, b.Former) &&
-		sameKeys(a.Gossip, b.Gossip)
+	return a.Name == b.Name && a.JWT == b.JWT && reflect.DeepEqual(a.Endpoint(), b.Endpoint()) &&
+		reflect.DeepEqual(a.Former, b.Former) && sameKeys(a.Gossip, b.Gossip)
 }
 
 func sameKeys(a, b [][]byte) bool { return slices.EqualFunc(a, b, slices.Equal[[]byte]) }

@@ -34,13 +34,23 @@ type Config struct {
 // not joined, or where another agent uses the state directory. Nothing else stops it: what is missing is logged and
 // tried again.
 func Run(ctx context.Context, c Config) error {
+	for {
+		renamed, err := run(ctx, c)
+		if err != nil || !renamed || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// run runs an agent until ctx ends, or until it reports that the agent's credentials have another name.
+func run(ctx context.Context, c Config) (renamed bool, err error) {
 	id, err := identity.Load(c.State)
 	if err != nil {
-		return err
+		return false, err
 	}
 	g, err := c.startGossip(ctx, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if g != nil {
 		defer g.Close()
@@ -48,12 +58,9 @@ func Run(ctx context.Context, c Config) error {
 	renewer := identity.NewRenewer(identity.RenewerConfig{
 		Dir: c.State, Identity: id, Gossip: c.setKeys(g), Logger: c.logger("identity"),
 	})
-	conn, err := busagent.Dial(ctx, busagent.Config{
-		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, JWTFunc: renewer.JWT, Seed: id.Seed,
-		Former: id.FormerEndpoint(), Logger: c.logger("bus"),
-	})
+	conn, err := c.dial(ctx, id, renewer)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(ctx)
@@ -62,9 +69,12 @@ func Run(ctx context.Context, c Config) error {
 	defer cancel()
 	requests := make(vantage.Requests)
 	if err := c.serveStatus(ctx, &tasks, requests, conn.Link); err != nil {
-		return err
+		return false, err
 	}
-	tasks.Go(func() { renewer.Run(ctx, conn) })
+	tasks.Go(func() {
+		renewer.Run(ctx, conn)
+		cancel() // the agent has another name now, unless all ends
+	})
 	config := vantage.Config{
 		Name: id.Name, Version: c.Version, Bus: conn, Network: probe.Kernel{}, Allow: c.Allow, Requests: requests,
 		Spool: spool.Config{Dir: filepath.Join(c.State, "spool")}, Renew: renewer.Renew, ClockOffset: c.ClockOffset,
@@ -73,7 +83,20 @@ func Run(ctx context.Context, c Config) error {
 	if g != nil { // a nil *Gossip in the interface would not be nil
 		config.Gossip = g
 	}
-	return vantage.Run(ctx, config)
+	err = vantage.Run(ctx, config)
+	select {
+	case <-renewer.Named():
+		return true, err
+	default:
+		return false, err
+	}
+}
+
+func (c Config) dial(ctx context.Context, id identity.Identity, r *identity.Renewer) (*busagent.Conn, error) {
+	return busagent.Dial(ctx, busagent.Config{
+		Name: id.Name, Endpoint: id.Endpoint(), JWT: id.JWT, JWTFunc: r.JWT, Seed: id.Seed,
+		Former: id.FormerEndpoint(), Logger: c.logger("bus"),
+	})
 }
 
 func (c Config) logger(component string) zerolog.Logger {

@@ -75,8 +75,9 @@ func readBatch(m message) (*mesh.Batch, error) {
 		return b, err
 	}
 	b.Clock += m.offset // the agent's clock is compared with the wall clock
-	if b.Agent != m.Agent {
+	if b.Agent != m.Agent && !b.History() {
 		err = fmt.Errorf("the batch names another agent, %q", b.Agent)
 	}
+	b.Agent = m.Agent // a batch that waited may be from before the agent's credentials got another name
 	return b, err
 }

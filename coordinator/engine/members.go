@@ -32,9 +32,6 @@ func NewMembers(c MembersConfig) *Members { return &Members{config: c} }
 // KnownHost reports whether the catalog in force has the host.
 func (m *Members) KnownHost(key string) bool { return m.config.Catalog().Host(key) != nil }
 
-// KnownID reports whether the catalog in force has the host with the id.
-func (m *Members) KnownID(id string) bool { return id != "" && m.config.Catalog().HostByID(id) != nil }
-
 // HostID returns the id of the host that has the name, or had it last; empty if the catalog in force has none.
 func (m *Members) HostID(name string) string {
 	if h := m.config.Catalog().HostOnceNamed(name); h != nil {
@@ -64,10 +61,43 @@ func (m *Members) record(ctx context.Context, event ledger.AgentEvent) error {
 	return err
 }
 
-// Agent returns what the agent joined with last that NATS knows by the name, or that is of the host which has the name;
-// or ledger.ErrNoAgent.
-func (m *Members) Agent(ctx context.Context, host string) (ledger.Agent, error) {
-	return m.config.View.Agent(ctx, host, m.HostID(host))
+// Key returns the key of the host with the id in the catalog in force; empty if it has none.
+func (m *Members) Key(id string) string {
+	if h := m.config.Catalog().HostByID(id); id != "" && h != nil {
+		return h.Key()
+	}
+	return ""
+}
+
+// NextName records that an agent may connect by another name, for which credentials are issued after the second since.
+func (m *Members) NextName(ctx context.Context, a ledger.Agent, next string, since int64) error {
+	event := ledger.AgentEvent{Host: a.Name, HostID: a.HostID, PublicKey: a.PublicKey, Next: next, Since: since}
+	return m.record(ctx, event)
+}
+
+// Renamed records that an agent has its next name.
+func (m *Members) Renamed(ctx context.Context, a ledger.Agent) error {
+	return m.record(ctx, ledger.AgentEvent{Host: a.Next, HostID: a.HostID, PublicKey: a.PublicKey, Former: a.Name})
+}
+
+// Agent returns the agent that NATS knows by the name, or is to know by it; or ledger.ErrNoAgent.
+func (m *Members) Agent(ctx context.Context, name string) (ledger.Agent, error) {
+	return m.config.View.Agent(ctx, name)
+}
+
+// AgentOf returns the agent of the host that has the name, or had it last; or ledger.ErrNoAgent.
+func (m *Members) AgentOf(ctx context.Context, host string) (ledger.Agent, error) {
+	return view.AgentOf(ctx, m.config.View, m.HostID(host), host)
+}
+
+// Since returns the second up to which credentials of the key are revoked: see ledger.Agent.
+func (m *Members) Since(ctx context.Context, publicKey string) (int64, error) {
+	return view.AgentSince(ctx, m.config.View, publicKey)
+}
+
+// Agents returns the agents that belong.
+func (m *Members) Agents(ctx context.Context) ([]ledger.Agent, error) {
+	return view.Agents(ctx, m.config.View)
 }
 
 // EndedKeys returns every key that must no longer connect.

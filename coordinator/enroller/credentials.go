@@ -25,14 +25,14 @@ func (e *Enroller) credentials(host, publicKey string, gossip keyring) ([]byte, 
 // answerQuestion answers an agent that asks for its credentials again. Otherwise it returns nil: an agent that does not
 // belong gets no answer, and its credentials expire.
 func (e *Enroller) answerQuestion(ctx context.Context, host string, question []byte) []byte {
-	key, ok := wire.DecodeGrantRequest(question)
+	key, able, ok := wire.DecodeGrantRequest(question)
 	if !ok {
 		return nil
 	}
-	answer, err := e.renew(ctx, host, key)
+	answer, err := e.renew(ctx, host, key, able)
 	e.unknown.record(e.Now(), host, errors.Is(err, errUnknownAgent))
 	if err != nil {
-		if e.denied.Allow(e.Now(), host) {
+		if !errors.Is(err, errRenaming) && e.denied.Allow(e.Now(), host) {
 			e.Logger.Warn().Err(err).Str("host", host).Msg("agent credentials not renewed")
 		}
 		return nil
@@ -41,8 +41,9 @@ func (e *Enroller) answerQuestion(ctx context.Context, host string, question []b
 }
 
 // renew signs the key that the host's agent joined with, and only while that belongs and the catalog has the host. An
-// agent of an earlier version does not send its key.
-func (e *Enroller) renew(ctx context.Context, host, key string) ([]byte, error) {
+// agent of an earlier version does not send its key. host is the name that NATS knows the agent by; the credentials may
+// be for another one: see rename.
+func (e *Enroller) renew(ctx context.Context, host, key string, able bool) ([]byte, error) {
 	gossip, _, err := e.keyring(ctx)
 	if err != nil {
 		return nil, err
@@ -57,10 +58,14 @@ func (e *Enroller) renew(ctx context.Context, host, key string) ([]byte, error) 
 		return nil, e.otherKeyError(ctx, host, key)
 	case !agent.Revoked.IsZero():
 		return nil, fmt.Errorf("%s is revoked", host)
-	case !e.Members.KnownHost(host) && !e.Members.KnownID(agent.HostID): // it may be called otherwise now
+	case !e.Members.KnownHost(host) && e.Members.Key(agent.HostID) == "": // it may be called otherwise now
 		return nil, fmt.Errorf("%s: %w", host, ErrUnknownHost)
 	}
-	return e.credentials(host, agent.PublicKey, gossip)
+	name, err := renamer{e}.rename(ctx, agent, host, able)
+	if err != nil {
+		return nil, err
+	}
+	return e.credentials(name, agent.PublicKey, gossip)
 }
 
 // otherKeyError returns why an agent with another key than its host joined with last gets no credentials.

@@ -33,6 +33,8 @@ type Bus interface {
 type Issuer interface {
 	Issue(name, publicKey string) (jwt string, err error)
 	Revoke(ctx context.Context, publicKeys ...string) error
+	// RevokeUntil revokes the key's credentials that were issued up to the second since 1970 of the wall clock.
+	RevokeUntil(ctx context.Context, publicKey string, second int64) error
 	CA() []byte
 	Servers() []string
 }
@@ -40,14 +42,22 @@ type Issuer interface {
 // Members are the hosts of the catalog and, in the ledger, the keys that their agents joined with.
 type Members interface {
 	KnownHost(key string) bool
-	// KnownID is KnownHost of a host's id, see ledger.Agent. HostID returns the id of the host that has the name, or had
-	// it last; empty if there is none.
-	KnownID(id string) bool
+	// HostID returns the id of the host that has the name, or had it last; Key, the key of the host with the id. Both
+	// return an empty text if the catalog has no such host.
 	HostID(name string) string
-	Agent(ctx context.Context, host string) (ledger.Agent, error) // ledger.ErrNoAgent: none ever joined
-	EndedKeys(ctx context.Context) ([]string, error)              // revoked, or replaced when the host joined again
-	Enrolled(ctx context.Context, host, publicKey string) error   // called before the agent gets its credentials
+	Key(id string) string
+	// Agent returns the agent that NATS knows by the name, or is to know by it; AgentOf, that of the host which has the
+	// name, or had it last. ledger.ErrNoAgent: none ever joined.
+	Agent(ctx context.Context, name string) (ledger.Agent, error)
+	AgentOf(ctx context.Context, host string) (ledger.Agent, error)
+	Agents(ctx context.Context) ([]ledger.Agent, error)         // that belong
+	EndedKeys(ctx context.Context) ([]string, error)            // revoked, or replaced when the host joined again
+	Enrolled(ctx context.Context, host, publicKey string) error // called before the agent gets its credentials
 	Revoked(ctx context.Context, host, publicKey string) error
+	// NextName records that the agent may have another name, with credentials issued after the second since; Renamed,
+	// that it has it.
+	NextName(ctx context.Context, a ledger.Agent, next string, since int64) error
+	Renamed(ctx context.Context, a ledger.Agent) error
 }
 
 // Config configures an Enroller.
@@ -105,6 +115,7 @@ func (e *Enroller) Run(ctx context.Context, ready chan<- struct{}) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.revokeEndedKeys(ctx) })
 	g.Go(func() error { return e.rotate(ctx) })
+	g.Go(func() error { return renamer{e}.askRenamed(ctx) })
 	g.Go(func() error { return e.Bus.AnswerQuestions(ctx, make(chan struct{}), e.answerQuestion) })
 	g.Go(func() error { return e.Bus.AnswerJoinRequests(ctx, ready, e.answerJoinRequest) })
 	return g.Wait()

@@ -86,7 +86,8 @@ type members struct {
 	life    time.Duration // of credentials; zero: the server's default
 
 	mu       sync.Mutex
-	enrolled []string // keys, of nc036
+	agent    ledger.Agent // its names
+	enrolled []string     // keys, of nc036
 	revoked  map[string]time.Time
 }
 
@@ -106,7 +107,18 @@ func (m *members) forget(known []string) {
 
 func (m *members) KnownHost(key string) bool { return key == "nc036" }
 
-func (m *members) KnownID(id string) bool { return id == firstID || id == m.id }
+// Key returns nc037 for the first host if another one has its name now.
+func (m *members) Key(id string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch id {
+	case cmp.Or(m.id, firstID):
+		return "nc036"
+	case firstID:
+		return "nc037"
+	}
+	return ""
+}
 
 const firstID = "1d0000000001" // of nc036 when its agent joined
 
@@ -114,17 +126,58 @@ func (m *members) HostID(key string) string {
 	if !m.KnownHost(key) {
 		return ""
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return cmp.Or(m.id, firstID)
 }
 
-func (m *members) Agent(_ context.Context, host string) (ledger.Agent, error) {
+// rename gives the host's name to another host.
+func (m *members) rename() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.enrolled) == 0 || host != "nc036" {
+	m.id = "1d0000000002"
+}
+
+func (m *members) Agent(_ context.Context, name string) (a ledger.Agent, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a = m.agent; a.Name == "" {
+		a.Name = "nc036"
+	}
+	if len(m.enrolled) == 0 || name != a.Name && name != a.Next {
 		return ledger.Agent{}, ledger.ErrNoAgent
 	}
 	last := m.enrolled[len(m.enrolled)-1]
-	return ledger.Agent{Name: host, HostID: firstID, PublicKey: last, Revoked: m.revoked[last]}, nil
+	a.HostID, a.PublicKey, a.Revoked = firstID, last, m.revoked[last]
+	return a, nil
+}
+
+func (m *members) AgentOf(ctx context.Context, _ string) (ledger.Agent, error) {
+	m.mu.Lock()
+	name := cmp.Or(m.agent.Name, "nc036")
+	m.mu.Unlock()
+	return m.Agent(ctx, name)
+}
+
+func (m *members) Agents(ctx context.Context) ([]ledger.Agent, error) {
+	if a, err := m.AgentOf(ctx, ""); err == nil && a.Revoked.IsZero() {
+		return []ledger.Agent{a}, nil
+	}
+	return nil, nil
+}
+
+func (m *members) NextName(_ context.Context, a ledger.Agent, next string, since int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.agent = ledger.Agent{Name: a.Name, Next: next, Since: since}
+	return nil
+}
+
+func (m *members) Renamed(_ context.Context, a ledger.Agent) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.agent = ledger.Agent{Name: a.Next, Since: a.Since}
+	return nil
 }
 
 func (m *members) EndedKeys(context.Context) (out []string, _ error) {

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/crypto/nacl/box"
 
 	"github.com/probemesh/probemesh/pkg/bus"
-	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -59,25 +58,6 @@ func (e *Enroller) Invite(ctx context.Context, host string) (string, error) {
 	return token.String(), e.Bus.SetEnrolment(ctx, tokenKey(token.Secret), data, 0)
 }
 
-// ErrNameInUse reports that the agent of a renamed host still uses the name.
-var ErrNameInUse = errkind.New(errkind.Conflict, "the agent of another host still uses this name, which its host had "+
-	"before: let that agent join again under its host's present name, or revoke it")
-
-// checkName returns an error if NATS knows the agent of another host by the name of this one.
-func (e *Enroller) checkName(ctx context.Context, key string) error {
-	agent, err := e.Members.Agent(ctx, key)
-	switch {
-	case isNoAgent(err):
-		return nil
-	case err != nil:
-		return err
-	case agent.Name == key && agent.Revoked.IsZero() && agent.HostID != "" && agent.HostID != e.Members.HostID(key) &&
-		e.Members.KnownID(agent.HostID):
-		return fmt.Errorf("%s: %w", key, ErrNameInUse)
-	}
-	return nil
-}
-
 // refusal is why an agent may not join. `agent join` prints it.
 type refusal string
 
@@ -92,7 +72,7 @@ const (
 		"directory or machine, run the agent there; if not, somebody else has the token: run `coordinator revoke HOST`. " +
 		"Either way, `coordinator invite HOST` makes a new token"
 	refuseUnknown refusal = "the catalog no longer has this host"
-	refuseName    refusal = "the agent of another host still uses this name; let that one join again first"
+	refuseName    refusal = "the agent of another host still uses this name: see `coordinator invite HOST`"
 	refuseRequest refusal = "this coordinator does not understand the join request: its version may be too old"
 	refuseTrouble refusal = "the coordinator could not enrol the agent just now; try again"
 )
@@ -198,7 +178,7 @@ func (e *Enroller) checkKey(ctx context.Context, r tokenRecord, publicKey string
 	if slices.Contains(ended, publicKey) {
 		return refuseEnded
 	}
-	agent, err := e.Members.Agent(ctx, r.Host)
+	agent, err := e.Members.AgentOf(ctx, r.Host)
 	if isNoAgent(err) {
 		return nil
 	}
@@ -211,16 +191,21 @@ func (e *Enroller) checkKey(ctx context.Context, r tokenRecord, publicKey string
 // enrol records the agent's key in the ledger. It revokes the key that the host had joined with before: its disk was
 // lost, or somebody else holds it.
 func (e *Enroller) enrol(ctx context.Context, host, publicKey string) error {
-	before, err := e.Members.Agent(ctx, host)
-	if err != nil && !isNoAgent(err) {
+	before, err := e.agentsOf(ctx, host)
+	if err != nil {
 		return err
 	}
 	if err := e.Members.Enrolled(ctx, host, publicKey); err != nil {
 		return err
 	}
-	if before.PublicKey == "" || before.PublicKey == publicKey {
-		return nil
+	for _, agent := range before {
+		if agent.PublicKey == publicKey {
+			continue
+		}
+		e.Logger.Info().Str("host", host).Msg("host joined again, its former key is revoked")
+		if err := e.Issuer.Revoke(ctx, agent.PublicKey); err != nil {
+			return err
+		}
 	}
-	e.Logger.Info().Str("host", host).Msg("host joined again, its former key is revoked")
-	return e.Issuer.Revoke(ctx, before.PublicKey)
+	return nil
 }

@@ -14,7 +14,7 @@ import (
 // other agents get another gossip key. It reports whether the agent was revoked before.
 func (e *Enroller) Revoke(ctx context.Context, host string) (already bool, err error) {
 	key := mesh.Key(host)
-	agent, err := e.Members.Agent(ctx, key)
+	agent, err := e.Members.AgentOf(ctx, key)
 	switch {
 	case isNoAgent(err) && !e.Members.KnownHost(key):
 		return false, fmt.Errorf("%s: %w, and no agent of that name ever joined", host, ErrUnknownHost)
@@ -41,13 +41,16 @@ func (e *Enroller) Revoke(ctx context.Context, host string) (already bool, err e
 
 const revokeRetry = 5 * time.Second
 
-// revokeEndedKeys revokes on NATS what the ledger has as ended, once: an earlier process may have stopped between the
-// two.
+// revokeEndedKeys revokes on NATS what the ledger has as ended, also credentials with former names, once: an earlier
+// process may have stopped between the two.
 func (e *Enroller) revokeEndedKeys(ctx context.Context) error {
 	for {
 		keys, err := e.Members.EndedKeys(ctx)
 		if err == nil && len(keys) > 0 {
 			err = e.Issuer.Revoke(ctx, keys...)
+		}
+		if err == nil {
+			err = renamer{e}.revokeFormerNames(ctx)
 		}
 		if err == nil {
 			return nil

@@ -107,7 +107,11 @@ func (g *Guard) restore(ctx context.Context, key string) error {
 	if key == "" || g.restored[key] {
 		return nil
 	}
-	if err := g.Issuer.Restore(ctx, key); err != nil {
+	since, err := g.Members.Since(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := g.Issuer.Restore(ctx, key, since); err != nil {
 		return err
 	}
 	g.restored[key] = true

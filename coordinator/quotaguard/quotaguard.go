@@ -32,12 +32,14 @@ type Bus interface {
 // Issuer withdraws and restores an agent's right to publish, on every server.
 type Issuer interface {
 	Withdraw(ctx context.Context, publicKey string, until time.Time) error
-	Restore(ctx context.Context, publicKey string) error
+	Restore(ctx context.Context, publicKey string, since int64) error // since: see Members
 }
 
 // Members looks up the keys that agents joined with.
 type Members interface {
-	Agent(ctx context.Context, host string) (ledger.Agent, error) // ledger.ErrNoAgent: none ever joined
+	Agent(ctx context.Context, name string) (ledger.Agent, error) // ledger.ErrNoAgent: none ever joined
+	// Since returns the second up to which credentials of the key stay revoked: see ledger.Agent.
+	Since(ctx context.Context, publicKey string) (int64, error)
 }
 
 // Config configures a Guard.

@@ -72,6 +72,8 @@ func (w *world) warning() string {
 	return w.warnings["overspending"]
 }
 
+func (w *world) Since(context.Context, string) (int64, error) { return 0, nil }
+
 func (w *world) Agent(_ context.Context, host string) (ledger.Agent, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

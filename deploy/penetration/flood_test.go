@@ -19,6 +19,8 @@ import (
 // attacker is a ledger with the attacker's key only.
 type attacker struct{ key string }
 
+func (attacker) Since(context.Context, string) (int64, error) { return 0, nil }
+
 func (a attacker) Agent(_ context.Context, host string) (ledger.Agent, error) {
 	if host != own {
 		return ledger.Agent{}, ledger.ErrNoAgent

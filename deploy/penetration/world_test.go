@@ -39,11 +39,18 @@ type members struct{}
 
 func (members) KnownHost(key string) bool { return key == "nc050" }
 
-func (members) KnownID(string) bool { return false }
-
-func (members) HostID(string) string { return "" }
+func (members) Key(string) string                              { return "" }
+func (members) HostID(string) string                           { return "" }
+func (members) Agents(context.Context) ([]ledger.Agent, error) { return nil, nil }
 func (members) Agent(context.Context, string) (ledger.Agent, error) {
 	return ledger.Agent{}, ledger.ErrNoAgent
+}
+func (members) AgentOf(context.Context, string) (ledger.Agent, error) {
+	return ledger.Agent{}, ledger.ErrNoAgent
+}
+func (members) Renamed(context.Context, ledger.Agent) error { return nil }
+func (members) NextName(context.Context, ledger.Agent, string, int64) error {
+	return nil
 }
 func (members) EndedKeys(context.Context) ([]string, error)              { return nil, nil }
 func (members) Enrolled(_ context.Context, host, publicKey string) error { return nil }

@@ -39,13 +39,17 @@ func (e CatalogEvent) entry() (Entry, error) {
 	return encode("catalog", e.Catalog.Revision+"-"+rand.Text(), e)
 }
 
-// AgentEvent is an agent that was enrolled with a key, or whose key was revoked.
+// AgentEvent is an agent that was enrolled with a key, or whose key was revoked, or whose credential gets the present
+// name of its host: first Next says so, then Former that the agent has the new one.
 type AgentEvent struct {
 	Host      string    `json:"host"`              // by which NATS knows it: what its host was called when it joined
 	HostID    string    `json:"host_id,omitempty"` // of its host; events of early versions have none
 	PublicKey string    `json:"public_key"`
 	Revoked   bool      `json:"revoked,omitempty"`
-	Mesh      time.Time `json:"mesh,omitzero"` // only events of early versions have none: see At
+	Next      string    `json:"next,omitempty"`   // the name that the agent may have instead
+	Since     int64     `json:"since,omitempty"`  // with Next: see Agent
+	Former    string    `json:"former,omitempty"` // the name that the agent had before; Host was Next
+	Mesh      time.Time `json:"mesh,omitzero"`    // only events of early versions have none: see At
 }
 
 // At returns the mesh time of the event, as CatalogEvent.At does.
@@ -58,6 +62,9 @@ func (e AgentEvent) entry() (Entry, error) {
 	id := e.Host + "-" + e.PublicKey
 	if e.Revoked {
 		id += "-revoked"
+	}
+	if e.Next != "" || e.Former != "" { // an agent may get a name again that it had
+		id += fmt.Sprintf("-%s-%s-%d", e.Next, e.Former, e.Mesh.UnixNano())
 	}
 	return encode("agent."+e.Host, id, e)
 }

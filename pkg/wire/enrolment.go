@@ -118,20 +118,23 @@ func DecodeJoin(data []byte, into any) error {
 const grantWanted = "grant"
 
 type grantRequest struct {
-	V    int    `json:"v"`
-	Want string `json:"want"`
-	Key  string `json:"key,omitempty"` // the agent's, as it claims
+	V      int    `json:"v"`
+	Want   string `json:"want"`
+	Key    string `json:"key,omitempty"` // the agent's, as it claims
+	Rename bool   `json:"rename,omitempty"`
 }
 
-// EncodeGrantRequest encodes a request for a new JoinGrant, for the public key with which the agent joined.
+// EncodeGrantRequest encodes a request for a new JoinGrant, for the public key with which the agent joined. It may be
+// for another name: that of the agent's host, if that was renamed.
 func EncodeGrantRequest(publicKey string) []byte {
-	data, _ := json.Marshal(grantRequest{Version, grantWanted, publicKey}) // a number and strings cannot fail
+	data, _ := json.Marshal(grantRequest{Version, grantWanted, publicKey, true}) // such values cannot fail
 	return data
 }
 
-// DecodeGrantRequest decodes what EncodeGrantRequest wrote. The key is empty if the agent is too old to send it.
-func DecodeGrantRequest(data []byte) (publicKey string, ok bool) {
+// DecodeGrantRequest decodes what EncodeGrantRequest wrote. The key is empty if the agent is too old to send it; rename
+// is false if it is too old for a grant for another name.
+func DecodeGrantRequest(data []byte) (publicKey string, rename, ok bool) {
 	var q grantRequest
 	ok = len(data) <= grantRequestMax && json.Unmarshal(data, &q) == nil && q.Want == grantWanted
-	return q.Key, ok
+	return q.Key, q.Rename, ok
 }

@@ -53,13 +53,23 @@ func (s *Server) Withdraw(ctx context.Context, key string, until time.Time) erro
 	})
 }
 
-// Restore ends a withdrawal: the servers accept the key again. A key that was revoked stays revoked.
-func (s *Server) Restore(ctx context.Context, key string) error {
+// RevokeUntil ends the agent's credentials that were issued up to the second, for ever: those with a former name of its
+// host. Later ones stay valid.
+func (s *Server) RevokeUntil(ctx context.Context, key string, second int64) error {
+	return s.Withdraw(ctx, key, time.Unix(second, 0))
+}
+
+// Restore ends a withdrawal: the servers accept the key again, but not credentials that were issued up to the second
+// since: see RevokeUntil. A key that was revoked stays revoked.
+func (s *Server) Restore(ctx context.Context, key string, since int64) error {
 	return s.change(ctx, "agents", func(account *jwt.AccountClaims) (*jwt.AccountClaims, error) {
-		if at, ok := account.Revocations[key]; !ok || at >= never {
+		if at, ok := account.Revocations[key]; !ok || at >= never || at == since {
 			return nil, nil
 		}
 		account.ClearRevocation(key)
+		if since > 0 {
+			account.RevokeAt(key, time.Unix(since, 0))
+		}
 		return account, nil
 	})
 }

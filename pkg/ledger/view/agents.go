@@ -21,9 +21,13 @@ func (f *fold) agent(ctx context.Context, r ledger.Record) error {
 	}
 	at := nanoseconds(e.At(r))
 	if e.Revoked {
-		_, err := f.tx.ExecContext(ctx, `UPDATE agents SET revoked = ? WHERE host = ? AND public_key = ? AND revoked = 0`,
-			at, e.Host, e.PublicKey)
+		// Not by its name, which may have changed since the command was given.
+		_, err := f.tx.ExecContext(ctx, `UPDATE agents SET revoked = ? WHERE public_key = ? AND revoked = 0`,
+			at, e.PublicKey)
 		return err
+	}
+	if e.Next != "" || e.Former != "" {
+		return f.renameAgent(ctx, r, e)
 	}
 	if e.HostID == "" {
 		if c, err := f.inForce(ctx); err != nil {
@@ -41,6 +45,18 @@ func (f *fold) agent(ctx context.Context, r ledger.Record) error {
 	_, err := f.tx.ExecContext(ctx,
 		`INSERT OR IGNORE INTO agents (public_key, host, host_id, sequence, at) VALUES (?, ?, ?, ?, ?)`,
 		e.PublicKey, e.Host, e.HostID, r.Sequence, at)
+	return err
+}
+
+// renameAgent applies what happened to the name of an agent's credential.
+func (f *fold) renameAgent(ctx context.Context, r ledger.Record, e ledger.AgentEvent) error {
+	if e.Former == "" {
+		_, err := f.tx.ExecContext(ctx, `UPDATE agents SET next = ?, since = ? WHERE host = ? AND public_key = ?`,
+			e.Next, e.Since, e.Host, e.PublicKey)
+		return err
+	}
+	_, err := f.tx.ExecContext(ctx, `UPDATE agents SET host = ?, next = '', sequence = ?
+		WHERE host = ? AND next = ? AND public_key = ?`, e.Host, r.Sequence, e.Former, e.Host, e.PublicKey)
 	return err
 }
 
@@ -84,17 +100,65 @@ func (v *View) AgentKeys(ctx context.Context) (map[string]string, error) {
 	return out, rows.Err()
 }
 
-// Agent returns the key that an agent joined with last which NATS knows by the name or, if there is none, which belongs
-// to the host with the id; or ledger.ErrNoAgent.
-func (v *View) Agent(ctx context.Context, host, id string) (a ledger.Agent, err error) {
+const selectAgent = `SELECT host, host_id, public_key, at, revoked, next, since FROM agents `
+
+// Agent returns the agent that NATS knows by the name, or is to know by it, even if it is revoked; ledger.ErrNoAgent if
+// there is none, or if another one of its host joined since.
+func (v *View) Agent(ctx context.Context, name string) (ledger.Agent, error) {
+	return readAgent(name, v.db.QueryRowContext(ctx, selectAgent+`WHERE (host = ?1 OR next = ?1) AND superseded = 0
+		ORDER BY revoked = 0 DESC, sequence DESC LIMIT 1`, name))
+}
+
+// AgentOf returns the agent that joined last of the host with the id or, where no agent of that ever joined, of those
+// which NATS knows by the name; or ledger.ErrNoAgent.
+func AgentOf(ctx context.Context, v *View, id, name string) (ledger.Agent, error) {
+	if id != "" {
+		a, err := readAgent(name, v.db.QueryRowContext(ctx, selectAgent+`WHERE host_id = ?
+			ORDER BY superseded, sequence DESC LIMIT 1`, id))
+		if !errors.Is(err, ledger.ErrNoAgent) {
+			return a, err
+		}
+	}
+	return readAgent(name, v.db.QueryRowContext(ctx, selectAgent+`WHERE host = ?1 AND (host_id = '' OR ?2 = '')
+		ORDER BY superseded, sequence DESC LIMIT 1`, name, id))
+}
+
+// AgentSince returns the second up to which credentials of the key are revoked: see ledger.Agent. It is zero for a key
+// that is not an agent's.
+func AgentSince(ctx context.Context, v *View, publicKey string) (since int64, err error) {
+	err = v.db.QueryRowContext(ctx, `SELECT coalesce(max(since), 0) FROM agents WHERE public_key = ? AND next = ''`,
+		publicKey).Scan(&since)
+	if err != nil {
+		return 0, fmt.Errorf("read the agent's credentials: %w", err)
+	}
+	return since, nil
+}
+
+// Agents returns the agents on the Roster, by name.
+func Agents(ctx context.Context, v *View) (out []ledger.Agent, err error) {
+	rows, err := v.db.QueryContext(ctx, selectAgent+`WHERE superseded = 0 AND revoked = 0 ORDER BY host`)
+	if err != nil {
+		return nil, fmt.Errorf("read the agents: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		a, err := readAgent("the mesh", rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, rows.Err()
+}
+
+// readAgent reads a row of selectAgent.
+func readAgent(name string, row interface{ Scan(into ...any) error }) (a ledger.Agent, err error) {
 	var enrolled, revoked int64
-	row := v.db.QueryRowContext(ctx, `SELECT host, host_id, public_key, at, revoked FROM agents
-		WHERE host = ? OR host_id = ? AND host_id <> '' ORDER BY host = ? DESC, sequence DESC LIMIT 1`, host, id, host)
-	switch err := row.Scan(&a.Name, &a.HostID, &a.PublicKey, &enrolled, &revoked); {
+	switch err := row.Scan(&a.Name, &a.HostID, &a.PublicKey, &enrolled, &revoked, &a.Next, &a.Since); {
 	case errors.Is(err, sql.ErrNoRows):
-		return a, fmt.Errorf("%s: %w", host, ledger.ErrNoAgent)
+		return a, fmt.Errorf("%s: %w", name, ledger.ErrNoAgent)
 	case err != nil:
-		return a, fmt.Errorf("read the agent of %s: %w", host, err)
+		return a, fmt.Errorf("read the agent of %s: %w", name, err)
 	}
 	a.Enrolled = time.Unix(0, enrolled)
 	if revoked != 0 {

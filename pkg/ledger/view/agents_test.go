@@ -19,7 +19,7 @@ func TestTheLastKeyOfAHostIsValidUntilItIsRevoked(t *testing.T) {
 		if err != nil || len(r.Vantages) != roster {
 			t.Errorf("roster %v: %v", r, err)
 		}
-		a, err := l.view.Agent(t.Context(), host, "")
+		a, err := l.view.Agent(t.Context(), host)
 		if err != nil || a.PublicKey != key || a.Revoked.IsZero() == revoked || a.Enrolled.IsZero() {
 			t.Errorf("agent %+v: %v", a, err)
 		}
@@ -27,7 +27,7 @@ func TestTheLastKeyOfAHostIsValidUntilItIsRevoked(t *testing.T) {
 			t.Errorf("ended %v: %v", got, err)
 		}
 	}
-	if _, err := l.view.Agent(t.Context(), host, ""); !errors.Is(err, ledger.ErrNoAgent) {
+	if _, err := l.view.Agent(t.Context(), host); !errors.Is(err, ledger.ErrNoAgent) {
 		t.Error(err)
 	}
 	l.append(t, ledger.AgentEvent{Host: host, PublicKey: "A", Mesh: time.Unix(10, 0)})

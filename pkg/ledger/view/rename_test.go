@@ -132,7 +132,7 @@ func TestTheRosterKnowsWhoseAnAgentIs(t *testing.T) {
 	if err != nil || !slices.Equal(r.Vantages, []string{"a"}) || r.Hosts["a"] != id {
 		t.Errorf("%+v %v", r, err)
 	}
-	if a, err := led.view.Agent(t.Context(), "c", id); err != nil || a.Name != "a" || a.PublicKey != "K" {
+	if a, err := view.AgentOf(t.Context(), led.view, id, "c"); err != nil || a.Name != "a" || a.PublicKey != "K" {
 		t.Errorf("%+v %v", a, err)
 	}
 	led.append(t, ledger.AgentEvent{Host: "c", HostID: id, PublicKey: "L", Mesh: time.Unix(40, 0)})

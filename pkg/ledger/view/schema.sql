@@ -100,6 +100,8 @@ CREATE TABLE agents (
   at         INTEGER NOT NULL,           -- nanoseconds since 1970
   revoked    INTEGER NOT NULL DEFAULT 0, -- nanoseconds since 1970; 0: it was not
   superseded INTEGER NOT NULL DEFAULT 0, -- 1: the host was enrolled again with another key
+  next       TEXT NOT NULL DEFAULT '',   -- see ledger.Agent
+  since      INTEGER NOT NULL DEFAULT 0, -- the same
   UNIQUE (host, public_key)
 );
 CREATE INDEX agents_by_host ON agents (host, sequence);
