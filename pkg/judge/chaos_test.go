@@ -17,6 +17,8 @@ import (
 type chaos struct {
 	t         *rapid.T
 	catalog   *catalog.Catalog
+	present   *catalog.Catalog // in force, with other names than catalog; nil before the first rename
+	updated   map[string]bool  // agents that have it
 	roster    *mesh.Roster
 	judge     *judge.Judge
 	reference *reference
@@ -75,7 +77,7 @@ func newChaos(t *rapid.T) *chaos {
 		narrow[agent] = rapid.IntRange(0, 2).Draw(t, "without IPv6") == 2
 	}
 	return &chaos{
-		old: old, narrow: narrow,
+		old: old, narrow: narrow, updated: map[string]bool{},
 		t: t, catalog: c, roster: roster, at: time.Minute, honest: rapid.Bool().Draw(t,
 			"honest"), gossips: rapid.Bool().Draw(t, "gossips"),
 		judge: judge.New(judge.Start{Catalog: c, Roster: roster}), reference: newReference(c, roster),

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -32,10 +33,13 @@ func (w *chaos) tick() {
 func (w *chaos) give(in judge.Input) (asked, ended bool) {
 	w.sequence++
 	in.Sequence, in.At = w.sequence, epoch.Add(w.at)
-	out := w.judge.Step(in)
+	out := w.judge.Step(w.inPresentNames(in))
 	was := w.reference.closings
 	w.reference.receive(in)
 	for _, ask := range out.Asks {
+		if w.present != nil {
+			ask.Host = w.catalog.HostByID(w.present.Host(ask.Host).Identity()).Key()
+		}
 		w.log = append(w.log, fmt.Sprintf("%v round %d of %s since %v", w.at, ask.Round, ask.Host,
 			ask.Since.Sub(epoch)))
 		w.asks = append(slices.DeleteFunc(w.asks, func(a mesh.RoundRequest) bool { return a.Host == ask.Host }), ask)
@@ -47,7 +51,8 @@ func (w *chaos) give(in judge.Input) (asked, ended bool) {
 func (w *chaos) compare(seen map[mesh.Verdict]int) {
 	for _, h := range w.judge.Snapshot().Hosts {
 		for _, c := range h.Checks {
-			want := w.reference.target(mesh.Key(h.Name), c.Name).verdict
+			host, check := w.first(h.Name, c.Name)
+			want := w.reference.target(host, check).verdict
 			if seen[want]++; c.Verdict == want {
 				continue
 			}
@@ -63,15 +68,82 @@ func (w *chaos) compare(seen map[mesh.Verdict]int) {
 	}
 }
 
-// TestReferenceAgrees: the judge and the reference reach the same verdict of every check at every time.
+// rename gives hosts and checks other names. The reference does not hear of that. Some agents have the catalog soon.
+func (w *chaos) rename() {
+	before := w.present
+	if before == nil {
+		before = w.catalog
+	}
+	w.present = rename(w.t, withoutWas(before)).catalog
+	for _, agent := range w.agents() {
+		w.updated[agent] = rapid.Bool().Draw(w.t, "has the catalog")
+	}
+	w.log = append(w.log, fmt.Sprintf("%v renames", w.at))
+	w.give(judge.Input{Catalog: w.present})
+	w.tick()
+}
+
+// withoutWas returns the catalog as after an apply without any `was:`, which would not apply a second time.
+func withoutWas(c *catalog.Catalog) *catalog.Catalog {
+	out := *c
+	out.Hosts = slices.Clone(c.Hosts)
+	for i := range out.Hosts {
+		h := &out.Hosts[i]
+		h.Was, h.Checks = "", slices.Clone(h.Checks)
+		for k := range h.Checks {
+			h.Checks[k].Was = ""
+		}
+	}
+	return &out
+}
+
+// inPresentNames returns a message as the agents send it that have the catalog in force. The others have the first one.
+func (w *chaos) inPresentNames(in judge.Input) judge.Input {
+	if in.Batch == nil || !w.updated[in.Batch.Agent] {
+		return in
+	}
+	b := *in.Batch
+	b.Revision = w.present.Revision
+	now := func(host string) *catalog.Host { return w.present.HostByID(w.catalog.Host(host).Identity()) }
+	b.Observations = slices.Clone(b.Observations)
+	for i := range b.Observations {
+		o := &b.Observations[i]
+		was := w.catalog.Host(o.Host)
+		o.Host, o.Check = now(o.Host).Key(), now(o.Host).CheckByID(was.IdentityOf(was.Check(o.Check))).Name
+	}
+	b.Gossip.Proofs = slices.Clone(b.Gossip.Proofs)
+	for i := range b.Gossip.Proofs {
+		b.Gossip.Proofs[i].Host = now(b.Gossip.Proofs[i].Host).Key()
+	}
+	in.Batch = &b
+	return in
+}
+
+// first returns the names that a host, by its key, and its check had at first.
+func (w *chaos) first(host, check string) (string, string) {
+	if w.present == nil {
+		return mesh.Key(host), check
+	}
+	now := w.present.Host(mesh.Key(host))
+	was := w.catalog.HostByID(now.Identity())
+	return was.Key(), was.CheckByID(now.IdentityOf(now.Check(check))).Name
+}
+
+// TestReferenceAgrees: the judge and the reference reach the same verdict of every check at every time, whatever is
+// renamed meanwhile.
 func TestReferenceAgrees(t *testing.T) {
-	seen, filtered, shared := map[mesh.Verdict]int{}, 0, 0
+	seen, filtered, shared, renames := map[mesh.Verdict]int{}, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := newChaos(t)
 		defer func() { filtered, shared = filtered+w.reference.filtered, shared+len(w.reference.shared) }()
 		w.begin()
 		for range rapid.IntRange(15+len(w.crashes)*10, 45).Draw(t, "steps") {
 			w.step(seen)
+			if rapid.IntRange(0, 30).Draw(t, "renamed") == 29 {
+				renames++
+				w.rename()
+				w.compare(seen)
+			}
 		}
 		for range rapid.SampledFrom([]int{0, 0, 0, 20}).Draw(t, "silent steps") {
 			w.at += 2 * time.Second
@@ -80,6 +152,9 @@ func TestReferenceAgrees(t *testing.T) {
 		}
 	})
 	t.Logf("verdicts: %v; %d pings left down as filtered; %d identities were shared", seen, filtered, shared)
+	if renames == 0 {
+		t.Error("nothing was ever renamed")
+	}
 	if shared == 0 {
 		t.Error("two agents never used one identity")
 	}

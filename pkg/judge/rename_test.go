@@ -31,12 +31,16 @@ func rename(t *rapid.T, before *catalog.Catalog) renaming {
 	for _, h := range next.Hosts {
 		names = append(names, h.Name)
 	}
-	names = append(rapid.Permutation(names).Draw(t, "hosts"), "NEW")
+	fresh := "NEW"
+	for slices.Contains(names, fresh) {
+		fresh += "ER"
+	}
+	names = append(rapid.Permutation(names).Draw(t, "hosts"), fresh)
 	for i := range next.Hosts {
 		h := &next.Hosts[i]
 		name := names[i]
-		if rapid.IntRange(0, 3).Draw(t, "a new name") == 0 && names[len(names)-1] == "NEW" {
-			name, names[len(names)-1] = "NEW", ""
+		if rapid.IntRange(0, 3).Draw(t, "a new name") == 0 && names[len(names)-1] == fresh {
+			name, names[len(names)-1] = fresh, ""
 		}
 		r.hosts[h.Key()], r.checks[h.Key()] = mesh.Key(name), map[string]string{}
 		checks := []string{}
