@@ -49,6 +49,9 @@ type explanation struct {
 
 // explain collects the explanation of a host at the time of the state.
 func explain(ctx context.Context, client *admin.Client, s admin.State, name string) (e explanation, err error) {
+	if now := s.Catalog.FormerHost(name); now != nil {
+		name = now.Name
+	}
 	if e.HostState, err = findHost(s.Snapshot, name); err != nil {
 		return e, err
 	}

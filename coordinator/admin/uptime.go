@@ -24,6 +24,9 @@ func (h handler) uptime(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	host := mesh.Key(r.FormValue("host"))
 	c, _ := h.Engine.Current()
+	if now := c.FormerHost(host); now != nil {
+		host = now.Key()
+	}
 	report, err := h.History.Uptime(r.Context(), c, sla.Query{
 		Include: func(key string) bool { return host == "" || key == host }, From: from, To: to,
 	})

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
-	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
 )
 
@@ -47,7 +46,7 @@ type checkUptime struct {
 // uptime answers how long hosts and their checks were up. ?host= selects one, ?month= or ?days= the period.
 func (a *API) uptime(w http.ResponseWriter, r *http.Request) error {
 	s := a.view.State()
-	host := mesh.Key(r.FormValue("host"))
+	host := s.Present(r.FormValue("host"))
 	if _, ok := s.Host(host); host != "" && !ok {
 		return noHost(r.FormValue("host"))
 	}

@@ -118,10 +118,7 @@ func (a *API) transitions(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	s := a.view.State()
-	host := mesh.Key(r.FormValue("host"))
-	if h, moved := s.Moved(host); moved {
-		host = mesh.Key(h.Name)
-	}
+	host := s.Present(r.FormValue("host"))
 	if _, ok := s.Host(host); host != "" && !ok {
 		return noHost(r.FormValue("host"))
 	}

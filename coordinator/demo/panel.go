@@ -8,9 +8,7 @@ import (
 	"html/template"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -246,9 +244,8 @@ func newCheckView(c *catalog.Catalog, h mesh.HostState, check mesh.CheckState) c
 
 // city is the region's city, or its name if the catalog does not have it.
 func city(c *catalog.Catalog, region string) string {
-	i := slices.IndexFunc(c.Regions, func(r catalog.Region) bool { return strings.EqualFold(r.Name, region) })
-	if i < 0 {
-		return region
+	if r := c.Region(region); r != nil {
+		return r.City
 	}
-	return c.Regions[i].City
+	return region
 }

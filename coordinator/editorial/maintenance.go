@@ -11,7 +11,6 @@ import (
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/maintenance"
-	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // Maintenances reads maintenances as the events left them.
@@ -165,7 +164,7 @@ func (m MaintenanceEditor) targets(hosts, checks []string) (out []maintenance.Ta
 	}
 	c := m.editor.config.Catalog()
 	for _, name := range hosts {
-		h := c.Host(mesh.Key(name))
+		h := c.HostOnceNamed(name)
 		if h == nil {
 			return nil, errkind.In("hosts", errkind.New(errkind.NotFound,
 				fmt.Sprintf("host: %q is not in the catalog: `coordinator status` lists them", name)))
@@ -175,12 +174,12 @@ func (m MaintenanceEditor) targets(hosts, checks []string) (out []maintenance.Ta
 			found = nil
 		}
 		for _, check := range checks {
-			i := slices.IndexFunc(h.Checks, func(one catalog.Check) bool { return strings.EqualFold(one.Name, check) })
-			if i < 0 {
+			asked := c.CheckOnceNamed(h, check)
+			if asked == nil {
 				return nil, errkind.In("checks", errkind.New(errkind.NotFound,
 					fmt.Sprintf("check: %s has no check %q: it has %s", h.Name, check, checkNames(h))))
 			}
-			found = append(found, maintenance.Target{Host: h.Identity(), Check: h.IdentityOf(&h.Checks[i])})
+			found = append(found, maintenance.Target{Host: h.Identity(), Check: h.IdentityOf(asked)})
 		}
 		for _, t := range found {
 			if !slices.Contains(out, t) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
-	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // Bounds of what a person writes.
@@ -99,7 +98,7 @@ func (e *Editor) findHosts(event *ledger.PostEvent, names []string) error {
 	}
 	c := e.config.Catalog()
 	for _, name := range names {
-		h := c.Host(mesh.Key(name))
+		h := c.HostOnceNamed(name)
 		if h == nil {
 			return errkind.New(errkind.NotFound, fmt.Sprintf("host %q is not in the catalog: `coordinator status` lists them",
 				name))

@@ -52,7 +52,7 @@ func oneAffected(s web.State, h mesh.HostState) string {
 				down = append(down, c.Name)
 			}
 		}
-		if len(down) == 1 && !strings.EqualFold(down[0], "ping") {
+		if len(down) == 1 && mesh.Key(down[0]) != "ping" {
 			return down[0] + " is unavailable"
 		}
 		return name + " is partly unavailable"

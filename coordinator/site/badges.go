@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -42,6 +44,10 @@ func (s *Site) hostBadge(w http.ResponseWriter, r *http.Request) error {
 	file := r.PathValue("file")
 	name, format, ok := cutFormat(file)
 	state := s.view.State()
+	if h, moved := state.Moved(name); ok && moved {
+		redirect(w, r, "/badge/"+url.PathEscape(h.Name)+format)
+		return nil
+	}
 	h, found := state.Host(mesh.Key(name))
 	if !ok || !found {
 		return web.Errorf(http.StatusNotFound,
@@ -55,12 +61,21 @@ func (s *Site) checkBadge(w http.ResponseWriter, r *http.Request) error {
 	file := r.PathValue("file")
 	name, format, ok := cutFormat(file)
 	state := s.view.State()
-	h, found := state.Host(mesh.Key(r.PathValue("host")))
+	_, moved := state.Moved(r.PathValue("host"))
+	h, found := state.Host(state.Present(r.PathValue("host")))
+	wanted := func(check string) bool { return slug(check) == slug(name) }
 	if ok && found {
-		for _, c := range h.Checks {
-			if slug(c.Name) == slug(name) {
-				return badge{h.Name + " " + c.Name, web.VerdictLook(c.Verdict)}.write(w, state, format)
-			}
+		i := slices.IndexFunc(h.Checks, func(c mesh.CheckState) bool { return wanted(c.Name) })
+		if i >= 0 && !moved {
+			return badge{h.Name + " " + h.Checks[i].Name, web.VerdictLook(h.Checks[i].Verdict)}.write(w, state, format)
+		}
+		c, renamed := state.MovedCheck(h, wanted)
+		if i >= 0 {
+			c, renamed = h.Checks[i], true
+		}
+		if renamed {
+			redirect(w, r, "/badge/"+url.PathEscape(h.Name)+"/"+url.PathEscape(slug(c.Name))+format)
+			return nil
 		}
 	}
 	return web.Errorf(http.StatusNotFound,
@@ -79,7 +94,7 @@ func cutFormat(file string) (name, format string, ok bool) {
 
 // slug returns a check's name as an address has it: "Sending mail" is sending-mail.
 func slug(name string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
+	return strings.Join(strings.FieldsFunc(mesh.Key(name), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	}), "-")
 }

@@ -28,3 +28,44 @@ func TestFormerAddressesLeadToTheRenamedHost(t *testing.T) {
 		t.Errorf("a name that is in use again: status %d", w.Code)
 	}
 }
+
+// So do the addresses of badges, also under the former name of a check.
+func TestFormerAddressesOfBadges(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	host, internal := s.Catalog.Host("nc036"), s.Catalog.Host("nc023")
+	check := host.Checks[0]
+	s.Catalog.Former = append(s.Catalog.Former,
+		catalog.Former{ID: host.Identity(), Name: "OLD1"}, catalog.Former{ID: internal.Identity(), Name: "OLD2"},
+		catalog.Former{ID: host.IdentityOf(&check), Host: host.Identity(), Name: "Old check"})
+	h := public(s)
+	present := ""
+	for _, c := range []struct{ path, to string }{
+		{"/badge/old1.svg", "/badge/NC036.svg"},
+		{"/badge/OLD1.json", "/badge/NC036.json"},
+		{"/badge/NC036/old-check.svg", ""},
+		{"/badge/old1/old-check.svg", ""},
+		{"/badge/old2.svg", "404"},
+		{"/badge/old2/old-check.svg", "404"},
+		{"/badge/NC036/never.svg", "404"},
+	} {
+		w := webtest.Get(t, h, c.path)
+		to := w.Header().Get("Location")
+		switch {
+		case c.to == "404":
+			if w.Code != http.StatusNotFound || to != "" {
+				t.Errorf("%s: status %d, to %q", c.path, w.Code, to)
+			}
+			continue
+		case c.to == "": // of the same check
+			if present == "" {
+				present = to
+			}
+			c.to = present
+		}
+		if w.Code != http.StatusFound || to != c.to {
+			t.Errorf("%s: status %d, to %q and not %q", c.path, w.Code, to, c.to)
+		} else if w := webtest.Get(t, h, to); w.Code != http.StatusOK {
+			t.Errorf("%s leads to %s: status %d", c.path, to, w.Code)
+		}
+	}
+}

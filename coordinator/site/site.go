@@ -7,6 +7,7 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -68,8 +69,8 @@ const (
 func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 	state := s.view.State()
 	if name, ok := strings.CutPrefix(r.URL.Path, hostsPrefix); ok {
-		if h, moved := state.Moved(name); moved { // found, not permanently: another host may take the name
-			http.Redirect(w, r, hostsPrefix+h.Name, http.StatusFound)
+		if h, moved := state.Moved(name); moved {
+			redirect(w, r, hostsPrefix+url.PathEscape(h.Name))
 			return nil
 		}
 	}
@@ -93,6 +94,12 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 	}
 	layout.Events = web.EventsPath + "?page=" + template.URLQueryEscaper(r.URL.Path)
 	return layout.Write(w, http.StatusOK)
+}
+
+// redirect leads to the present address of something that was renamed. It is found there and has not moved for ever:
+// another one may get the name.
+func redirect(w http.ResponseWriter, r *http.Request, to string) {
+	http.Redirect(w, r, to, http.StatusFound)
 }
 
 func (s *Site) layout(state web.State, body template.HTML) web.Layout {

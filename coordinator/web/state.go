@@ -56,6 +56,35 @@ func (s State) Moved(name string) (mesh.HostState, bool) {
 	return mesh.HostState{}, false
 }
 
+// Present returns the present key of the host that has the name, or had it as Moved says; else the key of the name.
+func (s State) Present(name string) string {
+	if h, moved := s.Moved(name); moved {
+		return mesh.Key(h.Name)
+	}
+	return mesh.Key(name)
+}
+
+// MovedCheck returns the check of the host that had a name which is the wanted one before it was renamed, and no check
+// of the host has since.
+func (s State) MovedCheck(h mesh.HostState, wanted func(name string) bool) (mesh.CheckState, bool) {
+	host := s.Catalog.Host(mesh.Key(h.Name))
+	if host == nil {
+		return mesh.CheckState{}, false
+	}
+	for _, f := range slices.Backward(s.Catalog.Former) {
+		if f.Host != host.Identity() || !wanted(f.Name) {
+			continue
+		}
+		if now := s.Catalog.FormerCheck(host, f.Name); now != nil {
+			i := slices.IndexFunc(h.Checks, func(c mesh.CheckState) bool { return c.Name == now.Name })
+			if i >= 0 {
+				return h.Checks[i], true
+			}
+		}
+	}
+	return mesh.CheckState{}, false
+}
+
 // Spelled returns the host's name as the catalog spells it now, or as it is where the catalog has no such host. What is
 // stored has the spelling of its time.
 func (s State) Spelled(name string) string {

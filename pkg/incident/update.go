@@ -194,7 +194,7 @@ func (u Update) confirmed() string {
 // that people know by that name.
 func (u Update) subject() (subject, stopped, works string) {
 	checks := u.names(func(p Update) string { return p.Check })
-	if slices.ContainsFunc(checks, func(name string) bool { return strings.EqualFold(name, "ping") }) {
+	if slices.ContainsFunc(checks, func(name string) bool { return mesh.Key(name) == "ping" }) {
 		hosts := u.names(func(p Update) string { return p.Host })
 		return join(hosts), "stopped answering", plural(len(hosts), "answers", "answer")
 	}
