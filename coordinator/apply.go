@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -42,10 +43,10 @@ func newApplyCommand() *cobra.Command {
 }
 
 // printFollowed prints what a file changes that the coordinator follows.
-func printFollowed(cmd *cobra.Command, changes []catalog.Change, confirmed bool) {
+func printFollowed(cmd *cobra.Command, f catalogFile, changes []catalog.Change, confirmed bool) {
 	out := command.Printable(cmd.OutOrStdout())
 	for _, change := range changes {
-		fmt.Fprintln(out, change)
+		fmt.Fprintln(out, f.describe(change))
 	}
 	switch {
 	case len(changes) == 0:
@@ -63,7 +64,7 @@ func runApply(cmd *cobra.Command, file, data string, prune, confirm bool) error 
 	if err != nil {
 		return err
 	}
-	printWarnings(cmd, c)
+	printWarnings(cmd, c.Catalog)
 	// The ledger records where a catalog came from; the coordinator does not share this working directory.
 	source, err := filepath.Abs(file)
 	if err != nil {
@@ -78,29 +79,35 @@ func runApply(cmd *cobra.Command, file, data string, prune, confirm bool) error 
 	case err != nil:
 		return err
 	case followed.Follows:
-		printFollowed(cmd, followed.Changes, confirm)
+		printFollowed(cmd, c, followed.Changes, confirm)
 		return nil
 	case confirm:
 		return command.Usage(errors.New("--confirm: the coordinator does not follow this file"))
 	}
-	changes, err := client.Apply(cmd.Context(), c, source, prune)
+	before, err := client.State(cmd.Context(), time.Time{})
 	if err != nil {
 		return err
 	}
-	return printApplied(cmd, client, c, changes)
+	changes, err := client.Apply(cmd.Context(), c.Catalog, source, prune)
+	if err != nil {
+		return err
+	}
+	return printApplied(cmd, client, before.Catalog.Revision, c, changes)
 }
 
 // printApplied prints what changed, and how far each region has probed what is new.
-func printApplied(cmd *cobra.Command, client *admin.Client, c *catalog.Catalog, changes []catalog.Change) error {
+func printApplied(
+	cmd *cobra.Command, client *admin.Client, before string, c catalogFile, changes []catalog.Change,
+) error {
 	out := command.Printable(cmd.OutOrStdout())
 	if len(changes) == 0 {
 		fmt.Fprintln(out, "nothing changes")
 		return nil
 	}
 	for _, change := range changes {
-		fmt.Fprintln(out, change)
+		fmt.Fprintln(out, c.describe(change))
 	}
-	err := client.AwaitFirstLooks(cmd.Context(), c, changes, func(l admin.FirstLook) {
+	err := client.AwaitFirstLooks(cmd.Context(), before, c.Catalog, changes, func(l admin.FirstLook) {
 		target := "it"
 		if l.Port != 0 {
 			target = fmt.Sprintf("port %d", l.Port)

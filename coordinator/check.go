@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
@@ -17,10 +19,14 @@ import (
 const checkLong = `
 Check reads the file as serve and apply do, and prints every mistake with its file, line and column.
 It needs no running coordinator and changes nothing. It exits with 2 if the file has mistakes, so it
-suits a commit hook. What is valid and will not work as written is a warning, and it exits with 0.`
+suits a commit hook. What is valid and will not work as written is a warning, and it exits with 0.
+
+Where a coordinator runs, check also says which hosts and checks keep their history under a new name,
+and suggests "was:" where that cannot be told. With --data a rename that is refused is a mistake.`
 
 func newCheckCommand() *cobra.Command {
-	return &cobra.Command{
+	var data string
+	cmd := &cobra.Command{
 		Use:     "check FILE",
 		Short:   "Validate a catalog",
 		Long:    checkLong,
@@ -37,10 +43,41 @@ func newCheckCommand() *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d regions, %d hosts, %d checks\n",
 				args[0], len(c.Regions), len(c.Hosts), checks)
-			printWarnings(cmd, c)
-			return nil
+			printWarnings(cmd, c.Catalog)
+			return checkRenames(cmd, c, data)
 		},
 	}
+	dataFlag(cmd, &data)
+	return cmd
+}
+
+// checkRenames prints what the file renames of the catalog in force. Without a coordinator there is nothing to compare
+// with.
+func checkRenames(cmd *cobra.Command, f catalogFile, data string) error {
+	client, err := newClient(cmd, data)
+	var state admin.State
+	if err == nil {
+		state, err = client.State(cmd.Context(), time.Time{})
+	}
+	if err != nil {
+		if cmd.Flags().Changed("data") {
+			fmt.Fprintln(command.Printable(cmd.ErrOrStderr()), "warning: renames are not checked:", err)
+		}
+		return nil
+	}
+	identified, err := catalog.Identify(state.Catalog, f.Catalog)
+	switch {
+	case err != nil && !cmd.Flags().Changed("data"): // the file may be for another mesh
+		fmt.Fprintln(command.Printable(cmd.ErrOrStderr()), "warning:", err)
+		return nil
+	case err != nil:
+		fmt.Fprintln(command.Printable(cmd.ErrOrStderr()), err)
+		return command.Usage(command.ErrReported)
+	}
+	for _, change := range identified.Changes() {
+		fmt.Fprintln(command.Printable(cmd.OutOrStdout()), f.describe(change))
+	}
+	return nil
 }
 
 // secretHere reports a secret that this command cannot read.
@@ -59,18 +96,38 @@ func printWarnings(cmd *cobra.Command, c *catalog.Catalog) {
 	}
 }
 
+// catalogFile is a catalog as a file has it.
+type catalogFile struct {
+	*catalog.Catalog
+	name  string
+	lines catalogfile.Lines
+}
+
+// describe returns a change as a line of text, advice with the place in the file that it is about.
+func (f catalogFile) describe(c catalog.Change) string {
+	line := f.lines.Of(c.Host, c.Check)
+	if line == 0 {
+		line = f.lines.Of(c.Host, "")
+	}
+	if !c.Advice || line == 0 {
+		return c.String()
+	}
+	return fmt.Sprintf("%s:%d: %s", f.name, line, c)
+}
+
 // readCatalog parses a file. It prints the mistakes itself, one a line and without a hint at the help.
 // secretError returns why the value of a reference to a secret cannot be read, or nil.
-func readCatalog(cmd *cobra.Command, file string, secretError func(reference string) error) (*catalog.Catalog, error) {
+func readCatalog(cmd *cobra.Command, file string, secretError func(reference string) error) (f catalogFile, err error) {
 	source, _, err := regularfile.Read(file, catalogfile.SizeMax)
 	if err != nil {
-		return nil, command.Usage(err)
+		return f, command.Usage(err)
 	}
-	c, err := catalogfile.ParseWith(file, source, os.LookupEnv, secretError)
+	f.name = file
+	f.Catalog, f.lines, err = catalogfile.ParseLines(file, source, os.LookupEnv, secretError)
 	var mistakes catalogfile.Mistakes
 	if errors.As(err, &mistakes) {
 		fmt.Fprintln(command.Printable(cmd.ErrOrStderr()), mistakes.Error())
-		return nil, command.Usage(command.ErrReported)
+		return f, command.Usage(command.ErrReported)
 	}
-	return c, err
+	return f, err
 }

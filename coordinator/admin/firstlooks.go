@@ -26,11 +26,12 @@ const (
 	firstLookPoll  = 200 * time.Millisecond
 )
 
-// AwaitFirstLooks waits until the applied catalog is in force and every region has probed what the changes made new. It
-// calls report for each such check as soon as all regions have seen it. After the longest interval and timeout of these
-// checks, at most half a minute, it reports the rest as far as it was seen.
+// AwaitFirstLooks waits until the applied catalog is in force, in place of the one with the revision before, and every
+// region has probed what the changes made new. It calls report for each such check as soon as all regions have seen it.
+// After the longest interval and timeout of these checks, at most half a minute, it reports the rest as far as it was
+// seen.
 func (c *Client) AwaitFirstLooks(
-	ctx context.Context, applied *catalog.Catalog, changes []catalog.Change, report func(FirstLook),
+	ctx context.Context, before string, applied *catalog.Catalog, changes []catalog.Change, report func(FirstLook),
 ) error {
 	var waiting []catalog.Change
 	wait := firstLookSlack
@@ -48,7 +49,8 @@ func (c *Client) AwaitFirstLooks(
 			return err
 		}
 		late := time.Now().After(deadline)
-		if state.Snapshot.Revision == applied.Revision {
+		// Its revision is not known here: the coordinator adds the ids of what was renamed, and digests of secrets.
+		if state.Snapshot.Revision != before {
 			if len(waiting) > 0 && !anyAgentHeard(state.Snapshot) {
 				return ErrNoAgents
 			}

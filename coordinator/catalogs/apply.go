@@ -1,11 +1,13 @@
 package catalogs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/errkind"
 )
 
@@ -27,7 +29,7 @@ func (s *Store) Apply(ctx context.Context, c *catalog.Catalog, source string, pr
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	before := s.Current()
-	c, changes, notes, err := identify(before, c)
+	next, changes, err := identify(before, c)
 	if err != nil {
 		return nil, err
 	}
@@ -38,27 +40,46 @@ func (s *Store) Apply(ctx context.Context, c *catalog.Catalog, source string, pr
 		}
 	}
 	if len(gone) > 0 && !prune {
-		return nil, fmt.Errorf("%w: %s", ErrNeedsPrune, strings.Join(append(gone, notes...), ", "))
+		for _, n := range next.Notes {
+			gone = append(gone, n.Text)
+		}
+		return nil, fmt.Errorf("%w: %s", ErrNeedsPrune, strings.Join(gone, ", "))
 	}
-	if c.Revision == before.Revision {
+	if next.Catalog.Revision == before.Revision {
 		return nil, nil
 	}
-	return changes, s.activate(ctx, c, source)
+	if err := s.activate(ctx, next.Catalog, source); err != nil {
+		return changes, err
+	}
+	logRenames(s, next, nil)
+	return changes, nil
 }
 
-// identify gives the next catalog its ids, and returns what it changes. Notes are what the operator may have meant
-// otherwise; they are the last of the changes, too.
-func identify(before, next *catalog.Catalog) (c *catalog.Catalog, changes []catalog.Change, notes []string, err error) {
-	out, err := catalog.Identify(before, next)
-	if err != nil {
-		return nil, nil, nil, errkind.Wrap(errkind.Invalid, err)
+// identify gives the next catalog its ids, and returns what it changes. What the operator may have meant otherwise is
+// the last of the changes.
+func identify(before, next *catalog.Catalog) (out catalog.Identified, changes []catalog.Change, err error) {
+	if out, err = catalog.Identify(before, next); err != nil {
+		return out, nil, errkind.Wrap(errkind.Invalid, err)
 	}
-	changes = catalog.Compare(before, out.Catalog)
-	for _, r := range out.Renames {
-		changes = append(changes, catalog.Change{What: r.String()})
+	return out, append(catalog.Compare(before, out.Catalog), out.Changes()...), nil
+}
+
+// renamesMax bounds the renames that the log names of one catalog.
+const renamesMax = 100
+
+// logRenames logs what kept its history under another name in a catalog that came into force, and returns what the
+// operator may have meant otherwise, with the lines of the file if those are known.
+func logRenames(s *Store, next catalog.Identified, lines file.Lines) (advice []string) {
+	for _, r := range next.Renames[:min(len(next.Renames), renamesMax)] {
+		s.config.Logger.Info().Str("catalog", next.Catalog.Revision).Str("text", r.String()).Msg("renamed")
 	}
-	for _, note := range out.Notes {
-		changes = append(changes, catalog.Change{What: note})
+	for _, n := range next.Notes {
+		text := n.Text
+		if line := cmp.Or(lines.Of(n.Host, n.Check), lines.Of(n.Host, "")); line > 0 {
+			text = fmt.Sprintf("%s:%d: %s", s.config.File, line, text)
+		}
+		s.config.Logger.Warn().Str("catalog", next.Catalog.Revision).Str("text", text).Msg("perhaps renamed")
+		advice = append(advice, text)
 	}
-	return out.Catalog, changes, out.Notes, nil
+	return advice
 }

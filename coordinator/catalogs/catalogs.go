@@ -17,6 +17,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
@@ -111,10 +112,11 @@ func (s *Store) choose(ctx context.Context) (c *catalog.Catalog, source string, 
 	if err != nil && !errors.Is(err, view.ErrNoCatalog) {
 		return nil, "", err
 	}
+	var lines catalogfile.Lines
 	c, source = s.config.Catalog, "built in"
 	if s.config.File != "" {
 		s.loaded, source = load(s.config.File), s.config.File
-		if c, err = s.parse(s.loaded); err != nil && stored.Catalog == nil {
+		if c, lines, err = s.parse(s.loaded); err != nil && stored.Catalog == nil {
 			return nil, "", err
 		}
 		s.setFileProblems(err)
@@ -125,6 +127,9 @@ func (s *Store) choose(ctx context.Context) (c *catalog.Catalog, source string, 
 		switch {
 		case err == nil:
 			c = identified.Catalog
+			if s.config.File != "" && stored.Catalog != nil && c.Revision != stored.Catalog.Revision {
+				warnRenames(s, identified, lines)
+			}
 		case stored.Catalog == nil || s.config.File == "":
 			return nil, "", errkind.Wrap(errkind.Invalid, err)
 		default:

@@ -11,8 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -148,7 +146,7 @@ func (w *world) open(t *testing.T, c catalogs.Config) (*catalogs.Store, *ledger.
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Bus, c.Ledger, c.View, c.Getenv, c.Problems, c.Logger = w, led, v, noVariable, w.setProblems, zerolog.Nop()
+	c.Bus, c.Ledger, c.View, c.Getenv, c.Problems = w, led, v, noVariable, w.setProblems
 	c.Clock = func() (time.Time, time.Duration) { return time.Now(), 0 }
 	s, err := catalogs.Open(t.Context(), c)
 	if err != nil {

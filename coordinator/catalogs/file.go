@@ -27,24 +27,24 @@ func load(file string) reading {
 	return reading{text: string(text), info: info}
 }
 
-func (s *Store) parse(r reading) (*catalog.Catalog, error) {
+func (s *Store) parse(r reading) (*catalog.Catalog, catalogfile.Lines, error) {
 	if r.failure != "" {
-		return nil, fmt.Errorf("read the catalog: %s", r.failure)
+		return nil, nil, fmt.Errorf("read the catalog: %s", r.failure)
 	}
-	c, err := catalogfile.ParseWith(s.config.File, []byte(r.text), s.config.Getenv, func(reference string) error {
+	c, lines, err := catalogfile.ParseLines(s.config.File, []byte(r.text), s.config.Getenv, func(reference string) error {
 		_, err := ReadSecret(reference, s.config.Getenv)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c = s.secrets.withDigests(c)
 	// record checks the same. Here it is a mistake in the file, which is not tried again and does not prevent a start.
 	answer, err := wire.EncodeAnswer(wire.Answer{Catalog: c})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c, decodable(answer)
+	return c, lines, decodable(answer)
 }
 
 // watch puts the file in force whenever it changes, and tries again if that failed.
@@ -89,28 +89,42 @@ func (s *Store) setDone(r reading) {
 // reload puts the file's catalog in force, unless that must wait. It reports whether it is done with this text: in
 // force, or rejected.
 func (s *Store) reload(ctx context.Context, change fileChange, now time.Time) (done bool) {
-	c, err := s.parse(change.reading)
+	c, lines, err := s.parse(change.reading)
 	if err != nil {
 		s.setFileProblems(err)
 		return true
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	if c, _, _, err = identify(s.Current(), c); err != nil {
+	next, _, err := identify(s.Current(), c)
+	if err != nil {
 		s.setFileProblems(err)
 		return true
 	}
-	if c.Revision != s.Current().Revision {
+	if c = next.Catalog; c.Revision != s.Current().Revision {
 		if now.Before(change.due()) && s.config.Snapshot != nil {
 			if lost := lostOutages(s.Current(), c, s.config.Snapshot()); len(lost) > 0 {
 				s.warn(holdText(lost, change.due(), s.config.File))
 				return false
 			}
 		}
-		err = s.activate(ctx, c, s.config.File)
+		if err = s.activate(ctx, c, s.config.File); err == nil {
+			warnRenames(s, next, lines)
+		}
 	}
 	s.setFileProblems(err)
 	return err == nil
+}
+
+// warnRenames logs the renames of a file that is in force, and warns of what the operator may have meant otherwise,
+// until the file changes again.
+func warnRenames(s *Store, next catalog.Identified, lines catalogfile.Lines) {
+	text := strings.Join(logRenames(s, next, lines), "; ")
+	if text != "" {
+		text = "the catalog file is in force, and " + text + "; to keep that history, put the former name back, and then " +
+			"rename it with was"
+	}
+	s.config.Warn("renames", text)
 }
 
 // lostMax bounds how many hosts and checks a warning names.
@@ -137,19 +151,21 @@ func (s *Store) ApplyFile(
 		return nil, false, nil
 	}
 	text := load(s.config.File)
-	c, err := s.parse(text)
+	c, lines, err := s.parse(text)
 	if err != nil {
 		return nil, true, errkind.Wrap(errkind.Invalid, err)
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	if c, changes, _, err = identify(s.Current(), c); err != nil {
+	next, changes, err := identify(s.Current(), c)
+	if err != nil {
 		return nil, true, err
 	}
-	if !confirm || c.Revision == s.Current().Revision {
+	if c = next.Catalog; !confirm || c.Revision == s.Current().Revision {
 		return changes, true, nil
 	}
 	if err = s.activate(ctx, c, s.config.File); err == nil {
+		warnRenames(s, next, lines)
 		s.setDone(text)
 		s.setFileProblems(nil)
 	}

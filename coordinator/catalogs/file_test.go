@@ -6,9 +6,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/catalogs"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
@@ -131,4 +134,55 @@ func TestAFileThatLosesAnOutageWaits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A followed file says which renames it made, and what it may have meant otherwise, until it changes again.
+func TestAFollowedFileSaysWhatItRenames(t *testing.T) {
+	renamed := strings.Replace(small, "name: NC1", "name: MAIL", 1)
+	unclear := strings.Replace(strings.Replace(renamed, "name: NC2", "name: WEB", 1), "192.0.2.2", "192.0.2.9", 1)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		file := filepath.Join(w.dir, "catalog.yaml")
+		write(t, file, small)
+		var mu sync.Mutex
+		warnings, log := map[string]string{}, &strings.Builder{}
+		warn := func(subject, text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			warnings[subject] = text
+		}
+		config := catalogs.Config{File: file, Warn: warn, Logger: zerolog.New(log)}
+		s, _, stop := w.run(t, config)
+		id := s.Current().Hosts[0].ID
+		for _, step := range []struct{ text, logged, warned string }{
+			{renamed, "MAIL: keeps the history of the host NC1", ""},
+			{unclear, "perhaps renamed", ": WEB is new; if it was NC2 before, write was: NC2"},
+			{unclear + "\n\n", "", ": WEB is new"}, // another text, and the same catalog
+			{strings.Replace(unclear, "192.0.2.9", "192.0.2.8", 1), "", ""},
+		} {
+			log.Reset()
+			write(t, file, step.text)
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			mu.Lock()
+			warned := warnings["renames"]
+			mu.Unlock()
+			if !strings.Contains(log.String(), step.logged) || !strings.Contains(warned, step.warned) ||
+				(step.warned == "") != (warned == "") || step.warned != "" && !strings.Contains(warned, file+":") {
+				t.Errorf("logged %s, and warned %q; wanted %q and %q", log, warned, step.logged, step.warned)
+			}
+		}
+		if s.Current().Host("mail").ID != id {
+			t.Error("MAIL has another id")
+		}
+		stop()
+		// A file that changed while the coordinator was off.
+		write(t, file, strings.NewReplacer("name: WEB", "name: SHOP", "192.0.2.9", "192.0.2.8").Replace(unclear))
+		log.Reset()
+		_, _, stop = w.run(t, config)
+		defer stop()
+		if !strings.Contains(log.String(), "SHOP: keeps the history of the host WEB") {
+			t.Errorf("at start: %s", log)
+		}
+	})
 }

@@ -14,12 +14,14 @@ type Change struct {
 	What  string `json:"what"`            // "added", "removed", "interval 10s, was 1m0s"
 	Gone  bool   `json:"gone,omitempty"`  // a host or check that is no longer watched
 	Look  bool   `json:"look,omitempty"`  // a check that is new, or asks something else: it starts as pending
+	// Advice says that What is a sentence about what the operator may have meant otherwise, and no change.
+	Advice bool `json:"advice,omitempty"`
 }
 
 // String returns the change as one line.
 func (c Change) String() string {
 	switch {
-	case c.Host == "":
+	case c.Host == "" || c.Advice:
 		return c.What
 	case c.Check == "":
 		return c.Host + ": " + c.What

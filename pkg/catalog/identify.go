@@ -13,7 +13,24 @@ import (
 type Identified struct {
 	Catalog *Catalog
 	Renames []Rename
-	Notes   []string // what an operator may have meant otherwise, one sentence each
+	Notes   []Note
+}
+
+// Note is what an operator may have meant otherwise.
+type Note struct {
+	Host, Check string // that it is about, as the next catalog has them; no Check for a host
+	Text        string // a sentence
+}
+
+// Changes returns the renames and the notes as changes.
+func (i Identified) Changes() (out []Change) {
+	for _, r := range i.Renames {
+		out = append(out, Change{What: r.String()})
+	}
+	for _, n := range i.Notes {
+		out = append(out, Change{Host: n.Host, Check: n.Check, What: n.Text, Advice: true})
+	}
+	return out
 }
 
 // Rename is a host or check that keeps its id under another name.
@@ -65,7 +82,7 @@ type identification struct {
 	previous, next *Catalog
 	taken          map[string]bool // ids that nobody new may get
 	renames        []Rename
-	notes          []string
+	notes          []Note
 	mistakes       []error
 }
 
@@ -137,7 +154,7 @@ func (d *identification) matchChecks(before, h *Host) {
 		return
 	}
 	m := matcher{
-		what: "check", of: h.Name + " ",
+		what: "check", host: h.Name, of: h.Name + " ",
 		same: func(p, n int) bool {
 			return before.SameAddresses(h) && before.Checks[p].SameQuestion(&h.Checks[n])
 		},

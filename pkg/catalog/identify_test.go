@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // mesh makes a catalog of hosts written as "NAME@ADDRESS<WAS check<was,check". Checks are TCP on the port that their
@@ -180,7 +181,13 @@ func TestWhatIdentifySays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := strings.Join(got.Notes, "\n")
+		text := ""
+		for _, n := range got.Notes {
+			if h := got.Catalog.Host(mesh.Key(n.Host)); h == nil || n.Check != "" && h.Check(n.Check) == nil {
+				t.Errorf("%s: a note about %s %s", name, n.Host, n.Check)
+			}
+			text += n.Text + "\n"
+		}
 		for _, r := range got.Renames {
 			text += r.String() + "\n"
 		}

@@ -14,13 +14,22 @@ type named struct{ name, was string }
 // matcher finds out which of the new hosts, or checks of a host, is which of the old ones.
 type matcher struct {
 	what     string // "host" or "check"
-	of       string // the host's name and a space, for checks
+	host, of string // the host's name, and that and a space, for checks
 	old, new []named
 	same     func(old, new int) bool  // whether both ask the same at the same address
 	former   func(name string) string // the present name of what had the name before, among the old ones; or empty
 
 	mistakes []error
-	notes    []string
+	notes    []Note
+}
+
+// note adds a note about one of the new ones.
+func (m *matcher) note(n int, format string, args ...any) {
+	note := Note{Host: m.new[n].name, Text: m.of + m.new[n].name + fmt.Sprintf(format, args...)}
+	if m.host != "" {
+		note.Host, note.Check = m.host, m.new[n].name
+	}
+	m.notes = append(m.notes, note)
 }
 
 // matches says, for each of the new ones, which of the old ones it was.
@@ -103,8 +112,7 @@ func (m *matcher) claim(n int) int {
 		}
 	}
 	if p < 0 && len(m.old) > 0 {
-		m.notes = append(m.notes, fmt.Sprintf("%s%s: was %s has no effect, since there was no such %s",
-			m.of, next.name, next.was, m.what))
+		m.note(n, ": was %s has no effect, since there was no such %s", next.was, m.what)
 	}
 	return p
 }
@@ -156,6 +164,6 @@ func (m *matcher) suggest(n int, olds []int) {
 	for _, p := range olds[:min(len(olds), most)] {
 		names = append(names, m.old[p].name)
 	}
-	m.notes = append(m.notes, fmt.Sprintf("%s%s is new; if it was %s before, write was: %s, "+
-		"and it keeps that %s's history", m.of, m.new[n].name, strings.Join(names, " or "), names[0], m.what))
+	m.note(n, " is new; if it was %s before, write was: %s, and it keeps that %s's history",
+		strings.Join(names, " or "), names[0], m.what)
 }

@@ -76,6 +76,11 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 		c.Name = c.DefaultName()
 	}
 	p.checkName(m, h, c)
+	at := m.values["name"]
+	if at == nil {
+		at = m.values["kind"]
+	}
+	p.place(at, h.Name, c.Name)
 	h.Checks = append(h.Checks, c)
 }
 

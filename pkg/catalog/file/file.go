@@ -11,6 +11,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/address"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 const (
@@ -34,33 +35,51 @@ func Parse(name string, source []byte, getenv func(string) (string, bool)) (*cat
 	})
 }
 
+// Lines are the lines of hosts and checks in a file.
+type Lines map[place]int
+
+type place struct{ host, check string } // keys
+
+// Of returns the line of a check, or of a host if check is empty; zero if the file has none, or the check has no line
+// of its own.
+func (l Lines) Of(host, check string) int { return l[place{mesh.Key(host), mesh.Key(check)}] }
+
 // ParseWith is Parse with another check of references to secrets: secretError returns why the value of "${NAME}" or
 // "file:PATH" cannot be read, or nil. Its error must not contain the value.
 func ParseWith(
 	name string, source []byte, getenv func(string) (string, bool), secretError func(reference string) error,
 ) (*catalog.Catalog, error) {
-	p := &parser{yaml: &reader{file: name, getenv: getenv}}
+	c, _, err := ParseLines(name, source, getenv, secretError)
+	return c, err
+}
+
+// ParseLines is ParseWith, and says where the file has what.
+func ParseLines(
+	name string, source []byte, getenv func(string) (string, bool), secretError func(reference string) error,
+) (*catalog.Catalog, Lines, error) {
+	p := &parser{yaml: &reader{file: name, getenv: getenv}, lines: Lines{}}
 	p.secrets = secretReader{yaml: p.yaml, check: secretError}
 	if len(source) > SizeMax {
 		what := fmt.Sprintf("the file has %d bytes, more than %d", len(source), SizeMax)
 		p.yaml.mistakeAt(1, 1, "divide the mesh into two", what)
-		return nil, p.yaml.mistakes
+		return nil, nil, p.yaml.mistakes
 	}
 	if top := p.yaml.document(source); top != nil {
 		p.catalog(top)
 	}
 	if len(p.yaml.mistakes) > 0 {
 		p.yaml.mistakes.sort()
-		return nil, p.yaml.mistakes
+		return nil, nil, p.yaml.mistakes
 	}
 	catalog.Seal(&p.out)
-	return &p.out, nil
+	return &p.out, p.lines, nil
 }
 
 // parser builds a catalog from one file.
 type parser struct {
 	yaml    *reader
 	out     catalog.Catalog
+	lines   Lines
 	secrets secretReader
 
 	// The file's defaults of checks.
@@ -257,6 +276,7 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 	} else {
 		spelled[h.Key()] = h.Name
 	}
+	p.place(m.values["name"], h.Name, "")
 	p.was(m, &h.Was)
 	p.hostRegion(m, &h)
 	p.addresses(m, &h)
@@ -268,6 +288,13 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 	p.checks(m, &h)
 	m.end()
 	p.out.Hosts = append(p.out.Hosts, h)
+}
+
+// place records where a host or check has its name.
+func (p *parser) place(n ast.Node, host, check string) {
+	if n != nil {
+		p.lines[place{mesh.Key(host), mesh.Key(check)}] = n.GetToken().Position.Line
+	}
 }
 
 func (p *parser) hostRegion(m *mapping, h *catalog.Host) {
