@@ -80,7 +80,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	if at == nil {
 		at = m.values["kind"]
 	}
-	p.place(at, h.Name, c.Name)
+	p.lines.set(at, h.Name, c.Name)
 	h.Checks = append(h.Checks, c)
 }
 

@@ -276,7 +276,7 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 	} else {
 		spelled[h.Key()] = h.Name
 	}
-	p.place(m.values["name"], h.Name, "")
+	p.lines.set(m.values["name"], h.Name, "")
 	p.was(m, &h.Was)
 	p.hostRegion(m, &h)
 	p.addresses(m, &h)
@@ -290,10 +290,10 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 	p.out.Hosts = append(p.out.Hosts, h)
 }
 
-// place records where a host or check has its name.
-func (p *parser) place(n ast.Node, host, check string) {
+// set records where a host or check has its name.
+func (l Lines) set(n ast.Node, host, check string) {
 	if n != nil {
-		p.lines[place{mesh.Key(host), mesh.Key(check)}] = n.GetToken().Position.Line
+		l[place{mesh.Key(host), mesh.Key(check)}] = n.GetToken().Position.Line
 	}
 }
 
