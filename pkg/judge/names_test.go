@@ -71,9 +71,9 @@ func oneOf(word string, words ...string) error {
 // checkPaths checks HOST/CHECK, either of which may be *.
 func checkPaths(w *world, what string) error {
 	host, check, _ := strings.Cut(what, "/")
-	for _, h := range w.catalog.Hosts {
+	for _, h := range slices.Concat(w.inForce().Hosts, w.catalog.Hosts) { // a line that lasts may begin before a rename
 		for _, c := range h.Checks {
-			if (host == "*" || host == h.Name) && (check == "*" || check == c.Name) {
+			if (host == "*" || host == h.Name || mesh.Key(host) == h.Name) && (check == "*" || check == c.Name) {
 				return nil
 			}
 		}
@@ -83,7 +83,7 @@ func checkPaths(w *world, what string) error {
 
 func checkHosts(w *world, hosts ...string) error {
 	for _, host := range hosts {
-		if w.catalog.Host(mesh.Key(host)) == nil {
+		if w.inForce().Host(mesh.Key(host)) == nil {
 			return fmt.Errorf("no such host: %s", host)
 		}
 	}

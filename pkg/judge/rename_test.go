@@ -192,3 +192,31 @@ func TestRenamesChangeNoVerdict(t *testing.T) {
 		}
 	})
 }
+
+// A judge that starts after a rename, and replays what agents sent before it, has the verdicts of one that never
+// stopped. Without the catalogs from before it would read the names of one host as another's.
+func TestAJudgeThatStartsAfterARename(t *testing.T) {
+	w := newWorld()
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor", "syd"})
+	w.begin()
+	w.play(20 * time.Second)
+	w.eachPath("AMS1/smtp", nil, func(p path) { w.broken[p] = "refused" })
+	w.play(20 * time.Second)
+	before, inputs := w.catalog, w.inputs
+	if err := renameIn(w, map[string]string{"AMS1": "LON1", "LON1": "AMS1"}); err != nil {
+		t.Fatal(err)
+	}
+	want := verdictsOf(w.judge)
+	if want["lon1/smtp"] != mesh.Down && want["LON1/smtp"] != mesh.Down {
+		t.Fatal(want)
+	}
+	for _, earlier := range [][]*catalog.Catalog{{before}, nil} {
+		restarted := judge.New(judge.Start{Catalog: w.present, Earlier: earlier, Roster: w.roster()})
+		for _, in := range inputs {
+			restarted.Step(in)
+		}
+		if diff := cmp.Diff(want, verdictsOf(restarted)); (diff == "") != (earlier != nil) {
+			t.Errorf("with %d catalogs from before: %s", len(earlier), diff)
+		}
+	}
+}

@@ -51,6 +51,9 @@ import (
 //	TIME stop | TIME start                             the stream stops: nothing is stored, agents keep what they saw
 //	TIME back TIME | TIME forward TIME                 the wall clock of the stream's server is stepped
 //	TIME restart                                       a new judge continues from what was published
+//	TIME rename HOST NAME | TIME rename HOST/CHECK HOST/NAME
+//	TIME swap HOST HOST | TIME swap HOST/CHECK HOST/CHECK
+//	    another catalog, with was; lines have the new names from then on, and vantages those that they joined with
 //	TIME add HOST/CHECK     a new check in the catalog; change: one that asks something else from then on
 //
 // Checks of what the judge makes of it:
@@ -177,6 +180,10 @@ func (w *world) do(l line) error {
 		w.stepped += by
 	case "restart":
 		w.restart()
+	case "rename":
+		return renameIn(w, map[string]string{l.args[0]: l.args[1]})
+	case "swap":
+		return renameIn(w, map[string]string{l.args[0]: l.args[1], l.args[1]: l.args[0]})
 	case "add", "change":
 		addCheck(w, l.args[0])
 	case "is", "always":

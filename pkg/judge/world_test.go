@@ -23,7 +23,10 @@ var epoch = time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
 // what the scenario says.
 type world struct {
 	judge   *judge.Judge
-	catalog *catalog.Catalog
+	catalog *catalog.Catalog   // as agents have it
+	present *catalog.Catalog   // in force, after a rename; nil before: the same
+	earlier []*catalog.Catalog // that were in force before
+	ids     map[string]string  // of the agents' hosts
 	agents  []*agent
 	broken  map[path]string         // to the reason
 	expiry  map[string]*mesh.Expiry // what agents report with good answers, by key
@@ -145,7 +148,7 @@ func (w *world) setRule(t *testing.T, key, value string) {
 }
 
 func (w *world) roster() *mesh.Roster {
-	r := &mesh.Roster{}
+	r := &mesh.Roster{Hosts: w.ids}
 	for _, a := range w.agents {
 		r.Vantages = append(r.Vantages, a.key)
 	}
@@ -170,12 +173,17 @@ func (w *world) begin() {
 		catalog.NameFamilies(w.catalog)
 	}
 	catalog.Seal(w.catalog)
+	w.ids = map[string]string{}
+	for _, h := range w.catalog.Hosts {
+		w.ids[h.Key()] = h.ID
+	}
 	w.judge = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster()})
 }
 
 // restart gives what was published to a new judge, which replays nothing: the hardest case.
 func (w *world) restart() {
-	w.judge, w.seen = judge.New(judge.Start{Catalog: w.catalog, Roster: w.roster(), Standings: w.standings()}), nil
+	start := judge.Start{Catalog: w.inForce(), Earlier: w.earlier, Roster: w.roster(), Standings: w.standings()}
+	w.judge, w.seen = judge.New(start), nil
 }
 
 // standings returns what a ledger would have.
@@ -183,12 +191,84 @@ func (w *world) standings() []judge.Standing {
 	latest := map[string]judge.Standing{}
 	for _, t := range w.published {
 		if t.Check != "" {
-			latest[t.Host+"/"+t.Check] = judge.StandingOf(t)
+			latest[t.CheckID] = judge.StandingOf(t)
 		}
 	}
 	var out []judge.Standing
 	for _, s := range latest {
 		out = append(out, s)
+	}
+	return out
+}
+
+// inForce returns the catalog that the judge has.
+func (w *world) inForce() *catalog.Catalog {
+	if w.present != nil {
+		return w.present
+	}
+	return w.catalog
+}
+
+// called returns what agents call a host by its present name: "*" for all.
+func (w *world) called(host string) string {
+	if h := w.inForce().Host(mesh.Key(host)); h != nil {
+		return w.catalog.HostByID(h.Identity()).Name
+	}
+	if h := w.catalog.Host(mesh.Key(host)); h != nil { // a line that lasts may begin before a rename
+		return h.Name
+	}
+	return host
+}
+
+// renameIn gives hosts, or checks of one host, other names in one catalog. Agents get it as NATS knows them.
+func renameIn(w *world, names map[string]string) error {
+	before := withoutWas(w.inForce())
+	next := withoutWas(before)
+	for i := range next.Hosts {
+		h := &next.Hosts[i]
+		for k := range h.Checks {
+			c := &h.Checks[k]
+			if to := names[h.Name+"/"+c.Name]; to != "" {
+				_, to, _ = strings.Cut(to, "/")
+				c.Was, c.Name = c.Name, to
+			}
+		}
+		if to := names[h.Name]; to != "" {
+			h.Was, h.Name = h.Name, to
+		}
+	}
+	identified, err := catalog.Identify(before, next)
+	if err != nil {
+		return err
+	}
+	var agents catalog.Agents
+	agents.SetRoster(w.roster())
+	agents.SetCatalog(identified.Catalog)
+	w.earlier = append(w.earlier, w.inForce())
+	now := func(host, check string) string {
+		h := w.catalog.Host(host)
+		return agents.Facing().HostByID(h.ID).CheckByID(h.IdentityOf(h.Check(check))).Name
+	}
+	w.broken, w.alternating = renamePaths(w.broken, now), renamePaths(w.alternating, now)
+	w.looks = renamePaths(w.looks, now)
+	for _, a := range w.agents {
+		for i := range a.ready {
+			a.ready[i].o.Check = now(a.ready[i].o.Host, a.ready[i].o.Check)
+		}
+		for i := range a.kept {
+			a.kept[i].Check = now(a.kept[i].Host, a.kept[i].Check)
+		}
+	}
+	w.present, w.catalog = identified.Catalog, agents.Facing()
+	w.give(judge.Input{Catalog: w.present})
+	return nil
+}
+
+func renamePaths[V any](of map[path]V, now func(host, check string) string) map[path]V {
+	out := map[path]V{}
+	for p, v := range of {
+		p.check = now(p.host, p.check)
+		out[p] = v
 	}
 	return out
 }
@@ -218,6 +298,7 @@ func addCheck(w *world, what string) {
 // from all.
 func (w *world) eachPath(what string, from []string, do func(path)) {
 	host, check, _ := strings.Cut(what, "/")
+	host = w.called(host)
 	for _, h := range w.catalog.Hosts {
 		for _, c := range h.Checks {
 			for _, a := range w.agents {
@@ -304,7 +385,7 @@ func (w *world) apply(in judge.Input) {
 	out := w.judge.Step(in)
 	w.published = append(w.published, out.Transitions...)
 	for _, ask := range out.Asks {
-		h := w.catalog.Host(ask.Host)
+		h := w.catalog.Host(mesh.Key(w.called(ask.Host)))
 		w.asked[ask.Host]++
 		countExtra(w, h)
 		for _, a := range w.agents {
