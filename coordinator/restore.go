@@ -119,9 +119,11 @@ const newestCatalog = "newest"
 // restoreOptions reads what the restore changes on the way.
 func restoreOptions(cmd *cobra.Command, rewrite, removals string) (o backup.Options, err error) {
 	if o.RewriteSecrets = rewrite != ""; rewrite != "" && rewrite != newestCatalog {
-		if o.Current, err = readCatalog(cmd, rewrite, secretElsewhere); err != nil {
+		f, err := readCatalog(cmd, rewrite, secretElsewhere)
+		if err != nil {
 			return o, err
 		}
+		o.Current = f.Catalog
 	}
 	if removals != "" {
 		o.Removals, err = backup.ReadRemovals(removals)
