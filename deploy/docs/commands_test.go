@@ -100,6 +100,10 @@ var claims = map[string][]string{
 	"pkg/probe TestMailSessions": {
 		"probemesh-agent probe smtp mail.example.net:587 starttls=true certificate_days=14",
 	},
+	"pkg/probe TestBINDAndKnotAnswerDNSChecks": {
+		"probemesh-agent probe dns 192.0.2.53 query=example.net type=SOA expect=ns1.example.net authoritative=true",
+	},
+	"pkg/probe TestKamailioAnswersSIPChecks": {"probemesh-agent probe sip 192.0.2.34 transport=tcp codes=200,401"},
 	"pkg/probe TestTLSHandshakes": {"probemesh-agent probe tls mail.example.net:993 certificate_days=14"},
 	"deploy/simulation TestTheSameSeedGivesTheSameTable": {
 		"go run ./deploy/simulation",
@@ -176,15 +180,22 @@ type command struct {
 	text string
 }
 
-// manualCommands returns the lines of all blocks of shell commands.
+// manualCommands returns the lines of all blocks of shell commands. A line that ends with a backslash goes on.
 func manualCommands(t *testing.T) (commands []command) {
 	t.Helper()
 	for _, p := range readManual(t) {
 		for _, b := range p.blocks {
+			if b.language != "sh" {
+				continue
+			}
+			begun := ""
 			for i, line := range b.lines {
-				if b.language == "sh" {
-					commands = append(commands, command{b.file, b.line + 1 + i, line})
+				if head, goesOn := strings.CutSuffix(line, "\\"); goesOn {
+					begun += strings.TrimSpace(head) + " "
+					continue
 				}
+				commands = append(commands, command{b.file, b.line + 1 + i, begun + strings.TrimSpace(line)})
+				begun = ""
 			}
 		}
 	}
