@@ -104,7 +104,7 @@ var claims = map[string][]string{
 		"probemesh-agent probe dns 192.0.2.53 query=example.net type=SOA expect=ns1.example.net authoritative=true",
 	},
 	"pkg/probe TestKamailioAnswersSIPChecks": {"probemesh-agent probe sip 192.0.2.34 transport=tcp codes=200,401"},
-	"pkg/probe TestTLSHandshakes": {"probemesh-agent probe tls mail.example.net:993 certificate_days=14"},
+	"pkg/probe TestTLSHandshakes":            {"probemesh-agent probe tls mail.example.net:993 certificate_days=14"},
 	"deploy/simulation TestTheSameSeedGivesTheSameTable": {
 		"go run ./deploy/simulation",
 		"go run ./deploy/simulation -write deploy/docs/simulation.md",
