@@ -159,7 +159,11 @@ func newHTTP(o catalog.HTTP) server {
 	return &http.Server{
 		ReadHeaderTimeout: 5 * time.Second, ErrorLog: discard,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(o.ExpectedStatus())
+			status := http.StatusOK
+			if !o.Accepts(status) {
+				status = o.Status
+			}
+			w.WriteHeader(status)
 			fmt.Fprintf(w, "%s\nSign in to %s\n", o.Body, r.Host)
 		}),
 	}

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,20 +54,8 @@ type TCP struct {
 	Verification
 }
 
-// HTTP requires that the URL answers with the status and the text.
-type HTTP struct {
-	URL             string `json:"url,omitempty"`
-	Status          int    `json:"status,omitempty"`           // see ExpectedStatus
-	Body            string `json:"body,omitempty"`             // text that the body must contain
-	CertificateDays int    `json:"certificate_days,omitempty"` // see Check.CertificateDays
-}
-
-// ExpectedStatus returns the status that a good response has: 200 unless the check gives another.
-func (o HTTP) ExpectedStatus() int { return cmp.Or(o.Status, 200) }
-
 func (Ping) kind() string { return KindPing }
 func (TCP) kind() string  { return KindTCP }
-func (HTTP) kind() string { return KindHTTP }
 
 func (o Ping) question() Options { return o }
 
@@ -77,32 +64,17 @@ func (o TCP) question() Options {
 	return o
 }
 
-// A certificate that ends soon is an advisory: the answer is as good as before.
-func (o HTTP) question() Options {
-	o.CertificateDays = 0
-	return o
-}
-
 func (Ping) provesHostAlive() bool { return false } // a ping says nothing about why another ping is lost
 func (TCP) provesHostAlive() bool  { return true }
-func (HTTP) provesHostAlive() bool { return true }
 
 func (Ping) validate() error { return nil }
 
 func (o TCP) validate() error {
 	if !o.TLS && o.Verification != (Verification{}) {
-		return errors.New("server_name, certificate_days and ca are for a check with tls: true")
+		return errors.New("server_name, certificate_days, ca and client_certificate are for a check with tls: true")
 	}
 	_, err := regexp.Compile(o.Banner)
 	return errors.Join(validPort(o.Port), err, o.Verification.validate())
-}
-
-func (o HTTP) validate() error {
-	if o.Status != 0 && (o.Status < 100 || o.Status > 599) {
-		return fmt.Errorf("status %d is not a number from 100 to 599", o.Status)
-	}
-	_, _, _, err := address.ParseURL(o.URL)
-	return errors.Join(err, validDays(o.CertificateDays))
 }
 
 // CertificateDaysMax bounds certificate_days.
@@ -136,13 +108,6 @@ func (o Ping) withTexts(func(key, text string) (string, error)) (Options, error)
 func (o TCP) withTexts(fn func(key, text string) (string, error)) (_ Options, err error) {
 	o.Banner, err = fn("banner", o.Banner)
 	return o, err
-}
-
-func (o HTTP) withTexts(fn func(key, text string) (string, error)) (Options, error) {
-	var errURL, errBody error
-	o.URL, errURL = fn("url", o.URL)
-	o.Body, errBody = fn("body", o.Body)
-	return o, errors.Join(errURL, errBody)
 }
 
 // ProvesHostAlive reports whether a good answer to the check proves that its host is alive: then a lost ping of the
@@ -308,7 +273,7 @@ var decoders = map[string]func(data []byte) (Options, error){
 		o.TLS = true
 		return o, err
 	},
-	KindHTTP: decode[HTTP],
+	KindHTTP: decode[HTTP], kindHTTPRequest: decode[HTTP],
 	KindTLS:  decode[TLS],
 	KindSMTP: decode[SMTP],
 	KindIMAP: decode[IMAP],

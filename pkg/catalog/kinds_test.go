@@ -27,7 +27,16 @@ var kinds = map[string]catalog.Check{
 	`{"kind":"http","name":"http","critical":true,"interval":10000000000,"timeout":3000000000,` +
 		`"url":"https://www.example.net/","status":200,"body":"Sign in","certificate_days":14}`: {
 		Kind: "http", Options: catalog.HTTP{
-			URL: "https://www.example.net/", Status: 200, Body: "Sign in", CertificateDays: 14,
+			URL: "https://www.example.net/", Status: 200, Body: "Sign in",
+			Verification: catalog.Verification{CertificateDays: 14},
+		},
+	},
+	// An agent of version N-1 must not send another request.
+	`{"kind":"http+request","name":"http","critical":true,"interval":10000000000,"timeout":3000000000,` +
+		`"url":"https://www.example.net/","body_json":{"state":"ok"},"headers":{"Accept":"text/json"}}`: {
+		Kind: "http", Options: catalog.HTTP{
+			URL: "https://www.example.net/", BodyJSON: map[string]string{"state": "ok"},
+			Headers: map[string]string{"Accept": "text/json"},
 		},
 	},
 	// An agent of version N-1 must not run it as a tcp check without TLS.
@@ -152,6 +161,8 @@ func change(t *testing.T, field reflect.Value) {
 		element := reflect.New(field.Type().Elem()).Elem()
 		change(t, element)
 		field.Set(reflect.Append(field, element))
+	case reflect.Map:
+		field.Set(reflect.ValueOf(map[string]string{"x": "y"}))
 	default:
 		t.Fatalf("the test cannot change a field of type %s", field.Type())
 	}
@@ -202,6 +213,18 @@ func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 		`"kind":"http","url":"http://a.example/"`:                                 true,
 		`"kind":"http","url":"http://a.example:0/"`:                               false,
 		`"kind":"http","url":"http://u:p@a.example"`:                              false,
+		`"kind":"http","url":"http://a.example/","ca":"/ca.pem"`:                  false,
+		`"kind":"http","url":"http://a.example/","http2":true`:                    false,
+		`"kind":"http","url":"http://a.example/","statuses":["200-299","301"]`:    true,
+		`"kind":"http","url":"http://a.example/","statuses":["299-200"]`:          false,
+		`"kind":"http","url":"http://a.example/","method":"DELETE"`:               false,
+		`"kind":"http","url":"http://a.example/","method":"HEAD","body":"x"`:      false,
+		`"kind":"http","url":"http://a.example/","headers":{"Host":"b"}`:          false,
+		`"kind":"http","url":"http://a.example/","headers":{"A":"b\r\nC: d"}`:     false,
+		`"kind":"http","url":"http://a.example/","user":"a"`:                      false,
+		`"kind":"http","url":"http://a.example/","body_match":"("`:                false,
+		`"kind":"http","url":"http://a.example/","body_json":{"a..b":"x"}`:        false,
+		`"kind":"http","url":"http://a.example/","redirects":["x y"]`:             false,
 		`"kind":"http"`:      false,
 		`"kind":"telepathy"`: true,
 		// of a later version: inconclusive

@@ -85,7 +85,8 @@ func (o MailSession) validate() error {
 	case o.TLS && o.StartTLS:
 		return errors.New("tls and starttls exclude one another")
 	case !o.TLS && !o.StartTLS && o.Verification != (Verification{}):
-		return errors.New("server_name, certificate_days and ca are for a check with tls: true or starttls: true")
+		return errors.New("server_name, certificate_days, ca and client_certificate are for a check with tls: true " +
+			"or starttls: true")
 	case (o.User == "") != (o.Password == ""):
 		return errors.New("user and password belong together")
 	case o.PlainLogin && (o.User == "" || o.TLS || o.StartTLS):

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -45,7 +46,7 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 	}
 	plain := host(HTTP{URL: "http://a/?k=v", Body: "Welcome"})
 	out, done := plain.WithoutValues(plain, func(string) string { return "M" })
-	if out.Hosts[0].Checks[0].Options != plain.Hosts[0].Checks[0].Options || done.Marks+done.References > 0 {
+	if !reflect.DeepEqual(out.Hosts, plain.Hosts) || done.Marks+done.References > 0 {
 		t.Errorf("%+v %+v", out.Hosts[0], done)
 	}
 	referring := host(HTTP{URL: "http://a/?k=${X}"}, Reference{Key: "url", Name: "${X}"})

@@ -113,7 +113,7 @@ func (c *Catalog) ForAgents() *Catalog {
 }
 
 // credentialKeys are the keys of options that hold nothing but credentials.
-var credentialKeys = []string{"user", "password"}
+var credentialKeys = []string{"user", "password", "bearer"}
 
 // CredentialReferences returns the references in the check's credentials, as a catalog's file would have them: by hand,
 // other keys hold no references.

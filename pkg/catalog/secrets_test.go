@@ -126,11 +126,11 @@ func TestResolveReplacesReferencesAndKeepsTheServer(t *testing.T) {
 		reference("url", "${TOKEN}", ""), reference("body", "file:/etc/x", ""))
 	got, err := check.Resolve(values)
 	want := catalog.HTTP{URL: "https://a.example/$/v$$1?a=v$$1", Status: 200, Body: "hidden text"}
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	literal := httpCheck("https://a.example/${TOKEN}", "$$")
-	if got, err := literal.Resolve(values); err != nil || got != literal.Options {
+	if got, err := literal.Resolve(values); err != nil || !reflect.DeepEqual(got, literal.Options) {
 		t.Errorf("a text without references was changed: %+v, %v", got, err)
 	}
 	missing := httpCheck("https://a.example/${NONE}", "", reference("url", "${NONE}", ""))

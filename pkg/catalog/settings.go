@@ -12,6 +12,9 @@ import (
 // SetOption sets one of the check's options by the key that catalogs use for it. The keys that say where to connect are
 // none of them: a command line has an address for that. A list is given as a,b or by the key once for each item.
 func (c *Check) SetOption(key, value string) error {
+	if _, err := strconv.Atoi(value); c.Kind == KindHTTP && key == "status" && err != nil {
+		key = "statuses" // a catalog has one key for both
+	}
 	options := reflect.New(reflect.TypeOf(c.Options)).Elem()
 	options.Set(reflect.ValueOf(c.Options))
 	var keys []string
@@ -64,6 +67,17 @@ func setField(field reflect.Value, key, value string) error {
 			}
 			field.Set(reflect.Append(field, element))
 		}
+	case reflect.Map: // of texts by text: one pair
+		name, text, found := strings.Cut(value, "=")
+		if !found {
+			return fmt.Errorf("%s is %q: write a name, an equals sign and a value", key, value)
+		}
+		pairs := map[string]string{}
+		for _, k := range field.MapKeys() {
+			pairs[k.String()] = field.MapIndex(k).String()
+		}
+		pairs[name] = text
+		field.Set(reflect.ValueOf(pairs))
 	default:
 		return fmt.Errorf("%s cannot be given here", key)
 	}

@@ -45,7 +45,7 @@ func (o SIP) validate() error {
 	case !slices.Contains([]string{"", TransportUDP, TransportTCP, TransportTLS}, o.Transport):
 		return fmt.Errorf("transport %.20q is neither udp, tcp nor tls", o.Transport)
 	case o.Transport != TransportTLS && o.Verification != (Verification{}):
-		return errors.New("server_name, certificate_days and ca are for a check with transport: tls")
+		return errors.New("server_name, certificate_days, ca and client_certificate are for a check with transport: tls")
 	case len(o.Codes) > ListMax:
 		return fmt.Errorf("more than %d codes", ListMax)
 	case slices.ContainsFunc(o.Codes, func(code int) bool { return code < 200 || code > 699 }):

@@ -27,6 +27,9 @@ type Verification struct {
 	CertificateDays int `json:"certificate_days,omitempty"`
 	// CA is a PEM file on the agents' machines, with the authorities to trust instead of the system's.
 	CA string `json:"ca,omitempty"`
+	// ClientCertificate and ClientKey are PEM files on the agents' machines, for servers that ask for a certificate.
+	ClientCertificate string `json:"client_certificate,omitempty"`
+	ClientKey         string `json:"client_key,omitempty"`
 }
 
 // TLS requires that the port completes a TLS handshake with a certificate that can be verified.
@@ -56,7 +59,12 @@ func (v Verification) question() Verification {
 }
 
 func (v Verification) validate() error {
-	return errors.Join(ValidServerName(v.ServerName), ValidCA(v.CA), validDays(v.CertificateDays))
+	var err error
+	if (v.ClientCertificate == "") != (v.ClientKey == "") {
+		err = errors.New("client_certificate and client_key belong together")
+	}
+	return errors.Join(err, ValidServerName(v.ServerName), ValidCA(v.CA), ValidCA(v.ClientCertificate),
+		ValidCA(v.ClientKey), validDays(v.CertificateDays))
 }
 
 // ValidServerName returns an error if the text is neither empty nor a name that a certificate can have.
@@ -91,8 +99,15 @@ func validPort(n int) error {
 
 // encodedKind returns how the check's kind is encoded for other programs.
 func (c *Check) encodedKind() string {
-	if o, ok := c.Options.(TCP); ok && o.TLS {
-		return kindTCPOverTLS
+	switch o := c.Options.(type) {
+	case TCP:
+		if o.TLS {
+			return kindTCPOverTLS
+		}
+	case HTTP:
+		if o.isRequest() {
+			return kindHTTPRequest
+		}
 	}
 	return c.Kind
 }

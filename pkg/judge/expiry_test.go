@@ -128,7 +128,9 @@ func TestOtherCertificateDaysKeepTheVerdict(t *testing.T) {
 	next := *w.catalog
 	next.Hosts = slices.Clone(w.catalog.Hosts)
 	next.Hosts[0].Checks = slices.Clone(next.Hosts[0].Checks)
-	next.Hosts[0].Checks[0].Options = catalog.HTTP{URL: "https://www.example.net/", CertificateDays: 3}
+	next.Hosts[0].Checks[0].Options = catalog.HTTP{
+		URL: "https://www.example.net/", Verification: catalog.Verification{CertificateDays: 3},
+	}
 	catalog.Seal(&next)
 	w.catalog = &next
 	w.give(judge.Input{Catalog: &next})

@@ -132,7 +132,9 @@ func newCheck(name string) catalog.Check {
 		c.Kind, c.Options = catalog.KindSMTP, catalog.SMTP{MailSession: catalog.MailSession{Port: 25}}
 	}
 	if name == "web" || name == "webmail" {
-		web := catalog.HTTP{URL: "https://www.example.net/", CertificateDays: 14}
+		web := catalog.HTTP{
+			URL: "https://www.example.net/", Verification: catalog.Verification{CertificateDays: 14},
+		}
 		if name == "webmail" {
 			web.Body = "Sign in"
 		}

@@ -3,14 +3,17 @@ package probe
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -25,20 +28,74 @@ import (
 // headersMax bounds the bytes of a response's headers, which net/http reads into memory: see exchangeBytes.
 const headersMax = 1 << 16
 
-// http requests the check's URL from the address, over a new connection: a reused one would hide a server that no
+// redirectsMax bounds the redirects that one probe follows.
+const redirectsMax = 5
+
+// httpClient requests the URL of a check and follows its redirects, as one attempt of the check.
+type httpClient struct {
+	*attempt
+	options catalog.HTTP
+	began   time.Time     // when the first SYN was sent
+	connect time.Duration // of the first TCP handshake
+	phases  Phases
+}
+
+// check requests the check's URL from the address, over a new connection: a reused one would hide a server that no
 // longer accepts. The URL gives the port, the path, the Host header and the expected name of the certificate. A
-// redirect is a response like others and never followed, since it may lead to another host or outside the allow-list.
-func (a *attempt) http(ctx context.Context, ip netip.Addr, o catalog.HTTP) Result {
-	u, _, port, err := address.ParseURL(o.URL)
+// redirect is a response like others, unless the check lists its host.
+func (c httpClient) check(ctx context.Context, ip netip.Addr) Result {
+	u, _, port, err := address.ParseURL(c.options.URL)
 	if err != nil {
 		return inconclusive("the check's URL cannot be used: " + err.Error())
 	}
-	conn, err := a.dial(ctx, ip, port)
+	if c.options.HasCredentials() && u.Scheme == "http" && !c.options.PlainLogin && !ip.IsLoopback() {
+		why := &NotPermittedError{"credentials without TLS: write an https URL or set plain_login"}
+		return inconclusive(why.Error())
+	}
+	first := u
+	for hop := 0; ; hop++ {
+		result, next := c.visit(ctx, ip, port, u, u.Scheme == first.Scheme && u.Host == first.Host)
+		if next == nil {
+			return result
+		}
+		if hop == redirectsMax {
+			return result.fail("redirects to " + bounded(redirectTarget(next.String(), c.target.hasSecrets())) +
+				", the fifth in a row")
+		}
+		// Only to the check's own host the address is known. Others are resolved, and the allow-list applies to them.
+		if ctx = c.exchangeCtx; !strings.EqualFold(next.Hostname(), first.Hostname()) {
+			addresses, err := c.network.Resolve(ctx, c.target.Family, next.Hostname())
+			if err != nil || len(addresses) == 0 {
+				return inconclusive("the host of a redirect cannot be resolved")
+			}
+			ip = addresses[0].Unmap()
+		}
+		if _, _, port, err = address.ParseURL(next.String()); err != nil {
+			return result.fail("redirects to an address that cannot be used")
+		}
+		u = next
+	}
+}
+
+// visit makes one request. It returns the next URL if the response is a redirect that the check permits.
+func (c *httpClient) visit(ctx context.Context, ip netip.Addr, port int, u *url.URL, own bool) (
+	result Result, next *url.URL,
+) {
+	conn, err := c.dial(ctx, ip, port)
 	if err != nil {
-		return classify(err)
+		return classify(err), nil
 	}
 	defer conn.Close()
-	return a.withMemory(conn, func() Result { return a.fetch(u, o, conn) })
+	result = c.withMemory(conn, func() Result {
+		if c.began.IsZero() {
+			c.began, c.connect = conn.began, conn.connect
+			c.phases.Connect = conn.connect
+		}
+		var found Result
+		found, next = c.fetch(u, conn, own)
+		return found
+	})
+	return result, next
 }
 
 // withMemory runs an exchange over the connection once there is memory for it.
@@ -57,34 +114,99 @@ func (a *attempt) withMemory(conn *connection, exchange func() Result) Result {
 	return result
 }
 
-// fetch makes the request over the connection and compares the response with the check.
-func (a *attempt) fetch(u *url.URL, o catalog.HTTP, conn *connection) Result {
+// fetch makes the request over the connection and compares the response with the check. own says that the URL is the
+// check's, or another of the same server: only that gets the headers and the credentials.
+func (c *httpClient) fetch(u *url.URL, conn *connection, own bool) (Result, *url.URL) {
 	counted := &countingConn{Conn: conn.Conn}
-	response, err := a.request(a.exchangeCtx, u, counted)
-	found := Result{Outcome: mesh.Reachable, Connect: conn.connect}
+	found := Result{Outcome: mesh.Reachable, Connect: c.connect}
+	transport, err := c.transport(counted)
 	if err != nil {
-		return a.transportFailure(found, counted, err)
+		why := &NotPermittedError{err.Error()}
+		return inconclusive(why.Error()), nil
+	}
+	defer transport.CloseIdleConnections()
+	response, err := c.request(transport, u, own)
+	if err != nil {
+		return c.transportFailure(found, counted, err), nil
 	}
 	defer response.Body.Close()
-	found.RTT = time.Since(conn.began)
-	return a.checkResponse(found, o, response)
+	found.RTT = time.Since(c.began)
+	c.phases.FirstByte = found.RTT - c.phases.Connect - c.phases.TLS
+	if next := c.redirect(u, response); next != nil {
+		return found, next
+	}
+	read := time.Now()
+	found = c.checkResponse(found, response)
+	c.phases.Body = time.Since(read)
+	found.Phases = c.phases
+	return found, nil
 }
 
-// request sends the request over an established connection and reads the response's headers. The caller closes the
-// response's body.
-func (a *attempt) request(ctx context.Context, u *url.URL, conn net.Conn) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+// transport returns what speaks HTTP over the connection.
+func (c *httpClient) transport(conn net.Conn) (*http.Transport, error) {
+	config, err := tlsConfig(c.options.Verification, c.options.ServerName)
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("User-Agent", a.target.userAgent())
-	transport := &http.Transport{
+	return &http.Transport{
 		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: headersMax,
+		TLSClientConfig:        config,
+		ForceAttemptHTTP2:      c.options.HTTP2,
+		// What a server may send before it is read, which HTTP/2 decides apart from TCP.
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10, MaxReceiveBufferPerConnection: 64 << 10},
+	}, nil
+}
+
+// request sends the request over an established connection and reads the response's headers. The caller closes the
+// response's body.
+func (c *httpClient) request(transport *http.Transport, u *url.URL, own bool) (*http.Response, error) {
+	var handshake time.Time
+	trace := &httptrace.ClientTrace{
+		TLSHandshakeStart: func() { handshake = time.Now() },
+		TLSHandshakeDone:  func(tls.ConnectionState, error) { c.phases.TLS += time.Since(handshake) },
 	}
+	method := cmp.Or(c.options.Method, http.MethodGet)
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(c.exchangeCtx, trace), method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if own {
+		for name, value := range c.options.Headers {
+			request.Header.Set(name, value)
+		}
+		if c.options.User != "" {
+			request.SetBasicAuth(c.options.User, c.options.Password)
+		}
+		if c.options.Bearer != "" {
+			request.Header.Set("Authorization", "Bearer "+c.options.Bearer)
+		}
+	}
+	request.Header.Set("User-Agent", c.target.userAgent())
 	return transport.RoundTrip(request)
+}
+
+// redirect returns where the response leads to, if the check permits that. From https it never leads to http.
+func (c *httpClient) redirect(u *url.URL, response *http.Response) *url.URL {
+	status := response.StatusCode
+	if len(c.options.Redirects) == 0 || status/100 != 3 || status == http.StatusNotModified || c.options.Accepts(status) {
+		return nil
+	}
+	next, err := u.Parse(response.Header.Get("Location"))
+	if err != nil || next.Scheme != "https" && (next.Scheme != "http" || u.Scheme == "https") || next.User != nil {
+		return nil
+	}
+	host, err := address.ParseHost(next.Hostname())
+	if err != nil || !slices.ContainsFunc(c.options.Redirects, func(permitted string) bool {
+		own, err := address.ParseHost(permitted)
+		return err == nil && own == host
+	}) {
+		return nil
+	}
+	next.Fragment = ""
+	return next
 }
 
 // userAgent names the program, the agent and the mesh's page, so that an operator who finds the probes in a server's
@@ -146,36 +268,54 @@ func isClosed(err error) bool {
 }
 
 // checkResponse compares a response with what the check requires, the status first since it costs less than the body.
-func (a *attempt) checkResponse(found Result, o catalog.HTTP, response *http.Response) Result {
-	if wanted := o.ExpectedStatus(); response.StatusCode != wanted {
-		return found.fail(statusReason(response, wanted, a.target.hasSecrets()))
+func (c *httpClient) checkResponse(found Result, response *http.Response) Result {
+	o := c.options
+	if !o.Accepts(response.StatusCode) {
+		return found.fail(statusReason(response, o.ExpectedStatuses(), c.target.hasSecrets()))
+	}
+	if o.HTTP2 && response.ProtoMajor != 2 {
+		return found.fail("answered with HTTP/1, wanted HTTP/2")
 	}
 	if response.TLS != nil {
 		found.Expiry = expiresSoon(response.TLS, o.CertificateDays, time.Now())
 	}
-	if o.Body == "" {
-		return found
-	}
-	contains, err := bodyContains(response, o.Body)
+	good, lacks, err := c.testBody(response)
 	var unknown *unknownEncodingError
 	switch {
-	case contains:
+	case good:
 		return found
-	case a.exchangeCtx.Err() == context.Canceled:
+	case c.exchangeCtx.Err() == context.Canceled:
 		return inconclusive("cancelled")
 	case isLate(err):
-		return found.fail("hung: body not finished after " + seconds(a.target.Check.Timeout))
+		return found.fail("hung: body not finished after " + seconds(c.target.Check.Timeout))
 	case errors.Is(err, errBeyondLimit):
-		return found.fail("not in the first MiB of the body: " + quote(a.shownBody(o)))
+		return found.fail("not in the first MiB of the body: " + lacks)
 	case errors.As(err, &unknown):
 		return found.fail("malformed answer: its body has a Content-Encoding that was not asked for: " +
-			bounded(a.serverText(unknown.name)))
+			bounded(c.serverText(unknown.name)))
 	case isDecodeError(err):
 		return found.fail("malformed answer: its body is not compressed as its Content-Encoding says")
 	case err != nil:
 		return found.fail("body cut short")
 	}
-	return found.fail("body lacks " + quote(a.shownBody(o)))
+	return found.fail("body lacks " + lacks)
+}
+
+// testBody compares the body with what the check requires of it. lacks describes what it does not have, with
+// references in place of secrets.
+func (c *httpClient) testBody(response *http.Response) (good bool, lacks string, err error) {
+	o := c.options
+	switch {
+	case o.Body != "":
+		good, err = bodyContains(response, o.Body)
+		return good, quote(c.shownBody(o)), err
+	case o.BodyMatch != "":
+		good, err = bodyMatches(response, o.BodyMatch)
+		return good, "a match of " + quote(o.BodyMatch), err
+	case len(o.BodyJSON) > 0:
+		return c.testJSON(response)
+	}
+	return true, "", nil
 }
 
 // shownBody returns the text that the body must contain as people may see it: with references in place of secrets.
@@ -189,12 +329,12 @@ func (a *attempt) shownBody(resolved catalog.HTTP) string {
 // statusReason describes a status that the check does not expect. For a redirect the location is the useful part: a
 // check of http://example.net that is redirected to https needs another URL. Of a check with secrets it may repeat one
 // in its path, so only the host is shown.
-func statusReason(response *http.Response, wanted int, hasSecrets bool) string {
+func statusReason(response *http.Response, wanted string, hasSecrets bool) string {
 	where := response.Header.Get("Location")
 	if response.StatusCode/100 != 3 || where == "" {
 		return "status " + strconv.Itoa(response.StatusCode)
 	}
-	return fmt.Sprintf("redirects to %s (status %d), wanted %d",
+	return fmt.Sprintf("redirects to %s (status %d), wanted %s",
 		bounded(redirectTarget(where, hasSecrets)), response.StatusCode, wanted)
 }
 

@@ -56,10 +56,23 @@ type Result struct {
 	// zero without an answer.
 	RTT      time.Duration
 	Connect  time.Duration // of the TCP handshake alone; zero for a ping, or if it failed
+	Phases   Phases        // of an HTTP request; zero of other kinds
 	Definite bool          // a wrong answer, not a lost packet: one re-check settles it, retries would not
 	Address  netip.Addr    // the address that answered as required; zero if none did
 	Tried    []Tried       // if none did, all addresses that were tried
 	Expiry   *mesh.Expiry  // what a good answer depends on and ends within the days that the check gives; may be nil
+}
+
+// Phases are the parts of the time that an HTTP request took. Those of redirects are summed.
+type Phases struct{ Connect, TLS, FirstByte, Body time.Duration }
+
+// String lists the phases that the request had.
+func (p Phases) String() string {
+	text := "connected in " + milliseconds(p.Connect)
+	if p.TLS > 0 {
+		text += ", TLS in " + milliseconds(p.TLS)
+	}
+	return text + ", first byte after " + milliseconds(p.FirstByte) + ", body in " + milliseconds(p.Body)
 }
 
 // Once makes one attempt: it tries all addresses of a name within the family, and one that answers as required is
@@ -101,7 +114,9 @@ func (a *attempt) once(ctx context.Context) Result {
 	case catalog.TLS:
 		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.tls(ctx, ip, o) })
 	case catalog.HTTP:
-		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result { return a.http(ctx, ip, o) })
+		return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result {
+			return httpClient{attempt: a, options: o}.check(ctx, ip)
+		})
 	}
 	return inconclusive(fmt.Sprintf("agent too old: it does not know the kind %q", a.target.Check.Kind))
 }
@@ -127,7 +142,9 @@ func Describe(target Target, result Result) string {
 	if result.Reason != "" {
 		answered += ", " + result.Reason
 	}
-	if result.Connect > 0 && result.Connect < result.RTT {
+	if result.Phases != (Phases{}) {
+		answered += ", " + result.Phases.String()
+	} else if result.Connect > 0 && result.Connect < result.RTT {
 		answered += ", connected in " + milliseconds(result.Connect)
 	}
 	if isName {

@@ -1,10 +1,12 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -41,24 +43,19 @@ type securedConn struct {
 // returns no connection, and found as a failure. Otherwise it returns found with the time that the handshake took from
 // the first SYN, and with what ends soon.
 func (a *attempt) handshake(conn *connection, v catalog.Verification, found Result) (*securedConn, Result) {
-	roots, err := authorities(v.CA)
+	config, err := tlsConfig(v, cmp.Or(v.ServerName, a.target.Address))
 	if err != nil {
-		why := &NotPermittedError{"this agent cannot use the file of ca: " + err.Error()}
+		why := &NotPermittedError{err.Error()}
 		return nil, inconclusive(why.Error())
-	}
-	name := v.ServerName
-	if name == "" {
-		name = a.target.Address
 	}
 	counted := &countingConn{Conn: conn.Conn}
 	out := &securedConn{}
-	out.Conn = tls.Client(counted, &tls.Config{
-		ServerName: name, RootCAs: roots,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			out.asked = true
-			return &tls.Certificate{}, nil // none
-		},
-	})
+	own := config.GetClientCertificate
+	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		out.asked = true
+		return own(info)
+	}
+	out.Conn = tls.Client(counted, config)
 	if err := out.HandshakeContext(a.exchangeCtx); err != nil {
 		return nil, a.transportFailure(found, counted, err)
 	}
@@ -67,6 +64,33 @@ func (a *attempt) handshake(conn *connection, v catalog.Verification, found Resu
 	found.Expiry = expiresSoon(&state, v.CertificateDays, time.Now())
 	return out, found
 }
+
+// tlsConfig returns how to verify a server and which certificate to show it. Its files are read for each probe, so that
+// replaced ones count at once.
+func tlsConfig(v catalog.Verification, name string) (*tls.Config, error) {
+	roots, err := authorities(v.CA)
+	if err != nil {
+		return nil, fmt.Errorf("this agent cannot use the file of ca: %w", err)
+	}
+	certificate := tls.Certificate{} // none
+	if v.ClientCertificate != "" {
+		chain, _, errChain := regularfile.Read(v.ClientCertificate, clientBytesMax)
+		key, _, errKey := regularfile.Read(v.ClientKey, clientBytesMax)
+		if err := errors.Join(errChain, errKey); err != nil {
+			return nil, fmt.Errorf("this agent cannot use its client certificate: %w", err)
+		}
+		if certificate, err = tls.X509KeyPair(chain, key); err != nil {
+			return nil, fmt.Errorf("this agent cannot use its client certificate: %w", err)
+		}
+	}
+	return &tls.Config{
+		ServerName: name, RootCAs: roots,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificate, nil },
+	}, nil
+}
+
+// clientBytesMax bounds a file of a client's certificate or key.
+const clientBytesMax = 64 << 10
 
 // refusalWait is how long to wait for a server's refusal beyond two round trips.
 const refusalWait = 500 * time.Millisecond
@@ -91,8 +115,7 @@ func (s *securedConn) refusedLater(ctx context.Context, roundTrip time.Duration,
 // caBytesMax bounds a file of authorities. Debian's own bundle of all that browsers trust has 220 kB.
 const caBytesMax = 512 << 10
 
-// authorities reads the certificates of a PEM file; without one it returns nil, which stands for the system's. The file
-// is read for each probe, so that a replaced one counts at once.
+// authorities reads the certificates of a PEM file; without one it returns nil, which stands for the system's.
 func authorities(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil

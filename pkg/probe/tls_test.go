@@ -100,7 +100,7 @@ func TestACertificateThatEndsSoonIsNoFailure(t *testing.T) {
 		url := fmt.Sprintf("https://mail.example.net:%d/", site.Listener.Addr().(*net.TCPAddr).Port)
 		return once(t, probe.Kernel{}, catalog.Check{
 			Kind: catalog.KindHTTP, Timeout: 2 * time.Second,
-			Options: catalog.HTTP{URL: url, CertificateDays: days},
+			Options: catalog.HTTP{URL: url, Verification: catalog.Verification{CertificateDays: days}},
 		}, "127.0.0.1")
 	}
 	if got := serve(12*time.Hour, 14); !got.Outcome.Good() || got.Expiry == nil ||

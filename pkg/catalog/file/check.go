@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -181,7 +182,7 @@ func (p *parser) options(m *mapping, kind string) catalog.Options {
 	case catalog.KindTCP:
 		return p.tcp(m)
 	case catalog.KindHTTP:
-		return p.http(m)
+		return parseHTTP(p, m)
 	case catalog.KindTLS:
 		return parseTLS(m)
 	case catalog.KindDNS:
@@ -210,7 +211,7 @@ func (p *parser) tcp(m *mapping) catalog.TCP {
 	}
 	m.boolean("tls", &o.TLS)
 	parseVerification(m, &o.Verification)
-	for _, key := range []string{"server_name", "certificate_days", "ca"} {
+	for _, key := range verificationKeys {
 		if n := m.values[key]; n != nil && !o.TLS {
 			p.yaml.mistake(n, "add tls: true, or take "+key+" out", "a tcp check without tls has no certificate")
 		}
@@ -235,31 +236,26 @@ func parseVerification(m *mapping, v *catalog.Verification) {
 		}
 	}
 	m.integer("certificate_days", &v.CertificateDays, 1, catalog.CertificateDaysMax)
-	if m.text("ca", &v.CA) {
-		if err := catalog.ValidCA(v.CA); err != nil || v.CA == "" {
-			m.reader.mistake(m.values["ca"], "write a file on the agents' machines, as in /etc/ssl/own-ca.pem",
-				"ca %q is not the absolute path of a file", v.CA)
-			v.CA = ""
-		}
+	for _, file := range []struct {
+		key    string
+		target *string
+	}{{"ca", &v.CA}, {"client_certificate", &v.ClientCertificate}, {"client_key", &v.ClientKey}} {
+		m.valid(file.key, file.target, func(path string) error {
+			if err := catalog.ValidCA(path); err != nil {
+				return errNotAbsolute
+			}
+			return nil
+		}, "write the absolute path of a file on the agents' machines, as in /etc/ssl/own-ca.pem")
 	}
+	given := func(key string) bool { return m.at[key] != nil }
+	m.only(given("client_key"), "add client_key", "a check with client_key", "client_certificate")
+	m.only(given("client_certificate"), "add client_certificate", "a check with client_certificate", "client_key")
 }
 
-func (p *parser) http(m *mapping) catalog.HTTP {
-	o := catalog.HTTP{Status: 200}
-	if p.secrets.url(m, "url", &o.URL) {
-		p.url(m.values["url"], o.URL)
-	} else {
-		m.required("url", "an http check")
-	}
-	m.integer("status", &o.Status, 100, 599)
-	p.secrets.text(m, "body", &o.Body)
-	m.integer("certificate_days", &o.CertificateDays, 1, catalog.CertificateDaysMax)
-	if o.CertificateDays > 0 && strings.HasPrefix(o.URL, "http:") {
-		p.yaml.mistake(m.values["certificate_days"], "write an https URL, or take certificate_days out",
-			"a plain http URL has no certificate")
-	}
-	return o
-}
+// verificationKeys are the keys of every kind that uses TLS.
+var verificationKeys = []string{"server_name", "certificate_days", "ca", "client_certificate", "client_key"}
+
+var errNotAbsolute = errors.New("it is no absolute path")
 
 func (p *parser) pattern(n ast.Node, text string) {
 	if _, err := regexp.Compile(text); err != nil {

@@ -170,7 +170,7 @@ func TestMistakes(t *testing.T) {
 		{"server name", regions + "hosts: [" + host + "checks: [{kind: tls, server_name: 192.0.2.1}]}]",
 			`2:86: server_name "192.0.2.1" is not a host's name`},
 		{"authority", regions + "hosts: [" + host + "checks: [{kind: tls, ca: own.pem}]}]",
-			`ca "own.pem" is not the absolute path of a file`},
+			`ca is "own.pem"; write the absolute path of a file`},
 		{"tls twice", regions + "hosts: [" + host + "checks: [{kind: imap, tls: true, starttls: true}]}]",
 			"tls and starttls exclude one another"},
 		{"certificate of plain mail", regions + "hosts: [" + host + "checks: [{kind: smtp, certificate_days: 9}]}]",

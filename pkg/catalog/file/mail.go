@@ -35,7 +35,7 @@ func parseMailSession(p *parser, m *mapping, kind string) catalog.MailSession {
 		m.reader.mistake(m.values["starttls"], "keep tls for a port that speaks TLS at once, or else starttls",
 			"tls and starttls exclude one another")
 	}
-	for _, key := range []string{"server_name", "certificate_days", "ca"} {
+	for _, key := range verificationKeys {
 		if n := m.values[key]; n != nil && !o.TLS && !o.StartTLS {
 			m.reader.mistake(n, "add tls: true or starttls: true, or take "+key+" out",
 				"a check of %s without TLS has no certificate", kind)
@@ -45,15 +45,10 @@ func parseMailSession(p *parser, m *mapping, kind string) catalog.MailSession {
 	return o
 }
 
-// parseLogin parses the user and the password. A password is always a reference: the catalog is stored for ever and is
-// sent to every agent.
+// parseLogin parses the user and the password.
 func parseLogin(p *parser, m *mapping, o *catalog.MailSession) {
 	p.secrets.text(m, "user", &o.User)
-	before := len(p.secrets.found)
-	if p.secrets.text(m, "password", &o.Password) && len(p.secrets.found) == before {
-		m.reader.mistake(m.values["password"], "write ${VAR} or file:PATH, and the password there",
-			"the password is in the catalog itself")
-	}
+	parseSecret(p, m, "password", &o.Password)
 	m.boolean("plain_login", &o.PlainLogin)
 	if m.at["user"] != nil {
 		m.required("password", "a login")

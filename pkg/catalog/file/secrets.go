@@ -11,8 +11,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// The keys that may hold secrets are url, body, banner, user and password of checks. Their ${VAR} and file:PATH stay
-// references in the catalog, which is stored for ever and sent to every agent; all other keys get the variable's value.
+// The keys that may hold secrets are url, body, banner, user, password, bearer and headers of checks. Their ${VAR} and
+// file:PATH stay references in the catalog, which is stored for ever and sent to every agent; all other keys get the
+// variable's value.
 
 // secretReader parses the keys that may hold secrets, and collects the references of one check.
 type secretReader struct {
@@ -23,6 +24,11 @@ type secretReader struct {
 
 // text parses a key that may hold secrets, into text with references.
 func (r *secretReader) text(m *mapping, key string, target *string) bool {
+	return r.item(m, key, key, target)
+}
+
+// item is text for a key within the value of another; label is what references name it.
+func (r *secretReader) item(m *mapping, key, label string, target *string) bool {
 	n := m.get(key)
 	if n == nil {
 		return false
@@ -33,9 +39,9 @@ func (r *secretReader) text(m *mapping, key string, target *string) bool {
 	}
 	if file, isFile := secretFile(raw); isFile {
 		*target = raw
-		return r.path(n, key, file)
+		return r.path(n, label, file)
 	}
-	text, ok := r.references(n, key, raw)
+	text, ok := r.references(n, label, raw)
 	if ok {
 		*target = text
 	}

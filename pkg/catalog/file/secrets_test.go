@@ -109,3 +109,66 @@ func TestMistakesInSecretsHaveAPlaceAndNoValue(t *testing.T) {
 		}
 	}
 }
+
+func TestHTTPChecks(t *testing.T) {
+	const url = "kind: http, url: 'https://www.example.net/', "
+	token := func(key string) []catalog.Reference { return []catalog.Reference{{Key: key, Name: "${TOKEN}"}} }
+	for check, want := range map[string]struct {
+		options catalog.HTTP
+		secrets []catalog.Reference
+	}{
+		"status: [200, 300-399], redirects: true": {
+			catalog.HTTP{Statuses: []string{"200", "300-399"}, Redirects: []string{"www.example.net"}}, nil,
+		},
+		"status: 200-299, method: HEAD, http2: true": {
+			catalog.HTTP{Statuses: []string{"200-299"}, Method: "HEAD", HTTP2: true}, nil,
+		},
+		"body_json: {data.0.state: ready, n: 5}": {
+			catalog.HTTP{Status: 200, BodyJSON: map[string]string{"data.0.state": "ready", "n": "5"}}, nil,
+		},
+		"body_match: '^v[0-9]$', headers: {X-Key: '${TOKEN}', Accept: text/html}": {
+			catalog.HTTP{
+				Status: 200, BodyMatch: "^v[0-9]$", Headers: map[string]string{"X-Key": "${TOKEN}",
+					"Accept": "text/html"},
+			}, token("headers.X-Key"),
+		},
+		"bearer: '${TOKEN}', ca: /ca.pem": {
+			catalog.HTTP{Status: 200, Bearer: "${TOKEN}", Verification: catalog.Verification{CA: "/ca.pem"}},
+			token("bearer"),
+		},
+		"user: probe, password: '${TOKEN}', client_certificate: /c.pem, client_key: /k.pem": {
+			catalog.HTTP{Status: 200, User: "probe", Password: "${TOKEN}", Verification: catalog.Verification{
+				ClientCertificate: "/c.pem", ClientKey: "/k.pem",
+			}}, token("password"),
+		},
+	} {
+		got, err := parseSecrets(url + check)
+		want.options.URL = "https://www.example.net/"
+		if err != nil || !reflect.DeepEqual(got.Options, want.options) || !reflect.DeepEqual(got.Secrets,
+			want.secrets) {
+			t.Errorf("%s: %+v %+v, %v", check, got.Options, got.Secrets, err)
+		}
+	}
+	for check, want := range map[string]string{
+		url + "status: 20":                                         `status is "20"; write a whole number from 100 to 599`,
+		url + "status: [200, 700]":                                 `status is "700"`,
+		url + "method: GTE":                                        `method is "GTE"; write one of GET`,
+		url + "body: a, body_match: b":                             "body_match is for a check without body",
+		url + "method: HEAD, body: a":                              "body is for a method whose answers have a body",
+		url + "body_json: {a..b: c}":                               "is not a path",
+		url + "body_match: '('":                                    "is not a pattern",
+		url + "headers: {Host: a}":                                 "the header Host cannot be set",
+		url + "bearer: xyzzy":                                      "the bearer is in the catalog itself",
+		url + "user: a":                                            "a login has no password",
+		url + "redirects: ['x y']":                                 `redirects is "x y"`,
+		url + "client_key: /k.pem":                                 "client_key is for a check with client_certificate",
+		url + "bodyjson: a":                                        `did you mean "body_json"?`,
+		"kind: http, url: 'http://a.example/', http2: true":        "http2 is for an https URL",
+		"kind: http, url: 'http://a.example/', bearer: '${TOKEN}'": "credentials without TLS are shown to the network",
+	} {
+		_, err := parseSecrets(check)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "xyzzy") {
+			t.Errorf("%s: %v; want %s", check, err, want)
+		}
+	}
+}

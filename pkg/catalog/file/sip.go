@@ -19,7 +19,7 @@ func parseSIP(m *mapping) catalog.SIP {
 	m.valid("domain", &o.Domain, catalog.ValidServerName, "write a name, as in example.net")
 	parseVerification(m, &o.Verification)
 	m.only(o.Transport == catalog.TransportTLS, "add transport: tls", "a check with transport: tls",
-		"server_name", "certificate_days", "ca")
+		verificationKeys...)
 	return o
 }
 
