@@ -41,7 +41,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		newDemoCommand(), newServeCommand(),
-		newCheckCommand(), newApplyCommand(), newVantagesCommand(),
+		newCheckCommand(), newApplyCommand(), newSchemaCommand(), newVantagesCommand(),
 		newInviteCommand(), newRevokeCommand(), newRotateGossipKeyCommand(),
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
 		newIncidentCommand(), newPostCommand(), newMaintenanceCommand(), newTokenCommand(), newAuditCommand(),
