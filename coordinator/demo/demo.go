@@ -42,7 +42,11 @@ type Demo struct {
 	catalog  *catalog.Catalog
 	wan      *wan
 	services map[serviceKey]*service
-	reduced  string // see Reduced
+	zone     *zone
+
+	certificates certificates
+
+	reduced string // see Reduced
 
 	mu     sync.Mutex // guards what follows
 	faults []Fault
@@ -57,7 +61,7 @@ func Open(ctx context.Context, c Config) (_ *Demo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Demo{config: c, services: map[serviceKey]*service{}}
+	d := &Demo{config: c, services: map[serviceKey]*service{}, zone: newZone()}
 	defer func() {
 		if err != nil {
 			d.Close()
@@ -65,6 +69,9 @@ func Open(ctx context.Context, c Config) (_ *Demo, err error) {
 	}()
 	if d.dir, err = os.MkdirTemp("", "probemesh-demo-"); err != nil {
 		return nil, fmt.Errorf("create the demo's state directory: %w", err)
+	}
+	if d.certificates, err = newCertificates(filepath.Join(d.dir, "authority.pem")); err != nil {
+		return nil, fmt.Errorf("make the demo's certificates: %w", err)
 	}
 	if d.catalog, err = onLoopback(source); err != nil {
 		return nil, err
@@ -75,6 +82,7 @@ func Open(ctx context.Context, c Config) (_ *Demo, err error) {
 			return nil, err
 		}
 	}
+	d.findServers(source)
 	// Sealed only now, since startServices writes the ports that it found free into the catalog.
 	catalog.Seal(d.catalog)
 	d.node, err = node.Open(ctx, node.Config{

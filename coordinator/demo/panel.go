@@ -192,6 +192,16 @@ type hostView struct {
 	web.Look
 	Name, Role, City string
 	Services         []string
+	Answers          []answerFault
+}
+
+// answerFault is a fault of a service that answers otherwise, as a button.
+type answerFault struct{ Fault, Check, Label string }
+
+// answerLabels name the buttons, in their order.
+var answerLabels = []answerFault{
+	{Fault: faultExpire, Label: "Expire the certificate of"}, {Fault: faultStale, Label: "Keep an old zone for"},
+	{Fault: faultGreylist, Label: "Greylist"}, {Fault: faultRefuse, Label: "Refuse logins to"},
 }
 
 type regionView struct{ Name, City string }
@@ -210,6 +220,7 @@ func (p *panel) body() (template.HTML, error) {
 			if check.Kind != catalog.KindPing {
 				host.Services = append(host.Services, check.Name)
 			}
+			host.Answers = append(host.Answers, answersOf(config.Check(check.Name))...)
 			if check.RoundOpen || check.Verdict != mesh.Up || check.Tally.Bad > 0 {
 				v.Checks = append(v.Checks, newCheckView(c, h, check))
 			}
@@ -220,6 +231,16 @@ func (p *panel) body() (template.HTML, error) {
 		v.Regions = append(v.Regions, regionView{r.Name, r.City})
 	}
 	return web.Render(templates, "panel", v)
+}
+
+// answersOf lists the faults that a check notices of its service.
+func answersOf(check *catalog.Check) (out []answerFault) {
+	for _, f := range answerLabels {
+		if check != nil && suits(f.Fault, check) {
+			out = append(out, answerFault{f.Fault, check.Name, f.Label + " " + check.Name})
+		}
+	}
+	return out
 }
 
 // newCheckView shows no more of a check than the public status page does, since that is served beside the panel.

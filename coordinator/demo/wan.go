@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -164,7 +165,7 @@ func (w *wan) coordinatorDialer(host string) func(ctx context.Context, network, 
 }
 
 // Dial connects to a service of another host.
-func (n network) Dial(ctx context.Context, _, address string) (net.Conn, error) {
+func (n network) Dial(ctx context.Context, protocol, address string) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return nil, err
@@ -175,6 +176,9 @@ func (n network) Dial(ctx context.Context, _, address string) (net.Conn, error) 
 	}
 	if real, ok := n.wan.routes[to]; ok {
 		address = real
+	}
+	if strings.HasPrefix(protocol, "udp") {
+		return p.dialDatagrams(ctx, address)
 	}
 	return p.dial(ctx, address)
 }
