@@ -219,6 +219,7 @@ func (v *vantage) handleProbe(e probeEvent, now time.Time) {
 func (d *duty) edgeResult(r probe.Result) edge.Result {
 	out := edge.Result{
 		Outcome: r.Outcome, Reason: r.Reason, RTT: r.RTT, Link: r.Connect, Definite: r.Definite, Expiry: r.Expiry,
+		Phases: r.Phases,
 	}
 	if d.Host.Named() {
 		out.Address = r.AddressSummary()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/address"
 )
@@ -37,6 +38,9 @@ type HTTP struct {
 	PlainLogin bool     `json:"plain_login,omitempty"`
 	Redirects  []string `json:"redirects,omitempty"` // hosts to which redirects are followed
 	HTTP2      bool     `json:"http2,omitempty"`     // the server must speak HTTP/2
+	// Phases are objectives: the longest time of connect, tls, first_byte and body, as in 300ms. A slower answer is good
+	// and degraded.
+	Phases map[string]string `json:"phases,omitempty"`
 }
 
 func (HTTP) kind() string          { return KindHTTP }
@@ -78,12 +82,32 @@ func StatusRange(text string) (from, to int, err error) {
 	return from, to, nil
 }
 
+// Objective returns the longest time that a phase should take, or 0 if the check has none.
+func (o HTTP) Objective(phase string) time.Duration {
+	d, _ := time.ParseDuration(o.Phases[phase])
+	return d
+}
+
+// ValidPhase returns an error unless a check can have the objective.
+func ValidPhase(phase, text string) error {
+	d, err := time.ParseDuration(text)
+	switch {
+	case !slices.Contains([]string{"connect", "tls", "first_byte", "body"}, phase):
+		return fmt.Errorf("%.20q is no phase: they are connect, tls, first_byte and body", phase)
+	case err != nil || d <= 0 || d > TimeoutMax:
+		return fmt.Errorf("the objective of %s is no duration up to %v", phase, TimeoutMax)
+	}
+	return nil
+}
+
 // HasCredentials reports whether the request has a password or token.
 func (o HTTP) HasCredentials() bool { return o.Password != "" || o.Bearer != "" }
 
-// A certificate that ends soon is an advisory: the answer is as good as before. The order of a list changes nothing.
+// A certificate that ends soon is an advisory, and a slow phase is degraded: the answer is as good as before. The order
+// of a list changes nothing.
 func (o HTTP) question() Options {
 	o.Verification = o.Verification.question()
+	o.Phases = nil
 	o.Statuses, o.Redirects = sorted(o.Statuses), sorted(o.Redirects)
 	return o
 }
@@ -115,7 +139,7 @@ func HeaderKey(name string) string { return "headers." + name }
 // isRequest reports whether agents of version N-1 would ignore options of the check.
 func (o HTTP) isRequest() bool {
 	known := HTTP{URL: o.URL, Status: o.Status, Body: o.Body}
-	known.CertificateDays = o.CertificateDays
+	known.CertificateDays, known.Phases = o.CertificateDays, o.Phases
 	return !reflect.DeepEqual(o, known)
 }
 
@@ -168,6 +192,9 @@ func (o HTTP) validLists() error {
 	for _, host := range o.Redirects {
 		_, errHost := address.ParseHost(host)
 		err = errors.Join(err, errHost)
+	}
+	for phase, text := range o.Phases {
+		err = errors.Join(err, ValidPhase(phase, text))
 	}
 	for path := range o.BodyJSON {
 		err = errors.Join(err, ValidJSONPath(path))

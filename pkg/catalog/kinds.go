@@ -110,6 +110,18 @@ func (o TCP) withTexts(fn func(key, text string) (string, error)) (_ Options, er
 	return o, err
 }
 
+// DegradedReason returns how the reason of a slow result begins that counts as degraded, or "" if none does: a mail
+// server that asks clients to come back later, and an HTTP phase that is over its objective.
+func (c *Check) DegradedReason() string {
+	if _, isMail := MailSessionOf(c.Options); isMail {
+		return mesh.ReasonTemporary
+	}
+	if o, ok := c.Options.(HTTP); ok && len(o.Phases) > 0 {
+		return mesh.ReasonOverObjective
+	}
+	return ""
+}
+
 // ProvesHostAlive reports whether a good answer to the check proves that its host is alive: then a lost ping of the
 // host was filtered on the way. A kind that this version does not know proves nothing.
 func (c *Check) ProvesHostAlive() bool { return c.Options != nil && c.Options.provesHostAlive() }

@@ -98,7 +98,7 @@ func TestChecksKeepTheirEncoding(t *testing.T) {
 
 // advisory are the options that change no answer from good to bad.
 var advisory = map[string]bool{
-	"http CertificateDays": true, "tcp CertificateDays": true, "tls CertificateDays": true,
+	"http CertificateDays": true, "http Phases": true, "tcp CertificateDays": true, "tls CertificateDays": true,
 	"smtp CertificateDays": true, "imap CertificateDays": true, "pop3 CertificateDays": true,
 	"dns SignatureDays": true, "sip CertificateDays": true,
 }
@@ -214,6 +214,9 @@ func TestOnlyOptionsOfTheKindAreValid(t *testing.T) {
 		`"kind":"http","url":"http://a.example:0/"`:                               false,
 		`"kind":"http","url":"http://u:p@a.example"`:                              false,
 		`"kind":"http","url":"http://a.example/","ca":"/ca.pem"`:                  false,
+		`"kind":"http","url":"http://a.example/","phases":{"tls":"300ms"}`:        true,
+		`"kind":"http","url":"http://a.example/","phases":{"dns":"300ms"}`:        false,
+		`"kind":"http","url":"http://a.example/","phases":{"tls":"soon"}`:         false,
 		`"kind":"http","url":"http://a.example/","http2":true`:                    false,
 		`"kind":"http","url":"http://a.example/","statuses":["200-299","301"]`:    true,
 		`"kind":"http","url":"http://a.example/","statuses":["299-200"]`:          false,

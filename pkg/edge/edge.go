@@ -91,6 +91,7 @@ type Result struct {
 	RTT, Link time.Duration
 	Definite  bool         // an answer, not a loss: one re-check settles it
 	Address   string       // for a name: the address that answered, or the result of each one tried
+	Phases    mesh.Phases  // of a good answer over HTTP
 	Expiry    *mesh.Expiry // of a good answer: what it depends on and ends soon; may be nil
 }
 

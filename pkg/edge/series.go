@@ -139,7 +139,7 @@ func (s *Series) good(now time.Time, r Result, step *Step) {
 		outcome, s.reason = mesh.Slow, fmt.Sprintf("answered after %s", r.RTT.Round(time.Millisecond))
 	}
 	o := s.observation(now, outcome)
-	o.RTT, o.Expiry = min(r.RTT, o.Elapsed), r.Expiry
+	o.RTT, o.Phases, o.Expiry = min(r.RTT, o.Elapsed), r.Phases, r.Expiry
 	s.edge.learn(now, link, r.RTT, o.Lost, o.Sent)
 	s.finish(o, step)
 }

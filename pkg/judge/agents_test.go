@@ -127,7 +127,7 @@ func (w *world) probe(a *agent, h *catalog.Host, c *catalog.Check, family mesh.F
 		o.Expiry = w.expiry[a.key]
 		a.report(w.elapsed+100*time.Millisecond, o)
 		return
-	case strings.HasPrefix(reason, mesh.ReasonTemporary):
+	case strings.HasPrefix(reason, mesh.ReasonTemporary), strings.HasPrefix(reason, mesh.ReasonOverObjective):
 		o.Outcome, o.Reason, o.RTT, o.Elapsed = mesh.Slow, reason, 80*time.Millisecond, 80*time.Millisecond
 		a.report(w.elapsed+100*time.Millisecond, o)
 		return

@@ -131,8 +131,8 @@ func (c *check) lastExpiry(env *environment, verdict mesh.Verdict) time.Time {
 // degradeSlow turns up into degraded if most of the regions that vote ok are over one of the check's objectives, or are
 // asked by the server to come back later.
 func (c *check) degradeSlow(env *environment, verdict mesh.Verdict) mesh.Verdict {
-	_, isMail := catalog.MailSessionOf(c.config.Options)
-	if verdict != mesh.Up || c.config.Latency == 0 && c.config.Loss == 0 && !isMail {
+	prefix := c.config.DegradedReason()
+	if verdict != mesh.Up || c.config.Latency == 0 && c.config.Loss == 0 && prefix == "" {
 		return verdict
 	}
 	regions, over := 0, 0
@@ -145,7 +145,7 @@ func (c *check) degradeSlow(env *environment, verdict mesh.Verdict) mesh.Verdict
 			}
 			asked++
 			if c.config.Latency > 0 && e.rtt > c.config.Latency || c.config.Loss > 0 && e.loss > c.config.Loss ||
-				isMail && e.outcome == mesh.Slow && strings.HasPrefix(e.reason, mesh.ReasonTemporary) {
+				prefix != "" && e.outcome == mesh.Slow && strings.HasPrefix(e.reason, prefix) {
 				worse++
 			}
 		}

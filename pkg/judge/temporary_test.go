@@ -36,3 +36,21 @@ func TestATemporaryFailureIsDegraded(t *testing.T) {
 		t.Errorf("afterwards it is %s", c.Verdict)
 	}
 }
+
+// A phase of an HTTP request over its objective is degraded too, if the check has objectives.
+func TestAPhaseOverItsObjectiveIsDegraded(t *testing.T) {
+	w := newWorld()
+	w.checks = []string{"shop", "web"}
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor"})
+	w.begin()
+	w.pass(20 * time.Second)
+	slow := func(p path) { w.broken[p] = mesh.ReasonOverObjective + "TLS took 412.0 ms" }
+	w.eachPath("AMS1/shop", nil, slow)
+	w.eachPath("AMS1/web", nil, slow)
+	w.pass(25 * time.Second)
+	for name, want := range map[string]mesh.Verdict{"AMS1/shop": mesh.Degraded, "AMS1/web": mesh.Up} {
+		if c := w.state(name); c.Verdict != want {
+			t.Errorf("%s is %s: %s", name, c.Verdict, c.Sentence)
+		}
+	}
+}

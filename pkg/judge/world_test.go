@@ -131,12 +131,15 @@ func newCheck(name string) catalog.Check {
 	if name == "mail" {
 		c.Kind, c.Options = catalog.KindSMTP, catalog.SMTP{MailSession: catalog.MailSession{Port: 25}}
 	}
-	if name == "web" || name == "webmail" {
+	if name == "web" || name == "webmail" || name == "shop" {
 		web := catalog.HTTP{
 			URL: "https://www.example.net/", Verification: catalog.Verification{CertificateDays: 14},
 		}
-		if name == "webmail" {
+		switch name {
+		case "webmail":
 			web.Body = "Sign in"
+		case "shop":
+			web.Phases = map[string]string{"tls": "300ms"}
 		}
 		c.Kind, c.Options = catalog.KindHTTP, web
 	}

@@ -20,8 +20,12 @@ type Observation struct {
 	// It is for operators; the public reads what ClassifyReason makes of it.
 	Reason  string
 	Address string  // if the host has a name: the address that answered, or what each address gave; for operators only
+	Phases  Phases  // of a good answer over HTTP; zero of others
 	Expiry  *Expiry // what the good answer depends on and ends within the days that the check asks for; nil: nothing
 }
+
+// Phases are the parts of the time that an HTTP request took. Those of redirects are summed.
+type Phases struct{ Connect, TLS, FirstByte, Body time.Duration }
 
 // Ended returns when the result was known, in the stream's time.
 func (o Observation) Ended() time.Time { return o.Began.Add(o.Elapsed) }

@@ -17,6 +17,9 @@ const (
 	// ReasonTemporary is the prefix of the reason of a slow result: the server asks clients to come back later.
 	ReasonTemporary = "temporary failure: "
 
+	// ReasonOverObjective is the prefix of the reason of a slow result: a phase of it took longer than the check wants.
+	ReasonOverObjective = "over the objective: "
+
 	noAddress = "the name has no "
 )
 

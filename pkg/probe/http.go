@@ -37,7 +37,7 @@ type httpClient struct {
 	options catalog.HTTP
 	began   time.Time     // when the first SYN was sent
 	connect time.Duration // of the first TCP handshake
-	phases  Phases
+	phases  mesh.Phases
 }
 
 // check requests the check's URL from the address, over a new connection: a reused one would hide a server that no
@@ -139,7 +139,28 @@ func (c *httpClient) fetch(u *url.URL, conn *connection, own bool) (Result, *url
 	found = c.checkResponse(found, response)
 	c.phases.Body = time.Since(read)
 	found.Phases = c.phases
-	return found, nil
+	return c.compareObjectives(found), nil
+}
+
+// compareObjectives returns found, or a slow result if a phase took longer than the check wants.
+func (c *httpClient) compareObjectives(found Result) Result {
+	if !found.Outcome.Good() {
+		return found
+	}
+	for _, phase := range []struct {
+		key, name string
+		took      time.Duration
+	}{
+		{"connect", "the connection", c.phases.Connect}, {"tls", "TLS", c.phases.TLS},
+		{"first_byte", "the first byte", c.phases.FirstByte}, {"body", "the body", c.phases.Body},
+	} {
+		if objective := c.options.Objective(phase.key); objective > 0 && phase.took > objective {
+			found.Outcome = mesh.Slow
+			found.Reason = mesh.ReasonOverObjective + phase.name + " took " + milliseconds(phase.took)
+			return found
+		}
+	}
+	return found
 }
 
 // transport returns what speaks HTTP over the connection.

@@ -95,6 +95,9 @@ func TestHTTPRequests(t *testing.T) {
 		"loop": {"/loop", catalog.HTTP{Redirects: []string{"www.example.net"}}, bad, "the fifth in a row"},
 		"unresolved": {"/elsewhere", catalog.HTTP{Redirects: []string{"other.example"}}, mesh.Inconclusive,
 			"the host of a redirect"},
+		"in time": {"/", catalog.HTTP{Phases: map[string]string{"first_byte": "2s"}}, good, ""},
+		"over it": {"/", catalog.HTTP{Phases: map[string]string{"first_byte": "1ns"}}, mesh.Slow,
+			"over the objective: the first byte took "},
 		"no http/2": {"/", catalog.HTTP{HTTP2: true}, bad, "answered with HTTP/1, wanted HTTP/2"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,18 +56,15 @@ type Result struct {
 	// zero without an answer.
 	RTT      time.Duration
 	Connect  time.Duration // of the TCP handshake alone; zero for a ping, or if it failed
-	Phases   Phases        // of an HTTP request; zero of other kinds
+	Phases   mesh.Phases   // of an HTTP request; zero of other kinds
 	Definite bool          // a wrong answer, not a lost packet: one re-check settles it, retries would not
 	Address  netip.Addr    // the address that answered as required; zero if none did
 	Tried    []Tried       // if none did, all addresses that were tried
 	Expiry   *mesh.Expiry  // what a good answer depends on and ends within the days that the check gives; may be nil
 }
 
-// Phases are the parts of the time that an HTTP request took. Those of redirects are summed.
-type Phases struct{ Connect, TLS, FirstByte, Body time.Duration }
-
-// String lists the phases that the request had.
-func (p Phases) String() string {
+// listPhases lists the phases that the request had.
+func listPhases(p mesh.Phases) string {
 	text := "connected in " + milliseconds(p.Connect)
 	if p.TLS > 0 {
 		text += ", TLS in " + milliseconds(p.TLS)
@@ -142,8 +139,8 @@ func Describe(target Target, result Result) string {
 	if result.Reason != "" {
 		answered += ", " + result.Reason
 	}
-	if result.Phases != (Phases{}) {
-		answered += ", " + result.Phases.String()
+	if result.Phases != (mesh.Phases{}) {
+		answered += ", " + listPhases(result.Phases)
 	} else if result.Connect > 0 && result.Connect < result.RTT {
 		answered += ", connected in " + milliseconds(result.Connect)
 	}

@@ -88,6 +88,7 @@ type observation struct {
 	Reason  string  `json:"y,omitempty"`
 	Address string  `json:"ip,omitempty"`
 	Expiry  *expiry `json:"en,omitempty"` // version N-1 neither sends nor reads it
+	Phases  []int64 `json:"ph,omitempty"` // likewise: microseconds of connect, TLS, first byte and body
 }
 
 // outcomes are how outcomes are encoded.
@@ -113,7 +114,7 @@ func EncodeBatch(b *mesh.Batch) ([]byte, error) {
 			Host: o.Host, Check: o.Check, Family: uint8(o.Family), Began: o.Began.Sub(b.Began).Microseconds(),
 			Elapsed: o.Elapsed.Microseconds(), RTT: o.RTT.Microseconds(), Outcome: outcomes[o.Outcome],
 			Missed: o.Stage == mesh.Missed, Round: o.Round, Sent: o.Sent, Lost: o.Lost, Reason: clip(o.Reason),
-			Address: clip(o.Address), Expiry: encodeExpiry(o.Expiry),
+			Address: clip(o.Address), Expiry: encodeExpiry(o.Expiry), Phases: encodePhases(o.Phases),
 		}
 	}
 	data, err := json.Marshal(out)
@@ -209,6 +210,9 @@ func (o *observation) decode(began, received time.Time) (mesh.Observation, error
 	}
 	out.Outcome, out.Reason = decodeOutcome(o.Outcome, out.Reason)
 	var err error
+	if out.Phases, err = decodePhases(o.Phases); err != nil {
+		return mesh.Observation{}, err
+	}
 	out.Expiry, err = o.Expiry.decode()
 	return out, err
 }

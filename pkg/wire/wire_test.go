@@ -58,8 +58,12 @@ func drawBatch(t *rapid.T, age time.Duration) *mesh.Batch {
 			Round:   rapid.Uint64().Draw(t, "round"),
 			Sent:    sent, Lost: rapid.IntRange(0, sent).Draw(t, "lost"),
 			Reason: text("reason"), Address: text("address"),
+			Phases: rapid.SampledFrom([]mesh.Phases{
+				{}, {Connect: time.Millisecond, TLS: 2 * time.Millisecond, FirstByte: time.Second, Body: time.Microsecond},
+			}).Draw(t, "phases"),
 			Expiry: rapid.SampledFrom([]*mesh.Expiry{
 				nil, {What: mesh.Certificate, At: received.Add(time.Hour)},
+				{What: mesh.Signature, At: received.Add(time.Hour)},
 				{What: mesh.Certificate, At: received.AddDate(7000, 0, 0), Issuer: text("issuer")},
 			}).Draw(t, "expiry"),
 		})

@@ -25,6 +25,7 @@ func parseHTTP(p *parser, m *mapping) catalog.HTTP {
 	parseCredentials(p, m, &o)
 	parseRedirects(m, &o)
 	m.boolean("http2", &o.HTTP2)
+	parsePhases(m, &o)
 	parseVerification(m, &o.Verification)
 	const https = "write an https URL"
 	plain := strings.HasPrefix(o.URL, "http:")
@@ -137,6 +138,30 @@ func parseSecret(p *parser, m *mapping, key string, target *string) {
 		m.reader.mistake(m.values[key], "write ${VAR} or file:PATH, and the "+key+" there",
 			"the %s is in the catalog itself", key)
 	}
+}
+
+// parsePhases parses the objectives of the phases.
+func parsePhases(m *mapping, o *catalog.HTTP) {
+	n := m.get("phases")
+	if n == nil {
+		return
+	}
+	pairs := m.reader.mapping(n, "phases")
+	if pairs == nil {
+		return
+	}
+	o.Phases = map[string]string{}
+	for _, phase := range pairs.keys {
+		var text string
+		if pairs.text(phase, &text); text == "" {
+			continue
+		}
+		if err := catalog.ValidPhase(phase, text); err != nil {
+			m.reader.mistake(pairs.at[phase], "write as in {tls: 300ms, first_byte: 1s}", "%s", err)
+		}
+		o.Phases[phase] = text
+	}
+	atMost(pairs, n, "phases")
 }
 
 // parseRedirects parses the hosts to which redirects are followed; true stands for the URL's own.
