@@ -68,6 +68,8 @@ after the start) or 10m (from now).`,
 	cmd.Flags().StringVar(&f.end, "end", "", "the `TIME` at which it ends")
 	cmd.Flags().StringVar(&f.Rule, "rrule", "", "the `RULE` by which it recurs, as in FREQ=WEEKLY;BYDAY=SU")
 	cmd.Flags().StringVar(&f.Zone, "zone", "", "the time `ZONE` of the rule, as in Europe/London (default UTC)")
+	cmd.Flags().StringVar(&f.Overrun, "overrun", "", "extend it by itself by at most this `DURATION` while what it "+
+		"covers still fails at its end (default: it ends)")
 	textFlags(cmd, &f.Text, &f.textFile)
 	cmd.Flags().StringArrayVar(&f.Tags, "tag", nil, "a `TAG`, as in smtp; repeat it for several")
 	cmd.Flags().StringVar(&f.Category, "category", "", "the `CATEGORY`, as in mail")

@@ -84,6 +84,7 @@ var forbidden = []struct {
 	{"github.com/nicholas-fedor/", "shoutrrr stays behind the channels", []string{"coordinator/notify/channel"}},
 	{"github.com/DataDog/", "sketches stay behind the rollups", []string{"pkg/rollup"}},
 	{"github.com/teambition/rrule-go", "recurrence stays behind the maintenance", []string{"pkg/maintenance"}},
+	{"github.com/arran4/golang-ical", "the calendar is a page of the site", []string{"coordinator/site"}},
 	{"github.com/spf13/cobra", "flags belong to the programs", []string{
 		"agent", "coordinator", "pkg/command", "pkg/command/commandtest",
 	}},

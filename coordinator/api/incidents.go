@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/markdown"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 const (
@@ -260,6 +261,9 @@ func newUpdate(s web.State, i *incident.Incident, m incident.Moment) updateJSON 
 			continue
 		}
 		from, _ := describe(verdictStatus(part.Was), "", "")
+		if part.Was == part.Verdict { // it failed before, under a maintenance
+			from = string(mesh.UnderMaintenance)
+		}
 		to, _ := describe(verdictStatus(part.Verdict), "", "")
 		out.AffectedComponents = append(out.AffectedComponents, affectedJSON{
 			checkID(s, s.Spelled(part.Host), part.Check), part.Host + " - " + part.Check, from, to,
@@ -296,7 +300,7 @@ func affects(s web.State, i *incident.Incident, c componentJSON) bool {
 }
 
 // pageUpdated is when something of the page changed last: a check, a host or an incident.
-func pageUpdated(s web.State, newest []*incident.Incident) (last time.Time) {
+func pageUpdated(s web.State, newest []*incident.Incident, planned web.Occurrences) (last time.Time) {
 	later := func(t time.Time) {
 		if t.After(last) {
 			last = t
@@ -310,6 +314,11 @@ func pageUpdated(s web.State, newest []*incident.Incident) (last time.Time) {
 	}
 	for _, i := range newest {
 		later(i.Wall(i.Updated))
+	}
+	for _, o := range slices.Concat(planned.Active, planned.Upcoming, planned.Past) {
+		for _, u := range o.Updates {
+			later(u.At)
+		}
 	}
 	if last.IsZero() { // nothing is known yet
 		return s.Snapshot.At.Truncate(time.Minute)

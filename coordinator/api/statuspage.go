@@ -26,7 +26,7 @@ type statuspage struct {
 func (p statuspage) routes() []web.Route {
 	kept := func(h web.HandlerFunc) web.HandlerFunc { return p.ready.Ready(web.ByPath, h) }
 	first := func(h web.HandlerFunc) web.HandlerFunc { return p.ready.Ready(web.WithoutQuery, h) } // page of a list
-	return []web.Route{
+	return append([]web.Route{
 		{Pattern: "GET /api/v2/summary.json", Handler: kept(p.summary)},
 		{Pattern: "GET /api/v2/status.json", Handler: kept(p.status)},
 		{Pattern: "GET /api/v2/components.json", Handler: kept(p.components)},
@@ -34,10 +34,7 @@ func (p statuspage) routes() []web.Route {
 		{Pattern: "GET /api/v2/incidents/unresolved.json", Handler: first(p.unresolved)},
 		{Pattern: "GET /api/v2/incidents/{id}", Handler: kept(p.incident)},
 		{Pattern: "GET /api/v2/history.json", Handler: first(p.history)},
-		{Pattern: "GET /api/v2/scheduled-maintenances.json", Handler: kept(p.maintenances)},
-		{Pattern: "GET /api/v2/scheduled-maintenances/upcoming.json", Handler: kept(p.maintenances)},
-		{Pattern: "GET /api/v2/scheduled-maintenances/active.json", Handler: kept(p.maintenances)},
-	}
+	}, maintenances{p}.routes(kept)...)
 }
 
 type pageJSON struct {
@@ -70,9 +67,6 @@ type componentJSON struct {
 	Components         []string `json:"components,omitempty"`
 }
 
-// noMaintenances is the list of scheduled maintenances, empty as long as nobody can write one.
-var noMaintenances = []struct{}{}
-
 // summary answers with everything at once, which is what most programs poll.
 func (p statuspage) summary(w http.ResponseWriter, r *http.Request) error {
 	unresolved, err := p.view.Incidents(r.Context(), farFuture(), incidentsMax)
@@ -80,10 +74,13 @@ func (p statuspage) summary(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s := p.view.State()
-	return p.writePart(w, r, s, map[string]any{
-		"components": newComponents(s), "incidents": newIncidents(s, unresolved),
-		"scheduled_maintenances": noMaintenances, "status": newStatus(s),
-	})
+	part := map[string]any{
+		"components": newComponents(s), "incidents": newIncidents(s, unresolved), "status": newStatus(s),
+	}
+	if err := (maintenances{p}).add(r.Context(), s, part); err != nil {
+		return err
+	}
+	return p.writePart(w, r, s, part)
 }
 
 func (p statuspage) status(w http.ResponseWriter, r *http.Request) error {
@@ -96,11 +93,6 @@ func (p statuspage) components(w http.ResponseWriter, r *http.Request) error {
 	return p.writePart(w, r, s, map[string]any{"components": newComponents(s)})
 }
 
-// maintenances answers all three lists of maintenances. They differ only when there are any.
-func (p statuspage) maintenances(w http.ResponseWriter, r *http.Request) error {
-	return p.writePart(w, r, p.view.State(), map[string]any{"scheduled_maintenances": noMaintenances})
-}
-
 // farFuture is a time before which every resolved incident was resolved: since then only open ones are left.
 func farFuture() time.Time { return time.Now().AddDate(100, 0, 0) }
 
@@ -110,9 +102,13 @@ func (p statuspage) writePart(w http.ResponseWriter, r *http.Request, s web.Stat
 	if err != nil {
 		return err
 	}
+	planned, err := maintenances{p}.read(r.Context(), s)
+	if err != nil {
+		return err
+	}
 	part["page"] = pageJSON{
 		ID: pageID(s), Name: s.Catalog.Page.Title, URL: s.Catalog.Page.URL, TimeZone: "Etc/UTC",
-		UpdatedAt: millis(pageUpdated(s, newest)),
+		UpdatedAt: millis(pageUpdated(s, newest, planned)),
 	}
 	return web.WriteJSON(w, part)
 }
@@ -151,6 +147,8 @@ func newStatus(s web.State) statusJSON {
 	switch worst {
 	case mesh.Operational:
 		return statusJSON{"none", "All Systems Operational"}
+	case mesh.UnderMaintenance:
+		return statusJSON{"maintenance", "Service Under Maintenance"}
 	case mesh.PartialOutage:
 		return statusJSON{"major", "Partial System Outage"}
 	case mesh.MajorOutage:
@@ -184,6 +182,10 @@ func newComponents(s web.State) []componentJSON {
 				Position: i + 1, PageID: group.PageID, GroupID: &group.ID,
 			}
 			component.Status, component.Description = describe(verdictStatus(c.Verdict), c.Sentence, c.Sentence)
+			if c.Maintenance != "" { // whatever was measured
+				under := "Under maintenance"
+				component.Status, component.Description = string(mesh.UnderMaintenance), &under
+			}
 			out[at].Components = append(out[at].Components, component.ID)
 			out = append(out, component)
 		}

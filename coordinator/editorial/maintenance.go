@@ -33,8 +33,9 @@ type MaintenancePlan struct {
 	Checks   []string  `json:"checks,omitempty"` // of each of the hosts; none: the hosts as a whole
 	Start    time.Time `json:"start,omitzero"`   // zero: now
 	End      time.Time `json:"end"`
-	Rule     string    `json:"rrule,omitempty"` // RFC 5545
-	Zone     string    `json:"zone,omitempty"`  // IANA name; empty is UTC
+	Rule     string    `json:"rrule,omitempty"`   // RFC 5545
+	Zone     string    `json:"zone,omitempty"`    // IANA name; empty is UTC
+	Overrun  string    `json:"overrun,omitempty"` // as in 30m: see maintenance.Schedule
 	Tags     []string  `json:"tags,omitempty"`
 	Category string    `json:"category,omitempty"`
 }
@@ -81,6 +82,13 @@ func (m MaintenanceEditor) Plan(ctx context.Context, p MaintenancePlan) (id stri
 	if err != nil {
 		return "", err
 	}
+	pending, err := e.config.Maintenances.List(ctx, event.Wall(), event.Schedule.End, pendingMax)
+	if err != nil {
+		return "", err
+	}
+	if len(pending) >= pendingMax {
+		return "", conflict("%d maintenances are not over, which is the most: cancel or end some", len(pending))
+	}
 	if event.Text, err = e.store(ctx, ledger.Text{Title: p.Title, Body: p.Text}); err != nil {
 		return "", err
 	}
@@ -101,6 +109,9 @@ func (m MaintenanceEditor) Preview(_ context.Context, p MaintenancePlan) (Mainte
 	}
 	return newMaintenanceEntry(m.editor.config.Catalog(), planned, event.Wall()), nil
 }
+
+// pendingMax bounds the maintenances that are not over: each is looked at whenever something is judged.
+const pendingMax = 500
 
 // startTolerance is how far in the past a start may be that means now: what a client computed takes time to arrive.
 const startTolerance = time.Minute
@@ -127,6 +138,11 @@ func (m MaintenanceEditor) plan(p MaintenancePlan) (event ledger.MaintenanceEven
 	s := &maintenance.Schedule{
 		Start: p.Start.UTC().Truncate(time.Second), End: p.End.UTC().Truncate(time.Second),
 		Rule: maintenance.NormalRule(p.Rule), Zone: p.Zone,
+	}
+	if p.Overrun != "" {
+		if s.Overrun, err = time.ParseDuration(p.Overrun); err != nil {
+			return event, invalid("overrun: %q: write a duration as in 30m", p.Overrun)
+		}
 	}
 	switch {
 	case p.End.IsZero():

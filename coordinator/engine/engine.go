@@ -260,6 +260,11 @@ func (e *Engine) handle(ctx context.Context, m message) error {
 	e.dirty, e.offset = true, m.offset
 	// What was decided before the start is in the ledger, and its rounds are over.
 	if !e.judged.covers(m) {
+		if overruns := e.coverage.overruns(e.judge, m.at, m.offset); len(overruns) > 0 {
+			if err := e.write(ctx, overruns); err != nil {
+				return err
+			}
+		}
 		transitions, err := e.coverage.step(ctx, e.judge, e.judging, out.Transitions, m.at, m.offset)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -65,6 +66,16 @@ func (h *History) Incident(ctx context.Context, id string) (*incident.Incident, 
 
 // Written changes with everything that is written to the ledger.
 func (h *History) Written() uint64 { return h.view.Applied() }
+
+// Maintenances returns the maintenances that may touch a period of wall time, the latest announced first.
+func (h *History) Maintenances(ctx context.Context, from, to time.Time) ([]*maintenance.Maintenance, error) {
+	return h.view.Maintenances().List(ctx, from, to, view.MaintenancesMax)
+}
+
+// Maintenance returns the maintenance with the id, or ledger.ErrNoMaintenance.
+func (h *History) Maintenance(ctx context.Context, id string) (*maintenance.Maintenance, error) {
+	return h.view.Maintenances().Get(ctx, id)
+}
 
 // Gaps returns what the streams have lost by damage.
 func (h *History) Gaps(ctx context.Context) ([]ledger.Gap, error) { return h.view.Losses().Gaps(ctx) }

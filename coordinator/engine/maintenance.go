@@ -8,9 +8,11 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // coverage is the layer of statuses above the judge's verdicts: it decides what verdicts mean for readers while a
@@ -220,7 +222,10 @@ func (c *coverage) settle(
 	}
 	if published != status {
 		t := j.Restatus(id, began)
-		t.ID += "0"
+		t.ID, t.Sentence = t.ID+"0", sentence.MaintenanceOver
+		if status == mesh.UnderMaintenance {
+			t.Sentence = sentence.MaintenanceBegan
+		}
 		add(t)
 	}
 	c.published[id] = status
@@ -244,6 +249,40 @@ func began(now, over []covered, before, wall time.Time) time.Time {
 		return wall
 	}
 	return latest
+}
+
+// overrunBefore is how long before the end of a window it is decided whether that is extended by itself: the judge
+// steps every two seconds.
+const overrunBefore = 5 * time.Second
+
+// overruns returns events that extend the windows which are about to end while what they cover still fails, at a mesh
+// time. A replay makes the same events with the same ids, which the ledger stores once.
+func (c *coverage) overruns(j *judge.Judge, at time.Time, offset time.Duration) (out []ledger.Event) {
+	wall := at.Add(-offset)
+	for _, w := range c.active(wall) {
+		if w.of.Overrun == 0 || w.End.Sub(wall) > overrunBefore || !c.failing(j, w) {
+			continue
+		}
+		if until, ok := w.of.Overran(w.Window, wall); ok {
+			out = append(out, ledger.MaintenanceEvent{
+				Event: fmt.Sprintf("auto-%s-%d", w.Occurrence, w.End.Unix()), ID: w.of.ID, Action: maintenance.Extend,
+				Occurrence: w.Planned, Until: until, Auto: true, Mesh: at, Offset: offset,
+			})
+		}
+	}
+	return out
+}
+
+// failing reports whether something that a window covers fails.
+func (c *coverage) failing(j *judge.Judge, w covered) bool {
+	for _, target := range w.of.Targets {
+		for _, t := range j.Failures(target.Host, w.End) {
+			if w.of.Covers(target.Host, t.CheckID) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // describe writes into a snapshot, whose times are mesh time, what is under maintenance.

@@ -54,11 +54,15 @@ type maintained struct {
 	ping    mesh.Outcome // of what the agents publish
 	mail    mesh.Outcome
 	events  int
+	overrun time.Duration
+	host    string // the key by which the agents know NC1
+	check   string // the name by which they know its check mail
 }
 
 func newMaintained(t *testing.T) *maintained {
 	m := &maintained{
 		world: newWorld(t), t: t, catalog: mailHost(t), began: time.Now(), ping: mesh.Reachable, mail: mesh.Reachable,
+		host: "nc1", check: "mail",
 	}
 	m.start()
 	enrollAll(t, m.core)
@@ -88,14 +92,14 @@ func (m *maintained) publish() {
 		b := &mesh.Batch{
 			Agent: fmt.Sprintf("nc%d", i), Epoch: m.epoch, Sequence: 1, Began: began, Revision: m.catalog.Revision,
 		}
-		for _, check := range []string{"ping", "mail"} {
+		for _, check := range []string{"ping", m.check} {
 			outcome := m.ping
-			if check == "mail" {
+			if check == m.check {
 				outcome = m.mail
 			}
 			b.Observations = append(b.Observations, mesh.Observation{
-				Host: "nc1", Check: check, Family: mesh.IPv4, Began: began, Outcome: outcome, Reason: "timeout", Sent: 1,
-				Round: m.round("nc1"),
+				Host: m.host, Check: check, Family: mesh.IPv4, Began: began, Outcome: outcome, Reason: "timeout", Sent: 1,
+				Round: m.round(m.host),
 			})
 		}
 		h := wire.EncodeHeaders(10*time.Millisecond, time.Hour)
@@ -126,7 +130,7 @@ func (m *maintained) plan(from, to int, check string) {
 		target.Check = h.IdentityOf(h.Check(check))
 	}
 	m.do(ledger.MaintenanceEvent{
-		Action: maintenance.Plan, Schedule: &maintenance.Schedule{Start: m.at(from), End: m.at(to)},
+		Action: maintenance.Plan, Schedule: &maintenance.Schedule{Start: m.at(from), End: m.at(to), Overrun: m.overrun},
 		Targets: []maintenance.Target{target},
 	})
 }
@@ -141,7 +145,7 @@ func (m *maintained) told() (out []string) {
 		}
 		return fmt.Sprint(at.Sub(m.began).Round(time.Second).Seconds())
 	}
-	ts, err := m.core.History.Transitions(m.t.Context(), "nc1", time.Time{}, 1000)
+	ts, err := m.core.History.Transitions(m.t.Context(), m.host, time.Time{}, 1000)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -172,7 +176,7 @@ func (m *maintained) seconds(to int) string {
 	m.t.Helper()
 	time.Sleep(m.at(to).Sub(time.Now()))
 	report, err := m.core.History.Uptime(m.t.Context(), m.catalog, sla.Query{
-		Include: func(host string) bool { return host == "nc1" }, From: m.at(60), To: m.at(to),
+		Include: func(host string) bool { return host == m.host }, From: m.at(60), To: m.at(to),
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -281,6 +285,39 @@ var stories = map[string]struct {
 			"ping: up 340, down 0, partial 0, maintenance 200, no data 0\n" +
 			"mail: up 340, down 0, partial 0, maintenance 200, no data 0",
 	},
+	"extended by itself, up to the time when it works": {
+		func(m *maintained, until func(int)) {
+			m.overrun = 20 * time.Minute
+			m.plan(120, 200, "")
+			until(140)
+			m.ping, m.mail = mesh.Unreachable, mesh.Unreachable
+			until(300)
+			m.ping, m.mail = mesh.Reachable, mesh.Reachable
+			until(600)
+		},
+		[]string{"120: under_maintenance", "500: operational"},
+		": up 160, down 0, partial 0, maintenance 380, no data 0\n" +
+			"ping: up 160, down 0, partial 0, maintenance 380, no data 0\n" +
+			"mail: up 160, down 0, partial 0, maintenance 380, no data 0",
+	},
+	"extended by itself, and down for longer than that": {
+		func(m *maintained, until func(int)) {
+			m.overrun = time.Minute
+			m.plan(120, 200, "")
+			until(140)
+			m.ping, m.mail = mesh.Unreachable, mesh.Unreachable
+			until(400)
+			m.ping, m.mail = mesh.Reachable, mesh.Reachable
+			until(600)
+		},
+		[]string{
+			"120: under_maintenance", "260: major_outage", "400: partial_outage", "400: operational",
+			"incident resolved, ping down from 260 to 400, mail down from 260 to 400, resolved",
+		},
+		": up 259, down 140, partial 1, maintenance 140, no data 0\n" +
+			"ping: up 260, down 140, partial 0, maintenance 140, no data 0\n" +
+			"mail: up 260, down 140, partial 0, maintenance 140, no data 0",
+	},
 	"cancelled, and down all the same": {
 		func(m *maintained, until func(int)) {
 			m.plan(120, 300, "")
@@ -375,6 +412,46 @@ func TestThePastShowsItsMaintenance(t *testing.T) {
 		check("later", s)
 		if _, s, err = m.core.Replayer.At(t.Context(), m.at(310)); err != nil || s.Hosts[0].Status != mesh.PartialOutage {
 			t.Errorf("after it: %v", err)
+		}
+		mustStop(t, m.stop)
+	})
+}
+
+// A maintenance follows its host and its check through renames, while it is in progress and in what is counted of the
+// past; a new check of the name before is not covered.
+func TestMaintenanceFollowsRenames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMaintained(t)
+		m.until(60)
+		m.plan(120, 400, "mail")
+		m.until(160)
+		m.mail = mesh.Unreachable
+		m.until(200)
+		next := mailHost(t)
+		next.Hosts[0].Name, next.Hosts[0].Was = "Mail", "NC1"
+		next.Hosts[0].Checks[1].Name, next.Hosts[0].Checks[1].Was = "SMTP", "mail"
+		catalog.Seal(next)
+		if _, err := m.core.Catalogs.Apply(t.Context(), next, "test", false); err != nil {
+			t.Fatal(err)
+		}
+		m.catalog, m.host, m.check = m.core.Catalogs.Current(), "mail", "SMTP"
+		m.until(300)
+		_, s := m.core.Engine.Current()
+		if h := s.Hosts[0]; h.Name != "Mail" || h.Status != mesh.UnderMaintenance || h.Checks[1].Maintenance != "m" {
+			t.Errorf("%s is %s: %+v", h.Name, h.Status, h.Checks[1])
+		}
+		m.until(600)
+		want := []string{
+			"120: under_maintenance", "400: partial_outage", "incident investigating, SMTP down from 400 to ...",
+		}
+		if diff := cmp.Diff(want, m.told()); diff != "" {
+			t.Error(diff)
+		}
+		const counted = ": up 60, down 0, partial 200, maintenance 280, no data 0\n" +
+			"ping: up 540, down 0, partial 0, maintenance 0, no data 0\n" +
+			"SMTP: up 60, down 200, partial 0, maintenance 280, no data 0"
+		if got := m.seconds(600); !sameSeconds(got, counted) {
+			t.Errorf("counted as\n%s\nwant\n%s", got, counted)
 		}
 		mustStop(t, m.stop)
 	})

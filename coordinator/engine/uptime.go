@@ -136,24 +136,27 @@ func (h *History) maintained(
 	ctx context.Context, c *catalog.Catalog, from, to time.Time,
 ) (func(host, check string) []sla.Window, error) {
 	_, offset := h.now()
-	all, err := h.view.Maintenances().List(ctx, from.Add(-offset-offsetChangeMax), to.Add(-offset+offsetChangeMax),
-		view.MaintenancesMax)
+	wallFrom, wallTo := from.Add(-offset-offsetChangeMax), to.Add(-offset+offsetChangeMax)
+	all, err := h.view.Maintenances().List(ctx, wallFrom, wallTo, view.MaintenancesMax)
 	if err != nil {
 		return nil, err
 	}
-	type during struct {
-		of      *maintenance.Maintenance
-		windows []sla.Window
+	meshTime := func(wall time.Time) (time.Time, error) { return h.pastMeshTime(ctx, wall) }
+	// Where the wall clock was not stepped meanwhile, which is nearly always, no time has to be looked up.
+	if at, err := meshTime(from.Add(-offset)); err != nil {
+		return nil, err
+	} else if at.Equal(from) {
+		meshTime = func(wall time.Time) (time.Time, error) { return wall.Add(offset), nil }
 	}
 	var covered []during
 	for _, m := range all {
 		one := during{of: m}
-		for _, w := range m.Windows(from.Add(-offset-offsetChangeMax), to.Add(-offset+offsetChangeMax)) {
-			begins, err := h.pastMeshTime(ctx, w.Start)
+		for _, w := range m.Windows(wallFrom, wallTo) {
+			begins, err := meshTime(w.Start)
 			if err != nil {
 				return nil, err
 			}
-			ends, err := h.pastMeshTime(ctx, w.End)
+			ends, err := meshTime(w.End)
 			if err != nil {
 				return nil, err
 			}
@@ -161,22 +164,31 @@ func (h *History) maintained(
 		}
 		covered = append(covered, one)
 	}
-	return func(key, check string) (out []sla.Window) {
-		host := c.Host(key)
-		if host == nil {
-			return nil
+	return func(key, check string) []sla.Window { return coveredWindows(c, covered, key, check) }, nil
+}
+
+// during is a maintenance with the times at which it covered its targets, in mesh time.
+type during struct {
+	of      *maintenance.Maintenance
+	windows []sla.Window
+}
+
+// coveredWindows returns when a host, by its key, or one of its checks was covered.
+func coveredWindows(c *catalog.Catalog, covered []during, key, check string) (out []sla.Window) {
+	host := c.Host(key)
+	if host == nil {
+		return nil
+	}
+	id := ""
+	if i := slices.IndexFunc(host.Checks, func(one catalog.Check) bool { return one.Name == check }); i >= 0 {
+		id = host.IdentityOf(&host.Checks[i])
+	}
+	for _, d := range covered {
+		if d.of.Covers(host.Identity(), id) {
+			out = append(out, d.windows...)
 		}
-		id := ""
-		if i := slices.IndexFunc(host.Checks, func(one catalog.Check) bool { return one.Name == check }); i >= 0 {
-			id = host.IdentityOf(&host.Checks[i])
-		}
-		for _, d := range covered {
-			if d.of.Covers(host.Identity(), id) {
-				out = append(out, d.windows...)
-			}
-		}
-		return out
-	}, nil
+	}
+	return out
 }
 
 // offsetChangeMax is how much the offset of mesh time may have been otherwise in a period than it is now: windows that

@@ -12,6 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
 )
@@ -54,6 +55,14 @@ func (s siteSource) Incidents(ctx context.Context, since time.Time, limit int) (
 
 func (s siteSource) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	return s.history.Incident(ctx, id)
+}
+
+func (s siteSource) Maintenances(ctx context.Context, from, to time.Time) ([]*maintenance.Maintenance, error) {
+	return s.history.Maintenances(ctx, from, to)
+}
+
+func (s siteSource) Maintenance(ctx context.Context, id string) (*maintenance.Maintenance, error) {
+	return s.history.Maintenance(ctx, id)
 }
 
 func (s siteSource) Gaps(ctx context.Context) ([]ledger.Gap, error) { return s.history.Gaps(ctx) }

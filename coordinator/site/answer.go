@@ -48,7 +48,7 @@ func oneAffected(s web.State, h mesh.HostState) string {
 	case mesh.PartialOutage:
 		var down []string
 		for _, c := range h.Checks {
-			if c.Verdict == mesh.Down {
+			if c.Verdict == mesh.Down && c.Maintenance == "" {
 				down = append(down, c.Name)
 			}
 		}

@@ -67,7 +67,7 @@ func (s *Site) checkBadge(w http.ResponseWriter, r *http.Request) error {
 	if ok && found {
 		i := slices.IndexFunc(h.Checks, func(c mesh.CheckState) bool { return wanted(c.Name) })
 		if i >= 0 && !moved {
-			return badge{h.Name + " " + h.Checks[i].Name, web.VerdictLook(h.Checks[i].Verdict)}.write(w, state, format)
+			return badge{h.Name + " " + h.Checks[i].Name, web.CheckLook(h.Checks[i])}.write(w, state, format)
 		}
 		c, renamed := state.MovedCheck(h, wanted)
 		if i >= 0 {

@@ -47,6 +47,9 @@ func (s *Site) Routes() []web.Route {
 		{Pattern: "GET /{$}", Handler: archive.orMoved(page)},
 		{Pattern: "GET /hosts/{host}", Handler: page},
 		{Pattern: "GET /incidents/{id}", Handler: page},
+		{Pattern: "GET /maintenance", Handler: page},
+		{Pattern: "GET /maintenance/{id}", Handler: page},
+		{Pattern: "GET /maintenance.ics", Handler: s.ready.Ready(web.ByPath, s.calendar)},
 		{Pattern: "GET /matrix", Handler: page},
 		{Pattern: "GET /badge.svg", Handler: s.ready.Ready(web.ByPath, s.pageBadge)},
 		{Pattern: "GET /badge/{file}", Handler: s.ready.Ready(hostBadgeKey, s.hostBadge)},
@@ -104,7 +107,9 @@ func redirect(w http.ResponseWriter, r *http.Request, to string) {
 
 func (s *Site) layout(state web.State, body template.HTML) web.Layout {
 	overall := state.Overall()
-	nav := []web.Link{{Name: "History", URL: "/history"}, {Name: "Matrix", URL: "/matrix"}}
+	nav := []web.Link{
+		{Name: "Maintenance", URL: "/maintenance"}, {Name: "History", URL: "/history"}, {Name: "Matrix", URL: "/matrix"},
+	}
 	for _, l := range state.Catalog.Page.Links {
 		nav = append(nav, web.Link{Name: l.Name, URL: l.URL})
 	}
@@ -147,12 +152,17 @@ const (
 func (s *Site) render(ctx context.Context, state web.State, path string) (body template.HTML, found bool, err error) {
 	host, isHost := strings.CutPrefix(path, hostsPrefix)
 	id, isIncident := strings.CutPrefix(path, incidentsPrefix)
+	planned, isMaintenance := strings.CutPrefix(path, maintenancePrefix)
 	found = true
 	switch {
 	case path == "/":
 		body, err = s.renderIndex(ctx, state)
 	case path == "/matrix":
 		body, err = web.Render(templates, "matrix", newMatrixView(state))
+	case path == "/maintenance":
+		body, err = s.renderMaintenances(ctx, state)
+	case isMaintenance:
+		body, found, err = s.renderMaintenance(ctx, state, planned)
 	case isHost:
 		body, found, err = s.renderHost(ctx, state, host)
 	case isIncident:
@@ -194,6 +204,11 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 			h.Days = newDaysView(days[mesh.Key(h.Name)], from)
 		}
 	}
+	planned, err := s.maintenances(ctx, state)
+	if err != nil {
+		return "", err
+	}
+	v.Coming = coming(state, planned, "")
 	v.Incidents, v.Past = openIncidents(state, incidents), pastIncidents(state, incidents, gaps)
 	addPosts(state, v.Past, posts)
 	return web.Render(templates, "index", v)
@@ -215,12 +230,18 @@ func (s *Site) renderHost(ctx context.Context, state web.State, key string) (tem
 	incidents = slices.DeleteFunc(incidents, func(i *incident.Incident) bool {
 		return !slices.ContainsFunc(i.Hosts, func(h incident.Host) bool { return mesh.Key(h.Name) == key })
 	})
+	planned, err := s.maintenances(ctx, state)
+	if err != nil {
+		return "", true, err
+	}
 	news, err := s.newsOf(ctx, state, key)
 	if err != nil {
 		return "", true, err
 	}
-	page := hostPage{openIncidents(state, incidents), newHostView(state, h), newChangeViews(state, changes), news}
-	body, err := web.Render(templates, "host", page)
+	body, err := web.Render(templates, "host", hostPage{
+		openIncidents(state, incidents), coming(state, planned, key), newHostView(state, h), newChangeViews(state, changes),
+		news,
+	})
 	return body, true, err
 }
 

@@ -20,6 +20,7 @@ type indexView struct {
 	// what it shows may be old.
 	OutOfDate bool
 	Incidents []incidentView
+	Coming    []maintenanceView // in progress and planned
 	Groups    []groupView
 	DaysShown int
 	Past      []dayView
@@ -34,7 +35,8 @@ type groupView struct {
 
 // hostPage is a host with everything that happened to it.
 type hostPage struct {
-	Incidents []incidentView // that are open
+	Incidents []incidentView    // that are open
+	Coming    []maintenanceView // in progress and planned
 	Host      hostView
 	Changes   []changeView
 	News      []entryView // what names it
@@ -158,6 +160,9 @@ func reach(t mesh.Tally) string {
 func newCheckView(s web.State, c mesh.CheckState) checkView {
 	v := checkView{Look: web.VerdictLook(c.Verdict), Name: c.Name, Since: c.Since, Looking: c.RoundOpen}
 	v.Sentence = present(v.Word, c.Sentence)
+	if c.Maintenance != "" { // the sentence says what was measured all the same
+		v.Look, v.Since = web.CheckLook(c), time.Time{}
+	}
 	for _, r := range c.Votes { // of the host's own region too: it is shown and not counted
 		vote := voteView{Look: web.VoteLook(r.Vote), City: s.City(r.Region), Own: r.Own}
 		switch {

@@ -102,6 +102,14 @@ func VerdictLook(v mesh.Verdict) Look {
 	return newLook(classUnknown, "Unknown")
 }
 
+// CheckLook returns how a check appears: by its verdict, unless a maintenance covers it.
+func CheckLook(c mesh.CheckState) Look {
+	if c.Maintenance != "" {
+		return StatusLook(mesh.UnderMaintenance)
+	}
+	return VerdictLook(c.Verdict)
+}
+
 // VoteLook returns how a region's or a vantage's vote appears.
 func VoteLook(v mesh.Vote) Look {
 	switch v {

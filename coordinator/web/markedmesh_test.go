@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -103,6 +104,19 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 		Category: &tags[0], Hosts: []incident.Subject{{ID: c.Hosts[2].Identity(), Name: c.Hosts[2].Name}}, Mesh: m.now,
 	}})
 	m.publishPosts(t, log)
+	// Two maintenances: one of a public host and of one that is internal, and one of the internal host alone.
+	plan := ledger.MaintenanceEvent{
+		Event: "1", ID: plannedID, Action: maintenance.Plan, Mesh: m.now,
+		Schedule: &maintenance.Schedule{
+			Start: m.now.Add(24 * time.Hour).Truncate(time.Second), End: m.now.Add(25 * time.Hour).Truncate(time.Second),
+			Rule: "FREQ=DAILY",
+		},
+		Targets: []maintenance.Target{{Host: c.Hosts[0].Identity()}, {Host: c.Hosts[5].Identity()}},
+	}
+	hidden := plan
+	hidden.Event, hidden.ID, hidden.Targets = "2", mark, plan.Targets[1:]
+	m.append(plan)
+	m.append(hidden)
 	m.judge = judge.New(judge.Start{Catalog: c, Roster: roster})
 	m.restart(t)
 	return m
@@ -297,6 +311,17 @@ func (m *markedMesh) Incidents(ctx context.Context, since time.Time, limit int) 
 
 func (m *markedMesh) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	return m.view.Incident(ctx, id)
+}
+
+// plannedID is the id of a maintenance of NC1.
+const plannedID = "planned"
+
+func (m *markedMesh) Maintenances(ctx context.Context, from, to time.Time) ([]*maintenance.Maintenance, error) {
+	return m.view.Maintenances().List(ctx, from, to, 100)
+}
+
+func (m *markedMesh) Maintenance(ctx context.Context, id string) (*maintenance.Maintenance, error) {
+	return m.view.Maintenances().Get(ctx, id)
 }
 
 func (m *markedMesh) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {

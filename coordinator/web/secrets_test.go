@@ -23,8 +23,15 @@ import (
 // addresses are the requests with which the walk visits each route, by pattern. A route that is missing here fails the
 // walk, so that nobody adds one without saying how to visit it.
 func (m *markedMesh) addresses(t *testing.T) map[string][]string {
-	pages := []string{"/", "/matrix", "/nothing", "/hosts/nobody"}
+	pages := []string{
+		"/", "/matrix", "/nothing", "/hosts/nobody", "/maintenance", "/maintenance/" + plannedID, "/maintenance/nothing",
+	}
 	out := map[string][]string{
+		"GET /maintenance": {"/maintenance"}, "GET /maintenance.ics": {"/maintenance.ics"},
+		"GET /maintenance/{id}": {"/maintenance/" + plannedID, "/maintenance/nothing"},
+		"GET /api/v2/scheduled-maintenances/{file}": {
+			"/api/v2/scheduled-maintenances/" + plannedID + ".json", "/api/v2/scheduled-maintenances/nothing.json",
+		},
 		"GET /badge.svg": {"/badge.svg"}, "GET /badge/{host}/{file}": {"/badge/nobody/smtp.svg"},
 		"GET /{$}": {"/"}, "GET /matrix": {"/matrix"}, "GET /healthz": {"/healthz"}, "GET /readyz": {"/readyz"},
 		"GET /": {"/nothing"}, "GET /api/": {"/api/nothing", "/api/"},

@@ -10,6 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
 )
@@ -43,6 +44,10 @@ type Source interface {
 	Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error)
 	// Archive returns what people read about the past.
 	Archive() Archive
+	// Maintenances lists the maintenances that may touch a period of wall time.
+	Maintenances(ctx context.Context, from, to time.Time) ([]*maintenance.Maintenance, error)
+	// Maintenance returns the maintenance with the id, or an error of the kind NotFound.
+	Maintenance(ctx context.Context, id string) (*maintenance.Maintenance, error)
 	// Ready reports whether agents can connect.
 	Ready() bool
 }
@@ -290,7 +295,7 @@ func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
 func PublicCheck(c mesh.CheckState) mesh.CheckState {
 	return mesh.CheckState{
 		Name: c.Name, Kind: c.Kind, Critical: c.Critical, Verdict: c.Verdict, Since: c.Since, Sentence: c.Sentence,
-		Tally: c.Tally, RoundOpen: c.RoundOpen, Votes: publicVotes(c.Votes, c.Verdict),
+		Tally: c.Tally, RoundOpen: c.RoundOpen, Votes: publicVotes(c.Votes, c.Verdict), Maintenance: c.Maintenance,
 	}
 }
 

@@ -21,6 +21,7 @@ type MaintenanceEvent struct {
 	// Of the other actions.
 	Occurrence time.Time `json:"occurrence,omitzero"` // its planned start; zero: all that have not begun
 	Until      time.Time `json:"until,omitzero"`      // of extend: the new end, by the wall clock
+	Auto       bool      `json:"auto,omitempty"`      // nobody did it: see maintenance.Schedule.Overrun
 
 	Text   *TextRef      `json:"text,omitempty"`
 	Mesh   time.Time     `json:"mesh"`

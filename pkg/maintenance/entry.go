@@ -50,19 +50,29 @@ func (u Update) archived() archive.Update {
 	return out
 }
 
-// Sentence says what happened, for an update without a text.
+// Sentence says what happened, beside the text that a person may have written.
 func (u Update) Sentence() string {
 	switch u.Action {
+	case Plan:
+		switch {
+		case u.Until.IsZero(): // of a series: each occurrence has its own times
+			return "Maintenance is planned."
+		case u.State.Active():
+			return fmt.Sprintf("Maintenance has begun and is planned until %s.", minute(u.Until))
+		}
+		return fmt.Sprintf("Maintenance is planned from %s to %s.", minute(u.From), minute(u.Until))
 	case Start:
-		return "The maintenance has begun."
+		return "Maintenance is in progress."
 	case Verify:
-		return "The work is done and is being verified."
+		return "The work is done, and its result is being checked."
 	case Extend:
-		return fmt.Sprintf("The maintenance is extended until %s.", u.Until.UTC().Format("2 January 2006 15:04 UTC"))
+		return fmt.Sprintf("Maintenance takes longer, until %s.", minute(u.Until))
 	case End:
-		return "The maintenance is over."
+		return "Maintenance is over."
 	case Cancel:
-		return "The maintenance is cancelled."
+		return "Maintenance is cancelled."
 	}
-	return "The maintenance is planned."
+	return ""
 }
+
+func minute(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }

@@ -17,7 +17,7 @@ func TestEntriesOfTheArchive(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	e = m.Entry(m.End.Add(1))
-	if len(e.Updates) != 3 || e.State != "completed" || e.Updates[2].Text != "The maintenance is over." ||
+	if len(e.Updates) != 3 || e.State != "completed" || e.Updates[2].Text != "Maintenance is over." ||
 		!e.Updates[2].Plain || !e.Updated.Equal(m.End) {
 		t.Errorf("%+v", e)
 	}

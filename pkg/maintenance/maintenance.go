@@ -13,8 +13,9 @@ import (
 
 // Bounds of a maintenance.
 const (
-	LengthMin  = time.Minute
+	LengthMin  = time.Second
 	LengthMax  = 90 * 24 * time.Hour
+	OverrunMax = 12 * time.Hour
 	AheadYears = 5 // how far in the future it may begin
 	ChangesMax = 500
 	TargetsMax = 100
@@ -61,6 +62,8 @@ type Schedule struct {
 	Rule      string    `json:"rrule,omitempty"`
 	Zone      string    `json:"zone,omitempty"`      // IANA name of the zone of the rule; empty is UTC
 	Emergency bool      `json:"emergency,omitempty"` // it began as it was announced
+	// Overrun is how much later an occurrence may end by itself, while what it covers still fails at its end.
+	Overrun time.Duration `json:"overrun,omitempty"` // nanoseconds
 }
 
 // Length is how long an occurrence is planned to last. It is exact, also across a change of daylight saving.
@@ -80,6 +83,7 @@ type Change struct {
 	At         time.Time `json:"at"`                  // wall time; it takes effect then
 	Occurrence time.Time `json:"occurrence,omitzero"` // its planned start; zero: all that have not begun
 	Until      time.Time `json:"until,omitzero"`      // of Extend and Start: the new end
+	Auto       bool      `json:"auto,omitempty"`      // it happened by itself: see Schedule.Overrun
 	Text       Text      `json:"text"`
 }
 

@@ -28,7 +28,8 @@ type Update struct {
 	State  State     `json:"state"`
 	Action Action    `json:"action"`
 	Auto   bool      `json:"auto,omitempty"` // it happened at its time, by itself
-	Until  time.Time `json:"until,omitzero"`
+	From   time.Time `json:"from,omitzero"`  // of Plan: the planned start
+	Until  time.Time `json:"until,omitzero"` // of Plan: the planned end; of Extend and Start: the new one
 	Text   Text      `json:"text"`
 }
 
@@ -147,14 +148,33 @@ func (m *Maintenance) Over() time.Time {
 // Window is a time during which the maintenance covers its targets.
 type Window struct {
 	Start, End time.Time
-	Occurrence string // its id
+	Planned    time.Time // see Occurrence
+	Occurrence string    // its id
+}
+
+// overrunStep is by how much an occurrence is extended by itself at once: what works again sooner is over soon.
+const overrunStep = 5 * time.Minute
+
+// Overran returns the new end of a window while what it covers still fails at its end; ok is false if it may not be
+// extended by itself, or not further.
+func (m *Maintenance) Overran(w Window, now time.Time) (until time.Time, ok bool) {
+	until = w.End.Add(overrunStep)
+	if last := w.Planned.Add(m.Length() + m.Overrun); m.Overrun > 0 && last.Before(until) {
+		until = last
+	}
+	for _, next := range m.Upcoming(now, 2) {
+		if next.Start.After(w.Start) && next.Start.Before(until) {
+			until = next.Start
+		}
+	}
+	return until, m.Overrun > 0 && until.After(w.End) && len(m.Changes) < ChangesMax
 }
 
 // Windows returns the times of a period during which it covers its targets. Those in the future are as planned.
 func (m *Maintenance) Windows(from, to time.Time) (out []Window) {
 	for _, o := range m.Occurrences(from, to, to) {
 		if o.State != Cancelled && o.End.After(o.Start) {
-			out = append(out, Window{o.Start, o.End, o.ID})
+			out = append(out, Window{o.Start, o.End, o.Planned, o.ID})
 		}
 	}
 	return out
@@ -206,11 +226,13 @@ func (m *Maintenance) occurrence(planned, now time.Time) Occurrence {
 func (m *Maintenance) updates(o Occurrence, now time.Time) (out []Update) {
 	started, ended, cancelled := m.Emergency, false, false
 	for _, c := range m.Changes {
-		u := Update{ID: c.ID, At: c.At, Action: c.Action, Until: c.Until, Text: c.Text}
+		u := Update{ID: c.ID, At: c.At, Action: c.Action, Auto: c.Auto, Until: c.Until, Text: c.Text}
 		switch {
 		case c.At.After(now), !c.Occurrence.IsZero() && !c.Occurrence.Equal(o.Planned), cancelled,
 			c.Action == Cancel && !o.Start.After(c.At):
 			continue
+		case c.Action == Plan:
+			u.From, u.Until = o.Planned, o.Planned.Add(m.Length())
 		case c.Action == Start:
 			started = true
 		case c.Action == End:

@@ -29,10 +29,11 @@ var frequencies = []string{"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}
 func (s Schedule) Validate(now time.Time) error {
 	switch length := s.Length(); {
 	case length < LengthMin:
-		return fmt.Errorf("end: %s is not after the start, %s: the shortest maintenance lasts %s", stamp(s.End),
-			stamp(s.Start), "a minute")
+		return fmt.Errorf("end: %s is not after the start, %s", stamp(s.End), stamp(s.Start))
 	case length > LengthMax:
 		return fmt.Errorf("end: %s after the start: a maintenance lasts at most 90 days", length)
+	case s.Overrun < 0 || s.Overrun > OverrunMax:
+		return fmt.Errorf("overrun: %s: write at most %s", s.Overrun, OverrunMax)
 	case s.Start.After(now.AddDate(AheadYears, 0, 0)):
 		return fmt.Errorf("start: %s is more than %d years ahead", stamp(s.Start), AheadYears)
 	case s.Rule == "":

@@ -17,6 +17,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/rollup"
 	"github.com/probemesh/probemesh/pkg/sla"
@@ -29,7 +30,8 @@ type Source struct {
 	IsReady  bool
 	All      []*incident.Incident
 	Lost     []ledger.Gap
-	Library  *Library      // nil: nothing was written
+	Library  *Library // nil: nothing was written
+	Planned  []*maintenance.Maintenance
 	Events   atomic.Uint64 // of the ledger: add one after a change of what it holds
 
 	mu      sync.Mutex
@@ -151,6 +153,21 @@ func (s *Source) Incidents(_ context.Context, since time.Time, limit int) (out [
 		}
 	}
 	return out[:min(len(out), limit)], nil
+}
+
+// Maintenances lists Planned.
+func (s *Source) Maintenances(context.Context, time.Time, time.Time) ([]*maintenance.Maintenance, error) {
+	return s.Planned, nil
+}
+
+// Maintenance returns the one of Planned with the id.
+func (s *Source) Maintenance(_ context.Context, id string) (*maintenance.Maintenance, error) {
+	for _, m := range s.Planned {
+		if m.ID == id {
+			return m, nil
+		}
+	}
+	return nil, ledger.ErrNoMaintenance
 }
 
 // Gaps returns Lost.

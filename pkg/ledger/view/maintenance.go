@@ -36,7 +36,8 @@ func (f maintenanceFold) apply(ctx context.Context, r ledger.Record) error {
 			return nil // a repeat, which the log did not recognize
 		}
 	}
-	c := maintenance.Change{ID: e.Event, Action: e.Action, At: e.Wall().UTC(), Occurrence: e.Occurrence, Until: e.Until}
+	c := maintenance.Change{ID: e.Event, Action: e.Action, At: e.Wall().UTC(), Occurrence: e.Occurrence, Until: e.Until,
+		Auto: e.Auto}
 	if e.Text != nil {
 		if c.Text, err = f.read(ctx, *e.Text); err != nil {
 			return err
