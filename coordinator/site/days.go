@@ -49,7 +49,6 @@ type dailyUptime struct {
 	changed time.Time          // when a host or check changed last
 	rows    map[string]sla.Row // by the host's key
 	from    time.Time
-	method  sla.Method
 }
 
 // of returns the rows of the hosts that the audience may see, and the day on which they begin.
