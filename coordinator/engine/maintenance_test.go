@@ -174,7 +174,7 @@ func (m *maintained) told() (out []string) {
 // seconds returns how the host and its checks are counted from the 60th second of the story on.
 func (m *maintained) seconds(to int) string {
 	m.t.Helper()
-	time.Sleep(m.at(to).Sub(time.Now()))
+	time.Sleep(time.Until(m.at(to)))
 	report, err := m.core.History.Uptime(m.t.Context(), m.catalog, sla.Query{
 		Include: func(host string) bool { return host == m.host }, From: m.at(60), To: m.at(to),
 	})
