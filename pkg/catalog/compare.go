@@ -52,7 +52,7 @@ func Compare(old, new *Catalog) []Change {
 		out = append(out, Change{What: "how incidents are published, or their templates change"})
 	}
 	if !reflect.DeepEqual(old.Notify, new.Notify) {
-		out = append(out, Change{What: "who is notified changes"})
+		out = append(out, Change{What: "the notifications change"})
 	}
 	if !reflect.DeepEqual(old.Announce, new.Announce) {
 		out = append(out, Change{What: "where incidents and posts are announced changes"})
