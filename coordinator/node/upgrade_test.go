@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,12 +22,21 @@ type published struct {
 	Components []struct{ ID, Name, Status string }
 	Incidents  []struct {
 		ID, Name, Status string
-		Started          string `json:"started_at"`
+		Started          milliseconds `json:"started_at"`
 		Updates          []struct {
 			ID, Status string
-			Created    string `json:"created_at"`
+			Created    milliseconds `json:"created_at"`
 		} `json:"incident_updates"`
 	}
+}
+
+// milliseconds is a time as Statuspage writes it. The earlier version wrote nanoseconds.
+type milliseconds struct{ time.Time }
+
+func (m *milliseconds) UnmarshalJSON(data []byte) error {
+	err := m.Time.UnmarshalJSON(data)
+	m.Time = m.Time.Truncate(time.Millisecond)
+	return err
 }
 
 // read decodes the answers of components.json and incidents.json, which get returns.
