@@ -31,6 +31,7 @@ type groupView struct {
 	Name   string
 	Hosts  []hostView
 	Folded bool // nothing is wrong with any host, and the page has many
+	Headed bool // the page has so many hosts that a reader looks for a group first
 }
 
 // hostPage is a host with everything that happened to it.
@@ -72,6 +73,9 @@ type changeView struct {
 	Began, Published                    time.Time
 }
 
+// headedAbove is the number of hosts above which groups have headings: the titles of fewer hosts say enough.
+const headedAbove = 12
+
 // foldedAbove is the number of hosts above which a page shows groups without trouble as one line.
 const foldedAbove = 30
 
@@ -104,6 +108,7 @@ func newIndexView(s web.State, transitions []mesh.Transition) indexView {
 		v.Groups[i].Hosts = append(v.Groups[i].Hosts, newHostView(s, h))
 	}
 	for i := range v.Groups {
+		v.Groups[i].Headed = len(s.Hosts()) > headedAbove
 		v.Groups[i].Folded = len(s.Hosts()) > foldedAbove &&
 			!slices.ContainsFunc(v.Groups[i].Hosts, func(h hostView) bool { return h.Trouble() })
 	}
