@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
 )
@@ -40,38 +41,84 @@ type badDay struct{ Day, Note string }
 // badDaysShown is how many days with downtime the row of a host lists.
 const badDaysShown = 5
 
-// dailyUptime measures the days of all hosts once a minute, and again when something changed: it reads three months of
+// measurer reads what was measured of all hosts once a minute, and again when something changed: that takes months of
 // history. It is safe for concurrent use; the zero value is ready.
-type dailyUptime struct {
+type measurer struct {
 	mu      sync.Mutex
 	catalog *catalog.Catalog
 	minute  time.Time
-	changed time.Time          // when a host or check changed last
-	rows    map[string]sla.Row // by the host's key
-	from    time.Time
+	changed time.Time // when a host or check changed last
+	latest  *measured
 }
 
-// of returns the rows of the hosts that the audience may see, and the day on which they begin.
-func (d *dailyUptime) of(ctx context.Context, view *web.View, s web.State) (map[string]sla.Row, time.Time, error) {
+// measured is what was measured of the hosts that the audience may see.
+type measured struct {
+	from     time.Time          // the first of the days
+	days     map[string]sla.Row // by the host's key
+	latency  latency.Overview
+	at       time.Time
+	uptimes  map[string][]uptimeView // by the host's key; filled for the hosts whose pages are read
+	uptimeMu sync.Mutex
+}
+
+// of returns what was measured up to the state.
+func (d *measurer) of(ctx context.Context, view *web.View, s web.State) (*measured, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	minute, changed := s.Snapshot.At.Truncate(time.Minute), lastChange(s)
-	if d.rows != nil && d.catalog == s.Catalog && d.minute.Equal(minute) && d.changed.Equal(changed) {
-		return d.rows, d.from, nil
+	if d.latest != nil && d.catalog == s.Catalog && d.minute.Equal(minute) && d.changed.Equal(changed) {
+		return d.latest, nil
 	}
-	from := s.Snapshot.At.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-barsShown)
-	report, err := view.DailyUptime(ctx, from, s.Snapshot.At)
+	m := &measured{
+		from: s.Snapshot.At.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-barsShown), at: s.Snapshot.At,
+		days: map[string]sla.Row{}, uptimes: map[string][]uptimeView{},
+	}
+	report, err := view.DailyUptime(ctx, m.from, s.Snapshot.At)
 	if err != nil {
-		return nil, from, err
+		return nil, err
 	}
-	rows := map[string]sla.Row{}
 	for _, r := range report.Rows {
 		if r.Check == "" {
-			rows[mesh.Key(r.Host)] = r
+			m.days[mesh.Key(r.Host)] = r
 		}
 	}
-	d.catalog, d.minute, d.changed, d.rows, d.from = s.Catalog, minute, changed, rows, from
-	return rows, from, nil
+	if m.latency, err = view.Overview(ctx); err != nil {
+		return nil, err
+	}
+	d.catalog, d.minute, d.changed, d.latest = s.Catalog, minute, changed, m
+	return m, nil
+}
+
+// uptimeView is the uptime of a host in a period until now.
+type uptimeView struct{ Period, Uptime string }
+
+// uptimePeriods are the periods that the page of a host shows.
+var uptimePeriods = []struct {
+	name string
+	days int
+}{{"24 hours", 1}, {"7 days", 7}, {"30 days", 30}, {"90 days", 90}, {"365 days", 365}}
+
+// uptimesOf returns the uptimes of a host.
+func (m *measured) uptimesOf(ctx context.Context, view *web.View, key string) ([]uptimeView, error) {
+	m.uptimeMu.Lock()
+	defer m.uptimeMu.Unlock()
+	if known, ok := m.uptimes[key]; ok {
+		return known, nil
+	}
+	var out []uptimeView
+	for _, p := range uptimePeriods {
+		report, err := view.Uptime(ctx, key, m.at.AddDate(0, 0, -p.days), m.at)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range report.Rows {
+			if r.Check == "" && mesh.Key(r.Host) == key {
+				out = append(out, uptimeView{p.name, r.Uptime.String()})
+			}
+		}
+	}
+	m.uptimes[key] = out
+	return out, nil
 }
 
 // lastChange returns when a host's status changed last.

@@ -208,8 +208,9 @@ const historyStream = "LEDGER"
 // dayView is one day of past incidents.
 type dayView struct {
 	Day       string
-	Ongoing   bool // an incident that began on this day is still open, at the top of the page
-	Gap       bool // a part of the day's history is lost
+	Until     string // the last of several days on which nothing happened, which are one entry; empty for one day
+	Ongoing   bool   // an incident that began on this day is still open, at the top of the page
+	Gap       bool   // a part of the day's history is lost
 	Incidents []incidentView
 	Posts     []entryView
 }
@@ -253,4 +254,25 @@ func pastIncidents(s web.State, all []*incident.Incident, gaps []ledger.Gap) []d
 		}
 	}
 	return days
+}
+
+// mergeQuiet makes one entry of days that follow each other and on which nothing happened.
+func mergeQuiet(days []dayView) (out []dayView) {
+	for _, d := range days {
+		last := len(out) - 1
+		if last >= 0 && d.quiet() && out[last].quiet() {
+			if out[last].Until == "" {
+				out[last].Until = out[last].Day
+			}
+			out[last].Day = d.Day // the days are listed from the newest
+			continue
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// quiet reports whether nothing happened on the day, or on the days, and that is certain.
+func (d dayView) quiet() bool {
+	return !d.Ongoing && !d.Gap && len(d.Incidents) == 0 && len(d.Posts) == 0
 }

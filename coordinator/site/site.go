@@ -34,7 +34,7 @@ type Site struct {
 	links []web.Link
 	cache web.RenderCache
 	ready *web.Answers
-	days  dailyUptime
+	past  measurer
 }
 
 // New returns a Site.
@@ -62,6 +62,7 @@ func (s *Site) Routes() []web.Route {
 
 const (
 	changesShown = 30  // on the front page
+	ofHostShown  = 20  // changes, on the page of a host
 	changesMax   = 500 // read from the ledger for a page
 	incidentsMax = 50  // on the front page
 	daysShown    = 7   // of past incidents and of changes, on the front page
@@ -193,15 +194,14 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	if err != nil {
 		return "", err
 	}
-	days, from, err := s.days.of(ctx, s.view, state)
+	past, err := s.past.of(ctx, s.view, state)
 	if err != nil {
 		return "", err
 	}
 	v := newIndexView(state, changes)
 	for g := range v.Groups {
 		for i := range v.Groups[g].Hosts {
-			h := &v.Groups[g].Hosts[i]
-			h.Days = newDaysView(days[mesh.Key(h.Name)], from)
+			v.Groups[g].Hosts[i].measure(past)
 		}
 	}
 	planned, err := s.maintenances(ctx, state)
@@ -211,6 +211,7 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	v.Coming = coming(state, planned, "")
 	v.Incidents, v.Past = openIncidents(state, incidents), pastIncidents(state, incidents, gaps)
 	addPosts(state, v.Past, posts)
+	v.Past = mergeQuiet(v.Past)
 	return web.Render(templates, "index", v)
 }
 
@@ -238,12 +239,25 @@ func (s *Site) renderHost(ctx context.Context, state web.State, key string) (tem
 	if err != nil {
 		return "", true, err
 	}
+	past, err := s.past.of(ctx, s.view, state)
+	if err != nil {
+		return "", true, err
+	}
+	uptimes, err := past.uptimesOf(ctx, s.view, key)
+	if err != nil {
+		return "", true, err
+	}
+	host := newHostView(state, h)
+	host.measure(past)
 	body, err := web.Render(templates, "host", hostPage{
-		openIncidents(state, incidents), coming(state, planned, key), newHostView(state, h), newChangeViews(state, changes),
-		news,
+		openIncidents(state, incidents), coming(state, planned, key), host, uptimes,
+		newChangeViews(state, newest(changes)), news,
 	})
 	return body, true, err
 }
+
+// newest returns the transitions that the page of a host shows.
+func newest(all []mesh.Transition) []mesh.Transition { return all[max(0, len(all)-ofHostShown):] }
 
 func (s *Site) renderIncident(ctx context.Context, state web.State, id string) (template.HTML, bool, error) {
 	i, err := s.view.Incident(ctx, id)

@@ -39,6 +39,7 @@ type hostPage struct {
 	Incidents []incidentView    // that are open
 	Coming    []maintenanceView // in progress and planned
 	Host      hostView
+	Uptimes   []uptimeView
 	Changes   []changeView
 	News      []entryView // what names it
 }
@@ -48,7 +49,8 @@ type hostView struct {
 	Name, Title, City, Country, Flag, Role, Reach string
 	Since                                         time.Time
 	Checks                                        []checkView
-	Days                                          daysView // on the front page
+	Days                                          daysView
+	Latency                                       string // "84 ms"; empty without an answer
 }
 
 type checkView struct {
@@ -58,12 +60,14 @@ type checkView struct {
 	Looking        bool
 	Votes          []voteView
 	Advisories     []string
+	Latency        string // "84 ms"; empty without an answer
+	Regions        []regionView
 }
 
 type voteView struct {
 	web.Look
-	City string
-	Own  bool
+	Region, City string
+	Own          bool
 }
 
 // changeView is a change of a check's verdict. StatusChange says how the host's status changed with it, if it did.
@@ -78,6 +82,28 @@ const headedAbove = 12
 
 // foldedAbove is the number of hosts above which a page shows groups without trouble as one line.
 const foldedAbove = 30
+
+// measure adds what was measured of the host over time.
+func (h *hostView) measure(m *measured) {
+	key := mesh.Key(h.Name)
+	h.Days = newDaysView(m.days[key], m.from)
+	h.Latency = milliseconds(m.latency[key].Median)
+	for i := range h.Checks {
+		c := &h.Checks[i]
+		recent := m.latency.Of(key, c.Name)
+		c.Latency, c.Regions = typical(recent, c.own()), newRegionViews(c.Votes, recent)
+	}
+}
+
+// own is the region of the check's host.
+func (c checkView) own() string {
+	for _, v := range c.Votes {
+		if v.Own {
+			return v.Region
+		}
+	}
+	return ""
+}
 
 // Trouble reports whether the host is anything but operational. Then its checks are unfolded.
 func (h hostView) Trouble() bool { return h.Class != web.StatusLook(mesh.Operational).Class }
@@ -169,7 +195,7 @@ func newCheckView(s web.State, c mesh.CheckState) checkView {
 		v.Look, v.Since = web.CheckLook(c), time.Time{}
 	}
 	for _, r := range c.Votes { // of the host's own region too: it is shown and not counted
-		vote := voteView{Look: web.VoteLook(r.Vote), City: s.City(r.Region), Own: r.Own}
+		vote := voteView{Look: web.VoteLook(r.Vote), Region: r.Region, City: s.City(r.Region), Own: r.Own}
 		switch {
 		case r.Own:
 			vote.Word += " (same region, not counted)"

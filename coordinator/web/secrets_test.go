@@ -293,7 +293,7 @@ func TestReasonsOfConfirmedVotesArePhrases(t *testing.T) {
 	m.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea")
 	m.run(20 * time.Second)
 	for address, want := range map[string]string{
-		"/hosts/nc1": "Lusaka: failing (it refused the connection)", "/matrix": `title="it refused the connection"`,
+		"/hosts/nc1": "failing (it refused the connection)", "/matrix": `title="it refused the connection"`,
 		"/api/v1/hosts/nc1/votes": `"why": "refused the connection"`,
 		"/":                       "7 regions confirm that it refused the connection on port 25",
 		"/api/v1/transitions":     "7 regions confirm that it refused the connection on port 25, first seen from ",

@@ -60,10 +60,10 @@ function onPage(e) {
 	var focus = document.activeElement && main.contains(document.activeElement) && document.activeElement.id;
 	var open = [];
 	main.querySelectorAll("details[open][id]").forEach(function (d) { open.push(d.id); });
-	var table = main.querySelector(".scroll"), left = table ? table.scrollLeft : 0;
+	var lefts = Array.prototype.map.call(main.querySelectorAll(".scroll"), function (t) { return t.scrollLeft; });
 	main.innerHTML = e.data;
 	open.forEach(function (id) { var d = find(id); if (d) d.open = true; });
-	if (table && (table = main.querySelector(".scroll"))) table.scrollLeft = left;
+	main.querySelectorAll(".scroll").forEach(function (t, n) { t.scrollLeft = lefts[n] || 0; });
 	if (focus && (focus = find(focus))) focus.focus();
 	// The icon has the colour of the banner.
 	var banner = main.querySelector(".banner"), c = banner && getComputedStyle(banner).getPropertyValue("--c");
