@@ -40,7 +40,7 @@ func (c *coordinator) ledgerSize(t *testing.T) uint64 {
 const (
 	transitionMax   = 9 << 10 // with the votes of 9 regions by two address families
 	catalogTenMax   = 8 << 10
-	catalogThousand = 512 << 10
+	catalogThousand = 576 << 10
 )
 
 // TestBytesPerEvent measures what one event takes in a real ledger.

@@ -74,6 +74,9 @@ var claims = map[string][]string{
 		"podman run --rm --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent join TOKEN",
 		"podman run --detach --network host --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent",
 	},
+	"coordinator TestScripts": {
+		"probemesh-coordinator import blog.xml --dry-run --group", "probemesh-coordinator import blog.xml",
+	},
 	"coordinator TestPeopleAreTold": {
 		"probemesh-coordinator notify test", "probemesh-coordinator notify explain NC036",
 	},
