@@ -79,6 +79,8 @@ type hook struct {
 	data  []map[string]any
 	wrong []string
 	fails bool
+
+	announced []string // the bodies that came by another path
 }
 
 func openHook(t *testing.T) *hook {
@@ -94,6 +96,10 @@ func (h *hook) receive(w http.ResponseWriter, r *http.Request) {
 	defer h.mu.Unlock()
 	if h.fails {
 		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	if r.URL.Path != "/hook" {
+		h.announced = append(h.announced, string(body))
 		return
 	}
 	id := r.Header.Get("webhook-id")
@@ -143,6 +149,7 @@ notify:
   routes:
     - {channels: [hook, mail]}
     - {match: {advisory: [channel]}, channels: [mail]}
+announce: [{url: "generic+%[2]s/announce"}]
 `, b.address, h.URL)
 	public := strings.ReplaceAll(string(text), "address: 127.0.0.1,", "address: 127.0.0.1, public: true,")
 	if err := os.WriteFile(m.path("catalog.yaml"), []byte(public+section), 0o600); err != nil {
@@ -187,6 +194,13 @@ func TestPeopleAreTold(t *testing.T) {
 		over.Header.Get("In-Reply-To") != opened.Header.Get("Message-Id") {
 		t.Errorf("the end is told as %v, after %v", over.Header, opened.Header)
 	}
+	m.must(m.coordinator, "post", "publish", "--title", "New rack", "--text", "Two servers **joined**.", "--data", data)
+	m.eventually("the post and the incident are announced", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		all := strings.Join(h.announced, "\n")
+		return strings.Contains(all, "Two servers joined.") && strings.Contains(all, "/incidents/")
+	})
 	if len(h.wrong) > 0 {
 		t.Errorf("wrong: %v", h.wrong)
 	}

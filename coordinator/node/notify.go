@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"github.com/probemesh/probemesh/coordinator/notify"
 	"github.com/probemesh/probemesh/coordinator/notify/channel"
 	"github.com/probemesh/probemesh/coordinator/operators"
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/privatefile"
 )
@@ -24,6 +27,9 @@ const linkKeyName = "acknowledge.key"
 
 // linkKeySize is the size of that key in bytes.
 const linkKeySize = 32
+
+// announcedEntries is how many of the newest public updates are looked through for news.
+const announcedEntries = 50
 
 // openNotifier adds what tells people of incidents and advisories.
 func openNotifier(n *Node) error {
@@ -35,6 +41,7 @@ func openNotifier(n *Node) error {
 		at, offset := n.core.Clock.Now()
 		return at.Add(-offset)
 	}
+	public := web.NewView(n.source(), web.Public)
 	n.acknowledger = &notify.Acknowledger{Key: key, Now: wall}
 	n.notifier = notify.New(notify.Config{
 		Catalog:   n.core.Catalogs.Current,
@@ -43,7 +50,11 @@ func openNotifier(n *Node) error {
 		Append: operators.Journal{Ledger: n.ledger}.Append, Clock: n.core.Clock.Now, Changed: n.core.Engine.Changed,
 		Send:  channel.Sender{Resolve: catalogs.Resolver(n.core.Catalogs), Domain: mailDomain(n)}.Send,
 		Links: func(m notify.Matter) notify.Links { return messageLinks(n, m) },
-		Warn:  n.core.Warnings.Warn, Logger: n.logger("notify"),
+		Public: func(ctx context.Context) ([]archive.Entry, error) {
+			return public.Archive().Latest(ctx, archive.Query{}, announcedEntries)
+		},
+		Base: func() string { return n.core.Catalogs.Current().Page.URL },
+		Warn: n.core.Warnings.Warn, Logger: n.logger("notify"),
 	})
 	n.acknowledger.Acknowledge = func(r *http.Request, id string, round int) error {
 		ctx := operators.With(r.Context(), operators.Actor{ID: "link"})

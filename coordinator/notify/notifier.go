@@ -10,12 +10,14 @@ import (
 	"context"
 	cryptorand "crypto/rand"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/notify/channel"
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -34,7 +36,9 @@ type Config struct {
 	Changed   func() <-chan struct{}                                                   // closed at the next snapshot
 	Send      func(context.Context, *catalog.MailServer, catalog.Channel, channel.Message) error
 	Links     func(Matter) Links
-	Warn      func(subject, text string) // sets a subject's warning for operators; "" clears it
+	Public    func(context.Context) ([]archive.Entry, error) // the newest that the public may read
+	Base      func() string                                  // the public address, or ""
+	Warn      func(subject, text string)                     // sets a subject's warning for operators; "" clears it
 	Logger    zerolog.Logger
 }
 
@@ -154,14 +158,55 @@ func (l *loop) open(ctx context.Context) error {
 func (l *loop) step(ctx context.Context) time.Duration {
 	l.record(ctx)
 	now, c := l.wall(), l.config.Catalog()
-	if c == nil || c.Notify == nil {
+	if c == nil {
 		return recheckAfter
 	}
+	wait := recheckAfter
+	if len(c.Announce) > 0 {
+		wait = l.announce(ctx, c, now)
+	}
+	if c.Notify != nil {
+		wait = min(wait, l.notify(ctx, c, now))
+	}
+	return wait
+}
+
+// begin records that a channel, or for "" all of them, told nothing before.
+func (l *loop) begin(channel string, now time.Time) {
+	begun := ledger.NotifyEvent{ID: cryptorand.Text(), Action: ledger.NotifyBegun, Channel: channel, At: now}
+	begun.Mesh, _ = l.config.Clock()
+	l.unrecorded = append(l.unrecorded, begun)
+	l.state.Add(begun)
+}
+
+// announce starts the announcements that are due.
+func (l *loop) announce(ctx context.Context, c *catalog.Catalog, now time.Time) time.Duration {
+	for _, a := range c.Announce {
+		if _, known := l.state.begun[AccountName(a)]; !known {
+			l.begin(AccountName(a), now)
+		}
+	}
+	entries, err := l.config.Public(ctx)
+	if err != nil {
+		l.config.Logger.Error().Err(err).Msg("public entries not read; retrying")
+		return time.Second
+	}
+	wait := recheckAfter
+	for _, m := range Announce(c.Announce, l.state, entries, now) {
+		i := slices.IndexFunc(c.Announce, func(a catalog.Announce) bool { return AccountName(a) == m.Channel })
+		to := catalog.Channel{Name: m.Channel, URL: c.Announce[i].URL}
+		message := composeAnnouncement(m, strings.TrimSuffix(l.config.Base(), "/"), now)
+		if after := l.start(ctx, nil, &to, m, message, now); after > 0 {
+			wait = min(wait, after)
+		}
+	}
+	return wait
+}
+
+// notify starts the messages that are due.
+func (l *loop) notify(ctx context.Context, c *catalog.Catalog, now time.Time) time.Duration {
 	if l.state.Since.IsZero() {
-		begun := ledger.NotifyEvent{ID: cryptorand.Text(), Action: ledger.NotifyBegun, At: now}
-		begun.Mesh, _ = l.config.Clock()
-		l.unrecorded = append(l.unrecorded, begun)
-		l.state.Add(begun)
+		l.begin("", now)
 	}
 	incidents, err := l.config.Incidents(ctx, now.Add(-TellWithin), incidentsMax)
 	if err != nil {
@@ -181,7 +226,7 @@ func (l *loop) step(ctx context.Context) time.Duration {
 		wait = min(wait, max(0, next.Sub(now)))
 	}
 	for _, m := range due {
-		if after := l.start(ctx, c.Notify, m, now); after > 0 {
+		if after := l.start(ctx, c.Notify.Mail, c.Notify.Channel(m.Channel), m, l.compose(m, now), now); after > 0 {
 			wait = min(wait, after)
 		}
 	}
@@ -189,8 +234,9 @@ func (l *loop) step(ctx context.Context) time.Duration {
 }
 
 // start begins an attempt, unless one is under way or it is too early for the next. It returns how long to wait then.
-func (l *loop) start(ctx context.Context, n *catalog.Notify, m Message, now time.Time) time.Duration {
-	to := n.Channel(m.Channel)
+func (l *loop) start(
+	ctx context.Context, server *catalog.MailServer, to *catalog.Channel, m Message, text channel.Message, now time.Time,
+) time.Duration {
 	if to == nil || l.inFlight[m.ID] != "" || ctx.Err() != nil {
 		return 0 // the channel left the catalog after it was told
 	}
@@ -207,9 +253,9 @@ func (l *loop) start(ctx context.Context, n *catalog.Notify, m Message, now time
 		return 0 // the end of an attempt wakes the loop
 	}
 	l.inFlight[m.ID] = m.Channel
-	channel, message := *to, l.compose(m, now)
+	channel := *to
 	go func() {
-		err := l.config.Send(ctx, n.Mail, channel, message)
+		err := l.config.Send(ctx, server, channel, text)
 		l.results <- result{m, err} // the loop takes it, also while it ends
 	}()
 	return 0

@@ -24,6 +24,8 @@ type Message struct {
 	Matter  Matter
 	// Fallback is set for a message that other channels failed to send.
 	Fallback bool
+	// Announced is set for a message to an account that the public follows; Matter then is its entry.
+	Announced *Announcement
 }
 
 // The steps of a matter. Repeats and escalations have a number.
@@ -42,8 +44,9 @@ type State struct {
 	Silences []ledger.Silence
 	// Failing are the channels that fail now.
 	Failing map[string]bool
-	// Since is when anybody was told first: what opened before is not told.
+	// Since is when anybody was told first: what was over before is not told.
 	Since time.Time
+	begun map[string]time.Time // by account: when it was first in the catalog
 }
 
 // step is a message that was sent.
@@ -56,7 +59,7 @@ type step struct {
 func NewState(events []ledger.NotifyEvent) State {
 	s := State{
 		sent: map[string]bool{}, told: map[string][]step{}, acked: map[string]ledger.NotifyEvent{},
-		Failing: map[string]bool{},
+		Failing: map[string]bool{}, begun: map[string]time.Time{},
 	}
 	for _, e := range events {
 		s.Add(e)
@@ -68,7 +71,11 @@ func NewState(events []ledger.NotifyEvent) State {
 func (s *State) Add(e ledger.NotifyEvent) {
 	switch e.Action {
 	case ledger.NotifyBegun:
-		s.Since = e.At
+		if e.Channel == "" {
+			s.Since = e.At
+		} else if _, known := s.begun[e.Channel]; !known {
+			s.begun[e.Channel] = e.At
+		}
 	case ledger.NotifySent:
 		s.sent[e.ID] = true
 		key := roundKey(e.Matter, e.Round)

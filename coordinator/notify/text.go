@@ -69,6 +69,9 @@ func works(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) string {
 
 // Subject is the message in a line.
 func (m Message) Subject() string {
+	if m.Announced != nil {
+		return m.Announced.Title
+	}
 	word := "DOWN"
 	switch name, _, _ := strings.Cut(m.Step, "-"); {
 	case m.Matter.Advisory != "" && !m.Matter.Over.IsZero():

@@ -1,0 +1,91 @@
+package notify
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/notify/channel"
+	"github.com/probemesh/probemesh/pkg/archive"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/markdown"
+)
+
+// Announcement is one thing that was said in public, for one account.
+type Announcement struct {
+	Title, Text string
+	Path        string // of its page
+	At          time.Time
+}
+
+// announcedWithin is how old what is announced may be: news of yesterday is none.
+const announcedWithin = 6 * time.Hour
+
+// announcedMax bounds an announcement in characters without its link, which fits every service that people read.
+const announcedMax = 400
+
+// AccountName names an account of the catalog. It stays the same wherever the account is in the list.
+func AccountName(a catalog.Announce) string {
+	sum := sha256.Sum256([]byte(a.URL.Text))
+	return "announce-" + hex.EncodeToString(sum[:4])
+}
+
+// announcedAs are the words of catalog.AnnounceKinds for kinds of entries.
+var announcedAs = map[archive.Kind]string{archive.Incident: "incidents", archive.Post: "posts"}
+
+// Announce returns the messages that are due for the accounts, the oldest first. What was said before an account was in
+// the catalog is not announced there.
+func Announce(accounts []catalog.Announce, s State, public []archive.Entry, now time.Time) (due []Message) {
+	for _, a := range accounts {
+		name := AccountName(a)
+		begun, known := s.begun[name]
+		if !known {
+			continue
+		}
+		for _, e := range public {
+			if !slices.Contains(a.What, announcedAs[e.Kind]) {
+				continue
+			}
+			for _, u := range e.Updates {
+				matter := Matter{ID: string(e.Kind) + "-" + e.ID}
+				id := messageID(matter, u.ID, name)
+				if u.At.Before(begun) || now.Sub(u.At) > announcedWithin || s.sent[id] {
+					continue
+				}
+				due = append(due, Message{
+					ID: id, Channel: name, Step: u.ID, Matter: matter, Announced: newAnnouncement(e, u),
+				})
+			}
+		}
+	}
+	slices.SortStableFunc(due, func(a, b Message) int { return a.Announced.At.Compare(b.Announced.At) })
+	return due
+}
+
+func newAnnouncement(e archive.Entry, u archive.Update) *Announcement {
+	text := u.Text
+	if !u.Plain {
+		text = markdown.Plain(u.Text)
+	}
+	title := markdown.Line(e.Title)
+	if u.State != "" {
+		title += " – " + strings.ReplaceAll(u.State, "_", " ")
+	}
+	return &Announcement{
+		Title: shorten(title, announcedMax/2), Text: shorten(strings.Join(strings.Fields(text), " "), announcedMax/2),
+		Path: e.Path(), At: u.At,
+	}
+}
+
+// composeAnnouncement makes what an account gets.
+func composeAnnouncement(m Message, base string, now time.Time) channel.Message {
+	body := m.Announced.Title + "\n\n" + m.Announced.Text
+	if base != "" {
+		body += "\n\n" + base + m.Announced.Path
+	}
+	return channel.Message{
+		ID: m.ID, Thread: m.ID, Type: "announcement", Subject: shorten(m.Announced.Title, subjectMax), Body: body, At: now,
+	}
+}
