@@ -50,8 +50,15 @@ func (a ArchiveView) readers() archive.Readers {
 }
 
 // seen returns an entry as the audience sees it; ok is false if it does not. Incidents are read again: the stored entry
-// is of all its hosts, in its title and in its sentences.
+// is of all its hosts, in its title and in its sentences. So is maintenance, which begins and ends by itself.
 func (a ArchiveView) seen(ctx context.Context, e archive.Entry, r archive.Readers) (archive.Entry, bool, error) {
+	if e.Kind == archive.Maintenance {
+		m, err := a.view.source.Maintenance(ctx, e.ID)
+		if err != nil {
+			return e, false, err
+		}
+		e = m.Entry(r.Now)
+	}
 	if r.Everything {
 		return e, true, nil
 	}
