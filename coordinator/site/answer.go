@@ -12,13 +12,23 @@ import (
 func answer(s web.State) (headline, detail string) {
 	overall := s.Overall()
 	var affected []mesh.HostState
+	pending := 0
 	for _, h := range s.Hosts() {
+		for _, c := range h.Checks {
+			if c.Verdict == mesh.Pending {
+				pending++
+			}
+		}
 		if h.Status != mesh.Operational {
 			affected = append(affected, h)
 		}
 	}
 	switch total := len(s.Hosts()); len(affected) {
 	case 0:
+		if pending > 0 {
+			return overall.Headline, fmt.Sprintf("%s. Without first results yet: %s.", web.Count(total, "system"),
+				web.Count(pending, "check"))
+		}
 		return overall.Headline, overall.Detail
 	case 1:
 		if total > 1 {

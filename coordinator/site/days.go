@@ -113,7 +113,7 @@ func (m *measured) uptimesOf(ctx context.Context, view *web.View, key string) ([
 		}
 		for _, r := range report.Rows {
 			if r.Check == "" && mesh.Key(r.Host) == key {
-				out = append(out, uptimeView{p.name, r.Uptime.String()})
+				out = append(out, uptimeView{p.name, uptimeText(r.Uptime)})
 			}
 		}
 	}
@@ -132,7 +132,7 @@ func lastChange(s web.State) (last time.Time) {
 }
 
 func newDaysView(row sla.Row, from time.Time) daysView {
-	v := daysView{Uptime: row.Uptime.String(), From: from.Format(time.DateOnly), First: barsShown}
+	v := daysView{Uptime: uptimeText(row.Uptime), From: from.Format(time.DateOnly), First: barsShown}
 	notes := map[int]string{}
 	for n, t := range row.Days {
 		if v.First == barsShown && t.NoData < t.Total() {
@@ -157,6 +157,14 @@ func newDaysView(row sla.Row, from time.Time) daysView {
 	encoded, _ := json.Marshal(notes) // a map of texts has an encoding
 	v.Notes = string(encoded)
 	return v
+}
+
+// uptimeText is an uptime for people. Of what is watched since less than an hour it would say nothing.
+func uptimeText(r sla.Ratio) string {
+	if r.Known() && r.Counted < int64(time.Hour/time.Second) {
+		return "new"
+	}
+	return r.String()
 }
 
 // dayLook returns how a day appears: as the worst of its seconds.

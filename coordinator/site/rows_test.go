@@ -22,13 +22,13 @@ func TestRowsOfHosts(t *testing.T) {
 	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format("2 January")
 	for _, want := range []string{
 		"<b>Mail</b>", "NC036 · Amsterdam", "98.333 %", yesterday + ", 1 min down",
-		`<rect class="down" x="88" width="1"`,
+		`<path class="down" d="M88 .5h1"`,
 	} {
 		if !strings.Contains(row, want) {
 			t.Errorf("the row of NC036 lacks %q: %s", want, row)
 		}
 	}
-	if strings.Contains(row, "100 %") || !strings.Contains(row, `<rect class="unknown" x="0" width="80"`) {
+	if strings.Contains(row, "100 %") || !strings.Contains(row, `<path class="unknown" d="M0 .5h80"`) {
 		t.Errorf("the row of NC036 shows what nobody measured: %s", row)
 	}
 	if strings.Contains(text, " open>") {
@@ -43,7 +43,9 @@ func TestTheAnswerComesFirst(t *testing.T) {
 		change func(*mesh.Snapshot)
 		want   string
 	}{
-		{func(*mesh.Snapshot) {}, "<h1>All systems operational</h1>"},
+		{func(*mesh.Snapshot) {}, "<h1>All systems operational</h1><p>5 systems, checked from every region.</p>"},
+		{func(s *mesh.Snapshot) { s.Hosts[0].Checks[1].Verdict = mesh.Pending },
+			"<h1>All systems operational</h1><p>5 systems. Without first results yet: 1 check.</p>"},
 		{func(s *mesh.Snapshot) { down(&s.Hosts[0]) }, "<h1>Sending mail is unavailable</h1>"},
 		{func(s *mesh.Snapshot) { s.Hosts[0].Status = mesh.MajorOutage }, "<h1>Mail is unavailable</h1>"},
 		{func(s *mesh.Snapshot) { s.Hosts[0].Status = mesh.StatusUnknown }, "<h1>The status of Mail is unknown</h1>"},

@@ -64,13 +64,14 @@ func run(ctx context.Context, out string) error {
 	defer func() { cancel(); <-ended }() // before Close, which needs the agents to have stopped
 
 	page := "http://" + d.PublicAddr().String() + "/"
-	if err := await(ctx, page, "All systems operational"); err != nil {
+	// A check that was never up has no outage.
+	if err := await(ctx, page, "All systems operational", "Waiting for the first results"); err != nil {
 		return err
 	}
 	if _, err := d.Break(demo.Fault{Fault: "service", Host: "NC036", Check: "Sending mail"}); err != nil {
 		return err
 	}
-	if err := await(ctx, page, "Partial outage"); err != nil {
+	if err := await(ctx, page, "Partial outage", ""); err != nil {
 		return err
 	}
 	shot, err := photograph(ctx, browser, page)
@@ -94,13 +95,13 @@ func findBrowser() (string, error) {
 	return "", errors.New("there is no Chromium here: install it (Debian: chromium)")
 }
 
-// await polls the page until it contains the text.
-func await(ctx context.Context, page, text string) error {
+// await polls the page until it contains the text, and not the other one unless that is empty.
+func await(ctx context.Context, page, text, without string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		body, err := get(ctx, page)
-		if err == nil && strings.Contains(body, text) {
+		if err == nil && strings.Contains(body, text) && (without == "" || !strings.Contains(body, without)) {
 			return nil
 		}
 		select {
