@@ -89,8 +89,9 @@ func (m *renameMesh) serve(i int) {
 func (m *renameMesh) run(i int) {
 	ctx, cancel := context.WithCancel(m.t.Context())
 	var task sync.WaitGroup
+	state := m.states[i] // the list grows while agents run
 	task.Go(func() {
-		err := agentnode.Run(ctx, agentnode.Config{State: m.states[i], GossipListen: address(i) + ":27946",
+		err := agentnode.Run(ctx, agentnode.Config{State: state, GossipListen: address(i) + ":27946",
 			Version: "v1", Logger: m.config.Logger})
 		if err != nil {
 			m.t.Error("the agent ended:", err)
