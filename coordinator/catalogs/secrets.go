@@ -2,10 +2,7 @@ package catalogs
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -13,7 +10,6 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/privatefile"
 	"github.com/probemesh/probemesh/pkg/regularfile"
 	"github.com/probemesh/probemesh/pkg/schedule"
 	"github.com/probemesh/probemesh/pkg/secret"
@@ -21,29 +17,6 @@ import (
 
 // secretSource is the source of a revision in which only the value of a secret is new.
 const secretSource = "secret changed"
-
-// DigestKey reads the key of the digests of secrets from a file, or creates the file. A backup has it too. Without it a
-// new key makes one new revision of the catalog, and resets no check.
-func DigestKey(file string) ([]byte, error) {
-	key, err := privatefile.Read(file)
-	if err == nil && len(key) == digestKeySize {
-		return key, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the key of digests: %w", err)
-	}
-	key = make([]byte, digestKeySize)
-	if _, err := rand.Read(key); err != nil {
-		return nil, fmt.Errorf("create the key of digests: %w", err)
-	}
-	if err := privatefile.Write(file, key); err != nil {
-		return nil, fmt.Errorf("create the key of digests: %w", err)
-	}
-	return key, nil
-}
-
-// digestKeySize is the size of the key of digests in bytes.
-const digestKeySize = 32
 
 // ReadSecret reads the value of a reference, "${NAME}" or "file:PATH". The newline at a file's end is not part of the
 // value.

@@ -179,20 +179,3 @@ func TestApplyNeedsTheCoordinatorsOwnValues(t *testing.T) {
 		}
 	})
 }
-
-func TestTheDigestKeyIsCreatedOnceAndPrivate(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "key")
-	first, err := catalogs.DigestKey(file)
-	if err != nil || len(first) != 32 {
-		t.Fatal(len(first), err)
-	}
-	again, err := catalogs.DigestKey(file)
-	info, statErr := os.Stat(file)
-	if err != nil || statErr != nil || string(again) != string(first) || info.Mode().Perm() != 0o600 {
-		t.Error("another key, or one that others can read", err, statErr)
-	}
-	other, err := catalogs.DigestKey(file + "2")
-	if err != nil || string(other) == string(first) {
-		t.Error("the key is not random", err)
-	}
-}

@@ -14,7 +14,6 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/coordinator/engine"
@@ -28,6 +27,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
 // Names of files in the data directory that this package gives out.
@@ -36,7 +36,8 @@ const (
 	viewName    = "view.db"
 	latencyName = "latency.db"
 	busName     = "bus"
-	// digestKeyName is the key of the digests of secrets.
+	// digestKeyName is the key of the digests of secrets. A backup has it too: a new key makes one new revision of the
+	// catalog, and resets no check.
 	digestKeyName = "secret-digest.key"
 )
 
@@ -120,7 +121,7 @@ func (n *Node) openLedger(ctx context.Context) (err error) {
 }
 
 func (n *Node) openCore(ctx context.Context) (err error) {
-	digestKey, err := catalogs.DigestKey(filepath.Join(n.config.Data, digestKeyName))
+	digestKey, err := privatefile.Key(filepath.Join(n.config.Data, digestKeyName))
 	if err != nil {
 		return err
 	}
