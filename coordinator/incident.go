@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -77,51 +77,34 @@ func (f *incidentFlags) run(cmd *cobra.Command, action string, build func(text s
 }
 
 func newIncidentListCommand() *cobra.Command {
-	var data string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "list", Short: "List incidents",
-		Long: `List prints the id, state, hosts and title of the newest 200 incidents, newest first; those of
+	return listing[editorial.Incident]{
+		use: "list", short: "List incidents",
+		long: `List prints the id, state, hosts and title of the newest 200 incidents, newest first; those of
 internal hosts too. What the mesh proposes follows on standard error. --json prints everything.`,
-		Example: "  coordinator incident list\n  coordinator incident list --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := newClient(cmd, data)
-			if err != nil {
-				return err
-			}
-			all, err := admin.NewIncidentClient(client).List(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), append([]editorial.Incident{}, all...))
-			}
-			table := tabwriter.NewWriter(command.Printable(cmd.OutOrStdout()), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "ID\tSTATE\tHOSTS\tTITLE")
-			for _, i := range all {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", i.ID, i.State, strings.Join(i.Hosts, ","), i.Title)
-			}
-			if err := table.Flush(); err != nil {
-				return err
-			}
-			for _, i := range all {
-				if i.Proposal != "" {
-					fmt.Fprintf(command.Printable(cmd.ErrOrStderr()), "%s: %s\n", i.ID, i.Proposal)
-				}
-			}
-			return nil
+		example: "  coordinator incident list\n  coordinator incident list --json",
+		read: func(ctx context.Context, client *admin.Client) ([]editorial.Incident, error) {
+			return admin.NewIncidentClient(client).List(ctx)
 		},
-	}
-	dataFlag(cmd, &data)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
+		write: writeIncidents,
+	}.command()
 }
 
-func printJSON(out io.Writer, value any) error {
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	return e.Encode(value)
+// writeIncidents prints a table, and as remarks what the mesh proposes.
+func writeIncidents(out, remarks io.Writer, all []editorial.Incident) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tSTATE\tHOSTS\tTITLE")
+	for _, i := range all {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", i.ID, i.State, strings.Join(i.Hosts, ","), i.Title)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, i := range all {
+		if i.Proposal != "" {
+			fmt.Fprintf(remarks, "%s: %s\n", i.ID, i.Proposal)
+		}
+	}
+	return nil
 }
 
 func newIncidentShowCommand() *cobra.Command {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -12,7 +12,6 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/editorial"
-	"github.com/probemesh/probemesh/pkg/command"
 )
 
 // presentEnd returns the present end of a maintenance, or now where it has none to come: "02:31" means the first one
@@ -31,37 +30,20 @@ func presentEnd(cmd *cobra.Command, client *admin.Client, id string, now time.Ti
 }
 
 func newMaintenanceListCommand() *cobra.Command {
-	var data string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "list", Short: "List maintenance", Long: `List prints the newest 1,000 maintenances, the
-latest announced first. Of one that recurs it shows the occurrence in progress, else the
-next. With --json it prints the texts and the next occurrences too.`,
-		Example: "  coordinator maintenance list\n  coordinator maintenance list --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := newClient(cmd, data)
-			if err != nil {
-				return err
-			}
-			all, err := client.Maintenances(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(append([]editorial.MaintenanceEntry{}, all...))
-			}
-			return writeMaintenances(command.Printable(cmd.OutOrStdout()), all)
+	return listing[editorial.MaintenanceEntry]{
+		use: "list", short: "List maintenance",
+		long: `List prints the newest 1,000 maintenances, the latest announced first. Of one that recurs it shows
+the occurrence in progress, else the next. With --json it prints the texts and the next occurrences
+too.`,
+		example: "  coordinator maintenance list\n  coordinator maintenance list --json",
+		read: func(ctx context.Context, client *admin.Client) ([]editorial.MaintenanceEntry, error) {
+			return client.Maintenances(ctx)
 		},
-	}
-	dataFlag(cmd, &data)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
+		write: writeMaintenances,
+	}.command()
 }
 
-func writeMaintenances(out io.Writer, all []editorial.MaintenanceEntry) error {
+func writeMaintenances(out, _ io.Writer, all []editorial.MaintenanceEntry) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tSTATE\tSTART\tEND\tCOVERS\tRECURS\tTITLE")
 	for _, m := range all {

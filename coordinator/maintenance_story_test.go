@@ -84,7 +84,7 @@ func TestAnEmergencyThatIsAnnouncedLate(t *testing.T) {
 	}
 	if got := strings.Join(states, "\n"); !strings.HasPrefix(got, "completed: Server back online.\nin_progress: ") ||
 		!strings.HasSuffix(got, "It takes longer.\nin_progress: We add a disk, since the old one is full.") {
-		t.Errorf("the maintenance is told as\n%s", got)
+		t.Errorf("the page of the maintenance shows\n%s", got)
 	}
 
 	// A second one ends while the server is down: that is an outage from then on.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,9 +15,9 @@ import (
 
 func newNotifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "notify", Short: "Test channels, and explain who is told of what",
-		Long: `The section notify of the catalog says who is told of incidents and of the mesh's own troubles, over
-which channels, and when.`,
+		Use: "notify", Short: "Test channels, and explain who gets which messages",
+		Long: `The section notify of the catalog defines who is notified of incidents and of problems of the mesh
+itself, over which channels, and when.`,
 		Example: "  coordinator notify test\n  coordinator notify explain NC036",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -71,9 +70,9 @@ func newNotifyExplainCommand() *cobra.Command {
 	var data string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "explain HOST", Short: "Say who would be told of an outage of a host, and when",
-		Long: `Explain lists the routes of the catalog that take an outage of the host, and which channels they
-tell how long after it was published.`,
+		Use: "explain HOST", Short: "Show who is notified of an outage of a host, and when",
+		Long: `Explain lists the routes of the catalog that match an outage of the host, the channels that each
+notifies, and how long after the outage was published.`,
 		Example: "  coordinator notify explain NC036",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -86,9 +85,7 @@ tell how long after it was published.`,
 				return err
 			}
 			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(explained)
+				return printJSON(cmd.OutOrStdout(), explained)
 			}
 			return printExplained(command.Printable(cmd.OutOrStdout()), explained)
 		},
@@ -108,7 +105,7 @@ func printExplained(out io.Writer, explained []notify.Explained) error {
 			continue
 		}
 		taken++
-		for _, t := range e.Told {
+		for _, t := range e.Notified {
 			what := "first message"
 			if t.Step != "opened" {
 				what = "escalation, unless acknowledged"
@@ -128,7 +125,7 @@ func printExplained(out io.Writer, explained []notify.Explained) error {
 		}
 	}
 	if taken == 0 {
-		fmt.Fprintln(out, "No route takes an outage of this host: nobody would be told.")
+		fmt.Fprintln(out, "No route matches an outage of this host: nobody would be notified.")
 		return nil
 	}
 	return w.Flush()
@@ -138,8 +135,9 @@ func newAckCommand() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use: "ack INCIDENT", Short: "Acknowledge an incident: reminders of it stop",
-		Long: `Ack says that somebody looks after an open incident. Reminders and escalations of it stop; that it is
-over is still told. Clients see nothing of it. The messages of an incident have its id.`,
+		Long: `Ack records that somebody is working on an open incident. Its reminders and escalations stop; the
+message that it is over is still sent. Clients do not see the acknowledgement. Each message about an
+incident contains the incident's id.`,
 		Example: "  coordinator ack mifc3k2o-1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -158,8 +158,9 @@ announce: [{url: "generic+%[2]s/announce"}]
 	return m, h, b
 }
 
-// An outage and its end are told by webhook and by mail, each in one thread, and the link in the message acknowledges.
-func TestPeopleAreTold(t *testing.T) {
+// A webhook and a mailbox each get one message when an outage begins, and one in the same thread when it ends. The link
+// in the message acknowledges.
+func TestPeopleAreNotified(t *testing.T) {
 	m, h, b := notifyTestbed(t)
 	data := m.path("d")
 	m.startMesh(data)
@@ -177,7 +178,9 @@ func TestPeopleAreTold(t *testing.T) {
 	}
 	m.services["NC1"].Close()
 	m.awaitStatus(data, "NC1", mesh.MajorOutage)
-	m.eventually("the outage is told", func() bool { return len(h.received()) == 2 && len(b.read()) == 2 })
+	m.eventually("the messages about the outage arrive", func() bool {
+		return len(h.received()) == 2 && len(b.read()) == 2
+	})
 	if got := h.received(); got[1] != "incident.opened" || h.data[1]["state"] != "ongoing" {
 		t.Errorf("the webhook received %v, %v", got, h.data[1])
 	}
@@ -188,11 +191,11 @@ func TestPeopleAreTold(t *testing.T) {
 	m.acknowledgeByLink(t, data, h.data[1])
 	m.openService("NC1")
 	m.awaitStatus(data, "NC1", mesh.Operational)
-	m.eventually("the end is told", func() bool { return len(h.received()) == 3 && len(b.read()) == 3 })
+	m.eventually("the messages about its end arrive", func() bool { return len(h.received()) == 3 && len(b.read()) == 3 })
 	over := b.read()[2]
 	if !strings.HasPrefix(over.Header.Get("Subject"), "OK NC1") ||
 		over.Header.Get("In-Reply-To") != opened.Header.Get("Message-Id") {
-		t.Errorf("the end is told as %v, after %v", over.Header, opened.Header)
+		t.Errorf("the message about the end is %v, after %v", over.Header, opened.Header)
 	}
 	m.must(m.coordinator, "post", "publish", "--title", "New rack", "--text", "Two servers **joined**.", "--data", data)
 	m.eventually("the post and the incident are announced", func() bool {
@@ -258,7 +261,7 @@ func (m *testbed) acknowledgeByLink(t *testing.T, data string, message map[strin
 	}
 }
 
-// The coordinator is killed again and again while there is something to tell. A receiver that knows ids gets each
+// The coordinator is killed again and again while messages are due. A receiver that knows ids gets each
 // message once, and none is missing.
 func TestKillsNeitherLoseNorRepeatMessages(t *testing.T) {
 	m, h, _ := notifyTestbed(t)

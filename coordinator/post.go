@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -154,36 +155,17 @@ A backup that was made before still has the text: restore it with --removals of 
 }
 
 func newPostListCommand() *cobra.Command {
-	var data string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "list", Short: "List posts", Long: `List prints the newest 1,000 posts, newest first. With --json it prints
+	return listing[ledger.Post]{
+		use: "list", short: "List posts",
+		long: `List prints the newest 1,000 posts, newest first. With --json it prints
 the texts too, also those before each edit.`,
-		Example: "  coordinator post list\n  coordinator post list --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := newClient(cmd, data)
-			if err != nil {
-				return err
-			}
-			posts, err := client.Posts(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(append([]ledger.Post{}, posts...))
-			}
-			return writePosts(command.Printable(cmd.OutOrStdout()), posts)
-		},
-	}
-	dataFlag(cmd, &data)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
+		example: "  coordinator post list\n  coordinator post list --json",
+		read:    func(ctx context.Context, client *admin.Client) ([]ledger.Post, error) { return client.Posts(ctx) },
+		write:   writePosts,
+	}.command()
 }
 
-func writePosts(out io.Writer, posts []ledger.Post) error {
+func writePosts(out, _ io.Writer, posts []ledger.Post) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tPUBLISHED\tTAGS\tTITLE")
 	for _, p := range posts {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -48,9 +47,7 @@ func (q query) command() *cobra.Command {
 			if !asJSON {
 				return q.text(command.Printable(cmd.OutOrStdout()), state, value)
 			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(value)
+			return printJSON(cmd.OutOrStdout(), value)
 		},
 	}
 	dataFlag(cmd, &data)

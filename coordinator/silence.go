@@ -1,8 +1,9 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
+	"io"
 	"os/user"
 	"strings"
 	"text/tabwriter"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/notify"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -17,9 +19,10 @@ import (
 
 func newSilenceCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "silence", Short: "Keep what is known from being told for a while",
-		Long: `A silence keeps incidents of what it matches from being told until a time. Probing, verdicts and the
-status page stay as they are. An incident that concerns anything else as well is told.`,
+		Use: "silence", Short: "Suppress notifications for a while",
+		Long: `A silence suppresses notifications about incidents of what it matches until a given time. Probing,
+verdicts and the status page do not change. If an incident also concerns anything that is not
+silenced, its notifications are sent.`,
 		Example: "  coordinator silence add --host NC036 --until 2h --reason \"new disk\"",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -89,38 +92,24 @@ func parseLabels(labels []string) (out map[string]string, err error) {
 }
 
 func newSilenceListCommand() *cobra.Command {
-	var data string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "list", Short: "List the silences in force",
-		Long:    "List prints the silences in force, the oldest first.",
-		Example: "  coordinator silence list",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := newNotifyClient(cmd, data)
-			if err != nil {
-				return err
-			}
-			all, err := client.Silences(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(append([]ledger.Silence{}, all...))
-			}
-			w := tabwriter.NewWriter(command.Printable(cmd.OutOrStdout()), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tWHAT\tUNTIL\tREASON\tBY")
-			for _, s := range all {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.ID, silenced(s), formatTime(s.Until), s.Reason, s.By)
-			}
-			return w.Flush()
+	return listing[ledger.Silence]{
+		use: "list", short: "List the silences in force",
+		long:    "List prints the silences in force, the oldest first.",
+		example: "  coordinator silence list",
+		read: func(ctx context.Context, client *admin.Client) ([]ledger.Silence, error) {
+			return admin.NewNotifyClient(client).Silences(ctx)
 		},
+		write: writeSilences,
+	}.command()
+}
+
+func writeSilences(out, _ io.Writer, all []ledger.Silence) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tWHAT\tUNTIL\tREASON\tBY")
+	for _, s := range all {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.ID, silenced(s), formatTime(s.Until), s.Reason, s.By)
 	}
-	dataFlag(cmd, &data)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
+	return table.Flush()
 }
 
 // silenced says what a silence is about.
@@ -141,7 +130,7 @@ func newSilenceRemoveCommand() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use: "remove ID", Short: "End a silence",
-		Long:    "Remove ends a silence: incidents that are open are told now.",
+		Long:    "Remove ends a silence: notifications about incidents that are still open are sent now.",
 		Example: "  coordinator silence remove x7k2m4",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/operators"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -59,40 +60,18 @@ With the scope read a program reads what operators do; with write it also change
 }
 
 func newTokenListCommand() *cobra.Command {
-	var data string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "list", Short: "List tokens",
-		Long:    "List prints the tokens' names, scopes and uses, to the hour; revoked ones are last.",
-		Example: "  coordinator token list\n  coordinator token list --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := newClient(cmd, data)
-			if err != nil {
-				return err
-			}
-			tokens, err := client.Tokens().List(cmd.Context())
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return writeIndented(cmd.OutOrStdout(), append([]operators.Token{}, tokens...))
-			}
-			return writeTokens(command.Printable(cmd.OutOrStdout()), tokens)
+	return listing[operators.Token]{
+		use: "list", short: "List tokens",
+		long:    "List prints the tokens' names, scopes and uses, to the hour; revoked ones are last.",
+		example: "  coordinator token list\n  coordinator token list --json",
+		read: func(ctx context.Context, client *admin.Client) ([]operators.Token, error) {
+			return client.Tokens().List(ctx)
 		},
-	}
-	dataFlag(cmd, &data)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
+		write: writeTokens,
+	}.command()
 }
 
-func writeIndented(out io.Writer, v any) error {
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-func writeTokens(out io.Writer, tokens []operators.Token) error {
+func writeTokens(out, _ io.Writer, tokens []operators.Token) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tSCOPE\tADDED\tUSED\tREVOKED\tID")
 	orNever := func(t time.Time) string {
@@ -155,7 +134,7 @@ that came into force because its file changed is not a command.`,
 			case err != nil:
 				return err
 			case asJSON:
-				return writeIndented(cmd.OutOrStdout(), append([]ledger.AuditEntry{}, entries...))
+				return printJSON(cmd.OutOrStdout(), append([]ledger.AuditEntry{}, entries...))
 			}
 			return writeAudit(command.Printable(cmd.OutOrStdout()), entries)
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -84,9 +83,7 @@ func (u uptimeReport) command() *cobra.Command {
 			}
 			switch {
 			case asJSON:
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(report)
+				return printJSON(cmd.OutOrStdout(), report)
 			case asCSV:
 				return writeUptimeCSV(cmd.OutOrStdout(), report)
 			}

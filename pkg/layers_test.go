@@ -45,7 +45,7 @@ var layers = []struct {
 	{"the coordinator's own health", []string{"coordinator/health"}},
 	{"what every HTTP surface shares", []string{"coordinator/web"}},
 	{"channels", []string{"coordinator/notify/channel"}},
-	{"what people write, their rights, and what they are told", []string{
+	{"what people write, their rights, and notifications", []string{
 		"coordinator/editorial", "coordinator/operators", "coordinator/notify",
 	}},
 	{"joiners", []string{

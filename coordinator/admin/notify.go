@@ -9,7 +9,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
-// Notifier tells people of incidents, and takes what they decide about messages.
+// Notifier sends notifications, and accepts acknowledgements and silences.
 type Notifier interface {
 	Acknowledge(ctx context.Context, id, by string) error
 	Silence(ctx context.Context, h notify.Hush) (id string, err error)
@@ -61,7 +61,7 @@ func (n NotifyClient) Acknowledge(ctx context.Context, id string) error {
 	return n.client.call(ctx, http.MethodPost, "/ack", url.Values{"id": {id}}, nil, &nothing)
 }
 
-// Silence keeps what it matches from being told, and returns the silence's id.
+// Silence suppresses notifications about what it matches, and returns the silence's id.
 func (n NotifyClient) Silence(ctx context.Context, h notify.Hush) (id string, err error) {
 	return id, n.client.send(ctx, "/silences/add", h, &id)
 }

@@ -50,7 +50,7 @@ type statuspageIncident struct {
 	} `json:"incident_updates"`
 }
 
-// An incident that people wrote about is told in the order in which it was measured and written, newest first.
+// The timeline of an incident has measurements and what people wrote in one order, newest first.
 func TestAnIncidentThatPeopleWroteAbout(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	i := takenOver()

@@ -50,7 +50,7 @@ func (e IncidentEditor) Remind(ctx context.Context) error {
 }
 
 // reminders returns what operators must be reminded of, by subject. That an update is due and that it is late are two:
-// a route that names the advisory "overdue" tells of each.
+// a route that names the advisory "overdue" sends a message about each.
 func reminders(open []*incident.Incident, now time.Time) map[string]string {
 	out := map[string]string{}
 	for _, i := range open {

@@ -135,9 +135,9 @@ func (m *maintained) plan(from, to int, check string) {
 	})
 }
 
-// told describes what readers learned of NC1: each change of its status, and each incident with its windows, in seconds
+// seen describes what readers saw of NC1: each change of its status, and each incident with its windows, in seconds
 // of the story.
-func (m *maintained) told() (out []string) {
+func (m *maintained) seen() (out []string) {
 	m.t.Helper()
 	seconds := func(at time.Time) string {
 		if at.IsZero() {
@@ -190,11 +190,11 @@ func (m *maintained) seconds(to int) string {
 	return strings.Join(out, "\n")
 }
 
-// stories are what happens to NC1 and its maintenance, and what readers learn of it. Each is told with and without
+// stories are scenarios of NC1 and its maintenance, with what readers should see. Each runs with and without
 // restarts in between, with the same result.
 var stories = map[string]struct {
 	steps   func(m *maintained, pause func(seconds int))
-	told    []string
+	seen    []string
 	seconds string // of the 540 s from the 60th on
 }{
 	"planned, and down inside it": {
@@ -372,7 +372,7 @@ func TestMaintenanceStories(t *testing.T) {
 						}
 						m.until(seconds)
 					})
-					if diff := cmp.Diff(story.told, m.told()); diff != "" {
+					if diff := cmp.Diff(story.seen, m.seen()); diff != "" {
 						t.Errorf("readers learn something else:\n%s", diff)
 					}
 					if got := m.seconds(600); !sameSeconds(got, story.seconds) {
@@ -444,7 +444,7 @@ func TestMaintenanceFollowsRenames(t *testing.T) {
 		want := []string{
 			"120: under_maintenance", "400: partial_outage", "incident investigating, SMTP down from 400 to ...",
 		}
-		if diff := cmp.Diff(want, m.told()); diff != "" {
+		if diff := cmp.Diff(want, m.seen()); diff != "" {
 			t.Error(diff)
 		}
 		const counted = ": up 60, down 0, partial 200, maintenance 280, no data 0\n" +

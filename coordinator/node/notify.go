@@ -2,10 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -25,15 +21,12 @@ import (
 // linkKeyName is the file of the key that signs links which acknowledge.
 const linkKeyName = "acknowledge.key"
 
-// linkKeySize is the size of that key in bytes.
-const linkKeySize = 32
-
 // announcedEntries is how many of the newest public updates are looked through for news.
 const announcedEntries = 50
 
-// openNotifier adds what tells people of incidents and advisories.
+// openNotifier adds what sends notifications about incidents and advisories.
 func openNotifier(n *Node) error {
-	key, err := linkKey(filepath.Join(n.config.Data, linkKeyName))
+	key, err := privatefile.Key(filepath.Join(n.config.Data, linkKeyName))
 	if err != nil {
 		return err
 	}
@@ -49,7 +42,7 @@ func openNotifier(n *Node) error {
 		Incidents: n.core.History.Incidents, Warnings: n.core.Warnings.BySubject, Sent: n.view.Notified().Since,
 		Append: operators.Journal{Ledger: n.ledger}.Append, Clock: n.core.Clock.Now, Changed: n.core.Engine.Changed,
 		Send:  channel.Sender{Resolve: catalogs.Resolver(n.core.Catalogs), Domain: mailDomain(n)}.Send,
-		Links: func(m notify.Matter) notify.Links { return messageLinks(n, m) },
+		Links: func(m notify.Alert) notify.Links { return messageLinks(n, m) },
 		Public: func(ctx context.Context) ([]archive.Entry, error) {
 			return public.Archive().Latest(ctx, archive.Query{}, announcedEntries)
 		},
@@ -67,27 +60,8 @@ func openNotifier(n *Node) error {
 	return nil
 }
 
-// linkKey reads the key of links, or creates it.
-func linkKey(file string) ([]byte, error) {
-	key, err := privatefile.Read(file)
-	if err == nil && len(key) == linkKeySize {
-		return key, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the key of links: %w", err)
-	}
-	key = make([]byte, linkKeySize)
-	if _, err := rand.Read(key); err != nil {
-		return nil, fmt.Errorf("create the key of links: %w", err)
-	}
-	if err := privatefile.Write(file, key); err != nil {
-		return nil, fmt.Errorf("create the key of links: %w", err)
-	}
-	return key, nil
-}
-
 // messageLinks are what a message leads to. Without a public address it names the command.
-func messageLinks(n *Node, m notify.Matter) notify.Links {
+func messageLinks(n *Node, m notify.Alert) notify.Links {
 	base := strings.TrimSuffix(n.core.Catalogs.Current().Page.URL, "/")
 	l := notify.Links{Acknowledge: "coordinator ack " + m.ID}
 	if base == "" {

@@ -237,7 +237,7 @@ func storeOpenSecrets(t *testing.T, c node.Config) {
 	}
 }
 
-// history is what a coordinator's ledger and pages tell of the past.
+// history is what a coordinator's ledger and pages show of the past.
 type history struct {
 	Sequences   []uint64
 	Revisions   []string

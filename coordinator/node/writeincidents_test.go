@@ -27,7 +27,7 @@ type apiMaintenance struct {
 	Covers           []struct{ Host string }
 }
 
-// A program tells an incident from its opening to its post-mortem, and merges another one into it. A repeat with an
+// A program writes an incident from its opening to its post-mortem, and merges another one into it. A repeat with an
 // idempotency key adds no second update.
 func TestAProgramWritesIncidents(t *testing.T) {
 	c := config(t)

@@ -49,13 +49,13 @@ func Announce(accounts []catalog.Announce, s State, public []archive.Entry, now 
 				continue
 			}
 			for _, u := range e.Updates {
-				matter := Matter{ID: string(e.Kind) + "-" + e.ID}
-				id := messageID(matter, u.ID, name)
+				alert := Alert{ID: string(e.Kind) + "-" + e.ID}
+				id := messageID(alert, u.ID, name)
 				if u.At.Before(begun) || now.Sub(u.At) > announcedWithin || s.sent[id] {
 					continue
 				}
 				due = append(due, Message{
-					ID: id, Channel: name, Step: u.ID, Matter: matter, Announced: newAnnouncement(e, u),
+					ID: id, Channel: name, Step: u.ID, Alert: alert, Announced: newAnnouncement(e, u),
 				})
 			}
 		}

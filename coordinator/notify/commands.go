@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	cryptorand "crypto/rand"
 	"fmt"
@@ -23,7 +24,7 @@ const (
 )
 
 var errNoNotify = errkind.New(errkind.Conflict,
-	"the catalog has no section notify, so nobody is told of anything: see deploy/docs/configure.md")
+	"the catalog has no section notify, so no notifications are sent: see deploy/docs/configure.md")
 
 // ask runs a function on the state, in the loop's goroutine.
 func (n *Notifier) ask(ctx context.Context, do func(*loop)) error {
@@ -52,10 +53,10 @@ func (n *Notifier) decide(ctx context.Context, e ledger.NotifyEvent) error {
 	}
 }
 
-// Title returns the title of a matter, and whether it is over or acknowledged; false if it is not known.
+// Title returns the title of an alert, and whether it is over or acknowledged; false if it is not known.
 func (n *Notifier) Title(ctx context.Context, id string) (title string, over, acknowledged, ok bool) {
 	err := n.ask(ctx, func(l *loop) {
-		for _, m := range l.matters {
+		for _, m := range l.alerts {
 			if m.ID == id {
 				title, over, acknowledged, ok = m.Text.Title, !m.Over.IsZero(), l.state.Acknowledged(m).ID != "", true
 			}
@@ -64,24 +65,24 @@ func (n *Notifier) Title(ctx context.Context, id string) (title string, over, ac
 	return title, over, acknowledged, ok && err == nil
 }
 
-// anyRound means the present round of a matter.
+// anyRound means the present round of an alert.
 const anyRound = -1
 
-// Acknowledge stops repeats and escalations of an open matter. Nobody is told of it. Doing it again changes nothing.
+// Acknowledge stops reminders and escalations of an open alert, and sends no message itself. It is idempotent.
 func (n *Notifier) Acknowledge(ctx context.Context, id, by string) error {
 	return n.AcknowledgeRound(ctx, id, anyRound, by)
 }
 
-// AcknowledgeRound is Acknowledge for a round of a matter: a link does not acknowledge what came back since.
+// AcknowledgeRound is Acknowledge for a round of an alert: a link does not acknowledge what came back since.
 func (n *Notifier) AcknowledgeRound(ctx context.Context, id string, round int, by string) error {
-	var found *Matter
+	var found *Alert
 	var acknowledged bool
 	err := n.ask(ctx, func(l *loop) {
-		// The matters are those of the last step; an incident that opened since is looked up again.
+		// The alerts are those of the last step; an incident that opened since is looked up again.
 		l.step(ctx)
-		for i := range l.matters {
-			if l.matters[i].ID == id {
-				m := l.matters[i]
+		for i := range l.alerts {
+			if l.alerts[i].ID == id {
+				m := l.alerts[i]
 				found, acknowledged = &m, l.state.Acknowledged(m).ID != ""
 			}
 		}
@@ -100,7 +101,7 @@ func (n *Notifier) AcknowledgeRound(ctx context.Context, id string, round int, b
 		return nil
 	}
 	return n.decide(ctx, ledger.NotifyEvent{
-		ID: cryptorand.Text(), Action: ledger.NotifyAcknowledged, Matter: id, Round: found.Round, By: by,
+		ID: cryptorand.Text(), Action: ledger.NotifyAcknowledged, Alert: id, Round: found.Round, By: by,
 	})
 }
 
@@ -108,7 +109,7 @@ func (n *Notifier) AcknowledgeRound(ctx context.Context, id string, round int, b
 func (n *Notifier) Acknowledged(ctx context.Context) (out map[string]ledger.NotifyEvent, err error) {
 	out = map[string]ledger.NotifyEvent{}
 	err = n.ask(ctx, func(l *loop) {
-		for _, m := range l.matters {
+		for _, m := range l.alerts {
 			if e := l.state.Acknowledged(m); e.ID != "" {
 				out[m.ID] = e
 			}
@@ -128,7 +129,7 @@ type Hush struct {
 	By     string            `json:"by,omitempty"`
 }
 
-// Silence keeps what it matches from being told until a time, and returns the silence's id.
+// Silence suppresses notifications about what it matches until a time, and returns the silence's id.
 func (n *Notifier) Silence(ctx context.Context, h Hush) (id string, err error) {
 	now := n.wall()
 	s := ledger.Silence{
@@ -252,14 +253,14 @@ type Explained struct {
 	Route    int          `json:"route"` // from 1, in the order of the catalog
 	Takes    bool         `json:"takes"`
 	Severity string       `json:"severity,omitempty"` // at least
-	Told     []Told       `json:"told,omitempty"`     // in the order of time
+	Notified []Notified   `json:"notified,omitempty"` // in the order of time
 	Quiet    string       `json:"quiet,omitempty"`
 	Repeat   jsonDuration `json:"repeat,omitempty"`
 	Fallback []string     `json:"fallback,omitempty"`
 }
 
-// Told is a channel, and how long after the outage it is told.
-type Told struct {
+// Notified is a channel, and how long after the outage it gets a message.
+type Notified struct {
 	Channel string       `json:"channel"`
 	After   jsonDuration `json:"after"`
 	Step    string       `json:"step"`
@@ -279,7 +280,7 @@ func (d *jsonDuration) UnmarshalText(text []byte) error {
 // String is the duration for people.
 func (d jsonDuration) String() string { return time.Duration(d).String() }
 
-// Explain returns which routes take an outage of a host, and which channels they tell when.
+// Explain returns which routes match an outage of a host, and which channels they notify when.
 func (n *Notifier) Explain(name string) ([]Explained, error) {
 	c := n.config.Catalog()
 	host := c.Host(mesh.Key(name))
@@ -295,7 +296,7 @@ func (n *Notifier) Explain(name string) ([]Explained, error) {
 	}
 	out := make([]Explained, 0, len(c.Notify.Routes))
 	for i, r := range c.Notify.Routes {
-		e := Explained{Route: i + 1, Takes: matches(r, Matter{Severity: catalog.Critical, Hosts: []Host{whole}})}
+		e := Explained{Route: i + 1, Takes: matches(r, Alert{Severity: catalog.Critical, Hosts: []Host{whole}})}
 		if e.Takes {
 			e.fill(c.Notify, r)
 		}
@@ -313,11 +314,11 @@ func (e *Explained) fill(n *catalog.Notify, r catalog.Route) {
 		}
 	}
 	for _, c := range channels {
-		e.Told = append(e.Told, Told{c, jsonDuration(r.After), stepOpened})
+		e.Notified = append(e.Notified, Notified{c, jsonDuration(r.After), stepOpened})
 	}
 	for _, step := range r.Escalate {
 		for _, c := range step.Channels {
-			e.Told = append(e.Told, Told{c, jsonDuration(step.After), stepEscalated})
+			e.Notified = append(e.Notified, Notified{c, jsonDuration(step.After), stepEscalated})
 		}
 	}
 	if q := r.Quiet; q != nil {
@@ -329,5 +330,5 @@ func (e *Explained) fill(n *catalog.Notify, r catalog.Route) {
 			e.Quiet += ", unless " + string(q.Unless)
 		}
 	}
-	slices.SortStableFunc(e.Told, func(a, b Told) int { return int(time.Duration(a.After) - time.Duration(b.After)) })
+	slices.SortStableFunc(e.Notified, func(a, b Notified) int { return cmp.Compare(a.After, b.After) })
 }

@@ -18,29 +18,29 @@ import (
 // linkValid is how long a link works.
 const linkValid = 7 * 24 * time.Hour
 
-// Acknowledger makes links that acknowledge one matter, and answers them. A GET shows a button and acts on nothing:
+// Acknowledger makes links that acknowledge one alert, and answers them. A GET shows a button and acts on nothing:
 // mail scanners follow links.
 type Acknowledger struct {
 	// Key signs the links. Whoever has it can acknowledge.
 	Key []byte
-	// Acknowledge acknowledges a matter in one of its rounds.
+	// Acknowledge acknowledges an alert in one of its rounds.
 	Acknowledge func(r *http.Request, id string, round int) error
-	// Title returns what a holder of a valid link reads about a matter; false if it is not known any more.
+	// Title returns what a holder of a valid link reads about an alert; false if it is not known any more.
 	Title func(r *http.Request, id string) (title string, over, acknowledged, ok bool)
 	Now   func() time.Time
 }
 
 // ticket is what a link says.
 type ticket struct {
-	Matter string `json:"m"`
-	Round  int    `json:"r,omitempty"`
-	Until  int64  `json:"u"` // seconds since 1970
+	Alert string `json:"m"`
+	Round int    `json:"r,omitempty"`
+	Until int64  `json:"u"` // seconds since 1970
 }
 
 var encoding = base64.RawURLEncoding
 
-// Path returns the path of the link that acknowledges a matter.
-func (a *Acknowledger) Path(m Matter) string {
+// Path returns the path of the link that acknowledges an alert.
+func (a *Acknowledger) Path(m Alert) string {
 	data, _ := json.Marshal(ticket{m.ID, m.Round, m.Opened.Add(linkValid).Unix()}) // a struct of texts and numbers
 	return web.SecretPrefix + encoding.EncodeToString(data) + "." + encoding.EncodeToString(a.mac(data))
 }
@@ -79,8 +79,8 @@ func (a *Acknowledger) Routes() []web.Route {
 
 var linkTemplate = template.Must(template.New("").Parse(`<div class="banner {{.Class}}"><div><h1>{{.Title}}</h1>
 <p>{{.Says}}</p></div></div>
-{{if .Button}}<form method="post"><button class="large" autofocus>Acknowledge: I look after it</button></form>
-<p class="soft">Then no reminder and no escalation is sent. Clients see nothing of it.</p>{{end}}`))
+{{if .Button}}<form method="post"><button class="large" autofocus>Acknowledge: I am working on it</button></form>
+<p class="soft">This stops reminders and escalations. Clients do not see it.</p>{{end}}`))
 
 // linkPage is the page of a link.
 type linkPage struct {
@@ -94,7 +94,7 @@ func (a *Acknowledger) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	title, over, acknowledged, ok := a.Title(r, t.Matter)
+	title, over, acknowledged, ok := a.Title(r, t.Alert)
 	if !ok {
 		return errLink
 	}
@@ -103,7 +103,7 @@ func (a *Acknowledger) show(w http.ResponseWriter, r *http.Request) error {
 	case over:
 		page.Says, page.Button = "It is over.", false
 	case acknowledged:
-		page.Says, page.Button = "Somebody looks after it already.", false
+		page.Says, page.Button = "Somebody has acknowledged it already.", false
 	}
 	return a.write(w, page)
 }
@@ -113,11 +113,11 @@ func (a *Acknowledger) act(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	title, _, _, ok := a.Title(r, t.Matter)
+	title, _, _, ok := a.Title(r, t.Alert)
 	if !ok {
 		return errLink
 	}
-	if err := a.Acknowledge(r, t.Matter, t.Round); err != nil {
+	if err := a.Acknowledge(r, t.Alert, t.Round); err != nil {
 		if errkind.Of(err) == errkind.Conflict {
 			return a.write(w, linkPage{Look: web.ResolvedLook(), Title: title, Says: "It is over."})
 		}

@@ -1,5 +1,5 @@
-// Package notify tells people of incidents and of the mesh's own troubles: by e-mail, webhooks and the services that
-// shoutrrr knows, as the section notify of the catalog says.
+// Package notify sends notifications about incidents and about problems of the mesh itself: by e-mail, webhooks and the
+// services that shoutrrr knows, as the section notify of the catalog defines.
 //
 // Plan decides from the incidents, from what was sent before and from the time which messages are due; it is pure. A
 // Notifier sends them and records each message that a channel took in the ledger. A message has the same id at each
@@ -35,7 +35,7 @@ type Config struct {
 	Clock     func() (mesh time.Time, offset time.Duration)                            // mesh time, and less wall time
 	Changed   func() <-chan struct{}                                                   // closed at the next snapshot
 	Send      func(context.Context, *catalog.MailServer, catalog.Channel, channel.Message) error
-	Links     func(Matter) Links
+	Links     func(Alert) Links
 	Public    func(context.Context) ([]archive.Entry, error) // the newest that the public may read
 	Base      func() string                                  // the public address, or ""
 	Warn      func(subject, text string)                     // sets a subject's warning for operators; "" clears it
@@ -84,7 +84,7 @@ type loop struct {
 	inFlight   map[string]string  // by message id: the channel
 	channels   map[string]*health // by channel
 	unrecorded []ledger.Event     // messages that were sent and are not in the ledger yet
-	matters    []Matter
+	alerts     []Alert
 }
 
 type try struct {
@@ -171,7 +171,7 @@ func (l *loop) step(ctx context.Context) time.Duration {
 	return wait
 }
 
-// begin records that a channel, or for "" all of them, told nothing before.
+// begin records from when on a channel gets messages, or for "" all channels.
 func (l *loop) begin(channel string, now time.Time) {
 	begun := ledger.NotifyEvent{ID: cryptorand.Text(), Action: ledger.NotifyBegun, Channel: channel, At: now}
 	begun.Mesh, _ = l.config.Clock()
@@ -208,19 +208,19 @@ func (l *loop) notify(ctx context.Context, c *catalog.Catalog, now time.Time) ti
 	if l.state.Since.IsZero() {
 		l.begin("", now)
 	}
-	incidents, err := l.config.Incidents(ctx, now.Add(-TellWithin), incidentsMax)
+	incidents, err := l.config.Incidents(ctx, now.Add(-NotifyWithin), incidentsMax)
 	if err != nil {
 		l.config.Logger.Error().Err(err).Msg("incidents not read; retrying")
 		return time.Second
 	}
 	snapshot := l.config.Snapshot()
-	l.matters = l.matters[:0]
+	l.alerts = l.alerts[:0]
 	for _, i := range incidents {
-		l.matters = append(l.matters, OfIncident(c, snapshot, i))
+		l.alerts = append(l.alerts, OfIncident(c, snapshot, i))
 	}
-	l.matters = append(l.matters, l.advisories.observe(l.config.Warnings(), now)...)
+	l.alerts = append(l.alerts, l.advisories.observe(l.config.Warnings(), now)...)
 	l.state.Failing = l.failing()
-	due, next := Plan(c.Notify, l.state, l.matters, now)
+	due, next := Plan(c.Notify, l.state, l.alerts, now)
 	wait := recheckAfter
 	if !next.IsZero() {
 		wait = min(wait, max(0, next.Sub(now)))
@@ -238,7 +238,7 @@ func (l *loop) start(
 	ctx context.Context, server *catalog.MailServer, to *catalog.Channel, m Message, text channel.Message, now time.Time,
 ) time.Duration {
 	if to == nil || l.inFlight[m.ID] != "" || ctx.Err() != nil {
-		return 0 // the channel left the catalog after it was told
+		return 0 // the channel was removed from the catalog after it got messages
 	}
 	if t := l.tries[m.ID]; now.Before(t.next) {
 		return t.next.Sub(now)
@@ -263,30 +263,30 @@ func (l *loop) start(
 
 // compose makes what a channel sends.
 func (l *loop) compose(m Message, now time.Time) channel.Message {
-	links := l.config.Links(m.Matter)
+	links := l.config.Links(m.Alert)
 	kind, state := "incident", "ongoing"
-	if m.Matter.Advisory != "" {
+	if m.Alert.Advisory != "" {
 		kind = "advisory"
 	}
-	if !m.Matter.Over.IsZero() {
+	if !m.Alert.Over.IsZero() {
 		state = "over"
 	}
 	data := Data{
-		ID: m.Matter.ID, Advisory: m.Matter.Advisory, State: state, Severity: string(m.Matter.Severity),
-		Title: m.Matter.Text.Title, Text: m.Matter.Text.What, Evidence: m.Matter.Text.Evidence,
-		Works: m.Matter.Text.Works, Began: m.Matter.Opened.UTC(), URL: links.Page, Acknowledge: links.Acknowledge,
-		Explain: m.Matter.Text.Next, Hosts: []string{},
+		ID: m.Alert.ID, Advisory: m.Alert.Advisory, State: state, Severity: string(m.Alert.Severity),
+		Title: m.Alert.Text.Title, Text: m.Alert.Text.What, Evidence: m.Alert.Text.Evidence,
+		Works: m.Alert.Text.Works, Began: m.Alert.Opened.UTC(), URL: links.Page, Acknowledge: links.Acknowledge,
+		Explain: m.Alert.Text.Next, Hosts: []string{},
 	}
-	if !m.Matter.Over.IsZero() {
-		over := m.Matter.Over.UTC()
+	if !m.Alert.Over.IsZero() {
+		over := m.Alert.Over.UTC()
 		data.Over = &over
 	}
-	for _, h := range m.Matter.Hosts {
+	for _, h := range m.Alert.Hosts {
 		data.Hosts = append(data.Hosts, h.Name)
 	}
 	name, _, _ := strings.Cut(m.Step, "-")
 	return channel.Message{
-		ID: m.ID, Thread: messageID(m.Matter, stepOpened, m.Channel), Type: kind + "." + name,
+		ID: m.ID, Thread: messageID(m.Alert, stepOpened, m.Channel), Type: kind + "." + name,
 		Subject: m.Subject(), Body: m.Body(links), At: now, Data: data,
 	}
 }
@@ -329,7 +329,7 @@ func (l *loop) done(r result) {
 		l.config.Logger.Warn().Err(r.err).Str("message", m.ID).Str("channel", m.Channel).Int("attempt", t.n).
 			Time("next", t.next).Msg("message not sent")
 		if now.Sub(h.since) >= warnAfter {
-			l.config.Warn("channel "+m.Channel, "nobody is told over the channel "+m.Channel+" since "+
+			l.config.Warn("channel "+m.Channel, "the channel "+m.Channel+" has delivered nothing since "+
 				h.since.UTC().Format("15:04:05Z")+": "+r.err.Error())
 		}
 		return
@@ -338,7 +338,7 @@ func (l *loop) done(r result) {
 	l.config.Warn("channel "+m.Channel, "")
 	delete(l.tries, m.ID)
 	e := ledger.NotifyEvent{
-		ID: m.ID, Action: ledger.NotifySent, Matter: m.Matter.ID, Round: m.Matter.Round, Step: m.Step,
+		ID: m.ID, Action: ledger.NotifySent, Alert: m.Alert.ID, Round: m.Alert.Round, Step: m.Step,
 		Channel: m.Channel, At: now,
 	}
 	e.Mesh, _ = l.config.Clock()

@@ -12,23 +12,23 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
-// TellWithin is how old a matter may be when it is told first. A coordinator that was off for longer does not tell of
-// what is history.
-const TellWithin = 24 * time.Hour
+// NotifyWithin is how old an alert may be when its first message is sent. A coordinator that was off for longer sends
+// nothing about what is history by then.
+const NotifyWithin = 24 * time.Hour
 
-// Message is one message that is due: a step of a matter, for one channel.
+// Message is one message that is due: a step of an alert, for one channel.
 type Message struct {
-	ID      string // the same each time that this step of the matter is sent to this channel
+	ID      string // the same each time that this step of the alert is sent to this channel
 	Channel string
 	Step    string
-	Matter  Matter
+	Alert   Alert
 	// Fallback is set for a message that other channels failed to send.
 	Fallback bool
-	// Announced is set for a message to an account that the public follows; Matter then is its entry.
+	// Announced is set for a message to an account that the public follows; Alert then is its entry.
 	Announced *Announcement
 }
 
-// The steps of a matter. Repeats and escalations have a number.
+// The steps of an alert. Repeats and escalations have a number.
 const (
 	stepOpened    = "opened"
 	stepRepeated  = "repeated"
@@ -39,12 +39,12 @@ const (
 // State is what is known about the messages of before.
 type State struct {
 	sent     map[string]bool   // by message id
-	told     map[string][]step // by matter and round
+	steps    map[string][]step // the messages that were sent, by alert and round
 	acked    map[string]ledger.NotifyEvent
 	Silences []ledger.Silence
 	// Failing are the channels that fail now.
 	Failing map[string]bool
-	// Since is when anybody was told first: what was over before is not told.
+	// Since is when notifications began: nothing is sent about what was over before.
 	Since time.Time
 	begun map[string]time.Time // by account: when it was first in the catalog
 }
@@ -58,7 +58,7 @@ type step struct {
 // NewState folds the events, oldest first.
 func NewState(events []ledger.NotifyEvent) State {
 	s := State{
-		sent: map[string]bool{}, told: map[string][]step{}, acked: map[string]ledger.NotifyEvent{},
+		sent: map[string]bool{}, steps: map[string][]step{}, acked: map[string]ledger.NotifyEvent{},
 		Failing: map[string]bool{}, begun: map[string]time.Time{},
 	}
 	for _, e := range events {
@@ -78,10 +78,10 @@ func (s *State) Add(e ledger.NotifyEvent) {
 		}
 	case ledger.NotifySent:
 		s.sent[e.ID] = true
-		key := roundKey(e.Matter, e.Round)
-		s.told[key] = append(s.told[key], step{e.Step, e.Channel, e.At})
+		key := roundKey(e.Alert, e.Round)
+		s.steps[key] = append(s.steps[key], step{e.Step, e.Channel, e.At})
 	case ledger.NotifyAcknowledged:
-		if key := roundKey(e.Matter, e.Round); s.acked[key].ID == "" {
+		if key := roundKey(e.Alert, e.Round); s.acked[key].ID == "" {
 			s.acked[key] = e
 		}
 	case ledger.NotifySilenced:
@@ -93,18 +93,18 @@ func (s *State) Add(e ledger.NotifyEvent) {
 	}
 }
 
-func roundKey(matter string, round int) string { return fmt.Sprintf("%s/%d", matter, round) }
+func roundKey(alert string, round int) string { return fmt.Sprintf("%s/%d", alert, round) }
 
-// Acknowledged returns who acknowledged the matter, and when; the zero event if nobody did.
-func (s *State) Acknowledged(m Matter) ledger.NotifyEvent { return s.acked[roundKey(m.ID, m.Round)] }
+// Acknowledged returns who acknowledged the alert, and when; the zero event if nobody did.
+func (s *State) Acknowledged(m Alert) ledger.NotifyEvent { return s.acked[roundKey(m.ID, m.Round)] }
 
 // Plan returns the messages that are due, and when the next one is; the zero time if none is.
-func Plan(n *catalog.Notify, s State, matters []Matter, now time.Time) (due []Message, next time.Time) {
+func Plan(n *catalog.Notify, s State, alerts []Alert, now time.Time) (due []Message, next time.Time) {
 	p := planner{notify: n, state: s, now: now, seen: map[string]bool{}}
 	if n == nil {
 		return nil, next
 	}
-	for _, m := range matters {
+	for _, m := range alerts {
 		for _, r := range n.Routes {
 			if matches(r, m) {
 				p.route(r, m)
@@ -124,7 +124,7 @@ type planner struct {
 }
 
 // at plans a message for a time.
-func (p *planner) at(r catalog.Route, m Matter, name string, channels []string, at time.Time) {
+func (p *planner) at(r catalog.Route, m Alert, name string, channels []string, at time.Time) {
 	at = quietEnd(r.Quiet, at, p.now, m.Severity)
 	if at.After(p.now) {
 		p.later(at)
@@ -148,40 +148,40 @@ func (p *planner) later(at time.Time) {
 	}
 }
 
-func (p *planner) message(m Matter, name, channel string, fallback bool) {
+func (p *planner) message(m Alert, name, channel string, fallback bool) {
 	id := messageID(m, name, channel)
 	if p.state.sent[id] || p.seen[id] {
 		return
 	}
 	p.seen[id] = true
-	p.due = append(p.due, Message{ID: id, Channel: channel, Step: name, Matter: m, Fallback: fallback})
+	p.due = append(p.due, Message{ID: id, Channel: channel, Step: name, Alert: m, Fallback: fallback})
 }
 
-func (p *planner) anySent(m Matter, name string, channels []string) bool {
+func (p *planner) anySent(m Alert, name string, channels []string) bool {
 	return slices.ContainsFunc(channels, func(c string) bool { return p.state.sent[messageID(m, name, c)] })
 }
 
 // messageID names a message. It does not depend on when the message is sent.
-func messageID(m Matter, name, channel string) string {
+func messageID(m Alert, name, channel string) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{roundKey(m.ID, m.Round), name, channel}, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }
 
-// route plans what a route tells of a matter.
-func (p *planner) route(r catalog.Route, m Matter) {
+// route plans the messages that a route sends about an alert.
+func (p *planner) route(r catalog.Route, m Alert) {
 	channels := r.Channels
 	if len(channels) == 0 {
 		for _, c := range p.notify.Channels {
 			channels = append(channels, c.Name)
 		}
 	}
-	told := p.state.told[roundKey(m.ID, m.Round)]
+	sent := p.state.steps[roundKey(m.ID, m.Round)]
 	first := m.Opened.Add(r.After)
-	if m.Over.IsZero() || len(told) == 0 {
+	if m.Over.IsZero() || len(sent) == 0 {
 		p.opening(r, m, channels, first)
 	}
 	if !m.Over.IsZero() {
-		p.over(r, m, told)
+		p.over(r, m, sent)
 		return
 	}
 	if p.state.Acknowledged(m).ID != "" || p.silenced(m) {
@@ -192,7 +192,7 @@ func (p *planner) route(r catalog.Route, m Matter) {
 		if passed := p.now.Sub(first); passed > 0 {
 			n = max(1, int(passed/r.Repeat))
 		}
-		// Only the latest repeat is sent: those that were missed tell nothing more.
+		// Only the latest reminder is sent: those that were missed add nothing.
 		p.at(r, m, fmt.Sprintf("%s-%d", stepRepeated, n), channels, first.Add(time.Duration(n)*r.Repeat))
 		p.later(first.Add(time.Duration(n+1) * r.Repeat))
 	}
@@ -201,33 +201,33 @@ func (p *planner) route(r catalog.Route, m Matter) {
 	}
 }
 
-// opening plans the first message, also for what was over before anybody could be told. What was shorter than the
-// route's delay is not told.
-func (p *planner) opening(r catalog.Route, m Matter, channels []string, first time.Time) {
-	history := p.now.Sub(m.Opened) > TellWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
+// opening plans the first message, also for what was over before a message could be sent. What was shorter than the
+// route's delay gets none.
+func (p *planner) opening(r catalog.Route, m Alert, channels []string, first time.Time) {
+	history := p.now.Sub(m.Opened) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
 	if p.silenced(m) || history || !m.Over.IsZero() && m.Over.Before(first) {
 		return
 	}
 	p.at(r, m, stepOpened, channels, first)
 }
 
-// over plans the message that all is well, for all who were told of the trouble.
-func (p *planner) over(r catalog.Route, m Matter, told []step) {
+// over plans the message that the alert is over, for every channel that got an earlier one.
+func (p *planner) over(r catalog.Route, m Alert, sent []step) {
 	var channels []string
-	for _, s := range told {
+	for _, s := range sent {
 		// A message that was sent later said itself that it was over.
 		if s.name != stepOver && s.at.Before(m.Over) && !slices.Contains(channels, s.channel) {
 			channels = append(channels, s.channel)
 		}
 	}
-	if len(channels) > 0 && p.now.Sub(m.Over) <= TellWithin {
+	if len(channels) > 0 && p.now.Sub(m.Over) <= NotifyWithin {
 		r.Fallback = nil // nobody there knows what it was about
 		p.at(r, m, stepOver, channels, m.Over)
 	}
 }
 
-// silenced reports whether somebody asked for silence about every host of the matter.
-func (p *planner) silenced(m Matter) bool {
+// silenced reports whether somebody asked for silence about every host of the alert.
+func (p *planner) silenced(m Alert) bool {
 	if len(m.Hosts) == 0 {
 		return false
 	}

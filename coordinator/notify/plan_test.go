@@ -29,7 +29,7 @@ func config(routes ...catalog.Route) *catalog.Notify {
 type world struct {
 	notify  *catalog.Notify
 	state   notify.State
-	matters []notify.Matter
+	alerts  []notify.Alert
 	failing map[string]bool
 	story   []string
 }
@@ -40,34 +40,34 @@ func newWorld(n *catalog.Notify) *world {
 
 func (w *world) add(e ledger.NotifyEvent) { w.state.Add(e) }
 
-// run goes on for a time in steps, and tells what was sent when: "60s opened a".
+// run advances the time in steps, and records what was sent when: "60s opened a".
 func (w *world) run(from, to, step time.Duration) {
 	for at := from; at <= to; at += step {
 		w.state.Failing = w.failing
 		now := noon.Add(at)
-		due, _ := notify.Plan(w.notify, w.state, w.matters, now)
+		due, _ := notify.Plan(w.notify, w.state, w.alerts, now)
 		for _, m := range due {
 			if w.failing[m.Channel] {
 				continue
 			}
 			w.story = append(w.story, fmt.Sprintf("%v %s %s", at, m.Step, m.Channel))
 			w.add(ledger.NotifyEvent{
-				ID: m.ID, Action: ledger.NotifySent, Matter: m.Matter.ID, Round: m.Matter.Round, Step: m.Step,
+				ID: m.ID, Action: ledger.NotifySent, Alert: m.Alert.ID, Round: m.Alert.Round, Step: m.Step,
 				Channel: m.Channel, At: now,
 			})
 		}
 	}
 }
 
-func (w *world) told(t *testing.T, want ...string) {
+func (w *world) wantSent(t *testing.T, want ...string) {
 	t.Helper()
 	if !slices.Equal(w.story, want) {
-		t.Errorf("told\n\t%s\nwant\n\t%s", strings.Join(w.story, "\n\t"), strings.Join(want, "\n\t"))
+		t.Errorf("sent\n\t%s\nwant\n\t%s", strings.Join(w.story, "\n\t"), strings.Join(want, "\n\t"))
 	}
 }
 
-func mail() notify.Matter {
-	return notify.Matter{
+func mail() notify.Alert {
+	return notify.Alert{
 		ID: "i1", Severity: catalog.Major, Opened: noon,
 		Hosts: []notify.Host{{
 			Name: "NC036", ID: "nc036", Group: "Mail", Region: "amsterdam", Labels: map[string]string{"tier": "1"},
@@ -81,11 +81,11 @@ func TestAnOutageIsToldOnceRepeatedAndEscalated(t *testing.T) {
 		Channels: []string{"a"}, After: time.Minute, Repeat: 30 * time.Minute,
 		Escalate: []catalog.Escalation{{After: 15 * time.Minute, Channels: []string{"b"}}},
 	}))
-	w.matters = []notify.Matter{mail()}
+	w.alerts = []notify.Alert{mail()}
 	w.run(0, 65*time.Minute, time.Minute)
-	w.matters[0].Over = noon.Add(66 * time.Minute)
+	w.alerts[0].Over = noon.Add(66 * time.Minute)
 	w.run(66*time.Minute, 100*time.Minute, time.Minute)
-	w.told(t, "1m0s opened a", "15m0s escalated-1 b", "31m0s repeated-1 a", "1h1m0s repeated-2 a", "1h6m0s over a",
+	w.wantSent(t, "1m0s opened a", "15m0s escalated-1 b", "31m0s repeated-1 a", "1h1m0s repeated-2 a", "1h6m0s over a",
 		"1h6m0s over b")
 }
 
@@ -94,30 +94,30 @@ func TestAnAcknowledgementEndsRemindersAndNotTheEnd(t *testing.T) {
 		Channels: []string{"a"}, Repeat: 10 * time.Minute,
 		Escalate: []catalog.Escalation{{After: 15 * time.Minute, Channels: []string{"b"}}},
 	}))
-	w.matters = []notify.Matter{mail()}
+	w.alerts = []notify.Alert{mail()}
 	w.run(0, 12*time.Minute, time.Minute)
-	w.add(ledger.NotifyEvent{ID: "x", Action: ledger.NotifyAcknowledged, Matter: "i1"})
+	w.add(ledger.NotifyEvent{ID: "x", Action: ledger.NotifyAcknowledged, Alert: "i1"})
 	w.run(13*time.Minute, 40*time.Minute, time.Minute)
-	w.matters[0].Over = noon.Add(41 * time.Minute)
+	w.alerts[0].Over = noon.Add(41 * time.Minute)
 	w.run(41*time.Minute, 42*time.Minute, time.Minute)
 	// It comes back: that nobody looks after.
-	w.matters[0].Round, w.matters[0].Over, w.matters[0].Opened = 1, time.Time{}, noon.Add(45*time.Minute)
+	w.alerts[0].Round, w.alerts[0].Over, w.alerts[0].Opened = 1, time.Time{}, noon.Add(45*time.Minute)
 	w.run(45*time.Minute, 55*time.Minute, time.Minute)
-	w.told(t, "0s opened a", "10m0s repeated-1 a", "41m0s over a", "45m0s opened a", "55m0s repeated-1 a")
+	w.wantSent(t, "0s opened a", "10m0s repeated-1 a", "41m0s over a", "45m0s opened a", "55m0s repeated-1 a")
 }
 
 func TestWhatIsOverBeforeItsDelayIsNotTold(t *testing.T) {
 	w := newWorld(
 		config(catalog.Route{Channels: []string{"a"}, After: time.Minute}, catalog.Route{Channels: []string{"b"}}),
 	)
-	w.matters = []notify.Matter{mail()}
+	w.alerts = []notify.Alert{mail()}
 	w.run(0, 20*time.Second, 10*time.Second)
-	w.matters[0].Over = noon.Add(30 * time.Second)
+	w.alerts[0].Over = noon.Add(30 * time.Second)
 	w.run(30*time.Second, 5*time.Minute, 10*time.Second)
-	w.told(t, "0s opened b", "30s over b")
+	w.wantSent(t, "0s opened b", "30s over b")
 }
 
-// A coordinator that was down tells of what happened meanwhile: in one message, since it is over.
+// A coordinator that was down reports what happened meanwhile: in one message, since it is over.
 func TestAnOutageDuringARestartIsToldInOneMessage(t *testing.T) {
 	w := newWorld(config(catalog.Route{Channels: []string{"a"}}))
 	w.add(ledger.NotifyEvent{ID: "b", Action: ledger.NotifyBegun, At: noon.Add(-time.Hour)})
@@ -126,11 +126,11 @@ func TestAnOutageDuringARestartIsToldInOneMessage(t *testing.T) {
 		-3*time.Hour,
 	), noon.Add(
 		-2*time.Hour,
-	) // before anybody was told of anything
-	w.matters = []notify.Matter{old, mail()}
-	w.matters[1].Over = noon.Add(time.Minute)
+	) // before notifications began
+	w.alerts = []notify.Alert{old, mail()}
+	w.alerts[1].Over = noon.Add(time.Minute)
 	w.run(5*time.Minute, 10*time.Minute, time.Minute)
-	w.told(t, "5m0s opened a")
+	w.wantSent(t, "5m0s opened a")
 }
 
 func TestQuietHoursDelay(t *testing.T) {
@@ -140,25 +140,25 @@ func TestQuietHoursDelay(t *testing.T) {
 	severe.ID, severe.Severity = "i2", catalog.Critical
 	over := mail()
 	over.ID, over.Over = "i3", noon.Add(time.Hour)
-	w.matters = []notify.Matter{mail(), severe, over}
+	w.alerts = []notify.Alert{mail(), severe, over}
 	w.run(0, 20*time.Hour, 30*time.Minute)
-	w.told(t, "0s opened a", "17h0m0s opened a", "17h0m0s opened a")
+	w.wantSent(t, "0s opened a", "17h0m0s opened a", "17h0m0s opened a")
 }
 
 func TestTheFallbackIsUsedWhenAllChannelsFail(t *testing.T) {
 	w := newWorld(config(catalog.Route{Channels: []string{"a", "b"}, Fallback: []string{"c"}}))
-	w.matters = []notify.Matter{mail()}
+	w.alerts = []notify.Alert{mail()}
 	w.failing = map[string]bool{"a": true}
 	w.run(0, time.Minute, time.Minute)
 	other := mail()
 	other.ID = "i2"
-	w.matters = append(w.matters, other)
+	w.alerts = append(w.alerts, other)
 	w.failing = map[string]bool{"a": true, "b": true}
 	w.run(2*time.Minute, 3*time.Minute, time.Minute)
 	w.failing = nil
-	w.matters[1].Over = noon.Add(4 * time.Minute)
+	w.alerts[1].Over = noon.Add(4 * time.Minute)
 	w.run(4*time.Minute, 5*time.Minute, time.Minute)
-	w.told(t, "0s opened b", "2m0s opened c", "4m0s opened a", "4m0s over c")
+	w.wantSent(t, "0s opened b", "2m0s opened c", "4m0s opened a", "4m0s over c")
 }
 
 func TestRoutes(t *testing.T) {
@@ -180,7 +180,7 @@ func TestRoutes(t *testing.T) {
 		"host and group": {catalog.Match{Hosts: []string{"nc036"}, Groups: []string{"Mail"}}, true},
 	} {
 		w := newWorld(config(catalog.Route{Match: test.match, Channels: []string{"a"}}))
-		w.matters = []notify.Matter{mail()}
+		w.alerts = []notify.Alert{mail()}
 		w.run(0, 0, 1)
 		if takes := len(w.story) > 0; takes != test.takes {
 			t.Errorf("%s: the route takes it: %t", name, takes)
@@ -189,9 +189,9 @@ func TestRoutes(t *testing.T) {
 	w := newWorld(config(catalog.Route{}, catalog.Route{
 		Match: catalog.Match{Advisories: []string{"disk"}}, Channels: []string{"d"},
 	}))
-	w.matters = []notify.Matter{{ID: "advisory-disk", Advisory: "disk", Opened: noon}}
+	w.alerts = []notify.Alert{{ID: "advisory-disk", Advisory: "disk", Opened: noon}}
 	w.run(0, 0, 1)
-	w.told(t, "0s opened d") // no route without match takes an advisory
+	w.wantSent(t, "0s opened d") // no route without match takes an advisory
 }
 
 func TestSilences(t *testing.T) {
@@ -201,7 +201,7 @@ func TestSilences(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		silence ledger.Silence
-		told    string
+		sent    string
 	}{
 		"of the host":         {ledger.Silence{Host: "nc036"}, "10m0s opened a"},
 		"of another host":     {ledger.Silence{Host: "nc041"}, "0s opened a"},
@@ -213,22 +213,22 @@ func TestSilences(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(config(catalog.Route{Channels: []string{"a"}}))
 			w.add(silence(test.silence))
-			w.matters = []notify.Matter{mail()}
+			w.alerts = []notify.Alert{mail()}
 			w.run(0, 12*time.Minute, time.Minute)
-			w.told(t, test.told)
+			w.wantSent(t, test.sent)
 		})
 	}
 	w := newWorld(config(catalog.Route{Channels: []string{"a"}}))
 	w.add(silence(ledger.Silence{Host: "nc036"}))
-	w.matters = []notify.Matter{mail()}
+	w.alerts = []notify.Alert{mail()}
 	w.run(0, 2*time.Minute, time.Minute)
 	w.add(ledger.NotifyEvent{ID: "s1", Action: ledger.NotifyUnsilenced})
 	w.run(3*time.Minute, 4*time.Minute, time.Minute)
-	w.told(t, "3m0s opened a")
+	w.wantSent(t, "3m0s opened a")
 }
 
-// Whatever the routes, the channels that fail and the restarts: no message is sent twice, nobody reads that something
-// is over of which nobody told them, and everybody who was told reads that it is over.
+// Whatever the routes, the channels that fail and the restarts: no message is sent twice, no channel gets
+// the end of something without its beginning, and every channel that got the beginning gets the end.
 func TestEveryMessageOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 1, 3, rapid.ID[string])
@@ -250,11 +250,11 @@ func TestEveryMessageOnce(t *testing.T) {
 			routes = append(routes, r)
 		}
 		w := newWorld(config(routes...))
-		w.matters = []notify.Matter{mail()}
+		w.alerts = []notify.Alert{mail()}
 		lasts := minutes(40, "lasts")
 		for at := time.Duration(0); at < 2*time.Hour; at += time.Minute {
-			if at >= lasts && w.matters[0].Over.IsZero() {
-				w.matters[0].Over = noon.Add(at)
+			if at >= lasts && w.alerts[0].Over.IsZero() {
+				w.alerts[0].Over = noon.Add(at)
 			}
 			w.failing = map[string]bool{}
 			if at < time.Hour {
@@ -264,7 +264,7 @@ func TestEveryMessageOnce(t *testing.T) {
 			}
 			w.run(at, at, 1)
 		}
-		seen, told, over := map[string]bool{}, map[string]bool{}, map[string]bool{}
+		seen, began, over := map[string]bool{}, map[string]bool{}, map[string]bool{}
 		for _, line := range w.story {
 			fields := strings.Fields(line)
 			if key := fields[1] + " " + fields[2]; seen[key] {
@@ -274,15 +274,15 @@ func TestEveryMessageOnce(t *testing.T) {
 			}
 			at, _ := time.ParseDuration(fields[0])
 			switch {
-			case fields[1] == "over" && !told[fields[2]]:
-				t.Fatalf("%s was not told:\n%s", line, strings.Join(w.story, "\n"))
+			case fields[1] == "over" && !began[fields[2]]:
+				t.Fatalf("%s comes without a beginning:\n%s", line, strings.Join(w.story, "\n"))
 			case fields[1] == "over":
 				over[fields[2]] = true
 			case at < lasts:
-				told[fields[2]] = true
+				began[fields[2]] = true
 			}
 		}
-		for c := range told {
+		for c := range began {
 			if !over[c] {
 				t.Fatalf("%s never reads that it is over:\n%s", c, strings.Join(w.story, "\n"))
 			}

@@ -23,7 +23,7 @@ type Text struct {
 // subjectMax bounds a subject in characters: a lock screen shows no more.
 const subjectMax = 69
 
-// incidentText returns what is told of an incident.
+// incidentText returns the text of messages about an incident.
 func incidentText(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Text {
 	t := Text{Title: i.Name()}
 	if n := len(i.Updates); n > 0 {
@@ -74,25 +74,25 @@ func (m Message) Subject() string {
 	}
 	word := "DOWN"
 	switch name, _, _ := strings.Cut(m.Step, "-"); {
-	case m.Matter.Advisory != "" && !m.Matter.Over.IsZero():
+	case m.Alert.Advisory != "" && !m.Alert.Over.IsZero():
 		word = "CLEARED"
-	case m.Matter.Advisory != "":
+	case m.Alert.Advisory != "":
 		word = "ADVISORY"
-	case !m.Matter.Over.IsZero():
+	case !m.Alert.Over.IsZero():
 		word = "OK"
-	case m.Matter.Severity == catalog.Minor:
+	case m.Alert.Severity == catalog.Minor:
 		word = "DEGRADED"
 	case name == stepRepeated:
 		word = "STILL DOWN"
 	case name == stepEscalated:
 		word = "ESCALATED"
 	}
-	return shorten(word+" "+oneLine(m.Matter.Text.Title), subjectMax)
+	return shorten(word+" "+oneLine(m.Alert.Text.Title), subjectMax)
 }
 
 // Body is the message in plain text. Its first lines fit a lock screen.
 func (m Message) Body(links Links) string {
-	t := m.Matter.Text
+	t := m.Alert.Text
 	lines := []string{t.What}
 	add := func(label, text string) {
 		if text != "" {
@@ -100,7 +100,7 @@ func (m Message) Body(links Links) string {
 		}
 	}
 	add("Still works: ", t.Works)
-	if m.Matter.Over.IsZero() && m.Matter.Advisory == "" {
+	if m.Alert.Over.IsZero() && m.Alert.Advisory == "" {
 		add("Explain: ", t.Next)
 		add("Acknowledge: ", links.Acknowledge)
 	}

@@ -38,7 +38,7 @@ func written() *incident.Incident {
 	return i
 }
 
-// A page tells what was measured and what people wrote in one timeline, and runs nothing of it.
+// A page shows what was measured and what people wrote in one timeline, and runs none of it as code.
 func TestThePageOfAnIncidentThatAPersonTookOver(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	s.All = []*incident.Incident{written(), {ID: "old", Merged: "w1"}}

@@ -84,7 +84,7 @@ func TestGroupsWithoutTroubleFold(t *testing.T) {
 	}
 }
 
-// A row is one stop of the tab key, and the arrow keys tell its days one by one.
+// A row is one stop of the tab key, and the arrow keys show its days one by one.
 func TestDaysAreReadByKeyboard(t *testing.T) {
 	ctx := testenv.NewBrowser(t)
 	server := httptest.NewServer(public(webtest.NewSource(t, mesh.Up, mesh.Operational)))

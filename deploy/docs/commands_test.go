@@ -77,7 +77,7 @@ var claims = map[string][]string{
 	"coordinator TestScripts": {
 		"probemesh-coordinator import blog.xml --dry-run --group", "probemesh-coordinator import blog.xml",
 	},
-	"coordinator TestPeopleAreTold": {
+	"coordinator TestPeopleAreNotified": {
 		"probemesh-coordinator notify test", "probemesh-coordinator notify explain NC036",
 	},
 	"coordinator/allowlist TestFormatForNft": {"probemesh-coordinator vantages --format nft | nft -f -"},

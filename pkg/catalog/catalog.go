@@ -25,7 +25,7 @@ type Catalog struct {
 
 	// Incidents is how incidents are published; nil: at once, and there are no templates. Agents do not get it.
 	Incidents *Incidents `json:"incidents,omitempty"`
-	// Notify is who is told of outages, and Announce where the public part is published. Agents do not get them.
+	// Notify defines who is notified of outages, and Announce where public entries are published. Agents do not get them.
 	Notify   *Notify    `json:"notify,omitempty"`
 	Announce []Announce `json:"announce,omitempty"`
 

@@ -41,12 +41,12 @@ func (t SecretText) bounded() error {
 	return nil
 }
 
-// Notify is who is told of what. Agents do not get it.
+// Notify defines who is notified of what. Agents do not get it.
 type Notify struct {
 	Mail     *MailServer `json:"mail,omitempty"`
 	Channels []Channel   `json:"channels"`
 	Routes   []Route     `json:"routes"`
-	// PendingAfter is how long a check may have no verdict before somebody is told.
+	// PendingAfter is how long a check may have no verdict before somebody is notified.
 	PendingAfter time.Duration `json:"pending_after"`
 }
 
@@ -58,7 +58,7 @@ type MailServer struct {
 	Password SecretText `json:"password,omitzero"`
 }
 
-// Channel is one way to tell somebody: exactly one of Email, Webhook and URL is given.
+// Channel is where messages go: exactly one of Email, Webhook and URL is given.
 type Channel struct {
 	Name    string     `json:"name"`
 	Email   []string   `json:"email,omitempty"`
@@ -71,7 +71,7 @@ type Channel struct {
 type Route struct {
 	Match    Match         `json:"match"`
 	Channels []string      `json:"channels,omitempty"` // none: all
-	After    time.Duration `json:"after,omitempty"`    // what is over before is not told
+	After    time.Duration `json:"after,omitempty"`    // nothing is sent about what is over before
 	Repeat   time.Duration `json:"repeat,omitempty"`   // zero: never
 	Escalate []Escalation  `json:"escalate,omitempty"`
 	Quiet    *Quiet        `json:"quiet,omitempty"`
@@ -107,7 +107,7 @@ func (s Severity) AtLeast(other Severity) bool {
 	return slices.Index(Severities(), s) >= slices.Index(Severities(), other)
 }
 
-// Escalation tells more channels when nobody has acknowledged for a time.
+// Escalation notifies further channels when nobody has acknowledged for a time.
 type Escalation struct {
 	After    time.Duration `json:"after"`
 	Channels []string      `json:"channels"`
@@ -206,7 +206,7 @@ func (n *Notify) bounded() error {
 	return nil
 }
 
-// notifyBounded checks what tells people.
+// notifyBounded checks the sections notify and announce.
 func (c *Catalog) notifyBounded() error {
 	if err := c.Notify.bounded(); err != nil {
 		return fmt.Errorf("notify: %w", err)

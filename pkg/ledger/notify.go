@@ -4,15 +4,15 @@ import (
 	"time"
 )
 
-// NotifyAction is what happened to the notifications about a matter: an incident or an advisory.
+// NotifyAction is what happened to the notifications about an alert: an incident or an advisory.
 type NotifyAction string
 
 // The actions.
 const (
-	NotifyBegun        NotifyAction = "begun"        // from now on, people are told
+	NotifyBegun        NotifyAction = "begun"        // notifications are sent from now on
 	NotifySent         NotifyAction = "sent"         // a channel took a message
-	NotifyAcknowledged NotifyAction = "acknowledged" // somebody looks after the matter
-	NotifySilenced     NotifyAction = "silenced"     // what Silence matches is not told for a while
+	NotifyAcknowledged NotifyAction = "acknowledged" // somebody looks after the alert
+	NotifySilenced     NotifyAction = "silenced"     // no notifications about what Silence matches, for a while
 	NotifyUnsilenced   NotifyAction = "unsilenced"
 )
 
@@ -20,8 +20,8 @@ const (
 type NotifyEvent struct {
 	ID      string       `json:"id"` // of the message; of an acknowledgement or silence a random one
 	Action  NotifyAction `json:"action"`
-	Matter  string       `json:"matter,omitempty"`  // id of the incident, or "advisory-" and the subject
-	Round   int          `json:"round,omitempty"`   // how often the matter had ended and come back before
+	Alert   string       `json:"alert,omitempty"`   // id of the incident, or "advisory-" and the subject
+	Round   int          `json:"round,omitempty"`   // how often the alert had ended and come back before
 	Step    string       `json:"step,omitempty"`    // of the message
 	Channel string       `json:"channel,omitempty"` // that took the message
 	By      string       `json:"by,omitempty"`      // who acknowledged, and how
@@ -30,7 +30,7 @@ type NotifyEvent struct {
 	Mesh    time.Time    `json:"mesh"` // mesh time
 }
 
-// Silence is what is not told until a time, and why.
+// Silence suppresses notifications until a time, for a reason.
 type Silence struct {
 	ID     string            `json:"id"`
 	Host   string            `json:"host,omitempty"` // internal id
@@ -47,7 +47,7 @@ func (e NotifyEvent) entry() (Entry, error) {
 	if e.Mesh.IsZero() {
 		return Entry{}, errNoMeshTime
 	}
-	about := e.Matter
+	about := e.Alert
 	if about == "" {
 		about = e.ID
 	}

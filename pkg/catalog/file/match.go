@@ -11,7 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// match parses what a route takes. A name that the catalog does not have is a mistake: nobody would ever be told.
+// match parses what a route matches. A name that the catalog does not have is a mistake: nobody would ever be
+// notified.
 func (p notifyParser) match(n ast.Node) (out catalog.Match) {
 	m := p.yaml.mapping(n, "match")
 	if m == nil {

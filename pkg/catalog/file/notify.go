@@ -13,7 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// notifyParser parses who is told of what. It follows the hosts, which routes name.
+// notifyParser parses the sections notify and announce. It runs after the hosts, which routes name.
 type notifyParser struct{ *parser }
 
 // notify parses the section notify.
@@ -30,7 +30,7 @@ func (p notifyParser) notify(n ast.Node) {
 	p.mailServer(m.get("mail"), out)
 	channels := m.get("channels")
 	if channels == nil {
-		m.missing("channels", "name at least one way to tell somebody, as in {name: mail, email: [ops@example.net]}",
+		m.missing("channels", "name at least one channel, as in {name: mail, email: [ops@example.net]}",
 			"notify has no channels")
 	}
 	for _, item := range p.yaml.bounded(channels, "channels", catalog.ChannelsMax) {
@@ -134,7 +134,7 @@ func (p notifyParser) channel(n ast.Node, out *catalog.Notify) {
 	out.Channels = append(out.Channels, c)
 }
 
-// wayOf reports a channel that has no way to tell somebody, or several.
+// wayOf reports a channel that has no address, or several.
 func (p notifyParser) wayOf(m *mapping, c catalog.Channel, out *catalog.Notify) {
 	ways := 0
 	for _, key := range []string{"email", "webhook", "url"} {

@@ -78,7 +78,7 @@ func TestNotifySection(t *testing.T) {
 	}
 }
 
-// Whoever would never be told because of a mistake reads so, with the place.
+// A mistake that would keep somebody from being notified is reported with its place.
 func TestMistakesInNotifyHaveTheirPlace(t *testing.T) {
 	channels := "channels: [{name: mail, email: [ops@example.net]}]"
 	server := "mail: {server: 'smtp://127.0.0.1', from: a@b.example}"

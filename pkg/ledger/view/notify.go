@@ -21,8 +21,8 @@ func (f *fold) notify(ctx context.Context, r ledger.Record) error {
 		return err
 	}
 	_, err := f.tx.ExecContext(ctx,
-		`INSERT OR IGNORE INTO notified (action, id, matter, at, data) VALUES (?, ?, ?, ?, ?)`,
-		e.Action, e.ID, e.Matter, nanoseconds(e.At), r.Data)
+		`INSERT OR IGNORE INTO notified (action, id, alert, at, data) VALUES (?, ?, ?, ?, ?)`,
+		e.Action, e.ID, e.Alert, nanoseconds(e.At), r.Data)
 	return err
 }
 

@@ -175,7 +175,7 @@ CREATE INDEX audit_by_key ON audit (key) WHERE key <> '';
 CREATE TABLE notified (
   action TEXT NOT NULL,
   id     TEXT NOT NULL,
-  matter TEXT NOT NULL,
+  alert  TEXT NOT NULL,
   at     INTEGER NOT NULL, -- wall time, nanoseconds since 1970
   data   BLOB NOT NULL,    -- the event, JSON
   PRIMARY KEY (action, id)

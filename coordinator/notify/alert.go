@@ -10,9 +10,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Matter is something that people are told of: an incident, or an advisory about the mesh itself. Times are by the wall
-// clock.
-type Matter struct {
+// Alert is something to notify people of: an incident, or an advisory about the mesh itself. Times are wall time.
+type Alert struct {
 	ID       string
 	Round    int    // how often it had ended and come back before
 	Advisory string // kind of catalog.Advisories; empty for an incident
@@ -23,7 +22,7 @@ type Matter struct {
 	Text     Text
 }
 
-// Host is a host that is part of a matter, as routes match it.
+// Host is a host that is part of an alert, as routes match it.
 type Host struct {
 	Name, ID, Group, Region string
 	Labels                  map[string]string
@@ -35,9 +34,9 @@ var severities = map[incident.Impact]catalog.Severity{
 	incident.Minor: catalog.Minor, incident.Major: catalog.Major, incident.Critical: catalog.Critical,
 }
 
-// OfIncident returns an incident as a matter.
-func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Matter {
-	m := Matter{
+// OfIncident returns an incident as an alert.
+func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Alert {
+	m := Alert{
 		ID: i.ID, Severity: severities[i.Impact], Opened: i.Wall(i.Opened), Text: incidentText(c, s, i),
 	}
 	if m.Severity == "" {
@@ -95,7 +94,7 @@ func AdvisoryKind(subject string) string {
 	return "other"
 }
 
-// advisoryID is the id of the matter of a warning.
+// advisoryID is the id of the alert of a warning.
 func advisoryID(subject string) string {
 	return "advisory-" + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -105,8 +104,8 @@ func advisoryID(subject string) string {
 	}, strings.ToLower(subject))
 }
 
-// matches reports whether a route takes the matter.
-func matches(r catalog.Route, m Matter) bool {
+// matches reports whether a route takes the alert.
+func matches(r catalog.Route, m Alert) bool {
 	if m.Advisory != "" || len(r.Match.Advisories) > 0 {
 		return m.Advisory != "" && slices.Contains(r.Match.Advisories, m.Advisory)
 	}
