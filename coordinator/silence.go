@@ -19,7 +19,7 @@ import (
 
 func newSilenceCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "silence", Short: "Suppress notifications for a while",
+		Use: "silence", Short: "Mute notifications for a while",
 		Long: `A silence suppresses notifications about incidents of what it matches until a given time. Probing,
 verdicts and the status page do not change. If an incident also concerns anything that is not
 silenced, its notifications are sent.`,

@@ -37,7 +37,8 @@ type ticket struct {
 	Until int64  `json:"u"` // seconds since 1970
 }
 
-var encoding = base64.RawURLEncoding
+// encoding accepts one spelling of each link alone.
+var encoding = base64.RawURLEncoding.Strict()
 
 // Path returns the path of the link that acknowledges an alert.
 func (a *Acknowledger) Path(m Alert) string {
