@@ -14,6 +14,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -21,7 +22,7 @@ import (
 // and not over IPv6.
 type source struct{ *webtest.Source }
 
-func (source) Problems() []string          { return []string{"disk almost full"} }
+func (source) Warnings() map[string]string { return map[string]string{"disk": "disk almost full"} }
 func (source) Counters() map[string]uint64 { return map[string]uint64{"malformed": 3} }
 
 func (source) Streams(context.Context) ([]bus.StreamInfo, error) {
@@ -30,6 +31,14 @@ func (source) Streams(context.Context) ([]bus.StreamInfo, error) {
 
 func (source) Health(context.Context) (health.Report, error) {
 	return health.Report{Judging: true, Behind: 5, ViewBehind: 2}, nil
+}
+
+func (source) Minutes(context.Context, latency.MinutesRequest) ([]latency.Minute, error) {
+	return nil, nil
+}
+
+func (source) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePair, error) {
+	return nil, nil
 }
 
 func newConsole(t *testing.T) http.Handler {
@@ -101,5 +110,29 @@ func TestPages(t *testing.T) {
 	}
 	if strings.Contains(get(t, h, "localhost", "/matrix").Body.String(), "12ms") {
 		t.Error("the matrix shows the better of two address families")
+	}
+}
+
+// A page's tables come as CSV and JSON, by ?format= or by the path's end.
+func TestTablesForPrograms(t *testing.T) {
+	h := newConsole(t)
+	for _, path := range []string{"/agents?format=csv", "/agents.csv"} {
+		w := get(t, h, "localhost", path)
+		if !strings.HasPrefix(w.Body.String(), "agent,region,state,") || !strings.Contains(w.Body.String(), "NC023,london") {
+			t.Errorf("%s: %d\n%s", path, w.Code, w.Body)
+		}
+	}
+	for _, path := range []string{"/agents?format=json", "/agents.json"} {
+		if w := get(t, h, "localhost", path); !strings.Contains(w.Body.String(), `"agent": "NC023"`) {
+			t.Errorf("%s: %d\n%s", path, w.Code, w.Body)
+		}
+	}
+	for path, want := range map[string]int{
+		"/agents?format=xml": http.StatusBadRequest, "/agents?format=csv&table=none": http.StatusNotFound,
+		"/elsewhere.csv": http.StatusNotFound, "/console/events?page=/elsewhere": http.StatusNotFound,
+	} {
+		if w := get(t, h, "localhost", path); w.Code != want {
+			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
 	}
 }

@@ -25,6 +25,11 @@ type matrixCell struct {
 	Text, Title string
 }
 
+// matrix is the page of who reaches what.
+func (s *console) matrix(r request) (view, error) {
+	return view{title: "Matrix", template: "matrix", section: "/matrix", data: newMatrixView(r.snapshot)}, nil
+}
+
 func newMatrixView(s *mesh.Snapshot) matrixView {
 	m := matrix.ByVantage(s.Hosts, s.Vantages)
 	v := matrixView{Vantages: m.Columns}

@@ -3,10 +3,12 @@ package console
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
-	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 type overviewView struct {
@@ -23,8 +25,14 @@ type hostRow struct {
 	Since          time.Time
 }
 
-func (s *console) overview(snapshot *mesh.Snapshot) any {
-	v := overviewView{Problems: s.config.Source.Problems(), Alerts: snapshot.Alerts, Coordinator: s.coordinatorFacts()}
+// overview is the first page: what needs an operator now, and how everything is.
+func (s *console) overview(r request) (view, error) {
+	snapshot := r.snapshot
+	v := overviewView{Alerts: snapshot.Alerts, Coordinator: s.coordinatorFacts()}
+	warnings := s.config.Source.Warnings()
+	for _, subject := range slices.Sorted(maps.Keys(warnings)) {
+		v.Problems = append(v.Problems, warnings[subject])
+	}
 	for _, h := range snapshot.Hosts {
 		v.Hosts = append(v.Hosts, hostRow{
 			web.StatusLook(h.Status), h.Name, h.Sentence, h.Public, h.Since,
@@ -44,8 +52,11 @@ func (s *console) overview(snapshot *mesh.Snapshot) any {
 			v.Advisories = append(v.Advisories, fmt.Sprintf("agent %s: %s", a.Name, advisory))
 		}
 	}
-	return v
+	return view{title: "Overview", template: "overview", section: "/", data: v}, nil
 }
+
+// joined writes several texts as one.
+func joined(texts []string) string { return strings.Join(texts, "; ") }
 
 // fact is one line about the coordinator itself.
 type fact struct{ Name, Text string }

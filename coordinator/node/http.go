@@ -48,7 +48,7 @@ func (n *Node) openServers(context.Context) error {
 		return err
 	}
 	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
-		Source: consoleSource{n.core.Engine, n.core.Health, n.latencies},
+		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings},
 		Site:   n.siteHandler(n.source(), web.Operators), Disk: n.disk,
 		Version: n.config.Version, Logger: n.logger("console"),
 	}))
@@ -67,12 +67,16 @@ func (n *Node) publicHandler() http.Handler {
 	return mux
 }
 
-func (n *Node) source() web.Source { return siteSource{n.core.Engine, n.core.History, n.latencies} }
+func (n *Node) source() siteSource { return siteSource{n.core.Engine, n.core.History, n.latencies} }
 
 // siteHandler is the status page and its API as an audience sees them.
 func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link) http.Handler {
 	view := web.NewView(source, a)
-	pages := site.New(site.Config{View: view, Links: links})
+	config := site.Config{View: view, Links: links}
+	if a == web.Operators {
+		config.Nav, config.Theme = console.Navigation(), console.Theme()
+	}
+	pages := site.New(config)
 	c := api.Config{View: view, Pages: pages, Logger: n.logger("api")}
 	if n.editor != nil { // not while only the history is served
 		c.Tokens, c.Editor, c.Incidents, c.Maintenance = n.tokens, n.editor, n.editor.Incidents(), n.editor.Maintenance()

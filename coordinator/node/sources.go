@@ -79,17 +79,15 @@ func (s siteSource) Overview(ctx context.Context, c *catalog.Catalog, public boo
 	return s.latencies.Overview(ctx, c, public)
 }
 
-// consoleSource joins what operators see beside the page: the present and the mesh's own health.
+// consoleSource joins what operators see beside the page: the present, the past and the mesh's own health.
 type consoleSource struct {
-	engine    *engine.Engine
-	health    *health.Checker
-	latencies *engine.Latencies
+	siteSource
+	health   *health.Checker
+	warnings *health.Warnings
 }
 
-func (s consoleSource) Current() (*catalog.Catalog, *mesh.Snapshot) { return s.engine.Current() }
-func (s consoleSource) Changed() <-chan struct{}                    { return s.engine.Changed() }
-func (s consoleSource) Counters() map[string]uint64                 { return s.engine.Counters() }
-func (s consoleSource) Problems() []string                          { return s.health.Problems() }
+func (s consoleSource) Counters() map[string]uint64 { return s.engine.Counters() }
+func (s consoleSource) Warnings() map[string]string { return s.warnings.BySubject() }
 func (s consoleSource) Health(ctx context.Context) (health.Report, error) {
 	return s.health.Report(ctx)
 }

@@ -26,19 +26,22 @@ var templates = template.Must(template.New("").Funcs(web.Funcs()).ParseFS(files,
 type Config struct {
 	View  *web.View
 	Links []web.Link // in the navigation, after those of the catalog
+	// Nav replaces the whole navigation, and Theme the style, for pages that stand beside others.
+	Nav   []web.Link
+	Theme *web.Theme
 }
 
 // Site renders the pages of one audience.
 type Site struct {
-	view  *web.View
-	links []web.Link
-	cache web.RenderCache
-	ready *web.Answers
-	past  measurer
+	view   *web.View
+	config Config
+	cache  web.RenderCache
+	ready  *web.Answers
+	past   measurer
 }
 
 // New returns a Site.
-func New(c Config) *Site { return &Site{view: c.View, links: c.Links, ready: web.NewAnswers(c.View)} }
+func New(c Config) *Site { return &Site{view: c.View, config: c, ready: web.NewAnswers(c.View)} }
 
 // Routes lists every address of the site. A test visits all of them and looks for text that the public must not read.
 func (s *Site) Routes() []web.Route {
@@ -114,9 +117,14 @@ func (s *Site) layout(state web.State, body template.HTML) web.Layout {
 	for _, l := range state.Catalog.Page.Links {
 		nav = append(nav, web.Link{Name: l.Name, URL: l.URL})
 	}
+	nav = append(nav, s.config.Links...)
+	if s.config.Nav != nil {
+		nav = s.config.Nav
+	}
 	return web.Layout{
-		Title: state.Title(), Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
-		Nav: append(nav, s.links...), Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
+		Theme: s.config.Theme, Title: state.Title(),
+		Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
+		Nav: nav, Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
 		DownShare: state.Catalog.Rule.DownShare, Feeds: web.Feeds(state.Catalog.Page.Title, ""),
 	}
 }

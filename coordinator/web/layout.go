@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -24,23 +25,41 @@ var (
 
 	layoutTemplate = template.Must(template.New("layout.html").Funcs(Funcs()).ParseFS(files, "templates/layout.html"))
 
-	// policy lets the browser use the style and script of the layout and connect to this site, and nothing else: text
-	// that slipped through escaping could still not run.
-	policy = strings.Join([]string{
-		"default-src 'none'", "style-src " + hashSource(style), "script-src " + hashSource(script), "img-src data:",
-		"connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
-	}, "; ")
+	// plain is the theme of pages that add nothing.
+	plain = NewTheme("", "", "")
 )
 
-// readAsset reads a style or script without its comments and indentation: every page carries it, and a page should
-// arrive over a slow line on the day of an outage. Comments of assets have lines of their own for this.
+// Theme is the style and script of a kind of pages: those of all pages, and what the kind adds.
+type Theme struct {
+	name, style, script string
+	policy              string
+}
+
+// NewTheme returns a theme. Its name is the class of the page's body; style and script come after those of all pages.
+func NewTheme(name, addedStyle, addedScript string) *Theme {
+	t := &Theme{name: name, style: style + shorten(addedStyle), script: script + shorten(addedScript)}
+	// The browser uses the style and script of the layout and connects to this site, and nothing else: text that slipped
+	// through escaping could still not run.
+	t.policy = strings.Join([]string{
+		"default-src 'none'", "style-src " + hashSource(t.style), "script-src " + hashSource(t.script), "img-src data:",
+		"connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+	}, "; ")
+	return t
+}
+
 func readAsset(name string) string {
 	data, err := files.ReadFile(name)
 	if err != nil {
 		panic(err) // the file is embedded
 	}
+	return shorten(string(data))
+}
+
+// shorten returns a style or script without its comments and indentation: every page carries it, and a page should
+// arrive over a slow line on the day of an outage. Comments of assets have lines of their own for this.
+func shorten(asset string) string {
 	var out strings.Builder
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(asset) {
 		line = strings.TrimSpace(line)
 		if line != "" && !strings.HasPrefix(line, "//") && !strings.HasPrefix(line, "/*") {
 			out.WriteString(line + "\n")
@@ -56,7 +75,10 @@ func hashSource(inline string) string {
 }
 
 // Link is a link in the navigation of a page.
-type Link struct{ Name, URL string }
+type Link struct {
+	Name, URL string
+	Current   bool // the page belongs to it
+}
 
 // Layout is a whole page: a body with the header and the footer that all pages share.
 type Layout struct {
@@ -70,6 +92,7 @@ type Layout struct {
 	Body               template.HTML
 	DownShare          float64 // of the rule in force, which the footer explains; 0: the default
 	Private            bool    // no cache may keep the page
+	Theme              *Theme  // nil: that of the status site
 }
 
 // staleAfter is the age at which a page says that it is out of date, and at which beats end. The judge moves on every
@@ -105,19 +128,21 @@ func (l Layout) Write(w http.ResponseWriter, status int) error {
 	}
 	// A page is the same bytes for a whole minute, unless what it shows changes. Its script writes the seconds.
 	l.At = l.At.Truncate(time.Minute)
+	theme := cmp.Or(l.Theme, plain)
 	err := layoutTemplate.Execute(&out, struct {
 		Layout
 		Stale  bool
+		Kind   string
 		Style  template.CSS
 		Script template.JS
 		Icon   template.URL
-	}{l, stale, template.CSS(style), template.JS(script), icon(l.Class)})
+	}{l, stale, theme.name, template.CSS(theme.style), template.JS(theme.script), icon(l.Class)})
 	if err != nil {
 		return fmt.Errorf("render page %q: %w", l.Title, err)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", theme.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")

@@ -275,14 +275,20 @@ func (m *markedMesh) Current() (*catalog.Catalog, *mesh.Snapshot) {
 	return m.catalog, m.snapshot
 }
 
-func (m *markedMesh) Written() uint64          { return m.view.Applied() }
-func (m *markedMesh) Archive() web.Archive     { return m.view.Archive() }
-func (m *markedMesh) Changed() <-chan struct{} { return nil }
-func (m *markedMesh) Ready() bool              { return true }
-func (m *markedMesh) Problems() []string       { return []string{mark} }
+func (m *markedMesh) Written() uint64             { return m.view.Applied() }
+func (m *markedMesh) Archive() web.Archive        { return m.view.Archive() }
+func (m *markedMesh) Changed() <-chan struct{}    { return nil }
+func (m *markedMesh) Ready() bool                 { return true }
+func (m *markedMesh) Warnings() map[string]string { return map[string]string{mark: mark} }
 
-func (m *markedMesh) Streams(context.Context) ([]bus.StreamInfo, error)   { return nil, nil }
-func (m *markedMesh) Counters() map[string]uint64                         { return nil }
+func (m *markedMesh) Streams(context.Context) ([]bus.StreamInfo, error) { return nil, nil }
+func (m *markedMesh) Counters() map[string]uint64                       { return nil }
+func (m *markedMesh) Minutes(context.Context, latency.MinutesRequest) ([]latency.Minute, error) {
+	return nil, nil
+}
+func (m *markedMesh) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePair, error) {
+	return nil, nil
+}
 func (m *markedMesh) Health(context.Context) (h health.Report, err error) { return h, nil }
 
 func (m *markedMesh) Transitions(

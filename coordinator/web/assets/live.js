@@ -54,17 +54,37 @@ function open() {
 }
 function close() { if (source) source.close(); source = null; }
 
+// An element is found again by its id or, for one of many links, by its address and its number among those with it.
+function selectorOf(e) {
+	if (e.id) return "[id=" + JSON.stringify(e.id) + "]";
+	var href = e.getAttribute("href");
+	if (href) return "a[href=" + JSON.stringify(href) + "]";
+	return e.name ? "[name=" + JSON.stringify(e.name) + "]" : "";
+}
+function nameOf(e) {
+	var selector = e && e !== main && main.contains(e) && selectorOf(e);
+	return selector && {selector: selector, n: Array.prototype.indexOf.call(main.querySelectorAll(selector), e)};
+}
+function named(name) {
+	var all = main.querySelectorAll(name.selector);
+	return all[name.n] || all[0];
+}
+
 function onPage(e) {
 	id = e.lastEventId;
 	// What the reader opened, scrolled or focused stays so.
-	var focus = document.activeElement && main.contains(document.activeElement) && document.activeElement.id;
-	var open = [];
+	var focus = nameOf(document.activeElement), open = [];
 	main.querySelectorAll("details[open][id]").forEach(function (d) { open.push(d.id); });
-	var lefts = Array.prototype.map.call(main.querySelectorAll(".scroll"), function (t) { return t.scrollLeft; });
+	var scrolls = Array.prototype.map.call(main.querySelectorAll(".scroll"), function (t) {
+		return [t.scrollLeft, t.scrollTop];
+	});
 	main.innerHTML = e.data;
 	open.forEach(function (id) { var d = find(id); if (d) d.open = true; });
-	main.querySelectorAll(".scroll").forEach(function (t, n) { t.scrollLeft = lefts[n] || 0; });
-	if (focus && (focus = find(focus))) focus.focus();
+	main.querySelectorAll(".scroll").forEach(function (t, n) {
+		if (scrolls[n]) { t.scrollLeft = scrolls[n][0]; t.scrollTop = scrolls[n][1]; }
+	});
+	if (focus && (focus = named(focus))) focus.focus({preventScroll: true});
+	document.dispatchEvent(new Event("newpage"));
 	// The icon has the colour of the banner.
 	var banner = main.querySelector(".banner"), c = banner && getComputedStyle(banner).getPropertyValue("--c");
 	if (c) color = dot(c.trim());

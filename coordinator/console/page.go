@@ -1,0 +1,255 @@
+package console
+
+import (
+	"embed"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+//go:embed templates assets
+var files embed.FS
+
+var (
+	templates = template.Must(template.New("").Funcs(web.Funcs()).Funcs(funcs()).ParseFS(files, "templates/*.html"))
+	theme     = web.NewTheme("ops", asset("console.css"), asset("console.js"))
+)
+
+func asset(name string) string {
+	data, err := files.ReadFile("assets/" + name)
+	if err != nil {
+		panic(err) // the file is embedded
+	}
+	return string(data)
+}
+
+// funcs are the functions of templates beside those of package web: "clock" writes a time without its date, "host",
+// "check", "pair" and "region" the addresses of pages.
+func funcs() template.FuncMap {
+	return template.FuncMap{
+		"clock": func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
+		"host":  hostPath, "check": checkPath, "pair": pairPath, "region": regionPath,
+	}
+}
+
+// The addresses of the console's pages.
+func hostPath(host string) string             { return "/hosts/" + url.PathEscape(host) }
+func checkPath(host, check string) string     { return hostPath(host) + "/checks/" + url.PathEscape(check) }
+func regionPath(region string) string         { return "/regions/" + url.PathEscape(region) }
+func pairPath(vantage, host, c string) string { return pathOf("/pairs", vantage, host, c) }
+
+func pathOf(first string, parts ...string) string {
+	for _, p := range parts {
+		first += "/" + url.PathEscape(p)
+	}
+	return first
+}
+
+// Navigation returns the links of the console's pages, and of those of the operators' site that stand beside them.
+func Navigation() []web.Link {
+	return []web.Link{
+		{Name: "Overview", URL: "/"}, {Name: "Matrix", URL: "/matrix"}, {Name: "Agents", URL: "/agents"},
+		{Name: "Catalog", URL: "/catalog"}, {Name: "Maintenance", URL: "/maintenance"}, {Name: "History", URL: "/history"},
+		{Name: "Metrics", URL: "/metrics"},
+	}
+}
+
+// Theme is the style and script of the console's pages.
+func Theme() *web.Theme { return theme }
+
+// request is one question for a page: the address with its query, and what is in force at the moment that is shown.
+type request struct {
+	*http.Request
+	catalog  *catalog.Catalog
+	snapshot *mesh.Snapshot // in wall time
+}
+
+// view is what a page shows.
+type view struct {
+	title    string
+	template string // its name, and that of its link in the navigation where the page is not one itself
+	section  string // the URL of the link of the navigation that the page belongs to
+	data     any
+	tables   []table // what the page shows, for programs; ?table= names one
+	still    bool    // it shows a moment of the past, and has no event stream
+}
+
+// page makes the view of one address. An error of web.Errorf is shown to the reader.
+type page func(s *console, r request) (view, error)
+
+// pages are the console's own pages by the pattern of their paths.
+var pages = map[string]page{
+	"/{$}":     (*console).overview,
+	"/matrix":  (*console).matrix,
+	"/agents":  (*console).agents,
+	"/catalog": (*console).catalogPage,
+}
+
+// newPages returns the mux of the console's own pages.
+func (s *console) newPages() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, p := range pages {
+		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
+			if found, ok := w.(*foundPage); ok {
+				found.page, found.request = p, r
+				return
+			}
+			if err := s.answer(w, r, p); err != nil {
+				web.WriteError(w, r, s.config.Logger, err)
+			}
+		})
+	}
+	return mux
+}
+
+// foundPage is the writer with which find has the mux look for a page.
+type foundPage struct {
+	http.ResponseWriter
+	page    page
+	request *http.Request // as the mux matched it, with the values of wildcards
+}
+
+func (f *foundPage) Header() http.Header         { return http.Header{} }
+func (f *foundPage) WriteHeader(int)             {}
+func (f *foundPage) Write(b []byte) (int, error) { return len(b), nil }
+
+// find returns the page at an address and the request for it; a nil page if the console has none there.
+func (s *console) find(r *http.Request, address *url.URL) (page, *http.Request) {
+	asked := r.Clone(r.Context())
+	asked.Method, asked.URL, asked.RequestURI, asked.Form = http.MethodGet, address, address.RequestURI(), nil
+	found := &foundPage{}
+	s.pages.ServeHTTP(found, asked)
+	return found.page, found.request
+}
+
+// orSite serves the console's own pages, and the site for all other addresses. A path that ends in .csv or .json is
+// that of the page without it, in this format.
+func (s *console) orSite(site http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := s.pages.Handler(r); pattern != "" {
+			s.pages.ServeHTTP(w, r)
+			return
+		}
+		extension := path.Ext(r.URL.Path)
+		if format := strings.TrimPrefix(extension, "."); format == formatCSV || format == formatJSON {
+			address := *r.URL
+			address.Path, address.RawPath = strings.TrimSuffix(r.URL.Path, extension), ""
+			query := address.Query()
+			query.Set("format", format)
+			address.RawQuery = query.Encode()
+			if p, asked := s.find(r, &address); p != nil && r.Method == http.MethodGet {
+				if err := s.answer(w, asked, p); err != nil {
+					web.WriteError(w, r, s.config.Logger, err)
+				}
+				return
+			}
+		}
+		site.ServeHTTP(w, r)
+	})
+}
+
+// open makes the view that a request asks for.
+func (s *console) open(r *http.Request, p page) (request, view, error) {
+	c, snapshot := s.config.Source.Current()
+	asked := request{r, c, snapshot}
+	v, err := p(s, asked)
+	return asked, v, err
+}
+
+// answer answers with a page, or with its tables where the request names a format.
+func (s *console) answer(w http.ResponseWriter, r *http.Request, p page) error {
+	asked, v, err := s.open(r, p)
+	if err != nil {
+		return err
+	}
+	if format := r.URL.Query().Get("format"); format != "" && format != "html" {
+		return writeTables(w, r, format, asked.snapshot.At, v.tables)
+	}
+	body, err := asked.render(v)
+	if err != nil {
+		return err
+	}
+	layout := web.Layout{
+		Title: asked.title(v), Description: "The operators' view of " + asked.catalog.Page.Title,
+		Brand: asked.catalog.Page.Title + " · operators", Nav: Navigation(), At: asked.snapshot.At, Body: body,
+		DownShare: asked.catalog.Rule.DownShare, Theme: theme, Private: true,
+	}
+	for i := range layout.Nav {
+		layout.Nav[i].Current = layout.Nav[i].URL == v.section
+	}
+	if !v.still {
+		layout.Events = eventsPath + "?page=" + url.QueryEscape(r.URL.RequestURI())
+	}
+	return layout.Write(w, http.StatusOK)
+}
+
+func (r request) title(v view) string { return v.title + " – " + r.catalog.Page.Title }
+
+// render writes the body of a page: one line about the mesh, and what the page shows.
+func (r request) render(v view) (template.HTML, error) {
+	content, err := web.Render(templates, v.template, v.data)
+	if err != nil {
+		return "", err
+	}
+	return web.Render(templates, "shell", struct {
+		Agents, Connected int
+		Formats           []string // addresses of the page's tables
+		Content           template.HTML
+	}{len(r.snapshot.Vantages), connectedAgents(r.snapshot), r.formats(v), content})
+}
+
+// formats returns the address of the page's tables in each format.
+func (r request) formats(v view) []string {
+	if len(v.tables) == 0 {
+		return nil
+	}
+	var out []string
+	for _, format := range []string{formatCSV, formatJSON} {
+		query := r.URL.Query()
+		query.Set("format", format)
+		out = append(out, r.URL.EscapedPath()+"?"+query.Encode())
+	}
+	return out
+}
+
+// events streams the body of the page whose address is in ?page= after every change.
+func (s *console) events(w http.ResponseWriter, r *http.Request) error {
+	address, err := url.ParseRequestURI(r.URL.Query().Get("page"))
+	if err != nil || address.IsAbs() || address.Host != "" {
+		return web.Errorf(http.StatusNotFound, "no page %q", r.URL.Query().Get("page"))
+	}
+	p, asked := s.find(r, address)
+	if p == nil {
+		return web.Errorf(http.StatusNotFound, "no page %q", address.Path)
+	}
+	update := func(send web.SendFunc) error {
+		opened, v, err := s.open(asked, p)
+		if err != nil {
+			return err
+		}
+		body, err := opened.render(v)
+		if err != nil {
+			return err
+		}
+		if err := send("page", string(body)); err != nil {
+			return err
+		}
+		status, err := json.Marshal(struct {
+			Title string `json:"title"`
+		}{opened.title(v)})
+		if err != nil {
+			return err
+		}
+		return send("status", string(status))
+	}
+	at := func() time.Time { _, snapshot := s.config.Source.Current(); return snapshot.At }
+	return s.streams.Serve(w, r, web.Feed{Changed: s.config.Source.Changed, Update: update, At: at})
+}

@@ -1,0 +1,120 @@
+package console
+
+import (
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+)
+
+// The formats of tables for programs.
+const (
+	formatCSV  = "csv"
+	formatJSON = "json"
+)
+
+// table is what a page shows, for programs: ?format=csv and ?format=json.
+type table struct {
+	name    string   // in ?table=
+	columns []string // in lower case, with underscores; keys in JSON
+	rows    [][]any  // strings, numbers, booleans, times and durations, in the order of the columns; nil: not known
+}
+
+// writeTables answers with the page's tables in a format: in JSON all of them unless ?table= names one, in CSV that
+// one, or the first.
+func writeTables(w http.ResponseWriter, r *http.Request, format string, at time.Time, tables []table) error {
+	if name := r.URL.Query().Get("table"); name != "" {
+		tables = slices.DeleteFunc(slices.Clone(tables), func(t table) bool { return t.name != name })
+		if len(tables) == 0 {
+			return web.Errorf(http.StatusNotFound, "no table %q on this page", name)
+		}
+	}
+	if len(tables) == 0 {
+		return web.Errorf(http.StatusNotFound, "this page has no tables")
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	switch format {
+	case formatJSON:
+		return writeTablesJSON(w, at, tables)
+	case formatCSV:
+		return tables[0].writeCSV(w)
+	}
+	return web.Errorf(http.StatusBadRequest, "format %q is not known: use csv or json", format)
+}
+
+func writeTablesJSON(w http.ResponseWriter, at time.Time, tables []table) error {
+	out := map[string]any{"at": at.UTC()}
+	for _, t := range tables {
+		rows := make([]map[string]any, len(t.rows))
+		for i, row := range t.rows {
+			rows[i] = make(map[string]any, len(row))
+			for n, value := range row {
+				rows[i][t.columns[n]] = plainValue(value)
+			}
+		}
+		out[t.name] = rows
+	}
+	return web.WriteJSON(w, out)
+}
+
+// plainValue returns a value as JSON has it: durations in seconds, times in UTC, and null for what is not known.
+func plainValue(value any) any {
+	switch v := value.(type) {
+	case time.Duration:
+		return v.Seconds()
+	case time.Time:
+		if v.IsZero() {
+			return nil
+		}
+		return v.UTC()
+	}
+	return value
+}
+
+func (t table) writeCSV(w http.ResponseWriter) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/csv; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", t.name+".csv"))
+	out := csv.NewWriter(w)
+	_ = out.Write(t.columns) // fails only if the client has gone
+	for _, row := range t.rows {
+		cells := make([]string, len(row))
+		for i, value := range row {
+			cells[i] = csvCell(value)
+		}
+		_ = out.Write(cells)
+	}
+	out.Flush()
+	return nil
+}
+
+// formulas are the characters with which spreadsheets let a formula begin.
+const formulas = "=+-@\t\r\n|%＝＋－＠"
+
+// csvCell writes a value. Agents and remote servers write many of the texts, and a spreadsheet takes one that begins
+// like a formula for a formula: such a text gets an apostrophe before it.
+func csvCell(value any) string {
+	switch v := plainValue(value).(type) {
+	case nil:
+		return ""
+	case time.Time:
+		return v.Format(time.RFC3339Nano)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case string:
+		trimmed := strings.TrimLeft(v, " \u00a0\ufeff")
+		if first, size := utf8.DecodeRuneInString(trimmed); size > 0 && strings.ContainsRune(formulas, first) {
+			return "'" + v
+		}
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}
