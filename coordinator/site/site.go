@@ -46,7 +46,7 @@ func New(c Config) *Site { return &Site{view: c.View, config: c, ready: web.NewA
 // Routes lists every address of the site. A test visits all of them and looks for text that the public must not read.
 func (s *Site) Routes() []web.Route {
 	page, archive := s.ready.Ready(pageKey, s.page), archivePages{s}
-	return append(archive.routes(), []web.Route{
+	return slices.Concat(archive.routes(), web.FileRoutes(), []web.Route{
 		{Pattern: "GET /{$}", Handler: archive.orMoved(page)},
 		{Pattern: "GET /hosts/{host}", Handler: page},
 		{Pattern: "GET /incidents/{id}", Handler: page},
@@ -60,7 +60,7 @@ func (s *Site) Routes() []web.Route {
 		{Pattern: "GET /healthz", Handler: s.healthz},
 		{Pattern: "GET /readyz", Handler: s.readyz},
 		{Pattern: "GET /", Handler: archive.orMoved(s.page)}, // all other paths: "page not found"
-	}...)
+	})
 }
 
 const (

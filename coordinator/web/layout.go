@@ -23,7 +23,7 @@ var (
 	style  = palette() + readAsset("assets/style.css")
 	script = readAsset("assets/live.js")
 
-	layoutTemplate = template.Must(template.New("layout.html").Funcs(Funcs()).ParseFS(files, "templates/layout.html"))
+	layoutTemplate = template.Must(template.New("layout.html").Funcs(Funcs()).ParseFS(files, "templates/*.html"))
 
 	// plain is the theme of pages that add nothing.
 	plain = NewTheme("", "", "")
@@ -32,19 +32,23 @@ var (
 // Theme is the style and script of a kind of pages: those of all pages, and what the kind adds.
 type Theme struct {
 	name, style, script string
-	policy              string
+	policy, chartPolicy string
 }
 
 // NewTheme returns a theme. Its name is the class of the page's body; style and script come after those of all pages.
 func NewTheme(name, addedStyle, addedScript string) *Theme {
 	t := &Theme{name: name, style: style + shorten(addedStyle), script: script + shorten(addedScript)}
-	// The browser uses the style and script of the layout and connects to this site, and nothing else: text that slipped
-	// through escaping could still not run.
-	t.policy = strings.Join([]string{
-		"default-src 'none'", "style-src " + hashSource(t.style), "script-src " + hashSource(t.script), "img-src data:",
-		"connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
-	}, "; ")
+	t.policy, t.chartPolicy = t.newPolicy(""), t.newPolicy(" 'self'")
 	return t
+}
+
+// newPolicy lets the browser use the style and script of the layout and connect to this site, and nothing else: text
+// that slipped through escaping could still not run. More are the sources that it may load files from besides.
+func (t *Theme) newPolicy(more string) string {
+	return strings.Join([]string{
+		"default-src 'none'", "style-src " + hashSource(t.style) + more, "script-src " + hashSource(t.script) + more,
+		"img-src data:", "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+	}, "; ")
 }
 
 func readAsset(name string) string {
@@ -129,6 +133,10 @@ func (l Layout) Write(w http.ResponseWriter, status int) error {
 	// A page is the same bytes for a whole minute, unless what it shows changes. Its script writes the seconds.
 	l.At = l.At.Truncate(time.Minute)
 	theme := cmp.Or(l.Theme, plain)
+	csp, charts := theme.policy, []File(nil)
+	if strings.Contains(string(l.Body), chartClass) {
+		csp, charts = theme.chartPolicy, []File{chartStyle, chartScript}
+	}
 	err := layoutTemplate.Execute(&out, struct {
 		Layout
 		Stale  bool
@@ -136,13 +144,14 @@ func (l Layout) Write(w http.ResponseWriter, status int) error {
 		Style  template.CSS
 		Script template.JS
 		Icon   template.URL
-	}{l, stale, theme.name, template.CSS(theme.style), template.JS(theme.script), icon(l.Class)})
+		Charts []File
+	}{l, stale, theme.name, template.CSS(theme.style), template.JS(theme.script), icon(l.Class), charts})
 	if err != nil {
 		return fmt.Errorf("render page %q: %w", l.Title, err)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", theme.policy)
+	h.Set("Content-Security-Policy", csp)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")
@@ -164,9 +173,9 @@ func Render(t *template.Template, name string, data any) (template.HTML, error) 
 }
 
 // Funcs are the functions of templates: "stamp" writes a time for the datetime attribute, "words" for people,
-// "minute" without seconds, "hour" without the date either.
+// "minute" without seconds, "hour" without the date either, "day" and "short" without the year.
 func Funcs() template.FuncMap {
-	return template.FuncMap{"stamp": stamp, "words": words, "minute": minute, "hour": hour}
+	return template.FuncMap{"stamp": stamp, "words": words, "minute": minute, "hour": hour, "day": day, "short": short}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -181,6 +190,10 @@ func words(t time.Time) string {
 func minute(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }
 
 func hour(t time.Time) string { return t.UTC().Format("15:04 UTC") }
+
+func day(t time.Time) string { return t.UTC().Format("2 Jan") }
+
+func short(t time.Time) string { return t.UTC().Format("2 Jan 15:04") }
 
 // icon is a dot in the colour of the class, as a data URL: a page is one request.
 func icon(class string) template.URL {

@@ -72,6 +72,9 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 		out["GET /tags/{tag}"+feed] = []string{"/tags/shown" + feed, "/tags/nobody" + feed}
 		out["GET /categories/{category}"+feed] = []string{"/categories/mail" + feed}
 	}
+	for _, f := range web.Files() {
+		out["GET "+f.Path] = []string{f.Path}
+	}
 	for _, h := range m.catalog.Hosts {
 		if h.Public {
 			pages = append(pages, "/hosts/"+h.Name)

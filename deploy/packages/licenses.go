@@ -32,6 +32,11 @@ func (t *tree) licenses(ctx context.Context, p program) error {
 			return err
 		}
 	}
+	if p.Directory == "coordinator" { // it serves a library of scripts too
+		if err := copyLicenses(&out, "uPlot", filepath.Join(t.source, "coordinator/web/assets/uplot")); err != nil {
+			return err
+		}
+	}
 	dir := filepath.Join(t.stage, "licenses", p.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -1,0 +1,158 @@
+(function () {
+// Draws the charts of the page with uPlot: their data is in a script element inside, or at data-source.
+var DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3]], COLORS = 10, HEIGHT = 240;
+var dark = matchMedia("(prefers-color-scheme: dark)");
+// What is drawn already, by the id of its element: a page that updates by itself keeps the drawing.
+var drawn = {};
+
+function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+function two(n) { return (n < 10 ? "0" : "") + n; }
+var MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+function day(d) { return d.getUTCDate() + " " + MONTHS[d.getUTCMonth()]; }
+function moment(seconds, step) {
+	var d = new Date(seconds * 1000);
+	return day(d) + (step < 86400 ? " " + two(d.getUTCHours()) + ":" + two(d.getUTCMinutes()) + " UTC" : "");
+}
+function number(v) { return v == null ? "–" : v < 10 ? v.toFixed(1) : String(Math.round(v)); }
+function swatch(color, dash) {
+	var ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg");
+	var line = document.createElementNS(ns, "path");
+	svg.setAttribute("viewBox", "0 0 26 8");
+	svg.setAttribute("aria-hidden", "true");
+	line.setAttribute("d", "M0 4h26");
+	line.setAttribute("stroke", color);
+	line.setAttribute("stroke-width", "3");
+	line.setAttribute("stroke-dasharray", dash.join(" "));
+	svg.appendChild(line);
+	return svg;
+}
+
+// Shades the periods of the marks and draws those without an end as a line.
+function shade(u, marks) {
+	var c = u.ctx, box = u.bbox;
+	c.save();
+	c.beginPath();
+	c.rect(box.left, box.top, box.width, box.height);
+	c.clip();
+	marks.forEach(function (m) {
+		var from = u.valToPos(m.from, "x", true), to = m.to ? u.valToPos(m.to, "x", true) : from;
+		if (to < box.left || from > box.left + box.width) return;
+		c.fillStyle = css("--down");
+		c.globalAlpha = m.to ? .18 : .8;
+		c.fillRect(from, box.top, Math.max(2, to - from), box.height);
+	});
+	c.restore();
+}
+
+function options(data, width, keys) {
+	var grid = {stroke: css("--line"), width: 1}, ink = css("--soft"), unit = data.unit ? " " + data.unit : "";
+	var font = "12px system-ui, sans-serif", series = [{}], bands = [];
+	data.series.forEach(function (s, n) {
+		var color = css("--s" + n % COLORS), dash = DASHES[n % DASHES.length];
+		if (s.low && s.low.length) {
+			bands.push({series: [series.length + 1, series.length], fill: color + "33"});
+			series.push({show: true, points: {show: false}}, {show: true, points: {show: false}});
+		}
+		s.at = series.length;
+		series.push({label: s.name, stroke: color, width: 2, dash: dash, points: {show: false}, spanGaps: false});
+	});
+	return {
+		width: width, height: HEIGHT, series: series, bands: bands, legend: {show: false},
+		tzDate: function (s) { return uPlot.tzDate(new Date(s * 1000), "UTC"); },
+		cursor: {y: false, drag: {x: false, y: false}, points: {size: 7}},
+		scales: {y: {range: function (u, low, high) { return [0, high > 0 ? high * 1.08 : 1]; }}},
+		axes: [
+			{stroke: ink, font: font, grid: grid, ticks: grid, space: 70, values: function (u, at, i, space, step) {
+				return at.map(function (s) {
+					var d = new Date(s * 1000), time = two(d.getUTCHours()) + ":" + two(d.getUTCMinutes());
+					return step >= 86400 || time === "00:00" ? day(d) : time;
+				});
+			}},
+			{stroke: ink, font: font, grid: grid, ticks: {show: false}, size: 58, values: function (u, at) {
+				return at.map(function (v) { return v + unit; });
+			}}
+		],
+		hooks: {
+			drawClear: [function (u) { shade(u, data.marks || []); }],
+			setCursor: [function (u) { keys(u.cursor.idx); }]
+		}
+	};
+}
+
+function columns(data) {
+	var length = Math.max.apply(null, data.series.map(function (s) { return s.values.length; }).concat(0)), xs = [];
+	for (var i = 0; i < length; i++) xs.push(data.from + i * data.step);
+	var out = [xs];
+	data.series.forEach(function (s) {
+		if (s.low && s.low.length) out.push(s.low, s.high);
+		out.push(s.values);
+	});
+	return out;
+}
+
+// Draws one chart and the keys below it: a button for each line, which hides it, with its value at the pointer.
+function draw(plot, data) {
+	var values = [], at = document.createElement("span"), list = document.createElement("div"), u;
+	function tell(i) {
+		at.textContent = i == null ? "" : moment(data.from + i * data.step, data.step);
+		values.forEach(function (v, n) { v.textContent = i == null ? "" : number(data.series[n].values[i]); });
+	}
+	plot.textContent = "";
+	u = new uPlot(options(data, plot.clientWidth || 600, tell), columns(data), plot);
+	list.className = "keys";
+	at.className = "at";
+	data.series.forEach(function (s, n) {
+		var b = document.createElement("button"), v = document.createElement("b");
+		b.type = "button";
+		b.setAttribute("aria-pressed", "true");
+		b.append(swatch(css("--s" + n % COLORS), DASHES[n % DASHES.length]), s.name, v);
+		b.addEventListener("click", function () {
+			var on = b.getAttribute("aria-pressed") !== "true";
+			b.setAttribute("aria-pressed", String(on));
+			u.setSeries(s.at, {show: on});
+		});
+		b.addEventListener("pointerenter", function () { u.setSeries(s.at, {focus: true}); });
+		b.addEventListener("pointerleave", function () { u.setSeries(null, {focus: false}); });
+		values.push(v);
+		list.append(b);
+	});
+	list.append(at);
+	plot.after(list);
+	new ResizeObserver(function () {
+		if (plot.clientWidth && plot.clientWidth !== u.width) u.setSize({width: plot.clientWidth, height: HEIGHT});
+	}).observe(plot);
+	return {plot: plot, list: list, end: function () { u.destroy(); list.remove(); }};
+}
+
+function show(figure, text, data) {
+	var old = drawn[figure.id], plot = figure.querySelector(".plot");
+	if (old && old.plot === plot && old.text === text) return;
+	if (old && old.text === text) {
+		plot.replaceWith(old.plot);
+		old.plot.after(old.list);
+		return;
+	}
+	if (old) old.end();
+	var made = draw(plot, data);
+	made.text = text;
+	drawn[figure.id] = made;
+}
+function showAll() {
+	document.querySelectorAll("figure.chart").forEach(function (figure) {
+		var inside = figure.querySelector("script"), source = figure.dataset.source;
+		if (inside) show(figure, inside.textContent, JSON.parse(inside.textContent));
+		else if (source && !(drawn[figure.id] && figure.contains(drawn[figure.id].plot))) {
+			if (drawn[figure.id]) return show(figure, drawn[figure.id].text);
+			fetch(source).then(function (r) { return r.ok ? r.text() : Promise.reject(r.status); })
+				.then(function (text) { show(figure, text, JSON.parse(text)); })
+				.catch(function () { figure.querySelector(".plot").textContent = "The values cannot be read now."; });
+		}
+	});
+}
+dark.addEventListener("change", function () {
+	Object.keys(drawn).forEach(function (id) { drawn[id].end(); delete drawn[id]; });
+	showAll();
+});
+new MutationObserver(showAll).observe(document.querySelector("main"), {childList: true});
+showAll();
+})();

@@ -1,0 +1,139 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"math"
+	"strings"
+	"time"
+)
+
+// Chart is values over time, as a drawing by uPlot for those who run scripts, and as a table for everybody.
+type Chart struct {
+	ID     string // of the element, unique on the page
+	Label  string // what the drawing shows, for people who do not see it
+	Unit   string // "ms"
+	From   time.Time
+	Step   time.Duration // between two values of a series
+	Series []ChartSeries
+	Marks  []ChartMark
+	// Source is the address of the chart's data on this site, in the JSON of ChartData. If it is set, the page carries
+	// neither data nor table.
+	Source string
+}
+
+// ChartSeries is one line of a chart. A value that is NaN is a gap.
+type ChartSeries struct {
+	Name   string
+	Values []float64
+	// Low and High are the edges of a band around the line; both empty for none.
+	Low, High []float64
+}
+
+// ChartMark is a period that a chart shades. One without an end is a vertical line.
+type ChartMark struct {
+	Name     string
+	From, To time.Time
+}
+
+// ChartData is a chart as its script reads it.
+type ChartData struct {
+	Unit   string          `json:"unit"`
+	From   int64           `json:"from"` // Unix seconds
+	Step   int64           `json:"step"` // seconds
+	Series []chartDataLine `json:"series"`
+	Marks  []chartDataMark `json:"marks,omitempty"`
+}
+
+type chartDataLine struct {
+	Name   string      `json:"name"`
+	Values chartValues `json:"values"`
+	Low    chartValues `json:"low,omitempty"`
+	High   chartValues `json:"high,omitempty"`
+}
+
+type chartDataMark struct {
+	Name string `json:"name"`
+	From int64  `json:"from"`
+	To   int64  `json:"to,omitempty"`
+}
+
+// chartValues are encoded with one decimal, and gaps as null.
+type chartValues []float64
+
+func (v chartValues) MarshalJSON() ([]byte, error) {
+	parts := make([]string, len(v))
+	for i, x := range v {
+		if parts[i] = "null"; !math.IsNaN(x) {
+			parts[i] = strings.TrimSuffix(fmt.Sprintf("%.1f", x), ".0")
+		}
+	}
+	return []byte("[" + strings.Join(parts, ",") + "]"), nil
+}
+
+// Data returns the chart as its script reads it.
+func (c Chart) Data() ChartData {
+	d := ChartData{Unit: c.Unit, From: c.From.Unix(), Step: int64(c.Step / time.Second), Series: []chartDataLine{}}
+	for _, s := range c.Series {
+		d.Series = append(d.Series, chartDataLine{s.Name, s.Values, s.Low, s.High})
+	}
+	for _, m := range c.Marks {
+		mark := chartDataMark{Name: m.Name, From: m.From.Unix()}
+		if !m.To.IsZero() {
+			mark.To = m.To.Unix()
+		}
+		d.Marks = append(d.Marks, mark)
+	}
+	return d
+}
+
+// chartClass marks the element of a chart. A page whose body has one loads the files of charts.
+const chartClass = `<figure class="chart"`
+
+// HTML returns the chart for the body of a page.
+func (c Chart) HTML() (template.HTML, error) {
+	data, err := json.Marshal(c.Data()) // escapes <, > and &, as a script element needs
+	if err != nil {
+		return "", fmt.Errorf("encode chart %s: %w", c.ID, err)
+	}
+	return Render(layoutTemplate, "chart.html", struct {
+		Chart
+		JSON template.JS
+		Rows []chartRow
+	}{c, template.JS(data), c.rows()})
+}
+
+// chartRow is a row of a chart's table: a moment and the value of each series.
+type chartRow struct {
+	At     time.Time
+	Values []string
+}
+
+// rows returns the table of a chart, newest first. Moments without any value have no row.
+func (c Chart) rows() (rows []chartRow) {
+	length := 0
+	for _, s := range c.Series {
+		length = max(length, len(s.Values))
+	}
+	for n := length - 1; n >= 0; n-- {
+		row, known := chartRow{At: c.From.Add(time.Duration(n) * c.Step)}, false
+		for _, s := range c.Series {
+			text := "–"
+			if n < len(s.Values) && !math.IsNaN(s.Values[n]) {
+				text, known = fmt.Sprintf("%.3g", s.Values[n]), true
+				if s.Values[n] >= 100 {
+					text = fmt.Sprintf("%.0f", s.Values[n])
+				}
+			}
+			row.Values = append(row.Values, text)
+		}
+		if known {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// Daily reports whether a value of the chart is one of a whole day.
+func (c Chart) Daily() bool { return c.Step >= 24*time.Hour }
