@@ -112,7 +112,11 @@ func printApplied(
 		if l.Port != 0 {
 			target = fmt.Sprintf("port %d", l.Port)
 		}
-		fmt.Fprintf(out, "%s %s: %d of %d regions reach %s\n", l.Host, l.Check, l.OK, l.Voters, target)
+		rest := ""
+		if missing := l.Voters - l.Seen; missing > 0 { // the agents probe a mail server one after the other
+			rest = fmt.Sprintf(" so far; %d have not probed it yet", missing)
+		}
+		fmt.Fprintf(out, "%s %s: %d of %d regions reach %s%s\n", l.Host, l.Check, l.OK, l.Voters, target, rest)
 	})
 	if errors.Is(err, admin.ErrNoAgents) { // the catalog is in force all the same
 		fmt.Fprintln(out, command.WithProgramNames(err.Error()))

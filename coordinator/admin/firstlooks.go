@@ -17,7 +17,8 @@ var ErrNoAgents = errors.New("no agent has connected yet, so nothing is probed: 
 type FirstLook struct {
 	Host, Check string
 	Port        int // zero for checks without one
-	OK, Voters  int // regions that reach it, of all that vote
+	OK, Seen    int // regions that reach it, of those that probed it so far
+	Voters      int // all regions that vote on it
 }
 
 const (
@@ -86,7 +87,9 @@ func reportFirstLooks(
 			continue
 		}
 		port := applied.Host(mesh.Key(change.Host)).Check(change.Check).Port()
-		report(FirstLook{change.Host, change.Check, port, seen.Tally.OK, seen.Tally.Voters})
+		report(FirstLook{
+			change.Host, change.Check, port, seen.Tally.OK, seen.Tally.OK + seen.Tally.Bad, seen.Tally.Voters,
+		})
 	}
 	return waiting
 }

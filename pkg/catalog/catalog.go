@@ -61,19 +61,21 @@ type Region struct {
 
 // Bounds of a catalog. They apply to files and to catalogs that another program sends.
 const (
-	HostsMax        = 5000
-	ChecksMax       = 64 // of one host
-	RegionsMax      = 1000
-	LinksMax        = 20
-	LabelsMax       = 64
-	AddressesMax    = 2 // one of each family
-	AnchorsMax      = 8 // of one region
-	IntervalMin     = time.Second
-	IntervalMax     = time.Hour
-	TimeoutMin      = 100 * time.Millisecond
-	TimeoutMax      = 30 * time.Second
-	DefaultInterval = 10 * time.Second
-	DefaultTimeout  = 3 * time.Second
+	HostsMax     = 5000
+	ChecksMax    = 64 // of one host
+	RegionsMax   = 1000
+	LinksMax     = 20
+	LabelsMax    = 64
+	AddressesMax = 2 // one of each family
+	AnchorsMax   = 8 // of one region
+	IntervalMin  = time.Second
+	IntervalMax  = time.Hour
+	// SharedIntervalMax bounds how rarely each vantage probes a server whose interval all vantages share.
+	SharedIntervalMax = 24 * time.Hour
+	TimeoutMin        = 100 * time.Millisecond
+	TimeoutMax        = 30 * time.Second
+	DefaultInterval   = 10 * time.Second
+	DefaultTimeout    = 3 * time.Second
 )
 
 // Host is a server of the mesh: a target of checks, a vantage, or both.
@@ -98,7 +100,7 @@ type Check struct {
 	Name     string // unique within the host
 	Was      string // the name before: see Identify
 	Critical bool
-	Interval time.Duration
+	Interval time.Duration // between the probes of one vantage
 	Timeout  time.Duration // of what follows the connect
 
 	// Families are the address families to probe, in order. They are filled in if the host's address is a name;
@@ -112,6 +114,10 @@ type Check struct {
 
 	Latency time.Duration // objective: a longer round trip is degraded; zero: none
 	Loss    float64       // objective: a larger share of lost probes is degraded; zero: none
+
+	// FewObservers has the check probed by as many vantages as in a large mesh, also where the mesh is not large: they
+	// share an interval, and each should still probe often. Earlier versions do not know it.
+	FewObservers bool
 }
 
 // Host returns the host with this key, or nil.

@@ -144,7 +144,11 @@ func invalidAnchor(text string) bool {
 // bounded accepts a kind that this version does not know: an agent older than the catalog reports such a check as
 // inconclusive.
 func (c *Check) bounded() error {
-	if c.Interval < IntervalMin || c.Interval > IntervalMax || c.Timeout < TimeoutMin || c.Timeout > TimeoutMax ||
+	most := IntervalMax
+	if c.SharesServer() || c.Options == nil { // a later version may have more kinds that share one
+		most = SharedIntervalMax
+	}
+	if c.Interval < IntervalMin || c.Interval > most || c.Timeout < TimeoutMin || c.Timeout > TimeoutMax ||
 		c.Timeout >= c.Interval {
 		return fmt.Errorf("interval %v or timeout %v is out of bounds", c.Interval, c.Timeout)
 	}

@@ -176,3 +176,10 @@ func MailPort(kind string, withTLS bool) int {
 	}
 	return map[string]int{KindSMTP: 25, KindIMAP: 143, KindPOP3: 110}[kind]
 }
+
+// SharesServer reports whether all vantages together keep to one interval at the check's server: a mail server counts
+// the sessions and logins of each client, and of all, and takes frequent ones for an attack.
+func (c *Check) SharesServer() bool {
+	_, isMail := MailSessionOf(c.Options)
+	return isMail
+}

@@ -46,7 +46,7 @@ func (m *topology) setRoster(r *mesh.Roster) (reassigned bool) {
 		return false
 	}
 	m.face()
-	return len(facing.Hosts) > schedule.FullMesh
+	return schedule.DependsOnNames(facing)
 }
 
 // face records the catalog that agents get.

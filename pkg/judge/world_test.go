@@ -13,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/meshtime"
+	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
 const step = 50 * time.Millisecond
@@ -54,6 +55,7 @@ type world struct {
 	seenAt    uint64
 	resumed   time.Duration // when the stream last resumed after a stop
 	interval  time.Duration // of every check; 10 s where it is zero
+	shared    bool          // mail servers see one session per interval from all agents together
 	lastTick  time.Duration
 	published []mesh.Transition
 	inputs    []judge.Input
@@ -176,6 +178,9 @@ func (w *world) begin() {
 	}
 	if !w.unfamilied {
 		catalog.NameFamilies(w.catalog)
+	}
+	if w.shared {
+		schedule.ShareServers(w.catalog, nil)
 	}
 	catalog.Seal(w.catalog)
 	w.ids = map[string]string{}

@@ -76,12 +76,16 @@ func Compute(c *catalog.Catalog) Plan {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
 			check := &h.Checks[k]
-			probes := perWindow(check.Interval) * float64(len(h.Families()))
+			families := float64(len(h.Families()))
+			probes, most := perWindow(check.Interval)*families, perWindow(check.Interval)*families
+			if check.SharesServer() { // rare on schedule, and in each round of its host all the same
+				most = perWindow(min(check.Interval, time.Minute)) * families
+			}
 			size := float64(observationBytes + len(h.Key()) + len(check.Name))
 			for _, agent := range schedule.Observers(c, h, check) {
 				n := p.Agents[agent]
 				n.Expected += int64(probes * size)
-				n.Budget += int64(probes * failingMessages * (messageBytes + size + reasonBytes) * roundsPercent / 100)
+				n.Budget += int64(most * failingMessages * (messageBytes + size + reasonBytes) * roundsPercent / 100)
 				p.Agents[agent] = n
 			}
 		}

@@ -41,7 +41,7 @@ type Duty struct {
 // the host's region, so that adding a vantage moves few duties.
 func Observers(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []string {
 	candidates := candidates(c, host, check)
-	if len(c.Hosts) > FullMesh {
+	if chooses(c, check) {
 		candidates = choose(candidates)
 	}
 	keys := make([]string, len(candidates))
@@ -56,18 +56,20 @@ func Plan(c *catalog.Catalog, vantage string) []Duty {
 	var duties []Duty
 	for i := range c.Hosts {
 		host := &c.Hosts[i]
+		servers := serversOf(c, host)
 		for j := range host.Checks {
 			check := &host.Checks[j]
-			observers := Observers(c, host, check)
-			rank := slices.Index(observers, vantage)
-			if rank < 0 {
-				continue
+			phaseOf := staggered(c, host, check, vantage)
+			if check.SharesServer() {
+				phaseOf = servers[check.Port()].phasesOf(check, vantage)
 			}
 			for _, family := range host.FamiliesOf(check) {
-				duties = append(duties, Duty{
-					Host: host, Check: check, Family: family, Address: host.Address(family),
-					Interval: check.Interval, Phase: phase(host, check, family, rank, len(observers)),
-				})
+				if phase, ok := phaseOf(family); ok {
+					duties = append(duties, Duty{
+						Host: host, Check: check, Family: family, Address: host.Address(family),
+						Interval: check.Interval, Phase: phase,
+					})
+				}
 			}
 		}
 	}
@@ -85,13 +87,28 @@ func (d Duty) Next(now time.Time) time.Time {
 	return now.Add(d.Interval - late)
 }
 
-// phase returns rank/V of the interval, shifted by a hash of the check so that checks do not all begin together.
-func phase(host *catalog.Host, check *catalog.Check, family mesh.Family, rank, observers int) time.Duration {
-	// The upper 53 bits are a float64's precision: a number in [0, 1).
-	shift := float64(hash(host.Key(), check.Name, family.String())>>11) / (1 << 53)
-	shift += float64(rank) / float64(observers)
-	shift -= float64(int(shift))
-	return time.Duration(shift * float64(check.Interval))
+// staggered returns the phases of a check that shares its server with no other, by family; ok is false if the vantage
+// does not probe it. They are rank/V of the interval, shifted by a hash of the check so that checks do not all begin
+// together.
+func staggered(
+	c *catalog.Catalog, host *catalog.Host, check *catalog.Check, vantage string,
+) func(mesh.Family) (time.Duration, bool) {
+	observers := Observers(c, host, check)
+	rank := slices.Index(observers, vantage)
+	return func(family mesh.Family) (time.Duration, bool) {
+		part := shift(host.Key(), check.Name, family.String()) + float64(rank)/float64(len(observers))
+		return partOf(check.Interval, part), rank >= 0
+	}
+}
+
+// shift returns a number in [0, 1) that depends on the texts.
+func shift(parts ...string) float64 {
+	return float64(hash(parts...)>>11) / (1 << 53) // the upper 53 bits are a float64's precision
+}
+
+// partOf returns the part of the interval after its whole multiples.
+func partOf(interval time.Duration, part float64) time.Duration {
+	return time.Duration((part - float64(int(part))) * float64(interval))
 }
 
 // candidate is a vantage that could probe a check.
@@ -106,13 +123,13 @@ func candidates(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []
 	for _, r := range c.Regions {
 		providers[r.Name] = r.Provider
 	}
-	large := len(c.Hosts) > FullMesh
+	few := chooses(c, check)
 	out := make([]candidate, 0, len(c.Hosts))
 	self := host.Key()
 	for i := range c.Hosts {
 		v := &c.Hosts[i]
 		key := v.Key()
-		if key == self || large && v.Region == host.Region {
+		if key == self || few && v.Region == host.Region {
 			continue
 		}
 		out = append(out, candidate{key, v.Region, providers[v.Region], hash(self, check.Name, key)})

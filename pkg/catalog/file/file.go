@@ -12,13 +12,15 @@ import (
 	"github.com/probemesh/probemesh/pkg/address"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
 const (
 	// SizeMax bounds a file in bytes: 800 for each of catalog.HostsMax hosts.
 	SizeMax = 4 << 20
 	// MailInterval is the default interval of a check that reads a mail server's greeting: fail2ban and similar
-	// programs may take nine vantages that connect every 10 s for an attack.
+	// programs may take nine vantages that connect every 10 s for an attack. Of smtp, imap and pop3 checks it is the
+	// interval of all vantages together.
 	MailInterval = time.Minute
 )
 
@@ -66,6 +68,7 @@ func ParseLines(
 	}
 	if top := p.yaml.document(source); top != nil {
 		p.catalog(top)
+		p.shareServers()
 	}
 	if len(p.yaml.mistakes) > 0 {
 		p.yaml.mistakes.sort()
@@ -73,6 +76,18 @@ func ParseLines(
 	}
 	catalog.Seal(&p.out)
 	return &p.out, p.lines, nil
+}
+
+// shareServers divides the interval of a mail server among its vantages, once all hosts are known.
+func (p *parser) shareServers() {
+	if len(p.yaml.mistakes) > 0 {
+		return
+	}
+	schedule.ShareServers(&p.out, func(h *catalog.Host, c *catalog.Check) {
+		p.yaml.mistakeAt(p.lines.Of(h.Name, c.Name), 1,
+			"shorten the interval: it is that of all vantages together, and each has one turn in so many",
+			fmt.Sprintf("each vantage would probe %s of %s only every %v", c.Name, h.Name, c.Interval))
+	})
 }
 
 // parser builds a catalog from one file.

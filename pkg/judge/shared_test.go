@@ -1,0 +1,65 @@
+package judge_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// sessionsWith returns how many sessions agents had with the mail server AMS1 so far.
+func (w *world) sessionsWith(check string) int {
+	n := 0
+	for _, in := range w.inputs {
+		if in.Batch == nil {
+			continue
+		}
+		for _, o := range in.Batch.Observations {
+			if o.Host == "ams1" && o.Check == check && o.Stage == mesh.Settled {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Agents that share a mail server's interval of a minute probe it rarely each. It is up from the first good session
+// on and stays up for hours, whether or not one vantage always fails: that raises the rate by one round at most. An
+// outage is published within the interval and a round.
+func TestVantagesThatShareAnIntervalJudgeAsWellAsOthers(t *testing.T) {
+	const every = time.Minute
+	for i, alone := range voters {
+		reason := []string{"connection refused", "timeout"}[i%2]
+		w := newWorld()
+		w.checks, w.interval, w.shared = []string{"mail"}, every, true
+		w.addRegions(append([]string{"ams"}, voters...))
+		w.begin()
+		settle := func(within time.Duration, want mesh.Verdict, what string) {
+			for end := w.elapsed + within; w.state("AMS1/mail").Verdict != want; w.pass(time.Second) {
+				if w.elapsed > end {
+					t.Fatalf("%s: %s after %v\n%s", what, w.state("AMS1/mail").Verdict, within, w.votes("AMS1"))
+				}
+			}
+		}
+		settle(every+2*time.Second, mesh.Up, "at first")
+		quiet := func(what string, spare int) {
+			before, published := w.sessionsWith("mail"), len(w.published)
+			const turns = 25
+			w.pass(turns * every)
+			if n := w.sessionsWith("mail") - before; n > turns+1+spare || n < turns-1-turns/len(voters) {
+				t.Fatalf("%s: %d sessions in %d intervals", what, n, turns)
+			}
+			if got := w.state("AMS1/mail").Verdict; got != mesh.Up || len(w.published) > published+len(voters) {
+				t.Fatalf("%s: it is %s, %d transitions", what, got, len(w.published)-published)
+			}
+		}
+		quiet("all is well", 0)
+		w.eachPath("AMS1/mail", []string{alone}, func(p path) { w.broken[p] = reason })
+		quiet("one vantage fails", 2*len(voters))
+		w.pass(time.Duration(67*i) * time.Second)
+		w.eachPath("AMS1/mail", nil, func(p path) { w.broken[p] = reason })
+		settle(2*every+6*time.Second, mesh.Down, "an outage")
+		clear(w.broken)
+		settle(2*every+10*time.Second, mesh.Up, "the recovery")
+	}
+}
