@@ -53,12 +53,15 @@ type measurer struct {
 
 // measured is what was measured of the hosts that the audience may see.
 type measured struct {
-	from     time.Time          // the first of the days
-	days     map[string]sla.Row // by the host's key
-	latency  latency.Overview
-	at       time.Time
-	uptimes  map[string][]uptimeView // by the host's key; filled for the hosts whose pages are read
-	uptimeMu sync.Mutex
+	from    time.Time          // the first of the days
+	days    map[string]sla.Row // by the host's key
+	latency latency.Overview
+	at      time.Time
+
+	// What only the pages of a host and its checks show, filled when they are read.
+	pastMu  sync.Mutex
+	uptimes map[string]uptimesOf // by the host's key
+	dailies map[string][]latency.Row
 }
 
 // of returns what was measured up to the state.
@@ -71,7 +74,7 @@ func (d *measurer) of(ctx context.Context, view *web.View, s web.State) (*measur
 	}
 	m := &measured{
 		from: s.Snapshot.At.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-barsShown), at: s.Snapshot.At,
-		days: map[string]sla.Row{}, uptimes: map[string][]uptimeView{},
+		days: map[string]sla.Row{}, uptimes: map[string]uptimesOf{}, dailies: map[string][]latency.Row{},
 	}
 	report, err := view.DailyUptime(ctx, m.from, s.Snapshot.At)
 	if err != nil {
@@ -98,22 +101,25 @@ var uptimePeriods = []struct {
 	days int
 }{{"24 hours", 1}, {"7 days", 7}, {"30 days", 30}, {"90 days", 90}, {"365 days", 365}}
 
+// uptimesOf are the uptimes of a host by its checks, and under "" its own.
+type uptimesOf map[string][]uptimeView
+
 // uptimesOf returns the uptimes of a host.
-func (m *measured) uptimesOf(ctx context.Context, view *web.View, key string) ([]uptimeView, error) {
-	m.uptimeMu.Lock()
-	defer m.uptimeMu.Unlock()
+func (m *measured) uptimesOf(ctx context.Context, view *web.View, key string) (uptimesOf, error) {
+	m.pastMu.Lock()
+	defer m.pastMu.Unlock()
 	if known, ok := m.uptimes[key]; ok {
 		return known, nil
 	}
-	var out []uptimeView
+	out := uptimesOf{}
 	for _, p := range uptimePeriods {
 		report, err := view.Uptime(ctx, key, m.at.AddDate(0, 0, -p.days), m.at)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range report.Rows {
-			if r.Check == "" && mesh.Key(r.Host) == key {
-				out = append(out, uptimeView{p.name, uptimeText(r.Uptime)})
+			if mesh.Key(r.Host) == key {
+				out[r.Check] = append(out[r.Check], uptimeView{p.name, uptimeText(r.Uptime)})
 			}
 		}
 	}

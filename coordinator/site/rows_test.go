@@ -76,11 +76,20 @@ func TestGroupsWithoutTroubleFold(t *testing.T) {
 	states[299].Status = mesh.MajorOutage
 	s.Catalog.Hosts, s.Snapshot.Hosts = many, states
 	text := body(t, public(s), "/")
-	if n := strings.Count(text, `<details class="group"`); n != 9 {
+	if n := strings.Count(text, `<details class="group"`); n != 10 {
 		t.Errorf("%d groups of 10 are folded", n)
 	}
-	if !strings.Contains(text, `<h3 class="heading">Group J</h3>`) {
-		t.Error("the group with trouble has no heading")
+	if n := strings.Count(text, `<details class="host`); n != 1 || !strings.Contains(text, `id="row-`+many[299].Name) {
+		t.Errorf("%d rows of hosts for one with trouble", n)
+	}
+	if !strings.Contains(text, `<h3 class="heading">Group J</h3>`) || !strings.Contains(text, "the other 29\noperational") {
+		t.Error("the group with trouble has no heading, or does not fold its other hosts")
+	}
+	if n := strings.Count(text, `<a href="/hosts/NC`); n < 299 {
+		t.Errorf("links to %d hosts", n)
+	}
+	if len(text) > 60_000 {
+		t.Errorf("a front page of 300 hosts has %d bytes", len(text))
 	}
 }
 

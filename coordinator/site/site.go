@@ -7,13 +7,11 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
-	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -49,6 +47,7 @@ func (s *Site) Routes() []web.Route {
 	return slices.Concat(archive.routes(), web.FileRoutes(), []web.Route{
 		{Pattern: "GET /{$}", Handler: archive.orMoved(page)},
 		{Pattern: "GET /hosts/{host}", Handler: page},
+		{Pattern: "GET /hosts/{host}/checks/{check}", Handler: page},
 		{Pattern: "GET /incidents/{id}", Handler: page},
 		{Pattern: "GET /maintenance", Handler: page},
 		{Pattern: "GET /maintenance/{id}", Handler: page},
@@ -65,7 +64,6 @@ func (s *Site) Routes() []web.Route {
 
 const (
 	changesShown = 30  // on the front page
-	ofHostShown  = 20  // changes, on the page of a host
 	changesMax   = 500 // read from the ledger for a page
 	incidentsMax = 50  // on the front page
 	daysShown    = 7   // of past incidents and of changes, on the front page
@@ -76,8 +74,8 @@ const (
 func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 	state := s.view.State()
 	if name, ok := strings.CutPrefix(r.URL.Path, hostsPrefix); ok {
-		if h, moved := state.Moved(name); moved {
-			redirect(w, r, hostsPrefix+url.PathEscape(h.Name))
+		if to := presentPath(state, name); to != "" {
+			redirect(w, r, to)
 			return nil
 		}
 	}
@@ -140,12 +138,16 @@ func (s *Site) Body(ctx context.Context, state web.State, path string) (body tem
 	return template.HTML(text), found, err
 }
 
-// canonical returns the path of a page by which it is kept: one page however the name of its host is spelt.
+// canonical returns the path of a page by which it is kept: one page however the names of its host and check are spelt.
 func canonical(path string) string {
-	if name, ok := strings.CutPrefix(path, hostsPrefix); ok {
-		return hostsPrefix + mesh.Key(name)
+	name, ok := strings.CutPrefix(path, hostsPrefix)
+	if !ok {
+		return path
 	}
-	return path
+	if host, check, ok := strings.Cut(name, checksPart); ok {
+		return hostsPrefix + mesh.Key(host) + checksPart + slug(check)
+	}
+	return hostsPrefix + mesh.Key(name)
 }
 
 // pageKey is the key of pages. No page depends on a query.
@@ -155,11 +157,13 @@ func pageKey(r *http.Request) (string, bool) { return canonical(r.URL.Path), tru
 const (
 	hostsPrefix     = "/hosts/"
 	incidentsPrefix = "/incidents/"
+	checksPart      = "/checks/" // between the names of a host and of a check
 )
 
 // render renders the body of the page at a path.
 func (s *Site) render(ctx context.Context, state web.State, path string) (body template.HTML, found bool, err error) {
 	host, isHost := strings.CutPrefix(path, hostsPrefix)
+	host, check, isCheck := strings.Cut(host, checksPart)
 	id, isIncident := strings.CutPrefix(path, incidentsPrefix)
 	planned, isMaintenance := strings.CutPrefix(path, maintenancePrefix)
 	found = true
@@ -172,6 +176,8 @@ func (s *Site) render(ctx context.Context, state web.State, path string) (body t
 		body, err = s.renderMaintenances(ctx, state)
 	case isMaintenance:
 		body, found, err = s.renderMaintenance(ctx, state, planned)
+	case isHost && isCheck:
+		body, found, err = s.renderCheck(ctx, state, host, check)
 	case isHost:
 		body, found, err = s.renderHost(ctx, state, host)
 	case isIncident:
@@ -222,50 +228,6 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	v.Past = mergeQuiet(v.Past)
 	return web.Render(templates, "index", v)
 }
-
-func (s *Site) renderHost(ctx context.Context, state web.State, key string) (template.HTML, bool, error) {
-	h, ok := state.Host(key)
-	if !ok {
-		return "", false, nil
-	}
-	changes, err := s.view.Transitions(ctx, key, time.Time{}, changesMax)
-	if err != nil {
-		return "", true, err
-	}
-	incidents, err := s.view.Incidents(ctx, time.Now().AddDate(100, 0, 0), incidentsMax)
-	if err != nil {
-		return "", true, err
-	}
-	incidents = slices.DeleteFunc(incidents, func(i *incident.Incident) bool {
-		return !slices.ContainsFunc(i.Hosts, func(h incident.Host) bool { return mesh.Key(h.Name) == key })
-	})
-	planned, err := s.maintenances(ctx, state)
-	if err != nil {
-		return "", true, err
-	}
-	news, err := s.newsOf(ctx, state, key)
-	if err != nil {
-		return "", true, err
-	}
-	past, err := s.past.of(ctx, s.view, state)
-	if err != nil {
-		return "", true, err
-	}
-	uptimes, err := past.uptimesOf(ctx, s.view, key)
-	if err != nil {
-		return "", true, err
-	}
-	host := newHostView(state, h)
-	host.measure(past)
-	body, err := web.Render(templates, "host", hostPage{
-		openIncidents(state, incidents), coming(state, planned, key), host, uptimes,
-		newChangeViews(state, newest(changes)), news,
-	})
-	return body, true, err
-}
-
-// newest returns the transitions that the page of a host shows.
-func newest(all []mesh.Transition) []mesh.Transition { return all[max(0, len(all)-ofHostShown):] }
 
 func (s *Site) renderIncident(ctx context.Context, state web.State, id string) (template.HTML, bool, error) {
 	i, err := s.view.Incident(ctx, id)

@@ -30,19 +30,13 @@ type indexView struct {
 type groupView struct {
 	Name   string
 	Hosts  []hostView
-	Folded bool // nothing is wrong with any host, and the page has many
-	Headed bool // the page has so many hosts that a reader looks for a group first
+	Well   []wellView // of a page of many hosts: those without trouble, in a line that unfolds
+	Folded bool       // the page has many hosts
+	Headed bool       // the page has so many hosts that a reader looks for a group first
 }
 
-// hostPage is a host with everything that happened to it.
-type hostPage struct {
-	Incidents []incidentView    // that are open
-	Coming    []maintenanceView // in progress and planned
-	Host      hostView
-	Uptimes   []uptimeView
-	Changes   []changeView
-	News      []entryView // what names it
-}
+// wellView is a host that needs no more than its name.
+type wellView struct{ Name, Title string }
 
 type hostView struct {
 	web.Look
@@ -56,6 +50,7 @@ type hostView struct {
 type checkView struct {
 	web.Look
 	Name, Sentence string
+	Slug           string // its name in addresses
 	Since          time.Time
 	Looking        bool
 	Votes          []voteView
@@ -80,7 +75,7 @@ type changeView struct {
 // headedAbove is the number of hosts above which groups have headings: the titles of fewer hosts say enough.
 const headedAbove = 12
 
-// foldedAbove is the number of hosts above which a page shows groups without trouble as one line.
+// foldedAbove is the number of hosts above which a page shows those without trouble of a group as one line.
 const foldedAbove = 30
 
 // measure adds what was measured of the host over time.
@@ -135,10 +130,22 @@ func newIndexView(s web.State, transitions []mesh.Transition) indexView {
 	}
 	for i := range v.Groups {
 		v.Groups[i].Headed = len(s.Hosts()) > headedAbove
-		v.Groups[i].Folded = len(s.Hosts()) > foldedAbove &&
-			!slices.ContainsFunc(v.Groups[i].Hosts, func(h hostView) bool { return h.Trouble() })
+		if len(s.Hosts()) > foldedAbove {
+			v.Groups[i].fold()
+		}
 	}
 	return v
+}
+
+// fold shows of the hosts without trouble no more than their names.
+func (g *groupView) fold() {
+	g.Folded = true
+	g.Hosts = slices.DeleteFunc(g.Hosts, func(h hostView) bool {
+		if !h.Trouble() {
+			g.Well = append(g.Well, wellView{h.Name, h.Title})
+		}
+		return !h.Trouble()
+	})
 }
 
 func newHostView(s web.State, h mesh.HostState) hostView {
@@ -189,7 +196,13 @@ func reach(t mesh.Tally) string {
 }
 
 func newCheckView(s web.State, c mesh.CheckState) checkView {
-	v := checkView{Look: web.VerdictLook(c.Verdict), Name: c.Name, Since: c.Since, Looking: c.RoundOpen}
+	v := checkView{
+		Look:    web.VerdictLook(c.Verdict),
+		Name:    c.Name,
+		Slug:    slug(c.Name),
+		Since:   c.Since,
+		Looking: c.RoundOpen,
+	}
 	v.Sentence = present(v.Word, c.Sentence)
 	if c.Maintenance != "" { // the sentence says what was measured all the same
 		v.Look, v.Since = web.CheckLook(c), time.Time{}

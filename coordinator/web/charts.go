@@ -18,6 +18,8 @@ type Chart struct {
 	Step   time.Duration // between two values of a series
 	Series []ChartSeries
 	Marks  []ChartMark
+	// TableAt is the address of a page with the table, if this one is to be smaller without it.
+	TableAt string
 	// Source is the address of the chart's data on this site, in the JSON of ChartData. If it is set, the page carries
 	// neither data nor table.
 	Source string

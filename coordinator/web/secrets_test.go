@@ -79,6 +79,11 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 		if h.Public {
 			pages = append(pages, "/hosts/"+h.Name)
 			out["GET /hosts/{host}"] = append(out["GET /hosts/{host}"], "/hosts/"+h.Name)
+			for _, check := range []string{"smtp", "WEB", "nothing"} {
+				path := "/hosts/" + h.Name + "/checks/" + check
+				pages = append(pages, path)
+				out["GET /hosts/{host}/checks/{check}"] = append(out["GET /hosts/{host}/checks/{check}"], path)
+			}
 			out["GET /badge/{file}"] = append(out["GET /badge/{file}"], "/badge/"+h.Name+".svg",
 				"/badge/"+h.Name+".json")
 			out["GET /badge/{host}/{file}"] = append(out["GET /badge/{host}/{file}"], "/badge/"+h.Name+"/smtp.svg",

@@ -1,0 +1,72 @@
+package site_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// The page of a check has what its host's has, of the check alone.
+func TestThePageOfACheck(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.All = webtest.Incidents()
+	h := public(s)
+	text := body(t, h, "/hosts/NC036/checks/sending-mail")
+	for _, want := range []string{
+		"<h1>Sending mail: Up</h1>", `<a href="/hosts/NC036">Mail</a>`, "<dt>24 hours</dt>", "<dt>365 days</dt>",
+		`<th scope="row">Toronto</th>`, `<figure class="chart" id="rtt">`, "as a table</summary>",
+		`<a class="name" href="/incidents/a1-1">`, ", for 21 min 3 s", `href="/hosts/NC036/feed.atom"`,
+		`src="/assets/chart-`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page of the check lacks %s", want)
+		}
+	}
+	if other := body(t, h, "/hosts/NC036/checks/ping"); strings.Contains(other, "/incidents/a1-1") ||
+		!strings.Contains(other, "No outage in the last year.") {
+		t.Error("the page of a check shows an outage of another one")
+	}
+	if again := body(t, h, "/hosts/nc036/checks/SENDING-MAIL"); again != text {
+		t.Error("the page depends on how the address is spelt")
+	}
+	for _, path := range []string{"/hosts/NC036/checks/nothing", "/hosts/NC036/checks/", "/hosts/nobody/checks/ping",
+		"/hosts/NC023/checks/ping"} { // the last is internal
+		if w := webtest.Get(t, h, path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+	host := body(t, h, "/hosts/NC036")
+	for _, want := range []string{
+		`href="/hosts/NC036/checks/sending-mail">Sending mail</a>`, `<figure class="chart" id="rtt">`,
+		`<a class="name" href="/incidents/a1-1">`, `<a href="/hosts/NC036/checks/ping#rtt">`,
+	} {
+		if !strings.Contains(host, want) {
+			t.Errorf("the page of the host lacks %s", want)
+		}
+	}
+}
+
+// An outage is as long as any of the checks failed, however many failed at once, and goes on while one of them does.
+func TestAnOutageIsCountedOnce(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	i := webtest.Incidents()[1]
+	from := i.Began
+	i.Hosts[0].Windows = []incident.Window{
+		{Check: "ping", Verdict: mesh.Down, From: from, To: from.Add(10 * time.Minute)},
+		{Check: "Sending mail", Verdict: mesh.Down, From: from.Add(time.Minute), To: from.Add(9 * time.Minute)},
+		{Check: "ping", Verdict: mesh.Partial, From: from.Add(20 * time.Minute), To: from.Add(25 * time.Minute)},
+	}
+	s.All = []*incident.Incident{i}
+	if text := body(t, public(s), "/hosts/NC036"); !strings.Contains(text, ", for 15 min · ping, Sending mail</small>") {
+		t.Error("the outage is not 15 minutes of ping and Sending mail")
+	}
+	i.Hosts[0].Windows[2].To = time.Time{}
+	if text := body(t, public(s), "/hosts/NC036"); !strings.Contains(text, ", ongoing · ping, Sending mail</small>") {
+		t.Error("the outage does not go on")
+	}
+}
