@@ -82,7 +82,8 @@ func TestGroupsWithoutTroubleFold(t *testing.T) {
 	if n := strings.Count(text, `<details class="host`); n != 1 || !strings.Contains(text, `id="row-`+many[299].Name) {
 		t.Errorf("%d rows of hosts for one with trouble", n)
 	}
-	if !strings.Contains(text, `<h3 class="heading">Group J</h3>`) || !strings.Contains(text, "the other 29\noperational") {
+	if !strings.Contains(text, `<h3 class="heading">Group J</h3>`) ||
+		!strings.Contains(text, "the other 29\noperational") {
 		t.Error("the group with trouble has no heading, or does not fold its other hosts")
 	}
 	if n := strings.Count(text, `<a href="/hosts/NC`); n < 299 {

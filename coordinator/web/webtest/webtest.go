@@ -32,7 +32,9 @@ type Source struct {
 	Lost     []ledger.Gap
 	Library  *Library // nil: nothing was written
 	Planned  []*maintenance.Maintenance
-	Events   atomic.Uint64 // of the ledger: add one after a change of what it holds
+	Changes  []mesh.Transition // what Transitions returns; nil: forty of them
+	Lifelike bool              // history and latencies as a mesh has them, not the same everywhere
+	Events   atomic.Uint64     // of the ledger: add one after a change of what it holds
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -110,6 +112,9 @@ func (s *Source) Ready() bool { return s.IsReady }
 
 // Transitions returns forty transitions of NC036 with a sentence that must be escaped, whatever is asked for.
 func (s *Source) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
+	if s.Changes != nil || s.Lifelike {
+		return s.Changes, nil
+	}
 	at := time.Date(2026, 3, 1, 2, 31, 7, 0, time.UTC)
 	var out []mesh.Transition
 	for range 40 {
@@ -189,15 +194,25 @@ func (s *Source) Uptime(_ context.Context, c *catalog.Catalog, q sla.Query) (sla
 	r := sla.Report{From: q.From, To: q.To, Method: c.SLA.Or(), Rows: []sla.Row{}}
 	for _, h := range c.Hosts {
 		times := sla.Times{Up: 3600}
-		if h.Name == "NC036" {
+		if h.Name == "NC036" && !s.Lifelike {
 			times = sla.Times{Up: 3540, Down: 60}
 		}
 		if !q.Include(h.Key()) {
 			continue
 		}
+		if s.Lifelike {
+			times = sla.Times{}
+			for _, day := range lifelikeDays(q, h.Name) {
+				times = sla.Times{Up: times.Up + day.Up, Down: times.Down + day.Down, Partial: times.Partial + day.Partial,
+					Maintenance: times.Maintenance + day.Maintenance, NoData: times.NoData + day.NoData}
+			}
+		}
 		row := sla.Row{Host: h.Name, Seconds: times}
 		if q.Daily {
 			row.Days = days(q, h.Name)
+			if s.Lifelike {
+				row.Days = lifelikeDays(q, h.Name)
+			}
 		}
 		r.Rows = append(r.Rows, r.Method.Rate(row))
 		for _, check := range h.Checks {
@@ -230,10 +245,11 @@ func (s *Source) Latency(_ context.Context, c *catalog.Catalog, q latency.Reques
 		for _, check := range h.Checks {
 			for _, region := range c.Regions {
 				if q.Include(h.Key()) && (q.Check == "" || q.Check == check.Name) && (q.Region == "" || q.Region == region.Name) {
-					at := q.From.UTC().Truncate(q.By.Duration())
-					r.Rows = append(r.Rows, latency.Row{
-						Host: h.Name, Check: check.Name, Region: region.Name, Points: []latency.Point{{At: at, Digest: digest()}},
-					})
+					points := []latency.Point{{At: q.From.UTC().Truncate(q.By.Duration()), Digest: digest()}}
+					if s.Lifelike {
+						points = lifelikePoints(h, region.Name, q)
+					}
+					r.Rows = append(r.Rows, latency.Row{Host: h.Name, Check: check.Name, Region: region.Name, Points: points})
 				}
 			}
 		}
@@ -253,6 +269,11 @@ func (s *Source) Overview(_ context.Context, c *catalog.Catalog, _ bool) (latenc
 				}
 				for i := range recent.Hours {
 					recent.Hours[i] = digest()
+					if s.Lifelike {
+						recent.Hours[i] = lifelike(h, region.Name, i)
+						recent.Day, recent.Latest.RTT = recent.Hours[i], recent.Hours[i].P50
+						host.Median = recent.Latest.RTT
+					}
 				}
 				host.Checks[check.Name] = append(host.Checks[check.Name], recent)
 			}
