@@ -69,7 +69,7 @@ func messageLinks(n *Node, m notify.Alert) notify.Links {
 	}
 	l.Acknowledge = base + n.acknowledger.Path(m)
 	if m.Advisory == "" {
-		l.Page = base + "/incidents/" + m.ID
+		l.Page = base + "/incidents/" + m.Incident()
 	}
 	return l
 }

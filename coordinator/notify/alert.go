@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -17,10 +18,16 @@ type Alert struct {
 	Advisory string // kind of catalog.Advisories; empty for an incident
 	Severity catalog.Severity
 	Opened   time.Time // when it was published, or came back
-	Over     time.Time // zero while it lasts
-	Hosts    []Host    // that are part of it
-	Text     Text
+	// NotBefore is when the first message may be sent, zero: at once. It may turn out until then that there is none.
+	NotBefore time.Time
+	Over      time.Time // zero while it lasts
+	Hosts     []Host    // that are part of it
+	Text      Text
+	Of        string // the incident, where that has another id than the alert
 }
+
+// Incident is the id of the incident that the alert is about.
+func (m Alert) Incident() string { return cmp.Or(m.Of, m.ID) }
 
 // Host is a host that is part of an alert, as routes match it.
 type Host struct {
@@ -45,9 +52,9 @@ func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Aler
 	if !i.Open() {
 		m.Over = i.Wall(i.Resolved)
 	}
+	m.Round = i.Reopened
 	for _, u := range i.Updates {
 		if !u.WorkedFrom.IsZero() {
-			m.Round++
 			m.Opened = i.Wall(u.At)
 		}
 	}

@@ -80,9 +80,10 @@ func (n *Notifier) AcknowledgeRound(ctx context.Context, id string, round int, b
 	err := n.ask(ctx, func(l *loop) {
 		// The alerts are those of the last step; an incident that opened since is looked up again.
 		l.step(ctx)
-		for i := range l.alerts {
-			if l.alerts[i].ID == id {
-				m := l.alerts[i]
+		for _, m := range l.alerts {
+			// A part of an incident that goes on is acknowledged with the incident, too.
+			part := found != nil && !found.Over.IsZero() && m.Of == id && round == anyRound
+			if m.ID == id || part {
 				found, acknowledged = &m, l.state.Acknowledged(m).ID != ""
 			}
 		}
@@ -101,7 +102,7 @@ func (n *Notifier) AcknowledgeRound(ctx context.Context, id string, round int, b
 		return nil
 	}
 	return n.decide(ctx, ledger.NotifyEvent{
-		ID: cryptorand.Text(), Action: ledger.NotifyAcknowledged, Alert: id, Round: found.Round, By: by,
+		ID: cryptorand.Text(), Action: ledger.NotifyAcknowledged, Alert: found.ID, Round: found.Round, By: by,
 	})
 }
 

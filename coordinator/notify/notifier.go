@@ -214,11 +214,7 @@ func (l *loop) notify(ctx context.Context, c *catalog.Catalog, now time.Time) ti
 		return time.Second
 	}
 	snapshot := l.config.Snapshot()
-	l.alerts = l.alerts[:0]
-	for _, i := range incidents {
-		l.alerts = append(l.alerts, OfIncident(c, snapshot, i))
-	}
-	l.alerts = append(l.alerts, l.advisories.observe(l.config.Warnings(), now)...)
+	l.alerts = append(Alerts(c, snapshot, &l.state, incidents, now), l.advisories.observe(l.config.Warnings(), now)...)
 	l.state.Failing = l.failing()
 	due, next := Plan(c.Notify, l.state, l.alerts, now)
 	wait := recheckAfter

@@ -98,6 +98,9 @@ func roundKey(alert string, round int) string { return fmt.Sprintf("%s/%d", aler
 // Acknowledged returns who acknowledged the alert, and when; the zero event if nobody did.
 func (s *State) Acknowledged(m Alert) ledger.NotifyEvent { return s.acked[roundKey(m.ID, m.Round)] }
 
+// told reports whether a message about the alert was sent.
+func (s *State) told(m Alert) bool { return len(s.steps[roundKey(m.ID, m.Round)]) > 0 }
+
 // Plan returns the messages that are due, and when the next one is; the zero time if none is.
 func Plan(n *catalog.Notify, s State, alerts []Alert, now time.Time) (due []Message, next time.Time) {
 	p := planner{notify: n, state: s, now: now, seen: map[string]bool{}}
@@ -177,6 +180,9 @@ func (p *planner) route(r catalog.Route, m Alert) {
 	}
 	sent := p.state.steps[roundKey(m.ID, m.Round)]
 	first := m.Opened.Add(r.After)
+	if m.NotBefore.After(first) {
+		first = m.NotBefore
+	}
 	if m.Over.IsZero() || len(sent) == 0 {
 		p.opening(r, m, channels, first)
 	}
@@ -205,7 +211,7 @@ func (p *planner) route(r catalog.Route, m Alert) {
 // route's delay gets none.
 func (p *planner) opening(r catalog.Route, m Alert, channels []string, first time.Time) {
 	history := p.now.Sub(m.Opened) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
-	if p.silenced(m) || history || !m.Over.IsZero() && m.Over.Before(first) {
+	if p.silenced(m) || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
 		return
 	}
 	p.at(r, m, stepOpened, channels, first)

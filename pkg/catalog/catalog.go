@@ -90,6 +90,7 @@ type Host struct {
 	Public    bool              `json:"public"`
 	Group     string            `json:"group,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Needs     []string          `json:"needs,omitempty"` // hosts without which it cannot work. Agents do not get them
 	Checks    []Check           `json:"checks"`
 }
 
@@ -111,6 +112,8 @@ type Check struct {
 
 	// Secrets are the references in the options' texts, in the order of the keys and texts.
 	Secrets []Reference
+
+	Needs []string // hosts without which it cannot work, beside those of its host. Agents do not get them
 
 	Latency time.Duration // objective: a longer round trip is degraded; zero: none
 	Loss    float64       // objective: a larger share of lost probes is degraded; zero: none

@@ -111,8 +111,8 @@ func compareHost(pairs *Pairing, old, new *Host) []Change {
 	if old.Key() != new.Key() {
 		out = append(out, Change{Host: new.Name, What: "was " + old.Name})
 	} else if old.Name != new.Name || old.Title != new.Title || old.Role != new.Role || old.Group != new.Group ||
-		!reflect.DeepEqual(old.Labels, new.Labels) {
-		out = append(out, Change{Host: new.Name, What: "its spelling, title, role, group or labels change"})
+		!reflect.DeepEqual(old.Labels, new.Labels) || !slices.Equal(old.Needs, new.Needs) {
+		out = append(out, Change{Host: new.Name, What: "its spelling, title, role, group, labels or needs change"})
 	}
 	moved := !old.SameAddresses(new)
 	if moved {

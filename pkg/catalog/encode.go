@@ -23,14 +23,6 @@ func Encode(c *Catalog) ([]byte, error) {
 	return data, nil
 }
 
-// ForAgents returns the catalog without what concerns people alone, which no agent needs to know. The revision is that
-// of the whole catalog.
-func ForAgents(c *Catalog) *Catalog {
-	out := *c
-	out.SLA, out.Former, out.Incidents = nil, nil, nil
-	return &out
-}
-
 // Decode reads what Encode wrote. It checks every bound again, since a peer is never trusted.
 func Decode(data []byte) (*Catalog, error) {
 	var c Catalog
@@ -100,6 +92,9 @@ func (c *Catalog) bounded() error {
 		return fmt.Errorf("incidents: %w", err)
 	}
 	if err := c.notifyBounded(); err != nil {
+		return err
+	}
+	if err := needsBounded(c); err != nil {
 		return err
 	}
 	if err := c.uniqueIDs(); err != nil {

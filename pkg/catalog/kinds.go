@@ -216,6 +216,7 @@ type (
 		Latency time.Duration `json:"latency,omitempty"`
 		Loss    float64       `json:"loss,omitempty"`
 		Secrets []Reference   `json:"secrets,omitempty"`
+		Needs   []string      `json:"needs,omitempty"`
 
 		FewObservers bool `json:"few_observers,omitempty"`
 	}
@@ -230,7 +231,7 @@ func (c Check) MarshalJSON() ([]byte, error) {
 	parts := []any{
 		checkHead{c.ID, kind, c.Name, c.Was, c.Critical, c.Interval, c.Timeout, c.Families},
 		c.Options,
-		checkTail{c.Latency, c.Loss, c.Secrets, c.FewObservers},
+		checkTail{c.Latency, c.Loss, c.Secrets, c.Needs, c.FewObservers},
 	}
 	out := []byte{'{'}
 	for _, part := range parts {
@@ -260,7 +261,8 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 	*c = Check{
 		ID: head.ID, Kind: head.Kind, Name: head.Name, Was: head.Was, Critical: head.Critical,
 		Interval: head.Interval, Timeout: head.Timeout,
-		Families: head.Families, Latency: tail.Latency, Loss: tail.Loss, FewObservers: tail.FewObservers,
+		Families: head.Families, Latency: tail.Latency, Loss: tail.Loss, Needs: tail.Needs,
+		FewObservers: tail.FewObservers,
 	}
 	// A program without references may have passed the check on, without its options: it stays an unknown kind.
 	kind, ok := strings.CutSuffix(head.Kind, secretsSuffix)

@@ -106,8 +106,9 @@ func (c *Catalog) ForAgents() *Catalog {
 			for n := range checks[k].Secrets {
 				checks[k].Secrets[n].Digest = ""
 			}
+			checks[k].Needs = nil
 		}
-		out.Hosts[i].Checks = checks
+		out.Hosts[i].Checks, out.Hosts[i].Needs = checks, nil
 	}
 	return out
 }

@@ -13,13 +13,25 @@ import (
 type Book struct {
 	incidents []*Incident // oldest first
 	delay     time.Duration
+	needs     Needs
 }
+
+// Needs returns the ids of the hosts without which a host's check cannot work, by the ids of host and check.
+type Needs func(host, check string) []string
 
 // ByHand is the delay of incidents that the public sees once somebody publishes them.
 const ByHand time.Duration = -1
 
 // NewBook returns a book with these incidents, oldest first. What opens is public after the delay, or ByHand.
-func NewBook(incidents []*Incident, delay time.Duration) *Book { return &Book{incidents, delay} }
+func NewBook(incidents []*Incident, delay time.Duration) *Book {
+	return &Book{incidents: incidents, delay: delay, needs: func(string, string) []string { return nil }}
+}
+
+// WithNeeds makes what fails with a host that it needs join the incident of that host, and returns the book.
+func (b *Book) WithNeeds(needs Needs) *Book {
+	b.needs = needs
+	return b
+}
 
 // Apply applies a transition and returns the incident that it opened or changed, or nil if it concerns none. A
 // transition that was applied before changes nothing, since a replay repeats them.
@@ -54,8 +66,8 @@ func (b *Book) open(id string, began, opened time.Time, internal bool) *Incident
 }
 
 // find returns the incident that a transition belongs to, or nil: the open one of its host; or, if the transition is an
-// outage, the open one in which a person named the host, that with its cause, or the one of its host that was resolved
-// within ReopenWithin. Public and internal hosts are never in one incident.
+// outage, the open one in which a person named the host, that with its cause, that of a host which it needs, or the one
+// of its host that was resolved within ReopenWithin. Public and internal hosts are never in one incident.
 func (b *Book) find(t mesh.Transition) *Incident {
 	part := func(i *Incident) *Host {
 		if i.Internal != !t.Public {
@@ -80,6 +92,9 @@ func (b *Book) find(t mesh.Transition) *Incident {
 		named = b.first(func(i *Incident) bool {
 			return i.Open() && i.Internal == !t.Public && t.Cause != "" && i.Cause == t.Cause
 		})
+	}
+	if named == nil {
+		named = b.ofNeeded(t)
 	}
 	if named != nil {
 		return named

@@ -40,6 +40,7 @@ type Incident struct {
 	Hosts    []Host    `json:"hosts"`              // in the order in which they failed
 	Updates  []Update  `json:"updates"`            // what was measured, oldest first
 	LeftOut  int       `json:"left_out,omitempty"` // updates dropped from the middle
+	Reopened int       `json:"reopened,omitempty"` // how often it reopened
 	Internal bool      `json:"internal,omitempty"` // its hosts are internal: it exists for operators only
 	Over     time.Time `json:"over,omitzero"`      // when all hosts that had an outage worked again; zero before
 	Public   time.Time `json:"public,omitzero"`    // from when on the public may see it; zero: once somebody publishes it
@@ -171,6 +172,7 @@ func apply(i *Incident, t mesh.Transition) {
 	}
 	if !i.Open() && outage(t.To) { // it reopens: between its last window and this failure everything worked
 		u.WorkedFrom = lastEnd(i)
+		i.Reopened++
 		if i.TakenOver() {
 			i.Said = Investigating
 		}

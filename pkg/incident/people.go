@@ -248,6 +248,7 @@ func (i *Incident) Absorb(other *Incident, c Change) {
 	}
 	slices.SortStableFunc(i.Updates, func(a, b Update) int { return a.At.Compare(b.At) })
 	i.LeftOut += other.LeftOut
+	i.Reopened += other.Reopened
 	for len(i.Updates) > UpdatesMax {
 		dropUpdate(i)
 	}

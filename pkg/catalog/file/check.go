@@ -61,6 +61,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	m.duration("latency", &c.Latency, 1, catalog.TimeoutMax)
 	m.number("loss", &c.Loss, 0, 1)
 	p.families(m, h, &c)
+	p.needs.parse(m, h.Name, &c.Needs)
 	p.secrets.found, p.onLoopback = nil, h.OnLoopback()
 	if c.Options = p.options(m, c.Kind); c.Options != nil {
 		m.end()

@@ -11,7 +11,6 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/address"
 	"github.com/probemesh/probemesh/pkg/catalog"
-	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/schedule"
 )
 
@@ -37,15 +36,6 @@ func Parse(name string, source []byte, getenv func(string) (string, bool)) (*cat
 	})
 }
 
-// Lines are the lines of hosts and checks in a file.
-type Lines map[place]int
-
-type place struct{ host, check string } // keys
-
-// Of returns the line of a check, or of a host if check is empty; zero if the file has none, or the check has no line
-// of its own.
-func (l Lines) Of(host, check string) int { return l[place{mesh.Key(host), mesh.Key(check)}] }
-
 // ParseWith is Parse with another check of references to secrets: secretError returns why the value of "${NAME}" or
 // "file:PATH" cannot be read, or nil. Its error must not contain the value.
 func ParseWith(
@@ -60,7 +50,7 @@ func ParseLines(
 	name string, source []byte, getenv func(string) (string, bool), secretError func(reference string) error,
 ) (*catalog.Catalog, Lines, error) {
 	p := &parser{yaml: &reader{file: name, getenv: getenv}, lines: Lines{}}
-	p.secrets = secretReader{yaml: p.yaml, check: secretError}
+	p.secrets, p.needs = secretReader{yaml: p.yaml, check: secretError}, needsParser{yaml: p.yaml}
 	if len(source) > SizeMax {
 		what := fmt.Sprintf("the file has %d bytes, more than %d", len(source), SizeMax)
 		p.yaml.mistakeAt(1, 1, "divide the mesh into two", what)
@@ -96,6 +86,7 @@ type parser struct {
 	out     catalog.Catalog
 	lines   Lines
 	secrets secretReader
+	needs   needsParser
 
 	// The file's defaults of checks.
 	interval    time.Duration
@@ -277,6 +268,7 @@ func (p *parser) hosts(top *mapping) {
 			p.host(m, spelled)
 		}
 	}
+	p.needs.resolve(&p.out)
 }
 
 func (p *parser) host(m *mapping, spelled map[string]string) {
@@ -300,16 +292,10 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 	m.boolean("public", &h.Public)
 	m.text("group", &h.Group)
 	p.labels(m, &h)
+	p.needs.parse(m, h.Name, &h.Needs)
 	p.checks(m, &h)
 	m.end()
 	p.out.Hosts = append(p.out.Hosts, h)
-}
-
-// set records where a host or check has its name.
-func (l Lines) set(n ast.Node, host, check string) {
-	if n != nil {
-		l[place{mesh.Key(host), mesh.Key(check)}] = n.GetToken().Position.Line
-	}
 }
 
 func (p *parser) hostRegion(m *mapping, h *catalog.Host) {

@@ -40,7 +40,7 @@ func TestHowIncidentsArePublished(t *testing.T) {
 			t.Fatal(err)
 		}
 		again, err := catalog.Decode(data)
-		if err != nil || !cmp.Equal(again.Incidents, c.Incidents) || catalog.ForAgents(c).Incidents != nil {
+		if err != nil || !cmp.Equal(again.Incidents, c.Incidents) || c.ForAgents().Incidents != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -50,7 +50,7 @@ func (p notifyParser) match(n ast.Node) (out catalog.Match) {
 
 // known parses words each of which is one of a list, as the list spells it.
 func (p notifyParser) known(m *mapping, key string, all []string) (out []string) {
-	for _, w := range p.words(m, key) {
+	for _, w := range m.words(key) {
 		i := slices.IndexFunc(all, func(name string) bool { return mesh.Key(name) == mesh.Key(w.text) })
 		if i < 0 {
 			p.yaml.mistake(w.node, oneOf(w.text, all), "there is no %s %q", key, w.text)

@@ -195,7 +195,7 @@ func (p notifyParser) route(n ast.Node, out *catalog.Notify) {
 
 // channelNames parses a list of channels, each of which must exist.
 func (p notifyParser) channelNames(m *mapping, key string, out *catalog.Notify) (names []string) {
-	for _, item := range p.words(m, key) {
+	for _, item := range m.words(key) {
 		if out.Channel(item.text) == nil {
 			var all []string
 			for _, c := range out.Channels {
@@ -218,27 +218,4 @@ func oneOf(text string, all []string) string {
 		return "take it out: there is none"
 	}
 	return "use one of " + strings.Join(all, ", ")
-}
-
-type word struct {
-	node ast.Node
-	text string
-}
-
-// words parses a key that is a word or a list of words.
-func (p notifyParser) words(m *mapping, key string) (out []word) {
-	n := m.get(key)
-	if n == nil {
-		return nil
-	}
-	items := []ast.Node{n}
-	if list, ok := n.(*ast.SequenceNode); ok {
-		items = list.Values
-	}
-	for _, item := range items {
-		if text, ok := p.yaml.text(item, key); ok {
-			out = append(out, word{item, text})
-		}
-	}
-	return out
 }

@@ -33,6 +33,9 @@ var (
 	mapOfTexts   = object{"type": "object", "additionalProperties": anyText}
 	texts        = listOr(anyText)
 	oneOrNumbers = listOr(anInteger)
+	hostNames    = object{"anyOf": []any{
+		anyText, object{"type": "array", "items": anyText, "maxItems": catalog.NeedsMax},
+	}}
 )
 
 // listOr is a list of values, or one of them alone.
@@ -106,7 +109,7 @@ func hostKeys() object {
 	}
 	return object{
 		"name": anyText, "was": anyText, "title": anyText, "region": anyText, "address": texts, "role": anyText,
-		"public": aTruthValue, "group": anyText, "labels": mapOfTexts,
+		"public": aTruthValue, "group": anyText, "labels": mapOfTexts, "needs": hostNames,
 		"checks": object{"type": "array", "maxItems": catalog.ChecksMax, "items": object{"oneOf": kinds}},
 	}
 }
@@ -127,7 +130,7 @@ func slaKeys() object {
 func checkKeys(kind string) object {
 	keys := object{
 		"kind": object{"const": kind}, "name": anyText, "was": anyText, "critical": aTruthValue,
-		"interval": aDuration, "timeout": aDuration, "latency": aDuration, "loss": aNumber,
+		"interval": aDuration, "timeout": aDuration, "latency": aDuration, "loss": aNumber, "needs": hostNames,
 		"families": listOr(enum(mesh.IPv4.String(), mesh.IPv6.String())),
 	}
 	maps.Copy(keys, fieldsOf(reflect.TypeOf(catalog.NewOptions(kind))))

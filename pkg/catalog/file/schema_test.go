@@ -63,7 +63,7 @@ func TestExamplesFitTheSchema(t *testing.T) {
 	}
 	for _, check := range []string{
 		"kind: ping, families: ipv6, latency: 300ms, loss: 0.05",
-		"kind: tcp, port: 25, banner: '^220 ', critical: false",
+		"kind: tcp, port: 25, banner: '^220 ', critical: false, needs: [B]",
 		"kind: tls, port: 443, certificate_days: 14, ca: /etc/ssl/own-ca.pem",
 		"kind: smtp, port: 587, starttls: true, user: probe, password: '${SMTP_PASSWORD}'",
 		"kind: imap, tls: true, user: a, password: 'file:/run/p', mailbox: INBOX",

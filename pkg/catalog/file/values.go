@@ -150,3 +150,26 @@ func (m *mapping) duration(key string, target *time.Duration, least, most time.D
 		*target = d
 	}
 }
+
+type word struct {
+	node ast.Node
+	text string
+}
+
+// words parses a key that is a word or a list of words.
+func (m *mapping) words(key string) (out []word) {
+	n := m.get(key)
+	if n == nil {
+		return nil
+	}
+	items := []ast.Node{n}
+	if list, ok := n.(*ast.SequenceNode); ok {
+		items = list.Values
+	}
+	for _, item := range items {
+		if text, ok := m.reader.text(item, key); ok {
+			out = append(out, word{item, text})
+		}
+	}
+	return out
+}

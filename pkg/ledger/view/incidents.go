@@ -35,7 +35,7 @@ func (f incidentFold) book(ctx context.Context, now time.Time) (*incident.Book, 
 	if delay == catalog.PublishByHand {
 		delay = incident.ByHand
 	}
-	return incident.NewBook(incidents, delay), err
+	return incident.NewBook(incidents, delay).WithNeeds(needsOf(c)), err
 }
 
 // add opens, extends or resolves the incident that a transition belongs to.
@@ -44,10 +44,36 @@ func (f incidentFold) add(ctx context.Context, t mesh.Transition) error {
 	if err != nil {
 		return err
 	}
-	if changed := book.Apply(t); changed != nil {
-		return f.store(ctx, changed)
+	changed := book.Apply(t)
+	if changed == nil {
+		return nil
 	}
-	return nil
+	for _, dependent := range book.Dependents(changed, t) {
+		changed.Absorb(dependent, incident.Change{Mesh: t.Published})
+		if err := f.continueIn(ctx, dependent, changed); err != nil {
+			return err
+		}
+	}
+	return f.store(ctx, changed)
+}
+
+// needsOf returns the ids of the hosts that a check needs in a catalog.
+func needsOf(c *catalog.Catalog) incident.Needs {
+	return func(host, check string) (ids []string) {
+		if c == nil {
+			return nil
+		}
+		h := c.HostByID(host)
+		if h == nil {
+			return nil
+		}
+		for _, key := range h.NeedsOf(h.CheckByID(check)) {
+			if needed := c.Host(key); needed != nil {
+				ids = append(ids, needed.Identity())
+			}
+		}
+		return ids
+	}
 }
 
 // followAudience ends the incidents of hosts that another audience sees now.

@@ -90,3 +90,43 @@ func TestIncidents(t *testing.T) {
 		t.Errorf("%v, still open: %+v", err, open)
 	}
 }
+
+// What fails with a host that it needs joins the incident of that host, also where it was confirmed first. Its
+// transitions and its status stay.
+func TestIncidentsOfWhatNeedsAHost(t *testing.T) {
+	for name, first := range map[string]string{"after it": "NC033", "before it": "NC036"} {
+		t.Run(name, func(t *testing.T) {
+			led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+			c := &catalog.Catalog{Rule: catalog.DefaultRule(), Hosts: []catalog.Host{
+				{Name: "NC033", Public: true}, {Name: "NC036", Public: true, Needs: []string{"NC033"}},
+				{Name: "NC041", Public: true},
+			}}
+			catalog.Seal(c)
+			down := func(host string, at int64) ledger.TransitionEvent {
+				e := transition(fmt.Sprintf("%d-%s-1", at, mesh.Key(host)), host, "ping", mesh.Down, at)
+				e.Transition.To, e.Transition.Public = mesh.MajorOutage, true
+				return e
+			}
+			second := map[string]string{"NC033": "NC036", "NC036": "NC033"}[first]
+			led.append(t, ledger.CatalogEvent{Catalog: c, Mesh: time.Unix(10, 0)},
+				down(first, 20), down("NC041", 21), down(second, 28))
+			all, err := led.view.Incidents(t.Context(), view.IncidentQuery{Limit: 10})
+			if err != nil || len(all) != 2 {
+				t.Fatalf("%d incidents (%v), want that of NC033 with NC036, and that of NC041", len(all), err)
+			}
+			names := map[string]int{}
+			for _, i := range all {
+				for _, h := range i.Hosts {
+					names[h.Name] = len(i.Hosts)
+				}
+			}
+			if !cmp.Equal(names, map[string]int{"NC033": 2, "NC036": 2, "NC041": 1}) {
+				t.Errorf("hosts of the incidents: %v", names)
+			}
+			hosts := []string{"nc033", "nc036", "nc041"}
+			if got, err := led.view.PublicTransitions(t.Context(), hosts, time.Time{}, 10); err != nil || len(got) != 3 {
+				t.Errorf("%d transitions (%v)", len(got), err)
+			}
+		})
+	}
+}
