@@ -46,7 +46,7 @@ func newRootCommand() *cobra.Command {
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
 		newIncidentCommand(), newPostCommand(), newMaintenanceCommand(), newTokenCommand(), newAuditCommand(),
 		newNotifyCommand(), newAckCommand(), newSilenceCommand(), newImportCommand(),
-		newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
+		newExportCommand(), newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root
 }

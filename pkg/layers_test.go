@@ -44,6 +44,7 @@ var layers = []struct {
 	{"delivery", []string{"agent/outbox"}},
 	{"the coordinator's own health", []string{"coordinator/health"}},
 	{"what every HTTP surface shares", []string{"coordinator/web"}},
+	{"copies of the site", []string{"coordinator/mirror"}},
 	{"channels", []string{"coordinator/notify/channel"}},
 	{"what people write, their rights, and notifications", []string{
 		"coordinator/editorial", "coordinator/operators", "coordinator/notify",
@@ -53,7 +54,7 @@ var layers = []struct {
 		"coordinator/catalogs", "coordinator/engine", "coordinator/site", "coordinator/feeds",
 		"coordinator/api", "coordinator/console", "coordinator/admin",
 		"coordinator/allowlist", "coordinator/backup", "coordinator/quotaguard", "coordinator/diskguard",
-		"coordinator/heartbeat", "coordinator/connlimit", "coordinator/integrity",
+		"coordinator/heartbeat", "coordinator/connlimit", "coordinator/integrity", "coordinator/export",
 	}},
 	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},

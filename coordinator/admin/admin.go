@@ -36,6 +36,7 @@ type Backend struct {
 	Maintenance Maintenance
 	Notifier    Notifier
 	Tokens      Tokens
+	Site        http.Handler // of the public, for copies of it
 }
 
 // Engine returns the present catalog and verdicts.
@@ -141,6 +142,9 @@ func NewHandler(b Backend) http.Handler {
 		})
 	}
 	mux.HandleFunc("GET /backup/part", h.backupPart)
+	if b.Site != nil {
+		mux.Handle("GET "+sitePath+"/", http.StripPrefix(sitePath, b.Site))
+	}
 	h.addPosts(mux)
 	h.addMaintenance(mux)
 	h.addIncidents(mux)

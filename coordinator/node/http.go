@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,13 +31,14 @@ func (n *Node) openServers(context.Context) error {
 	if err != nil {
 		return err
 	}
+	public := n.siteRoutes(n.source(), web.Public, panelLinks(n.config.Panel)...)
 	// The file system admits the commands, so nothing else bounds them.
 	backend := admin.Backend{
 		Engine: n.core.Engine, Replayer: n.core.Replayer, Catalogs: n.core.Catalogs, History: n.core.History,
 		Problems: n.core.Health.Problems, Enroller: n.enroller, Backup: n.exporter(), Editor: n.editor,
 		Incidents:   n.editor.Incidents(),
 		Maintenance: n.editor.Maintenance(),
-		Tokens:      n.tokens, Notifier: n.notifier,
+		Tokens:      n.tokens, Notifier: n.notifier, Site: forCopies(n.PublicAddr, web.NewMux(n.logger("web"), public...)),
 	}
 	n.serve(socket, n.newServer(admin.NewHandler(backend)))
 
@@ -44,33 +46,53 @@ func (n *Node) openServers(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.publicAddr, err = n.serveTCP(n.config.Listen, certificates, n.publicHandler()); err != nil {
+	if n.publicAddr, err = n.serveTCP(n.config.Listen, certificates, n.publicHandler(public)); err != nil {
 		return err
 	}
 	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
 		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings},
-		Site:   n.siteHandler(n.source(), web.Operators), Disk: n.disk,
+		Site:   web.NewHandler(n.logger("web"), web.Operators, n.siteRoutes(n.source(), web.Operators)...), Disk: n.disk,
 		Version: n.config.Version, Logger: n.logger("console"),
 	}))
 	return err
 }
 
 // publicHandler is the status page, with the panel beside it if there is one.
-func (n *Node) publicHandler() http.Handler {
-	panel := n.config.Panel
+func (n *Node) publicHandler(routes []web.Route) http.Handler {
+	pages, panel := web.NewHandler(n.logger("web"), web.Public, routes...), n.config.Panel
 	if panel == nil {
-		return n.siteHandler(n.source(), web.Public)
+		return pages
 	}
 	mux := http.NewServeMux()
 	mux.Handle(panel.Path, panel.Handler(n.core.Engine))
-	mux.Handle("/", n.siteHandler(n.source(), web.Public, web.Link{Name: panel.Title, URL: panel.Path}))
+	mux.Handle("/", pages)
 	return mux
+}
+
+// panelLinks are those to the panel, if there is one.
+func panelLinks(p *Panel) []web.Link {
+	if p == nil {
+		return nil
+	}
+	return []web.Link{{Name: p.Title, URL: p.Path}}
+}
+
+// forCopies answers the requests of commands as those of a reader at the public address, which is in the absolute links
+// of feeds if the catalog has none.
+func forCopies(address func() net.Addr, site http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Host = address().String()
+		if a, ok := address().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+			r.Host = net.JoinHostPort("localhost", strconv.Itoa(a.Port))
+		}
+		site.ServeHTTP(w, r)
+	})
 }
 
 func (n *Node) source() siteSource { return siteSource{n.core.Engine, n.core.History, n.latencies} }
 
-// siteHandler is the status page and its API as an audience sees them.
-func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link) http.Handler {
+// siteRoutes are the addresses of the status page and its API as an audience sees them.
+func (n *Node) siteRoutes(source web.Source, a web.Audience, links ...web.Link) []web.Route {
 	view := web.NewView(source, a)
 	config := site.Config{View: view, Links: links}
 	if a == web.Operators {
@@ -86,7 +108,7 @@ func (n *Node) siteHandler(source web.Source, a web.Audience, links ...web.Link)
 	if n.acknowledger != nil {
 		routes = append(routes, n.acknowledger.Routes()...)
 	}
-	return web.NewHandler(n.logger("web"), a, routes...)
+	return routes
 }
 
 // exporter hands out everything of a data directory that a start does not make again.

@@ -65,7 +65,8 @@ func servePast(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	if n.publicAddr, err = n.serveTCP(c.Listen, certificates, n.siteHandler(source, web.Public)); err != nil {
+	pages := web.NewHandler(n.logger("web"), web.Public, n.siteRoutes(source, web.Public)...)
+	if n.publicAddr, err = n.serveTCP(c.Listen, certificates, pages); err != nil {
 		return err
 	}
 	c.Logger.Info().Stringer("page", n.publicAddr).Msg("history served")

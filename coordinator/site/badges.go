@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/probemesh/probemesh/coordinator/web"
@@ -92,12 +91,8 @@ func cutFormat(file string) (name, format string, ok bool) {
 	return file, "", false
 }
 
-// slug returns a check's name as an address has it: "Sending mail" is sending-mail.
-func slug(name string) string {
-	return strings.Join(strings.FieldsFunc(mesh.Key(name), func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
-	}), "-")
-}
+// slug returns a check's name as an address has it.
+func slug(name string) string { return web.Slug(name) }
 
 // write answers with the badge. A status that is too old to be called current is not shown as one.
 func (b badge) write(w http.ResponseWriter, s web.State, format string) error {

@@ -74,6 +74,9 @@ var claims = map[string][]string{
 		"podman run --rm --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent join TOKEN",
 		"podman run --detach --network host --volume probemesh-agent:/var/lib/probemesh/agent probemesh-agent",
 	},
+	"coordinator TestExport": {
+		"probemesh-coordinator export /var/www/status", "probemesh-coordinator export /var/www/status --watch",
+	},
 	"coordinator TestScripts": {
 		"probemesh-coordinator import blog.xml --dry-run --group", "probemesh-coordinator import blog.xml",
 	},

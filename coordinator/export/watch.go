@@ -1,0 +1,124 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/mirror"
+)
+
+const (
+	// exportEvery is the longest time between two exports of a site on which nothing changes.
+	exportEvery = time.Minute
+	// exportPause is the shortest: a copy costs the coordinator some rendering.
+	exportPause = 2 * time.Second
+	// allEvery is the longest time between two exports of the whole archive.
+	allEvery = 10 * time.Minute
+	// noticeEvery is how often the notice is looked at.
+	noticeEvery = time.Second
+	retryEvery  = 5 * time.Second
+)
+
+// Watch keeps the copy up to date until ctx ends: it exports the site whenever its front page changes, and every
+// minute. While the site cannot be read it goes on to show the notice.
+func (e *Exporter) Watch(ctx context.Context, log zerolog.Logger) error {
+	changed := make(chan struct{}, 1)
+	followed := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() { cancel(); <-followed }()
+	go func() {
+		defer close(followed)
+		e.follow(ctx, changed)
+	}()
+	w := &watch{Exporter: e, log: log}
+	for ctx.Err() == nil {
+		pause := w.export(ctx)
+		for next, due := time.Now().Add(exportEvery), false; !due; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(pause): // between exports, or until the next try
+			}
+			select {
+			case <-changed:
+				due = true
+			default:
+			}
+			notice, err := e.notice()
+			due = due || w.failed || !time.Now().Before(next) || err == nil && notice != w.notice
+			pause = noticeEvery
+		}
+	}
+	return nil
+}
+
+// follow reports changes of the front page.
+func (e *Exporter) follow(ctx context.Context, changed chan<- struct{}) {
+	for ctx.Err() == nil {
+		_ = e.Origin.Follow(ctx, func(event mirror.Event) {
+			if event.Type == "page" || event.Type == "status" {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryEvery): // exports of every minute go on without events
+		}
+	}
+}
+
+// watch is what Watch knows of the exports so far.
+type watch struct {
+	*Exporter
+	log    zerolog.Logger
+	all    time.Time // of the last export of everything
+	notice string
+	failed bool
+}
+
+// export exports once, and returns how long to wait before the next time.
+func (w *watch) export(ctx context.Context) time.Duration {
+	notice, err := w.Exporter.notice()
+	if err != nil {
+		w.log.Warn().Err(err).Msg("notice unreadable, the one before stays")
+	} else {
+		w.notice = notice
+	}
+	all := time.Since(w.all) >= allEvery
+	report, err := w.Export(ctx, all)
+	if err == nil && report.Wrote && !all { // then pages of the archive may have changed too
+		all = true
+		report, err = w.Export(ctx, all)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		if !w.failed {
+			w.log.Warn().Err(err).Msg("export failed, the copy stays as it is")
+		}
+		w.failed = true
+		if _, err := w.Announce(); err != nil {
+			w.log.Warn().Err(err).Msg("notice not shown")
+		}
+		return noticeEvery
+	default:
+		if w.failed {
+			w.log.Info().Msg("export recovered")
+		}
+		if len(report.Failed) > 0 {
+			w.log.Warn().Err(errors.Join(report.Failed...)).Msg("documents not copied")
+		}
+		w.failed = false
+		if all {
+			w.all = time.Now()
+		}
+		w.log.Debug().Int("files", report.Files).Int("written", report.Written).Msg("site exported")
+	}
+	return exportPause
+}
