@@ -107,6 +107,9 @@ func (e explanation) write(out io.Writer, rule catalog.Rule) {
 		for _, v := range c.Votes {
 			explainVote(out, v)
 		}
+		for _, region := range c.Except {
+			fmt.Fprintf(out, "  %s has no vote: except of the check leaves the region out\n", region)
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ type checkRow struct {
 	Sentence string       `json:"sentence"`
 	Tally    mesh.Tally   `json:"tally"`
 	Regions  []voteRow    `json:"regions"`
+	Except   []string     `json:"except,omitempty" description:"regions that leave the check out: they have no vote"`
 }
 
 // voteRow is the vote of one region. Edges, which name vantages, are for operators only.
@@ -80,7 +81,7 @@ func newCheckRows(s web.State, h mesh.HostState) []checkRow {
 	for i, c := range h.Checks {
 		rows[i] = checkRow{
 			Host: h.Name, Check: c.Name, Verdict: c.Verdict, Since: optional(c.Since), Sentence: c.Sentence,
-			Tally: c.Tally, Regions: []voteRow{},
+			Tally: c.Tally, Regions: []voteRow{}, Except: c.Except,
 		}
 		for _, v := range c.Votes {
 			vote := voteRow{Region: v.Region, Own: v.Own, Vote: v.Vote, Since: optional(v.Since), Why: v.Why}

@@ -108,6 +108,10 @@ type Check struct {
 	// empty means those of the host's IP addresses. See Host.FamiliesOf.
 	Families []mesh.Family
 
+	// Except are the names of regions that leave the check out, sorted: their vantages do not probe it and have no vote
+	// on it.
+	Except []string
+
 	Options Options // of the kind; nil for a kind that this version does not know
 
 	// Secrets are the references in the options' texts, in the order of the keys and texts.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -142,6 +143,8 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 		change.What, change.Look = "asks something else", true
 	case moved:
 		change.What, change.Look = "asked at another address", true
+	case !slices.Equal(old.Except, new.Except):
+		change.What = exceptChange(old.Except, new.Except)
 	case old.Interval != new.Interval:
 		change.What = fmt.Sprintf("interval %v, was %v",
 			new.Interval.Round(time.Millisecond), old.Interval.Round(time.Millisecond))
@@ -157,6 +160,17 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 		return nil
 	}
 	return []Change{change}
+}
+
+func exceptChange(old, new []string) string {
+	was := ", none did before"
+	if len(old) > 0 {
+		was = ", was " + strings.Join(old, ", ")
+	}
+	if len(new) == 0 {
+		return "no region leaves it out" + was
+	}
+	return "left out by " + strings.Join(new, ", ") + was
 }
 
 // sameSettings compares everything but what identifies the check.

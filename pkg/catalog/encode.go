@@ -81,7 +81,7 @@ func (c *Catalog) bounded() error {
 			return fmt.Errorf("the host %q is invalid or given twice", h.Name)
 		}
 		hosts[h.Key()] = true
-		if err := h.bounded(); err != nil {
+		if err := h.bounded(regions); err != nil {
 			return fmt.Errorf("host %s: %w", h.Name, err)
 		}
 	}
@@ -103,7 +103,7 @@ func (c *Catalog) bounded() error {
 	return c.Rule.Validate()
 }
 
-func (h *Host) bounded() error {
+func (h *Host) bounded(regions map[string]bool) error {
 	if len(h.Checks) > ChecksMax || len(h.Labels) > LabelsMax || len(h.Addresses) > AddressesMax {
 		return fmt.Errorf("too many checks, labels or addresses")
 	}
@@ -125,6 +125,11 @@ func (h *Host) bounded() error {
 		for n, f := range c.Families {
 			if f == mesh.AnyFamily || !h.HasFamily(f) || n > 0 && c.Families[n-1] >= f {
 				return fmt.Errorf("check %s: invalid address families", c.Name)
+			}
+		}
+		for n, r := range c.Except {
+			if !regions[r] || n > 0 && c.Except[n-1] >= r {
+				return fmt.Errorf("check %s: invalid regions in except", c.Name)
 			}
 		}
 	}

@@ -185,8 +185,9 @@ func (c *Check) DefaultName() string {
 
 // SameQuestion reports whether both checks test the same thing. A check that now tests something else starts as
 // pending. Families are compared only if both checks have them: a catalog of the previous version has none, and an
-// upgrade must not reset its checks. The options are compared with all their fields, also those added later, except
-// those that question leaves out; of secrets the references count, and not the values.
+// upgrade must not reset its checks. Which regions leave the check out changes nothing for the others. The options
+// are compared with all their fields, also those added later, except those that question leaves out; of secrets the
+// references count, and not the values.
 func (c *Check) SameQuestion(other *Check) bool {
 	return c.Kind == other.Kind && sameOptions(c, other) &&
 		(len(c.Families) == 0 || len(other.Families) == 0 || reflect.DeepEqual(c.Families, other.Families))
@@ -215,6 +216,7 @@ type (
 	checkTail struct {
 		Latency time.Duration `json:"latency,omitempty"`
 		Loss    float64       `json:"loss,omitempty"`
+		Except  []string      `json:"except,omitempty"`
 		Secrets []Reference   `json:"secrets,omitempty"`
 		Needs   []string      `json:"needs,omitempty"`
 
@@ -231,7 +233,7 @@ func (c Check) MarshalJSON() ([]byte, error) {
 	parts := []any{
 		checkHead{c.ID, kind, c.Name, c.Was, c.Critical, c.Interval, c.Timeout, c.Families},
 		c.Options,
-		checkTail{c.Latency, c.Loss, c.Secrets, c.Needs, c.FewObservers},
+		checkTail{c.Latency, c.Loss, c.Except, c.Secrets, c.Needs, c.FewObservers},
 	}
 	out := []byte{'{'}
 	for _, part := range parts {
@@ -261,7 +263,7 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 	*c = Check{
 		ID: head.ID, Kind: head.Kind, Name: head.Name, Was: head.Was, Critical: head.Critical,
 		Interval: head.Interval, Timeout: head.Timeout,
-		Families: head.Families, Latency: tail.Latency, Loss: tail.Loss, Needs: tail.Needs,
+		Families: head.Families, Except: tail.Except, Latency: tail.Latency, Loss: tail.Loss, Needs: tail.Needs,
 		FewObservers: tail.FewObservers,
 	}
 	// A program without references may have passed the check on, without its options: it stays an unknown kind.

@@ -23,6 +23,7 @@ func (c *Catalog) Warnings() []string {
 		out = append(out, fmt.Sprintf("the hosts are in %s, and regions_min of the rule asks for %d: "+
 			"every check stays pending or unknown; %s", counted(n, "region"), c.Rule.RegionsMin, mend))
 	}
+	out = append(out, exceptWarnings(c)...)
 	more := 0
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
@@ -42,6 +43,47 @@ func (c *Catalog) Warnings() []string {
 	if more > 0 {
 		out = append(out, fmt.Sprintf("%d more checks wait for a banner on such a port", more))
 	}
+	return out
+}
+
+// exceptWarnings names checks that too few regions vote on because of except alone.
+func exceptWarnings(c *Catalog) (out []string) {
+	if c.regionsWithHosts() < c.Rule.RegionsMin {
+		return nil // the whole catalog has too few
+	}
+	more := 0
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		for k := range h.Checks {
+			check := &h.Checks[k]
+			n := len(Voters(c, h, check)) + 1
+			switch {
+			case len(check.Except) == 0 || n >= c.Rule.RegionsMin || n == 2 && c.Rule.AllowTwoRegions:
+			case len(out) < warningsMax:
+				out = append(out, fmt.Sprintf("%s %q has %s with the host's own without those in except, and regions_min of "+
+					"the rule asks for %d: it stays pending or unknown; leave fewer regions out", h.Name, check.Name,
+					counted(n, "region"), c.Rule.RegionsMin))
+			default:
+				more++
+			}
+		}
+	}
+	if more > 0 {
+		out = append(out, fmt.Sprintf("%d more checks have too few regions because of except", more))
+	}
+	return out
+}
+
+// Voters returns the regions that have hosts and a vote on the check, sorted: neither the host's own nor those that
+// leave the check out.
+func Voters(c *Catalog, h *Host, check *Check) (out []string) {
+	for i := range c.Hosts {
+		region := c.Hosts[i].Region
+		if region != h.Region && !slices.Contains(check.Except, region) && !slices.Contains(out, region) {
+			out = append(out, region)
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

@@ -238,6 +238,7 @@ func (c *check) inherit(was *check, same bool) {
 		return
 	}
 	c.rounds, c.firstCatalog = was.rounds, was.firstCatalog
+	defer c.forgetVoters(was)
 	for _, e := range slices.Concat(c.edges, c.spares) {
 		for _, o := range was.edges {
 			if o.vantage == e.vantage && o.family == e.family {
@@ -250,6 +251,23 @@ func (c *check) inherit(was *check, same bool) {
 				}
 			}
 		}
+	}
+}
+
+// forgetVoters lets no vote of a region that now leaves the check out keep a verdict: it stands as long as the votes of
+// the others do.
+func (c *check) forgetVoters(was *check) {
+	if slices.Equal(c.config.Except, was.config.Except) {
+		return
+	}
+	var last time.Time
+	for _, e := range c.edges {
+		if !e.own() && e.expires().After(last) {
+			last = e.expires()
+		}
+	}
+	if last.Before(c.freshUntil) {
+		c.freshUntil = last
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -83,6 +84,40 @@ func TestReplay(t *testing.T) {
 		}
 		if diff := cmp.Diff(w.published, published); diff != "" {
 			t.Fatal(diff)
+		}
+	})
+}
+
+// TestReplayWithRegionsLeftOut: a replay of the stream with its changes of the catalog gives the same, and a judge that
+// never had the region's votes reaches the same verdicts from then on.
+func TestReplayWithRegionsLeftOut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		story := append([]event{{steps: 240}}, events(t)...)
+		when, steps := 240+rapid.IntRange(0, 400).Draw(t, "when"), 0
+		region := rapid.SampledFrom([]string{"lus", "syd", "lon"}).Draw(t, "region")
+		first := (*catalog.Catalog)(nil)
+		w := happen(story, when+600, func(w *world) {
+			if steps++; steps == when {
+				first = w.catalog
+				exceptRegions(w, "*/*", []string{region})
+			}
+		})
+		again := judge.New(judge.Start{Catalog: first, Roster: w.roster()})
+		var published []mesh.Transition
+		for _, in := range w.inputs {
+			published = append(published, again.Step(in).Transitions...)
+		}
+		if diff := cmp.Diff(w.published, published); diff != "" {
+			t.Fatal(diff)
+		}
+		for _, h := range again.Snapshot().Hosts {
+			for _, c := range h.Checks {
+				for _, v := range c.Votes {
+					if v.Region == region {
+						t.Fatalf("%s %s counts %+v", h.Name, c.Name, v)
+					}
+				}
+			}
 		}
 	})
 }

@@ -45,6 +45,8 @@ func checkNames(w *world, l line) error {
 		return checkHosts(w, a[1])
 	case "says", "tells", "turned":
 		return checkPaths(w, a[0])
+	case "except":
+		return firstError(checkPaths(w, a[0]), checkWhere(w, a[1:]))
 	case "add", "change":
 		host, _, _ := strings.Cut(a[0], "/")
 		return checkHosts(w, host)

@@ -54,6 +54,8 @@ import (
 //	TIME rename HOST NAME | TIME rename HOST/CHECK HOST/NAME
 //	TIME swap HOST HOST | TIME swap HOST/CHECK HOST/CHECK
 //	    another catalog, with was; lines have the new names from then on, and vantages those that they joined with
+//	TIME except HOST/CHECK [REGION ...]
+//	    another catalog, in which these regions leave the check out; none: every region looks again
 //	TIME add HOST/CHECK     a new check in the catalog; change: one that asks something else from then on
 //
 // Checks of what the judge makes of it:
@@ -186,6 +188,8 @@ func (w *world) do(l line) error {
 		return renameIn(w, map[string]string{l.args[0]: l.args[1], l.args[1]: l.args[0]})
 	case "add", "change":
 		addCheck(w, l.args[0])
+	case "except":
+		exceptRegions(w, l.args[0], l.args[1:])
 	case "is", "always":
 		if got := w.verdict(l.args[0]); got != l.args[1] {
 			return fmt.Errorf("%s is %s, wanted %s\n%s", l.args[0], got, l.args[1], w.votes(l.args[0]))

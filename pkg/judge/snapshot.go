@@ -50,7 +50,7 @@ func (r reporter) check(c *check) mesh.CheckState {
 	s := mesh.CheckState{
 		Name: c.config.Name, Kind: c.config.Kind, Critical: c.config.Critical, Verdict: c.published, Since: c.since,
 		Rule: c.rule, Sentence: c.sentence, Tally: c.tally, RoundOpen: c.rounds.current != nil,
-		Votes: regionVotes(r.env, c), Advisories: r.advisories(c),
+		Votes: regionVotes(r.env, c), Except: c.config.Except, Advisories: r.advisories(c),
 	}
 	if broken(c.published) {
 		s.Cause, s.First = c.host.cause, c.first

@@ -304,6 +304,26 @@ func addCheck(w *world, what string) {
 	w.give(judge.Input{Catalog: &next})
 }
 
+// exceptRegions changes in the catalog which regions leave checks out. Agents send what they have seen before all the
+// same.
+func exceptRegions(w *world, what string, regions []string) {
+	host, check, _ := strings.Cut(what, "/")
+	next := *w.catalog
+	next.Hosts = slices.Clone(w.catalog.Hosts)
+	for i := range next.Hosts {
+		h := &next.Hosts[i]
+		h.Checks = slices.Clone(h.Checks)
+		for k := range h.Checks {
+			if (host == "*" || host == h.Name) && (check == "*" || check == h.Checks[k].Name) {
+				h.Checks[k].Except = slices.Sorted(slices.Values(regions))
+			}
+		}
+	}
+	catalog.Seal(&next)
+	w.catalog = &next
+	w.give(judge.Input{Catalog: &next})
+}
+
 // eachPath calls do for the paths to HOST/CHECK (either may be *) from the given regions, vantages and families, or
 // from all.
 func (w *world) eachPath(what string, from []string, do func(path)) {

@@ -123,6 +123,7 @@ type CheckState struct {
 	Cause     string       `json:"cause,omitempty"` // while it is down or partial: shared by all that failed together
 	RoundOpen bool         `json:"looking"`         // a round is open, so the verdict may change within seconds
 	Votes     []RegionVote `json:"votes"`
+	Except    []string     `json:"except,omitempty"` // regions that the catalog has leave the check out
 	// Maintenance is the id of the occurrence that covers the check now. Its verdict is what was measured all the same.
 	Maintenance string   `json:"maintenance,omitempty"`
 	Advisories  []string `json:"advisories,omitempty"` // for operators: "path from lusaka: timeout"

@@ -37,8 +37,9 @@ type Duty struct {
 }
 
 // Observers returns the keys of the vantages that probe the check, in the order of their phases. The host itself is
-// never among them. In a full mesh that is every other host; in a larger one they are chosen by rendezvous hash outside
-// the host's region, so that adding a vantage moves few duties.
+// never among them, nor are the vantages of regions that leave the check out. In a full mesh that is every other
+// host; in a larger one they are chosen by rendezvous hash outside the host's region, so that adding a vantage moves
+// few duties.
 func Observers(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []string {
 	candidates := candidates(c, host, check)
 	if chooses(c, check) {
@@ -129,7 +130,7 @@ func candidates(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []
 	for i := range c.Hosts {
 		v := &c.Hosts[i]
 		key := v.Key()
-		if key == self || few && v.Region == host.Region {
+		if key == self || few && v.Region == host.Region || slices.Contains(check.Except, v.Region) {
 			continue
 		}
 		out = append(out, candidate{key, v.Region, providers[v.Region], hash(self, check.Name, key)})

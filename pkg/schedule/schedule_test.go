@@ -131,3 +131,29 @@ func TestNextIsAlignedToTheClock(t *testing.T) {
 		}
 	})
 }
+
+// Vantages of regions that leave a check out do not probe it, and the others go on; a large mesh takes others instead.
+func TestRegionsThatAreLeftOutDoNotProbe(t *testing.T) {
+	for _, n := range []int{20, 150} {
+		c := newCatalog(n, 10)
+		h := &c.Hosts[0]
+		check := &h.Checks[0]
+		before := Observers(c, h, check)
+		region := c.Host(before[0]).Region
+		check.Except = []string{region}
+		after := Observers(c, h, check)
+		for _, key := range after {
+			if c.Host(key).Region == region {
+				t.Errorf("of %d hosts, %s in %s probes", n, key, region)
+			}
+		}
+		if n > FullMesh && len(after) != len(before) {
+			t.Errorf("%d observers, %d before", len(after), len(before))
+		}
+		for _, d := range Plan(c, before[0]) {
+			if d.Host.Name == h.Name && d.Check.Name == check.Name {
+				t.Errorf("of %d hosts, %s has the duty", n, before[0])
+			}
+		}
+	}
+}

@@ -62,6 +62,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	m.number("loss", &c.Loss, 0, 1)
 	p.families(m, h, &c)
 	p.needs.parse(m, h.Name, &c.Needs)
+	exceptParser{p}.parse(m, h, &c)
 	p.secrets.found, p.onLoopback = nil, h.OnLoopback()
 	if c.Options = p.options(m, c.Kind); c.Options != nil {
 		m.end()
@@ -83,6 +84,9 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 		at = m.values["kind"]
 	}
 	p.lines.set(at, h.Name, c.Name)
+	if n := len(p.excepted); n > 0 && m.values["except"] != nil {
+		p.excepted[n-1].check = c.Name
+	}
 	h.Checks = append(h.Checks, c)
 }
 

@@ -93,6 +93,8 @@ type parser struct {
 	timeout     time.Duration
 	ownInterval bool // the file sets the interval: it then also applies to checks of mail servers
 
+	excepted []excepted // checks that regions leave out, to be looked at once all hosts are known
+
 	onLoopback bool // the host whose checks are parsed: its connections do not leave the machine
 }
 
@@ -104,6 +106,7 @@ func (p *parser) catalog(top *mapping) {
 	p.defaults(top.get("defaults"))
 	p.regions(top)
 	p.hosts(top)
+	exceptParser{p}.checkVoters()
 	p.rule(top.get("rule"))
 	p.out.SLA = p.yaml.sla(top.get("sla"))
 	p.out.Incidents = p.yaml.incidents(top.get("incidents"))
@@ -306,17 +309,7 @@ func (p *parser) hostRegion(m *mapping, h *catalog.Host) {
 	if p.out.Region(h.Region) != nil {
 		return
 	}
-	var names []string
-	for _, r := range p.out.Regions {
-		names = append(names, r.Name)
-	}
-	mend := "add it to regions, or use one of " + strings.Join(names, ", ")
-	if like := nearest(h.Region, names); like != "" {
-		mend = fmt.Sprintf("did you mean %q?", like)
-	} else if len(names) == 0 {
-		mend = "add it to regions"
-	}
-	p.yaml.mistake(m.values["region"], mend, "there is no region %q", h.Region)
+	p.yaml.mistake(m.values["region"], regionMend(&p.out, h.Region), "there is no region %q", h.Region)
 }
 
 // addresses parses the host's address: an IP address, a name, or a list with an IPv4 and an IPv6 address.

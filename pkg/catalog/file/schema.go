@@ -132,6 +132,7 @@ func checkKeys(kind string) object {
 		"kind": object{"const": kind}, "name": anyText, "was": anyText, "critical": aTruthValue,
 		"interval": aDuration, "timeout": aDuration, "latency": aDuration, "loss": aNumber, "needs": hostNames,
 		"families": listOr(enum(mesh.IPv4.String(), mesh.IPv6.String())),
+		"except":   listOr(anyText),
 	}
 	maps.Copy(keys, fieldsOf(reflect.TypeOf(catalog.NewOptions(kind))))
 	words := map[string][]string{
