@@ -26,7 +26,8 @@ var layers = []struct {
 }{
 	{"nouns", []string{"pkg/mesh"}},
 	{"pure", []string{
-		"pkg/errkind", "pkg/markdown", "pkg/archive", "pkg/blog", "pkg/secret", "pkg/meshtime", "pkg/address", "pkg/sla",
+		"pkg/errkind", "pkg/persist",
+		"pkg/markdown", "pkg/archive", "pkg/blog", "pkg/secret", "pkg/meshtime", "pkg/address", "pkg/sla",
 		"pkg/rollup", "pkg/maintenance", "pkg/catalog",
 		"pkg/schedule", "pkg/edge", "pkg/quorum",
 		"pkg/sentence", "pkg/status", "pkg/incident", "pkg/judge",

@@ -43,6 +43,8 @@ type Config struct {
 	View    *view.View // of the ledger
 	Clock   *Clock
 	Catalog *catalog.Catalog // in force, and marked on the stream already
+	// Moments get the judge's state every few minutes, for jumps into the past. It may be nil.
+	Moments *Moments
 	// Answering is closed when agents can get the catalog. The engine is not ready before.
 	Answering <-chan struct{}
 
@@ -191,6 +193,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.follow(ctx, messages) })
 	g.Go(func() error { return e.loop(ctx, messages) })
 	g.Go(func() error { return e.tick(ctx) })
+	if m := e.config.Moments; m != nil {
+		g.Go(func() error { return m.Run(ctx) })
+	}
 	err := g.Wait()
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		return nil
@@ -215,6 +220,7 @@ func (e *Engine) loop(ctx context.Context, messages <-chan message) error {
 			if err := e.finishReplay(ctx, m); err != nil {
 				return err
 			}
+			saveMoment(e, m)
 			e.setProcessed(m)
 		}
 		if e.show(ctx) {

@@ -36,6 +36,7 @@ type world struct {
 	broadcasts  []wire.Control
 	refused     map[bus.Kind]int           // how many marks of a kind fail from now on
 	answersFail bool                       // agents cannot be answered
+	readFrom    uint64                     // where the latest reader began
 	pause       time.Duration              // before each message of the stream is read
 	records     []ledger.Record            // the ledger's log
 	known       map[string]bool            // its ids
@@ -127,6 +128,9 @@ func (w *world) AnswerCatalog(ctx context.Context, ready chan<- struct{}, _ func
 }
 
 func (w *world) Follow(ctx context.Context, from bus.Start, fn func(bus.Message) error) error {
+	w.mu.Lock()
+	w.readFrom = from.Sequence
+	w.mu.Unlock()
 	for i := 0; ; {
 		w.mu.Lock()
 		messages, more, pause := w.messages[i:], w.more, w.pause

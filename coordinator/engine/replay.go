@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,34 +14,103 @@ import (
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/meshtime"
+	"github.com/probemesh/probemesh/pkg/persist"
 )
 
 // replayWait bounds a replay: a mesh of a thousand hosts sends half a million messages in the time replayed.
 const replayWait = time.Minute
 
-// Replayer shows past moments by replaying the stream into a fresh judge, as a restart does. It is safe for
-// concurrent use.
+// Replayer shows past moments by replaying the stream: from the judge's saved state before the moment, or into a fresh
+// judge, as a restart does. It is safe for concurrent use.
 type Replayer struct {
-	bus  Bus
-	view *view.View
-	mu   sync.Mutex // one replay at a time: each costs as much as a restart
+	bus     Bus
+	view    *view.View
+	moments *Moments      // may be nil
+	turn    chan struct{} // one replay at a time: each costs as much as a restart
+
+	mu     sync.Mutex
+	recent []recentMoment // the latest answers, the newest last: people look at several pages of one moment
 }
 
-// NewReplayer makes a Replayer.
-func NewReplayer(b Bus, v *view.View) *Replayer { return &Replayer{bus: b, view: v} }
+type recentMoment struct {
+	at       time.Time
+	catalog  *catalog.Catalog
+	snapshot *mesh.Snapshot
+}
+
+const (
+	recentMoments = 4
+	// turnWait bounds how long a request waits for replays before it.
+	turnWait = 10 * time.Second
+)
+
+// NewReplayer makes a Replayer. The moments may be nil.
+func NewReplayer(b Bus, v *view.View, m *Moments) *Replayer {
+	return &Replayer{bus: b, view: v, moments: m, turn: make(chan struct{}, 1)}
+}
 
 // At returns the catalog and the snapshot of the moment at which the wall clock showed the time; the latest such
-// moment if the clock was stepped back since. It fails if another replay runs.
+// moment if the clock was stepped back since. Nobody may change what it returns.
 func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
-	if !r.mu.TryLock() {
-		return nil, nil, errkind.New(errkind.Unavailable, "another replay of the past is in progress: try again in a moment")
-	}
-	defer r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, replayWait)
-	defer cancel()
 	if at.After(time.Now()) {
 		return nil, nil, errkind.New(errkind.Invalid, at.UTC().Format(time.RFC3339)+" is in the future")
 	}
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	case <-time.After(turnWait):
+		return nil, nil, errkind.New(errkind.Unavailable, "another replay of the past is in progress: try again in a moment")
+	}
+	if known, ok := r.known(at); ok {
+		return known.catalog, known.snapshot, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, replayWait)
+	defer cancel()
+	c, s, err := r.replay(ctx, at)
+	if err == nil {
+		r.remember(recentMoment{at, c, s})
+	}
+	return c, s, err
+}
+
+func (r *Replayer) known(at time.Time) (recentMoment, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.recent, func(m recentMoment) bool { return m.at.Equal(at) })
+	if i < 0 {
+		return recentMoment{}, false
+	}
+	return r.recent[i], true
+}
+
+func (r *Replayer) remember(m recentMoment) {
+	// Of the last seconds, a batch may come that belongs to the moment by its time.
+	if time.Since(m.at) < meshtime.Patience {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recent = append(r.recent, m)
+	r.recent = r.recent[max(0, len(r.recent)-recentMoments):]
+}
+
+// Reach returns the earliest time that At can show.
+func (r *Replayer) Reach(ctx context.Context) (time.Time, error) {
+	stream, err := r.bus.Timeline(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	first, ok, err := stream.Next(stream.First, false)
+	if err != nil || !ok {
+		return time.Time{}, cmp.Or(err, errkind.New(errkind.NotFound, "the stream of observations is empty"))
+	}
+	return first.Stream, nil
+}
+
+func (r *Replayer) replay(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
 	stream, err := r.bus.Timeline(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -48,13 +119,40 @@ func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mes
 	if err != nil {
 		return nil, nil, err
 	}
-	start, err := stream.Find(then.Add(-replayed))
-	if err != nil {
-		return nil, nil, err
+	if saved, ok := r.moments.before(then); ok {
+		p, err := r.loadPast(ctx, saved, then)
+		if err == nil {
+			err = r.follow(ctx, stream, saved.at, p)
+		}
+		if err == nil && p.covered {
+			return p.result(ctx, r.view)
+		}
+		if ctx.Err() != nil {
+			return nil, nil, err
+		}
+		r.moments.forget(saved, err)
 	}
 	p, err := r.newPast(ctx, then)
 	if err != nil {
 		return nil, nil, err
+	}
+	switch err := r.follow(ctx, stream, then.Add(-replayed), p); {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, nil, errkind.New(errkind.Unavailable, "the replay took too long")
+	case err != nil:
+		return nil, nil, err
+	case !p.covered:
+		return nil, nil, errkind.New(errkind.NotFound,
+			"the stream of observations does not reach back to "+at.UTC().Format(time.RFC3339)+": it keeps two days")
+	}
+	return p.result(ctx, r.view)
+}
+
+// follow replays the stream from a mesh time to the moment of p.
+func (r *Replayer) follow(ctx context.Context, stream meshtime.Stream, from time.Time, p *past) error {
+	start, err := stream.Find(from)
+	if err != nil {
+		return err
 	}
 	dating := dating{clock: start.Clock}
 	err = r.bus.Follow(ctx, bus.Start{Sequence: start.Sequence}, func(m bus.Message) error {
@@ -65,18 +163,10 @@ func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mes
 		}
 		return nil
 	})
-	switch {
-	case errors.Is(err, errReached):
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, nil, errkind.New(errkind.Unavailable, "the replay took too long")
-	case err != nil:
-		return nil, nil, err
+	if errors.Is(err, errReached) {
+		return nil
 	}
-	if !p.covered {
-		return nil, nil, errkind.New(errkind.NotFound,
-			"the stream of observations does not reach back to "+at.UTC().Format(time.RFC3339)+": it keeps two days")
-	}
-	return p.result(ctx, r.view)
+	return err
 }
 
 // errReached ends a replay that has reached its moment.
@@ -90,6 +180,32 @@ type past struct {
 	at      time.Time     // the moment, mesh time
 	offset  time.Duration // of the last message's mesh time less the wall clock
 	covered bool          // the stream had a message from before the moment
+	saved   *moment       // what it continues from, until that message comes; nil: it began afresh
+}
+
+// loadPast returns the judge as it was saved.
+func (r *Replayer) loadPast(ctx context.Context, saved moment, at time.Time) (*past, error) {
+	data, err := r.moments.read(saved)
+	if err != nil {
+		return nil, err
+	}
+	w, state := persist.Reader(data), momentState{}
+	state.walk(w)
+	c, err := r.view.CatalogOf(ctx, state.revision)
+	if err != nil {
+		return nil, err
+	}
+	earlier, err := view.CatalogsBefore(ctx, r.view, saved.at, judge.EarlierCatalogs)
+	if err != nil {
+		return nil, err
+	}
+	d := newDecoder(r.view, c, &mesh.Roster{})
+	d.filter.Persist(w)
+	j, err := judge.Load(c, earlier, state.judge)
+	if err = cmp.Or(err, w.Err()); err != nil {
+		return nil, err
+	}
+	return &past{judge: j, decoder: d, catalog: c, at: at, saved: &saved}, nil
 }
 
 func (r *Replayer) newPast(ctx context.Context, at time.Time) (*past, error) {
@@ -107,10 +223,20 @@ func (r *Replayer) newPast(ctx context.Context, at time.Time) (*past, error) {
 }
 
 func (p *past) handle(ctx context.Context, m message) error {
-	if m.at.After(p.at) {
+	if m.at.After(p.at) && p.saved == nil {
 		return errReached
 	}
 	p.covered, p.offset = true, m.offset
+	if s := p.saved; s != nil {
+		switch {
+		case m.Sequence < s.sequence:
+			return nil
+		case m.Sequence > s.sequence || !m.at.Equal(s.at):
+			return errStale
+		}
+		p.saved = nil
+		return nil // the state is that after this message
+	}
 	in, _, err := p.decoder.decode(ctx, m)
 	if err != nil {
 		return nil // it was rejected then, too

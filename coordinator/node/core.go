@@ -47,6 +47,7 @@ type CoreConfig struct {
 	DigestKey   []byte                         // see catalogs.Config
 	LoopTurned  func(now time.Time)            // see Config
 	Lost        func(context.Context, bus.Gap) // see engine.Config
+	Moments     string                         // the directory of saved states, see engine.Moments; "" saves none
 	Logger      zerolog.Logger
 }
 
@@ -59,9 +60,13 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
+	moments, err := engine.OpenMoments(c.Moments, logger("engine"))
+	if err != nil {
+		return nil, err
+	}
 	core := &Core{
 		Clock: clock, Warnings: health.NewWarnings(logger("health")),
-		History: engine.NewHistory(c.View, clock.Now), Replayer: engine.NewReplayer(c.Bus, c.View),
+		History: engine.NewHistory(c.View, clock.Now), Replayer: engine.NewReplayer(c.Bus, c.View, moments),
 	}
 	core.Catalogs, err = catalogs.Open(ctx, catalogs.Config{
 		Bus: c.Bus, Ledger: c.Ledger, View: c.View, Catalog: c.Catalog, File: c.CatalogFile, Getenv: c.Getenv,
@@ -87,7 +92,8 @@ func OpenCore(ctx context.Context, c CoreConfig) (*Core, error) {
 				core.Catalogs.RosterChanged()
 			}
 		},
-		SnapshotMade: observe, LoopTurned: c.LoopTurned, Lost: c.Lost, Logger: logger("engine"),
+		SnapshotMade: observe, LoopTurned: c.LoopTurned, Lost: c.Lost, Moments: moments,
+		Logger: logger("engine"),
 	})
 	if err != nil {
 		return nil, err

@@ -115,7 +115,7 @@ func (n *Node) siteRoutes(source web.Source, a web.Audience, links ...web.Link) 
 func (n *Node) exporter() *backup.Exporter {
 	return &backup.Exporter{Dir: n.config.Data, NATS: n.nats, Ledger: n.bus, Exclude: []string{
 		lockName, admin.SocketName, viewName, viewName + "-wal", viewName + "-shm",
-		latencyName, latencyName + "-wal", latencyName + "-shm", diskguard.File,
+		latencyName, latencyName + "-wal", latencyName + "-shm", diskguard.File, momentsName,
 		busName + "/streams", // the server saves them itself: a copy of files in use may be torn
 	}}
 }

@@ -35,6 +35,7 @@ const (
 	lockName    = "lock"
 	viewName    = "view.db"
 	latencyName = "latency.db"
+	momentsName = "moments"
 	busName     = "bus"
 	// digestKeyName is the key of the digests of secrets. A backup has it too: a new key makes one new revision of the
 	// catalog, and resets no check.
@@ -129,8 +130,8 @@ func (n *Node) openCore(ctx context.Context) (err error) {
 		Bus: n.bus, Ledger: n.ledger, View: n.view, Streams: n.bus.Streams, Catalog: n.config.Catalog,
 		CatalogFile: n.config.CatalogFile, Getenv: os.LookupEnv, DigestKey: digestKey, LoopTurned: n.config.LoopTurned,
 		// Only Run calls it, and then the monitors are there.
-		Lost:   func(ctx context.Context, g bus.Gap) { n.losses.Lost(ctx, g) },
-		Logger: n.config.Logger,
+		Lost:    func(ctx context.Context, g bus.Gap) { n.losses.Lost(ctx, g) },
+		Moments: filepath.Join(n.config.Data, momentsName), Logger: n.config.Logger,
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/persist"
 	"github.com/probemesh/probemesh/pkg/schedule"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -37,6 +38,10 @@ var (
 	impossibleTimes = budget{0.1, 10}
 	unassigned      = budget{1, 50} // observations; an agent with the catalog in force knows which are its own
 )
+
+var budgets = []*budget{
+	&liveBatches, &liveBytes, &replayedBatches, &replayedBytes, &malformed, &impossibleTimes, &unassigned,
+}
 
 // Exclusion is an agent that is excluded, and why.
 type Exclusion struct {
@@ -113,6 +118,36 @@ func (f *Filter) SetRoster(r *mesh.Roster) {
 	if c := f.agents.Facing(); c != nil && c.Revision != f.revision {
 		f.assign()
 	}
+}
+
+// Persist walks over the accounts and the roster, see package persist. The catalog of the filter that reads is the one
+// that was in force.
+func (f *Filter) Persist(w *persist.Walk) {
+	roster := f.agents.Roster()
+	catalog.PersistRoster(w, roster)
+	if w.Reading() {
+		f.SetRoster(roster)
+	}
+	persist.Map(w, &f.accounts, func(a **account) {
+		if *a == nil {
+			*a = &account{buckets: map[*budget]*bucket{}}
+		}
+		for _, b := range budgets {
+			left := (*a).buckets[b]
+			persist.Optional(w, &left, func(left *bucket) {
+				w.Float(&left.left)
+				w.Time(&left.at)
+			})
+			if left != nil {
+				(*a).buckets[b] = left
+			}
+		}
+		x := &(*a).exclusion
+		persist.Text(w, &x.Agent)
+		persist.Text(w, &x.Why)
+		w.Time(&x.Since)
+		w.Time(&x.Until)
+	})
 }
 
 // Called returns what agents call the host with the key.

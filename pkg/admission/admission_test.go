@@ -14,6 +14,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/persist"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -207,5 +208,33 @@ func TestTheGossipOfAnExcludedAgentIsIgnored(t *testing.T) {
 	admitted, _ := f.Admit(at, "a", 100, b, nil)
 	if admitted == nil || len(admitted.Gossip.Proofs)+len(admitted.Gossip.Acks)+len(admitted.Gossip.Dead) != 0 {
 		t.Errorf("%+v", admitted)
+	}
+}
+
+// A filter that was saved and read again excludes the same agents, and admits as much more from each.
+func TestASavedFilterContinuesAsTheOneItWas(t *testing.T) {
+	s := newStream(t)
+	for range 900 {
+		s.Admit(s.at, "a", 100, s.batch("b", 1, 0), nil)
+	}
+	for range 40 {
+		s.Admit(s.at, "b", 100, nil, errors.New("malformed"))
+	}
+	w := persist.Writer()
+	s.Persist(w)
+	read, r := admission.New(newCatalog(t)), persist.Reader(w.Bytes())
+	read.Persist(r)
+	if diff := cmp.Diff(s.Excluded(s.at), read.Excluded(s.at)); diff != "" || r.Err() != nil ||
+		len(read.Excluded(s.at)) != 1 {
+		t.Fatalf("%v; excluded are %v: %s", r.Err(), read.Excluded(s.at), diff)
+	}
+	for i := range 200 {
+		_, want := s.Admit(s.at, "a", 100, s.batch("b", 1, 0), nil)
+		if _, got := read.Admit(s.at, "a", 100, s.batch("b", 1, 0), nil); got != want {
+			t.Fatalf("message %d: excluded %v, want %v", i, got, want)
+		}
+	}
+	if len(read.Excluded(s.at)) != 2 {
+		t.Error("agent a was not excluded after its thousandth batch")
 	}
 }

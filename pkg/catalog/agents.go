@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/persist"
 )
 
 // Agents tells whose agent an agent is. NATS knows it by the name that its host had when it joined; the host may have
@@ -26,6 +28,23 @@ func (a *Agents) SetRoster(r *mesh.Roster) {
 		a.hosts[agent] = r.Hosts[agent]
 	}
 	a.resolve()
+}
+
+// Roster returns which agents are enrolled, with the ids of their hosts as far as a catalog has shown them.
+func (a *Agents) Roster() *mesh.Roster {
+	r := &mesh.Roster{Vantages: slices.Sorted(maps.Keys(a.hosts)), Hosts: map[string]string{}}
+	for agent, id := range a.hosts {
+		if id != "" {
+			r.Hosts[agent] = id
+		}
+	}
+	return r
+}
+
+// PersistRoster walks over a roster, see package persist.
+func PersistRoster(w *persist.Walk, r *mesh.Roster) {
+	persist.Texts(w, &r.Vantages)
+	persist.Map(w, &r.Hosts, func(id *string) { persist.Text(w, id) })
 }
 
 // SetCatalog sets the catalog in force.

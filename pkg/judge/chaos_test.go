@@ -20,7 +20,9 @@ type chaos struct {
 	present   *catalog.Catalog // in force, with other names than catalog; nil before the first rename
 	updated   map[string]bool  // agents that have it
 	roster    *mesh.Roster
+	earlier   []*catalog.Catalog // that were in force before
 	judge     *judge.Judge
+	loaded    *judge.Judge // what was saved and read; nil before the first time
 	reference *reference
 	at        time.Duration
 	sequence  uint64

@@ -205,7 +205,6 @@ func (c *check) use(e *edge) {
 	}
 	isAny := e.family == mesh.AnyFamily
 	all := slices.Concat(c.edges, c.spares)
-	c.edges, c.spares = nil, nil
 	for _, o := range all {
 		if o.vantage == e.vantage {
 			was := o.spare
@@ -213,6 +212,14 @@ func (c *check) use(e *edge) {
 				o.forget()
 			}
 		}
+	}
+	divideEdges(c, all)
+}
+
+// divideEdges sorts all edges of the check into those that take part and the spare ones.
+func divideEdges(c *check, all []*edge) {
+	c.edges, c.spares = nil, nil
+	for _, o := range all {
 		if o.spare {
 			c.spares = append(c.spares, o)
 		} else {
@@ -220,6 +227,7 @@ func (c *check) use(e *edge) {
 		}
 	}
 	sortEdges(c.edges)
+	sortEdges(c.spares)
 	for i := range c.ballots {
 		b := &c.ballots[i]
 		b.edges = slices.DeleteFunc(slices.Clone(c.edges), func(o *edge) bool { return o.vantage.region != b.region })

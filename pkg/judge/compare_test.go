@@ -33,7 +33,9 @@ func (w *chaos) tick() {
 func (w *chaos) give(in judge.Input) (asked, ended bool) {
 	w.sequence++
 	in.Sequence, in.At = w.sequence, epoch.Add(w.at)
-	out := w.judge.Step(w.inPresentNames(in))
+	received := w.inPresentNames(in)
+	out := w.judge.Step(received)
+	w.stepLoaded(received, out)
 	was := w.reference.closings
 	w.reference.receive(in)
 	for _, ask := range out.Asks {

@@ -19,7 +19,7 @@ type correlation struct {
 
 // fall is one host that fell.
 type fall struct {
-	host    *host
+	host    string // its key
 	at      time.Time
 	bad, ok []string // regions, as they had voted by then
 	cause   string
@@ -66,10 +66,10 @@ func (k *correlation) assignCause(c *check) {
 	if h.cause != "" {
 		return
 	}
-	latest := fall{host: h, at: k.env.now, bad: c.regionNames(k.env, mesh.Bad), ok: c.regionNames(k.env, mesh.OK)}
+	latest := fall{host: h.key, at: k.env.now, bad: c.regionNames(k.env, mesh.Bad), ok: c.regionNames(k.env, mesh.OK)}
 	k.falls = slices.DeleteFunc(k.falls, func(f fall) bool { return k.env.now.Sub(f.at) > k.env.rule.CutWithin })
 	for _, f := range k.falls {
-		if f.host.key != h.key && f.sameVoters(latest) {
+		if f.host != h.key && f.sameVoters(latest) {
 			latest.cause = f.cause
 		}
 	}

@@ -156,6 +156,7 @@ func (m *topology) newEdges(c *check) []*edge {
 		c.newSpare(v)
 	}
 	sortEdges(edges)
+	sortEdges(c.spares)
 	return edges
 }
 

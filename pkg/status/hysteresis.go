@@ -6,6 +6,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/persist"
 )
 
 // condition is what a row of a table asks of a fact.
@@ -108,6 +109,13 @@ type Flap struct {
 
 // Flapping reports whether the check flapped when Decay, Change or Published was last called.
 func (f *Flap) Flapping() bool { return f.flapping }
+
+// Persist walks over the penalty, see package persist.
+func (f *Flap) Persist(w *persist.Walk) {
+	w.Float(&f.penalty)
+	w.Time(&f.at)
+	w.Bool(&f.flapping)
+}
 
 // Change adds the penalty of a change of verdict, if it enters or leaves down. A check's first verdict costs nothing.
 func (f *Flap) Change(r catalog.Rule, before, after mesh.Verdict, now time.Time) {

@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"compress/flate"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/persist"
+)
+
+const (
+	// momentEvery is how often the judge's state is saved, in mesh time: a jump into the past replays at most that much.
+	momentEvery = 5 * time.Minute
+	momentsKept = 49 * time.Hour // an hour more than the stream has messages for
+	momentsMax  = 600            // saved states
+	// momentsBytes bounds all files together. A mesh of ten hosts takes some 15 MB for its two days, one of a hundred
+	// hosts some 200 MB; of a larger one the oldest states go first, and jumps there replay more of the stream.
+	momentsBytes = 256 << 20
+	momentBytes  = 64 << 20 // one state, decompressed: a thousand hosts take 5 MB
+)
+
+// Moments are the judge's saved states of the last two days, as files of one directory. They are a cache: without them,
+// the past is replayed from further back. It is safe for concurrent use.
+type Moments struct {
+	dir    string // of this build: the states of another one may have other fields
+	logger zerolog.Logger
+	write  chan savedMoment
+
+	mu   sync.Mutex
+	all  []moment  // by time
+	last time.Time // the latest that was saved, or is about to be
+}
+
+// moment is a saved state: the judge was done with the message of this sequence.
+type moment struct {
+	at       time.Time // mesh time of the message
+	sequence uint64
+	size     int64 // of its file
+}
+
+type savedMoment struct {
+	moment
+	data []byte
+}
+
+func (m moment) name() string { return fmt.Sprintf("%d-%d.state", m.at.UnixNano(), m.sequence) }
+
+// OpenMoments opens the directory, which it creates, and forgets states of other builds. Without a directory it returns
+// nil, which saves nothing.
+func OpenMoments(dir string, l zerolog.Logger) (*Moments, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	build := buildID()
+	m := &Moments{dir: filepath.Join(dir, build), logger: l, write: make(chan savedMoment, 1)}
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return nil, err
+	}
+	builds, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range builds {
+		if b.Name() != build {
+			_ = os.RemoveAll(filepath.Join(dir, b.Name()))
+		}
+	}
+	return m, m.list()
+}
+
+// list finds the states that are there already.
+func (m *Moments) list() error {
+	files, err := os.ReadDir(m.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		var at int64
+		var one moment
+		info, err := f.Info()
+		_, scanned := fmt.Sscanf(f.Name(), "%d-%d.state", &at, &one.sequence)
+		one.at = time.Unix(0, at)
+		if err != nil || scanned != nil || one.name() != f.Name() { // one that was being written, too
+			_ = os.RemoveAll(filepath.Join(m.dir, f.Name()))
+			continue
+		}
+		one.size = info.Size()
+		m.all = append(m.all, one)
+		m.last = later(m.last, one.at)
+	}
+	slices.SortFunc(m.all, func(a, b moment) int { return a.at.Compare(b.at) })
+	return nil
+}
+
+// buildID identifies the program's build, and with that the fields of a state.
+func buildID() string {
+	text := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		text = info.String()
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Run writes saved states until ctx ends, so that the judge does not wait for the disk.
+func (m *Moments) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s := <-m.write:
+			if err := m.store(s); err != nil {
+				m.logger.Warn().Err(err).Msg("state for jumps into the past not saved")
+			}
+		}
+	}
+}
+
+// due reports whether the state at the mesh time must be saved: momentEvery after the one before.
+func (m *Moments) due(at time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at.Sub(m.last) < momentEvery {
+		return false
+	}
+	m.last = at
+	return true
+}
+
+// save saves a state in the background. One that comes while others wait is left out.
+func (m *Moments) save(at time.Time, sequence uint64, data []byte) {
+	select {
+	case m.write <- savedMoment{moment{at: at, sequence: sequence}, data}:
+	default:
+	}
+}
+
+func (m *Moments) store(s savedMoment) error {
+	var out bytes.Buffer
+	compressed, err := flate.NewWriter(&out, flate.DefaultCompression)
+	if err != nil {
+		return err
+	}
+	if _, err := compressed.Write(s.data); err != nil {
+		return err
+	}
+	if err := compressed.Close(); err != nil {
+		return err
+	}
+	name := filepath.Join(m.dir, s.name())
+	if err := os.WriteFile(name+".new", out.Bytes(), 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	s.size = int64(out.Len())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = append(m.all, s.moment)
+	m.trim(s.at)
+	return nil
+}
+
+// trim removes the oldest states over the bounds.
+func (m *Moments) trim(now time.Time) {
+	total := int64(0)
+	for _, one := range m.all {
+		total += one.size
+	}
+	for len(m.all) > 0 {
+		oldest := m.all[0]
+		if len(m.all) <= momentsMax && total <= momentsBytes && now.Sub(oldest.at) <= momentsKept {
+			return
+		}
+		total -= oldest.size
+		m.all = m.all[1:]
+		_ = os.Remove(filepath.Join(m.dir, oldest.name()))
+	}
+}
+
+// before returns the newest saved state at or before the mesh time that is not older than a start would replay.
+func (m *Moments) before(at time.Time) (moment, bool) {
+	if m == nil {
+		return moment{}, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, found := slices.BinarySearchFunc(m.all, at, func(one moment, at time.Time) int { return one.at.Compare(at) })
+	if !found {
+		i--
+	}
+	if i < 0 || at.Sub(m.all[i].at) > replayed {
+		return moment{}, false
+	}
+	return m.all[i], true
+}
+
+// read returns a saved state.
+func (m *Moments) read(one moment) ([]byte, error) {
+	f, err := os.Open(filepath.Join(m.dir, one.name()))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(flate.NewReader(f), momentBytes+1))
+	if err == nil && len(data) > momentBytes {
+		err = errors.New("the saved state is too large")
+	}
+	return data, err
+}
+
+// forget removes a state that cannot be used: it is damaged, or of a stream that was recreated.
+func (m *Moments) forget(one moment, why error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = slices.DeleteFunc(m.all, func(o moment) bool { return o == one })
+	_ = os.Remove(filepath.Join(m.dir, one.name()))
+	m.logger.Warn().Err(cmp.Or(why, errStale)).Time("at", one.at).Msg("saved state unusable")
+}
+
+// errStale reports a saved state whose message is not in the stream.
+var errStale = errors.New("the stream was recreated since")
+
+// saveMoment saves the judge's state after a message, every momentEvery.
+func saveMoment(e *Engine, m message) {
+	if e.config.Moments == nil || !e.present || !e.config.Moments.due(m.at) {
+		return
+	}
+	w := persist.Writer()
+	state := momentState{revision: e.judging.Revision, judge: e.judge.Save()}
+	state.walk(w)
+	e.decoder.filter.Persist(w)
+	e.config.Moments.save(m.at, m.Sequence, w.Bytes())
+}
+
+// momentState is what a saved state has beside the accounts of agents.
+type momentState struct {
+	revision string // the catalog in force
+	judge    []byte
+}
+
+func (s *momentState) walk(w *persist.Walk) {
+	persist.Text(w, &s.revision)
+	judge := string(s.judge)
+	persist.Text(w, &judge)
+	s.judge = []byte(judge)
+}

@@ -1,0 +1,241 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/probemesh/probemesh/coordinator/node"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/meshtime"
+	"github.com/probemesh/probemesh/pkg/schedule"
+	"github.com/probemesh/probemesh/pkg/wire"
+)
+
+// jumpTo shows a moment with the saved states in the directory, and returns the least sequence that was read.
+func jumpTo(t *testing.T, w *world, e *node.Core, at time.Time) (*catalog.Catalog, *mesh.Snapshot, uint64) {
+	t.Helper()
+	w.mu.Lock()
+	w.readFrom = 0
+	w.mu.Unlock()
+	c, s, err := e.Replayer.At(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return c, s, w.readFrom
+}
+
+// A jump continues from the state that was saved last before its moment, also after a restart, and shows what was shown
+// then. With a state that is damaged it replays more.
+func TestAJumpContinuesFromASavedState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, dir := newWorld(t), fourHosts(t), t.TempDir()
+		var log bytes.Buffer
+		w.log = &log
+		e, stop := w.run(t, node.CoreConfig{Catalog: c, Moments: dir})
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, 6*time.Minute)
+		w.observe(t, c, mesh.Unreachable, 20*time.Second)
+		next := readdressed(t)
+		if _, err := e.Catalogs.Apply(t.Context(), next, "apply", false); err != nil {
+			t.Fatal(err)
+		}
+		w.observe(t, next, mesh.Unreachable, 30*time.Second)
+		time.Sleep(500 * time.Millisecond)
+		then := time.Now()
+		_, shown := e.Engine.Current()
+		time.Sleep(time.Second) // what comes at the same moment belongs to it
+		w.observe(t, next, mesh.Reachable, 6*time.Minute)
+		states, _ := filepath.Glob(filepath.Join(dir, "*", "*.state"))
+		if len(states) != 3 {
+			t.Fatalf("%d states were saved in 13 minutes", len(states))
+		}
+		mustStop(t, stop)
+
+		e, stop = w.run(t, node.CoreConfig{Catalog: next, Moments: dir})
+		_, past, from := jumpTo(t, w, e, then)
+		if diff := cmp.Diff(shown.Hosts, past.Hosts); diff != "" {
+			t.Errorf("what was shown differs: %s", diff)
+		}
+		if past.Hosts[0].Status != mesh.MajorOutage || from < 300 {
+			t.Errorf("the host was %s; the stream was read from message %d", past.Hosts[0].Status, from)
+		}
+		for _, name := range states {
+			if err := os.WriteFile(name, []byte("damaged"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, past, from = jumpTo(t, w, e, then.Add(-time.Millisecond))
+		if diff := cmp.Diff(shown.Hosts, past.Hosts); diff != "" || from > 10 {
+			t.Errorf("read from message %d; what was shown differs: %s", from, diff)
+		}
+		if !bytes.Contains(log.Bytes(), []byte("saved state unusable")) {
+			t.Error("the log does not name the damaged state")
+		}
+		mustStop(t, stop)
+	})
+}
+
+// A saved state of a stream that was recreated since is not used: the same sequence is another message.
+func TestASavedStateOfAnotherStreamIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, dir := newWorld(t), fourHosts(t), t.TempDir()
+		e, stop := w.run(t, node.CoreConfig{Catalog: c, Moments: dir})
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Unreachable, 30*time.Second)
+		mustStop(t, stop)
+		w.messages = nil // the stream alone is lost
+		e, stop = w.run(t, node.CoreConfig{Catalog: c, Moments: dir})
+		enrollAll(t, e)
+		w.observe(t, c, mesh.Reachable, time.Minute)
+		_, past, _ := jumpTo(t, w, e, time.Now().Add(-10*time.Second))
+		if past.Hosts[0].Status != mesh.Operational {
+			t.Errorf("the host was %s", past.Hosts[0].Status)
+		}
+		mustStop(t, stop)
+	})
+}
+
+// BenchmarkJump is the slowest jump that a saved state serves, five minutes after it, in a mesh of ten hosts and one of
+// thirty, with five checks each, and the size of a state on disk. /without has no saved state.
+func BenchmarkJump(b *testing.B) {
+	for _, hosts := range []int{10, 30} {
+		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) { benchmarkJump(b, hosts) })
+	}
+}
+
+func benchmarkJump(b *testing.B, hosts int) {
+	w := &world{dir: b.TempDir(), more: make(chan struct{}), refused: map[bus.Kind]int{}, known: map[string]bool{}}
+	c, dir := meshOf(b, hosts), b.TempDir()
+	w.stepped = -21 * time.Minute
+	e := openBench(b, w, c, dir)
+	for _, h := range c.Hosts {
+		if err := e.Members.Enrolled(b.Context(), h.Key(), "K"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	w.fill(b, c, 16*time.Minute)
+	e = openBench(b, w, c, dir)
+	ctx, cancel := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = e.Run(ctx) })
+	var states []string
+	for len(states) == 0 {
+		time.Sleep(10 * time.Millisecond)
+		states, _ = filepath.Glob(filepath.Join(dir, "*", "*.state"))
+	}
+	cancel()
+	running.Wait()
+	w.fill(b, c, 5*time.Minute)
+	info, err := os.Stat(states[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	at := time.Now().Add(w.stepped)
+	for _, way := range []struct{ name, dir string }{{"saved", dir}, {"without", ""}} {
+		e := openBench(b, w, c, way.dir)
+		b.Run(way.name, func(b *testing.B) {
+			for b.Loop() {
+				at = at.Add(-time.Millisecond)
+				if _, _, err := e.Replayer.At(b.Context(), at); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(info.Size()), "B/state")
+		})
+	}
+}
+
+func openBench(b *testing.B, w *world, c *catalog.Catalog, dir string) *node.Core {
+	v, err := view.Open(b.Context(), filepath.Join(w.dir, "view.db"), log{w})
+	if err != nil {
+		b.Fatal(err)
+	}
+	led, err := ledger.Open(b.Context(), log{w}, v)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { v.Close() })
+	e, err := node.OpenCore(b.Context(), node.CoreConfig{
+		Bus: w, Ledger: led, View: v, Catalog: c, Streams: w.streams, Getenv: os.LookupEnv, Moments: dir,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return e
+}
+
+func meshOf(b *testing.B, n int) *catalog.Catalog {
+	var text strings.Builder
+	text.WriteString("regions:\n")
+	for i := range 10 {
+		fmt.Fprintf(&text, "  - {name: r%d}\n", i)
+	}
+	text.WriteString("hosts:\n")
+	for i := range n {
+		fmt.Fprintf(&text, "  - {name: H%d, region: r%d, address: 192.0.2.%d, checks: [{kind: ping}", i, i%10, i+1)
+		for port := range 4 {
+			fmt.Fprintf(&text, ", {kind: tcp, port: %d}", port+25)
+		}
+		text.WriteString("]}\n")
+	}
+	c, err := catalogfile.Parse("x", []byte(text.String()), func(string) (string, bool) { return "", false })
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// fill stores what the agents publish in a while: a batch each every two seconds, with a fifth of their checks.
+func (w *world) fill(b *testing.B, c *catalog.Catalog, d time.Duration) {
+	duties := map[string][]mesh.Observation{}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		for k := range h.Checks {
+			for _, agent := range schedule.Observers(c, h, &h.Checks[k]) {
+				duties[agent] = append(duties[agent], mesh.Observation{
+					Host: h.Key(), Check: h.Checks[k].Name, Family: mesh.IPv4, Outcome: mesh.Reachable, Sent: 1,
+					RTT: 12 * time.Millisecond, Elapsed: 12 * time.Millisecond,
+				})
+			}
+		}
+	}
+	until := w.stepped + d
+	for w.epoch++; w.stepped < until; w.stepped += 2 * time.Second {
+		now := time.Now().Add(w.stepped)
+		if _, err := w.MarkClock(b.Context(), meshtime.Mark{Now: now}); err != nil {
+			b.Fatal(err)
+		}
+		turn := int((until - w.stepped) / (2 * time.Second))
+		for agent, all := range duties {
+			batch := &mesh.Batch{Agent: agent, Epoch: w.epoch, Sequence: uint64(1e6 - turn), Began: now, Revision: c.Revision}
+			for i := turn % 5; i < len(all); i += 5 {
+				o := all[i]
+				o.Began = now.Add(-20 * time.Millisecond)
+				batch.Observations = append(batch.Observations, o)
+			}
+			data, err := wire.EncodeBatch(batch)
+			if err != nil {
+				b.Fatal(err)
+			}
+			h := wire.EncodeHeaders(10*time.Millisecond, time.Hour)
+			w.store(bus.Message{Kind: bus.Batch, Agent: agent, Header: func(k string) string { return h[k] }, Data: data})
+		}
+	}
+}

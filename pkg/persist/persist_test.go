@@ -1,0 +1,85 @@
+package persist_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/probemesh/probemesh/pkg/persist"
+)
+
+type state struct {
+	Count  uint64
+	Signed int
+	Name   string
+	On     bool
+	Share  float64
+	At     time.Time
+	Names  []string
+	Shares map[string]float64
+	Other  *state
+}
+
+func (s *state) walk(w *persist.Walk) {
+	persist.Integer(w, &s.Count)
+	persist.Integer(w, &s.Signed)
+	persist.Text(w, &s.Name)
+	w.Bool(&s.On)
+	w.Float(&s.Share)
+	w.Time(&s.At)
+	persist.Texts(w, &s.Names)
+	persist.Map(w, &s.Shares, w.Float)
+	persist.Optional(w, &s.Other, func(o *state) { o.walk(w) })
+}
+
+func draw(t *rapid.T, depth int) *state {
+	s := &state{
+		Count: rapid.Uint64().Draw(t, "count"), Signed: rapid.Int().Draw(t, "signed"),
+		Name: rapid.String().Draw(t, "name"), On: rapid.Bool().Draw(t, "on"), Share: rapid.Float64().Draw(t, "share"),
+	}
+	if rapid.Bool().Draw(t, "dated") {
+		s.At = time.Unix(0, rapid.Int64Range(-1<<62, math.MaxInt64).Draw(t, "at")).UTC()
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "names") {
+		s.Names = append(s.Names, rapid.String().Draw(t, "one"))
+	}
+	s.Shares = rapid.MapOfN(rapid.String(), rapid.Float64(), 0, 3).Draw(t, "shares")
+	if depth > 0 && rapid.Bool().Draw(t, "other") {
+		s.Other = draw(t, depth-1)
+	}
+	return s
+}
+
+func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		before := draw(t, 2)
+		w := persist.Writer()
+		before.walk(w)
+		r, after := persist.Reader(w.Bytes()), &state{}
+		after.walk(r)
+		if diff := cmp.Diff(before, after); diff != "" || r.Err() != nil {
+			t.Fatalf("%v: %s", r.Err(), diff)
+		}
+		short := persist.Reader(w.Bytes()[:rapid.IntRange(0, len(w.Bytes())-1).Draw(t, "cut")])
+		(&state{}).walk(short)
+		if !errors.Is(short.Err(), persist.ErrMalformed) {
+			t.Fatal("a state that is cut short was read")
+		}
+	})
+}
+
+// FuzzRead: damaged bytes neither panic nor allocate more than they are long.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte{1, 2, 3, 255, 255, 255, 255, 15})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := &state{}
+		s.walk(persist.Reader(data))
+		if len(s.Name) > len(data) || len(s.Names) > len(data) {
+			t.Fatal("more was read than there is")
+		}
+	})
+}
