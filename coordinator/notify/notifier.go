@@ -45,8 +45,8 @@ type Config struct {
 const (
 	keptFor      = 9 * 24 * time.Hour // events that are read at the start: longer than any repeat
 	incidentsMax = 200
-	inFlightMax  = 8 // messages that one channel sends at once
-	failingAfter = 3 // failures in a row after which a channel is one that fails
+	inFlightMax  = 20 // messages that one channel sends at once
+	failingAfter = 3  // failures in a row after which a channel is one that fails
 	warnAfter    = 5 * time.Minute
 	backoffMax   = 5 * time.Minute
 	recheckAfter = 15 * time.Second // though nothing changed

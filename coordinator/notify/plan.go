@@ -50,10 +50,7 @@ type State struct {
 }
 
 // step is a message that was sent.
-type step struct {
-	name, channel string
-	at            time.Time
-}
+type step struct{ name, channel string }
 
 // NewState folds the events, oldest first.
 func NewState(events []ledger.NotifyEvent) State {
@@ -79,7 +76,7 @@ func (s *State) Add(e ledger.NotifyEvent) {
 	case ledger.NotifySent:
 		s.sent[e.ID] = true
 		key := roundKey(e.Alert, e.Round)
-		s.steps[key] = append(s.steps[key], step{e.Step, e.Channel, e.At})
+		s.steps[key] = append(s.steps[key], step{e.Step, e.Channel})
 	case ledger.NotifyAcknowledged:
 		if key := roundKey(e.Alert, e.Round); s.acked[key].ID == "" {
 			s.acked[key] = e
@@ -183,11 +180,17 @@ func (p *planner) route(r catalog.Route, m Alert) {
 	if m.NotBefore.After(first) {
 		first = m.NotBefore
 	}
-	if m.Over.IsZero() || len(sent) == 0 {
-		p.opening(r, m, channels, first)
-	}
-	if !m.Over.IsZero() {
+	told := slices.ContainsFunc(sent, func(s step) bool { return s.name != stepOver })
+	switch {
+	case m.Over.IsZero():
+		p.opening(r, m, stepOpened, channels, first)
+	case told:
 		p.over(r, m, sent)
+		return
+	default:
+		// One message says both. It has the id of the end: a channel that took a message which is not recorded, as after
+		// a kill, takes this one, too.
+		p.opening(r, m, stepOver, channels, first)
 		return
 	}
 	if p.state.Acknowledged(m).ID != "" || p.silenced(m) {
@@ -209,20 +212,19 @@ func (p *planner) route(r catalog.Route, m Alert) {
 
 // opening plans the first message, also for what was over before a message could be sent. What was shorter than the
 // route's delay gets none.
-func (p *planner) opening(r catalog.Route, m Alert, channels []string, first time.Time) {
+func (p *planner) opening(r catalog.Route, m Alert, name string, channels []string, first time.Time) {
 	history := p.now.Sub(m.Opened) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
 	if p.silenced(m) || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
 		return
 	}
-	p.at(r, m, stepOpened, channels, first)
+	p.at(r, m, name, channels, first)
 }
 
 // over plans the message that the alert is over, for every channel that got an earlier one.
 func (p *planner) over(r catalog.Route, m Alert, sent []step) {
 	var channels []string
 	for _, s := range sent {
-		// A message that was sent later said itself that it was over.
-		if s.name != stepOver && s.at.Before(m.Over) && !slices.Contains(channels, s.channel) {
+		if s.name != stepOver && !slices.Contains(channels, s.channel) {
 			channels = append(channels, s.channel)
 		}
 	}

@@ -130,7 +130,7 @@ func TestAnOutageDuringARestartIsToldInOneMessage(t *testing.T) {
 	w.alerts = []notify.Alert{old, mail()}
 	w.alerts[1].Over = noon.Add(time.Minute)
 	w.run(5*time.Minute, 10*time.Minute, time.Minute)
-	w.wantSent(t, "5m0s opened a")
+	w.wantSent(t, "5m0s over a")
 }
 
 func TestQuietHoursDelay(t *testing.T) {
@@ -142,7 +142,7 @@ func TestQuietHoursDelay(t *testing.T) {
 	over.ID, over.Over = "i3", noon.Add(time.Hour)
 	w.alerts = []notify.Alert{mail(), severe, over}
 	w.run(0, 20*time.Hour, 30*time.Minute)
-	w.wantSent(t, "0s opened a", "17h0m0s opened a", "17h0m0s opened a")
+	w.wantSent(t, "0s opened a", "17h0m0s opened a", "17h0m0s over a")
 }
 
 func TestTheFallbackIsUsedWhenAllChannelsFail(t *testing.T) {
@@ -228,7 +228,8 @@ func TestSilences(t *testing.T) {
 }
 
 // Whatever the routes, the channels that fail and the restarts: no message is sent twice, no channel gets
-// the end of something without its beginning, and every channel that got the beginning gets the end.
+// the end of something without its beginning, unless nobody got that, and every channel that got the beginning gets the
+// end.
 func TestEveryMessageOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 1, 3, rapid.ID[string])
@@ -274,7 +275,7 @@ func TestEveryMessageOnce(t *testing.T) {
 			}
 			at, _ := time.ParseDuration(fields[0])
 			switch {
-			case fields[1] == "over" && !began[fields[2]]:
+			case fields[1] == "over" && !began[fields[2]] && len(began) > 0:
 				t.Fatalf("%s comes without a beginning:\n%s", line, strings.Join(w.story, "\n"))
 			case fields[1] == "over":
 				over[fields[2]] = true

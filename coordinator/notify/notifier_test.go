@@ -1,0 +1,154 @@
+package notify_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/notify"
+	"github.com/probemesh/probemesh/coordinator/notify/channel"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// bench is a notifier whose world the test sets. It runs in a bubble of synctest.
+type bench struct {
+	*notify.Notifier
+	catalog *catalog.Catalog
+	began   time.Time
+	send    func(ctx context.Context, c catalog.Channel, m channel.Message) error
+
+	mu        sync.Mutex
+	incidents []*incident.Incident
+	warnings  map[string]string
+	warned    map[string]string // by the notifier
+	sent      []string          // "5s a incident.opened i1"
+	events    []ledger.NotifyEvent
+	changed   chan struct{}
+}
+
+func newBench(n *catalog.Notify) *bench {
+	b := &bench{
+		catalog: &catalog.Catalog{Notify: n}, began: time.Now(), warnings: map[string]string{},
+		warned: map[string]string{}, changed: make(chan struct{}),
+		send: func(context.Context, catalog.Channel, channel.Message) error { return nil },
+	}
+	catalog.Seal(b.catalog)
+	b.Notifier = notify.New(notify.Config{
+		Catalog: func() *catalog.Catalog { return b.catalog }, Snapshot: func() *mesh.Snapshot { return nil },
+		Incidents: func(context.Context, time.Time, int) ([]*incident.Incident, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return slices.Clone(b.incidents), nil
+		},
+		Warnings: b.allWarnings,
+		Sent:     func(context.Context, time.Time) ([]ledger.NotifyEvent, error) { return b.events, nil },
+		Append: func(_ context.Context, events ...ledger.Event) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			for _, e := range events {
+				b.events = append(b.events, e.(ledger.NotifyEvent))
+			}
+			return nil
+		},
+		Clock:   func() (time.Time, time.Duration) { return time.Now(), 0 },
+		Changed: func() <-chan struct{} { b.mu.Lock(); defer b.mu.Unlock(); return b.changed },
+		Send: func(ctx context.Context, _ *catalog.MailServer, c catalog.Channel, m channel.Message) error {
+			err := b.send(ctx, c, m)
+			if err == nil {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				b.sent = append(b.sent, fmt.Sprintf("%v %s %s", time.Since(b.began), c.Name, m.Subject))
+			}
+			return err
+		},
+		Links: func(notify.Alert) notify.Links { return notify.Links{} },
+		Warn:  b.warn, Logger: zerolog.Nop(),
+	})
+	return b
+}
+
+func (b *bench) allWarnings() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]string{}
+	for _, all := range []map[string]string{b.warnings, b.warned} {
+		for subject, text := range all {
+			out[subject] = text
+		}
+	}
+	return out
+}
+
+func (b *bench) warn(subject, text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.warned[subject] = text; text == "" {
+		delete(b.warned, subject)
+	}
+}
+
+// change changes the world, and wakes the notifier.
+func (b *bench) change(do func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	do()
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *bench) wantSent(t *testing.T, want ...string) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	slices.Sort(b.sent)
+	slices.Sort(want)
+	if !slices.Equal(b.sent, want) {
+		t.Errorf("sent %q\nwant %q", b.sent, want)
+	}
+}
+
+func outageOf(id, host string) *incident.Incident {
+	now := time.Now()
+	return &incident.Incident{
+		ID: id, State: incident.Investigating, Impact: incident.Critical, Began: now, Opened: now,
+		Hosts: []incident.Host{{Name: host, ID: "x", Status: mesh.MajorOutage, Worst: mesh.MajorOutage}},
+	}
+}
+
+// Ten incidents at once do not delay the eleventh, also where the channel takes its time.
+func TestTenIncidentsDoNotDelayTheEleventh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(catalog.Route{Channels: []string{"a"}}))
+		b.send = func(context.Context, catalog.Channel, channel.Message) error {
+			time.Sleep(12 * time.Second)
+			return nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = b.Run(ctx) }()
+		b.change(func() {
+			for n := range 10 {
+				b.incidents = append(b.incidents, outageOf(fmt.Sprintf("i%d", n), fmt.Sprintf("NC%03d", n)))
+			}
+		})
+		time.Sleep(time.Second)
+		b.change(func() { b.incidents = append(b.incidents, outageOf("i11", "NC011")) })
+		time.Sleep(13 * time.Second)
+		var want []string
+		for n := range 10 {
+			want = append(want, fmt.Sprintf("12s a DOWN NC%03d: major outage", n))
+		}
+		b.wantSent(t, append(want, "13s a DOWN NC011: major outage")...)
+		cancel()
+		<-ended
+	})
+}
