@@ -122,8 +122,8 @@ func readScript(dir string) (out []*incident.Incident, err error) {
 	return out, nil
 }
 
-// deduplicating is a receiver that knows which ids it has taken. It fails at random: before it takes a message, and after
-// that without an answer.
+// deduplicating is a receiver that knows which ids it has taken. It fails at random: before it takes a message, and
+// after that without an answer.
 type deduplicating struct {
 	mu         sync.Mutex
 	random     *rand.Rand

@@ -45,6 +45,7 @@ type mesh struct {
 	data        string
 	interval    time.Duration
 	rule        string // settings of the catalog's rule, where they are not the defaults
+	notify      string // a section of the catalog
 	hosts       map[string]*server
 	states      map[string]string       // state directories of the agents
 	disk        func(testing.TB) string // creates a state directory
@@ -119,6 +120,7 @@ func (m *mesh) writeCatalog(smtpPort int) {
 			fmt.Fprintf(&b, "      - %s\n", check)
 		}
 	}
+	b.WriteString(m.notify)
 	// A file that replaces another is in force at once; one that is written in place some seconds later.
 	write(m.t, m.catalogFile()+".new", b.String())
 	if err := os.Rename(m.catalogFile()+".new", m.catalogFile()); err != nil {
