@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -139,6 +140,19 @@ func TestErrorsSayWhatToWrite(t *testing.T) {
 	} {
 		if w := webtest.Get(t, h, path); w.Code != want.status || !strings.Contains(w.Body.String(), want.text) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+// A status that was is not said to be one that is: programs do not look at the time beside it.
+func TestAStatusThatIsOutOfDateIsUnknown(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.At = time.Now().Add(-time.Minute)
+	h := public(s)
+	for _, path := range []string{"/api/v2/status.json", "/api/v2/summary.json", "/api/v2/components.json"} {
+		text := webtest.Get(t, h, path).Body.String()
+		if strings.Contains(text, "perational") || !strings.Contains(text, "Unknown: ") {
+			t.Errorf("%s of a minute ago: %s", path, text)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (p statuspage) summary(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s := p.view.State()
+	s := current(p.view.State())
 	part := map[string]any{
 		"components": newComponents(s), "incidents": newIncidents(s, unresolved), "status": newStatus(s),
 	}
@@ -84,12 +84,12 @@ func (p statuspage) summary(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p statuspage) status(w http.ResponseWriter, r *http.Request) error {
-	s := p.view.State()
+	s := current(p.view.State())
 	return p.writePart(w, r, s, map[string]any{"status": newStatus(s)})
 }
 
 func (p statuspage) components(w http.ResponseWriter, r *http.Request) error {
-	s := p.view.State()
+	s := current(p.view.State())
 	return p.writePart(w, r, s, map[string]any{"components": newComponents(s)})
 }
 
@@ -139,6 +139,26 @@ func checkID(s web.State, host, name string) string {
 		return h.IdentityOf(c)
 	}
 	return catalog.FirstCheckID(h.Name, name)
+}
+
+// current returns a state for what is said of now: if it is out of date, nothing is known. Programs do not look at a
+// time beside the status, so a status that was is never said to be one that is.
+func current(s web.State) web.State {
+	if !s.OutOfDate() {
+		return s
+	}
+	snapshot := *s.Snapshot
+	snapshot.Hosts = slices.Clone(snapshot.Hosts)
+	sentence := "Unknown: last heard at " + snapshot.At.UTC().Format("15:04 UTC.")
+	for i := range snapshot.Hosts {
+		h := &snapshot.Hosts[i]
+		h.Status, h.Sentence, h.Checks = mesh.StatusUnknown, sentence, slices.Clone(h.Checks)
+		for n := range h.Checks {
+			h.Checks[n].Verdict, h.Checks[n].Sentence, h.Checks[n].Maintenance = mesh.Unknown, sentence, ""
+		}
+	}
+	s.Snapshot = &snapshot
+	return s
 }
 
 // newStatus is the page's status: that of the host that is worst off. Descriptions are Statuspage's own.

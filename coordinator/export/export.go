@@ -7,6 +7,7 @@
 package export
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -190,6 +191,8 @@ func (u *update) render(d mirror.Document, at time.Time) ([]byte, error) {
 	switch {
 	case d.Location != "":
 		return mirror.Redirect(d.Address, d.Location), nil
+	case d.Address == mirror.WidgetAddress: // in a copy it reads how old that is
+		return bytes.Replace(d.Body, []byte("copied = false"), []byte("copied = true"), 1), nil
 	case !d.IsPage():
 		return d.Body, nil
 	}

@@ -29,12 +29,15 @@ var (
 // first are the addresses at which a walk begins, in the order in which readers miss them.
 var first = []string{
 	"/", "/api/v2/summary.json", "/api/v2/status.json", "/api/v2/components.json", "/badge.svg", "/matrix",
-	"/maintenance", "/feed.atom", "/feed.rss", "/feed.json", "/maintenance.ics", "/widget.js",
+	"/maintenance", "/feed.atom", "/feed.rss", "/feed.json", "/maintenance.ics", WidgetAddress,
 	"/api/v2/incidents/unresolved.json", "/api/v2/incidents.json", "/api/v2/history.json",
 	"/api/v2/scheduled-maintenances.json", "/api/v2/scheduled-maintenances/upcoming.json",
 	"/api/v2/scheduled-maintenances/active.json", "/api/v1/matrix", "/api/v1/transitions", "/api/v1/uptime",
 	"/api/v1/latency", "/api/v1/openapi.json", "/history", sitemapAddress, "/robots.txt",
 }
+
+// WidgetAddress is that of the script which shows the status on pages of other sites.
+const WidgetAddress = "/widget.js"
 
 const (
 	sitemapAddress    = "/sitemap.xml"

@@ -1,13 +1,11 @@
 package site
 
 import (
-	"fmt"
-	"html"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -18,13 +16,6 @@ type badge struct {
 	label string // the page's title, or the name of the host or check
 	web.Look
 }
-
-// badgeSVG has the indexed arguments: width, label, word, width left, width right, colour, centre left, centre right.
-const badgeSVG = `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="22" role="img"` +
-	` aria-label="%[2]s: %[3]s"><title>%[2]s: %[3]s</title><rect width="%[4]d" height="22" fill="#3b4652"/>` +
-	`<rect x="%[4]d" width="%[5]d" height="22" fill="%[6]s"/>` +
-	`<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">` +
-	`<text x="%[7]d" y="15">%[2]s</text><text x="%[8]d" y="15">%[3]s</text></g></svg>`
 
 // The formats of badges.
 const (
@@ -100,19 +91,14 @@ func (b badge) write(w http.ResponseWriter, s web.State, format string) error {
 	if s.OutOfDate() {
 		look = web.OutOfDateLook()
 	}
-	color := web.Color(look.Class)
 	if format == badgeData {
 		return web.WriteJSON(w, map[string]any{
-			"schemaVersion": 1, "label": b.label, "message": look.Word, "color": strings.TrimPrefix(color, "#"),
+			"schemaVersion": 1, "label": b.label, "message": look.Word, "color": strings.TrimPrefix(web.Color(look.Class), "#"),
 		})
 	}
-	const letter, padding = 7, 16 // pixels; text is not measured, and 7 is about the width of an 11 px letter
-	left := letter*utf8.RuneCountInString(b.label) + padding
-	right := letter*utf8.RuneCountInString(look.Word) + padding
 	w.Header().Set("Content-Type", "image/svg+xml")
 	w.Header().Set("Cache-Control", "no-cache")
-	fmt.Fprintf(w, badgeSVG, left+right, html.EscapeString(b.label), html.EscapeString(look.Word), left, right, color,
-		left/2, left+right/2)
+	_, _ = io.WriteString(w, web.BadgeSVG(b.label, look)) // fails only if the client has gone
 	return nil
 }
 

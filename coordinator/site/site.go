@@ -56,6 +56,7 @@ func (s *Site) Routes() []web.Route {
 		{Pattern: "GET /badge.svg", Handler: s.ready.Ready(web.ByPath, s.pageBadge)},
 		{Pattern: "GET /badge/{file}", Handler: s.ready.Ready(hostBadgeKey, s.hostBadge)},
 		{Pattern: "GET /badge/{host}/{file}", Handler: s.ready.Ready(checkBadgeKey, s.checkBadge)},
+		web.Widget(),
 		{Pattern: "GET /healthz", Handler: s.healthz},
 		{Pattern: "GET /readyz", Handler: s.readyz},
 		{Pattern: "GET /", Handler: archive.orMoved(s.page)}, // all other paths: "page not found"

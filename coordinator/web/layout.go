@@ -51,6 +51,9 @@ func (t *Theme) newPolicy(more string) string {
 	}, "; ")
 }
 
+// PageScript is the script of every page of the site.
+func PageScript() string { return script }
+
 func readAsset(name string) string {
 	data, err := files.ReadFile(name)
 	if err != nil {

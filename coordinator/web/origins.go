@@ -8,11 +8,13 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// allowCrossOrigin lets pages of other sites read the public API, its errors too. No browser adds credentials to such a
-// request by itself: the API takes tokens in a header alone, and answerPreflight does not let a page send one.
+// allowCrossOrigin lets pages of other sites read the public API, its errors too, and what is made for them. No browser
+// adds credentials to such a request by itself: the API takes tokens in a header alone, and answerPreflight does not
+// let a page send one.
 func allowCrossOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/api/") {
+		path := r.URL.Path
+		if strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/badge") || path == "/widget.js" {
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 		}
 		next.ServeHTTP(w, r)

@@ -32,6 +32,7 @@ func (m *markedMesh) addresses(t *testing.T) map[string][]string {
 		"GET /api/v2/scheduled-maintenances/{file}": {
 			"/api/v2/scheduled-maintenances/" + plannedID + ".json", "/api/v2/scheduled-maintenances/nothing.json",
 		},
+		"GET /widget.js": {"/widget.js"},
 		"GET /badge.svg": {"/badge.svg"}, "GET /badge/{host}/{file}": {"/badge/nobody/smtp.svg"},
 		"GET /{$}": {"/"}, "GET /matrix": {"/matrix"}, "GET /healthz": {"/healthz"}, "GET /readyz": {"/readyz"},
 		"GET /": {"/nothing"}, "GET /api/": {"/api/nothing", "/api/"},
