@@ -1,6 +1,7 @@
 package site
 
 import (
+	"context"
 	"fmt"
 	"html/template"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/markdown"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // updatesShown is how many updates of an open incident the front page shows; its own page has all.
@@ -50,17 +52,23 @@ type outageView struct {
 // windowView is a time during which one check was not up.
 type windowView struct {
 	web.Look
-	Check, Lasted string
-	From, To      time.Time // To is zero while it lasts
+	Check, Was, Lasted string
+	From, To           time.Time // To is zero while it lasts
 }
 
-// Measured is the window in words.
-func (w windowView) Measured() string {
-	word := strings.ToLower(w.Word)
-	if w.To.IsZero() {
-		return fmt.Sprintf("%s %s since %s", w.Check, word, shortTime(w.From))
+// Closed reports whether the window has ended. What has ended looks so.
+func (w windowView) Closed() bool { return !w.To.IsZero() }
+
+// newWindowView is a window in words; one that has ended is drawn as what works.
+func newWindowView(i *incident.Incident, w incident.Window) windowView {
+	v := windowView{
+		Look: web.VerdictLook(w.Verdict), Check: w.Check, From: i.Wall(w.From), To: i.Wall(w.To),
 	}
-	return fmt.Sprintf("%s %s for %s, from %s to %s", w.Check, word, w.Lasted, shortTime(w.From), shortTime(w.To))
+	v.Was = strings.ToLower(v.Word)
+	if v.Closed() {
+		v.Look, v.Lasted = web.ResolvedLook(), incident.FormatDuration(w.To.Sub(w.From))
+	}
+	return v
 }
 
 func shortTime(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05 UTC") }
@@ -70,6 +78,16 @@ type updateView struct {
 	HTML                             template.HTML // of what a person wrote; then Text is empty
 	At, Corrected                    time.Time
 	Before                           []beforeView
+	Votes                            []decisionView // on the page of the incident
+	parts                            []string       // ids of the transitions that it is made of
+}
+
+// decisionView is how one verdict was reached.
+type decisionView struct {
+	web.Look
+	Subject, Decided string
+	At               time.Time
+	Votes            []voteView
 }
 
 // beforeView is a text before it was corrected.
@@ -131,6 +149,48 @@ func measuredOf(i *incident.Incident) string {
 	return "No outage was measured."
 }
 
+func (s *Site) renderIncident(ctx context.Context, state web.State, id string) (template.HTML, bool, error) {
+	i, err := s.view.Incident(ctx, id)
+	if err != nil || i == nil || i.Merged != "" {
+		return "", false, err
+	}
+	v := newIncidentView(state, i)
+	found := map[string]mesh.Transition{}
+	for _, h := range i.Hosts {
+		// A little earlier: an incident begins with the failure, and times in the ledger are of the wall clock too.
+		transitions, err := s.view.Transitions(ctx, mesh.Key(h.Name), v.Began.Add(-time.Minute), changesMax)
+		if err != nil {
+			return "", true, err
+		}
+		for _, t := range transitions {
+			found[t.ID] = t
+		}
+	}
+	for n := range v.Updates {
+		u := &v.Updates[n]
+		for _, id := range u.parts {
+			if t, ok := found[id]; ok && t.Check != "" && len(u.Votes) < decisionsMax {
+				u.Votes = append(u.Votes, newDecisionView(state, t))
+			}
+		}
+	}
+	body, err := web.Render(templates, "incident", v)
+	return body, true, err
+}
+
+// decisionsMax bounds the verdicts of one update whose votes are shown: a cut can take hundreds of checks away.
+const decisionsMax = 20
+
+func newDecisionView(s web.State, t mesh.Transition) decisionView {
+	v := decisionView{
+		Look: web.VerdictLook(t.Verdict), Subject: t.Host + " " + t.Check, Decided: decided(s, t), At: t.Published,
+	}
+	for _, r := range t.Votes {
+		v.Votes = append(v.Votes, newVoteView(s, r))
+	}
+	return v
+}
+
 func newOutageView(i *incident.Incident, h incident.Host) outageView {
 	o := outageView{Host: h.Name, None: "no outage measured"}
 	for n, check := range h.Checks {
@@ -142,13 +202,7 @@ func newOutageView(i *incident.Incident, h incident.Host) outageView {
 		o.None += check.Name
 	}
 	for _, w := range h.Windows {
-		window := windowView{
-			Look: web.VerdictLook(w.Verdict), Check: w.Check, From: i.Wall(w.From), To: i.Wall(w.To),
-		}
-		if !w.To.IsZero() {
-			window.Lasted = incident.FormatDuration(w.To.Sub(w.From))
-		}
-		o.Windows = append(o.Windows, window)
+		o.Windows = append(o.Windows, newWindowView(i, w))
 	}
 	return o
 }
@@ -157,6 +211,9 @@ func newUpdateView(i *incident.Incident, m incident.Moment) updateView {
 	v := updateView{ID: m.ID(), State: capitalize(string(m.State)), At: m.At}
 	if m.Measured != nil {
 		v.Hosts, v.Evidence = m.Measured.Hosts(), m.Measured.Evidence()
+		for _, p := range m.Measured.Parts() {
+			v.parts = append(v.parts, p.ID)
+		}
 	}
 	if m.Plain() {
 		v.Text = m.Text(i)
@@ -208,6 +265,7 @@ const historyStream = "LEDGER"
 // dayView is one day of past incidents.
 type dayView struct {
 	Day       string
+	Today     bool   // the day, or the last of the days
 	Until     string // the last of several days on which nothing happened, which are one entry; empty for one day
 	Ongoing   bool   // an incident that began on this day is still open, at the top of the page
 	Gap       bool   // a part of the day's history is lost
@@ -238,7 +296,7 @@ func pastIncidents(s web.State, all []*incident.Incident, gaps []ledger.Gap) []d
 	days := make([]dayView, daysShown)
 	for n := range days {
 		day := s.Snapshot.At.UTC().AddDate(0, 0, -n)
-		days[n].Day = day.Format(dayLayout)
+		days[n].Day, days[n].Today = day.Format(dayLayout), n == 0
 		begins := day.Truncate(24 * time.Hour)
 		days[n].Gap = slices.ContainsFunc(gaps, func(g ledger.Gap) bool {
 			return g.Stream == historyStream && g.Overlaps(begins, begins.AddDate(0, 0, 1))
@@ -271,6 +329,9 @@ func mergeQuiet(days []dayView) (out []dayView) {
 	}
 	return out
 }
+
+// Quiet is quiet for a template.
+func (d dayView) Quiet() bool { return d.quiet() }
 
 // quiet reports whether nothing happened on the day, or on the days, and that is certain.
 func (d dayView) quiet() bool {

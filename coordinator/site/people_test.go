@@ -2,6 +2,7 @@ package site_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +98,38 @@ func TestIncidentsThatThePublicDoesNotSee(t *testing.T) {
 		if text := body(t, ops, path); !strings.Contains(text, "The public does not see this incident.") {
 			t.Errorf("operators do not read %s", path)
 		}
+	}
+}
+
+// What happened is told without seconds, ports and votes; the evidence has each region's vote, and how the verdict was
+// reached in one sentence with a link to the rule.
+func TestAnIncidentHasItsEvidence(t *testing.T) {
+	s := webtest.States(t)[1].Source
+	h := public(s)
+	text := body(t, h, "/incidents/b1-1")
+	_, main, _ := strings.Cut(text, "<main")
+	main, _, _ = strings.Cut(main, "</main>")
+	evidence := regexp.MustCompile(`(?s)<details id="evidence-.*?</details>`)
+	found := evidence.FindString(main)
+	for _, want := range []string{
+		"7 of the 7 regions that answered could not reach it: more than half of all 8 regions.",
+		`<a href="/rule">`, "Toronto: failing (it refused the connection)", "Amsterdam: ",
+		"same region, not counted", "port 25",
+	} {
+		if !strings.Contains(found, want) {
+			t.Errorf("the evidence lacks %q: %s", want, found)
+		}
+	}
+	outside := regexp.MustCompile(`<[^>]*>`).ReplaceAllString(evidence.ReplaceAllString(main, ""), " ")
+	for _, technical := range []string{`\d\d:\d\d:\d\d`, `port \d+`, `\bvotes?\b`, "refused"} {
+		if m := regexp.MustCompile(technical).FindString(outside); m != "" {
+			t.Errorf("%q stands outside of the evidence: %s", m, outside)
+		}
+	}
+	if rule := body(t, h, "/rule"); !strings.Contains(
+		rule,
+		"more than half of all regions could not reach it, and at most one in",
+	) {
+		t.Errorf("the rule: %s", rule)
 	}
 }

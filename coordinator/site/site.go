@@ -53,6 +53,7 @@ func (s *Site) Routes() []web.Route {
 		{Pattern: "GET /maintenance/{id}", Handler: page},
 		{Pattern: "GET /maintenance.ics", Handler: s.ready.Ready(web.ByPath, s.calendar)},
 		{Pattern: "GET /matrix", Handler: page},
+		{Pattern: "GET " + rulePath, Handler: page},
 		{Pattern: "GET /badge.svg", Handler: s.ready.Ready(web.ByPath, s.pageBadge)},
 		{Pattern: "GET /badge/{file}", Handler: s.ready.Ready(hostBadgeKey, s.hostBadge)},
 		{Pattern: "GET /badge/{host}/{file}", Handler: s.ready.Ready(checkBadgeKey, s.checkBadge)},
@@ -172,7 +173,9 @@ func (s *Site) render(ctx context.Context, state web.State, path string) (body t
 	case path == "/":
 		body, err = s.renderIndex(ctx, state)
 	case path == "/matrix":
-		body, err = web.Render(templates, "matrix", newMatrixView(state))
+		body, err = s.renderMatrix(ctx, state)
+	case path == rulePath:
+		body, err = web.Render(templates, "rule", newRuleView(state))
 	case path == "/maintenance":
 		body, err = s.renderMaintenances(ctx, state)
 	case isMaintenance:
@@ -228,15 +231,6 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	addPosts(state, v.Past, posts)
 	v.Past = mergeQuiet(v.Past)
 	return web.Render(templates, "index", v)
-}
-
-func (s *Site) renderIncident(ctx context.Context, state web.State, id string) (template.HTML, bool, error) {
-	i, err := s.view.Incident(ctx, id)
-	if err != nil || i == nil || i.Merged != "" {
-		return "", false, err
-	}
-	body, err := web.Render(templates, "incident", newIncidentView(state, i))
-	return body, true, err
 }
 
 // healthz reports that the process answers.

@@ -3,17 +3,22 @@ package site_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/site"
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // public is the site as the public sees it, with nothing in its cache.
@@ -74,7 +79,7 @@ func TestIncidents(t *testing.T) {
 	h := public(s)
 	quiet := body(t, h, "/")
 	first := s.Snapshot.At.UTC().AddDate(0, 0, -6).Format("2 January 2006")
-	if strings.Count(quiet, "No incidents.") != 1 || !strings.Contains(quiet, "<h3>"+first+" to ") {
+	if strings.Count(quiet, "No incidents") != 1 || !strings.Contains(quiet, "No incidents since "+first+".") {
 		t.Errorf("a week without incidents is not one entry from %s on", first)
 	}
 	next := *s.Snapshot // the pages of a snapshot are cached, so a new incident shows with the next one
@@ -90,7 +95,9 @@ func TestIncidents(t *testing.T) {
 		}
 	}
 	incident := body(t, h, "/incidents/a1-1")
-	for _, want := range []string{"Sending mail down for 21 min 3 s, from ", "Investigating", "&lt;refused&gt;"} {
+	for _, want := range []string{
+		"Sending mail down for 21 min 3 s</span>", `<li class="up closed">`, "Investigating", "&lt;refused&gt;",
+	} {
 		if !strings.Contains(incident, want) {
 			t.Errorf("the incident's page lacks %q", want)
 		}
@@ -115,8 +122,54 @@ func TestThePageSaysWhenItMayBeOutOfDate(t *testing.T) {
 func TestTheMatrixCountsNoOwnRegion(t *testing.T) {
 	text := body(t, public(webtest.NewSource(t, mesh.Down, mesh.MajorOutage)), "/matrix")
 	rows := strings.Count(text, `<th scope="row">`)
-	if rows == 0 || strings.Count(text, "same region") != rows || !strings.Contains(text, "failing") {
+	// The legend says it too.
+	if rows == 0 || strings.Count(text, "same region") != rows+1 || !strings.Contains(text, "failing") {
 		t.Errorf("%d rows: %s", rows, text)
+	}
+}
+
+// A cell is a number on a scale of five steps, which is a length and no colour; ten regions fit a window of 1280 px.
+// The header and the first column stay while the rest scrolls, and a phone says that it does.
+func TestTheMatrixFitsAndScrolls(t *testing.T) {
+	s := webtest.States(t)[0].Source
+	for len(s.Catalog.Regions) < 10 {
+		name := fmt.Sprintf("r%d", len(s.Catalog.Regions))
+		region := catalog.Region{Name: name, City: "Johannesburg", Country: "ZA"}
+		s.Catalog.Regions = append(s.Catalog.Regions, region)
+	}
+	server := httptest.NewServer(public(s))
+	defer server.Close()
+	ctx := testenv.NewBrowser(t)
+	view := func(width int64) {
+		err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 500), chromedp.Navigate(server.URL+"/matrix"))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const hidden = `(() => { const m = document.querySelector(".matrix"); return m.scrollWidth - m.clientWidth; })()`
+	view(1280)
+	if over := testenv.Evaluate[int](t, ctx, hidden); over > 0 {
+		t.Errorf("ten regions are %d px too wide for 1280", over)
+	}
+	lengths := testenv.Evaluate[int](t, ctx, `new Set([...document.querySelectorAll(".matrix td.step")].map(
+		c => getComputedStyle(c).getPropertyValue("--w"))).size`)
+	if lengths < 4 {
+		t.Errorf("the scale shows %d lengths", lengths)
+	}
+	view(360)
+	kept := testenv.Evaluate[string](t, ctx, `(() => {
+		const m = document.querySelector(".matrix"), box = m.getBoundingClientRect();
+		m.scrollTo(400, 300);
+		const head = m.querySelector("thead th:nth-child(4)").getBoundingClientRect();
+		const first = m.querySelector("tbody tr:nth-child(9) th").getBoundingClientRect();
+		if (Math.abs(head.top - box.top) > 2) return "the header scrolls away";
+		if (Math.abs(first.left - box.left) > 2) return "the first column scrolls away";
+		if (first.width > 140) return "the first column has " + first.width + " px";
+		if (!document.querySelector(".sideways").offsetHeight) return "nothing says that it scrolls";
+		return document.documentElement.scrollWidth > innerWidth ? "the page scrolls sideways" : "";
+	})()`)
+	if kept != "" || testenv.Evaluate[int](t, ctx, hidden) <= 0 {
+		t.Errorf("at 360 px: %s", kept)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
-	"github.com/probemesh/probemesh/pkg/matrix"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -208,17 +207,21 @@ func newCheckView(s web.State, c mesh.CheckState) checkView {
 		v.Look, v.Since = web.CheckLook(c), time.Time{}
 	}
 	for _, r := range c.Votes { // of the host's own region too: it is shown and not counted
-		vote := voteView{Look: web.VoteLook(r.Vote), Region: r.Region, City: s.City(r.Region), Own: r.Own}
-		switch {
-		case r.Own:
-			vote.Word += " (same region, not counted)"
-		case r.Why != "":
-			vote.Word += " (" + s.VoteReason(r) + ")"
-		}
-		v.Votes = append(v.Votes, vote)
+		v.Votes = append(v.Votes, newVoteView(s, r))
 	}
 	if s.Audience == web.Operators { // PublicCheck removes them for the public, too
 		v.Advisories = c.Advisories
+	}
+	return v
+}
+
+func newVoteView(s web.State, r mesh.RegionVote) voteView {
+	v := voteView{Look: web.VoteLook(r.Vote), Region: r.Region, City: s.City(r.Region), Own: r.Own}
+	switch {
+	case r.Own:
+		v.Word += " (same region, not counted)"
+	case r.Why != "":
+		v.Word += " (" + s.VoteReason(r) + ")"
 	}
 	return v
 }
@@ -268,46 +271,4 @@ func flag(country string) string {
 		out.WriteRune(letter - 'A' + '🇦')
 	}
 	return out.String()
-}
-
-type matrixView struct {
-	Cities []string
-	Rows   []matrixRow
-	Legend []web.Look
-}
-
-type matrixRow struct {
-	Host, Check string
-	Cells       []matrixCell
-}
-
-type matrixCell struct {
-	web.Look
-	Title string
-}
-
-func newMatrixView(s web.State) matrixView {
-	v := matrixView{Legend: []web.Look{web.VoteLook(mesh.OK), web.VoteLook(mesh.Bad), web.VoteLook(mesh.Abstain)}}
-	var regions []string
-	for _, r := range s.Catalog.Regions {
-		regions = append(regions, r.Name)
-		v.Cities = append(v.Cities, s.City(r.Name))
-	}
-	for _, row := range matrix.ByRegion(s.Hosts(), regions).Rows {
-		view := matrixRow{Host: row.Host.Name, Check: row.Check.Name}
-		for _, c := range row.Cells {
-			view.Cells = append(view.Cells, newMatrixCell(s, c))
-		}
-		v.Rows = append(v.Rows, view)
-	}
-	return v
-}
-
-func newMatrixCell(s web.State, c matrix.RegionCell) matrixCell {
-	if !c.Counted {
-		look := web.VoteLook(mesh.Abstain)
-		look.Shape, look.Word = "·", "same region"
-		return matrixCell{look, "not counted: the host is in this region"}
-	}
-	return matrixCell{web.VoteLook(c.Vote.Vote), s.VoteReason(c.Vote)}
 }

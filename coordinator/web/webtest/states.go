@@ -150,7 +150,7 @@ func oneDown(t *testing.T) *Source {
 	at := time.Now().UTC().Add(-12 * time.Minute)
 	i := newIncident("b1-1", at, incident.Major)
 	s.fail(i, publicHost(s, "NC036"), mesh.PartialOutage, mesh.Down, 1, 1)
-	i.Said, i.NextUpdate = incident.Identified, time.Now().Add(27*time.Minute)
+	i.Said, i.State, i.NextUpdate = incident.Identified, incident.Identified, time.Now().Add(27*time.Minute)
 	i.Entries = []incident.Entry{{
 		ID: "e1", Action: incident.ActionUpdate, State: incident.Identified, At: at.Add(7 * time.Minute),
 		Texts: []incident.Text{{
@@ -333,10 +333,10 @@ func lifelikeDays(q sla.Query, host string) (out []sla.Times) {
 	for _, r := range host {
 		seed = (seed*31 + int(r)) % 89
 	}
-	for n, day := 0, q.From; day.Before(q.To); n, day = n+1, day.AddDate(0, 0, 1) {
-		times := sla.Times{Up: 86_400}
+	for day := q.From; day.Before(q.To); day = day.AddDate(0, 0, 1) {
+		times, n := sla.Times{Up: 86_400}, int(q.To.Sub(day)/(24*time.Hour))
 		switch {
-		case n < seed%9:
+		case n > 89-seed%9:
 			times = sla.Times{NoData: 86_400}
 		case (n+seed)%37 == 0:
 			times = sla.Times{Up: 86_400 - 372, Down: 372}
@@ -346,7 +346,7 @@ func lifelikeDays(q sla.Query, host string) (out []sla.Times) {
 			times = sla.Times{Up: 84_600, Maintenance: 1800}
 		}
 		if left := q.To.Sub(day); left < 24*time.Hour {
-			times = sla.Times{Up: int64(left / time.Second)}
+			times.Up = min(times.Up, int64(left/time.Second))
 		}
 		out = append(out, times)
 	}

@@ -1,0 +1,74 @@
+package site_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/testenv"
+)
+
+// TestPictures photographs pages in ten states, at three widths, light and dark, into $PROBEMESH_SCREENSHOTS.
+func TestPictures(t *testing.T) {
+	dir := os.Getenv("PROBEMESH_SCREENSHOTS")
+	if dir == "" {
+		t.Skip("needs a directory in PROBEMESH_SCREENSHOTS")
+	}
+	for _, state := range webtest.States(t) {
+		t.Run(state.Name, func(t *testing.T) {
+			ctx := testenv.NewBrowser(t)
+			server := httptest.NewServer(public(state.Source))
+			defer server.Close()
+			for name, path := range pictured(state.Name) {
+				for _, width := range []int{360, 768, 1280} {
+					for _, scheme := range []string{"light", "dark"} {
+						file := state.Name + "-" + name + "-" + strconv.Itoa(width) + "-" + scheme + ".png"
+						photograph(t, ctx, server.URL+path, width, scheme, filepath.Join(dir, file))
+					}
+				}
+			}
+		})
+	}
+}
+
+// pictured are the pages that are worth a picture in a state, by their names.
+func pictured(state string) map[string]string {
+	pages := map[string]string{"front": "/"}
+	switch state {
+	case "all-well":
+		pages["host"], pages["matrix"], pages["history"] = "/hosts/NC036", "/matrix", "/history"
+		pages["post"] = "/posts/rack"
+	case "one-down":
+		pages["check"], pages["incident"] = "/hosts/NC036/checks/sending-mail", "/incidents/b1-1"
+		pages["matrix"] = "/matrix"
+	case "maintenance":
+		pages["maintenance"] = "/maintenance"
+	case "long-names":
+		pages["host"], pages["matrix"] = "/hosts/NC036", "/matrix"
+	}
+	return pages
+}
+
+// photograph writes a picture of the whole page.
+func photograph(t *testing.T, ctx context.Context, address string, width int, scheme, file string) {
+	t.Helper()
+	size := chromedp.EmulateViewport(int64(width), 900)
+	if err := chromedp.Do(ctx, testenv.ColorScheme(scheme), size, chromedp.Navigate(address)); err != nil {
+		t.Fatal(err)
+	}
+	testenv.AwaitInPage(t, ctx, "the page with its charts", `document.readyState === "complete" &&
+		document.querySelectorAll("figure.chart").length === document.querySelectorAll(".plot canvas").length`)
+	shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, shot, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
