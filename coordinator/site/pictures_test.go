@@ -2,7 +2,6 @@ package site_test
 
 import (
 	"context"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,30 +9,19 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// TestPictures photographs pages in ten states, at three widths, light and dark, into $PROBEMESH_SCREENSHOTS.
-func TestPictures(t *testing.T) {
-	dir := os.Getenv("PROBEMESH_SCREENSHOTS")
-	if dir == "" {
-		t.Skip("needs a directory in PROBEMESH_SCREENSHOTS")
-	}
-	for _, state := range webtest.States(t) {
-		t.Run(state.Name, func(t *testing.T) {
-			ctx := testenv.NewBrowser(t)
-			server := httptest.NewServer(public(state.Source))
-			defer server.Close()
-			for name, path := range pictured(state.Name) {
-				for _, width := range []int{360, 768, 1280} {
-					for _, scheme := range []string{"light", "dark"} {
-						file := state.Name + "-" + name + "-" + strconv.Itoa(width) + "-" + scheme + ".png"
-						photograph(t, ctx, server.URL+path, width, scheme, filepath.Join(dir, file))
-					}
-				}
+// photographAll writes pictures of pages in a state, at three widths, light and dark.
+func photographAll(t *testing.T, ctx context.Context, state, address, dir string) {
+	t.Helper()
+	for name, path := range pictured(state) {
+		for _, width := range []int{360, 768, 1280} {
+			for _, scheme := range []string{"light", "dark"} {
+				file := state + "-" + name + "-" + strconv.Itoa(width) + "-" + scheme + ".png"
+				photograph(t, ctx, address+path, width, scheme, filepath.Join(dir, file))
 			}
-		})
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ type indexView struct {
 }
 
 type groupView struct {
+	ID     int // among the groups
 	Name   string
 	Hosts  []hostView
 	Well   []wellView // of a page of many hosts: those without trouble, in a line that unfolds
@@ -123,7 +124,7 @@ func newIndexView(s web.State, transitions []mesh.Transition) indexView {
 		}
 		i := slices.IndexFunc(v.Groups, func(g groupView) bool { return g.Name == name })
 		if i < 0 {
-			v.Groups, i = append(v.Groups, groupView{Name: name}), len(v.Groups)
+			v.Groups, i = append(v.Groups, groupView{ID: len(v.Groups), Name: name}), len(v.Groups)
 		}
 		v.Groups[i].Hosts = append(v.Groups[i].Hosts, newHostView(s, h))
 	}

@@ -123,6 +123,9 @@ var claims = map[string][]string{
 	"deploy/lab BenchmarkLatency": {"go test ./deploy/lab -run '^$' -bench Latency -benchtime 100x -timeout 2h"},
 	"deploy/lab TestAgentAtRest":  {"go test ./deploy/lab -run AgentAtRest -v"},
 	"coordinator TestDemo":        {"PROBEMESH_SCREENSHOTS=DIR go test ./coordinator"},
+	"coordinator/site TestCheckersFindNothing": {
+		"PROBEMESH_SCREENSHOTS=DIR go test ./coordinator/site -run TestCheckersFindNothing",
+	},
 }
 
 // claimedBy returns the test or the script's line that runs each claimed command.
