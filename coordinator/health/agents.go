@@ -24,6 +24,8 @@ type Agents struct {
 	expected map[string]time.Time // by key: when each vantage was first expected to report, mesh time
 	reported map[string]bool      // by key: vantages whose silence was logged
 	enrolled map[string]bool      // by key; a host whose agent never joined is not silent
+	isolated map[string]time.Time // by key: since when a vantage is isolated, mesh time
+	notified map[string]string    // silent agents of which people were to be notified, by key
 }
 
 // NewAgents makes an Agents that reports to the warnings and the log.
@@ -40,6 +42,8 @@ func (a *Agents) SetRoster(r *mesh.Roster) {
 // Observe updates the warnings from a snapshot in mesh time. The offset is mesh time less the wall clock.
 func (a *Agents) Observe(s *mesh.Snapshot, offset time.Duration) {
 	a.warnSilent(s, offset)
+	a.warnIsolated(s, offset)
+	a.warnRegions(s)
 	a.warnWithoutHost(s)
 	a.warnSharedIdentities(s, offset)
 	a.warnRefusals(s)
@@ -65,6 +69,53 @@ func (a *Agents) warnSilent(s *mesh.Snapshot, offset time.Duration) {
 		text = "silent agents: " + strings.Join(names, ", ")
 	}
 	a.warnings.set("silent", text) // not Warn: each agent was logged above
+	a.notifySilent(s, silent, names)
+}
+
+// notifySilent makes an advisory of each silent agent. While half of the regions are silent that is one of its own, and
+// the agents add nothing to it.
+func (a *Agents) notifySilent(s *mesh.Snapshot, silent []mesh.VantageState, names []string) {
+	parts := map[string]string{}
+	for i, v := range silent {
+		key := mesh.Key(v.Name)
+		if text, before := a.notified[key]; before {
+			parts[key] = text
+		} else if len(s.Alerts) == 0 {
+			parts[key] = "agent silent: " + names[i] + ". Its host is down, or its agent: nothing is seen from there."
+		}
+	}
+	a.notified = parts
+	a.warnings.setParts("silent", parts)
+}
+
+// warnRegions makes an advisory of the alerts of the snapshot.
+func (a *Agents) warnRegions(s *mesh.Snapshot) {
+	parts := map[string]string{}
+	if len(s.Alerts) > 0 {
+		parts["silent"] = strings.Join(s.Alerts, "; ")
+	}
+	a.warnings.setParts("regions", parts)
+}
+
+// warnIsolated makes an advisory of each vantage that has been isolated for some time. Pages show it beside the agent.
+func (a *Agents) warnIsolated(s *mesh.Snapshot, offset time.Duration) {
+	isolated, parts := map[string]time.Time{}, map[string]string{}
+	for _, v := range s.Vantages {
+		key := mesh.Key(v.Name)
+		if v.Silent || !strings.HasPrefix(v.Abstains, "isolated") {
+			continue
+		}
+		since, ok := a.isolated[key]
+		if !ok {
+			since = s.At
+		}
+		if isolated[key] = since; s.At.Sub(since) >= silentAfter {
+			parts[key] = fmt.Sprintf("vantage %s isolated since %s: its own network may be at fault, and it does not vote",
+				v.Name, since.Add(-offset).UTC().Format("15:04:05Z"))
+		}
+	}
+	a.isolated = isolated
+	a.warnings.setParts("isolated", parts)
 }
 
 // step returns the agents whose silence has become long enough to report since the last step, those that recovered,

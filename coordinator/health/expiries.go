@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// expiriesMax is how many checks the warning names; of more, the rest is counted. One certificate may serve every host.
-const expiriesMax = 8
+// checksMax is how many checks a warning names; of more, the rest is counted. One certificate may serve every host.
+const checksMax = 8
 
 // Expiries notices what ends soon, as the certificates of the checks with certificate_days. Its methods are called by
 // one goroutine, the engine's loop.
@@ -28,6 +29,7 @@ func NewExpiries(w *Warnings, l zerolog.Logger) *Expiries { return &Expiries{war
 func (x *Expiries) Observe(s *mesh.Snapshot, offset time.Duration) {
 	now, reported := s.At.Add(-offset), map[checkKey]time.Time{}
 	var texts []string
+	ends := map[string][]string{} // by end: one certificate may be that of many checks
 	for _, h := range s.Hosts {
 		for i := range h.Checks {
 			c, key := &h.Checks[i], checkKey{mesh.Key(h.Name), h.Checks[i].Name}
@@ -46,12 +48,23 @@ func (x *Expiries) Observe(s *mesh.Snapshot, offset time.Duration) {
 				x.logger.Warn().Str("host", h.Name).Str("check", c.Name).Time("ends", c.Expiry.At).Msg(text)
 			}
 			texts = append(texts, fmt.Sprintf("%s %s: %s", h.Name, c.Name, text))
+			end := strconv.FormatInt(c.Expiry.At.Unix(), 10)
+			ends[end] = append(ends[end], fmt.Sprintf("%s %s: %s", h.Name, c.Name, text))
 		}
 	}
 	x.reported = reported
-	text := strings.Join(texts[:min(len(texts), expiriesMax)], "; ")
-	if more := len(texts) - expiriesMax; more > 0 {
+	x.warnings.set("expiry", joinChecks(texts)) // not Warn: each check was logged above
+	parts := map[string]string{}
+	for end, texts := range ends {
+		parts[end] = joinChecks(texts)
+	}
+	x.warnings.setParts("expiry", parts)
+}
+
+func joinChecks(texts []string) string {
+	text := strings.Join(texts[:min(len(texts), checksMax)], "; ")
+	if more := len(texts) - checksMax; more > 0 {
 		text += fmt.Sprintf("; and %d more checks", more)
 	}
-	x.warnings.set("expiry", text) // not Warn: each check was logged above
+	return text
 }

@@ -51,7 +51,9 @@ func NewPendingChecks(w *Warnings, l zerolog.Logger) *PendingChecks {
 func (p *PendingChecks) Observe(s *mesh.Snapshot) {
 	since, reported := map[checkKey]time.Time{}, map[checkKey]bool{}
 	checks, reasons := map[string][]string{}, []string{} // by reason, and the reasons in order
+	parts := map[string]string{}
 	for _, h := range s.Hosts {
+		var names, texts []string // of the host's checks
 		for i := range h.Checks {
 			c, key := &h.Checks[i], checkKey{mesh.Key(h.Name), h.Checks[i].Name}
 			if !waitsForVerdict(c) {
@@ -76,10 +78,18 @@ func (p *PendingChecks) Observe(s *mesh.Snapshot) {
 				reasons = append(reasons, why)
 			}
 			checks[why] = append(checks[why], h.Name+" "+c.Name)
+			names, texts = append(names, c.Name), append(texts, fmt.Sprintf("%s %s: %s", h.Name, c.Name, why))
+		}
+		if len(names) > 1 && len(names) == len(h.Checks) { // a firewall keeps the mesh away from all: one advisory
+			names, texts = []string{"all"}, []string{joinChecks(texts)}
+		}
+		for i, name := range names {
+			parts[mesh.Key(h.Name)+"-"+name] = "never seen up: " + texts[i]
 		}
 	}
 	p.since, p.reported = since, reported
 	p.warnings.set("pending", pendingText(p.After, reasons, checks)) // not Warn: each check was logged above
+	p.warnings.setParts("pending", parts)
 }
 
 // waitsForVerdict reports whether votes never showed a verdict, or cannot since too few regions take part.

@@ -16,11 +16,13 @@ type Warnings struct {
 	mu       sync.Mutex
 	problems []string // of the catalog's file
 	warnings map[string]string
+	// parts are what a warning is made of, by subject: the agents of "silent". People are notified of each by itself.
+	parts map[string]map[string]string
 }
 
 // NewWarnings makes an empty set of warnings that logs changes.
 func NewWarnings(l zerolog.Logger) *Warnings {
-	return &Warnings{logger: l, warnings: map[string]string{}}
+	return &Warnings{logger: l, warnings: map[string]string{}, parts: map[string]map[string]string{}}
 }
 
 // Warn sets the subject's warning; an empty text clears it. Each change of the text is logged once.
@@ -54,6 +56,14 @@ func (w *Warnings) SetFileProblems(problems []string) {
 	w.problems = slices.Clone(problems)
 }
 
+// setParts sets what the subject's warning is made of, by name. A subject may have parts and no warning: pages show it
+// elsewhere.
+func (w *Warnings) setParts(subject string, parts map[string]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.parts[subject] = parts
+}
+
 // BySubject returns the warnings by their subjects. The mistakes in the catalog's file are the subject "catalog file".
 func (w *Warnings) BySubject() map[string]string {
 	w.mu.Lock()
@@ -61,6 +71,20 @@ func (w *Warnings) BySubject() map[string]string {
 	out := maps.Clone(w.warnings)
 	if len(w.problems) > 0 {
 		out["catalog file"] = strings.Join(w.problems, "\n")
+	}
+	return out
+}
+
+// Each is BySubject with the parts of a warning in its place, as "SUBJECT-PART".
+func (w *Warnings) Each() map[string]string {
+	out := w.BySubject()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for subject, parts := range w.parts {
+		delete(out, subject)
+		for name, text := range parts {
+			out[subject+"-"+name] = text
+		}
 	}
 	return out
 }

@@ -124,5 +124,6 @@ func (c *Core) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.Catalogs.Run(ctx) })
 	g.Go(func() error { return c.Engine.Run(ctx) })
+	g.Go(func() error { return c.Health.WatchLag(ctx) })
 	return g.Wait()
 }

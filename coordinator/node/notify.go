@@ -16,6 +16,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/privatefile"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // linkKeyName is the file of the key that signs links which acknowledge.
@@ -39,7 +40,7 @@ func openNotifier(n *Node) error {
 	n.notifier = notify.New(notify.Config{
 		Catalog:   n.core.Catalogs.Current,
 		Snapshot:  func() *mesh.Snapshot { _, s := n.core.Engine.Current(); return s },
-		Incidents: n.core.History.Incidents, Warnings: n.core.Warnings.BySubject, Sent: n.view.Notified().Since,
+		Incidents: n.core.History.Incidents, Warnings: n.core.Warnings.Each, Sent: n.view.Notified().Since,
 		Append: operators.Journal{Ledger: n.ledger}.Append, Clock: n.core.Clock.Now, Changed: n.core.Engine.Changed,
 		Send:  channel.Sender{Resolve: catalogs.Resolver(n.core.Catalogs), Domain: mailDomain(n)}.Send,
 		Links: func(m notify.Alert) notify.Links { return messageLinks(n, m) },
@@ -47,6 +48,14 @@ func openNotifier(n *Node) error {
 			return public.Archive().Latest(ctx, archive.Query{}, announcedEntries)
 		},
 		Base: func() string { return n.core.Catalogs.Current().Page.URL },
+		Pauses: func(ctx context.Context, since time.Time) ([]sla.Window, error) {
+			at, offset := n.core.Clock.Now()
+			out, err := n.view.Periods().Pauses(ctx, since.Add(offset), at)
+			for i := range out {
+				out[i].From, out[i].To = out[i].From.Add(-offset), out[i].To.Add(-offset)
+			}
+			return out, err
+		},
 		Warn: n.core.Warnings.Warn, Logger: n.logger("notify"),
 	})
 	n.acknowledger.Acknowledge = func(r *http.Request, id string, round int) error {

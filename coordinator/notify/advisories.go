@@ -1,12 +1,16 @@
 package notify
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // advisories turns warnings, which come and go, into alerts that begin and end.
@@ -15,12 +19,17 @@ type advisories struct {
 	open   map[string]*Alert
 	rounds map[string]int // by alert id: of the next one
 	sent   map[string]ledger.NotifyEvent
+	gone   map[string]time.Time // by alert id: since when an open one has no warning
 }
+
+// goneFor is how long a warning must be gone before its advisory is over: one that comes and goes is one message.
+const goneFor = time.Minute
 
 // newAdvisories continues from what was sent before.
 func newAdvisories(events []ledger.NotifyEvent, now time.Time) advisories {
 	a := advisories{
 		since: now, open: map[string]*Alert{}, rounds: map[string]int{}, sent: map[string]ledger.NotifyEvent{},
+		gone: map[string]time.Time{},
 	}
 	for _, e := range events {
 		if e.Action != ledger.NotifySent || !strings.HasPrefix(e.Alert, "advisory-") {
@@ -41,6 +50,7 @@ func newAdvisories(events []ledger.NotifyEvent, now time.Time) advisories {
 func (a *advisories) observe(warnings map[string]string, now time.Time) (out []Alert) {
 	for subject, text := range warnings {
 		id := advisoryID(subject)
+		delete(a.gone, id)
 		m := a.open[id]
 		if m == nil || !m.Over.IsZero() {
 			m = &Alert{ID: id, Round: a.rounds[id], Advisory: AdvisoryKind(subject), Opened: now}
@@ -66,8 +76,11 @@ func (a *advisories) observe(warnings map[string]string, now time.Time) (out []A
 	}
 	for _, id := range slices.Sorted(maps.Keys(a.open)) {
 		m := a.open[id]
-		if !present[id] && m.Over.IsZero() {
+		if since, known := a.gone[id]; !present[id] && m.Over.IsZero() && !known {
+			a.gone[id] = now
+		} else if !present[id] && m.Over.IsZero() && now.Sub(since) >= goneFor {
 			m.Over = now
+			delete(a.gone, id)
 			a.rounds[id] = m.Round + 1
 			delete(a.sent, id)
 		}
@@ -76,6 +89,49 @@ func (a *advisories) observe(warnings map[string]string, now time.Time) (out []A
 			continue
 		}
 		out = append(out, *m)
+	}
+	return out
+}
+
+// covered reports whether maintenance of a whole host explains a warning: its agent may be silent then. What else is
+// wrong with the mesh matters all the same.
+func covered(subject string, s *mesh.Snapshot) bool {
+	if s == nil {
+		return false
+	}
+	about, key, found := strings.Cut(subject, "-")
+	if !found || about != "silent" && about != "isolated" {
+		return false
+	}
+	return slices.ContainsFunc(s.Hosts, func(h mesh.HostState) bool {
+		return mesh.Key(h.Name) == key && h.Status == mesh.UnderMaintenance
+	})
+}
+
+const (
+	// pauseMin is the shortest time without a judge that people are notified of: a restart takes less.
+	pauseMin = time.Minute
+	// pausesWithin is how long after it such a time is still told.
+	pausesWithin = time.Hour
+)
+
+// ofPauses returns advisories about times in which nothing was judged: nobody could be notified of anything then. They
+// are over when they become known, so that each is one message.
+func ofPauses(pauses []sla.Window) (out []Alert) {
+	for _, p := range pauses {
+		if p.To.Sub(p.From) < pauseMin {
+			continue
+		}
+		lasted := incident.FormatDuration(p.To.Sub(p.From).Round(time.Second))
+		out = append(out, Alert{
+			ID: fmt.Sprintf("advisory-pause-%d", p.From.Unix()), Advisory: "coordinator", Opened: p.To, Over: p.To,
+			Text: Text{
+				Title: "nothing was judged for " + lasted,
+				What: fmt.Sprintf("The coordinator was down or cut off for %s, from %s to %s. Nobody was notified of what "+
+					"happened meanwhile, unless it went on.", lasted, p.From.UTC().Format("15:04:05"),
+					p.To.UTC().Format("15:04:05 UTC")),
+			},
+		})
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type Alert struct {
 	Over      time.Time // zero while it lasts
 	Hosts     []Host    // that are part of it
 	Text      Text
+	Covered   bool   // maintenance covers all of what fails now
+	Flaps     int    // how often it failed, if it comes and goes; zero: it does not
 	Of        string // the incident, where that has another id than the alert
 }
 
@@ -42,7 +45,7 @@ var severities = map[incident.Impact]catalog.Severity{
 }
 
 // OfIncident returns an incident as an alert.
-func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Alert {
+func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident, now time.Time) Alert {
 	m := Alert{
 		ID: i.ID, Severity: severities[i.Impact], Opened: i.Wall(i.Opened), Text: incidentText(c, s, i),
 	}
@@ -52,16 +55,53 @@ func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Aler
 	if !i.Open() {
 		m.Over = i.Wall(i.Resolved)
 	}
-	m.Round = i.Reopened
+	m.Round, m.Covered = i.Reopened, isCovered(s, i)
 	for _, u := range i.Updates {
 		if !u.WorkedFrom.IsZero() {
 			m.Opened = i.Wall(u.At)
 		}
 	}
+	if i.Reopened >= flapsAfter {
+		m.flap(i, now)
+	}
 	for _, h := range i.Hosts {
 		m.Hosts = append(m.Hosts, hostOf(c, h))
 	}
 	return m
+}
+
+// flapsAfter is how often an incident reopens until what comes and goes is one alert.
+const flapsAfter = 3
+
+// flap makes one alert of what comes and goes: it is over once everything has worked for some time.
+func (m *Alert) flap(i *incident.Incident, now time.Time) {
+	m.Round, m.Flaps = flapsAfter, i.Reopened+1
+	reopenings := 0
+	for _, u := range i.Updates {
+		if u.WorkedFrom.IsZero() {
+			continue
+		}
+		if reopenings++; reopenings == flapsAfter {
+			m.Opened = i.Wall(u.At)
+		}
+	}
+	if !i.Open() && now.Before(m.Over.Add(incident.ReopenWithin)) {
+		m.Over = time.Time{}
+	}
+	m.Text.What = fmt.Sprintf("It comes and goes: it has failed %d times since %s. ", m.Flaps,
+		i.Wall(i.Opened).UTC().Format("15:04 UTC")) + m.Text.What
+}
+
+// isCovered reports whether maintenance covers every check that fails now.
+func isCovered(s *mesh.Snapshot, i *incident.Incident) bool {
+	failing := i.Failing()
+	return s != nil && len(failing) > 0 && !slices.ContainsFunc(failing, func(f incident.Failing) bool {
+		return !slices.ContainsFunc(s.Hosts, func(h mesh.HostState) bool {
+			return mesh.Key(h.Name) == mesh.Key(f.Host) && slices.ContainsFunc(h.Checks, func(c mesh.CheckState) bool {
+				return c.Name == f.Check && c.Maintenance != ""
+			})
+		})
+	})
 }
 
 func hostOf(c *catalog.Catalog, h incident.Host) Host {
@@ -88,7 +128,8 @@ var advisoryKinds = []struct{ subject, kind string }{
 	{"store", "disk"}, {"observations", "disk"}, {"expiry", "certificates"}, {"certificate", "certificates"},
 	{"lag", "lag"}, {"overdue", "overdue"}, {"next-update", "overdue"}, {"pending", "pending"},
 	{"catalog", "catalog"}, {"refusal", "catalog"}, {"secrets", "catalog"}, {"channel", "channel"},
-	{"lost-messages", "damage"},
+	{"lost", "damage"}, {"ledger-size", "disk"}, {"renames", "catalog"}, {"pause", "coordinator"},
+	{"heartbeat", "coordinator"},
 }
 
 // AdvisoryKind returns the kind of a warning by its subject.

@@ -27,6 +27,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/secret"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 const (
@@ -88,7 +89,8 @@ func TestKilledNotifier(t *testing.T) {
 		Warnings:  func() map[string]string { return nil },
 		Sent:      view.Notified().Since, Append: led.Append,
 		Clock: func() (time.Time, time.Duration) { return time.Now().UTC(), 0 }, Changed: soon, Send: sender.Send,
-		Links: func(notify.Alert) notify.Links { return notify.Links{} }, Warn: func(string, string) {},
+		Links:  func(notify.Alert) notify.Links { return notify.Links{} },
+		Pauses: func(context.Context, time.Time) ([]sla.Window, error) { return nil, nil }, Warn: func(string, string) {},
 		Logger: zerolog.Nop(),
 	}).Run(ctx)
 }

@@ -126,7 +126,7 @@ func Alerts(
 			own = append(own, rest)
 			waits = waits && d.needsAny(h)
 		}
-		whole := OfIncident(c, snapshot, i)
+		whole := OfIncident(c, snapshot, i, now)
 		if len(own) == 0 && state.told(whole) {
 			own, dependent = i.Hosts, nil // it was sent before the host that explains it failed
 		}

@@ -20,6 +20,7 @@ type needsWorld struct {
 	catalog   *catalog.Catalog
 	incidents []*incident.Incident
 	count     int
+	snapshot  *mesh.Snapshot
 	hosts     map[string]map[string]mesh.Verdict // what fails, by host
 }
 
@@ -98,7 +99,7 @@ func (w *needsWorld) play(steps map[int]string, until int) {
 			}
 		}
 		now := noon.Add(at)
-		w.alerts = notify.Alerts(w.catalog, nil, &w.state, w.incidents, now)
+		w.alerts = notify.Alerts(w.catalog, w.snapshot, &w.state, w.incidents, now)
 		due, _ := notify.Plan(w.notify, w.state, w.alerts, now)
 		for _, m := range due {
 			var hosts []string

@@ -9,7 +9,7 @@ package notify
 import (
 	"context"
 	cryptorand "crypto/rand"
-	"math/rand/v2"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +22,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // Config configures a Notifier.
@@ -38,8 +39,10 @@ type Config struct {
 	Links     func(Alert) Links
 	Public    func(context.Context) ([]archive.Entry, error) // the newest that the public may read
 	Base      func() string                                  // the public address, or ""
-	Warn      func(subject, text string)                     // sets a subject's warning for operators; "" clears it
-	Logger    zerolog.Logger
+	// Pauses returns when nothing was judged since a time. Both are wall time.
+	Pauses func(ctx context.Context, since time.Time) ([]sla.Window, error)
+	Warn   func(subject, text string) // sets a subject's warning for operators; "" clears it
+	Logger zerolog.Logger
 }
 
 const (
@@ -88,14 +91,9 @@ type loop struct {
 }
 
 type try struct {
-	n    int
-	next time.Time
-}
-
-// health is how a channel does.
-type health struct {
-	failures int
-	since    time.Time // of the first failure in a row
+	n       int
+	next    time.Time
+	channel string
 }
 
 // wall returns the time by the wall clock.
@@ -161,9 +159,12 @@ func (l *loop) step(ctx context.Context) time.Duration {
 	if c == nil {
 		return recheckAfter
 	}
-	wait := recheckAfter
+	l.warnOfChannels(c, now)
+	// What is due is tried more often than this: the rest is not due any more, and nobody waits for it.
+	maps.DeleteFunc(l.tries, func(id string, t try) bool { return l.inFlight[id] == "" && now.Sub(t.next) > 2*backoffMax })
+	wait := l.channelWait(now)
 	if len(c.Announce) > 0 {
-		wait = l.announce(ctx, c, now)
+		wait = min(wait, l.announce(ctx, c, now))
 	}
 	if c.Notify != nil {
 		wait = min(wait, l.notify(ctx, c, now))
@@ -214,7 +215,16 @@ func (l *loop) notify(ctx context.Context, c *catalog.Catalog, now time.Time) ti
 		return time.Second
 	}
 	snapshot := l.config.Snapshot()
-	l.alerts = append(Alerts(c, snapshot, &l.state, incidents, now), l.advisories.observe(l.config.Warnings(), now)...)
+	pauses, err := l.config.Pauses(ctx, now.Add(-pausesWithin))
+	if err != nil {
+		l.config.Logger.Error().Err(err).Msg("times without a judge not read; retrying")
+	}
+	warnings := l.config.Warnings()
+	maps.DeleteFunc(warnings, func(subject, _ string) bool {
+		return covered(subject, snapshot) || strings.HasPrefix(subject, undeliveredSubject)
+	})
+	l.alerts = slices.Concat(Alerts(c, snapshot, &l.state, incidents, now), l.advisories.observe(warnings, now),
+		ofPauses(pauses))
 	l.state.Failing = l.failing()
 	due, next := Plan(c.Notify, l.state, l.alerts, now)
 	wait := recheckAfter
@@ -309,29 +319,19 @@ type Data struct {
 func (l *loop) done(r result) {
 	m, now := r.message, l.wall()
 	delete(l.inFlight, m.ID)
-	h := l.channels[m.Channel]
-	if h == nil {
-		h = &health{}
-		l.channels[m.Channel] = h
-	}
+	h := l.channel(m.Channel)
 	if r.err != nil {
 		t := l.tries[m.ID]
 		t.n++
+		t.channel = m.Channel
 		t.next = now.Add(backoff(t.n))
 		l.tries[m.ID] = t
-		if h.failures++; h.failures == 1 {
-			h.since = now
-		}
+		h.failedAt(now, r.err)
 		l.config.Logger.Warn().Err(r.err).Str("message", m.ID).Str("channel", m.Channel).Int("attempt", t.n).
 			Time("next", t.next).Msg("message not sent")
-		if now.Sub(h.since) >= warnAfter {
-			l.config.Warn("channel "+m.Channel, "the channel "+m.Channel+" has delivered nothing since "+
-				h.since.UTC().Format("15:04:05Z")+": "+r.err.Error())
-		}
 		return
 	}
-	*h = health{}
-	l.config.Warn("channel "+m.Channel, "")
+	h.succeeded()
 	delete(l.tries, m.ID)
 	e := ledger.NotifyEvent{
 		ID: m.ID, Action: ledger.NotifySent, Alert: m.Alert.ID, Round: m.Alert.Round, Step: m.Step,
@@ -355,24 +355,4 @@ func (l *loop) record(ctx context.Context) {
 		return
 	}
 	l.unrecorded = nil
-}
-
-func (l *loop) failing() map[string]bool {
-	out := map[string]bool{}
-	for name, h := range l.channels {
-		out[name] = h.failures >= failingAfter
-	}
-	return out
-}
-
-// backoff returns how long to wait after a failure: 1 s, 2 s, then twice as long each time, up to five minutes.
-func backoff(n int) time.Duration {
-	d := backoffMax
-	if n < 10 {
-		d = min(d, time.Second<<(n-1))
-	}
-	if n <= 2 {
-		return d
-	}
-	return time.Duration(float64(d) * (.75 + rand.Float64()/2))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // bench is a notifier whose world the test sets. It runs in a bubble of synctest.
@@ -32,6 +33,8 @@ type bench struct {
 	warned    map[string]string // by the notifier
 	sent      []string          // "5s a incident.opened i1"
 	events    []ledger.NotifyEvent
+	pauses    []sla.Window
+	snapshot  *mesh.Snapshot
 	changed   chan struct{}
 }
 
@@ -43,7 +46,7 @@ func newBench(n *catalog.Notify) *bench {
 	}
 	catalog.Seal(b.catalog)
 	b.Notifier = notify.New(notify.Config{
-		Catalog: func() *catalog.Catalog { return b.catalog }, Snapshot: func() *mesh.Snapshot { return nil },
+		Catalog: func() *catalog.Catalog { return b.catalog }, Snapshot: func() *mesh.Snapshot { return b.snapshot },
 		Incidents: func(context.Context, time.Time, int) ([]*incident.Incident, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -70,10 +73,19 @@ func newBench(n *catalog.Notify) *bench {
 			}
 			return err
 		},
-		Links: func(notify.Alert) notify.Links { return notify.Links{} },
-		Warn:  b.warn, Logger: zerolog.Nop(),
+		Links:  func(notify.Alert) notify.Links { return notify.Links{} },
+		Pauses: func(context.Context, time.Time) ([]sla.Window, error) { return b.pauses, nil },
+		Warn:   b.warn, Logger: zerolog.Nop(),
 	})
 	return b
+}
+
+// start runs the notifier until stop is called.
+func (b *bench) start(t *testing.T) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = b.Run(ctx) }()
+	return func() { cancel(); <-ended }
 }
 
 func (b *bench) allWarnings() map[string]string {
@@ -132,9 +144,7 @@ func TestTenIncidentsDoNotDelayTheEleventh(t *testing.T) {
 			time.Sleep(12 * time.Second)
 			return nil
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { defer close(ended); _ = b.Run(ctx) }()
+		defer b.start(t)()
 		b.change(func() {
 			for n := range 10 {
 				b.incidents = append(b.incidents, outageOf(fmt.Sprintf("i%d", n), fmt.Sprintf("NC%03d", n)))
@@ -148,7 +158,5 @@ func TestTenIncidentsDoNotDelayTheEleventh(t *testing.T) {
 			want = append(want, fmt.Sprintf("12s a DOWN NC%03d: major outage", n))
 		}
 		b.wantSent(t, append(want, "13s a DOWN NC011: major outage")...)
-		cancel()
-		<-ended
 	})
 }

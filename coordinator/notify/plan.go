@@ -193,7 +193,7 @@ func (p *planner) route(r catalog.Route, m Alert) {
 		p.opening(r, m, stepOver, channels, first)
 		return
 	}
-	if p.state.Acknowledged(m).ID != "" || p.silenced(m) {
+	if p.state.Acknowledged(m).ID != "" || p.silenced(m) || m.Covered {
 		return
 	}
 	if r.Repeat > 0 {
@@ -214,7 +214,7 @@ func (p *planner) route(r catalog.Route, m Alert) {
 // route's delay gets none.
 func (p *planner) opening(r catalog.Route, m Alert, name string, channels []string, first time.Time) {
 	history := p.now.Sub(m.Opened) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
-	if p.silenced(m) || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
+	if p.silenced(m) || m.Covered || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
 		return
 	}
 	p.at(r, m, name, channels, first)

@@ -74,12 +74,16 @@ func (m Message) Subject() string {
 	}
 	word := "DOWN"
 	switch name, _, _ := strings.Cut(m.Step, "-"); {
+	case m.Alert.Advisory != "" && m.Alert.Over.Equal(m.Alert.Opened):
+		word = "BACK"
 	case m.Alert.Advisory != "" && !m.Alert.Over.IsZero():
 		word = "CLEARED"
 	case m.Alert.Advisory != "":
 		word = "ADVISORY"
 	case !m.Alert.Over.IsZero():
 		word = "OK"
+	case m.Alert.Flaps > 0:
+		word = "FLAPPING"
 	case m.Alert.Severity == catalog.Minor:
 		word = "DEGRADED"
 	case name == stepRepeated:

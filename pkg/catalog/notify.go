@@ -137,7 +137,7 @@ func AnnounceKinds() []string { return []string{"incidents", "posts"} }
 func Advisories() []string {
 	return []string{
 		"silent-agent", "isolated-vantage", "regions-silent", "disk", "certificates", "lag", "overdue", "pending",
-		"catalog", "channel", "damage", "other",
+		"catalog", "channel", "coordinator", "damage", "other",
 	}
 }
 
