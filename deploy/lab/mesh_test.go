@@ -47,6 +47,7 @@ type mesh struct {
 	rule        string // settings of the catalog's rule, where they are not the defaults
 	notify      string // a section of the catalog
 	hosts       map[string]*server
+	roles       roles
 	states      map[string]string       // state directories of the agents
 	disk        func(testing.TB) string // creates a state directory
 	agents      map[string]*process
@@ -58,6 +59,22 @@ type mesh struct {
 	web         *http.Client
 }
 
+// roles are the services of each host, the kinds that they are of, and what to replace in the kinds' checks.
+type roles struct {
+	services map[string][]string // by host
+	kinds    map[string]service
+	texts    map[string]string
+}
+
+// ordinaryRoles are what the lab's hosts serve unless a test has servers of its own.
+func ordinaryRoles() roles {
+	r := roles{services: map[string][]string{}, kinds: services}
+	for _, h := range hosts {
+		r.services[h.name] = h.services
+	}
+	return r
+}
+
 // startMesh builds the programs, creates the network, starts everything and has every agent join, as the manual says.
 // It returns when all hosts are operational.
 func startMesh(t testing.TB, interval time.Duration, rule string) *mesh {
@@ -65,12 +82,25 @@ func startMesh(t testing.TB, interval time.Duration, rule string) *mesh {
 	return startMeshOn(t, interval, rule, func(t testing.TB) string { return t.TempDir() })
 }
 
+// startMeshOf is startMesh with other services.
+func startMeshOf(t testing.TB, interval time.Duration, r roles) *mesh {
+	t.Helper()
+	return startMeshWith(t, interval, "", func(t testing.TB) string { return t.TempDir() }, r)
+}
+
 // startMeshOn is startMesh with the agents' state in directories that disk creates.
 func startMeshOn(t testing.TB, interval time.Duration, rule string, disk func(testing.TB) string) *mesh {
 	t.Helper()
+	return startMeshWith(t, interval, rule, disk, ordinaryRoles())
+}
+
+func startMeshWith(
+	t testing.TB, interval time.Duration, rule string, disk func(testing.TB) string, r roles,
+) *mesh {
+	t.Helper()
 	requireLab(t)
 	m := &mesh{
-		t: t, programs: build(t), data: t.TempDir(), interval: interval, rule: rule, disk: disk,
+		t: t, programs: build(t), data: t.TempDir(), interval: interval, rule: rule, disk: disk, roles: r,
 		hosts: map[string]*server{}, states: map[string]string{}, agents: map[string]*process{},
 		services: map[string]*process{}, clocks: map[string]string{}, firewalled: map[string]bool{},
 	}
@@ -89,7 +119,7 @@ func startMeshOn(t testing.TB, interval time.Duration, rule string, disk func(te
 	m.writeCatalog(25)
 	m.startCoordinator()
 	for _, h := range hosts {
-		for _, s := range h.services {
+		for _, s := range r.services[h.name] {
 			m.startService(h.name, s)
 		}
 		m.join(h.name)
@@ -115,8 +145,14 @@ func (m *mesh) writeCatalog(smtpPort int) {
 	for _, h := range hosts {
 		fmt.Fprintf(&b, "  - name: %s\n    region: %s\n    address: %s\n", h.name, h.region, m.hosts[h.name].address)
 		b.WriteString("    public: true\n    checks:\n      - {kind: ping}\n")
-		for _, s := range h.services {
-			check := strings.Replace(services[s].yaml, "port: 25", fmt.Sprintf("port: %d", smtpPort), 1)
+		for _, s := range m.roles.services[h.name] {
+			check := strings.Replace(m.roles.kinds[s].yaml, "port: 25", fmt.Sprintf("port: %d", smtpPort), 1)
+			for from, to := range m.roles.texts {
+				check = strings.ReplaceAll(check, from, to)
+			}
+			for name, s := range m.hosts {
+				check = strings.ReplaceAll(check, "@"+name, s.address)
+			}
 			fmt.Fprintf(&b, "      - %s\n", check)
 		}
 	}
@@ -131,7 +167,7 @@ func (m *mesh) writeCatalog(smtpPort int) {
 // startService starts a service with a fresh configuration and state.
 func (m *mesh) startService(host, name string) {
 	m.t.Helper()
-	program, args := services[name].prepare(m.t, openDirectory(m.hosts[host].t))
+	program, args := m.roles.kinds[name].prepare(m.t, openDirectory(m.hosts[host].t))
 	m.services[host+" "+name] = m.hosts[host].start(name, program, args...)
 }
 
@@ -179,7 +215,7 @@ func (m *mesh) repair() {
 		m.startCoordinator()
 	}
 	for _, h := range hosts {
-		for _, s := range h.services {
+		for _, s := range m.roles.services[h.name] {
 			p := m.services[h.name+" "+s]
 			p.signal(syscall.SIGCONT)
 			if !p.running() {
