@@ -76,10 +76,19 @@ func lostOutages(before, next *catalog.Catalog, s *mesh.Snapshot) (lost []string
 				lost = append(lost, h.Name)
 				break
 			}
-			if asked := was.Check(c.Name); asked == nil || pairs.Check(was, is, asked) == nil {
+			asked := was.Check(c.Name)
+			if asks := checkAfter(pairs, was, is, asked); asks == nil || was.Shows(asked) && !is.Shows(asks) {
 				lost = append(lost, h.Name+" "+c.Name)
 			}
 		}
 	}
 	return lost
+}
+
+// checkAfter returns what a check of the catalog before is in the next one; nil if it is gone.
+func checkAfter(pairs *catalog.Pairing, was, is *catalog.Host, asked *catalog.Check) *catalog.Check {
+	if asked == nil {
+		return nil
+	}
+	return pairs.Check(was, is, asked)
 }

@@ -33,7 +33,7 @@ func (s *console) catalogPage(r request) (view, error) {
 			c := &h.Checks[n]
 			row := catalogRow{
 				Host: h.Name, Region: h.Region, Group: h.Group, Check: c.Name, Kind: c.Kind,
-				Addresses: strings.Join(h.Addresses, ", "), Public: h.Public, Critical: c.Critical,
+				Addresses: strings.Join(h.Addresses, ", "), Public: h.Shows(c), Critical: c.Critical,
 				Interval: c.Interval, Timeout: c.Timeout,
 			}
 			v.Checks = append(v.Checks, row)

@@ -248,17 +248,24 @@ func (e IncidentEditor) subjects(hosts, checks []string) (out []incident.Subject
 			return nil, false, errkind.In("hosts", errkind.New(errkind.NotFound,
 				fmt.Sprintf("host %q is not in the catalog: `coordinator status` lists them", name)))
 		}
-		if len(out) > 0 && internal == h.Public {
-			return nil, false, invalid(
-				"hosts: %s is internal and %s is public, or the other way: open an incident for each", h.Name, out[0].Name)
-		}
-		internal = !h.Public
+		hidden := !h.Public
 		s := incident.Subject{ID: h.Identity(), Name: h.Name}
 		for n, check := range checks {
 			if k := h.Check(check); k != nil {
+				if len(s.Checks) > 0 && hidden == h.Shows(k) {
+					return nil, false, errkind.In("checks", invalid(
+						"%s is internal and %s is public, or the other way: open an incident for each", k.Name,
+						s.Checks[0].Name))
+				}
+				hidden = !h.Shows(k)
 				s.Checks, used[n] = append(s.Checks, incident.Named{ID: h.IdentityOf(k), Name: k.Name}), true
 			}
 		}
+		if len(out) > 0 && internal != hidden {
+			return nil, false, invalid(
+				"hosts: %s is internal and %s is public, or the other way: open an incident for each", h.Name, out[0].Name)
+		}
+		internal = hidden
 		for _, k := range h.Checks {
 			names = append(names, k.Name)
 		}

@@ -53,7 +53,7 @@ func (l *Latencies) Latency(
 		}
 		for k := range h.Checks {
 			check := &h.Checks[k]
-			if q.Check != "" && mesh.Key(q.Check) != mesh.Key(check.Name) {
+			if q.Check != "" && mesh.Key(q.Check) != mesh.Key(check.Name) || q.Public && !h.Shows(check) {
 				continue
 			}
 			series, err := l.store.Series(ctx, latency.Query{
@@ -63,7 +63,7 @@ func (l *Latencies) Latency(
 				return report, err
 			}
 			for _, s := range series {
-				points := l.visible(c, s.Points, q, hidden[h.Key()])
+				points := l.visible(c, s.Points, q, hidden.Of(h.Key(), check.Name))
 				row := latency.Row{Host: h.Name, Check: check.Name, Region: s.Region, Points: points}
 				report.Rows = append(report.Rows, row)
 			}
@@ -73,8 +73,8 @@ func (l *Latencies) Latency(
 	return report, err
 }
 
-// hidden returns when hosts were internal during a period of the wall clock, in mesh time, by the host's key.
-func (l *Latencies) hidden(ctx context.Context, public bool, from, to time.Time) (map[string][]sla.Window, error) {
+// hidden returns when hosts and checks were internal during a period of the wall clock, in mesh time.
+func (l *Latencies) hidden(ctx context.Context, public bool, from, to time.Time) (view.Hidden, error) {
 	if !public {
 		return nil, nil
 	}
@@ -140,8 +140,11 @@ func (l *Latencies) Overview(ctx context.Context, c *catalog.Catalog, public boo
 		h := &c.Hosts[i]
 		one := latency.HostRecent{Checks: map[string][]latency.Recent{}}
 		for k := range h.Checks {
+			if public && !h.Shows(&h.Checks[k]) {
+				continue
+			}
 			regions := recent[h.IdentityOf(&h.Checks[k])]
-			if windows := hidden[h.Key()]; len(windows) > 0 {
+			if windows := hidden.Of(h.Key(), h.Checks[k].Name); len(windows) > 0 {
 				regions = slices.Clone(regions)
 				for n := range regions {
 					l.hide(&regions[n], windows, wall)

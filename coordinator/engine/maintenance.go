@@ -173,6 +173,10 @@ func (c *coverage) step(
 
 // rewrite gives a transition of the judge the statuses that readers see. A covered check changes none.
 func (c *coverage) rewrite(j *judge.Judge, active []covered, t *mesh.Transition) {
+	if t.Aside { // it changes no status that readers see
+		t.Maintenance = covering(active, t.HostID, t.CheckID)
+		return
+	}
 	published, ok := c.published[t.HostID]
 	if len(concerning(active, t.HostID)) == 0 && !ok {
 		return
@@ -209,8 +213,10 @@ func (c *coverage) settle(
 		published, _ = j.Status(id, func(string) bool { return false })
 	}
 	add := func(t mesh.Transition) {
-		t.From, t.To = published, status
-		published = status
+		if !t.Aside {
+			t.From, t.To = published, status
+			published = status
+		}
 		out = append(out, t)
 	}
 	if len(over) > 0 {

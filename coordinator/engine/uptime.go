@@ -87,7 +87,7 @@ func (h *History) histories(
 	if err != nil {
 		return nil, err
 	}
-	var hidden map[string][]sla.Window
+	var hidden view.Hidden
 	if q.Public {
 		if hidden, err = h.view.Periods().Internal(ctx, from, to); err != nil {
 			return nil, err
@@ -106,7 +106,7 @@ func (h *History) histories(
 	add := func(key, name, check string) {
 		of := found[subject{key, check}]
 		delete(found, subject{key, check})
-		of.Host, of.Check, of.Hidden = name, check, hidden[key]
+		of.Host, of.Check, of.Hidden = name, check, hidden.Of(key, check)
 		of.Maintenance = covered(key, check)
 		out = append(out, of)
 	}
@@ -114,12 +114,19 @@ func (h *History) histories(
 		if host := &c.Hosts[i]; q.Include(host.Key()) && len(host.Checks) > 0 {
 			add(host.Key(), host.Name, "")
 			for _, check := range host.Checks {
+				if q.Public && !host.Shows(&check) {
+					delete(found, subject{host.Key(), check.Name})
+					continue
+				}
 				add(host.Key(), host.Name, check.Name)
 			}
 		}
 	}
 	for _, p := range published {
 		if _, former := found[subject{p.Host, p.Check}]; former && q.Include(p.Host) {
+			if q.Public && hiddenUntil(hidden.Of(p.Host, p.Check), to) {
+				continue // it left the catalog while it was internal
+			}
 			name := p.Host
 			if host := c.Host(mesh.Key(p.Host)); host != nil {
 				name = host.Name
@@ -128,6 +135,11 @@ func (h *History) histories(
 		}
 	}
 	return out, nil
+}
+
+// hiddenUntil reports whether one of the windows lasts until a time.
+func hiddenUntil(windows []sla.Window, to time.Time) bool {
+	return slices.ContainsFunc(windows, func(w sla.Window) bool { return !w.To.Before(to) })
 }
 
 // maintained returns what says when a maintenance covered a host, by its key, or one of its checks, during a period of

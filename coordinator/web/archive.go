@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/archive"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -102,11 +103,33 @@ func (a ArchiveView) Find(ctx context.Context, q archive.Query) (archive.Page, e
 		if err != nil {
 			return page, err
 		}
+		// The stored text of an incident may be from before a check became internal.
+		if e.Kind == archive.Incident && !r.Everything && a.view.namesInternalCheck(f.Excerpt) {
+			f.Excerpt = nil
+		}
 		if ok {
 			page.Found = append(page.Found, archive.Found{Entry: e, Excerpt: f.Excerpt})
 		}
 	}
 	return page, nil
+}
+
+// namesInternalCheck reports whether an excerpt contains the name of an internal check of a public host.
+func (v *View) namesInternalCheck(excerpt []archive.Fragment) bool {
+	var text strings.Builder
+	for _, part := range excerpt {
+		text.WriteString(part.Text)
+	}
+	c, _ := v.source.Current()
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		if h.Public && slices.ContainsFunc(h.Checks, func(check catalog.Check) bool {
+			return check.Internal && strings.Contains(text.String(), check.Name)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // Between lists what was published or began in [from, to), newest first.

@@ -53,3 +53,30 @@ func TestAHostThatBecameInternalIsOnNoPublicAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestACheckThatBecameInternalIsOnNoPublicAddress: neither its state nor what was measured of it before.
+func TestACheckThatBecameInternalIsOnNoPublicAddress(t *testing.T) {
+	m := newMarkedMesh(t)
+	m.run(40 * time.Second)
+	m.fail("lon", "van", "nyc", "tor", "lus", "syd", "sea")
+	m.run(30 * time.Second)
+	before := m.walk(t)
+	for _, address := range []string{"/", "/api/v1/transitions", "/api/v1/uptime?host=NC1", "/api/v1/latency"} {
+		if !strings.Contains(before[address], laterInternal) {
+			t.Fatalf("%s does not show the public check", address)
+		}
+	}
+	next := *m.catalog
+	next.Hosts = slices.Clone(next.Hosts)
+	h := next.Host("nc1")
+	h.Checks = slices.Clone(h.Checks)
+	h.Check(laterInternal).Internal = true
+	catalog.Seal(&next)
+	m.append(ledger.CatalogEvent{Catalog: &next, Source: "test", Mesh: m.now})
+	m.catalog = &next
+	for address, answer := range m.walk(t) {
+		if i := strings.Index(answer, laterInternal); i >= 0 && !strings.Contains(address, laterInternal) {
+			t.Errorf("%s shows the internal check: %s", address, answer[max(0, i-200):min(len(answer), i+100)])
+		}
+	}
+}

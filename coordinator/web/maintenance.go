@@ -46,7 +46,11 @@ func (v *View) maintenance(m *maintenance.Maintenance) *maintenance.Maintenance 
 	c, _ := v.source.Current()
 	return m.Only(func(t maintenance.Target) bool {
 		h := c.HostByID(t.Host)
-		return h != nil && (h.Public || v.audience == Operators) && (t.Check == "" || h.CheckByID(t.Check) != nil)
+		if h == nil || !h.Public && v.audience == Public {
+			return false
+		}
+		check := h.CheckByID(t.Check)
+		return t.Check == "" || check != nil && (v.audience == Operators || h.Shows(check))
 	})
 }
 

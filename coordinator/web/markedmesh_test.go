@@ -74,6 +74,9 @@ func newMarkedMesh(t *testing.T) *markedMesh {
 		h := catalog.Host{Name: mark + region, Region: region, Addresses: []string{"192.0.2.1"}, Checks: markedChecks()}
 		if i == 0 {
 			h.Name, h.Public = "NC1", true
+			later := internalCheck()
+			later.Name, later.Internal = laterInternal, false
+			h.Checks = append(h.Checks, internalCheck(), later)
 		}
 		if i == 1 {
 			h.Name, h.Public, h.Checks = "NC2", true, markedChecks()[:1]
@@ -131,6 +134,17 @@ func markedChecks() []catalog.Check {
 		URL: "https://" + mark + ":" + mark + "@www.example.net/" + mark + "?key=" + mark, Body: mark,
 	}
 	return []catalog.Check{smtp, web}
+}
+
+// laterInternal is the name of a check that is public at first.
+const laterInternal = "qlaterq"
+
+// internalCheck is a check of a public host that only operators may read of: its name has the mark.
+func internalCheck() catalog.Check {
+	return catalog.Check{
+		Kind: catalog.KindTCP, Name: "queue " + mark, Critical: true, Internal: true,
+		Interval: 10 * time.Second, Timeout: 3 * time.Second, Options: catalog.TCP{Port: 26},
+	}
 }
 
 // earlierOutage is a transition as earlier versions stored it: with the text of agents in its sentence.

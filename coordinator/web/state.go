@@ -30,9 +30,16 @@ func (s State) Hosts() []mesh.HostState {
 	var out []mesh.HostState
 	for _, h := range s.Snapshot.Hosts {
 		// The catalog may be newer than the snapshot.
-		if in := s.Catalog.Host(mesh.Key(h.Name)); in != nil && s.Visible(h.Public && in.Public) {
-			out = append(out, h)
+		in := s.Catalog.Host(mesh.Key(h.Name))
+		if in == nil || !s.Visible(h.Public && in.Public) {
+			continue
 		}
+		if s.Audience == Public {
+			h.Checks = slices.DeleteFunc(slices.Clone(h.Checks), func(c mesh.CheckState) bool {
+				return c.Internal || internalNow(s.Catalog, h.Name, c.Name)
+			})
+		}
+		out = append(out, h)
 	}
 	return out
 }

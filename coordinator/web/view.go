@@ -124,8 +124,9 @@ func (v *View) Transitions(ctx context.Context, host string, since time.Time, li
 		return nil, err
 	}
 	var out []mesh.Transition
+	c, _ := v.source.Current()
 	for _, t := range all {
-		if t.Public {
+		if t.Public && !internalNow(c, t.Host, t.Check) {
 			out = append(out, publicTransition(t))
 		}
 	}
@@ -141,9 +142,12 @@ func (v *View) Incidents(ctx context.Context, since time.Time, limit int) ([]*in
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*incident.Incident, len(all))
-	for n, i := range all {
-		out[n] = publicIncident(i)
+	c, _ := v.source.Current()
+	var out []*incident.Incident
+	for _, i := range all {
+		if i = shownChecks(c, i); i != nil {
+			out = append(out, publicIncident(i))
+		}
 	}
 	return out, nil
 }
@@ -162,7 +166,11 @@ func (v *View) Incident(ctx context.Context, id string) (*incident.Incident, err
 	if !i.Shown(time.Now().Add(v.State().Snapshot.Offset)) {
 		return nil, nil
 	}
-	if i = i.Only(v.publicHosts()); i == nil {
+	c, _ := v.source.Current()
+	if i = i.Only(v.publicHosts()); i != nil {
+		i = shownChecks(c, i)
+	}
+	if i == nil {
 		return nil, nil
 	}
 	return publicIncident(i), nil
@@ -195,7 +203,11 @@ func (v *View) uptime(ctx context.Context, host string, q sla.Query) (sla.Report
 	}
 	q.Include = func(key string) bool { return (host == "" || key == host) && include(key) }
 	q.Public = v.audience == Public
-	return v.source.Uptime(ctx, c, q)
+	report, err := v.source.Uptime(ctx, c, q)
+	if q.Public {
+		report.Rows = slices.DeleteFunc(report.Rows, func(row sla.Row) bool { return internalNow(c, row.Host, row.Check) })
+	}
+	return report, err
 }
 
 // LatencyQuery selects what Latency reports: the hosts, checks and regions with the names, or all for "".
@@ -216,6 +228,7 @@ func (v *View) Latency(ctx context.Context, q LatencyQuery) (latency.Report, err
 	})
 	if v.audience == Public {
 		r.HideVantages()
+		r.Rows = slices.DeleteFunc(r.Rows, func(row latency.Row) bool { return internalNow(c, row.Host, row.Check) })
 	}
 	return r, err
 }
@@ -232,7 +245,11 @@ func (v *View) Overview(ctx context.Context) (latency.Overview, error) {
 			continue
 		}
 		for name, regions := range host.Checks {
-			if v.audience == Public {
+			switch {
+			case v.audience == Operators:
+			case internalNow(c, key, name):
+				delete(host.Checks, name)
+			default:
 				host.Checks[name] = latency.WithoutVantages(regions)
 			}
 		}
@@ -249,6 +266,22 @@ func (v *View) visible(c *catalog.Catalog) func(key string) bool {
 		h := c.Host(key)
 		return h != nil && h.Public
 	}
+}
+
+// internalNow reports whether the check, by the names that its host and it have now, is internal of a public host.
+func internalNow(c *catalog.Catalog, host, check string) bool {
+	h := c.Host(mesh.Key(host))
+	if h == nil || check == "" {
+		return false
+	}
+	is := h.Check(check)
+	return is != nil && is.Internal
+}
+
+// shownChecks returns an incident without what was measured of checks that have become internal since; nil if that was
+// all of it. Texts stay as they were published.
+func shownChecks(c *catalog.Catalog, i *incident.Incident) *incident.Incident {
+	return i.WithoutChecks(func(host, check string) bool { return internalNow(c, host, check) })
 }
 
 // publicHosts returns the keys of the hosts that are public now. What was published of others stays in the ledger, for
@@ -279,10 +312,12 @@ func PublicSnapshot(s *mesh.Snapshot) *mesh.Snapshot {
 		}
 		host := mesh.HostState{
 			Name: h.Name, Region: h.Region, Public: true, Status: h.Status, Since: h.Since, Sentence: h.Sentence,
-			Checks: make([]mesh.CheckState, len(h.Checks)),
+			Checks: make([]mesh.CheckState, 0, len(h.Checks)),
 		}
-		for i, c := range h.Checks {
-			host.Checks[i] = PublicCheck(c)
+		for _, c := range h.Checks {
+			if !c.Internal {
+				host.Checks = append(host.Checks, PublicCheck(c))
+			}
 		}
 		out.Hosts = append(out.Hosts, host)
 	}

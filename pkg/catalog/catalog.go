@@ -125,6 +125,9 @@ type Check struct {
 	// FewObservers has the check probed by as many vantages as in a large mesh, also where the mesh is not large: they
 	// share an interval, and each should still probe often. Earlier versions do not know it.
 	FewObservers bool
+
+	// Internal hides a check of a public host from the public: it counts for operators alone. See Host.Shows.
+	Internal bool
 }
 
 // Host returns the host with this key, or nil.
@@ -144,6 +147,13 @@ func (c *Catalog) Region(name string) *Region {
 	}
 	return &c.Regions[i]
 }
+
+// Shows reports whether the public sees the check: it and its host are public.
+func (h *Host) Shows(c *Check) bool { return h.Public && !c.Internal }
+
+// CountsInStatus reports whether the check counts in the host's status, which is what the public reads of a public
+// host. All checks of an internal host do.
+func (h *Host) CountsInStatus(c *Check) bool { return !h.Public || !c.Internal }
 
 // Key is the host's name in NATS subjects, addresses of pages and messages: in lower case.
 func (h *Host) Key() string { return mesh.Key(h.Name) }

@@ -103,11 +103,7 @@ func compareHost(pairs *Pairing, old, new *Host) []Change {
 		out = append(out, Change{Host: new.Name, What: fmt.Sprintf("region %s, was %s", new.Region, old.Region)})
 	}
 	if old.Public != new.Public {
-		what := "internal, was public"
-		if new.Public {
-			what = "public, was internal"
-		}
-		out = append(out, Change{Host: new.Name, What: what})
+		out = append(out, Change{Host: new.Name, What: audienceChange(new.Public)})
 	}
 	if old.Key() != new.Key() {
 		out = append(out, Change{Host: new.Name, What: "was " + old.Name})
@@ -133,6 +129,14 @@ func compareHost(pairs *Pairing, old, new *Host) []Change {
 	return out
 }
 
+// audienceChange says that a host or check is public now, or internal.
+func audienceChange(public bool) string {
+	if public {
+		return "public, was internal"
+	}
+	return "internal, was public"
+}
+
 // compareCheck reports one change at most: the one with the largest consequence.
 func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 	change := Change{Host: h.Name, Check: new.Name}
@@ -148,6 +152,8 @@ func compareCheck(h *Host, old, new *Check, moved bool) []Change {
 	case old.Interval != new.Interval:
 		change.What = fmt.Sprintf("interval %v, was %v",
 			new.Interval.Round(time.Millisecond), old.Interval.Round(time.Millisecond))
+	case old.Internal != new.Internal:
+		change.What = audienceChange(!new.Internal)
 	case !slices.Equal(old.Families, new.Families):
 		change.What = fmt.Sprintf("address families %v, were %v", new.Families, old.Families)
 	case !reflect.DeepEqual(old.Secrets, new.Secrets):

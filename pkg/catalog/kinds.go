@@ -221,6 +221,7 @@ type (
 		Needs   []string      `json:"needs,omitempty"`
 
 		FewObservers bool `json:"few_observers,omitempty"`
+		Internal     bool `json:"internal,omitempty"`
 	}
 )
 
@@ -233,7 +234,7 @@ func (c Check) MarshalJSON() ([]byte, error) {
 	parts := []any{
 		checkHead{c.ID, kind, c.Name, c.Was, c.Critical, c.Interval, c.Timeout, c.Families},
 		c.Options,
-		checkTail{c.Latency, c.Loss, c.Except, c.Secrets, c.Needs, c.FewObservers},
+		checkTail{c.Latency, c.Loss, c.Except, c.Secrets, c.Needs, c.FewObservers, c.Internal},
 	}
 	out := []byte{'{'}
 	for _, part := range parts {
@@ -264,7 +265,7 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 		ID: head.ID, Kind: head.Kind, Name: head.Name, Was: head.Was, Critical: head.Critical,
 		Interval: head.Interval, Timeout: head.Timeout,
 		Families: head.Families, Except: tail.Except, Latency: tail.Latency, Loss: tail.Loss, Needs: tail.Needs,
-		FewObservers: tail.FewObservers,
+		FewObservers: tail.FewObservers, Internal: tail.Internal,
 	}
 	// A program without references may have passed the check on, without its options: it stays an unknown kind.
 	kind, ok := strings.CutSuffix(head.Kind, secretsSuffix)

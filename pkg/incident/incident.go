@@ -99,6 +99,31 @@ func (i *Incident) Only(hosts []string) *Incident {
 	return part(i, hosts)
 }
 
+// WithoutChecks returns the incident without what was measured of some checks, as a copy; nil if that was all of it.
+func (i *Incident) WithoutChecks(hidden func(host, check string) bool) *Incident {
+	out := *i
+	out.Hosts = nil
+	for _, h := range i.Hosts {
+		measured, named := len(h.Windows) > 0, len(h.Checks) > 0
+		h.Windows = slices.DeleteFunc(slices.Clone(h.Windows), func(w Window) bool { return hidden(h.Name, w.Check) })
+		h.Checks = slices.DeleteFunc(slices.Clone(h.Checks), func(c Named) bool { return hidden(h.Name, c.Name) })
+		if (measured || named) && len(h.Windows)+len(h.Checks) == 0 {
+			continue
+		}
+		out.Hosts = append(out.Hosts, h)
+	}
+	if len(out.Hosts) == 0 {
+		return nil
+	}
+	out.Updates = nil
+	for _, u := range i.Updates {
+		if part, ok := u.without(func(p Update) bool { return hidden(p.Host, p.Check) }); ok {
+			out.Updates = append(out.Updates, part)
+		}
+	}
+	return &out
+}
+
 // part is Only for operators too.
 func part(i *Incident, hosts []string) *Incident {
 	others := func(name string) bool { return !slices.Contains(hosts, mesh.Key(name)) }
@@ -107,7 +132,7 @@ func part(i *Incident, hosts []string) *Incident {
 	out.Hosts = slices.DeleteFunc(slices.Clone(i.Hosts), func(h Host) bool { return others(h.Name) })
 	out.Updates = nil
 	for _, u := range i.Updates {
-		if part, ok := u.without(others); ok {
+		if part, ok := u.without(func(p Update) bool { return others(p.Host) }); ok {
 			out.Updates = append(out.Updates, part)
 		}
 	}

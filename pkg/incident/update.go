@@ -79,9 +79,9 @@ func (u Update) about(other Update) bool {
 	return mesh.Key(u.Host) == mesh.Key(other.Host) && u.Check == other.Check
 }
 
-// without returns the update without the hosts that a reader must not see; ok is false if nothing is left.
-func (u Update) without(hidden func(host string) bool) (out Update, ok bool) {
-	parts := slices.DeleteFunc(u.Parts(), func(p Update) bool { return hidden(p.Host) })
+// without returns the update without the parts that a reader must not see; ok is false if nothing is left.
+func (u Update) without(hidden func(part Update) bool) (out Update, ok bool) {
+	parts := slices.DeleteFunc(u.Parts(), hidden)
 	if len(parts) == 0 {
 		return out, false
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/status"
 )
 
 // The judge knows nothing of maintenance: its verdicts are what was measured. The layer above it asks here what those
@@ -19,17 +18,12 @@ func (j *Judge) Status(id string, covered func(check string) bool) (s mesh.Statu
 	if h == nil {
 		return "", false
 	}
-	checks := make([]status.Check, len(h.checks))
-	for i, c := range h.checks {
-		checks[i] = status.Check{
-			Verdict: c.published, Critical: c.config.Critical, LeftOut: c.leftOut, Covered: covered(c.id),
-		}
-	}
-	return status.Of(checks), true
+	return h.statusOf(func(c *check) bool { return !c.aside() }, covered), true
 }
 
 // Failures returns the failing checks of the host with the id as transitions that say so again, from a time on: for
-// readers, a failure that a maintenance covered begins when that ends. The statuses are left empty.
+// readers, a failure that a maintenance covered begins when that ends. The statuses are left empty, except
+// those of checks aside.
 func (j *Judge) Failures(id string, began time.Time) (out []mesh.Transition) {
 	h := j.hostByID(id)
 	if h == nil {
@@ -44,6 +38,9 @@ func (j *Judge) Failures(id string, began time.Time) (out []mesh.Transition) {
 		t.Check, t.CheckID, t.Was, t.Verdict, t.Cause = c.config.Name, c.id, c.published, c.published, h.cause
 		t.Rule, t.Tally, t.Votes = c.rule, c.tally, regionVotes(j.env, c)
 		t.Sentence = sentenceOf(j.env, j.mesh.catalog, c, t.Votes)
+		if c.aside() {
+			t.Public, t.Aside, t.From, t.To = false, true, h.aside, h.aside
+		}
 		out = append(out, t)
 	}
 	return out

@@ -18,6 +18,7 @@ type host struct {
 	checks  []*check
 	status  mesh.Status
 	since   time.Time
+	aside   mesh.Status // that its internal checks make, if the host is public: see mesh.Transition.Aside
 
 	requests  []roundRequest
 	lastRound time.Time
@@ -43,6 +44,7 @@ func (h *host) inherit(old *host, before *catalog.Pairing) {
 	h.dead = old.dead
 	h.status, h.since, h.lastRound, h.requests = old.status, old.since, old.lastRound, old.requests
 	h.account, h.payments, h.cause = old.account, old.payments, old.cause
+	h.aside = old.aside
 	moved := !h.config.SameAddresses(old.config)
 	for _, c := range h.checks {
 		config := before.Check(h.config, old.config, c.config)
@@ -57,7 +59,7 @@ func (h *host) inherit(old *host, before *catalog.Pairing) {
 
 // restoreStatus sets the status that follows from the restored checks, and forgets the cause of an outage that is over.
 func (h *host) restoreStatus() {
-	h.status = h.currentStatus()
+	h.status, h.aside = h.currentStatus(), h.asideStatus()
 	h.clearCause()
 	for _, c := range h.checks {
 		if c.since.After(h.since) {
@@ -68,9 +70,23 @@ func (h *host) restoreStatus() {
 
 // currentStatus returns the status that follows from the published verdicts of the host's checks.
 func (h *host) currentStatus() mesh.Status {
-	checks := make([]status.Check, len(h.checks))
-	for i, c := range h.checks {
-		checks[i] = status.Check{Verdict: c.published, Critical: c.config.Critical, LeftOut: c.leftOut}
+	return h.statusOf(func(c *check) bool { return !c.aside() }, func(string) bool { return false })
+}
+
+// asideStatus returns the status that follows from those checks alone that do not count in the host's.
+func (h *host) asideStatus() mesh.Status {
+	return h.statusOf((*check).aside, func(string) bool { return false })
+}
+
+// statusOf returns the status that some checks make while others are covered by a maintenance, by their ids.
+func (h *host) statusOf(counts func(*check) bool, covered func(check string) bool) mesh.Status {
+	var checks []status.Check
+	for _, c := range h.checks {
+		if counts(c) {
+			checks = append(checks, status.Check{
+				Verdict: c.published, Critical: c.config.Critical, LeftOut: c.leftOut, Covered: covered(c.id),
+			})
+		}
 	}
 	return status.Of(checks)
 }

@@ -114,6 +114,7 @@ type CheckState struct {
 	Name      string       `json:"name"`
 	Kind      string       `json:"kind"`
 	Critical  bool         `json:"critical"`
+	Internal  bool         `json:"internal,omitempty"` // of a public host, and for operators alone
 	Verdict   Verdict      `json:"verdict"`
 	Since     time.Time    `json:"since,omitzero"`  // when the verdict's cause began
 	Rule      string       `json:"rule"`            // the part of the rule that decided
@@ -187,7 +188,7 @@ type Transition struct {
 	Sequence  uint64        `json:"sequence"` // the stream sequence at which it was decided
 	Host      string        `json:"host"`     // as the catalog spells it
 	HostID    string        `json:"host_id,omitempty"`
-	Public    bool          `json:"public"` // whether the host was public then
+	Public    bool          `json:"public"` // whether the host, and the check, were public then
 	Check     string        `json:"check"`  // whose verdict changed; empty if only the status changed
 	CheckID   string        `json:"check_id,omitempty"`
 	Was       Verdict       `json:"was"`              // the check's verdict before
@@ -204,4 +205,7 @@ type Transition struct {
 	Votes     []RegionVote  `json:"votes"`
 	// Maintenance is the id of the occurrence that covered the check then: its failure is no incident.
 	Maintenance string `json:"maintenance,omitempty"`
+	// Aside says that the check was internal though its host was public. From and To are then the status that the
+	// host's internal checks make by themselves, and not the host's.
+	Aside bool `json:"aside,omitempty"`
 }

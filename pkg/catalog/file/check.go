@@ -39,6 +39,11 @@ func (p *parser) checks(m *mapping, h *catalog.Host) {
 			p.check(c, h)
 		}
 	}
+	shown := func(c catalog.Check) bool { return !c.Internal }
+	if h.Public && len(h.Checks) > 0 && !slices.ContainsFunc(h.Checks, shown) {
+		p.yaml.mistake(n, "take public: false out of one of them, or make the host internal",
+			"the host %s is public, and none of its checks is", h.Name)
+	}
 	if len(items) > 0 {
 		m.missing("address", "add 'address: ...' to the host", "the host %s has checks and no address", h.Name)
 	}
@@ -56,6 +61,9 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	named := m.text("name", &c.Name)
 	p.was(m, &c.Was)
 	m.boolean("critical", &c.Critical)
+	public := true
+	m.boolean("public", &public)
+	c.Internal = !public
 	m.duration("interval", &c.Interval, catalog.IntervalMin, catalog.IntervalMax)
 	m.duration("timeout", &c.Timeout, catalog.TimeoutMin, catalog.TimeoutMax)
 	m.duration("latency", &c.Latency, 1, catalog.TimeoutMax)

@@ -129,7 +129,7 @@ func slaKeys() object {
 // checkKeys are the keys of one kind of check: those of every kind, and its options.
 func checkKeys(kind string) object {
 	keys := object{
-		"kind": object{"const": kind}, "name": anyText, "was": anyText, "critical": aTruthValue,
+		"kind": object{"const": kind}, "name": anyText, "was": anyText, "critical": aTruthValue, "public": aTruthValue,
 		"interval": aDuration, "timeout": aDuration, "latency": aDuration, "loss": aNumber, "needs": hostNames,
 		"families": listOr(enum(mesh.IPv4.String(), mesh.IPv6.String())),
 		"except":   listOr(anyText),

@@ -89,7 +89,7 @@ func (f incidentFold) followAudience(
 		switch {
 		case h == nil:
 			return incident.Nobody
-		case h.Public:
+		case h.Public && !onlyInternalChecks(h, part):
 			return incident.Everybody
 		}
 		return incident.Operators
@@ -100,6 +100,21 @@ func (f incidentFold) followAudience(
 		}
 	}
 	return nil
+}
+
+// onlyInternalChecks reports whether all that fails of a host's part in an incident is internal.
+func onlyInternalChecks(h *catalog.Host, part *incident.Host) bool {
+	internal, failing := 0, 0
+	for _, w := range part.Windows {
+		if !w.To.IsZero() {
+			continue
+		}
+		failing++
+		if c := h.CheckByID(w.CheckID); c != nil && c.Internal {
+			internal++
+		}
+	}
+	return failing > 0 && internal == failing
 }
 
 // apply applies what a person did to an incident. What does not fit the incident any more is left out: another

@@ -68,12 +68,12 @@ func (f *fold) rename(ctx context.Context, before, next *catalog.Catalog) error 
 			if asks == nil || asks.Name == asked.Name && is.IdentityOf(asks) == was.IdentityOf(asked) {
 				continue
 			}
-			if err := f.renameCheck(ctx, is, was.IdentityOf(asked), asks); err != nil {
+			if err := f.renameCheck(ctx, is, was.IdentityOf(asked), asked.Name, asks); err != nil {
 				return err
 			}
 		}
 	}
-	if _, err := f.tx.ExecContext(ctx, `UPDATE internal SET host = substr(host, 2) WHERE host LIKE '#%'`); err != nil {
+	if _, err := f.tx.ExecContext(ctx, `UPDATE internal SET host = ltrim(host, '#') WHERE host LIKE '#%'`); err != nil {
 		return err
 	}
 	return f.hideFormerOwners(ctx, before, next)
@@ -88,8 +88,8 @@ func (f *fold) renameHost(ctx context.Context, was, is *catalog.Host) error {
 		}
 	}
 	// Marked until all are renamed: these rows have no id, and names may be swapped.
-	if _, err := f.tx.ExecContext(ctx, `UPDATE internal SET host = '#' || ? WHERE host = ?`,
-		is.Key(), was.Key()); err != nil {
+	if _, err := f.tx.ExecContext(ctx, `UPDATE internal SET host = '#' || ?1 || substr(host, length(?2) + 1)
+		WHERE host = ?2 OR substr(host, 1, length(?2) + 1) = ?2 || char(10)`, is.Key(), was.Key()); err != nil {
 		return err
 	}
 	if _, err := f.tx.ExecContext(ctx, `UPDATE transitions SET host = ?, host_id = ?,
@@ -110,8 +110,13 @@ func (f *fold) renameHost(ctx context.Context, was, is *catalog.Host) error {
 	return f.renameInIncidents(ctx, id, func(i *incident.Incident) { i.RenameHost(id, is.Identity(), is.Name) })
 }
 
-func (f *fold) renameCheck(ctx context.Context, h *catalog.Host, id string, is *catalog.Check) error {
+func (f *fold) renameCheck(ctx context.Context, h *catalog.Host, id, was string, is *catalog.Check) error {
 	now := h.IdentityOf(is)
+	// Marked, as in renameHost; the host may be marked already.
+	if _, err := f.tx.ExecContext(ctx, `UPDATE internal SET host = '##' || ?1 WHERE host IN (?2, '#' || ?2)`,
+		internalCheck(h.Key(), is.Name), internalCheck(h.Key(), was)); err != nil {
+		return err
+	}
 	if _, err := f.tx.ExecContext(ctx, `UPDATE standings SET check_ = ?, check_id = ? WHERE check_id = ?`,
 		is.Name, now, id); err != nil {
 		return err

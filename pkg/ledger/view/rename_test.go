@@ -176,3 +176,29 @@ func TestUptimeFollowsRenames(t *testing.T) {
 		t.Errorf("rebuilt: %s", diff)
 	}
 }
+
+// When checks were internal is known by their present names, also where two of a renamed host swap theirs.
+func TestWhenRenamedChecksWereInternal(t *testing.T) {
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+	host := func(name, checks string) string {
+		return "{name: " + name + ", region: ams, public: true, address: 192.0.2.1, checks: [" + checks + "]}"
+	}
+	first := catalogAfter(t, nil, 10, host("A",
+		"{kind: tcp, port: 25, name: mail}, {kind: tcp, port: 26, name: queue, public: false}"))
+	swapped := catalogAfter(t, first.Catalog, 20, host("B, was: A",
+		"{kind: tcp, port: 25, name: queue, was: mail}, {kind: tcp, port: 26, name: mail, was: queue, public: false}"))
+	shown := catalogAfter(t, swapped.Catalog, 30, host("B",
+		"{kind: tcp, port: 25, name: queue}, {kind: tcp, port: 26, name: mail}"))
+	led.append(t, first, swapped, shown)
+	internal, err := led.view.Periods().Internal(t.Context(), time.Unix(0, 0), time.Unix(100, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := view.Hidden{"b\nmail": {{From: time.Unix(10, 0), To: time.Unix(30, 0)}}}
+	if diff := cmp.Diff(want, internal); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(internal.Of("b", "mail")) + len(internal.Of("b", "queue")) + len(internal.Of("b", "")); n != 1 {
+		t.Errorf("%d periods", n)
+	}
+}

@@ -75,9 +75,9 @@ CREATE TABLE pauses (
   PRIMARY KEY (until, since)
 ) WITHOUT ROWID;
 
--- The span of time during which a host was internal.
+-- The span of time during which a host, or a check by its own, was internal.
 CREATE TABLE internal (
-  host  TEXT NOT NULL,    -- key
+  host  TEXT NOT NULL,    -- key; of a check, the host's key, a line break and the check's name
   since INTEGER NOT NULL, -- mesh time, nanoseconds since 1970
   until INTEGER NOT NULL  -- the same; the largest number while it is open
 );

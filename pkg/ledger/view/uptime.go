@@ -25,7 +25,7 @@ func (f *fold) beginHostStanding(ctx context.Context, sequence uint64, t mesh.Tr
 	var status string
 	row := f.tx.QueryRowContext(ctx, `SELECT status FROM host_standings WHERE host = ? AND until = ?`, host, open)
 	err := row.Scan(&status)
-	if t.To == "" || status == string(t.To) || err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if t.To == "" || t.Aside || status == string(t.To) || err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return ignoreNoRows(err)
 	}
 	since := nanoseconds(t.Published)
@@ -75,21 +75,37 @@ func (f *fold) setVisibility(ctx context.Context, next *catalog.Catalog, at time
 	}
 	for i := range next.Hosts {
 		h := &next.Hosts[i]
-		switch {
-		case h.Public == !internal[h.Key()]:
-			continue
-		case h.Public:
-			_, err = f.tx.ExecContext(ctx, `UPDATE internal SET until = ? WHERE host = ? AND until = ?`,
-				nanoseconds(at), h.Key(), open)
-		default:
-			_, err = f.tx.ExecContext(ctx, `INSERT INTO internal (host, since, until) VALUES (?, ?, ?)`,
-				h.Key(), nanoseconds(at), open)
-		}
-		if err != nil {
+		if err := f.setInternal(ctx, h.Key(), !h.Public, internal, at); err != nil {
 			return err
+		}
+		for k := range h.Checks {
+			c := &h.Checks[k]
+			if err := f.setInternal(ctx, internalCheck(h.Key(), c.Name), c.Internal, internal, at); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// internalCheck returns the key of a check in the table internal, which has hosts by their key. No host's key has a line
+// break.
+func internalCheck(host, check string) string { return host + "\n" + check }
+
+// setInternal records that a host or check is internal from a time on, or is no longer, unless it is known already.
+func (f *fold) setInternal(
+	ctx context.Context, key string, is bool, known map[string]bool, at time.Time,
+) (err error) {
+	switch {
+	case is == known[key]:
+	case is:
+		_, err = f.tx.ExecContext(ctx, `INSERT INTO internal (host, since, until) VALUES (?, ?, ?)`,
+			key, nanoseconds(at), open)
+	default:
+		_, err = f.tx.ExecContext(ctx, `UPDATE internal SET until = ? WHERE host = ? AND until = ?`,
+			nanoseconds(at), key, open)
+	}
+	return err
 }
 
 func (f *fold) openHosts(ctx context.Context, query string) (map[string]bool, error) {
@@ -248,15 +264,26 @@ func (p Periods) Statuses(ctx context.Context) (map[string]mesh.Status, error) {
 	return out, nil
 }
 
-// Internal returns when hosts were internal during a period of mesh time, by the host's key.
-func (p Periods) Internal(ctx context.Context, from, to time.Time) (map[string][]sla.Window, error) {
+// Hidden is when hosts and checks were internal: see Of.
+type Hidden map[string][]sla.Window
+
+// Of returns when the host with the key was internal, or for a check when one of the two was.
+func (h Hidden) Of(host, check string) []sla.Window {
+	if check == "" {
+		return h[host]
+	}
+	return slices.Concat(h[host], h[internalCheck(host, check)])
+}
+
+// Internal returns when hosts and checks were internal during a period of mesh time.
+func (p Periods) Internal(ctx context.Context, from, to time.Time) (Hidden, error) {
 	rows, err := p.db.QueryContext(ctx, `SELECT host, since, until FROM internal WHERE until > ? AND since < ?`,
 		nanoseconds(from), nanoseconds(to))
 	if err != nil {
 		return nil, fmt.Errorf("read when hosts were internal: %w", err)
 	}
 	defer rows.Close()
-	out := map[string][]sla.Window{}
+	out := Hidden{}
 	for rows.Next() {
 		var host string
 		var since, until int64
