@@ -87,21 +87,15 @@ func (h *History) histories(
 	if err != nil {
 		return nil, err
 	}
-	var hidden view.Hidden
-	if q.Public {
-		if hidden, err = h.view.Periods().Internal(ctx, from, to); err != nil {
-			return nil, err
-		}
+	hidden, err := h.hidden(ctx, q, from, to)
+	if err != nil {
+		return nil, err
 	}
 	covered, err := h.maintained(ctx, c, from, to)
 	if err != nil {
 		return nil, err
 	}
-	type subject struct{ host, check string }
-	found := map[subject]sla.History{}
-	for _, p := range published {
-		found[subject{p.Host, p.Check}] = p
-	}
+	found := bySubject(published)
 	var out []sla.History
 	add := func(key, name, check string) {
 		of := found[subject{key, check}]
@@ -111,31 +105,56 @@ func (h *History) histories(
 		out = append(out, of)
 	}
 	for i := range c.Hosts {
-		if host := &c.Hosts[i]; q.Include(host.Key()) && len(host.Checks) > 0 {
-			add(host.Key(), host.Name, "")
-			for _, check := range host.Checks {
-				if q.Public && !host.Shows(&check) {
-					delete(found, subject{host.Key(), check.Name})
-					continue
-				}
-				add(host.Key(), host.Name, check.Name)
+		host := &c.Hosts[i]
+		if !q.Include(host.Key()) || len(host.Checks) == 0 {
+			continue
+		}
+		add(host.Key(), host.Name, "")
+		for _, check := range host.Checks {
+			if q.Public && !host.Shows(&check) {
+				delete(found, subject{host.Key(), check.Name})
+				continue
 			}
+			add(host.Key(), host.Name, check.Name)
 		}
 	}
 	for _, p := range published {
-		if _, former := found[subject{p.Host, p.Check}]; former && q.Include(p.Host) {
-			if q.Public && hiddenUntil(hidden.Of(p.Host, p.Check), to) {
-				continue // it left the catalog while it was internal
-			}
-			name := p.Host
-			if host := c.Host(mesh.Key(p.Host)); host != nil {
-				name = host.Name
-			}
-			add(p.Host, name, p.Check)
+		// What left the catalog while it was internal stays hidden.
+		_, former := found[subject{p.Host, p.Check}]
+		if !former || !q.Include(p.Host) || q.Public && hiddenUntil(hidden.Of(p.Host, p.Check), to) {
+			continue
 		}
+		add(p.Host, presentName(c, p.Host), p.Check)
 	}
 	return out, nil
 }
+
+// hidden returns when hosts and checks were internal, for queries of the public.
+func (h *History) hidden(ctx context.Context, q sla.Query, from, to time.Time) (view.Hidden, error) {
+	if !q.Public {
+		return nil, nil
+	}
+	return h.view.Periods().Internal(ctx, from, to)
+}
+
+// presentName returns how the catalog spells the host with a key; the key if it has none.
+func presentName(c *catalog.Catalog, key string) string {
+	if host := c.Host(mesh.Key(key)); host != nil {
+		return host.Name
+	}
+	return key
+}
+
+func bySubject(all []sla.History) map[subject]sla.History {
+	out := map[subject]sla.History{}
+	for _, h := range all {
+		out[subject{h.Host, h.Check}] = h
+	}
+	return out
+}
+
+// subject is a host by its key, or one of its checks.
+type subject struct{ host, check string }
 
 // hiddenUntil reports whether one of the windows lasts until a time.
 func hiddenUntil(windows []sla.Window, to time.Time) bool {

@@ -281,7 +281,7 @@ func internalNow(c *catalog.Catalog, host, check string) bool {
 // shownChecks returns an incident without what was measured of checks that have become internal since; nil if that was
 // all of it. Texts stay as they were published.
 func shownChecks(c *catalog.Catalog, i *incident.Incident) *incident.Incident {
-	return i.WithoutChecks(func(host, check string) bool { return internalNow(c, host, check) })
+	return incident.WithoutChecks(i, func(host, check string) bool { return internalNow(c, host, check) })
 }
 
 // publicHosts returns the keys of the hosts that are public now. What was published of others stays in the ledger, for

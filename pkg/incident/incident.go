@@ -100,7 +100,7 @@ func (i *Incident) Only(hosts []string) *Incident {
 }
 
 // WithoutChecks returns the incident without what was measured of some checks, as a copy; nil if that was all of it.
-func (i *Incident) WithoutChecks(hidden func(host, check string) bool) *Incident {
+func WithoutChecks(i *Incident, hidden func(host, check string) bool) *Incident {
 	out := *i
 	out.Hosts = nil
 	for _, h := range i.Hosts {

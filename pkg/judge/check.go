@@ -49,7 +49,7 @@ type check struct {
 func broken(v mesh.Verdict) bool { return v == mesh.Down || v == mesh.Partial }
 
 // aside reports whether the check does not count in its host's status, since it is internal and the host is public.
-func (c *check) aside() bool { return !c.host.config.CountsInStatus(c.config) }
+func aside(c *check) bool { return !c.host.config.CountsInStatus(c.config) }
 
 // held reports whether the check's fall is held back.
 func (c *check) held() bool { return !c.heldSince.IsZero() }

@@ -18,7 +18,7 @@ func (j *Judge) Status(id string, covered func(check string) bool) (s mesh.Statu
 	if h == nil {
 		return "", false
 	}
-	return h.statusOf(func(c *check) bool { return !c.aside() }, covered), true
+	return h.statusOf(func(c *check) bool { return !aside(c) }, covered), true
 }
 
 // Failures returns the failing checks of the host with the id as transitions that say so again, from a time on: for
@@ -38,7 +38,7 @@ func (j *Judge) Failures(id string, began time.Time) (out []mesh.Transition) {
 		t.Check, t.CheckID, t.Was, t.Verdict, t.Cause = c.config.Name, c.id, c.published, c.published, h.cause
 		t.Rule, t.Tally, t.Votes = c.rule, c.tally, regionVotes(j.env, c)
 		t.Sentence = sentenceOf(j.env, j.mesh.catalog, c, t.Votes)
-		if c.aside() {
+		if aside(c) {
 			t.Public, t.Aside, t.From, t.To = false, true, h.aside, h.aside
 		}
 		out = append(out, t)

@@ -70,12 +70,12 @@ func (h *host) restoreStatus() {
 
 // currentStatus returns the status that follows from the published verdicts of the host's checks.
 func (h *host) currentStatus() mesh.Status {
-	return h.statusOf(func(c *check) bool { return !c.aside() }, func(string) bool { return false })
+	return h.statusOf(func(c *check) bool { return !aside(c) }, func(string) bool { return false })
 }
 
 // asideStatus returns the status that follows from those checks alone that do not count in the host's.
 func (h *host) asideStatus() mesh.Status {
-	return h.statusOf((*check).aside, func(string) bool { return false })
+	return h.statusOf(aside, func(string) bool { return false })
 }
 
 // statusOf returns the status that some checks make while others are covered by a maintenance, by their ids.

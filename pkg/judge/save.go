@@ -129,6 +129,7 @@ func (s *saved) account(a *account) {
 
 func (s *saved) host(h *host) {
 	persist.Text(s.Walk, &h.status)
+	persist.Text(s.Walk, &h.aside)
 	s.Time(&h.since)
 	persist.List(s.Walk, &h.requests, func(q *roundRequest) {
 		s.vantageOf(&q.vantage)

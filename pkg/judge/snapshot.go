@@ -27,7 +27,7 @@ func (r reporter) host(h *host) mesh.HostState {
 	worst := -1
 	for i, c := range h.checks {
 		s.Checks[i] = r.check(c)
-		if rank := severity(c); rank > worst && !c.aside() {
+		if rank := severity(c); rank > worst && !aside(c) {
 			worst, s.Sentence = rank, s.Checks[i].Sentence
 		}
 	}
@@ -48,7 +48,7 @@ func severity(c *check) int {
 
 func (r reporter) check(c *check) mesh.CheckState {
 	s := mesh.CheckState{
-		Name: c.config.Name, Kind: c.config.Kind, Critical: c.config.Critical, Internal: c.aside(),
+		Name: c.config.Name, Kind: c.config.Kind, Critical: c.config.Critical, Internal: aside(c),
 		Verdict: c.published, Since: c.since,
 		Rule: c.rule, Sentence: c.sentence, Tally: c.tally, RoundOpen: c.rounds.current != nil,
 		Votes: regionVotes(r.env, c), Except: c.config.Except, Advisories: r.advisories(c),

@@ -249,7 +249,7 @@ func (v *verdicts) transition(h *host, c *check, before mesh.Verdict) mesh.Trans
 		t.Was, t.Verdict, t.Began, t.Cause = before, c.published, c.since, h.cause
 		t.Sentence, t.Rule, t.Tally, t.Votes = c.sentence, c.rule, c.tally, regionVotes(v.env, c)
 	}
-	if c != nil && c.aside() {
+	if c != nil && aside(c) {
 		t.Public, t.Aside, t.From, t.To = false, true, h.aside, h.asideStatus()
 		h.aside = t.To
 		return t

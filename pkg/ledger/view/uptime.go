@@ -88,8 +88,8 @@ func (f *fold) setVisibility(ctx context.Context, next *catalog.Catalog, at time
 	return nil
 }
 
-// internalCheck returns the key of a check in the table internal, which has hosts by their key. No host's key has a line
-// break.
+// internalCheck returns the key of a check in the table internal, which has hosts by their key. No host's key has a
+// line break.
 func internalCheck(host, check string) string { return host + "\n" + check }
 
 // setInternal records that a host or check is internal from a time on, or is no longer, unless it is known already.
