@@ -67,6 +67,9 @@ func (f *incidentFlags) run(cmd *cobra.Command, action string, build func(text s
 	if out.Note != "" {
 		fmt.Fprintf(command.Printable(cmd.ErrOrStderr()), "%s: %s\n", out.ID, out.Note)
 	}
+	if out.Removal != nil {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", out.ID, outcomeOf(*out.Removal, "erased"))
+	}
 	switch {
 	case f.preview:
 		fmt.Fprint(command.Printable(cmd.OutOrStdout()), out.Page)

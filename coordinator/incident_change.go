@@ -66,22 +66,29 @@ func newIncidentEditCommand() *cobra.Command {
 	var f incidentFlags
 	var entry, title, impact, category string
 	var tags, hosts []string
+	var erase bool
 	cmd := &cobra.Command{
-		Use: "edit ID", Short: "Correct an incident",
+		Use: "edit ID", Short: "Correct an incident, or erase its texts",
 		Long: `Edit changes what is given and keeps the rest. --text corrects the latest update that a person
-wrote, or the one that --update names; the page shows that it was corrected, and the text before.`,
-		Example: "  coordinator incident edit x7k2m4 --text \"The disk of the mail queue is full.\" --tag smtp",
-		Args:    cobra.ExactArgs(1),
+wrote, or the one that --update names; the page shows that it was corrected, and the text before.
+
+With --erase nobody can read what was there before, and it is erased from the disk: the texts of the
+update, or, with --title and without --text and --update, the titles before. Without --text the page
+says that the text was removed. Backups made before still have it: see "coordinator backup --help".`,
+		Example: `  coordinator incident edit x7k2m4 --text "The disk of the mail queue is full." --tag smtp
+  coordinator incident edit x7k2m4 --update k3v9w2 --erase`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			given := cmd.Flags().Changed
 			texted := given("text") || given("text-file")
-			if !texted && !given("title") && !given("impact") && !given("tag") && !given("category") && !given("host") {
+			if !texted && !given("title") && !given("impact") && !given("tag") && !given("category") && !given("host") &&
+				!erase {
 				return command.Usage(fmt.Errorf(
-					"nothing to change: give --text, --title, --impact, --tag, --category or --host"))
+					"nothing to change: give --text, --title, --impact, --tag, --category, --host or --erase"))
 			}
 			return f.run(cmd, "edit", func(text string) any {
 				return editorial.Correction{
-					ID: args[0], Entry: entry, Preview: f.preview, Hosts: hosts,
+					ID: args[0], Entry: entry, Preview: f.preview, Hosts: hosts, Erase: erase,
 					Title: ifGiven(given("title"), title), Text: ifGiven(texted, text),
 					Impact: ifGiven(given("impact"), incident.Impact(impact)),
 					Tags:   ifGiven(given("tag"), tags), Category: ifGiven(given("category"), category),
@@ -90,7 +97,8 @@ wrote, or the one that --update names; the page shows that it was corrected, and
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&entry, "update", "", "the `ID` of the update that --text corrects, by `incident show --json`")
+	cmd.Flags().StringVar(&entry, "update", "", "the `ID` of the update that is corrected, by \"incident show --json\"")
+	cmd.Flags().BoolVar(&erase, "erase", false, "erase what was there before")
 	cmd.Flags().StringVar(&title, "title", "", "the `TITLE`, one line")
 	cmd.Flags().StringVar(&impact, "impact", "", "none, minor, major or critical")
 	cmd.Flags().StringArrayVar(&tags, "tag", nil, "a `TAG` instead of those before; repeat it for several")

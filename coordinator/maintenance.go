@@ -29,7 +29,7 @@ func newMaintenanceCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newMaintenancePlanCommand(), newMaintenanceListCommand())
+	cmd.AddCommand(newMaintenancePlanCommand(), newMaintenanceListCommand(), newMaintenanceEditCommand())
 	for _, c := range maintenanceChanges {
 		cmd.AddCommand(c.command())
 	}
@@ -104,7 +104,8 @@ func (f *planFlags) run(cmd *cobra.Command) (err error) {
 		if err != nil {
 			return err
 		}
-		return writeMaintenance(command.Printable(cmd.OutOrStdout()), entry)
+		_, err = fmt.Fprint(command.Printable(cmd.OutOrStdout()), entry.Page())
+		return err
 	}
 	id, err := client.PlanMaintenance(cmd.Context(), f.MaintenancePlan)
 	if err == nil {

@@ -65,35 +65,3 @@ func covers(m editorial.MaintenanceEntry) string {
 	}
 	return strings.Join(names, ", ")
 }
-
-// writeMaintenance prints one maintenance as its page shows it.
-func writeMaintenance(out io.Writer, m editorial.MaintenanceEntry) error {
-	fmt.Fprintf(out, "%s\n\n", m.Title)
-	fmt.Fprintf(out, "%s, from %s to %s\n", strings.ReplaceAll(string(m.State), "_", " "), formatTime(m.Start),
-		formatTime(m.End))
-	fmt.Fprintf(out, "Covers %s\n", covers(m))
-	if m.Rule != "" {
-		zone := m.Zone
-		if zone == "" {
-			zone = "UTC"
-		}
-		fmt.Fprintf(out, "Recurs by %s in %s:\n", m.Rule, zone)
-		for _, next := range m.Next { // after the one above
-			fmt.Fprintf(out, "  %s\n", formatTime(next))
-		}
-	}
-	if len(m.Tags) > 0 || m.Category != "" {
-		fmt.Fprintf(out, "Category %s, tags %s\n", orDash(m.Category), orDash(strings.Join(m.Tags, ", ")))
-	}
-	if len(m.Updates) > 0 && m.Updates[0].Text.Body != "" {
-		fmt.Fprintf(out, "\n%s\n", strings.TrimSpace(m.Updates[0].Text.Body))
-	}
-	return nil
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}

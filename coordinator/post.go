@@ -35,6 +35,7 @@ func newPostCommand() *cobra.Command {
 // postFlags are what describes a post.
 type postFlags struct {
 	data, textFile string
+	preview        bool
 	editorial.Draft
 }
 
@@ -42,6 +43,7 @@ func (f *postFlags) add(cmd *cobra.Command) {
 	dataFlag(cmd, &f.data)
 	cmd.Flags().StringVar(&f.Title, "title", "", "the `TITLE`, one line")
 	textFlags(cmd, &f.Text, &f.textFile)
+	cmd.Flags().BoolVar(&f.preview, "preview", false, "print the page's text and write nothing")
 	cmd.Flags().StringArrayVar(&f.Tags, "tag", nil, "a `TAG`, as in smtp; repeat it for several")
 	cmd.Flags().StringVar(&f.Category, "category", "", "the `CATEGORY`, as in mail")
 	cmd.Flags().StringArrayVar(&f.Hosts, "host", nil, "a `HOST` that the post is about; repeat it for several")
@@ -69,6 +71,9 @@ func newPostPublishCommand() *cobra.Command {
 			client, err := newClient(cmd, f.data)
 			if err != nil {
 				return err
+			}
+			if f.preview {
+				return printPreview(cmd)(admin.PreviewPost(cmd.Context(), client, f.Draft))
 			}
 			id, err := client.PublishPost(cmd.Context(), f.Draft)
 			if err == nil {
@@ -106,12 +111,25 @@ func newPostEditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if f.preview {
+				return printPreview(cmd)(admin.PreviewEdit(cmd.Context(), client, e))
+			}
 			return client.EditPost(cmd.Context(), e)
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&showBefore, "show-before", false, "let the public read the text before, too")
 	return cmd
+}
+
+// printPreview returns what prints a preview.
+func printPreview(cmd *cobra.Command) func(editorial.PostPreview, error) error {
+	return func(p editorial.PostPreview, err error) error {
+		if err == nil {
+			_, err = fmt.Fprint(command.Printable(cmd.OutOrStdout()), p.Page)
+		}
+		return err
+	}
 }
 
 func ifGiven[T any](given bool, value T) *T {
@@ -138,13 +156,9 @@ A backup that was made before still has the text: restore it with --removals of 
 			if err != nil {
 				return err
 			}
-			outcome := "removed and erased"
-			switch {
-			case removal.Pending:
-				outcome = "removed; its text is not erased yet: the coordinator tries again, and `status` names it until then"
-			case removal.Replicated:
-				outcome = "removed; the NATS servers' logs keep its text until each has written its next snapshot, " +
-					"some minutes from now: repeat the command to see whether it is erased"
+			outcome := outcomeOf(removal, "removed and erased")
+			if removal.Replicated && !removal.Pending {
+				outcome += ": repeat the command to see whether it is erased"
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", args[0], outcome)
 			return nil
@@ -152,6 +166,18 @@ A backup that was made before still has the text: restore it with --removals of 
 	}
 	dataFlag(cmd, &data)
 	return cmd
+}
+
+// outcomeOf says what became of a text that was removed; erased is for one of which nothing is left.
+func outcomeOf(r editorial.Removal, erased string) string {
+	switch {
+	case r.Pending:
+		return "removed; its text is not erased yet: the coordinator tries again, and `status` names it until then"
+	case r.Replicated:
+		return "removed; the NATS servers' logs keep its text until each has written its next snapshot, " +
+			"some minutes from now"
+	}
+	return erased
 }
 
 func newPostListCommand() *cobra.Command {

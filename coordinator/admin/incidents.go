@@ -19,7 +19,7 @@ type IncidentEditor interface {
 	EditIncident(ctx context.Context, c editorial.Correction) (editorial.Written, error)
 	MergeIncident(ctx context.Context, m editorial.Merger) (editorial.Written, error)
 	PublishIncident(ctx context.Context, id string) (editorial.Written, error)
-	ListIncidents(ctx context.Context, limit int) ([]editorial.Incident, error)
+	ListIncidents(ctx context.Context, limit, offset int) ([]editorial.Incident, error)
 	ShowIncident(ctx context.Context, id string) (editorial.Incident, string, error)
 }
 
@@ -35,7 +35,7 @@ type ShownIncident struct {
 // addIncidents adds the commands of incidents.
 func (h handler) addIncidents(mux *http.ServeMux) {
 	mux.HandleFunc("GET /incidents", func(w http.ResponseWriter, r *http.Request) {
-		all, err := h.Incidents.ListIncidents(r.Context(), incidentsMost)
+		all, err := h.Incidents.ListIncidents(r.Context(), incidentsMost, 0)
 		respond(w, all, err)
 	})
 	mux.HandleFunc("GET /incidents/show", func(w http.ResponseWriter, r *http.Request) {

@@ -14,6 +14,7 @@ type Maintenance interface {
 	Plan(ctx context.Context, p editorial.MaintenancePlan) (id string, err error)
 	Preview(ctx context.Context, p editorial.MaintenancePlan) (editorial.MaintenanceEntry, error)
 	Change(ctx context.Context, c editorial.MaintenanceChange) (editorial.MaintenanceEntry, error)
+	Edit(ctx context.Context, e editorial.MaintenanceEdit) (editorial.MaintenanceEdited, error)
 	List(ctx context.Context, since time.Time, limit int) ([]editorial.MaintenanceEntry, error)
 }
 
@@ -52,6 +53,15 @@ func (h handler) addMaintenance(mux *http.ServeMux) {
 		}
 		respond(w, entry, err)
 	})
+	mux.HandleFunc("POST /maintenance/edit", func(w http.ResponseWriter, r *http.Request) {
+		var e editorial.MaintenanceEdit
+		var out editorial.MaintenanceEdited
+		err := decode(w, r, &e)
+		if err == nil {
+			out, err = h.Maintenance.Edit(r.Context(), e)
+		}
+		respond(w, out, err)
+	})
 }
 
 // PlanMaintenance plans a maintenance and returns its id.
@@ -71,6 +81,13 @@ func (c *Client) ChangeMaintenance(
 	ctx context.Context, change editorial.MaintenanceChange,
 ) (entry editorial.MaintenanceEntry, err error) {
 	return entry, c.send(ctx, "/maintenance/change", change, &entry)
+}
+
+// EditMaintenance corrects or moves a maintenance.
+func EditMaintenance(
+	ctx context.Context, c *Client, e editorial.MaintenanceEdit,
+) (out editorial.MaintenanceEdited, err error) {
+	return out, c.send(ctx, "/maintenance/edit", e, &out)
 }
 
 // Maintenances returns the newest maintenances, the latest announced first.

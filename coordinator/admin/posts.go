@@ -17,6 +17,8 @@ type Editor interface {
 	PublishPost(ctx context.Context, d editorial.Draft) (id string, err error)
 	EditPost(ctx context.Context, c editorial.Edit) error
 	RemovePost(ctx context.Context, id string) (editorial.Removal, error)
+	PreviewPost(ctx context.Context, d editorial.Draft) (editorial.PostPreview, error)
+	PreviewEdit(ctx context.Context, c editorial.Edit) (editorial.PostPreview, error)
 	Posts(ctx context.Context, limit int) ([]ledger.Post, error)
 	ImportPosts(ctx context.Context, in editorial.Import) (editorial.ImportReport, error)
 }
@@ -76,6 +78,24 @@ func (h handler) addPosts(mux *http.ServeMux) {
 		}
 		respond(w, nil, err)
 	})
+	mux.HandleFunc("POST /posts/preview", func(w http.ResponseWriter, r *http.Request) {
+		var d editorial.Draft
+		var preview editorial.PostPreview
+		err := decode(w, r, &d)
+		if err == nil {
+			preview, err = h.Editor.PreviewPost(r.Context(), d)
+		}
+		respond(w, preview, err)
+	})
+	mux.HandleFunc("POST /posts/preview-edit", func(w http.ResponseWriter, r *http.Request) {
+		var c editorial.Edit
+		var preview editorial.PostPreview
+		err := decode(w, r, &c)
+		if err == nil {
+			preview, err = h.Editor.PreviewEdit(r.Context(), c)
+		}
+		respond(w, preview, err)
+	})
 	mux.HandleFunc("POST /posts/delete", func(w http.ResponseWriter, r *http.Request) {
 		removal, err := h.Editor.RemovePost(r.Context(), r.FormValue("id"))
 		respond(w, removal, err)
@@ -107,6 +127,16 @@ func (c *Client) EditPost(ctx context.Context, e editorial.Edit) error {
 	}
 	var nothing any
 	return c.call(ctx, http.MethodPost, "/posts/edit", nil, data, &nothing)
+}
+
+// PreviewPost returns what PublishPost would publish, and publishes nothing.
+func PreviewPost(ctx context.Context, c *Client, d editorial.Draft) (p editorial.PostPreview, err error) {
+	return p, c.send(ctx, "/posts/preview", d, &p)
+}
+
+// PreviewEdit returns a post as EditPost would leave it, and changes nothing.
+func PreviewEdit(ctx context.Context, c *Client, e editorial.Edit) (p editorial.PostPreview, err error) {
+	return p, c.send(ctx, "/posts/preview-edit", e, &p)
 }
 
 // RemovePost removes a post and erases its texts.

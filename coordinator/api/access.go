@@ -95,10 +95,10 @@ func (x *access) reads(answer func(ctx context.Context, r *http.Request) (any, e
 }
 
 // change is what a writing request does. do returns the id of what it changed, and answer what the client gets; a
-// repeat of the request gets the answer alone.
+// repeat of the request gets the answer alone, and one for a preview what do returns.
 type change[T any] struct {
 	status int
-	do     func(ctx context.Context, r *http.Request, body T) (id string, err error)
+	do     func(ctx context.Context, r *http.Request, body T) (outcome, error)
 	answer func(ctx context.Context, id string) (any, error)
 }
 
@@ -117,6 +117,13 @@ func writes[T any](x *access, c change[T]) web.HandlerFunc {
 		if err := decode(data, &body); err != nil {
 			return err
 		}
+		if asked, ok := any(body).(previewable); ok && asked.previews() {
+			out, err := c.do(ctx, r, body)
+			if err != nil {
+				return failure(err)
+			}
+			return write(w, http.StatusOK, out.preview)
+		}
 		ctx, done, err := x.once(ctx, r, data)
 		if err != nil {
 			return err
@@ -124,9 +131,11 @@ func writes[T any](x *access, c change[T]) web.HandlerFunc {
 		defer done.release()
 		id := done.id
 		if id == "" {
-			if id, err = c.do(ctx, r, body); err != nil {
+			out, err := c.do(ctx, r, body)
+			if err != nil {
 				return failure(err)
 			}
+			id = out.id
 		} else {
 			w.Header().Set("Idempotent-Replayed", "true")
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,10 +18,10 @@ import (
 const (
 	// incidentsMax is how many incidents Statuspage lists on a page.
 	incidentsMax = 50
-	// incidentsReach is how many incidents the pages of a list reach back to; the site's history has all.
-	incidentsReach = 500
-	perPageMax     = 100
-	pagesMax       = 1000
+	readAtOnce   = 500
+	historyMax   = 10_000 // incidents of the months of one page of the history
+	perPageMax   = 100
+	pagesMax     = 1000
 )
 
 type incidentJSON struct {
@@ -87,27 +88,32 @@ func (p statuspage) unresolved(w http.ResponseWriter, r *http.Request) error {
 
 // writeIncidents answers with a page of the incidents that were not resolved before the time.
 func (p statuspage) writeIncidents(w http.ResponseWriter, r *http.Request, since time.Time) error {
-	page, perPage, err := pagination(r)
+	page, perPage, err := pagination(r, incidentsMax, perPageMax)
 	if err != nil {
 		return err
 	}
-	from := (page - 1) * perPage
-	all, err := p.view.Incidents(r.Context(), since, min(from+perPage, incidentsReach))
+	all, err := p.view.FindIncidents(r.Context(), incident.Query{
+		Since: since, Limit: perPage, Offset: (page - 1) * perPage,
+	})
 	if err != nil {
 		return err
 	}
 	s := p.view.State()
-	return p.writePart(w, r, s, map[string]any{"incidents": newIncidents(s, all[min(from, len(all)):])})
+	components, err := p.allComponents(r.Context(), s)
+	if err != nil {
+		return err
+	}
+	return p.writePart(w, r, s, map[string]any{"incidents": newIncidents(s, components, all)})
 }
 
 // pagination reads the page, from 1, and how many entries one has.
-func pagination(r *http.Request) (page, perPage int, err error) {
-	page, perPage = 1, incidentsMax
+func pagination(r *http.Request, usual, most int) (page, perPage int, err error) {
+	page, perPage = 1, usual
 	for _, one := range []struct {
 		key  string
 		most int
 		into *int
-	}{{"page", pagesMax, &page}, {"per_page", perPageMax, &perPage}, {"limit", perPageMax, &perPage}} {
+	}{{"page", pagesMax, &page}, {"per_page", most, &perPage}, {"limit", most, &perPage}} {
 		text := r.FormValue(one.key)
 		if text == "" {
 			continue
@@ -135,7 +141,13 @@ func (p statuspage) incident(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	s := p.view.State()
-	return p.writePart(w, r, s, map[string]any{"incident": newIncidents(s, []*incident.Incident{i})[0]})
+	components, err := p.allComponents(r.Context(), s)
+	if err != nil {
+		return err
+	}
+	return p.writePart(w, r, s, map[string]any{
+		"incident": newIncidents(s, components, []*incident.Incident{i})[0],
+	})
 }
 
 // monthsShown is how many months one page of the history has.
@@ -159,23 +171,37 @@ type recentJSON struct {
 
 // history answers with the incidents of three months, by month.
 func (p statuspage) history(w http.ResponseWriter, r *http.Request) error {
-	page, _, err := pagination(r)
-	if err != nil {
-		return err
-	}
-	all, err := p.view.Incidents(r.Context(), time.Time{}, incidentsReach)
+	page, _, err := pagination(r, incidentsMax, perPageMax)
 	if err != nil {
 		return err
 	}
 	s := p.view.State()
 	now := s.Snapshot.At.UTC()
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC).AddDate(0, -monthsShown*(page-1), 0)
+	// A day more on each side: the clock's offset was another one then.
+	all, err := p.openedBetween(r.Context(), first.AddDate(0, 1-monthsShown, -1), first.AddDate(0, 1, 1))
+	if err != nil {
+		return err
+	}
 	months := []monthJSON{}
 	for n := range monthsShown {
 		begin := first.AddDate(0, -n, 0)
 		months = append(months, newMonth(begin, all))
 	}
 	return p.writePart(w, r, s, map[string]any{"months": months})
+}
+
+// openedBetween returns the incidents that were opened in a period, newest first.
+func (p statuspage) openedBetween(ctx context.Context, from, until time.Time) (all []*incident.Incident, err error) {
+	for len(all) < historyMax {
+		more, err := p.view.FindIncidents(ctx, incident.Query{
+			From: from, Until: until, Limit: readAtOnce, Offset: len(all),
+		})
+		if all = append(all, more...); err != nil || len(more) < readAtOnce {
+			return all, err
+		}
+	}
+	return all, nil
 }
 
 func newMonth(begin time.Time, all []*incident.Incident) monthJSON {
@@ -203,9 +229,8 @@ func newMonth(begin time.Time, all []*incident.Incident) monthJSON {
 }
 
 // newIncidents returns incidents with their components as they are now, which is what Statuspage shows too.
-func newIncidents(s web.State, all []*incident.Incident) []incidentJSON {
+func newIncidents(s web.State, components []componentJSON, all []*incident.Incident) []incidentJSON {
 	out := []incidentJSON{}
-	components := newComponents(s)
 	for _, i := range all {
 		j := incidentJSON{
 			ID: i.ID, Name: i.Name(), Status: string(i.State), Impact: string(i.Impact), PageID: pageID(s),
@@ -299,17 +324,18 @@ func affects(s web.State, i *incident.Incident, c componentJSON) bool {
 	})
 }
 
-// pageUpdated is when something of the page changed last: a check, a host or an incident.
-func pageUpdated(s web.State, newest []*incident.Incident, planned web.Occurrences) (last time.Time) {
+// pageUpdated is when something of the page changed last: a component, an incident or a maintenance.
+func pageUpdated(
+	s web.State, components []componentJSON, newest []*incident.Incident, planned web.Occurrences,
+) (last time.Time) {
 	later := func(t time.Time) {
 		if t.After(last) {
 			last = t
 		}
 	}
-	for _, h := range s.Hosts() {
-		later(h.Since)
-		for _, c := range h.Checks {
-			later(c.Since)
+	for _, c := range components {
+		if c.UpdatedAt != nil {
+			later(time.Time(*c.UpdatedAt))
 		}
 	}
 	for _, i := range newest {
@@ -317,7 +343,7 @@ func pageUpdated(s web.State, newest []*incident.Incident, planned web.Occurrenc
 	}
 	for _, o := range slices.Concat(planned.Active, planned.Upcoming, planned.Past) {
 		for _, u := range o.Updates {
-			later(u.At)
+			later(u.Changed())
 		}
 	}
 	if last.IsZero() { // nothing is known yet

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -123,6 +125,70 @@ func TestPagesOfIncidents(t *testing.T) {
 		if w.Code != http.StatusBadRequest || !json.Valid(w.Body.Bytes()) || !strings.Contains(w.Body.String(), "from 1 to") {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)
 		}
+	}
+}
+
+// Incidents that are older than the newest five hundred are on later pages, and in the history of their month.
+func TestIncidentsFarInThePast(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	sample := webtest.Incidents()[0]
+	for n := range 620 {
+		i := *sample
+		i.ID, i.State = fmt.Sprintf("i%d", n), incident.Resolved
+		i.Opened = s.Snapshot.At.AddDate(0, 0, -2-n/60)
+		i.Public, i.Resolved, i.Updates = i.Opened, i.Opened.Add(time.Hour), nil
+		s.All = append(s.All, &i)
+	}
+	h := public(s)
+	var page struct{ Incidents []statuspageIncident }
+	decode(t, h, "/api/v2/incidents.json?per_page=100&page=7", &page)
+	if len(page.Incidents) != 20 || page.Incidents[19].ID != "i619" {
+		t.Errorf("the last page has %d incidents", len(page.Incidents))
+	}
+	var history struct {
+		Months []struct{ Incidents []struct{ Code string } }
+	}
+	decode(t, h, "/api/v2/history.json", &history)
+	codes := 0
+	for _, m := range history.Months {
+		codes += len(m.Incidents)
+	}
+	if codes != 620 {
+		t.Errorf("the history of the last months has %d incidents, want 620", codes)
+	}
+}
+
+// Components say when they came into the catalog, and when they changed last.
+func TestDatesOfComponents(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	host := s.Catalog.Host("nc036")
+	added := time.Date(2020, 9, 1, 12, 0, 0, 500_000_000, time.UTC)
+	s.Added = map[string]ledger.Component{
+		host.Identity():                  {Added: added, Changed: s.Snapshot.At.Add(time.Hour)},
+		host.IdentityOf(&host.Checks[0]): {Added: added, Changed: added},
+	}
+	h := public(s)
+	var got struct {
+		Page struct {
+			UpdatedAt time.Time `json:"updated_at"`
+		}
+		Components []struct {
+			ID        string
+			CreatedAt string    `json:"created_at"`
+			UpdatedAt time.Time `json:"updated_at"`
+		}
+	}
+	decode(t, h, "/api/v2/components.json", &got)
+	group, ping := got.Components[0], got.Components[1]
+	if group.ID != host.Identity() || group.CreatedAt != "2020-09-01T12:00:00.500Z" || ping.CreatedAt != group.CreatedAt {
+		t.Errorf("%+v %+v", group, ping)
+	}
+	changed := s.Snapshot.At.Add(time.Hour).Truncate(time.Millisecond)
+	if !group.UpdatedAt.Equal(changed) || !got.Page.UpdatedAt.Equal(changed) {
+		t.Errorf("changed by a catalog at %v, updated at %v, the page at %v", changed, group.UpdatedAt, got.Page.UpdatedAt)
+	}
+	if since := s.Snapshot.Hosts[0].Checks[0].Since.Truncate(time.Millisecond); !ping.UpdatedAt.Equal(since) {
+		t.Errorf("a check whose status began at %v is updated at %v", since, ping.UpdatedAt)
 	}
 }
 

@@ -66,9 +66,11 @@ func (a maintenances) read(ctx context.Context, s web.State) (web.Occurrences, e
 }
 
 // add adds the list of maintenances that are in progress or to come to an answer.
-func (a maintenances) add(ctx context.Context, s web.State, part map[string]any) error {
+func (a maintenances) add(
+	ctx context.Context, s web.State, components []componentJSON, part map[string]any,
+) error {
 	found, err := a.read(ctx, s)
-	part["scheduled_maintenances"] = newMaintenances(s, found.Active, found.Upcoming)
+	part["scheduled_maintenances"] = newMaintenances(s, components, found.Active, found.Upcoming)
 	return err
 }
 
@@ -80,7 +82,13 @@ func (a maintenances) list(choose func(web.Occurrences) [][]web.Occurrence) web.
 		if err != nil {
 			return err
 		}
-		return a.page.writePart(w, r, s, map[string]any{"scheduled_maintenances": newMaintenances(s, choose(found)...)})
+		components, err := a.page.allComponents(r.Context(), s)
+		if err != nil {
+			return err
+		}
+		return a.page.writePart(w, r, s, map[string]any{
+			"scheduled_maintenances": newMaintenances(s, components, choose(found)...),
+		})
 	}
 }
 
@@ -112,13 +120,18 @@ func (a maintenances) one(w http.ResponseWriter, r *http.Request) error {
 	if o == nil {
 		return web.Errorf(http.StatusNotFound, "there is no scheduled maintenance with this id")
 	}
-	return a.page.writePart(w, r, s, map[string]any{"scheduled_maintenance": newMaintenances(s, []web.Occurrence{*o})[0]})
+	components, err := a.page.allComponents(r.Context(), s)
+	if err != nil {
+		return err
+	}
+	return a.page.writePart(w, r, s, map[string]any{
+		"scheduled_maintenance": newMaintenances(s, components, []web.Occurrence{*o})[0],
+	})
 }
 
 // newMaintenances returns occurrences as Statuspage has them, at most maintenancesMax.
-func newMaintenances(s web.State, lists ...[]web.Occurrence) []maintenanceJSON {
+func newMaintenances(s web.State, components []componentJSON, lists ...[]web.Occurrence) []maintenanceJSON {
 	out := []maintenanceJSON{}
-	components := newComponents(s)
 	for _, o := range slices.Concat(lists...) {
 		if len(out) == maintenancesMax {
 			break
@@ -149,7 +162,7 @@ func newMaintenance(s web.State, o web.Occurrence, components []componentJSON) m
 		at := millis(u.At)
 		update := maintenanceUpdateJSON{
 			ID: updateIDOf(o.ID, u.ID), Status: maintenanceStatus(u.State), Body: web.UpdatePlain(u),
-			IncidentID: o.ID, CreatedAt: at, UpdatedAt: at, DisplayAt: at, AffectedComponents: []affectedJSON{},
+			IncidentID: o.ID, CreatedAt: at, UpdatedAt: millis(u.Changed()), DisplayAt: at, AffectedComponents: []affectedJSON{},
 		}
 		before, after := componentStatusOf(u)
 		for _, one := range affected {
@@ -159,7 +172,9 @@ func newMaintenance(s web.State, o web.Occurrence, components []componentJSON) m
 		j.IncidentUpdates = append(j.IncidentUpdates, update)
 	}
 	if n := len(o.Updates); n > 0 {
-		j.UpdatedAt = millis(o.Updates[n-1].At)
+		j.UpdatedAt = millis(slices.MaxFunc(o.Updates, func(a, b maintenance.Update) int {
+			return a.Changed().Compare(b.Changed())
+		}).Changed())
 		if o.State == maintenance.Completed || o.State == maintenance.Cancelled {
 			at := millis(o.Updates[n-1].At)
 			j.ResolvedAt = &at
@@ -189,6 +204,10 @@ func componentStatusOf(u maintenance.Update) (before, after string) {
 		return works, works
 	case maintenance.Cancel:
 		return works, works
+	case maintenance.Edit:
+		if !u.State.Active() {
+			return works, works
+		}
 	case maintenance.End:
 		return maintained, works
 	}

@@ -97,7 +97,15 @@ func (o operation) addTo(r *openapi31.Reflector) error {
 	if status == 0 {
 		status = http.StatusOK
 	}
-	op.AddRespStructure(o.answer, openapi.WithHTTPStatus(status), openapi.WithContentType(o.contentType))
+	answer := o.answer
+	if _, ok := o.body.(previewable); ok {
+		if status == http.StatusOK {
+			answer = jsonschema.OneOf(o.answer, previewJSON{})
+		} else {
+			op.AddRespStructure(previewJSON{}, openapi.WithHTTPStatus(http.StatusOK))
+		}
+	}
+	op.AddRespStructure(answer, openapi.WithHTTPStatus(status), openapi.WithContentType(o.contentType))
 	for _, status := range o.failures() {
 		op.AddRespStructure(web.Failure{}, openapi.WithHTTPStatus(status))
 	}

@@ -92,7 +92,7 @@ func TestTheOpenAPIDocumentDescribesTheAnswers(t *testing.T) {
 		}
 	}
 	post := doc.Components.Schemas["PostDraft"]
-	if strings.Join(post.Required, " ") != "title text" || len(post.Properties) != 5 {
+	if strings.Join(post.Required, " ") != "title text" || len(post.Properties) != 6 {
 		t.Errorf("a post's schema is %+v", post)
 	}
 }

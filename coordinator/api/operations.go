@@ -33,6 +33,10 @@ type (
 	idPath struct {
 		ID string `path:"id"`
 	}
+	updatePath struct {
+		ID     string `path:"id"`
+		Update string `path:"update" description:"the id of one of its updates"`
+	}
 	eventsQuery struct {
 		Page string `query:"page" description:"a path of the site, whose page comes as a \"page\" event when it changes"`
 	}
@@ -52,6 +56,10 @@ type (
 		By     string `query:"by" enum:"hour,day" default:"hour"`
 		From   string `query:"from" description:"RFC 3339 or a day; without it two days, or 90 by day, before to"`
 		To     string `query:"to" description:"RFC 3339 or a day; without it now"`
+	}
+	pageQuery struct {
+		Page    int `query:"page" minimum:"1" maximum:"1000" default:"1"`
+		PerPage int `query:"per_page" minimum:"1" maximum:"200" default:"200"`
 	}
 	auditQuery struct {
 		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
@@ -110,7 +118,7 @@ func (a *API) postOperations() []operation {
 // gets.
 func changes[T, R any](
 	a *API, method, path, summary string,
-	do func(ctx context.Context, r *http.Request, body T) (id string, err error),
+	do func(ctx context.Context, r *http.Request, body T) (outcome, error),
 	answer func(ctx context.Context, id string) (R, error),
 ) operation {
 	var body T
@@ -128,6 +136,15 @@ func changes[T, R any](
 		return answer(ctx, id)
 	}})
 	return o
+}
+
+// erases is the operation that erases the text of an update of what is at a path.
+func erases(one, summary string, handler web.HandlerFunc) operation {
+	return operation{
+		method: http.MethodDelete, path: one + "/updates/{update}", summary: summary, scope: operators.Write,
+		params: updatePath{}, answer: removalJSON{}, errors: []int{http.StatusNotFound, http.StatusConflict},
+		handler: handler,
+	}
 }
 
 func (o operation) route() web.Route {

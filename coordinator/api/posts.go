@@ -15,6 +15,8 @@ import (
 type Editor interface {
 	PublishPost(ctx context.Context, d editorial.Draft) (id string, err error)
 	EditPost(ctx context.Context, c editorial.Edit) error
+	PreviewPost(ctx context.Context, d editorial.Draft) (editorial.PostPreview, error)
+	PreviewEdit(ctx context.Context, c editorial.Edit) (editorial.PostPreview, error)
 	RemovePost(ctx context.Context, id string) (editorial.Removal, error)
 	Post(ctx context.Context, id string) (ledger.Post, error)
 	Posts(ctx context.Context, limit int) ([]ledger.Post, error)
@@ -22,6 +24,7 @@ type Editor interface {
 
 // postDraft is a post that a client publishes.
 type postDraft struct {
+	previewing
 	Title    string   `json:"title" required:"true" maxLength:"200"`
 	Text     string   `json:"text" required:"true" description:"Markdown, at most 64 KiB"`
 	Tags     []string `json:"tags,omitempty" maxItems:"10" nullable:"false"`
@@ -31,6 +34,7 @@ type postDraft struct {
 
 // postEdit is what changes in a post; what is left out stays.
 type postEdit struct {
+	previewing
 	Title      *string   `json:"title,omitempty" maxLength:"200"`
 	Text       *string   `json:"text,omitempty"`
 	Tags       *[]string `json:"tags,omitempty" maxItems:"10"`
@@ -90,15 +94,28 @@ func (a *API) answerPost(ctx context.Context, id string) (postJSON, error) {
 	return newPost(p), err
 }
 
-func (a *API) publishPost(ctx context.Context, _ *http.Request, d postDraft) (id string, err error) {
-	return a.config.Editor.PublishPost(ctx, editorial.Draft(d))
+func (a *API) publishPost(ctx context.Context, _ *http.Request, d postDraft) (outcome, error) {
+	draft := editorial.Draft{Title: d.Title, Text: d.Text, Tags: d.Tags, Category: d.Category, Hosts: d.Hosts}
+	if d.Preview {
+		return ofPost(a.config.Editor.PreviewPost(ctx, draft))
+	}
+	id, err := a.config.Editor.PublishPost(ctx, draft)
+	return outcome{id: id}, err
 }
 
-func (a *API) editPost(ctx context.Context, r *http.Request, c postEdit) (id string, err error) {
-	id = r.PathValue("id")
-	return id, a.config.Editor.EditPost(ctx, editorial.Edit{
-		ID: id, Title: c.Title, Text: c.Text, Tags: c.Tags, Category: c.Category, Hosts: c.Hosts, ShowBefore: c.ShowBefore,
-	})
+func (a *API) editPost(ctx context.Context, r *http.Request, c postEdit) (outcome, error) {
+	edit := editorial.Edit{
+		ID: r.PathValue("id"), Title: c.Title, Text: c.Text, Tags: c.Tags, Category: c.Category, Hosts: c.Hosts,
+		ShowBefore: c.ShowBefore,
+	}
+	if c.Preview {
+		return ofPost(a.config.Editor.PreviewEdit(ctx, edit))
+	}
+	return outcome{id: edit.ID}, a.config.Editor.EditPost(ctx, edit)
+}
+
+func ofPost(p editorial.PostPreview, err error) (outcome, error) {
+	return outcome{preview: newPreview(p.Page, p.Text, "")}, err
 }
 
 // removePost is no change: its answer depends on what could be erased.
@@ -111,14 +128,18 @@ func (a *API) removePost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return failure(err)
 	}
-	out := removalJSON{ID: r.PathValue("id"), Erased: !removal.Pending && !removal.Replicated}
+	return write(w, http.StatusOK, newRemoval(r.PathValue("id"), removal))
+}
+
+func newRemoval(id string, removal editorial.Removal) removalJSON {
+	out := removalJSON{ID: id, Erased: !removal.Pending && !removal.Replicated}
 	switch {
 	case removal.Pending:
 		out.Why = "the text could not be erased yet; the coordinator tries again"
 	case removal.Replicated:
 		out.Why = "the NATS servers' logs keep the text until each has written its next snapshot"
 	}
-	return write(w, http.StatusOK, out)
+	return out
 }
 
 const postsMost = 1000

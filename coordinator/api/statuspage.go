@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -54,8 +56,8 @@ type componentJSON struct {
 	ID                 string   `json:"id"`
 	Name               string   `json:"name"`
 	Status             string   `json:"status"`
-	CreatedAt          *millis  `json:"created_at"` // null: nobody records when a check was added
-	UpdatedAt          *millis  `json:"updated_at"` // null before the first result
+	CreatedAt          *millis  `json:"created_at"` // when it came into the catalog
+	UpdatedAt          *millis  `json:"updated_at"` // when its status, its name or its description changed last
 	Position           int      `json:"position"`
 	Description        *string  `json:"description"`
 	Showcase           bool     `json:"showcase"`
@@ -74,10 +76,14 @@ func (p statuspage) summary(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s := current(p.view.State())
-	part := map[string]any{
-		"components": newComponents(s), "incidents": newIncidents(s, unresolved), "status": newStatus(s),
+	components, err := p.allComponents(r.Context(), s)
+	if err != nil {
+		return err
 	}
-	if err := (maintenances{p}).add(r.Context(), s, part); err != nil {
+	part := map[string]any{
+		"components": components, "incidents": newIncidents(s, components, unresolved), "status": newStatus(s),
+	}
+	if err := (maintenances{p}).add(r.Context(), s, components, part); err != nil {
 		return err
 	}
 	return p.writePart(w, r, s, part)
@@ -90,7 +96,17 @@ func (p statuspage) status(w http.ResponseWriter, r *http.Request) error {
 
 func (p statuspage) components(w http.ResponseWriter, r *http.Request) error {
 	s := current(p.view.State())
-	return p.writePart(w, r, s, map[string]any{"components": newComponents(s)})
+	components, err := p.allComponents(r.Context(), s)
+	if err != nil {
+		return err
+	}
+	return p.writePart(w, r, s, map[string]any{"components": components})
+}
+
+// allComponents returns every host with its checks.
+func (p statuspage) allComponents(ctx context.Context, s web.State) ([]componentJSON, error) {
+	dates, err := p.view.Components(ctx)
+	return newComponents(current(s), dates), err
 }
 
 // farFuture is a time before which every resolved incident was resolved: since then only open ones are left.
@@ -106,9 +122,13 @@ func (p statuspage) writePart(w http.ResponseWriter, r *http.Request, s web.Stat
 	if err != nil {
 		return err
 	}
+	dates, err := p.view.Components(r.Context())
+	if err != nil {
+		return err
+	}
 	part["page"] = pageJSON{
 		ID: pageID(s), Name: s.Catalog.Page.Title, URL: s.Catalog.Page.URL, TimeZone: "Etc/UTC",
-		UpdatedAt: millis(pageUpdated(s, newest, planned)),
+		UpdatedAt: millis(pageUpdated(s, newComponents(s, dates), newest, planned)),
 	}
 	return web.WriteJSON(w, part)
 }
@@ -184,21 +204,23 @@ func newStatus(s web.State) statusJSON {
 	return statusJSON{"minor", "Minor Service Outage"}
 }
 
-// newComponents returns a group for each host, followed by a component for each of its checks.
-func newComponents(s web.State) []componentJSON {
+// newComponents returns a group for each host, followed by a component for each of its checks. dates are when they came
+// into the catalog, by their ids.
+func newComponents(s web.State, dates map[string]ledger.Component) []componentJSON {
 	out := []componentJSON{}
 	for _, h := range s.Hosts() {
 		group := componentJSON{
-			ID: hostID(s, h.Name), Name: h.Name, UpdatedAt: optionalMillis(h.Since),
+			ID: hostID(s, h.Name), Name: h.Name,
 			Position: len(out) + 1, PageID: pageID(s), Group: true, Components: []string{},
 		}
 		role := strings.TrimPrefix(s.Catalog.Host(mesh.Key(h.Name)).Role+", "+s.City(h.Region), ", ")
 		group.Status, group.Description = describe(h.Status, role, h.Sentence)
+		group.date(dates, h.Since)
 		at := len(out)
 		out = append(out, group)
 		for i, c := range h.Checks {
 			component := componentJSON{
-				ID: checkID(s, h.Name, c.Name), Name: c.Name, UpdatedAt: optionalMillis(c.Since),
+				ID: checkID(s, h.Name, c.Name), Name: c.Name,
 				Position: i + 1, PageID: group.PageID, GroupID: &group.ID,
 			}
 			component.Status, component.Description = describe(verdictStatus(c.Verdict), c.Sentence, c.Sentence)
@@ -206,11 +228,22 @@ func newComponents(s web.State) []componentJSON {
 				under := "Under maintenance"
 				component.Status, component.Description = string(mesh.UnderMaintenance), &under
 			}
+			component.date(dates, c.Since)
 			out[at].Components = append(out[at].Components, component.ID)
 			out = append(out, component)
 		}
 	}
 	return out
+}
+
+// date sets when the component came into the catalog, and when it changed last. since is when its status began.
+func (c *componentJSON) date(dates map[string]ledger.Component, since time.Time) {
+	known := dates[c.ID]
+	c.CreatedAt = optionalMillis(known.Added)
+	if known.Changed.After(since) { // also of one without results
+		since = known.Changed
+	}
+	c.UpdatedAt = optionalMillis(since)
 }
 
 // verdictStatus is the verdict of a single check as a status.

@@ -19,13 +19,14 @@ type IncidentEditor interface {
 	EditIncident(ctx context.Context, c editorial.Correction) (editorial.Written, error)
 	MergeIncident(ctx context.Context, m editorial.Merger) (editorial.Written, error)
 	PublishIncident(ctx context.Context, id string) (editorial.Written, error)
-	ListIncidents(ctx context.Context, limit int) ([]editorial.Incident, error)
+	ListIncidents(ctx context.Context, limit, offset int) ([]editorial.Incident, error)
 	ShowIncident(ctx context.Context, id string) (i editorial.Incident, page string, err error)
 }
 
 // incidentOpening is an incident that a client opens. Without an impact it is as measured; a template replaces an empty
 // title and text.
 type incidentOpening struct {
+	previewing
 	Title      string          `json:"title,omitempty" maxLength:"200"`
 	Text       string          `json:"text,omitempty" description:"the first update, Markdown"`
 	Hosts      []string        `json:"hosts" required:"true" nullable:"false" description:"as the catalog names them"`
@@ -40,6 +41,7 @@ type incidentOpening struct {
 // incidentUpdate is what a client reports of an open incident; what is left out is as before. Status is the same as
 // state, as the command calls it.
 type incidentUpdate struct {
+	previewing
 	State      incident.State  `json:"state,omitempty" enum:"investigating,identified,monitoring,resolved"`
 	Status     incident.State  `json:"status,omitempty" enum:"investigating,identified,monitoring,resolved"`
 	Text       string          `json:"text,omitempty" description:"Markdown"`
@@ -52,12 +54,15 @@ type incidentUpdate struct {
 
 // incidentNote is the text of a change.
 type incidentNote struct {
+	previewing
 	Text string `json:"text" required:"true" description:"Markdown"`
 }
 
 // incidentCorrection is what changes in an incident; what is left out stays, and texts before stay readable.
 type incidentCorrection struct {
+	previewing
 	Entry    string           `json:"entry,omitempty" description:"that is corrected; without it the latest"`
+	Erase    bool             `json:"erase,omitempty" description:"erase what is replaced"`
 	Title    *string          `json:"title,omitempty" maxLength:"200"`
 	Text     *string          `json:"text,omitempty"`
 	Impact   *incident.Impact `json:"impact,omitempty" enum:"none,minor,major,critical"`
@@ -68,11 +73,15 @@ type incidentCorrection struct {
 
 // incidentMerger names the incident that continues another one.
 type incidentMerger struct {
+	previewing
 	Into string `json:"into" required:"true" description:"the id of the incident that continues this one"`
 }
 
 // nothing is the body of a request that needs none.
 type nothing struct{}
+
+// incidentsMost is how many incidents a page of the list has, unless a client asks for fewer.
+const incidentsMost = 200
 
 // incidentWriter is the part of the API that writes incidents.
 type incidentWriter struct{ *API }
@@ -82,11 +91,12 @@ func (a incidentWriter) answer(ctx context.Context, id string) (editorial.Incide
 	return i, err
 }
 
-// incidentsMost is how many incidents a list has.
-const incidentsMost = 200
-
-func (a incidentWriter) list(ctx context.Context, _ *http.Request) (any, error) {
-	all, err := a.config.Incidents.ListIncidents(ctx, incidentsMost)
+func (a incidentWriter) list(ctx context.Context, r *http.Request) (any, error) {
+	page, perPage, err := pagination(r, incidentsMost, incidentsMost)
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.config.Incidents.ListIncidents(ctx, perPage, (page-1)*perPage)
 	return append([]editorial.Incident{}, all...), err
 }
 
@@ -94,66 +104,91 @@ func (a incidentWriter) read(ctx context.Context, r *http.Request) (any, error) 
 	return a.answer(ctx, r.PathValue("id"))
 }
 
-func (a incidentWriter) open(ctx context.Context, _ *http.Request, o incidentOpening) (id string, err error) {
+func (a incidentWriter) open(ctx context.Context, _ *http.Request, o incidentOpening) (outcome, error) {
 	w, err := a.config.Incidents.OpenIncident(ctx, editorial.Opening{
 		Title: o.Title, Text: o.Text, Hosts: o.Hosts, Checks: o.Checks, Impact: o.Impact, Tags: o.Tags,
-		Category: o.Category, NextUpdate: o.NextUpdate, Template: o.Template,
+		Category: o.Category, NextUpdate: o.NextUpdate, Template: o.Template, Preview: o.Preview,
 	})
-	return w.ID, err
+	return ofIncident(w, o.Text), err
 }
 
-func (a incidentWriter) update(ctx context.Context, r *http.Request, u incidentUpdate) (id string, err error) {
+func (a incidentWriter) update(ctx context.Context, r *http.Request, u incidentUpdate) (outcome, error) {
 	if u.State != "" && u.Status != "" && u.State != u.Status {
-		return "", errkind.In("state", errkind.New(errkind.Invalid, "state and status differ: write one of them"))
+		return outcome{}, errkind.In("state", errkind.New(errkind.Invalid, "state and status differ: write one of them"))
 	}
 	if u.State == "" {
 		u.State = u.Status
 	}
 	w, err := a.config.Incidents.UpdateIncident(ctx, editorial.Update{
 		ID: r.PathValue("id"), Status: u.State, Text: u.Text, Impact: u.Impact, Hosts: u.Hosts, Checks: u.Checks,
-		NextUpdate: u.NextUpdate, Template: u.Template,
+		NextUpdate: u.NextUpdate, Template: u.Template, Preview: u.Preview,
 	})
-	return w.ID, err
+	return ofIncident(w, u.Text), err
 }
 
-func (a incidentWriter) resolve(ctx context.Context, r *http.Request, n incidentNote) (id string, err error) {
-	return a.update(ctx, r, incidentUpdate{State: incident.Resolved, Text: n.Text})
+func (a incidentWriter) resolve(ctx context.Context, r *http.Request, n incidentNote) (outcome, error) {
+	return a.update(ctx, r, incidentUpdate{previewing: n.previewing, State: incident.Resolved, Text: n.Text})
 }
 
-func (a incidentWriter) reopen(ctx context.Context, r *http.Request, n incidentNote) (id string, err error) {
-	w, err := a.config.Incidents.ReopenIncident(ctx, editorial.Note{ID: r.PathValue("id"), Text: n.Text})
-	return w.ID, err
+func (a incidentWriter) reopen(ctx context.Context, r *http.Request, n incidentNote) (outcome, error) {
+	w, err := a.config.Incidents.ReopenIncident(
+		ctx,
+		editorial.Note{ID: r.PathValue("id"), Text: n.Text, Preview: n.Preview},
+	)
+	return ofIncident(w, n.Text), err
 }
 
-func (a incidentWriter) explain(ctx context.Context, r *http.Request, n incidentNote) (id string, err error) {
-	w, err := a.config.Incidents.ExplainIncident(ctx, editorial.Note{ID: r.PathValue("id"), Text: n.Text})
-	return w.ID, err
+func (a incidentWriter) explain(ctx context.Context, r *http.Request, n incidentNote) (outcome, error) {
+	w, err := a.config.Incidents.ExplainIncident(
+		ctx,
+		editorial.Note{ID: r.PathValue("id"), Text: n.Text, Preview: n.Preview},
+	)
+	return ofIncident(w, n.Text), err
 }
 
-func (a incidentWriter) edit(ctx context.Context, r *http.Request, c incidentCorrection) (id string, err error) {
+func (a incidentWriter) edit(ctx context.Context, r *http.Request, c incidentCorrection) (outcome, error) {
 	w, err := a.config.Incidents.EditIncident(ctx, editorial.Correction{
 		ID: r.PathValue("id"), Entry: c.Entry, Title: c.Title, Text: c.Text, Impact: c.Impact, Tags: c.Tags,
-		Category: c.Category, Hosts: c.Hosts,
+		Category: c.Category, Hosts: c.Hosts, Erase: c.Erase, Preview: c.Preview,
 	})
-	return w.ID, err
+	return ofIncident(w, or(c.Text)), err
 }
 
-func (a incidentWriter) merge(ctx context.Context, r *http.Request, m incidentMerger) (id string, err error) {
-	w, err := a.config.Incidents.MergeIncident(ctx, editorial.Merger{ID: r.PathValue("id"), Into: m.Into})
-	return w.ID, err
+// eraseUpdate is no change: its answer depends on what could be erased.
+func (a incidentWriter) eraseUpdate(w http.ResponseWriter, r *http.Request) error {
+	ctx, err := a.access.admit(w, r, operators.Write)
+	if err != nil {
+		return err
+	}
+	out, err := a.config.Incidents.EditIncident(ctx, editorial.Correction{
+		ID: r.PathValue("id"), Entry: r.PathValue("update"), Erase: true,
+	})
+	if err != nil {
+		return failure(err)
+	}
+	return write(w, http.StatusOK, newRemoval(r.PathValue("update"), *out.Removal))
 }
 
-func (a incidentWriter) publish(ctx context.Context, r *http.Request, _ nothing) (id string, err error) {
+func (a incidentWriter) merge(ctx context.Context, r *http.Request, m incidentMerger) (outcome, error) {
+	w, err := a.config.Incidents.MergeIncident(
+		ctx,
+		editorial.Merger{ID: r.PathValue("id"), Into: m.Into, Preview: m.Preview},
+	)
+	return ofIncident(w, ""), err
+}
+
+func (a incidentWriter) publish(ctx context.Context, r *http.Request, _ nothing) (outcome, error) {
 	w, err := a.config.Incidents.PublishIncident(ctx, r.PathValue("id"))
-	return w.ID, err
+	return ofIncident(w, ""), err
 }
 
 // operations lists the addresses of incidents.
 func (a incidentWriter) operations() []operation {
 	const all, one = "/api/v1/incidents", "/api/v1/incidents/{id}"
 	return []operation{
-		{method: http.MethodGet, path: all, summary: "The newest 200 incidents, newest first", scope: operators.Read,
-			answer: []editorial.Incident{}, handler: a.access.reads(a.list)},
+		{method: http.MethodGet, path: all, summary: "Incidents, newest first", scope: operators.Read,
+			params: pageQuery{}, answer: []editorial.Incident{}, errors: []int{http.StatusBadRequest},
+			handler: a.access.reads(a.list)},
 		{method: http.MethodGet, path: one, summary: "An incident", scope: operators.Read, params: idPath{},
 			answer: editorial.Incident{}, errors: []int{http.StatusNotFound, http.StatusConflict},
 			handler: a.access.reads(a.read)},
@@ -161,6 +196,7 @@ func (a incidentWriter) operations() []operation {
 			a.open, a.answer),
 		changes(a.API, http.MethodPatch, one, "Correct an incident", a.edit, a.answer),
 		changes(a.API, http.MethodPost, one+"/updates", "Add an update", a.update, a.answer),
+		erases(one, "Erase the text of an update", a.eraseUpdate),
 		changes(a.API, http.MethodPost, one+"/resolve", "Resolve an incident", a.resolve, a.answer),
 		changes(a.API, http.MethodPost, one+"/reopen", "Open an incident again", a.reopen, a.answer),
 		changes(a.API, http.MethodPost, one+"/postmortem", "Explain an incident afterwards", a.explain, a.answer),

@@ -24,7 +24,9 @@ type Removals struct {
 
 // Removal is one removal, as the ledger has it.
 type Removal struct {
-	Subject string          `json:"subject"` // of the event: "post.<id>", or "audit" of a token that was revoked
+	// Subject is that of the event: "post.<id>", "incident.<id>" or "maintenance.<id>", or "audit" of a token that was
+	// revoked.
+	Subject string          `json:"subject"`
 	Event   json.RawMessage `json:"event"`
 	Texts   []string        `json:"texts,omitempty"` // ids of the texts that were erased
 }
@@ -35,6 +37,7 @@ const removalsName = "removals.json"
 const (
 	removalsMax     = 64 << 20 // bytes of the file
 	removedAction   = "removed"
+	editAction      = "edit"
 	revokedAction   = "token.revoked"
 	auditSubject    = "audit"
 	appendAtOnce    = 100
@@ -49,6 +52,17 @@ type writtenEvent struct {
 	Text   *struct {
 		ID string `json:"id"`
 	} `json:"text"`
+	Erased []struct {
+		ID string `json:"id"`
+	} `json:"erased"` // single texts of an incident or a maintenance
+}
+
+// erased lists the ids of the single texts that the event erases.
+func (e writtenEvent) erased() (ids []string) {
+	for _, text := range e.Erased {
+		ids = append(ids, text.ID)
+	}
+	return ids
 }
 
 // written decodes an event that a person made; others have no "event".
@@ -73,6 +87,8 @@ func listRemovals(ctx context.Context, l Ledger) (Removals, error) {
 		e, ok := written(r.Data)
 		switch {
 		case !ok:
+		case len(e.Erased) > 0:
+			out.Removed = append(out.Removed, Removal{r.Subject, slices.Clone(r.Data), e.erased()})
 		case e.Text != nil:
 			texts[r.Subject] = append(texts[r.Subject], e.Text.ID)
 		case e.Action == removedAction, r.Subject == auditSubject && e.Action == revokedAction:
@@ -115,15 +131,29 @@ func ReadRemovals(path string) (*Removals, error) {
 	return &out, nil
 }
 
-// valid reports whether the event removes a post or revokes a token, and nothing else.
+// valid reports whether the event removes a post or single texts, or revokes a token, and nothing else.
 func (r Removal) valid() bool {
 	e, ok := written(r.Event)
 	if r.Subject == auditSubject {
 		return ok && e.Action == revokedAction && bus.CheckName(e.Object) == nil && len(r.Texts) == 0
 	}
 	kind, id, _ := strings.Cut(r.Subject, ".")
-	return ok && e.Action == removedAction && kind == "post" && bus.CheckName(id) == nil &&
-		!slices.ContainsFunc(r.Texts, func(id string) bool { return bus.CheckName(id) != nil })
+	if !ok || bus.CheckName(id) != nil || slices.ContainsFunc(r.Texts, func(id string) bool {
+		return bus.CheckName(id) != nil
+	}) {
+		return false
+	}
+	if kind == "incident" || kind == "maintenance" {
+		return e.Action == editAction && len(e.Erased) > 0 && slices.Equal(e.erased(), r.Texts)
+	}
+	return kind == "post" && e.Action == removedAction
+}
+
+// entry is the event as it is appended to a ledger that lacks it.
+func (r Removal) entry(id string) bus.Entry {
+	var event bytes.Buffer
+	_ = json.Compact(&event, r.Event) // it was decoded: see valid
+	return bus.Entry{Subject: r.Subject, ID: removalIDPrefix + id, Data: event.Bytes()}
 }
 
 // removalStore is a coordinator's streams, as removals are applied to them.
@@ -154,18 +184,15 @@ func (r *Removals) apply(ctx context.Context, s removalStore) (applied int, err 
 	tokens := map[string]bool{}
 	for _, removal := range r.Removed {
 		e, _ := written(removal.Event)
-		var event bytes.Buffer
-		if err := json.Compact(&event, removal.Event); err != nil {
-			return 0, err
-		}
 		if removal.Subject == auditSubject {
 			tokens[e.Object] = true
 		}
 		inBackup, has := texts[removal.Subject]
+		if len(e.Erased) > 0 { // not all that was written of it
+			inBackup = nil
+		}
 		if has && !known[e.Event] {
-			missing = append(missing, bus.Entry{
-				Subject: removal.Subject, ID: removalIDPrefix + e.Event, Data: event.Bytes(),
-			})
+			missing = append(missing, removal.entry(e.Event))
 		}
 		for _, id := range append(inBackup, removal.Texts...) {
 			if id != "" {

@@ -36,8 +36,8 @@ type Source interface {
 	// Transitions lists the newest transitions since a time, oldest first: those of the host with this key, or all
 	// for "".
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
-	// Incidents lists incidents that were not resolved before the time, newest first.
-	Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error)
+	// Incidents lists incidents, newest first.
+	Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error)
 	// Minutes returns the minutes of the last two days in which a vantage observed a check.
 	Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Minute, error)
 	// Pairs returns what each vantage observed of each check in a period of the last two days.

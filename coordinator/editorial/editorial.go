@@ -115,22 +115,11 @@ func (e *Editor) PublishPost(ctx context.Context, d Draft) (id string, err error
 func (e *Editor) EditPost(ctx context.Context, c Edit) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	post, err := e.config.Posts.Get(ctx, c.ID)
-	switch {
-	case err != nil:
-		return fmt.Errorf("post %q: %w", c.ID, err)
-	case !post.Removed.IsZero():
-		return errkind.New(errkind.Conflict, fmt.Sprintf("post %s was removed at %s: publish a new one", c.ID,
-			post.Removed.Format(time.RFC3339)))
+	post, err := editable(ctx, e.config.Posts, c)
+	if err != nil {
+		return err
 	}
-	before := post.Texts[0]
-	if before.Missing && (c.Title == nil || c.Text == nil) {
-		return errkind.New(errkind.Conflict, fmt.Sprintf("the text of post %s is lost: give --title and --text", c.ID))
-	}
-	d := Draft{
-		Title: or(c.Title, before.Title), Text: or(c.Text, before.Body), Tags: or(c.Tags, post.Tags),
-		Category: or(c.Category, post.Category), Hosts: or(c.Hosts, nil),
-	}
+	before, d := post.Texts[0], c.applied(post)
 	event := ledger.PostEvent{ID: c.ID, Action: ledger.PostEdited, ShowBefore: c.ShowBefore}
 	if err := e.describe(&event, d); err != nil {
 		return err
@@ -144,6 +133,31 @@ func (e *Editor) EditPost(ctx context.Context, c Edit) error {
 		}
 	}
 	return e.append(ctx, event)
+}
+
+// editable returns the post that an edit is of.
+func editable(ctx context.Context, posts Posts, c Edit) (ledger.Post, error) {
+	post, err := posts.Get(ctx, c.ID)
+	switch {
+	case err != nil:
+		return post, fmt.Errorf("post %q: %w", c.ID, err)
+	case !post.Removed.IsZero():
+		return post, errkind.New(errkind.Conflict, fmt.Sprintf("post %s was removed at %s: publish a new one", c.ID,
+			post.Removed.Format(time.RFC3339)))
+	case post.Texts[0].Missing && (c.Title == nil || c.Text == nil):
+		return post, errkind.New(errkind.Conflict,
+			fmt.Sprintf("the text of post %s is lost: give --title and --text", c.ID))
+	}
+	return post, nil
+}
+
+// applied returns the post as the edit leaves it, without hosts unless the edit names them.
+func (c Edit) applied(post ledger.Post) Draft {
+	before := post.Texts[0]
+	return Draft{
+		Title: or(c.Title, before.Title), Text: or(c.Text, before.Body), Tags: or(c.Tags, post.Tags),
+		Category: or(c.Category, post.Category), Hosts: or(c.Hosts, nil),
+	}
 }
 
 func or[T any](changed *T, before T) T {
@@ -170,14 +184,7 @@ func (e *Editor) RemovePost(ctx context.Context, id string) (Removal, error) {
 	if err != nil {
 		return Removal{}, err
 	}
-	if err = e.erase(ctx, texts); err != nil {
-		e.config.Logger.Error().Err(err).Str("post", id).Msg("text not erased; retrying")
-		select {
-		case e.failed <- struct{}{}:
-		default:
-		}
-	}
-	return Removal{Pending: err != nil, Replicated: e.inLogs.Load() != 0}, nil
+	return e.eraseNow(ctx, "post", id, texts), nil
 }
 
 // hostID returns what the ledger calls a host.

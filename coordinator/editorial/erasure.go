@@ -22,15 +22,15 @@ const (
 	logsSubject = "removed-texts-logs"
 )
 
-// Run erases the texts that removed posts still have: what an earlier run did not finish, what a restored backup
-// brought back, and what failed. It waits until the servers' logs have no copies any more, and says so. It returns nil
-// when ctx ends.
+// Run erases the texts that people removed and that are still there: what an earlier run did not finish, what a
+// restored backup brought back, and what failed. It waits until the servers' logs have no copies any more, and says so.
+// It returns nil when ctx ends.
 func (e *Editor) Run(ctx context.Context) error {
 	for first := true; ctx.Err() == nil; first = false {
 		var retry <-chan time.Time
 		if err := e.eraseRemoved(ctx, first); err != nil && ctx.Err() == nil {
 			e.config.Logger.Error().Err(err).Msg("removed texts not erased; retrying")
-			e.config.Warn(subject, "texts of removed posts could not be erased yet: "+err.Error())
+			e.config.Warn(subject, "removed texts could not be erased yet: "+err.Error())
 			retry = time.After(eraseRetry)
 		} else {
 			e.config.Warn(subject, "")
@@ -87,7 +87,7 @@ func (e *Editor) noteLogs(ctx context.Context) error {
 	}
 	e.inLogs.Store(position)
 	e.config.Warn(logsSubject,
-		"texts of removed posts are still in the NATS servers' logs, each until its next snapshot; this ends by itself "+
+		"removed texts are still in the NATS servers' logs, each until its next snapshot; this ends by itself "+
 			"within minutes while all servers run")
 	return nil
 }
@@ -101,6 +101,19 @@ func (e *Editor) eraseRemoved(ctx context.Context, first bool) error {
 		err = e.noteLogs(ctx) // an earlier run may have erased one just before it ended
 	}
 	return err
+}
+
+// eraseNow erases the texts of a post, an incident or a maintenance. Run goes on with what could not be erased.
+func (e *Editor) eraseNow(ctx context.Context, kind, id string, texts []string) Removal {
+	err := e.erase(ctx, texts)
+	if err != nil {
+		e.config.Logger.Error().Err(err).Str(kind, id).Msg("text not erased; retrying")
+		select {
+		case e.failed <- struct{}{}:
+		default:
+		}
+	}
+	return Removal{Pending: err != nil, Replicated: e.inLogs.Load() != 0}
 }
 
 // erase erases the texts wherever they are stored.

@@ -24,7 +24,8 @@ type request struct {
 	into     *incident.Incident // of a merge
 	internal bool
 	change   incident.Change
-	text     *ledger.Text // nil: none
+	text     *ledger.Text           // nil: none
+	kept     map[string]ledger.Text // what stays of erased texts, by the id of the erased one
 	preview  bool
 	note     string
 }
@@ -120,17 +121,18 @@ func (e IncidentEditor) change(ctx context.Context, r request) (Written, error) 
 		page, err := r.page()
 		return Written{ID: c.ID, Page: page, Note: r.note}, err
 	}
-	event := ledger.IncidentEvent{Change: *c}
-	if r.text != nil {
-		var err error
-		if event.Text, err = e.editor.store(ctx, *r.text); err != nil {
-			return Written{}, err
-		}
+	event, err := e.event(ctx, r)
+	if err != nil {
+		return Written{}, err
 	}
 	if err := e.editor.config.Ledger.Append(ctx, event); err != nil {
 		return Written{}, err
 	}
 	out := Written{ID: c.ID, Note: r.note}
+	if len(c.Erased) > 0 {
+		removal := e.editor.eraseNow(ctx, "incident", c.ID, r.erased())
+		out.Removal = &removal
+	}
 	if c.Action == incident.ActionMerge {
 		out.ID = c.Into
 	}
@@ -160,7 +162,15 @@ func stillFailing(i *incident.Incident) string {
 // page returns the text of the page as the change would leave it.
 func (r request) page() (string, error) {
 	c := r.change
-	c.TextID = "preview"
+	c.TextID, c.Erased = "preview", slices.Clone(c.Erased)
+	texts := map[string]ledger.Text{}
+	if r.text != nil {
+		texts[c.TextID] = *r.text
+	}
+	for n := range c.Erased {
+		c.Erased[n].Next = "kept-" + c.Erased[n].ID
+		texts[c.Erased[n].Next] = r.kept[c.Erased[n].ID]
+	}
 	i, err := clone(r.before)
 	if err != nil {
 		return "", err
@@ -178,10 +188,10 @@ func (r request) page() (string, error) {
 	default:
 		i.Change(c)
 	}
-	fill := func(texts []incident.Text) {
-		for n := range texts {
-			if texts[n].ID == c.TextID {
-				texts[n].Title, texts[n].Body = r.text.Title, r.text.Body
+	fill := func(of []incident.Text) {
+		for n := range of {
+			if t, ok := texts[of[n].ID]; ok {
+				of[n].Title, of[n].Body = t.Title, t.Body
 			}
 		}
 	}

@@ -69,7 +69,10 @@ type Correction struct {
 	Tags     *[]string        `json:"tags,omitempty"`
 	Category *string          `json:"category,omitempty"`
 	Hosts    []string         `json:"hosts,omitempty"` // that it affects as well
-	Preview  bool             `json:"preview,omitempty"`
+	// Erase removes what is replaced for good: the texts of the entry, unless only the title changes, and the titles
+	// before. Without a text in their place the entry says that its text was removed.
+	Erase   bool `json:"erase,omitempty"`
+	Preview bool `json:"preview,omitempty"`
 }
 
 // Merger continues the incident ID in the incident Into.
@@ -84,6 +87,8 @@ type Written struct {
 	ID   string `json:"id"`             // of the incident
 	Page string `json:"page,omitempty"` // of a preview: the page's text; nothing was written
 	Note string `json:"note,omitempty"` // what the person should know
+	// Removal is what is known of the texts that were erased; nil if none was.
+	Removal *Removal `json:"removal,omitempty"`
 }
 
 // OpenIncident opens an incident, or takes over the one that the mesh opened for one of its hosts.
@@ -218,7 +223,7 @@ func (e IncidentEditor) EditIncident(ctx context.Context, f Correction) (Written
 	if err != nil {
 		return Written{}, err
 	}
-	if n := incident.Corrections(i); n >= incident.CorrectionsMax {
+	if n := incident.Corrections(i); n >= incident.CorrectionsMax && !f.Erase {
 		return Written{}, conflict("incident %s was corrected %d times, which is the most: write an update", i.ID, n)
 	}
 	c := incident.Change{ID: i.ID, Action: incident.ActionEdit, Entry: f.Entry}
@@ -229,12 +234,19 @@ func (e IncidentEditor) EditIncident(ctx context.Context, f Correction) (Written
 	if err := e.prepare(&c, ""); err != nil {
 		return Written{}, err
 	}
-	return e.change(ctx, request{before: i, internal: i.Internal, change: c, preview: f.Preview, text: text})
+	r := request{before: i, internal: i.Internal, change: c, preview: f.Preview, text: text}
+	if f.Erase {
+		if err := r.erase(f); err != nil {
+			return Written{}, err
+		}
+	}
+	return e.change(ctx, r)
 }
 
 // correct writes into the change what a correction changes, and returns its text; nil if it has none.
 func (e IncidentEditor) correct(i *incident.Incident, f Correction, c *incident.Change) (*ledger.Text, error) {
-	if f.Title == nil && f.Text == nil && f.Impact == nil && f.Tags == nil && f.Category == nil && len(f.Hosts) == 0 {
+	if f.Title == nil && f.Text == nil && f.Impact == nil && f.Tags == nil && f.Category == nil && len(f.Hosts) == 0 &&
+		!f.Erase {
 		return nil, invalid("nothing changes: give a title, a text, an impact, tags, a category or hosts")
 	}
 	d := Draft{Title: or(f.Title, "-"), Text: or(f.Text, "-"), Tags: or(f.Tags, nil), Category: or(f.Category, "")}
@@ -256,7 +268,7 @@ func (e IncidentEditor) correct(i *incident.Incident, f Correction, c *incident.
 	if c.Hosts = hosts; err != nil {
 		return nil, err
 	}
-	if f.Text != nil {
+	if f.erasesText() || f.Text != nil {
 		if c.Entry, err = entryOf(i, f.Entry); err != nil {
 			return nil, err
 		}
@@ -271,6 +283,9 @@ func (e IncidentEditor) correct(i *incident.Incident, f Correction, c *incident.
 func entryOf(i *incident.Incident, id string) (string, error) {
 	var ids []string
 	for _, e := range i.Entries {
+		if e.ID == id && len(e.Texts) == 0 && !e.Erased.IsZero() {
+			return "", conflict("the text of update %s was removed at %s: write an update", id, clock(e.Erased))
+		}
 		if len(e.Texts) > 0 {
 			ids = append(ids, e.ID)
 		}

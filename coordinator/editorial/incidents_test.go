@@ -54,7 +54,7 @@ func TestTheFloodOfViruses(t *testing.T) {
 		t.Errorf("the person does not learn that it continues a measured incident: %+v", opened)
 	}
 	r.measure("NC036", "Sending mail", mesh.Up, mesh.Operational, "07:17:05")
-	all, err := r.editor.ListIncidents(t.Context(), 10)
+	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
 	if err != nil || len(all) != 1 || all[0].Measured != "over" || all[0].State != incident.Investigating ||
 		!strings.HasPrefix(all[0].Proposal, "resolve: everything works since") {
 		t.Fatalf("%+v %v", all, err)
@@ -167,7 +167,7 @@ func TestAnOutageJoinsThePersonsIncident(t *testing.T) {
 	}))
 	r.measure("NC036", "Sending mail", mesh.Down, mesh.PartialOutage, "07:10:00")
 	r.measure("NC036", "Sending mail", mesh.Up, mesh.Operational, "07:12:00")
-	all, err := r.editor.ListIncidents(t.Context(), 10)
+	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
 	if err != nil || len(all) != 1 || all[0].ID != opened.ID || len(all[0].Windows) != 1 ||
 		all[0].Windows[0].Seconds != 120 {
 		t.Fatalf("%+v %v", all, err)
@@ -179,7 +179,7 @@ func TestAnOutageJoinsThePersonsIncident(t *testing.T) {
 	late := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{
 		Title: "The web server was away", Hosts: []string{"NC041"}, Text: "A cable.",
 	}))
-	if all, err = r.editor.ListIncidents(t.Context(), 10); err != nil || len(all) != 2 || all[0].ID != late.ID ||
+	if all, err = r.editor.ListIncidents(t.Context(), 10, 0); err != nil || len(all) != 2 || all[0].ID != late.ID ||
 		all[0].Measured != "over" {
 		t.Errorf("%+v %v", all, err)
 	}
@@ -189,7 +189,7 @@ func TestAnOutageJoinsThePersonsIncident(t *testing.T) {
 func TestACommandThatRacesWithTheMesh(t *testing.T) {
 	r := newRoom(t, "2025-06-11T07:00:00Z")
 	r.measure("NC036", "Sending mail", mesh.Down, mesh.PartialOutage, "07:10:00")
-	measured, err := r.editor.ListIncidents(t.Context(), 1)
+	measured, err := r.editor.ListIncidents(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestACommandThatRacesWithTheMesh(t *testing.T) {
 		Event: "e1", ID: "mine", Action: incident.ActionOpen, State: incident.Investigating, Mesh: at.Add(3 * time.Second),
 		Hosts: []incident.Subject{{ID: h.Identity(), Name: h.Name}},
 	}})
-	all, err := r.editor.ListIncidents(t.Context(), 10)
+	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
 	if err != nil || len(all) != 1 || all[0].ID != "mine" || len(all[0].Windows) != 1 || all[0].Measured != "ongoing" {
 		t.Fatalf("%+v %v", all, err)
 	}

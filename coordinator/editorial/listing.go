@@ -57,9 +57,9 @@ type Before struct {
 	Text string    `json:"text"`
 }
 
-// ListIncidents returns the newest incidents, newest first.
-func (e IncidentEditor) ListIncidents(ctx context.Context, limit int) ([]Incident, error) {
-	all, err := e.editor.config.Incidents.Incidents(ctx, view.IncidentQuery{Limit: limit})
+// ListIncidents returns incidents, newest first: at most limit, after the first offset.
+func (e IncidentEditor) ListIncidents(ctx context.Context, limit, offset int) ([]Incident, error) {
+	all, err := e.editor.config.Incidents.Incidents(ctx, view.IncidentQuery{Limit: limit, Offset: offset})
 	if err != nil {
 		return nil, err
 	}

@@ -141,14 +141,8 @@ func (r *room) written(out editorial.Written, err error) editorial.Written {
 
 // The past, for web.Source.
 
-func (r *room) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return r.history.Incidents(ctx, since, limit)
-}
-
-func (r *room) PublicIncidents(
-	ctx context.Context, hosts []string, since time.Time, limit int,
-) ([]*incident.Incident, error) {
-	return r.history.PublicIncidents(ctx, hosts, since, limit)
+func (r *room) Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error) {
+	return r.history.Incidents(ctx, q)
 }
 
 func (r *room) Incident(ctx context.Context, id string) (*incident.Incident, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/wire"
@@ -259,7 +260,7 @@ func TestTheLedgerOfTheFirstFormatIsRead(t *testing.T) {
 		inForce.Catalog.Hosts[0].Addresses[0] != "192.0.2.99" {
 		t.Errorf("the catalog in force is %+v (%v)", inForce, err)
 	}
-	incidents, err := e.History.Incidents(t.Context(), time.Time{}, 10)
+	incidents, err := e.History.Incidents(t.Context(), incident.Query{Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

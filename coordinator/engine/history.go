@@ -43,20 +43,21 @@ func (h *History) PublicTransitions(
 	return out, err
 }
 
-// PublicIncidents is Incidents of the hosts with these keys, without the parts of others and what is not published.
-func (h *History) PublicIncidents(
-	ctx context.Context, hosts []string, since time.Time, limit int,
-) ([]*incident.Incident, error) {
-	now, _ := h.now()
-	return h.view.Incidents(ctx, view.IncidentQuery{
-		Since: h.meshTime(since), Limit: limit, Public: &view.PublicIncidents{At: now, Hosts: hosts},
-	})
+// Incidents returns incidents that a query in wall time selects, newest first. Their times are mesh time.
+func (h *History) Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error) {
+	in := view.IncidentQuery{
+		Since: h.meshTime(q.Since), From: h.meshTime(q.From), Until: h.meshTime(q.Until), Limit: q.Limit, Offset: q.Offset,
+	}
+	if q.Public {
+		now, _ := h.now()
+		in.Public = &view.PublicIncidents{At: now, Hosts: q.Hosts}
+	}
+	return h.view.Incidents(ctx, in)
 }
 
-// Incidents returns the incidents that are open or were resolved since the time, newest first. Their times are mesh
-// time.
-func (h *History) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return h.view.Incidents(ctx, view.IncidentQuery{Since: h.meshTime(since), Limit: limit})
+// Components returns when each host and check entered the catalog, by its id.
+func (h *History) Components(ctx context.Context) (map[string]ledger.Component, error) {
+	return h.view.Components(ctx)
 }
 
 // Incident returns the incident with the id; nil if there is none.

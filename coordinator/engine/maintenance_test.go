@@ -154,7 +154,7 @@ func (m *maintained) seen() (out []string) {
 			out = append(out, fmt.Sprintf("%s: %s", seconds(tr.Began), tr.To))
 		}
 	}
-	incidents, err := m.core.History.Incidents(m.t.Context(), time.Time{}, 100)
+	incidents, err := m.core.History.Incidents(m.t.Context(), incident.Query{Limit: 100})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -92,7 +92,37 @@ func (g *Guard) reportTexts(lost map[string]reference) {
 
 // concernsTexts reports whether an event may name a text or remove one: most events do neither, and are not decoded.
 func concernsTexts(event []byte) bool {
-	return bytes.Contains(event, []byte(`"text":{"id":`)) || bytes.Contains(event, []byte(`"action":"removed"`))
+	return bytes.Contains(event, []byte(`"text":{"id":`)) || bytes.Contains(event, []byte(`"action":"removed"`)) ||
+		bytes.Contains(event, []byte(`"erased":[`))
+}
+
+// writtenEvent is what is known here of an event that a person made.
+type writtenEvent struct {
+	Event  string          `json:"event"`
+	Action string          `json:"action"`
+	Entry  string          `json:"entry"` // of an incident, whose text is corrected
+	Of     string          `json:"of"`    // of a maintenance, the same
+	Text   *ledger.TextRef `json:"text"`
+	Erased []struct {
+		ID   string `json:"id"`
+		Next string `json:"next"`
+	} `json:"erased"`
+	Kept []ledger.TextRef `json:"kept"`
+}
+
+// follow updates the references by what an event erases. present has the latest text of each thing.
+func (e writtenEvent) follow(subject string, out map[string]reference, present map[string]string) {
+	for _, ref := range e.Kept {
+		out[ref.ID] = reference{subject, ref.Hash}
+	}
+	for _, erased := range e.Erased {
+		delete(out, erased.ID)
+		for thing, id := range present {
+			if id == erased.ID {
+				present[thing] = erased.Next
+			}
+		}
+	}
 }
 
 // references returns the texts that the ledger names, by id, without those of what was removed and those that were
@@ -104,22 +134,18 @@ func references(ctx context.Context, l Events) (map[string]reference, error) {
 		if !concernsTexts(r.Data) {
 			return nil
 		}
-		var e struct {
-			Event  string          `json:"event"`
-			Action string          `json:"action"`
-			Entry  string          `json:"entry"` // of an incident, whose text is corrected
-			Text   *ledger.TextRef `json:"text"`
-		}
+		var e writtenEvent
 		if json.Unmarshal(r.Data, &e) != nil {
 			return nil // of a newer version
 		}
 		removed[r.Subject] = removed[r.Subject] || e.Action == string(ledger.PostRemoved)
+		e.follow(r.Subject, out, present)
 		if e.Text == nil {
 			return nil
 		}
 		thing := r.Subject
 		if !strings.HasPrefix(thing, "post.") { // a post has one text, others one for each event
-			thing += "." + cmp.Or(e.Entry, e.Event)
+			thing += "." + cmp.Or(e.Entry, e.Of, e.Event)
 		}
 		delete(out, present[thing])
 		present[thing], out[e.Text.ID] = e.Text.ID, reference{r.Subject, e.Text.Hash}

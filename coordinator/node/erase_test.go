@@ -15,6 +15,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 )
 
 // Marks of what people wrote, which a search of the data directory finds.
@@ -95,6 +96,134 @@ func messagesWith(t *testing.T, c node.Config, text string) (n int) {
 	defer cancel()
 	_ = b.Follow(ctx, bus.Start{Sequence: 1}, func(m bus.Message) error { count(m.Data); return nil })
 	return n
+}
+
+// eraseIncident writes about an incident what is erased then: a correction, a title, and the opening text, whose title
+// stays. It returns the incident's id.
+func eraseIncident(t *testing.T, client *admin.Client) (id string) {
+	t.Helper()
+	incidents := admin.NewIncidentClient(client)
+	write := func(action string, command any) editorial.Written {
+		t.Helper()
+		out, err := incidents.Write(t.Context(), action, command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	erase := func(c editorial.Correction) {
+		t.Helper()
+		c.ID, c.Erase = id, true
+		if out := write("edit", c); out.Removal == nil || *out.Removal != (editorial.Removal{}) {
+			t.Errorf("erased: %+v", out)
+		}
+	}
+	text := func(s string) *string { return &s }
+	id = write("open", editorial.Opening{
+		Title: "Zvezda-title-first", Text: "Altair-opening", Hosts: []string{"NC036"},
+	}).ID
+	erase(editorial.Correction{Title: text("Altair-title of the incident")}) // its record holds the opening text, too
+	write("update", editorial.Update{ID: id, Text: "Zvezda-password"})
+	i, err := incidents.Show(t.Context(), id)
+	if err != nil || len(i.Updates) != 2 || i.Title != "Altair-title of the incident" ||
+		i.Updates[0].Text != "Altair-opening" {
+		t.Fatalf("%+v %v", i, err)
+	}
+	write("edit", editorial.Correction{ID: id, Text: text("Zvezda-still-there")})
+	erase(editorial.Correction{Text: text("Altair-corrected")})
+	write("update", editorial.Update{ID: id, Text: "Zvezda-gone"})
+	erase(editorial.Correction{})
+	again := editorial.Correction{ID: id, Entry: entryWith(t, client, id, "was removed"), Erase: true}
+	if _, err := incidents.Write(t.Context(), "edit", again); err == nil ||
+		!strings.Contains(err.Error(), "was removed at") {
+		t.Errorf("a removed text is removed again: %v", err)
+	}
+	return id
+}
+
+// entryWith returns the id of the incident's update with a text.
+func entryWith(t *testing.T, client *admin.Client, id, text string) string {
+	t.Helper()
+	i, err := admin.NewIncidentClient(client).Show(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range i.Updates {
+		if strings.Contains(u.Text, text) {
+			return u.ID
+		}
+	}
+	t.Fatalf("no update has %q: %+v", text, i.Updates)
+	return ""
+}
+
+// eraseMaintenance plans a maintenance and erases its announcement and what was said when it began.
+func eraseMaintenance(t *testing.T, client *admin.Client) (id string) {
+	t.Helper()
+	id, err := client.PlanMaintenance(t.Context(), editorial.MaintenancePlan{
+		Title: "Altair-disk", Text: "Zvezda-announced", Hosts: []string{"NC036"}, Start: time.Now().Add(time.Hour),
+		End: time.Now().Add(2 * time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := client.ChangeMaintenance(t.Context(), editorial.MaintenanceChange{
+		ID: id, Action: maintenance.Start, Text: "Zvezda-begun",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "Altair-announced"
+	for _, e := range []editorial.MaintenanceEdit{
+		{Text: &text, Erase: true}, {Update: entry.Updates[1].ID, Erase: true},
+	} {
+		e.ID = id
+		out, err := admin.EditMaintenance(t.Context(), client, e)
+		if err != nil || out.Removal == nil || *out.Removal != (editorial.Removal{}) || out.Entry.Title != "Altair-disk" {
+			t.Errorf("erased: %+v %v", out, err)
+		}
+	}
+	return id
+}
+
+// What people wrote about an incident and a maintenance is erased as posts are, and what stands in the same records
+// stays.
+func TestErasedUpdatesAreNowhere(t *testing.T) {
+	c := config(t)
+	var incident, planned string
+	reads := func(client *admin.Client) {
+		t.Helper()
+		i, err := admin.NewIncidentClient(client).Show(t.Context(), incident)
+		for _, want := range []string{
+			"Altair-title of the incident", "Altair-opening", "Altair-corrected", "The text of this update was removed.",
+		} {
+			if err != nil || !strings.Contains(i.Page, want) {
+				t.Errorf("the incident lacks %q: %v %s", want, err, i.Page)
+			}
+		}
+		all, err := client.Maintenances(t.Context())
+		if err != nil || len(all) != 1 || all[0].ID != planned || all[0].Updates[0].Text.Body != "Altair-announced" ||
+			!all[0].Updates[1].Text.Erased || all[0].Updates[1].Text.Body != "" {
+			t.Errorf("%+v %v", all, err)
+		}
+		if text := lostTexts(t, client); text != "" {
+			t.Errorf("nothing is lost, and the warning is %q", text)
+		}
+	}
+	run(t, c, func(client *admin.Client) {
+		incident, planned = eraseIncident(t, client), eraseMaintenance(t, client)
+		reads(client)
+		if found := filesWith(t, c.Data, erased); len(found) > 0 {
+			t.Errorf("while the coordinator runs the text is in %v", found)
+		}
+	})
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(filepath.Join(c.Data, "view.db"+suffix))
+	}
+	run(t, c, reads)
+	if found := filesWith(t, c.Data, erased); len(found) > 0 {
+		t.Errorf("after the view was rebuilt the text is in %v", found)
+	}
 }
 
 // A person publishes, edits and removes a post. The text is nowhere in the data directory then: not while the

@@ -30,6 +30,20 @@ func textIDs(t *testing.T, c node.Config) (ids []string) {
 	return ids
 }
 
+// lostTexts returns the warning of texts that are lost; "" if there is none.
+func lostTexts(t *testing.T, client *admin.Client) string {
+	t.Helper()
+	state, err := client.State(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(state.Problems, func(p string) bool { return strings.Contains(p, "texts that people wrote") })
+	if i < 0 {
+		return ""
+	}
+	return state.Problems[i]
+}
+
 // A text that is lost, and one that another replaced, are warned of, and the post says so once the view is rebuilt. One
 // that was removed, and one that was written again, are not.
 func TestLostTextsAreWarnedOf(t *testing.T) {
@@ -47,18 +61,7 @@ func TestLostTextsAreWarnedOf(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	warned := func(client *admin.Client) string {
-		t.Helper()
-		state, err := client.State(t.Context(), time.Time{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		i := slices.IndexFunc(state.Problems, func(p string) bool { return strings.Contains(p, "texts that people wrote") })
-		if i < 0 {
-			return ""
-		}
-		return state.Problems[i]
-	}
+	warned := func(client *admin.Client) string { return lostTexts(t, client) }
 	run(t, c, func(client *admin.Client) {
 		if text := warned(client); text != "" {
 			t.Errorf("nothing is lost, and the warning is %q", text)

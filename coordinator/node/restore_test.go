@@ -132,6 +132,64 @@ func TestARestoreAppliesRemovals(t *testing.T) {
 	}
 }
 
+// Single texts of an incident and a maintenance that were erased after a backup are erased when it is restored with the
+// removals of a later one, and what else was written of them stays.
+func TestARestoreErasesSingleTexts(t *testing.T) {
+	c := config(t)
+	var incident, planned, before, after string
+	run(t, c, func(client *admin.Client) {
+		write := func(action string, command any) editorial.Written {
+			t.Helper()
+			out, err := admin.NewIncidentClient(client).Write(t.Context(), action, command)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		incident = write("open", editorial.Opening{Title: "Altair", Text: "Altair-opening", Hosts: []string{"NC036"}}).ID
+		write("update", editorial.Update{ID: incident, Text: "Zvezda-update"})
+		var err error
+		planned, err = client.PlanMaintenance(t.Context(), editorial.MaintenancePlan{
+			Title: "Altair-disk", Text: "Zvezda-announced", Hosts: []string{"NC036"}, End: time.Now().Add(time.Hour),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = save(t, client)
+		write("edit", editorial.Correction{ID: incident, Erase: true})
+		erase := editorial.MaintenanceEdit{ID: planned, Erase: true}
+		if _, err := admin.EditMaintenance(t.Context(), client, erase); err != nil {
+			t.Fatal(err)
+		}
+		after = save(t, client)
+	})
+	removals, err := backup.ReadRemovals(after)
+	if err != nil || len(removals.Removed) != 2 {
+		t.Fatalf("%+v %v", removals, err)
+	}
+	if back, _ := restore(t, before, backup.Options{}); len(filesWith(t, back.Data, erased)) == 0 {
+		t.Error("without removals the texts are not back: this test proves nothing")
+	}
+	clean, done := restore(t, before, backup.Options{Removals: removals})
+	if done.Removed != 2 {
+		t.Errorf("%d removals were applied", done.Removed)
+	}
+	run(t, clean, func(client *admin.Client) {
+		i, err := admin.NewIncidentClient(client).Show(t.Context(), incident)
+		if err != nil || i.Title != "Altair" || len(i.Updates) != 2 || i.Updates[0].Text != "Altair-opening" ||
+			i.Updates[1].Text != "The text of this update was removed." {
+			t.Errorf("%+v %v", i, err)
+		}
+		all, err := client.Maintenances(t.Context())
+		if err != nil || len(all) != 1 || all[0].ID != planned || all[0].Updates[0].Text.Body != "" {
+			t.Errorf("%+v %v", all, err)
+		}
+	})
+	if found := filesWith(t, clean.Data, erased); len(found) > 0 {
+		t.Errorf("the texts are in %v", found)
+	}
+}
+
 func TestWhatIsNoListOfRemovalsIsRefused(t *testing.T) {
 	list := func(subject, action string) string {
 		return fmt.Sprintf(`{"v": 1, "removed": [{"subject": %q, "event": {"event": "e", "action": %q}}]}`, subject, action)

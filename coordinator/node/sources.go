@@ -43,14 +43,12 @@ func (s siteSource) PublicTransitions(
 	return s.history.PublicTransitions(ctx, hosts, since, limit)
 }
 
-func (s siteSource) PublicIncidents(
-	ctx context.Context, hosts []string, since time.Time, limit int,
-) ([]*incident.Incident, error) {
-	return s.history.PublicIncidents(ctx, hosts, since, limit)
+func (s siteSource) Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error) {
+	return s.history.Incidents(ctx, q)
 }
 
-func (s siteSource) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return s.history.Incidents(ctx, since, limit)
+func (s siteSource) Components(ctx context.Context) (map[string]ledger.Component, error) {
+	return s.history.Components(ctx)
 }
 
 func (s siteSource) Incident(ctx context.Context, id string) (*incident.Incident, error) {

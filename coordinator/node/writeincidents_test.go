@@ -3,6 +3,7 @@ package node_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,13 @@ type apiMaintenance struct {
 	ID, State, Title string
 	Start, End       time.Time
 	Covers           []struct{ Host string }
+	Updates          []struct {
+		ID   string
+		Text struct {
+			Body   string
+			Erased bool
+		}
+	}
 }
 
 // A program writes an incident from its opening to its post-mortem, and merges another one into it. A repeat with an
@@ -80,7 +88,89 @@ func TestAProgramWritesIncidents(t *testing.T) {
 		if len(all) == 0 || all[0].ID != i.ID {
 			t.Errorf("listed: %+v", all)
 		}
+		do("GET", "/api/v1/incidents?per_page=1&page=2", "", 200, &all)
+		if len(all) != 0 {
+			t.Errorf("the second page: %+v", all)
+		}
+		do("GET", "/api/v1/incidents?page=0", "", 400, &failureJSON{})
+		erasesUpdates(t, p, one, i)
 		refusesIncidents(t, p, one, other.ID)
+	})
+}
+
+// erasesUpdates checks that an update is erased by its address, or while it is corrected.
+func erasesUpdates(t *testing.T, p program, one string, i apiIncident) {
+	t.Helper()
+	corrected, last := i.Updates[1].ID, i.Updates[len(i.Updates)-1].ID
+	body := `{"entry": "` + corrected + `", "text": "Three disks.", "erase": true}`
+	i = apiIncident{}
+	if _, status := p.do("PATCH", one, body, &i); status != 200 || i.Updates[1].Text != "Three disks." ||
+		len(i.Updates[1].Before) > 0 {
+		t.Errorf("corrected and erased: %d %+v", status, i.Updates)
+	}
+	var removal struct {
+		ID     string
+		Erased bool
+	}
+	if _, status := p.do("DELETE", one+"/updates/"+last, "", &removal); status != 200 || !removal.Erased ||
+		removal.ID != last {
+		t.Errorf("erased: %d %+v", status, removal)
+	}
+	p.do("GET", one, "", &i)
+	if got := i.Updates[len(i.Updates)-1].Text; got != "The text of this update was removed." {
+		t.Errorf("in place of what was erased is %q", got)
+	}
+	for path, want := range map[string]int{"/updates/" + last: 409, "/updates/nothing": 404} {
+		if _, status := p.do("DELETE", one+path, "", &failureJSON{}); status != want {
+			t.Errorf("%s: %d, want %d", path, status, want)
+		}
+	}
+}
+
+// A preview answers with what readers would get, and writes nothing.
+func TestAProgramPreviewsWhatItWrites(t *testing.T) {
+	serveNode(t, config(t), func(url string, client *admin.Client) {
+		token, err := client.Tokens().Add(t.Context(), "deploy", operators.Write)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := program{t, url, token, ""}
+		end := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		var post struct{ ID string }
+		if _, status := p.do("POST", "/api/v1/posts", `{"title": "A", "text": "b"}`, &post); status != 201 {
+			t.Fatal(status)
+		}
+		for path, body := range map[string]string{
+			"POST /api/v1/incidents": `{"title": "Late mail", "text": "It is *late*.", "preview": true,
+				"hosts": ["NC036"]}`,
+			"POST /api/v1/posts": `{"title": "Late mail", "text": "It is *late*.", "preview": true,
+				"tags": ["smtp"]}`,
+			"PATCH /api/v1/posts/" + post.ID: `{"title": "Late mail", "text": "It is *late*.", "preview": true}`,
+			"POST /api/v1/maintenance": `{"title": "Late mail", "text": "It is *late*.", "hosts": ["NC036"], "overrun": "10m",
+				"end": "` + end + `", "preview": true}`,
+		} {
+			method, address, _ := strings.Cut(path, " ")
+			var got struct {
+				Preview    bool
+				Page, HTML string
+			}
+			_, status := p.do(method, address, body, &got)
+			if status != 200 || !got.Preview || got.HTML != "<p>It is <em>late</em>.</p>\n" ||
+				!strings.Contains(got.Page, "It is *late*.") || !strings.HasPrefix(got.Page, "Late mail\n") {
+				t.Errorf("%s: %d %+v", path, status, got)
+			}
+		}
+		var failed failureJSON
+		wrong := `{"title": "", "text": "x", "preview": true}`
+		if _, status := p.do("POST", "/api/v1/posts", wrong, &failed); status != 400 || failed.Field != "title" {
+			t.Errorf("a wrong post is previewed: %d %+v", status, failed)
+		}
+		for path, want := range map[string]int{"incidents": 0, "posts": 1, "maintenance": 0} {
+			var all []struct{ ID, Title string }
+			if p.do("GET", "/api/v1/"+path, "", &all); len(all) != want || want == 1 && all[0].Title != "A" {
+				t.Errorf("after previews there are the %s %+v", path, all)
+			}
+		}
 	})
 }
 
@@ -136,6 +226,11 @@ func TestAProgramPlansMaintenance(t *testing.T) {
 		}
 		p.key = ""
 		one := "/api/v1/maintenance/" + m.ID
+		moved := time.Now().Add(90 * time.Minute).UTC().Truncate(time.Second)
+		if _, status := p.do("PATCH", one, `{"start": "`+moved.Format(time.RFC3339)+`"}`, &m); status != 200 ||
+			!m.Start.Equal(moved) || m.End.Sub(m.Start) != time.Hour {
+			t.Errorf("moved: %d %+v", status, m)
+		}
 		for _, step := range []struct{ action, body, state string }{
 			{"start", `{"text": "We began."}`, "in_progress"},
 			{"extend", `{"end": "` + at(3*time.Hour) + `"}`, "in_progress"},
@@ -145,6 +240,18 @@ func TestAProgramPlansMaintenance(t *testing.T) {
 			if _, status := p.do("POST", one+"/"+step.action, step.body, &m); status != 200 || m.State != step.state {
 				t.Errorf("%s: %d %+v", step.action, status, m)
 			}
+		}
+		if _, status := p.do("PATCH", one, `{"title": "A new disk", "tags": ["disk"]}`, &m); status != 200 ||
+			m.Title != "A new disk" {
+			t.Errorf("corrected: %d %+v", status, m)
+		}
+		var removal struct{ Erased bool }
+		if _, status := p.do("DELETE", one+"/updates/"+m.Updates[2].ID, "", &removal); status != 200 || !removal.Erased {
+			t.Errorf("erased: %d %+v", status, removal)
+		}
+		m = apiMaintenance{}
+		if p.do("GET", one, "", &m); m.Updates[2].Text.Body != "" || !m.Updates[2].Text.Erased {
+			t.Errorf("erased: %+v", m)
 		}
 		var all []apiMaintenance
 		if _, status := p.do("GET", "/api/v1/maintenance", "", &all); status != 200 || len(all) != 1 {

@@ -85,7 +85,7 @@ func TestKilledNotifier(t *testing.T) {
 	sender := channel.Sender{Resolve: func(t catalog.SecretText) (secret.Text, error) { return secret.New(t.Text), nil }}
 	_ = notify.New(notify.Config{
 		Catalog: func() *catalog.Catalog { return c }, Snapshot: func() *mesh.Snapshot { return nil },
-		Incidents: func(context.Context, time.Time, int) ([]*incident.Incident, error) { return readScript(dir) },
+		Incidents: func(context.Context, incident.Query) ([]*incident.Incident, error) { return readScript(dir) },
 		Warnings:  func() map[string]string { return nil },
 		Sent:      view.Notified().Since, Append: led.Append,
 		Clock: func() (time.Time, time.Duration) { return time.Now().UTC(), 0 }, Changed: soon, Send: sender.Send,

@@ -27,9 +27,9 @@ import (
 
 // Config configures a Notifier.
 type Config struct {
-	Catalog   func() *catalog.Catalog                                                  // in force
-	Snapshot  func() *mesh.Snapshot                                                    // the latest
-	Incidents func(context.Context, time.Time, int) ([]*incident.Incident, error)      // not resolved before a time
+	Catalog   func() *catalog.Catalog // in force
+	Snapshot  func() *mesh.Snapshot   // the latest
+	Incidents func(context.Context, incident.Query) ([]*incident.Incident, error)
 	Warnings  func() map[string]string                                                 // by subject
 	Sent      func(ctx context.Context, since time.Time) ([]ledger.NotifyEvent, error) // what the ledger has
 	Append    func(ctx context.Context, events ...ledger.Event) error                  // to the ledger
@@ -209,7 +209,7 @@ func (l *loop) notify(ctx context.Context, c *catalog.Catalog, now time.Time) ti
 	if l.state.Since.IsZero() {
 		l.begin("", now)
 	}
-	incidents, err := l.config.Incidents(ctx, now.Add(-NotifyWithin), incidentsMax)
+	incidents, err := l.config.Incidents(ctx, incident.Query{Since: now.Add(-NotifyWithin), Limit: incidentsMax})
 	if err != nil {
 		l.config.Logger.Error().Err(err).Msg("incidents not read; retrying")
 		return time.Second

@@ -47,7 +47,7 @@ func newBench(n *catalog.Notify) *bench {
 	catalog.Seal(b.catalog)
 	b.Notifier = notify.New(notify.Config{
 		Catalog: func() *catalog.Catalog { return b.catalog }, Snapshot: func() *mesh.Snapshot { return b.snapshot },
-		Incidents: func(context.Context, time.Time, int) ([]*incident.Incident, error) {
+		Incidents: func(context.Context, incident.Query) ([]*incident.Incident, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			return slices.Clone(b.incidents), nil

@@ -117,6 +117,15 @@ type earlierView struct {
 	Text  template.HTML
 }
 
+// newEarlierView is a text before a correction of what has a title now.
+func newEarlierView(before archive.Earlier, title string) earlierView {
+	v := earlierView{At: before.At, Text: text(before.Text)}
+	if before.Title != title {
+		v.Title = markdown.Line(before.Title)
+	}
+	return v
+}
+
 // text renders what a person wrote for a page of the site.
 func text(written string) template.HTML { return template.HTML(markdown.HTML(written, "")) }
 
@@ -139,11 +148,7 @@ func (p archivePages) postPage(w http.ResponseWriter, r *http.Request) error {
 		Text: text(u.Text),
 	}
 	for _, before := range u.Before {
-		b := earlierView{At: before.At, Text: text(before.Text)}
-		if before.Title != e.Title {
-			b.Title = markdown.Line(before.Title)
-		}
-		v.Before = append(v.Before, b)
+		v.Before = append(v.Before, newEarlierView(before, e.Title))
 	}
 	return p.write(w, http.StatusOK, v.Title, nil, "post", v)
 }

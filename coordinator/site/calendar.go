@@ -66,11 +66,16 @@ func addEvent(cal *ics.Calendar, state web.State, o web.Occurrence) {
 	var texts []string
 	for _, u := range o.Updates {
 		if !u.Auto || u.Action == maintenance.Extend {
-			changed = u.At
-			if u.Action != maintenance.Plan {
+			texts = append(texts, web.UpdatePlain(u))
+		}
+	}
+	for _, c := range o.Of.Changes {
+		of := c.Occurrence.IsZero() || c.Occurrence.Equal(o.Planned)
+		if of && (c.Action != maintenance.Cancel || o.State == maintenance.Cancelled) {
+			changed = c.At
+			if c.Action != maintenance.Plan {
 				sequence++
 			}
-			texts = append(texts, web.UpdatePlain(u))
 		}
 	}
 	var names []string

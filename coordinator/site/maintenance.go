@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/markdown"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -29,7 +30,8 @@ type maintenanceView struct {
 type maintenanceUpdateView struct {
 	State, Sentence string
 	Text            template.HTML // what a person wrote
-	At              time.Time
+	At, Corrected   time.Time
+	Before          []earlierView // newest first
 }
 
 // maintenancesView is what the list of all maintenances shows.
@@ -117,12 +119,18 @@ func newMaintenanceView(state web.State, o web.Occurrence) maintenanceView {
 	}
 	for _, u := range slices.Backward(o.Updates) {
 		view := maintenanceUpdateView{
-			State: web.MaintenanceLook(u.State).Word, Sentence: u.Sentence(), At: u.At,
+			State: web.MaintenanceLook(u.State).Word, Sentence: u.Sentence(), At: u.At, Corrected: u.Corrected,
+		}
+		for _, t := range u.Before {
+			view.Before = append(view.Before, newEarlierView(archive.Earlier{At: t.At, Title: t.Title, Text: t.Body},
+				u.Text.Title))
 		}
 		if u.State == maintenance.InProgress {
 			view.State = "In progress"
 		}
 		switch {
+		case u.Text.Erased && strings.TrimSpace(u.Text.Body) == "":
+			view.Text = "<p>" + maintenance.TextRemoved + "</p>"
 		case u.Text.Missing && u.Action != maintenance.Plan:
 			view.Text = "<p>The text is lost.</p>"
 		case strings.TrimSpace(u.Text.Body) != "":

@@ -142,6 +142,8 @@ func (s State) Wall() time.Time {
 func UpdatePlain(u maintenance.Update) string {
 	sentence, text := u.Sentence(), strings.TrimSpace(markdown.Plain(u.Text.Body))
 	switch {
+	case u.Text.Erased && text == "":
+		return sentence + " " + maintenance.TextRemoved
 	case text == "":
 		return sentence
 	case u.Action == maintenance.Extend, u.Action == maintenance.Cancel:

@@ -317,16 +317,16 @@ func (m *markedMesh) PublicTransitions(
 	return m.view.PublicTransitions(ctx, hosts, since, limit)
 }
 
-func (m *markedMesh) PublicIncidents(
-	ctx context.Context, hosts []string, since time.Time, limit int,
-) ([]*incident.Incident, error) {
-	return m.view.Incidents(ctx, view.IncidentQuery{
-		Since: since, Limit: limit, Public: &view.PublicIncidents{At: m.now, Hosts: hosts},
-	})
+func (m *markedMesh) Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error) {
+	in := view.IncidentQuery{Since: q.Since, From: q.From, Until: q.Until, Limit: q.Limit, Offset: q.Offset}
+	if q.Public {
+		in.Public = &view.PublicIncidents{At: m.now, Hosts: q.Hosts}
+	}
+	return m.view.Incidents(ctx, in)
 }
 
-func (m *markedMesh) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
-	return m.view.Incidents(ctx, view.IncidentQuery{Since: since, Limit: limit})
+func (m *markedMesh) Components(ctx context.Context) (map[string]ledger.Component, error) {
+	return m.view.Components(ctx)
 }
 
 func (m *markedMesh) Incident(ctx context.Context, id string) (*incident.Incident, error) {

@@ -28,12 +28,12 @@ type Source interface {
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
 	// PublicTransitions is Transitions of the hosts with these keys, without what happened while they were internal.
 	PublicTransitions(ctx context.Context, hosts []string, since time.Time, limit int) ([]mesh.Transition, error)
-	// Incidents lists incidents that were not resolved before the time, newest first.
-	Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error)
-	// PublicIncidents is Incidents of the hosts with these keys, without the parts of others.
-	PublicIncidents(ctx context.Context, hosts []string, since time.Time, limit int) ([]*incident.Incident, error)
+	// Incidents lists incidents, newest first; those of a public query without the parts of other hosts.
+	Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error)
 	// Incident returns the incident with the id, or nil if there is none.
 	Incident(ctx context.Context, id string) (*incident.Incident, error)
+	// Components returns when each host and check entered the catalog, by its id.
+	Components(ctx context.Context) (map[string]ledger.Component, error)
 	// Gaps lists what the streams have lost by damage, in wall time.
 	Gaps(ctx context.Context) ([]ledger.Gap, error)
 	// Uptime reports how long hosts and checks of the catalog, and those of before, were up.
@@ -135,10 +135,16 @@ func (v *View) Transitions(ctx context.Context, host string, since time.Time, li
 
 // Incidents lists incidents that were not resolved before the time, newest first.
 func (v *View) Incidents(ctx context.Context, since time.Time, limit int) ([]*incident.Incident, error) {
+	return v.FindIncidents(ctx, incident.Query{Since: since, Limit: limit})
+}
+
+// FindIncidents lists the incidents of a query that the audience may see, newest first.
+func (v *View) FindIncidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error) {
 	if v.audience == Operators {
-		return v.source.Incidents(ctx, since, limit)
+		return v.source.Incidents(ctx, q)
 	}
-	all, err := v.source.PublicIncidents(ctx, v.publicHosts(), since, limit)
+	q.Public, q.Hosts = true, v.publicHosts()
+	all, err := v.source.Incidents(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +156,12 @@ func (v *View) Incidents(ctx context.Context, since time.Time, limit int) ([]*in
 		}
 	}
 	return out, nil
+}
+
+// Components returns when each host and check entered the catalog, by its id, those of hosts too that the audience may
+// not see: whoever reads it looks up what it shows.
+func (v *View) Components(ctx context.Context) (map[string]ledger.Component, error) {
+	return v.source.Components(ctx)
 }
 
 // Incident returns the incident with the id, or nil if there is none. One that another incident continues has no more

@@ -39,8 +39,9 @@ type Change struct {
 	Hosts    []Subject `json:"hosts,omitempty"`  // that the incident names from now on, beside those before
 	Tags     *[]string `json:"tags,omitempty"`   // nil: as before
 	Category *string   `json:"category,omitempty"`
-	Entry    string    `json:"entry,omitempty"` // that an edit corrects; "": none
-	Into     string    `json:"into,omitempty"`  // the incident that a merge continues
+	Entry    string    `json:"entry,omitempty"`  // that an edit corrects; "": none
+	Erased   []Erasure `json:"erased,omitempty"` // texts that an edit removes for good
+	Into     string    `json:"into,omitempty"`   // the incident that a merge continues
 	// NextUpdate is when people promise to write again, in mesh time. Each entry replaces the promise before.
 	NextUpdate time.Time `json:"next_update,omitzero"`
 	// Titled and Worded report which parts the text of the change has.
@@ -77,6 +78,7 @@ type Entry struct {
 	NextUpdate time.Time     `json:"next_update,omitzero"`
 	Merged     string        `json:"merged,omitempty"` // an incident that this one continues from then on
 	Hidden     bool          `json:"hidden,omitempty"` // the public must not read it
+	Erased     time.Time     `json:"erased,omitzero"`  // when one of its texts was removed for good, by the wall clock
 }
 
 // Text is one text of an entry, or one title of an incident.
@@ -98,14 +100,6 @@ func (e Entry) Body() string {
 		return ""
 	}
 	return e.Texts[0].Body
-}
-
-// Corrected returns when the present text replaced the one before, by the wall clock; zero if it is the first.
-func (e Entry) Corrected() time.Time {
-	if len(e.Texts) < 2 {
-		return time.Time{}
-	}
-	return e.Texts[0].Wall()
 }
 
 // Wall returns when the text was written, by the wall clock.
@@ -143,6 +137,7 @@ func (i *Incident) Change(c Change) {
 	settle(i, c.Mesh)
 	if c.Action == ActionEdit {
 		correct(i, c)
+		erase(i, c)
 	} else {
 		i.NextUpdate = c.NextUpdate
 		addEntry(i, Entry{

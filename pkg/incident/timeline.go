@@ -36,6 +36,8 @@ func (m Moment) Text(i *Incident) string {
 		return i.Text(*m.Measured)
 	case m.Written.Action == ActionMerge:
 		return "Another incident turned out to be a part of this one, and is continued here."
+	case m.Written.wasErased():
+		return erasedText
 	case len(m.Written.Texts) > 0 && m.Written.Texts[0].Missing:
 		return "The text of this update is lost."
 	}

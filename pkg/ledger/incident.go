@@ -8,7 +8,8 @@ import (
 // IncidentEvent is what a person did to an incident. As with posts, its text is in Texts.
 type IncidentEvent struct {
 	incident.Change
-	Text *TextRef `json:"text,omitempty"` // nil: the change has none
+	Text *TextRef  `json:"text,omitempty"` // nil: the change has none
+	Kept []TextRef `json:"kept,omitempty"` // the texts with what stays of those that Change.Erased names
 }
 
 func (e IncidentEvent) entry() (Entry, error) {

@@ -20,12 +20,23 @@ type MaintenanceEvent struct {
 	Category string                `json:"category,omitempty"`
 	// Of the other actions.
 	Occurrence time.Time `json:"occurrence,omitzero"` // its planned start; zero: all that have not begun
-	Until      time.Time `json:"until,omitzero"`      // of extend: the new end, by the wall clock
+	From       time.Time `json:"from,omitzero"`       // of edit: the new start, by the wall clock
+	Until      time.Time `json:"until,omitzero"`      // of extend, start and edit: the new end, by the wall clock
 	Auto       bool      `json:"auto,omitempty"`      // nobody did it: see maintenance.Schedule.Overrun
+
+	// Of edit: the change whose text is replaced, and the texts that are removed for good. Tags and category are above, as
+	// they are from then on.
+	Of     string   `json:"of,omitempty"`
+	Erased []Erased `json:"erased,omitempty"`
 
 	Text   *TextRef      `json:"text,omitempty"`
 	Mesh   time.Time     `json:"mesh"`
 	Offset time.Duration `json:"offset,omitempty"` // mesh time less the wall clock, nanoseconds
+}
+
+// Erased names a text that was removed for good.
+type Erased struct {
+	ID string `json:"id"`
 }
 
 // Wall returns when the event happened by the wall clock.

@@ -29,23 +29,33 @@ func (m *Maintenance) Entry(now time.Time) archive.Entry {
 		e.Updates = append(e.Updates, u.archived())
 	}
 	for _, c := range m.Changes { // of other occurrences
-		if !c.At.After(now) && !slices.ContainsFunc(o.Updates, func(u Update) bool { return u.ID == c.ID }) {
-			u := Update{ID: c.ID, At: c.At, Action: c.Action, Until: c.Until, Text: c.Text, State: next(c.Action, Scheduled)}
+		if !c.At.After(now) && (c.Action != Edit || c.moves()) &&
+			!slices.ContainsFunc(o.Updates, func(u Update) bool { return u.ID == c.ID }) {
+			u := c.update()
+			u.State = next(c.Action, Scheduled)
 			e.Updates = append(e.Updates, u.archived())
 		}
 	}
 	slices.SortStableFunc(e.Updates, func(a, b archive.Update) int { return a.At.Compare(b.At) })
-	if n := len(e.Updates); n > 0 {
-		e.Updated = e.Updates[n-1].At
+	for _, u := range e.Updates {
+		e.Updated = later(e.Updated, later(u.At, u.Edited))
 	}
 	return e
 }
 
 // archived is the update as the archive has it. One without a text of a person's says what happened.
 func (u Update) archived() archive.Update {
-	out := archive.Update{ID: u.ID, At: u.At, State: string(u.State), Text: u.Text.Body}
+	out := archive.Update{ID: u.ID, At: u.At, State: string(u.State), Text: u.Text.Body, Edited: u.Corrected}
 	if out.Text == "" {
 		out.Text, out.Plain = u.Sentence(), true
+		if u.Text.Erased {
+			out.Text += " " + TextRemoved
+		}
+	}
+	for _, t := range u.Before {
+		if t.Body != "" {
+			out.Before = append(out.Before, archive.Earlier{At: t.At, Title: t.Title, Text: t.Body})
+		}
 	}
 	return out
 }
@@ -65,6 +75,14 @@ func (u Update) Sentence() string {
 		return "Maintenance is in progress."
 	case Verify:
 		return "The work is done, and its result is being checked."
+	case Edit:
+		switch {
+		case u.Until.IsZero():
+			return fmt.Sprintf("Maintenance is now planned from %s.", minute(u.From))
+		case u.From.IsZero():
+			return fmt.Sprintf("Maintenance is now planned until %s.", minute(u.Until))
+		}
+		return fmt.Sprintf("Maintenance is now planned from %s to %s.", minute(u.From), minute(u.Until))
 	case Extend:
 		return fmt.Sprintf("Maintenance takes longer, until %s.", minute(u.Until))
 	case End:

@@ -47,6 +47,7 @@ const (
 	Extend Action = "extend"
 	End    Action = "end" // before its time
 	Cancel Action = "cancel"
+	Edit   Action = "edit" // other times, or other words
 )
 
 // Target is what a maintenance covers, by internal ids: one check of a host, or the host with all its checks.
@@ -71,9 +72,12 @@ func (s Schedule) Length() time.Duration { return s.End.Sub(s.Start) }
 
 // Text is what a person wrote.
 type Text struct {
-	Title   string `json:"title,omitempty"` // only that of Plan has one
-	Body    string `json:"body,omitempty"`  // Markdown
-	Missing bool   `json:"missing,omitempty"`
+	ID      string    `json:"id,omitempty"`
+	At      time.Time `json:"at,omitzero"`     // of one that was corrected: when it was written, by the wall clock
+	Title   string    `json:"title,omitempty"` // only that of Plan has one
+	Body    string    `json:"body,omitempty"`  // Markdown
+	Missing bool      `json:"missing,omitempty"`
+	Erased  bool      `json:"erased,omitempty"` // people removed what stood in its place
 }
 
 // Change is one thing that a person did to a maintenance.
@@ -82,9 +86,12 @@ type Change struct {
 	Action     Action    `json:"action"`
 	At         time.Time `json:"at"`                  // wall time; it takes effect then
 	Occurrence time.Time `json:"occurrence,omitzero"` // its planned start; zero: all that have not begun
-	Until      time.Time `json:"until,omitzero"`      // of Extend and Start: the new end
+	From       time.Time `json:"from,omitzero"`       // of Edit: the new start; zero: as before
+	Until      time.Time `json:"until,omitzero"`      // of Extend, Start and Edit: the new end; zero: as before
 	Auto       bool      `json:"auto,omitempty"`      // it happened by itself: see Schedule.Overrun
 	Text       Text      `json:"text"`
+	Before     []Text    `json:"before,omitempty"`   // the texts before corrections, newest first
+	Corrected  time.Time `json:"corrected,omitzero"` // when the present text replaced one, by the wall clock
 }
 
 // Maintenance is what was planned, and what was changed since.

@@ -45,6 +45,15 @@ func TestStates(t *testing.T) {
 				maintenance.Change{Action: maintenance.Extend, At: clock(3, 20), Until: clock(4, 0)}),
 			[]moment{{2, 59, progress}, {3, 29, progress}, {3, 59, progress}, {4, 0, completed}}, clock(2, 0), clock(4, 0),
 		},
+		"moved before it began": {
+			story(maintenance.Change{Action: maintenance.Edit, At: clock(1, 0), From: clock(4, 0), Until: clock(4, 30)}),
+			[]moment{{0, 59, scheduled}, {2, 30, scheduled}, {4, 0, progress}, {4, 29, progress}, {4, 30, completed}},
+			clock(4, 0), clock(4, 30),
+		},
+		"shortened while it runs": {
+			story(maintenance.Change{Action: maintenance.Edit, At: clock(2, 10), Until: clock(2, 20)}),
+			[]moment{{2, 9, progress}, {2, 19, progress}, {2, 20, completed}}, clock(2, 0), clock(2, 20),
+		},
 		"verified and ended early": {
 			story(maintenance.Change{Action: maintenance.Verify, At: clock(2, 10)},
 				maintenance.Change{Action: maintenance.End, At: clock(2, 20)}),

@@ -28,9 +28,12 @@ type Update struct {
 	State  State     `json:"state"`
 	Action Action    `json:"action"`
 	Auto   bool      `json:"auto,omitempty"` // it happened at its time, by itself
-	From   time.Time `json:"from,omitzero"`  // of Plan: the planned start
-	Until  time.Time `json:"until,omitzero"` // of Plan: the planned end; of Extend and Start: the new one
+	From   time.Time `json:"from,omitzero"`  // of Plan: the planned start; of Edit: the new one
+	Until  time.Time `json:"until,omitzero"` // of Plan: the planned end; of Extend, Start and Edit: the new one
 	Text   Text      `json:"text"`
+	// Before are the texts before corrections, newest first, and Corrected when the last of them was replaced.
+	Before    []Text    `json:"before,omitempty"`
+	Corrected time.Time `json:"corrected,omitzero"`
 }
 
 // idLayout is the part of an occurrence's id that is its planned start.
@@ -137,7 +140,7 @@ func (m *Maintenance) Over() time.Time {
 		switch {
 		case c.Action == Cancel && c.Occurrence.IsZero() && c.At.Before(end): // what runs then goes on
 			end = later(c.At.Add(m.Length()), changed)
-		case c.Action == Extend, c.Action == Start:
+		case c.Action == Extend, c.Action == Start, c.Action == Edit:
 			changed = later(changed, c.Until)
 			end = later(end, changed)
 		}
@@ -149,6 +152,7 @@ func (m *Maintenance) Over() time.Time {
 type Window struct {
 	Start, End time.Time
 	Planned    time.Time // see Occurrence
+	Due        time.Time // its end by the plan
 	Occurrence string    // its id
 }
 
@@ -159,7 +163,7 @@ const overrunStep = 5 * time.Minute
 // extended by itself, or not further.
 func (m *Maintenance) Overran(w Window, now time.Time) (until time.Time, ok bool) {
 	until = w.End.Add(overrunStep)
-	if last := w.Planned.Add(m.Length() + m.Overrun); m.Overrun > 0 && last.Before(until) {
+	if last := w.Due.Add(m.Overrun); m.Overrun > 0 && last.Before(until) {
 		until = last
 	}
 	for _, next := range m.Upcoming(now, 2) {
@@ -174,10 +178,21 @@ func (m *Maintenance) Overran(w Window, now time.Time) (until time.Time, ok bool
 func (m *Maintenance) Windows(from, to time.Time) (out []Window) {
 	for _, o := range m.Occurrences(from, to, to) {
 		if o.State != Cancelled && o.End.After(o.Start) {
-			out = append(out, Window{o.Start, o.End, o.Planned, o.ID})
+			out = append(out, Window{o.Start, o.End, o.Planned, m.due(o, to), o.ID})
 		}
 	}
 	return out
+}
+
+// due returns the end of an occurrence by the plan, as people moved it by now.
+func (m *Maintenance) due(o Occurrence, now time.Time) time.Time {
+	due := o.Planned.Add(m.Length())
+	for _, c := range m.Changes {
+		if c.moves() && c.Occurrence.Equal(o.Planned) && !c.Until.IsZero() && !c.At.After(now) {
+			due = c.Until
+		}
+	}
+	return due
 }
 
 // occurrence returns what became of the occurrence by now.
@@ -196,6 +211,13 @@ func (m *Maintenance) occurrence(planned, now time.Time) Occurrence {
 			verified = c.At
 		case c.Action == Extend:
 			o.Until = c.Until
+		case c.Action == Edit:
+			if !c.From.IsZero() {
+				o.Start = c.From
+			}
+			if !c.Until.IsZero() {
+				o.Until = c.Until
+			}
 		case c.Action == End:
 			ended = c.At
 		case c.Action == Cancel && o.Start.After(c.At) && cancelled.IsZero():
@@ -226,9 +248,12 @@ func (m *Maintenance) occurrence(planned, now time.Time) Occurrence {
 func (m *Maintenance) updates(o Occurrence, now time.Time) (out []Update) {
 	started, ended, cancelled := m.Emergency, false, false
 	for _, c := range m.Changes {
-		u := Update{ID: c.ID, At: c.At, Action: c.Action, Auto: c.Auto, Until: c.Until, Text: c.Text}
+		u := c.update()
 		switch {
-		case c.At.After(now), !c.Occurrence.IsZero() && !c.Occurrence.Equal(o.Planned), cancelled,
+		case c.Action == Edit && !c.moves(),
+			c.At.After(now),
+			!c.Occurrence.IsZero() && !c.Occurrence.Equal(o.Planned),
+			cancelled,
 			c.Action == Cancel && !o.Start.After(c.At):
 			continue
 		case c.Action == Plan:
@@ -263,6 +288,14 @@ func (m *Maintenance) updates(o Occurrence, now time.Time) (out []Update) {
 		out[i].State = state
 	}
 	return out
+}
+
+// update returns the change as an entry of a timeline.
+func (c Change) update() Update {
+	return Update{
+		ID: c.ID, At: c.At, Action: c.Action, Auto: c.Auto, From: c.From, Until: c.Until, Text: c.Text, Before: c.Before,
+		Corrected: c.Corrected,
+	}
 }
 
 // next returns the state after an action.

@@ -32,9 +32,10 @@ type Source struct {
 	Lost     []ledger.Gap
 	Library  *Library // nil: nothing was written
 	Planned  []*maintenance.Maintenance
-	Changes  []mesh.Transition // what Transitions returns; nil: forty of them
-	Lifelike bool              // history and latencies as a mesh has them, not the same everywhere
-	Events   atomic.Uint64     // of the ledger: add one after a change of what it holds
+	Changes  []mesh.Transition           // what Transitions returns; nil: forty of them
+	Lifelike bool                        // history and latencies as a mesh has them, not the same everywhere
+	Added    map[string]ledger.Component // by the ids of hosts and checks
+	Events   atomic.Uint64               // of the ledger: add one after a change of what it holds
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -137,27 +138,27 @@ func (s *Source) PublicTransitions(
 	return s.Transitions(ctx, "", since, n)
 }
 
-// PublicIncidents returns Incidents without other hosts.
-func (s *Source) PublicIncidents(
-	ctx context.Context, hosts []string, since time.Time, limit int,
-) (out []*incident.Incident, err error) {
-	all, err := s.Incidents(ctx, since, limit)
-	for _, i := range all {
-		if part := i.Only(hosts); part != nil && i.Shown(time.Now()) {
-			out = append(out, part)
+// Incidents lists those of All that the query selects.
+func (s *Source) Incidents(_ context.Context, q incident.Query) (out []*incident.Incident, err error) {
+	for _, i := range s.All {
+		within := !i.Opened.Before(q.From) && (q.Until.IsZero() || i.Opened.Before(q.Until))
+		if i.Merged != "" || !within || !i.Open() && !i.Resolved.After(q.Since) {
+			continue
 		}
+		if q.Public {
+			if i = i.Only(q.Hosts); i == nil || !i.Shown(time.Now()) {
+				continue
+			}
+		}
+		out = append(out, i)
 	}
-	return out, err
+	out = out[min(len(out), q.Offset):]
+	return out[:min(len(out), q.Limit)], nil
 }
 
-// Incidents lists those of All that were not resolved before the time.
-func (s *Source) Incidents(_ context.Context, since time.Time, limit int) (out []*incident.Incident, err error) {
-	for _, i := range s.All {
-		if i.Merged == "" && (i.Open() || i.Resolved.After(since)) {
-			out = append(out, i)
-		}
-	}
-	return out[:min(len(out), limit)], nil
+// Components returns Added.
+func (s *Source) Components(context.Context) (map[string]ledger.Component, error) {
+	return s.Added, nil
 }
 
 // Maintenances lists Planned.

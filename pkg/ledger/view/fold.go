@@ -118,6 +118,9 @@ func (f *fold) catalog(ctx context.Context, r ledger.Record) error {
 	if err := f.setVisibility(ctx, e.Catalog, at); err != nil {
 		return err
 	}
+	if err := f.noteComponents(ctx, before, e.Catalog, nanoseconds(at.Add(-e.Offset))); err != nil {
+		return err
+	}
 	f.current = e.Catalog
 	_, err = f.tx.ExecContext(ctx, `INSERT OR IGNORE INTO catalogs (sequence, revision, at, data) VALUES (?, ?, ?, ?)`,
 		r.Sequence, e.Catalog.Revision, nanoseconds(at), r.Data)

@@ -148,17 +148,39 @@ func (f incidentFold) apply(ctx context.Context, r ledger.Record) error {
 	if i, err = f.change(ctx, i, c); err != nil {
 		return err
 	}
-	if err := f.store(ctx, i); err != nil || e.Text == nil {
+	if err := f.store(ctx, i); err != nil {
 		return err
 	}
-	title, body, err := f.text(ctx, e.Text)
-	if err != nil {
-		return err
+	return f.storeTexts(ctx, i.ID, e)
+}
+
+// storeTexts stores the texts of what a person did, and erases those that it removes.
+func (f incidentFold) storeTexts(ctx context.Context, id string, e ledger.IncidentEvent) error {
+	added := e.Kept
+	if e.Text != nil {
+		added = append(slices.Clone(added), *e.Text)
 	}
-	_, err = f.tx.ExecContext(ctx,
-		`INSERT OR IGNORE INTO incident_texts (id, incident, title, body) VALUES (?, ?, ?, ?)`,
-		e.Text.ID, i.ID, title, body)
-	return err
+	for _, ref := range added {
+		title, body, err := f.text(ctx, &ref)
+		if err != nil {
+			return err
+		}
+		if _, err = f.tx.ExecContext(ctx,
+			`INSERT OR IGNORE INTO incident_texts (id, incident, title, body) VALUES (?, ?, ?, ?)`,
+			ref.ID, id, title, body); err != nil {
+			return err
+		}
+	}
+	for _, erased := range e.Erased {
+		if _, err := f.tx.ExecContext(ctx, `UPDATE incident_texts SET title = NULL, body = NULL WHERE id = ?`,
+			erased.ID); err != nil {
+			return err
+		}
+		if err := f.noteErased(ctx, erased.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // change applies a change to an incident, or opens it if it is nil. An incident that the mesh opened for the

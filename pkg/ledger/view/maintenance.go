@@ -36,14 +36,25 @@ func (f maintenanceFold) apply(ctx context.Context, r ledger.Record) error {
 			return nil // a repeat, which the log did not recognize
 		}
 	}
-	c := maintenance.Change{ID: e.Event, Action: e.Action, At: e.Wall().UTC(), Occurrence: e.Occurrence, Until: e.Until,
-		Auto: e.Auto}
+	c := maintenance.Change{ID: e.Event, Action: e.Action, At: e.Wall().UTC(), Occurrence: e.Occurrence, From: e.From,
+		Until: e.Until, Auto: e.Auto}
 	if e.Text != nil {
 		if c.Text, err = f.read(ctx, *e.Text); err != nil {
 			return err
 		}
 	}
-	m.Changes = append(m.Changes, c)
+	if e.Action != maintenance.Edit {
+		m.Changes = append(m.Changes, c)
+		return f.store(ctx, m)
+	}
+	edits := maintenance.Edits{Of: e.Of, Text: c.Text, Erase: len(e.Erased) > 0, Tags: e.Tags, Category: e.Category}
+	c.Text = maintenance.Text{}
+	m.Edit(c, edits)
+	for _, text := range e.Erased {
+		if err := f.noteErased(ctx, text.ID); err != nil {
+			return err
+		}
+	}
 	return f.store(ctx, m)
 }
 
@@ -51,9 +62,9 @@ func (f maintenanceFold) apply(ctx context.Context, r ledger.Record) error {
 func (f maintenanceFold) read(ctx context.Context, ref ledger.TextRef) (maintenance.Text, error) {
 	title, body, err := f.text(ctx, &ref)
 	if err != nil || title == nil {
-		return maintenance.Text{Missing: true}, err
+		return maintenance.Text{ID: ref.ID, Missing: true}, err
 	}
-	return maintenance.Text{Title: *title, Body: *body}, nil
+	return maintenance.Text{ID: ref.ID, Title: *title, Body: *body}, nil
 }
 
 func (f maintenanceFold) store(ctx context.Context, m *maintenance.Maintenance) error {

@@ -258,9 +258,17 @@ func (p Posts) TruncateLog(ctx context.Context) error {
 	return nil
 }
 
-// Removed returns the ids of the texts of all removed posts: Texts must not have them any more.
+// Removed returns the ids of all texts that people removed, of posts, incidents and maintenance: Texts must not have
+// them any more.
 func (p Posts) Removed(ctx context.Context) ([]string, error) {
-	return p.ids(ctx, `SELECT t.id FROM post_texts t JOIN posts p ON p.id = t.post WHERE p.removed > 0`)
+	return p.ids(ctx, `SELECT t.id FROM post_texts t JOIN posts p ON p.id = t.post WHERE p.removed > 0
+		UNION ALL SELECT id FROM erased_texts`)
+}
+
+// noteErased remembers that a text of an incident or a maintenance was removed.
+func (f *fold) noteErased(ctx context.Context, id string) error {
+	_, err := f.tx.ExecContext(ctx, `INSERT OR IGNORE INTO erased_texts (id) VALUES (?)`, id)
+	return err
 }
 
 // TextsOf returns the ids of a post's texts.

@@ -15,6 +15,7 @@ const IncidentsMax = 500
 // IncidentQuery selects incidents, newest first.
 type IncidentQuery struct {
 	Since         time.Time // mesh time: those that are open or were resolved since
+	From, Until   time.Time // mesh time: those that were opened in between; zero: no bound
 	Limit, Offset int       // at most Limit, and at most IncidentsMax, after the first Offset
 	// Public selects those that the public may see at a time, with at least one of the hosts with these keys, which are
 	// those that are public. No incident has a part of another host. nil selects all, for operators.
@@ -30,6 +31,12 @@ type PublicIncidents struct {
 // Incidents returns the incidents that a query selects, without those that are continued in another one.
 func (v *View) Incidents(ctx context.Context, q IncidentQuery) ([]*incident.Incident, error) {
 	where, args := `resolved >= ? AND merged = ''`, []any{max(1, nanoseconds(q.Since))}
+	if !q.From.IsZero() {
+		where, args = where+` AND opened >= ?`, append(args, nanoseconds(q.From))
+	}
+	if !q.Until.IsZero() {
+		where, args = where+` AND opened < ?`, append(args, nanoseconds(q.Until))
+	}
 	if q.Public != nil {
 		keys, err := json.Marshal(append([]string{}, q.Public.Hosts...))
 		if err != nil {

@@ -91,6 +91,13 @@ CREATE TABLE catalogs (
 );
 CREATE INDEX catalogs_by_revision ON catalogs (revision);
 
+-- When each host and check came into the catalog, and when one last changed what readers see of it.
+CREATE TABLE components (
+  id      TEXT PRIMARY KEY,
+  added   INTEGER NOT NULL, -- wall time, nanoseconds since 1970
+  changed INTEGER NOT NULL  -- the same
+) WITHOUT ROWID;
+
 -- Every key that an agent was ever enrolled with. A host's last one is valid, unless it was revoked.
 CREATE TABLE agents (
   public_key TEXT NOT NULL,
@@ -125,6 +132,11 @@ CREATE TABLE incident_texts (
   body     TEXT
 );
 CREATE INDEX incident_texts_by_incident ON incident_texts (incident);
+
+-- Texts of incidents and of maintenance that people removed.
+CREATE TABLE erased_texts (
+  id TEXT PRIMARY KEY -- of the record in TEXT
+) WITHOUT ROWID;
 
 -- What people published.
 CREATE TABLE posts (

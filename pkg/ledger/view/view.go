@@ -35,8 +35,9 @@ import (
 // 12 has posts; 13 follows hosts and checks that are renamed; 14 has maintenances; 15 has an audit log; 16 has the
 // archive and its search; 17 has incidents of internal hosts, and what people write about incidents; 18 knows what
 // people were notified of; 19 follows agents whose credentials get another name; 20 counts how
-// often incidents reopened, and joins what needs a host to that host's incident.
-const schemaVersion = 20
+// often incidents reopened, and joins what needs a host to that host's incident; 21 knows when hosts and checks were
+// added, and which texts were erased.
+const schemaVersion = 21
 
 //go:embed schema.sql
 var schema string

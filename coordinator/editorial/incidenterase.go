@@ -1,0 +1,87 @@
+package editorial
+
+import (
+	"context"
+	"slices"
+
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
+)
+
+// erasesText reports whether a correction removes the words of an entry: all erasures do, but those of a title alone.
+func (f Correction) erasesText() bool {
+	return f.Erase && (f.Title == nil || f.Text != nil || f.Entry != "")
+}
+
+// erase adds to a correction that what it replaces is removed for good.
+func (r *request) erase(f Correction) error {
+	var titles, words []string
+	if f.Title != nil {
+		for _, t := range r.before.Titles {
+			titles = append(titles, t.ID)
+		}
+	}
+	if f.erasesText() {
+		n := slices.IndexFunc(r.before.Entries, func(e incident.Entry) bool { return e.ID == r.change.Entry })
+		words = r.before.Entries[n].TextIDs()
+	}
+	r.kept = map[string]ledger.Text{}
+	for _, id := range append(slices.Clone(titles), words...) {
+		if slices.Contains(r.erased(), id) {
+			continue // it has the title and the words
+		}
+		e := incident.Erasure{ID: id}
+		var stays ledger.Text
+		for _, t := range r.before.Titles {
+			if t.ID == id && !t.Missing && !slices.Contains(titles, id) {
+				e.Title, stays.Title = true, t.Title
+			}
+		}
+		for _, entry := range r.before.Entries {
+			for _, t := range entry.Texts {
+				if t.ID == id && !t.Missing && !slices.Contains(words, id) {
+					e.Body, stays.Body = true, t.Body
+				}
+			}
+		}
+		if e.Title || e.Body {
+			r.kept[id] = stays
+		}
+		r.change.Erased = append(r.change.Erased, e)
+	}
+	if len(r.change.Erased) == 0 {
+		return conflict("incident %s has no text that can be erased", r.before.ID)
+	}
+	return nil
+}
+
+// erased lists the ids of the texts that the change erases.
+func (r *request) erased() (ids []string) {
+	for _, e := range r.change.Erased {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+// event stores the texts of a change and returns its event.
+func (e IncidentEditor) event(ctx context.Context, r request) (ledger.IncidentEvent, error) {
+	event := ledger.IncidentEvent{Change: r.change}
+	event.Erased = slices.Clone(r.change.Erased)
+	for n := range event.Erased {
+		stays, ok := r.kept[event.Erased[n].ID]
+		if !ok {
+			continue
+		}
+		ref, err := e.editor.store(ctx, stays)
+		if err != nil {
+			return event, err
+		}
+		event.Erased[n].Next, event.Kept = ref.ID, append(event.Kept, *ref)
+	}
+	if r.text == nil {
+		return event, nil
+	}
+	var err error
+	event.Text, err = e.editor.store(ctx, *r.text)
+	return event, err
+}
