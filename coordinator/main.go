@@ -46,7 +46,7 @@ func newRootCommand() *cobra.Command {
 		newStatusCommand(), newMatrixCommand(), newExplainCommand(), newUptimeCommand(), newSLACommand(),
 		newIncidentCommand(), newPostCommand(), newMaintenanceCommand(), newTokenCommand(), newAuditCommand(),
 		newNotifyCommand(), newAckCommand(), newSilenceCommand(), newImportCommand(),
-		newExportCommand(), newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
+		newExportCommand(), newReplicaCommand(), newBackupCommand(), newRestoreCommand(), newNatsConfigCommand(),
 	)
 	return root
 }

@@ -151,8 +151,11 @@ func (u *update) Known(address string) (mirror.Known, bool) {
 	return f.Known, ok
 }
 
+// Same does nothing: retain keeps what was not stored.
+func (u *update) Same(string, time.Time) {}
+
 // Store writes a document, unless the version before has the same.
-func (u *update) Store(d mirror.Document, links []string) error {
+func (u *update) Store(d mirror.Document, links []string, _ time.Time) error {
 	name, ok := mirror.File(d.Address)
 	if !ok {
 		return fmt.Errorf("no file can have the address %q", d.Address)

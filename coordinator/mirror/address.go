@@ -70,8 +70,14 @@ func Copied(address string) bool {
 	return ok && (pages.MatchString(address) || files.MatchString(address))
 }
 
+// IsPage reports whether an address is that of a page for people.
+func IsPage(address string) bool { return pages.MatchString(address) }
+
+// Archived reports whether the document at an address changes only when somebody writes.
+func Archived(address string) bool { return archived.MatchString(address) }
+
 // Live reports whether the document at an address is a page of what is true now.
-func Live(address string) bool { return pages.MatchString(address) && !archived.MatchString(address) }
+func Live(address string) bool { return IsPage(address) && !Archived(address) }
 
 // File returns the path of the file, below the directory of a copy, that a static server answers an address with.
 func File(address string) (file string, ok bool) {

@@ -59,7 +59,9 @@ func (m memory) Known(address string) (mirror.Known, bool) {
 	return mirror.Known{ETag: d.ETag}, ok
 }
 
-func (m memory) Store(d mirror.Document, _ []string) error {
+func (m memory) Same(string, time.Time) {}
+
+func (m memory) Store(d mirror.Document, _ []string, _ time.Time) error {
 	m[d.Address] = d
 	return nil
 }

@@ -239,13 +239,17 @@ func (p *Page) append(to *html.Node, kind atom.Atom, text string) {
 	to.AppendChild(n)
 }
 
-// secure has the browser use the page's own styles and scripts alone, as the site's header does: static servers send no
-// such header.
+// policy lets a browser use the page's own styles and scripts alone.
+func (p *Page) policy(forms string) string {
+	return "default-src 'none'; style-src" + sources(p.elements(atom.Style, atom.Link)) + "; script-src" +
+		sources(p.elements(atom.Script)) + "; img-src 'self' data:; connect-src 'self'; form-action " + forms +
+		"; base-uri 'none'"
+}
+
+// secure puts the policy into the page, since static servers send no header with it.
 func (p *Page) secure() {
-	policy := "default-src 'none'; style-src" + sources(p.elements(atom.Style, atom.Link)) + "; script-src" +
-		sources(p.elements(atom.Script)) + "; img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'"
 	meta := &html.Node{Type: html.ElementNode, Data: "meta", DataAtom: atom.Meta, Attr: []html.Attribute{
-		{Key: "http-equiv", Val: "Content-Security-Policy"}, {Key: "content", Val: policy},
+		{Key: "http-equiv", Val: "Content-Security-Policy"}, {Key: "content", Val: p.policy("'none'")},
 	}}
 	before := p.head.FirstChild
 	if titles := p.elements(atom.Title); len(titles) > 0 && titles[0].Parent == p.head {

@@ -22,8 +22,10 @@ type Known struct {
 type Copy interface {
 	// Known returns what the copy has of the document at an address.
 	Known(address string) (Known, bool)
-	// Store keeps a document that is new or changed, with the addresses that it links to.
-	Store(d Document, links []string) error
+	// Store keeps a document that is new or changed, with the addresses that it links to. It was asked for at a time.
+	Store(d Document, links []string, asked time.Time) error
+	// Same is called instead of Store for a document that is as the copy has it.
+	Same(address string, asked time.Time)
 }
 
 // Walk is what a walk found.
@@ -90,12 +92,24 @@ func (w *walker) add(addresses ...string) {
 	}
 }
 
+// Read reads one document that may be new or changed since the copy has it, and reports whether it is gone.
+func (o *Origin) Read(ctx context.Context, c Copy, address string) (gone bool, err error) {
+	w := &walker{Origin: o, copy: c, queued: map[string]bool{}, Walk: Walk{Seen: map[string]bool{}}}
+	known, ok := c.Known(address)
+	if err := w.visit(ctx, address, known); err != nil {
+		return false, err
+	}
+	return ok && !w.Seen[address], errors.Join(w.Failed...)
+}
+
 // visit reads one document and queues what it links to.
 func (w *walker) visit(ctx context.Context, address string, known Known) error {
+	asked := time.Now()
 	d, err := w.fetch(ctx, address, known.ETag)
 	switch {
 	case errors.Is(err, errNotModified):
 		w.Seen[address] = true
+		w.copy.Same(address, asked)
 		w.add(known.Links...)
 		return nil
 	case errors.Is(err, errGone):
@@ -113,7 +127,7 @@ func (w *walker) visit(ctx context.Context, address string, known Known) error {
 	w.Seen[address] = true
 	links := w.links(d)
 	w.add(links...)
-	return w.copy.Store(d, links)
+	return w.copy.Store(d, links, asked)
 }
 
 // links returns the addresses of the documents that a document leads to.

@@ -77,6 +77,7 @@ var claims = map[string][]string{
 	"coordinator TestExport": {
 		"probemesh-coordinator export /var/www/status", "probemesh-coordinator export /var/www/status --watch",
 	},
+	"coordinator TestReplica": {"probemesh-coordinator replica --from https://status.example.net"},
 	"coordinator TestScripts": {
 		"probemesh-coordinator import blog.xml --dry-run --group", "probemesh-coordinator import blog.xml",
 	},

@@ -28,5 +28,6 @@ function read() {
 show();
 read();
 setInterval(read, 60000);
+document.addEventListener("visibilitychange", read);
 setInterval(show, 5000);
 })();

@@ -1,0 +1,73 @@
+package mirror
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+)
+
+// badge matches the addresses of badges.
+var badge = regexp.MustCompile(`^/badge(/.*)?\.(svg|json)$`)
+
+// OutOfDate returns a badge or an answer of the API that says of no host that it works now: what it knows is as of a
+// time. Other documents are as they were.
+func OutOfDate(d Document, at time.Time) Document {
+	switch {
+	case badge.MatchString(d.Address):
+		d.Body = outOfDateBadge(d)
+	case d.Type == "application/json" && strings.HasPrefix(d.Address, "/api/v2/"):
+		d.Body = outOfDateStatus(d.Body, "Unknown: as of "+at.UTC().Format("15:04 UTC, 2 Jan 2006"))
+	}
+	return d
+}
+
+func outOfDateBadge(d Document) []byte {
+	look := web.OutOfDateLook()
+	if d.Type == "application/json" {
+		var label struct{ Label string }
+		_ = json.Unmarshal(d.Body, &label)     // what it is not stays empty
+		out, _ := json.Marshal(map[string]any{ // strings and a number can be encoded
+			"schemaVersion": 1, "label": label.Label, "message": look.Word,
+			"color": strings.TrimPrefix(web.Color(look.Class), "#"),
+		})
+		return append(out, '\n')
+	}
+	var picture struct {
+		Title string `xml:"title"`
+	}
+	_ = xml.Unmarshal(d.Body, &picture)
+	label := picture.Title
+	if i := strings.LastIndex(label, ": "); i >= 0 {
+		label = label[:i]
+	}
+	return []byte(web.BadgeSVG(label, look))
+}
+
+// outOfDateStatus has an answer in Statuspage's shape call everything unknown, as it writes that.
+func outOfDateStatus(body []byte, description string) []byte {
+	var all map[string]any
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if d.Decode(&all) != nil {
+		return []byte("{}\n")
+	}
+	if _, ok := all["status"].(map[string]any); ok {
+		all["status"] = map[string]any{"indicator": "minor", "description": description}
+	}
+	components, _ := all["components"].([]any)
+	for _, c := range components {
+		if c, ok := c.(map[string]any); ok {
+			c["status"], c["description"] = "degraded_performance", description
+		}
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetIndent("", "  ")
+	_ = e.Encode(all) // it was decoded from JSON
+	return out.Bytes()
+}

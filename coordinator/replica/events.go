@@ -1,0 +1,55 @@
+package replica
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/mirror"
+	"github.com/probemesh/probemesh/coordinator/web"
+)
+
+// events streams the changes of a page to a reader. Its beats end when the original is not heard, or when what the page
+// shows could not be confirmed.
+func (r *Replica) events(w http.ResponseWriter, q *http.Request) error {
+	path := q.FormValue("page")
+	whole := path != "" // else the reader wants no bodies
+	if !whole {
+		path = "/"
+	}
+	address, ok := mirror.Internal(path, r.origin.Base)
+	if !ok || !mirror.IsPage(address) {
+		return web.Errorf(http.StatusNotFound, "this copy has no page %q", path)
+	}
+	update := func(send web.SendFunc) error {
+		d, at := r.find(q.Context(), address)
+		if d == nil || !at.IsZero() || !d.IsPage() {
+			return nil // beats say so
+		}
+		r.prepare(d)
+		if whole && d.answers.body != "" {
+			if err := send("page", d.answers.body); err != nil {
+				return err
+			}
+		}
+		// The original's event has the time of the change too. It would be another one after each restart.
+		status, err := json.Marshal(map[string]string{"title": d.answers.title})
+		if err != nil {
+			return err
+		}
+		return send("status", string(status))
+	}
+	return r.streams.Serve(w, q, web.Feed{
+		Changed: r.changes, Update: update, At: func() time.Time { return r.shown(address) },
+	})
+}
+
+// shown returns the moment that the page at an address shows.
+func (r *Replica) shown(address string) time.Time {
+	heard, change := r.times()
+	d := r.store.get(address)
+	if d != nil && d.checkedAt().Before(change) && time.Since(change) > r.silent {
+		return d.checkedAt() // a change was announced, and nobody could read it
+	}
+	return heard
+}

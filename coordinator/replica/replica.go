@@ -1,0 +1,314 @@
+// Package replica serves a read-only copy of another coordinator's public site. It follows the original by the public
+// HTTP API, keeps what it read on disk, and serves on when it hears nothing: then every page, badge and status says of
+// when it is.
+//
+// What is shown as current was confirmed since the last change that the original announced, and the original was heard
+// within 15 seconds. A document that is not is asked for when a reader wants it. Nothing that the original sends is
+// trusted: sizes, numbers and rates are bounded, and no script of it runs.
+package replica
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"github.com/probemesh/probemesh/coordinator/mirror"
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/privatefile"
+)
+
+const (
+	// silentAfter is how long nothing may be heard of the original before the copy says that it is out of date.
+	silentAfter = 15 * time.Second
+	// doubtAfter is how long a document counts as confirmed: not all changes are announced.
+	doubtAfter = 2 * time.Minute
+	// walkEvery is how often all is read again that was not asked for, walkPause the shortest time between two walks,
+	// and allEvery how often the archive is part of it.
+	walkEvery = 5 * time.Minute
+	walkPause = 20 * time.Second
+	allEvery  = time.Hour
+	// pace is the time between two requests of a walk: the original answers 50 a second of one client.
+	pace = 50 * time.Millisecond
+	// askRate bounds how many requests a second readers cause, and unknownRate those for addresses that the copy does not
+	// have: anybody can invent them. With those of walks they are fewer than the original permits.
+	askRate, unknownRate = 25, 3
+	// changePause bounds how often the original may announce a change.
+	changePause = 250 * time.Millisecond
+	retryMin    = time.Second
+	retryMax    = 30 * time.Second
+	stateName   = "state.json"
+	stateEvery  = 10 * time.Second
+)
+
+// Config is what a Replica needs.
+type Config struct {
+	Origin *mirror.Origin
+	Dir    string
+	Silent time.Duration // overrides silentAfter
+	Logger zerolog.Logger
+}
+
+// Replica is a copy of a site. It is safe for concurrent use.
+type Replica struct {
+	origin  *mirror.Origin
+	dir     string
+	silent  time.Duration
+	log     zerolog.Logger
+	store   *store
+	asking  singleflight.Group
+	known   *rate.Limiter // of requests that readers cause
+	unknown *rate.Limiter // of those for addresses that the copy does not have
+	streams *web.Streams
+	walkNow chan struct{} // what the original announced is to be read: by a walk, and
+	readNow chan struct{} // what readers look at first at once
+
+	mu      sync.Mutex
+	heard   time.Time     // when the original was last heard
+	change  time.Time     // when it last announced a change, or may have: a stream began
+	changed chan struct{} // closed when readers may see something new
+}
+
+// state is what a restart must know besides the documents.
+type state struct {
+	From   string    `json:"from"`
+	Heard  time.Time `json:"heard"`
+	Change time.Time `json:"change"`
+}
+
+// Open returns a replica with the copy that the directory has.
+func Open(c Config) (*Replica, error) {
+	s, err := openStore(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replica{
+		origin: c.Origin, dir: c.Dir, silent: cmp.Or(c.Silent, silentAfter), log: c.Logger, store: s,
+		known:   rate.NewLimiter(askRate, askRate),
+		unknown: rate.NewLimiter(unknownRate, unknownRate),
+		streams: web.NewStreams(web.StreamsConfig{}), changed: make(chan struct{}),
+		walkNow: make(chan struct{}, 1), readNow: make(chan struct{}, 1),
+	}
+	r.origin.Pace = pace
+	var past state
+	data, err := os.ReadFile(filepath.Join(c.Dir, stateName))
+	if err == nil && json.Unmarshal(data, &past) == nil && past.From != c.Origin.Base.String() {
+		for _, address := range s.addresses() { // of another site
+			s.remove(address)
+		}
+	} else if now := time.Now(); !past.Heard.After(now) && !past.Change.After(now) {
+		r.heard, r.change = past.Heard, past.Change
+	}
+	return r, r.save()
+}
+
+// Run follows the original until ctx ends.
+func (r *Replica) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, task := range []func(context.Context){r.follow, r.walk, r.readFirst, r.keepState} {
+		running.Go(func() { task(ctx) })
+	}
+	running.Wait()
+	return r.save()
+}
+
+// follow hears what the original announces.
+func (r *Replica) follow(ctx context.Context) {
+	wait, silent := retryMin, false
+	for ctx.Err() == nil {
+		err := r.origin.Follow(ctx, func(e mirror.Event) {
+			if silent {
+				r.log.Info().Msg("original heard again")
+			}
+			wait, silent = retryMin, false
+			r.hear(ctx, e.Type)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if !silent {
+			r.log.Warn().Err(err).Msg("original not heard, the copy stays as it is")
+		}
+		silent = true
+		sleep(ctx, wait+rand.N(wait/2))
+		wait = min(2*wait, retryMax)
+	}
+}
+
+// hear handles an event of the original.
+func (r *Replica) hear(ctx context.Context, event string) {
+	now := time.Now()
+	announces := event == "page" || event == "status"
+	r.mu.Lock()
+	pause := changePause - now.Sub(r.change)
+	if event == "beat" || announces {
+		r.heard = now
+	}
+	if announces {
+		r.change = now
+	}
+	r.mu.Unlock()
+	if !announces {
+		return
+	}
+	r.notify()
+	for _, now := range []chan struct{}{r.walkNow, r.readNow} {
+		select {
+		case now <- struct{}{}:
+		default:
+		}
+	}
+	if pause > 0 {
+		sleep(ctx, pause)
+	}
+}
+
+// notify has the streams of readers look for what is new.
+func (r *Replica) notify() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// changes returns a channel that is closed when readers may see something new.
+func (r *Replica) changes() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// times returns when the original was last heard, and when it last announced a change.
+func (r *Replica) times() (heard, change time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.heard, r.change
+}
+
+// first are the documents that readers look at first.
+var first = []string{"/", "/api/v2/summary.json", "/api/v2/status.json", "/badge.svg"}
+
+// readFirst reads them whenever the original announces a change.
+func (r *Replica) readFirst(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.readNow:
+			for _, address := range first {
+				r.ask(ctx, address)
+			}
+		}
+	}
+}
+
+// walk reads the documents of the original that nobody asked for.
+func (r *Replica) walk(ctx context.Context) {
+	var all time.Time
+	failed := false
+	for ctx.Err() == nil {
+		whole := time.Since(all) > allEvery
+		err := r.walkOnce(ctx, whole)
+		if err == nil && whole {
+			all = time.Now()
+		}
+		if err != nil && !failed && ctx.Err() == nil {
+			r.log.Warn().Err(err).Msg("original not read, the copy stays as it is")
+		}
+		failed = err != nil
+		sleep(ctx, walkPause)
+		select {
+		case <-ctx.Done():
+		case <-r.walkNow:
+		case <-time.After(walkEvery):
+		}
+	}
+}
+
+func (r *Replica) walkOnce(ctx context.Context, all bool) error {
+	c := &copied{Replica: r}
+	walked, err := r.origin.Walk(ctx, c, all)
+	if err == nil && c.archive && !all { // something was written: pages of the archive may be others
+		walked, err = r.origin.Walk(ctx, c, true)
+	}
+	if err != nil {
+		return err
+	}
+	for _, address := range r.store.addresses() {
+		if !walked.Seen[address] {
+			r.store.remove(address)
+		}
+	}
+	if len(walked.Failed) > 0 {
+		r.log.Warn().Errs("documents", walked.Failed[:min(len(walked.Failed), 3)]).Msg("documents not copied")
+	}
+	return nil
+}
+
+// keepState records when the original was heard.
+func (r *Replica) keepState(ctx context.Context) {
+	for ctx.Err() == nil {
+		sleep(ctx, stateEvery)
+		if err := r.save(); err != nil {
+			r.log.Warn().Err(err).Msg("state not saved")
+		}
+	}
+}
+
+func (r *Replica) save() error {
+	heard, change := r.times()
+	data, err := json.Marshal(state{r.origin.Base.String(), heard, change})
+	if err != nil {
+		return err
+	}
+	return privatefile.Write(filepath.Join(r.dir, stateName), data)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// copied is the copy, for a walk.
+type copied struct {
+	*Replica
+	archive bool // the archive has changed
+}
+
+// Known returns what the copy has of a document.
+func (c *copied) Known(address string) (mirror.Known, bool) {
+	d := c.store.get(address)
+	if d == nil || d.Address != address {
+		return mirror.Known{}, false
+	}
+	return mirror.Known{ETag: d.ETag, Links: d.links}, true
+}
+
+// Same records that a document is as the copy has it.
+func (c *copied) Same(address string, asked time.Time) {
+	if d := c.store.get(address); d != nil {
+		d.check(asked)
+	}
+}
+
+// Store keeps a document. When the copy is full it leaves out what is new.
+func (c *copied) Store(d mirror.Document, links []string, asked time.Time) error {
+	c.archive = c.archive || mirror.OfArchive(d.Address)
+	if err := c.store.add(&document{Document: d, links: links, checked: asked}); err != nil {
+		c.log.Warn().Err(err).Str("address", d.Address).Msg("document not stored")
+	}
+	if d.IsPage() {
+		c.notify()
+	}
+	return nil
+}

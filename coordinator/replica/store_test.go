@@ -1,0 +1,47 @@
+package replica
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/probemesh/probemesh/coordinator/mirror"
+)
+
+// An original without end fills neither memory nor disk, and damaged files do not stop a start.
+func TestTheStoreIsBounded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := openStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, 8<<20)
+	stored := 0
+	for _, address := range []string{"/posts/1", "/posts/2", "/posts/3", "/posts/4", "/posts/5", "/posts/6", "/posts/7",
+		"/posts/8", "/posts/9"} {
+		switch err := s.put(&document{Document: mirror.Document{Address: address, Body: body}}); {
+		case err == nil:
+			stored++
+		case !errors.Is(err, errFull):
+			t.Fatal(err)
+		}
+	}
+	if stored != bytesMax/len(body) {
+		t.Errorf("%d documents of %d bytes were stored", stored, len(body))
+	}
+	s.remove("/posts/1")
+	small := &document{Document: mirror.Document{Address: "/posts/1", Type: "text/html", Body: []byte("x")}}
+	if err := s.add(small); err != nil {
+		t.Error(err)
+	}
+	for name, text := range map[string]string{"x": "{", s.file("/ack/1"): `{"address": "/ack/1"}` + "\nx"} {
+		if err := os.WriteFile(filepath.Join(s.dir, filepath.Base(name)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err = openStore(dir); err != nil || len(s.documents) != 1 || string(s.get("/posts/1").Body) != "x" {
+		t.Errorf("after a restart: %v %v", s.documents, err)
+	}
+}
