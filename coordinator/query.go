@@ -28,9 +28,9 @@ func (q query) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: q.use, Short: q.short, Long: q.long, Example: q.example, Args: q.args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			when, err := parseTime(at, time.Now())
+			when, err := command.ParseTime(at, time.Now())
 			if err != nil {
-				return command.Usage(err)
+				return command.Usage(fmt.Errorf("--at %w", err))
 			}
 			client, err := newClient(cmd, data)
 			if err != nil {
@@ -57,33 +57,6 @@ func (q query) command() *cobra.Command {
 			"show a `TIME` of the last two days: 2026-03-01T02:31:00Z, 02:31 (UTC) or 10m (ago)")
 	}
 	return cmd
-}
-
-// parseTime parses a time as people type it: RFC 3339, the latest hour and minute in the past (UTC), or how long ago.
-// An empty text is the zero time, which means now.
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
-	}
-	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	for _, layout := range []string{"15:04", "15:04:05"} {
-		t, err := time.Parse(layout, s)
-		if err != nil {
-			continue
-		}
-		y, m, d := now.UTC().Date()
-		t = time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
-		if t.After(now) { // "23:50", asked at 00:10, was yesterday
-			t = t.AddDate(0, 0, -1)
-		}
-		return t, nil
-	}
-	return time.Time{}, fmt.Errorf("--at %s: write a time as in 2026-03-01T02:31:00Z, 02:31 (UTC) or 10m (ago)", s)
 }
 
 // formatTime is a time as the commands print it: UTC to the second, "-" for none.

@@ -36,6 +36,10 @@ type Source interface {
 	// Transitions lists the newest transitions since a time, oldest first: those of the host with this key, or all
 	// for "".
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
+	// DecidedAt lists the transitions that were decided at a sequence of the stream of observations.
+	DecidedAt(ctx context.Context, sequence uint64) ([]mesh.Transition, error)
+	// Latency returns round-trip times of a check by region and hour or day.
+	Latency(ctx context.Context, c *catalog.Catalog, q latency.Request) (latency.Report, error)
 	// Incidents lists incidents, newest first.
 	Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error)
 	// Minutes returns the minutes of the last two days in which a vantage observed a check.
@@ -47,6 +51,7 @@ type Source interface {
 // Config is what a console needs.
 type Config struct {
 	Source  Source
+	Past    Past                                  // nil: pages show the present alone
 	Site    http.Handler                          // the site and the API for operators: all other paths
 	Disk    func() (free, size uint64, err error) // bytes of the data directory's file system; nil if unknown
 	Version string

@@ -41,6 +41,8 @@ func (source) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePai
 	return nil, nil
 }
 
+func (source) DecidedAt(context.Context, uint64) ([]mesh.Transition, error) { return nil, nil }
+
 func newConsole(t *testing.T) http.Handler {
 	t.Helper()
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)

@@ -27,7 +27,10 @@ type matrixCell struct {
 
 // matrix is the page of who reaches what.
 func (s *console) matrix(r request) (view, error) {
-	return view{title: "Matrix", template: "matrix", section: "/matrix", data: newMatrixView(r.snapshot)}, nil
+	moment, err := s.newMomentView(r, "")
+	return view{
+		title: "Matrix", template: "matrix", section: "/matrix", data: newMatrixView(r.snapshot), moment: moment,
+	}, err
 }
 
 func newMatrixView(s *mesh.Snapshot) matrixView {

@@ -70,6 +70,7 @@ type request struct {
 	*http.Request
 	catalog  *catalog.Catalog
 	snapshot *mesh.Snapshot // in wall time
+	moment   time.Time      // of the past that is shown; zero: the present
 }
 
 // view is what a page shows.
@@ -79,7 +80,8 @@ type view struct {
 	section  string // the URL of the link of the navigation that the page belongs to
 	data     any
 	tables   []table // what the page shows, for programs; ?table= names one
-	still    bool    // it shows a moment of the past, and has no event stream
+	moment   *momentView
+	still    bool // it shows a moment of the past, and has no event stream
 }
 
 // page makes the view of one address. An error of web.Errorf is shown to the reader.
@@ -91,6 +93,12 @@ var pages = map[string]page{
 	"/matrix":  (*console).matrix,
 	"/agents":  (*console).agents,
 	"/catalog": (*console).catalogPage,
+
+	"/hosts/{host}":                   (*console).hostPage,
+	"/hosts/{host}/checks/{check}":    (*console).checkPage,
+	"/pairs/{vantage}/{host}/{check}": (*console).pairPage,
+	"/regions/{region}":               (*console).regionPage,
+	"/transitions/{sequence}":         (*console).transitionPage,
 }
 
 // newPages returns the mux of the console's own pages.
@@ -134,10 +142,6 @@ func (s *console) find(r *http.Request, address *url.URL) (page, *http.Request) 
 // that of the page without it, in this format.
 func (s *console) orSite(site http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := s.pages.Handler(r); pattern != "" {
-			s.pages.ServeHTTP(w, r)
-			return
-		}
 		extension := path.Ext(r.URL.Path)
 		if format := strings.TrimPrefix(extension, "."); format == formatCSV || format == formatJSON {
 			address := *r.URL
@@ -152,6 +156,10 @@ func (s *console) orSite(site http.Handler) http.Handler {
 				return
 			}
 		}
+		if _, pattern := s.pages.Handler(r); pattern != "" {
+			s.pages.ServeHTTP(w, r)
+			return
+		}
 		site.ServeHTTP(w, r)
 	})
 }
@@ -159,8 +167,13 @@ func (s *console) orSite(site http.Handler) http.Handler {
 // open makes the view that a request asks for.
 func (s *console) open(r *http.Request, p page) (request, view, error) {
 	c, snapshot := s.config.Source.Current()
-	asked := request{r, c, snapshot}
+	asked := request{Request: r, catalog: c, snapshot: snapshot}
+	past, err := s.past(&asked)
+	if err != nil {
+		return asked, view{}, err
+	}
 	v, err := p(s, asked)
+	v.still = v.still || past
 	return asked, v, err
 }
 
@@ -202,8 +215,9 @@ func (r request) render(v view) (template.HTML, error) {
 	return web.Render(templates, "shell", struct {
 		Agents, Connected int
 		Formats           []string // addresses of the page's tables
+		Moment            *momentView
 		Content           template.HTML
-	}{len(r.snapshot.Vantages), connectedAgents(r.snapshot), r.formats(v), content})
+	}{len(r.snapshot.Vantages), connectedAgents(r.snapshot), r.formats(v), v.moment, content})
 }
 
 // formats returns the address of the page's tables in each format.

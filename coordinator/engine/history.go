@@ -32,6 +32,15 @@ func (h *History) Transitions(ctx context.Context, host string, since time.Time,
 	return out, err
 }
 
+// DecidedAt returns the transitions that were decided at a sequence of the stream, in wall time.
+func (h *History) DecidedAt(ctx context.Context, sequence uint64) ([]mesh.Transition, error) {
+	out, err := view.DecidedAt(ctx, h.view, sequence)
+	for i := range out {
+		out[i] = out[i].InWallTime()
+	}
+	return out, err
+}
+
 // PublicTransitions is Transitions of the hosts with these keys, without what happened while they were internal.
 func (h *History) PublicTransitions(
 	ctx context.Context, hosts []string, since time.Time, limit int,

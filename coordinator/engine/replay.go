@@ -56,14 +56,10 @@ func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mes
 	if at.After(time.Now()) {
 		return nil, nil, errkind.New(errkind.Invalid, at.UTC().Format(time.RFC3339)+" is in the future")
 	}
-	select {
-	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
-	case <-time.After(turnWait):
-		return nil, nil, errkind.New(errkind.Unavailable, "another replay of the past is in progress: try again in a moment")
+	if err := r.awaitTurn(ctx); err != nil {
+		return nil, nil, err
 	}
+	defer func() { <-r.turn }()
 	if known, ok := r.known(at); ok {
 		return known.catalog, known.snapshot, nil
 	}
@@ -74,6 +70,18 @@ func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mes
 		r.remember(recentMoment{at, c, s})
 	}
 	return c, s, err
+}
+
+// awaitTurn waits for the replays before this one. The caller ends its turn.
+func (r *Replayer) awaitTurn(ctx context.Context) error {
+	select {
+	case r.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(turnWait):
+		return errkind.New(errkind.Unavailable, "another replay of the past is in progress: try again in a moment")
+	}
 }
 
 func (r *Replayer) known(at time.Time) (recentMoment, bool) {
@@ -119,33 +127,53 @@ func (r *Replayer) replay(ctx context.Context, at time.Time) (*catalog.Catalog, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if saved, ok := r.moments.before(then); ok {
-		p, err := r.loadPast(ctx, saved, then)
-		if err == nil {
-			err = r.follow(ctx, stream, saved.at, p)
-		}
-		if err == nil && p.covered {
-			return p.result(ctx, r.view)
-		}
-		if ctx.Err() != nil {
-			return nil, nil, err
-		}
-		r.moments.forget(saved, err)
-	}
-	p, err := r.newPast(ctx, then)
+	p, err := r.reach(ctx, then, trace{})
 	if err != nil {
 		return nil, nil, err
 	}
-	switch err := r.follow(ctx, stream, then.Add(-replayed), p); {
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, nil, errkind.New(errkind.Unavailable, "the replay took too long")
-	case err != nil:
-		return nil, nil, err
-	case !p.covered:
-		return nil, nil, errkind.New(errkind.NotFound,
-			"the stream of observations does not reach back to "+at.UTC().Format(time.RFC3339)+": it keeps two days")
-	}
 	return p.result(ctx, r.view)
+}
+
+// reach replays the stream up to a moment of mesh time, and records the trace on the way.
+func (r *Replayer) reach(ctx context.Context, then time.Time, record trace) (*past, error) {
+	stream, err := r.bus.Timeline(ctx)
+	if err != nil {
+		return nil, err
+	}
+	began := then
+	if record.sequence != 0 {
+		began = record.from
+	}
+	if saved, ok := r.moments.before(began); ok {
+		p, err := r.loadPast(ctx, saved, then)
+		if err == nil {
+			p.trace = record
+			err = r.follow(ctx, stream, saved.at, p)
+		}
+		if err == nil && p.covered {
+			return p, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		r.moments.forget(saved, err)
+	}
+	from := began.Add(-replayed)
+	p, err := r.newPast(ctx, from, then)
+	if err != nil {
+		return nil, err
+	}
+	p.trace = record
+	switch err := r.follow(ctx, stream, from, p); {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, errkind.New(errkind.Unavailable, "the replay took too long")
+	case err != nil:
+		return nil, err
+	case !p.covered:
+		return nil, errkind.New(errkind.NotFound, "the stream of observations does not reach back to "+
+			then.Add(-p.offset).UTC().Format(time.RFC3339)+": it keeps two days")
+	}
+	return p, nil
 }
 
 // follow replays the stream from a mesh time to the moment of p.
@@ -180,6 +208,8 @@ type past struct {
 	at      time.Time     // the moment, mesh time
 	offset  time.Duration // of the last message's mesh time less the wall clock
 	covered bool          // the stream had a message from before the moment
+	trace   trace
+	tracer  *judge.Tracer // once the trace has begun
 	saved   *moment       // what it continues from, until that message comes; nil: it began afresh
 }
 
@@ -208,8 +238,7 @@ func (r *Replayer) loadPast(ctx context.Context, saved moment, at time.Time) (*p
 	return &past{judge: j, decoder: d, catalog: c, at: at, saved: &saved}, nil
 }
 
-func (r *Replayer) newPast(ctx context.Context, at time.Time) (*past, error) {
-	from := at.Add(-replayed)
+func (r *Replayer) newPast(ctx context.Context, from, at time.Time) (*past, error) {
 	then, err := r.view.CatalogAt(ctx, from)
 	if err != nil {
 		return nil, err
@@ -241,7 +270,7 @@ func (p *past) handle(ctx context.Context, m message) error {
 	if err != nil {
 		return nil // it was rejected then, too
 	}
-	p.judge.Step(in)
+	p.step(in)
 	if in.Catalog != nil {
 		p.catalog = in.Catalog
 	}

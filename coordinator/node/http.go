@@ -50,8 +50,8 @@ func (n *Node) openServers(context.Context) error {
 		return err
 	}
 	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
-		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings},
-		Site:   web.NewHandler(n.logger("web"), web.Operators, n.siteRoutes(n.source(), web.Operators)...), Disk: n.disk,
+		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings}, Past: n.core.Replayer,
+		Site: web.NewHandler(n.logger("web"), web.Operators, n.siteRoutes(n.source(), web.Operators)...), Disk: n.disk,
 		Version: n.config.Version, Logger: n.logger("console"),
 	}))
 	return err

@@ -93,6 +93,11 @@ func (s consoleSource) Streams(ctx context.Context) ([]bus.StreamInfo, error) {
 	return s.health.Streams(ctx)
 }
 
+// DecidedAt lists the transitions that were decided at a sequence of the stream of observations.
+func (s consoleSource) DecidedAt(ctx context.Context, sequence uint64) ([]mesh.Transition, error) {
+	return s.history.DecidedAt(ctx, sequence)
+}
+
 // Minutes returns the minutes of the last two days in which a vantage observed a check.
 func (s consoleSource) Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Minute, error) {
 	c, _ := s.engine.Current()

@@ -300,6 +300,10 @@ func (m *markedMesh) Counters() map[string]uint64                       { return
 func (m *markedMesh) Minutes(context.Context, latency.MinutesRequest) ([]latency.Minute, error) {
 	return nil, nil
 }
+func (m *markedMesh) DecidedAt(context.Context, uint64) ([]mesh.Transition, error) {
+	return nil, nil
+}
+
 func (m *markedMesh) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePair, error) {
 	return nil, nil
 }

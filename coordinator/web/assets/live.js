@@ -73,7 +73,8 @@ function named(name) {
 function onPage(e) {
 	id = e.lastEventId;
 	// What the reader opened, scrolled or focused stays so.
-	var focus = nameOf(document.activeElement), open = [];
+	var active = document.activeElement, focus = nameOf(active), open = [];
+	var typed = active.matches("main input") && [active.value, active.selectionStart, active.selectionEnd];
 	main.querySelectorAll("details[open][id]").forEach(function (d) { open.push(d.id); });
 	var scrolls = Array.prototype.map.call(main.querySelectorAll(".scroll"), function (t) {
 		return [t.scrollLeft, t.scrollTop];
@@ -83,7 +84,10 @@ function onPage(e) {
 	main.querySelectorAll(".scroll").forEach(function (t, n) {
 		if (scrolls[n]) { t.scrollLeft = scrolls[n][0]; t.scrollTop = scrolls[n][1]; }
 	});
-	if (focus && (focus = named(focus))) focus.focus({preventScroll: true});
+	if (focus && (focus = named(focus))) {
+		focus.focus({preventScroll: true});
+		if (typed) { focus.value = typed[0]; focus.setSelectionRange(typed[1], typed[2]); }
+	}
 	document.dispatchEvent(new Event("newpage"));
 	// The icon has the colour of the banner.
 	var banner = main.querySelector(".banner"), c = banner && getComputedStyle(banner).getPropertyValue("--c");

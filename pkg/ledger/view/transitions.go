@@ -32,6 +32,19 @@ func (v *View) Transitions(ctx context.Context, host string, since time.Time, li
 	return out, err
 }
 
+// DecidedAt returns the transitions that were decided at a sequence of the stream of observations, the newest stream's
+// first. Several changes may follow from one message.
+func DecidedAt(ctx context.Context, v *View, sequence uint64) ([]mesh.Transition, error) {
+	// An id begins with the sequence and a hyphen, after which the next character is a full stop.
+	rows, err := v.db.QueryContext(ctx, `SELECT data FROM transitions WHERE id >= ? AND id < ?
+		ORDER BY published DESC, sequence LIMIT ?`,
+		fmt.Sprintf("%d-", sequence), fmt.Sprintf("%d.", sequence), TransitionsMax)
+	if err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
+	}
+	return scanTransitions(rows)
+}
+
 // PublicTransitions is Transitions for the public: of the hosts with these keys, which are those that are public now,
 // and without what happened while a host was internal. The limit counts none of the others.
 func (v *View) PublicTransitions(

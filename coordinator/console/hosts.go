@@ -1,0 +1,193 @@
+package console
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
+)
+
+// hostView is one host: its checks, their votes, and what changed.
+type hostView struct {
+	web.Look
+	Name, Region, Sentence string
+	Public                 bool
+	Since                  time.Time
+	Checks                 []checkView
+	Changes                []changeRow
+}
+
+// checkView is one check with its votes.
+type checkView struct {
+	web.Look
+	Host, Name, Kind, Verdict, Sentence, Rule string
+	Since                                     time.Time
+	Tally                                     mesh.Tally
+	RoundOpen                                 bool
+	Advisories                                []string
+	Votes                                     []voteRow
+}
+
+// voteRow is one vantage's latest result on a check, and what it counts for.
+type voteRow struct {
+	web.Look
+	Region, Vantage, Name, Family, Outcome, Why string
+	Own                                         bool
+	RegionVote                                  string
+	RTT                                         time.Duration
+	At, Since                                   time.Time
+}
+
+type changeRow struct {
+	web.Look
+	Host, Check, Sentence, Rule, URL string
+	At                               time.Time
+	Was, Verdict                     string
+}
+
+// transitionPath is the address of the page that explains a transition.
+func transitionPath(t mesh.Transition) string {
+	return "/transitions/" + strconv.FormatUint(t.Sequence, 10) + "#" + t.ID
+}
+
+// hostPage is the page of a host, now or at a moment.
+func (s *console) hostPage(r request) (view, error) {
+	h, err := r.host()
+	if err != nil {
+		return view{}, err
+	}
+	v := hostView{
+		Look: web.StatusLook(h.Status), Name: h.Name, Region: h.Region, Sentence: h.Sentence, Public: h.Public,
+		Since: h.Since,
+	}
+	votes := table{name: "votes", columns: voteColumns}
+	for i := range h.Checks {
+		c := r.newCheckView(h, &h.Checks[i])
+		v.Checks = append(v.Checks, c)
+		votes.rows = append(votes.rows, c.rows()...)
+	}
+	if v.Changes, err = s.changes(r, mesh.Key(h.Name), ""); err != nil {
+		return view{}, err
+	}
+	moment, err := s.newMomentView(r, mesh.Key(h.Name))
+	return view{
+		title: h.Name, template: "host", section: "/", data: v, moment: moment,
+		tables: []table{votes, changeTable(v.Changes)},
+	}, err
+}
+
+// host returns the host of the address, however it is capitalised.
+func (r request) host() (*mesh.HostState, error) {
+	name := r.PathValue("host")
+	i := slices.IndexFunc(r.snapshot.Hosts, func(h mesh.HostState) bool { return mesh.Key(h.Name) == mesh.Key(name) })
+	if i >= 0 {
+		return &r.snapshot.Hosts[i], nil
+	}
+	if now := r.catalog.FormerHost(name); now != nil {
+		return nil, web.Errorf(http.StatusNotFound, "The host %s is called %s now.", name, now.Name)
+	}
+	return nil, web.Errorf(http.StatusNotFound, "The catalog has no host %s.", name)
+}
+
+// check returns the check of the address, by its name or by its spelling in the addresses of the site.
+func (r request) check(h *mesh.HostState) (*mesh.CheckState, error) {
+	name := r.PathValue("check")
+	same := func(c mesh.CheckState) bool { return c.Name == name || web.Slug(c.Name) == web.Slug(name) }
+	if i := slices.IndexFunc(h.Checks, same); i >= 0 {
+		return &h.Checks[i], nil
+	}
+	return nil, web.Errorf(http.StatusNotFound, "%s has no check %s.", h.Name, name)
+}
+
+// names returns the vantages' names by key.
+func (r request) names() map[string]string {
+	out := map[string]string{}
+	for _, v := range r.snapshot.Vantages {
+		out[mesh.Key(v.Name)] = v.Name
+	}
+	return out
+}
+
+func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
+	names := r.names()
+	v := checkView{
+		Look: web.CheckLook(*c), Host: h.Name, Name: c.Name, Kind: c.Kind, Verdict: string(c.Verdict),
+		Sentence: c.Sentence, Rule: quorum.InWords(c.Rule, r.catalog.Rule), Since: c.Since, Tally: c.Tally,
+		RoundOpen: c.RoundOpen, Advisories: c.Advisories,
+	}
+	for _, region := range c.Votes {
+		for _, e := range region.Edges {
+			row := voteRow{
+				Look: web.VoteLook(e.Vote), Region: region.Region, Own: region.Own, RegionVote: region.Vote.String(),
+				Vantage: e.Vantage, Name: cmp.Or(names[e.Vantage], e.Vantage), Family: e.Family.Title(),
+				Outcome: e.Outcome.String(), Why: cmp.Or(e.Why, e.Reason), At: e.At, Since: e.Since,
+			}
+			if e.Outcome.Good() {
+				row.RTT = e.RTT.Round(100 * time.Microsecond)
+			}
+			v.Votes = append(v.Votes, row)
+		}
+	}
+	return v
+}
+
+var voteColumns = []string{
+	"host", "check", "verdict", "region", "own_region", "region_vote", "vantage", "family", "outcome", "vote",
+	"rtt_seconds", "why", "at", "since",
+}
+
+func (c checkView) rows() (out [][]any) {
+	for _, v := range c.Votes {
+		var rtt any
+		if v.RTT > 0 {
+			rtt = v.RTT
+		}
+		out = append(out, []any{
+			c.Host, c.Name, c.Verdict, v.Region, v.Own, v.RegionVote, v.Name, v.Family, v.Outcome, v.Word, rtt, v.Why,
+			v.At, v.Since,
+		})
+	}
+	return out
+}
+
+// changesMax bounds the changes on a page.
+const changesMax = 50
+
+// changes returns the newest changes of verdicts of a host's key, or of one of its checks, up to the moment that is
+// shown, the latest first.
+func (s *console) changes(r request, host, check string) ([]changeRow, error) {
+	at := r.snapshot.At
+	all, err := s.config.Source.Transitions(r.Context(), host, at.Add(-30*24*time.Hour), 1000)
+	if err != nil {
+		return nil, err
+	}
+	var out []changeRow
+	for _, t := range slices.Backward(all) {
+		if t.Published.After(at) || check != "" && t.Check != check || len(out) >= changesMax {
+			continue
+		}
+		row := changeRow{
+			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence,
+			Rule: quorum.InWords(t.Rule, r.catalog.Rule), URL: transitionPath(t), At: t.Published, Was: string(t.Was),
+			Verdict: string(t.Verdict),
+		}
+		if t.Check == "" {
+			row.Look, row.Was, row.Verdict = web.StatusLook(t.To), string(t.From), string(t.To)
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+func changeTable(changes []changeRow) table {
+	t := table{name: "changes", columns: []string{"at", "host", "check", "was", "verdict", "sentence", "rule", "url"}}
+	for _, c := range changes {
+		t.rows = append(t.rows, []any{c.At, c.Host, c.Check, c.Was, c.Verdict, c.Sentence, c.Rule, c.URL})
+	}
+	return t
+}

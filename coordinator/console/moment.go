@@ -1,0 +1,164 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// Past shows moments of the last two days as they were. Its errors have a kind of package errkind.
+type Past interface {
+	// At returns the catalog and the snapshot of the moment at which the wall clock showed the time, both immutable.
+	At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error)
+	// Trace returns what led to a transition of a check, in the order in which the judge met it.
+	Trace(ctx context.Context, t mesh.Transition) ([]judge.Event, error)
+	// Reach returns the earliest time that At can show.
+	Reach(ctx context.Context) (time.Time, error)
+}
+
+// past shows the moment of ?at= in place of the present. It reports whether the request names one.
+func (s *console) past(r *request) (bool, error) {
+	text := r.URL.Query().Get("at")
+	if text == "" || s.config.Past == nil {
+		return false, nil
+	}
+	at, err := command.ParseTime(text, time.Now())
+	if err != nil {
+		return false, web.Errorf(http.StatusBadRequest, "The time %v.", err)
+	}
+	c, snapshot, err := s.config.Past.At(r.Context(), at)
+	switch kind := errkind.Of(err); {
+	case err == nil:
+	case kind == errkind.Invalid:
+		return false, web.Errorf(http.StatusBadRequest, "%v", err)
+	case kind == errkind.NotFound:
+		return false, web.Errorf(http.StatusNotFound, "%v", err)
+	case kind == errkind.Unavailable:
+		return false, web.Errorf(http.StatusServiceUnavailable, "%v", err)
+	default:
+		return false, err
+	}
+	r.moment, r.catalog, r.snapshot = at, c, snapshot
+	return true, nil
+}
+
+// Large because every page that shows the past shows all of it: momentView is the field in which a moment is typed, the
+// steps beside it, and the line of the last two days with its changes.
+type momentView struct {
+	Path   string
+	At     time.Time // zero: the present
+	Text   string    // of the field
+	Reach  time.Time // how far back the past reaches; zero if that is not known
+	Steps  []web.Link
+	Latest string // the address of the present
+	Width  int
+	Cursor int
+	Hours  []momentHour
+	Marks  []momentMark
+	More   int // changes that are not drawn
+}
+
+type momentHour struct {
+	X    int
+	Text string
+}
+
+// momentMark is a change on the line of time.
+type momentMark struct {
+	web.Look
+	X, Y        int
+	URL, Title  string
+	Explanation string // the address of the page that explains it
+}
+
+const (
+	timelineWidth = 1200 // units of the drawing
+	timelineSpan  = 48 * time.Hour
+	// timelineMarks bounds the changes that are drawn: more of them cover one another.
+	timelineMarks = 300
+	timelineRows  = 3 // marks of the same minute stand above one another
+)
+
+// newMomentView describes the moment that a page shows. host is the key of the host whose changes it marks; "" for all.
+func (s *console) newMomentView(r request, host string) (*momentView, error) {
+	if s.config.Past == nil {
+		return nil, nil
+	}
+	_, present := s.config.Source.Current()
+	now := present.At
+	v := &momentView{Path: r.URL.EscapedPath(), At: r.moment, Width: timelineWidth, Latest: r.URL.EscapedPath()}
+	v.Reach, _ = s.config.Past.Reach(r.Context()) // the line is drawn without it
+	shown := now
+	if !r.moment.IsZero() {
+		shown = r.moment
+		v.Text = r.moment.UTC().Format(time.RFC3339)
+	}
+	for _, step := range []struct {
+		name string
+		by   time.Duration
+	}{
+		{"1 hour earlier", -time.Hour}, {"5 minutes earlier", -5 * time.Minute}, {"10 seconds earlier", -10 * time.Second},
+		{"10 seconds later", 10 * time.Second}, {"5 minutes later", 5 * time.Minute}, {"1 hour later", time.Hour},
+	} {
+		if to := shown.Add(step.by); to.Before(now) && to.After(v.Reach) {
+			v.Steps = append(v.Steps, web.Link{Name: step.name, URL: v.address(to)})
+		}
+	}
+	begin := now.Add(-timelineSpan)
+	place := func(at time.Time) int { return int(timelineWidth * int64(at.Sub(begin)) / int64(timelineSpan)) }
+	v.Cursor = min(max(place(shown), 0), timelineWidth-1)
+	for at := begin.Truncate(6 * time.Hour).Add(6 * time.Hour); at.Before(now); at = at.Add(6 * time.Hour) {
+		v.Hours = append(v.Hours, momentHour{place(at), at.UTC().Format("2 Jan 15:04")})
+	}
+	changes, err := s.config.Source.Transitions(r.Context(), host, begin, timelineMarks+1)
+	if err != nil {
+		return nil, err
+	}
+	v.More = max(0, len(changes)-timelineMarks)
+	v.Marks = v.marks(changes[v.More:], place)
+	return v, nil
+}
+
+func (v *momentView) address(at time.Time) string {
+	return v.Path + "?at=" + url.QueryEscape(at.UTC().Format(time.RFC3339))
+}
+
+// marks draws the changes of verdicts, those of the same place above one another.
+func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int) []momentMark {
+	var out []momentMark
+	rows := map[int]int{}
+	for _, t := range changes {
+		if t.Check == "" || t.Was == mesh.Pending || t.Published.Before(v.Reach) {
+			continue
+		}
+		x := place(t.Published)
+		row := rows[x/8]
+		rows[x/8]++
+		if row >= timelineRows {
+			v.More++
+			continue
+		}
+		// Whole seconds later: the permanent link names the first one in which the change is there.
+		at := t.Published.Truncate(time.Second).Add(time.Second)
+		out = append(out, momentMark{
+			Look: web.VerdictLook(t.Verdict), X: min(max(x, 4), timelineWidth-4), Y: 12 + 13*row, URL: v.address(at),
+			Title: t.Published.UTC().
+				Format("2 Jan 15:04:05 UTC") +
+				": " + t.Host + " " + t.Check + " " + string(
+				t.Verdict,
+			),
+			Explanation: transitionPath(t),
+		})
+	}
+	slices.Reverse(out) // the latest first, for those who move by keyboard
+	return out
+}

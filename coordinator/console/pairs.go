@@ -1,0 +1,317 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/latency"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/rollup"
+)
+
+// pairView is what one vantage sees of one check.
+type pairView struct {
+	Vantage, Region, Host, HostRegion, Check string
+	Sentences                                []string // what its latest results say, in both directions
+	Votes                                    checkView
+	With                                     string // the vantage that it is compared with
+	Others                                   []web.Link
+	Charts                                   []chartView
+	Periods                                  []periodRow
+	Changes                                  []changeRow
+}
+
+// periodRow sums up a period.
+type periodRow struct {
+	Name, Vantage string
+	rollup.Digest
+	Known bool
+}
+
+// The periods of the charts of minutes.
+var minutePeriods = []struct {
+	id, name string
+	span     time.Duration
+	step     time.Duration
+}{
+	{"hour", "the last hour", time.Hour, time.Minute},
+	{"days", "48 hours", 48 * time.Hour, 10 * time.Minute},
+}
+
+// pairPage is the page of what a vantage sees of a check. ?with= names another vantage to compare with.
+func (s *console) pairPage(r request) (view, error) {
+	h, err := r.host()
+	if err != nil {
+		return view{}, err
+	}
+	c, err := r.check(h)
+	if err != nil {
+		return view{}, err
+	}
+	vantage, err := r.vantage(r.PathValue("vantage"))
+	if err != nil {
+		return view{}, err
+	}
+	v := pairView{
+		Vantage: vantage.Name, Region: vantage.Region, Host: h.Name, HostRegion: h.Region, Check: c.Name,
+		Sentences: r.pairSentences(vantage, h, c), Votes: r.newCheckView(h, c),
+	}
+	v.Votes.Votes = slices.DeleteFunc(
+		v.Votes.Votes,
+		func(row voteRow) bool { return row.Vantage != mesh.Key(vantage.Name) },
+	)
+	vantages := []string{vantage.Name}
+	if with := r.URL.Query().Get("with"); with != "" {
+		other, err := r.vantage(with)
+		if err != nil {
+			return view{}, err
+		}
+		v.With, vantages = other.Name, append(vantages, other.Name)
+	}
+	for _, o := range observers(c) {
+		if name := cmp.Or(r.names()[o], o); !slices.Contains(vantages, name) {
+			v.Others = append(v.Others, web.Link{Name: name, URL: pairPath(vantage.Name, h.Name, c.Name) + "?with=" + name})
+		}
+	}
+	minutes, err := s.minuteCharts(r, &v, vantages)
+	if err != nil {
+		return view{}, err
+	}
+	if v.Changes, err = s.changes(r, mesh.Key(h.Name), c.Name); err != nil {
+		return view{}, err
+	}
+	return view{
+		title: vantage.Name + " to " + h.Name + " " + c.Name, template: "pair", section: "/matrix", data: v, still: true,
+		tables: []table{minutes, changeTable(v.Changes)},
+	}, nil
+}
+
+func (r request) vantage(name string) (*mesh.VantageState, error) {
+	same := func(v mesh.VantageState) bool { return mesh.Key(v.Name) == mesh.Key(name) }
+	if i := slices.IndexFunc(r.snapshot.Vantages, same); i >= 0 {
+		return &r.snapshot.Vantages[i], nil
+	}
+	return nil, web.Errorf(http.StatusNotFound, "The catalog has no vantage %s.", name)
+}
+
+// observers returns the keys of the vantages that run a check.
+func observers(c *mesh.CheckState) (out []string) {
+	for _, v := range c.Votes {
+		for _, e := range v.Edges {
+			if !slices.Contains(out, e.Vantage) {
+				out = append(out, e.Vantage)
+			}
+		}
+	}
+	return out
+}
+
+// sight is what vantages of one place see of checks of another: how many results are good and bad.
+type sight struct{ good, bad int }
+
+func (s sight) fails() bool { return s.bad > s.good }
+func (s sight) works() bool { return s.good > 0 && s.bad == 0 }
+
+// add counts the latest results of a check by the vantages that are wanted.
+func (s *sight) add(c *mesh.CheckState, wanted func(region string, e mesh.EdgeState) bool) {
+	for _, v := range c.Votes {
+		for _, e := range v.Edges {
+			if !wanted(v.Region, e) {
+				continue
+			}
+			switch e.Vote {
+			case mesh.OK:
+				s.good++
+			case mesh.Bad:
+				s.bad++
+			case mesh.Abstain:
+			}
+		}
+	}
+}
+
+// pairSentences says whether the vantage sees the check, whether others do, and whether the other direction works.
+func (r request) pairSentences(vantage *mesh.VantageState, h *mesh.HostState, c *mesh.CheckState) []string {
+	key := mesh.Key(vantage.Name)
+	var own, others, back sight
+	own.add(c, func(_ string, e mesh.EdgeState) bool { return e.Vantage == key })
+	others.add(c, func(region string, e mesh.EdgeState) bool { return region != vantage.Region && e.Vantage != key })
+	reverse := slices.IndexFunc(r.snapshot.Hosts, func(o mesh.HostState) bool { return mesh.Key(o.Name) == key })
+	if reverse >= 0 {
+		for i := range r.snapshot.Hosts[reverse].Checks {
+			back.add(&r.snapshot.Hosts[reverse].Checks[i], func(_ string, e mesh.EdgeState) bool {
+				return e.Vantage == mesh.Key(h.Name)
+			})
+		}
+	}
+	var out []string
+	switch {
+	case own == sight{}:
+		out = append(out, vantage.Name+" has no result of "+h.Name+" "+c.Name+" that counts.")
+	case own.fails() && others.works():
+		out = append(out, vantage.Name+" alone does not reach "+h.Name+" "+c.Name+": every other region does. "+
+			"The fault is on the way between them, or at "+vantage.Name+".")
+	case own.fails() && others.fails():
+		out = append(out, "Most others do not reach "+h.Name+" "+c.Name+" either: the fault is at "+h.Name+".")
+	case own.fails():
+		out = append(out, vantage.Name+" does not reach "+h.Name+" "+c.Name+", and some others do not either.")
+	default:
+		out = append(out, vantage.Name+" reaches "+h.Name+" "+c.Name+".")
+	}
+	switch {
+	case own.fails() && back.works():
+		out = append(
+			out,
+			fmt.Sprintf("One-way: %s does not see %s, but %s sees %s.", vantage.Name, h.Name, h.Name, vantage.Name),
+		)
+	case own.works() && back.fails():
+		out = append(
+			out,
+			fmt.Sprintf("One-way: %s sees %s, but %s does not see %s.", vantage.Name, h.Name, h.Name, vantage.Name),
+		)
+	case own.works() && back.works():
+		out = append(out, "Both directions work.")
+	}
+	return out
+}
+
+// minuteCharts adds the charts of what the vantages observed, minute by minute, and returns them as a table.
+func (s *console) minuteCharts(r request, v *pairView, vantages []string) (table, error) {
+	out := table{name: "minutes", columns: append([]string{"vantage", "at"}, digestColumns...)}
+	now := r.snapshot.At
+	all := make([][]latency.Minute, len(vantages))
+	for i, name := range vantages {
+		minutes, err := s.config.Source.Minutes(r.Context(), latency.MinutesRequest{
+			Host: v.Host, Check: v.Check, Vantage: name, From: now.Add(-48 * time.Hour), To: now,
+		})
+		if err != nil {
+			return out, err
+		}
+		all[i] = minutes
+		for _, m := range minutes {
+			out.rows = append(out.rows, append([]any{name, m.At}, digestCells(m.Digest)...))
+		}
+	}
+	for _, p := range minutePeriods {
+		begin := now.Add(-p.span).Truncate(p.step).Add(p.step)
+		rtt := web.Chart{
+			ID: "rtt-" + p.id, Label: "Round-trip time, " + p.name + ": median, and from p50 to p99", Unit: "ms", From: begin,
+			Step: p.step, Marks: s.chartMarks(r, v.Host, v.Check, begin),
+		}
+		loss := web.Chart{ID: "loss-" + p.id, Label: "Lost probes, " + p.name, Unit: "%", From: begin, Step: p.step}
+		for i, name := range vantages {
+			digests := map[int]rollup.Digest{}
+			whole, known := rollup.Digest{}, false
+			for _, m := range all[i] {
+				if n := int(m.At.Sub(begin) / p.step); !m.At.Before(begin) {
+					digests[n] = digests[n].Join(m.Digest)
+					whole, known = whole.Join(m.Digest), true
+				}
+			}
+			v.Periods = append(v.Periods, periodRow{p.name, name, rounded(whole), known})
+			addDigests(&rtt, &loss, name, digests, int(p.span/p.step))
+		}
+		if err := drawn(&v.Charts, rtt, loss); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// chartView is a chart with its caption.
+type chartView struct {
+	Title string
+	HTML  template.HTML
+}
+
+// drawn adds the charts that have a line.
+func drawn(out *[]chartView, charts ...web.Chart) error {
+	for _, c := range charts {
+		if len(c.Series) == 0 {
+			continue
+		}
+		html, err := c.HTML()
+		if err != nil {
+			return err
+		}
+		*out = append(*out, chartView{c.Label, html})
+	}
+	return nil
+}
+
+// addDigests adds a line with its smoke, and one of the loss.
+func addDigests(rtt, loss *web.Chart, name string, digests map[int]rollup.Digest, n int) {
+	if len(digests) == 0 {
+		return
+	}
+	median, high, lost := gaps(n), gaps(n), gaps(n)
+	for i, d := range digests {
+		if i < 0 || i >= n {
+			continue
+		}
+		if d.Answered() {
+			median[i], high[i] = milliseconds(d.P50), milliseconds(d.P99)
+		}
+		if d.Sent > 0 {
+			lost[i] = 100 * d.Loss()
+		}
+	}
+	rtt.Series = append(rtt.Series, web.ChartSeries{Name: name, Values: median, Low: slices.Clone(median), High: high})
+	loss.Series = append(loss.Series, web.ChartSeries{Name: name, Values: lost})
+}
+
+// rounded returns a digest with times as people read them.
+func rounded(d rollup.Digest) rollup.Digest {
+	for _, p := range []*time.Duration{&d.P50, &d.P90, &d.P99} {
+		*p = p.Round(100 * time.Microsecond)
+	}
+	return d
+}
+
+func gaps(n int) []float64 { return slices.Repeat([]float64{math.NaN()}, n) }
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+var digestColumns = []string{
+	"reachable", "slow", "unreachable", "inconclusive", "sent", "lost", "p50_seconds", "p90_seconds", "p99_seconds",
+}
+
+func digestCells(d rollup.Digest) []any {
+	cells := []any{
+		d.Outcomes.Reachable, d.Outcomes.Slow, d.Outcomes.Unreachable, d.Outcomes.Inconclusive, d.Sent, d.Lost, nil, nil, nil,
+	}
+	if d.Answered() {
+		cells[6], cells[7], cells[8] = d.P50, d.P90, d.P99
+	}
+	return cells
+}
+
+// chartMarks are the outages of a check since a time, and a line for each other change.
+func (s *console) chartMarks(r request, host, check string, since time.Time) []web.ChartMark {
+	all, err := s.config.Source.Transitions(r.Context(), mesh.Key(host), since, 200)
+	if err != nil {
+		return nil // a chart without marks is better than none
+	}
+	var out []web.ChartMark
+	for _, t := range all {
+		if t.Check != check {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].To.IsZero() {
+			out[n-1].To = t.Began
+		}
+		if t.Verdict == mesh.Down || t.Verdict == mesh.Partial || t.Verdict == mesh.Unknown {
+			out = append(out, web.ChartMark{Name: check + " is " + string(t.Verdict), From: t.Began})
+		}
+	}
+	if n := len(out); n > 0 && out[n-1].To.IsZero() {
+		out[n-1].To = r.snapshot.At
+	}
+	return out
+}

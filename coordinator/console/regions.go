@@ -1,0 +1,182 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// regionView is how a region sees the others, and how they see it.
+type regionView struct {
+	web.Look
+	Name, Conclusion string
+	Vantages, Hosts  []string
+	Out, In          []directionRow
+}
+
+// directionRow is one direction between the region and another.
+type directionRow struct {
+	web.Look
+	Region    string
+	Good, Bad int
+	Failing   []string // the checks that most results call bad
+}
+
+// regionPage is the page of a region, now or at a moment.
+func (s *console) regionPage(r request) (view, error) {
+	name := r.PathValue("region")
+	v := regionView{Name: name}
+	regions := []string{}
+	for _, region := range r.catalog.Regions {
+		if mesh.Key(region.Name) == mesh.Key(name) {
+			v.Name = region.Name
+		}
+		regions = append(regions, region.Name)
+	}
+	if !slices.Contains(regions, v.Name) {
+		return view{}, web.Errorf(http.StatusNotFound, "The catalog has no region %s.", name)
+	}
+	for _, vantage := range r.snapshot.Vantages {
+		if vantage.Region == v.Name {
+			v.Vantages = append(v.Vantages, vantage.Name)
+		}
+	}
+	for _, h := range r.snapshot.Hosts {
+		if h.Region == v.Name {
+			v.Hosts = append(v.Hosts, h.Name)
+		}
+	}
+	out := table{name: "directions", columns: []string{"from", "to", "good", "bad", "failing"}}
+	for _, other := range regions {
+		if other == v.Name {
+			continue
+		}
+		to, from := r.direction(v.Name, other), r.direction(other, v.Name)
+		to.Region, from.Region = other, other
+		v.Out, v.In = append(v.Out, to), append(v.In, from)
+		out.rows = append(out.rows, []any{v.Name, other, to.Good, to.Bad, joined(to.Failing)},
+			[]any{other, v.Name, from.Good, from.Bad, joined(from.Failing)})
+	}
+	v.Look, v.Conclusion = concludeRegion(v)
+	moment, err := s.newMomentView(r, "")
+	return view{
+		title: "Region " + v.Name, template: "region", section: "/matrix", data: v, moment: moment, tables: []table{out},
+	}, err
+}
+
+// direction counts the latest results of one region's vantages on the checks of another's hosts.
+func (r request) direction(from, to string) (row directionRow) {
+	for i := range r.snapshot.Hosts {
+		h := &r.snapshot.Hosts[i]
+		if h.Region != to {
+			continue
+		}
+		for k := range h.Checks {
+			var s sight
+			s.add(&h.Checks[k], func(region string, _ mesh.EdgeState) bool { return region == from })
+			row.Good, row.Bad = row.Good+s.good, row.Bad+s.bad
+			if s.fails() {
+				row.Failing = append(row.Failing, h.Name+" "+h.Checks[k].Name)
+			}
+		}
+	}
+	switch {
+	case row.Good+row.Bad == 0:
+		row.Look = web.VoteLook(mesh.Abstain)
+	case row.Bad == 0:
+		row.Look = web.VoteLook(mesh.OK)
+	case row.Good == 0:
+		row.Look = web.VoteLook(mesh.Bad)
+	default:
+		row.Look, row.Word = web.VerdictLook(mesh.Partial), "in part"
+	}
+	return row
+}
+
+// lost returns the regions of rows in which most results are bad, and how many have results.
+func lost(rows []directionRow) (regions []string, known int) {
+	for _, row := range rows {
+		if row.Good+row.Bad > 0 {
+			known++
+		}
+		if (sight{row.Good, row.Bad}).fails() {
+			regions = append(regions, row.Region)
+		}
+	}
+	return regions, known
+}
+
+// partly returns the checks that fail in the other rows.
+func partly(rows []directionRow) (checks []string) {
+	for _, row := range rows {
+		for _, c := range row.Failing {
+			if !slices.Contains(checks, c) {
+				checks = append(checks, c)
+			}
+		}
+	}
+	return checks
+}
+
+// concludeRegion says in a sentence on which side the fault is: the region's uplink, its hosts, or neither.
+func concludeRegion(v regionView) (web.Look, string) {
+	out, outKnown := lost(v.Out)
+	in, inKnown := lost(v.In)
+	most := func(n, of int) bool { return of > 0 && 2*n > of }
+	down, partial, up := web.VerdictLook(mesh.Down), web.VerdictLook(mesh.Partial), web.VerdictLook(mesh.Up)
+	switch {
+	case outKnown+inKnown == 0:
+		return web.VerdictLook(mesh.Unknown), "Nothing is known: no vantage has a result from here or about here."
+	case most(len(out), outKnown) && most(len(in), inKnown):
+		return down, fmt.Sprintf("%s is cut off: it does not reach %d of %d regions, and %d of %d do not reach it. "+
+			"The fault is its uplink, not the hosts.", v.Name, len(out), outKnown, len(in), inKnown)
+	case most(len(out), outKnown) && inKnown == 0 || most(len(out), outKnown) && len(in) == 0:
+		return partial, fmt.Sprintf("%s does not reach %d of %d regions, but they reach it: its way out is broken, "+
+			"and its votes are left out while it is isolated.", v.Name, len(out), outKnown)
+	case most(len(in), inKnown) && outKnown == 0:
+		return down, fmt.Sprintf("%d of %d regions do not reach %s, and nothing is known of what it sees itself: "+
+			"it is cut off, or all its hosts are down.", len(in), inKnown, v.Name)
+	case most(len(in), inKnown):
+		return down, fmt.Sprintf("%d of %d regions do not reach the hosts in %s, while it reaches the others: "+
+			"its way in is broken, or its hosts are down.", len(in), inKnown, v.Name)
+	case len(out)+len(in) > 0:
+		return partial, oneWay(v, out, in)
+	case outKnown == 0:
+		return web.VerdictLook(mesh.Unknown), fmt.Sprintf("The others reach %s; what it sees itself is not known: it has "+
+			"no vantage with a vote.", v.Name)
+	case inKnown == 0:
+		return web.VerdictLook(mesh.Unknown), fmt.Sprintf("%s reaches the others; whether they reach it is not known: "+
+			"nobody has a result about its hosts.", v.Name)
+	}
+	if failing := partly(v.In); len(failing) > 0 {
+		return partial, fmt.Sprintf("The uplink of %s works. Its own hosts have failing checks: %s.", v.Name,
+			strings.Join(failing, ", "))
+	}
+	if failing := partly(v.Out); len(failing) > 0 {
+		return partial, fmt.Sprintf("The uplink of %s works. From here these do not: %s.", v.Name,
+			strings.Join(failing, ", "))
+	}
+	return up, v.Name + " reaches every region, and every region reaches it."
+}
+
+// oneWay names the directions that fail between the region and a few others.
+func oneWay(v regionView, out, in []string) string {
+	var parts []string
+	for _, region := range out {
+		if slices.Contains(in, region) {
+			parts = append(parts, fmt.Sprintf("%s and %s do not see each other", v.Name, region))
+		} else {
+			parts = append(parts, fmt.Sprintf("%s does not see %s, but %s sees %s", v.Name, region, region, v.Name))
+		}
+	}
+	for _, region := range in {
+		if !slices.Contains(out, region) {
+			parts = append(parts, fmt.Sprintf("%s does not see %s, but %s sees %s", region, v.Name, v.Name, region))
+		}
+	}
+	return "The uplink works towards most regions. " + strings.Join(parts, "; ") + "."
+}

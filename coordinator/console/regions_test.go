@@ -1,0 +1,104 @@
+package console
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// threeRegions is a mesh of a host with a check in each of three regions. Votes are bad from the first region of each
+// of the pairs to the second, and abstentions for the silent.
+func threeRegions(bad [][2]string, silent string) request {
+	names := []string{"ams", "lus", "nyc"}
+	r := request{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, snapshot: &mesh.Snapshot{}}
+	for _, region := range names {
+		r.catalog.Regions = append(r.catalog.Regions, catalog.Region{Name: region})
+		r.snapshot.Vantages = append(r.snapshot.Vantages, mesh.VantageState{Name: "H-" + region, Region: region})
+		c := mesh.CheckState{Name: "ping"}
+		for _, from := range names {
+			e := mesh.EdgeState{Vantage: "h-" + from, Vote: mesh.OK, Outcome: mesh.Reachable}
+			for _, pair := range bad {
+				if pair == [2]string{from, region} {
+					e.Vote, e.Outcome = mesh.Bad, mesh.Unreachable
+				}
+			}
+			if from == silent {
+				e.Vote = mesh.Abstain
+			}
+			if from != region {
+				c.Votes = append(c.Votes, mesh.RegionVote{Region: from, Vote: e.Vote, Edges: []mesh.EdgeState{e}})
+			}
+		}
+		r.snapshot.Hosts = append(r.snapshot.Hosts, mesh.HostState{Name: "H-" + region, Region: region,
+			Checks: []mesh.CheckState{c}})
+	}
+	return r
+}
+
+func conclude(r request, region string) (web.Look, string) {
+	v := regionView{Name: region}
+	for _, other := range r.catalog.Regions {
+		if other.Name != region {
+			to, from := r.direction(region, other.Name), r.direction(other.Name, region)
+			to.Region, from.Region = other.Name, other.Name
+			v.Out, v.In = append(v.Out, to), append(v.In, from)
+		}
+	}
+	return concludeRegion(v)
+}
+
+// The sentence of a region tells its uplink from a host, names a one-way cut, and claims nothing that nobody knows.
+func TestRegionsConclude(t *testing.T) {
+	to := func(pairs ...string) (out [][2]string) {
+		for _, p := range pairs {
+			from, region, _ := strings.Cut(p, ">")
+			out = append(out, [2]string{from, region})
+		}
+		return out
+	}
+	for name, try := range map[string]struct {
+		bad          [][2]string
+		silent, want string
+		class        string
+	}{
+		"all well":       {nil, "", "lus reaches every region, and every region reaches it", "up"},
+		"cut off":        {to("lus>ams", "lus>nyc", "ams>lus", "nyc>lus"), "", "lus is cut off", "down"},
+		"cut and silent": {to("ams>lus", "nyc>lus"), "lus", "nothing is known of what it sees itself", "down"},
+		"silent":         {nil, "lus", "what it sees itself is not known", "unknown"},
+		"way out":        {to("lus>ams", "lus>nyc"), "", "its way out is broken", "partial"},
+		"way in":         {to("ams>lus", "nyc>lus"), "", "its way in is broken, or its hosts are down", "down"},
+		"one way":        {to("lus>ams"), "", "lus does not see ams, but ams sees lus", "partial"},
+		"the other way":  {to("ams>lus"), "", "ams does not see lus, but lus sees ams", "partial"},
+		"both ways":      {to("ams>lus", "lus>ams"), "", "lus and ams do not see each other", "partial"},
+	} {
+		look, got := conclude(threeRegions(try.bad, try.silent), "lus")
+		if !strings.Contains(got, try.want) || look.Class != try.class {
+			t.Errorf("%s: %q (%s), wanted %q (%s)", name, got, look.Class, try.want, try.class)
+		}
+	}
+}
+
+// A pair that fails in one direction alone is named so, in each of both directions.
+func TestPairsNameOneWayCuts(t *testing.T) {
+	r := threeRegions([][2]string{{"lus", "ams"}}, "")
+	sentences := func(vantage, host int) string {
+		h := &r.snapshot.Hosts[host]
+		return strings.Join(r.pairSentences(&r.snapshot.Vantages[vantage], h, &h.Checks[0]), " ")
+	}
+	for _, try := range []struct {
+		vantage, host int
+		want          string
+	}{
+		{1, 0, "H-lus alone does not reach H-ams ping: every other region does."},
+		{1, 0, "One-way: H-lus does not see H-ams, but H-ams sees H-lus."},
+		{0, 1, "One-way: H-ams sees H-lus, but H-lus does not see H-ams."},
+		{2, 0, "Both directions work."},
+	} {
+		if got := sentences(try.vantage, try.host); !strings.Contains(got, try.want) {
+			t.Errorf("%q lacks %q", got, try.want)
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
+)
+
+// transitionView explains one change of a verdict.
+type transitionView struct {
+	web.Look
+	ID, Host, Check, Was, Verdict, Sentence, Rule, Cause string
+	Began, Published                                     time.Time
+	After                                                time.Duration // from the cause to the publication
+	Tally                                                mesh.Tally
+	Before                                               string // the address of the host page just before
+	Votes                                                checkView
+	Axis                                                 *axis
+	Earlier, Steps                                       []stepRow
+	Missing                                              string // why there are no steps
+}
+
+// stepRow is one step on the way to a verdict.
+type stepRow struct {
+	Offset string // from the cause
+	At     time.Time
+	Kind   string
+	Text   string
+	Rule   string
+}
+
+// axis draws the probes of each vantage over time.
+type axis struct {
+	Width, Height int
+	Rows          []axisRow
+	Lines         []axisLine // rounds, and when the verdict was published
+	Ticks         []axisTick
+}
+
+type axisRow struct {
+	Y             int
+	Vantage, Area string
+	Probes        []axisProbe
+}
+
+type axisProbe struct {
+	web.Look
+	X, From int // of the result, and of the beginning
+	Title   string
+}
+
+type axisLine struct {
+	X    int
+	Text string
+	Kind string
+}
+
+type axisTick struct {
+	X    int
+	Text string
+}
+
+// transitionsOnPage bounds the changes that one page explains: each costs a replay.
+const transitionsOnPage = 5
+
+// transitionPage explains the changes that were decided at one message of the stream.
+func (s *console) transitionPage(r request) (view, error) {
+	sequence, err := strconv.ParseUint(r.PathValue("sequence"), 10, 64)
+	if err != nil {
+		return view{}, web.Errorf(http.StatusNotFound, "A change has a number, not %q.", r.PathValue("sequence"))
+	}
+	all, err := s.config.Source.DecidedAt(r.Context(), sequence)
+	if err != nil {
+		return view{}, err
+	}
+	if len(all) == 0 {
+		return view{}, web.Errorf(http.StatusNotFound, "No verdict changed at message %d.", sequence)
+	}
+	var shown []transitionView
+	steps := table{name: "steps", columns: []string{"id", "at", "kind", "text", "rule"}}
+	for _, t := range all[:min(len(all), transitionsOnPage)] {
+		one := s.newTransitionView(r, t)
+		shown = append(shown, one)
+		for _, step := range slices.Concat(one.Earlier, one.Steps) {
+			steps.rows = append(steps.rows, []any{t.ID, step.At, step.Kind, step.Text, step.Rule})
+		}
+	}
+	return view{
+		title: "Change " + r.PathValue("sequence"), template: "transition", section: "/", still: true,
+		data: struct {
+			Changes []transitionView
+			More    int
+		}{shown, len(all) - len(shown)},
+		tables: []table{steps},
+	}, nil
+}
+
+func (s *console) newTransitionView(r request, t mesh.Transition) transitionView {
+	state := mesh.CheckState{
+		Name: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Tally: t.Tally, Votes: t.Votes,
+	}
+	v := transitionView{
+		Look: web.VerdictLook(t.Verdict), ID: t.ID, Host: t.Host, Check: t.Check, Was: string(t.Was),
+		Verdict: string(t.Verdict), Sentence: t.Sentence, Rule: quorum.InWords(t.Rule, r.catalog.Rule), Cause: t.Cause,
+		Began: t.Began, Published: t.Published, After: t.Published.Sub(t.Began).Round(10 * time.Millisecond),
+		Tally: t.Tally, Votes: r.newCheckView(&mesh.HostState{Name: t.Host}, &state),
+		Before: hostPath(t.Host) + "?at=" + t.Began.Add(-time.Second).UTC().Format(time.RFC3339),
+	}
+	switch {
+	case t.Check == "":
+		v.Look, v.Was, v.Verdict = web.StatusLook(t.To), string(t.From), string(t.To)
+		v.Missing = "The status follows from the verdicts of the host's checks alone."
+		return v
+	case s.config.Past == nil:
+		v.Missing = "The past cannot be replayed here."
+		return v
+	}
+	events, err := s.config.Past.Trace(r.Context(), t)
+	if err != nil {
+		v.Missing = "The way to it cannot be replayed."
+		if errkind.Of(err) != errkind.Internal {
+			v.Missing = fmt.Sprintf("The way to it cannot be replayed: %v.", err)
+		}
+		return v
+	}
+	for _, e := range events {
+		step := stepRow{
+			Offset: fmt.Sprintf("%+.2f s", e.At.Sub(t.Began).Seconds()), At: e.At, Kind: string(e.Kind), Text: e.Text,
+			Rule: quorum.InWords(e.Rule, r.catalog.Rule),
+		}
+		if e.At.Before(t.Began) {
+			v.Earlier = append(v.Earlier, step)
+		} else {
+			v.Steps = append(v.Steps, step)
+		}
+	}
+	v.Axis = newAxis(t, events, r.names())
+	return v
+}
+
+const (
+	axisWidth  = 1200
+	axisLeft   = 220 // for the names
+	axisRight  = 90
+	axisRowGap = 22
+	axisTop    = 50
+	axisTicks  = 8
+)
+
+// newAxis draws the probes of a trace, a row for each vantage.
+func newAxis(t mesh.Transition, events []judge.Event, names map[string]string) *axis {
+	var rows []axisRow
+	if len(events) == 0 {
+		return nil
+	}
+	// As long before the cause as the change took after it: what worked before is seen, and what came then is not crowded.
+	took := max(t.Published.Sub(t.Began), time.Second)
+	from := t.Began.Add(-min(took, time.Minute))
+	span := max(t.Published.Sub(from), time.Second)
+	x := func(at time.Time) int {
+		return min(
+			max(axisLeft+int((axisWidth-axisLeft-axisRight)*int64(at.Sub(from))/int64(span)), axisLeft),
+			axisWidth-axisRight,
+		)
+	}
+	a := &axis{Width: axisWidth}
+	for _, e := range events {
+		switch e.Kind {
+		case judge.Observed:
+			if e.Probe.Began.Add(e.Probe.Elapsed).Before(from) {
+				continue
+			}
+			i := slices.IndexFunc(rows, func(r axisRow) bool { return mesh.Key(r.Vantage) == e.Vantage })
+			if i < 0 {
+				i, rows = len(rows), append(rows, axisRow{Vantage: cmp.Or(names[e.Vantage], e.Vantage), Area: e.Region})
+			}
+			rows[i].Probes = append(rows[i].Probes, newAxisProbe(e, x))
+		case judge.RoundOpened:
+			if !e.At.Before(from) {
+				a.Lines = append(a.Lines, axisLine{x(e.At), fmt.Sprintf("round %d", e.Round), "round"})
+			}
+		}
+	}
+	a.Lines = append(a.Lines, axisLine{x(t.Began), "cause", "cause"}, axisLine{x(t.Published), "published", "published"})
+	slices.SortFunc(rows, func(p, q axisRow) int {
+		return slices.Compare([]string{p.Area, p.Vantage}, []string{q.Area, q.Vantage})
+	})
+	for i := range rows {
+		rows[i].Y = axisTop + 10 + i*axisRowGap
+	}
+	a.Rows, a.Height = rows, axisTop+len(rows)*axisRowGap+24
+	for i := range axisTicks + 1 {
+		at := from.Add(span * time.Duration(i) / axisTicks)
+		a.Ticks = append(a.Ticks, axisTick{x(at), fmt.Sprintf("%+.1f s", at.Sub(t.Began).Seconds())})
+	}
+	return a
+}
+
+func newAxisProbe(e judge.Event, x func(time.Time) int) axisProbe {
+	p := axisProbe{
+		Look: web.VoteLook(mesh.OK), X: x(e.Probe.Began.Add(e.Probe.Elapsed)), From: x(e.Probe.Began), Title: e.Text,
+	}
+	switch {
+	case e.Probe.Stage == mesh.Missed:
+		p.Look = web.VerdictLook(mesh.Degraded)
+	case e.Probe.Outcome == mesh.Unreachable:
+		p.Look = web.VoteLook(mesh.Bad)
+	case e.Probe.Outcome == mesh.Inconclusive:
+		p.Look = web.VoteLook(mesh.Abstain)
+	}
+	return p
+}
