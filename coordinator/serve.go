@@ -74,7 +74,12 @@ func addServeFlags(cmd *cobra.Command, c *node.Config) {
 		"catalog `FILE`, in force at start and whenever it changes (default: what \"coordinator apply\" put in force)")
 	flags.StringVar(&c.Listen, "listen", ":8080", "public `ADDRESS` of the status page")
 	flags.StringVar(&c.OpsListen, "ops", "127.0.0.1:8081", "`ADDRESS` of the operators' view; loopback only")
-	flags.StringVar(&c.TLSCert, "tls-cert", "", "PEM `FILE` with the certificate of --listen (default: plain HTTP)")
+	flags.StringVar(&c.MetricsListen, "metrics-listen", "",
+		"`ADDRESS` of /metrics for readers with an API token, by TLS with --tls-cert (default: on --ops alone)")
+	flags.StringVar(&c.ConsoleURL, "console-url", "",
+		"`URL` at which operators reach the operators' view; links in messages lead there (default: the page's url)")
+	flags.StringVar(&c.TLSCert, "tls-cert", "",
+		"PEM `FILE` with the certificate of --listen and --metrics-listen (default: plain HTTP)")
 	flags.StringVar(&c.TLSKey, "tls-key", "", "PEM `FILE` with the key of --tls-cert")
 	flags.StringVar(&c.NATSListen, "nats-listen", ":4222", "`ADDRESS` that agents connect to")
 	flags.StringVar(&c.Advertise, "advertise", "",

@@ -55,7 +55,11 @@ type Config struct {
 	Site    http.Handler                          // the site and the API for operators: all other paths
 	Disk    func() (free, size uint64, err error) // bytes of the data directory's file system; nil if unknown
 	Version string
-	Logger  zerolog.Logger
+	// Notifications returns how the channels do; nil if there are none.
+	Notifications func(context.Context) (Notifications, error)
+	// Names are host names under which a proxy passes requests on, beside those of this machine.
+	Names  []string
+	Logger zerolog.Logger
 }
 
 const (
@@ -79,7 +83,7 @@ func New(c Config) http.Handler {
 	s := &console{config: c, streams: web.NewStreams(web.StreamsConfig{Max: streamsMax, PerClient: streamsMax})}
 	s.pages = s.newPages()
 	mux := web.NewMux(c.Logger, web.Route{Pattern: "GET " + eventsPath, Handler: s.events})
-	mux.Handle("GET /metrics", newMetrics(c))
+	mux.Handle("GET /metrics", NewMetrics(c))
 	mux.Handle("/", s.orSite(c.Site))
-	return web.LocalOnly(web.RefuseCrossSite(mux, c.Logger), c.Logger)
+	return web.LocalOnly(web.RefuseCrossSite(mux, c.Logger), c.Logger, c.Names...)
 }

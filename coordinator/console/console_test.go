@@ -53,6 +53,7 @@ func newConsole(t *testing.T) http.Handler {
 	}
 	host := &s.Snapshot.Hosts[0]
 	host.Checks = host.Checks[:1]
+	host.Checks[0].Expiry = &mesh.Expiry{What: mesh.Certificate, At: time.Unix(2e9, 0)}
 	host.Checks[0].Advisories = []string{"certificate ends in 4 days"}
 	host.Checks[0].Votes = []mesh.RegionVote{{Region: "london", Vote: mesh.OK, Edges: []mesh.EdgeState{
 		{
@@ -64,7 +65,14 @@ func newConsole(t *testing.T) http.Handler {
 	s.Snapshot.Hosts = s.Snapshot.Hosts[:1]
 	return console.New(console.Config{
 		Source: source{s}, Site: http.NotFoundHandler(), Version: "1.2",
-		Disk:   func() (uint64, uint64, error) { return 1 << 30, 4 << 30, nil },
+		Disk: func() (uint64, uint64, error) { return 1 << 30, 4 << 30, nil },
+		Notifications: func(context.Context) (console.Notifications, error) {
+			return console.Notifications{
+				Channels:   []console.ChannelState{{Name: "hook", Sent: 5, Failed: 2, Waiting: 1}},
+				Advisories: map[string]int{"disk": 1},
+			}, nil
+		},
+		Names:  []string{"console.example.net"},
 		Logger: zerolog.Nop(),
 	})
 }
@@ -82,7 +90,8 @@ func get(t *testing.T, h http.Handler, host, path string) *httptest.ResponseReco
 func TestOnlyNamesOfThisMachineAreAnswered(t *testing.T) {
 	h := newConsole(t)
 	for host, want := range map[string]int{
-		"localhost": http.StatusOK, "127.0.0.1:8081": http.StatusOK, "[::1]:8081": http.StatusOK,
+		"Console.example.net:443": http.StatusOK,
+		"localhost":               http.StatusOK, "127.0.0.1:8081": http.StatusOK, "[::1]:8081": http.StatusOK,
 		"elsewhere.example:8081": http.StatusMisdirectedRequest, "192.0.2.1": http.StatusMisdirectedRequest,
 		"localhost.elsewhere.example": http.StatusMisdirectedRequest,
 	} {

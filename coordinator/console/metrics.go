@@ -78,7 +78,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // gatherWait bounds what one scrape or page asks of NATS.
 const gatherWait = 2 * time.Second
 
-func newMetrics(c Config) http.Handler {
+// NewMetrics returns the handler of the metrics alone, for another address.
+func NewMetrics(c Config) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{c},
@@ -112,6 +113,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for why, n := range c.config.Source.Counters() {
 		send.counter(judgeLeftOut, float64(n), why)
 	}
+	c.collectIncidents(ctx, send, s)
+	c.collectNotifications(ctx, send)
 	c.collectStreams(ctx, send)
 	c.collectHealth(ctx, send)
 }

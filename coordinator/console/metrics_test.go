@@ -23,6 +23,11 @@ func TestMetrics(t *testing.T) {
 		`probemesh_agent_silent{agent="NC041"} 1`, `probemesh_judge_left_out_total{why="malformed"} 3`,
 		`probemesh_agent_info{agent="NC041",catalog="",region="",version="�1"} 1`,
 		"probemesh_judging 1", "probemesh_judge_lag_messages 5", "probemesh_view_lag_events 2",
+		`probemesh_incident_open{host="NC036",region="amsterdam"} 0`,
+		`probemesh_certificate_expiry_timestamp_seconds{check="ping",host="NC036",region="amsterdam"} 2e+09`,
+		`probemesh_notifications_sent_total{channel="hook"} 5`,
+		`probemesh_notification_failures_total{channel="hook"} 2`, `probemesh_notifications_waiting{channel="hook"} 1`,
+		`probemesh_advisories{kind="disk"} 1`, `probemesh_advisories{kind="silent-agent"} 0`,
 		`probemesh_stream_bytes{stream="OBS"} 3.145728e+06`, `probemesh_coordinator_info{version="1.2"} 1`,
 	} {
 		if !strings.Contains(text, want) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -33,6 +34,8 @@ type Config struct {
 	Listen          string // the public status page
 	TLSCert, TLSKey string // PEM files for Listen; both empty: plain HTTP
 	OpsListen       string // the operators' view; loopback only
+	MetricsListen   string // metrics for readers with a token; empty: none
+	ConsoleURL      string // where operators reach the operators' view; empty: on this machine alone
 	Panel           *Panel // served beside the status page; nil: none
 
 	Heartbeat   heartbeat.Config    // URL and Every; an empty URL disables it
@@ -58,6 +61,14 @@ func (c Config) Validate() error {
 	if !loopback(c.OpsListen) {
 		return fmt.Errorf("--ops %s: the operators' view shows internal hosts and has no sign-in yet: "+
 			"use 127.0.0.1 and reach it through an SSH tunnel", c.OpsListen)
+	}
+	if c.MetricsListen != "" && !loopback(c.MetricsListen) && c.TLSCert == "" {
+		return fmt.Errorf("--metrics-listen %s: the metrics name internal hosts, and a token in the clear can be read on "+
+			"the way: add --tls-cert and --tls-key, or listen on 127.0.0.1", c.MetricsListen)
+	}
+	if u, err := url.Parse(c.ConsoleURL); c.ConsoleURL != "" && (err != nil || u.Hostname() == "" || u.User != nil ||
+		u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("--console-url %q: write it as https://console.example.net", c.ConsoleURL)
 	}
 	if c.Heartbeat.URL != "" {
 		return heartbeat.Check(c.Heartbeat.URL, c.Heartbeat.Every)

@@ -49,11 +49,14 @@ func (n *Node) openServers(context.Context) error {
 	if n.publicAddr, err = n.serveTCP(n.config.Listen, certificates, n.publicHandler(public)); err != nil {
 		return err
 	}
-	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(console.Config{
-		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings}, Past: n.core.Replayer,
-		Site: web.NewHandler(n.logger("web"), web.Operators, n.siteRoutes(n.source(), web.Operators)...), Disk: n.disk,
-		Version: n.config.Version, Logger: n.logger("console"),
-	}))
+	config := consoleConfig(n, web.NewHandler(n.logger("web"), web.Operators, n.siteRoutes(n.source(), web.Operators)...))
+	if n.config.MetricsListen != "" {
+		handler := metricsHandler(n.tokens, console.NewMetrics(config))
+		if _, err = n.serveTCP(n.config.MetricsListen, certificates, handler); err != nil {
+			return err
+		}
+	}
+	n.opsAddr, err = n.serveTCP(n.config.OpsListen, nil, console.New(config))
 	return err
 }
 

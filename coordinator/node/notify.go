@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -69,15 +70,16 @@ func openNotifier(n *Node) error {
 	return nil
 }
 
-// messageLinks are what a message leads to. Without a public address it names the command.
+// messageLinks are what a message leads to: the operators' view, else the public page, which has no page of what is not
+// public. Without either it names the command.
 func messageLinks(n *Node, m notify.Alert) notify.Links {
-	base := strings.TrimSuffix(n.core.Catalogs.Current().Page.URL, "/")
+	base := strings.TrimSuffix(cmp.Or(n.config.ConsoleURL, n.core.Catalogs.Current().Page.URL), "/")
 	l := notify.Links{Acknowledge: "coordinator ack " + m.ID}
 	if base == "" {
 		return l
 	}
 	l.Acknowledge = base + n.acknowledger.Path(m)
-	if m.Advisory == "" {
+	if m.Advisory == "" && (m.Public || n.config.ConsoleURL != "") {
 		l.Page = base + "/incidents/" + m.Incident()
 	}
 	return l

@@ -24,6 +24,7 @@ type Alert struct {
 	Over      time.Time // zero while it lasts
 	Hosts     []Host    // that are part of it
 	Text      Text
+	Public    bool   // the public can read about the incident
 	Covered   bool   // maintenance covers all of what fails now
 	Flaps     int    // how often it failed, if it comes and goes; zero: it does not
 	Of        string // the incident, where that has another id than the alert
@@ -55,7 +56,7 @@ func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident, now 
 	if !i.Open() {
 		m.Over = i.Wall(i.Resolved)
 	}
-	m.Round, m.Covered = i.Reopened, isCovered(s, i)
+	m.Round, m.Covered, m.Public = i.Reopened, isCovered(s, i), !i.Internal && !i.Public.IsZero()
 	for _, u := range i.Updates {
 		if !u.WorkedFrom.IsZero() {
 			m.Opened = i.Wall(u.At)

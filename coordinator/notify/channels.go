@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -83,11 +84,21 @@ type Delivery struct {
 	Failing      bool
 }
 
-// Deliveries returns how the channels do, and the kinds of the advisories that are open, with how many each has.
-func (n *Notifier) Deliveries(ctx context.Context) (out []Delivery, advisories map[string]int, err error) {
-	advisories = map[string]int{}
+// Deliveries returns how the channels and accounts of the catalog do.
+func (n *Notifier) Deliveries(ctx context.Context) (out []Delivery, err error) {
+	c := n.config.Catalog()
+	var names []string
+	if c.Notify != nil {
+		for _, ch := range c.Notify.Channels {
+			names = append(names, ch.Name)
+		}
+	}
+	for _, a := range c.Announce {
+		names = append(names, AccountName(a))
+	}
 	err = n.ask(ctx, func(l *loop) {
-		for name, h := range l.channels {
+		for _, name := range names {
+			h := l.channel(name)
 			d := Delivery{Channel: name, Sent: h.sent, Failed: h.failed, Failing: h.failures > 0}
 			for _, t := range l.tries {
 				if t.channel == name {
@@ -96,13 +107,19 @@ func (n *Notifier) Deliveries(ctx context.Context) (out []Delivery, advisories m
 			}
 			out = append(out, d)
 		}
-		for _, m := range l.advisories.open {
-			if m.Over.IsZero() {
-				advisories[m.Advisory]++
-			}
-		}
 	})
-	return out, advisories, err
+	return out, err
+}
+
+// Advisories counts warnings by the kinds of advisories that they are.
+func Advisories(warnings map[string]string) map[string]int {
+	out := map[string]int{}
+	for subject := range warnings {
+		if !strings.HasPrefix(subject, undeliveredSubject) {
+			out[AdvisoryKind(subject)]++
+		}
+	}
+	return out
 }
 
 func (l *loop) failing() map[string]bool {

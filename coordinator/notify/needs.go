@@ -179,7 +179,10 @@ func withoutDependents(c *catalog.Catalog, i *incident.Incident, m Alert, own, d
 func remaining(
 	c *catalog.Catalog, i *incident.Incident, h incident.Host, because []explained, now time.Time,
 ) (m Alert, ok bool) {
-	m = Alert{ID: i.ID + "-" + h.ID, Of: i.ID, Round: -1, Severity: severityOf(h), Hosts: []Host{hostOf(c, h)}}
+	m = Alert{
+		ID: i.ID + "-" + h.ID, Of: i.ID, Round: -1, Severity: severityOf(h), Hosts: []Host{hostOf(c, h)},
+		Public: !i.Internal && !i.Public.IsZero(),
+	}
 	by := ""
 	for _, episode := range incident.Episodes(i, only(h.ID), failures...) {
 		lasted := func(at time.Time) bool { return episode.To.IsZero() || episode.To.After(at) }

@@ -3,6 +3,7 @@ package web
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -64,13 +65,16 @@ func followsLink(r *http.Request) bool {
 // LocalOnly refuses a Host header that names another machine. What is served without a sign-in trusts what comes over
 // loopback: without this check a page elsewhere could point its name at 127.0.0.1 and use the address through the
 // browser of a person on this machine (DNS rebinding).
-func LocalOnly(next http.Handler, log zerolog.Logger) http.Handler {
+func LocalOnly(next http.Handler, log zerolog.Logger, names ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {
 			host = r.Host // without a port
 		}
-		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		named := host == "localhost" || slices.ContainsFunc(names, func(name string) bool {
+			return strings.EqualFold(name, host)
+		})
+		if ip := net.ParseIP(strings.Trim(host, "[]")); !named && (ip == nil || !ip.IsLoopback()) {
 			WriteError(w, r, log, Errorf(http.StatusMisdirectedRequest,
 				"this address does not answer for %q: open it as 127.0.0.1 or localhost", host))
 			return
