@@ -8,12 +8,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/coordinator/api"
+	"github.com/probemesh/probemesh/coordinator/site"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
@@ -45,13 +50,16 @@ func TestCheckersFindNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages := filepath.Join(dir, "pages")
-	if err := os.Mkdir(pages, 0o700); err != nil {
+	htmlDir := filepath.Join(dir, "pages")
+	if err := os.Mkdir(htmlDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, state := range webtest.States(t) {
 		t.Run(state.Name, func(t *testing.T) {
-			h := public(state.Source)
+			view := web.NewView(state.Source, web.Public)
+			pages := site.New(site.Config{View: view})
+			programs := api.New(api.Config{View: view, Pages: pages})
+			h := web.NewHandler(zerolog.Nop(), web.Public, slices.Concat(pages.Routes(), programs.Routes())...)
 			server := httptest.NewServer(h)
 			defer server.Close()
 			browser := testenv.NewBrowser(t)
@@ -61,7 +69,7 @@ func TestCheckersFindNothing(t *testing.T) {
 			}
 			for n, path := range examined(state) {
 				examine(t, browser, string(axe), server.URL+path)
-				file := filepath.Join(pages, fmt.Sprintf("%s-%d.html", state.Name, n))
+				file := filepath.Join(htmlDir, fmt.Sprintf("%s-%d.html", state.Name, n))
 				if err := os.WriteFile(file, []byte(body(t, h, path)), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -69,10 +77,18 @@ func TestCheckersFindNothing(t *testing.T) {
 		})
 	}
 	// Without arguments that silence anything: errors, warnings and notes.
-	vnu := exec.CommandContext(t.Context(), "java", "-jar", filepath.Join(dir, "node_modules/vnu-jar/build/dist/vnu.jar"),
-		"--skip-non-html", "--format", "gnu", pages)
+	vnu := exec.CommandContext(
+		t.Context(),
+		"java",
+		"-jar",
+		filepath.Join(dir, "node_modules/vnu-jar/build/dist/vnu.jar"),
+		"--skip-non-html",
+		"--format",
+		"gnu",
+		htmlDir,
+	)
 	if out, err := vnu.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("vnu (%v): %.4000s", err, strings.ReplaceAll(string(out), "file:"+pages, ""))
+		t.Errorf("vnu (%v): %.4000s", err, strings.ReplaceAll(string(out), "file:"+htmlDir, ""))
 	}
 }
 

@@ -117,11 +117,13 @@ func inspect(t *testing.T, ctx context.Context, address string) string {
 // refuses: the policy is the second line of defence.
 func TestAttacksDoNothing(t *testing.T) {
 	ctx := testenv.NewBrowser(t)
-	observed := chromedp.Action[chromedp.Void](func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument,
-			page.AddScriptToEvaluateOnNewDocumentParams{Source: observe})
-		return chromedp.Void{}, err
-	})
+	observed := chromedp.Action[chromedp.Void](
+		func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+			_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument,
+				page.AddScriptToEvaluateOnNewDocumentParams{Source: observe})
+			return chromedp.Void{}, err
+		},
+	)
 	if err := chromedp.Do(ctx, observed); err != nil {
 		t.Fatal(err)
 	}

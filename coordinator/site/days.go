@@ -2,8 +2,8 @@ package site
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,18 +21,18 @@ const barsShown = 90
 
 // daysView is how long a host was up on each of the last days.
 type daysView struct {
-	Uptime string // "99.996 %", since the first data
-	From   string // the first day, "2006-01-02"
-	First  int    // the index of the first day with data
-	Runs   []runView
-	Notes  string // JSON: what the days that were not up throughout were like, by index
+	Uptime string    // "99.996 %", since the first data
+	From   string    // the first day, "2006-01-02"
+	First  int       // the index of the first day with data
+	Runs   []runView // one for each look
+	Notes  string    // "12:5 min down;40:...": what the days that were not up throughout were like, by index
 	Bad    []badDay
 }
 
-// runView is a run of days that look the same.
+// runView are the days that look the same, as one path: a page carries a row for each host.
 type runView struct {
 	web.Look
-	At, Days int
+	Path string // "M0 .5h80M81 .5h9"
 }
 
 // badDay is a day with downtime, newest first.
@@ -139,30 +139,40 @@ func lastChange(s web.State) (last time.Time) {
 
 func newDaysView(row sla.Row, from time.Time) daysView {
 	v := daysView{Uptime: uptimeText(row.Uptime), From: from.Format(time.DateOnly), First: barsShown}
-	notes := map[int]string{}
+	var notes []string
 	for n, t := range row.Days {
 		if v.First == barsShown && t.NoData < t.Total() {
 			v.First = n
-		}
-		look := dayLook(t)
-		if last := len(v.Runs) - 1; last >= 0 && v.Runs[last].Class == look.Class {
-			v.Runs[last].Days++
-		} else {
-			v.Runs = append(v.Runs, runView{look, n, 1})
 		}
 		note := dayNote(t, n > v.First)
 		if n < v.First || note == "" {
 			continue
 		}
-		notes[n] = note
+		notes = append(notes, fmt.Sprintf("%d:%s", n, note))
 		if t.Down+t.Partial > 0 {
 			v.Bad = append([]badDay{{from.AddDate(0, 0, n).Format("2 January"), note}}, v.Bad...)
 		}
 	}
 	v.Bad = v.Bad[:min(len(v.Bad), badDaysShown)]
-	encoded, _ := json.Marshal(notes) // a map of texts has an encoding
-	v.Notes = string(encoded)
+	v.Runs, v.Notes = runs(row.Days), strings.Join(notes, ";")
 	return v
+}
+
+// runs returns a path for each look that days have, in the order in which they first have it.
+func runs(days []sla.Times) (out []runView) {
+	for n := 0; n < len(days); {
+		look, length := dayLook(days[n]), 1
+		for n+length < len(days) && dayLook(days[n+length]).Class == look.Class {
+			length++
+		}
+		i := slices.IndexFunc(out, func(r runView) bool { return r.Class == look.Class })
+		if i < 0 {
+			out, i = append(out, runView{Look: look}), len(out)
+		}
+		out[i].Path += fmt.Sprintf("M%d .5h%d", n, length)
+		n += length
+	}
+	return out
 }
 
 // uptimeText is an uptime for people. Of what is watched since less than an hour it would say nothing.

@@ -126,11 +126,15 @@ func (s *Site) renderHost(ctx context.Context, state web.State, key string) (tem
 	}
 	page := hostPage{
 		Incidents: openIncidents(state, incidents), Coming: coming(state, planned, key), Host: newHostView(state, h),
-		Uptimes: uptimes[""], Past: newHappenedViews(incidents, key, ""), Changes: newChangeViews(state, newest(changes)),
-		News: news,
+		Uptimes: uptimes[""], Past: newHappenedViews(state, incidents, key, ""),
+		Changes: newChangeViews(state, newest(changes)),
+		News:    news,
 	}
 	page.Host.measure(past)
 	if c := leading(h); c != nil {
+		for n := range page.Host.Checks {
+			page.Host.Checks[n].Leading = page.Host.Checks[n].Name == c.Name
+		}
 		page.Charts, err = s.charts(ctx, state, past, chartOf{
 			host: key, check: c.Name, marks: marksOf(incidents, key, ""), tableAt: checkPath(h, *c),
 		})
@@ -182,7 +186,7 @@ func (s *Site) renderCheck(ctx context.Context, state web.State, key, name strin
 	page := checkPage{
 		Host:    newHostView(state, h),
 		Uptimes: uptimes[c.Name],
-		Past:    newHappenedViews(incidents, key, c.Name),
+		Past:    newHappenedViews(state, incidents, key, c.Name),
 	}
 	page.Host.measure(past)
 	page.Check = page.Host.Checks[slices.IndexFunc(page.Host.Checks, func(v checkView) bool { return v.Name == c.Name })]
@@ -220,13 +224,13 @@ func windowsOf(i *incident.Incident, key, check string) (out []incident.Window) 
 }
 
 // newHappenedViews lists the outages of a check of a host, or for "" of the host, newest first.
-func newHappenedViews(all []*incident.Incident, key, check string) (out []happenedView) {
+func newHappenedViews(state web.State, all []*incident.Incident, key, check string) (out []happenedView) {
 	for _, i := range all {
 		windows := windowsOf(i, key, check)
 		if len(windows) == 0 || len(out) == ofHostShown {
 			continue
 		}
-		v := happenedView{ID: i.ID, Name: i.Name(), From: i.Wall(windows[0].From)}
+		v := happenedView{ID: i.ID, Name: inClientsWords(state, i).Name(), From: i.Wall(windows[0].From)}
 		var worst mesh.Verdict
 		var names []string
 		ongoing, last := false, time.Time{}

@@ -42,7 +42,7 @@ func TestThePageOfACheck(t *testing.T) {
 	}
 	host := body(t, h, "/hosts/NC036")
 	for _, want := range []string{
-		`href="/hosts/NC036/checks/sending-mail">Sending mail</a>`, `<figure class="chart" id="rtt">`,
+		`href="/hosts/NC036/checks/sending-mail">Sending mail in detail</a>`, `<figure class="chart" id="rtt">`,
 		`<a class="name" href="/incidents/a1-1">`, `<a href="/hosts/NC036/checks/ping#rtt">`,
 	} {
 		if !strings.Contains(host, want) {
@@ -68,5 +68,27 @@ func TestAnOutageIsCountedOnce(t *testing.T) {
 	i.Hosts[0].Windows[2].To = time.Time{}
 	if text := body(t, public(s), "/hosts/NC036"); !strings.Contains(text, ", ongoing · ping, Sending mail</small>") {
 		t.Error("the outage does not go on")
+	}
+}
+
+// Each page says what it shows where a link to it is shared.
+func TestEachPageDescribesItself(t *testing.T) {
+	h := public(webtest.States(t)[1].Source)
+	for path, want := range map[string]string{
+		"/": "Partial outage. 1 of 5 systems affected: NC036.", "/hosts/NC036": "Mail, NC036 in Amsterdam: partial outage.",
+		"/hosts/NC036/checks/sending-mail": "Sending mail of Mail, NC036 in Amsterdam: down.",
+		"/incidents/b1-1":                  "Mail: Sending mail down. Identified, began on ",
+		"/matrix":                          "How long every check takes to answer each region.",
+		"/rule":                            "How regions decide together that a service is down.",
+	} {
+		text := body(t, h, path)
+		for _, meta := range []string{`<meta name="description" content="`, `<meta property="og:description" content="`} {
+			if !strings.Contains(text, meta+want) {
+				t.Errorf("%s lacks %s%s", path, meta, want)
+			}
+		}
+		if !strings.Contains(text, `<meta property="og:site_name" content="NinerNet status">`) {
+			t.Errorf("%s does not name the site", path)
+		}
 	}
 }

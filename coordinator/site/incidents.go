@@ -45,8 +45,8 @@ type titleView struct {
 
 // outageView is what was measured of one host during an incident.
 type outageView struct {
-	Host, None string // None says that nothing was measured
-	Windows    []windowView
+	Host, Title, None string // None says that nothing was measured
+	Windows           []windowView
 }
 
 // windowView is a time during which one check was not up.
@@ -96,8 +96,8 @@ type beforeView struct {
 	HTML template.HTML
 }
 
-func newIncidentView(s web.State, i *incident.Incident) incidentView {
-	now := s.Snapshot.MeshTime()
+func newIncidentView(s web.State, original *incident.Incident) incidentView {
+	now, i := s.Snapshot.MeshTime(), inClientsWords(s, original)
 	v := incidentView{
 		Look: web.IncidentLook(i), ID: i.ID, Name: i.Name(), Open: i.Open(), Began: i.Wall(i.Began),
 		Resolved: i.Wall(i.Resolved), LeftOut: i.LeftOut, Impact: string(i.Impact), Measured: measuredOf(i),
@@ -118,8 +118,8 @@ func newIncidentView(s web.State, i *incident.Incident) incidentView {
 	for n := 1; n < len(i.Titles); n++ {
 		v.Titles = append(v.Titles, titleView{i.Titles[n].Title, i.Titles[n-1].Wall()})
 	}
-	for _, h := range i.Hosts {
-		v.Hosts = append(v.Hosts, newOutageView(i, h))
+	for n, h := range original.Hosts {
+		v.Hosts = append(v.Hosts, newOutageView(original, h, i.Hosts[n].Name))
 	}
 	for _, m := range slices.Backward(i.Timeline()) {
 		v.Updates = append(v.Updates, newUpdateView(i, m))
@@ -140,7 +140,7 @@ func measuredOf(i *incident.Incident) string {
 	case ongoing:
 		var checks []string
 		for _, f := range i.Failing() {
-			checks = append(checks, f.Host+" "+f.Check)
+			checks = append(checks, f.Check+" ("+f.Host+")")
 		}
 		return "Failing at the moment: " + strings.Join(checks, ", ") + "."
 	case measured:
@@ -191,8 +191,34 @@ func newDecisionView(s web.State, t mesh.Transition) decisionView {
 	return v
 }
 
-func newOutageView(i *incident.Incident, h incident.Host) outageView {
-	o := outageView{Host: h.Name, None: "no outage measured"}
+// inClientsWords returns the incident with hosts called as clients call them: "Mail" for NC036. Operators read names.
+func inClientsWords(s web.State, i *incident.Incident) *incident.Incident {
+	if s.Audience == web.Operators {
+		return i
+	}
+	title := func(name string) string {
+		if h := s.Catalog.Host(mesh.Key(name)); h != nil {
+			return h.Called()
+		}
+		return name
+	}
+	out := *i
+	out.Hosts, out.Updates = slices.Clone(i.Hosts), slices.Clone(i.Updates)
+	for n := range out.Hosts {
+		out.Hosts[n].Name = title(out.Hosts[n].Name)
+	}
+	for n := range out.Updates {
+		u := &out.Updates[n]
+		u.Host, u.With = title(u.Host), slices.Clone(u.With)
+		for m := range u.With {
+			u.With[m].Host = title(u.With[m].Host)
+		}
+	}
+	return &out
+}
+
+func newOutageView(i *incident.Incident, h incident.Host, title string) outageView {
+	o := outageView{Host: h.Name, Title: title, None: "no outage measured"}
 	for n, check := range h.Checks {
 		if n == 0 {
 			o.None += " of "
@@ -264,13 +290,15 @@ const historyStream = "LEDGER"
 
 // dayView is one day of past incidents.
 type dayView struct {
-	Day       string
-	Today     bool   // the day, or the last of the days
-	Until     string // the last of several days on which nothing happened, which are one entry; empty for one day
-	Ongoing   bool   // an incident that began on this day is still open, at the top of the page
-	Gap       bool   // a part of the day's history is lost
-	Incidents []incidentView
-	Posts     []entryView
+	Day     string
+	Today   bool   // the day, or the last of the days
+	Until   string // the last of several days on which nothing happened, which are one entry; empty for one day
+	Ongoing bool   // an incident that began on this day is still open, at the top of the page
+	// The day, and the last of several.
+	date, last time.Time
+	Gap        bool // a part of the day's history is lost
+	Incidents  []incidentView
+	Posts      []entryView
 }
 
 // dayLayout is how days are named.
@@ -296,7 +324,7 @@ func pastIncidents(s web.State, all []*incident.Incident, gaps []ledger.Gap) []d
 	days := make([]dayView, daysShown)
 	for n := range days {
 		day := s.Snapshot.At.UTC().AddDate(0, 0, -n)
-		days[n].Day, days[n].Today = day.Format(dayLayout), n == 0
+		days[n].Day, days[n].Today, days[n].date = day.Format(dayLayout), n == 0, day
 		begins := day.Truncate(24 * time.Hour)
 		days[n].Gap = slices.ContainsFunc(gaps, func(g ledger.Gap) bool {
 			return g.Stream == historyStream && g.Overlaps(begins, begins.AddDate(0, 0, 1))
@@ -320,15 +348,30 @@ func mergeQuiet(days []dayView) (out []dayView) {
 		last := len(out) - 1
 		if last >= 0 && d.quiet() && out[last].quiet() {
 			if out[last].Until == "" {
-				out[last].Until = out[last].Day
+				out[last].Until, out[last].last = out[last].Day, out[last].date
 			}
-			out[last].Day = d.Day // the days are listed from the newest
+			out[last].Day, out[last].date = d.Day, d.date // the days are listed from the newest
 			continue
 		}
 		out = append(out, d)
 	}
 	return out
 }
+
+// Name names the day, or the days, of the last week.
+func (d dayView) Name() string {
+	last, first := d.last, d.date
+	switch {
+	case d.Until == "":
+		return first.Format("2 January")
+	case last.Month() == first.Month():
+		return fmt.Sprintf("%d to %s", first.Day(), last.Format("2 January"))
+	}
+	return first.Format("2 January") + " to " + last.Format("2 January")
+}
+
+// Since names the first of the days.
+func (d dayView) Since() string { return d.date.Format("2 January") }
 
 // Quiet is quiet for a template.
 func (d dayView) Quiet() bool { return d.quiet() }

@@ -21,7 +21,7 @@ const maintenancePrefix = "/maintenance/"
 type maintenanceView struct {
 	web.Look
 	ID, Title, When, Recurs string
-	Start                   time.Time
+	Start, End              time.Time
 	Covers                  []web.CoveredName
 	Updates                 []maintenanceUpdateView // newest first
 	Next                    []maintenanceView       // the occurrences after it, of one that recurs
@@ -114,7 +114,7 @@ const nextShown = 10
 
 func newMaintenanceView(state web.State, o web.Occurrence) maintenanceView {
 	v := maintenanceView{
-		Look: web.MaintenanceLook(o.State), ID: o.ID, Title: markdown.Line(o.Of.Title()), Start: o.Start,
+		Look: web.MaintenanceLook(o.State), ID: o.ID, Title: markdown.Line(o.Of.Title()), Start: o.Start, End: o.End,
 		When: period(o.Start, o.End), Covers: state.Covered(o.Of), Recurs: recurs(o.Of.Schedule),
 	}
 	for _, u := range slices.Backward(o.Updates) {

@@ -18,7 +18,8 @@ func TestFormerAddressesLeadToTheRenamedHost(t *testing.T) {
 		})
 	}
 	h := public(s)
-	if w := webtest.Get(t, h, "/hosts/old1"); w.Code != http.StatusFound || w.Header().Get("Location") != "/hosts/NC036" {
+	if w := webtest.Get(t, h, "/hosts/old1"); w.Code != http.StatusFound ||
+		w.Header().Get("Location") != "/hosts/NC036" {
 		t.Errorf("status %d, to %q", w.Code, w.Header().Get("Location"))
 	}
 	if w := webtest.Get(t, h, "/hosts/old2"); w.Code != http.StatusNotFound || w.Header().Get("Location") != "" {

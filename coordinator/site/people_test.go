@@ -48,7 +48,7 @@ func TestThePageOfAnIncidentThatAPersonTookOver(t *testing.T) {
 	for _, want := range []string{
 		"Mail &lt;script&gt;alert(1)&lt;/script&gt; is late", "A <strong>disk</strong> is full.", "The old text.",
 		"The old title",
-		"Failing at the moment: NC036 Sending mail.", "Next update by ", "Identified", "Investigating", "corrected ",
+		"Failing at the moment: Sending mail (Mail).", "Next update by ", "Identified", "Investigating", "corrected ",
 		`href="/tags/smtp"`, `href="/categories/mail"`, "impact major", "Sending mail stopped at ",
 	} {
 		if !strings.Contains(page, want) {

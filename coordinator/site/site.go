@@ -15,10 +15,21 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-//go:embed templates
+//go:embed templates assets
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(web.Funcs()).ParseFS(files, "templates/*.html"))
+
+// detailStyle is what all pages but the front page need besides.
+var detailStyle = readStyle("assets/detail.css")
+
+func readStyle(name string) string {
+	data, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // the file is embedded
+	}
+	return string(data)
+}
 
 // Config is what a Site needs.
 type Config struct {
@@ -33,13 +44,16 @@ type Config struct {
 type Site struct {
 	view   *web.View
 	config Config
+	detail *web.Theme // of all pages but the front page
 	cache  web.RenderCache
 	ready  *web.Answers
 	past   measurer
 }
 
 // New returns a Site.
-func New(c Config) *Site { return &Site{view: c.View, config: c, ready: web.NewAnswers(c.View)} }
+func New(c Config) *Site {
+	return &Site{view: c.View, config: c, detail: c.Theme.With(detailStyle), ready: web.NewAnswers(c.View)}
+}
 
 // Routes lists every address of the site. A test visits all of them and looks for text that the public must not read.
 func (s *Site) Routes() []web.Route {
@@ -65,7 +79,7 @@ func (s *Site) Routes() []web.Route {
 }
 
 const (
-	changesShown = 30  // on the front page
+	changesShown = 20  // on the front page
 	changesMax   = 500 // read from the ledger for a page
 	incidentsMax = 50  // on the front page
 	daysShown    = 7   // of past incidents and of changes, on the front page
@@ -81,10 +95,14 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
+	description := describe(state, r.URL.Path)
 	if id, ok := strings.CutPrefix(r.URL.Path, incidentsPrefix); ok {
 		i, err := s.view.Incident(r.Context(), id)
 		if err != nil {
 			return err
+		}
+		if i != nil {
+			description = describeIncident(state, i)
 		}
 		if i != nil && i.Merged != "" { // for good: nobody divides them again
 			http.Redirect(w, r, incidentsPrefix+i.Merged, http.StatusMovedPermanently)
@@ -96,6 +114,12 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	layout := s.layout(state, body)
+	if r.URL.Path == "/" {
+		layout.Theme = s.config.Theme
+	}
+	if description != "" {
+		layout.Description = description
+	}
 	if !found { // without events: the page would only reload the same text
 		return layout.Write(w, http.StatusNotFound)
 	}
@@ -122,7 +146,7 @@ func (s *Site) layout(state web.State, body template.HTML) web.Layout {
 		nav = s.config.Nav
 	}
 	return web.Layout{
-		Theme: s.config.Theme, Title: state.Title(),
+		Theme: s.detail, Title: state.Title(),
 		Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
 		Nav: nav, Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
 		DownShare: state.Catalog.Rule.DownShare, Feeds: web.Feeds(state.Catalog.Page.Title, ""),

@@ -66,6 +66,33 @@ func TestAPageIsOneSmallRequestAndRunsNoForeignCode(t *testing.T) {
 	}
 }
 
+// A page of 10 hosts with 90 days and 5 incidents is one request of less than 45 KB, and of 9 KB compressed.
+func TestTheFrontPageOfTenHostsIsSmall(t *testing.T) {
+	s := webtest.States(t)[1].Source
+	for n := len(s.Catalog.Hosts); len(web.NewView(s, web.Public).State().Hosts()) < 10; n++ {
+		h, state := *s.Catalog.Host("nc041"), s.Snapshot.Hosts[0]
+		h.Name, h.ID, state.Name, state.Public = fmt.Sprintf("NC%d", 100+n), "", fmt.Sprintf("NC%d", 100+n), true
+		s.Catalog.Hosts, s.Snapshot.Hosts = append(s.Catalog.Hosts, h), append(s.Snapshot.Hosts, state)
+	}
+	for n := len(s.All); n < 5; n++ {
+		i := *webtest.Incidents()[1]
+		i.ID = fmt.Sprintf("x%d-1", n)
+		s.All = append(s.All, &i)
+	}
+	h := public(s)
+	text := body(t, h, "/")
+	if rows := strings.Count(text, `<details class="host `); rows != 10 || strings.Count(text, `href="/incidents/`) < 5 {
+		t.Fatalf("%d rows", rows)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Accept-Encoding", "gzip, br")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if len(text) > 45_000 || w.Body.Len() > 9_000 || w.Header().Get("Content-Encoding") != "br" {
+		t.Errorf("%d bytes, %d compressed", len(text), w.Body.Len())
+	}
+}
+
 func TestUnknownIsNeverShownAsOperational(t *testing.T) {
 	h := public(webtest.NewSource(t, mesh.Unknown, mesh.StatusUnknown))
 	text := body(t, h, "/")
@@ -78,7 +105,7 @@ func TestIncidents(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	h := public(s)
 	quiet := body(t, h, "/")
-	first := s.Snapshot.At.UTC().AddDate(0, 0, -6).Format("2 January 2006")
+	first := s.Snapshot.At.UTC().AddDate(0, 0, -6).Format("2 January")
 	if strings.Count(quiet, "No incidents") != 1 || !strings.Contains(quiet, "No incidents since "+first+".") {
 		t.Errorf("a week without incidents is not one entry from %s on", first)
 	}
@@ -87,7 +114,7 @@ func TestIncidents(t *testing.T) {
 	s.Show(&next)
 	front := body(t, h, "/")
 	for _, want := range []string{
-		"NC041: major outage", "1 h 1 min ago", "NC036: Sending mail down", "lasted 21 min 3 s",
+		"Web sites: major outage", "1 h 1 min ago", "Mail: Sending mail down", "lasted 21 min 3 s",
 		`href="/incidents/a1-1"`,
 	} {
 		if !strings.Contains(front, want) {

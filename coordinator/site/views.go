@@ -53,6 +53,7 @@ type checkView struct {
 	Slug           string // its name in addresses
 	Since          time.Time
 	Looking        bool
+	Leading        bool // the page of the host unfolds it
 	Votes          []voteView
 	Advisories     []string
 	Latency        string // "84 ms"; empty without an answer
@@ -62,6 +63,7 @@ type checkView struct {
 type voteView struct {
 	web.Look
 	Region, City string
+	Short        string // the word without a reason
 	Own          bool
 }
 
@@ -77,6 +79,28 @@ const headedAbove = 12
 
 // foldedAbove is the number of hosts above which a page shows those without trouble of a group as one line.
 const foldedAbove = 30
+
+// reasonView is a reason of votes, with the cities of the regions that give it.
+type reasonView struct {
+	web.Look
+	Cities string
+}
+
+// Reasons are the reasons of the votes that are counted and have one.
+func (c checkView) Reasons() (out []reasonView) {
+	for _, v := range c.Votes {
+		if v.Own || v.Word == v.Short {
+			continue
+		}
+		i := slices.IndexFunc(out, func(r reasonView) bool { return r.Word == v.Word })
+		if i < 0 {
+			out = append(out, reasonView{v.Look, v.City})
+		} else {
+			out[i].Cities += ", " + v.City
+		}
+	}
+	return out
+}
 
 // measure adds what was measured of the host over time.
 func (h *hostView) measure(m *measured) {
@@ -218,8 +242,10 @@ func newCheckView(s web.State, c mesh.CheckState) checkView {
 
 func newVoteView(s web.State, r mesh.RegionVote) voteView {
 	v := voteView{Look: web.VoteLook(r.Vote), Region: r.Region, City: s.City(r.Region), Own: r.Own}
+	v.Short = v.Word
 	switch {
 	case r.Own:
+		v.Short = "not counted"
 		v.Word += " (same region, not counted)"
 	case r.Why != "":
 		v.Word += " (" + s.VoteReason(r) + ")"

@@ -42,6 +42,14 @@ func NewTheme(name, addedStyle, addedScript string) *Theme {
 	return t
 }
 
+// With returns the theme, or that of all pages for nil, with more style.
+func (t *Theme) With(addedStyle string) *Theme {
+	base := cmp.Or(t, plain)
+	out := &Theme{name: base.name, style: base.style + shorten(addedStyle), script: base.script}
+	out.policy, out.chartPolicy = out.newPolicy(""), out.newPolicy(" 'self'")
+	return out
+}
+
 // newPolicy lets the browser use the style and script of the layout and connect to this site, and nothing else: text
 // that slipped through escaping could still not run. More are the sources that it may load files from besides.
 func (t *Theme) newPolicy(more string) string {

@@ -10,7 +10,8 @@ function tell(row, n) {
 		tip.setAttribute("role", "status");
 	}
 	day.setUTCDate(day.getUTCDate() + n);
-	var note = JSON.parse(d.notes)[n] || (n < d.first ? "no data" : "no downtime");
+	var note = d.notes.split(";").filter(function (s) { return s.split(":")[0] === String(n); })[0];
+	note = note ? note.slice(note.indexOf(":") + 1) : (n < d.first ? "no data" : "no downtime");
 	tip.textContent = day.toUTCString().slice(5, 16).replace(/^0/, "") + ": " + note;
 }
 function rowOf(e) { return e.target.closest && e.target.closest("summary[data-from]"); }
@@ -31,6 +32,29 @@ function untell(e) {
 }
 document.addEventListener("pointerout", untell);
 document.addEventListener("focusout", untell);
+})();
+(function () {
+// Says beside UTC what time it is for the reader: in a tooltip, and in words where times matter most.
+var BESIDE = ".banner,.head,.maintenance,.windows,.promise";
+function pad(n) { return (n < 10 ? "0" : "") + n; }
+function clock(d) { return pad(d.getHours()) + ":" + pad(d.getMinutes()); }
+function localize() {
+	document.querySelectorAll("main time[datetime]:not([title])").forEach(function (t) {
+		var d = new Date(t.dateTime), end = t.dataset.end && new Date(t.dataset.end), other;
+		if (isNaN(d) || !d.getTimezoneOffset()) return;
+		t.title = d.toString().slice(0, 21) + " for you";
+		if (!t.closest(BESIDE)) return;
+		// The day matters where it is another one.
+		other = d.getDate() !== d.getUTCDate() ? d.toString().slice(4, 10) + " " : "";
+		var s = document.createElement("span");
+		s.className = "local";
+		s.textContent = " (" + other + clock(d) + (end ? " to " + clock(end) : "") + " for you)";
+		t.append(s);
+	});
+}
+var main = document.querySelector("main");
+if (main) new MutationObserver(localize).observe(main, {childList: true});
+localize();
 })();
 (function () {
 // Replaces the body of the page whenever the server sends a newer one, and says at the top when nothing is heard.
