@@ -53,8 +53,7 @@ func bodyContains(response *http.Response, text string) (found bool, err error) 
 	}
 	counted := &counter{Reader: io.LimitReader(body, bodyMax+1)}
 	buffered := bufio.NewReaderSize(counted, bodyWindow)
-	// Browsers look for a declared character set in the first 1024 bytes. An error of Peek recurs on the next read.
-	head, _ := buffered.Peek(1024)
+	head, failed := peekHead(buffered)
 	text8 := []byte(text)
 	switch enc, name, certain := charset.DetermineEncoding(head, response.Header.Get("Content-Type")); {
 	case name == "utf-8":
@@ -66,10 +65,25 @@ func bodyContains(response *http.Response, text string) (found bool, err error) 
 		// search for both.
 		found, err = search(buffered, text8, encode(enc, text))
 	}
-	if !found && err == nil && counted.n > bodyMax {
+	switch {
+	case found:
+		return true, nil
+	case failed != nil:
+		return false, failed
+	case err == nil && counted.n > bodyMax:
 		err = errBeyondLimit
 	}
-	return found, err
+	return false, err
+}
+
+// peekHead returns the first 1024 bytes, in which browsers look for a declared character set, or less and why there is
+// no more: the next read may give another reason, as "cut short" for a server that was too late.
+func peekHead(body *bufio.Reader) (head []byte, failed error) {
+	head, err := body.Peek(1024)
+	if errors.Is(err, io.EOF) {
+		return head, nil
+	}
+	return head, err
 }
 
 // encode returns the text in a character set, or unchanged if the set lacks one of its characters.

@@ -32,7 +32,7 @@ func bodyMatches(response *http.Response, pattern string) (bool, error) {
 	}
 	counted := &counter{Reader: io.LimitReader(body, bodyMax+1)}
 	buffered := bufio.NewReaderSize(counted, bodyWindow)
-	head, _ := buffered.Peek(1024)
+	head, failed := peekHead(buffered)
 	source := &failingReader{Reader: buffered}
 	if enc, name, certain := charset.DetermineEncoding(head, response.Header.Get("Content-Type")); certain &&
 		name != "utf-8" {
@@ -42,6 +42,8 @@ func bodyMatches(response *http.Response, pattern string) (bool, error) {
 	switch {
 	case matched:
 		return true, nil
+	case failed != nil:
+		return false, failed
 	case source.err != nil:
 		return false, source.err
 	case counted.n > bodyMax:
@@ -80,6 +82,8 @@ func (c *httpClient) testJSON(response *http.Response) (good bool, lacks string,
 		decoder.UseNumber()
 		value, found, err := jsonValue(decoder, strings.Split(path, "."))
 		switch {
+		case errors.Is(err, errDeepJSON):
+			return false, quote(path) + ": it is nested more than 1000 deep", nil
 		case err != nil && len(text) > jsonMax:
 			return false, quote(path) + ": it is longer than 64 KiB", nil
 		case err != nil:
@@ -131,6 +135,11 @@ func jsonValue(d *json.Decoder, path []string) (value string, found bool, err er
 	return "", false, err
 }
 
+// jsonDepthMax bounds the nesting of what is skipped: the decoder remembers each level.
+const jsonDepthMax = 1000
+
+var errDeepJSON = errors.New("the JSON is nested too deeply")
+
 // skipJSON reads one value.
 func skipJSON(d *json.Decoder) error {
 	for depth := 0; ; {
@@ -146,6 +155,9 @@ func skipJSON(d *json.Decoder) error {
 		}
 		if depth == 0 {
 			return nil
+		}
+		if depth > jsonDepthMax {
+			return errDeepJSON
 		}
 	}
 }

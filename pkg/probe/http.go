@@ -267,7 +267,7 @@ func (a *attempt) transportFailure(found Result, conn *countingConn, err error) 
 // quotation mark or colon in net/http's messages; it may contain secrets and is not shown.
 func malformedPart(err error) string {
 	text := err.Error()
-	for _, prefix := range []string{"net/http: ", "HTTP/1.x transport connection broken: "} {
+	for _, prefix := range []string{"net/http: ", "HTTP/1.x transport connection broken: ", "net/http: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
 	if i := strings.IndexAny(text, "\":"); i >= 0 {
@@ -316,8 +316,10 @@ func (c *httpClient) checkResponse(found Result, response *http.Response) Result
 			bounded(c.serverText(unknown.name)))
 	case isDecodeError(err):
 		return found.fail("malformed answer: its body is not compressed as its Content-Encoding says")
-	case err != nil:
+	case isClosed(err):
 		return found.fail("body cut short")
+	case err != nil:
+		return found.fail("malformed answer: " + malformedPart(err))
 	}
 	return found.fail("body lacks " + lacks)
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // server calls say for each connection, until the test ends.
-func server(t *testing.T, address string, say func(net.Conn)) int {
+func server(t testing.TB, address string, say func(net.Conn)) int {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	if err != nil {

@@ -72,7 +72,7 @@ func makeAuthority(file string) error {
 func issue(t *testing.T, name string) tls.Certificate { return issueFor(t, name, 24*time.Hour) }
 
 // issueFor makes a certificate that lasts for some time from now.
-func issueFor(t *testing.T, name string, lasts time.Duration) tls.Certificate {
+func issueFor(t testing.TB, name string, lasts time.Duration) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
