@@ -119,7 +119,8 @@ func (a *attempt) withMemory(conn *connection, exchange func() Result) Result {
 func (c *httpClient) fetch(u *url.URL, conn *connection, own bool) (Result, *url.URL) {
 	counted := &countingConn{Conn: conn.Conn}
 	found := Result{Outcome: mesh.Reachable, Connect: c.connect}
-	transport, err := c.transport(counted)
+	var asked atomic.Bool
+	transport, err := c.transport(counted, &asked)
 	if err != nil {
 		why := &NotPermittedError{err.Error()}
 		return inconclusive(why.Error()), nil
@@ -127,7 +128,7 @@ func (c *httpClient) fetch(u *url.URL, conn *connection, own bool) (Result, *url
 	defer transport.CloseIdleConnections()
 	response, err := c.request(transport, u, own)
 	if err != nil {
-		return c.transportFailure(found, counted, err), nil
+		return refusedCertificate(c.transportFailure(found, counted, err), c.options.Verification, asked.Load()), nil
 	}
 	defer response.Body.Close()
 	found.RTT = time.Since(c.began)
@@ -163,11 +164,16 @@ func (c *httpClient) compareObjectives(found Result) Result {
 	return found
 }
 
-// transport returns what speaks HTTP over the connection.
-func (c *httpClient) transport(conn net.Conn) (*http.Transport, error) {
+// transport returns what speaks HTTP over the connection. It sets asked if the server asks for a client certificate.
+func (c *httpClient) transport(conn net.Conn, asked *atomic.Bool) (*http.Transport, error) {
 	config, err := tlsConfig(c.options.Verification, c.options.ServerName)
 	if err != nil {
 		return nil, err
+	}
+	own := config.GetClientCertificate
+	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		asked.Store(true)
+		return own(info)
 	}
 	return &http.Transport{
 		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },

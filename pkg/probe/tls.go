@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -87,6 +88,20 @@ func tlsConfig(v catalog.Verification, name string) (*tls.Config, error) {
 		ServerName: name, RootCAs: roots,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificate, nil },
 	}, nil
+}
+
+// refusedCertificate names the client certificate as the reason of a failed request, if the server asked for one and then
+// closed without an answer. Since TLS 1.3 its alert follows the handshake, where net/http may see that the connection is
+// closed before it reads the alert.
+func refusedCertificate(found Result, v catalog.Verification, asked bool) Result {
+	unclear := []string{"closed without an answer", "answer cut short", "malformed answer: http2"}
+	if !asked || !slices.Contains(unclear, found.Reason) {
+		return found
+	}
+	if v.ClientCertificate == "" {
+		return found.fail("TLS refused: certificate required: " + alertAdvice["certificate required"])
+	}
+	return found.fail("TLS refused: it closed the connection after it saw the client certificate")
 }
 
 // clientBytesMax bounds a file of a client's certificate or key.
