@@ -19,8 +19,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/probe"
 )
 
-// BenchmarkKinds measures what one probe of each kind costs an agent in CPU time, with the test's own server, which runs
-// in the same process: the agent's part is less than what it prints. Memory is allocated, not held.
+// BenchmarkKinds measures what one probe of each kind costs an agent in CPU time, with the test's own server, which
+// runs in the same process: the agent's part is less than what it prints. Memory is allocated, not held.
 func BenchmarkKinds(b *testing.B) {
 	for name, check := range benchmarkedChecks(b) {
 		b.Run(name, func(b *testing.B) {

@@ -90,9 +90,9 @@ func tlsConfig(v catalog.Verification, name string) (*tls.Config, error) {
 	}, nil
 }
 
-// refusedCertificate names the client certificate as the reason of a failed request, if the server asked for one and then
-// closed without an answer. Since TLS 1.3 its alert follows the handshake, where net/http may see that the connection is
-// closed before it reads the alert.
+// refusedCertificate names the client certificate as the reason of a failed request, if the server asked for one and
+// then closed without an answer. Since TLS 1.3 its alert follows the handshake, where net/http may see that the
+// connection is closed before it reads the alert.
 func refusedCertificate(found Result, v catalog.Verification, asked bool) Result {
 	unclear := []string{"closed without an answer", "answer cut short", "malformed answer: http2"}
 	if !asked || !slices.Contains(unclear, found.Reason) {
