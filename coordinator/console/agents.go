@@ -13,8 +13,8 @@ type agentRow struct {
 	Addresses []string
 }
 
-// agents is the page of all agents.
-func (s *console) agents(r request) (view, error) {
+// agentsPage is the page of all agents.
+func agentsPage(s *console, r request) (view, error) {
 	var rows []agentRow
 	t := table{name: "agents", columns: []string{
 		"agent", "region", "state", "version", "catalog", "connected_at", "last_batch_at", "clock_offset_seconds",

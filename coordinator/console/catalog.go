@@ -21,7 +21,7 @@ type catalogRow struct {
 }
 
 // catalogPage shows the catalog in force. It shows no option of a check: passwords are among them.
-func (s *console) catalogPage(r request) (view, error) {
+func catalogPage(s *console, r request) (view, error) {
 	v := catalogView{Revision: r.catalog.Revision, Regions: len(r.catalog.Regions), Rule: r.catalog.Rule}
 	t := table{name: "checks", columns: []string{
 		"host", "region", "group", "addresses", "public", "check", "kind", "critical", "interval_seconds",

@@ -75,12 +75,23 @@ type console struct {
 	mu      sync.Mutex
 	facts   []fact // about the coordinator itself, as of factsAt
 	factsAt time.Time
+
+	lossMu sync.Mutex
+	loss   losses // as of lossAt; never changed once it is here
+	lossAt time.Time
+
+	missMu sync.Mutex
+	missed map[missKey]missCount
 }
 
 // New returns the console's handler. It answers only requests whose Host header names this machine, and
 // none that a browser sends for a page of another site.
 func New(c Config) http.Handler {
-	s := &console{config: c, streams: web.NewStreams(web.StreamsConfig{Max: streamsMax, PerClient: streamsMax})}
+	s := &console{
+		config:  c,
+		missed:  map[missKey]missCount{},
+		streams: web.NewStreams(web.StreamsConfig{Max: streamsMax, PerClient: streamsMax}),
+	}
 	s.pages = s.newPages()
 	mux := web.NewMux(c.Logger, web.Route{Pattern: "GET " + eventsPath, Handler: s.events})
 	mux.Handle("GET /metrics", NewMetrics(c))

@@ -2,8 +2,10 @@ package console_test
 
 import (
 	"context"
+	"html"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,8 +35,14 @@ func (source) Health(context.Context) (health.Report, error) {
 	return health.Report{Judging: true, Behind: 5, ViewBehind: 2}, nil
 }
 
-func (source) Minutes(context.Context, latency.MinutesRequest) ([]latency.Minute, error) {
-	return nil, nil
+// Minutes has each minute that is asked for, with six misses.
+func (source) Minutes(_ context.Context, q latency.MinutesRequest) (out []latency.Minute, err error) {
+	for at := q.From; at.Before(q.To); at = at.Add(time.Minute) {
+		m := latency.Minute{At: at}
+		m.Outcomes.Unreachable = 6
+		out = append(out, m)
+	}
+	return out, nil
 }
 
 func (source) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePair, error) {
@@ -109,7 +117,7 @@ func TestPages(t *testing.T) {
 			"certificate ends in 4 days", "1 of 3 agents connected",
 		},
 		"/agents": {"● connected", "■ silent", "○ never connected", "never<"},
-		"/matrix": {"timeout", "does not run this check"}, // of two address families the worse
+		"/matrix": {"timeout", "the host itself", "✕"}, // of two address families the worse
 	} {
 		text := get(t, h, "localhost", path).Body.String()
 		plain := strings.NewReplacer(`<span class="shape" aria-hidden="true">`, "", "</span>", "").Replace(text)
@@ -119,7 +127,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(get(t, h, "localhost", "/matrix").Body.String(), "12ms") {
+	if strings.Contains(get(t, h, "localhost", "/matrix").Body.String(), `title="12ms`) {
 		t.Error("the matrix shows the better of two address families")
 	}
 }
@@ -144,6 +152,37 @@ func TestTablesForPrograms(t *testing.T) {
 	} {
 		if w := get(t, h, "localhost", path); w.Code != want {
 			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
+// The overview says which region alone cannot reach what, since when, how often it missed, why clients read nothing of
+// it, and how the check leaves the region out.
+func TestALonelyRegionIsExplained(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	since := time.Now().Add(-62*time.Minute - 30*time.Second)
+	for i := range s.Snapshot.Hosts {
+		for k := range s.Snapshot.Hosts[i].Checks {
+			c := &s.Snapshot.Hosts[i].Checks[k]
+			for n := range c.Votes {
+				c.Votes[n].Vote, c.Votes[n].Why = mesh.OK, ""
+			}
+			if c.Name == "Sending mail" {
+				c.Tally.Bad = 1
+				n := slices.IndexFunc(c.Votes, func(v mesh.RegionVote) bool { return v.Region == "lusaka" })
+				c.Votes[n].Vote, c.Votes[n].Since, c.Votes[n].Why = mesh.Bad, since, "timeout"
+			}
+		}
+	}
+	s.Snapshot.Vantages = []mesh.VantageState{{Name: "NC034", Region: "lusaka", LastBatch: time.Now()}}
+	h := console.New(console.Config{Source: source{s}, Site: http.NotFoundHandler(), Logger: zerolog.Nop()})
+	text := html.UnescapeString(get(t, h, "localhost", "/").Body.String())
+	for _, want := range []string{
+		"Lusaka alone does not reach NC036 Sending mail", "1 h 2 min", "378 misses since " + since.UTC().Format("15:04 UTC"),
+		"below what publishes (2 must agree)", "except: [lusaka]", `href="/hosts/NC036/checks/Sending%20mail"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the overview lacks %q", want)
 		}
 	}
 }

@@ -1,83 +1,373 @@
 package console
 
 import (
+	"cmp"
+	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
-	"github.com/probemesh/probemesh/pkg/matrix"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
+const (
+	// linesMax is how many hosts the matrix shows at one line each, and how many vantages as columns; above, it shows
+	// regions.
+	linesMax = 30
+	// pageMax is how many hosts of a region a page shows, where a region was chosen: a page stays below 200 kB.
+	pageMax = 50
+	// allPings is the choice of every host's ping.
+	allPings = "ping"
+)
+
+// What a cell of the matrix shows.
+const (
+	showRTT     = "rtt"
+	showLoss    = "loss"
+	showOutcome = "outcome"
+)
+
+// question is what the matrix is asked for: it stands in the address, so that each answer has its own.
+type question struct {
+	check, show  string
+	region, from string // of the hosts, and of the vantages; "": all
+	group, label string // of the hosts; a label is "key=value"
+	at           string // the moment; "": now
+	page         int
+}
+
+func newQuestion(q url.Values) (question, error) {
+	out := question{
+		check: q.Get("check"), show: q.Get("show"), region: q.Get("region"), from: q.Get("from"),
+		group: q.Get("group"), label: q.Get("label"), at: q.Get("at"), page: 1,
+	}
+	switch out.show {
+	case "":
+		out.show = showRTT
+	case showRTT, showLoss, showOutcome:
+	default:
+		return out, web.Errorf(400, "show=%.50q is not known: use rtt, loss or outcome", out.show)
+	}
+	if text := q.Get("page"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > catalog.HostsMax {
+			return out, web.Errorf(400, "page=%.50q is no number of a page", text)
+		}
+		out.page = n
+	}
+	return out, nil
+}
+
+// orDefault chooses the check where the address names none: pings, or the catalog's first check if no host has one.
+func (q question) orDefault(c *catalog.Catalog) question {
+	if q.check != "" {
+		return q
+	}
+	q.check = allPings
+	first := ""
+	for i := range c.Hosts {
+		for k := range c.Hosts[i].Checks {
+			check := &c.Hosts[i].Checks[k]
+			if check.Kind == catalog.KindPing {
+				return q
+			}
+			first = cmp.Or(first, check.Name)
+		}
+	}
+	q.check = cmp.Or(first, allPings)
+	return q
+}
+
+// address returns the address of the matrix with one thing chosen otherwise.
+func (q question) address(key, value string) string {
+	values := url.Values{}
+	for k, v := range map[string]string{
+		"check": q.check, "show": q.show, "region": q.region, "from": q.from, "group": q.group, "label": q.label,
+		"at": q.at, key: value,
+	} {
+		if v != "" && !(k == "check" && v == allPings) && !(k == "show" && v == showRTT) {
+			values.Set(k, v)
+		}
+	}
+	if len(values) == 0 {
+		return "/matrix"
+	}
+	return "/matrix?" + values.Encode()
+}
+
+// line is one check of one host that the matrix shows.
+type line struct {
+	host   *mesh.HostState
+	check  *mesh.CheckState
+	config *catalog.Host
+}
+
+// lines returns what the question selects: in the order of the regions, as columns are, so that each host's own place
+// is on the diagonal.
+func (q question) lines(c *catalog.Catalog, s *mesh.Snapshot) (out []line) {
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		config := c.Host(mesh.Key(h.Name))
+		if config == nil || q.region != "" && h.Region != q.region || q.group != "" && config.Group != q.group ||
+			q.label != "" && !hasLabel(config, q.label) {
+			continue
+		}
+		for k := range h.Checks {
+			check := &h.Checks[k]
+			if q.check == allPings && check.Kind == catalog.KindPing || check.Name == q.check {
+				out = append(out, line{h, check, config})
+				break
+			}
+		}
+	}
+	position := regionOrder(c)
+	slices.SortStableFunc(out, func(a, b line) int { return position[a.host.Region] - position[b.host.Region] })
+	return out
+}
+
+func hasLabel(h *catalog.Host, label string) bool {
+	key, value, _ := strings.Cut(label, "=")
+	have, ok := h.Labels[key]
+	return ok && have == value
+}
+
+// matrixView is the data of the template matrix.
 type matrixView struct {
-	Vantages []string
-	Rows     []matrixRow
+	Question  choices
+	Columns   []column
+	Rows      []row
+	ByRegion  bool // rows are regions of hosts
+	Hosts     int  // that the question selects
+	Pages     []web.Link
+	Legend    []cell
+	ShowsLoss bool
 }
 
-type matrixRow struct {
+// column is a vantage, or a region of vantages.
+type column struct {
+	Name, Code, Title, URL string
+	Silent                 bool
+	region                 string
+	vantage                string // its key; "": a whole region
+}
+
+// row is a host, or all hosts of a region.
+type row struct {
 	web.Look
-	Host, Check, Verdict string
-	Cells                []matrixCell
+	Name, Title, City, URL string
+	Cells                  []cell
 }
 
-type matrixCell struct {
-	web.Look
-	Text, Title string
+// choices are the forms and links with which a reader asks otherwise.
+type choices struct {
+	question
+	Checks, Regions, Froms, Groups, Labels, Shows []option
 }
 
-// matrix is the page of who reaches what.
-func (s *console) matrix(r request) (view, error) {
+type option struct {
+	Value, Text string
+	Chosen      bool
+}
+
+// matrixPage is the page of who reaches what.
+func matrixPage(s *console, r request) (view, error) {
+	q, err := newQuestion(r.URL.Query())
+	if err != nil {
+		return view{}, err
+	}
+	q = q.orDefault(r.catalog)
+	m := newMatrix(s, r, q)
+	t := table{name: "matrix", columns: []string{
+		"host", "check", "verdict", "vantage", "vantage_region", "own", "vote", "outcome", "round_trip_seconds", "loss",
+		"at", "reason",
+	}, rows: m.records(r, q)}
 	moment, err := s.newMomentView(r, "")
 	return view{
-		title: "Matrix", template: "matrix", section: "/matrix", data: newMatrixView(r.snapshot), moment: moment,
+		title: "Matrix", template: "matrix", section: "/matrix", data: m.view, tables: []table{t}, moment: moment,
 	}, err
 }
 
-func newMatrixView(s *mesh.Snapshot) matrixView {
-	m := matrix.ByVantage(s.Hosts, s.Vantages)
-	v := matrixView{Vantages: m.Columns}
-	for _, row := range m.Rows {
-		view := matrixRow{
-			Look: web.VerdictLook(row.Check.Verdict), Host: row.Host.Name, Check: row.Check.Name,
-			Verdict: string(row.Check.Verdict),
-		}
-		for _, edges := range row.Cells {
-			view.Cells = append(view.Cells, newMatrixCell(edges))
-		}
-		v.Rows = append(v.Rows, view)
-	}
-	return v
+// builtMatrix is a matrix with what it was made of.
+type builtMatrix struct {
+	view  matrixView
+	lines []line
+	loss  losses
 }
 
-// cellMax is how many letters of a reason a cell shows. The whole reason is in its title.
-const cellMax = 28
+// newMatrix answers a question.
+func newMatrix(s *console, r request, q question) builtMatrix {
+	m := builtMatrix{lines: q.lines(r.catalog, r.snapshot)}
+	m.view = matrixView{Question: newChoices(r.catalog, q), Hosts: len(m.lines), ShowsLoss: q.show == showLoss}
+	m.loss = presentLosses(s, r)
+	m.view.Columns = columns(r, q)
+	cells := cellMaker{question: q, loss: m.loss, columns: m.view.Columns, catalog: r.catalog}
+	m.view.Legend = cells.legend()
+	if len(m.lines) > linesMax && q.region == "" {
+		m.view.ByRegion = true
+		m.view.Rows = cells.regionRows(m.lines)
+		return m
+	}
+	shown := m.lines
+	if len(shown) > pageMax {
+		last := (len(shown) + pageMax - 1) / pageMax
+		for n := 1; n <= last; n++ {
+			m.view.Pages = append(m.view.Pages, web.Link{
+				Name: fmt.Sprint(n), URL: q.address("page", fmt.Sprint(n)), Current: n == q.page,
+			})
+		}
+		first := min((q.page-1)*pageMax, len(shown))
+		shown = shown[first:min(first+pageMax, len(shown))]
+	}
+	for _, l := range shown {
+		m.view.Rows = append(m.view.Rows, cells.hostRow(l))
+	}
+	return m
+}
 
-// newMatrixCell shows the latest result of a vantage: of its address families the worst.
-func newMatrixCell(edges []mesh.EdgeState) matrixCell {
-	if len(edges) == 0 {
-		look := web.VoteLook(mesh.Abstain)
-		look.Shape = "·"
-		return matrixCell{look, "", "does not run this check"}
+// columns returns the vantages, or their regions where there are many.
+func columns(r request, q question) (out []column) {
+	var vantages []mesh.VantageState
+	for _, v := range r.snapshot.Vantages {
+		if q.from == "" || v.Region == q.from {
+			vantages = append(vantages, v)
+		}
 	}
-	// Outcomes are ordered from the least to the most alarming: inconclusive, reachable, slow, unreachable.
-	e := slices.MaxFunc(edges, func(a, b mesh.EdgeState) int { return int(a.Outcome) - int(b.Outcome) })
-	cell := matrixCell{
-		Look: web.VoteLook(e.Vote), Text: e.RTT.Round(100 * time.Microsecond).String(),
-		Title: "checked at " + e.At.UTC().Format(time.RFC3339),
+	position := regionOrder(r.catalog)
+	if len(vantages) <= linesMax || q.from != "" && len(vantages) <= pageMax {
+		slices.SortStableFunc(
+			vantages,
+			func(a, b mesh.VantageState) int { return position[a.Region] - position[b.Region] },
+		)
+		for _, v := range vantages {
+			title := fmt.Sprintf("%s, %s", v.Name, cityOf(r.catalog, v.Region))
+			if !connected(v) {
+				title += ": " + web.AgentLook(v).Word
+			}
+			out = append(out, column{
+				Name: v.Name, Code: cityCode(cityOf(r.catalog, v.Region)), Title: title, URL: regionPath(v.Region),
+				Silent: !connected(v), region: v.Region, vantage: mesh.Key(v.Name),
+			})
+		}
+		return out
 	}
-	switch {
-	case e.Vote == mesh.OK:
-	case e.Why != "":
-		cell.Text = e.Why
-	default:
-		cell.Text = e.Reason
+	count := map[string]int{}
+	for _, v := range vantages {
+		count[v.Region]++
 	}
-	if e.Address != "" {
-		cell.Title += "; " + e.Address
+	for _, region := range r.catalog.Regions {
+		if n := count[region.Name]; n > 0 {
+			out = append(out, column{
+				Name: cityCode(region.City), Title: fmt.Sprintf("%s: %s", region.City, web.Count(n, "vantage")),
+				URL: q.address("from", region.Name), region: region.Name,
+			})
+		}
 	}
-	// Cut by letters, not bytes: an agent may report any text, and most letters of the world take several bytes.
-	if letters := []rune(cell.Text); len(letters) > cellMax {
-		cell.Title, cell.Text = cell.Text+"; "+cell.Title, string(letters[:cellMax-2])+"…"
+	return out
+}
+
+func regionOrder(c *catalog.Catalog) map[string]int {
+	out := map[string]int{}
+	for i, r := range c.Regions {
+		out[r.Name] = i
 	}
-	return cell
+	return out
+}
+
+// cityOf returns the city of a region, or the region's name.
+func cityOf(c *catalog.Catalog, region string) string {
+	if r := c.Region(region); r != nil && r.City != "" {
+		return r.City
+	}
+	return region
+}
+
+// cityCode is a short name: the first three letters of one word, or letters of several: "New York" is NYO.
+func cityCode(city string) string {
+	words := strings.FieldsFunc(city, func(r rune) bool { return r == ' ' || r == '-' })
+	code := ""
+	for i, w := range words {
+		letters := []rune(strings.ToUpper(w))
+		n := 1
+		if i == len(words)-1 {
+			n = 3 - len([]rune(code))
+		}
+		code += string(letters[:min(max(n, 0), len(letters))])
+	}
+	return code
+}
+
+// losses are the shares of lost probes in the last minutes, by host, check and vantage.
+type losses map[[3]string]float64
+
+const (
+	// lossWindow is the time over which loss is counted: sixty probes at ten seconds.
+	lossWindow = 10 * time.Minute
+	// lossFor is how long counted losses are shown before they are counted again.
+	lossFor = 10 * time.Second
+	// lossHostsMax is up to how many hosts losses are counted by vantage: it reads the minutes of every pair.
+	lossHostsMax = 100
+)
+
+// presentLosses returns the present losses. They are the same for all readers for a few seconds.
+func presentLosses(s *console, r request) losses {
+	s.lossMu.Lock()
+	defer s.lossMu.Unlock()
+	if !r.moment.IsZero() {
+		return nil // they are counted for the present alone
+	}
+	now := time.Now()
+	if now.Sub(s.lossAt) < lossFor || len(r.catalog.Hosts) > lossHostsMax {
+		return s.loss
+	}
+	pairs, err := s.config.Source.Pairs(r.Context(), now.Add(-lossWindow), now)
+	if err != nil {
+		s.config.Logger.Debug().Err(err).Msg("losses unknown")
+		return s.loss
+	}
+	counted := make(losses, len(pairs))
+	for _, p := range pairs {
+		counted[[3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}] = p.Loss()
+	}
+	s.loss, s.lossAt = counted, now
+	return counted
+}
+
+// At is the moment that the form keeps.
+func (c choices) At() string { return c.at }
+
+// newChoices lists what a reader may choose.
+func newChoices(c *catalog.Catalog, q question) choices {
+	out := choices{question: q}
+	add := func(to *[]option, value, text, chosen string) {
+		if !slices.ContainsFunc(*to, func(o option) bool { return o.Value == value }) {
+			*to = append(*to, option{value, text, value == chosen})
+		}
+	}
+	add(&out.Checks, allPings, "ping", q.check)
+	for i := range c.Hosts {
+		for _, check := range c.Hosts[i].Checks {
+			if len(out.Checks) < catalog.ChecksMax {
+				add(&out.Checks, check.Name, check.Name, q.check)
+			}
+		}
+		if g := c.Hosts[i].Group; g != "" {
+			add(&out.Groups, g, g, q.group)
+		}
+		for k, v := range c.Hosts[i].Labels {
+			add(&out.Labels, k+"="+v, k+"="+v, q.label)
+		}
+	}
+	slices.SortFunc(out.Labels, func(a, b option) int { return strings.Compare(a.Value, b.Value) })
+	for _, r := range c.Regions {
+		add(&out.Regions, r.Name, cityOf(c, r.Name), q.region)
+		add(&out.Froms, r.Name, cityOf(c, r.Name), q.from)
+	}
+	add(&out.Shows, showRTT, "round-trip time", q.show)
+	add(&out.Shows, showLoss, "loss", q.show)
+	add(&out.Shows, showOutcome, "outcome", q.show)
+	return out
 }

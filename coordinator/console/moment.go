@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -55,9 +56,10 @@ func (s *console) past(r *request) (bool, error) {
 // steps beside it, and the line of the last two days with its changes.
 type momentView struct {
 	Path   string
-	At     time.Time // zero: the present
-	Text   string    // of the field
-	Reach  time.Time // how far back the past reaches; zero if that is not known
+	Kept   []web.Link // what else the address asks for: names and values
+	At     time.Time  // zero: the present
+	Text   string     // of the field
+	Reach  time.Time  // how far back the past reaches; zero if that is not known
 	Steps  []web.Link
 	Latest string // the address of the present
 	Width  int
@@ -95,7 +97,8 @@ func (s *console) newMomentView(r request, host string) (*momentView, error) {
 	}
 	_, present := s.config.Source.Current()
 	now := present.At
-	v := &momentView{Path: r.URL.EscapedPath(), At: r.moment, Width: timelineWidth, Latest: r.URL.EscapedPath()}
+	v := &momentView{Path: r.URL.EscapedPath(), At: r.moment, Width: timelineWidth}
+	v.keep(r.URL.Query())
 	v.Reach, _ = s.config.Past.Reach(r.Context()) // the line is drawn without it
 	shown := now
 	if !r.moment.IsZero() {
@@ -128,8 +131,30 @@ func (s *console) newMomentView(r request, host string) (*momentView, error) {
 	return v, nil
 }
 
+// keep keeps what the address asks for beside the moment.
+func (v *momentView) keep(asked url.Values) {
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
+		if name != "at" && name != "format" && name != "page" {
+			v.Kept = append(v.Kept, web.Link{Name: name, URL: asked.Get(name)})
+		}
+	}
+	if v.Latest = v.Path; len(v.Kept) > 0 {
+		v.Latest += "?" + v.query().Encode()
+	}
+}
+
+func (v *momentView) query() url.Values {
+	out := url.Values{}
+	for _, kept := range v.Kept {
+		out.Set(kept.Name, kept.URL)
+	}
+	return out
+}
+
 func (v *momentView) address(at time.Time) string {
-	return v.Path + "?at=" + url.QueryEscape(at.UTC().Format(time.RFC3339))
+	query := v.query()
+	query.Set("at", at.UTC().Format(time.RFC3339))
+	return v.Path + "?" + query.Encode()
 }
 
 // marks draws the changes of verdicts, those of the same place above one another.

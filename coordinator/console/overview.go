@@ -1,125 +1,87 @@
 package console
 
 import (
-	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 type overviewView struct {
-	Problems, Alerts, Advisories []string
-	Hosts                        []hostRow
-	Agents, Connected            int
-	Coordinator                  []fact
+	Items       []item
+	More        int
+	Matrix      matrixView
+	Coordinator []fact
+	Changes     []changeRow
+	Hosts, Up   int
 }
 
-type hostRow struct {
-	web.Look
-	Name, Sentence string
-	Public         bool
-	Since          time.Time
+const (
+	// changesShown is how many transitions the overview lists, and changesWithin how far it looks back.
+	changesShown  = 12
+	changesWithin = 48 * time.Hour
+	openMax       = 100
+)
+
+// overview is the first page: what needs an operator now, who reaches what, and how the coordinator itself is.
+func overviewPage(s *console, r request) (view, error) {
+	incidents, err := s.config.Source.Incidents(r.Context(), incident.Query{
+		Since: r.snapshot.At.Add(r.snapshot.Offset), Limit: openMax,
+	})
+	if err != nil {
+		return view{}, err
+	}
+	v := overviewView{Coordinator: s.coordinatorFacts(), Hosts: len(r.snapshot.Hosts)}
+	v.Items, v.More = attention(s, r, incidents)
+	for _, h := range r.snapshot.Hosts {
+		if h.Status == mesh.Operational {
+			v.Up++
+		}
+	}
+	q := question{show: showRTT, page: 1}.orDefault(r.catalog)
+	built := newMatrix(s, r, q)
+	v.Matrix = built.view
+	if v.Changes, err = latestChanges(s, r); err != nil {
+		return view{}, err
+	}
+	return view{title: "Overview", template: "overview", section: "/", data: v, tables: overviewTables(v)}, nil
 }
 
-// overview is the first page: what needs an operator now, and how everything is.
-func (s *console) overview(r request) (view, error) {
-	snapshot := r.snapshot
-	v := overviewView{Alerts: snapshot.Alerts, Coordinator: s.coordinatorFacts()}
-	warnings := s.config.Source.Warnings()
-	for _, subject := range slices.Sorted(maps.Keys(warnings)) {
-		v.Problems = append(v.Problems, warnings[subject])
-	}
-	for _, h := range snapshot.Hosts {
-		v.Hosts = append(v.Hosts, hostRow{
-			web.StatusLook(h.Status), h.Name, h.Sentence, h.Public, h.Since,
-		})
-		for _, c := range h.Checks {
-			for _, a := range c.Advisories {
-				v.Advisories = append(v.Advisories, fmt.Sprintf("%s %s: %s", h.Name, c.Name, a))
-			}
+// latestChanges returns the latest transitions, the newest first.
+func latestChanges(s *console, r request) (out []changeRow, err error) {
+	since := r.snapshot.At.Add(-changesWithin)
+	transitions, err := s.config.Source.Transitions(r.Context(), "", since, changesShown)
+	for _, t := range slices.Backward(transitions) {
+		row := changeRow{
+			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence, At: t.Published,
+			URL: transitionPath(t),
 		}
-	}
-	for _, a := range snapshot.Vantages {
-		v.Agents++
-		if connected(a) {
-			v.Connected++
+		if t.Check == "" {
+			row.Look = web.StatusLook(t.To)
 		}
-		for _, advisory := range a.Advisories {
-			v.Advisories = append(v.Advisories, fmt.Sprintf("agent %s: %s", a.Name, advisory))
-		}
+		out = append(out, row)
 	}
-	return view{title: "Overview", template: "overview", section: "/", data: v}, nil
+	return out, err
+}
+
+func overviewTables(v overviewView) []table {
+	needs := table{name: "attention", columns: []string{"title", "detail", "state", "since", "commands"}}
+	for _, i := range v.Items {
+		needs.rows = append(needs.rows, []any{i.Title, i.Detail, i.Word, i.Since, joined(i.Commands)})
+	}
+	changes := table{name: "transitions", columns: []string{"host", "check", "verdict", "published_at", "sentence"}}
+	for _, c := range v.Changes {
+		changes.rows = append(changes.rows, []any{c.Host, c.Check, c.Word, c.At, c.Sentence})
+	}
+	own := table{name: "coordinator", columns: []string{"name", "text"}}
+	for _, f := range v.Coordinator {
+		own.rows = append(own.rows, []any{f.Name, f.Text})
+	}
+	return []table{needs, changes, own}
 }
 
 // joined writes several texts as one.
 func joined(texts []string) string { return strings.Join(texts, "; ") }
-
-// fact is one line about the coordinator itself.
-type fact struct{ Name, Text string }
-
-// factsFor is how long facts are shown before they are gathered again: NATS is asked for them, and every open page of
-// every operator shows them.
-const factsFor = time.Second
-
-// coordinatorFacts returns how the coordinator itself is doing.
-func (s *console) coordinatorFacts() []fact {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := time.Now(); now.Sub(s.factsAt) >= factsFor {
-		s.facts, s.factsAt = s.gatherFacts(), now
-	}
-	return s.facts
-}
-
-func (s *console) gatherFacts() []fact {
-	ctx, cancel := context.WithTimeout(context.Background(), gatherWait)
-	defer cancel()
-	h, err := s.config.Source.Health(ctx)
-	if err != nil {
-		s.config.Logger.Debug().Err(err).Msg("coordinator health incomplete")
-	}
-	judge := "stopped"
-	if h.Judging {
-		judge = "running"
-	}
-	if !h.Judged.IsZero() {
-		ago := max(0, time.Since(h.Judged)).Round(100 * time.Millisecond)
-		judge += fmt.Sprintf(", last message %s ago, %d messages behind", ago, h.Behind)
-	}
-	facts := []fact{{"Judge", judge}, {"View of the ledger", fmt.Sprintf("%d events behind", h.ViewBehind)}}
-	streams, err := s.config.Source.Streams(ctx)
-	if err != nil {
-		facts = append(facts, fact{"Streams", "sizes unknown: " + err.Error()})
-	}
-	for _, stream := range streams {
-		text := fmt.Sprintf("%d messages, %s", stream.Messages, formatSize(stream.Bytes))
-		facts = append(facts, fact{"Stream " + stream.Name, text})
-	}
-	if free, size, err := s.config.diskSpace(); err == nil && size > 0 {
-		facts = append(facts, fact{"Disk", fmt.Sprintf("%s free of %s", formatSize(free), formatSize(size))})
-	}
-	return append(facts, fact{"Version", s.config.Version})
-}
-
-// diskSpace is Disk, or zeros if there is none.
-func (c Config) diskSpace() (free, size uint64, err error) {
-	if c.Disk == nil {
-		return 0, 0, nil
-	}
-	return c.Disk()
-}
-
-// formatSize writes a number of bytes with three digits and a unit.
-func formatSize(n uint64) string {
-	const unit = 1024
-	names := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	value, i := float64(n), 0
-	for value >= unit && i < len(names)-1 {
-		value, i = value/unit, i+1
-	}
-	return fmt.Sprintf("%.3g %s", value, names[i])
-}

@@ -89,10 +89,10 @@ type page func(s *console, r request) (view, error)
 
 // pages are the console's own pages by the pattern of their paths.
 var pages = map[string]page{
-	"/{$}":     (*console).overview,
-	"/matrix":  (*console).matrix,
-	"/agents":  (*console).agents,
-	"/catalog": (*console).catalogPage,
+	"/{$}":     overviewPage,
+	"/matrix":  matrixPage,
+	"/agents":  agentsPage,
+	"/catalog": catalogPage,
 
 	"/hosts/{host}":                   (*console).hostPage,
 	"/hosts/{host}/checks/{check}":    (*console).checkPage,

@@ -1,0 +1,347 @@
+package console
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// item is one thing that needs an operator, with what to do next.
+type item struct {
+	web.Look
+	Title, Detail string
+	Since         time.Time // zero: not known
+	Age           string    // since then, in words
+	Links         []web.Link
+	Commands      []string
+	rank          int
+}
+
+// The order of what needs an operator.
+const (
+	rankDown = iota
+	rankPartial
+	rankOverdue
+	rankUnknown
+	rankPath
+	rankWarning
+	rankDegraded
+	rankAdvisory
+)
+
+// itemsMax bounds what the overview lists: a cut of a large mesh breaks every host at once.
+const itemsMax = 60
+
+// attention lists what needs an operator now, the most urgent first, and how many more there are.
+func attention(s *console, r request, incidents []*incident.Incident) (out []item, more int) {
+	open := map[string]*incident.Incident{} // by host
+	for _, i := range incidents {
+		for _, h := range i.Hosts {
+			if open[mesh.Key(h.Name)] == nil {
+				open[mesh.Key(h.Name)] = i
+			}
+		}
+	}
+	for _, alert := range r.snapshot.Alerts {
+		out = append(out, item{
+			Look: web.StatusLook(mesh.PartialOutage), Title: alert, rank: rankDown,
+			Links: []web.Link{{Name: "Agents", URL: "/agents"}}, Commands: []string{"coordinator status"},
+		})
+	}
+	for i := range r.snapshot.Hosts {
+		out = append(out, hostItems(&r.snapshot.Hosts[i], open)...)
+	}
+	out = append(out, incidentItems(r, incidents)...)
+	out = append(out, pathItems(s, r)...)
+	out = append(out, warningItems(s)...)
+	out = append(out, advisoryItems(r.snapshot)...)
+	slices.SortStableFunc(out, func(a, b item) int { return a.rank - b.rank })
+	if len(out) > itemsMax {
+		out, more = out[:itemsMax], len(out)-itemsMax
+	}
+	for i := range out {
+		if !out[i].Since.IsZero() {
+			out[i].Age = age(r.snapshot.At.Sub(out[i].Since))
+		}
+	}
+	return out, more
+}
+
+// age writes how long something lasts: "12 min", "3 h 5 min", "2 d 4 h".
+func age(d time.Duration) string {
+	minutes := int(d.Minutes())
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", max(0, int(d.Seconds())))
+	case minutes < 60:
+		return fmt.Sprintf("%d min", minutes)
+	case minutes < 24*60:
+		return fmt.Sprintf("%d h %d min", minutes/60, minutes%60)
+	}
+	return fmt.Sprintf("%d d %d h", minutes/60/24, minutes/60%24)
+}
+
+// hostItems returns the checks of a host that are not up, one item for each verdict.
+func hostItems(h *mesh.HostState, open map[string]*incident.Incident) (out []item) {
+	for _, verdict := range []mesh.Verdict{mesh.Down, mesh.Partial, mesh.Unknown, mesh.Degraded} {
+		var found []*mesh.CheckState
+		for k := range h.Checks {
+			if c := &h.Checks[k]; c.Verdict == verdict && c.Maintenance == "" {
+				found = append(found, c)
+			}
+		}
+		if len(found) == 0 {
+			continue
+		}
+		names := make([]string, len(found))
+		it := item{Look: web.VerdictLook(verdict), Since: found[0].Since, rank: verdictRank(verdict)}
+		for i, c := range found {
+			names[i] = c.Name
+			if c.Since.Before(it.Since) {
+				it.Since = c.Since
+			}
+		}
+		subject := strings.Join(names, ", ")
+		if len(found) == len(h.Checks) && len(found) > 1 {
+			subject = "all checks"
+		}
+		it.Title = fmt.Sprintf("%s: %s %s", h.Name, subject, verdictWords(verdict, len(found) > 1))
+		it.Detail = sentences(append([]string{found[0].Sentence}, withoutPaths(found[0].Advisories)...))
+		it.Links = []web.Link{{Name: "Explain", URL: checkPath(h.Name, found[0].Name)}}
+		it.Commands = []string{"coordinator explain " + h.Name}
+		if i := open[mesh.Key(h.Name)]; i != nil && verdict != mesh.Unknown {
+			it.Links = append(it.Links, web.Link{Name: "Incident", URL: "/incidents/" + i.ID})
+			it.Commands = append(it.Commands, "coordinator ack "+i.ID)
+		}
+		out = append(out, it)
+	}
+	return out
+}
+
+func verdictRank(v mesh.Verdict) int {
+	switch v {
+	case mesh.Down:
+		return rankDown
+	case mesh.Partial:
+		return rankPartial
+	case mesh.Unknown:
+		return rankUnknown
+	}
+	return rankDegraded
+}
+
+func verdictWords(v mesh.Verdict, several bool) string {
+	verb := "is"
+	if several {
+		verb = "are"
+	}
+	switch v {
+	case mesh.Partial:
+		return verb + " down for some regions"
+	case mesh.Unknown:
+		return verb + " unknown"
+	}
+	return verb + " " + string(v)
+}
+
+// incidentItems returns what people owe to their readers: promised updates, and incidents that wait to be resolved.
+func incidentItems(r request, incidents []*incident.Incident) (out []item) {
+	now := r.snapshot.At.Add(r.snapshot.Offset) // incidents are in mesh time
+	for _, i := range incidents {
+		link := []web.Link{{Name: "Incident", URL: "/incidents/" + i.ID}}
+		if !i.NextUpdate.IsZero() {
+			title := fmt.Sprintf("Promised update of %q is due in %s", i.Name(), age(i.NextUpdate.Sub(now)))
+			it := item{Look: web.VerdictLook(mesh.Degraded), rank: rankAdvisory}
+			if i.Overdue(now) {
+				title = fmt.Sprintf("Promised update of %q is overdue", i.Name())
+				it.Look, it.Since, it.rank = web.VerdictLook(mesh.Partial), i.PromisedAt(), rankOverdue
+			}
+			it.Title, it.Detail, it.Links = title, i.Promise(now), link
+			it.Commands = []string{fmt.Sprintf(
+				"coordinator incident update %s --status %s --next-update 30m --text \"...\"", i.ID, i.State)}
+			out = append(out, it)
+		}
+		if since, ok := i.Proposed(); ok {
+			out = append(out, item{
+				Look: web.VerdictLook(mesh.Up), Title: fmt.Sprintf("%q is over and waits to be resolved", i.Name()),
+				Detail: "All of its hosts work. The mesh resolves no incident that a person took over.",
+				Since:  i.Wall(since), rank: rankAdvisory, Links: link,
+				Commands: []string{fmt.Sprintf("coordinator incident resolve %s --text \"...\"", i.ID)},
+			})
+		}
+	}
+	return out
+}
+
+// lonelyMax is how many unreachable checks of single regions are listed: each has its misses counted.
+const lonelyMax = 20
+
+// pathItems returns what single regions cannot reach: it is less than what publishes, so nothing else says it.
+func pathItems(s *console, r request) (out []item) {
+	paths := brokenPaths(r.catalog, r.snapshot)
+	for _, p := range paths {
+		title, detail := p.words(r.catalog)
+		out = append(out, item{
+			Look: web.VerdictLook(mesh.Partial), Title: title, Detail: detail, Since: p.since, rank: rankPath,
+			Links: []web.Link{
+				{Name: cityOf(r.catalog, p.from), URL: regionPath(p.from)},
+				{Name: cityOf(r.catalog, p.to), URL: regionPath(p.to)},
+				{
+					Name: "Matrix",
+					URL:  question{from: p.from, region: p.to, check: allPings, show: showRTT}.address("", ""),
+				},
+			},
+		})
+	}
+	for n, l := range lonelyVotes(r.snapshot, paths) {
+		if n == lonelyMax {
+			break
+		}
+		out = append(out, lonelyItem(s, r, l))
+	}
+	return out
+}
+
+func lonelyItem(s *console, r request, l lonely) item {
+	city, checks := cityOf(r.catalog, l.region), strings.Join(l.checks, ", ")
+	it := item{
+		Look: web.VerdictLook(mesh.Degraded), Since: l.since, rank: rankPath,
+		Title: fmt.Sprintf("%s alone does not reach %s %s", city, l.host, checks),
+		Links: []web.Link{
+			{Name: "Check", URL: checkPath(l.host, l.checks[0])}, {Name: city, URL: regionPath(l.region)},
+		},
+	}
+	if n, known := misses(s, r, missKey{l.region, l.host, l.checks[0]}, l.since); known && n > 0 {
+		misses := fmt.Sprintf("%d misses", n)
+		if n == 1 {
+			misses = "1 miss"
+		}
+		it.Detail = misses + " since " + l.since.UTC().Format("15:04 UTC on 2 January") + ". "
+	}
+	if l.why != "" {
+		it.Detail += fmt.Sprintf("The latest: %q. ", shortened(l.why))
+	}
+	it.Detail += fmt.Sprintf(
+		"One region is below what publishes (%d must agree), so clients read that it works. If %s is "+
+			"never to reach it, write this into the check and apply the catalog:",
+		r.catalog.Rule.BadRegionsMin,
+		city,
+	)
+	it.Commands = []string{fmt.Sprintf("except: [%s]", l.region)}
+	return it
+}
+
+// withoutPaths leaves out advisories about paths, which have items of their own.
+func withoutPaths(advisories []string) []string {
+	return slices.DeleteFunc(
+		slices.Clone(advisories),
+		func(a string) bool { return strings.HasPrefix(a, "path from ") },
+	)
+}
+
+// nextActs are what to do about warnings, by the beginnings of their subjects.
+var nextActs = []struct {
+	subject string
+	title   string
+	link    web.Link
+	command string
+}{
+	{"silent", "Agents are silent", web.Link{Name: "Agents", URL: "/agents"}, "systemctl status probemesh-agent"},
+	{"identity", "Two agents use one identity", web.Link{Name: "Agents", URL: "/agents"}, ""},
+	{"refusal", "Agents are refused", web.Link{Name: "Agents", URL: "/agents"}, "agent doctor"},
+	{"unlisted", "Agents without a host", web.Link{Name: "Agents", URL: "/agents"}, ""},
+	{"catalog file", "The catalog's file is not in force", web.Link{Name: "Catalog", URL: "/catalog"},
+		"coordinator check FILE"},
+	{"catalog", "The catalog needs a decision", web.Link{Name: "Catalog", URL: "/catalog"}, "coordinator check FILE"},
+	{"renames", "Hosts or checks may have been renamed", web.Link{Name: "Catalog", URL: "/catalog"}, ""},
+	{"pending", "Checks that were never up", web.Link{Name: "Matrix", URL: "/matrix"}, ""},
+	{"expiry", "Certificates end soon", web.Link{Name: "Catalog", URL: "/catalog"}, ""},
+	{"disk", "Disk", web.Link{Name: "Metrics", URL: "/metrics"}, "df -h"},
+	{"channel", "Notifications are not delivered", web.Link{}, "coordinator notify test"},
+	{"next-update", "A promised update", web.Link{Name: "History", URL: "/history"}, "coordinator incident list"},
+	{"incident-resolve", "An incident waits to be resolved", web.Link{Name: "History", URL: "/history"},
+		"coordinator incident list"},
+}
+
+// warningItems returns the warnings about the mesh itself. What people owe to readers has items of its own.
+func warningItems(s *console) (out []item) {
+	warnings := s.config.Source.Warnings()
+	for _, subject := range slices.Sorted(maps.Keys(warnings)) {
+		if strings.HasPrefix(subject, "next-update") || strings.HasPrefix(subject, "incident-resolve") {
+			continue
+		}
+		it := item{
+			Look: web.VerdictLook(mesh.Degraded), rank: rankWarning,
+			Title: sentenceCase(strings.ReplaceAll(subject, "-", " ")), Detail: warnings[subject],
+			Commands: []string{"coordinator status"},
+		}
+		for _, act := range nextActs {
+			if !strings.HasPrefix(subject, act.subject) {
+				continue
+			}
+			it.Title, it.Commands = act.title, nil
+			if act.link.URL != "" {
+				it.Links = []web.Link{act.link}
+			}
+			if act.command != "" {
+				it.Commands = []string{act.command}
+			}
+			break
+		}
+		out = append(out, it)
+	}
+	return out
+}
+
+// sentences writes texts one after the other, each as a sentence.
+func sentences(texts []string) string {
+	for i, t := range texts {
+		if texts[i] = sentenceCase(t); !strings.HasSuffix(t, ".") {
+			texts[i] += "."
+		}
+	}
+	return strings.Join(texts, " ")
+}
+
+func sentenceCase(text string) string {
+	if text == "" {
+		return ""
+	}
+	letters := []rune(text)
+	return strings.ToUpper(string(letters[:1])) + string(letters[1:])
+}
+
+// advisoryItems returns the advisories of checks that are up, and of agents.
+func advisoryItems(s *mesh.Snapshot) (out []item) {
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		for k := range h.Checks {
+			c := &h.Checks[k]
+			if c.Verdict.Severity() > mesh.Up.Severity() {
+				continue // they stand beside its verdict
+			}
+			for _, a := range withoutPaths(c.Advisories) {
+				out = append(out, item{
+					Look: web.VerdictLook(mesh.Degraded), Title: h.Name + " " + c.Name, Detail: a, rank: rankAdvisory,
+					Links: []web.Link{{Name: "Check", URL: checkPath(h.Name, c.Name)}},
+				})
+			}
+		}
+	}
+	for _, v := range s.Vantages {
+		for _, a := range v.Advisories {
+			out = append(out, item{
+				Look: web.VerdictLook(mesh.Degraded), Title: "Agent " + v.Name, Detail: a, rank: rankAdvisory,
+				Links:    []web.Link{{Name: "Agents", URL: "/agents"}},
+				Commands: []string{"agent doctor"},
+			})
+		}
+	}
+	return out
+}

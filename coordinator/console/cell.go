@@ -1,0 +1,398 @@
+package console
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// cell is one place of the matrix. Its class gives the colour and the pattern, and the text says the same without.
+type cell struct {
+	Class string // h0 to h5, bad, lossy, silent, none; own beside it where it does not count
+	Text  string
+	Note  string // beside the text: a share of losses
+	Title string // the last observation, and the vote that it became
+	URL   string
+}
+
+// reasonMax is how many letters of a reason a title shows: an agent may report any text.
+const reasonMax = 80
+
+// heatSteps are the round-trip times at which the scale goes on: within a city, a continent, an ocean.
+var heatSteps = []time.Duration{
+	20 * time.Millisecond, 70 * time.Millisecond, 130 * time.Millisecond, 200 * time.Millisecond,
+	300 * time.Millisecond,
+}
+
+// lossSteps are the shares at which the scale of losses goes on.
+var lossSteps = []float64{0.001, 0.01, 0.02, 0.05, 0.2}
+
+// lossNoted is the share of losses that a cell shows beside a round-trip time.
+const lossNoted = 0.02
+
+// cellMaker makes the cells of one matrix.
+type cellMaker struct {
+	question question
+	loss     losses
+	columns  []column
+	catalog  *catalog.Catalog
+}
+
+// hostRow returns the row of one check.
+func (m cellMaker) hostRow(l line) row {
+	out := row{
+		Look: web.CheckLook(*l.check), Name: l.host.Name, City: cityOf(m.catalog, l.host.Region),
+		Title: joinedNonempty(l.config.Title, l.config.Role, cityOf(m.catalog, l.host.Region), l.check.Sentence),
+		URL:   checkPath(l.host.Name, l.check.Name),
+	}
+	for _, c := range m.columns {
+		out.Cells = append(out.Cells, m.hostCell(l, c))
+	}
+	return out
+}
+
+// hostCell returns what a column saw of one check: a vantage, or the vote of a whole region.
+func (m cellMaker) hostCell(l line, c column) cell {
+	i := slices.IndexFunc(l.check.Votes, func(v mesh.RegionVote) bool { return v.Region == c.region })
+	if i < 0 {
+		return m.without(l, c)
+	}
+	vote := l.check.Votes[i]
+	edges := vote.Edges
+	if c.vantage != "" {
+		edges = edgesOf(vote, c.vantage)
+	}
+	if len(edges) == 0 {
+		return m.without(l, c)
+	}
+	out := m.newCell(l, edges)
+	switch {
+	case vote.Own:
+		out.Class, out.Title = out.Class+" own", out.Title+"; the host's own region has no vote"
+	case c.vantage == "":
+		out.Title += "; the region votes " + vote.Vote.String()
+	}
+	if c.vantage != "" {
+		out.URL = pairPath(c.Name, l.host.Name, l.check.Name)
+	} else {
+		out.URL = regionPath(c.region)
+	}
+	return out
+}
+
+// without is a cell without an observation: it says why there is none.
+func (m cellMaker) without(l line, c column) cell {
+	switch {
+	case c.vantage == mesh.Key(l.host.Name):
+		return cell{Class: "none", Text: "·", Title: "the host itself"}
+	case slices.Contains(l.check.Except, c.region):
+		return cell{Class: "none", Text: "–", Title: "left out by except in the catalog"}
+	}
+	return cell{Class: "none", Text: "", Title: "does not run this check"}
+}
+
+func edgesOf(v mesh.RegionVote, vantage string) (out []mesh.EdgeState) {
+	for _, e := range v.Edges {
+		if e.Vantage == vantage {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// newCell shows the latest results of edges: of their address families, or vantages, the worst.
+func (m cellMaker) newCell(l line, edges []mesh.EdgeState) cell {
+	// Outcomes are ordered from the least to the most alarming: inconclusive, reachable, slow, unreachable.
+	e := slices.MaxFunc(edges, func(a, b mesh.EdgeState) int { return edgeRank(a) - edgeRank(b) })
+	out := cell{Title: edgeTitle(e)}
+	loss, counted := m.loss[[3]string{mesh.Key(l.host.Name), l.check.Name, e.Vantage}]
+	if counted && loss > 0 {
+		out.Title += fmt.Sprintf("; %s lost in 10 minutes", percent(loss))
+	}
+	switch {
+	case e.Vote == mesh.Bad:
+		out.Class, out.Text = "bad", "✕"
+	case e.Vote == mesh.Abstain:
+		out.Class, out.Text = "silent", "?"
+	case m.question.show == showOutcome:
+		out.Class, out.Text = "h0", "ok"
+		if e.Outcome == mesh.Slow {
+			out.Class, out.Text = "h3", "slow"
+		}
+	case m.question.show == showLoss && !counted:
+		out.Class, out.Text = "silent", "?"
+	case m.question.show == showLoss:
+		out.Class, out.Text = heat(lossSteps, loss), percent(loss)
+	default:
+		out.Class, out.Text = heat(heatSteps, e.RTT), millisecondsText(e.RTT)
+		if loss >= lossNoted {
+			out.Class, out.Note = "lossy", percent(loss)
+		}
+	}
+	return out
+}
+
+// edgeRank orders edges by what a reader must see first.
+func edgeRank(e mesh.EdgeState) int {
+	switch {
+	case e.LeftOut:
+		return -1
+	case e.Vote == mesh.Bad:
+		return 10
+	}
+	return int(e.Outcome)
+}
+
+// edgeTitle says in words what an edge saw last, and how it counts.
+func edgeTitle(e mesh.EdgeState) string {
+	if e.At.IsZero() {
+		return "no result yet; " + voteWords(e)
+	}
+	text := e.Outcome.String()
+	if e.Outcome.Good() {
+		text = e.RTT.Round(100 * time.Microsecond).String()
+	}
+	if e.Reason != "" {
+		text += ": " + shortened(e.Reason)
+	}
+	return fmt.Sprintf("%s at %s; %s", text, e.At.UTC().Format(time.TimeOnly), voteWords(e))
+}
+
+func voteWords(e mesh.EdgeState) string {
+	if e.Why != "" {
+		return "abstains, " + shortened(e.Why)
+	}
+	return "vote " + e.Vote.String()
+}
+
+// shortened cuts by letters, not bytes: most letters of the world take several bytes.
+func shortened(text string) string {
+	text = strings.ReplaceAll(text, "\x00", "")
+	if letters := []rune(text); len(letters) > reasonMax {
+		return string(letters[:reasonMax-1]) + "…"
+	}
+	return text
+}
+
+// heat returns the class of the step of a scale that a value is on.
+func heat[T time.Duration | float64](steps []T, value T) string {
+	n := 0
+	for n < len(steps) && value >= steps[n] {
+		n++
+	}
+	return fmt.Sprintf("h%d", n)
+}
+
+// millisecondsText writes a round-trip time in milliseconds without the unit, which the legend has.
+func millisecondsText(d time.Duration) string {
+	if ms := d.Seconds() * 1000; ms < 10 {
+		return fmt.Sprintf("%.1f", ms)
+	}
+	return fmt.Sprint(d.Round(time.Millisecond).Milliseconds())
+}
+
+// percent writes a share: "0 %", "0.4 %", "20 %". A share that is not zero is never shown as none.
+func percent(share float64) string {
+	switch p := share * 100; {
+	case p == 0:
+		return "0 %"
+	case p < 0.1:
+		return "<0.1 %"
+	case p < 10:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", p), ".0") + " %"
+	default:
+		return fmt.Sprintf("%.0f %%", p)
+	}
+}
+
+// regionRows returns a row for each region of hosts.
+func (m cellMaker) regionRows(lines []line) (out []row) {
+	byRegion := map[string][]line{}
+	for _, l := range lines {
+		byRegion[l.host.Region] = append(byRegion[l.host.Region], l)
+	}
+	for _, region := range m.catalog.Regions {
+		lines := byRegion[region.Name]
+		if len(lines) == 0 {
+			continue
+		}
+		worst, bad := lines[0].check, 0
+		for _, l := range lines {
+			if l.check.Verdict.Severity() > worst.Verdict.Severity() {
+				worst = l.check
+			}
+			if l.check.Verdict.Severity() > mesh.Up.Severity() {
+				bad++
+			}
+		}
+		title := web.Count(len(lines), "host")
+		if bad > 0 {
+			title += fmt.Sprintf(", %d not up", bad)
+		}
+		r := row{
+			Look: web.CheckLook(*worst), Name: cityOf(m.catalog, region.Name), City: title, Title: title,
+			URL: m.question.address("region", region.Name),
+		}
+		for _, c := range m.columns {
+			r.Cells = append(r.Cells, m.regionCell(lines, c, r.URL))
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// regionCell joins what one column saw of all hosts of a region: the median round-trip time, and how many are bad.
+func (m cellMaker) regionCell(lines []line, c column, address string) cell {
+	p := m.paths(lines, c)
+	out := cell{URL: address}
+	switch {
+	case p.total() == 0:
+		return cell{Class: "none", Title: "runs none of these checks"}
+	case p.bad == p.total():
+		out.Class, out.Text = "bad", "✕"
+	case len(p.times) == 0:
+		out.Class, out.Text = "silent", "?"
+	case m.question.show == showOutcome:
+		out.Class, out.Text = "h0", "ok"
+	case m.question.show == showLoss && p.counted == 0:
+		out.Class, out.Text = "silent", "?"
+	case m.question.show == showLoss:
+		out.Class, out.Text = heat(lossSteps, p.lost/float64(p.counted)), percent(p.lost/float64(p.counted))
+	default:
+		slices.Sort(p.times)
+		median := p.times[len(p.times)/2]
+		out.Class, out.Text = heat(heatSteps, median), millisecondsText(median)
+	}
+	if p.bad > 0 && p.bad < p.total() {
+		out.Class, out.Note = "lossy", fmt.Sprintf("%d✕", p.bad)
+	}
+	out.Title = fmt.Sprintf(
+		"of %s %d ok, %d bad, %d without a vote",
+		web.Count(p.total(), "path"),
+		len(p.times),
+		p.bad,
+		p.abstaining,
+	)
+	if p.own {
+		out.Class += " own"
+	}
+	return out
+}
+
+// pathCount is what the paths from one column to the hosts of a region are like.
+type pathCount struct {
+	times           []time.Duration // of those that vote ok
+	bad, abstaining int
+	own             bool    // the hosts are in the column's own region
+	lost            float64 // the sum of the shares that the counted ones lose
+	counted         int
+}
+
+func (p pathCount) total() int { return p.bad + p.abstaining + len(p.times) }
+
+func (m cellMaker) paths(lines []line, c column) (p pathCount) {
+	for _, l := range lines {
+		for _, v := range l.check.Votes {
+			if v.Region != c.region {
+				continue
+			}
+			p.own = p.own || v.Own
+			for _, e := range v.Edges {
+				if c.vantage != "" && e.Vantage != c.vantage {
+					continue
+				}
+				switch e.Vote {
+				case mesh.Bad:
+					p.bad++
+				case mesh.Abstain:
+					p.abstaining++
+				case mesh.OK:
+					p.times = append(p.times, e.RTT)
+				}
+				if loss, ok := m.loss[[3]string{mesh.Key(l.host.Name), l.check.Name, e.Vantage}]; ok {
+					p.lost, p.counted = p.lost+loss, p.counted+1
+				}
+			}
+		}
+	}
+	return p
+}
+
+// legend returns one cell of each kind with what it means.
+func (m cellMaker) legend() []cell {
+	var out []cell
+	switch m.question.show {
+	case showRTT:
+		out = []cell{
+			{Class: "h0", Text: "<20"}, {Class: "h1", Text: "<70"}, {Class: "h2", Text: "<130"},
+			{Class: "h3", Text: "<200"}, {Class: "h4", Text: "<300"}, {Class: "h5", Text: "300+", Title: "ms"},
+			{Class: "lossy", Text: "92", Note: "3 %", Title: "loses 2 % or more"},
+		}
+	case showLoss:
+		out = []cell{
+			{Class: "h0", Text: "0 %"}, {Class: "h1", Text: "<1 %"}, {Class: "h2", Text: "<2 %"},
+			{
+				Class: "h3",
+				Text:  "<5 %",
+			}, {Class: "h4", Text: "<20 %"}, {Class: "h5", Text: "20 %+", Title: "of 10 minutes"},
+		}
+	default:
+		out = []cell{{Class: "h0", Text: "ok", Title: "answers"}, {Class: "h3", Text: "slow", Title: "late"}}
+	}
+	return append(
+		out,
+		cell{Class: "bad", Text: "✕", Title: "does not reach it"},
+		cell{
+			Class: "silent",
+			Text:  "?",
+			Title: "no vote",
+		},
+		cell{Class: "h0 own", Text: "8", Title: "own region, no vote"},
+		cell{Class: "none", Text: "·", Title: "itself"},
+	)
+}
+
+func joinedNonempty(texts ...string) string {
+	return joined(slices.DeleteFunc(texts, func(t string) bool { return t == "" }))
+}
+
+// records returns the matrix for programs: one row for each vantage and address family, of all pages.
+func (m builtMatrix) records(r request, q question) (out [][]any) {
+	for _, l := range m.lines {
+		for _, v := range l.check.Votes {
+			for _, e := range v.Edges {
+				if q.from != "" && v.Region != q.from || len(out) >= recordsMax {
+					continue
+				}
+				var loss, rtt any
+				if share, ok := m.loss[[3]string{mesh.Key(l.host.Name), l.check.Name, e.Vantage}]; ok {
+					loss = share
+				}
+				if e.Outcome.Good() && !e.At.IsZero() {
+					rtt = e.RTT
+				}
+				out = append(out, []any{
+					l.host.Name, l.check.Name, string(l.check.Verdict), spelled(r.catalog, e.Vantage), v.Region, v.Own,
+					e.Vote.String(), e.Outcome.String(), rtt, loss, e.At, joinedNonempty(e.Reason, e.Why),
+				})
+			}
+		}
+	}
+	return out
+}
+
+// recordsMax bounds the rows of a table for programs: a mesh of 5,000 hosts with 16 observers of each check.
+const recordsMax = 100_000
+
+// spelled returns a vantage's name as the catalog has it.
+func spelled(c *catalog.Catalog, key string) string {
+	if h := c.Host(key); h != nil {
+		return h.Name
+	}
+	return key
+}

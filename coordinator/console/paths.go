@@ -1,0 +1,182 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// view of one region from another.
+type direction struct {
+	from, to string
+}
+
+// regionSight is what the vantages of one region see of the hosts of another.
+type regionSight struct {
+	ok, bad int       // votes
+	since   time.Time // when the first of the bad ones began
+	why     string
+}
+
+// blind reports whether nothing there is reached.
+func (s regionSight) blind() bool { return s.bad > 0 && s.ok == 0 }
+
+// sees reports whether everything there is reached.
+func (s regionSight) sees() bool { return s.ok > 0 && s.bad == 0 }
+
+// regionSights returns what each region sees of each other one: by pings where a host has one, else by all of its
+// checks. Checks that are down or partial are left out: they are the host's fault, and no path's.
+func regionSights(s *mesh.Snapshot) map[direction]regionSight {
+	out := map[direction]regionSight{}
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		pinged := slices.ContainsFunc(h.Checks, func(c mesh.CheckState) bool { return c.Kind == catalog.KindPing })
+		for k := range h.Checks {
+			c := &h.Checks[k]
+			if pinged && c.Kind != catalog.KindPing || c.Verdict.Severity() > mesh.Unknown.Severity() {
+				continue
+			}
+			for _, v := range c.Votes {
+				if v.Own {
+					continue
+				}
+				d := direction{v.Region, h.Region}
+				seen := out[d]
+				switch v.Vote {
+				case mesh.OK:
+					seen.ok++
+				case mesh.Bad:
+					if seen.bad == 0 || v.Since.Before(seen.since) {
+						seen.since = v.Since
+					}
+					seen.bad++
+					seen.why = cmp.Or(seen.why, v.Why)
+				}
+				out[d] = seen
+			}
+		}
+	}
+	return out
+}
+
+// brokenPath is a path between two regions, both of which others reach.
+type brokenPath struct {
+	direction
+	regionSight
+	oneWay bool // the other direction works: to sees from
+	both   bool // neither reaches the other
+}
+
+// brokenPaths names the pairs of regions of which one does not reach the other, in the catalog's order. A region that
+// reaches none of the others is no matter of paths: it is isolated.
+func brokenPaths(c *catalog.Catalog, s *mesh.Snapshot) (out []brokenPath) {
+	seen, position := regionSights(s), regionOrder(c)
+	blindTo := map[string]int{} // by region: how many others it does not reach
+	known := map[string]int{}
+	for d, view := range seen {
+		if view.ok+view.bad > 0 {
+			known[d.from]++
+		}
+		if view.blind() {
+			blindTo[d.from]++
+		}
+	}
+	for d, view := range seen {
+		back, hasBack := seen[direction{d.to, d.from}]
+		isolated := known[d.from] > 2 && 2*blindTo[d.from] > known[d.from]
+		if !view.blind() || isolated {
+			continue
+		}
+		p := brokenPath{direction: d, regionSight: view, oneWay: hasBack && back.sees(), both: hasBack && back.blind()}
+		if p.both && position[d.to] < position[d.from] && !(2*blindTo[d.to] > known[d.to] && known[d.to] > 2) {
+			continue // named once, from the other side
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b brokenPath) int {
+		return cmp.Or(position[a.from]-position[b.from], position[a.to]-position[b.to])
+	})
+	return out
+}
+
+// words describes a broken path: a title, and what it means.
+func (p brokenPath) words(c *catalog.Catalog) (title, detail string) {
+	from, to := cityOf(c, p.from), cityOf(c, p.to)
+	why := ""
+	if p.why != "" {
+		why = fmt.Sprintf(" (%q)", shortened(p.why))
+	}
+	switch {
+	case p.oneWay:
+		return fmt.Sprintf("One-way cut: %s sees %s, %s does not see %s", to, from, from, to),
+			fmt.Sprintf("%s reaches nothing in %s%s, while %s reaches everything in %s: a firewall or a route in one "+
+				"direction. One region is below what publishes, so clients read nothing of it.", from, to, why, to, from)
+	case p.both:
+		return fmt.Sprintf("Path cut between %s and %s, one way or both: neither sees the other", from, to),
+			fmt.Sprintf(
+				"Probes fail in both directions%s, as they do when packets are lost in one of them: the answers are "+
+					"lost too. The other regions reach both, so it is the path between the two, and no host.",
+				why,
+			)
+	}
+	return fmt.Sprintf("%s does not see %s", from, to),
+		fmt.Sprintf("%s reaches nothing in %s%s; what %s sees of %s is not known. One region is below what publishes.",
+			from, to, why, to, from)
+}
+
+// lonely is one region that alone cannot reach checks of a host, which is less than what publishes.
+type lonely struct {
+	region, host string
+	checks       []string
+	since        time.Time
+	why          string
+}
+
+// lonelyVotes lists what single regions cannot reach, without the paths that are named as a whole.
+func lonelyVotes(s *mesh.Snapshot, paths []brokenPath) []lonely {
+	named := map[direction]bool{}
+	for _, p := range paths {
+		named[p.direction] = true
+		if p.both {
+			named[direction{p.to, p.from}] = true
+		}
+	}
+	found := map[[2]string]*lonely{}
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		for k := range h.Checks {
+			c := &h.Checks[k]
+			if c.Verdict.Severity() > mesh.Unknown.Severity() || c.Verdict == mesh.Pending || c.Tally.Bad != 1 {
+				continue
+			}
+			for _, v := range c.Votes {
+				if v.Own || v.Vote != mesh.Bad || named[direction{v.Region, h.Region}] {
+					continue
+				}
+				key := [2]string{v.Region, h.Name}
+				l := found[key]
+				if l == nil {
+					l = &lonely{region: v.Region, host: h.Name, since: v.Since, why: v.Why}
+					found[key] = l
+				}
+				l.checks = append(l.checks, c.Name)
+				if v.Since.Before(l.since) {
+					l.since = v.Since
+				}
+			}
+		}
+	}
+	out := make([]lonely, 0, len(found))
+	for _, key := range slices.SortedFunc(maps.Keys(found), func(a, b [2]string) int {
+		return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1]))
+	}) {
+		out = append(out, *found[key])
+	}
+	return out
+}

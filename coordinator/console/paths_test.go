@@ -1,0 +1,140 @@
+package console
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// world is five regions with a host each that all reach one another by ping, as a catalog and a snapshot.
+type world struct {
+	catalog  *catalog.Catalog
+	snapshot *mesh.Snapshot
+}
+
+var places = []string{"amsterdam", "london", "lusaka", "sydney", "toronto"}
+
+func newWorld() world {
+	w := world{&catalog.Catalog{Rule: catalog.DefaultRule()}, &mesh.Snapshot{At: time.Now()}}
+	for _, region := range places {
+		name := strings.ToUpper(region[:3]) + "1"
+		w.catalog.Regions = append(w.catalog.Regions, catalog.Region{Name: region, City: sentenceCase(region)})
+		w.catalog.Hosts = append(w.catalog.Hosts, catalog.Host{
+			Name: name, Region: region, Checks: []catalog.Check{{Kind: "ping", Name: "ping"}},
+		})
+		h := mesh.HostState{Name: name, Region: region, Status: mesh.Operational}
+		c := mesh.CheckState{
+			Name:    "ping",
+			Kind:    "ping",
+			Verdict: mesh.Up,
+			Tally:   mesh.Tally{Regions: 5, Voters: 4, OK: 4},
+		}
+		for _, from := range places {
+			c.Votes = append(c.Votes, mesh.RegionVote{
+				Region: from, Own: from == region, Vote: mesh.OK, Edges: []mesh.EdgeState{{
+					Vantage: mesh.Key(from[:3] + "1"), Vote: mesh.OK, Outcome: mesh.Reachable, At: w.snapshot.At,
+				}},
+			})
+		}
+		h.Checks = append(h.Checks, c)
+		w.snapshot.Hosts = append(w.snapshot.Hosts, h)
+		w.snapshot.Vantages = append(w.snapshot.Vantages, mesh.VantageState{
+			Name: name, Region: region, LastBatch: w.snapshot.At,
+		})
+	}
+	return w
+}
+
+// lose has one region lose the host of another.
+func (w world) lose(from, to string) {
+	for i := range w.snapshot.Hosts {
+		h := &w.snapshot.Hosts[i]
+		for k := range h.Checks {
+			for n := range h.Checks[k].Votes {
+				if v := &h.Checks[k].Votes[n]; h.Region == to && v.Region == from && !v.Own {
+					v.Vote, v.Why, v.Since = mesh.Bad, "timeout", w.snapshot.At.Add(-time.Hour)
+					h.Checks[k].Tally.OK--
+					h.Checks[k].Tally.Bad++
+				}
+			}
+		}
+	}
+}
+
+func (w world) titles() (out []string) {
+	for _, p := range brokenPaths(w.catalog, w.snapshot) {
+		title, detail := p.words(w.catalog)
+		out = append(out, title+". "+detail)
+	}
+	return out
+}
+
+func TestCutsBetweenTwoRegionsAreNamed(t *testing.T) {
+	for name, test := range map[string]struct {
+		lost [][2]string
+		want []string // the beginnings of what is named
+	}{
+		"nothing": {nil, nil},
+		"one way": {[][2]string{{"lusaka", "london"}}, []string{"One-way cut: London sees Lusaka, Lusaka does not"}},
+		"both ways": {[][2]string{{"lusaka", "london"}, {"london", "lusaka"}}, []string{
+			"Path cut between London and Lusaka, one way or both: neither sees the other",
+		}},
+		"two cuts": {[][2]string{{"lusaka", "london"}, {"sydney", "toronto"}}, []string{
+			"One-way cut: London sees Lusaka", "One-way cut: Toronto sees Sydney",
+		}},
+		// A region that loses most of the others has lost its own uplink: the isolated vantage is an advisory of its own.
+		"an uplink": {[][2]string{
+			{"lusaka", "london"}, {"lusaka", "amsterdam"}, {"lusaka", "sydney"}, {"lusaka", "toronto"},
+		}, nil},
+	} {
+		w := newWorld()
+		for _, d := range test.lost {
+			w.lose(d[0], d[1])
+		}
+		got := w.titles()
+		if len(got) != len(test.want) {
+			t.Errorf("%s: %q", name, got)
+			continue
+		}
+		for i, want := range test.want {
+			if !strings.HasPrefix(got[i], want) {
+				t.Errorf("%s: %q, want %q", name, got[i], want)
+			}
+		}
+	}
+}
+
+// What is down for everybody is the host's fault: no path is blamed for it.
+func TestAHostThatIsDownCutsNoPath(t *testing.T) {
+	w := newWorld()
+	for _, from := range places {
+		w.lose(from, "london")
+	}
+	w.snapshot.Hosts[1].Checks[0].Verdict = mesh.Down
+	if got := w.titles(); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+// A region may lose one service of a host whose ping it reaches: that is one check, and no path.
+func TestALonelyRegionIsNamedWithItsChecks(t *testing.T) {
+	w := newWorld()
+	h := &w.snapshot.Hosts[0]
+	web := h.Checks[0]
+	web.Name, web.Kind = "Web sites", "http"
+	web.Votes = append([]mesh.RegionVote(nil), web.Votes...)
+	web.Votes[2].Vote, web.Votes[2].Why = mesh.Bad, "timeout"
+	web.Tally.Bad = 1
+	h.Checks = append(h.Checks, web)
+	got := lonelyVotes(w.snapshot, brokenPaths(w.catalog, w.snapshot))
+	if len(got) != 1 || got[0].region != "lusaka" || got[0].host != "AMS1" || got[0].checks[0] != "Web sites" {
+		t.Errorf("%+v", got)
+	}
+	w.lose("lusaka", "amsterdam") // now all of the path is lost, and it is named once, as a path
+	if got := lonelyVotes(w.snapshot, brokenPaths(w.catalog, w.snapshot)); len(got) > 0 {
+		t.Errorf("%+v", got)
+	}
+}
