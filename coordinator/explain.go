@@ -19,8 +19,10 @@ import (
 
 const explainLong = `
 Explain prints why each check of a host has its verdict: the rule that decided it, the vote of every
-region, and the observations behind each vote with their times. It also names the hosts that failed
-from the same cause, and the last change of the catalog that affected the host. Use it to answer
+region, and the observations behind each vote with their times. For a check that is not up, it draws
+the probes of each vantage over time, and lists every step that led to the verdict: first misses,
+retries, the round, the votes, and the rule that decided. It also names the hosts that failed from
+the same cause, and the last change of the catalog that affected the host. Use it to answer
 "why is it down?", and --at for "why was it down at 02:31?".`
 
 func newExplainCommand() *cobra.Command {
@@ -45,6 +47,8 @@ type explanation struct {
 	At         time.Time      `json:"at"`
 	FellWith   []string       `json:"fell_with"` // hosts that failed within seconds of it, for the same voters
 	LastChange *ledger.Change `json:"last_change,omitempty"`
+	// Evidence is what led to the verdict of each check that is not up.
+	Evidence []evidence `json:"evidence,omitempty"`
 }
 
 // explain collects the explanation of a host at the time of the state.
@@ -56,7 +60,10 @@ func explain(ctx context.Context, client *admin.Client, s admin.State, name stri
 		return e, err
 	}
 	e.At, e.FellWith = s.Snapshot.At, fellWith(s.Snapshot, e.HostState)
-	e.LastChange, err = client.LastChange(ctx, mesh.Key(name), s.Snapshot.At)
+	if e.LastChange, err = client.LastChange(ctx, mesh.Key(name), s.Snapshot.At); err != nil {
+		return e, err
+	}
+	e.Evidence, err = collectEvidence(ctx, client, e.HostState, e.At)
 	return e, err
 }
 

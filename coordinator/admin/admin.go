@@ -17,6 +17,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
@@ -44,9 +45,10 @@ type Engine interface {
 	Current() (*catalog.Catalog, *mesh.Snapshot)
 }
 
-// Replayer returns the catalog and the verdicts at a past time.
+// Replayer returns the catalog and the verdicts at a past time, and what led to a transition.
 type Replayer interface {
 	At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error)
+	Trace(ctx context.Context, t mesh.Transition) ([]judge.Event, error)
 }
 
 // Catalogs returns the changes of the catalog and makes new ones.
@@ -59,6 +61,7 @@ type Catalogs interface {
 // History reads the ledger in wall time.
 type History interface {
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
+	DecidedAt(ctx context.Context, sequence uint64) ([]mesh.Transition, error)
 	Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error)
 }
 
@@ -128,6 +131,7 @@ func NewHandler(b Backend) http.Handler {
 		"GET /state":              h.state,
 		"GET /change":             h.lastChange,
 		"GET /transitions":        h.transitions,
+		"GET /trace":              h.trace,
 		"GET /uptime":             h.uptime,
 		"POST /invite":            h.invite,
 		"POST /revoke":            h.revoke,
@@ -190,6 +194,24 @@ func (h handler) transitions(_ http.ResponseWriter, r *http.Request) (any, error
 			fmt.Sprintf("limit %q: write a number from 1 to %d", r.FormValue("limit"), limitMax))
 	}
 	return h.History.Transitions(r.Context(), mesh.Key(r.FormValue("host")), time.Time{}, min(limit, limitMax))
+}
+
+// trace returns what led to the change that a check's verdict made at a sequence of the stream.
+func (h handler) trace(_ http.ResponseWriter, r *http.Request) (any, error) {
+	sequence, err := strconv.ParseUint(r.FormValue("sequence"), 10, 64)
+	if err != nil {
+		return nil, errkind.New(errkind.Invalid, fmt.Sprintf("sequence %q: write a number", r.FormValue("sequence")))
+	}
+	all, err := h.History.DecidedAt(r.Context(), sequence)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range all {
+		if mesh.Key(t.Host) == mesh.Key(r.FormValue("host")) && t.Check == r.FormValue("check") {
+			return h.Replayer.Trace(r.Context(), t)
+		}
+	}
+	return nil, errkind.New(errkind.NotFound, fmt.Sprintf("no verdict of the check changed at message %d", sequence))
 }
 
 func (h handler) invite(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/errkind"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/sla"
@@ -42,6 +43,16 @@ func (b *backend) At(_ context.Context, at time.Time) (*catalog.Catalog, *mesh.S
 
 func (b *backend) LastChange(_ context.Context, host string, at time.Time) (ledger.Change, bool, error) {
 	return ledger.Change{At: at, Source: "of " + host}, host == "nc036", nil
+}
+
+func (b *backend) DecidedAt(_ context.Context, sequence uint64) ([]mesh.Transition, error) {
+	return []mesh.Transition{
+		{Host: "NC041", Check: "ping", Sequence: sequence}, {Host: "NC036", Check: "Sending mail", Sequence: sequence},
+	}, nil
+}
+
+func (b *backend) Trace(_ context.Context, t mesh.Transition) ([]judge.Event, error) {
+	return []judge.Event{{Text: fmt.Sprint(t.Host, " ", t.Check, " ", t.Sequence)}}, nil
 }
 
 func (b *backend) Transitions(_ context.Context, host string, _ time.Time, limit int) ([]mesh.Transition, error) {
@@ -171,6 +182,14 @@ func TestStatesAndCatalogs(t *testing.T) {
 	change, err := client.LastChange(t.Context(), "NC036", at)
 	if err != nil || change.Source != "of nc036" || !change.At.Equal(at) {
 		t.Error(change, err)
+	}
+	fell := mesh.Transition{Host: "nc036", Check: "Sending mail", Sequence: 280}
+	if events, err := admin.Trace(t.Context(), client, fell); err != nil || len(events) != 1 ||
+		events[0].Text != "NC036 Sending mail 280" {
+		t.Errorf("traced %v (%v)", events, err)
+	}
+	if _, err := admin.Trace(t.Context(), client, mesh.Transition{Host: "NC036", Check: "ping"}); err == nil {
+		t.Error("a change that never was is traced")
 	}
 	if change, err := client.LastChange(t.Context(), "NC041", at); err != nil || change != nil {
 		t.Error(change, err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -56,6 +57,13 @@ func (c *Client) LastChange(ctx context.Context, host string, at time.Time) (cha
 func (c *Client) Transitions(ctx context.Context, host string, limit int) (out []mesh.Transition, err error) {
 	return out, c.call(ctx, http.MethodGet, "/transitions", url.Values{"host": {host}, "limit": {strconv.Itoa(limit)}},
 		nil, &out)
+}
+
+// Trace returns what led to a transition of a check, in the order in which the judge met it.
+func Trace(ctx context.Context, c *Client, t mesh.Transition) (events []judge.Event, err error) {
+	return events, c.call(ctx, http.MethodGet, "/trace", url.Values{
+		"host": {t.Host}, "check": {t.Check}, "sequence": {strconv.FormatUint(t.Sequence, 10)},
+	}, nil, &events)
 }
 
 // Invite creates a join token for the host.

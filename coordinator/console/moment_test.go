@@ -44,7 +44,7 @@ func (replayed) Trace(_ context.Context, t mesh.Transition) ([]judge.Event, erro
 	at := t.Began
 	return []judge.Event{
 		{At: at, Kind: judge.Observed, Region: "london", Vantage: "nc023", Text: "NC023 probed: unreachable",
-			Probe: &mesh.Observation{Began: at.Add(-time.Second), Elapsed: time.Second, Outcome: mesh.Unreachable}},
+			Probe: &judge.Probe{Began: at.Add(-time.Second), Elapsed: time.Second, Outcome: mesh.Unreachable}},
 		{At: at.Add(time.Second), Kind: judge.RoundOpened, Round: 7, Text: "round 7 opens"},
 		{At: at.Add(2 * time.Second), Kind: judge.Decided, Text: "6 of 8 regions vote bad: down"},
 	}, nil

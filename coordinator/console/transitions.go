@@ -176,7 +176,7 @@ func newAxis(t mesh.Transition, events []judge.Event, names map[string]string) *
 	for _, e := range events {
 		switch e.Kind {
 		case judge.Observed:
-			if e.Probe.Began.Add(e.Probe.Elapsed).Before(from) {
+			if e.Probe.Ended().Before(from) {
 				continue
 			}
 			i := slices.IndexFunc(rows, func(r axisRow) bool { return mesh.Key(r.Vantage) == e.Vantage })
@@ -207,7 +207,7 @@ func newAxis(t mesh.Transition, events []judge.Event, names map[string]string) *
 
 func newAxisProbe(e judge.Event, x func(time.Time) int) axisProbe {
 	p := axisProbe{
-		Look: web.VoteLook(mesh.OK), X: x(e.Probe.Began.Add(e.Probe.Elapsed)), From: x(e.Probe.Began), Title: e.Text,
+		Look: web.VoteLook(mesh.OK), X: x(e.Probe.Ended()), From: x(e.Probe.Began), Title: e.Text,
 	}
 	switch {
 	case e.Probe.Stage == mesh.Missed:

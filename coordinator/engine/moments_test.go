@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -237,5 +239,58 @@ func (w *world) fill(b *testing.B, c *catalog.Catalog, d time.Duration) {
 			h := wire.EncodeHeaders(10*time.Millisecond, time.Hour)
 			w.store(bus.Message{Kind: bus.Batch, Agent: agent, Header: func(k string) string { return h[k] }, Data: data})
 		}
+	}
+}
+
+// A trace has every step from before the cause of a transition to its publication, and ends with the verdict; with
+// saved states and without.
+func TestATransitionIsTraced(t *testing.T) {
+	for _, saves := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w, c, dir := newWorld(t), fourHosts(t), ""
+			if saves {
+				dir = t.TempDir()
+			}
+			w.namesRounds = true
+			e, stop := w.run(t, node.CoreConfig{Catalog: c, Moments: dir})
+			enrollAll(t, e)
+			w.observe(t, c, mesh.Reachable, 6*time.Minute)
+			w.observe(t, c, mesh.Unreachable, 20*time.Second)
+			w.observe(t, c, mesh.Reachable, time.Minute)
+			all, err := e.History.Transitions(t.Context(), "nc1", time.Time{}, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(all, func(tr mesh.Transition) bool { return tr.Verdict == mesh.Down })
+			events, err := e.Replayer.Trace(t.Context(), all[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantTrace(t, all[i], events)
+			found, err := e.History.DecidedAt(t.Context(), all[i].Sequence)
+			if err != nil || len(found) == 0 || found[0].ID != all[i].ID {
+				t.Errorf("found %v (%v)", found, err)
+			}
+			mustStop(t, stop)
+		})
+	}
+}
+
+func wantTrace(t *testing.T, tr mesh.Transition, events []judge.Event) {
+	t.Helper()
+	kinds, bad := map[judge.EventKind]int{}, map[string]bool{}
+	for _, event := range events {
+		kinds[event.Kind]++
+		if event.Probe != nil && event.Probe.Outcome == mesh.Unreachable {
+			bad[event.Vantage] = true
+		}
+	}
+	last := events[len(events)-1]
+	if last.Kind != judge.Decided || last.Verdict != mesh.Down || !last.At.Equal(tr.Published) || last.Tally != tr.Tally {
+		t.Errorf("the trace ends with %+v, and the transition is %+v", last, tr)
+	}
+	if kinds[judge.RoundOpened] == 0 || kinds[judge.VoteChanged] < 3 || len(bad) != 3 ||
+		!events[0].At.Before(tr.Began) || len(events) > 200 {
+		t.Errorf("%d events, by kind %v; bad are %v", len(events), kinds, bad)
 	}
 }

@@ -21,20 +21,37 @@ const (
 
 // Event is one step on the way to a verdict.
 type Event struct {
-	At      time.Time         `json:"at"` // when the judge met it
-	Kind    EventKind         `json:"kind"`
-	Region  string            `json:"region,omitempty"` // or several, if their votes change alike
-	Vantage string            `json:"vantage,omitempty"`
-	Probe   *mesh.Observation `json:"probe,omitempty"`
-	Round   uint64            `json:"round,omitempty"`
-	Vote    mesh.Vote         `json:"vote"`
-	Why     string            `json:"why,omitempty"`
-	Verdict mesh.Verdict      `json:"verdict,omitempty"`
-	Rule    string            `json:"rule,omitempty"`
-	Tally   mesh.Tally        `json:"tally,omitzero"`
-	Waiting bool              `json:"waiting,omitempty"` // a round is open
-	Text    string            `json:"text"`              // the event in words
+	At      time.Time    `json:"at"` // when the judge met it
+	Kind    EventKind    `json:"kind"`
+	Region  string       `json:"region,omitempty"` // or several, if their votes change alike
+	Vantage string       `json:"vantage,omitempty"`
+	Probe   *Probe       `json:"probe,omitempty"`
+	Round   uint64       `json:"round,omitempty"`
+	Vote    mesh.Vote    `json:"vote"`
+	Why     string       `json:"why,omitempty"`
+	Verdict mesh.Verdict `json:"verdict,omitempty"`
+	Rule    string       `json:"rule,omitempty"`
+	Tally   mesh.Tally   `json:"tally,omitzero"`
+	Waiting bool         `json:"waiting,omitempty"` // a round is open
+	Text    string       `json:"text"`              // the event in words
 }
+
+// Probe is what a vantage reported of the check.
+type Probe struct {
+	Began   time.Time     `json:"began"`
+	Elapsed time.Duration `json:"elapsed"` // from Began to the result, nanoseconds
+	RTT     time.Duration `json:"rtt"`     // nanoseconds
+	Family  mesh.Family   `json:"family"`
+	Outcome mesh.Outcome  `json:"outcome"`
+	Stage   mesh.Stage    `json:"stage"`
+	Sent    int           `json:"sent"`
+	Lost    int           `json:"lost"`
+	Reason  string        `json:"reason,omitempty"`
+	Address string        `json:"address,omitempty"`
+}
+
+// Ended returns when the result was there.
+func (p Probe) Ended() time.Time { return p.Began.Add(p.Elapsed) }
 
 // eventsMax bounds the events of one trace.
 const eventsMax = 2000
@@ -105,7 +122,10 @@ func (t *Tracer) observations(b *mesh.Batch, in Input) {
 		}
 		o.Began = o.Began.Add(-in.Offset)
 		t.add(in, Event{
-			Kind: Observed, Region: v.region, Vantage: v.key, Probe: &o, Round: o.Round,
+			Kind: Observed, Region: v.region, Vantage: v.key, Round: o.Round, Probe: &Probe{
+				Began: o.Began, Elapsed: o.Elapsed, RTT: o.RTT, Family: o.Family, Outcome: o.Outcome, Stage: o.Stage,
+				Sent: o.Sent, Lost: o.Lost, Reason: o.Reason, Address: o.Address,
+			},
 			Text: t.judge.mesh.byKey[v.key].config.Name + describeProbe(o),
 		})
 	}
