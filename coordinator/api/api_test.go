@@ -148,10 +148,14 @@ func TestErrorsSayWhatToWrite(t *testing.T) {
 func TestAStatusThatIsOutOfDateIsUnknown(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	s.Snapshot.At = time.Now().Add(-time.Minute)
+	s.All = webtest.Incidents()
 	h := public(s)
-	for _, path := range []string{"/api/v2/status.json", "/api/v2/summary.json", "/api/v2/components.json"} {
+	for _, path := range []string{
+		"/api/v2/status.json", "/api/v2/summary.json", "/api/v2/components.json", "/api/v2/incidents.json",
+	} {
 		text := webtest.Get(t, h, path).Body.String()
-		if strings.Contains(text, "perational") || !strings.Contains(text, "Unknown: ") {
+		if strings.Contains(text, `"status": "operational"`) || strings.Contains(text, "All Systems") ||
+			!strings.Contains(text, "Unknown: ") {
 			t.Errorf("%s of a minute ago: %s", path, text)
 		}
 	}

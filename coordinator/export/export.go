@@ -89,8 +89,12 @@ func (e *Exporter) Export(ctx context.Context, all bool) (Report, error) {
 	return Report{len(next.files), u.written, u.removed, u.wrote, walked.Failed}, nil
 }
 
-// Announce puts the notice on the pages of the copy as they are, for when the site cannot be read. It reports whether
-// that changed any.
+// outOfDateAfter is the age at which badges and answers of the API in a copy, which cannot say of when they are, no
+// longer say what was.
+const outOfDateAfter = 2 * time.Minute
+
+// Announce puts the notice on the pages of the copy as they are, for when the site cannot be read, and has a copy that
+// is out of date call everything unknown in badges and in the API. It reports whether that changed anything.
 func (e *Exporter) Announce() (bool, error) {
 	notice, err := e.notice()
 	if err != nil {
@@ -102,6 +106,9 @@ func (e *Exporter) Announce() (bool, error) {
 	}
 	defer next.discard()
 	u := e.update(next, notice)
+	if copied := e.tree.copied(); u.at.Sub(copied) >= outOfDateAfter {
+		u.asOf = copied
+	}
 	for address := range next.before {
 		if err := u.retain(address, true); err != nil {
 			return false, err
@@ -141,7 +148,8 @@ type update struct {
 	at               time.Time
 	written, removed int
 	wrote            bool
-	looked           bool // the site was read
+	looked           bool      // the site was read
+	asOf             time.Time // of a copy that is out of date; zero: it is not
 }
 
 // Known returns what the version before has of an address. What it has with another notice is known all the same:
@@ -183,6 +191,21 @@ func (u *update) Store(d mirror.Document, links []string, _ time.Time) error {
 	return u.version.write(d.Address, next, data)
 }
 
+// doubt keeps a file that says nothing works of which that is not known.
+func (u *update) doubt(address string, f file) error {
+	data, err := u.version.read(f.Name)
+	if err != nil {
+		return err
+	}
+	out := mirror.OutOfDate(mirror.Document{Address: address, Body: data}, u.asOf)
+	if bytes.Equal(out.Body, data) {
+		return u.version.link(address, f)
+	}
+	f.ETag, f.Sum = "", "" // the next export writes it again
+	u.written++
+	return u.version.write(address, f, out.Body)
+}
+
 // outdated reports whether a page has to say that it was looked at since.
 func (u *update) outdated(address string, f file) bool {
 	age := u.at.Sub(f.Written)
@@ -219,6 +242,9 @@ func (u *update) retain(address string, seen bool) error {
 		return nil
 	}
 	f := u.version.before[address]
+	if !u.asOf.IsZero() && !f.Page {
+		return u.doubt(address, f)
+	}
 	outdated := u.outdated(address, f)
 	if f.Notice == u.noticeSum && !outdated || !f.Page {
 		return u.version.link(address, f)

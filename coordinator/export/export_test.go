@@ -40,6 +40,7 @@ type origin struct {
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.At = time.Now().Add(time.Minute) // it stays current while the test runs
 	s.Library = webtest.NewLibrary(t)
 	s.All = webtest.Incidents()
 	s.Library.Write(ledger.PostEvent{
@@ -68,6 +69,14 @@ func newOrigin(t *testing.T) *origin {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	o.Origin = &mirror.Origin{Base: base, Client: client}
 	return o
+}
+
+// show has the site show another state.
+func (o *origin) show(t *testing.T, v mesh.Verdict, status mesh.Status) {
+	t.Helper()
+	next := webtest.NewSource(t, v, status).Snapshot
+	next.At = time.Now().Add(time.Minute) // it stays current while the test runs
+	o.source.Show(next)
 }
 
 func open(t *testing.T, o *origin, dir string) *export.Exporter {
@@ -187,7 +196,7 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	if !strings.Contains(text(t, dir, "copy.json"), now.UTC().Format(time.RFC3339)) {
 		t.Error("copy.json does not say when the copy was looked at last")
 	}
-	o.source.Show(webtest.NewSource(t, mesh.Down, mesh.MajorOutage).Snapshot)
+	o.show(t, mesh.Down, mesh.MajorOutage)
 	mustExport(t, e)
 	after := published(t, dir)
 	same := func(name string) bool { return os.SameFile(before[name], after[name]) }
@@ -214,7 +223,7 @@ func TestAFailureLeavesTheCopyAsItWas(t *testing.T) {
 	e := open(t, o, dir)
 	mustExport(t, e)
 	before := published(t, dir)
-	o.source.Show(webtest.NewSource(t, mesh.Down, mesh.MajorOutage).Snapshot)
+	o.show(t, mesh.Down, mesh.MajorOutage)
 	for _, n := range []int32{0, 1, 7, 40} {
 		o.after.Store(n)
 		if _, err := e.Export(t.Context(), true); err == nil {
@@ -265,7 +274,7 @@ func TestReadersNeverSeeAPart(t *testing.T) {
 	}()
 	for i := range 4 {
 		v := []mesh.Verdict{mesh.Down, mesh.Up}[i%2]
-		o.source.Show(webtest.NewSource(t, v, []mesh.Status{mesh.MajorOutage, mesh.Operational}[i%2]).Snapshot)
+		o.show(t, v, []mesh.Status{mesh.MajorOutage, mesh.Operational}[i%2])
 		if r := mustExport(t, e); r.Written == 0 {
 			t.Error("a change was not written")
 		}
@@ -362,5 +371,44 @@ func TestFilesOfOthersStay(t *testing.T) {
 	}
 	if _, err := os.Readlink(filepath.Join(dir, ".current")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("half a copy is there")
+	}
+}
+
+// Badges and the API cannot say of when they are, so that they do not say what was of a site that cannot be read.
+func TestACopyThatIsOutOfDateCallsNothingOperational(t *testing.T) {
+	t.Parallel()
+	o, dir := newOrigin(t), t.TempDir()
+	e := open(t, o, dir)
+	now := time.Now()
+	e.Now = func() time.Time { return now }
+	mustExport(t, e)
+	o.after.Store(0)
+	said := func(word string) (n int) {
+		for _, name := range []string{"badge.svg", "badge/NC036.json", "badge/NC036/sending-mail.svg",
+			"api/v2/status.json", "api/v2/summary.json", "api/v2/components.json"} {
+			if strings.Contains(text(t, dir, name), word) {
+				n++
+			}
+		}
+		return n
+	}
+	if changed, err := e.Announce(); changed || err != nil {
+		t.Errorf("a copy of now is out of date: %v", err)
+	}
+	now = now.Add(10 * time.Minute)
+	for _, want := range []bool{true, false} {
+		if changed, err := e.Announce(); changed != want || err != nil {
+			t.Errorf("changed %v, %v", changed, err)
+		}
+	}
+	if said("Out of date") != 3 || said("Unknown: as of") != 3 ||
+		said(`"status": "operational"`)+said("Operational") != 0 {
+		t.Errorf("%d badges and %d answers are out of date, %d are operational", said("Out of date"),
+			said("Unknown: as of"), said(`"status": "operational"`)+said("Operational"))
+	}
+	o.after.Store(-1)
+	mustExport(t, e)
+	if said("Out of date") != 0 || said("Unknown: as of") != 0 {
+		t.Error("the copy of now is still out of date")
 	}
 }

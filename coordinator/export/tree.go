@@ -192,6 +192,16 @@ func (v *version) publish(at time.Time) error {
 		fmt.Appendf(nil, "{\"at\": %q}\n", at.UTC().Format(time.RFC3339)))
 }
 
+// copied returns when the copy was last made.
+func (t *tree) copied() time.Time {
+	var latest struct{ At time.Time }
+	data, _, err := regularfile.Read(filepath.Join(t.dir, timeName), 1<<10)
+	if err == nil {
+		_ = json.Unmarshal(data, &latest) // what cannot be read is long ago
+	}
+	return latest.At
+}
+
 func (v *version) saveManifest(dir string) error {
 	data, err := json.Marshal(v.files)
 	if err != nil {

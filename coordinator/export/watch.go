@@ -35,22 +35,8 @@ func (e *Exporter) Watch(ctx context.Context, log zerolog.Logger) error {
 	}()
 	w := &watch{Exporter: e, log: log}
 	for ctx.Err() == nil {
-		pause := w.export(ctx)
-		for next, due := time.Now().Add(exportEvery), false; !due; {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(pause): // between exports, or until the next try
-			}
-			select {
-			case <-changed:
-				due = true
-			default:
-			}
-			notice, err := e.notice()
-			due = due || w.failed || !time.Now().Before(next) || err == nil && notice != w.notice
-			pause = noticeEvery
-		}
+		w.export(ctx)
+		w.await(ctx, changed)
 	}
 	return nil
 }
@@ -76,14 +62,39 @@ func (e *Exporter) follow(ctx context.Context, changed chan<- struct{}) {
 // watch is what Watch knows of the exports so far.
 type watch struct {
 	*Exporter
-	log    zerolog.Logger
-	all    time.Time // of the last export of everything
-	notice string
-	failed bool
+	log       zerolog.Logger
+	all       time.Time // of the last export of everything
+	notice    string
+	failed    time.Time // since when the site cannot be read; zero: it can be
+	announced string    // the notice that was put on the copy since
+	marked    bool      // the copy says that it is out of date
 }
 
-// export exports once, and returns how long to wait before the next time.
-func (w *watch) export(ctx context.Context) time.Duration {
+// await returns when it is time for the next export.
+func (w *watch) await(ctx context.Context, changed <-chan struct{}) {
+	pause, every := exportPause, exportEvery
+	if !w.failed.IsZero() {
+		pause, every = noticeEvery, retryEvery
+	}
+	for end := time.Now().Add(every); ; pause = noticeEvery {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		select {
+		case <-changed:
+			return
+		default:
+		}
+		if notice, err := w.Exporter.notice(); !time.Now().Before(end) || err == nil && notice != w.notice {
+			return
+		}
+	}
+}
+
+// export exports once.
+func (w *watch) export(ctx context.Context) {
 	notice, err := w.Exporter.notice()
 	if err != nil {
 		w.log.Warn().Err(err).Msg("notice unreadable, the one before stays")
@@ -99,26 +110,35 @@ func (w *watch) export(ctx context.Context) time.Duration {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		if !w.failed {
-			w.log.Warn().Err(err).Msg("export failed, the copy stays as it is")
-		}
-		w.failed = true
-		if _, err := w.Announce(); err != nil {
-			w.log.Warn().Err(err).Msg("notice not shown")
-		}
-		return noticeEvery
+		w.fail(err)
 	default:
-		if w.failed {
+		if !w.failed.IsZero() {
 			w.log.Info().Msg("export recovered")
 		}
 		if len(report.Failed) > 0 {
 			w.log.Warn().Err(errors.Join(report.Failed...)).Msg("documents not copied")
 		}
-		w.failed = false
+		w.failed, w.marked = time.Time{}, false
 		if all {
 			w.all = time.Now()
 		}
 		w.log.Debug().Int("files", report.Files).Int("written", report.Written).Msg("site exported")
 	}
-	return exportPause
+}
+
+// fail handles an export that failed: the copy shows the notice, and says that it is out of date when it is.
+func (w *watch) fail(err error) {
+	if w.failed.IsZero() {
+		w.log.Warn().Err(err).Msg("export failed, the copy stays as it is")
+		w.failed, w.announced = time.Now(), ""
+	}
+	mark := !w.marked && time.Since(w.failed) >= outOfDateAfter
+	if w.notice == w.announced && !mark {
+		return
+	}
+	if _, err := w.Announce(); err != nil {
+		w.log.Warn().Err(err).Msg("notice not shown")
+		return
+	}
+	w.announced, w.marked = w.notice, w.marked || mark
 }

@@ -20,7 +20,7 @@ func OutOfDate(d Document, at time.Time) Document {
 	switch {
 	case badge.MatchString(d.Address):
 		d.Body = outOfDateBadge(d)
-	case d.Type == "application/json" && strings.HasPrefix(d.Address, "/api/v2/"):
+	case strings.HasPrefix(d.Address, "/api/v2/"):
 		d.Body = outOfDateStatus(d.Body, "Unknown: as of "+at.UTC().Format("15:04 UTC, 2 Jan 2006"))
 	}
 	return d
@@ -28,7 +28,7 @@ func OutOfDate(d Document, at time.Time) Document {
 
 func outOfDateBadge(d Document) []byte {
 	look := web.OutOfDateLook()
-	if d.Type == "application/json" {
+	if strings.HasSuffix(d.Address, ".json") {
 		var label struct{ Label string }
 		_ = json.Unmarshal(d.Body, &label)     // what it is not stays empty
 		out, _ := json.Marshal(map[string]any{ // strings and a number can be encoded
@@ -59,15 +59,27 @@ func outOfDateStatus(body []byte, description string) []byte {
 	if _, ok := all["status"].(map[string]any); ok {
 		all["status"] = map[string]any{"indicator": "minor", "description": description}
 	}
-	components, _ := all["components"].([]any)
-	for _, c := range components {
-		if c, ok := c.(map[string]any); ok {
-			c["status"], c["description"] = "degraded_performance", description
-		}
-	}
+	doubtComponents(all, description)
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetIndent("", "  ")
 	_ = e.Encode(all) // it was decoded from JSON
 	return out.Bytes()
+}
+
+// doubtComponents calls all components in a value unknown: incidents have some too.
+func doubtComponents(value any, description string) {
+	switch value := value.(type) {
+	case []any:
+		for _, v := range value {
+			doubtComponents(v, description)
+		}
+	case map[string]any:
+		if _, isComponent := value["group_id"]; isComponent {
+			value["status"], value["description"] = "degraded_performance", description
+		}
+		for _, v := range value {
+			doubtComponents(v, description)
+		}
+	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// NewBrowser starts Chromium and returns the context of a tab for chromedp. Both end with the test, or after a
-// minute. Without Chromium the test is skipped, and in CI it fails.
-func NewBrowser(t testing.TB) context.Context {
+// NewBrowser starts Chromium, with options besides the usual ones, and returns the context of a tab for chromedp. Both
+// end with the test, or after a minute. Without Chromium the test is skipped, and in CI it fails.
+func NewBrowser(t testing.TB, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"} {
@@ -25,6 +25,7 @@ func NewBrowser(t testing.TB) context.Context {
 		SkipOrFail(t, "Chromium (Debian: chromium)")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
+	options = append(options, more...)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
