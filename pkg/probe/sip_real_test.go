@@ -2,6 +2,7 @@ package probe_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -50,4 +51,54 @@ func TestKamailioAnswersSIPChecks(t *testing.T) {
 			want(t, once(t, probe.Kernel{}, sipCheck(port, o), "127.0.0.1"), test.outcome, test.reason)
 		}
 	}
+}
+
+// startKamailioOverTLS runs Kamailio, which answers OPTIONS over TLS alone, with a certificate that the test's process
+// trusts.
+func startKamailioOverTLS(t *testing.T) (port int) {
+	t.Helper()
+	testenv.RequirePrograms(t, map[string]string{"/usr/sbin/kamailio": "kamailio"})
+	modules, _ := filepath.Glob("/usr/lib/*/kamailio/modules/tls.so")
+	if len(modules) == 0 {
+		testenv.SkipOrFail(t, "Kamailio's module tls (Debian: kamailio-tls-modules)")
+	}
+	dir, port := openDirectory(t), freePort(t)
+	certificate, key := certificateFiles(t, dir, "mail.example.net")
+	tlsConfig := writeFile(t, dir, "tls.cfg", fmt.Sprintf(`[server:default]
+method = TLSv1.2+
+verify_certificate = no
+require_certificate = no
+private_key = %s
+certificate = %s
+`, key, certificate))
+	config := writeFile(t, dir, "kamailio.cfg", fmt.Sprintf(`#!KAMAILIO
+debug=0
+log_stderror=yes
+fork=yes
+children=1
+tcp_children=1
+auto_aliases=no
+enable_tls=yes
+listen=tls:127.0.0.1:%[1]d
+loadmodule "sl.so"
+loadmodule "tls.so"
+modparam("tls", "config", "%[2]s")
+request_route {
+  sl_send_reply("200", "OK");
+}
+`, port, tlsConfig))
+	startServer(t, port, "/usr/sbin/kamailio", "-DD", "-E", "-m", "32", "-M", "8", "-f", config, "-Y", dir)
+	return port
+}
+
+func TestKamailioAnswersOverTLS(t *testing.T) {
+	port := startKamailioOverTLS(t)
+	o := catalog.SIP{Transport: catalog.TransportTLS, Verification: mail}
+	got := once(t, probe.Kernel{}, sipCheck(port, o), "127.0.0.1")
+	if want(t, got, mesh.Reachable, ""); got.Expiry == nil {
+		t.Error("the certificate ends tomorrow, and there is no advisory")
+	}
+	o.ServerName = "sip.example.org"
+	want(t, once(t, probe.Kernel{}, sipCheck(port, o), "127.0.0.1"), mesh.Unreachable,
+		"certificate is for mail.example.net, not sip.example.org")
 }

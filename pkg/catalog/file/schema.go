@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ type object = map[string]any
 // Texts that stand for a value which is known where the coordinator runs: any of them may hold a variable.
 const (
 	variablePattern = `\$\{`
-	numberPattern   = `^-?[0-9]+([.][0-9]+)?$|` + variablePattern
+	numberPattern   = `^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?$|` + variablePattern
 	durationPattern = `^([0-9]+([.][0-9]+)?(ns|us|µs|ms|s|m|h))+$|` + variablePattern
 )
 
@@ -59,18 +60,16 @@ func Schema() []byte {
 		}),
 		"regions": object{"type": "array", "minItems": 1, "items": mappingOf(regionKeys(), "name")},
 		"hosts":   object{"type": "array", "minItems": 1, "items": mappingOf(hostKeys(), "name", "region")},
-		"incidents": mappingOf(object{"publish": anyText, "templates": object{
-			"type": "array", "maxItems": catalog.TemplatesMax,
-			"items": mappingOf(object{"name": anyText, "title": anyText, "text": anyText}, "name", "text"),
-		}}),
-		// Of what concerns people alone the schema knows the first level.
-		"notify": mappingOf(object{
-			"mail": object{"type": "object"}, "channels": object{"type": "array"}, "routes": object{"type": "array"},
-			"pending_after": aDuration,
-		}),
-		"announce": object{"type": "array", "maxItems": catalog.AnnouncesMax},
-		"rule":     mappingOf(fieldsOf(reflect.TypeFor[catalog.Rule]())),
-		"sla":      mappingOf(slaKeys()),
+		"incidents": mappingOf(object{"publish": anyText, "templates": arrayOf(
+			mappingOf(object{"name": anyText, "title": anyText, "text": anyText}, "name", "text"), catalog.TemplatesMax,
+		)}),
+		"notify": notifySchema(),
+		"announce": arrayOf(
+			mappingOf(object{"url": anyText, "what": wordsOf(catalog.AnnounceKinds()...)}, "url"),
+			catalog.AnnouncesMax,
+		),
+		"rule": mappingOf(fieldsOf(reflect.TypeFor[catalog.Rule]())),
+		"sla":  mappingOf(slaKeys()),
 	}, "regions", "hosts")
 	top["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	top["title"] = "A catalog of probemesh"
@@ -91,6 +90,58 @@ func mappingOf(keys object, required ...string) object {
 	out := object{"type": "object", "properties": keys, "additionalProperties": false}
 	if len(required) > 0 {
 		out["required"] = required
+	}
+	return out
+}
+
+// arrayOf is a list of at most so many items.
+func arrayOf(item object, most int) object {
+	return object{"type": "array", "items": item, "maxItems": most}
+}
+
+// wordsOf is one of some words or a list of them, in upper or lower case.
+func wordsOf(words ...string) object {
+	var patterns []string
+	for _, w := range words {
+		patterns = append(patterns, regexp.QuoteMeta(w))
+	}
+	word := object{"type": "string", "pattern": "^(?i:" + strings.Join(patterns, "|") + ")$|" + variablePattern}
+	return object{"anyOf": []any{word, object{"type": "array", "items": word}}}
+}
+
+// notifySchema is the section notify. Names of channels, hosts and groups Parse alone knows.
+func notifySchema() object {
+	names := object{"anyOf": []any{anyText, object{"type": "array", "items": anyText}}}
+	severity := enum(words(catalog.Severities())...)
+	match := mappingOf(object{
+		"host": names, "group": names, "region": names, "kind": wordsOf(catalog.Kinds()...),
+		"advisory": wordsOf(catalog.Advisories()...), "severity": severity, "label": mapOfTexts,
+	})
+	step := mappingOf(object{"after": aDuration, "channels": names}, "after", "channels")
+	return mappingOf(object{
+		"mail": mappingOf(
+			object{"server": anyText, "from": anyText, "user": anyText, "password": anyText},
+			"server",
+			"from",
+		),
+		"channels": arrayOf(mappingOf(object{
+			"name": anyText, "email": arrayOf(anyText, catalog.EmailsMax), "webhook": anyText, "secret": anyText,
+			"url": anyText,
+		}, "name"), catalog.ChannelsMax),
+		"routes": arrayOf(mappingOf(object{
+			"match": match, "channels": names, "fallback": names, "after": aDuration, "repeat": aDuration,
+			"escalate": arrayOf(step, catalog.EscalationsMax),
+			"quiet":    mappingOf(object{"from": anyText, "to": anyText, "zone": anyText, "unless": severity}, "from", "to"),
+		}), catalog.RoutesMax),
+		"pending_after": aDuration,
+	}, "channels", "routes")
+}
+
+// words returns texts of a type of their own as plain ones.
+func words[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = string(w)
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"pgregory.net/rapid"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/catalog/file"
@@ -115,7 +116,18 @@ func TestTheSchemaHasTheKeysOfTheParser(t *testing.T) {
 		regions + "hosts: [{name: A, region: ams, xyzzy: 1, checks: []}]": at("properties", "hosts", "items"),
 		regions + "hosts: []\nrule: {xyzzy: 1}":                           at("properties", "rule"),
 		regions + "hosts: []\nnotify: {xyzzy: 1}":                         at("properties", "notify"),
-		regions + "hosts: []\nincidents: {xyzzy: 1}":                      at("properties", "incidents"),
+		regions + "hosts: []\nnotify: {mail: {xyzzy: 1}}":                 at("properties", "notify", "properties", "mail"),
+		regions + "hosts: []\nnotify: {channels: [{xyzzy: 1}]}": at("properties", "notify", "properties", "channels",
+			"items"),
+		regions + "hosts: []\nnotify: {routes: [{xyzzy: 1}]}": at("properties", "notify", "properties", "routes", "items"),
+		regions + "hosts: []\nnotify: {routes: [{match: {xyzzy: 1}}]}": at("properties", "notify", "properties",
+			"routes", "items", "properties", "match"),
+		regions + "hosts: []\nnotify: {routes: [{quiet: {xyzzy: 1}}]}": at("properties", "notify", "properties",
+			"routes", "items", "properties", "quiet"),
+		regions + "hosts: []\nnotify: {routes: [{escalate: [{xyzzy: 1}]}]}": at("properties", "notify", "properties",
+			"routes", "items", "properties", "escalate", "items"),
+		regions + "hosts: []\nannounce: [{xyzzy: 1}]": at("properties", "announce", "items"),
+		regions + "hosts: []\nincidents: {xyzzy: 1}":  at("properties", "incidents"),
 		regions + "hosts: []\nincidents: {templates: [{xyzzy: 1}]}": at("properties", "incidents", "properties",
 			"templates", "items"),
 		regions + "hosts: []\nsla: {xyzzy: 1}": at("properties", "sla"),
@@ -135,4 +147,67 @@ func TestTheSchemaHasTheKeysOfTheParser(t *testing.T) {
 			t.Errorf("%s:\nthe parser knows %v\nthe schema has  %v", source, known, want)
 		}
 	}
+}
+
+// Documents that Parse accepts fit the schema, by a validator of others: drawn from every section, with values in all
+// forms that people write them.
+func TestWhatParseAcceptsFitsTheSchema(t *testing.T) {
+	schema := compiled(t)
+	accepted := 0
+	rapid.Check(t, func(r *rapid.T) {
+		source := drawDocument(r)
+		if _, err := file.Parse("x.yaml", []byte(source), func(string) (string, bool) { return "7", true }); err != nil {
+			return
+		}
+		accepted++
+		if err := fits(t, schema, []byte(source)); err != nil {
+			r.Fatalf("%s\n%v", source, err)
+		}
+	})
+	if accepted < 20 {
+		t.Errorf("only %d documents were accepted: they show too little", accepted)
+	}
+}
+
+// drawDocument draws a catalog, which may have mistakes.
+func drawDocument(r *rapid.T) string {
+	pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(r, name) }
+	some := func(name string, of ...string) string { // of the lines, each or none
+		var out []string
+		for _, line := range of {
+			if rapid.IntRange(0, 3).Draw(r, name) == 0 {
+				out = append(out, line)
+			}
+		}
+		return strings.Join(out, "")
+	}
+	check := pick("check",
+		"kind: ping", "kind: tcp, port: 25", "kind: tcp, port: \"25\", banner: 220", "kind: tls, ca: /a/b",
+		"kind: smtp, starttls: true, rcpt_to: a@b.example", "kind: imap, tls: true", "kind: pop3, port: ${PORT}",
+		"kind: dns, query: example.net, rcode: NXDOMAIN", "kind: dns, query: a.example, type: MX, expect: b.example",
+		"kind: dns, soa: a.example, servers: 192.0.2.1", "kind: sip, codes: 200", "kind: sip, transport: tls",
+		"kind: http, url: http://a.example/, status: [200, 300-399]", "kind: http, url: http://a.example/, status: \"200\"",
+		"kind: http, url: http://a.example/, phases: {tls: 300ms}, redirects: true, headers: {A: 1}",
+		"kind: http, url: http://a.example/, body_json: {a.b: true}, method: POST")
+	common := some("key", ", critical: false", ", public: true", ", interval: 1m30s", ", latency: 0.3s", ", loss: .05",
+		", families: [ipv4]", ", name: 5", ", except: lon", ", needs: B", ", timeout: 1s")
+	notify := some("notify", "\n  mail: {server: \"smtp://127.0.0.1:25\", from: a@b.example}", "\n  pending_after: 15m")
+	route := some("route", ", after: 1m", ", repeat: 30m", ", fallback: hook", ", match: {host: a, severity: major}",
+		", match: {kind: [tcp, ping], label: {tier: 1}}", ", match: {advisory: [silent-agent]}",
+		", quiet: {from: \"22:00\", to: \"07:00\", zone: Africa/Lusaka, unless: critical}",
+		", escalate: [{after: 15m, channels: [hook]}]")
+	return "regions: [{name: ams, latitude: " + pick("latitude", "52", "52.4", "-1e1", "\"5\"") + "}, {name: lon}]\n" +
+		"hosts:\n  - {name: A, region: ams, public: true, address: 192.0.2.1, checks: [{kind: ping, name: alive}, {" + check +
+		common + "}]}\n  - {name: B, region: lon, labels: {tier: 1}, address: " +
+		pick("address", "192.0.2.2", "[192.0.2.2, \"2001:db8::2\"]", "b.example") + "}\n" +
+		some(
+			"section",
+			"page: {title: 5, links: {Home: https://a.example/}}\n",
+			"defaults: {interval: 10s, timeout: 2s}\n",
+			"sla: {target: 99.9, partial: down, credits: [{below: 99, percent: 10}]}\n",
+			"incidents: {publish: after 2m, templates: [{name: a, text: b}]}\n",
+			"rule: {probes_min: 3}\n",
+			"announce: [{url: \"mastodon://a@b.example/\", what: incidents}]\n",
+			"notify:"+notify+"\n  channels: [{name: hook, webhook: https://a.example/, secret: \"${S}\"}]\n"+
+				"  routes: [{channels: "+pick("channels", "hook", "[hook]")+route+"}]\n")
 }
