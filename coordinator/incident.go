@@ -83,7 +83,8 @@ func newIncidentListCommand() *cobra.Command {
 	return listing[editorial.Incident]{
 		use: "list", short: "List incidents",
 		long: `List prints the id, state, hosts and title of the newest 200 incidents, newest first; those of
-internal hosts too. What the mesh proposes follows on standard error. --json prints everything.`,
+internal hosts too. Who acknowledged an open one, and what the mesh proposes, follow on standard
+error. --json prints everything.`,
 		example: "  coordinator incident list\n  coordinator incident list --json",
 		read: func(ctx context.Context, client *admin.Client) ([]editorial.Incident, error) {
 			return admin.NewIncidentClient(client).List(ctx)
@@ -103,11 +104,19 @@ func writeIncidents(out, remarks io.Writer, all []editorial.Incident) error {
 		return err
 	}
 	for _, i := range all {
-		if i.Proposal != "" {
-			fmt.Fprintf(remarks, "%s: %s\n", i.ID, i.Proposal)
-		}
+		writeRemarks(remarks, i)
 	}
 	return nil
+}
+
+// writeRemarks prints what operators should know of an open incident beside its page.
+func writeRemarks(remarks io.Writer, i editorial.Incident) {
+	if i.Acknowledged != nil && i.Resolved.IsZero() {
+		fmt.Fprintf(remarks, "%s: acknowledged by %s at %s\n", i.ID, i.Acknowledged.By, formatTime(i.Acknowledged.At))
+	}
+	if i.Proposal != "" {
+		fmt.Fprintf(remarks, "%s: %s\n", i.ID, i.Proposal)
+	}
 }
 
 func newIncidentShowCommand() *cobra.Command {
@@ -131,6 +140,7 @@ func newIncidentShowCommand() *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), i.Incident)
 			}
 			fmt.Fprint(command.Printable(cmd.OutOrStdout()), i.Page)
+			writeRemarks(command.Printable(cmd.ErrOrStderr()), i.Incident)
 			return nil
 		},
 	}

@@ -259,6 +259,9 @@ func (m *testbed) acknowledgeByLink(t *testing.T, data string, message map[strin
 	if out := m.must(m.coordinator, "audit", "--data", data); !strings.Contains(out, "notify.acknowledged") {
 		t.Errorf("the audit log: %s", out)
 	}
+	if out := m.must(m.coordinator, "incident", "list", "--data", data); !strings.Contains(out, ": acknowledged by ") {
+		t.Errorf("the list of incidents does not say who looks after it: %s", out)
+	}
 }
 
 // The coordinator is killed again and again while messages are due. A receiver that knows ids gets each

@@ -30,10 +30,12 @@ type Config struct {
 	Maintenances Maintenances
 	// MaintenanceChanged is called when an event of a maintenance was appended. Readers see it when it returns.
 	MaintenanceChanged func(ctx context.Context)
-	Catalog            func() *catalog.Catalog                     // in force
-	Clock              func() (at time.Time, offset time.Duration) // mesh time, and mesh time less the wall clock
-	Warn               func(subject, text string)                  // sets a subject's warning for operators; "" clears it
-	Logger             zerolog.Logger
+	// Acknowledged returns the latest acknowledgement of each incident, by its id; nil: there are none.
+	Acknowledged func(ctx context.Context) (map[string]ledger.NotifyEvent, error)
+	Catalog      func() *catalog.Catalog                     // in force
+	Clock        func() (at time.Time, offset time.Duration) // mesh time, and mesh time less the wall clock
+	Warn         func(subject, text string)                  // sets a subject's warning for operators; "" clears it
+	Logger       zerolog.Logger
 }
 
 // Texts stores what people wrote.

@@ -69,7 +69,9 @@ func TestTheFloodOfViruses(t *testing.T) {
 		"We clear a flood of viruses",
 		"Sending mail works again after 21 min 3 s.", "The queues are clean.", "Five accounts of three domains")
 	page := webtest.Get(t, r.public(), "/incidents/"+opened.ID).Body.String()
-	for _, want := range []string{"lasted 21 min 3 s", "down for 21 min 3 s, from 21 Sep 06:56:02 UTC", "post-mortem"} {
+	for _, want := range []string{
+		"lasted 21 min 3 s", "down for 21 min 3 s", `datetime="2020-09-21T06:56:02Z"`, "post-mortem",
+	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -79,6 +81,7 @@ func TestTheFloodOfViruses(t *testing.T) {
 // 2021-09-02: the mail server was down for six minutes to add a disk, announced two minutes after it had begun.
 func TestTheDiskThatWasAdded(t *testing.T) {
 	r := newRoom(t, "2021-09-02T02:00:00Z")
+	r.Catalog.Host("nc036").Title = "" // pages call one with a title by that, and APIs by its name
 	r.measure("NC036", "ping", mesh.Down, mesh.MajorOutage, "02:31:00")
 	r.at("02:33:05")
 	opened := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{

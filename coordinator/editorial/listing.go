@@ -24,11 +24,19 @@ type Incident struct {
 	Resolved time.Time       `json:"resolved,omitzero"`
 	Audience string          `json:"audience"`           // public, internal, or unpublished
 	Proposal string          `json:"proposal,omitempty"` // what the mesh proposes to do
+	// Acknowledged is who looks after it, so that others who were notified need not; nil: nobody.
+	Acknowledged *Acknowledgement `json:"acknowledged,omitempty"`
 	// NextUpdate is when the next update is promised.
 	NextUpdate time.Time `json:"next_update,omitzero"`
 	Merged     string    `json:"merged,omitempty"` // the incident that continues this one
 	Windows    []Window  `json:"windows"`          // measured
 	Updates    []Entry   `json:"updates"`          // oldest first
+}
+
+// Acknowledgement is that a person looks after an incident.
+type Acknowledgement struct {
+	By string    `json:"by"`
+	At time.Time `json:"at"`
 }
 
 // Window is a time during which a check failed.
@@ -68,7 +76,30 @@ func (e IncidentEditor) ListIncidents(ctx context.Context, limit, offset int) ([
 	for n, i := range all {
 		out[n] = newIncident(i, now)
 	}
+	e.acknowledge(ctx, out)
 	return out, nil
+}
+
+// acknowledgedWait is how long a list waits to learn who looks after its incidents.
+const acknowledgedWait = 2 * time.Second
+
+// acknowledge writes into incidents who looks after them. Without the answer, which notifications give that may be busy
+// or not run yet, the incidents are listed all the same.
+func (e IncidentEditor) acknowledge(ctx context.Context, all []Incident) {
+	if e.editor.config.Acknowledged == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, acknowledgedWait)
+	defer cancel()
+	by, err := e.editor.config.Acknowledged(ctx)
+	if err != nil {
+		e.editor.config.Logger.Warn().Err(err).Msg("acknowledgements not read")
+	}
+	for n := range all {
+		if ack, ok := by[all[n].ID]; ok {
+			all[n].Acknowledged = &Acknowledgement{ack.By, ack.At.UTC()}
+		}
+	}
 }
 
 // ShowIncident returns one incident, and its page's text.
@@ -78,7 +109,9 @@ func (e IncidentEditor) ShowIncident(ctx context.Context, id string) (Incident, 
 		return Incident{}, "", err
 	}
 	now, _ := e.editor.config.Clock()
-	return newIncident(i, now), i.Page(now), nil
+	out := []Incident{newIncident(i, now)}
+	e.acknowledge(ctx, out)
+	return out[0], i.Page(now), nil
 }
 
 func newIncident(i *incident.Incident, now time.Time) Incident {

@@ -7,6 +7,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/engine"
 	"github.com/probemesh/probemesh/coordinator/operators"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
 // openWriting opens what people and programs write with. What it appends to the ledger has a record of who wrote it.
@@ -21,6 +22,9 @@ func openWriting(ctx context.Context, n *Node) (*operators.Tokens, *editorial.Ed
 	return tokens, editorial.New(editorial.Config{
 		Texts: n.bus.Texts(), Logs: textLogs{n.nats}, Ledger: operators.Journal{Ledger: n.ledger}, Posts: n.view.Posts(),
 		Incidents: n.view, Maintenances: n.view.Maintenances(),
+		Acknowledged: func(ctx context.Context) (map[string]ledger.NotifyEvent, error) { // the notifier is made later
+			return n.notifier.Acknowledged(ctx)
+		},
 		MaintenanceChanged: func(ctx context.Context) { engine.CatchUp(ctx, n.core.Engine) },
 		Catalog:            n.core.Catalogs.Current, Clock: n.core.Clock.Now, Warn: n.core.Warnings.Warn,
 		Logger: n.logger("editorial"),

@@ -45,8 +45,9 @@ type titleView struct {
 
 // outageView is what was measured of one host during an incident.
 type outageView struct {
-	Host, Title, None string // None says that nothing was measured
-	Windows           []windowView
+	// Was is the host's name then, if it has another one now and no title. None says that nothing was measured.
+	Host, Title, Was, None string
+	Windows                []windowView
 }
 
 // windowView is a time during which one check was not up.
@@ -219,6 +220,9 @@ func inClientsWords(s web.State, i *incident.Incident) *incident.Incident {
 
 func newOutageView(i *incident.Incident, h incident.Host, title string) outageView {
 	o := outageView{Host: h.Name, Title: title, None: "no outage measured"}
+	if title == h.Name {
+		o.Was = h.Was
+	}
 	for n, check := range h.Checks {
 		if n == 0 {
 			o.None += " of "

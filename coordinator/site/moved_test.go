@@ -2,6 +2,7 @@ package site_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
@@ -27,6 +28,54 @@ func TestFormerAddressesLeadToTheRenamedHost(t *testing.T) {
 	}
 	if w := webtest.Get(t, h, "/hosts/nc041"); w.Code != http.StatusOK {
 		t.Errorf("a name that is in use again: status %d", w.Code)
+	}
+}
+
+// The page of an incident says what its hosts were called then.
+func TestAnIncidentNamesItsRenamedHosts(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.All = webtest.Incidents()
+	host := &s.All[0].Hosts[0]
+	host.Was = "OLD<1>"
+	s.Catalog.Host(mesh.Key(host.Name)).Title = "" // clients know one with a title by that
+	want := `<a href="/hosts/` + host.Name + `">` + host.Name + `</a> <small>was <bdi>OLD&lt;1&gt;</bdi></small>`
+	if text := body(t, public(s), "/incidents/"+s.All[0].ID); !strings.Contains(text, want) {
+		t.Errorf("the page lacks %s", want)
+	}
+	if text := s.All[0].Page(s.Snapshot.At); !strings.Contains(text, host.Name+" (was OLD<1>)") {
+		t.Errorf("the page as text: %s", text)
+	}
+}
+
+// So does the page of a check, under its former name and under that of its host.
+func TestFormerAddressesOfChecks(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	host, internal := s.Catalog.Host("nc036"), s.Catalog.Host("nc023")
+	mail, other := host.Check("Sending mail"), internal.Checks[0]
+	s.Catalog.Former = append(s.Catalog.Former,
+		catalog.Former{ID: host.Identity(), Name: "OLD1"},
+		catalog.Former{ID: host.IdentityOf(mail), Host: host.Identity(), Name: "Old mail"},
+		catalog.Former{ID: host.IdentityOf(mail), Host: host.Identity(), Name: "ping"}, // in use again
+		catalog.Former{ID: internal.IdentityOf(&other), Host: internal.Identity(), Name: "Old check"})
+	h := public(s)
+	for path, to := range map[string]string{
+		"/hosts/NC036/checks/old-mail": "/hosts/NC036/checks/sending-mail",
+		"/hosts/old1/checks/OLD-mail":  "/hosts/NC036/checks/sending-mail",
+		"/hosts/old1/checks/ping":      "/hosts/NC036/checks/ping",
+		"/hosts/NC036/checks/ping":     "",
+		"/hosts/NC036/checks/never":    "404", "/hosts/NC023/checks/old-check": "404",
+	} {
+		w := webtest.Get(t, h, path)
+		want := http.StatusFound
+		switch to {
+		case "":
+			want = http.StatusOK
+		case "404":
+			want, to = http.StatusNotFound, ""
+		}
+		if w.Code != want || w.Header().Get("Location") != to {
+			t.Errorf("%s: status %d, to %q and not %q", path, w.Code, w.Header().Get("Location"), to)
+		}
 	}
 }
 

@@ -60,6 +60,7 @@ type Incident struct {
 // Host is a host's part in an incident.
 type Host struct {
 	Name    string      `json:"name"`
+	Was     string      `json:"was,omitempty"` // its name when the incident began, if it has another one now
 	ID      string      `json:"id,omitempty"`
 	Status  mesh.Status `json:"status"` // "": no outage was measured, a person named the host
 	Worst   mesh.Status `json:"worst"`
@@ -312,7 +313,12 @@ func (w *Window) of(t mesh.Transition) bool {
 func (i *Incident) RenameHost(id, now, name string) {
 	for n := range i.Hosts {
 		if h := &i.Hosts[n]; h.ID == id {
-			h.ID, h.Name = now, name
+			if h.Was == "" {
+				h.Was = h.Name
+			}
+			if h.ID, h.Name = now, name; mesh.Key(h.Was) == mesh.Key(name) {
+				h.Was = ""
+			}
 		}
 	}
 	for n := range i.Updates {

@@ -53,6 +53,14 @@ func (i *Incident) HostNames() []string {
 	return names
 }
 
+// Called is the name of the host, and that which it had when the incident began.
+func (h Host) Called() string {
+	if h.Was == "" {
+		return h.Name
+	}
+	return h.Name + " (was " + h.Was + ")"
+}
+
 // tense returns the verb form for an incident that is open or over.
 func tense(i *Incident, present, past string) string {
 	if _, ongoing := i.Measured(); ongoing {

@@ -60,7 +60,7 @@ func (m Moment) ID() string {
 // Page writes the incident as its page shows it, in plain text, with the latest first. Now is mesh time.
 func (i *Incident) Page(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s · impact %s · %s\n", i.Name(), i.State, i.Impact, strings.Join(i.HostNames(), ", "))
+	fmt.Fprintf(&b, "%s\n%s · impact %s · %s\n", i.Name(), i.State, i.Impact, strings.Join(called(i), ", "))
 	labels := make([]string, 0, len(i.Tags)+1)
 	if i.Category != "" {
 		labels = append(labels, "category "+i.Category)
@@ -84,6 +84,14 @@ func (i *Incident) Page(now time.Time) string {
 		}
 	}
 	return b.String()
+}
+
+func called(i *Incident) []string {
+	names := make([]string, len(i.Hosts))
+	for n, h := range i.Hosts {
+		names[n] = h.Called()
+	}
+	return names
 }
 
 func writeWindows(i *Incident, b *strings.Builder, now time.Time) {

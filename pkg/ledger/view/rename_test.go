@@ -64,7 +64,7 @@ func shown(t *testing.T, led *store, hosts ...string) (out []string) {
 	}
 	for _, i := range incidents {
 		for _, h := range i.Hosts {
-			out = append(out, fmt.Sprint(i.State, " ", h.Name, " ", h.Windows[0].Check, " ", h.Windows[0].To.IsZero()))
+			out = append(out, fmt.Sprint(i.State, " ", h.Called(), " ", h.Windows[0].Check, " ", h.Windows[0].To.IsZero()))
 		}
 	}
 	return append(out, standings(t, led, time.Unix(1000, 0))...)
@@ -84,7 +84,7 @@ func TestHistoryFollowsRenames(t *testing.T) {
 	led.append(t, first, fell("1", "A", "mail", 20), swapped, late)
 	want := []string{
 		"a: 2 A mail", "b: 1 B smtp",
-		"investigating A mail true", "investigating B smtp true",
+		"investigating A mail true", "investigating B (was A) smtp true",
 		"smtp down", "mail down",
 	}
 	got := shown(t, led, "a", "b")

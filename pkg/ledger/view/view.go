@@ -36,8 +36,8 @@ import (
 // archive and its search; 17 has incidents of internal hosts, and what people write about incidents; 18 knows what
 // people were notified of; 19 follows agents whose credentials get another name; 20 counts how
 // often incidents reopened, and joins what needs a host to that host's incident; 21 knows when hosts and checks were
-// added, and which texts were erased.
-const schemaVersion = 21
+// added, and which texts were erased; 22 knows what hosts of incidents were called then.
+const schemaVersion = 22
 
 //go:embed schema.sql
 var schema string
