@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/matrix"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -29,13 +32,22 @@ func newMatrixCommand() *cobra.Command {
 		value: func(_ context.Context, _ *admin.Client, s admin.State, _ []string) (any, error) {
 			return s.Snapshot, nil
 		},
-		text: func(out io.Writer, s admin.State, _ any) error { return writeMatrix(out, s.Snapshot) },
+		text:  func(out io.Writer, s admin.State, _ any) error { return writeMatrix(out, s.Catalog, s.Snapshot) },
+		color: colorMatrix,
 	}.command()
 }
 
-// writeMatrix prints the matrix with a legend. Families that a vote leaves out are left out here too.
-func writeMatrix(out io.Writer, s *mesh.Snapshot) error {
-	m := matrix.ByVantage(s.Hosts, s.Vantages)
+// writeMatrix prints the matrix with a legend, in the order of the console's: rows and columns by the catalog's regions.
+// Families that a vote leaves out are left out here too.
+func writeMatrix(out io.Writer, c *catalog.Catalog, s *mesh.Snapshot) error {
+	position := map[string]int{}
+	for i, r := range c.Regions {
+		position[r.Name] = i
+	}
+	hosts, vantages := slices.Clone(s.Hosts), slices.Clone(s.Vantages)
+	slices.SortStableFunc(hosts, func(a, b mesh.HostState) int { return position[a.Region] - position[b.Region] })
+	slices.SortStableFunc(vantages, func(a, b mesh.VantageState) int { return position[a.Region] - position[b.Region] })
+	m := matrix.ByVantage(hosts, vantages)
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(table, strings.Join(append([]string{"CHECK"}, m.Columns...), "\t"))
 	for _, row := range m.Rows {
@@ -65,4 +77,40 @@ func formatEdges(edges []mesh.EdgeState) string {
 		}
 	}
 	return text
+}
+
+// cellSymbols are what writeMatrix prints in cells.
+var cellSymbols = regexp.MustCompile(`(?:\+\d+|[X?])+`)
+
+// colorMatrix colours the cells of a printed matrix: what fails red, what abstains yellow, and what is reached green. The
+// symbols say the same without.
+func colorMatrix(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	header := []rune(lines[0])
+	cells := len([]rune("CHECK")) // where the first column ends
+	for cells < len(header) && header[cells] == ' ' {
+		cells++
+	}
+	for i, line := range lines[1:] {
+		letters := []rune(line)
+		if strings.TrimSpace(line) == "" {
+			break // the legend follows
+		}
+		if len(letters) <= cells {
+			continue
+		}
+		lines[i+1] = string(letters[:cells]) + cellSymbols.ReplaceAllStringFunc(string(letters[cells:]), paint)
+	}
+	return strings.Join(lines, "")
+}
+
+func paint(cell string) string {
+	const red, yellow, green, plain = "\x1b[1;31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+	switch {
+	case strings.Contains(cell, "X"):
+		return red + cell + plain
+	case strings.Contains(cell, "?"):
+		return yellow + cell + plain
+	}
+	return green + cell + plain
 }

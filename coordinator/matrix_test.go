@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -26,7 +27,7 @@ func FuzzMatrixPrintsWholeCharacters(f *testing.F) {
 				Name: check, Votes: []mesh.RegionVote{{Region: vantage, Vote: mesh.Bad, Edges: edges}},
 			}}}}}
 		var out strings.Builder
-		if err := writeMatrix(command.Printable(&out), s); err != nil {
+		if err := writeMatrix(command.Printable(&out), &catalog.Catalog{}, s); err != nil {
 			t.Fatal(err)
 		}
 		text := out.String()
@@ -34,4 +35,39 @@ func FuzzMatrixPrintsWholeCharacters(f *testing.F) {
 			t.Fatalf("%q", text)
 		}
 	})
+}
+
+// The terminal has the order of the console, and colours change no letter.
+func TestMatrixOfTheTerminal(t *testing.T) {
+	edge := func(vantage string, vote mesh.Vote) mesh.RegionVote {
+		return mesh.RegionVote{Region: vantage, Vote: vote, Edges: []mesh.EdgeState{
+			{Vantage: vantage, Vote: vote, RTT: 12 * time.Millisecond},
+		}}
+	}
+	s := &mesh.Snapshot{
+		Vantages: []mesh.VantageState{{Name: "X1", Region: "b"}, {Name: "X2", Region: "a"}},
+		Hosts: []mesh.HostState{
+			{Name: "X1", Region: "b", Checks: []mesh.CheckState{{Name: "X?", Votes: []mesh.RegionVote{edge("x2", mesh.Bad)}}}},
+			{Name: "X2", Region: "a", Checks: []mesh.CheckState{{Name: "漢", Votes: []mesh.RegionVote{edge("x1", mesh.OK)}}}},
+		},
+	}
+	c := &catalog.Catalog{Regions: []catalog.Region{{Name: "a"}, {Name: "b"}}}
+	var out strings.Builder
+	if err := writeMatrix(command.Printable(&out), c, s); err != nil {
+		t.Fatal(err)
+	}
+	plain := out.String()
+	if !strings.HasPrefix(plain, "CHECK X2 X1\nX2 漢     +12\nX1 X? X  \n") {
+		t.Errorf("%s", plain)
+	}
+	colored := colorMatrix(plain)
+	if !strings.Contains(colored, "X1 X? \x1b[1;31mX\x1b[0m") || !strings.Contains(colored, "\x1b[32m+12\x1b[0m") {
+		t.Errorf("%q", colored)
+	}
+	for _, escape := range []string{"\x1b[1;31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"} {
+		colored = strings.ReplaceAll(colored, escape, "")
+	}
+	if colored != plain {
+		t.Errorf("%q is not %q", colored, plain)
+	}
 }

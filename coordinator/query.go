@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,7 @@ type query struct {
 	at    bool // it has --at, for the state at an earlier time
 	value func(ctx context.Context, client *admin.Client, s admin.State, args []string) (any, error)
 	text  func(out io.Writer, s admin.State, value any) error // prints what value returned
+	color func(text string) string                            // colours what text printed; nil: it has no colours
 }
 
 func (q query) command() *cobra.Command {
@@ -45,7 +47,7 @@ func (q query) command() *cobra.Command {
 				return err
 			}
 			if !asJSON {
-				return q.text(command.Printable(cmd.OutOrStdout()), state, value)
+				return q.print(cmd.OutOrStdout(), state, value)
 			}
 			return printJSON(cmd.OutOrStdout(), value)
 		},
@@ -57,6 +59,19 @@ func (q query) command() *cobra.Command {
 			"show a `TIME` of the last two days: 2026-03-01T02:31:00Z, 02:31 (UTC) or 10m (ago)")
 	}
 	return cmd
+}
+
+// print prints the text, in colours on a terminal. They are added last: of what others wrote, escapes are removed.
+func (q query) print(out io.Writer, s admin.State, value any) error {
+	if q.color == nil || !command.InColor(out) {
+		return q.text(command.Printable(out), s, value)
+	}
+	var text strings.Builder
+	if err := q.text(command.Printable(&text), s, value); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, q.color(text.String()))
+	return err
 }
 
 // formatTime is a time as the commands print it: UTC to the second, "-" for none.

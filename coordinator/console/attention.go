@@ -57,9 +57,11 @@ func attention(s *console, r request, incidents []*incident.Incident) (out []ite
 	for i := range r.snapshot.Hosts {
 		out = append(out, hostItems(&r.snapshot.Hosts[i], open)...)
 	}
-	out = append(out, incidentItems(r, incidents)...)
 	out = append(out, pathItems(s, r)...)
-	out = append(out, warningItems(s)...)
+	if r.moment.IsZero() { // what people owe and what the mesh lacks is known of the present alone
+		out = append(out, incidentItems(r, incidents)...)
+		out = append(out, warningItems(s)...)
+	}
 	out = append(out, advisoryItems(r.snapshot)...)
 	slices.SortStableFunc(out, func(a, b item) int { return a.rank - b.rank })
 	if len(out) > itemsMax {

@@ -35,7 +35,8 @@ func misses(s *console, r request, key missKey, since time.Time) (n uint64, know
 	s.missMu.Lock()
 	have, ok := s.missed[key]
 	s.missMu.Unlock()
-	if ok && now.Sub(have.at) < missFor && have.since.Truncate(time.Minute).Equal(since.Truncate(time.Minute)) {
+	past := !r.moment.IsZero()
+	if ok && !past && now.Sub(have.at) < missFor && have.since.Truncate(time.Minute).Equal(since.Truncate(time.Minute)) {
 		return have.n, true
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), gatherWait)
@@ -45,7 +46,7 @@ func misses(s *console, r request, key missKey, since time.Time) (n uint64, know
 			continue
 		}
 		minutes, err := s.config.Source.Minutes(ctx, latency.MinutesRequest{
-			Host: key.host, Check: key.check, Vantage: v.Name, From: since, To: now,
+			Host: key.host, Check: key.check, Vantage: v.Name, From: since, To: r.snapshot.At,
 		})
 		if err != nil {
 			s.config.Logger.Debug().Err(err).Msg("misses unknown")
@@ -54,6 +55,9 @@ func misses(s *console, r request, key missKey, since time.Time) (n uint64, know
 		for _, m := range minutes {
 			n += m.Outcomes.Unreachable
 		}
+	}
+	if past {
+		return n, true
 	}
 	s.missMu.Lock()
 	defer s.missMu.Unlock()

@@ -65,7 +65,7 @@ func textWriter(out io.Writer) io.Writer {
 	f, ok := out.(*os.File)
 	switch {
 	case ok && isTerminal(f):
-		text.NoColor, text.TimeFormat = os.Getenv("NO_COLOR") != "", time.TimeOnly
+		text.NoColor, text.TimeFormat = !InColor(out), time.TimeOnly
 	case ok && isJournal(f, os.Getenv("JOURNAL_STREAM")):
 		return newJournalWriter(out)
 	}
@@ -80,6 +80,12 @@ func escapeMessage(message any) string {
 		return strconv.Quote(text)
 	}
 	return text
+}
+
+// InColor reports whether output is for a terminal whose user did not ask for none: https://no-color.org.
+func InColor(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	return ok && isTerminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 func isTerminal(f *os.File) bool {
