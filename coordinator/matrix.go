@@ -37,8 +37,8 @@ func newMatrixCommand() *cobra.Command {
 	}.command()
 }
 
-// writeMatrix prints the matrix with a legend, in the order of the console's: rows and columns by the catalog's regions.
-// Families that a vote leaves out are left out here too.
+// writeMatrix prints the matrix with a legend, in the order of the console's: rows and columns by the catalog's
+// regions. Families that a vote leaves out are left out here too.
 func writeMatrix(out io.Writer, c *catalog.Catalog, s *mesh.Snapshot) error {
 	position := map[string]int{}
 	for i, r := range c.Regions {
@@ -46,7 +46,10 @@ func writeMatrix(out io.Writer, c *catalog.Catalog, s *mesh.Snapshot) error {
 	}
 	hosts, vantages := slices.Clone(s.Hosts), slices.Clone(s.Vantages)
 	slices.SortStableFunc(hosts, func(a, b mesh.HostState) int { return position[a.Region] - position[b.Region] })
-	slices.SortStableFunc(vantages, func(a, b mesh.VantageState) int { return position[a.Region] - position[b.Region] })
+	slices.SortStableFunc(
+		vantages,
+		func(a, b mesh.VantageState) int { return position[a.Region] - position[b.Region] },
+	)
 	m := matrix.ByVantage(hosts, vantages)
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(table, strings.Join(append([]string{"CHECK"}, m.Columns...), "\t"))
@@ -82,8 +85,8 @@ func formatEdges(edges []mesh.EdgeState) string {
 // cellSymbols are what writeMatrix prints in cells.
 var cellSymbols = regexp.MustCompile(`(?:\+\d+|[X?])+`)
 
-// colorMatrix colours the cells of a printed matrix: what fails red, what abstains yellow, and what is reached green. The
-// symbols say the same without.
+// colorMatrix colours the cells of a printed matrix: what fails red, what abstains yellow, and what is reached green.
+// The symbols say the same without.
 func colorMatrix(text string) string {
 	lines := strings.SplitAfter(text, "\n")
 	header := []rune(lines[0])

@@ -1,38 +1,75 @@
 package console
 
 import (
+	"context"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
+// agentRow is an agent as its page lists it.
 type agentRow struct {
 	web.Look
 	mesh.VantageState
-	Addresses []string
+	Addresses string
+	City      string
+	Enrolled  time.Time // since when its credential is valid; zero: not known
+	Behind    bool      // it uses another catalog than the one in force
+	Spool     string
 }
 
 // agentsPage is the page of all agents.
 func agentsPage(s *console, r request) (view, error) {
+	enrolled := enrolledSince(r.Context(), s, r)
 	var rows []agentRow
 	t := table{name: "agents", columns: []string{
-		"agent", "region", "state", "version", "catalog", "connected_at", "last_batch_at", "clock_offset_seconds",
-		"timer_lag_seconds", "queued", "dropped", "abstains", "spool_off", "advisories",
+		"agent", "region", "addresses", "state", "version", "catalog", "enrolled_at", "connected_at", "last_batch_at",
+		"clock_offset_seconds", "timer_lag_seconds", "queued", "dropped", "spool", "abstains", "advisories",
 	}}
 	for _, a := range r.snapshot.Vantages {
 		a.Clock, a.Lag = a.Clock.Round(time.Millisecond), a.Lag.Round(time.Millisecond)
-		row := agentRow{Look: web.AgentLook(a), VantageState: a}
+		row := agentRow{
+			Look: web.AgentLook(a), VantageState: a, City: cityOf(r.catalog, a.Region), Enrolled: enrolled[mesh.Key(a.Name)],
+			Behind: a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
+		}
 		if h := r.catalog.Host(mesh.Key(a.Name)); h != nil {
-			row.Addresses = h.Addresses
+			row.Addresses = strings.Join(h.Addresses, ", ")
+		}
+		switch {
+		case a.SpoolOff != "":
+			row.Spool = "in memory only: " + shortened(a.SpoolOff)
+		case a.LastBatch.IsZero():
+			row.Spool = ""
 		}
 		rows = append(rows, row)
 		t.rows = append(t.rows, []any{
-			a.Name, a.Region, row.Word, a.Version, a.Revision, a.Connected, a.LastBatch, a.Clock, a.Lag, a.Queued,
-			a.Dropped, a.Abstains, a.SpoolOff, joined(a.Advisories),
+			a.Name, a.Region, row.Addresses, row.Word, a.Version, a.Revision, row.Enrolled, a.Connected, a.LastBatch, a.Clock,
+			a.Lag, a.Queued, a.Dropped, row.Spool, a.Abstains, joined(a.Advisories),
 		})
 	}
 	return view{title: "Agents", template: "agents", section: "/agents", data: rows, tables: []table{t}}, nil
+}
+
+// enrolledSince returns since when the credentials of agents are valid, by the keys of their hosts, in wall time.
+func enrolledSince(ctx context.Context, s *console, r request) map[string]time.Time {
+	out := map[string]time.Time{}
+	if s.config.Records == nil {
+		return out
+	}
+	agents, err := s.config.Records.Agents(ctx)
+	if err != nil {
+		s.config.Logger.Debug().Err(err).Msg("enrolment unknown")
+	}
+	for _, a := range agents {
+		key := mesh.Key(a.Name)
+		if h := r.catalog.HostByID(a.HostID); a.HostID != "" && h != nil {
+			key = h.Key()
+		}
+		out[key] = a.Enrolled.Add(-r.snapshot.Offset)
+	}
+	return out
 }
 
 // connected reports whether batches of the agent arrive.

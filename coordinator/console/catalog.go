@@ -1,47 +1,137 @@
 package console
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/ledger"
 )
+
+// Records is what the ledger has of catalogs and agents.
+type Records interface {
+	// CatalogChanges lists the newest changes of the catalog, the newest first.
+	CatalogChanges(ctx context.Context, limit int) ([]ledger.Change, error)
+	// Catalog returns a catalog that was in force.
+	Catalog(ctx context.Context, revision string) (*catalog.Catalog, error)
+	// Agents lists the agents that are enrolled.
+	Agents(ctx context.Context) ([]ledger.Agent, error)
+}
 
 type catalogView struct {
 	Revision string
 	Regions  int
-	Rule     catalog.Rule
+	Problems []string // of the file, and what will not work as it is written
+	History  []ledger.Change
+	More     int // changes of the newest that are not shown
+	From, To string
+	Between  []string // the differences of To from From
+	Compared bool
 	Checks   []catalogRow
+	Shown    int
 }
 
 type catalogRow struct {
-	Host, Region, Group, Check, Kind, Addresses string
-	Public, Critical                            bool
-	Interval, Timeout                           time.Duration
+	Host, Region, Group, Check, Kind, Addresses, Except string
+	Public, Critical                                    bool
+	Interval, Timeout                                   time.Duration
 }
 
-// catalogPage shows the catalog in force. It shows no option of a check: passwords are among them.
+const (
+	// historyShown is how many catalogs are listed, and changesOfCatalog how many changes of each: one of a thousand
+	// hosts is a megabyte.
+	historyShown     = 20
+	changesOfCatalog = 30
+	differencesMax   = 500
+	// checksShown bounds the checks that the page lists; the table for programs has all of them.
+	checksShown = 500
+)
+
+// catalogPage shows the catalog in force and its history. It shows no option of a check: passwords are among them.
 func catalogPage(s *console, r request) (view, error) {
-	v := catalogView{Revision: r.catalog.Revision, Regions: len(r.catalog.Regions), Rule: r.catalog.Rule}
+	v := catalogView{Revision: r.catalog.Revision, Regions: len(r.catalog.Regions), Problems: r.catalog.Warnings()}
+	if text := s.config.Source.Warnings()["catalog file"]; text != "" {
+		v.Problems = append(strings.Split(text, "\n"), v.Problems...)
+	}
+	changes := table{name: "changes", columns: []string{"at", "revision", "source", "change"}}
+	if s.config.Records != nil {
+		var err error
+		if v.History, err = s.config.Records.CatalogChanges(r.Context(), historyShown); err != nil {
+			return view{}, err
+		}
+		if err := v.compare(s, r); err != nil {
+			return view{}, err
+		}
+	}
+	for i := range v.History {
+		h := &v.History[i]
+		for _, c := range h.Changes {
+			changes.rows = append(changes.rows, []any{h.At, h.Revision, h.Source, c.String()})
+		}
+		h.Changes = h.Changes[:min(len(h.Changes), changesOfCatalog)]
+	}
+	checks := v.list(r.catalog)
+	return view{
+		title: "Catalog", template: "catalog", section: "/catalog", data: v, tables: []table{checks, changes},
+	}, nil
+}
+
+// compare fills in the differences between the versions that ?from= and ?to= name. Of secrets they say that a value
+// changed, and never the value.
+func (v *catalogView) compare(s *console, r request) error {
+	v.From, v.To = r.URL.Query().Get("from"), r.URL.Query().Get("to")
+	if v.From == "" && v.To == "" {
+		return nil
+	}
+	var both [2]*catalog.Catalog
+	for i, revision := range []string{v.From, v.To} {
+		if revision == "" || revision == r.catalog.Revision {
+			both[i] = r.catalog
+			continue
+		}
+		var err error
+		if both[i], err = s.config.Records.Catalog(r.Context(), revision); err != nil {
+			return web.Errorf(http.StatusNotFound, "no catalog %.20q was ever in force", revision)
+		}
+	}
+	v.From, v.To, v.Compared = both[0].Revision, both[1].Revision, true
+	for _, c := range catalog.Compare(both[0], both[1]) {
+		if len(v.Between) == differencesMax {
+			v.Between = append(v.Between, "and more")
+			break
+		}
+		v.Between = append(v.Between, c.String())
+	}
+	return nil
+}
+
+// list fills in the checks of the catalog, and returns all of them for programs.
+func (v *catalogView) list(c *catalog.Catalog) table {
 	t := table{name: "checks", columns: []string{
 		"host", "region", "group", "addresses", "public", "check", "kind", "critical", "interval_seconds",
-		"timeout_seconds",
+		"timeout_seconds", "except",
 	}}
-	for i := range r.catalog.Hosts {
-		h := &r.catalog.Hosts[i]
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
 		for n := range h.Checks {
-			c := &h.Checks[n]
+			check := &h.Checks[n]
 			row := catalogRow{
-				Host: h.Name, Region: h.Region, Group: h.Group, Check: c.Name, Kind: c.Kind,
-				Addresses: strings.Join(h.Addresses, ", "), Public: h.Shows(c), Critical: c.Critical,
-				Interval: c.Interval, Timeout: c.Timeout,
+				Host: h.Name, Region: h.Region, Group: h.Group, Check: check.Name, Kind: check.Kind,
+				Addresses: strings.Join(h.Addresses, ", "), Public: h.Public, Critical: check.Critical,
+				Interval: check.Interval, Timeout: check.Timeout, Except: strings.Join(check.Except, ", "),
 			}
-			v.Checks = append(v.Checks, row)
+			if len(v.Checks) < checksShown {
+				v.Checks = append(v.Checks, row)
+			}
+			v.Shown++
 			t.rows = append(t.rows, []any{
 				row.Host, row.Region, row.Group, row.Addresses, row.Public, row.Check, row.Kind, row.Critical,
-				row.Interval, row.Timeout,
+				row.Interval, row.Timeout, row.Except,
 			})
 		}
 	}
-	return view{title: "Catalog", template: "catalog", section: "/catalog", data: v, tables: []table{t}}, nil
+	return t
 }

@@ -51,6 +51,7 @@ type Source interface {
 // Config is what a console needs.
 type Config struct {
 	Source  Source
+	Records Records                               // nil: the catalog has no history on its page
 	Past    Past                                  // nil: pages show the present alone
 	Site    http.Handler                          // the site and the API for operators: all other paths
 	Disk    func() (free, size uint64, err error) // bytes of the data directory's file system; nil if unknown

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"errors"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +17,9 @@ import (
 	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/latency"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -137,7 +140,8 @@ func TestTablesForPrograms(t *testing.T) {
 	h := newConsole(t)
 	for _, path := range []string{"/agents?format=csv", "/agents.csv"} {
 		w := get(t, h, "localhost", path)
-		if !strings.HasPrefix(w.Body.String(), "agent,region,state,") || !strings.Contains(w.Body.String(), "NC023,london") {
+		if !strings.HasPrefix(w.Body.String(), "agent,region,addresses,state,") ||
+			!strings.Contains(w.Body.String(), "NC023,london") {
 			t.Errorf("%s: %d\n%s", path, w.Code, w.Body)
 		}
 	}
@@ -184,5 +188,57 @@ func TestALonelyRegionIsExplained(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)
 		}
+	}
+}
+
+// records is a ledger with two catalogs: the one before has no check "Sending mail".
+type records struct{ now, before *catalog.Catalog }
+
+func (r records) CatalogChanges(context.Context, int) ([]ledger.Change, error) {
+	return []ledger.Change{
+		{At: time.Now(), Revision: r.now.Revision, Source: "b.yaml", Changes: catalog.Compare(r.before, r.now)},
+		{At: time.Now().Add(-time.Hour), Revision: r.before.Revision, Source: "a.yaml"},
+	}, nil
+}
+
+func (r records) Catalog(_ context.Context, revision string) (*catalog.Catalog, error) {
+	if revision == r.before.Revision {
+		return r.before, nil
+	}
+	return nil, errors.New("none")
+}
+
+func (records) Agents(context.Context) ([]ledger.Agent, error) {
+	return []ledger.Agent{{Name: "nc036", Enrolled: time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)}}, nil
+}
+
+// The catalog's page has its history and the differences between two versions, and no password.
+func TestCatalogHistoryAndDifferences(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.Vantages = []mesh.VantageState{{Name: "NC036", LastBatch: time.Now()}}
+	before := *s.Catalog
+	before.Hosts = slices.Clone(before.Hosts)
+	for i := range before.Hosts {
+		before.Hosts[i].Checks = slices.DeleteFunc(slices.Clone(before.Hosts[i].Checks), func(c catalog.Check) bool {
+			return c.Name == "Sending mail"
+		})
+	}
+	catalog.Seal(&before)
+	h := console.New(console.Config{
+		Source: source{s}, Records: records{s.Catalog, &before}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
+	})
+	text := get(t, h, "localhost", "/catalog?from="+before.Revision).Body.String()
+	for _, want := range []string{
+		"from b.yaml", "in force", "From " + before.Revision + " to " + s.Catalog.Revision, "NC036 Sending mail: added",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if w := get(t, h, "localhost", "/catalog?from=000000000000"); w.Code != http.StatusNotFound {
+		t.Errorf("a revision that never was: %d", w.Code)
+	}
+	if text := get(t, h, "localhost", "/agents").Body.String(); !strings.Contains(text, "1 Mar 2026 02:31:00 UTC") {
+		t.Error("the agents' page does not say since when the credential is valid")
 	}
 }

@@ -53,8 +53,11 @@ func overviewPage(s *console, r request) (view, error) {
 // latestChanges returns the latest transitions, the newest first.
 func latestChanges(s *console, r request) (out []changeRow, err error) {
 	since := r.snapshot.At.Add(-changesWithin)
-	transitions, err := s.config.Source.Transitions(r.Context(), "", since, changesShown)
+	transitions, err := s.config.Source.Transitions(r.Context(), "", since, 10*changesShown)
 	for _, t := range slices.Backward(transitions) {
+		if t.Was == mesh.Pending || len(out) == changesShown || t.Published.After(r.snapshot.At) {
+			continue // a check's first success is no news
+		}
 		row := changeRow{
 			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence, At: t.Published,
 			URL: transitionPath(t),

@@ -26,7 +26,8 @@ func notifications(ctx context.Context, n *Node) (out console.Notifications, err
 // consoleConfig configures the operators' view.
 func consoleConfig(n *Node, site http.Handler) console.Config {
 	c := console.Config{
-		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings}, Past: n.core.Replayer, Site: site, Disk: n.disk,
+		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings}, Past: n.core.Replayer,
+		Records: consoleRecords{n.view}, Site: site, Disk: n.disk,
 		Notifications: func(ctx context.Context) (console.Notifications, error) { return notifications(ctx, n) },
 		Version:       n.config.Version, Logger: n.logger("console"),
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -114,6 +115,28 @@ func CatalogsBefore(ctx context.Context, v *View, at time.Time, n int) (out []*c
 		err = nil
 	}
 	slices.Reverse(out)
+	return out, err
+}
+
+// CatalogChanges returns the newest n catalogs that came into force, the newest first, each with what it changed.
+func CatalogChanges(ctx context.Context, v *View, n int) (out []ledger.Change, err error) {
+	var newer *catalog.Catalog
+	err = v.catalogsBefore(ctx, time.Unix(0, math.MaxInt64), func(c ledger.Change, in *catalog.Catalog) error {
+		if newer != nil {
+			out[len(out)-1].Changes = catalog.Compare(in, newer)
+		}
+		if len(out) >= n {
+			return errStop
+		}
+		out, newer = append(out, c), in
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		return out, nil
+	}
+	if err == nil && newer != nil { // the first one added everything
+		out[len(out)-1].Changes = catalog.Compare(nil, newer)
+	}
 	return out, err
 }
 
