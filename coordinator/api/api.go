@@ -43,7 +43,9 @@ type API struct {
 	streams *web.Streams
 	ready   *web.Answers
 	latest  atomic.Pointer[statusData] // of the latest "status" event
-	reports web.RenderCache            // apart: the queries of one client must not push out what all need
+	// urgentOf is of the latest state.
+	urgentOf atomic.Pointer[urgentKey]
+	reports  web.RenderCache // apart: the queries of one client must not push out what all need
 
 	config   Config
 	access   *access

@@ -1,7 +1,10 @@
 package api
 
 import (
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"net/http"
 	"time"
 
@@ -45,7 +48,9 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 		return send("status", status)
 	}
 	at := func() time.Time { return a.view.State().Snapshot.At }
-	return a.streams.Serve(w, r, web.Feed{Changed: a.view.Changed, Update: update, At: at})
+	return a.streams.Serve(w, r, web.Feed{
+		Changed: a.view.Changed, Update: update, At: at, Urgent: func() string { return a.urgent(a.view.State()) },
+	})
 }
 
 // statusEvent returns the "status" event of a state, encoded once for all streams. Its time is part of the data, so as
@@ -76,4 +81,37 @@ func (a *API) statusEvent(s web.State) (string, error) {
 	}
 	a.latest.Store(next)
 	return next.data, nil
+}
+
+// urgentKey is the key of what the readers of a state see at once.
+type urgentKey struct {
+	of      *mesh.Snapshot
+	written uint64
+	key     string
+}
+
+// urgent returns the key of what readers see at once: verdicts, votes, and what was written. Other measurements may
+// wait, unless something is wrong: then readers watch.
+func (a *API) urgent(s web.State) string {
+	if last := a.urgentOf.Load(); last != nil && last.of == s.Snapshot && last.written == s.Written {
+		return last.key
+	}
+	h := fnv.New128a()
+	calm := s.Audience == web.Public
+	for _, host := range s.Hosts() {
+		calm = calm && host.Status == mesh.Operational
+		fmt.Fprint(h, host.Name, host.Status)
+		for _, c := range host.Checks {
+			fmt.Fprint(h, c.Name, c.Verdict, c.Maintenance)
+			for _, v := range c.Votes {
+				fmt.Fprint(h, v.Region, v.Vote)
+			}
+		}
+	}
+	key := ""
+	if calm {
+		key = fmt.Sprint(s.Written, s.Catalog.Revision, hex.EncodeToString(h.Sum(nil)))
+	}
+	a.urgentOf.Store(&urgentKey{s.Snapshot, s.Written, key})
+	return key
 }

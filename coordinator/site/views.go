@@ -52,7 +52,6 @@ type checkView struct {
 	Name, Sentence string
 	Slug           string // its name in addresses
 	Since          time.Time
-	Looking        bool
 	Leading        bool // the page of the host unfolds it
 	Votes          []voteView
 	Advisories     []string
@@ -221,11 +220,10 @@ func reach(t mesh.Tally) string {
 
 func newCheckView(s web.State, c mesh.CheckState) checkView {
 	v := checkView{
-		Look:    web.VerdictLook(c.Verdict),
-		Name:    c.Name,
-		Slug:    slug(c.Name),
-		Since:   c.Since,
-		Looking: c.RoundOpen,
+		Look:  web.VerdictLook(c.Verdict),
+		Name:  c.Name,
+		Slug:  slug(c.Name),
+		Since: c.Since,
 	}
 	v.Sentence = present(v.Word, c.Sentence)
 	if c.Maintenance != "" { // the sentence says what was measured all the same

@@ -28,6 +28,9 @@ const (
 	// BeatInterval is how often a stream says what moment the coordinator shows. The script of pages reports that they
 	// are out of date 5 s after the last beat. A day of beats is 1.4 MB.
 	BeatInterval = 3 * time.Second
+	// quietRate is how many bytes a second a stream may spend, on average, on pages in which only measurements changed. A
+	// day of them is 0.5 MB: with its beats, an open page on which nothing happens costs less than 2 MB a day.
+	quietRate = 5
 	// retryMin is the shortest delay before a client reconnects. Each stream gets a random delay from this to twice
 	// this, so that clients do not all reconnect at once when a coordinator restarts.
 	retryMin = time.Second
@@ -36,6 +39,8 @@ const (
 // Streams serves event streams and bounds their number. It is safe for concurrent use.
 type Streams struct {
 	wait, beat time.Duration
+	interval   time.Duration // between two updates
+	quietRate  float64
 
 	mu    sync.Mutex
 	slots *ratelimit.Slots[*stream]
@@ -49,12 +54,17 @@ type StreamsConfig struct {
 	Max, PerClient int           // open streams, of all clients and of one
 	Wait           time.Duration // for a client to receive one event
 	Beat           time.Duration // between two beats
+	Interval       time.Duration // the shortest between two updates
+	QuietRate      float64       // bytes a second of pages in which only measurements changed
 }
 
 // NewStreams returns Streams without any client.
 func NewStreams(c StreamsConfig) *Streams {
 	slots := ratelimit.NewSlots[*stream](cmp.Or(c.Max, streamsMax), cmp.Or(c.PerClient, streamsPerClient))
-	return &Streams{wait: cmp.Or(c.Wait, eventWait), beat: cmp.Or(c.Beat, BeatInterval), slots: slots}
+	return &Streams{
+		wait: cmp.Or(c.Wait, eventWait), beat: cmp.Or(c.Beat, BeatInterval), slots: slots,
+		interval: cmp.Or(c.Interval, eventInterval), quietRate: cmp.Or(c.QuietRate, quietRate),
+	}
 }
 
 // SendFunc sends an event. It sends nothing if the client has an event of that type with the same data already.
@@ -65,6 +75,9 @@ type Feed struct {
 	Changed func() <-chan struct{}    // returns a channel that is closed when Update may have something new
 	Update  func(send SendFunc) error // sends everything, of which the client gets what is new to it
 	At      func() time.Time          // the moment that is shown; beats end when it is old
+	// Urgent returns a key of what readers see at once. While it stays the same, a page with other measurements waits
+	// until the stream can afford it. "": nothing waits, as without this function.
+	Urgent func() string
 }
 
 // Serve streams events to a client until it disconnects. It updates the client at once, unless the client names the
@@ -84,6 +97,7 @@ func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, f Feed) error {
 	}
 	c := &streamConn{
 		session: session, control: http.NewResponseController(w), wait: s.wait, beat: s.beat, received: lastReceived(r),
+		interval: s.interval, quietRate: s.quietRate, pageSent: time.Now(),
 	}
 	_ = c.control.SetReadDeadline(time.Time{}) // the request is complete; a writer without deadlines needs none removed
 	c.run(ctx, f)
@@ -115,6 +129,12 @@ type streamConn struct {
 	control    *http.ResponseController
 	wait, beat time.Duration
 	received   received
+
+	interval  time.Duration
+	quietRate float64
+	urgent    string    // the key of the latest update
+	quiet     bool      // what comes is no more than other measurements
+	pageSent  time.Time // when the last page was sent, or the stream began
 }
 
 // run sends updates and beats until ctx ends, the feed fails or the client does not receive in time.
@@ -126,6 +146,7 @@ func (c *streamConn) run(ctx context.Context, f Feed) {
 	}
 	for {
 		next := f.Changed() // before Update, or a change between the two would wait for the one after it
+		c.weigh(f)
 		if f.Update(c.send) != nil {
 			return
 		}
@@ -144,7 +165,7 @@ func (c *streamConn) run(ctx context.Context, f Feed) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(eventInterval):
+		case <-time.After(c.interval):
 		}
 	}
 }
@@ -169,9 +190,25 @@ func newBeat(at time.Time) *sse.Message {
 	return m
 }
 
+// weigh decides whether the update that follows may wait.
+func (c *streamConn) weigh(f Feed) {
+	if f.Urgent == nil {
+		return
+	}
+	key := f.Urgent()
+	c.quiet, c.urgent = key != "" && key == c.urgent, key
+}
+
 func (c *streamConn) send(event, data string) error {
+	isPage := event == "page"
+	if isPage && c.quiet && float64(len(data)) > c.quietRate*time.Since(c.pageSent).Seconds() {
+		return nil // the next update tries again
+	}
 	if !c.received.add(event, data) {
 		return nil
+	}
+	if isPage {
+		c.pageSent = time.Now()
 	}
 	m := &sse.Message{Type: sse.Type(event), ID: sse.ID(c.received.id())}
 	m.AppendData(data)

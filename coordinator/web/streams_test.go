@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +170,73 @@ func TestAnIdleTabCostsLittle(t *testing.T) {
 		t.Errorf("a day of beats has %d bytes", cost)
 	} else {
 		t.Logf("a day of beats has %d bytes", cost)
+	}
+}
+
+// A tab that is open for a day on a page with measurements costs less than 2 MB while nothing happens. Here a day goes
+// by a hundred times as fast, and what was counted is multiplied.
+func TestADayOfMeasurementsCostsLittle(t *testing.T) {
+	t.Parallel()
+	const faster, page = 100, 600
+	streams := web.NewStreams(web.StreamsConfig{
+		Beat: web.BeatInterval / faster, Interval: time.Millisecond, QuietRate: 5 * faster,
+	})
+	var state atomic.Int64 // what happened
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		measured := 0
+		err := streams.Serve(w, r, web.Feed{
+			Changed: func() <-chan struct{} { // as often as a judge moves on
+				c := make(chan struct{})
+				time.AfterFunc(2*time.Second/faster, func() { close(c) })
+				return c
+			},
+			Update: func(send web.SendFunc) error {
+				measured++
+				return send("page", fmt.Sprintf("%d state %d %s", measured, state.Load(), strings.Repeat("x", page)))
+			},
+			At:     time.Now,
+			Urgent: func() string { return fmt.Sprint("state", state.Load()) },
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	defer server.CloseClientConnections()
+	res, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	read := func(until func(line string) bool) (bytes, pages int) {
+		for lines.Scan() {
+			bytes += len(lines.Text()) + 1
+			if strings.Contains(lines.Text(), "xxx") {
+				pages++
+			}
+			if until(lines.Text()) {
+				return bytes, pages
+			}
+		}
+		t.Fatal("the stream ended", lines.Err())
+		return 0, 0
+	}
+	read(func(line string) bool { return strings.Contains(line, "state 0") })
+	begun := time.Now()
+	const watched = 4 * time.Second
+	bytes, pages := read(func(string) bool { return time.Since(begun) > watched })
+	day := int(float64(bytes) * (24 * time.Hour).Seconds() / (faster * time.Since(begun).Seconds()))
+	t.Logf("%d bytes with %d pages in %s: %d a day", bytes, pages, faster*watched, day)
+	if pages == 0 || day > 2_000_000 {
+		t.Errorf("a day costs %d bytes, and %d pages came in %s", day, pages, faster*watched)
+	}
+	// What happens is shown at once all the same.
+	state.Store(1)
+	happened := time.Now()
+	read(func(line string) bool { return strings.Contains(line, "state 1") })
+	if took := time.Since(happened); took > time.Second {
+		t.Errorf("news took %s", took)
 	}
 }
 
