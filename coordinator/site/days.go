@@ -92,6 +92,21 @@ func (d *measurer) of(ctx context.Context, view *web.View, s web.State) (*measur
 	return m, nil
 }
 
+// began returns the first day with data of any host, and the zero time if there is none.
+func (m *measured) began() time.Time {
+	first := -1
+	for _, row := range m.days {
+		n := slices.IndexFunc(row.Days, func(t sla.Times) bool { return t.NoData < t.Total() })
+		if n >= 0 && (first < 0 || n < first) {
+			first = n
+		}
+	}
+	if first < 0 {
+		return time.Time{}
+	}
+	return m.from.AddDate(0, 0, first)
+}
+
 // uptimeView is the uptime of a host in a period until now.
 type uptimeView struct{ Period, Uptime string }
 

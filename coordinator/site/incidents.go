@@ -346,6 +346,14 @@ func pastIncidents(s web.State, all []*incident.Incident, gaps []ledger.Gap) []d
 	return days
 }
 
+// sinceMeasured leaves out the days before the first data on which nothing is known to have happened: nothing was
+// measured then.
+func sinceMeasured(days []dayView, began time.Time) []dayView {
+	return slices.DeleteFunc(days, func(d dayView) bool {
+		return d.quiet() && d.date.Before(began.Truncate(24*time.Hour))
+	})
+}
+
 // mergeQuiet makes one entry of days that follow each other and on which nothing happened.
 func mergeQuiet(days []dayView) (out []dayView) {
 	for _, d := range days {

@@ -253,7 +253,7 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	v.Coming = coming(state, planned, "")
 	v.Incidents, v.Past = openIncidents(state, incidents), pastIncidents(state, incidents, gaps)
 	addPosts(state, v.Past, posts)
-	v.Past = mergeQuiet(v.Past)
+	v.Past = mergeQuiet(sinceMeasured(v.Past, past.began()))
 	return web.Render(templates, "index", v)
 }
 

@@ -101,6 +101,16 @@ func TestUnknownIsNeverShownAsOperational(t *testing.T) {
 	}
 }
 
+// Days before the first data are not called days without incidents.
+func TestNothingIsSaidOfDaysBeforeTheFirstData(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.DaysMeasured = 2
+	text, want := body(t, public(s), "/"), s.Snapshot.At.UTC().AddDate(0, 0, -1).Format("2 January")
+	if !strings.Contains(text, "No incidents since "+want+".") || strings.Count(text, "No incidents") != 1 {
+		t.Errorf("a page with data since %s says otherwise", want)
+	}
+}
+
 func TestIncidents(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	h := public(s)

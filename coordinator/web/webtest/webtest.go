@@ -25,17 +25,18 @@ import (
 
 // Source is a web.Source of fields. While something reads it, change it with Show only.
 type Source struct {
-	Catalog  *catalog.Catalog
-	Snapshot *mesh.Snapshot
-	IsReady  bool
-	All      []*incident.Incident
-	Lost     []ledger.Gap
-	Library  *Library // nil: nothing was written
-	Planned  []*maintenance.Maintenance
-	Changes  []mesh.Transition           // what Transitions returns; nil: forty of them
-	Lifelike bool                        // history and latencies as a mesh has them, not the same everywhere
-	Added    map[string]ledger.Component // by the ids of hosts and checks
-	Events   atomic.Uint64               // of the ledger: add one after a change of what it holds
+	Catalog      *catalog.Catalog
+	Snapshot     *mesh.Snapshot
+	IsReady      bool
+	All          []*incident.Incident
+	Lost         []ledger.Gap
+	Library      *Library // nil: nothing was written
+	Planned      []*maintenance.Maintenance
+	Changes      []mesh.Transition           // what Transitions returns; nil: forty of them
+	Lifelike     bool                        // history and latencies as a mesh has them, not the same everywhere
+	DaysMeasured int                         // how many days before now have data; 10 if zero
+	Added        map[string]ledger.Component // by the ids of hosts and checks
+	Events       atomic.Uint64               // of the ledger: add one after a change of what it holds
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -190,7 +191,7 @@ func (s *Source) Incident(_ context.Context, id string) (*incident.Incident, err
 }
 
 // Uptime returns a row for each host and check that the query includes: an hour up, of which NC036 was down a minute.
-// The days of a host are without data but for the last ten; yesterday, NC036 was down a minute.
+// The days of a host are without data but for the last s.DaysMeasured; yesterday, NC036 was down a minute.
 func (s *Source) Uptime(_ context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
 	r := sla.Report{From: q.From, To: q.To, Method: c.SLA.Or(), Rows: []sla.Row{}}
 	for _, h := range c.Hosts {
@@ -210,7 +211,7 @@ func (s *Source) Uptime(_ context.Context, c *catalog.Catalog, q sla.Query) (sla
 		}
 		row := sla.Row{Host: h.Name, Seconds: times}
 		if q.Daily {
-			row.Days = days(q, h.Name)
+			row.Days = days(q, h.Name, s.DaysMeasured)
 			if s.Lifelike {
 				row.Days = lifelikeDays(q, h.Name)
 			}
@@ -223,14 +224,17 @@ func (s *Source) Uptime(_ context.Context, c *catalog.Catalog, q sla.Query) (sla
 	return r, nil
 }
 
-func days(q sla.Query, host string) (out []sla.Times) {
+func days(q sla.Query, host string, measured int) (out []sla.Times) {
 	const day = 24 * time.Hour
+	if measured == 0 {
+		measured = 10
+	}
 	for at := q.From; at.Before(q.To); at = at.Add(day) {
 		times := sla.Times{NoData: 86_400}
 		switch left := q.To.Sub(at); {
 		case left > day && left <= 2*day && host == "NC036":
 			times = sla.Times{Up: 86_340, Down: 60}
-		case left <= 10*day:
+		case left <= time.Duration(measured)*day:
 			times = sla.Times{Up: 86_400}
 		}
 		out = append(out, times)
