@@ -71,7 +71,8 @@ func (e evidence) write(out io.Writer, rule catalog.Rule) {
 		took.Round(10*time.Millisecond), e.ID)
 	e.draw(out)
 	for _, event := range e.Events {
-		if event.At.Before(e.Began) {
+		// The round whose answers were the first failures may have opened just before them.
+		if event.At.Before(e.Began.Add(-500 * time.Millisecond)) {
 			continue
 		}
 		fmt.Fprintf(out, "    %+8.2f s  %s\n", event.At.Sub(e.Began).Seconds(), event.Text)

@@ -69,6 +69,10 @@ type axisTick struct {
 	Text string
 }
 
+// causeLead is how long before the cause the steps begin: the round whose answers were the first failures may have
+// opened just before them.
+const causeLead = 500 * time.Millisecond
+
 // transitionsOnPage bounds the changes that one page explains: each costs a replay.
 const transitionsOnPage = 5
 
@@ -137,7 +141,7 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 			Offset: fmt.Sprintf("%+.2f s", e.At.Sub(t.Began).Seconds()), At: e.At, Kind: string(e.Kind), Text: e.Text,
 			Rule: quorum.InWords(e.Rule, r.catalog.Rule),
 		}
-		if e.At.Before(t.Began) {
+		if e.At.Before(t.Began.Add(-causeLead)) {
 			v.Earlier = append(v.Earlier, step)
 		} else {
 			v.Steps = append(v.Steps, step)

@@ -1,0 +1,90 @@
+package console_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
+)
+
+var notFound = http.NotFoundHandler()
+
+// An operator types a moment while the page changes under the cursor, shows it by Enter, follows a mark of the line of
+// time by keyboard, and comes back to now.
+func TestTheMomentFieldByKeyboard(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	server := httptest.NewServer(console.New(console.Config{
+		Source: fallen{source{s}}, Past: replayed{s, &[]time.Time{}}, Site: notFound, Logger: zerolog.Nop(),
+	}))
+	defer server.Close()
+	ctx := testenv.NewBrowser(t)
+	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/hosts/NC036"), chromedp.Focus("#at"),
+		chromedp.SendKeys("#at", "10")); err != nil {
+		t.Fatal(err)
+	}
+	down := *s.Snapshot
+	down.At = down.At.Add(time.Second)
+	down.Hosts = append([]mesh.HostState(nil), down.Hosts...)
+	down.Hosts[0].Sentence = "Changed while somebody typed."
+	s.Show(&down)
+	testenv.AwaitInPage(
+		t,
+		ctx,
+		"the change is shown",
+		`document.body.innerText.includes("Changed while somebody typed.")`,
+	)
+	focus := `document.activeElement.id + " " + document.activeElement.value`
+	if got := testenv.Evaluate[string](t, ctx, focus); got != "at 10" {
+		t.Errorf("after a change the field in focus is %q", got)
+	}
+	if err := chromedp.Do(ctx, chromedp.SendKeys("#at", "m\r")); err != nil {
+		t.Fatal(err)
+	}
+	awaitAddress(t, ctx, "?at=10m")
+	// Every mark is a link that the Tab key reaches.
+	mark := testenv.Evaluate[string](t, ctx, `(function () {
+		var a = document.querySelector("svg.timeline a"); a.focus();
+		return (document.activeElement === a) + " " + a.tabIndex + " " + a.getAttribute("aria-label");
+	})()`)
+	if !strings.HasPrefix(mark, "true 0 ") || !strings.HasSuffix(mark, "NC036 ping down") {
+		t.Errorf("the mark is %q", mark)
+	}
+	if err := chromedp.Do(ctx, chromedp.KeyEvent("\r")); err != nil {
+		t.Fatal(err)
+	}
+	shown := awaitAddress(t, ctx, "?at=20")
+	if at, err := time.Parse(time.RFC3339, strings.TrimPrefix(shown, "?at=")); err != nil ||
+		time.Since(at) < 59*time.Minute || time.Since(at) > 61*time.Minute {
+		t.Errorf("the mark leads to %q", shown)
+	}
+	if err := chromedp.Do(ctx, chromedp.Click(".moment a.now")); err != nil {
+		t.Fatal(err)
+	}
+	awaitAddress(t, ctx, "now")
+}
+
+// awaitAddress waits until the page is one whose query begins so, "now" for one without a moment, and returns it. The
+// browser answers no question while it goes from one page to another.
+func awaitAddress(t *testing.T, ctx context.Context, begins string) (query string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		got, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+			`document.readyState === "complete" ? decodeURIComponent(location.search) || "now" : ""`))
+		if err == nil && strings.HasPrefix(got, begins) {
+			return got
+		}
+		query = got
+	}
+	t.Fatalf("the address ends with %q and never with %q", query, begins)
+	return ""
+}
