@@ -65,7 +65,7 @@ var layers = []struct {
 	}},
 	{"programs", []string{
 		"agent", "coordinator", "deploy/docs", "deploy/docs/screenshot", "deploy/lab", "deploy/packages",
-		"deploy/penetration", "deploy/simulation", "deploy/year",
+		"deploy/penetration", "deploy/prometheus", "deploy/simulation", "deploy/year",
 	}},
 }
 
