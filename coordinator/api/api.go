@@ -44,7 +44,7 @@ type API struct {
 	ready   *web.Answers
 	latest  atomic.Pointer[statusData] // of the latest "status" event
 	// urgentOf is of the latest state.
-	urgentOf atomic.Pointer[urgentKey]
+	urgentOf atomic.Pointer[urgentKeys]
 	reports  web.RenderCache // apart: the queries of one client must not push out what all need
 
 	config   Config

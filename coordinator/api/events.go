@@ -49,7 +49,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	at := func() time.Time { return a.view.State().Snapshot.At }
 	return a.streams.Serve(w, r, web.Feed{
-		Changed: a.view.Changed, Update: update, At: at, Urgent: func() string { return a.urgent(a.view.State()) },
+		Changed: a.view.Changed, Update: update, At: at, Urgent: func() string { return a.urgent(a.view.State()).of(path) },
 	})
 }
 
@@ -83,35 +83,43 @@ func (a *API) statusEvent(s web.State) (string, error) {
 	return next.data, nil
 }
 
-// urgentKey is the key of what the readers of a state see at once.
-type urgentKey struct {
-	of      *mesh.Snapshot
-	written uint64
-	key     string
+// urgentKeys are the keys of what the readers of a state see at once; empty where nothing may wait.
+type urgentKeys struct {
+	snapshot *mesh.Snapshot
+	written  uint64
+	verdicts string // and what was written
+	votes    string // and all that
 }
 
-// urgent returns the key of what readers see at once: verdicts, votes, and what was written. Other measurements may
-// wait, unless something is wrong: then readers watch.
-func (a *API) urgent(s web.State) string {
-	if last := a.urgentOf.Load(); last != nil && last.of == s.Snapshot && last.written == s.Written {
-		return last.key
+// of returns the key of the page at a path. The front page shows votes only when something is wrong.
+func (k *urgentKeys) of(path string) string {
+	if path == "/" {
+		return k.verdicts
 	}
-	h := fnv.New128a()
-	calm := s.Audience == web.Public
+	return k.votes
+}
+
+// urgent returns the keys of a state. Other measurements may wait, unless something is wrong: then readers watch.
+func (a *API) urgent(s web.State) *urgentKeys {
+	if last := a.urgentOf.Load(); last != nil && last.snapshot == s.Snapshot && last.written == s.Written {
+		return last
+	}
+	verdicts, votes, calm := fnv.New128a(), fnv.New128a(), s.Audience == web.Public
 	for _, host := range s.Hosts() {
 		calm = calm && host.Status == mesh.Operational
-		fmt.Fprint(h, host.Name, host.Status)
+		fmt.Fprint(verdicts, host.Name, host.Status)
 		for _, c := range host.Checks {
-			fmt.Fprint(h, c.Name, c.Verdict, c.Maintenance)
+			fmt.Fprint(verdicts, c.Name, c.Verdict, c.Maintenance)
 			for _, v := range c.Votes {
-				fmt.Fprint(h, v.Region, v.Vote)
+				fmt.Fprint(votes, v.Region, v.Vote)
 			}
 		}
 	}
-	key := ""
+	next := &urgentKeys{snapshot: s.Snapshot, written: s.Written}
 	if calm {
-		key = fmt.Sprint(s.Written, s.Catalog.Revision, hex.EncodeToString(h.Sum(nil)))
+		next.verdicts = fmt.Sprint(s.Written, s.Catalog.Revision, hex.EncodeToString(verdicts.Sum(nil)))
+		next.votes = next.verdicts + hex.EncodeToString(votes.Sum(nil))
 	}
-	a.urgentOf.Store(&urgentKey{s.Snapshot, s.Written, key})
-	return key
+	a.urgentOf.Store(next)
+	return next
 }
