@@ -217,7 +217,7 @@ func wholeCatalog(text string) bool {
 
 // completeCatalog adds to an excerpt what a catalog cannot do without.
 func completeCatalog(excerpt string) string {
-	const region = "regions: [{name: amsterdam}]\n"
+	const region = "regions: [{name: amsterdam}, {name: lusaka}]\n"
 	switch {
 	case strings.Contains(excerpt, "hosts:"):
 		return excerpt
