@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -161,6 +163,12 @@ public, or all internal.`,
 		Example: "  coordinator incident open --host NC036 --title \"Mail is late\" --impact minor --next-update 30m",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(o.Hosts) == 0 {
+				return command.Usage(errors.New("--host is needed: name at least one host that the incident affects"))
+			}
+			if err := oneOf("impact", incident.Impact(impact), incident.Impacts); err != nil {
+				return err
+			}
 			return f.run(cmd, "open", func(text string) any {
 				o.Text, o.Impact, o.Preview = text, incident.Impact(impact), f.preview
 				return o
@@ -177,6 +185,19 @@ public, or all internal.`,
 	nextUpdateFlag(cmd, &o.NextUpdate)
 	templateFlag(cmd, &o.Template)
 	return cmd
+}
+
+// oneOf returns what is wrong with a value that is given and is none of those that there are.
+func oneOf[T ~string](name string, value T, known []T) error {
+	if value == "" || slices.Contains(known, value) {
+		return nil
+	}
+	names := make([]string, len(known))
+	for n, k := range known {
+		names[n] = string(k)
+	}
+	last := len(names) - 1
+	return command.Usage(fmt.Errorf("%s %q: write %s or %s", name, value, strings.Join(names[:last], ", "), names[last]))
 }
 
 func nextUpdateFlag(cmd *cobra.Command, next *string) {

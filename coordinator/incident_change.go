@@ -28,6 +28,17 @@ monitoring or resolved. An incident that the mesh opened is taken over by it.`,
 		Example: "  coordinator incident update x7k2m4 --status identified --text \"A full disk.\" --next-update 1h",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			reported := []incident.State{
+				incident.Investigating, incident.Identified, incident.Monitoring, incident.Resolved,
+			}
+			if status != string(incident.Postmortem) { // of which the coordinator says how to write it
+				if err := oneOf("status", incident.State(status), reported); err != nil {
+					return err
+				}
+			}
+			if err := oneOf("impact", incident.Impact(impact), incident.Impacts); err != nil {
+				return err
+			}
 			return f.run(cmd, "update", func(text string) any {
 				u.ID, u.Text, u.Status, u.Impact = args[0], text, incident.State(status), incident.Impact(impact)
 				u.Preview = f.preview
@@ -85,6 +96,9 @@ says that the text was removed. Backups made before still have it: see "coordina
 				!erase {
 				return command.Usage(fmt.Errorf(
 					"nothing to change: give --text, --title, --impact, --tag, --category, --host or --erase"))
+			}
+			if err := oneOf("impact", incident.Impact(impact), incident.Impacts); err != nil {
+				return err
 			}
 			return f.run(cmd, "edit", func(text string) any {
 				return editorial.Correction{
