@@ -79,7 +79,8 @@ func connect(ctx context.Context, file string) (*Store, error) {
 		return nil, err
 	}
 	// NORMAL does not sync each commit: what a power cut takes is read from the streams again.
-	return open(ctx, file, "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)")
+	return open(ctx, file, "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
+		"&_pragma=busy_timeout(5000)")
 }
 
 // OpenPast opens the file as the last program left it. It needs no disk space, and only queries may be used.

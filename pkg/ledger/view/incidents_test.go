@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -128,5 +130,33 @@ func TestIncidentsOfWhatNeedsAHost(t *testing.T) {
 				t.Errorf("%d transitions (%v)", len(got), err)
 			}
 		})
+	}
+}
+
+// Events whose fold reads before it writes are applied while the integrity guard writes to the same file.
+func TestWritersOfTheViewWaitForEachOther(t *testing.T) {
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+	led.append(t, catalogAfter(t, nil, 10, hostA))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		for n := uint64(1); ctx.Err() == nil; n++ {
+			heads := []view.Head{{Stream: "OBS", Created: time.Unix(1, 0), Last: n}}
+			if _, err := led.view.Losses().RecordHeads(context.Background(), heads, time.Now()); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	for n := range 200 {
+		led.append(t, ledger.IncidentEvent{Change: incident.Change{
+			Event: fmt.Sprint("e", n), ID: fmt.Sprint("i", n), Action: incident.ActionOpen, Mesh: time.Unix(int64(20+n), 0),
+			Hosts: []incident.Subject{{ID: catalog.FirstHostID("A"), Name: "A"}},
+		}})
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -131,9 +131,10 @@ func connect(ctx context.Context, file string) (*View, error) {
 	if err := makePrivate(file); err != nil {
 		return nil, err
 	}
-	// NORMAL does not sync each commit: a file that a power cut damages is rebuilt.
-	return openDatabase(ctx, file, "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)"+
-		"&_pragma=secure_delete(1)&_pragma=cache_size(-8000)") // overwrites what is deleted
+	// NORMAL does not sync each commit: a file that a power cut damages is rebuilt. A transaction that reads before it
+	// writes fails at once if somebody else wrote meanwhile, so each waits for the others when it begins.
+	return openDatabase(ctx, file, "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
+		"&_pragma=busy_timeout(5000)&_pragma=secure_delete(1)&_pragma=cache_size(-8000)") // overwrites what is deleted
 }
 
 func openDatabase(ctx context.Context, file, options string) (*View, error) {
