@@ -22,8 +22,13 @@ import (
 // answerMax bounds what is read of a webhook's answer, in bytes.
 const answerMax = 64 << 10
 
-// client follows no redirect: a signed message goes where the operator said and nowhere else.
+// client follows no redirect: a signed message goes where the operator said and nowhere else. Operators may name
+// private addresses.
 var client = &http.Client{
+	Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout,
+		MaxResponseHeaderBytes: answerMax, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
+	},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
