@@ -118,6 +118,7 @@ func examine(t *testing.T, ctx context.Context, axe, address string) {
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(360, 800), chromedp.Navigate(address)); err != nil {
 		t.Fatal(err)
 	}
+	testenv.Evaluate[bool](t, ctx, showCharts)
 	testenv.AwaitInPage(t, ctx, "the page with its charts", `document.readyState === "complete" &&
 		document.querySelectorAll("figure.chart").length === document.querySelectorAll(".plot canvas").length`)
 	testenv.Evaluate[bool](t, ctx, axe+`; document.querySelectorAll("details").forEach(d => d.open = true); true`)

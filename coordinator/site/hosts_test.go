@@ -21,7 +21,7 @@ func TestThePageOfACheck(t *testing.T) {
 		"<h1>Sending mail: Up</h1>", `<a href="/hosts/NC036">Mail</a>`, "<dt>24 hours</dt>", "<dt>365 days</dt>",
 		`<th scope="row">Toronto</th>`, `<figure class="chart" id="rtt">`, "as a table</summary>",
 		`<a class="name" href="/incidents/a1-1">`, ", for 21 min 3 s", `href="/hosts/NC036/feed.atom"`,
-		`src="/assets/chart-`,
+		`data-chart-script="/assets/chart-`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page of the check lacks %s", want)

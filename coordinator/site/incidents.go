@@ -22,6 +22,7 @@ const updatesShown = 3
 type incidentView struct {
 	web.Look
 	ID, Name, Lasted string
+	Plain            string // the name as programs read it, with the names of hosts
 	Open             bool
 	Began, Resolved  time.Time
 	Impact           string
@@ -100,7 +101,7 @@ type beforeView struct {
 func newIncidentView(s web.State, original *incident.Incident) incidentView {
 	now, i := s.Snapshot.MeshTime(), inClientsWords(s, original)
 	v := incidentView{
-		Look: web.IncidentLook(i), ID: i.ID, Name: i.Name(), Open: i.Open(), Began: i.Wall(i.Began),
+		Look: web.IncidentLook(i), ID: i.ID, Name: i.Name(), Plain: original.Name(), Open: i.Open(), Began: i.Wall(i.Began),
 		Resolved: i.Wall(i.Resolved), LeftOut: i.LeftOut, Impact: string(i.Impact), Measured: measuredOf(i),
 		Promise: i.Promise(now), Category: i.Category, Tags: i.Tags, Internal: !i.Shown(now.Add(staleMax)),
 	}

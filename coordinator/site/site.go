@@ -149,6 +149,7 @@ func (s *Site) layout(state web.State, body template.HTML) web.Layout {
 		Theme: s.detail, Title: state.Title(),
 		Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
 		Nav: nav, Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
+		Accent: state.Catalog.Page.Accent, Logo: state.Catalog.Page.Logo,
 		DownShare: state.Catalog.Rule.DownShare, Feeds: web.Feeds(state.Catalog.Page.Title, ""),
 	}
 }

@@ -91,8 +91,12 @@ func TestChartsAreDrawnUnderTheStrictPolicy(t *testing.T) {
 			if _, err := chromedp.Run(browser, chromedp.Navigate(s.URL+path)); err != nil {
 				t.Fatal(err)
 			}
-			testenv.AwaitInPage(t, browser, "a drawing with its keys",
-				`document.querySelectorAll(".plot canvas").length === 1 && document.querySelectorAll(".keys button").length === 2`)
+			testenv.AwaitInPage(
+				t,
+				browser,
+				"a drawing with its keys",
+				`document.querySelectorAll(".plot canvas").length === 1 && document.querySelectorAll(".keys button").length === 2`,
+			)
 			// A pixel of each line: what an unreadable style or a refused script would not draw.
 			if drawn := testenv.Evaluate[bool](t, browser, `(() => {
 				const c = document.querySelector(".plot canvas"), d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
@@ -129,7 +133,7 @@ func TestOnlyPagesWithAChartLoadItsFiles(t *testing.T) {
 		w := ask(s.Config.Handler, http.MethodGet, path)
 		csp, body := w.Header().Get("Content-Security-Policy"), w.Body.String()
 		if strings.Contains(csp, "unsafe") || !strings.Contains(csp, "default-src 'none'") ||
-			strings.Contains(csp, "script-src 'self'") || strings.Contains(body, "<script defer src=") != charts {
+			strings.Contains(csp, "script-src 'self'") || strings.Contains(body, "data-chart-script=") != charts {
 			t.Errorf("%s: %s\n%s", path, csp, body)
 		}
 	}
@@ -162,4 +166,34 @@ func TestAChartIsATableToo(t *testing.T) {
 	if err != nil || string(data) != `{"unit":"","from":-62135596800,"step":0,"series":[]}` {
 		t.Errorf("an empty chart: %s (%v)", data, err)
 	}
+}
+
+// A chart that nobody scrolls to costs nothing.
+func TestAChartOutOfViewLoadsNothing(t *testing.T) {
+	browser := testenv.NewBrowser(t)
+	h := web.NewHandler(zerolog.Nop(), web.Public, append(web.FileRoutes(),
+		web.Route{Pattern: "GET /", Handler: func(w http.ResponseWriter, _ *http.Request) error {
+			html, err := exampleChart().HTML()
+			if err != nil {
+				return err
+			}
+			body := template.HTML("<h1>Charts</h1>" + strings.Repeat("<p>words</p>", 200))
+			return web.Layout{Title: "Charts", Brand: "Status", Body: body + html}.Write(w, http.StatusOK)
+		}})...)
+	s := httptest.NewServer(h)
+	defer s.Close()
+	if err := chromedp.Do(browser, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(s.URL)); err != nil {
+		t.Fatal(err)
+	}
+	const files = `performance.getEntriesByType("resource").filter(r => r.name.includes("/assets/")).length`
+	if n := testenv.Evaluate[int](t, browser, files); n != 0 {
+		t.Errorf("%d files are loaded at once", n)
+	}
+	testenv.Evaluate[bool](t, browser, `document.querySelector("figure").scrollIntoView(); true`)
+	testenv.AwaitInPage(
+		t,
+		browser,
+		"the drawing",
+		`document.querySelectorAll(".plot canvas").length === 1 && `+files+` === 2`,
+	)
 }

@@ -106,6 +106,7 @@ type Layout struct {
 	At                 time.Time  // the moment that the body shows
 	Body               template.HTML
 	DownShare          float64 // of the rule in force, which the footer explains; 0: the default
+	Accent, Logo       string  // of the catalog's page; empty for none
 	Private            bool    // no cache may keep the page
 	Theme              *Theme  // nil: that of the status site
 }
@@ -144,6 +145,12 @@ func (l Layout) Write(w http.ResponseWriter, status int) error {
 	// A page is the same bytes for a whole minute, unless what it shows changes. Its script writes the seconds.
 	l.At = l.At.Truncate(time.Minute)
 	theme := cmp.Or(l.Theme, plain)
+	if catalog.CheckAccent(l.Accent) == nil {
+		theme = theme.With(strings.ReplaceAll(accentStyle, "ACCENT", l.Accent))
+	}
+	if catalog.CheckLogo(l.Logo) != nil {
+		l.Logo = ""
+	}
 	csp, charts := theme.policy, []File(nil)
 	if strings.Contains(string(l.Body), chartClass) {
 		csp, charts = theme.chartPolicy, []File{chartStyle, chartScript}
@@ -156,7 +163,11 @@ func (l Layout) Write(w http.ResponseWriter, status int) error {
 		Script template.JS
 		Icon   template.URL
 		Charts []File
-	}{l, stale, theme.name, template.CSS(theme.style), template.JS(theme.script), icon(l.Class), charts})
+		Image  template.URL
+	}{
+		l, stale, theme.name, template.CSS(theme.style), template.JS(theme.script), icon(l.Class), charts,
+		template.URL(l.Logo),
+	})
 	if err != nil {
 		return fmt.Errorf("render page %q: %w", l.Title, err)
 	}
@@ -173,6 +184,11 @@ func (l Layout) Write(w http.ResponseWriter, status int) error {
 	_, _ = w.Write(out.Bytes()) // fails only if the client has gone
 	return nil
 }
+
+// accentStyle is the style of pages with an accent color, which is in the place of ACCENT.
+const accentStyle = `:root{--focus:ACCENT}
+body{border-top:4px solid ACCENT}
+nav a:hover,main a:hover{text-decoration-color:ACCENT;text-decoration-thickness:2px}`
 
 // Render executes a template of the caller's for Layout.Body.
 func Render(t *template.Template, name string, data any) (template.HTML, error) {

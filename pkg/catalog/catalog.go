@@ -38,6 +38,9 @@ type Page struct {
 	Title string `json:"title"`
 	URL   string `json:"url,omitempty"`
 	Links []Link `json:"links,omitempty"` // in the order of the file
+
+	Accent string `json:"accent,omitempty"` // a color: see CheckAccent
+	Logo   string `json:"logo,omitempty"`   // an image: see CheckLogo
 }
 
 // Link is a named link in the page's head: to the home page, to support.

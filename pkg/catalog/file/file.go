@@ -131,6 +131,16 @@ func (p *parser) page(n ast.Node) {
 	if links := m.get("links"); links != nil {
 		p.links(links)
 	}
+	if m.text("accent", &p.out.Page.Accent) {
+		if err := catalog.CheckAccent(p.out.Page.Accent); err != nil {
+			p.yaml.mistake(m.values["accent"], "choose a color between light and dark, as in #0b6bcb", "%s", err)
+		}
+	}
+	if m.text("logo", &p.out.Page.Logo) {
+		if err := catalog.CheckLogo(p.out.Page.Logo); err != nil {
+			p.yaml.mistake(m.values["logo"], "write data:image/svg+xml;base64, and what base64 -w0 FILE prints", "%s", err)
+		}
+	}
 	m.end()
 }
 

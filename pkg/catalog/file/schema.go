@@ -54,7 +54,9 @@ func enum(words ...string) object {
 // mistakes, and one without mistakes fits.
 func Schema() []byte {
 	top := mappingOf(object{
-		"page": mappingOf(object{"title": anyText, "url": anyText, "links": mapOfTexts}),
+		"page": mappingOf(object{
+			"title": anyText, "url": anyText, "links": mapOfTexts, "accent": anyText, "logo": anyText,
+		}),
 		"defaults": mappingOf(object{
 			"interval": aDuration, "timeout": aDuration,
 		}),
