@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,26 @@ type agentRow struct {
 	Spool     string
 }
 
+// agentsView is the data of the template agents.
+type agentsView struct {
+	Rows []agentRow
+	All  int
+}
+
+// agentsShown bounds the agents that the page lists; the table for programs has all of them.
+const agentsShown = 250
+
+// order puts agents that need somebody before others.
+func (r agentRow) order() int {
+	if !connected(r.VantageState) || len(r.Advisories) > 0 || r.Behind {
+		return 0
+	}
+	return 1
+}
+
 // agentsPage is the page of all agents.
 func agentsPage(s *console, r request) (view, error) {
+	hosts := hostsByKey(r.catalog)
 	enrolled := enrolledSince(r.Context(), s, r)
 	var rows []agentRow
 	t := table{name: "agents", columns: []string{
@@ -34,7 +53,7 @@ func agentsPage(s *console, r request) (view, error) {
 			Look: web.AgentLook(a), VantageState: a, City: cityOf(r.catalog, a.Region), Enrolled: enrolled[mesh.Key(a.Name)],
 			Behind: a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
 		}
-		if h := r.catalog.Host(mesh.Key(a.Name)); h != nil {
+		if h := hosts[mesh.Key(a.Name)]; h != nil {
 			row.Addresses = strings.Join(h.Addresses, ", ")
 		}
 		switch {
@@ -49,7 +68,12 @@ func agentsPage(s *console, r request) (view, error) {
 			a.Lag, a.Queued, a.Dropped, row.Spool, a.Abstains, joined(a.Advisories),
 		})
 	}
-	return view{title: "Agents", template: "agents", section: "/agents", data: rows, tables: []table{t}}, nil
+	v := agentsView{Rows: rows, All: len(rows)}
+	if len(rows) > agentsShown { // what needs somebody first
+		slices.SortStableFunc(v.Rows, func(a, b agentRow) int { return a.order() - b.order() })
+		v.Rows = v.Rows[:agentsShown]
+	}
+	return view{title: "Agents", template: "agents", section: "/agents", data: v, tables: []table{t}}, nil
 }
 
 // enrolledSince returns since when the credentials of agents are valid, by the keys of their hosts, in wall time.

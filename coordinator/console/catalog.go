@@ -47,7 +47,7 @@ const (
 	changesOfCatalog = 30
 	differencesMax   = 500
 	// checksShown bounds the checks that the page lists; the table for programs has all of them.
-	checksShown = 500
+	checksShown = 300
 )
 
 // catalogPage shows the catalog in force and its history. It shows no option of a check: passwords are among them.

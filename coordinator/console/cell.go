@@ -70,7 +70,7 @@ func (m cellMaker) hostCell(l line, c column) cell {
 	if len(edges) == 0 {
 		return m.without(l, c)
 	}
-	out := m.newCell(l, edges)
+	out := m.newCell(l, c.region, edges)
 	switch {
 	case vote.Own:
 		out.Class, out.Title = out.Class+" own", out.Title+"; the host's own region has no vote"
@@ -106,13 +106,13 @@ func edgesOf(v mesh.RegionVote, vantage string) (out []mesh.EdgeState) {
 }
 
 // newCell shows the latest results of edges: of their address families, or vantages, the worst.
-func (m cellMaker) newCell(l line, edges []mesh.EdgeState) cell {
+func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 	// Outcomes are ordered from the least to the most alarming: inconclusive, reachable, slow, unreachable.
 	e := slices.MaxFunc(edges, func(a, b mesh.EdgeState) int { return edgeRank(a) - edgeRank(b) })
 	out := cell{Title: edgeTitle(e)}
-	loss, counted := m.loss[[3]string{mesh.Key(l.host.Name), l.check.Name, e.Vantage}]
+	loss, counted := m.loss.of(l, region, e.Vantage)
 	if counted && loss > 0 {
-		out.Title += fmt.Sprintf("; %s lost in 10 minutes", percent(loss))
+		out.Title += fmt.Sprintf("; %s lost lately", percent(loss))
 	}
 	switch {
 	case e.Vote == mesh.Bad:
@@ -314,7 +314,7 @@ func (m cellMaker) paths(lines []line, c column) (p pathCount) {
 				case mesh.OK:
 					p.times = append(p.times, e.RTT)
 				}
-				if loss, ok := m.loss[[3]string{mesh.Key(l.host.Name), l.check.Name, e.Vantage}]; ok {
+				if loss, ok := m.loss.of(l, v.Region, e.Vantage); ok {
 					p.lost, p.counted = p.lost+loss, p.counted+1
 				}
 			}
@@ -339,7 +339,7 @@ func (m cellMaker) legend() []cell {
 			{
 				Class: "h3",
 				Text:  "<5 %",
-			}, {Class: "h4", Text: "<20 %"}, {Class: "h5", Text: "20 %+", Title: "of 10 minutes"},
+			}, {Class: "h4", Text: "<20 %"}, {Class: "h5", Text: "20 %+", Title: "of the last probes"},
 		}
 	default:
 		out = []cell{{Class: "h0", Text: "ok", Title: "answers"}, {Class: "h3", Text: "slow", Title: "late"}}
@@ -363,6 +363,7 @@ func joinedNonempty(texts ...string) string {
 
 // records returns the matrix for programs: one row for each vantage and address family, of all pages.
 func (m builtMatrix) records(r request, q question) (out [][]any) {
+	hosts := hostsByKey(r.catalog)
 	for _, l := range m.lines {
 		for _, v := range l.check.Votes {
 			for _, e := range v.Edges {
@@ -370,14 +371,14 @@ func (m builtMatrix) records(r request, q question) (out [][]any) {
 					continue
 				}
 				var loss, rtt any
-				if share, ok := m.loss[[3]string{mesh.Key(l.host.Name), l.check.Name, e.Vantage}]; ok {
+				if share, ok := m.loss.of(l, v.Region, e.Vantage); ok {
 					loss = share
 				}
 				if e.Outcome.Good() && !e.At.IsZero() {
 					rtt = e.RTT
 				}
 				out = append(out, []any{
-					l.host.Name, l.check.Name, string(l.check.Verdict), spelled(r.catalog, e.Vantage), v.Region, v.Own,
+					l.host.Name, l.check.Name, string(l.check.Verdict), spelled(hosts, e.Vantage), v.Region, v.Own,
 					e.Vote.String(), e.Outcome.String(), rtt, loss, e.At, joinedNonempty(e.Reason, e.Why),
 				})
 			}
@@ -390,8 +391,8 @@ func (m builtMatrix) records(r request, q question) (out [][]any) {
 const recordsMax = 100_000
 
 // spelled returns a vantage's name as the catalog has it.
-func spelled(c *catalog.Catalog, key string) string {
-	if h := c.Host(key); h != nil {
+func spelled(hosts map[string]*catalog.Host, key string) string {
+	if h := hosts[key]; h != nil {
 		return h.Name
 	}
 	return key

@@ -44,6 +44,8 @@ type Source interface {
 	Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error)
 	// Minutes returns the minutes of the last two days in which a vantage observed a check.
 	Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Minute, error)
+	// Overview returns what each region observed of each check of the catalog lately.
+	Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error)
 	// Pairs returns what each vantage observed of each check in a period of the last two days.
 	Pairs(ctx context.Context, from, to time.Time) ([]latency.VantagePair, error)
 }

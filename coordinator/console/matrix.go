@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -109,9 +108,10 @@ type line struct {
 // lines returns what the question selects: in the order of the regions, as columns are, so that each host's own place
 // is on the diagonal.
 func (q question) lines(c *catalog.Catalog, s *mesh.Snapshot) (out []line) {
+	hosts := hostsByKey(c)
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
-		config := c.Host(mesh.Key(h.Name))
+		config := hosts[mesh.Key(h.Name)]
 		if config == nil || q.region != "" && h.Region != q.region || q.group != "" && config.Group != q.group ||
 			q.label != "" && !hasLabel(config, q.label) {
 			continue
@@ -126,6 +126,15 @@ func (q question) lines(c *catalog.Catalog, s *mesh.Snapshot) (out []line) {
 	}
 	position := regionOrder(c)
 	slices.SortStableFunc(out, func(a, b line) int { return position[a.host.Region] - position[b.host.Region] })
+	return out
+}
+
+// hostsByKey indexes the catalog: finding each host of a large mesh by itself takes seconds.
+func hostsByKey(c *catalog.Catalog) map[string]*catalog.Host {
+	out := make(map[string]*catalog.Host, len(c.Hosts))
+	for i := range c.Hosts {
+		out[c.Hosts[i].Key()] = &c.Hosts[i]
+	}
 	return out
 }
 
@@ -184,7 +193,10 @@ func matrixPage(s *console, r request) (view, error) {
 	t := table{name: "matrix", columns: []string{
 		"host", "check", "verdict", "vantage", "vantage_region", "own", "vote", "outcome", "round_trip_seconds", "loss",
 		"at", "reason",
-	}, rows: m.records(r, q)}
+	}}
+	if r.forPrograms() {
+		t.rows = m.records(r, q)
+	}
 	moment, err := s.newMomentView(r, "")
 	return view{
 		title: "Matrix", template: "matrix", section: "/matrix", data: m.view, tables: []table{t}, moment: moment,
@@ -298,42 +310,6 @@ func cityCode(city string) string {
 		code += string(letters[:min(max(n, 0), len(letters))])
 	}
 	return code
-}
-
-// losses are the shares of lost probes in the last minutes, by host, check and vantage.
-type losses map[[3]string]float64
-
-const (
-	// lossWindow is the time over which loss is counted: sixty probes at ten seconds.
-	lossWindow = 10 * time.Minute
-	// lossFor is how long counted losses are shown before they are counted again.
-	lossFor = 10 * time.Second
-	// lossHostsMax is up to how many hosts losses are counted by vantage: it reads the minutes of every pair.
-	lossHostsMax = 100
-)
-
-// presentLosses returns the present losses. They are the same for all readers for a few seconds.
-func presentLosses(s *console, r request) losses {
-	s.lossMu.Lock()
-	defer s.lossMu.Unlock()
-	if !r.moment.IsZero() {
-		return nil // they are counted for the present alone
-	}
-	now := time.Now()
-	if now.Sub(s.lossAt) < lossFor || len(r.catalog.Hosts) > lossHostsMax {
-		return s.loss
-	}
-	pairs, err := s.config.Source.Pairs(r.Context(), now.Add(-lossWindow), now)
-	if err != nil {
-		s.config.Logger.Debug().Err(err).Msg("losses unknown")
-		return s.loss
-	}
-	counted := make(losses, len(pairs))
-	for _, p := range pairs {
-		counted[[3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}] = p.Loss()
-	}
-	s.loss, s.lossAt = counted, now
-	return counted
 }
 
 // At is the moment that the form keeps.

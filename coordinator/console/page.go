@@ -73,6 +73,9 @@ type request struct {
 	moment   time.Time      // of the past that is shown; zero: the present
 }
 
+// forPrograms reports whether the request asks for the page's tables alone.
+func (r request) forPrograms() bool { return r.URL.Query().Get("format") != "" }
+
 // view is what a page shows.
 type view struct {
 	title    string

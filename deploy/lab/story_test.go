@@ -37,15 +37,17 @@ func TestOutages(t *testing.T) {
 			Never(bad, othersThan("NC041")...),
 		}},
 		{"one direction of one path is cut", []line{
-			At(0, Cut("lusaka", "amsterdam")), Until(30 * time.Second),
+			At(0, Cut("lusaka", "amsterdam")),
 			At(0, OverviewSays(15*time.Second, "Path cut between Lusaka and Amsterdam, one way or both")),
+			Until(30 * time.Second),
 			Never(bad, othersThan()...),
 		}},
 		{"a firewall cuts one direction: operators read which, and find it again by its moment", []line{
-			At(0, DropFrom("NC036", "lusaka")), Until(45 * time.Second),
+			At(0, DropFrom("NC036", "lusaka")),
 			At(0, OverviewSays(15*time.Second, "One-way cut: Amsterdam sees Lusaka, Lusaka does not see Amsterdam")),
 			At(20*time.Second, Do("mend the firewall", func(m *mesh) { m.repair() })),
 			At(35*time.Second, OverviewSaidThen(17*time.Second, "One-way cut: Amsterdam sees Lusaka")),
+			Until(45 * time.Second),
 			Never(bad, othersThan()...),
 		}},
 		{"a region is isolated", []line{

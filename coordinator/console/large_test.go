@@ -1,0 +1,140 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/health"
+	"github.com/probemesh/probemesh/pkg/bus"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/latency"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// largeMesh is a mesh of many hosts in ten regions, each observed by sixteen vantages; one in fifty is down.
+type largeMesh struct {
+	Source
+	catalog  *catalog.Catalog
+	snapshot *mesh.Snapshot
+}
+
+func newLargeMesh(hosts int) largeMesh {
+	m := largeMesh{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, snapshot: &mesh.Snapshot{At: time.Now()}}
+	const regions, observers = 10, 16
+	for i := range regions {
+		m.catalog.Regions = append(m.catalog.Regions, catalog.Region{Name: fmt.Sprintf("region-%d", i), City: fmt.Sprintf("City %d", i)})
+	}
+	region := func(i int) string { return m.catalog.Regions[i%regions].Name }
+	for i := range hosts {
+		name := fmt.Sprintf("HOST%04d", i)
+		h := mesh.HostState{Name: name, Region: region(i), Status: mesh.Operational}
+		config := catalog.Host{Name: name, Region: region(i), Addresses: []string{"192.0.2.1"}, Group: region(i / 7)}
+		for _, check := range []string{"ping", "https"} {
+			kind := map[string]string{"ping": catalog.KindPing, "https": catalog.KindHTTP}[check]
+			c := mesh.CheckState{Name: check, Kind: kind, Verdict: mesh.Up, Sentence: "Up: reachable from 9 of 9 regions."}
+			if i%50 == 7 {
+				c.Verdict, h.Status = mesh.Down, mesh.MajorOutage
+			}
+			for n := 1; n <= observers; n++ {
+				v := (i + n*7) % hosts
+				c.Votes = append(c.Votes, mesh.RegionVote{Region: region(v), Vote: mesh.OK, Edges: []mesh.EdgeState{{
+					Vantage: mesh.Key(fmt.Sprintf("HOST%04d", v)), Vote: mesh.OK, Outcome: mesh.Reachable, At: m.snapshot.At,
+					RTT: time.Duration(n) * 17 * time.Millisecond,
+				}}})
+			}
+			h.Checks = append(h.Checks, c)
+			config.Checks = append(config.Checks, catalog.Check{Kind: kind, Name: check, Interval: time.Minute})
+		}
+		m.catalog.Hosts = append(m.catalog.Hosts, config)
+		m.snapshot.Hosts = append(m.snapshot.Hosts, h)
+		m.snapshot.Vantages = append(m.snapshot.Vantages, mesh.VantageState{
+			Name: name, Region: region(i), LastBatch: m.snapshot.At, Version: "1.2",
+		})
+	}
+	return m
+}
+
+func (m largeMesh) Current() (*catalog.Catalog, *mesh.Snapshot)         { return m.catalog, m.snapshot }
+func (m largeMesh) Changed() <-chan struct{}                            { return nil }
+func (m largeMesh) Warnings() map[string]string                         { return nil }
+func (m largeMesh) Streams(context.Context) ([]bus.StreamInfo, error)   { return nil, nil }
+func (m largeMesh) Health(context.Context) (h health.Report, err error) { return h, nil }
+func (m largeMesh) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
+	return nil, nil
+}
+func (m largeMesh) Incidents(context.Context, incident.Query) ([]*incident.Incident, error) {
+	return nil, nil
+}
+func (m largeMesh) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePair, error) {
+	return nil, nil
+}
+
+// Overview has one percent of losses from each region.
+func (m largeMesh) Overview(context.Context, *catalog.Catalog, bool) (latency.Overview, error) {
+	out := latency.Overview{}
+	for _, h := range m.snapshot.Hosts {
+		recent := latency.HostRecent{Checks: map[string][]latency.Recent{}}
+		for _, r := range m.catalog.Regions {
+			one := latency.Recent{Region: r.Name}
+			one.Hours[latency.RecentHours-1].Sent, one.Hours[latency.RecentHours-1].Lost = 100, 1
+			recent.Checks["https"] = append(recent.Checks["https"], one)
+		}
+		out[mesh.Key(h.Name)] = recent
+	}
+	return out, nil
+}
+
+// largePages are pages of a mesh of a thousand hosts.
+var largePages = []string{
+	"/", "/matrix", "/matrix?region=region-3", "/matrix?region=region-3&from=region-4", "/matrix?check=https&show=loss",
+	"/agents", "/catalog", "/regions/region-3",
+}
+
+func (m largeMesh) get(t testing.TB, path string) *httptest.ResponseRecorder {
+	h := New(Config{Source: m, Site: http.NotFoundHandler(), Logger: zerolog.Nop()})
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = "localhost"
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+	}
+	return w
+}
+
+// A page of a thousand hosts arrives over a slow line too.
+func TestPagesOfALargeMeshStaySmall(t *testing.T) {
+	const most = 200_000
+	m := newLargeMesh(1000)
+	for _, path := range largePages {
+		if n := m.get(t, path).Body.Len(); n > most {
+			t.Errorf("%s has %d bytes", path, n)
+		}
+	}
+	if text := m.get(t, "/matrix?check=https&show=loss").Body.String(); !strings.Contains(text, ">1 %</a>") {
+		t.Error("a large mesh has no losses by region")
+	}
+	m = newLargeMesh(linesMax) // the largest that has a line for each host and a column for each vantage
+	if n := m.get(t, "/matrix").Body.Len(); n > most {
+		t.Errorf("the matrix of %d hosts has %d bytes", linesMax, n)
+	}
+}
+
+func BenchmarkPagesOfALargeMesh(b *testing.B) {
+	m := newLargeMesh(1000)
+	for _, path := range largePages {
+		b.Run(path, func(b *testing.B) {
+			for b.Loop() {
+				m.get(b, path)
+			}
+		})
+	}
+}

@@ -1,0 +1,81 @@
+package console
+
+import (
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/latency"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// losses are the shares of lost probes in the last minutes, by host, check and vantage; in a large mesh those of the
+// present hour by host, check and region.
+type losses map[[3]string]float64
+
+// of returns the losses of one check as a vantage of a region sees them.
+func (l losses) of(at line, region, vantage string) (share float64, counted bool) {
+	host := mesh.Key(at.host.Name)
+	if share, counted = l[[3]string{host, at.check.Name, vantage}]; !counted {
+		share, counted = l[[3]string{host, at.check.Name, wholeRegion + region}]
+	}
+	return share, counted
+}
+
+// wholeRegion begins a key of losses that is a region and no vantage.
+const wholeRegion = "region "
+
+const (
+	// lossWindow is the time over which loss is counted: sixty probes at ten seconds.
+	lossWindow = 10 * time.Minute
+	// lossFor is how long counted losses are shown before they are counted again.
+	lossFor = 10 * time.Second
+	// lossHostsMax is up to how many hosts losses are counted by vantage: it reads the minutes of every pair.
+	lossHostsMax = 100
+)
+
+// presentLosses returns the present losses. They are the same for all readers for a few seconds.
+func presentLosses(s *console, r request) losses {
+	s.lossMu.Lock()
+	defer s.lossMu.Unlock()
+	if !r.moment.IsZero() {
+		return nil // they are counted for the present alone
+	}
+	now := time.Now()
+	if now.Sub(s.lossAt) < lossFor {
+		return s.loss
+	}
+	count := countLosses
+	if len(r.catalog.Hosts) > lossHostsMax {
+		count = countLossesByRegion
+	}
+	counted, err := count(r, s.config.Source, now)
+	if err != nil {
+		s.config.Logger.Debug().Err(err).Msg("losses unknown")
+		return s.loss
+	}
+	s.loss, s.lossAt = counted, now
+	return counted
+}
+
+func countLosses(r request, from Source, now time.Time) (losses, error) {
+	pairs, err := from.Pairs(r.Context(), now.Add(-lossWindow), now)
+	counted := make(losses, len(pairs))
+	for _, p := range pairs {
+		counted[[3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}] = p.Loss()
+	}
+	return counted, err
+}
+
+func countLossesByRegion(r request, from Source, _ time.Time) (losses, error) {
+	overview, err := from.Overview(r.Context(), r.catalog, false)
+	counted := losses{}
+	for host, recent := range overview {
+		for check, regions := range recent.Checks {
+			for i := range regions {
+				if hour := &regions[i].Hours[latency.RecentHours-1]; hour.Sent > 0 {
+					counted[[3]string{host, check, wholeRegion + regions[i].Region}] = hour.Loss()
+				}
+			}
+		}
+	}
+	return counted, err
+}
