@@ -30,7 +30,10 @@ func newLargeMesh(hosts int) largeMesh {
 	m := largeMesh{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, snapshot: &mesh.Snapshot{At: time.Now()}}
 	const regions, observers = 10, 16
 	for i := range regions {
-		m.catalog.Regions = append(m.catalog.Regions, catalog.Region{Name: fmt.Sprintf("region-%d", i), City: fmt.Sprintf("City %d", i)})
+		m.catalog.Regions = append(
+			m.catalog.Regions,
+			catalog.Region{Name: fmt.Sprintf("region-%d", i), City: fmt.Sprintf("City %d", i)},
+		)
 	}
 	region := func(i int) string { return m.catalog.Regions[i%regions].Name }
 	for i := range hosts {
@@ -39,14 +42,21 @@ func newLargeMesh(hosts int) largeMesh {
 		config := catalog.Host{Name: name, Region: region(i), Addresses: []string{"192.0.2.1"}, Group: region(i / 7)}
 		for _, check := range []string{"ping", "https"} {
 			kind := map[string]string{"ping": catalog.KindPing, "https": catalog.KindHTTP}[check]
-			c := mesh.CheckState{Name: check, Kind: kind, Verdict: mesh.Up, Sentence: "Up: reachable from 9 of 9 regions."}
+			c := mesh.CheckState{
+				Name:     check,
+				Kind:     kind,
+				Verdict:  mesh.Up,
+				Sentence: "Up: reachable from 9 of 9 regions.",
+			}
 			if i%50 == 7 {
 				c.Verdict, h.Status = mesh.Down, mesh.MajorOutage
 			}
 			for n := 1; n <= observers; n++ {
 				v := (i + n*7) % hosts
 				c.Votes = append(c.Votes, mesh.RegionVote{Region: region(v), Vote: mesh.OK, Edges: []mesh.EdgeState{{
-					Vantage: mesh.Key(fmt.Sprintf("HOST%04d", v)), Vote: mesh.OK, Outcome: mesh.Reachable, At: m.snapshot.At,
+					Vantage: mesh.Key(
+						fmt.Sprintf("HOST%04d", v),
+					), Vote: mesh.OK, Outcome: mesh.Reachable, At: m.snapshot.At,
 					RTT: time.Duration(n) * 17 * time.Millisecond,
 				}}})
 			}

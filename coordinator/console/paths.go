@@ -27,42 +27,45 @@ type regionSight struct {
 // blind reports whether nothing there is reached.
 func (s regionSight) blind() bool { return s.bad > 0 && s.ok == 0 }
 
-// sees reports whether everything there is reached.
-func (s regionSight) sees() bool { return s.ok > 0 && s.bad == 0 }
+// sees reports whether most of what is there is reached.
+func (s regionSight) sees() bool { return s.ok > s.bad }
 
-// regionSights returns what each region sees of each other one: by pings where a host has one, else by all of its
-// checks. Checks that are down or partial are left out: they are the host's fault, and no path's.
+// regionSights returns what each region sees of each other one. Checks that are down or partial are left out: they
+// are the host's fault, and no path's. So is a ping that was lost while the host proved by gossip that it is alive:
+// it votes ok, and says nothing of whether the path carries what is begun there.
 func regionSights(s *mesh.Snapshot) map[direction]regionSight {
 	out := map[direction]regionSight{}
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
-		pinged := slices.ContainsFunc(h.Checks, func(c mesh.CheckState) bool { return c.Kind == catalog.KindPing })
 		for k := range h.Checks {
 			c := &h.Checks[k]
-			if pinged && c.Kind != catalog.KindPing || c.Verdict.Severity() > mesh.Unknown.Severity() {
+			if c.Verdict.Severity() > mesh.Unknown.Severity() {
 				continue
 			}
-			for _, v := range c.Votes {
-				if v.Own {
-					continue
+			for n := range c.Votes {
+				if v := &c.Votes[n]; !v.Own {
+					d := direction{v.Region, h.Region}
+					seen := out[d]
+					seen.add(v)
+					out[d] = seen
 				}
-				d := direction{v.Region, h.Region}
-				seen := out[d]
-				switch v.Vote {
-				case mesh.OK:
-					seen.ok++
-				case mesh.Bad:
-					if seen.bad == 0 || v.Since.Before(seen.since) {
-						seen.since = v.Since
-					}
-					seen.bad++
-					seen.why = cmp.Or(seen.why, v.Why)
-				}
-				out[d] = seen
 			}
 		}
 	}
 	return out
+}
+
+func (s *regionSight) add(v *mesh.RegionVote) {
+	switch {
+	case v.Vote == mesh.OK && slices.ContainsFunc(v.Edges, func(e mesh.EdgeState) bool { return e.Outcome.Good() }):
+		s.ok++
+	case v.Vote == mesh.Bad:
+		if s.bad == 0 || v.Since.Before(s.since) {
+			s.since = v.Since
+		}
+		s.bad++
+		s.why = cmp.Or(s.why, v.Why)
+	}
 }
 
 // brokenPath is a path between two regions, both of which others reach.
@@ -115,7 +118,7 @@ func (p brokenPath) words(c *catalog.Catalog) (title, detail string) {
 	switch {
 	case p.oneWay:
 		return fmt.Sprintf("One-way cut: %s sees %s, %s does not see %s", to, from, from, to),
-			fmt.Sprintf("%s reaches nothing in %s%s, while %s reaches everything in %s: a firewall or a route in one "+
+			fmt.Sprintf("%s reaches nothing in %s%s, while %s reaches %s: a firewall or a route in one "+
 				"direction. One region is below what publishes, so clients read nothing of it.", from, to, why, to, from)
 	case p.both:
 		return fmt.Sprintf("Path cut between %s and %s, one way or both: neither sees the other", from, to),

@@ -138,3 +138,23 @@ func TestALonelyRegionIsNamedWithItsChecks(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A lost ping that gossip proves to be filtered votes ok: it hides no cut of what is begun there.
+func TestAFilteredPingHidesNoCut(t *testing.T) {
+	w := newWorld()
+	h := &w.snapshot.Hosts[0]
+	smtp := h.Checks[0]
+	smtp.Name, smtp.Kind = "Sending mail", "tcp"
+	smtp.Votes = append([]mesh.RegionVote(nil), smtp.Votes...)
+	smtp.Votes[2].Vote, smtp.Tally.Bad = mesh.Bad, 1
+	h.Checks = append(h.Checks, smtp)
+	h.Checks[0].Votes[2].Edges[0].Outcome = mesh.Unreachable
+	got := w.titles()
+	if len(got) != 1 || !strings.HasPrefix(got[0], "One-way cut: Amsterdam sees Lusaka, Lusaka does not see Amsterdam") {
+		t.Errorf("%q", got)
+	}
+	h.Checks[0].Votes[2].Edges[0].Outcome = mesh.Reachable // the ping works: it is one service, and no path
+	if got := w.titles(); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+}
