@@ -89,14 +89,16 @@ func (s Sender) mailClient(server catalog.MailServer) (*mail.Client, error) {
 // htmlBody is the message for mail clients that prefer HTML: lines, and links that can be followed.
 func htmlBody(m Message) string {
 	var out strings.Builder
-	out.WriteString("<!doctype html><meta charset=utf-8>" +
-		"<body style=\"font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:1em\">")
+	out.WriteString("<!doctype html><html lang=en><meta charset=utf-8>" +
+		"<meta name=viewport content=\"width=device-width\"><meta name=color-scheme content=\"light dark\">" +
+		"<body style=\"font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:1em;overflow-wrap:anywhere\">")
 	fmt.Fprintf(&out, "<h1 style=\"font-size:1.15em\">%s</h1>", html.EscapeString(m.Subject))
 	for line := range strings.Lines(strings.TrimSpace(m.Body)) {
 		label, value, found := strings.Cut(strings.TrimSpace(line), ": ")
 		if found && (strings.HasPrefix(value, "https://") || strings.HasPrefix(value, "http://")) {
 			link := html.EscapeString(value)
-			fmt.Fprintf(&out, "<p>%s: <a href=\"%s\">%s</a></p>", html.EscapeString(label), link, link)
+			// The label leads there: a token of a hundred characters says nothing to people. The text part has it.
+			fmt.Fprintf(&out, "<p><a href=\"%s\">%s</a></p>", link, html.EscapeString(label))
 			continue
 		}
 		fmt.Fprintf(&out, "<p>%s</p>", html.EscapeString(strings.TrimSpace(line)))
