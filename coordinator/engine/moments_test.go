@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -25,6 +24,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/meshtime"
 	"github.com/probemesh/probemesh/pkg/schedule"
+	"github.com/probemesh/probemesh/pkg/testenv"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -48,8 +48,8 @@ func jumpTo(t *testing.T, w *world, e *node.Core, at time.Time) (*catalog.Catalo
 func TestAJumpContinuesFromASavedState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c, dir := newWorld(t), fourHosts(t), t.TempDir()
-		var log bytes.Buffer
-		w.log = &log
+		log := new(testenv.Log)
+		w.log = log
 		e, stop := w.run(t, node.CoreConfig{Catalog: c, Moments: dir})
 		enrollAll(t, e)
 		w.observe(t, c, mesh.Reachable, 6*time.Minute)
@@ -87,7 +87,7 @@ func TestAJumpContinuesFromASavedState(t *testing.T) {
 		if diff := cmp.Diff(shown.Hosts, past.Hosts); diff != "" || from > 10 {
 			t.Errorf("read from message %d; what was shown differs: %s", from, diff)
 		}
-		if !bytes.Contains(log.Bytes(), []byte("saved state unusable")) {
+		if !strings.Contains(log.String(), "saved state unusable") {
 			t.Error("the log does not name the damaged state")
 		}
 		mustStop(t, stop)
