@@ -16,8 +16,8 @@ func newProbeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "probe KIND ADDRESS [KEY=VALUE ...]",
 		Short: "Probe an address once and print the result",
-		Long: "Probe runs one probe as the mesh would: `ping HOST`, `tcp HOST:PORT`, `http URL` or\n" +
-			"`tls HOST[:PORT]`. The keys are those of a check in a catalog, as in certificate_days=14.\n" +
+		Long: "Probe runs one probe as the mesh would: `ping HOST`, `tcp HOST:PORT`, `http URL`, or `HOST[:PORT]` after\n" +
+			"tls, smtp, imap, pop3, dns or sip. The keys are those of a check in a catalog, as in certificate_days=14.\n" +
 			"A name is probed over IPv4 and over IPv6; in each family one of its addresses has to answer as asked.\n\n" +
 			"It exits 0 when every family answered as asked, and 1 when one did not. A family in which the name\n" +
 			"has no address, or to which this machine has no route, does not count beside another.",

@@ -222,3 +222,48 @@ func (zeroes) Read(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// Whatever a web server sends, the probe ends, and its reason is one printable line.
+func FuzzHTTPAnswers(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=koi8-r\r\n\r\n\xf0\xcf"), "Webmail", "a.0", "")
+	f.Add([]byte("HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"), "", "", "127.0.0.1")
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx"), "x", "", "")
+	f.Fuzz(func(t *testing.T, said []byte, body, path, redirect string) {
+		port := server(t, "127.0.0.1", afterRequest(func(c net.Conn) { c.Write(said) }))
+		o := catalog.HTTP{URL: fmt.Sprintf("http://127.0.0.1:%d/", port), Body: body}
+		if path != "" && catalog.ValidJSONPath(path) == nil {
+			o.Body, o.BodyJSON = "", map[string]string{path: "x"}
+		}
+		if redirect != "" {
+			o.Redirects = []string{"127.0.0.1"}
+		}
+		check := httpCheck(o)
+		check.Timeout = 50 * time.Millisecond
+		got := once(t, probe.Kernel{}, check, "127.0.0.1")
+		if !got.Outcome.Good() && got.Reason == "" || strings.ContainsAny(got.Reason, "\r\n\x1b") {
+			t.Fatalf("%+v", got)
+		}
+	})
+}
+
+// Whatever a server greets with, the probe ends, and its reason is one printable line.
+func FuzzBanners(f *testing.F) {
+	f.Add([]byte("220 mail\r\n"))
+	f.Add([]byte("\xff\xfd\x01\x1b[2J"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		port := server(t, "127.0.0.1", func(c net.Conn) { c.Write(said) })
+		for _, o := range []catalog.Options{
+			catalog.TCP{Port: port, Banner: "^220 "}, catalog.TCP{Port: port, TLS: true, Verification: mail},
+			catalog.TLS{Port: port, Verification: mail},
+		} {
+			check := catalog.Check{Kind: catalog.KindTCP, Timeout: 50 * time.Millisecond, Options: o}
+			if _, isTLS := o.(catalog.TLS); isTLS {
+				check.Kind = catalog.KindTLS
+			}
+			got := once(t, probe.Kernel{}, check, "127.0.0.1")
+			if !got.Outcome.Good() && got.Reason == "" || strings.ContainsAny(got.Reason, "\r\n\x1b") {
+				t.Fatalf("%+v", got)
+			}
+		}
+	})
+}
