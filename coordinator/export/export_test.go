@@ -412,3 +412,18 @@ func TestACopyThatIsOutOfDateCallsNothingOperational(t *testing.T) {
 		t.Error("the copy of now is still out of date")
 	}
 }
+
+// A new address of the site is copied, or listed here as one that needs a program.
+func TestEveryAddressOfTheSiteIsCopied(t *testing.T) {
+	t.Parallel()
+	view := web.NewView(webtest.NewSource(t, mesh.Up, mesh.Operational), web.Public)
+	sample := strings.NewReplacer("{$}", "", "{year}", "2026", "{month}", "11", "{file}", "x.svg", "{host}", "NC036",
+		"{check}", "ping", "{id}", "1", "{tag}", "smtp", "{category}", "mail")
+	needProgram := []string{"/search", "/healthz", "/readyz", "/"}
+	for _, route := range slices.Concat(site.New(site.Config{View: view}).Routes(), feeds.New(view).Routes()) {
+		pattern := strings.TrimPrefix(route.Pattern, "GET ")
+		if address := sample.Replace(pattern); !slices.Contains(needProgram, pattern) && !mirror.Copied(address) {
+			t.Errorf("%s is not copied, as %s", pattern, address)
+		}
+	}
+}

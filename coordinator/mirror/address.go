@@ -12,7 +12,7 @@ const segment = `/[^/?#]{1,200}`
 
 var (
 	// pages are the addresses of pages. All others are files.
-	pages = regexp.MustCompile(`^(/|/matrix|/history|/history/[0-9]{4}/[0-9]{2}|/maintenance|/maintenance` + segment +
+	pages = regexp.MustCompile(`^(/|/matrix|/rule|/history|/history/[0-9]{4}/[0-9]{2}|/maintenance|/maintenance` + segment +
 		`|/(hosts|incidents|posts)` + segment + `|/hosts` + segment + `/checks` + segment +
 		`|/(tags|categories)` + segment + `(\?after=[A-Za-z0-9_-]{1,60})?)$`)
 	files = regexp.MustCompile(`^(|/(hosts|tags|categories)` + segment + `)/feed\.(rss|atom|json)$` +
