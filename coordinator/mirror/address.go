@@ -12,8 +12,8 @@ const segment = `/[^/?#]{1,200}`
 
 var (
 	// pages are the addresses of pages. All others are files.
-	pages = regexp.MustCompile(`^(/|/matrix|/rule|/history|/history/[0-9]{4}/[0-9]{2}|/maintenance|/maintenance` + segment +
-		`|/(hosts|incidents|posts)` + segment + `|/hosts` + segment + `/checks` + segment +
+	pages = regexp.MustCompile(`^(/|/matrix|/rule|/history|/history/[0-9]{4}/[0-9]{2}|/maintenance` +
+		`|/maintenance` + segment + `|/(hosts|incidents|posts)` + segment + `|/hosts` + segment + `/checks` + segment +
 		`|/(tags|categories)` + segment + `(\?after=[A-Za-z0-9_-]{1,60})?)$`)
 	files = regexp.MustCompile(`^(|/(hosts|tags|categories)` + segment + `)/feed\.(rss|atom|json)$` +
 		`|^/assets/[A-Za-z0-9._-]{1,100}\.(js|css|svg|png)$` +
