@@ -117,6 +117,7 @@ type sight struct{ good, bad int }
 
 func (s sight) fails() bool { return s.bad > s.good }
 func (s sight) works() bool { return s.good > 0 && s.bad == 0 }
+func (s sight) blind() bool { return s.good == 0 && s.bad > 0 }
 
 // add counts the latest results of a check by the vantages that are wanted.
 func (s *sight) add(c *mesh.CheckState, wanted func(region string, e mesh.EdgeState) bool) {
@@ -139,17 +140,9 @@ func (s *sight) add(c *mesh.CheckState, wanted func(region string, e mesh.EdgeSt
 // pairSentences says whether the vantage sees the check, whether others do, and whether the other direction works.
 func (r request) pairSentences(vantage *mesh.VantageState, h *mesh.HostState, c *mesh.CheckState) []string {
 	key := mesh.Key(vantage.Name)
-	var own, others, back sight
+	var own, others sight
 	own.add(c, func(_ string, e mesh.EdgeState) bool { return e.Vantage == key })
 	others.add(c, func(region string, e mesh.EdgeState) bool { return region != vantage.Region && e.Vantage != key })
-	reverse := slices.IndexFunc(r.snapshot.Hosts, func(o mesh.HostState) bool { return mesh.Key(o.Name) == key })
-	if reverse >= 0 {
-		for i := range r.snapshot.Hosts[reverse].Checks {
-			back.add(&r.snapshot.Hosts[reverse].Checks[i], func(_ string, e mesh.EdgeState) bool {
-				return e.Vantage == mesh.Key(h.Name)
-			})
-		}
-	}
 	var out []string
 	switch {
 	case own == sight{}:
@@ -164,21 +157,39 @@ func (r request) pairSentences(vantage *mesh.VantageState, h *mesh.HostState, c 
 	default:
 		out = append(out, vantage.Name+" reaches "+h.Name+" "+c.Name+".")
 	}
-	switch {
-	case own.fails() && back.works():
-		out = append(
-			out,
-			fmt.Sprintf("One-way: %s does not see %s, but %s sees %s.", vantage.Name, h.Name, h.Name, vantage.Name),
-		)
-	case own.works() && back.fails():
-		out = append(
-			out,
-			fmt.Sprintf("One-way: %s sees %s, but %s does not see %s.", vantage.Name, h.Name, h.Name, vantage.Name),
-		)
-	case own.works() && back.works():
-		out = append(out, "Both directions work.")
+	if direction := r.directions(vantage.Name, h.Name); direction != "" {
+		out = append(out, direction)
 	}
 	return out
+}
+
+// directions says whether the agents of two hosts see each other, by all checks of both: a service that is down is no
+// cut. It returns "" if that cannot be said.
+func (r request) directions(a, b string) string {
+	there, back := r.sightOf(a, b), r.sightOf(b, a)
+	switch {
+	case there.blind() && back.good > 0 && r.sightOf("", b).good > 0:
+		return fmt.Sprintf("One-way: %s does not see %s, but %s sees %s.", a, b, b, a)
+	case back.blind() && there.good > 0 && r.sightOf("", a).good > 0:
+		return fmt.Sprintf("One-way: %s sees %s, but %s does not see %s.", a, b, b, a)
+	case there.works() && back.works():
+		return "Both directions work."
+	}
+	return ""
+}
+
+// sightOf returns what a vantage sees of all checks of a host; with "", what all vantages see.
+func (r request) sightOf(vantage, host string) (s sight) {
+	for i := range r.snapshot.Hosts {
+		if h := &r.snapshot.Hosts[i]; mesh.Key(h.Name) == mesh.Key(host) {
+			for k := range h.Checks {
+				s.add(&h.Checks[k], func(_ string, e mesh.EdgeState) bool {
+					return vantage == "" || e.Vantage == mesh.Key(vantage)
+				})
+			}
+		}
+	}
+	return s
 }
 
 // minuteCharts adds the charts of what the vantages observed, minute by minute, and returns them as a table.

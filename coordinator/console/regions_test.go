@@ -102,3 +102,13 @@ func TestPairsNameOneWayCuts(t *testing.T) {
 		}
 	}
 }
+
+// A host that nobody reaches is down, and no path to it is cut.
+func TestPairsOfAHostThatIsDownAreNotOneWay(t *testing.T) {
+	r := threeRegions([][2]string{{"lus", "ams"}, {"nyc", "ams"}}, "")
+	h := &r.snapshot.Hosts[0]
+	got := strings.Join(r.pairSentences(&r.snapshot.Vantages[1], h, &h.Checks[0]), " ")
+	if !strings.Contains(got, "the fault is at H-ams") || strings.Contains(got, "One-way") {
+		t.Error(got)
+	}
+}
