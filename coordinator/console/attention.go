@@ -187,6 +187,9 @@ const lonelyMax = 20
 // pathItems returns what single regions cannot reach: it is less than what publishes, so nothing else says it.
 func pathItems(s *console, r request) (out []item) {
 	paths := brokenPaths(r.catalog, r.snapshot)
+	if presentLosses(s, r).mean() >= meshLossy {
+		paths = slices.DeleteFunc(paths, func(p brokenPath) bool { return r.snapshot.At.Sub(p.since) < cutWhileLossy })
+	}
 	for _, p := range paths {
 		title, detail := p.words(r.catalog)
 		out = append(out, item{
@@ -209,6 +212,12 @@ func pathItems(s *console, r request) (out []item) {
 	}
 	return out
 }
+
+// While probes are lost everywhere, one that fails is no cut: it must last.
+const (
+	meshLossy     = 0.05
+	cutWhileLossy = 30 * time.Second
+)
 
 func lonelyItem(s *console, r request, l lonely) item {
 	city, checks := cityOf(r.catalog, l.region), strings.Join(l.checks, ", ")

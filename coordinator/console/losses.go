@@ -20,6 +20,15 @@ func (l losses) of(at line, region, vantage string) (share float64, counted bool
 	return share, counted
 }
 
+// mean is the share that is lost over all.
+func (l losses) mean() float64 {
+	sum := 0.0
+	for _, share := range l {
+		sum += share
+	}
+	return sum / float64(max(len(l), 1))
+}
+
 // wholeRegion begins a key of losses that is a region and no vantage.
 const wholeRegion = "region "
 
