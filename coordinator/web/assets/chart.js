@@ -44,6 +44,15 @@ function shade(u, marks) {
 	c.restore();
 }
 
+// Values without a neighbor, which no line shows, are drawn as points.
+function alone(u, n) {
+	var values = u.data[n], out = [];
+	values.forEach(function (v, i) {
+		if (v != null && values[i - 1] == null && values[i + 1] == null) out.push(i);
+	});
+	return out;
+}
+
 function options(data, width, keys) {
 	var grid = {stroke: css("--line"), width: 1}, ink = css("--soft"), unit = data.unit ? " " + data.unit : "";
 	var font = "12px system-ui, sans-serif", series = [{}], bands = [];
@@ -54,7 +63,8 @@ function options(data, width, keys) {
 			series.push({show: true, points: {show: false}}, {show: true, points: {show: false}});
 		}
 		s.at = series.length;
-		series.push({label: s.name, stroke: color, width: 2, dash: dash, points: {show: false}, spanGaps: false});
+		series.push({label: s.name, stroke: color, width: 2, dash: dash, spanGaps: false,
+			points: {show: false, size: 5, fill: color, filter: alone}});
 	});
 	return {
 		width: width, height: HEIGHT, series: series, bands: bands, legend: {show: false},
