@@ -141,6 +141,7 @@ func (d *demonstration) mend(id string) {
 }
 
 func TestDemo(t *testing.T) {
+	testenv.Lock(t, "demo") // another demo would take the port of a service that is stopped
 	d := startDemo(t)
 	t.Run("a service stops and is mended", d.stopService)
 	t.Run("internal hosts are on no public surface", d.showsNoInternalHosts)

@@ -10,10 +10,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // Every service answers its check, and each fault of a service is what the check then finds, until it is mended.
 func TestServicesAnswerTheirChecks(t *testing.T) {
+	testenv.Lock(t, "demo") // a service that another demo stopped leaves its port free
 	t.Setenv("TMPDIR", t.TempDir())
 	d, err := Open(t.Context(), Config{Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", Logger: zerolog.Nop()})
 	if err != nil {
