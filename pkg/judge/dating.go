@@ -47,7 +47,7 @@ func beginning(env *environment, c *check, verdict mesh.Verdict) time.Time {
 			}
 		}
 	}
-	if broken(c.verdict) && first.Before(c.since) {
+	if c.verdict != mesh.Unknown && c.verdict != mesh.Pending && first.Before(c.since) {
 		return c.since // the verdict before held until then at least
 	}
 	return first
