@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func TestProtocols(t *testing.T) {
 		{"nginx answers 200 with an error page", "NC040", "Web sites", "down", "partial_outage",
 			`body lacks "it works"`, 15 * time.Second},
 		{"the login queue of Dovecot is full", "NC031", "Mailboxes", "down", "partial_outage",
-			"hung: accepted and said nothing", 40 * time.Second},
+			"hung: accepted and said nothing|timeout", 40 * time.Second}, // by then the kernel's queue may be full as well
 		{"a secondary has a stale serial", "NC035", "Zone in step", "down", "partial_outage",
 			"zone not in step: serial 1", time.Minute},
 		{"Postfix greylists", "NC028", "Receiving mail", "degraded", "degraded_performance",
@@ -68,7 +69,9 @@ func TestProtocols(t *testing.T) {
 			m.t = t
 			m.want(Want(test.within, test.verdict, test.host+" "+test.check), began, began)
 			m.want(Want(test.within, test.status, test.host), began, began)
-			if text := m.evidence(test.host, test.check); !strings.Contains(text, test.reason) {
+			text := m.evidence(test.host, test.check)
+			has := func(reason string) bool { return strings.Contains(text, reason) }
+			if !slices.ContainsFunc(strings.Split(test.reason, "|"), has) {
 				t.Errorf("the evidence lacks %q:\n%s", test.reason, text)
 			}
 		})

@@ -63,3 +63,32 @@ func TestVantagesThatShareAnIntervalJudgeAsWellAsOthers(t *testing.T) {
 		settle(2*every+10*time.Second, mesh.Up, "the recovery")
 	}
 }
+
+// A vote of before the check was up stays bad until its vantage's next turn. It must not date an outage back into the
+// time before.
+func TestAnOutageBeginsAfterTheVerdictBefore(t *testing.T) {
+	for _, early := range voters {
+		w := newWorld()
+		w.checks, w.interval, w.shared = []string{"mail"}, time.Minute, true
+		w.addRegions(append([]string{"ams"}, voters...))
+		fail := func(from ...string) {
+			w.eachPath("AMS1/mail", from, func(p path) { w.broken[p] = "connection refused" })
+		}
+		wait := func(want mesh.Verdict) {
+			for end := w.elapsed + 3*time.Minute; w.state("AMS1/mail").Verdict != want; w.pass(time.Second) {
+				if w.elapsed > end {
+					t.Fatalf("%s fails early: %s, wanted %s", early, w.state("AMS1/mail").Verdict, want)
+				}
+			}
+		}
+		w.begin()
+		fail(early)
+		wait(mesh.Up)
+		up := w.state("AMS1/mail").Since
+		fail()
+		wait(mesh.Down)
+		if began := w.state("AMS1/mail").Since; began.Before(up) {
+			t.Errorf("%s fails early: the outage began %v before the check was up", early, up.Sub(began))
+		}
+	}
+}
