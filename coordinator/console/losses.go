@@ -59,7 +59,7 @@ func presentLosses(s *console, r request) losses {
 	counted, err := count(r, s.config.Source, now)
 	if err != nil {
 		s.config.Logger.Debug().Err(err).Msg("losses unknown")
-		return s.loss
+		counted = nil // old ones are not present ones
 	}
 	s.loss, s.lossAt = counted, now
 	return counted

@@ -146,17 +146,20 @@ func (r *Replayer) reach(ctx context.Context, then time.Time, record trace) (*pa
 	}
 	if saved, ok := r.moments.before(began); ok {
 		p, err := r.loadPast(ctx, saved, then)
-		if err == nil {
+		usable := err == nil
+		if usable {
 			p.trace = record
 			err = r.follow(ctx, stream, saved.at, p)
+			usable = err != nil && !errors.Is(err, errStale) // the stream cannot be read now, which the state survives
 		}
-		if err == nil && p.covered {
+		switch {
+		case err == nil && p.covered:
 			return p, nil
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return nil, err
+		case !usable:
+			r.moments.forget(saved, err)
 		}
-		r.moments.forget(saved, err)
 	}
 	from := began.Add(-replayed)
 	p, err := r.newPast(ctx, from, then)
