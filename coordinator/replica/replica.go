@@ -1,10 +1,10 @@
 // Package replica serves a read-only copy of another coordinator's public site. It follows the original by the public
-// HTTP API, keeps what it read on disk, and serves on when it hears nothing: then every page, badge and status says of
-// when it is.
+// HTTP API, stores what it read on disk, and goes on serving while the original is unreachable: every page, badge and
+// status then states its age.
 //
-// What is shown as current was confirmed since the last change that the original announced, and the original was heard
-// within 15 seconds. A document that is not is asked for when a reader wants it. Nothing that the original sends is
-// trusted: sizes, numbers and rates are bounded, and no script of it runs.
+// A document is shown as current only if it was confirmed since the last change that the original announced, and the
+// original was heard within the last 15 seconds. Other documents are requested when a reader asks for them. Nothing
+// from the original is trusted: sizes, numbers and rates are bounded, and none of its scripts runs.
 package replica
 
 import (
@@ -31,12 +31,12 @@ const (
 	silentAfter = 15 * time.Second
 	// doubtAfter is how long a document counts as confirmed: not all changes are announced.
 	doubtAfter = 2 * time.Minute
-	// walkEvery is how often all is read again that was not asked for, walkPause the shortest time between two walks,
-	// and allEvery how often the archive is part of it.
+	// walkEvery is the longest time between two walks over the site, walkPause the shortest, and allEvery how often a
+	// walk includes the archive.
 	walkEvery = 5 * time.Minute
 	walkPause = 20 * time.Second
 	allEvery  = time.Hour
-	// pace is the time between two requests of a walk: the original answers 50 a second of one client.
+	// pace is the time between two requests of a walk: the original accepts 50 a second from one client.
 	pace = 50 * time.Millisecond
 	// askRate bounds how many requests a second readers cause, and unknownRate those for addresses that the copy does not
 	// have: anybody can invent them. With those of walks they are fewer than the original permits.
@@ -68,8 +68,8 @@ type Replica struct {
 	known   *rate.Limiter // of requests that readers cause
 	unknown *rate.Limiter // of those for addresses that the copy does not have
 	streams *web.Streams
-	walkNow chan struct{} // what the original announced is to be read: by a walk, and
-	readNow chan struct{} // what readers look at first at once
+	walkNow chan struct{} // starts a walk after the original announced a change
+	readNow chan struct{} // has the documents in first read at once, without waiting for the walk
 
 	mu      sync.Mutex
 	heard   time.Time     // when the original was last heard
@@ -120,13 +120,13 @@ func (r *Replica) Run(ctx context.Context) error {
 	return r.save()
 }
 
-// follow hears what the original announces.
+// follow receives the events of the original, and reconnects until ctx ends.
 func (r *Replica) follow(ctx context.Context) {
 	wait, silent := retryMin, false
 	for ctx.Err() == nil {
 		err := r.origin.Follow(ctx, func(e mirror.Event) {
 			if silent {
-				r.log.Info().Msg("original heard again")
+				r.log.Info().Msg("original reachable again")
 			}
 			wait, silent = retryMin, false
 			r.hear(ctx, e.Type)
@@ -135,7 +135,7 @@ func (r *Replica) follow(ctx context.Context) {
 			return
 		}
 		if !silent {
-			r.log.Warn().Err(err).Msg("original not heard, the copy stays as it is")
+			r.log.Warn().Err(err).Msg("original unreachable; serving the stored copy")
 		}
 		silent = true
 		sleep(ctx, wait+rand.N(wait/2))
@@ -160,9 +160,9 @@ func (r *Replica) hear(ctx context.Context, event string) {
 		return
 	}
 	r.notify()
-	for _, now := range []chan struct{}{r.walkNow, r.readNow} {
+	for _, wake := range []chan struct{}{r.walkNow, r.readNow} {
 		select {
-		case now <- struct{}{}:
+		case wake <- struct{}{}:
 		default:
 		}
 	}
@@ -171,7 +171,7 @@ func (r *Replica) hear(ctx context.Context, event string) {
 	}
 }
 
-// notify has the streams of readers look for what is new.
+// notify wakes the event streams of readers.
 func (r *Replica) notify() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -210,7 +210,7 @@ func (r *Replica) readFirst(ctx context.Context) {
 	}
 }
 
-// walk reads the documents of the original that nobody asked for.
+// walk keeps the whole copy up to date, also the documents that no reader requests.
 func (r *Replica) walk(ctx context.Context) {
 	var all time.Time
 	failed := false
@@ -221,7 +221,7 @@ func (r *Replica) walk(ctx context.Context) {
 			all = time.Now()
 		}
 		if err != nil && !failed && ctx.Err() == nil {
-			r.log.Warn().Err(err).Msg("original not read, the copy stays as it is")
+			r.log.Warn().Err(err).Msg("original could not be read; serving the stored copy")
 		}
 		failed = err != nil
 		sleep(ctx, walkPause)
@@ -236,7 +236,7 @@ func (r *Replica) walk(ctx context.Context) {
 func (r *Replica) walkOnce(ctx context.Context, all bool) error {
 	c := &copied{Replica: r}
 	walked, err := r.origin.Walk(ctx, c, all)
-	if err == nil && c.archive && !all { // something was written: pages of the archive may be others
+	if err == nil && c.archive && !all { // something was written: other pages of the archive may have changed
 		walked, err = r.origin.Walk(ctx, c, true)
 	}
 	if err != nil {
@@ -301,7 +301,7 @@ func (c *copied) Same(address string, asked time.Time) {
 	}
 }
 
-// Store keeps a document. When the copy is full it leaves out what is new.
+// Store stores a document. When the copy is full, it logs that and leaves the document out.
 func (c *copied) Store(d mirror.Document, links []string, asked time.Time) error {
 	c.archive = c.archive || mirror.OfArchive(d.Address)
 	if err := c.store.add(&document{Document: d, links: links, checked: asked}); err != nil {

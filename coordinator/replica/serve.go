@@ -12,7 +12,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 )
 
-// answers are the ready answers with a document: as a current one, and as one of a time.
+// answers are the rendered responses of a document: as current, and as out of date.
 type answers struct {
 	once    sync.Once
 	current web.HandlerFunc
@@ -76,8 +76,8 @@ func (r *Replica) serve(w http.ResponseWriter, q *http.Request) error {
 	return r.pastAnswer(d, at)(w, q)
 }
 
-// find returns the document at an address, which is asked for if the copy is not sure of it. If it is not current, at
-// is the time of which it is.
+// find returns the document at an address, and requests it from the original if the copy is not known to be current.
+// at is zero for a current document; otherwise it is the time at which the document was last known to be current.
 func (r *Replica) find(ctx context.Context, address string) (d *document, at time.Time) {
 	d = r.store.get(address)
 	heard, change := r.times()
@@ -85,7 +85,7 @@ func (r *Replica) find(ctx context.Context, address string) (d *document, at tim
 	if d != nil && audible && confirmed(d, change) {
 		return d, time.Time{}
 	}
-	if audible && (d != nil || r.unknown.Allow()) { // unheard, asking would only make the reader wait
+	if audible && (d != nil || r.unknown.Allow()) { // a request to a silent original would only delay the reader
 		if d != nil {
 			address = d.Address
 		}

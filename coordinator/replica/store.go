@@ -119,7 +119,7 @@ func (s *store) file(address string) string {
 	return filepath.Join(s.dir, hex.EncodeToString(sum[:16]))
 }
 
-var errFull = errors.New("the copy has as much as it may")
+var errFull = errors.New("the copy is full")
 
 // put has a document in memory.
 func (s *store) put(d *document) error {
