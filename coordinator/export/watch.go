@@ -17,7 +17,7 @@ const (
 	exportPause = 2 * time.Second
 	// allEvery is the longest time between two exports of the whole archive.
 	allEvery = 10 * time.Minute
-	// noticeEvery is how often the notice is looked at.
+	// noticeEvery is how often the notice is checked for changes.
 	noticeEvery = time.Second
 	retryEvery  = 5 * time.Second
 )
@@ -97,7 +97,7 @@ func (w *watch) await(ctx context.Context, changed <-chan struct{}) {
 func (w *watch) export(ctx context.Context) {
 	notice, err := w.Exporter.notice()
 	if err != nil {
-		w.log.Warn().Err(err).Msg("notice unreadable, the one before stays")
+		w.log.Warn().Err(err).Msg("notice unreadable; keeping the previous one")
 	} else {
 		w.notice = notice
 	}
@@ -129,7 +129,7 @@ func (w *watch) export(ctx context.Context) {
 // fail handles an export that failed: the copy shows the notice, and says that it is out of date when it is.
 func (w *watch) fail(err error) {
 	if w.failed.IsZero() {
-		w.log.Warn().Err(err).Msg("export failed, the copy stays as it is")
+		w.log.Warn().Err(err).Msg("export failed; the copy is unchanged")
 		w.failed, w.announced = time.Now(), ""
 	}
 	mark := !w.marked && time.Since(w.failed) >= outOfDateAfter

@@ -54,7 +54,7 @@ func (p *Page) harmless(n *html.Node, script string, files map[string]bool) bool
 // Policy is the header that has the browser use the page's own styles and scripts alone.
 func (p *Page) Policy() string { return p.policy("'self'") + "; frame-ancestors 'none'" }
 
-// MarkOutOfDate has a page say at its top that it shows how things were.
+// MarkOutOfDate puts a line at the top of the page that it is out of date, and as of when.
 func (p *Page) MarkOutOfDate(at time.Time) {
 	if p.byID("stale") == nil {
 		p.insert(`<div class="stale" role="status"><p id="stale" class="wrap"></p></div>`, p.byID("main"))

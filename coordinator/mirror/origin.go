@@ -66,7 +66,7 @@ func (o *Origin) fetch(ctx context.Context, address, etag string) (Document, err
 	}
 }
 
-// ask sends one request. If the site asks for that, wait is how long to pause before the next.
+// ask sends one request. A wait above zero means that the site is busy: it is how long to pause before a retry.
 func (o *Origin) ask(ctx context.Context, address, etag string) (_ Document, wait time.Duration, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, requestWait)
 	defer cancel()
@@ -94,7 +94,7 @@ func (o *Origin) ask(ctx context.Context, address, etag string) (_ Document, wai
 	case http.StatusMovedPermanently, http.StatusFound:
 		to, ok := Internal(res.Header.Get("Location"), o.Base)
 		if !ok {
-			return Document{}, 0, fmt.Errorf("%s %w: it leads elsewhere", address, errDocument)
+			return Document{}, 0, fmt.Errorf("%s %w: it redirects to another site", address, errDocument)
 		}
 		return Document{Address: address, Location: to}, 0, nil
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:

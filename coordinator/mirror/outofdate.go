@@ -14,8 +14,8 @@ import (
 // badge matches the addresses of badges.
 var badge = regexp.MustCompile(`^/badge(/.*)?\.(svg|json)$`)
 
-// OutOfDate returns a badge or an answer of the API that says of no host that it works now: what it knows is as of a
-// time. Other documents are as they were.
+// OutOfDate returns a badge or an answer of /api/v2 that claims of no host that it works now, only that its data is as
+// of a time. Other documents are returned unchanged.
 func OutOfDate(d Document, at time.Time) Document {
 	switch {
 	case badge.MatchString(d.Address):
@@ -48,7 +48,7 @@ func outOfDateBadge(d Document) []byte {
 	return []byte(web.BadgeSVG(label, look))
 }
 
-// outOfDateStatus has an answer in Statuspage's shape call everything unknown, as it writes that.
+// outOfDateStatus reports every component as unknown, in the form that the Statuspage API has for that.
 func outOfDateStatus(body []byte, description string) []byte {
 	var all map[string]any
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -67,7 +67,7 @@ func outOfDateStatus(body []byte, description string) []byte {
 	return out.Bytes()
 }
 
-// doubtComponents calls all components in a value unknown: incidents have some too.
+// doubtComponents marks all components in a value as unknown, also those of incidents.
 func doubtComponents(value any, description string) {
 	switch value := value.(type) {
 	case []any:

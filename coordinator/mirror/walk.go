@@ -24,7 +24,7 @@ type Copy interface {
 	Known(address string) (Known, bool)
 	// Store keeps a document that is new or changed, with the addresses that it links to. It was asked for at a time.
 	Store(d Document, links []string, asked time.Time) error
-	// Same is called instead of Store for a document that is as the copy has it.
+	// Same is called instead of Store for a document that has not changed.
 	Same(address string, asked time.Time)
 }
 
@@ -49,8 +49,8 @@ type walker struct {
 	Walk
 }
 
-// Walk reads every document of the site that is new or changed since the copy has it. Unless all is set, it does not
-// ask again for those of the archive. With an error nothing is known of the documents that were not seen.
+// Walk reads every document of the site that is new or has changed. Unless all is set, it does not request stored
+// documents of the archive again. After an error, documents that are not in Seen may still exist.
 func (o *Origin) Walk(ctx context.Context, c Copy, all bool) (Walk, error) {
 	w := &walker{Origin: o, copy: c, queued: map[string]bool{}, Walk: Walk{Seen: map[string]bool{}}}
 	w.add(first...)
@@ -154,8 +154,8 @@ func (w *walker) links(d Document) (out []string) {
 	return out
 }
 
-// sitemapPaths returns the paths of the pages that a sitemap lists, whatever site it names: that is the one by whose
-// address readers know it.
+// sitemapPaths returns the paths of the pages that a sitemap lists. It ignores their host: a sitemap names the site's
+// public URL, which may differ from the address that the copy is read from.
 func sitemapPaths(body []byte) (out []string) {
 	var listed struct {
 		Pages []struct {
