@@ -30,7 +30,7 @@ type agentsView struct {
 // agentsShown bounds the agents that the page lists; the table for programs has all of them.
 const agentsShown = 250
 
-// order puts agents that need somebody before others.
+// order puts agents that need attention first.
 func (r agentRow) order() int {
 	if !connected(r.VantageState) || len(r.Advisories) > 0 || r.Behind {
 		return 0
@@ -69,7 +69,7 @@ func agentsPage(s *console, r request) (view, error) {
 		})
 	}
 	v := agentsView{Rows: rows, All: len(rows)}
-	if len(rows) > agentsShown { // what needs somebody first
+	if len(rows) > agentsShown { // those that need attention come first
 		slices.SortStableFunc(v.Rows, func(a, b agentRow) int { return a.order() - b.order() })
 		v.Rows = v.Rows[:agentsShown]
 	}

@@ -25,7 +25,7 @@ type Source interface {
 	Current() (*catalog.Catalog, *mesh.Snapshot)
 	// Changed returns a channel that is closed when Current has a newer value.
 	Changed() <-chan struct{}
-	// Warnings returns what operators must mend, each as a sentence, by subject.
+	// Warnings returns the problems that operators must fix, each as a sentence, by subject.
 	Warnings() map[string]string
 	// Streams returns the sizes of the streams.
 	Streams(ctx context.Context) ([]bus.StreamInfo, error)

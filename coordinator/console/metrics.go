@@ -65,7 +65,7 @@ var (
 	lastTick = describe("probemesh_last_tick_timestamp_seconds",
 		"The stream's time of the last tick that the judge processed.")
 	viewBehind = describe("probemesh_view_lag_events", "Events of the ledger that its view lacks.")
-	warnings   = describe("probemesh_warnings", "Problems that operators must mend; the console lists them.")
+	warnings   = describe("probemesh_warnings", "Problems that operators must fix; the console lists them.")
 	diskFree   = describe("probemesh_disk_free_bytes", "Free space on the data directory's file system.")
 	diskSize   = describe("probemesh_disk_size_bytes", "Size of the data directory's file system.")
 	buildInfo  = describe("probemesh_coordinator_info", "1; the label is the version of the coordinator.", "version")

@@ -184,6 +184,6 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int)
 			Explanation: transitionPath(t),
 		})
 	}
-	slices.Reverse(out) // the latest first, for those who move by keyboard
+	slices.Reverse(out) // newest first, so that the keyboard reaches the latest change first
 	return out
 }

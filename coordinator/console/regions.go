@@ -150,7 +150,7 @@ func concludeRegion(v regionView) (web.Look, string) {
 			"no vantage with a vote.", v.Name)
 	case inKnown == 0:
 		return web.VerdictLook(mesh.Unknown), fmt.Sprintf("%s reaches the others; whether they reach it is not known: "+
-			"nobody has a result about its hosts.", v.Name)
+			"no vantage has a result about its hosts.", v.Name)
 	}
 	if failing := partly(v.In); len(failing) > 0 {
 		return partial, fmt.Sprintf("The uplink of %s works. Its own hosts have failing checks: %s.", v.Name,
