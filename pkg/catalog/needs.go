@@ -41,7 +41,7 @@ func (h *Host) needed() []string {
 }
 
 // NeedsCycle returns the names of hosts each of which needs the next one, the first again at the end; nil if there are
-// none. In a cycle each failure would be explained by another one, and nobody would be notified of any.
+// none. In a cycle each failure would be explained by another one, and no message would be sent about any of them.
 func NeedsCycle(c *Catalog) []string {
 	hosts := make(map[string]*Host, len(c.Hosts))
 	for i := range c.Hosts {

@@ -64,7 +64,7 @@ func (p exceptParser) checkVoters() {
 			continue
 		}
 		p.yaml.mistake(e.node, "leave at least one region in, or remove the check",
-			"all regions leave out %s %s, so nobody looks at it", h.Name, c.Name)
+			"all regions leave out %s %s, so no region probes it", h.Name, c.Name)
 	}
 }
 

@@ -56,7 +56,7 @@ func TestMistakesInExcept(t *testing.T) {
 		"[lus, lus]":           "the region lus is given twice",
 		"[]":                   "names no region",
 		"{lus: true}":          "a region",
-		"[lon, lus, syd, sea]": "x:3:78: all regions leave out A ping, so nobody looks at it",
+		"[lon, lus, syd, sea]": "x:3:78: all regions leave out A ping, so no region probes it",
 	} {
 		if _, err := parseExcept(except); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", except, err, want)

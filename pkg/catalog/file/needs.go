@@ -84,6 +84,6 @@ func (p *needsParser) cycle(c *catalog.Catalog) {
 	i := slices.IndexFunc(p.found, func(n need) bool {
 		return mesh.Key(n.host) == mesh.Key(last) && mesh.Key(n.name) == mesh.Key(first)
 	})
-	p.yaml.mistake(p.found[i].node, "take one of them out: nobody would be notified of any",
+	p.yaml.mistake(p.found[i].node, "remove one of them: no failure in the cycle would be notified",
 		"hosts need one another: %s", strings.Join(names, " needs "))
 }
