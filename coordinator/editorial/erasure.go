@@ -23,7 +23,7 @@ const (
 )
 
 // Run erases the texts that people removed and that are still there: what an earlier run did not finish, what a
-// restored backup brought back, and what failed. It waits until the servers' logs have no copies any more, and says so.
+// restored backup brought back, and what failed. It waits until the servers' logs have no copies left, and logs that.
 // It returns nil when ctx ends.
 func (e *Editor) Run(ctx context.Context) error {
 	for first := true; ctx.Err() == nil; first = false {

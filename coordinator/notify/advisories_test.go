@@ -129,13 +129,13 @@ func TestACoordinatorThatWasDownSaysSo(t *testing.T) {
 		stop := b.start(t)
 		time.Sleep(30 * time.Second)
 		stop()
-		defer b.start(t)() // again: it is told once
+		defer b.start(t)() // again: it is reported once
 		time.Sleep(30 * time.Second)
 		b.wantSent(t, "0s b BACK nothing was judged for 11 min 59 s")
 	})
 }
 
-// An outage that comes and goes is told three times, and then in one message with a count, until it stays away.
+// A flapping outage is reported three times, and then in one message with a count, until it stays away.
 func TestFlapping(t *testing.T) {
 	w := newNeedsWorld()
 	steps := map[int]string{}

@@ -257,7 +257,7 @@ func TestKills(t *testing.T) {
 	receiver.report(t, kills, o.all)
 }
 
-// report checks that each outage was told of once when it began, and once when it was over.
+// report checks that each outage was reported once when it began, and once when it was over.
 func (d *deduplicating) report(t *testing.T, kills int, all []scripted) {
 	t.Helper()
 	d.mu.Lock()
@@ -274,7 +274,7 @@ func (d *deduplicating) report(t *testing.T, kills int, all []scripted) {
 	t.Logf("%d kills, %d outages, %d messages, %d deliveries", kills, len(all), len(d.seen), d.deliveries)
 }
 
-// startNotifier starts a notifier in a process of its own, and returns what kills it.
+// startNotifier starts a notifier in a separate process, and returns a function that kills it.
 func startNotifier(t *testing.T, dir string) (kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestKilledNotifier$")

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Chart is values over time, as a drawing by uPlot for those who run scripts, and as a table for everybody.
+// Chart is values over time, drawn by uPlot where scripts run, and as a table everywhere.
 type Chart struct {
 	ID     string // of the element, unique on the page
-	Label  string // what the drawing shows, for people who do not see it
+	Label  string // what the drawing shows, for screen readers
 	Unit   string // "ms"
 	From   time.Time
 	Step   time.Duration // between two values of a series

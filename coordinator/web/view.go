@@ -158,8 +158,8 @@ func (v *View) FindIncidents(ctx context.Context, q incident.Query) ([]*incident
 	return out, nil
 }
 
-// Components returns when each host and check entered the catalog, by its id, those of hosts too that the audience may
-// not see: whoever reads it looks up what it shows.
+// Components returns when each host and check entered the catalog, by its id. It includes hosts that the audience may
+// not see, so a caller must look up only the ids that it shows.
 func (v *View) Components(ctx context.Context) (map[string]ledger.Component, error) {
 	return v.source.Components(ctx)
 }

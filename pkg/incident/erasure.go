@@ -14,7 +14,7 @@ type Erasure struct {
 	Body  bool   `json:"body,omitempty"` // which parts stay
 }
 
-// erase removes texts that an edit erases. The entries that they were of say so from then on.
+// erase removes texts that an edit erases. Their entries then state that the text was removed.
 func erase(i *Incident, c Change) {
 	for _, e := range c.Erased {
 		i.Titles, _ = e.without(i.Titles, e.Title)
