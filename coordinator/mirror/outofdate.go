@@ -9,19 +9,27 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// badge matches the addresses of badges.
-var badge = regexp.MustCompile(`^/badge(/.*)?\.(svg|json)$`)
+var (
+	// badge matches the addresses of badges.
+	badge = regexp.MustCompile(`^/badge(/.*)?\.(svg|json)$`)
+	// verdicts matches those of the API's answers with present verdicts.
+	verdicts = regexp.MustCompile(`^/api/v1/(matrix|hosts/[^/]+/votes)$`)
+)
 
-// OutOfDate returns a badge or an answer of /api/v2 that claims of no host that it works now, only that its data is as
+// OutOfDate returns a badge or an answer of the API that claims of no host that it works now, only that its data is as
 // of a time. Other documents are returned unchanged.
 func OutOfDate(d Document, at time.Time) Document {
+	description := "Unknown: as of " + at.UTC().Format("15:04 UTC, 2 Jan 2006")
 	switch {
 	case badge.MatchString(d.Address):
 		d.Body = outOfDateBadge(d)
 	case strings.HasPrefix(d.Address, "/api/v2/"):
-		d.Body = outOfDateStatus(d.Body, "Unknown: as of "+at.UTC().Format("15:04 UTC, 2 Jan 2006"))
+		d.Body = outOfDateStatus(d.Body, description)
+	case verdicts.MatchString(d.Address):
+		d.Body = outOfDateVerdicts(d.Body, description)
 	}
 	return d
 }
@@ -50,16 +58,39 @@ func outOfDateBadge(d Document) []byte {
 
 // outOfDateStatus reports every component as unknown, in the form that the Statuspage API has for that.
 func outOfDateStatus(body []byte, description string) []byte {
+	return rewriteJSON(body, func(all map[string]any) {
+		if _, ok := all["status"].(map[string]any); ok {
+			all["status"] = map[string]any{"indicator": "minor", "description": description}
+		}
+		doubtComponents(all, description)
+	})
+}
+
+// outOfDateVerdicts reports the verdict of each check, and the status of the host if the answer is about one, as
+// unknown. The votes stay: they are evidence as of the time in the answer.
+func outOfDateVerdicts(body []byte, sentence string) []byte {
+	return rewriteJSON(body, func(all map[string]any) {
+		if _, ok := all["status"]; ok {
+			all["status"] = mesh.StatusUnknown
+		}
+		checks, _ := all["checks"].([]any)
+		for _, c := range checks {
+			if check, ok := c.(map[string]any); ok {
+				check["verdict"], check["sentence"] = mesh.Unknown, sentence
+			}
+		}
+	})
+}
+
+// rewriteJSON changes a JSON object. Anything else becomes an empty object.
+func rewriteJSON(body []byte, change func(map[string]any)) []byte {
 	var all map[string]any
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	if d.Decode(&all) != nil {
+	if d.Decode(&all) != nil || all == nil {
 		return []byte("{}\n")
 	}
-	if _, ok := all["status"].(map[string]any); ok {
-		all["status"] = map[string]any{"indicator": "minor", "description": description}
-	}
-	doubtComponents(all, description)
+	change(all)
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetIndent("", "  ")
