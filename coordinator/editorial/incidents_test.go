@@ -56,7 +56,7 @@ func TestTheFloodOfViruses(t *testing.T) {
 	r.measure("NC036", "Sending mail", mesh.Up, mesh.Operational, "07:17:05")
 	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
 	if err != nil || len(all) != 1 || all[0].Measured != "over" || all[0].State != incident.Investigating ||
-		!strings.HasPrefix(all[0].Proposal, "resolve: everything works since") {
+		!strings.HasPrefix(all[0].Proposal, "resolve: everything has worked since") {
 		t.Fatalf("%+v %v", all, err)
 	}
 	r.at("07:26:54")

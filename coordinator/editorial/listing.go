@@ -139,7 +139,7 @@ func newIncident(i *incident.Incident, now time.Time) Incident {
 		out.Audience = "unpublished"
 	}
 	if since, ok := i.Proposed(); ok {
-		out.Proposal = "resolve: everything works since " + clock(i.Wall(since))
+		out.Proposal = "resolve: everything has worked since " + clock(i.Wall(since))
 	}
 	for _, h := range i.Hosts {
 		for _, w := range h.Windows {

@@ -57,7 +57,7 @@ func reminders(open []*incident.Incident, now time.Time) map[string]string {
 		name := fmt.Sprintf("incident %s (%s)", i.ID, i.Name())
 		if since, ok := i.Proposed(); ok {
 			out["incident-resolve-"+i.ID] = fmt.Sprintf(
-				"%s: everything works since %s: `coordinator incident resolve %s`", name, clock(i.Wall(since)), i.ID)
+				"%s: everything has worked since %s: `coordinator incident resolve %s`", name, clock(i.Wall(since)), i.ID)
 		}
 		if i.NextUpdate.IsZero() {
 			continue

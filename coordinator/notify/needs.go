@@ -214,8 +214,8 @@ func remaining(
 	checks := strings.Join(m.Hosts[0].Checks, ", ")
 	m.Text = Text{
 		Title: fmt.Sprintf("%s: %s %s", h.Name, checks, strings.ReplaceAll(string(cmp.Or(h.Status, h.Worst)), "_", " ")),
-		What: fmt.Sprintf("%s of %s %s. It had failed with %s, which it needs and which works since %s UTC.", checks, h.Name,
-			verb, by, m.Opened.Add(-recoverWithin).UTC().Format("15:04")),
+		What: fmt.Sprintf("%s of %s %s. It had failed with %s, which it needs and which has worked since %s UTC.",
+			checks, h.Name, verb, by, m.Opened.Add(-recoverWithin).UTC().Format("15:04")),
 		Next: "coordinator explain " + h.Name,
 	}
 	return m, true

@@ -106,7 +106,7 @@ func newIncidentView(s web.State, original *incident.Incident) incidentView {
 		Promise: i.Promise(now), Category: i.Category, Tags: i.Tags, Internal: !i.Shown(now.Add(staleMax)),
 	}
 	if since, ok := i.Proposed(); ok && s.Audience == web.Operators {
-		v.Proposal = fmt.Sprintf("Everything works since %s: resolve it with coordinator incident resolve %s",
+		v.Proposal = fmt.Sprintf("Everything has worked since %s: resolve it with coordinator incident resolve %s",
 			shortTime(i.Wall(since)), i.ID)
 	}
 	measured, _ := i.Measured()

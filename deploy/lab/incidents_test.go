@@ -193,7 +193,7 @@ func (s *telling) endFlood(host, id string) {
 	s.startService(host, "smtp")
 	s.await("operational", host)
 	if got := s.incident(id); got.State != incident.Investigating || got.Measured != "over" ||
-		!strings.HasPrefix(got.Proposal, "resolve: everything works since") {
+		!strings.HasPrefix(got.Proposal, "resolve: everything has worked since") {
 		s.t.Errorf("what a person took over is resolved by a person: %+v", got)
 	}
 	s.writer.write("resolve", id, "The queues are clean.", nil)
