@@ -176,11 +176,7 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int)
 		at := t.Published.Truncate(time.Second).Add(time.Second)
 		out = append(out, momentMark{
 			Look: web.VerdictLook(t.Verdict), X: min(max(x, 4), timelineWidth-4), Y: 12 + 13*row, URL: v.address(at),
-			Title: t.Published.UTC().
-				Format("2 Jan 15:04:05 UTC") +
-				": " + t.Host + " " + t.Check + " " + string(
-				t.Verdict,
-			),
+			Title:       t.Published.UTC().Format("2 Jan 15:04:05 UTC: ") + t.Host + " " + t.Check + " " + string(t.Verdict),
 			Explanation: transitionPath(t),
 		})
 	}

@@ -213,7 +213,7 @@ type past struct {
 	covered bool          // the stream had a message from before the moment
 	trace   trace
 	tracer  *judge.Tracer // once the trace has begun
-	saved   *moment       // what it continues from, until that message comes; nil: it began afresh
+	saved   *moment       // what it continues from, until that message comes; nil: it started from a fresh judge
 }
 
 // loadPast returns the judge as it was saved.
