@@ -111,7 +111,7 @@ func covered(subject string, s *mesh.Snapshot) bool {
 const (
 	// pauseMin is the shortest time without a judge that people are notified of: a restart takes less.
 	pauseMin = time.Minute
-	// pausesWithin is how long after it such a time is still told.
+	// pausesWithin is how long after such a time it is still reported.
 	pausesWithin = time.Hour
 )
 

@@ -127,7 +127,7 @@ func Alerts(
 			waits = waits && d.needsAny(h)
 		}
 		whole := OfIncident(c, snapshot, i, now)
-		if len(own) == 0 && state.told(whole) {
+		if len(own) == 0 && state.reported(whole) {
 			own, dependent = i.Hosts, nil // it was sent before the host that explains it failed
 		}
 		if waits {

@@ -95,8 +95,8 @@ func roundKey(alert string, round int) string { return fmt.Sprintf("%s/%d", aler
 // Acknowledged returns who acknowledged the alert, and when; the zero event if nobody did.
 func (s *State) Acknowledged(m Alert) ledger.NotifyEvent { return s.acked[roundKey(m.ID, m.Round)] }
 
-// told reports whether a message about the alert was sent.
-func (s *State) told(m Alert) bool { return len(s.steps[roundKey(m.ID, m.Round)]) > 0 }
+// reported returns whether a message about the alert was sent.
+func (s *State) reported(m Alert) bool { return len(s.steps[roundKey(m.ID, m.Round)]) > 0 }
 
 // Plan returns the messages that are due, and when the next one is; the zero time if none is.
 func Plan(n *catalog.Notify, s State, alerts []Alert, now time.Time) (due []Message, next time.Time) {
