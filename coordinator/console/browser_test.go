@@ -26,10 +26,15 @@ func TestTheMomentFieldByKeyboard(t *testing.T) {
 	server := httptest.NewServer(console.New(console.Config{
 		Source: fallen{source{s}}, Past: replayed{s, &[]time.Time{}}, Site: notFound, Logger: zerolog.Nop(),
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close) // after the browser
 	ctx := testenv.NewBrowser(t)
-	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/hosts/NC036"), chromedp.Focus("#at"),
-		chromedp.SendKeys("#at", "10")); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/hosts/NC036")); err != nil {
+		t.Fatal(err)
+	}
+	// The page may replace its elements at any time, so keys go to the one in focus, not to an element found before.
+	testenv.AwaitInPage(t, ctx, "the field has the focus",
+		`document.getElementById("at").focus(), document.activeElement.id === "at"`)
+	if err := chromedp.Do(ctx, chromedp.KeyEvent("10")); err != nil {
 		t.Fatal(err)
 	}
 	down := *s.Snapshot
@@ -47,7 +52,7 @@ func TestTheMomentFieldByKeyboard(t *testing.T) {
 	if got := testenv.Evaluate[string](t, ctx, focus); got != "at 10" {
 		t.Errorf("after a change the field in focus is %q", got)
 	}
-	if err := chromedp.Do(ctx, chromedp.SendKeys("#at", "m\r")); err != nil {
+	if err := chromedp.Do(ctx, chromedp.KeyEvent("m\r")); err != nil {
 		t.Fatal(err)
 	}
 	awaitAddress(t, ctx, "?at=10m")

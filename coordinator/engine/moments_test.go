@@ -31,6 +31,7 @@ import (
 // jumpTo shows a moment with the saved states in the directory, and returns the least sequence that was read.
 func jumpTo(t *testing.T, w *world, e *node.Core, at time.Time) (*catalog.Catalog, *mesh.Snapshot, uint64) {
 	t.Helper()
+	synctest.Wait() // for the coordinator itself to begin to read
 	w.mu.Lock()
 	w.readFrom = 0
 	w.mu.Unlock()
