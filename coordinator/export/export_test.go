@@ -252,6 +252,60 @@ func TestAFailureLeavesTheCopyAsItWas(t *testing.T) {
 	}
 }
 
+// A directory with other files is not filled, and nothing is written when it is refused.
+func TestADirectoryWithOtherFilesIsRefused(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	list := func(dir string) (names []string) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	write := func(dir, name string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"foo.txt", "index.html", "index.html.part", ".htaccess", "api"} {
+		dir := t.TempDir()
+		write(dir, name)
+		if _, err := export.Open(dir, o.Origin); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := list(dir); len(got) != 1 {
+			t.Errorf("%s is refused, and the directory has %v", name, got)
+		}
+	}
+	dir := t.TempDir()
+	write(dir, export.NoticeFile)
+	e := open(t, o, dir)
+	mustExport(t, e)
+	// A copy may have other files beside it, as of the web server, but none in its place.
+	write(dir, "foo.txt")
+	if err := os.Remove(filepath.Join(dir, "index.html")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "api")); err != nil {
+		t.Fatal(err)
+	}
+	write(dir, "index.html")
+	e.Close()
+	before := list(dir)
+	e = open(t, o, dir)
+	o.show(t, mesh.Down, mesh.MajorOutage)
+	if _, err := e.Export(t.Context(), true); err == nil || !strings.Contains(err.Error(), "index.html") {
+		t.Error(err)
+	}
+	if got := list(dir); !slices.Equal(got, before) {
+		t.Errorf("refused, it has %v; before %v", got, before)
+	}
+}
+
 // A reader who asks all the time finds every page at every moment, and never a part of one.
 func TestReadersNeverSeeAPart(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -47,6 +48,9 @@ type tree struct {
 }
 
 func openTree(dir string) (*tree, error) {
+	if err := refuseForeign(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Join(dir, versionsName), 0o755); err != nil {
 		return nil, fmt.Errorf("create the directory of the copy: %w", err)
 	}
@@ -62,6 +66,43 @@ func openTree(dir string) (*tree, error) {
 }
 
 func (t *tree) close() { _ = t.lock.Close() }
+
+// refuseForeign fails if a directory without a copy has files that no export wrote: it is probably not meant, and the
+// copy would be mixed with them. Nothing was written then. In a directory with a copy, its server may have other files.
+func refuseForeign(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t := &tree{dir: dir}
+	if to, err := os.Readlink(filepath.Join(dir, currentName)); err == nil && filepath.Dir(to) == versionsName {
+		return nil
+	}
+	for _, e := range entries {
+		if !t.known(e.Name()) {
+			return fmt.Errorf("%s exists, and no export wrote it: choose an empty directory", filepath.Join(dir, e.Name()))
+		}
+	}
+	return nil
+}
+
+// known reports whether a name in a directory without a copy is the notice, or what an export left that did not end.
+func (t *tree) known(name string) bool {
+	whole := strings.TrimSuffix(name, partSuffix)
+	switch {
+	case strings.Contains(name, NoticeFile): // editors keep files of such names beside it
+		return true
+	case name == "lost+found": // of a file system for the copy alone
+		return true
+	case whole == versionsName, whole == currentName, whole == timeName:
+		return true
+	}
+	to, err := os.Readlink(filepath.Join(t.dir, name))
+	return err == nil && to == filepath.Join(currentName, whole)
+}
 
 // ours reports whether a name in the directory leads into the version that readers see.
 func (t *tree) ours(name string) bool {
@@ -239,17 +280,8 @@ func (v *version) swap() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names { // those that are new lead nowhere until the swap
-		if v.tree.ours(name) {
-			continue
-		}
-		path := filepath.Join(v.tree.dir, name)
-		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("%s exists, and no export wrote it: choose an empty directory", path)
-		}
-		if err := relink(path, filepath.Join(currentName, name)); err != nil {
-			return err
-		}
+	if err := v.tree.linkAll(names); err != nil {
+		return err
 	}
 	if err := relink(filepath.Join(v.tree.dir, currentName), filepath.Join(versionsName, v.name)); err != nil {
 		return err
@@ -257,6 +289,28 @@ func (v *version) swap() error {
 	published := v.name
 	v.name = ""
 	return errors.Join(privatefile.SyncDir(v.tree.dir), v.tree.clean(names, published, filepath.Base(v.old)))
+}
+
+// linkAll makes the links that lead to the names in the version that readers see. Those that are new lead nowhere until
+// the swap. It makes none if one of the names is taken by what no export wrote.
+func (t *tree) linkAll(names []string) error {
+	var missing []string
+	for _, name := range names {
+		if t.ours(name) {
+			continue
+		}
+		path := filepath.Join(t.dir, name)
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%s exists, and no export wrote it: move it away", path)
+		}
+		missing = append(missing, name)
+	}
+	for _, name := range missing {
+		if err := relink(filepath.Join(t.dir, name), filepath.Join(currentName, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // names lists what is at the top of the version.

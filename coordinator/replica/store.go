@@ -28,7 +28,8 @@ const (
 
 // store has the documents of the copy in memory and on disk. It is safe for concurrent use.
 type store struct {
-	dir string
+	dir     string
+	writing [16]sync.Mutex // of documents by their files' names: a document has one writer at a time
 
 	mu        sync.RWMutex
 	documents map[string]*document // by address
@@ -138,8 +139,18 @@ func (s *store) put(d *document) error {
 	return nil
 }
 
+// writer returns what a writer of the document's file holds. The walk, what readers ask for and what is read first may
+// come with the same document at the same time.
+func (s *store) writer(address string) *sync.Mutex {
+	sum := sha256.Sum256([]byte(address))
+	return &s.writing[int(sum[0])%len(s.writing)]
+}
+
 // add stores a document, in memory and on disk.
 func (s *store) add(d *document) error {
+	writer := s.writer(d.Address)
+	writer.Lock()
+	defer writer.Unlock()
 	if err := s.put(d); err != nil {
 		return err
 	}
@@ -152,6 +163,9 @@ func (s *store) add(d *document) error {
 
 // remove removes a document.
 func (s *store) remove(address string) {
+	writer := s.writer(address)
+	writer.Lock()
+	defer writer.Unlock()
 	s.mu.Lock()
 	if d := s.documents[address]; d != nil {
 		s.size -= d.size()

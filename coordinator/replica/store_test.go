@@ -1,9 +1,11 @@
 package replica
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/probemesh/probemesh/coordinator/mirror"
@@ -43,5 +45,36 @@ func TestTheStoreIsBounded(t *testing.T) {
 	}
 	if s, err = openStore(dir); err != nil || len(s.documents) != 1 || string(s.get("/posts/1").Body) != "x" {
 		t.Errorf("after a restart: %v %v", s.documents, err)
+	}
+}
+
+// The walk and a reader may bring the same document at the same time: both are stored, and the file is whole.
+func TestADocumentHasOneWriterAtATime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := openStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	for n := range 8 {
+		writers.Go(func() {
+			body := bytes.Repeat([]byte{byte('a' + n)}, 1<<10<<n)
+			for range 10 {
+				d := &document{Document: mirror.Document{Address: "/", Type: "text/html", Body: body}}
+				if err := s.add(d); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	last := s.get("/")
+	again, err := openStore(dir)
+	if err != nil || again.get("/") == nil || !bytes.Equal(again.get("/").Body, last.Body) {
+		t.Errorf("the disk has another document than the memory: %v", err)
+	}
+	if files, err := os.ReadDir(s.dir); err != nil || len(files) != 1 {
+		t.Errorf("%v %v", files, err)
 	}
 }
