@@ -157,9 +157,9 @@ func newIncidentOpenCommand() *cobra.Command {
 	var impact string
 	cmd := &cobra.Command{
 		Use: "open", Short: "Open an incident and print its id",
-		Long: `Open opens an incident and prints its id alone. If the mesh measures an outage of the host, or
-measured one until ten minutes ago, that incident is continued: both are one. All hosts must be
-public, or all internal.`,
+		Long: `Open opens an incident and prints its id alone. If the mesh's incident of the host is open, it is
+taken over: both are one, and an impact below the measured one is left to "incident update". One that
+is resolved is not continued: see "incident reopen". All hosts must be public, or all internal.`,
 		Example: "  coordinator incident open --host NC036 --title \"Mail is late\" --impact minor --next-update 30m",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -84,8 +84,8 @@ func newIncidentEditCommand() *cobra.Command {
 wrote, or the one that --update names; the page shows that it was corrected, and the text before.
 
 With --erase nobody can read what was there before, and it is erased from the disk: the texts of the
-update, or, with --title and without --text and --update, the titles before. Without --text the page
-says that the text was removed. Backups made before still have it: see "coordinator backup --help".`,
+update, which --update names if there are several, or, with --title and without --text and --update,
+the titles before. Without --text the page says that the text was removed. Backups made before still have it: see "coordinator backup --help".`,
 		Example: `  coordinator incident edit x7k2m4 --text "The disk of the mail queue is full." --tag smtp
   coordinator incident edit x7k2m4 --update k3v9w2 --erase`,
 		Args: cobra.ExactArgs(1),
@@ -127,7 +127,8 @@ func newIncidentMergeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "merge ID INTO", Short: "Continue an incident in another one",
 		Long: `Merge makes the incident ID a part of the incident INTO: hosts, windows and updates go there, and
-the address of ID leads there. --into is the same as the second argument.`,
+the address of ID leads there. INTO keeps its title, and has the worse impact of the two. --into is
+the same as the second argument.`,
 		Example: "  coordinator incident merge x7k2m4 q9d3f1",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -18,9 +18,9 @@ Edit changes what is given and keeps the rest. --text corrects the announcement,
 is to come: a maintenance keeps its length unless --end says otherwise. Of one that recurs, name the
 occurrence whose times change, by "maintenance list".
 
-With --erase nobody can read what was there before, and it is erased from the disk. Without --text the
-page says that the text was removed. Backups made before still have it: see "coordinator backup
---help".
+With --erase nobody can read what was there before, and it is erased from the disk; --update names the
+update if several have a text. Without --text the page says that the text was removed. Backups made
+before still have it: see "coordinator backup --help".
 
 TIME is RFC 3339 as in 2026-03-01T02:31:00Z, 02:31 (UTC, the next one to come) or 10m (from now).`
 

@@ -61,7 +61,7 @@ type incidentNote struct {
 // incidentCorrection is what changes in an incident; what is left out stays, and texts before stay readable.
 type incidentCorrection struct {
 	previewing
-	Entry    string           `json:"entry,omitempty" description:"that is corrected; without it the latest"`
+	Entry    string           `json:"entry,omitempty" description:"that is corrected; without it the latest, unless erase is set"`
 	Erase    bool             `json:"erase,omitempty" description:"erase what is replaced"`
 	Title    *string          `json:"title,omitempty" maxLength:"200"`
 	Text     *string          `json:"text,omitempty"`

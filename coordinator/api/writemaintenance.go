@@ -47,7 +47,7 @@ type maintenanceChange struct {
 // maintenanceEdit is what changes in a maintenance; what is left out stays.
 type maintenanceEdit struct {
 	previewing
-	Update   string    `json:"update,omitempty" description:"whose text changes; without it the announcement"`
+	Update   string    `json:"update,omitempty" description:"whose text changes; without it the announcement, unless erase is set"`
 	Title    *string   `json:"title,omitempty" maxLength:"200"`
 	Text     *string   `json:"text,omitempty" description:"Markdown"`
 	Tags     *[]string `json:"tags,omitempty" maxItems:"10"`

@@ -151,12 +151,30 @@ func stillFailing(i *incident.Incident) string {
 	if i == nil || !i.Open() {
 		return ""
 	}
+	return "the mesh measures that these still fail: " + failing(i) +
+		". The page says \"monitoring\" until it sees them work, then \"resolved\""
+}
+
+// failing names the checks of an incident that fail now.
+func failing(i *incident.Incident) string {
 	var checks []string
 	for _, f := range i.Failing() {
-		checks = append(checks, f.Host+" "+f.Check)
+		checks = append(checks, f.Host+" "+f.Check+" since "+clock(i.Wall(f.From)))
 	}
-	return "the mesh measures that these still fail: " + strings.Join(checks, ", ") +
-		". The page says \"monitoring\" until it sees them work, then \"resolved\""
+	return strings.Join(checks, ", ")
+}
+
+// notResolved says why an open incident cannot be explained yet: it may have been resolved before.
+func notResolved(i *incident.Incident) error {
+	switch still := failing(i); {
+	case i.Said.Ended() && still != "":
+		return conflict("incident %s was called resolved, but the mesh measures that these still fail: %s. Write the "+
+			"post-mortem once they work", i.ID, still)
+	case i.Reopened > 0 && still != "":
+		return conflict("incident %s was reopened (%s), since these fail: %s. Write `incident resolve %s` and the "+
+			"post-mortem once they work", i.ID, i.State, still, i.ID)
+	}
+	return conflict("incident %s is not resolved (%s): write `incident resolve %s` first", i.ID, i.State, i.ID)
 }
 
 // page returns the text of the page as the change would leave it.

@@ -2,8 +2,11 @@ package editorial
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
@@ -11,6 +14,34 @@ import (
 // erasesText reports whether a correction removes the words of an entry: all erasures do, but those of a title alone.
 func (f Correction) erasesText() bool {
 	return f.Erase && (f.Title == nil || f.Text != nil || f.Entry != "")
+}
+
+// entryOf returns the id of the entry that a correction is of. What erases must name it if there are several: an erasure
+// cannot be taken back.
+func entryOf(i *incident.Incident, f Correction) (string, error) {
+	var ids, listed []string
+	for _, e := range i.Entries {
+		if e.ID == f.Entry && len(e.Texts) == 0 && !e.Erased.IsZero() {
+			return "", conflict("the text of update %s was removed at %s: write an update", e.ID, clock(e.Erased))
+		}
+		if len(e.Texts) > 0 {
+			ids = append(ids, e.ID)
+			listed = append(listed, fmt.Sprintf("%s (%s of %s)", e.ID, e.Action, clock(e.Wall())))
+		}
+	}
+	switch {
+	case len(ids) == 0:
+		return "", conflict("nobody wrote about incident %s yet: write `incident update %s`", i.ID, i.ID)
+	case f.Entry == "" && f.Erase && len(ids) > 1:
+		return "", errkind.In("entry", invalid("incident %s has %d texts: name the one to erase, with --update: %s", i.ID,
+			len(ids), strings.Join(listed, ", ")))
+	case f.Entry == "":
+		return ids[len(ids)-1], nil
+	case !slices.Contains(ids, f.Entry):
+		return "", errkind.New(errkind.NotFound, fmt.Sprintf("incident %s has no update %q: its updates are %s", i.ID,
+			f.Entry, strings.Join(listed, ", ")))
+	}
+	return f.Entry, nil
 }
 
 // erase adds to a correction that what it replaces is removed for good.

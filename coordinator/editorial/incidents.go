@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/incident"
@@ -91,7 +90,8 @@ type Written struct {
 	Removal *Removal `json:"removal,omitempty"`
 }
 
-// OpenIncident opens an incident, or takes over the one that the mesh opened for one of its hosts.
+// OpenIncident opens an incident, or takes over the open one of the mesh for one of its hosts. One that is resolved is
+// never continued: people reopen it.
 func (e IncidentEditor) OpenIncident(ctx context.Context, o Opening) (Written, error) {
 	e.editor.mu.Lock()
 	defer e.editor.mu.Unlock()
@@ -117,14 +117,23 @@ func (e IncidentEditor) OpenIncident(ctx context.Context, o Opening) (Written, e
 	if err := e.prepare(&c, o.NextUpdate); err != nil {
 		return Written{}, err
 	}
-	measured, err := e.notTakenOver(ctx, c, internal)
+	measured, resolved, err := e.measured(ctx, c, internal)
 	if err != nil {
 		return Written{}, err
 	}
 	note := ""
-	if measured != nil {
+	switch {
+	case measured != nil:
 		c.ID = measured.ID
-		note = "it continues the incident that was measured since " + clock(measured.Wall(measured.Began))
+		note = "it continues the incident that is measured since " + clock(measured.Wall(measured.Began))
+		if measured.Impact.WorseThan(o.Impact) && o.Impact != "" {
+			c.Impact = "" // the measured one: who opens may not have seen it
+			note += fmt.Sprintf("; its impact stays %s, which is measured: `incident update %s --impact %s` lowers it",
+				measured.Impact, c.ID, o.Impact)
+		}
+	case resolved != nil:
+		note = fmt.Sprintf("it is a new incident: incident %s (%s) is over since %s; `incident merge %[1]s %[4]s` makes "+
+			"that a part of it", resolved.ID, resolved.Name(), clock(resolved.Wall(resolved.Resolved)), c.ID)
 	}
 	return e.change(ctx, request{
 		before: measured, internal: internal, change: c, preview: o.Preview, note: note,
@@ -132,24 +141,27 @@ func (e IncidentEditor) OpenIncident(ctx context.Context, o Opening) (Written, e
 	})
 }
 
-// notTakenOver returns the newest incident that the mesh opened for one of the hosts and nobody took over, an open one
-// before one that is just over; nil if there is none.
-func (e IncidentEditor) notTakenOver(
+// measured returns the newest open incident that the mesh opened for one of the hosts and nobody took over, and if there
+// is none the newest of the hosts that was resolved lately, which the mesh would reopen; nil if there is none.
+func (e IncidentEditor) measured(
 	ctx context.Context, c incident.Change, internal bool,
-) (*incident.Incident, error) {
-	recent, err := e.editor.config.Incidents.Incidents(ctx, view.IncidentQuery{
+) (open, resolved *incident.Incident, err error) {
+	recent, err := e.editor.config.Incidents.Incidents(ctx, view.IncidentQuery{ // newest first
 		Since: c.Mesh.Add(-incident.ReopenWithin), Limit: view.IncidentsMax,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var found *incident.Incident
-	for _, i := range incident.NewBook(recent, 0).NotTakenOver(c.Hosts, internal) { // newest first
-		if found == nil || i.Open() && !found.Open() {
-			found = i
-		}
+	if all := incident.NewBook(recent, 0).NotTakenOver(c.Hosts, internal); len(all) > 0 {
+		return all[0], nil, nil
 	}
-	return found, nil
+	n := slices.IndexFunc(recent, func(i *incident.Incident) bool {
+		return !i.Open() && i.Internal == internal && i.Merged == "" && slices.ContainsFunc(c.Hosts, i.Names)
+	})
+	if n < 0 {
+		return nil, nil, nil
+	}
+	return nil, recent[n], nil
 }
 
 // UpdateIncident adds an update to an open incident.
@@ -157,7 +169,7 @@ func (e IncidentEditor) UpdateIncident(ctx context.Context, u Update) (Written, 
 	switch {
 	case u.Status == incident.Postmortem:
 		return Written{}, errkind.In("status",
-			invalid("status postmortem: resolve the incident, then write `incident postmortem %s`", u.ID))
+			invalid("status postmortem: write `incident postmortem %s` once the incident is resolved", u.ID))
 	case u.Status != "" && !slices.Contains(incident.States, u.Status):
 		return Written{}, errkind.In("status",
 			invalid("status %q: write investigating, identified, monitoring or resolved", u.Status))
@@ -206,7 +218,7 @@ func (e IncidentEditor) ExplainIncident(ctx context.Context, n Note) (Written, e
 	return e.write(ctx, n.ID, n.Preview, n.Text, func(i *incident.Incident, c *incident.Change) error {
 		switch {
 		case i.Open():
-			return conflict("incident %s is not resolved (%s): write `incident resolve %s` first", i.ID, i.State, i.ID)
+			return notResolved(i)
 		case i.State == incident.Postmortem:
 			return conflict("incident %s has a post-mortem: correct it by `incident edit %s`", i.ID, i.ID)
 		}
@@ -269,7 +281,7 @@ func (e IncidentEditor) correct(i *incident.Incident, f Correction, c *incident.
 		return nil, err
 	}
 	if f.erasesText() || f.Text != nil {
-		if c.Entry, err = entryOf(i, f.Entry); err != nil {
+		if c.Entry, err = entryOf(i, f); err != nil {
 			return nil, err
 		}
 	}
@@ -277,29 +289,6 @@ func (e IncidentEditor) correct(i *incident.Incident, f Correction, c *incident.
 		return nil, nil
 	}
 	return &ledger.Text{Title: or(f.Title, ""), Body: or(f.Text, "")}, nil
-}
-
-// entryOf returns the id of the entry that a correction is of.
-func entryOf(i *incident.Incident, id string) (string, error) {
-	var ids []string
-	for _, e := range i.Entries {
-		if e.ID == id && len(e.Texts) == 0 && !e.Erased.IsZero() {
-			return "", conflict("the text of update %s was removed at %s: write an update", id, clock(e.Erased))
-		}
-		if len(e.Texts) > 0 {
-			ids = append(ids, e.ID)
-		}
-	}
-	switch {
-	case len(ids) == 0:
-		return "", conflict("nobody wrote about incident %s yet: write `incident update %s`", i.ID, i.ID)
-	case id == "":
-		return ids[len(ids)-1], nil
-	case !slices.Contains(ids, id):
-		return "", errkind.New(errkind.NotFound, fmt.Sprintf("incident %s has no update %q: its updates are %s", i.ID, id,
-			strings.Join(ids, ", ")))
-	}
-	return id, nil
 }
 
 // MergeIncident continues an incident in another one, to which its address then leads.

@@ -175,16 +175,151 @@ func TestAnOutageJoinsThePersonsIncident(t *testing.T) {
 		all[0].Windows[0].Seconds != 120 {
 		t.Fatalf("%+v %v", all, err)
 	}
-	// One that was over for less than ten minutes is continued, too.
+}
+
+// What a person opens after the mesh's incident was resolved is another one: the title and the impact of the resolved
+// one stay.
+func TestAResolvedIncidentIsNotContinued(t *testing.T) {
+	r := newRoom(t, "2025-06-11T07:00:00Z")
 	r.measure("NC041", "ping", mesh.Down, mesh.MajorOutage, "08:00:00")
 	r.measure("NC041", "ping", mesh.Up, mesh.Operational, "08:01:00")
+	before, err := r.editor.ListIncidents(t.Context(), 10, 0)
+	if err != nil || len(before) != 1 {
+		t.Fatal(before, err)
+	}
 	r.at("08:05:00")
 	late := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{
-		Title: "The web server was away", Hosts: []string{"NC041"}, Text: "A cable.",
+		Title: "Mail is delayed", Hosts: []string{"NC041"}, Text: "A cable.", Impact: incident.Minor,
 	}))
-	if all, err = r.editor.ListIncidents(t.Context(), 10, 0); err != nil || len(all) != 2 || all[0].ID != late.ID ||
-		all[0].Measured != "over" {
+	if !strings.Contains(late.Note, before[0].ID) || !strings.Contains(late.Note, "incident merge") {
+		t.Errorf("the person does not learn of the resolved one: %q", late.Note)
+	}
+	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
+	if err != nil || len(all) != 2 || all[0].ID != late.ID || all[0].Measured != "none" || all[0].Impact != incident.Minor ||
+		all[1].Title != before[0].Title || all[1].Impact != incident.Critical || all[1].State != incident.Resolved {
 		t.Errorf("%+v %v", all, err)
+	}
+	// An update that names the host continues it as little.
+	other := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{
+		Title: "Something else", Hosts: []string{"NC036"}, Text: "A cable.",
+	}))
+	r.written(r.editor.UpdateIncident(t.Context(), editorial.Update{ID: other.ID, Hosts: []string{"NC041"}, Text: "Too."}))
+	if all, err = r.editor.ListIncidents(t.Context(), 10, 0); err != nil || len(all) != 3 {
+		t.Errorf("%+v %v", all, err)
+	}
+}
+
+// Who opens an incident of a host that fails now takes over the mesh's, and lowers its impact only on purpose.
+func TestOpeningDoesNotLowerWhatIsMeasured(t *testing.T) {
+	r := newRoom(t, "2025-06-11T07:00:00Z")
+	r.measure("NC041", "ping", mesh.Down, mesh.MajorOutage, "08:00:00")
+	r.at("08:05:00")
+	opened := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{
+		Title: "Mail is delayed", Hosts: []string{"NC041"}, Text: "A cable.", Impact: incident.Minor,
+	}))
+	impact := func(want incident.Impact) {
+		t.Helper()
+		all, err := r.editor.ListIncidents(t.Context(), 10, 0)
+		if err != nil || len(all) != 1 || all[0].ID != opened.ID || all[0].Impact != want {
+			t.Errorf("%+v %v", all, err)
+		}
+	}
+	impact(incident.Critical)
+	if want := "its impact stays critical"; !strings.Contains(opened.Note, want) {
+		t.Errorf("%q lacks %q", opened.Note, want)
+	}
+	r.written(r.editor.UpdateIncident(t.Context(), editorial.Update{
+		ID: opened.ID, Text: "Few use it.", Impact: incident.Minor,
+	}))
+	impact(incident.Minor)
+}
+
+// A merge keeps the title and the worse impact of the incident that goes on.
+func TestAMergeKeepsTheTitle(t *testing.T) {
+	r := newRoom(t, "2025-06-11T07:00:00Z")
+	slow := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{
+		Title: "Slow", Hosts: []string{"NC036"}, Text: "We look into it.", Impact: incident.Minor,
+	}))
+	r.measure("NC041", "ping", mesh.Down, mesh.MajorOutage, "08:00:00")
+	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
+	if err != nil || len(all) != 2 {
+		t.Fatal(all, err)
+	}
+	into := all[0]
+	r.written(r.editor.MergeIncident(t.Context(), editorial.Merger{ID: slow.ID, Into: into.ID}))
+	got, _, err := r.editor.ShowIncident(t.Context(), into.ID)
+	if err != nil || got.Title != into.Title || len(got.Hosts) != 2 || got.Impact != incident.Critical {
+		t.Errorf("%+v %v", got, err)
+	}
+	// The other way, what is called minor is as bad as what continues in it.
+	open := func(title string, impact incident.Impact) string {
+		return r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{
+			Title: title, Hosts: []string{"NC036"}, Text: "We look into it.", Impact: impact,
+		})).ID
+	}
+	minor, major := open("Late", incident.Minor), open("Away", incident.Major)
+	r.written(r.editor.MergeIncident(t.Context(), editorial.Merger{ID: major, Into: minor}))
+	if got, _, err = r.editor.ShowIncident(t.Context(), minor); err != nil || got.Title != "Late" ||
+		got.Impact != incident.Major {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
+// Who wrote "resolved" while a check fails is not told to write it again before the post-mortem.
+func TestAPostmortemWaitsForWhatFails(t *testing.T) {
+	r := newRoom(t, "2025-06-11T07:00:00Z")
+	r.measure("NC041", "ping", mesh.Down, mesh.MajorOutage, "08:00:00")
+	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	note := editorial.Note{ID: all[0].ID, Text: "A cable."}
+	refused := func(want string) {
+		t.Helper()
+		if _, err := r.editor.ExplainIncident(t.Context(), note); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %q", err, want)
+		}
+	}
+	refused("is not resolved (investigating): write `incident resolve")
+	r.at("08:03:00")
+	r.written(r.editor.ResolveIncident(t.Context(), note))
+	refused("was called resolved, but the mesh measures that these still fail: NC041 ping since 2025-06-11 08:00:00 UTC")
+	r.measure("NC041", "ping", mesh.Up, mesh.Operational, "08:04:00")
+	r.measure("NC041", "ping", mesh.Down, mesh.MajorOutage, "08:06:00")
+	refused("was reopened (investigating), since these fail: NC041 ping since 2025-06-11 08:06:00 UTC")
+	r.measure("NC041", "ping", mesh.Up, mesh.Operational, "08:08:00")
+	r.written(r.editor.ResolveIncident(t.Context(), note))
+	r.written(r.editor.ExplainIncident(t.Context(), note))
+}
+
+// An erasure names its text where there are several, and the refusal lists them without their words.
+func TestAnErasureNamesItsText(t *testing.T) {
+	r := newRoom(t, "2025-06-11T07:00:00Z")
+	id := r.written(r.editor.OpenIncident(t.Context(), editorial.Opening{
+		Title: "Slow", Hosts: []string{"NC036"}, Text: "Zvezda-one",
+	})).ID
+	r.at("07:05:00")
+	r.written(r.editor.UpdateIncident(t.Context(), editorial.Update{ID: id, Text: "Zvezda-two"}))
+	text := "three"
+	for _, c := range []editorial.Correction{{}, {Text: &text}} {
+		c.ID, c.Erase = id, true
+		_, err := r.editor.EditIncident(t.Context(), c)
+		for _, want := range []string{
+			"has 2 texts", "--update", "(open of 2025-06-11 07:00:00 UTC)", "(update of 2025-06-11 07:05:00 UTC)",
+		} {
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "Zvezda") {
+				t.Errorf("%v lacks %q", err, want)
+			}
+		}
+	}
+	i, _, err := r.editor.ShowIncident(t.Context(), id)
+	if err != nil || len(i.Updates) != 2 {
+		t.Fatal(i, err)
+	}
+	r.written(r.editor.EditIncident(t.Context(), editorial.Correction{ID: id, Entry: i.Updates[1].ID, Erase: true}))
+	r.written(r.editor.EditIncident(t.Context(), editorial.Correction{ID: id, Erase: true})) // there is one left
+	if _, page, err := r.editor.ShowIncident(t.Context(), id); err != nil || strings.Contains(page, "Zvezda") {
+		t.Error(page, err)
 	}
 }
 

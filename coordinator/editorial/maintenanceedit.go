@@ -124,6 +124,9 @@ func reword(event *ledger.MaintenanceEvent, m *maintenance.Maintenance, f Mainte
 	if err != nil {
 		return nil, err
 	}
+	if err := checkErased(m, f); err != nil {
+		return nil, err
+	}
 	of := m.Changes[n]
 	event.Of = of.ID
 	text := &ledger.Text{Title: or(f.Title, of.Text.Title), Body: of.Text.Body}
@@ -159,6 +162,25 @@ func reword(event *ledger.MaintenanceEvent, m *maintenance.Maintenance, f Mainte
 		return nil, conflict("update %s of maintenance %s has no text that can be erased", of.ID, m.ID)
 	}
 	return text, nil
+}
+
+// checkErased has what erases name its update if several have a text: an erasure cannot be taken back. Only the
+// announcement has a title.
+func checkErased(m *maintenance.Maintenance, f MaintenanceEdit) error {
+	if !f.Erase || f.Update != "" || f.Title != nil {
+		return nil
+	}
+	var listed []string
+	for _, c := range m.Changes {
+		if len(c.Texts()) > 0 {
+			listed = append(listed, fmt.Sprintf("%s (%s of %s)", c.ID, c.Action, clock(c.At)))
+		}
+	}
+	if len(listed) <= 1 {
+		return nil
+	}
+	return errkind.In("update", invalid("maintenance %s has %d texts: name the one to erase, with --update: %s", m.ID,
+		len(listed), strings.Join(listed, ", ")))
 }
 
 // changeOf finds a change by the id of its update; that of the announcement for "".

@@ -130,9 +130,14 @@ func eraseIncident(t *testing.T, client *admin.Client) (id string) {
 		t.Fatalf("%+v %v", i, err)
 	}
 	write("edit", editorial.Correction{ID: id, Text: text("Zvezda-still-there")})
-	erase(editorial.Correction{Text: text("Altair-corrected")})
+	refused := editorial.Correction{ID: id, Erase: true} // with two texts it must name one
+	if _, err := incidents.Write(t.Context(), "edit", refused); err == nil ||
+		!strings.Contains(err.Error(), "has 2 texts: name the one to erase, with --update: ") {
+		t.Errorf("a text is erased that nobody named: %v", err)
+	}
+	erase(editorial.Correction{Text: text("Altair-corrected"), Entry: entryWith(t, client, id, "Zvezda-still-there")})
 	write("update", editorial.Update{ID: id, Text: "Zvezda-gone"})
-	erase(editorial.Correction{})
+	erase(editorial.Correction{Entry: entryWith(t, client, id, "Zvezda-gone")})
 	again := editorial.Correction{ID: id, Entry: entryWith(t, client, id, "was removed"), Erase: true}
 	if _, err := incidents.Write(t.Context(), "edit", again); err == nil ||
 		!strings.Contains(err.Error(), "was removed at") {
@@ -174,8 +179,13 @@ func eraseMaintenance(t *testing.T, client *admin.Client) (id string) {
 		t.Fatal(err)
 	}
 	text := "Altair-announced"
+	refused := editorial.MaintenanceEdit{ID: id, Erase: true}
+	if _, err := admin.EditMaintenance(t.Context(), client, refused); err == nil ||
+		!strings.Contains(err.Error(), "has 2 texts: name the one to erase, with --update: ") {
+		t.Errorf("a text is erased that nobody named: %v", err)
+	}
 	for _, e := range []editorial.MaintenanceEdit{
-		{Text: &text, Erase: true}, {Update: entry.Updates[1].ID, Erase: true},
+		{Update: entry.Updates[0].ID, Text: &text, Erase: true}, {Update: entry.Updates[1].ID, Erase: true},
 	} {
 		e.ID = id
 		out, err := admin.EditMaintenance(t.Context(), client, e)

@@ -156,7 +156,8 @@ func TestARestoreErasesSingleTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		before = save(t, client)
-		write("edit", editorial.Correction{ID: incident, Erase: true})
+		update := entryWith(t, client, incident, "Zvezda-update")
+		write("edit", editorial.Correction{ID: incident, Entry: update, Erase: true})
 		erase := editorial.MaintenanceEdit{ID: planned, Erase: true}
 		if _, err := admin.EditMaintenance(t.Context(), client, erase); err != nil {
 			t.Fatal(err)

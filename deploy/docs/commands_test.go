@@ -2,6 +2,8 @@ package docs
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -241,6 +243,7 @@ type world struct {
 	fresh       int      // data directories for restore
 	post        string   // the id of the post that a command published
 	incident    string   // the id of the incident that was opened last
+	update      string   // the id of its first update by a person
 	environment []string // of its commands
 }
 
@@ -335,6 +338,25 @@ func (w *world) startDemo() {
 	w.data = found[0]
 }
 
+// writtenUpdate returns the id of the first update of the incident that a person wrote.
+func (w *world) writtenUpdate() string {
+	w.t.Helper()
+	show := exec.Command(filepath.Join(w.dir, "bin/probemesh-coordinator"), "incident", "show", w.incident, "--json")
+	show.Env = w.environment
+	out, err := show.Output()
+	var i struct{ Updates []struct{ ID, By string } }
+	if err := errors.Join(err, json.Unmarshal(out, &i)); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, u := range i.Updates {
+		if u.By == "people" {
+			return u.ID
+		}
+	}
+	w.t.Fatalf("nobody wrote about %s: %s", w.incident, out)
+	return ""
+}
+
 // freeAddress returns a loopback address whose port was free a moment ago.
 func freeAddress(t *testing.T) string {
 	t.Helper()
@@ -355,7 +377,7 @@ func (w *world) run(c command) {
 		"/etc/", w.dir+"/etc/", "/usr/share/", w.dir+"/usr/share/", "/var/", w.dir+"/var/",
 		"--at 2026-03-01T02:31:00Z", "--at "+now, "--at 02:31", "--at "+now, "--at 10m", "--at 1s",
 		" post edit ID ", " post edit "+w.post+" ", " post delete ID", " post delete "+w.post,
-		" INCIDENT ", " "+w.incident+" ",
+		" INCIDENT ", " "+w.incident+" ", " UPDATE ", " "+w.update+" ",
 	).Replace(c.text)
 	shell := exec.Command("bash", "-o", "pipefail", "-ec", line)
 	shell.Dir, shell.Env = w.dir, w.environment
@@ -377,6 +399,7 @@ func (w *world) run(c command) {
 	}
 	if strings.Contains(line, " incident open ") {
 		w.incident = strings.TrimSpace(string(out))
+		w.update = w.writtenUpdate()
 	}
 	w.t.Logf("%s\n%s", line, out)
 }

@@ -120,13 +120,11 @@ func (h *Host) names(check string) bool {
 	return len(h.Checks) == 0 || slices.ContainsFunc(h.Checks, func(n Named) bool { return n.ID == check })
 }
 
-// NotTakenOver returns the incidents that the mesh opened for one of the hosts, and that nobody took over: a person who
-// writes about the hosts writes about these.
+// NotTakenOver returns the open incidents that the mesh opened for one of the hosts, and that nobody took over: a person
+// who writes about the hosts writes about these. What a person opens never continues one that is resolved.
 func (b *Book) NotTakenOver(hosts []Subject, internal bool) (out []*Incident) {
 	for _, i := range b.incidents {
-		if !i.TakenOver() && i.Internal == internal && slices.ContainsFunc(hosts, func(s Subject) bool {
-			return hostByID(i, s.ID) != nil
-		}) {
+		if i.Open() && !i.TakenOver() && i.Internal == internal && slices.ContainsFunc(hosts, i.Names) {
 			out = append(out, i)
 		}
 	}

@@ -228,8 +228,13 @@ func hostByID(i *Incident, id string) *Host {
 	return &i.Hosts[n]
 }
 
-// Absorb continues another incident of the same audience in this one. The other one must not be used afterwards.
+// Absorb continues another incident of the same audience in this one, which keeps its own title. The other one must not
+// be used afterwards.
 func (i *Incident) Absorb(other *Incident, c Change) {
+	impact := i.Impact
+	if other.Impact.WorseThan(impact) {
+		impact = other.Impact
+	}
 	for _, part := range other.Hosts {
 		if h := hostByID(i, part.ID); h != nil {
 			h.absorb(part)
@@ -257,6 +262,9 @@ func (i *Incident) Absorb(other *Incident, c Change) {
 	inherit(i, other)
 	settle(i, c.Mesh)
 	if c.Action == ActionMerge {
+		if impact.WorseThan(i.Impact) { // a person called one of the two less bad than the other one was
+			i.SaidImpact, i.MeasuredThen, i.Impact = impact, measuredImpact(i), impact
+		}
 		addEntry(i, Entry{
 			ID: c.Event, At: c.Mesh, Offset: c.Offset, Action: ActionMerge, Merged: other.ID, Hidden: c.Hidden,
 		})
@@ -281,9 +289,6 @@ func inherit(i *Incident, other *Incident) {
 	if i.Category == "" {
 		i.Category = other.Category
 	}
-	if len(i.Titles) == 0 {
-		i.Titles = other.Titles
-	}
 	if i.Said == "" {
 		i.Said, i.SaidImpact, i.MeasuredThen = other.Said, other.SaidImpact, other.MeasuredThen
 	}
@@ -291,6 +296,9 @@ func inherit(i *Incident, other *Incident) {
 		i.NextUpdate = other.NextUpdate
 	}
 }
+
+// Names reports whether the host is part of the incident.
+func (i *Incident) Names(s Subject) bool { return hostByID(i, s.ID) != nil }
 
 // absorb adds the part of the same host in another incident. A check's failure is in one incident at a time, so windows
 // do not overlap.

@@ -41,7 +41,8 @@ const (
 // Impacts are all impacts, from the least to the worst.
 var Impacts = []Impact{None, Minor, Major, Critical}
 
-func (a Impact) worseThan(b Impact) bool { return slices.Index(Impacts, a) > slices.Index(Impacts, b) }
+// WorseThan reports whether the impact is the worse one.
+func (a Impact) WorseThan(b Impact) bool { return slices.Index(Impacts, a) > slices.Index(Impacts, b) }
 
 // impacts are what a host's status means for its users. A status without one is no outage: an incident neither begins
 // nor gets worse with it.
@@ -116,7 +117,7 @@ func settle(i *Incident, at time.Time) {
 	}
 	i.Impact = measuredImpact(i)
 	// A person's word counts, until the mesh measures worse than when it was given.
-	if i.SaidImpact != "" && (!i.Impact.worseThan(i.MeasuredThen) || i.SaidImpact.worseThan(i.Impact)) {
+	if i.SaidImpact != "" && (!i.Impact.WorseThan(i.MeasuredThen) || i.SaidImpact.WorseThan(i.Impact)) {
 		i.Impact = i.SaidImpact
 	}
 	switch {

@@ -183,8 +183,8 @@ func (f incidentFold) storeTexts(ctx context.Context, id string, e ledger.Incide
 	return nil
 }
 
-// change applies a change to an incident, or opens it if it is nil. An incident that the mesh opened for the
-// hosts that a person names is continued in the person's: both are one.
+// change applies a change to an incident, or opens it if it is nil. An open incident that the mesh opened
+// for the hosts that a person names is continued in the person's: both are one.
 func (f incidentFold) change(
 	ctx context.Context, i *incident.Incident, c incident.Change,
 ) (*incident.Incident, error) {

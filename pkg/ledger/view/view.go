@@ -36,8 +36,9 @@ import (
 // archive and its search; 17 has incidents of internal hosts, and what people write about incidents; 18 knows what
 // people were notified of; 19 follows agents whose credentials get another name; 20 counts how
 // often incidents reopened, and joins what needs a host to that host's incident; 21 knows when hosts and checks were
-// added, and which texts were erased; 22 knows what hosts of incidents were called then.
-const schemaVersion = 22
+// added, and which texts were erased; 22 knows what hosts of incidents were called then; 23 keeps the title and the
+// higher impact of an incident that continues another one, and continues no resolved one in what a person opens.
+const schemaVersion = 23
 
 //go:embed schema.sql
 var schema string
