@@ -16,8 +16,8 @@ import (
 const applyLong = `
 Apply validates the file, prints what it changes, puts it in force, and waits until every region has
 probed what is new. A new check is pending until it was up once, so a mistyped port is never an
-outage: apply prints how many regions reach it. A file that lacks hosts of the catalog in force is
-refused unless --prune confirms that.
+outage: apply prints how many regions reach it, and why the others do not. A file that lacks hosts of
+the catalog in force is refused unless --prune confirms that.
 
 With "coordinator serve --catalog FILE" the file is in force by itself whenever it changes. Applying
 that same file prints what it changes, and --confirm puts it in force at once: a change that ends the
@@ -95,6 +95,36 @@ func runApply(cmd *cobra.Command, file, data string, prune, confirm bool) error 
 	return printApplied(cmd, client, before.Catalog.Revision, c, changes)
 }
 
+// describeFirstLook says how many regions reach a new check, and why the others do not.
+func describeFirstLook(l admin.FirstLook) string {
+	target := "it"
+	if l.Port != 0 {
+		target = fmt.Sprintf("port %d", l.Port)
+	}
+	text := fmt.Sprintf("%s %s: %d of %d regions reach %s", l.Host, l.Check, l.OK, l.Voters, target)
+	if l.Missing() > 0 {
+		text += " so far"
+	}
+	text += describeSightings(l.Bad, "cannot") + describeSightings(l.Inconclusive, "cannot tell")
+	if missing := l.Missing(); missing > 0 { // the agents probe a mail server one after the other
+		text += fmt.Sprintf("; %d have not probed it yet", missing)
+	}
+	return text
+}
+
+// describeSightings says how many regions saw something, and why; nothing if none did.
+func describeSightings(s admin.Sightings, what string) string {
+	switch {
+	case s.Regions == 0:
+		return ""
+	case s.Why == "":
+		return fmt.Sprintf("; %d %s", s.Regions, what)
+	case s.Same < s.Regions:
+		return fmt.Sprintf("; %d %s, mostly: %s", s.Regions, what, s.Why)
+	}
+	return fmt.Sprintf("; %d %s: %s", s.Regions, what, s.Why)
+}
+
 // printApplied prints what changed, and how far each region has probed what is new.
 func printApplied(
 	cmd *cobra.Command, client *admin.Client, before string, c catalogFile, changes []catalog.Change,
@@ -108,15 +138,7 @@ func printApplied(
 		fmt.Fprintln(out, c.describe(change))
 	}
 	err := client.AwaitFirstLooks(cmd.Context(), before, c.Catalog, changes, func(l admin.FirstLook) {
-		target := "it"
-		if l.Port != 0 {
-			target = fmt.Sprintf("port %d", l.Port)
-		}
-		rest := ""
-		if missing := l.Voters - l.Seen; missing > 0 { // the agents probe a mail server one after the other
-			rest = fmt.Sprintf(" so far; %d have not probed it yet", missing)
-		}
-		fmt.Fprintf(out, "%s %s: %d of %d regions reach %s%s\n", l.Host, l.Check, l.OK, l.Voters, target, rest)
+		fmt.Fprintln(out, describeFirstLook(l))
 	})
 	if errors.Is(err, admin.ErrNoAgents) { // the catalog is in force all the same
 		fmt.Fprintln(out, command.WithProgramNames(err.Error()))

@@ -85,7 +85,8 @@ wrote, or the one that --update names; the page shows that it was corrected, and
 
 With --erase nobody can read what was there before, and it is erased from the disk: the texts of the
 update, which --update names if there are several, or, with --title and without --text and --update,
-the titles before. Without --text the page says that the text was removed. Backups made before still have it: see "coordinator backup --help".`,
+the titles before. Without --text the page says that the text was removed. Backups made before still
+have it: see "coordinator backup --help".`,
 		Example: `  coordinator incident edit x7k2m4 --text "The disk of the mail queue is full." --tag smtp
   coordinator incident edit x7k2m4 --update k3v9w2 --erase`,
 		Args: cobra.ExactArgs(1),

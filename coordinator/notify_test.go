@@ -256,7 +256,7 @@ func (m *testbed) acknowledgeByLink(t *testing.T, data string, message map[strin
 	if status, body, _ := visit(http.MethodPost, forged); status != http.StatusNotFound || strings.Contains(body, "NC1") {
 		t.Errorf("a forged link answers %d: %s", status, body)
 	}
-	if out := m.must(m.coordinator, "audit", "--data", data); !strings.Contains(out, "notify.acknowledged") {
+	if out := m.must(m.coordinator, "audit", "--data", data); !strings.Contains(out, "notify.acknowledge ") {
 		t.Errorf("the audit log: %s", out)
 	}
 	if out := m.must(m.coordinator, "incident", "list", "--data", data); !strings.Contains(out, ": acknowledged by ") {

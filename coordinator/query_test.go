@@ -5,8 +5,32 @@ import (
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
+
+// A host in an outage is marked, with the incident that people write about.
+func TestStatusMarksHostsInAnOutage(t *testing.T) {
+	at := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	s := admin.State{Snapshot: &mesh.Snapshot{At: at, Hosts: []mesh.HostState{
+		{Name: "NC036", Status: mesh.MajorOutage, Since: at}, {Name: "NC037", Status: mesh.PartialOutage, Since: at},
+		{Name: "NC041", Status: mesh.Operational}, {Name: "NC042", Status: mesh.StatusUnknown},
+	}}}
+	answer := statusAnswer{Hosts: s.Snapshot.Hosts, Problems: []string{"lon1 is silent"}, Incidents: []editorial.Incident{
+		{ID: "x7k2m4", Title: "Mail is late", Hosts: []string{"NC041", "NC036"}},
+	}}
+	var out strings.Builder
+	if err := writeStatus(&out, s, answer); err != nil {
+		t.Fatal(err)
+	}
+	const want = "! lon1 is silent\n" +
+		"! NC036: major outage since 2026-03-01 02:31:00Z, incident x7k2m4 (Mail is late)\n" +
+		"! NC037: partial outage since 2026-03-01 02:31:00Z, no incident is open\nHOST "
+	if !strings.HasPrefix(out.String(), want) {
+		t.Errorf("status prints\n%s", out.String())
+	}
+}
 
 // TestExplainVoteByFamily: operators see which address of a name answered or failed, and which family does not count.
 func TestExplainVoteByFamily(t *testing.T) {

@@ -216,17 +216,17 @@ func (h handler) trace(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 func (h handler) invite(_ http.ResponseWriter, r *http.Request) (any, error) {
 	token, err := h.Enroller.Invite(r.Context(), r.FormValue("host"))
-	return token, h.record(r, "agent.invited", r.FormValue("host"), err)
+	return token, h.record(r, "agent.invite", r.FormValue("host"), err)
 }
 
 func (h handler) revoke(_ http.ResponseWriter, r *http.Request) (any, error) {
 	already, err := h.Enroller.Revoke(r.Context(), r.FormValue("host"))
-	return already, h.record(r, "agent.revoked", r.FormValue("host"), err)
+	return already, h.record(r, "agent.revoke", r.FormValue("host"), err)
 }
 
 func (h handler) rotateGossipKey(_ http.ResponseWriter, r *http.Request) (any, error) {
 	done, err := h.Enroller.RotateGossipKey(r.Context())
-	return done, h.record(r, "gossip-key.rotated", "", err)
+	return done, h.record(r, "gossip-key.rotate", "", err)
 }
 
 func (h handler) apply(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -240,14 +240,14 @@ func (h handler) apply(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	query := r.URL.Query()
 	changes, err := h.Catalogs.Apply(r.Context(), c, query.Get("source"), query.Get("prune") == "true")
-	return changes, h.record(r, "catalog.applied", c.Revision, err)
+	return changes, h.record(r, "catalog.apply", c.Revision, err)
 }
 
 func (h handler) applyFile(_ http.ResponseWriter, r *http.Request) (any, error) {
 	query := r.URL.Query()
 	changes, follows, err := h.Catalogs.ApplyFile(r.Context(), query.Get("file"), query.Get("confirm") == "true")
 	if follows && query.Get("confirm") == "true" {
-		err = h.record(r, "catalog.confirmed", "", err)
+		err = h.record(r, "catalog.confirm", "", err)
 	}
 	return Followed{Follows: follows, Changes: changes}, err
 }

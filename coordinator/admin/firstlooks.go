@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -17,8 +18,47 @@ var ErrNoAgents = errors.New("no agent has connected yet, so nothing is probed: 
 type FirstLook struct {
 	Host, Check string
 	Port        int // zero for checks without one
-	OK, Seen    int // regions that reach it, of those that probed it so far
 	Voters      int // all regions that vote on it
+	OK          int // of these, those that reach it
+	Bad         Sightings
+	// Inconclusive are those whose probes show nothing of it, as when an agent has no route by its address family.
+	Inconclusive Sightings
+}
+
+// Sightings are regions that saw the same kind of thing.
+type Sightings struct {
+	Regions int
+	Why     string // their most frequent reason
+	Same    int    // how many of them have it
+}
+
+// Missing is how many regions have not probed the check yet.
+func (l FirstLook) Missing() int { return max(0, l.Voters-l.OK-l.Bad.Regions-l.Inconclusive.Regions) }
+
+// newFirstLook returns what the regions saw of a check so far.
+func newFirstLook(host string, port int, c *mesh.CheckState) FirstLook {
+	l := FirstLook{Host: host, Check: c.Name, Port: port, Voters: c.Tally.Voters, OK: c.Tally.OK}
+	bad, unclear := map[string]int{}, map[string]int{}
+	for _, v := range c.Votes {
+		switch {
+		case v.Own:
+		case v.Vote == mesh.Bad:
+			l.Bad.add(v.Why, bad)
+		case v.Vote == mesh.Abstain && slices.ContainsFunc(v.Edges, func(e mesh.EdgeState) bool {
+			return e.Outcome == mesh.Inconclusive && !e.At.IsZero()
+		}):
+			l.Inconclusive.add(strings.TrimPrefix(v.Why, "inconclusive: "), unclear)
+		}
+	}
+	return l
+}
+
+// add counts a region with its reason. If several are equally frequent, it is the one that reached that number first.
+func (s *Sightings) add(why string, seen map[string]int) {
+	s.Regions++
+	if seen[why]++; seen[why] > s.Same {
+		s.Why, s.Same = why, seen[why]
+	}
 }
 
 const (
@@ -87,9 +127,7 @@ func reportFirstLooks(
 			continue
 		}
 		port := applied.Host(mesh.Key(change.Host)).Check(change.Check).Port()
-		report(FirstLook{
-			change.Host, change.Check, port, seen.Tally.OK, seen.Tally.OK + seen.Tally.Bad, seen.Tally.Voters,
-		})
+		report(newFirstLook(change.Host, port, seen))
 	}
 	return waiting
 }

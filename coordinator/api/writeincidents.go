@@ -61,8 +61,8 @@ type incidentNote struct {
 // incidentCorrection is what changes in an incident; what is left out stays, and texts before stay readable.
 type incidentCorrection struct {
 	previewing
-	Entry    string           `json:"entry,omitempty" description:"that is corrected; without it the latest, unless erase is set"`
-	Erase    bool             `json:"erase,omitempty" description:"erase what is replaced"`
+	Entry    string           `json:"entry,omitempty" description:"that is corrected; without it the latest"`
+	Erase    bool             `json:"erase,omitempty" description:"erase what is replaced, of the entry"`
 	Title    *string          `json:"title,omitempty" maxLength:"200"`
 	Text     *string          `json:"text,omitempty"`
 	Impact   *incident.Impact `json:"impact,omitempty" enum:"none,minor,major,critical"`

@@ -47,14 +47,14 @@ type maintenanceChange struct {
 // maintenanceEdit is what changes in a maintenance; what is left out stays.
 type maintenanceEdit struct {
 	previewing
-	Update   string    `json:"update,omitempty" description:"whose text changes; without it the announcement, unless erase is set"`
+	Update   string    `json:"update,omitempty" description:"whose text changes; without it the announcement"`
 	Title    *string   `json:"title,omitempty" maxLength:"200"`
 	Text     *string   `json:"text,omitempty" description:"Markdown"`
 	Tags     *[]string `json:"tags,omitempty" maxItems:"10"`
 	Category *string   `json:"category,omitempty"`
 	Start    string    `json:"start,omitempty" format:"date-time" description:"the new start, before it has begun"`
 	End      string    `json:"end,omitempty" format:"date-time" description:"the new end; without it it lasts as long"`
-	Erase    bool      `json:"erase,omitempty" description:"erase what is replaced"`
+	Erase    bool      `json:"erase,omitempty" description:"erase what is replaced, of the update"`
 }
 
 // maintenanceWriter is the part of the API that plans maintenance.

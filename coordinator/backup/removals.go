@@ -38,7 +38,8 @@ const (
 	removalsMax     = 64 << 20 // bytes of the file
 	removedAction   = "removed"
 	editAction      = "edit"
-	revokedAction   = "token.revoked"
+	revokeAction    = "token.revoke"
+	revokedAction   = "token.revoked" // of older records
 	auditSubject    = "audit"
 	appendAtOnce    = 100
 	removalIDPrefix = "removal-"
@@ -56,6 +57,9 @@ type writtenEvent struct {
 		ID string `json:"id"`
 	} `json:"erased"` // single texts of an incident or a maintenance
 }
+
+// revokes reports whether an audit event is the revocation of a token.
+func (e writtenEvent) revokes() bool { return e.Action == revokeAction || e.Action == revokedAction }
 
 // erased lists the ids of the single texts that the event erases.
 func (e writtenEvent) erased() (ids []string) {
@@ -91,7 +95,7 @@ func listRemovals(ctx context.Context, l Ledger) (Removals, error) {
 			out.Removed = append(out.Removed, Removal{r.Subject, slices.Clone(r.Data), e.erased()})
 		case e.Text != nil:
 			texts[r.Subject] = append(texts[r.Subject], e.Text.ID)
-		case e.Action == removedAction, r.Subject == auditSubject && e.Action == revokedAction:
+		case e.Action == removedAction, r.Subject == auditSubject && e.revokes():
 			out.Removed = append(out.Removed, Removal{r.Subject, slices.Clone(r.Data), slices.Clone(texts[r.Subject])})
 		}
 		return nil
@@ -135,7 +139,7 @@ func ReadRemovals(path string) (*Removals, error) {
 func (r Removal) valid() bool {
 	e, ok := written(r.Event)
 	if r.Subject == auditSubject {
-		return ok && e.Action == revokedAction && bus.CheckName(e.Object) == nil && len(r.Texts) == 0
+		return ok && e.revokes() && bus.CheckName(e.Object) == nil && len(r.Texts) == 0
 	}
 	kind, id, _ := strings.Cut(r.Subject, ".")
 	if !ok || bus.CheckName(id) != nil || slices.ContainsFunc(r.Texts, func(id string) bool {

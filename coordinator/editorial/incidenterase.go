@@ -16,8 +16,8 @@ func (f Correction) erasesText() bool {
 	return f.Erase && (f.Title == nil || f.Text != nil || f.Entry != "")
 }
 
-// entryOf returns the id of the entry that a correction is of. What erases must name it if there are several: an erasure
-// cannot be taken back.
+// entryOf returns the id of the entry that a correction is of. What erases must name it if there are several: nobody
+// can take it back.
 func entryOf(i *incident.Incident, f Correction) (string, error) {
 	var ids, listed []string
 	for _, e := range i.Entries {

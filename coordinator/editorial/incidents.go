@@ -141,8 +141,8 @@ func (e IncidentEditor) OpenIncident(ctx context.Context, o Opening) (Written, e
 	})
 }
 
-// measured returns the newest open incident that the mesh opened for one of the hosts and nobody took over, and if there
-// is none the newest of the hosts that was resolved lately, which the mesh would reopen; nil if there is none.
+// measured returns the newest open incident that the mesh opened for one of the hosts and nobody took over; if there is
+// none, the newest of the hosts that was resolved lately, which the mesh would reopen.
 func (e IncidentEditor) measured(
 	ctx context.Context, c incident.Change, internal bool,
 ) (open, resolved *incident.Incident, err error) {
@@ -156,7 +156,7 @@ func (e IncidentEditor) measured(
 		return all[0], nil, nil
 	}
 	n := slices.IndexFunc(recent, func(i *incident.Incident) bool {
-		return !i.Open() && i.Internal == internal && i.Merged == "" && slices.ContainsFunc(c.Hosts, i.Names)
+		return !i.Open() && i.Internal == internal && i.Merged == "" && incident.NamesAny(i, c.Hosts)
 	})
 	if n < 0 {
 		return nil, nil, nil

@@ -195,8 +195,9 @@ func TestAResolvedIncidentIsNotContinued(t *testing.T) {
 		t.Errorf("the person does not learn of the resolved one: %q", late.Note)
 	}
 	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
-	if err != nil || len(all) != 2 || all[0].ID != late.ID || all[0].Measured != "none" || all[0].Impact != incident.Minor ||
-		all[1].Title != before[0].Title || all[1].Impact != incident.Critical || all[1].State != incident.Resolved {
+	if err != nil || len(all) != 2 || all[0].ID != late.ID || all[0].Measured != "none" ||
+		all[0].Impact != incident.Minor || all[1].Title != before[0].Title ||
+		all[1].Impact != incident.Critical || all[1].State != incident.Resolved {
 		t.Errorf("%+v %v", all, err)
 	}
 	// An update that names the host continues it as little.

@@ -210,6 +210,21 @@ func TestWhatIsNoListOfRemovalsIsRefused(t *testing.T) {
 	}
 }
 
+// The revocation of a token is a removal in the words of this version and of those before.
+func TestRevocationsAreRemovals(t *testing.T) {
+	for _, action := range []string{"token.revoke", "token.revoked"} {
+		file := filepath.Join(t.TempDir(), "removals.json")
+		text := fmt.Sprintf(
+			`{"v": 1, "removed": [{"subject": "audit", "event": {"event": "e", "action": %q, "object": "o"}}]}`, action)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := backup.ReadRemovals(file); err != nil || len(all.Removed) != 1 {
+			t.Errorf("%s: %v", action, err)
+		}
+	}
+}
+
 const secretMark = "xyzzy-"
 
 // openCatalog is a catalog with secrets in the clear, as versions before references stored it.

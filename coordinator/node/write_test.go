@@ -230,14 +230,14 @@ func names(t *testing.T, p program, client *admin.Client) {
 	for _, e := range log {
 		got = append(got, e.Name+" "+e.Action)
 	}
-	const want = "commands of this machine agent.invited, deploy post.removed, deploy post.edited, " +
-		"deploy post.published, " +
-		"commands of this machine token.added, commands of this machine token.added"
+	const want = "commands of this machine agent.invite, deploy post.remove, deploy post.edit, " +
+		"deploy post.publish, " +
+		"commands of this machine token.add, commands of this machine token.add"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("the audit log has %q", got)
 	}
 	entries, err := client.Tokens().AuditLog(t.Context(), 2)
-	if err != nil || len(entries) != 2 || entries[1].Action != "post.removed" {
+	if err != nil || len(entries) != 2 || entries[1].Action != "post.remove" {
 		t.Errorf("%+v %v", entries, err)
 	}
 }

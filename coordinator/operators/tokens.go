@@ -166,7 +166,7 @@ func (t *Tokens) Add(ctx context.Context, name string, scope Scope) (token strin
 	if err := t.save(ctx, e); err != nil {
 		return "", err
 	}
-	if err := t.Record(ctx, "token.added", e.ID); err != nil {
+	if err := t.Record(ctx, "token.add", e.ID); err != nil {
 		_, erased := t.config.People.Erase(ctx, e.records[0])
 		return "", errors.Join(err, erased)
 	}
@@ -207,7 +207,7 @@ func (t *Tokens) Revoke(ctx context.Context, nameOrID string) error {
 	if again {
 		return refuse(errkind.Conflict, "token %q was revoked at %s", e.Name, e.Revoked.Format(time.RFC3339))
 	}
-	if err := errors.Join(t.save(ctx, e), t.Record(ctx, "token.revoked", e.ID)); err != nil {
+	if err := errors.Join(t.save(ctx, e), t.Record(ctx, "token.revoke", e.ID)); err != nil {
 		return fmt.Errorf("token %q permits nothing any more, but a restart would forget that: repeat it: %w", e.Name, err)
 	}
 	return t.forget(ctx)

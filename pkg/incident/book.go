@@ -120,11 +120,11 @@ func (h *Host) names(check string) bool {
 	return len(h.Checks) == 0 || slices.ContainsFunc(h.Checks, func(n Named) bool { return n.ID == check })
 }
 
-// NotTakenOver returns the open incidents that the mesh opened for one of the hosts, and that nobody took over: a person
-// who writes about the hosts writes about these. What a person opens never continues one that is resolved.
+// NotTakenOver returns the open incidents that the mesh opened for one of the hosts, and that nobody took over: a
+// person who writes about the hosts writes about these. What a person opens never continues a resolved one.
 func (b *Book) NotTakenOver(hosts []Subject, internal bool) (out []*Incident) {
 	for _, i := range b.incidents {
-		if i.Open() && !i.TakenOver() && i.Internal == internal && slices.ContainsFunc(hosts, i.Names) {
+		if i.Open() && !i.TakenOver() && i.Internal == internal && NamesAny(i, hosts) {
 			out = append(out, i)
 		}
 	}

@@ -297,8 +297,10 @@ func inherit(i *Incident, other *Incident) {
 	}
 }
 
-// Names reports whether the host is part of the incident.
-func (i *Incident) Names(s Subject) bool { return hostByID(i, s.ID) != nil }
+// NamesAny reports whether one of the hosts is part of the incident.
+func NamesAny(i *Incident, hosts []Subject) bool {
+	return slices.ContainsFunc(hosts, func(s Subject) bool { return hostByID(i, s.ID) != nil })
+}
 
 // absorb adds the part of the same host in another incident. A check's failure is in one incident at a time, so windows
 // do not overlap.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"strings"
@@ -10,8 +11,10 @@ import (
 // AuditEvent records who did something. The ledger is kept for ever, so the person is an id, whose name is elsewhere
 // and can be erased.
 type AuditEvent struct {
-	Event  string `json:"event"` // random: a repeat of the event has the same
-	Actor  string `json:"actor"` // the id of a token, or "shell"
+	Event string `json:"event"` // random: a repeat of the event has the same
+	Actor string `json:"actor"` // the id of a token, or "shell"
+	// Action is what was done, as in "post.publish": a kind of thing and a verb. Older records have some verbs in the
+	// past tense, as in "post.published".
 	Action string `json:"action"`
 	Object string `json:"object,omitempty"` // the id of what was changed
 	// Key is the digest of a client's idempotency key, and Request that of the request that the client sent with it.
@@ -31,6 +34,13 @@ func (e AuditEvent) entry() (Entry, error) {
 	return encode("audit", "audit-"+e.Event, e)
 }
 
+// verbs are those of actions whose events have another form.
+var verbs = map[string]string{
+	string(PostPublished): "publish", string(PostEdited): "edit", string(PostRemoved): "remove",
+	string(NotifyAcknowledged): "acknowledge", string(NotifySilenced): "silence",
+	string(NotifyUnsilenced): "unsilence",
+}
+
 // NewAuditEvent records that the actor made an event that a person makes, as a PostEvent.
 func NewAuditEvent(actor string, made Event) (AuditEvent, error) {
 	entry, err := made.entry()
@@ -46,8 +56,9 @@ func NewAuditEvent(actor string, made Event) (AuditEvent, error) {
 		return AuditEvent{}, err
 	}
 	kind, object, _ := strings.Cut(entry.Subject, ".")
+	verb := cmp.Or(verbs[fields.Action], fields.Action)
 	return AuditEvent{
-		Event: strings.ToLower(rand.Text()), Actor: actor, Action: strings.TrimSuffix(kind+"."+fields.Action, "."),
+		Event: strings.ToLower(rand.Text()), Actor: actor, Action: strings.TrimSuffix(kind+"."+verb, "."),
 		Object: object, Mesh: fields.Mesh, Offset: fields.Offset,
 	}, nil
 }
