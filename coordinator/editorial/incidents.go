@@ -169,7 +169,7 @@ func (e IncidentEditor) UpdateIncident(ctx context.Context, u Update) (Written, 
 	switch {
 	case u.Status == incident.Postmortem:
 		return Written{}, errkind.In("status",
-			invalid("status postmortem: write `incident postmortem %s` once the incident is resolved", u.ID))
+			invalid("status postmortem: resolve the incident, then write `incident postmortem %s`", u.ID))
 	case u.Status != "" && !slices.Contains(incident.States, u.Status):
 		return Written{}, errkind.In("status",
 			invalid("status %q: write investigating, identified, monitoring or resolved", u.Status))

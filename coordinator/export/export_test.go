@@ -2,7 +2,6 @@ package export_test
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -277,7 +276,7 @@ func TestADirectoryWithOtherFilesIsRefused(t *testing.T) {
 		if _, err := export.Open(dir, o.Origin); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := list(dir); len(got) != 1 {
+		if got := list(dir); len(got) != 1 || text(t, dir, name) != "x" {
 			t.Errorf("%s is refused, and the directory has %v", name, got)
 		}
 	}
@@ -406,25 +405,6 @@ func TestTheNoticeIsOnEveryPage(t *testing.T) {
 	mustExport(t, e)
 	if with, _ := pages(`id="notice"`); with != 0 {
 		t.Errorf("%d pages show a notice that is gone", with)
-	}
-}
-
-// What somebody else wrote into the directory is not replaced.
-func TestFilesOfOthersStay(t *testing.T) {
-	t.Parallel()
-	o, dir := newOrigin(t), t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := open(t, o, dir).Export(t.Context(), true); err == nil ||
-		!strings.Contains(err.Error(), "empty directory") {
-		t.Errorf("export says %v", err)
-	}
-	if text(t, dir, "index.html") != "mine" {
-		t.Error("the file is gone")
-	}
-	if _, err := os.Readlink(filepath.Join(dir, ".current")); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("half a copy is there")
 	}
 }
 
