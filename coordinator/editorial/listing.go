@@ -145,7 +145,7 @@ func newIncident(i *incident.Incident, now time.Time) Incident {
 		for _, w := range h.Windows {
 			window := Window{Host: h.Name, Check: w.Check, Verdict: string(w.Verdict), From: i.Wall(w.From).UTC()}
 			if !w.To.IsZero() {
-				window.To, window.Seconds = i.Wall(w.To).UTC(), w.To.Sub(w.From).Seconds()
+				window.To, window.Seconds = i.Wall(w.To).UTC(), incident.WholeSeconds(w.From, w.To).Seconds()
 			}
 			out.Windows = append(out.Windows, window)
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/archive"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/markdown"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -205,7 +206,7 @@ func newEntry(s web.State, e archive.Entry, u archive.Update, base string) entry
 		out.Updated = u.Edited.UTC().Truncate(time.Second)
 	}
 	if u.State != "" {
-		out.Title += " – " + strings.ReplaceAll(u.State, "_", " ")
+		out.Title += " – " + strings.ReplaceAll(incident.State(u.State).Word(), "_", " ")
 	}
 	if u.Plain {
 		out.HTML = "<p>" + html.EscapeString(markdown.Line(u.Text)) + "</p>"

@@ -289,15 +289,17 @@ func (s *telling) windows(host, check string) (out []editorial.Window) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	var began time.Time // in mesh time, of which whole seconds are counted
 	for _, tr := range all {
 		switch {
 		case tr.Check != check:
 		case tr.Verdict == nouns.Down:
+			began = tr.Began
 			out = append(out, editorial.Window{Host: host, Check: check, Verdict: "down", From: tr.Began.Add(-tr.Offset)})
 		case tr.Verdict == nouns.Up && len(out) > 0 && out[len(out)-1].To.IsZero():
 			last := &out[len(out)-1]
 			last.To = tr.Began.Add(-tr.Offset)
-			last.Seconds = last.To.Sub(last.From).Seconds()
+			last.Seconds = incident.WholeSeconds(began, tr.Began).Seconds()
 		}
 	}
 	return out
@@ -322,7 +324,7 @@ func (s *telling) tells(id, host string, checks []string, texts ...string) {
 	}
 	longest, every := time.Duration(0), []string{}
 	for _, w := range measured {
-		lasted := w.To.Sub(w.From)
+		lasted := time.Duration(w.Seconds) * time.Second
 		longest, every = max(longest, lasted), append(every, incident.FormatDuration(lasted))
 		if !slices.ContainsFunc(got.Windows, func(o editorial.Window) bool {
 			return o.Check == w.Check && o.From.Equal(w.From) && o.To.Equal(w.To) && o.Seconds == w.Seconds

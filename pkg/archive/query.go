@@ -11,7 +11,10 @@ import (
 
 // Query selects entries, newest first. Its fields narrow each other; zero fields narrow nothing.
 type Query struct {
-	Text     string // words and "phrases": all of them must be in one update or the title. See Terms
+	Text string // words and "phrases": all of them must be in one update or the title. See Terms
+	// Named has terms of the text that name hosts, with the internal ids of those: such a term also selects the entries
+	// that name one of the hosts, whatever their text calls it.
+	Named    map[string][]string
 	Kind     Kind
 	Host     string // internal id
 	Tag      string
@@ -124,6 +127,12 @@ func term(s string) string {
 	words := strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
 	out := []rune(strings.Join(words, " "))
 	return strings.TrimSpace(string(out[:min(len(out), termMax)]))
+}
+
+// HasTerm reports whether a name contains a term of Terms, as whole words in any case.
+func HasTerm(name, one string) bool {
+	within := strings.ToLower(" " + term(name) + " ")
+	return one != "" && strings.Contains(within, strings.ToLower(" "+one+" "))
 }
 
 func isQuote(r rune) bool {

@@ -11,29 +11,49 @@ import (
 // fail at once count once, and the time in which everything worked, before the incident was reopened, does not count.
 // Everything that shows a duration of an incident shows this one.
 func (i *Incident) Downtime(until time.Time) (sum time.Duration) {
+	if measured, _ := i.Measured(); !measured { // a person opened it, and nothing failed
+		return 0
+	}
 	var windows []Window
 	for _, h := range i.Hosts {
 		windows = append(windows, h.Windows...)
 	}
-	if measured, _ := i.Measured(); !measured { // a person opened it, and nothing failed
+	if len(windows) == 0 { // the status changed with the catalog, and no check failed
+		return WholeSeconds(i.Began, until)
+	}
+	return Covered(windows, until)
+}
+
+// Covered is how long, up to a time, at least one of the windows lasted.
+func Covered(windows []Window, until time.Time) (sum time.Duration) {
+	windows = slices.Clone(windows)
+	slices.SortStableFunc(windows, func(a, b Window) int { return a.From.Compare(b.From) })
+	var from, to time.Time // of the windows that overlap
+	for _, w := range windows {
+		end := w.To
+		if end.IsZero() {
+			end = later(until, w.From)
+		}
+		if w.From.After(to) {
+			sum += WholeSeconds(from, to)
+			from, to = w.From, end
+		}
+		to = later(end, to)
+	}
+	return sum + WholeSeconds(from, to)
+}
+
+// WholeSeconds is how long an outage lasted for people: from the second in which it began to the end of that in which
+// it ended. An uptime counts it so too, in package sla, and the two must agree.
+func WholeSeconds(from, to time.Time) time.Duration {
+	if !to.After(from) {
 		return 0
 	}
-	if len(windows) == 0 { // the status changed with the catalog, and no check failed
-		return max(0, until.Sub(i.Began))
+	end := to.Truncate(time.Second)
+	if end.Before(to) {
+		end = end.Add(time.Second)
 	}
-	slices.SortStableFunc(windows, func(a, b Window) int { return a.From.Compare(b.From) })
-	var end time.Time // of the windows that were counted
-	for _, w := range windows {
-		to := w.To
-		if to.IsZero() {
-			to = later(until, w.From)
-		}
-		if from := later(w.From, end); to.After(from) {
-			sum += to.Sub(from)
-		}
-		end = later(to, end)
-	}
-	return sum
+	return end.Sub(from.Truncate(time.Second))
 }
 
 // lastEnd is the end of the last window of an incident that is over; zero if it has none.

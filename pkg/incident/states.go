@@ -24,6 +24,14 @@ const (
 // States are all states, in the order in which an incident passes them.
 var States = []State{Investigating, Identified, Monitoring, Resolved, Postmortem}
 
+// Word is the state as people read it.
+func (s State) Word() string {
+	if s == Postmortem {
+		return "post-mortem"
+	}
+	return string(s)
+}
+
 // Ended reports whether the state is that of an incident that is over.
 func (s State) Ended() bool { return s == Resolved || s == Postmortem }
 

@@ -100,9 +100,9 @@ func writeWindows(i *Incident, b *strings.Builder, now time.Time) {
 		for _, w := range h.Windows {
 			none = false
 			from, to := i.Wall(w.From), "now"
-			lasted := since(w.From, now)
+			lasted := WholeSeconds(w.From, now)
 			if !w.To.IsZero() {
-				to, lasted = i.Wall(w.To).UTC().Format("15:04:05 UTC"), w.To.Sub(w.From)
+				to, lasted = i.Wall(w.To).UTC().Format("15:04:05 UTC"), WholeSeconds(w.From, w.To)
 			}
 			fmt.Fprintf(b, "  %s %s: %s from %s to %s, %s\n", h.Name, w.Check, w.Verdict,
 				from.UTC().Format("2006-01-02 15:04:05"), to, FormatDuration(lasted))

@@ -93,9 +93,6 @@ func (u Update) without(hidden func(part Update) bool) (out Update, ok bool) {
 	return out, true
 }
 
-// Hosts names the hosts of the update, as in a sentence. It names every one, since it may be the only message.
-func (u Update) Hosts() string { return join(u.names(func(p Update) string { return p.Host })) }
-
 // names returns what a function names of the parts, each name once.
 func (u Update) names(of func(Update) string) (out []string) {
 	for _, p := range u.Parts() {
@@ -154,56 +151,116 @@ func (i *Incident) Text(u Update) string {
 // sentence says what happened to the checks: "Sending mail stopped at 19:51 UTC. Confirmed from 7 of 7 regions at 19:52
 // UTC." The number of regions has its time, since other regions may confirm it later, as the page shows.
 func (u Update) sentence() string {
-	subject, stopped, works := u.subject()
 	at := minute(u.Began.Add(-u.Offset))
 	switch u.Verdict {
 	case mesh.Down:
-		return fmt.Sprintf("%s %s at %s. %s", subject, stopped, at, u.confirmed())
+		return fmt.Sprintf("%s at %s. %s", u.happened(stopped, stoppedAnswering), at, u.confirmed())
 	case mesh.Partial:
-		return fmt.Sprintf("%s cannot be reached from some places since %s. %s", subject, at, u.confirmed())
+		return fmt.Sprintf("%s from some places since %s. %s", u.happened(unreachable, unreachable), at, u.confirmed())
 	case mesh.Degraded:
-		return fmt.Sprintf("%s %s slow or unreliable since %s.", subject, u.verb("is", "are"), at)
+		return fmt.Sprintf("%s since %s.", u.happened(slow, slow), at)
 	}
 	// Hosts that recover together failed for different times: the longest is that of the whole.
-	lasted := u.Lasted
+	lasted := u.lasted()
 	for _, p := range u.With {
-		lasted = max(lasted, p.Lasted)
+		lasted = max(lasted, p.lasted())
 	}
+	recovered := u.happened(works, answers)
 	if lasted == 0 {
-		return fmt.Sprintf("%s %s again.", subject, works)
+		return recovered + " again."
 	}
-	return fmt.Sprintf("%s %s again after %s.", subject, works, FormatDuration(lasted))
+	return fmt.Sprintf("%s again after %s.", recovered, FormatDuration(lasted))
+}
+
+// lasted is how long the check of a recovery had failed, in whole seconds.
+func (u Update) lasted() time.Duration {
+	if u.Lasted == 0 {
+		return 0
+	}
+	return WholeSeconds(u.Began.Add(-u.Lasted), u.Began)
 }
 
 // confirmed says how many regions confirmed the failure when it was published: of several checks, the fewest.
 func (u Update) confirmed() string {
-	fewest, atLeast := u, ""
+	fewest, confirmed := u, "Confirmed from"
 	for _, p := range u.With {
 		if p.Bad != u.Bad || p.Voters != u.Voters {
-			atLeast = "at least "
+			confirmed = "Each confirmed from at least"
 		}
 		if p.Bad*fewest.Voters < fewest.Bad*p.Voters {
 			fewest = p
 		}
 	}
-	return fmt.Sprintf("Confirmed from %s%d of %s at %s.", atLeast, fewest.Bad, regions(fewest.Voters),
-		minute(u.At.Add(-u.Offset)))
+	return fmt.Sprintf("%s %d of %s at %s.", confirmed, fewest.Bad, regions(fewest.Voters), minute(u.At.Add(-u.Offset)))
 }
 
-// subject names the checks of the update, with the verbs for them. A server that does not answer a ping has no service
-// that people know by that name.
-func (u Update) subject() (subject, stopped, works string) {
-	checks := u.names(func(p Update) string { return p.Check })
-	if slices.ContainsFunc(checks, func(name string) bool { return mesh.Key(name) == "ping" }) {
-		hosts := u.names(func(p Update) string { return p.Host })
-		return join(hosts), "stopped answering", plural(len(hosts), "answers", "answer")
+// predicate is what happened to one subject, and to many.
+type predicate struct{ one, many string }
+
+var (
+	stopped          = predicate{"stopped", "stopped"}
+	stoppedAnswering = predicate{"stopped answering", "stopped answering"}
+	works            = predicate{"works", "work"}
+	answers          = predicate{"answers", "answer"}
+	unreachable      = predicate{"cannot be reached", "cannot be reached"}
+	slow             = predicate{"is slow or unreliable", "are slow or unreliable"}
+)
+
+func (p predicate) of(names []string) string {
+	return join(names) + " " + plural(len(names), p.one, p.many)
+}
+
+// happened says what happened to the hosts whose ping is in the update, and to the checks of the others: "Website
+// stopped answering, and Sending mail of Mail stopped,". A server that does not answer a ping has no service that people
+// know by that name, and its other checks say nothing more. Where there is one host, the page names it.
+func (u Update) happened(toChecks, toHosts predicate) string {
+	hosts, checks := u.subjects()
+	switch {
+	case len(checks) == 0:
+		return toHosts.of(hosts)
+	case len(hosts) == 0:
+		return toChecks.of(checks)
+	case toChecks == toHosts:
+		return toChecks.of(append(hosts, checks...))
 	}
-	return join(checks), "stopped", plural(len(checks), "works", "work")
+	return toHosts.of(hosts) + ", and " + toChecks.of(checks) + ","
 }
 
-func (u Update) verb(one, many string) string {
-	subject := u.names(func(p Update) string { return p.Check })
-	return plural(len(subject), one, many)
+// subjects returns the hosts of the update whose ping is in it, and the checks of the other hosts.
+func (u Update) subjects() (hosts, checks []string) {
+	all := u.names(func(p Update) string { return p.Host })
+	hosts = u.names(func(p Update) string {
+		if mesh.Key(p.Check) != "ping" {
+			return ""
+		}
+		return p.Host
+	})
+	of := map[string][]string{} // hosts by check
+	for _, p := range u.Parts() {
+		if !slices.Contains(hosts, p.Host) && !slices.Contains(of[p.Check], p.Host) {
+			of[p.Check] = append(of[p.Check], p.Host)
+		}
+	}
+	for _, check := range u.names(func(p Update) string { return p.Check }) {
+		switch {
+		case len(of[check]) == 0:
+		case len(all) == 1:
+			checks = append(checks, check)
+		default:
+			checks = append(checks, check+" of "+join(of[check]))
+		}
+	}
+	return hosts, checks
+}
+
+// Unnamed names the hosts of the update that its text does not name, as in a sentence.
+func (u Update) Unnamed() string {
+	all := u.names(func(p Update) string { return p.Host })
+	over := u.Over && u.Verdict != mesh.Up // Text begins with them
+	if hosts, _ := u.subjects(); u.said() && (over || len(all) > 1 || len(hosts) > 0) {
+		return ""
+	}
+	return join(all)
 }
 
 func plural(n int, one, many string) string {

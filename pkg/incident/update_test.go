@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // The outage of mail at 19:51, with the sentences that its clients read.
@@ -140,12 +141,81 @@ func TestNoUpdateContradictsItsState(t *testing.T) {
 			"NC036 is operational again. web stopped at 02:00 UTC. Confirmed from 7 of 7 regions at 02:01 UTC."},
 		{incident.Update{Host: "NC036", Check: "web", Verdict: mesh.Down, Began: at("02:00:00"), At: at("02:01:00"),
 			Bad: 7, Voters: 7, With: []incident.Update{{Host: "NC036", Check: "mail", Bad: 6, Voters: 7}}},
-			"web and mail stopped at 02:00 UTC. Confirmed from at least 6 of 7 regions at 02:01 UTC."},
+			"web and mail stopped at 02:00 UTC. Each confirmed from at least 6 of 7 regions at 02:01 UTC."},
 		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Unknown, Body: "Unknown."},
 			"Unknown."},
 	} {
 		if got := i.Text(test.update); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
 		}
+	}
+}
+
+// An update names what failed: a host by itself only where its ping failed.
+func TestAnUpdateNamesWhatFailed(t *testing.T) {
+	website := incident.Update{Host: "Website", Check: "ping"}
+	mail := incident.Update{Host: "Mail", Check: "Sending mail"}
+	relay := incident.Update{Host: "Relay", Check: "Sending mail"}
+	ssh := incident.Update{Host: "Mail", Check: "SSH"}
+	for _, test := range []struct {
+		verdict       mesh.Verdict
+		parts         []incident.Update
+		want, unnamed string
+	}{
+		{mesh.Down, []incident.Update{website}, "Website stopped answering at 02:00 UTC.", ""},
+		{mesh.Down, []incident.Update{mail}, "Sending mail stopped at 02:00 UTC.", "Mail"},
+		{mesh.Down, []incident.Update{mail, ssh}, "Sending mail and SSH stopped at 02:00 UTC.", "Mail"},
+		{mesh.Down, []incident.Update{website, mail},
+			"Website stopped answering, and Sending mail of Mail stopped, at 02:00 UTC.", ""},
+		{mesh.Down, []incident.Update{mail, relay}, "Sending mail of Mail and Relay stopped at 02:00 UTC.", ""},
+		{mesh.Partial, []incident.Update{website, mail},
+			"Website and Sending mail of Mail cannot be reached from some places since 02:00 UTC.", ""},
+		{mesh.Degraded, []incident.Update{website}, "Website is slow or unreliable since 02:00 UTC.", ""},
+		{mesh.Up, []incident.Update{website, mail}, "Website answers, and Sending mail of Mail works, again after 1 min 12 s.",
+			""},
+	} {
+		u := test.parts[0]
+		u.With = test.parts[1:]
+		u.Verdict, u.Began, u.At = test.verdict, at("02:00:00"), at("02:00:02")
+		if test.verdict == mesh.Up { // 71.2 s, of which 73 whole seconds have a part: the end of one and the begin of another
+			u.Began, u.Lasted, u.Over = at("02:00:00").Add(100*time.Millisecond), 71*time.Second, true
+		}
+		if got := (&incident.Incident{}).Text(u); !strings.HasPrefix(got, test.want) {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+		if got := u.Unnamed(); got != test.unnamed {
+			t.Errorf("%q does not name %q, want %q", test.want, got, test.unnamed)
+		}
+	}
+	over := mail
+	over.Verdict, over.Over = mesh.Down, true
+	if got := over.Unnamed(); got != "" {
+		t.Errorf("the text begins with the host, and so does the page: %q", got)
+	}
+}
+
+// Uptime, windows, incidents and texts count the same seconds of one outage.
+func TestAnOutageHasOneLength(t *testing.T) {
+	from := time.Date(2026, 3, 1, 2, 31, 7, 900_000_000, time.UTC)
+	to := from.Add(71200 * time.Millisecond)
+	line := sla.New([]sla.Span{
+		{State: sla.Up, Began: from.Add(-time.Hour), Published: from.Add(-time.Hour), Until: from.Add(2 * time.Second)},
+		{State: sla.Down, Began: from, Published: from.Add(2 * time.Second), Until: to.Add(2 * time.Second)},
+		{State: sla.Up, Began: to, Published: to.Add(2 * time.Second)},
+	}, nil, nil)
+	uptime := time.Duration(line.Measure(from.Add(-time.Minute), to.Add(time.Minute)).Down) * time.Second
+	i := incident.Incident{Hosts: []incident.Host{{Name: "NC036", Status: mesh.Operational, Worst: mesh.MajorOutage,
+		Windows: []incident.Window{{Check: "web", Verdict: mesh.Down, From: from, To: to}}}}}
+	text := i.Text(incident.Update{Host: "NC036", Check: "web", Verdict: mesh.Up, Over: true, Began: to, Lasted: to.Sub(from)})
+	for name, got := range map[string]time.Duration{
+		"window": incident.WholeSeconds(from, to), "incident": i.Downtime(to.Add(time.Minute)),
+		"page": incident.Covered(i.Hosts[0].Windows, to),
+	} {
+		if got != uptime {
+			t.Errorf("%s: %v, and by the uptime %v", name, got, uptime)
+		}
+	}
+	if want := "web works again after " + incident.FormatDuration(uptime) + "."; text != want {
+		t.Errorf("%q, want %q", text, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +98,44 @@ func match(terms []string) string {
 	return strings.Join(quoted, " AND ")
 }
 
+// text admits the entries e with all terms in one of their documents; or that name hosts which some of the terms name,
+// and have the other terms in one of their documents.
+func (c *condition) text(q archive.Query, terms []string, r archive.Readers) {
+	var named condition
+	for _, t := range terms {
+		if hosts := q.Named[t]; len(hosts) > 0 {
+			named.add(`EXISTS (SELECT 1 FROM entry_hosts h WHERE h.entry = e.row AND
+				h.host IN (SELECT value FROM json_each(?)))`, list(hosts))
+		}
+	}
+	var all condition
+	all.matches(terms, r)
+	if len(named.parts) == 0 {
+		c.add(all.String(), all.args...)
+		return
+	}
+	if others := unnamed(terms, q); len(others) > 0 {
+		named.matches(others, r)
+	}
+	c.add(`(`+all.String()+` OR `+named.String()+`)`, slices.Concat(all.args, named.args)...)
+}
+
+// matches admits the entries e with a document that has the terms and that the readers may see.
+func (c *condition) matches(terms []string, r archive.Readers) {
+	within := condition{}
+	within.add(`texts MATCH ?`, match(terms))
+	if !r.Everything {
+		within.add(`(`+isUnrestricted+` OR (SELECT d.host FROM documents d WHERE d.row = texts.rowid) IN
+			(SELECT value FROM json_each(?)))`, list(r.Hosts))
+	}
+	c.add(`+e.row IN (SELECT `+entryOfRow+` FROM texts WHERE `+within.String()+`)`, within.args...)
+}
+
+// unnamed returns the terms that name no host.
+func unnamed(terms []string, q archive.Query) []string {
+	return slices.DeleteFunc(slices.Clone(terms), func(t string) bool { return len(q.Named[t]) > 0 })
+}
+
 // Find returns a page of the entries that readers find, newest first.
 func (a Archive) Find(ctx context.Context, q archive.Query, r archive.Readers) (archive.Page, error) {
 	var c condition
@@ -104,13 +143,7 @@ func (a Archive) Find(ctx context.Context, q archive.Query, r archive.Readers) (
 	c.filter(q)
 	terms := archive.Terms(q.Text)
 	if len(terms) > 0 {
-		within := condition{}
-		within.add(`texts MATCH ?`, match(terms))
-		if !r.Everything {
-			within.add(`(`+isUnrestricted+` OR (SELECT d.host FROM documents d WHERE d.row = texts.rowid) IN
-				(SELECT value FROM json_each(?)))`, list(r.Hosts))
-		}
-		c.add(`+e.row IN (SELECT `+entryOfRow+` FROM texts WHERE `+within.String()+`)`, within.args...)
+		c.text(q, terms, r)
 	}
 	limit := max(1, min(q.Limit, foundMax))
 	rows, err := a.db.QueryContext(ctx, `SELECT e.row, e.at, e.data FROM entries e WHERE `+c.String()+
@@ -129,7 +162,7 @@ func (a Archive) Find(ctx context.Context, q archive.Query, r archive.Readers) (
 	for i, e := range found {
 		f := archive.Found{Entry: e}
 		if len(terms) > 0 {
-			if f.Excerpt, err = a.excerpt(ctx, cursors[i].Row, match(terms), r); err != nil {
+			if f.Excerpt, err = a.excerpt(ctx, cursors[i].Row, terms, q, r); err != nil {
 				return archive.Page{}, err
 			}
 		}
@@ -164,22 +197,33 @@ const (
 	excerptTokens = 32
 )
 
-// excerpt returns the words around the matches in the first of an entry's documents that has them.
+// excerpt returns the words around the matches in the first of an entry's documents that has them: all terms, or else
+// those that name no host. It is nil if there is none.
 func (a Archive) excerpt(
-	ctx context.Context, entry int64, match string, r archive.Readers,
+	ctx context.Context, entry int64, terms []string, q archive.Query, r archive.Readers,
 ) ([]archive.Fragment, error) {
-	var c condition
-	c.add(`texts MATCH ?`, match)
-	c.add(`texts.rowid IN (SELECT row FROM documents WHERE entry = ?)`, entry)
-	c.add(`d.row = texts.rowid`)
-	c.visibleDocuments(r)
-	var text string
-	err := a.db.QueryRowContext(ctx, `SELECT snippet(texts, 1, ?, ?, '…', ?) FROM texts, documents d WHERE `+
-		c.String()+` ORDER BY d.at LIMIT 1`, append([]any{markBegin, markEnd, excerptTokens}, c.args...)...).Scan(&text)
-	if err != nil {
-		return nil, fmt.Errorf("read an excerpt: %w", err)
+	for _, wanted := range [][]string{terms, unnamed(terms, q)} {
+		if len(wanted) == 0 {
+			continue
+		}
+		var c condition
+		c.add(`texts MATCH ?`, match(wanted))
+		c.add(`texts.rowid IN (SELECT row FROM documents WHERE entry = ?)`, entry)
+		c.add(`d.row = texts.rowid`)
+		c.visibleDocuments(r)
+		var text string
+		err := a.db.QueryRowContext(ctx, `SELECT snippet(texts, 1, ?, ?, '…', ?) FROM texts, documents d WHERE `+
+			c.String()+` ORDER BY d.at LIMIT 1`,
+			append([]any{markBegin, markEnd, excerptTokens}, c.args...)...).Scan(&text)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read an excerpt: %w", err)
+		}
+		return fragments(text), nil
 	}
-	return fragments(text), nil
+	return nil, nil
 }
 
 // fragments splits an excerpt at its marks.
