@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,7 @@ type statusEvent struct {
 // statusData is an encoded statusEvent.
 type statusData struct {
 	of      *mesh.Snapshot
+	written uint64
 	content string // without its time
 	data    string
 }
@@ -41,7 +43,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 		}
-		status, err := a.statusEvent(s)
+		status, err := a.statusEvent(r.Context(), s)
 		if err != nil {
 			return err
 		}
@@ -55,12 +57,16 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 
 // statusEvent returns the "status" event of a state, encoded once for all streams. Its time is part of the data, so as
 // long as nothing else changes it stays as it was: what clients have already is not sent again.
-func (a *API) statusEvent(s web.State) (string, error) {
+func (a *API) statusEvent(ctx context.Context, s web.State) (string, error) {
 	last := a.latest.Load()
-	if last != nil && last.of == s.Snapshot {
+	if last != nil && last.of == s.Snapshot && last.written == s.Written {
 		return last.data, nil
 	}
-	e := statusEvent{Title: s.Title(), Statuses: map[string]mesh.Status{}}
+	open, err := a.view.Open(ctx)
+	if err != nil {
+		return "", err
+	}
+	e := statusEvent{Title: s.Title(s.Overall(open)), Statuses: map[string]mesh.Status{}}
 	for _, h := range s.Hosts() {
 		e.Statuses[h.Name] = h.Status
 	}
@@ -68,7 +74,7 @@ func (a *API) statusEvent(s web.State) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	next := &statusData{of: s.Snapshot, content: string(content)}
+	next := &statusData{of: s.Snapshot, written: s.Written, content: string(content)}
 	if last != nil && last.content == next.content {
 		next.data = last.data
 	} else {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -81,7 +82,7 @@ func (p statuspage) summary(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	part := map[string]any{
-		"components": components, "incidents": newIncidents(s, components, unresolved), "status": newStatus(s),
+		"components": components, "incidents": newIncidents(s, components, unresolved), "status": newStatus(s, unresolved),
 	}
 	if err := (maintenances{p}).add(r.Context(), s, components, part); err != nil {
 		return err
@@ -90,8 +91,12 @@ func (p statuspage) summary(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p statuspage) status(w http.ResponseWriter, r *http.Request) error {
+	open, err := p.view.Open(r.Context())
+	if err != nil {
+		return err
+	}
 	s := current(p.view.State())
-	return p.writePart(w, r, s, map[string]any{"status": newStatus(s)})
+	return p.writePart(w, r, s, map[string]any{"status": newStatus(s, open)})
 }
 
 func (p statuspage) components(w http.ResponseWriter, r *http.Request) error {
@@ -181,9 +186,10 @@ func current(s web.State) web.State {
 	return s
 }
 
-// newStatus is the page's status: that of the host that is worst off. Descriptions are Statuspage's own.
-func newStatus(s web.State) statusJSON {
-	worst := s.Overall().Status
+// newStatus is the page's status: that of the host that is worst off, or of the worst impact that people gave an open
+// incident. Descriptions are Statuspage's own.
+func newStatus(s web.State, open []*incident.Incident) statusJSON {
+	worst := s.Overall(open).Status
 	switch worst {
 	case mesh.Operational:
 		return statusJSON{"none", "All Systems Operational"}

@@ -9,8 +9,7 @@ import (
 )
 
 // answer is the first line of the front page, which says how things are in the clients' words, and what comes with it.
-func answer(s web.State) (headline, detail string) {
-	overall := s.Overall()
+func answer(s web.State, overall web.Overall) (headline, detail string) {
 	var affected []mesh.HostState
 	pending := 0
 	for _, h := range s.Hosts() {
@@ -31,6 +30,9 @@ func answer(s web.State) (headline, detail string) {
 		}
 		return overall.Headline, overall.Detail
 	case 1:
+		if overall.Said != nil {
+			return overall.Headline, oneAffected(s, affected[0]) + "."
+		}
 		if total > 1 {
 			detail = " All other systems are operational."
 		}

@@ -29,6 +29,9 @@ func (p archivePages) routes() []web.Route {
 	}
 }
 
+// archive is what the pages show.
+func (p archivePages) archive() web.ArchiveView { return p.site.view.Archive().InClientsWords() }
+
 // archiveKey is the key of pages of the archive. Those with a query are not kept.
 func archiveKey(r *http.Request) (string, bool) {
 	key, ok := web.WithoutQuery(r)
@@ -44,7 +47,8 @@ const (
 type entryView struct {
 	Title, Path, Kind, Summary string
 	At                         time.Time
-	Hosts, Tags                []string
+	Hosts                      []web.NamedHost
+	Tags                       []string
 	Category                   string
 	Excerpt                    []archive.Fragment // instead of the summary
 }
@@ -57,7 +61,7 @@ var kindWords = map[archive.Kind]string{
 func newEntryView(s web.State, e archive.Entry) entryView {
 	return entryView{
 		Title: markdown.Line(e.Title), Path: e.Path(), Kind: kindWords[e.Kind], Summary: summary(e), At: e.At,
-		Hosts: s.HostNames(e.Hosts), Tags: e.Tags, Category: e.Category,
+		Hosts: s.NamedHosts(e.Hosts), Tags: e.Tags, Category: e.Category,
 	}
 }
 
@@ -85,22 +89,25 @@ func summary(e archive.Entry) string {
 }
 
 // write answers with a page of the archive. Its text changes seldom, so that it does not update by itself.
-func (p archivePages) write(w http.ResponseWriter, status int, title string, feeds []web.FeedLink, name string,
-	data any,
+func (p archivePages) write(
+	w http.ResponseWriter, r *http.Request, status int, title string, feeds []web.FeedLink, name string, data any,
 ) error {
 	body, err := web.Render(templates, name, data)
 	if err != nil {
 		return err
 	}
 	state := p.site.view.State()
-	layout := p.site.layout(state, body)
-	layout.Title, layout.Description = title+" – "+state.Catalog.Page.Title, title
+	layout, err := p.site.layout(r.Context(), state, body, title)
+	if err != nil {
+		return err
+	}
+	layout.Description = title
 	layout.Feeds = append(feeds, layout.Feeds...)
 	return layout.Write(w, status)
 }
 
-func (p archivePages) writeMissing(w http.ResponseWriter) error {
-	return p.write(w, http.StatusNotFound, "Page not found", nil, "missing", nil)
+func (p archivePages) writeMissing(w http.ResponseWriter, r *http.Request) error {
+	return p.write(w, r, http.StatusNotFound, "Page not found", nil, "missing", nil)
 }
 
 type postView struct {
@@ -138,9 +145,9 @@ func (p archivePages) postPage(w http.ResponseWriter, r *http.Request) error {
 	if !ok || len(e.Updates) == 0 {
 		gone, err := p.site.view.Archive().Gone(r.Context(), id)
 		if err != nil || !gone {
-			return orMissing(err, func() error { return p.writeMissing(w) })
+			return orMissing(err, func() error { return p.writeMissing(w, r) })
 		}
-		return p.write(w, http.StatusGone, "Post removed", nil, "gone", nil)
+		return p.write(w, r, http.StatusGone, "Post removed", nil, "gone", nil)
 	}
 	u := e.Updates[0]
 	v := postView{
@@ -150,7 +157,7 @@ func (p archivePages) postPage(w http.ResponseWriter, r *http.Request) error {
 	for _, before := range u.Before {
 		v.Before = append(v.Before, newEarlierView(before, e.Title))
 	}
-	return p.write(w, http.StatusOK, v.Title, nil, "post", v)
+	return p.write(w, r, http.StatusOK, v.Title, nil, "post", v)
 }
 
 func orMissing(err error, missing func() error) error {
@@ -181,7 +188,7 @@ func monthPath(m archive.Month) string { return m.Begin().Format("/history/2006/
 func monthName(m archive.Month) string { return m.Begin().Format("January 2006") }
 
 func (p archivePages) historyPage(w http.ResponseWriter, r *http.Request) error {
-	a := p.site.view.Archive()
+	a := p.archive()
 	months, err := a.Months(r.Context())
 	if err != nil {
 		return err
@@ -198,7 +205,7 @@ func (p archivePages) historyPage(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	v.Tags, v.Categories = v.Search.Tags, v.Search.Categories
-	return p.write(w, http.StatusOK, "History", nil, "history", v)
+	return p.write(w, r, http.StatusOK, "History", nil, "history", v)
 }
 
 type monthView struct {
@@ -210,10 +217,10 @@ type monthView struct {
 func (p archivePages) monthPage(w http.ResponseWriter, r *http.Request) error {
 	begin, err := time.Parse("2006/01", r.PathValue("year")+"/"+r.PathValue("month"))
 	if err != nil {
-		return p.writeMissing(w)
+		return p.writeMissing(w, r)
 	}
 	month := archive.MonthOf(begin)
-	a := p.site.view.Archive()
+	a := p.archive()
 	entries, err := a.Between(r.Context(), month.Begin(), month.End())
 	if err != nil {
 		return err
@@ -231,9 +238,9 @@ func (p archivePages) monthPage(w http.ResponseWriter, r *http.Request) error {
 		v.After = &monthCount{Name: monthName(after), Path: monthPath(after)}
 	}
 	if len(entries) == 0 && v.Before == nil { // before everything
-		return p.writeMissing(w)
+		return p.writeMissing(w, r)
 	}
-	return p.write(w, http.StatusOK, v.Name, nil, "month", v)
+	return p.write(w, r, http.StatusOK, v.Name, nil, "month", v)
 }
 
 type listView struct {
@@ -258,13 +265,13 @@ func (p archivePages) categoryPage(w http.ResponseWriter, r *http.Request) error
 func (p archivePages) listPage(w http.ResponseWriter, r *http.Request, q archive.Query, heading, path string) error {
 	q.After, _ = archive.ParseCursor(r.FormValue("after"))
 	q.Limit = entriesShown
-	page, err := p.site.view.Archive().Find(r.Context(), q)
+	page, err := p.archive().Find(r.Context(), q)
 	if err != nil {
 		return err
 	}
 	first := q.After == archive.Cursor{}
 	if first && len(page.Found) == 0 {
-		return p.writeMissing(w)
+		return p.writeMissing(w, r)
 	}
 	v := listView{Heading: heading, Entries: foundViews(p.site.view.State(), page), Feed: path}
 	if !first {
@@ -273,7 +280,7 @@ func (p archivePages) listPage(w http.ResponseWriter, r *http.Request, q archive
 	if next := page.Next.String(); next != "" {
 		v.Next = path + "?after=" + next
 	}
-	return p.write(w, http.StatusOK, heading, web.Feeds(heading, path), "list", v)
+	return p.write(w, r, http.StatusOK, heading, web.Feeds(heading, path), "list", v)
 }
 
 func foundViews(s web.State, page archive.Page) (out []entryView) {
@@ -294,13 +301,13 @@ func (s *Site) newsOf(ctx context.Context, state web.State, key string) ([]entry
 	if !ok {
 		return nil, nil
 	}
-	page, err := s.view.Archive().Find(ctx, archive.Query{Host: id, Limit: newsShown})
+	page, err := s.view.Archive().InClientsWords().Find(ctx, archive.Query{Host: id, Limit: newsShown})
 	return foundViews(state, page), err
 }
 
 // newsOfDays lists the posts since a time.
 func (s *Site) newsOfDays(ctx context.Context, since time.Time) ([]archive.Entry, error) {
-	entries, err := s.view.Archive().Between(ctx, since, time.Now().Add(time.Minute))
+	entries, err := s.view.Archive().InClientsWords().Between(ctx, since, time.Now().Add(time.Minute))
 	var posts []archive.Entry
 	for _, e := range entries {
 		if e.Kind == archive.Post {

@@ -24,9 +24,13 @@ const (
 )
 
 // pageBadge answers with the status of the whole page.
-func (s *Site) pageBadge(w http.ResponseWriter, _ *http.Request) error {
+func (s *Site) pageBadge(w http.ResponseWriter, r *http.Request) error {
 	state := s.view.State()
-	return badge{state.Catalog.Page.Title, web.StatusLook(state.Overall().Status)}.write(w, state, badgePicture)
+	open, err := s.view.Open(r.Context())
+	if err != nil {
+		return err
+	}
+	return badge{state.Catalog.Page.Title, web.StatusLook(state.Overall(open).Status)}.write(w, state, badgePicture)
 }
 
 // hostBadge answers with the status of a host.

@@ -34,8 +34,25 @@ func describe(s web.State, path string) string {
 	return ""
 }
 
+// pageTitle is what the page at a path is about, for its title; "" for the front page and for what no state names.
+func pageTitle(s web.State, path string) string {
+	name, isHost := strings.CutPrefix(path, hostsPrefix)
+	host, check, ofCheck := strings.Cut(name, checksPart)
+	if h, found := s.Host(mesh.Key(host)); isHost && found {
+		if !ofCheck {
+			return called(s, h)
+		}
+		if c, found := findCheck(h, check); found {
+			return c.Name + " – " + called(s, h)
+		}
+	}
+	return map[string]string{
+		"/matrix": "Matrix", "/maintenance": "Maintenance", rulePath: "How we decide",
+	}[path]
+}
+
 func describeIncident(s web.State, i *incident.Incident) string {
-	named := inClientsWords(s, i)
+	named := s.InClientsWords(i)
 	return fmt.Sprintf("%s. %s, began on %s.", named.Name(), web.IncidentLook(i).Word,
 		i.Wall(i.Began).UTC().Format("2 January 2006 at 15:04 UTC"))
 }

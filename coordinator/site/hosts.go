@@ -230,7 +230,7 @@ func newHappenedViews(state web.State, all []*incident.Incident, key, check stri
 		if len(windows) == 0 || len(out) == ofHostShown {
 			continue
 		}
-		v := happenedView{ID: i.ID, Name: inClientsWords(state, i).Name(), From: i.Wall(windows[0].From)}
+		v := happenedView{ID: i.ID, Name: state.InClientsWords(i).Name(), From: i.Wall(windows[0].From)}
 		var worst mesh.Verdict
 		var names []string
 		ongoing, last := false, time.Time{}
@@ -254,27 +254,11 @@ func newHappenedViews(state web.State, all []*incident.Incident, key, check stri
 			v.Checks = strings.Join(names, ", ")
 		}
 		if !ongoing {
-			v.To, v.Lasted = i.Wall(last), incident.FormatDuration(covered(windows))
+			v.To, v.Lasted = i.Wall(last), incident.FormatDuration(incident.Covered(windows, last))
 		}
 		out = append(out, v)
 	}
 	return out
-}
-
-// covered is how long at least one of the windows lasted, all of which have ended.
-func covered(windows []incident.Window) (sum time.Duration) {
-	windows = slices.SortedFunc(slices.Values(windows), func(a, b incident.Window) int { return a.From.Compare(b.From) })
-	var until time.Time
-	for _, w := range windows {
-		from := w.From
-		if from.Before(until) {
-			from = until
-		}
-		if w.To.After(from) {
-			sum, until = sum+w.To.Sub(from), w.To
-		}
-	}
-	return sum
 }
 
 // marksOf are the outages of a check, or for "" of a host, as a chart shades them.

@@ -68,7 +68,7 @@ func newWindowView(i *incident.Incident, w incident.Window) windowView {
 	}
 	v.Was = strings.ToLower(v.Word)
 	if v.Closed() {
-		v.Look, v.Lasted = web.ResolvedLook(), incident.FormatDuration(w.To.Sub(w.From))
+		v.Look, v.Lasted = web.ResolvedLook(), incident.FormatDuration(incident.WholeSeconds(w.From, w.To))
 	}
 	return v
 }
@@ -99,7 +99,7 @@ type beforeView struct {
 }
 
 func newIncidentView(s web.State, original *incident.Incident) incidentView {
-	now, i := s.Snapshot.MeshTime(), inClientsWords(s, original)
+	now, i := s.Snapshot.MeshTime(), s.InClientsWords(original)
 	v := incidentView{
 		Look: web.IncidentLook(i), ID: i.ID, Name: i.Name(), Plain: original.Name(), Open: i.Open(), Began: i.Wall(i.Began),
 		Resolved: i.Wall(i.Resolved), LeftOut: i.LeftOut, Impact: string(i.Impact), Measured: measuredOf(i),
@@ -185,38 +185,12 @@ const decisionsMax = 20
 
 func newDecisionView(s web.State, t mesh.Transition) decisionView {
 	v := decisionView{
-		Look: web.VerdictLook(t.Verdict), Subject: t.Host + " " + t.Check, Decided: decided(s, t), At: t.Published,
+		Look: web.VerdictLook(t.Verdict), Subject: s.Called(t.Host) + " " + t.Check, Decided: decided(s, t), At: t.Published,
 	}
 	for _, r := range t.Votes {
 		v.Votes = append(v.Votes, newVoteView(s, r))
 	}
 	return v
-}
-
-// inClientsWords returns the incident with hosts called as clients call them: "Mail" for NC036. Operators read names.
-func inClientsWords(s web.State, i *incident.Incident) *incident.Incident {
-	if s.Audience == web.Operators {
-		return i
-	}
-	title := func(name string) string {
-		if h := s.Catalog.Host(mesh.Key(name)); h != nil {
-			return h.Called()
-		}
-		return name
-	}
-	out := *i
-	out.Hosts, out.Updates = slices.Clone(i.Hosts), slices.Clone(i.Updates)
-	for n := range out.Hosts {
-		out.Hosts[n].Name = title(out.Hosts[n].Name)
-	}
-	for n := range out.Updates {
-		u := &out.Updates[n]
-		u.Host, u.With = title(u.Host), slices.Clone(u.With)
-		for m := range u.With {
-			u.With[m].Host = title(u.With[m].Host)
-		}
-	}
-	return &out
 }
 
 func newOutageView(i *incident.Incident, h incident.Host, title string) outageView {
@@ -239,9 +213,9 @@ func newOutageView(i *incident.Incident, h incident.Host, title string) outageVi
 }
 
 func newUpdateView(i *incident.Incident, m incident.Moment) updateView {
-	v := updateView{ID: m.ID(), State: capitalize(string(m.State)), At: m.At}
+	v := updateView{ID: m.ID(), State: capitalize(m.State.Word()), At: m.At}
 	if m.Measured != nil {
-		v.Hosts, v.Evidence = m.Measured.Hosts(), m.Measured.Evidence()
+		v.Hosts, v.Evidence = m.Measured.Unnamed(), m.Measured.Evidence()
 		for _, p := range m.Measured.Parts() {
 			v.parts = append(v.parts, p.ID)
 		}

@@ -22,9 +22,19 @@ type maintenanceView struct {
 	web.Look
 	ID, Title, When, Recurs string
 	Start, End              time.Time
-	Covers                  []web.CoveredName
+	Covers                  []coveredView
 	Updates                 []maintenanceUpdateView // newest first
 	Next                    []maintenanceView       // the occurrences after it, of one that recurs
+}
+
+// coveredView is a host, or a check of it, that a maintenance covers.
+type coveredView struct{ Host, Title, Check string }
+
+func newCoveredViews(state web.State, m *maintenance.Maintenance) (out []coveredView) {
+	for _, n := range state.Covered(m) {
+		out = append(out, coveredView{n.Host, state.Called(n.Host), n.Check})
+	}
+	return out
 }
 
 type maintenanceUpdateView struct {
@@ -115,7 +125,7 @@ const nextShown = 10
 func newMaintenanceView(state web.State, o web.Occurrence) maintenanceView {
 	v := maintenanceView{
 		Look: web.MaintenanceLook(o.State), ID: o.ID, Title: markdown.Line(o.Of.Title()), Start: o.Start, End: o.End,
-		When: period(o.Start, o.End), Covers: state.Covered(o.Of), Recurs: recurs(o.Of.Schedule),
+		When: period(o.Start, o.End), Covers: newCoveredViews(state, o.Of), Recurs: recurs(o.Of.Schedule),
 	}
 	for _, u := range slices.Backward(o.Updates) {
 		view := maintenanceUpdateView{

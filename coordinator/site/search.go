@@ -20,7 +20,7 @@ type searchForm struct{ Text, Host, Tag, Category, Kind, From, To string }
 // searchView is the form with what there is to choose from, and what was found.
 type searchView struct {
 	searchForm
-	Hosts            []string
+	Hosts            []web.NamedHost
 	Tags, Categories []archive.Count
 	Kinds            []kindView
 	Notes            []string // what of the form was not understood
@@ -61,7 +61,7 @@ func (p archivePages) searchPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	v.Notes, v.Searched = notes, f != searchForm{}
 	if possible {
-		page, err := p.site.view.Archive().Find(r.Context(), q)
+		page, err := p.archive().Find(r.Context(), q)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (p archivePages) searchPage(w http.ResponseWriter, r *http.Request) error {
 		title = "Search: " + f.Text
 	}
 	w.Header().Set("X-Robots-Tag", "noindex")
-	return p.write(w, http.StatusOK, title, nil, "search", v)
+	return p.write(w, r, http.StatusOK, title, nil, "search", v)
 }
 
 // newSearchView fills the form and its choices.
@@ -87,8 +87,9 @@ func (p archivePages) newSearchView(ctx context.Context, f searchForm) (v search
 	for _, k := range archive.Kinds() {
 		v.Kinds = append(v.Kinds, kindView{string(k), kindWords[k]})
 	}
-	for _, h := range p.site.view.State().Hosts() {
-		v.Hosts = append(v.Hosts, h.Name)
+	state := p.site.view.State()
+	for _, h := range state.Hosts() {
+		v.Hosts = append(v.Hosts, web.NamedHost{Name: h.Name, Title: called(state, h)})
 	}
 	if v.Tags, err = p.site.view.Archive().Tags(ctx); err != nil {
 		return v, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/markdown"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -95,25 +96,40 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
-	description := describe(state, r.URL.Path)
+	description, title := describe(state, r.URL.Path), pageTitle(state, r.URL.Path)
 	if id, ok := strings.CutPrefix(r.URL.Path, incidentsPrefix); ok {
 		i, err := s.view.Incident(r.Context(), id)
 		if err != nil {
 			return err
 		}
 		if i != nil {
-			description = describeIncident(state, i)
+			description, title = describeIncident(state, i), state.InClientsWords(i).Name()
 		}
 		if i != nil && i.Merged != "" { // for good: nobody divides them again
 			http.Redirect(w, r, incidentsPrefix+i.Merged, http.StatusMovedPermanently)
 			return nil
 		}
 	}
+	if id, ok := strings.CutPrefix(r.URL.Path, maintenancePrefix); ok {
+		o, err := s.view.MaintenanceOf(r.Context(), id, state.Wall())
+		if err != nil {
+			return err
+		}
+		if o != nil {
+			title = markdown.Line(o.Of.Title())
+		}
+	}
 	body, found, err := s.Body(r.Context(), state, r.URL.Path)
 	if err != nil {
 		return err
 	}
-	layout := s.layout(state, body)
+	if !found {
+		title = "Page not found"
+	}
+	layout, err := s.layout(r.Context(), state, body, title)
+	if err != nil {
+		return err
+	}
 	if r.URL.Path == "/" {
 		layout.Theme = s.config.Theme
 	}
@@ -133,8 +149,20 @@ func redirect(w http.ResponseWriter, r *http.Request, to string) {
 	http.Redirect(w, r, to, http.StatusFound)
 }
 
-func (s *Site) layout(state web.State, body template.HTML) web.Layout {
-	overall := state.Overall()
+// layout returns the layout of a page with a title; "" is that of the front page, which begins with the status.
+func (s *Site) layout(
+	ctx context.Context, state web.State, body template.HTML, title string,
+) (out web.Layout, err error) {
+	open, err := s.view.Open(ctx)
+	if err != nil {
+		return out, err
+	}
+	overall, own := state.Overall(open), title != ""
+	if !own {
+		title = state.Title(overall)
+	} else {
+		title += " – " + state.Catalog.Page.Title
+	}
 	nav := []web.Link{
 		{Name: "Maintenance", URL: "/maintenance"}, {Name: "History", URL: "/history"}, {Name: "Matrix", URL: "/matrix"},
 	}
@@ -146,12 +174,12 @@ func (s *Site) layout(state web.State, body template.HTML) web.Layout {
 		nav = s.config.Nav
 	}
 	return web.Layout{
-		Theme: s.detail, Title: state.Title(),
+		Theme: s.detail, Title: title, Titled: own,
 		Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
 		Nav: nav, Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
 		Accent: state.Catalog.Page.Accent, Logo: state.Catalog.Page.Logo,
 		DownShare: state.Catalog.Rule.DownShare, Feeds: web.Feeds(state.Catalog.Page.Title, ""),
-	}
+	}, nil
 }
 
 // Body returns the body of the page at a path, rendered once for everybody who looks at the same snapshot. If found is
@@ -241,7 +269,7 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 	if err != nil {
 		return "", err
 	}
-	v := newIndexView(state, changes)
+	v := newIndexView(state, changes, incidents)
 	for g := range v.Groups {
 		for i := range v.Groups[g].Hosts {
 			v.Groups[g].Hosts[i].measure(past)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -69,8 +70,8 @@ type voteView struct {
 // changeView is a change of a check's verdict. StatusChange says how the host's status changed with it, if it did.
 type changeView struct {
 	web.Look
-	Host, Check, Sentence, StatusChange string
-	Began, Published                    time.Time
+	Host, Title, Check, Sentence, StatusChange string
+	Began, Published                           time.Time
 }
 
 // headedAbove is the number of hosts above which groups have headings: the titles of fewer hosts say enough.
@@ -126,6 +127,11 @@ func (c checkView) own() string {
 // Trouble reports whether the host is anything but operational. Then its checks are unfolded.
 func (h hostView) Trouble() bool { return h.Class != web.StatusLook(mesh.Operational).Class }
 
+// Answers reports whether the host is known to answer: the round-trip times of one that does not are of before.
+func (h hostView) Answers() bool {
+	return h.Class != web.StatusLook(mesh.MajorOutage).Class && h.Class != web.StatusLook(mesh.StatusUnknown).Class
+}
+
 // Bad reports whether the reader needs to know more of a check than that it works.
 func (c checkView) Bad() bool { return c.Class != web.VerdictLook(mesh.Up).Class }
 
@@ -133,11 +139,12 @@ func (c checkView) Bad() bool { return c.Class != web.VerdictLook(mesh.Up).Class
 const defaultGroup = "Servers"
 
 // newIndexView groups the hosts as the catalog does, in its order.
-func newIndexView(s web.State, transitions []mesh.Transition) indexView {
+func newIndexView(s web.State, transitions []mesh.Transition, incidents []*incident.Incident) indexView {
+	overall := s.Overall(incidents)
 	v := indexView{
-		Look: web.StatusLook(s.Overall().Status), OutOfDate: len(s.Snapshot.Alerts) > 0, DaysShown: barsShown,
+		Look: web.StatusLook(overall.Status), OutOfDate: len(s.Snapshot.Alerts) > 0, DaysShown: barsShown,
 	}
-	v.Headline, v.Detail = answer(s)
+	v.Headline, v.Detail = answer(s, overall)
 	changes := newChangeViews(s, transitions)
 	v.Changes = changes[:min(len(changes), changesShown)]
 	for _, h := range s.Hosts() {
@@ -271,7 +278,7 @@ func newChangeViews(s web.State, transitions []mesh.Transition) []changeView {
 			continue
 		}
 		v := changeView{
-			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence,
+			Look: web.VerdictLook(t.Verdict), Host: t.Host, Title: s.Called(t.Host), Check: t.Check, Sentence: t.Sentence,
 			Began: t.Began, Published: t.Published,
 		}
 		from, to := web.StatusLook(t.From), web.StatusLook(t.To)
@@ -279,7 +286,7 @@ func newChangeViews(s web.State, transitions []mesh.Transition) []changeView {
 			v.Look = to
 		}
 		if t.From != t.To {
-			v.StatusChange = fmt.Sprintf("%s: %s, was %s", t.Host, strings.ToLower(to.Word), strings.ToLower(from.Word))
+			v.StatusChange = fmt.Sprintf("%s: %s, was %s", v.Title, strings.ToLower(to.Word), strings.ToLower(from.Word))
 		}
 		out = append(out, v)
 	}

@@ -33,10 +33,17 @@ type Archive interface {
 type ArchiveView struct {
 	view *View
 	Archive
+	titled bool // incidents call hosts by their titles
 }
 
 // Archive returns what the audience may read about the past.
-func (v *View) Archive() ArchiveView { return ArchiveView{v, v.source.Archive()} }
+func (v *View) Archive() ArchiveView { return ArchiveView{view: v, Archive: v.source.Archive()} }
+
+// InClientsWords returns the archive with hosts in the titles and sentences of incidents called as clients call them.
+func (a ArchiveView) InClientsWords() ArchiveView {
+	a.titled = true
+	return a
+}
 
 // readers are the audience, for queries.
 func (a ArchiveView) readers() archive.Readers {
@@ -68,6 +75,9 @@ func (a ArchiveView) seen(ctx context.Context, e archive.Entry, r archive.Reader
 		if err != nil || i == nil || len(i.Hosts) == 0 {
 			return e, false, err
 		}
+		if a.titled {
+			i = a.view.State().InClientsWords(i)
+		}
 		return i.Entry(), true, nil
 	}
 	e.Hosts = slices.DeleteFunc(slices.Clone(e.Hosts), func(id string) bool { return !slices.Contains(r.Hosts, id) })
@@ -92,6 +102,7 @@ func (a ArchiveView) allSeen(
 // Find returns a page of what the audience finds, newest first.
 func (a ArchiveView) Find(ctx context.Context, q archive.Query) (archive.Page, error) {
 	r := a.readers()
+	q.Named = a.view.State().namedIn(q.Text)
 	page, err := a.Archive.Find(ctx, q, r)
 	if err != nil {
 		return page, err
@@ -183,6 +194,43 @@ func (s State) HostID(key string) (id string, ok bool) {
 		return "", false
 	}
 	return h.Identity(), true
+}
+
+// namedIn returns the terms of a search that are in the name or the title of hosts that the audience may see, with the
+// internal ids of those hosts. What is stored calls hosts by the names of its time, and clients know them by titles.
+func (s State) namedIn(text string) (named map[string][]string) {
+	for _, term := range archive.Terms(text) {
+		for i := range s.Catalog.Hosts {
+			h := &s.Catalog.Hosts[i]
+			if !s.Visible(h.Public) || !archive.HasTerm(h.Name, term) && !archive.HasTerm(h.Title, term) {
+				continue
+			}
+			if named == nil {
+				named = map[string][]string{}
+			}
+			named[term] = append(named[term], h.Identity())
+		}
+	}
+	return named
+}
+
+// NamedHost is a host by its name, and as clients call it.
+type NamedHost struct{ Name, Title string }
+
+// String is "Mail (NC036)", or the name alone of a host without a title.
+func (h NamedHost) String() string {
+	if h.Title == h.Name {
+		return h.Name
+	}
+	return h.Title + " (" + h.Name + ")"
+}
+
+// NamedHosts returns hosts by their internal ids, as HostNames does.
+func (s State) NamedHosts(ids []string) (out []NamedHost) {
+	for _, name := range s.HostNames(ids) {
+		out = append(out, NamedHost{name, s.Called(name)})
+	}
+	return out
 }
 
 // HostNames returns the names of hosts by their internal ids, in their order. Those that the audience must not see, and

@@ -103,6 +103,7 @@ type Layout struct {
 	Feeds              []FeedLink // that a reader of the page may subscribe to
 	Class              string     // Look.Class of what the page shows; the icon has its colour
 	Events             string     // path of the page's event stream; empty if the page does not update by itself
+	Titled             bool       // the title is the page's own, and events do not replace it
 	At                 time.Time  // the moment that the body shows
 	Body               template.HTML
 	DownShare          float64 // of the rule in force, which the footer explains; 0: the default

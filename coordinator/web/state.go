@@ -3,10 +3,10 @@ package web
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -118,41 +118,33 @@ func (s State) VoteReason(v mesh.RegionVote) string {
 	return v.Why
 }
 
-// Overall is the status of all visible hosts together, and how a page says it.
-type Overall struct {
-	Status           mesh.Status // the worst of all hosts
-	Headline, Detail string
-}
-
-// Overall sums up the hosts that the audience may see.
-func (s State) Overall() Overall {
-	var affected []string
-	worst := mesh.Operational
-	hosts := s.Hosts()
-	for _, h := range hosts {
-		if h.Status != mesh.Operational {
-			affected = append(affected, h.Name)
-		}
-		if h.Status.Severity() > worst.Severity() {
-			worst = h.Status
+// InClientsWords returns the incident with hosts called as clients call them: "Mail" for NC036. Operators read names.
+func (s State) InClientsWords(i *incident.Incident) *incident.Incident {
+	if s.Audience == Operators {
+		return i
+	}
+	out := *i
+	out.Hosts, out.Updates = slices.Clone(i.Hosts), slices.Clone(i.Updates)
+	for n := range out.Hosts {
+		out.Hosts[n].Name = s.Called(out.Hosts[n].Name)
+	}
+	for n := range out.Updates {
+		u := &out.Updates[n]
+		u.Host, u.With = s.Called(u.Host), slices.Clone(u.With)
+		for m := range u.With {
+			u.With[m].Host = s.Called(u.With[m].Host)
 		}
 	}
-	switch {
-	case len(hosts) == 0:
-		return Overall{mesh.StatusUnknown, "No systems yet", "This page has no systems to show yet."}
-	case worst == mesh.Operational:
-		return Overall{worst, "All systems operational", Count(len(hosts), "system") + ", checked from every region."}
-	}
-	headline := StatusLook(worst).Word
-	if worst == mesh.StatusUnknown {
-		headline = "The status of some systems is unknown"
-	}
-	systems, names := Count(len(hosts), "system"), strings.Join(affected, ", ")
-	return Overall{worst, headline, fmt.Sprintf("%d of %s affected: %s.", len(affected), systems, names)}
+	return &out
 }
 
-// Title is the title of every page of the site. It begins with the status, so that a browser's tab shows it.
-func (s State) Title() string { return s.Overall().Headline + " – " + s.Catalog.Page.Title }
+// Called returns what clients call the host with a name: its title, if it has one.
+func (s State) Called(name string) string {
+	if h := s.Catalog.Host(mesh.Key(name)); h != nil {
+		return h.Called()
+	}
+	return name
+}
 
 // Count writes a number with its noun: "1 region", "7 regions".
 func Count(n int, noun string) string {

@@ -69,6 +69,7 @@ type View struct {
 	audience Audience
 
 	latest atomic.Pointer[filteredSnapshot]
+	open   perState[[]*incident.Incident]
 }
 
 // filteredSnapshot is a snapshot and its public part. All readers of a moment share it: caches recognise a moment by

@@ -141,7 +141,7 @@ function onPage(e) {
 }
 function onStatus(e) {
 	id = e.lastEventId;
-	title = JSON.parse(e.data).title;
+	if (main.dataset.titled === undefined) title = JSON.parse(e.data).title;
 	show();
 }
 function onBeat(e) {

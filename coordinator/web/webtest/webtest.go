@@ -297,7 +297,7 @@ func digest() rollup.Digest {
 
 // Incidents are an open incident of NC041, "a2-1", and a resolved one of NC036, "a1-1". Both began 61 minutes ago.
 func Incidents() []*incident.Incident {
-	at := time.Now().UTC().Add(-61*time.Minute - 30*time.Second)
+	at := time.Now().UTC().Truncate(time.Second).Add(-61*time.Minute - 30*time.Second)
 	window := incident.Window{
 		Check: "Sending mail", Verdict: mesh.Down, From: at, To: at.Add(21*time.Minute + 3*time.Second),
 	}
