@@ -64,7 +64,7 @@ func New(c Config) *API {
 
 // Routes lists every address of the API. A test visits all of them and looks for text that the public must not read.
 func (a *API) Routes() []web.Route {
-	routes := statuspage{a.view, a.ready}.routes()
+	routes := statuspage{a.view, a.ready, &changeTimes{}}.routes()
 	for _, o := range a.operations() {
 		routes = append(routes, o.route())
 	}

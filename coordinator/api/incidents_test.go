@@ -246,3 +246,35 @@ func TestEveryAddressOfTheAPIAnswersInJSON(t *testing.T) {
 		t.Errorf("preflight: %d %v", w.Code, w.Header())
 	}
 }
+
+// The indicator is the worst of what is measured and of the impacts that people gave open incidents.
+func TestTheIndicatorCountsWhatPeopleReport(t *testing.T) {
+	for _, test := range []struct {
+		impact   incident.Impact
+		measured mesh.Status
+		want     string
+	}{
+		{incident.None, mesh.Operational, "none All Systems Operational"},
+		{incident.Minor, mesh.Operational, "minor Minor Service Outage"},
+		{incident.Major, mesh.Operational, "major Partial System Outage"},
+		{incident.Critical, mesh.Operational, "critical Major System Outage"},
+		{incident.Minor, mesh.UnderMaintenance, "minor Minor Service Outage"},
+		{incident.Minor, mesh.PartialOutage, "major Partial System Outage"},
+	} {
+		s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+		s.Snapshot.Hosts[0].Status = test.measured
+		i := takenOver()
+		i.State, i.Resolved, i.SaidImpact = incident.Monitoring, time.Time{}, test.impact
+		s.All = []*incident.Incident{i}
+		h := public(s)
+		for _, path := range []string{"/api/v2/status.json", "/api/v2/summary.json"} {
+			var got struct {
+				Status struct{ Indicator, Description string }
+			}
+			decode(t, h, path, &got)
+			if is := got.Status.Indicator + " " + got.Status.Description; is != test.want {
+				t.Errorf("%s with impact %s and %s: %q, want %q", path, test.impact, test.measured, is, test.want)
+			}
+		}
+	}
+}

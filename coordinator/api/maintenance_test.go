@@ -140,3 +140,58 @@ func TestComponentsUnderMaintenance(t *testing.T) {
 		t.Error(answer)
 	}
 }
+
+// A component is updated when a maintenance of it begins and ends, and never earlier than it was before.
+func TestComponentsAreUpdatedByMaintenance(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	now := time.Now().UTC().Truncate(time.Second)
+	host := s.Catalog.Host("nc036")
+	began := now.Add(-2 * time.Hour)
+	show := func(change func(h *mesh.HostState)) {
+		next := *s.Snapshot
+		next.Hosts = append([]mesh.HostState{}, s.Snapshot.Hosts...)
+		next.Hosts[0].Checks = append([]mesh.CheckState{}, s.Snapshot.Hosts[0].Checks...)
+		change(&next.Hosts[0])
+		s.Show(&next)
+	}
+	show(func(h *mesh.HostState) {
+		h.Since = began
+		for n := range h.Checks {
+			h.Checks[n].Since = began
+		}
+	})
+	h := public(s)
+	updated := func() (group, ping, other time.Time) {
+		var got struct {
+			Components []struct {
+				UpdatedAt time.Time `json:"updated_at"`
+			}
+		}
+		decode(t, h, "/api/v2/components.json", &got)
+		return got.Components[0].UpdatedAt, got.Components[1].UpdatedAt, got.Components[2].UpdatedAt
+	}
+	if group, ping, other := updated(); !group.Equal(began) || !ping.Equal(began) || !other.Equal(began) {
+		t.Errorf("before: %v %v %v, want %v", group, ping, other, began)
+	}
+	m := planned(s, "ping", now.Add(-10*time.Minute))
+	m.Targets[0].Check = host.IdentityOf(&host.Checks[0])
+	s.Planned = []*maintenance.Maintenance{m}
+	s.Events.Add(1)
+	show(func(h *mesh.HostState) { h.Checks[0].Maintenance = "ping" })
+	if group, ping, other := updated(); !ping.Equal(m.Start) || !group.Equal(began) || !other.Equal(began) {
+		t.Errorf("in progress: %v %v %v, want %v of the ping", group, ping, other, m.Start)
+	}
+	m.Start, m.End = now.Add(-10*time.Minute), now.Add(-time.Minute)
+	s.Events.Add(1)
+	show(func(h *mesh.HostState) { h.Checks[0].Maintenance = "" })
+	if _, ping, _ := updated(); !ping.Equal(m.End) {
+		t.Errorf("completed: %v, want %v", ping, m.End)
+	}
+	// A catalog takes the check away that changed last.
+	s.Planned = nil
+	s.Events.Add(1)
+	show(func(h *mesh.HostState) { h.Since = began.Add(-time.Hour) })
+	if group, ping, _ := updated(); !ping.Equal(m.End) || !group.Equal(began) {
+		t.Errorf("it went backwards: %v %v, want %v and %v", group, ping, began, m.End)
+	}
+}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
-	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -21,8 +19,9 @@ import (
 
 // statuspage answers the addresses of /api/v2.
 type statuspage struct {
-	view  *web.View
-	ready *web.Answers
+	view    *web.View
+	ready   *web.Answers
+	changed *changeTimes
 }
 
 // routes lists its addresses.
@@ -108,12 +107,6 @@ func (p statuspage) components(w http.ResponseWriter, r *http.Request) error {
 	return p.writePart(w, r, s, map[string]any{"components": components})
 }
 
-// allComponents returns every host with its checks.
-func (p statuspage) allComponents(ctx context.Context, s web.State) ([]componentJSON, error) {
-	dates, err := p.view.Components(ctx)
-	return newComponents(current(s), dates), err
-}
-
 // farFuture is a time before which every resolved incident was resolved: since then only open ones are left.
 func farFuture() time.Time { return time.Now().AddDate(100, 0, 0) }
 
@@ -127,13 +120,13 @@ func (p statuspage) writePart(w http.ResponseWriter, r *http.Request, s web.Stat
 	if err != nil {
 		return err
 	}
-	dates, err := p.view.Components(r.Context())
+	components, err := p.allComponents(r.Context(), s)
 	if err != nil {
 		return err
 	}
 	part["page"] = pageJSON{
 		ID: pageID(s), Name: s.Catalog.Page.Title, URL: s.Catalog.Page.URL, TimeZone: "Etc/UTC",
-		UpdatedAt: millis(pageUpdated(s, newComponents(s, dates), newest, planned)),
+		UpdatedAt: millis(pageUpdated(s, components, newest, planned)),
 	}
 	return web.WriteJSON(w, part)
 }
@@ -208,48 +201,6 @@ func newStatus(s web.State, open []*incident.Incident) statusJSON {
 		return statusJSON{"minor", "Unknown: the status of " + hosts[i].Name + " is not known"}
 	}
 	return statusJSON{"minor", "Minor Service Outage"}
-}
-
-// newComponents returns a group for each host, followed by a component for each of its checks. dates are when they came
-// into the catalog, by their ids.
-func newComponents(s web.State, dates map[string]ledger.Component) []componentJSON {
-	out := []componentJSON{}
-	for _, h := range s.Hosts() {
-		group := componentJSON{
-			ID: hostID(s, h.Name), Name: h.Name,
-			Position: len(out) + 1, PageID: pageID(s), Group: true, Components: []string{},
-		}
-		role := strings.TrimPrefix(s.Catalog.Host(mesh.Key(h.Name)).Role+", "+s.City(h.Region), ", ")
-		group.Status, group.Description = describe(h.Status, role, h.Sentence)
-		group.date(dates, h.Since)
-		at := len(out)
-		out = append(out, group)
-		for i, c := range h.Checks {
-			component := componentJSON{
-				ID: checkID(s, h.Name, c.Name), Name: c.Name,
-				Position: i + 1, PageID: group.PageID, GroupID: &group.ID,
-			}
-			component.Status, component.Description = describe(verdictStatus(c.Verdict), c.Sentence, c.Sentence)
-			if c.Maintenance != "" { // whatever was measured
-				under := "Under maintenance"
-				component.Status, component.Description = string(mesh.UnderMaintenance), &under
-			}
-			component.date(dates, c.Since)
-			out[at].Components = append(out[at].Components, component.ID)
-			out = append(out, component)
-		}
-	}
-	return out
-}
-
-// date sets when the component came into the catalog, and when it changed last. since is when its status began.
-func (c *componentJSON) date(dates map[string]ledger.Component, since time.Time) {
-	known := dates[c.ID]
-	c.CreatedAt = optionalMillis(known.Added)
-	if known.Changed.After(since) { // also of one without results
-		since = known.Changed
-	}
-	c.UpdatedAt = optionalMillis(since)
 }
 
 // verdictStatus is the verdict of a single check as a status.

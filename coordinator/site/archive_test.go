@@ -146,3 +146,31 @@ func TestOldAddressesLeadToPosts(t *testing.T) {
 		}
 	}
 }
+
+// Clients search by what the pages call hosts, whatever the text calls them.
+func TestTheSearchKnowsTitlesOfHosts(t *testing.T) {
+	s := published(t)
+	s.Catalog.Host("nc036").Title = "Secondary name service"
+	s.Catalog.Host("nc023").Title = "Secret relay"
+	h := public(s)
+	for query, found := range map[string]bool{
+		"Secondary": true, "secondary+twice": true, "secondary+relay": false, "%22name+service%22": true, "NC036": true,
+		"second": false, "secret": false, "nc036+twice": true, "twice": true, "secondary+secret": false,
+	} {
+		text := body(t, h, "/search?q="+query)
+		if got := strings.Contains(text, `href="/posts/mail"`); got != found || strings.Contains(text, "/posts/relay") {
+			t.Errorf("%s finds the post: %v", query, got)
+		}
+	}
+	for path, want := range map[string]string{
+		"/search":         `<option value="NC036">Secondary name service (NC036)</option>`,
+		"/history":        `<option value="NC036">Secondary name service (NC036)</option>`,
+		"/hosts/NC036":    "<h2>News of Secondary name service</h2>",
+		"/posts/mail":     `<a href="/hosts/NC036">Secondary name service</a>`,
+		"/search?q=twice": `<a href="/hosts/NC036">Secondary name service</a>`,
+	} {
+		if text := body(t, h, path); !strings.Contains(text, want) || strings.Contains(text, "Secret relay") {
+			t.Errorf("%s lacks %s: %s", path, want, text)
+		}
+	}
+}

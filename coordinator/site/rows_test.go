@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
@@ -44,6 +45,17 @@ func TestTheAnswerComesFirst(t *testing.T) {
 		want   string
 	}{
 		{func(*mesh.Snapshot) {}, "<h1>All systems operational</h1><p>5 systems, checked from every region.</p>"},
+		{func(s *mesh.Snapshot) { // Lusaka is cut off
+			for _, h := range s.Hosts {
+				for _, c := range h.Checks {
+					for n := range c.Votes {
+						if c.Votes[n].Region == "lusaka" {
+							c.Votes[n].Vote = mesh.Abstain
+						}
+					}
+				}
+			}
+		}, "<h1>All systems operational</h1><p>5 systems, checked from 7 of 8 regions.</p>"},
 		{func(s *mesh.Snapshot) { s.Hosts[0].Checks[1].Verdict = mesh.Pending },
 			"<h1>All systems operational</h1><p>5 systems. Without first results yet: 1 check.</p>"},
 		{func(s *mesh.Snapshot) { down(&s.Hosts[0]) }, "<h1>Sending mail is unavailable</h1>"},
@@ -58,6 +70,83 @@ func TestTheAnswerComesFirst(t *testing.T) {
 		if !strings.Contains(text, test.want) {
 			t.Errorf("the page lacks %s: %s", test.want, text)
 		}
+	}
+}
+
+// An open incident that people wrote counts with the impact that they gave it, wherever the whole page has a status.
+func TestTheHeadlineCountsWhatPeopleReport(t *testing.T) {
+	for _, test := range []struct {
+		impact   incident.Impact
+		measured mesh.Status
+		headline string
+		badge    string
+	}{
+		{incident.None, mesh.Operational, "All systems operational", "Operational"},
+		{incident.Minor, mesh.Operational, "Minor problems: Mail is delayed", "Degraded performance"},
+		{incident.Major, mesh.Operational, "Major problems: Mail is delayed", "Partial outage"},
+		{incident.Critical, mesh.DegradedPerformance, "Critical problems: Mail is delayed", "Major outage"},
+		{incident.Minor, mesh.MajorOutage, "Mail is unavailable", "Major outage"},
+		{"", mesh.Operational, "All systems operational", "Operational"},
+	} {
+		s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+		s.Snapshot.Hosts[0].Status = test.measured
+		i := *webtest.Incidents()[0]
+		i.Said, i.SaidImpact, i.Titles = incident.Investigating, test.impact, []incident.Text{{Title: "Mail is delayed"}}
+		s.All = []*incident.Incident{&i}
+		h := public(s)
+		text := body(t, h, "/")
+		if !strings.Contains(text, "<h1>"+test.headline+"</h1>") {
+			t.Errorf("%s and %s: the page lacks %q: %s", test.impact, test.measured, test.headline, text)
+		}
+		if i.SaidImpact != "" && test.measured == mesh.Operational && i.SaidImpact != incident.None &&
+			!strings.Contains(text, "<title>"+test.headline+" – ") {
+			t.Errorf("the title of the page lacks %q", test.headline)
+		}
+		if badge := body(t, h, "/badge.svg"); !strings.Contains(badge, test.badge) {
+			t.Errorf("%s and %s: the badge lacks %q", test.impact, test.measured, test.badge)
+		}
+		i.State, i.Resolved = incident.Resolved, time.Now()
+		s.Events.Add(1)
+		if test.measured == mesh.Operational && !strings.Contains(body(t, h, "/"), "<h1>All systems operational</h1>") {
+			t.Errorf("a resolved incident of impact %q is in the headline", test.impact)
+		}
+	}
+}
+
+// The status is before the title of the front page alone: other pages are about something else.
+func TestEveryPageHasItsOwnTitle(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.All = webtest.Incidents()
+	h := public(s)
+	for path, want := range map[string]string{
+		"/": "All systems operational – ", "/matrix": "Matrix – ", "/maintenance": "Maintenance – ", "/rule": "How we decide – ",
+		"/hosts/NC036": "Mail – ", "/hosts/NC036/checks/sending-mail": "Sending mail – Mail – ",
+		"/incidents/a1-1": "Mail: Sending mail down – ", "/history": "History – ", "/nothing": "Page not found – ",
+		"/incidents/nothing": "Page not found – ", "/hosts/nothing": "Page not found – ",
+	} {
+		text := webtest.Get(t, h, path).Body.String()
+		if !strings.Contains(text, "<title>"+want+s.Catalog.Page.Title+"</title>") {
+			_, after, _ := strings.Cut(text, "<title>")
+			t.Errorf("%s: want %q, got %.80s", path, want, after)
+		}
+		if own := strings.Contains(text, " data-titled"); own != (path != "/") {
+			t.Errorf("%s: events replace the title: %v", path, !own)
+		}
+	}
+}
+
+// A round-trip time says what it is, and is left out where the host does not answer.
+func TestRoundTripTimesAreLabeled(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	label := `title="Median round-trip time"><span class="read">median </span>10 ms</span>`
+	rows := func() int { return strings.Count(body(t, public(s), "/"), label) }
+	if n := rows(); n != 5 {
+		t.Errorf("%d labels of 5", n)
+	}
+	s.Snapshot.Hosts[0].Status, s.Snapshot.Hosts[1].Status = mesh.MajorOutage, mesh.StatusUnknown
+	s.Snapshot.Hosts[2].Status = mesh.PartialOutage
+	if n := rows(); n != 3 {
+		t.Errorf("%d rows have a round-trip time, want 3", n)
 	}
 }
 
