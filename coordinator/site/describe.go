@@ -51,6 +51,14 @@ func pageTitle(s web.State, path string) string {
 	}[path]
 }
 
+// orNotFound is the title of a page that was found or not.
+func orNotFound(title string, found bool) string {
+	if !found {
+		return "Page not found"
+	}
+	return title
+}
+
 func describeIncident(s web.State, i *incident.Incident) string {
 	named := s.InClientsWords(i)
 	return fmt.Sprintf("%s. %s, began on %s.", named.Name(), web.IncidentLook(i).Word,

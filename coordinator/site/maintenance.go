@@ -119,6 +119,15 @@ func (s *Site) renderMaintenance(ctx context.Context, state web.State, id string
 	return body, true, err
 }
 
+// maintenanceTitle is the title of the maintenance with the id; "" if there is none.
+func (s *Site) maintenanceTitle(ctx context.Context, state web.State, id string) (string, error) {
+	o, err := s.view.MaintenanceOf(ctx, id, state.Wall())
+	if err != nil || o == nil {
+		return "", err
+	}
+	return markdown.Line(o.Of.Title()), nil
+}
+
 // nextShown is how many further occurrences the page of one shows.
 const nextShown = 10
 

@@ -119,7 +119,8 @@ func TestEveryPageHasItsOwnTitle(t *testing.T) {
 	s.All = webtest.Incidents()
 	h := public(s)
 	for path, want := range map[string]string{
-		"/": "All systems operational – ", "/matrix": "Matrix – ", "/maintenance": "Maintenance – ", "/rule": "How we decide – ",
+		"/": "All systems operational – ", "/matrix": "Matrix – ", "/maintenance": "Maintenance – ",
+		"/rule":        "How we decide – ",
 		"/hosts/NC036": "Mail – ", "/hosts/NC036/checks/sending-mail": "Sending mail – Mail – ",
 		"/incidents/a1-1": "Mail: Sending mail down – ", "/history": "History – ", "/nothing": "Page not found – ",
 		"/incidents/nothing": "Page not found – ", "/hosts/nothing": "Page not found – ",

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
-	"github.com/probemesh/probemesh/pkg/markdown"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -111,22 +110,16 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if id, ok := strings.CutPrefix(r.URL.Path, maintenancePrefix); ok {
-		o, err := s.view.MaintenanceOf(r.Context(), id, state.Wall())
-		if err != nil {
+		var err error
+		if title, err = s.maintenanceTitle(r.Context(), state, id); err != nil {
 			return err
-		}
-		if o != nil {
-			title = markdown.Line(o.Of.Title())
 		}
 	}
 	body, found, err := s.Body(r.Context(), state, r.URL.Path)
 	if err != nil {
 		return err
 	}
-	if !found {
-		title = "Page not found"
-	}
-	layout, err := s.layout(r.Context(), state, body, title)
+	layout, err := s.layout(r.Context(), state, body, orNotFound(title, found))
 	if err != nil {
 		return err
 	}

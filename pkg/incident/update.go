@@ -211,8 +211,8 @@ func (p predicate) of(names []string) string {
 }
 
 // happened says what happened to the hosts whose ping is in the update, and to the checks of the others: "Website
-// stopped answering, and Sending mail of Mail stopped,". A server that does not answer a ping has no service that people
-// know by that name, and its other checks say nothing more. Where there is one host, the page names it.
+// stopped answering, and Sending mail of Mail stopped,". Nobody knows a service by the name ping, and the other checks
+// of a server that does not answer say nothing more. Where there is one host, the page names it.
 func (u Update) happened(toChecks, toHosts predicate) string {
 	hosts, checks := u.subjects()
 	switch {

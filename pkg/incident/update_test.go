@@ -171,13 +171,13 @@ func TestAnUpdateNamesWhatFailed(t *testing.T) {
 		{mesh.Partial, []incident.Update{website, mail},
 			"Website and Sending mail of Mail cannot be reached from some places since 02:00 UTC.", ""},
 		{mesh.Degraded, []incident.Update{website}, "Website is slow or unreliable since 02:00 UTC.", ""},
-		{mesh.Up, []incident.Update{website, mail}, "Website answers, and Sending mail of Mail works, again after 1 min 12 s.",
-			""},
+		{mesh.Up, []incident.Update{website, mail},
+			"Website answers, and Sending mail of Mail works, again after 1 min 12 s.", ""},
 	} {
 		u := test.parts[0]
 		u.With = test.parts[1:]
 		u.Verdict, u.Began, u.At = test.verdict, at("02:00:00"), at("02:00:02")
-		if test.verdict == mesh.Up { // 71.2 s, of which 73 whole seconds have a part: the end of one and the begin of another
+		if test.verdict == mesh.Up { // 71 s, which are a part of 72 whole seconds
 			u.Began, u.Lasted, u.Over = at("02:00:00").Add(100*time.Millisecond), 71*time.Second, true
 		}
 		if got := (&incident.Incident{}).Text(u); !strings.HasPrefix(got, test.want) {
@@ -206,7 +206,9 @@ func TestAnOutageHasOneLength(t *testing.T) {
 	uptime := time.Duration(line.Measure(from.Add(-time.Minute), to.Add(time.Minute)).Down) * time.Second
 	i := incident.Incident{Hosts: []incident.Host{{Name: "NC036", Status: mesh.Operational, Worst: mesh.MajorOutage,
 		Windows: []incident.Window{{Check: "web", Verdict: mesh.Down, From: from, To: to}}}}}
-	text := i.Text(incident.Update{Host: "NC036", Check: "web", Verdict: mesh.Up, Over: true, Began: to, Lasted: to.Sub(from)})
+	text := i.Text(incident.Update{
+		Host: "NC036", Check: "web", Verdict: mesh.Up, Over: true, Began: to, Lasted: to.Sub(from),
+	})
 	for name, got := range map[string]time.Duration{
 		"window": incident.WholeSeconds(from, to), "incident": i.Downtime(to.Add(time.Minute)),
 		"page": incident.Covered(i.Hosts[0].Windows, to),
