@@ -216,3 +216,31 @@ func TestDaysAreReadByKeyboard(t *testing.T) {
 		t.Errorf("%d more tab stops in a row; the page is %d px too wide", stops, wide)
 	}
 }
+
+// On a phone, the name of a check wraps between its words, however long its state is.
+func TestNamesOfChecksWrapBetweenWords(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.Hosts[0].Checks[1].Verdict = mesh.Pending
+	ctx := testenv.NewBrowser(t)
+	server := httptest.NewServer(public(s))
+	t.Cleanup(server.Close)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(360, 900), chromedp.Navigate(server.URL+"/")); err != nil {
+		t.Fatal(err)
+	}
+	lines := testenv.Evaluate[int](t, ctx, `(() => {
+		document.querySelector("#row-NC036").open = true;
+		const link = [...document.querySelectorAll("#row-NC036 .what a")].find(a => a.innerText === "Sending mail");
+		return link.getClientRects().length;
+	})()`)
+	wide := testenv.Evaluate[int](t, ctx, `document.documentElement.scrollWidth - innerWidth`)
+	if lines > 1 || wide > 0 {
+		t.Errorf("the name has %d lines, and the page is %d px too wide", lines, wide)
+	}
+	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/hosts/NC036")); err != nil {
+		t.Fatal(err)
+	}
+	hint := `getComputedStyle(document.querySelector(".sideways")).display`
+	if display := testenv.Evaluate[string](t, ctx, hint); display != "block" {
+		t.Errorf("nothing says that the tables scroll: %s", display)
+	}
+}
