@@ -216,7 +216,9 @@ func TestPagesOfMaintenance(t *testing.T) {
 		at += n
 	}
 	for path, want := range map[string][]string{
-		"/maintenance": {"In progress", "Planned", "Past", "Cancelled", "/maintenance.ics"},
+		"/maintenance": {
+			"In progress", `covers <a href="/hosts/NC036">Mail</a>`, "Planned", "Past", "Cancelled", "/maintenance.ics",
+		},
 		"/maintenance/extended": {
 			"Under maintenance", "It takes longer.", "Maintenance takes longer, until ", `href="/hosts/NC036"`,
 			"<em>full</em>", now.Add(2 * time.Hour).Format("15:04"),
