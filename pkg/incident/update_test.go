@@ -221,3 +221,10 @@ func TestAnOutageHasOneLength(t *testing.T) {
 		t.Errorf("%q, want %q", text, want)
 	}
 }
+
+// People read one spelling, and programs the state that Statuspage has.
+func TestAPostMortemIsSpeltOneWay(t *testing.T) {
+	if word := incident.Postmortem.Word(); word != "post-mortem" || incident.Resolved.Word() != "resolved" {
+		t.Error(word)
+	}
+}
