@@ -181,10 +181,8 @@ func incidentItems(r request, incidents []*incident.Incident) (out []item) {
 	return out
 }
 
-// lonelyMax is how many unreachable checks of single regions are listed: each has its misses counted.
-const lonelyMax = 20
-
-// pathItems returns what single regions cannot reach: it is less than what publishes, so nothing else says it.
+// pathItems returns the cuts between two regions, and what else single regions cannot reach: it is less than what
+// publishes, so nothing else says it.
 func pathItems(s *console, r request) (out []item) {
 	paths := brokenPaths(r.catalog, r.snapshot)
 	if presentLosses(s, r).mean() >= meshLossy {
@@ -204,13 +202,7 @@ func pathItems(s *console, r request) (out []item) {
 			},
 		})
 	}
-	for n, l := range lonelyVotes(r.snapshot, paths) {
-		if n == lonelyMax {
-			break
-		}
-		out = append(out, lonelyItem(s, r, l))
-	}
-	return out
+	return append(out, lonelyItems(s, r, paths)...)
 }
 
 // While probes are lost everywhere, one that fails is no cut: it must last.
@@ -218,35 +210,6 @@ const (
 	meshLossy     = 0.05
 	cutWhileLossy = 30 * time.Second
 )
-
-func lonelyItem(s *console, r request, l lonely) item {
-	city, checks := cityOf(r.catalog, l.region), strings.Join(l.checks, ", ")
-	it := item{
-		Look: web.VerdictLook(mesh.Degraded), Since: l.since, rank: rankPath,
-		Title: fmt.Sprintf("%s alone does not reach %s %s", city, l.host, checks),
-		Links: []web.Link{
-			{Name: "Check", URL: checkPath(l.host, l.checks[0])}, {Name: city, URL: regionPath(l.region)},
-		},
-	}
-	if n, known := misses(s, r, missKey{l.region, l.host, l.checks[0]}, l.since); known && n > 0 {
-		misses := fmt.Sprintf("%d misses", n)
-		if n == 1 {
-			misses = "1 miss"
-		}
-		it.Detail = misses + " since " + l.since.UTC().Format("15:04 UTC on 2 January") + ". "
-	}
-	if l.why != "" {
-		it.Detail += fmt.Sprintf("The latest: %q. ", shortened(l.why))
-	}
-	it.Detail += fmt.Sprintf(
-		"One region is below what publishes (%d must agree), so clients read that it works. If %s is "+
-			"never to reach it, write this into the check and apply the catalog:",
-		r.catalog.Rule.BadRegionsMin,
-		city,
-	)
-	it.Commands = []string{fmt.Sprintf("except: [%s]", l.region)}
-	return it
-}
 
 // withoutPaths leaves out advisories about paths, which have items of their own.
 func withoutPaths(advisories []string) []string {

@@ -172,10 +172,14 @@ func TestALonelyRegionIsExplained(t *testing.T) {
 				c.Votes[n].Vote, c.Votes[n].Why = mesh.OK, ""
 				c.Votes[n].Edges = []mesh.EdgeState{{Vantage: "nc023", Outcome: mesh.Reachable, Vote: mesh.OK}}
 			}
+			c.Since = since.Add(-time.Hour)
 			if c.Name == "Sending mail" {
 				c.Tally.Bad = 1
 				n := slices.IndexFunc(c.Votes, func(v mesh.RegionVote) bool { return v.Region == "lusaka" })
 				c.Votes[n].Vote, c.Votes[n].Since, c.Votes[n].Why = mesh.Bad, since, "timeout"
+				c.Votes[n].Edges = []mesh.EdgeState{{
+					Vantage: "nc034", Outcome: mesh.Unreachable, Vote: mesh.Bad, Since: since, LastBad: time.Now(),
+				}}
 			}
 		}
 	}

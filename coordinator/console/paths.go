@@ -3,9 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -30,16 +28,19 @@ func (s regionSight) blind() bool { return s.bad > 0 && s.ok == 0 }
 // sees reports whether most of what is there is reached.
 func (s regionSight) sees() bool { return s.ok > s.bad }
 
-// regionSights returns what each region sees of each other one. Checks that are down or partial are left out: they
-// are the host's fault, and no path's. So is a ping that was lost while the host proved by gossip that it is alive:
-// it votes ok, and says nothing of whether the path carries what is begun there.
-func regionSights(s *mesh.Snapshot) map[direction]regionSight {
+// regionSights returns what each region sees of each other one. What is the host's fault is left out: no path is blamed
+// for it. So is a ping that was lost while the host proved by gossip that it is alive: it votes ok, and says nothing of
+// whether the path carries what is begun there.
+func regionSights(rule catalog.Rule, s *mesh.Snapshot) map[direction]regionSight {
 	out := map[direction]regionSight{}
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
+		if hostAtFault(rule, h, s.At) {
+			continue
+		}
 		for k := range h.Checks {
 			c := &h.Checks[k]
-			if c.Verdict.Severity() > mesh.Unknown.Severity() {
+			if checkAtFault(rule, c, s.At) {
 				continue
 			}
 			for n := range c.Votes {
@@ -53,6 +54,47 @@ func regionSights(s *mesh.Snapshot) map[direction]regionSight {
 		}
 	}
 	return out
+}
+
+// hostAtFault reports whether what fails of a host is, or may be, the fault of the host as a whole.
+func hostAtFault(rule catalog.Rule, h *mesh.HostState, now time.Time) bool {
+	return h.Status == mesh.MajorOutage || slices.ContainsFunc(h.Checks, func(c mesh.CheckState) bool {
+		return c.Kind == catalog.KindPing && checkAtFault(rule, &c, now)
+	})
+}
+
+// roundMax is how long a round takes at most while regions answer. What failed earlier has been confirmed or refuted.
+const roundMax = 10 * time.Second
+
+// checkAtFault reports whether what fails of a check is, or may be, the fault of what is checked: it is down or
+// partial, as many regions as publish that fail or most do (also where that is held back, or the check was never up),
+// or a round is open that may yet turn out so. What is maintained fails by intent.
+func checkAtFault(rule catalog.Rule, c *mesh.CheckState, now time.Time) bool {
+	if c.Verdict.Severity() > mesh.Unknown.Severity() || c.Verdict == mesh.Pending || c.Maintenance != "" {
+		return true
+	}
+	voters, ok, bad, waiting := 0, 0, 0, 0
+	recent := false // a region began to fail so lately that the open round is about it
+	for i := range c.Votes {
+		v := &c.Votes[i]
+		if v.Own {
+			continue
+		}
+		voters++
+		switch good := slices.ContainsFunc(v.Edges, func(e mesh.EdgeState) bool { return e.Outcome.Good() }); {
+		case v.Vote == mesh.OK:
+			ok++
+		case v.Vote == mesh.Bad:
+			bad++
+			recent = recent || now.Sub(v.Since) < roundMax
+		case good:
+			waiting++ // it reached it, and was asked to probe again
+		}
+	}
+	if c.RoundOpen && !recent {
+		ok += waiting
+	}
+	return bad >= max(2, rule.BadRegionsMin) || bad > ok || c.RoundOpen && bad > 0 && 2*ok <= voters
 }
 
 func (s *regionSight) add(v *mesh.RegionVote) {
@@ -79,7 +121,7 @@ type brokenPath struct {
 // brokenPaths names the pairs of regions of which one does not reach the other, in the catalog's order. A region that
 // reaches none of the others is no matter of paths: it is isolated.
 func brokenPaths(c *catalog.Catalog, s *mesh.Snapshot) (out []brokenPath) {
-	seen, position := regionSights(s), regionOrder(c)
+	seen, position := regionSights(c.Rule, s), regionOrder(c)
 	blindTo := map[string]int{} // by region: how many others it does not reach
 	known := map[string]int{}
 	for d, view := range seen {
@@ -131,55 +173,4 @@ func (p brokenPath) words(c *catalog.Catalog) (title, detail string) {
 	return fmt.Sprintf("%s does not see %s", from, to),
 		fmt.Sprintf("%s reaches nothing in %s%s; what %s sees of %s is not known. One region is below what publishes.",
 			from, to, why, to, from)
-}
-
-// lonely is one region that alone cannot reach checks of a host, which is less than what publishes.
-type lonely struct {
-	region, host string
-	checks       []string
-	since        time.Time
-	why          string
-}
-
-// lonelyVotes lists what single regions cannot reach, without the paths that are named as a whole.
-func lonelyVotes(s *mesh.Snapshot, paths []brokenPath) []lonely {
-	named := map[direction]bool{}
-	for _, p := range paths {
-		named[p.direction] = true
-		if p.both {
-			named[direction{p.to, p.from}] = true
-		}
-	}
-	found := map[[2]string]*lonely{}
-	for i := range s.Hosts {
-		h := &s.Hosts[i]
-		for k := range h.Checks {
-			c := &h.Checks[k]
-			if c.Verdict.Severity() > mesh.Unknown.Severity() || c.Verdict == mesh.Pending || c.Tally.Bad != 1 {
-				continue
-			}
-			for _, v := range c.Votes {
-				if v.Own || v.Vote != mesh.Bad || named[direction{v.Region, h.Region}] {
-					continue
-				}
-				key := [2]string{v.Region, h.Name}
-				l := found[key]
-				if l == nil {
-					l = &lonely{region: v.Region, host: h.Name, since: v.Since, why: v.Why}
-					found[key] = l
-				}
-				l.checks = append(l.checks, c.Name)
-				if v.Since.Before(l.since) {
-					l.since = v.Since
-				}
-			}
-		}
-	}
-	out := make([]lonely, 0, len(found))
-	for _, key := range slices.SortedFunc(maps.Keys(found), func(a, b [2]string) int {
-		return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1]))
-	}) {
-		out = append(out, *found[key])
-	}
-	return out
 }

@@ -30,6 +30,7 @@ func newWorld() world {
 			Name:    "ping",
 			Kind:    "ping",
 			Verdict: mesh.Up,
+			Since:   w.snapshot.At.Add(-24 * time.Hour),
 			Tally:   mesh.Tally{Regions: 5, Voters: 4, OK: 4},
 		}
 		for _, from := range places {
@@ -126,16 +127,113 @@ func TestALonelyRegionIsNamedWithItsChecks(t *testing.T) {
 	web := h.Checks[0]
 	web.Name, web.Kind = "Web sites", "http"
 	web.Votes = append([]mesh.RegionVote(nil), web.Votes...)
-	web.Votes[2].Vote, web.Votes[2].Why = mesh.Bad, "timeout"
+	web.Votes[2] = alone(w.snapshot.At.Add(-6*time.Minute), w.snapshot.At)
 	web.Tally.Bad = 1
 	h.Checks = append(h.Checks, web)
-	got := lonelyVotes(w.snapshot, brokenPaths(w.catalog, w.snapshot))
+	got := lonelyVotes(w.catalog.Rule, w.snapshot, brokenPaths(w.catalog, w.snapshot))
 	if len(got) != 1 || got[0].region != "lusaka" || got[0].host != "AMS1" || got[0].checks[0] != "Web sites" {
 		t.Errorf("%+v", got)
 	}
 	w.lose("lusaka", "amsterdam") // now all of the path is lost, and it is named once, as a path
-	if got := lonelyVotes(w.snapshot, brokenPaths(w.catalog, w.snapshot)); len(got) > 0 {
+	if got := lonelyVotes(w.catalog.Rule, w.snapshot, brokenPaths(w.catalog, w.snapshot)); len(got) > 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// alone is Lusaka's bad vote, with its first and its latest miss.
+func alone(first, latest time.Time) mesh.RegionVote {
+	return mesh.RegionVote{Region: "lusaka", Vote: mesh.Bad, Why: "timeout", Since: first, Edges: []mesh.EdgeState{{
+		Vantage: "lus1", Vote: mesh.Bad, Outcome: mesh.Unreachable, At: latest, Since: first, LastBad: latest,
+	}}}
+}
+
+// A region misses alone if it missed twice within the present verdict, for minutes. It reads how the check leaves it
+// out after an hour.
+func TestALonelyRegionHasMissedForLong(t *testing.T) {
+	now := newWorld().snapshot.At
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for name, test := range map[string]struct {
+		up, first, latest    time.Time
+		named, except, round bool
+	}{
+		"an outage that was mended 40 s ago": {ago(40 * time.Second), ago(8 * time.Minute), ago(time.Minute), false, false, false},
+		"mended long ago, not probed since":  {ago(2 * time.Hour), ago(3 * time.Hour), ago(121 * time.Minute), false, false, false},
+		"once within the verdict":            {ago(time.Hour), ago(9 * time.Minute), ago(9 * time.Minute), false, false, false},
+		"for 4 minutes":                      {ago(time.Hour), ago(4 * time.Minute), ago(time.Minute), false, false, false},
+		"for 6 minutes":                      {ago(time.Hour), ago(6 * time.Minute), ago(time.Minute), true, false, false},
+		"a round is open":                    {ago(time.Hour), ago(6 * time.Minute), ago(time.Minute), false, false, true},
+		"for an hour":                        {ago(2 * time.Hour), ago(61 * time.Minute), ago(time.Minute), true, true, false},
+		"since before the verdict":           {ago(2 * time.Hour), ago(3 * time.Hour), ago(time.Minute), true, true, false},
+	} {
+		w := newWorld()
+		w.snapshot.At = now
+		h := &w.snapshot.Hosts[0]
+		mail := h.Checks[0]
+		mail.Name, mail.Kind, mail.Since, mail.RoundOpen = "Sending mail", "smtp", test.up, test.round
+		mail.Votes = append([]mesh.RegionVote(nil), mail.Votes...)
+		mail.Votes[2] = alone(test.first, test.latest)
+		h.Checks = append(h.Checks, mail)
+		got := lonelyVotes(w.catalog.Rule, w.snapshot, nil)
+		if named := len(got) > 0; named != test.named {
+			t.Errorf("%s: %+v", name, got)
+		} else if named {
+			it := got[0].item(request{catalog: w.catalog, snapshot: w.snapshot}, 2, true)
+			if (len(it.Commands) > 0) != test.except {
+				t.Errorf("%s: %q", name, it.Commands)
+			}
+		}
+	}
+}
+
+// What may be the host's own fault is no path's: while as many fail as publish, or a round may yet find that.
+func TestNoPathIsNamedForWhatIsPublished(t *testing.T) {
+	for name, change := range map[string]func(h *mesh.HostState){
+		"the host is down": func(h *mesh.HostState) { h.Status = mesh.MajorOutage },
+		"another check is new, and the ping is down": func(h *mesh.HostState) {
+			pending := h.Checks[0]
+			pending.Name, pending.Kind, pending.Verdict = "new", "tcp", mesh.Pending
+			h.Checks[0].Verdict = mesh.Down
+			h.Checks = append(h.Checks, pending)
+		},
+		"the verdict waits for other hosts": func(h *mesh.HostState) {},
+		"a round is open, and one answered": func(h *mesh.HostState) {
+			h.Checks[0].RoundOpen = true
+			for i := range h.Checks[0].Votes {
+				if v := &h.Checks[0].Votes[i]; v.Vote == mesh.Bad && v.Region != "lusaka" {
+					v.Vote = mesh.Abstain
+				} else {
+					v.Since = time.Now().Add(-2 * time.Second)
+				}
+			}
+		},
+	} {
+		w := newWorld()
+		for _, from := range places {
+			w.lose(from, "london")
+		}
+		change(&w.snapshot.Hosts[1])
+		if got := w.titles(); len(got) > 0 {
+			t.Errorf("%s: %q", name, got)
+		}
+		if got := lonelyVotes(w.catalog.Rule, w.snapshot, nil); len(got) > 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// A cut that lasts is named while the next round about it is open, too.
+func TestACutIsNamedWhileARoundIsOpen(t *testing.T) {
+	w := newWorld()
+	w.lose("lusaka", "london")
+	c := &w.snapshot.Hosts[1].Checks[0]
+	c.RoundOpen = true
+	for i := range c.Votes {
+		if v := &c.Votes[i]; v.Vote == mesh.OK {
+			v.Vote = mesh.Abstain
+		}
+	}
+	if got := w.titles(); len(got) != 1 {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -1,0 +1,150 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+const (
+	// lonelyAfter is how long one region alone must miss a check before operators read of it, and exceptAfter before
+	// they are told how the check leaves the region out: agents that share an interval probe minutes apart.
+	lonelyAfter = 5 * time.Minute
+	exceptAfter = time.Hour
+	// lonelyMax is how many unreachable checks of single regions are listed: each has its misses counted.
+	lonelyMax = 20
+	// lonelyMisses is how many misses it takes: one is an accident.
+	lonelyMisses = 2
+)
+
+// lonely is one region that alone cannot reach checks of a host, which is less than what publishes.
+type lonely struct {
+	region, host string
+	checks       []string
+	since        time.Time
+	why          string
+}
+
+// lonelyVotes lists what single regions cannot reach, without the paths that are named as a whole.
+func lonelyVotes(rule catalog.Rule, s *mesh.Snapshot, paths []brokenPath) []lonely {
+	named := map[direction]bool{}
+	for _, p := range paths {
+		named[p.direction] = true
+		if p.both {
+			named[direction{p.to, p.from}] = true
+		}
+	}
+	found := map[[2]string]*lonely{}
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		if hostAtFault(rule, h, s.At) {
+			continue
+		}
+		for k := range h.Checks {
+			c := &h.Checks[k]
+			v := onlyBad(c)
+			if v == nil || c.RoundOpen || checkAtFault(rule, c, s.At) || named[direction{v.Region, h.Region}] {
+				continue
+			}
+			since, ok := missedSince(c, v)
+			if !ok || s.At.Sub(since) < lonelyAfter {
+				continue
+			}
+			key := [2]string{v.Region, h.Name}
+			l := found[key]
+			if l == nil {
+				l = &lonely{region: v.Region, host: h.Name, since: since, why: v.Why}
+				found[key] = l
+			}
+			l.checks = append(l.checks, c.Name)
+			if since.Before(l.since) {
+				l.since = since
+			}
+		}
+	}
+	out := make([]lonely, 0, len(found))
+	for _, key := range slices.SortedFunc(maps.Keys(found), func(a, b [2]string) int {
+		return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1]))
+	}) {
+		out = append(out, *found[key])
+	}
+	return out
+}
+
+// onlyBad returns the one bad vote on a check; nil if there is none, or more than one.
+func onlyBad(c *mesh.CheckState) (only *mesh.RegionVote) {
+	for i := range c.Votes {
+		v := &c.Votes[i]
+		switch {
+		case v.Own || v.Vote != mesh.Bad:
+		case only != nil:
+			return nil
+		default:
+			only = v
+		}
+	}
+	return only
+}
+
+// missedSince returns since when a region misses a check while its present verdict stands; false unless it has missed
+// it twice since. A vote that stands since an outage, of an agent that has not probed since, shows nothing.
+func missedSince(c *mesh.CheckState, v *mesh.RegionVote) (time.Time, bool) {
+	var latest time.Time
+	for _, e := range v.Edges {
+		if e.Vote == mesh.Bad && e.LastBad.After(latest) {
+			latest = e.LastBad
+		}
+	}
+	if v.Since.After(c.Since) {
+		return v.Since, latest.After(v.Since)
+	}
+	// When the first miss of this verdict was is not known: within its first minutes, more than one agent's turn.
+	// Misses are counted by whole minutes.
+	return c.Since.Truncate(time.Minute).Add(time.Minute), latest.After(c.Since.Add(lonelyAfter))
+}
+
+// lonelyItems returns what single regions cannot reach: it is less than what publishes, so nothing else says it.
+func lonelyItems(s *console, r request, paths []brokenPath) (out []item) {
+	for _, l := range lonelyVotes(r.catalog.Rule, r.snapshot, paths) {
+		if len(out) == lonelyMax {
+			break
+		}
+		n, known := misses(s, r, missKey{l.region, l.host, l.checks[0]}, l.since)
+		if known && n < lonelyMisses {
+			continue
+		}
+		out = append(out, l.item(r, n, known))
+	}
+	return out
+}
+
+func (l lonely) item(r request, misses uint64, known bool) item {
+	city, checks := cityOf(r.catalog, l.region), strings.Join(l.checks, ", ")
+	it := item{
+		Look: web.VerdictLook(mesh.Degraded), Since: l.since, rank: rankPath,
+		Title: fmt.Sprintf("%s alone does not reach %s %s", city, l.host, checks),
+		Links: []web.Link{
+			{Name: "Check", URL: checkPath(l.host, l.checks[0])}, {Name: city, URL: regionPath(l.region)},
+		},
+	}
+	if known {
+		it.Detail = fmt.Sprintf("%d misses since %s. ", misses, l.since.UTC().Format("15:04 UTC on 2 January"))
+	}
+	if l.why != "" {
+		it.Detail += fmt.Sprintf("The latest: %q. ", shortened(l.why))
+	}
+	it.Detail += fmt.Sprintf("One region is below what publishes (%d must agree), so clients read that it works.",
+		r.catalog.Rule.BadRegionsMin)
+	if r.snapshot.At.Sub(l.since) >= exceptAfter {
+		it.Detail += fmt.Sprintf(" If %s is never to reach it, write this into the check and apply the catalog:", city)
+		it.Commands = []string{fmt.Sprintf("except: [%s]", l.region)}
+	}
+	return it
+}
