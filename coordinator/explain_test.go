@@ -25,6 +25,21 @@ func TestExplainShowsWhatAgentsReported(t *testing.T) {
 	}
 }
 
+// A ping that is only filtered votes ok, says why, and has no round-trip time.
+func TestAFilteredPingHasNoTime(t *testing.T) {
+	e := mesh.EdgeState{
+		Vantage: "nc041", Vote: mesh.OK, Outcome: mesh.Unreachable, Why: "ping filtered: the host answered over TCP since",
+	}
+	var out strings.Builder
+	explainVote(&out, mesh.RegionVote{Region: "lusaka", Vote: mesh.OK, Edges: []mesh.EdgeState{e}})
+	if text := out.String(); strings.Contains(text, "0s") || !strings.Contains(text, "ok, "+e.Why+"; probed") {
+		t.Error(text)
+	}
+	if got := formatEdges([]mesh.EdgeState{e}); got != "+" {
+		t.Errorf("the matrix shows %q", got)
+	}
+}
+
 // The latest probe is printed once, and the rule with the numbers that the catalog sets.
 func TestExplainPrintsEachProbeOnceAndTheRuleInForce(t *testing.T) {
 	at := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)

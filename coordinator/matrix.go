@@ -75,7 +75,7 @@ func formatEdges(edges []mesh.EdgeState) string {
 			continue
 		}
 		text += voteSymbols[e.Vote]
-		if e.Vote == mesh.OK {
+		if e.Outcome.Good() && e.RTT > 0 { // a ping that is only filtered votes ok, and has no time
 			text += fmt.Sprint(e.RTT.Round(time.Millisecond).Milliseconds())
 		}
 	}
@@ -83,7 +83,7 @@ func formatEdges(edges []mesh.EdgeState) string {
 }
 
 // cellSymbols are what writeMatrix prints in cells.
-var cellSymbols = regexp.MustCompile(`(?:\+\d+|[X?])+`)
+var cellSymbols = regexp.MustCompile(`(?:\+\d*|[X?])+`)
 
 // colorMatrix colours the cells of a printed matrix: what fails red, what abstains yellow, and what is reached green.
 // The symbols say the same without.

@@ -41,7 +41,7 @@ func FuzzMatrixPrintsWholeCharacters(f *testing.F) {
 func TestMatrixOfTheTerminal(t *testing.T) {
 	edge := func(vantage string, vote mesh.Vote) mesh.RegionVote {
 		return mesh.RegionVote{Region: vantage, Vote: vote, Edges: []mesh.EdgeState{
-			{Vantage: vantage, Vote: vote, RTT: 12 * time.Millisecond},
+			{Vantage: vantage, Vote: vote, Outcome: mesh.Reachable, RTT: 12 * time.Millisecond},
 		}}
 	}
 	s := &mesh.Snapshot{

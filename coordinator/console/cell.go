@@ -128,6 +128,11 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 		out.Class, out.Text = "silent", "?"
 	case m.question.show == showLoss:
 		out.Class, out.Text = heat(lossSteps, loss), percent(loss)
+	case !hasTime(e):
+		out.Class, out.Note = "lossy", percent(loss)
+		if !counted {
+			out.Text, out.Note = "ok", ""
+		}
 	default:
 		out.Class, out.Text = heat(heatSteps, e.RTT), millisecondsText(e.RTT)
 		if loss >= lossNoted {
@@ -136,6 +141,9 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 	}
 	return out
 }
+
+// hasTime reports whether an edge has a round-trip time: a filtered ping votes ok without one.
+func hasTime(e mesh.EdgeState) bool { return e.Outcome.Good() && e.RTT > 0 && !e.At.IsZero() }
 
 // edgeRank orders edges by what a reader must see first.
 func edgeRank(e mesh.EdgeState) int {
@@ -154,7 +162,7 @@ func edgeTitle(e mesh.EdgeState) string {
 		return "no result yet; " + voteWords(e)
 	}
 	text := e.Outcome.String()
-	if e.Outcome.Good() {
+	if hasTime(e) {
 		text = e.RTT.Round(100 * time.Microsecond).String()
 	}
 	if e.Reason != "" {
@@ -164,8 +172,11 @@ func edgeTitle(e mesh.EdgeState) string {
 }
 
 func voteWords(e mesh.EdgeState) string {
-	if e.Why != "" {
+	switch {
+	case e.Why != "" && e.Vote == mesh.Abstain:
 		return "abstains, " + shortened(e.Why)
+	case e.Why != "":
+		return "vote " + e.Vote.String() + ", " + shortened(e.Why)
 	}
 	return "vote " + e.Vote.String()
 }
@@ -255,7 +266,7 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 		return cell{Class: "none", Title: "runs none of these checks"}
 	case p.bad == p.total():
 		out.Class, out.Text = "bad", "✕"
-	case len(p.times) == 0:
+	case p.ok == 0:
 		out.Class, out.Text = "silent", "?"
 	case m.question.show == showOutcome:
 		out.Class, out.Text = "h0", "ok"
@@ -263,6 +274,8 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 		out.Class, out.Text = "silent", "?"
 	case m.question.show == showLoss:
 		out.Class, out.Text = heat(lossSteps, p.lost/float64(p.counted)), percent(p.lost/float64(p.counted))
+	case len(p.times) == 0:
+		out.Class, out.Text = "lossy", "ok"
 	default:
 		slices.Sort(p.times)
 		median := p.times[len(p.times)/2]
@@ -274,7 +287,7 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 	out.Title = fmt.Sprintf(
 		"of %s %d ok, %d bad, %d without a vote",
 		web.Count(p.total(), "path"),
-		len(p.times),
+		p.ok,
 		p.bad,
 		p.abstaining,
 	)
@@ -286,14 +299,14 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 
 // pathCount is what the paths from one column to the hosts of a region are like.
 type pathCount struct {
-	times           []time.Duration // of those that vote ok
-	bad, abstaining int
-	own             bool    // the hosts are in the column's own region
-	lost            float64 // the sum of the shares that the counted ones lose
-	counted         int
+	times               []time.Duration // of those that vote ok, and have one
+	ok, bad, abstaining int
+	own                 bool    // the hosts are in the column's own region
+	lost                float64 // the sum of the shares that the counted ones lose
+	counted             int
 }
 
-func (p pathCount) total() int { return p.bad + p.abstaining + len(p.times) }
+func (p pathCount) total() int { return p.bad + p.abstaining + p.ok }
 
 func (m cellMaker) paths(lines []line, c column) (p pathCount) {
 	for _, l := range lines {
@@ -312,7 +325,10 @@ func (m cellMaker) paths(lines []line, c column) (p pathCount) {
 				case mesh.Abstain:
 					p.abstaining++
 				case mesh.OK:
-					p.times = append(p.times, e.RTT)
+					p.ok++
+					if hasTime(e) {
+						p.times = append(p.times, e.RTT)
+					}
 				}
 				if loss, ok := m.loss.of(l, v.Region, e.Vantage); ok {
 					p.lost, p.counted = p.lost+loss, p.counted+1
@@ -374,7 +390,7 @@ func (m builtMatrix) records(r request, q question) (out [][]any) {
 				if share, ok := m.loss.of(l, v.Region, e.Vantage); ok {
 					loss = share
 				}
-				if e.Outcome.Good() && !e.At.IsZero() {
+				if hasTime(e) {
 					rtt = e.RTT
 				}
 				out = append(out, []any{

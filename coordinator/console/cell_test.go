@@ -6,8 +6,38 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
+
+// A pair whose ping alone is filtered has no round-trip time: its loss is shown, and why it votes ok.
+func TestAPairWithoutATimeShowsNone(t *testing.T) {
+	e := mesh.EdgeState{
+		Vantage: "nc041", Vote: mesh.OK, Outcome: mesh.Unreachable, Reason: "timeout", At: time.Now(),
+		Why: "ping filtered: the host answered over TCP since",
+	}
+	check := mesh.CheckState{Name: "ping", Votes: []mesh.RegionVote{{Region: "lusaka", Vote: mesh.OK,
+		Edges: []mesh.EdgeState{e}}}}
+	l := line{&mesh.HostState{Name: "NC036"}, &check, &catalog.Host{Name: "NC036"}}
+	for _, lost := range []losses{{{"nc036", "ping", "nc041"}: 0.31}, {}} {
+		m := cellMaker{question: question{show: showRTT}, loss: lost, catalog: &catalog.Catalog{}}
+		wantText, wantNote := "", "31 %"
+		if len(lost) == 0 {
+			wantText, wantNote = "ok", ""
+		}
+		got := m.newCell(l, "lusaka", []mesh.EdgeState{e})
+		if got.Text != wantText || got.Note != wantNote || !strings.Contains(got.Title, "vote ok, "+e.Why) {
+			t.Errorf("%+v", got)
+		}
+		region := m.regionCell([]line{l}, column{region: "lusaka"}, "")
+		if region.Text != "ok" || !strings.Contains(region.Title, "1 ok, 0 bad") {
+			t.Errorf("%+v", region)
+		}
+		if row := (builtMatrix{lines: []line{l}, loss: lost}).records(request{catalog: m.catalog}, question{}); row[0][8] != nil {
+			t.Errorf("a round-trip time of %v", row[0][8])
+		}
+	}
+}
 
 // FuzzMatrixCellsAreWholeCharacters: an agent reports any text as its reason, and a cell's title shows the beginning.
 func FuzzMatrixCellsAreWholeCharacters(f *testing.F) {

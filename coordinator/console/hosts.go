@@ -37,7 +37,7 @@ type checkView struct {
 type voteRow struct {
 	web.Look
 	Region, Vantage, Name, Family, Outcome, Why string
-	Own                                         bool
+	Own, Filtered                               bool // Filtered: the ping alone is lost
 	RegionVote                                  string
 	RTT                                         time.Duration
 	At, Since                                   time.Time
@@ -125,9 +125,10 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 			row := voteRow{
 				Look: web.VoteLook(e.Vote), Region: region.Region, Own: region.Own, RegionVote: region.Vote.String(),
 				Vantage: e.Vantage, Name: cmp.Or(names[e.Vantage], e.Vantage), Family: e.Family.Title(),
-				Outcome: e.Outcome.String(), Why: cmp.Or(e.Why, e.Reason), At: e.At, Since: e.Since,
+				Filtered: e.Vote == mesh.OK && e.Outcome == mesh.Unreachable,
+				Outcome:  e.Outcome.String(), Why: cmp.Or(e.Why, e.Reason), At: e.At, Since: e.Since,
 			}
-			if e.Outcome.Good() {
+			if hasTime(e) {
 				row.RTT = e.RTT.Round(100 * time.Microsecond)
 			}
 			v.Votes = append(v.Votes, row)
