@@ -15,6 +15,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 const explainLong = `
@@ -47,6 +48,7 @@ type explanation struct {
 	At         time.Time      `json:"at"`
 	FellWith   []string       `json:"fell_with"` // hosts that failed within seconds of it, for the same voters
 	LastChange *ledger.Change `json:"last_change,omitempty"`
+	checks     []catalog.Check
 	// Evidence is what led to the verdict of each check that is not up.
 	Evidence []evidence `json:"evidence,omitempty"`
 }
@@ -59,12 +61,23 @@ func explain(ctx context.Context, client *admin.Client, s admin.State, name stri
 	if e.HostState, err = findHost(s.Snapshot, name); err != nil {
 		return e, err
 	}
+	if h := s.Catalog.Host(mesh.Key(name)); h != nil {
+		e.checks = h.Checks
+	}
 	e.At, e.FellWith = s.Snapshot.At, fellWith(s.Snapshot, e.HostState)
 	if e.LastChange, err = client.LastChange(ctx, mesh.Key(name), s.Snapshot.At); err != nil {
 		return e, err
 	}
 	e.Evidence, err = collectEvidence(ctx, client, e.HostState, e.At)
 	return e, err
+}
+
+// config returns a check in the catalog; nil if it has none of the name.
+func (e explanation) config(check string) *catalog.Check {
+	if i := slices.IndexFunc(e.checks, func(c catalog.Check) bool { return c.Name == check }); i >= 0 {
+		return &e.checks[i]
+	}
+	return nil
 }
 
 // fellWith lists the other hosts that have a check with the same cause as one of the host's checks.
@@ -108,6 +121,9 @@ func (e explanation) write(out io.Writer, rule catalog.Rule) {
 	for _, c := range e.Checks {
 		fmt.Fprintf(out, "\n%s (%s): %s, since %s\n  %s\n  rule: %s\n",
 			c.Name, c.Kind, c.Verdict, formatTime(c.Since), c.Sentence, quorum.InWords(c.Rule, rule))
+		if why := sentence.Waiting(rule, e.config(c.Name), c); why != "" {
+			fmt.Fprintf(out, "  %s\n", why)
+		}
 		for _, a := range c.Advisories {
 			fmt.Fprintf(out, "  advisory: %s\n", a)
 		}

@@ -75,7 +75,7 @@ func (e evidence) write(out io.Writer, rule catalog.Rule) {
 		if event.At.Before(e.Began.Add(-500 * time.Millisecond)) {
 			continue
 		}
-		fmt.Fprintf(out, "    %+8.2f s  %s\n", event.At.Sub(e.Began).Seconds(), event.Text)
+		fmt.Fprintf(out, "    %+8.2f s  %s\n", event.At.Sub(e.Began).Round(10*time.Millisecond).Seconds(), event.Text)
 		if event.Rule != "" {
 			fmt.Fprintf(out, "                rule: %s\n", quorum.InWords(event.Rule, rule))
 		}

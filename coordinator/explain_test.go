@@ -58,3 +58,18 @@ func TestExplainPrintsEachProbeOnceAndTheRuleInForce(t *testing.T) {
 		t.Error(out.String())
 	}
 }
+
+// While the published verdict waits, five bad votes stand beside "Up": explain says what for.
+func TestExplainSaysWhatAVerdictWaitsFor(t *testing.T) {
+	votes := make([]mesh.RegionVote, 5)
+	for i := range votes {
+		votes[i].Vote = mesh.Bad
+	}
+	var out strings.Builder
+	explanation{HostState: mesh.HostState{Name: "NC036", Checks: []mesh.CheckState{{
+		Name: "web", Verdict: mesh.Up, Sentence: "Up: reachable from 7 of 7 regions.", Votes: votes,
+	}}}}.write(&out, catalog.DefaultRule())
+	if !strings.Contains(out.String(), "The published verdict is from before, and waits for other hosts") {
+		t.Error(out.String())
+	}
+}

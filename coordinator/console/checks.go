@@ -47,7 +47,7 @@ func (s *console) checkPage(r request) (view, error) {
 	if v.Changes, err = s.changes(r, mesh.Key(h.Name), c.Name); err != nil {
 		return view{}, err
 	}
-	moment, err := s.newMomentView(r, mesh.Key(h.Name))
+	moment, err := s.newMomentView(r, mesh.Key(h.Name), c.Name)
 	return view{
 		title: h.Name + " " + c.Name, template: "check", section: "/matrix", data: v, moment: moment, still: true,
 		tables: []table{{"votes", voteColumns, v.Check.rows()}, hours, changeTable(v.Changes)},

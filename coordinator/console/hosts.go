@@ -10,6 +10,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // hostView is one host: its checks, their votes, and what changed.
@@ -26,6 +27,7 @@ type hostView struct {
 type checkView struct {
 	web.Look
 	Host, Name, Kind, Verdict, Sentence, Rule string
+	Waits                                     string // why the votes differ from the verdict
 	Since                                     time.Time
 	Tally                                     mesh.Tally
 	RoundOpen                                 bool
@@ -74,7 +76,7 @@ func (s *console) hostPage(r request) (view, error) {
 	if v.Changes, err = s.changes(r, mesh.Key(h.Name), ""); err != nil {
 		return view{}, err
 	}
-	moment, err := s.newMomentView(r, mesh.Key(h.Name))
+	moment, err := s.newMomentView(r, mesh.Key(h.Name), "")
 	return view{
 		title: h.Name, template: "host", section: "/", data: v, moment: moment,
 		tables: []table{votes, changeTable(v.Changes)},
@@ -119,6 +121,9 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 		Look: web.CheckLook(*c), Host: h.Name, Name: c.Name, Kind: c.Kind, Verdict: string(c.Verdict),
 		Sentence: c.Sentence, Rule: quorum.InWords(c.Rule, r.catalog.Rule), Since: c.Since, Tally: c.Tally,
 		RoundOpen: c.RoundOpen, Advisories: c.Advisories,
+	}
+	if config := r.catalog.Host(mesh.Key(h.Name)); config != nil {
+		v.Waits = sentence.Waiting(r.catalog.Rule, config.Check(c.Name), *c)
 	}
 	for _, region := range c.Votes {
 		for _, e := range region.Edges {

@@ -197,7 +197,7 @@ func matrixPage(s *console, r request) (view, error) {
 	if r.forPrograms() {
 		t.rows = m.records(r, q)
 	}
-	moment, err := s.newMomentView(r, "")
+	moment, err := s.newMomentView(r, "", "")
 	return view{
 		title: "Matrix", template: "matrix", section: "/matrix", data: m.view, tables: []table{t}, moment: moment,
 	}, err

@@ -62,6 +62,7 @@ type momentView struct {
 	Reach  time.Time  // how far back the past reaches; zero if that is not known
 	Steps  []web.Link
 	Latest string // the address of the present
+	Failed bool   // the moment that was asked for cannot be shown
 	Width  int
 	Cursor int
 	Hours  []momentHour
@@ -90,8 +91,9 @@ const (
 	timelineRows  = 3 // marks of the same minute stand above one another
 )
 
-// newMomentView describes the moment that a page shows. host is the key of the host whose changes it marks; "" for all.
-func (s *console) newMomentView(r request, host string) (*momentView, error) {
+// newMomentView describes the moment that a page shows. host is the key of the host whose changes it
+// marks, and check the name of its only check: "" for all. With a host it marks all that its page lists.
+func (s *console) newMomentView(r request, host, check string) (*momentView, error) {
 	if s.config.Past == nil {
 		return nil, nil
 	}
@@ -100,6 +102,9 @@ func (s *console) newMomentView(r request, host string) (*momentView, error) {
 	v := &momentView{Path: r.URL.EscapedPath(), At: r.moment, Width: timelineWidth}
 	v.keep(r.URL.Query())
 	v.Reach, _ = s.config.Past.Reach(r.Context()) // the line is drawn without it
+	if !v.Reach.IsZero() {
+		v.Reach = v.Reach.Truncate(time.Second).Add(time.Second) // a whole second that can be typed and shown
+	}
 	shown := now
 	if !r.moment.IsZero() {
 		shown = r.moment
@@ -126,6 +131,12 @@ func (s *console) newMomentView(r request, host string) (*momentView, error) {
 	if err != nil {
 		return nil, err
 	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(t mesh.Transition) bool {
+		if host == "" { // a check's first success is no news, and a status follows from verdicts
+			return t.Check == "" || t.Was == mesh.Pending || t.Published.Before(v.Reach)
+		}
+		return check != "" && t.Check != check
+	})
 	v.More = max(0, len(changes)-timelineMarks)
 	v.Marks = v.marks(changes[v.More:], place)
 	return v, nil
@@ -151,6 +162,9 @@ func (v *momentView) query() url.Values {
 	return out
 }
 
+// Earliest is the address of the earliest moment.
+func (v *momentView) Earliest() string { return v.address(v.Reach) }
+
 func (v *momentView) address(at time.Time) string {
 	query := v.query()
 	query.Set("at", at.UTC().Format(time.RFC3339))
@@ -162,8 +176,10 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int)
 	var out []momentMark
 	rows := map[int]int{}
 	for _, t := range changes {
-		if t.Check == "" || t.Was == mesh.Pending || t.Published.Before(v.Reach) {
-			continue
+		look, what := web.VerdictLook(t.Verdict), t.Host+" "+t.Check+" "+string(t.Verdict)
+		if t.Check == "" {
+			look = web.StatusLook(t.To)
+			what = t.Host + ": " + look.Word
 		}
 		x := place(t.Published)
 		row := rows[x/8]
@@ -174,11 +190,15 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int)
 		}
 		// Whole seconds later: the permanent link names the first one in which the change is there.
 		at := t.Published.Truncate(time.Second).Add(time.Second)
-		out = append(out, momentMark{
-			Look: web.VerdictLook(t.Verdict), X: min(max(x, 4), timelineWidth-4), Y: 12 + 13*row, URL: v.address(at),
-			Title:       t.Published.UTC().Format("2 Jan 15:04:05 UTC: ") + t.Host + " " + t.Check + " " + string(t.Verdict),
+		mark := momentMark{
+			Look: look, X: min(max(x, 4), timelineWidth-4), Y: 12 + 13*row, URL: v.address(at),
+			Title:       t.Published.UTC().Format("2 Jan 15:04:05 UTC") + ": " + what,
 			Explanation: transitionPath(t),
-		})
+		}
+		if at.Before(v.Reach) {
+			mark.URL = mark.Explanation // that moment cannot be shown any more
+		}
+		out = append(out, mark)
 	}
 	slices.Reverse(out) // newest first, so that the keyboard reaches the latest change first
 	return out

@@ -3,7 +3,9 @@ package console_test
 import (
 	"context"
 	"encoding/json"
+	"html"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +138,46 @@ func TestATransitionIsExplained(t *testing.T) {
 	}
 	if csv := get(t, h, "localhost", "/hosts/NC036.csv").Body.String(); !strings.HasPrefix(csv, "host,check,verdict,") {
 		t.Errorf("the votes as CSV: %.100s", csv)
+	}
+}
+
+// A moment that cannot be shown is answered by a page of the console that leads to those that can.
+func TestAMomentOutOfReachHasAPage(t *testing.T) {
+	h, _ := newPastConsole(t)
+	w := get(t, h, "localhost", "/hosts/NC036?at=72h")
+	text := w.Body.String()
+	begin := regexp.MustCompile(`the past reaches back to\n<a href="(/hosts/NC036\?at=[^"]+)">`).FindStringSubmatch(text)
+	if w.Code != http.StatusNotFound || begin == nil || !strings.Contains(text, "does not reach back") ||
+		!strings.Contains(text, `aria-label="Site"`) || !strings.Contains(text, `value="72h"`) {
+		t.Fatalf("status %d: %s", w.Code, text)
+	}
+	if w := get(t, h, "localhost", html.UnescapeString(begin[1])); w.Code != http.StatusOK {
+		t.Errorf("the earliest moment of the page: status %d", w.Code)
+	}
+	if w := get(t, h, "localhost", "/hosts/NC036.csv?at=72h"); strings.Contains(w.Body.String(), "<") || w.Code != 404 {
+		t.Errorf("programs get %d: %.100s", w.Code, w.Body)
+	}
+}
+
+// young is a source whose only changes are a check's first success and the host's status that followed.
+type young struct{ source }
+
+func (y young) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
+	at := time.Now().Add(-time.Minute)
+	return []mesh.Transition{
+		{ID: "1", Sequence: 1, Host: "NC036", Check: "ping", Was: mesh.Pending, Verdict: mesh.Up, Published: at},
+		{ID: "2", Sequence: 1, Host: "NC036", From: mesh.StatusUnknown, To: mesh.Operational, Published: at},
+	}, nil
+}
+
+// The line of time of a host has each change of the table below it.
+func TestTheTimelineAgreesWithTheTable(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	h := console.New(console.Config{
+		Source: young{source{s}}, Past: replayed{s, &[]time.Time{}}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
+	})
+	text := get(t, h, "localhost", "/hosts/NC036").Body.String()
+	if strings.Contains(text, "No verdict changed") || strings.Count(text, "aria-label=\""+time.Now().UTC().Format("2 Jan ")) != 2 {
+		t.Error(text)
 	}
 }

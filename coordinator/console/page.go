@@ -114,7 +114,7 @@ func (s *console) newPages() *http.ServeMux {
 				return
 			}
 			if err := s.answer(w, r, p); err != nil {
-				web.WriteError(w, r, s.config.Logger, err)
+				s.fail(w, r, err)
 			}
 		})
 	}
@@ -154,7 +154,7 @@ func (s *console) orSite(site http.Handler) http.Handler {
 			address.RawQuery = query.Encode()
 			if p, asked := s.find(r, &address); p != nil && r.Method == http.MethodGet {
 				if err := s.answer(w, asked, p); err != nil {
-					web.WriteError(w, r, s.config.Logger, err)
+					s.fail(w, asked, err)
 				}
 				return
 			}
@@ -189,6 +189,11 @@ func (s *console) answer(w http.ResponseWriter, r *http.Request, p page) error {
 	if format := r.URL.Query().Get("format"); format != "" && format != "html" {
 		return writeTables(w, r, format, asked.snapshot.At, v.tables)
 	}
+	return s.write(w, asked, v, http.StatusOK)
+}
+
+// write answers with a page in the console's layout.
+func (s *console) write(w http.ResponseWriter, asked request, v view, status int) error {
 	body, err := asked.render(v)
 	if err != nil {
 		return err
@@ -202,9 +207,30 @@ func (s *console) answer(w http.ResponseWriter, r *http.Request, p page) error {
 		layout.Nav[i].Current = layout.Nav[i].URL == v.section
 	}
 	if !v.still {
-		layout.Events = eventsPath + "?page=" + url.QueryEscape(r.URL.RequestURI())
+		layout.Events = eventsPath + "?page=" + url.QueryEscape(asked.URL.RequestURI())
 	}
-	return layout.Write(w, http.StatusOK)
+	return layout.Write(w, status)
+}
+
+// fail answers with an error that the reader may know as a page: with the moments that can be shown, if it is one that
+// cannot. Programs get its text.
+func (s *console) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status, text, ok := web.Told(err)
+	asked := request{Request: r}
+	if asked.catalog, asked.snapshot = s.config.Source.Current(); !ok || asked.forPrograms() {
+		web.WriteError(w, r, s.config.Logger, err)
+		return
+	}
+	v := view{title: "Cannot be shown", template: "failed", data: text, still: true}
+	if at := r.URL.Query().Get("at"); at != "" {
+		if moment, momentErr := s.newMomentView(asked, "", ""); momentErr == nil && moment != nil {
+			moment.Text, moment.Failed = at, true
+			v.moment = moment
+		}
+	}
+	if writeErr := s.write(w, asked, v, status); writeErr != nil {
+		web.WriteError(w, r, s.config.Logger, err)
+	}
 }
 
 func (r request) title(v view) string { return v.title + " – " + r.catalog.Page.Title }

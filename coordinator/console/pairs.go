@@ -241,10 +241,27 @@ type chartView struct {
 	HTML  template.HTML
 }
 
+// tooLittle is shown in place of a chart of a young mesh: one point is no line.
+const tooLittle template.HTML = `<p class="soft">Too little data for a chart yet.</p>`
+
+// points counts the values of a line.
+func points(s web.ChartSeries) (n int) {
+	for _, v := range s.Values {
+		if !math.IsNaN(v) {
+			n++
+		}
+	}
+	return n
+}
+
 // drawn adds the charts that have a line.
 func drawn(out *[]chartView, charts ...web.Chart) error {
 	for _, c := range charts {
 		if len(c.Series) == 0 {
+			continue
+		}
+		if !slices.ContainsFunc(c.Series, func(s web.ChartSeries) bool { return points(s) > 1 }) {
+			*out = append(*out, chartView{c.Label, tooLittle})
 			continue
 		}
 		html, err := c.HTML()

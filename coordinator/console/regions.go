@@ -62,7 +62,7 @@ func (s *console) regionPage(r request) (view, error) {
 			[]any{other, v.Name, from.Good, from.Bad, joined(from.Failing)})
 	}
 	v.Look, v.Conclusion = concludeRegion(v)
-	moment, err := s.newMomentView(r, "")
+	moment, err := s.newMomentView(r, "", "")
 	return view{
 		title: "Region " + v.Name, template: "region", section: "/matrix", data: v, moment: moment, tables: []table{out},
 	}, err

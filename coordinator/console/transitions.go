@@ -18,15 +18,16 @@ import (
 // transitionView explains one change of a verdict.
 type transitionView struct {
 	web.Look
-	ID, Host, Check, Was, Verdict, Sentence, Rule, Cause string
-	Began, Published                                     time.Time
-	After                                                time.Duration // from the cause to the publication
-	Tally                                                mesh.Tally
-	Before                                               string // the address of the host page just before
-	Votes                                                checkView
-	Axis                                                 *axis
-	Earlier, Steps                                       []stepRow
-	Missing                                              string // why there are no steps
+	ID, Host, Check, Was, Verdict, Sentence, Rule string
+	With                                          []string // hosts that failed from the same cause
+	Began, Published                              time.Time
+	After                                         time.Duration // from the cause to the publication
+	Tally                                         mesh.Tally
+	Before                                        string // the address of the host page just before
+	Votes                                         checkView
+	Axis                                          *axis
+	Earlier, Steps                                []stepRow
+	Missing                                       string // why there are no steps
 }
 
 // stepRow is one step on the way to a verdict.
@@ -114,10 +115,13 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 	}
 	v := transitionView{
 		Look: web.VerdictLook(t.Verdict), ID: t.ID, Host: t.Host, Check: t.Check, Was: string(t.Was),
-		Verdict: string(t.Verdict), Sentence: t.Sentence, Rule: quorum.InWords(t.Rule, r.catalog.Rule), Cause: t.Cause,
+		Verdict: string(t.Verdict), Sentence: t.Sentence, Rule: quorum.InWords(t.Rule, r.catalog.Rule), With: s.failedWith(r, t),
 		Began: t.Began, Published: t.Published, After: t.Published.Sub(t.Began).Round(10 * time.Millisecond),
 		Tally: t.Tally, Votes: r.newCheckView(&mesh.HostState{Name: t.Host}, &state),
 		Before: hostPath(t.Host) + "?at=" + t.Began.Add(-time.Second).UTC().Format(time.RFC3339),
+	}
+	if v.Votes.Waits = ""; countBad(t.Votes) != t.Tally.Bad {
+		v.Votes.Waits = "The votes shown are those of the moment of publication; the verdict counts those that decided it."
 	}
 	switch {
 	case t.Check == "":
@@ -138,7 +142,7 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 	}
 	for _, e := range events {
 		step := stepRow{
-			Offset: fmt.Sprintf("%+.2f s", e.At.Sub(t.Began).Seconds()), At: e.At, Kind: string(e.Kind), Text: e.Text,
+			Offset: fmt.Sprintf("%+.2f s", e.At.Sub(t.Began).Round(10*time.Millisecond).Seconds()), At: e.At, Kind: string(e.Kind), Text: e.Text,
 			Rule: quorum.InWords(e.Rule, r.catalog.Rule),
 		}
 		if e.At.Before(t.Began.Add(-causeLead)) {
@@ -150,6 +154,36 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 	v.Axis = newAxis(t, events, r.names())
 	return v
 }
+
+// failedWith returns the hosts that failed from the same cause as a change.
+func (s *console) failedWith(r request, t mesh.Transition) (out []string) {
+	if t.Cause == "" {
+		return nil
+	}
+	all, err := s.config.Source.Transitions(r.Context(), "", t.Published.Add(-causeWithin), timelineMarks)
+	if err != nil {
+		return nil // a page without them is better than none
+	}
+	for _, o := range all {
+		if o.Cause == t.Cause && o.Host != t.Host && !slices.Contains(out, o.Host) {
+			out = append(out, o.Host)
+		}
+	}
+	return out
+}
+
+// countBad counts the bad votes that count.
+func countBad(votes []mesh.RegionVote) (n int) {
+	for i := range votes {
+		if v := &votes[i]; !v.Own && v.Vote == mesh.Bad {
+			n++
+		}
+	}
+	return n
+}
+
+// causeWithin is how long before a change others of its cause are sought.
+const causeWithin = 10 * time.Minute
 
 const (
 	axisWidth  = 1200
@@ -202,11 +236,37 @@ func newAxis(t mesh.Transition, events []judge.Event, names map[string]string) *
 		rows[i].Y = axisTop + 10 + i*axisRowGap
 	}
 	a.Rows, a.Height = rows, axisTop+len(rows)*axisRowGap+24
-	for i := range axisTicks + 1 {
-		at := from.Add(span * time.Duration(i) / axisTicks)
-		a.Ticks = append(a.Ticks, axisTick{x(at), fmt.Sprintf("%+.1f s", at.Sub(t.Began).Seconds())})
+	step := tickStep(span)
+	for by := -(t.Began.Sub(from) / step) * step; !t.Began.Add(by).After(from.Add(span)); by += step {
+		a.Ticks = append(a.Ticks, axisTick{x(t.Began.Add(by)), tickText(by)})
 	}
 	return a
+}
+
+// tickStep returns the least whole step of which a span has at most axisTicks.
+func tickStep(span time.Duration) time.Duration {
+	step := time.Second
+	for _, s := range []int{2, 5, 10, 15, 30, 60, 120, 300, 600, 1800} {
+		if span <= axisTicks*step {
+			return step
+		}
+		step = time.Duration(s) * time.Second
+	}
+	for span > axisTicks*step {
+		step *= 2
+	}
+	return step
+}
+
+// tickText writes a whole number of seconds or minutes: "0 s", "+5 s", "-2 min".
+func tickText(by time.Duration) string {
+	switch {
+	case by == 0:
+		return "0 s"
+	case by%time.Minute == 0:
+		return fmt.Sprintf("%+d min", by/time.Minute)
+	}
+	return fmt.Sprintf("%+d s", by/time.Second)
 }
 
 func newAxisProbe(e judge.Event, x func(time.Time) int) axisProbe {

@@ -264,6 +264,9 @@ func present(verdict, sentence string) string {
 	if !strings.Contains(sentence, " region") {
 		return sentence // no numbers
 	}
+	if rest, ok := strings.CutPrefix(sentence, "Pending: new, "); ok {
+		return "New, " + rest
+	}
 	if rest, ok := strings.CutPrefix(sentence, verdict+": "); ok {
 		return "Now " + rest
 	}

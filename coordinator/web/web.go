@@ -66,6 +66,15 @@ func FieldError(status int, field, text string) error {
 	return &statusError{status: status, text: text, field: field}
 }
 
+// Told returns the status and the text of an error that the client may read; false for other errors.
+func Told(err error) (status int, text string, ok bool) {
+	var known *statusError
+	if !errors.As(err, &known) {
+		return 0, "", false
+	}
+	return known.status, known.text, true
+}
+
 // WriteError answers a request that failed. It is the only place where an error becomes an answer, and where it is
 // logged.
 func WriteError(w http.ResponseWriter, r *http.Request, log zerolog.Logger, err error) {

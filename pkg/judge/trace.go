@@ -138,6 +138,8 @@ func describeProbe(o mesh.Observation) string {
 		began += fmt.Sprintf(" for round %d", o.Round)
 	}
 	switch {
+	case o.Stage == mesh.Missed && o.Reason != "":
+		return began + ": the first probe failed: " + o.Reason + "; it probes again"
 	case o.Stage == mesh.Missed:
 		return began + ": no answer to the first probe yet; it probes again"
 	case o.Outcome == mesh.Inconclusive:

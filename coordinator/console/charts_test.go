@@ -1,0 +1,51 @@
+package console
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// One point is no line: a mesh that is minutes old has a sentence in place of an empty frame.
+func TestAChartNeedsTwoPoints(t *testing.T) {
+	gap := math.NaN()
+	for _, test := range []struct {
+		values []float64
+		drawn  bool
+	}{{[]float64{gap, gap}, false}, {[]float64{gap, 3}, false}, {[]float64{2, 3}, true}} {
+		var out []chartView
+		c := web.Chart{ID: "x", Label: "X", Step: time.Minute, Series: []web.ChartSeries{{Name: "a", Values: test.values}}}
+		if err := drawn(&out, c); err != nil || len(out) != 1 {
+			t.Fatal(out, err)
+		}
+		if drawn := strings.Contains(string(out[0].HTML), "<figure"); drawn != test.drawn ||
+			strings.Contains(string(out[0].HTML), "Too little data for a chart yet.") == drawn {
+			t.Errorf("%v: %s", test.values, out[0].HTML)
+		}
+	}
+}
+
+// The axis of a change has whole units, and its zero no sign.
+func TestTheAxisHasWholeUnits(t *testing.T) {
+	began := time.Date(2026, 3, 1, 2, 31, 0, 123e6, time.UTC)
+	for took, want := range map[time.Duration]string{
+		200 * time.Millisecond: "-1 s, 0 s",
+		3 * time.Second:        "-3 s, -2 s, -1 s, 0 s, +1 s, +2 s, +3 s",
+		20 * time.Second:       "-20 s, -15 s, -10 s, -5 s, 0 s, +5 s, +10 s, +15 s, +20 s",
+		10 * time.Minute:       "0 s, +2 min, +4 min, +6 min, +8 min, +10 min",
+	} {
+		a := newAxis(mesh.Transition{Began: began, Published: began.Add(took)}, []judge.Event{{At: began}}, nil)
+		var got []string
+		for _, tick := range a.Ticks {
+			got = append(got, tick.Text)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%v: %q", took, got)
+		}
+	}
+}
