@@ -13,7 +13,7 @@ import (
 
 // cell is one place of the matrix. Its class gives the colour and the pattern, and the text says the same without.
 type cell struct {
-	Class string // h0 to h5, bad, lossy, silent, none; own beside it where it does not count
+	Class string // h0 to h5, l0 to l5, bad, lossy, silent, none; own beside it where it does not count
 	Text  string
 	Note  string // beside the text: a share of losses
 	Title string // the last observation, and the vote that it became
@@ -127,14 +127,14 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 	case m.question.show == showLoss && !counted:
 		out.Class, out.Text = "silent", "?"
 	case m.question.show == showLoss:
-		out.Class, out.Text = heat(lossSteps, loss), percent(loss)
+		out.Class, out.Text = heat("l", lossSteps, loss), percent(loss)
 	case !hasTime(e):
 		out.Class, out.Note = "lossy", percent(loss)
 		if !counted {
 			out.Text, out.Note = "ok", ""
 		}
 	default:
-		out.Class, out.Text = heat(heatSteps, e.RTT), millisecondsText(e.RTT)
+		out.Class, out.Text = heat("h", heatSteps, e.RTT), millisecondsText(e.RTT)
 		if loss >= lossNoted {
 			out.Class, out.Note = "lossy", percent(loss)
 		}
@@ -190,13 +190,14 @@ func shortened(text string) string {
 	return text
 }
 
-// heat returns the class of the step of a scale that a value is on.
-func heat[T time.Duration | float64](steps []T, value T) string {
+// heat returns the class of the step of a scale that a value is on: "h" for times, of which short ones stand out, and
+// "l" for losses, of which large ones do.
+func heat[T time.Duration | float64](scale string, steps []T, value T) string {
 	n := 0
 	for n < len(steps) && value >= steps[n] {
 		n++
 	}
-	return fmt.Sprintf("h%d", n)
+	return fmt.Sprintf("%s%d", scale, n)
 }
 
 // millisecondsText writes a round-trip time in milliseconds without the unit, which the legend has.
@@ -233,11 +234,8 @@ func (m cellMaker) legend() []cell {
 		}
 	case showLoss:
 		out = []cell{
-			{Class: "h0", Text: "0 %"}, {Class: "h1", Text: "<1 %"}, {Class: "h2", Text: "<2 %"},
-			{
-				Class: "h3",
-				Text:  "<5 %",
-			}, {Class: "h4", Text: "<20 %"}, {Class: "h5", Text: "20 %+", Title: "of the last probes"},
+			{Class: "l0", Text: "0 %"}, {Class: "l1", Text: "<1 %"}, {Class: "l2", Text: "<2 %"},
+			{Class: "l3", Text: "<5 %"}, {Class: "l4", Text: "<20 %"}, {Class: "l5", Text: "20 %+", Title: "of the last probes"},
 		}
 	default:
 		out = []cell{{Class: "h0", Text: "ok", Title: "answers"}, {Class: "h3", Text: "slow", Title: "late"}}

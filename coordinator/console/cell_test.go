@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,4 +60,24 @@ func FuzzMatrixCellsAreWholeCharacters(f *testing.F) {
 			t.Fatalf("%d characters", n)
 		}
 	})
+}
+
+// The scale of losses grows with the loss, and does not fade as that of times does.
+func TestLargeLossesStandOut(t *testing.T) {
+	for share, want := range map[float64]string{0: "l0", 0.005: "l1", 0.015: "l2", 0.03: "l3", 0.1: "l4", 0.45: "l5"} {
+		if got := heat("l", lossSteps, share); got != want {
+			t.Errorf("%v: %s", share, got)
+		}
+	}
+	css := asset("console.css")
+	last := 0
+	for _, class := range []string{"l0", "l1", "l2", "l3", "l4", "l5"} {
+		_, rule, _ := strings.Cut(css, ".heat ."+class+"{background:color-mix(in srgb,var(--degraded) ")
+		share, _, found := strings.Cut(rule, "%")
+		n, err := strconv.Atoi(share)
+		if !found || err != nil || n <= last {
+			t.Errorf("%s mixes %q after %d %%", class, share, last)
+		}
+		last = n
+	}
 }

@@ -150,6 +150,7 @@ type matrixView struct {
 	Columns   []column
 	Rows      []row
 	ByRegion  bool // rows are regions of hosts
+	ByVantage bool // columns are vantages
 	Hosts     int  // that the question selects
 	Pages     []web.Link
 	Legend    []cell
@@ -216,6 +217,7 @@ func newMatrix(s *console, r request, q question) builtMatrix {
 	m.view = matrixView{Question: newChoices(r.catalog, q), Hosts: len(m.lines), ShowsLoss: q.show == showLoss}
 	m.loss = presentLosses(s, r)
 	m.view.Columns = columns(r, q)
+	m.view.ByVantage = slices.ContainsFunc(m.view.Columns, func(c column) bool { return c.vantage != "" })
 	cells := cellMaker{question: q, loss: m.loss, columns: m.view.Columns, catalog: r.catalog}
 	m.view.Legend = cells.legend()
 	if len(m.lines) > linesMax && q.region == "" {

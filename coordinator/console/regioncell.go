@@ -61,13 +61,13 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 	case m.question.show == showLoss && p.counted == 0:
 		out.Class, out.Text = "silent", "?"
 	case m.question.show == showLoss:
-		out.Class, out.Text = heat(lossSteps, p.lost/float64(p.counted)), percent(p.lost/float64(p.counted))
+		out.Class, out.Text = heat("l", lossSteps, p.lost/float64(p.counted)), percent(p.lost/float64(p.counted))
 	case len(p.times) == 0:
 		out.Class, out.Text = "lossy", "ok"
 	default:
 		slices.Sort(p.times)
 		median := p.times[len(p.times)/2]
-		out.Class, out.Text = heat(heatSteps, median), millisecondsText(median)
+		out.Class, out.Text = heat("h", heatSteps, median), millisecondsText(median)
 	}
 	if p.bad > 0 && p.bad < p.total() {
 		out.Class, out.Note = "lossy", fmt.Sprintf("%d✕", p.bad)

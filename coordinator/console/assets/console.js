@@ -34,7 +34,18 @@ document.addEventListener("keydown", function (e) {
 function heard(e) { var cell = cellOf(e); if (cell) tell(cell); }
 document.addEventListener("focusin", heard);
 document.addEventListener("pointerover", heard);
+// The hint above a table is shown where the table is wider than its box.
+function hint() {
+	document.querySelectorAll(".sideways").forEach(function (p) {
+		var box = p.nextElementSibling, wide = box && box.scrollWidth > box.clientWidth + 1;
+		p.hidden = !wide;
+		p.classList.toggle("always", wide);
+	});
+}
+hint();
+addEventListener("resize", hint);
 document.addEventListener("newpage", function () {
+	hint();
 	told = "";
 	var focused = document.activeElement && document.activeElement.closest(".heat tbody td");
 	var cell = focused || main.querySelector(".heat tbody td:hover");
