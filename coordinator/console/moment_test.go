@@ -47,6 +47,7 @@ func (replayed) Reach(context.Context) (time.Time, error) {
 func (replayed) Trace(_ context.Context, t mesh.Transition) ([]judge.Event, error) {
 	at := t.Began
 	return []judge.Event{
+		{At: at.Add(-time.Second), Kind: judge.VoteChanged, Text: "london: ok"},
 		{At: at, Kind: judge.Observed, Region: "london", Vantage: "nc023", Text: "NC023 probed: unreachable",
 			Probe: &judge.Probe{Began: at.Add(-time.Second), Elapsed: time.Second, Outcome: mesh.Unreachable}},
 		{At: at.Add(time.Second), Kind: judge.RoundOpened, Round: 7, Text: "round 7 opens"},
@@ -135,7 +136,7 @@ func TestATransitionIsExplained(t *testing.T) {
 	}
 	var data struct{ Steps []struct{ Kind, Text string } }
 	answer := get(t, h, "localhost", "/transitions/280.json").Body.Bytes()
-	if err := json.Unmarshal(answer, &data); err != nil || len(data.Steps) != 3 || data.Steps[1].Kind != "round" {
+	if err := json.Unmarshal(answer, &data); err != nil || len(data.Steps) != 4 || data.Steps[2].Kind != "round" {
 		t.Errorf("%v: %s", err, answer)
 	}
 	if csv := get(t, h, "localhost", "/hosts/NC036.csv").Body.String(); !strings.HasPrefix(csv, "host,check,verdict,") {

@@ -18,6 +18,20 @@ type regionView struct {
 	Out, In          []directionRow
 }
 
+// labelled is rows with what they are called for readers: no two boxes of a page are called alike.
+type labelled[T any] struct {
+	Label string
+	Rows  []T
+}
+
+// From and To are the two tables of the page.
+func (v regionView) From() labelled[directionRow] {
+	return labelled[directionRow]{"From " + v.Name, v.Out}
+}
+
+// To is documented at From.
+func (v regionView) To() labelled[directionRow] { return labelled[directionRow]{"To " + v.Name, v.In} }
+
 // directionRow is one direction between the region and another.
 type directionRow struct {
 	web.Look

@@ -30,6 +30,16 @@ type transitionView struct {
 	Missing                                       string // why there are no steps
 }
 
+// StepsAfter and StepsBefore are the two tables of steps.
+func (v transitionView) StepsAfter() labelled[stepRow] {
+	return labelled[stepRow]{"Steps to " + v.ID + " from the cause on", v.Steps}
+}
+
+// StepsBefore is documented at StepsAfter.
+func (v transitionView) StepsBefore() labelled[stepRow] {
+	return labelled[stepRow]{"Steps to " + v.ID + " before the cause", v.Earlier}
+}
+
 // stepRow is one step on the way to a verdict.
 type stepRow struct {
 	Offset string // from the cause
