@@ -225,6 +225,7 @@ func percent(share float64) string {
 // legend returns one cell of each kind with what it means.
 func (m cellMaker) legend() []cell {
 	var out []cell
+	own := cell{Class: "h0 own", Text: "8", Title: "own region, no vote"}
 	switch m.question.show {
 	case showRTT:
 		out = []cell{
@@ -233,6 +234,7 @@ func (m cellMaker) legend() []cell {
 			{Class: "lossy", Text: "92", Note: "3 %", Title: "loses 2 % or more"},
 		}
 	case showLoss:
+		own.Class, own.Text = "l0 own", "0 %"
 		out = []cell{
 			{Class: "l0", Text: "0 %"}, {Class: "l1", Text: "<1 %"}, {Class: "l2", Text: "<2 %"},
 			{Class: "l3", Text: "<5 %"}, {Class: "l4", Text: "<20 %"}, {Class: "l5", Text: "20 %+", Title: "of the last probes"},
@@ -248,7 +250,7 @@ func (m cellMaker) legend() []cell {
 			Text:  "?",
 			Title: "no vote",
 		},
-		cell{Class: "h0 own", Text: "8", Title: "own region, no vote"},
+		own,
 		cell{Class: "none", Text: "·", Title: "itself"},
 	)
 }
