@@ -34,8 +34,9 @@ func TestAPairWithoutATimeShowsNone(t *testing.T) {
 		if region.Text != "ok" || !strings.Contains(region.Title, "1 ok, 0 bad") {
 			t.Errorf("%+v", region)
 		}
-		if row := (builtMatrix{lines: []line{l}, loss: lost}).records(request{catalog: m.catalog}, question{}); row[0][8] != nil {
-			t.Errorf("a round-trip time of %v", row[0][8])
+		rows := builtMatrix{lines: []line{l}, loss: lost}.records(request{catalog: m.catalog}, question{})
+		if rows[0][8] != nil {
+			t.Errorf("a round-trip time of %v", rows[0][8])
 		}
 	}
 }

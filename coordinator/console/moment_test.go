@@ -180,7 +180,8 @@ func TestTheTimelineAgreesWithTheTable(t *testing.T) {
 		Source: young{source{s}}, Past: replayed{s, &[]time.Time{}}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
 	})
 	text := get(t, h, "localhost", "/hosts/NC036").Body.String()
-	if strings.Contains(text, "No verdict changed") || strings.Count(text, "aria-label=\""+time.Now().UTC().Format("2 Jan ")) != 2 {
+	if strings.Contains(text, "No verdict changed") ||
+		strings.Count(text, "aria-label=\""+time.Now().UTC().Format("2 Jan ")) != 2 {
 		t.Error(text)
 	}
 }

@@ -151,19 +151,19 @@ func alone(first, latest time.Time) mesh.RegionVote {
 // out after an hour.
 func TestALonelyRegionHasMissedForLong(t *testing.T) {
 	now := newWorld().snapshot.At
-	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	ago := func(minutes float64) time.Time { return now.Add(-time.Duration(minutes * float64(time.Minute))) }
 	for name, test := range map[string]struct {
 		up, first, latest    time.Time
 		named, except, round bool
 	}{
-		"an outage that was mended 40 s ago": {ago(40 * time.Second), ago(8 * time.Minute), ago(time.Minute), false, false, false},
-		"mended long ago, not probed since":  {ago(2 * time.Hour), ago(3 * time.Hour), ago(121 * time.Minute), false, false, false},
-		"once within the verdict":            {ago(time.Hour), ago(9 * time.Minute), ago(9 * time.Minute), false, false, false},
-		"for 4 minutes":                      {ago(time.Hour), ago(4 * time.Minute), ago(time.Minute), false, false, false},
-		"for 6 minutes":                      {ago(time.Hour), ago(6 * time.Minute), ago(time.Minute), true, false, false},
-		"a round is open":                    {ago(time.Hour), ago(6 * time.Minute), ago(time.Minute), false, false, true},
-		"for an hour":                        {ago(2 * time.Hour), ago(61 * time.Minute), ago(time.Minute), true, true, false},
-		"since before the verdict":           {ago(2 * time.Hour), ago(3 * time.Hour), ago(time.Minute), true, true, false},
+		"an outage that was mended 40 s ago": {up: ago(0.67), first: ago(8), latest: ago(1)},
+		"mended long ago, not probed since":  {up: ago(120), first: ago(180), latest: ago(121)},
+		"once within the verdict":            {up: ago(60), first: ago(9), latest: ago(9)},
+		"for 4 minutes":                      {up: ago(60), first: ago(4), latest: ago(1)},
+		"for 6 minutes":                      {up: ago(60), first: ago(6), latest: ago(1), named: true},
+		"a round is open":                    {up: ago(60), first: ago(6), latest: ago(1), round: true},
+		"for an hour":                        {up: ago(120), first: ago(61), latest: ago(1), named: true, except: true},
+		"since before the verdict":           {up: ago(120), first: ago(180), latest: ago(1), named: true, except: true},
 	} {
 		w := newWorld()
 		w.snapshot.At = now

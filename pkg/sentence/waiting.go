@@ -33,6 +33,6 @@ func Waiting(rule catalog.Rule, config *catalog.Check, c mesh.CheckState) string
 		what = fmt.Sprintf("for other hosts that may have failed with it, so that one cut is one incident: at most %s "+
 			"(cut_hold)", rule.CutHold)
 	}
-	return fmt.Sprintf("The votes shown are those of now: %s vote bad. The published verdict is from before, and waits %s.",
-		counted(bad, "region"), what)
+	return fmt.Sprintf("The votes shown are those of now: %s vote bad. The published verdict is from before, "+
+		"and waits %s.", counted(bad, "region"), what)
 }
