@@ -151,7 +151,7 @@ func explainVote(out io.Writer, v mesh.RegionVote) {
 		case e.Reason != "":
 			fmt.Fprintf(out, ", %s", e.Reason)
 		}
-		if e.Outcome.Good() && e.RTT > 0 { // a ping that is only filtered votes ok, and has no time
+		if e.Vote == mesh.OK && e.Outcome.Good() && e.RTT > 0 { // a ping that is only filtered has no time
 			fmt.Fprintf(out, ", %s", e.RTT.Round(100*time.Microsecond))
 		}
 		switch {

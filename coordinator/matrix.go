@@ -75,7 +75,7 @@ func formatEdges(edges []mesh.EdgeState) string {
 			continue
 		}
 		text += voteSymbols[e.Vote]
-		if e.Outcome.Good() && e.RTT > 0 { // a ping that is only filtered votes ok, and has no time
+		if e.Vote == mesh.OK && e.Outcome.Good() && e.RTT > 0 { // a ping that is only filtered has no time
 			text += fmt.Sprint(e.RTT.Round(time.Millisecond).Milliseconds())
 		}
 	}
