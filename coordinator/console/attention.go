@@ -185,9 +185,11 @@ func incidentItems(r request, incidents []*incident.Incident) (out []item) {
 // publishes, so nothing else says it.
 func pathItems(s *console, r request) (out []item) {
 	paths := brokenPaths(r.catalog, r.snapshot)
-	if presentLosses(s, r).mean() >= meshLossy {
-		paths = slices.DeleteFunc(paths, func(p brokenPath) bool { return r.snapshot.At.Sub(p.since) < cutWhileLossy })
-	}
+	lost := presentLosses(s, r)
+	paths = slices.DeleteFunc(paths, func(p brokenPath) bool {
+		return r.snapshot.At.Sub(p.since) < cutWhileLossy &&
+			(lost.mean() >= meshLossy || lost.beside(r.snapshot, p.direction) >= meshLossy)
+	})
 	for _, p := range paths {
 		title, detail := p.words(r.catalog)
 		out = append(out, item{
@@ -205,7 +207,7 @@ func pathItems(s *console, r request) (out []item) {
 	return append(out, lonelyItems(s, r, paths)...)
 }
 
-// While probes are lost everywhere, one that fails is no cut: it must last.
+// While probes are lost everywhere, or all around a region, one that fails is no cut: it must last.
 const (
 	meshLossy     = 0.05
 	cutWhileLossy = 30 * time.Second

@@ -29,6 +29,28 @@ func (l losses) mean() float64 {
 	return sum / float64(max(len(l), 1))
 }
 
+// beside is the mean share that is lost between the ends of a direction and all other regions: where that is much, a
+// probe that fails is no cut between the two.
+func (l losses) beside(s *mesh.Snapshot, d direction) float64 {
+	from, to := map[string]bool{wholeRegion + d.from: true}, map[string]bool{}
+	for _, v := range s.Vantages {
+		from[mesh.Key(v.Name)] = from[mesh.Key(v.Name)] || v.Region == d.from
+	}
+	for i := range s.Hosts {
+		to[mesh.Key(s.Hosts[i].Name)] = s.Hosts[i].Region == d.to
+	}
+	at, of := losses{}, losses{} // one end each
+	for key, share := range l {
+		switch begins, ends := from[key[2]], to[key[0]]; {
+		case begins && !ends:
+			at[key] = share
+		case ends && !begins:
+			of[key] = share
+		}
+	}
+	return max(at.mean(), of.mean())
+}
+
 // wholeRegion begins a key of losses that is a region and no vantage.
 const wholeRegion = "region "
 

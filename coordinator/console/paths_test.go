@@ -256,3 +256,22 @@ func TestAFilteredPingHidesNoCut(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Where a region loses probes of all others, one that fails is no cut between two; where two lose one another's, it is.
+func TestLossesBesideACut(t *testing.T) {
+	w := newWorld()
+	cut := direction{"lusaka", "london"}
+	around, between := losses{}, losses{}
+	for _, to := range places {
+		around[[3]string{mesh.Key(to[:3] + "1"), "ping", "lus1"}] = 0.4
+		around[[3]string{mesh.Key(to[:3] + "1"), "ping", "syd1"}] = 0
+		between[[3]string{mesh.Key(to[:3] + "1"), "ping", "lus1"}] = 0
+	}
+	between[[3]string{"lon1", "ping", "lus1"}] = 1
+	if got := around.beside(w.snapshot, cut); got < meshLossy {
+		t.Errorf("around: %v", got)
+	}
+	if got := between.beside(w.snapshot, cut); got != 0 {
+		t.Errorf("between: %v", got)
+	}
+}
