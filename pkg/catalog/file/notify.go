@@ -217,5 +217,12 @@ func oneOf(text string, all []string) string {
 	if len(all) == 0 {
 		return "take it out: there is none"
 	}
-	return "use one of " + strings.Join(all, ", ")
+	// A name that is there twice by mistake is listed once.
+	var names []string
+	for _, name := range all {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return "use one of " + strings.Join(names, ", ")
 }

@@ -144,11 +144,27 @@ func (m *mapping) duration(key string, target *time.Duration, least, most time.D
 		m.reader.mistake(m.values[key], "write a number and a unit, as in 10s or 500ms",
 			"%s is %q, which is not a duration", key, s)
 	case d < least || d > most:
-		mend := fmt.Sprintf("write from %v to %v", least, most)
-		m.reader.mistake(m.values[key], mend, "%s of %v is impossible", key, d)
+		wrong := "long"
+		if d < least {
+			wrong = "short"
+		}
+		m.reader.mistake(m.values[key], fmt.Sprintf("write %s to %s", plainDuration(least), plainDuration(most)),
+			"%s: %s is too %s", key, plainDuration(d), wrong)
 	default:
 		*target = d
 	}
+}
+
+// plainDuration is a duration as people write it: "168h", not "168h0m0s".
+func plainDuration(d time.Duration) string {
+	text := d.String()
+	if d%time.Minute == 0 && d != 0 {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if d%time.Hour == 0 && d != 0 {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 type word struct {
