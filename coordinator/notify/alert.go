@@ -19,6 +19,7 @@ type Alert struct {
 	Advisory string // kind of catalog.Advisories; empty for an incident
 	Severity catalog.Severity
 	Opened   time.Time // when it was published, or came back
+	Began    time.Time // when it began as measured; zero where only Opened is known
 	// NotBefore is when the first message may be sent, zero: at once. It may turn out until then that there is none.
 	NotBefore time.Time
 	Over      time.Time // zero while it lasts
@@ -64,6 +65,9 @@ func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident, now 
 	}
 	if i.Reopened >= flapsAfter {
 		m.flap(i, now)
+	}
+	if m.Round == 0 && !i.Began.IsZero() {
+		m.Began = i.Wall(i.Began)
 	}
 	for _, h := range i.Hosts {
 		m.Hosts = append(m.Hosts, hostOf(c, h))

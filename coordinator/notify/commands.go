@@ -91,8 +91,6 @@ func (n *Notifier) AcknowledgeRound(ctx context.Context, id string, round int, b
 	switch {
 	case err != nil:
 		return err
-	case found == nil && n.config.Catalog().Notify == nil:
-		return errNoNotify
 	case found == nil:
 		return errkind.New(errkind.NotFound, fmt.Sprintf("there is no open incident %q: `coordinator incident list` "+
 			"shows them", oneLine(shorten(id, 80))))

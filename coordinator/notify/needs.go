@@ -171,6 +171,7 @@ func withoutDependents(c *catalog.Catalog, i *incident.Incident, m Alert, own, d
 	if n := len(episodes); n > 0 {
 		last := episodes[n-1]
 		m.Round, m.Opened, m.Over = n-1, i.Wall(last.From), i.Wall(last.To)
+		m.Began = m.Opened
 	}
 	return m
 }

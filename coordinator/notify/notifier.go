@@ -168,6 +168,8 @@ func (l *loop) step(ctx context.Context) time.Duration {
 	}
 	if c.Notify != nil {
 		wait = min(wait, l.notify(ctx, c, now))
+	} else {
+		wait = min(wait, l.follow(ctx, c, now))
 	}
 	return wait
 }
@@ -239,6 +241,17 @@ func (l *loop) notify(ctx context.Context, c *catalog.Catalog, now time.Time) ti
 	return wait
 }
 
+// follow keeps the incidents where nobody is notified of them: they can be acknowledged all the same.
+func (l *loop) follow(ctx context.Context, c *catalog.Catalog, now time.Time) time.Duration {
+	incidents, err := l.config.Incidents(ctx, incident.Query{Since: now.Add(-NotifyWithin), Limit: incidentsMax})
+	if err != nil {
+		l.config.Logger.Error().Err(err).Msg("incidents not read; retrying")
+		return time.Second
+	}
+	l.alerts = Alerts(c, l.config.Snapshot(), &l.state, incidents, now)
+	return recheckAfter
+}
+
 // start begins an attempt, unless one is under way or it is too early for the next. It returns how long to wait then.
 func (l *loop) start(
 	ctx context.Context, server *catalog.MailServer, to *catalog.Channel, m Message, text channel.Message, now time.Time,
@@ -283,6 +296,9 @@ func (l *loop) compose(m Message, now time.Time) channel.Message {
 		Works: m.Alert.Text.Works, Began: m.Alert.Opened.UTC(), URL: links.Page, Acknowledge: links.Acknowledge,
 		Explain: m.Alert.Text.Next, Hosts: []string{},
 	}
+	if !m.Alert.Began.IsZero() {
+		data.Began = m.Alert.Began.UTC()
+	}
 	if !m.Alert.Over.IsZero() {
 		over := m.Alert.Over.UTC()
 		data.Over = &over
@@ -308,7 +324,7 @@ type Data struct {
 	Works       string     `json:"still_works,omitempty"`
 	Evidence    string     `json:"evidence,omitempty"`
 	Hosts       []string   `json:"hosts"`
-	Began       time.Time  `json:"began"`
+	Began       time.Time  `json:"began,omitzero"` // absent in a test
 	Over        *time.Time `json:"over"`
 	URL         string     `json:"url,omitempty"`
 	Acknowledge string     `json:"acknowledge,omitempty"`

@@ -2,8 +2,10 @@ package notify_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -158,5 +160,55 @@ func TestTenIncidentsDoNotDelayTheEleventh(t *testing.T) {
 			want = append(want, fmt.Sprintf("12s a DOWN NC%03d: major outage", n))
 		}
 		b.wantSent(t, append(want, "13s a DOWN NC011: major outage")...)
+	})
+}
+
+// Without a section notify nobody is notified of an incident, and it is acknowledged all the same.
+func TestAcknowledgingWithoutASectionNotify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(nil)
+		defer b.start(t)()
+		b.change(func() { b.incidents = append(b.incidents, outageOf("i1", "NC036")) })
+		time.Sleep(time.Second)
+		if err := b.Acknowledge(t.Context(), "i1", "ann"); err != nil {
+			t.Error(err)
+		}
+		if all, err := b.Acknowledged(t.Context()); err != nil || all["i1"].By != "ann" {
+			t.Errorf("acknowledged %v (%v)", all, err)
+		}
+		if err := b.Acknowledge(t.Context(), "i2", "ann"); err == nil || !strings.Contains(err.Error(), "no open incident") {
+			t.Errorf("an unknown incident: %v", err)
+		}
+		b.wantSent(t)
+	})
+}
+
+// A message for programs says when the outage began as it was measured; that of a test has no such time.
+func TestWhenAnOutageBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(catalog.Route{Channels: []string{"a"}}))
+		var mu sync.Mutex
+		var got []string
+		b.send = func(_ context.Context, _ catalog.Channel, m channel.Message) error {
+			data, err := json.Marshal(m.Data)
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, string(data))
+			return err
+		}
+		defer b.start(t)()
+		i := outageOf("i1", "NC036")
+		i.Began = time.Now().Add(-2 * time.Second)
+		b.change(func() { b.incidents = append(b.incidents, i) })
+		time.Sleep(time.Second)
+		if _, err := b.Test(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		want := `"began":"` + i.Wall(i.Began).UTC().Format(time.RFC3339Nano)
+		if len(got) != 2 || !strings.Contains(got[0], want) || strings.Contains(got[1], "began") {
+			t.Errorf("sent %q, want %s", got, want)
+		}
 	})
 }

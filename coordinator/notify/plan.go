@@ -193,7 +193,7 @@ func (p *planner) route(r catalog.Route, m Alert) {
 		p.opening(r, m, stepOver, channels, first)
 		return
 	}
-	if p.state.Acknowledged(m).ID != "" || p.silenced(m) || m.Covered {
+	if p.state.Acknowledged(m).ID != "" || p.silenced(m, p.now) || m.Covered {
 		return
 	}
 	if r.Repeat > 0 {
@@ -214,7 +214,9 @@ func (p *planner) route(r catalog.Route, m Alert) {
 // route's delay gets none.
 func (p *planner) opening(r catalog.Route, m Alert, name string, channels []string, first time.Time) {
 	history := p.now.Sub(m.Opened) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
-	if p.silenced(m) || m.Covered || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
+	// What ended in a silence is not reported after the silence: its end would be the first that anybody hears of it.
+	quiet := p.silenced(m, p.now) || !m.Over.IsZero() && p.silenced(m, m.Over)
+	if quiet || m.Covered || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
 		return
 	}
 	p.at(r, m, name, channels, first)
@@ -234,13 +236,13 @@ func (p *planner) over(r catalog.Route, m Alert, sent []step) {
 	}
 }
 
-// silenced reports whether somebody asked for silence about every host of the alert.
-func (p *planner) silenced(m Alert) bool {
+// silenced reports whether somebody asked for silence about every host of the alert at a time.
+func (p *planner) silenced(m Alert, at time.Time) bool {
 	if len(m.Hosts) == 0 {
 		return false
 	}
 	return !slices.ContainsFunc(m.Hosts, func(h Host) bool {
-		return !slices.ContainsFunc(p.state.Silences, func(s ledger.Silence) bool { return silences(s, h, p.now) })
+		return !slices.ContainsFunc(p.state.Silences, func(s ledger.Silence) bool { return silences(s, h, at) })
 	})
 }
 

@@ -290,3 +290,30 @@ func TestEveryMessageOnce(t *testing.T) {
 		}
 	})
 }
+
+// What began and ended in a silence gets no message, also not after the silence: nobody would know what is over. What
+// people were told of before a silence began is closed, also within it.
+func TestASilenceAndTheEnd(t *testing.T) {
+	silence := ledger.NotifyEvent{
+		ID: "s1", Action: ledger.NotifySilenced, Silence: &ledger.Silence{
+			ID: "s1", Host: "nc036", From: noon.Add(30 * time.Second), Until: noon.Add(10 * time.Minute),
+		},
+	}
+	for name, test := range map[string]struct {
+		opened time.Duration
+		want   []string
+	}{
+		"the beginning was sent": {0, []string{"0s opened a", "5m0s over a"}},
+		"it was not":             {time.Minute, nil},
+	} {
+		w := newWorld(config(catalog.Route{Channels: []string{"a"}}))
+		w.add(silence)
+		m := mail()
+		m.Opened = noon.Add(test.opened)
+		w.alerts = []notify.Alert{m}
+		w.run(test.opened, 4*time.Minute, time.Minute)
+		w.alerts[0].Over = noon.Add(5 * time.Minute)
+		w.run(5*time.Minute, 20*time.Minute, time.Minute)
+		t.Run(name, func(t *testing.T) { w.wantSent(t, test.want...) })
+	}
+}
