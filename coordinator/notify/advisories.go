@@ -80,6 +80,7 @@ func (a *advisories) observe(warnings map[string]string, now time.Time) (out []A
 			a.gone[id] = now
 		} else if !present[id] && m.Over.IsZero() && now.Sub(since) >= goneFor {
 			m.Over = now
+			m.Text.What = "This is over. It was: " + m.Text.What
 			delete(a.gone, id)
 			a.rounds[id] = m.Round + 1
 			delete(a.sent, id)

@@ -170,3 +170,28 @@ func TestMaintenanceSuppressesWhatItCovers(t *testing.T) {
 		w.wantSent(t, want...)
 	}
 }
+
+// The end of an advisory does not read as if it lasted.
+func TestTheEndOfAnAdvisorySaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(advisoriesTo("b", "silent-agent")))
+		var last notify.Data
+		b.send = func(_ context.Context, _ catalog.Channel, m channel.Message) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			last = m.Data.(notify.Data)
+			return nil
+		}
+		defer b.start(t)()
+		b.change(func() { b.warnings["silent-nc036"] = "agent silent: NC036. Nothing is seen from there." })
+		time.Sleep(time.Minute)
+		b.change(func() { delete(b.warnings, "silent-nc036") })
+		time.Sleep(90 * time.Second)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if last.State != "over" || !strings.HasPrefix(last.Title, "over after 2 min") ||
+			!strings.HasPrefix(last.Text, "This is over. It was: agent silent") {
+			t.Errorf("sent %+v", last)
+		}
+	})
+}

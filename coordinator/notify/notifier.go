@@ -282,11 +282,20 @@ func (l *loop) start(
 
 // compose makes what a channel sends.
 func (l *loop) compose(m Message, now time.Time) channel.Message {
-	links := l.config.Links(m.Alert)
-	kind, state := "incident", "ongoing"
+	links, kind := l.config.Links(m.Alert), "incident"
 	if m.Alert.Advisory != "" {
 		kind = "advisory"
 	}
+	name, _, _ := strings.Cut(m.Step, "-")
+	return channel.Message{
+		ID: m.ID, Thread: messageID(m.Alert, stepOpened, m.Channel), Type: kind + "." + name,
+		Subject: m.Subject(), Body: m.Body(links), At: now, Data: dataOf(m, links),
+	}
+}
+
+// dataOf returns a message for programs.
+func dataOf(m Message, links Links) Data {
+	state := "ongoing"
 	if !m.Alert.Over.IsZero() {
 		state = "over"
 	}
@@ -303,14 +312,14 @@ func (l *loop) compose(m Message, now time.Time) channel.Message {
 		over := m.Alert.Over.UTC()
 		data.Over = &over
 	}
+	if lasted := m.Alert.Over.Sub(m.Alert.Opened); m.Alert.Advisory != "" && lasted > 0 {
+		// Its texts were written while it lasted.
+		data.Title = "over after " + incident.FormatDuration(lasted.Round(time.Second)) + ": " + data.Title
+	}
 	for _, h := range m.Alert.Hosts {
 		data.Hosts = append(data.Hosts, h.Name)
 	}
-	name, _, _ := strings.Cut(m.Step, "-")
-	return channel.Message{
-		ID: m.ID, Thread: messageID(m.Alert, stepOpened, m.Channel), Type: kind + "." + name,
-		Subject: m.Subject(), Body: m.Body(links), At: now, Data: data,
-	}
+	return data
 }
 
 // Data is a message for programs.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -51,7 +52,7 @@ func works(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) string {
 			continue
 		}
 		for _, check := range s.Hosts[n].Checks {
-			if check.Verdict == mesh.Up {
+			if seenWorking(check, i.Began) {
 				name := check.Name
 				if len(i.Hosts) > 1 {
 					name = h.Name + " " + name
@@ -65,6 +66,26 @@ func works(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(out[:shown], ", "), more)
 	}
 	return strings.Join(out, ", ")
+}
+
+// seenWorking reports whether regions found that a check worked after a time, and nothing speaks against it: what was up
+// before an outage may be about to fail with it.
+func seenWorking(c mesh.CheckState, after time.Time) bool {
+	if c.Verdict != mesh.Up || c.RoundOpen || c.Cause != "" || c.Tally.Bad > 0 {
+		return false
+	}
+	seen := false
+	for _, v := range c.Votes {
+		if v.Own || v.Vote == mesh.Abstain {
+			continue
+		}
+		later := slices.ContainsFunc(v.Edges, func(e mesh.EdgeState) bool { return e.Vote == mesh.OK && e.At.After(after) })
+		if v.Vote != mesh.OK || !later {
+			return false
+		}
+		seen = true
+	}
+	return seen
 }
 
 // Subject is the message in a line.
