@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/notify"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
 func newNotifyCommand() *cobra.Command {
@@ -99,12 +100,13 @@ notifies, and how long after the outage was published.`,
 func printExplained(out io.Writer, explained []notify.Explained) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ROUTE\tCHANNEL\tAFTER\tWHAT")
-	taken := 0
+	taken, silences := 0, []ledger.Silence(nil)
 	for _, e := range explained {
 		if !e.Takes {
 			continue
 		}
 		taken++
+		silences = e.Silenced
 		for _, t := range e.Notified {
 			what := "first message"
 			if t.Step != "opened" {
@@ -128,7 +130,16 @@ func printExplained(out io.Writer, explained []notify.Explained) error {
 		fmt.Fprintln(out, "No route matches an outage of this host: nobody would be notified.")
 		return nil
 	}
-	return w.Flush()
+	err := w.Flush()
+	for _, s := range silences {
+		about := "the host"
+		if s.Check != "" {
+			about = s.Check
+		}
+		fmt.Fprintf(out, "Silenced: no messages about %s until %s (silence %s: %s).\n", about, formatTime(s.Until), s.ID,
+			s.Reason)
+	}
+	return err
 }
 
 func newAckCommand() *cobra.Command {

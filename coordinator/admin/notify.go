@@ -16,7 +16,7 @@ type Notifier interface {
 	Unsilence(ctx context.Context, id string) error
 	Silences(ctx context.Context) ([]ledger.Silence, error)
 	Test(ctx context.Context, channel string) ([]notify.Tested, error)
-	Explain(host string) ([]notify.Explained, error)
+	Explain(ctx context.Context, host string) ([]notify.Explained, error)
 }
 
 // addNotify adds the commands of notifications.
@@ -44,7 +44,7 @@ func (h handler) addNotify(mux *http.ServeMux) {
 		respond(w, tested, err)
 	})
 	mux.HandleFunc("GET /notify/explain", func(w http.ResponseWriter, r *http.Request) {
-		explained, err := h.Notifier.Explain(r.FormValue("host"))
+		explained, err := h.Notifier.Explain(r.Context(), r.FormValue("host"))
 		respond(w, explained, err)
 	})
 }

@@ -256,6 +256,8 @@ type Explained struct {
 	Quiet    string       `json:"quiet,omitempty"`
 	Repeat   jsonDuration `json:"repeat,omitempty"`
 	Fallback []string     `json:"fallback,omitempty"`
+	// Silenced are the silences in force about the host or one of its checks.
+	Silenced []ledger.Silence `json:"silenced,omitempty"`
 }
 
 // Notified is a channel, and how long after the outage it gets a message.
@@ -280,7 +282,7 @@ func (d *jsonDuration) UnmarshalText(text []byte) error {
 func (d jsonDuration) String() string { return time.Duration(d).String() }
 
 // Explain returns which routes match an outage of a host, and which channels they notify when.
-func (n *Notifier) Explain(name string) ([]Explained, error) {
+func (n *Notifier) Explain(ctx context.Context, name string) ([]Explained, error) {
 	c := n.config.Catalog()
 	host := c.Host(mesh.Key(name))
 	switch {
@@ -293,15 +295,37 @@ func (n *Notifier) Explain(name string) ([]Explained, error) {
 	for _, check := range host.Checks {
 		whole.Checks, whole.Kinds = append(whole.Checks, check.Name), append(whole.Kinds, check.Kind)
 	}
+	silenced, err := n.silencesOf(ctx, whole)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Explained, 0, len(c.Notify.Routes))
 	for i, r := range c.Notify.Routes {
 		e := Explained{Route: i + 1, Takes: matches(r, Alert{Severity: catalog.Critical, Hosts: []Host{whole}})}
 		if e.Takes {
 			e.fill(c.Notify, r)
+			e.Silenced = silenced
 		}
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// silencesOf returns the silences in force about a host, or about one of its checks.
+func (n *Notifier) silencesOf(ctx context.Context, h Host) (out []ledger.Silence, err error) {
+	now := n.wall()
+	err = n.ask(ctx, func(l *loop) {
+		for _, s := range l.state.Silences {
+			one := h
+			if i := slices.IndexFunc(h.Checks, func(c string) bool { return strings.EqualFold(c, s.Check) }); i >= 0 {
+				one.Checks = h.Checks[i : i+1]
+			}
+			if silences(s, one, now) {
+				out = append(out, s)
+			}
+		}
+	})
+	return out, err
 }
 
 func (e *Explained) fill(n *catalog.Notify, r catalog.Route) {

@@ -212,3 +212,23 @@ func TestWhenAnOutageBegan(t *testing.T) {
 		}
 	})
 }
+
+// What would be sent about a host names the silences that suppress it.
+func TestExplainingASilencedHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(catalog.Route{Channels: []string{"a"}}))
+		b.catalog.Hosts = []catalog.Host{{Name: "NC036"}, {Name: "NC041"}}
+		catalog.Seal(b.catalog)
+		defer b.start(t)()
+		id, err := b.Silence(t.Context(), notify.Hush{Host: "NC036", Until: time.Now().Add(time.Hour), Reason: "new disk"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]int{"NC036": 1, "NC041": 0} {
+			e, err := b.Explain(t.Context(), host)
+			if err != nil || len(e) != 1 || len(e[0].Silenced) != want || want > 0 && e[0].Silenced[0].ID != id {
+				t.Errorf("%s: %+v (%v)", host, e, err)
+			}
+		}
+	})
+}
