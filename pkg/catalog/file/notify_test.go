@@ -103,7 +103,8 @@ func TestMistakesInNotifyHaveTheirPlace(t *testing.T) {
 			"is no time zone",
 		"notify: {mail: {server: 'http://x', from: a@b.example}, " + channels + ", routes: []}": "smtps://HOST:PORT",
 		"notify: {mail: {server: 'smtp://x', from: nobody}, " + channels + ", routes: []}":      "is not an e-mail address",
-		"notify: {" + server + ", " + channels + ", routes: [{repeat: 1s}]}":                    "repeat: 1s is too short; write 1m to 168h",
+		"notify: {" + server + ", " + channels + ", routes: [{repeat: 1s}]}": "repeat: 1s is too short; " +
+			"write 1m to 168h",
 		"notify: {channels: [{name: h, url: 'a://b'}, {name: h, url: 'a://b'}, {name: m, url: 'a://b'}], " +
 			"routes: [{channels: [zzzz]}]}": "use one of h, m",
 		"announce: [{url: 'a://b', what: [news]}]": `there is no what "news"`,
