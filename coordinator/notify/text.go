@@ -68,8 +68,8 @@ func works(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) string {
 	return strings.Join(out, ", ")
 }
 
-// seenWorking reports whether regions found that a check worked after a time, and nothing speaks against it: what was up
-// before an outage may be about to fail with it.
+// seenWorking reports whether regions found that a check worked after a time, and nothing speaks against it: what was
+// up before an outage may be about to fail with it.
 func seenWorking(c mesh.CheckState, after time.Time) bool {
 	if c.Verdict != mesh.Up || c.RoundOpen || c.Cause != "" || c.Tally.Bad > 0 {
 		return false
