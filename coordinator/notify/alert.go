@@ -20,6 +20,7 @@ type Alert struct {
 	Severity catalog.Severity
 	Opened   time.Time // when it was published, or came back
 	Began    time.Time // when it began as measured; zero where only Opened is known
+	Changed  time.Time // when something failed last as part of it
 	// NotBefore is when the first message may be sent, zero: at once. It may turn out until then that there is none.
 	NotBefore time.Time
 	Over      time.Time // zero while it lasts
@@ -61,6 +62,11 @@ func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident, now 
 	for _, u := range i.Updates {
 		if !u.WorkedFrom.IsZero() {
 			m.Opened = i.Wall(u.At)
+		}
+		for _, part := range u.Parts() {
+			if at := i.Wall(part.At); slices.Contains(failures, part.Verdict) && at.After(m.Changed) {
+				m.Changed = at
+			}
 		}
 	}
 	if i.Reopened >= flapsAfter {

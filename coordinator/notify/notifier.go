@@ -362,6 +362,9 @@ func (l *loop) done(r result) {
 		ID: m.ID, Action: ledger.NotifySent, Alert: m.Alert.ID, Round: m.Alert.Round, Step: m.Step,
 		Channel: m.Channel, At: now,
 	}
+	if m.Alert.Advisory == "" && m.Announced == nil {
+		e.Hosts, e.Severity = len(m.Alert.Hosts), string(m.Alert.Severity)
+	}
 	e.Mesh, _ = l.config.Clock()
 	l.state.Add(e)
 	l.unrecorded = append(l.unrecorded, e)

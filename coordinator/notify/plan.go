@@ -31,6 +31,7 @@ type Message struct {
 // The steps of an alert. Repeats and escalations have a number.
 const (
 	stepOpened    = "opened"
+	stepGrown     = "grown" // more hosts became part of the incident, or it became worse
 	stepRepeated  = "repeated"
 	stepEscalated = "escalated"
 	stepOver      = "over"
@@ -50,7 +51,19 @@ type State struct {
 }
 
 // step is a message that was sent.
-type step struct{ name, channel string }
+type step struct {
+	name, channel string
+	hosts         int // that it was about; zero if that is not known
+	severity      catalog.Severity
+}
+
+const (
+	// growsFor is how long an incident must have stayed the same for a message that it has grown: hosts that fail
+	// together are published one after another.
+	growsFor = 3 * time.Second
+	// growthsMax bounds such messages of an incident to a channel.
+	growthsMax = 5
+)
 
 // NewState folds the events, oldest first.
 func NewState(events []ledger.NotifyEvent) State {
@@ -76,7 +89,7 @@ func (s *State) Add(e ledger.NotifyEvent) {
 	case ledger.NotifySent:
 		s.sent[e.ID] = true
 		key := roundKey(e.Alert, e.Round)
-		s.steps[key] = append(s.steps[key], step{e.Step, e.Channel})
+		s.steps[key] = append(s.steps[key], step{e.Step, e.Channel, e.Hosts, catalog.Severity(e.Severity)})
 	case ledger.NotifyAcknowledged:
 		if key := roundKey(e.Alert, e.Round); s.acked[key].ID == "" {
 			s.acked[key] = e
@@ -193,7 +206,11 @@ func (p *planner) route(r catalog.Route, m Alert) {
 		p.opening(r, m, stepOver, channels, first)
 		return
 	}
-	if p.state.Acknowledged(m).ID != "" || p.silenced(m, p.now) || m.Covered {
+	if p.silenced(m, p.now) || m.Covered {
+		return
+	}
+	p.grown(r, m, channels, sent) // also after an acknowledgement, which was of less
+	if p.state.Acknowledged(m).ID != "" {
 		return
 	}
 	if r.Repeat > 0 {
@@ -220,6 +237,29 @@ func (p *planner) opening(r catalog.Route, m Alert, name string, channels []stri
 		return
 	}
 	p.at(r, m, name, channels, first)
+}
+
+// grown plans a message for each channel whose messages were about fewer hosts, or about something less severe.
+func (p *planner) grown(r catalog.Route, m Alert, channels []string, sent []step) {
+	r.Fallback = nil // nobody there knows what has grown
+	for _, channel := range channels {
+		hosts, severity, grown := 0, catalog.Severity(""), 0
+		for _, s := range sent {
+			if s.channel != channel || s.name == stepOver {
+				continue
+			}
+			if hosts = max(hosts, s.hosts); s.severity.AtLeast(severity) {
+				severity = s.severity
+			}
+			if strings.HasPrefix(s.name, stepGrown+"-") {
+				grown++
+			}
+		}
+		if hosts > 0 && grown < growthsMax && (len(m.Hosts) > hosts || !severity.AtLeast(m.Severity)) {
+			name := fmt.Sprintf("%s-%d-%s", stepGrown, len(m.Hosts), m.Severity)
+			p.at(r, m, name, []string{channel}, m.Changed.Add(growsFor))
+		}
+	}
 }
 
 // over plans the message that the alert is over, for every channel that got an earlier one.

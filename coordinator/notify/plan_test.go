@@ -53,7 +53,7 @@ func (w *world) run(from, to, step time.Duration) {
 			w.story = append(w.story, fmt.Sprintf("%v %s %s", at, m.Step, m.Channel))
 			w.add(ledger.NotifyEvent{
 				ID: m.ID, Action: ledger.NotifySent, Alert: m.Alert.ID, Round: m.Alert.Round, Step: m.Step,
-				Channel: m.Channel, At: now,
+				Channel: m.Channel, At: now, Hosts: len(m.Alert.Hosts), Severity: string(m.Alert.Severity),
 			})
 		}
 	}
@@ -104,6 +104,27 @@ func TestAnAcknowledgementEndsRemindersAndNotTheEnd(t *testing.T) {
 	w.alerts[0].Round, w.alerts[0].Over, w.alerts[0].Opened = 1, time.Time{}, noon.Add(45*time.Minute)
 	w.run(45*time.Minute, 55*time.Minute, time.Minute)
 	w.wantSent(t, "0s opened a", "10m0s repeated-1 a", "41m0s over a", "45m0s opened a", "55m0s repeated-1 a")
+}
+
+// Hosts that join an incident after its first message are in one more, and so is that it became worse.
+func TestAnIncidentThatGrows(t *testing.T) {
+	w := newWorld(config(catalog.Route{Channels: []string{"a"}}))
+	w.alerts = []notify.Alert{mail()}
+	w.run(0, 0, 1)
+	grow := func(at time.Duration, name string) {
+		a := &w.alerts[0]
+		a.Hosts, a.Changed = append(a.Hosts, notify.Host{Name: name, ID: strings.ToLower(name)}), noon.Add(at)
+		w.run(at, at, 1)
+	}
+	grow(time.Second, "NC033")
+	grow(2*time.Second, "NC035")
+	w.run(3*time.Second, 20*time.Second, time.Second)
+	w.add(ledger.NotifyEvent{ID: "x", Action: ledger.NotifyAcknowledged, Alert: "i1", By: "somebody", At: noon})
+	w.alerts[0].Severity = catalog.Critical
+	w.run(30*time.Second, 40*time.Second, time.Second)
+	w.alerts[0].Over = noon.Add(time.Minute)
+	w.run(time.Minute, time.Minute, 1)
+	w.wantSent(t, "0s opened a", "5s grown-3-major a", "30s grown-3-critical a", "1m0s over a")
 }
 
 func TestWhatIsOverBeforeItsDelayIsNotTold(t *testing.T) {

@@ -107,6 +107,8 @@ func (m Message) Subject() string {
 		word = "FLAPPING"
 	case m.Alert.Severity == catalog.Minor:
 		word = "DEGRADED"
+	case name == stepGrown:
+		word = "MORE DOWN"
 	case name == stepRepeated:
 		word = "STILL DOWN"
 	case name == stepEscalated:

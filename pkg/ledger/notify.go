@@ -24,10 +24,13 @@ type NotifyEvent struct {
 	Round   int          `json:"round,omitempty"`   // how often the alert had ended and come back before
 	Step    string       `json:"step,omitempty"`    // of the message
 	Channel string       `json:"channel,omitempty"` // that took the message
-	By      string       `json:"by,omitempty"`      // who acknowledged, and how
-	Silence *Silence     `json:"silence,omitempty"`
-	At      time.Time    `json:"at"`   // by the wall clock
-	Mesh    time.Time    `json:"mesh"` // mesh time
+	// Of an incident: how many hosts the message was about, and how severe it was. Zero before version 0.2.
+	Hosts    int       `json:"hosts,omitempty"`
+	Severity string    `json:"severity,omitempty"`
+	By       string    `json:"by,omitempty"` // who acknowledged, and how
+	Silence  *Silence  `json:"silence,omitempty"`
+	At       time.Time `json:"at"`   // by the wall clock
+	Mesh     time.Time `json:"mesh"` // mesh time
 }
 
 // Silence suppresses notifications until a time, for a reason.
