@@ -71,6 +71,11 @@ type Replica struct {
 	walkNow chan struct{} // starts a walk after the original announced a change
 	readNow chan struct{} // has the documents in first read at once, without waiting for the walk
 
+	askContext context.Context // of what readers ask of the original, which several of them may wait for
+	endAsks    context.CancelFunc
+	asks       sync.RWMutex // held for reading while something is asked
+	ended      bool         // nothing is asked any more
+
 	mu      sync.Mutex
 	heard   time.Time     // when the original was last heard
 	change  time.Time     // when it last announced a change, or may have: a stream began
@@ -98,6 +103,7 @@ func Open(c Config) (*Replica, error) {
 		walkNow: make(chan struct{}, 1), readNow: make(chan struct{}, 1),
 	}
 	r.origin.Pace = pace
+	r.askContext, r.endAsks = context.WithCancel(context.Background())
 	var past state
 	data, err := os.ReadFile(filepath.Join(c.Dir, stateName))
 	if err == nil && json.Unmarshal(data, &past) == nil && past.From != c.Origin.Base.String() {
@@ -117,6 +123,10 @@ func (r *Replica) Run(ctx context.Context) error {
 		running.Go(func() { task(ctx) })
 	}
 	running.Wait()
+	r.endAsks()
+	r.asks.Lock() // once those that run have ended
+	r.ended = true
+	r.asks.Unlock()
 	return r.save()
 }
 

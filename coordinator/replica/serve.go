@@ -117,7 +117,12 @@ const askWait = 3 * time.Second
 // ask reads one document of the original, once for all readers who want it.
 func (r *Replica) ask(ctx context.Context, address string) {
 	done := r.asking.DoChan(address, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), askWait)
+		r.asks.RLock()
+		defer r.asks.RUnlock()
+		if r.ended {
+			return nil, context.Canceled
+		}
+		ctx, cancel := context.WithTimeout(r.askContext, askWait)
 		defer cancel()
 		if err := r.known.Wait(ctx); err != nil {
 			return nil, err
