@@ -15,7 +15,7 @@ import (
 
 const (
 	// lonelyAfter is how long one region alone must miss a check before operators read of it, and exceptAfter before
-	// they are told how the check leaves the region out: agents that share an interval probe minutes apart.
+	// the overview says how the check leaves the region out: agents that share an interval probe minutes apart.
 	lonelyAfter = 5 * time.Minute
 	exceptAfter = time.Hour
 	// lonelyMax is how many unreachable checks of single regions are listed: each has its misses counted.

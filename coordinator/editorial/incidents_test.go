@@ -266,7 +266,7 @@ func TestAMergeKeepsTheTitle(t *testing.T) {
 	}
 }
 
-// Who wrote "resolved" while a check fails is not told to write it again before the post-mortem.
+// Who wrote "resolved" while a check fails need not write it again before the post-mortem.
 func TestAPostmortemWaitsForWhatFails(t *testing.T) {
 	r := newRoom(t, "2025-06-11T07:00:00Z")
 	r.measure("NC041", "ping", mesh.Down, mesh.MajorOutage, "08:00:00")
