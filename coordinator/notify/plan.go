@@ -61,7 +61,7 @@ const (
 	// growsFor is how long an incident must have stayed the same for a message that it has grown: hosts that fail
 	// together are published one after another.
 	growsFor = 3 * time.Second
-	// growthsMax bounds such messages of an incident to a channel.
+	// growthsMax bounds such messages of an incident to a channel, but for those that it became worse.
 	growthsMax = 5
 )
 
@@ -230,7 +230,11 @@ func (p *planner) route(r catalog.Route, m Alert) {
 // opening plans the first message, also for what was over before a message could be sent. What was shorter than the
 // route's delay gets none.
 func (p *planner) opening(r catalog.Route, m Alert, name string, channels []string, first time.Time) {
-	history := p.now.Sub(m.Opened) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
+	latest := m.Opened
+	if m.Over.IsZero() && m.Changed.After(latest) {
+		latest = m.Changed // what became worse a day later may be for a route that had nothing to send before
+	}
+	history := p.now.Sub(latest) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
 	// What ended in a silence is not reported after the silence: its end would be the first that anybody hears of it.
 	quiet := p.silenced(m, p.now) || !m.Over.IsZero() && p.silenced(m, m.Over)
 	if quiet || m.Covered || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
@@ -241,7 +245,11 @@ func (p *planner) opening(r catalog.Route, m Alert, name string, channels []stri
 
 // grown plans a message for each channel whose messages were about fewer hosts, or about something less severe.
 func (p *planner) grown(r catalog.Route, m Alert, channels []string, sent []step) {
-	r.Fallback = nil // nobody there knows what has grown
+	channels = append(slices.Clone(channels), r.Fallback...)
+	for _, e := range r.Escalate {
+		channels = append(channels, e.Channels...)
+	}
+	r.Fallback = nil
 	for _, channel := range channels {
 		hosts, severity, grown := 0, catalog.Severity(""), 0
 		for _, s := range sent {
@@ -255,9 +263,12 @@ func (p *planner) grown(r catalog.Route, m Alert, channels []string, sent []step
 				grown++
 			}
 		}
-		if hosts > 0 && grown < growthsMax && (len(m.Hosts) > hosts || !severity.AtLeast(m.Severity)) {
-			name := fmt.Sprintf("%s-%d-%s", stepGrown, len(m.Hosts), m.Severity)
-			p.at(r, m, name, []string{channel}, m.Changed.Add(growsFor))
+		at, worse := m.Changed.Add(growsFor), !severity.AtLeast(m.Severity)
+		if worse {
+			at = m.Changed // what fails on and on must not delay that
+		}
+		if hosts > 0 && (worse || grown < growthsMax && len(m.Hosts) > hosts) {
+			p.at(r, m, fmt.Sprintf("%s-%d-%s", stepGrown, len(m.Hosts), m.Severity), []string{channel}, at)
 		}
 	}
 }
