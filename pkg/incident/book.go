@@ -161,13 +161,13 @@ const (
 // them will follow there, and they would stay open for ever. An outage that another audience sees from now on is an
 // incident of its own for that audience. Follow returns the incidents that this changed or opened. The offset is mesh
 // time less the wall clock.
-func (b *Book) Follow(at time.Time, offset time.Duration, of func(*Host) Audience) []*Incident {
+func (b *Book) Follow(at time.Time, offset time.Duration, of func(*Incident, *Host) Audience) []*Incident {
 	var changed []*Incident
 	for _, i := range slices.Clone(b.incidents) {
 		closed := false
 		for n := range i.Hosts {
 			h := &i.Hosts[n]
-			sees := of(h)
+			sees := of(i, h)
 			if !i.Open() || !h.ongoing() || sees == Everybody && !i.Internal || sees == Operators && i.Internal {
 				continue
 			}

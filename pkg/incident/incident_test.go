@@ -118,7 +118,7 @@ func TestUnknownOpensAndClosesNothing(t *testing.T) {
 func TestAHostThatIsNoLongerPublicEndsItsIncident(t *testing.T) {
 	b := incident.NewBook(nil, 0)
 	i := b.Apply(transition("NC036", "ping", mesh.Up, mesh.Down, mesh.Operational, mesh.MajorOutage, "02:00:00"))
-	b.Follow(at("02:10:00"), 0, func(*incident.Host) incident.Audience { return incident.Nobody })
+	b.Follow(at("02:10:00"), 0, func(*incident.Incident, *incident.Host) incident.Audience { return incident.Nobody })
 	if i.Open() || i.Hosts[0].Windows[0].To != at("02:10:00") {
 		t.Errorf("%+v", i)
 	}

@@ -247,7 +247,9 @@ func TestPeopleHideNoOutage(t *testing.T) {
 func TestAnOutageFollowsItsHostToAnotherAudience(t *testing.T) {
 	b := incident.NewBook(nil, 0)
 	public := b.Apply(down("02:00:00"))
-	changed := b.Follow(at("02:10:00"), 0, func(*incident.Host) incident.Audience { return incident.Operators })
+	changed := b.Follow(at("02:10:00"), 0, func(*incident.Incident, *incident.Host) incident.Audience {
+		return incident.Operators
+	})
 	if len(changed) != 2 || public.Open() || !changed[0].Internal || !changed[0].Open() {
 		t.Fatalf("%+v", changed)
 	}

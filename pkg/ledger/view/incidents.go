@@ -84,12 +84,19 @@ func (f incidentFold) followAudience(
 	if err != nil {
 		return err
 	}
-	audience := func(part *incident.Host) incident.Audience {
+	audience := func(i *incident.Incident, part *incident.Host) incident.Audience {
 		h := next.HostByID(part.ID)
-		switch {
-		case h == nil:
+		if h == nil {
 			return incident.Nobody
-		case h.Public && !onlyInternalChecks(h, part):
+		}
+		failing, internal, gone := failingChecks(h, part)
+		if i.Internal {
+			internal += gone // internal checks that are gone do not become public
+		}
+		switch {
+		case h.Public && i.Internal && failing > 0 && gone == failing:
+			return incident.Nobody
+		case h.Public && (failing == 0 || internal < failing):
 			return incident.Everybody
 		}
 		return incident.Operators
@@ -102,19 +109,21 @@ func (f incidentFold) followAudience(
 	return nil
 }
 
-// onlyInternalChecks reports whether all that fails of a host's part in an incident is internal.
-func onlyInternalChecks(h *catalog.Host, part *incident.Host) bool {
-	internal, failing := 0, 0
+// failingChecks counts what fails of a host's part in an incident, and how many of these checks are internal or gone.
+func failingChecks(h *catalog.Host, part *incident.Host) (failing, internal, gone int) {
 	for _, w := range part.Windows {
 		if !w.To.IsZero() {
 			continue
 		}
 		failing++
-		if c := h.CheckByID(w.CheckID); c != nil && c.Internal {
+		switch c := h.CheckByID(w.CheckID); {
+		case c == nil:
+			gone++
+		case c.Internal:
 			internal++
 		}
 	}
-	return failing > 0 && internal == failing
+	return failing, internal, gone
 }
 
 // apply applies what a person did to an incident. What does not fit the incident any more is left out: another
