@@ -215,7 +215,7 @@ func (s *console) write(w http.ResponseWriter, asked request, v view, status int
 // fail answers with an error that the reader may know as a page: with the moments that can be shown, if it is one that
 // cannot. Programs get its text.
 func (s *console) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status, text, ok := web.Told(err)
+	status, text, ok := web.ClientError(err)
 	asked := request{Request: r}
 	if asked.catalog, asked.snapshot = s.config.Source.Current(); !ok || asked.forPrograms() {
 		web.WriteError(w, r, s.config.Logger, err)

@@ -192,7 +192,7 @@ func TestAResolvedIncidentIsNotContinued(t *testing.T) {
 		Title: "Mail is delayed", Hosts: []string{"NC041"}, Text: "A cable.", Impact: incident.Minor,
 	}))
 	if !strings.Contains(late.Note, before[0].ID) || !strings.Contains(late.Note, "incident merge") {
-		t.Errorf("the person does not learn of the resolved one: %q", late.Note)
+		t.Errorf("the note does not name the resolved one: %q", late.Note)
 	}
 	all, err := r.editor.ListIncidents(t.Context(), 10, 0)
 	if err != nil || len(all) != 2 || all[0].ID != late.ID || all[0].Measured != "none" ||

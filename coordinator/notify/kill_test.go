@@ -31,7 +31,7 @@ import (
 )
 
 const (
-	// killedDir tells TestKilledNotifier, in a process of its own, to be a notifier on the directory's ledger.
+	// killedDir makes TestKilledNotifier, in a process of its own, a notifier on the directory's ledger.
 	killedDir = "PROBEMESH_TEST_NOTIFIER"
 	// killsVariable is how often the notifier is killed; without it, killsShort times.
 	killsVariable = "PROBEMESH_TEST_KILLS"
@@ -171,7 +171,7 @@ func (d *deduplicating) has(id, kind string) bool {
 	return d.types[id][kind] > 0
 }
 
-// outages writes the script: a new outage now and then, which ends some time after somebody was told of it.
+// outages writes the script: outages begin now and then, and each ends some time after its first message was sent.
 type outages struct {
 	t        *testing.T
 	dir      string
@@ -194,7 +194,7 @@ func (o *outages) write() {
 	}
 }
 
-// step ends outages, and begins one if more are allowed. It reports whether all are over and were told of.
+// step ends outages, and begins one if more are allowed. It reports whether all are over and reported.
 func (o *outages) step(more bool) (ended bool) {
 	changed, ended := false, true
 	for n := range o.all {

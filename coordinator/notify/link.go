@@ -129,7 +129,7 @@ func (a *Acknowledger) act(w http.ResponseWriter, r *http.Request) error {
 	return a.write(w, linkPage{Look: web.ResolvedLook(), Title: title, Says: "Acknowledged. Thank you."})
 }
 
-// write answers with the page, which no cache, search engine or other site may learn of.
+// write answers with the page, which no cache, search engine or other site may see.
 func (a *Acknowledger) write(w http.ResponseWriter, page linkPage) error {
 	body, err := web.Render(linkTemplate, "", page)
 	if err != nil {

@@ -136,7 +136,7 @@ func TestWhatNeedsAHost(t *testing.T) {
 		"fails alone, for some seconds": {nil, map[int]string{
 			5: "36 Mail down", 9: "36 Mail up",
 		}, []string{"15s over NC036"}, 1},
-		"was told of before it": {nil, map[int]string{
+		"was reported before it": {nil, map[int]string{
 			5: "36 Mail down", 30: "33 DNS down", 300: "33 DNS up", 310: "36 Mail up",
 		}, []string{"15s opened NC036", "30s opened NC033", "5m0s over NC033", "5m10s over NC036"}, 2},
 		"stays down": {nil, map[int]string{

@@ -193,11 +193,11 @@ func (p *planner) route(r catalog.Route, m Alert) {
 	if m.NotBefore.After(first) {
 		first = m.NotBefore
 	}
-	told := slices.ContainsFunc(sent, func(s step) bool { return s.name != stepOver })
+	reported := slices.ContainsFunc(sent, func(s step) bool { return s.name != stepOver })
 	switch {
 	case m.Over.IsZero():
 		p.opening(r, m, stepOpened, channels, first)
-	case told:
+	case reported:
 		p.over(r, m, sent)
 		return
 	default:
@@ -235,7 +235,7 @@ func (p *planner) opening(r catalog.Route, m Alert, name string, channels []stri
 		latest = m.Changed // what became worse a day later may be for a route that had nothing to send before
 	}
 	history := p.now.Sub(latest) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
-	// What ended in a silence is not reported after the silence: its end would be the first that anybody hears of it.
+	// What ended in a silence is not reported after it: nobody needs a message that only says it is over.
 	quiet := p.silenced(m, p.now) || !m.Over.IsZero() && p.silenced(m, m.Over)
 	if quiet || m.Covered || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
 		return

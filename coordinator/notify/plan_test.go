@@ -127,7 +127,7 @@ func TestAnIncidentThatGrows(t *testing.T) {
 	w.wantSent(t, "0s opened a", "5s grown-3-major a", "30s grown-3-critical a", "1m0s over a")
 }
 
-func TestWhatIsOverBeforeItsDelayIsNotTold(t *testing.T) {
+func TestWhatIsOverBeforeItsDelayIsNotReported(t *testing.T) {
 	w := newWorld(
 		config(catalog.Route{Channels: []string{"a"}, After: time.Minute}, catalog.Route{Channels: []string{"b"}}),
 	)
@@ -312,8 +312,8 @@ func TestEveryMessageOnce(t *testing.T) {
 	})
 }
 
-// What began and ended in a silence gets no message, also not after the silence: nobody would know what is over. What
-// people were told of before a silence began is closed, also within it.
+// What began and ended in a silence gets no message, not even after it: nobody would know what is over. What was reported
+// before a silence began gets its last message, even within it.
 func TestASilenceAndTheEnd(t *testing.T) {
 	silence := ledger.NotifyEvent{
 		ID: "s1", Action: ledger.NotifySilenced, Silence: &ledger.Silence{

@@ -101,7 +101,7 @@ func TestIncidentsThatThePublicDoesNotSee(t *testing.T) {
 	}
 }
 
-// What happened is told without seconds, ports and votes; the evidence has each region's vote, and how the verdict was
+// The updates name no seconds, ports or votes; the evidence has each region's vote, and how the verdict was
 // reached in one sentence with a link to the rule.
 func TestAnIncidentHasItsEvidence(t *testing.T) {
 	s := webtest.States(t)[1].Source

@@ -43,9 +43,6 @@ func pictured(state string) map[string]string {
 	return pages
 }
 
-// showCharts brings charts into view, for which they load what draws them.
-const showCharts = `document.querySelectorAll("figure.chart").forEach(f => f.scrollIntoView()); true`
-
 // photograph writes a picture of the whole page.
 func photograph(t *testing.T, ctx context.Context, address string, width int, scheme, file string) {
 	t.Helper()
@@ -53,7 +50,7 @@ func photograph(t *testing.T, ctx context.Context, address string, width int, sc
 	if err := chromedp.Do(ctx, testenv.ColorScheme(scheme), size, chromedp.Navigate(address)); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Evaluate[bool](t, ctx, showCharts)
+	testenv.Evaluate[bool](t, ctx, testenv.ShowCharts)
 	testenv.AwaitInPage(t, ctx, "the page with its charts", `document.readyState === "complete" &&
 		document.querySelectorAll("figure.chart").length === document.querySelectorAll(".plot canvas").length`)
 	testenv.Evaluate[bool](t, ctx, `scrollTo(0, 0); true`)

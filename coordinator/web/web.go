@@ -66,8 +66,8 @@ func FieldError(status int, field, text string) error {
 	return &statusError{status: status, text: text, field: field}
 }
 
-// Told returns the status and the text of an error that the client may read; false for other errors.
-func Told(err error) (status int, text string, ok bool) {
+// ClientError returns the status and the text of an error that the client may read; false for other errors.
+func ClientError(err error) (status int, text string, ok bool) {
 	var known *statusError
 	if !errors.As(err, &known) {
 		return 0, "", false

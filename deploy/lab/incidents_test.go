@@ -41,7 +41,7 @@ func TestIncidentsThatPeopleTell(t *testing.T) {
 		} {
 			t.Run(way.name, func(t *testing.T) {
 				t.Parallel()
-				s := &telling{t: t, mesh: m, writer: way.writer, token: token}
+				s := &operator{t: t, mesh: m, writer: way.writer, token: token}
 				late := s.beginDelay(way.delay)
 				flood := s.beginFlood(way.flood)
 				disk := s.beginDisk(way.disk)
@@ -165,8 +165,8 @@ func (m *mesh) asOperator(t *testing.T, method, path, token string, body []byte)
 	return i
 }
 
-// telling is what one operator tells by one way.
-type telling struct {
+// operator is somebody who writes by command or by API.
+type operator struct {
 	t *testing.T
 	*mesh
 	writer
@@ -174,14 +174,14 @@ type telling struct {
 }
 
 // await waits for states of hosts and checks. A verdict takes less than five seconds; the machine is shared.
-func (s *telling) await(state string, names ...string) {
+func (s *operator) await(state string, names ...string) {
 	s.t.Helper()
 	eventually(s.t, time.Minute, strings.Join(names, ", ")+" "+state, func() error { return s.are(state, names...) })
 }
 
 // 2020-09-21: sending mail was shut to clear a flood of viruses; reading mail stayed up. The first post came while it
 // was shut, the all-clear some minutes after it worked again.
-func (s *telling) beginFlood(host string) (id string) {
+func (s *operator) beginFlood(host string) (id string) {
 	s.services[host+" smtp"].kill()
 	s.await("down", host+" Sending mail")
 	s.await("partial_outage", host)
@@ -189,7 +189,7 @@ func (s *telling) beginFlood(host string) (id string) {
 		map[string]string{"check": "Sending mail", "tag": "spam", "category": "mail"})
 }
 
-func (s *telling) endFlood(host, id string) {
+func (s *operator) endFlood(host, id string) {
 	s.startService(host, "smtp")
 	s.await("operational", host)
 	if got := s.incident(id); got.State != incident.Investigating || got.Measured != "over" ||
@@ -198,7 +198,7 @@ func (s *telling) endFlood(host, id string) {
 	}
 	s.writer.write("resolve", id, "The queues are clean.", nil)
 	s.writer.write("postmortem", id, "Five accounts of three domains were hijacked.", nil)
-	s.tells(id, host, []string{"Sending mail"}, "Sending mail stopped at", "of 7 regions", "We clear a flood of",
+	s.wantShown(id, host, []string{"Sending mail"}, "Sending mail stopped at", "of 7 regions", "We clear a flood of",
 		"Sending mail works again after", "The queues are clean.", "Five accounts of three domains")
 	if down := s.windows(host, "Reading mail"); len(down) > 0 {
 		s.t.Errorf("reading mail was measured as failing: %v", down)
@@ -207,7 +207,7 @@ func (s *telling) endFlood(host, id string) {
 
 // 2021-09-02: the mail server was down to add a disk, which was announced after it had begun. The mesh had published
 // it.
-func (s *telling) beginDisk(host string) (id string) {
+func (s *operator) beginDisk(host string) (id string) {
 	KillHost(host).do(s.mesh)
 	s.await("major_outage", host)
 	page, err := s.get("/hosts/" + host)
@@ -217,7 +217,7 @@ func (s *telling) beginDisk(host string) (id string) {
 	return s.open(host, "Emergency maintenance", "We add a disk.", map[string]string{"impact": "critical"})
 }
 
-func (s *telling) endDisk(host, id string) {
+func (s *operator) endDisk(host, id string) {
 	s.wan.mend()
 	s.startService(host, "smtp")
 	s.startAgent(host)
@@ -231,7 +231,7 @@ func (s *telling) endDisk(host, id string) {
 	}
 	s.edit(id, opening, "We add a *second* disk.")
 	s.writer.write("postmortem", id, "Growth was not planned for.", nil)
-	s.tells(
+	s.wantShown(
 		id,
 		host,
 		[]string{"ping", "Sending mail"},
@@ -249,14 +249,14 @@ func (s *telling) endDisk(host, id string) {
 }
 
 // 2025-06-11: pings were answered, and mail was late. A promised time passed without an update.
-func (s *telling) beginDelay(host string) (id string) {
+func (s *operator) beginDelay(host string) (id string) {
 	id = s.open(host, "Incoming mail is late", "Messages arrive late and twice.",
 		map[string]string{"impact": "minor", "next_update": "2h"})
 	s.writer.write("update", id, "We are locked out.", map[string]string{"status": "identified", "next_update": "3s"})
 	return id
 }
 
-func (s *telling) endDelay(host, id string) {
+func (s *operator) endDelay(host, id string) {
 	eventually(s.t, 30*time.Second, "operators are reminded of the promise", func() error {
 		status := s.coordinator.run(s.programs.coordinator, "status", "--data", s.data)
 		if !strings.Contains(status, id) || !strings.Contains(status, "the next update is overdue") {
@@ -270,20 +270,20 @@ func (s *telling) endDelay(host, id string) {
 	}
 	s.writer.write("update", id, "Mail arrives again.", map[string]string{"status": "monitoring"})
 	s.writer.write("resolve", id, "All mail has arrived. Every mail client gets a credit.", nil)
-	s.tells(id, host, nil, "arrive late and twice", "We are locked out.", "Mail arrives again.", "All mail has arrived.")
+	s.wantShown(id, host, nil, "arrive late and twice", "We are locked out.", "Mail arrives again.", "All mail has arrived.")
 	if page, _ = s.get("/incidents/" + id); !bytes.Contains(page, []byte("No outage was measured.")) {
 		s.t.Error("the page has a downtime that nobody measured")
 	}
 }
 
 // incident returns an incident as /api/v1 has it.
-func (s *telling) incident(id string) editorial.Incident {
+func (s *operator) incident(id string) editorial.Incident {
 	s.t.Helper()
 	return s.asOperator(s.t, http.MethodGet, "/"+id, s.token, nil)
 }
 
 // windows are the times during which the check failed, from the published transitions.
-func (s *telling) windows(host, check string) (out []editorial.Window) {
+func (s *operator) windows(host, check string) (out []editorial.Window) {
 	s.t.Helper()
 	all, err := s.control.Transitions(context.Background(), host, 1000)
 	if err != nil {
@@ -305,9 +305,9 @@ func (s *telling) windows(host, check string) (out []editorial.Window) {
 	return out
 }
 
-// tells checks that page, feeds, both APIs and command tell an incident with these texts in this order, and with the
+// wantShown checks that page, feeds, both APIs and command show an incident with these texts in this order, and with the
 // windows that were measured of the checks.
-func (s *telling) tells(id, host string, checks []string, texts ...string) {
+func (s *operator) wantShown(id, host string, checks []string, texts ...string) {
 	s.t.Helper()
 	got := s.incident(id)
 	var said []string

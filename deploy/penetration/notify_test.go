@@ -106,7 +106,7 @@ func forgeries(t *testing.T, valid string) map[string]string {
 }
 
 // A link of a message acts for nobody who did not get it, for one incident, for a week, and only when its button is
-// pressed. What it names is in no log, and no cache, search engine or other site learns of it.
+// pressed. What it names is in no log, and no cache, search engine or other site sees it.
 func TestLinksOfMessages(t *testing.T) {
 	w, a := newLinkWorld()
 	valid := a.Path(notify.Alert{ID: "i1", Opened: w.now})

@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// EventKind is what an Event tells.
+// EventKind is what an Event records.
 type EventKind string
 
 // The kinds of events.

@@ -1,6 +1,6 @@
 (function () {
 // Arrow keys move through a matrix, and the line below it says what the cell under the pointer or the focus has seen.
-var main = document.querySelector("main"), told = "";
+var main = document.querySelector("main"), shown = "";
 function cellOf(e) { return e.target.closest && e.target.closest(".heat tbody td"); }
 function headOf(table, n) {
 	var a = table.tHead.rows[0].cells[n].querySelector("a");
@@ -12,7 +12,7 @@ function tell(cell) {
 	var row = cell.parentNode.cells[0].querySelector("a");
 	var text = (row ? row.firstChild.textContent.trim() : "") + " from " + headOf(cell.closest("table"), cell.cellIndex) +
 		": " + a.title;
-	if (text !== told) detail.textContent = told = text;
+	if (text !== shown) detail.textContent = shown = text;
 }
 document.addEventListener("keydown", function (e) {
 	var cell = cellOf(e), step = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0],
@@ -46,7 +46,7 @@ hint();
 addEventListener("resize", hint);
 document.addEventListener("newpage", function () {
 	hint();
-	told = "";
+	shown = "";
 	var focused = document.activeElement && document.activeElement.closest(".heat tbody td");
 	var cell = focused || main.querySelector(".heat tbody td:hover");
 	if (cell) tell(cell);
