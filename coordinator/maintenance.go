@@ -77,19 +77,24 @@ after the start) or 10m (from now).`,
 	return cmd
 }
 
+// parsePeriod returns the times of --start and --end; a duration as the end counts from a start that is to come.
+func parsePeriod(from, to string, now time.Time) (start, end time.Time, err error) {
+	if start, err = parseComing("--start", from, now, now); err != nil {
+		return start, end, err
+	}
+	after := now
+	if start.After(now) {
+		after = start
+	}
+	end, err = parseComing("--end", to, now, after)
+	return start, end, err
+}
+
 func (f *planFlags) run(cmd *cobra.Command) (err error) {
 	if len(f.Hosts) == 0 || f.Title == "" || f.end == "" {
 		return command.Usage(errors.New("--host, --title and --end are needed: see --help for an example"))
 	}
-	now := time.Now()
-	if f.Start, err = parseComing("--start", f.start, now, now); err != nil {
-		return command.Usage(err)
-	}
-	after := now
-	if f.Start.After(now) {
-		after = f.Start
-	}
-	if f.End, err = parseComing("--end", f.end, now, after); err != nil {
+	if f.Start, f.End, err = parsePeriod(f.start, f.end, time.Now()); err != nil {
 		return command.Usage(err)
 	}
 	if f.Text, err = readTextOf(cmd.InOrStdin(), f.Text, f.textFile); err != nil {

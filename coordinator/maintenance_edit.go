@@ -61,15 +61,7 @@ func (f *maintenanceEditFlags) run(cmd *cobra.Command, id string) (err error) {
 		return command.Usage(errors.New(
 			"nothing to change: give --text, --title, --tag, --category, --start, --end or --erase"))
 	}
-	now := time.Now()
-	if f.Start, err = parseComing("--start", f.start, now, now); err != nil {
-		return command.Usage(err)
-	}
-	after := now
-	if f.Start.After(now) {
-		after = f.Start
-	}
-	if f.End, err = parseComing("--end", f.end, now, after); err != nil {
+	if f.Start, f.End, err = parsePeriod(f.start, f.end, time.Now()); err != nil {
 		return command.Usage(err)
 	}
 	text, err := readTextOf(cmd.InOrStdin(), f.text, f.textFile)

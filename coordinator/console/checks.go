@@ -29,11 +29,7 @@ var regionPeriods = []struct {
 
 // checkPage is the page of a check, now or at a moment.
 func (s *console) checkPage(r request) (view, error) {
-	h, err := r.host()
-	if err != nil {
-		return view{}, err
-	}
-	c, err := r.check(h)
+	h, c, err := r.hostAndCheck()
 	if err != nil {
 		return view{}, err
 	}

@@ -96,14 +96,19 @@ func (r request) host() (*mesh.HostState, error) {
 	return nil, web.Errorf(http.StatusNotFound, "The catalog has no host %s.", name)
 }
 
-// check returns the check of the address, by its name or by its spelling in the addresses of the site.
-func (r request) check(h *mesh.HostState) (*mesh.CheckState, error) {
+// hostAndCheck returns the host and the check of the address, the check by its name or by its spelling in the addresses
+// of the site.
+func (r request) hostAndCheck() (*mesh.HostState, *mesh.CheckState, error) {
+	h, err := r.host()
+	if err != nil {
+		return nil, nil, err
+	}
 	name := r.PathValue("check")
 	same := func(c mesh.CheckState) bool { return c.Name == name || web.Slug(c.Name) == web.Slug(name) }
 	if i := slices.IndexFunc(h.Checks, same); i >= 0 {
-		return &h.Checks[i], nil
+		return h, &h.Checks[i], nil
 	}
-	return nil, web.Errorf(http.StatusNotFound, "%s has no check %s.", h.Name, name)
+	return nil, nil, web.Errorf(http.StatusNotFound, "%s has no check %s.", h.Name, name)
 }
 
 // names returns the vantages' names by key.

@@ -46,11 +46,7 @@ var minutePeriods = []struct {
 
 // pairPage is the page of what a vantage sees of a check. ?with= names another vantage to compare with.
 func (s *console) pairPage(r request) (view, error) {
-	h, err := r.host()
-	if err != nil {
-		return view{}, err
-	}
-	c, err := r.check(h)
+	h, c, err := r.hostAndCheck()
 	if err != nil {
 		return view{}, err
 	}

@@ -50,7 +50,8 @@ func conclude(r request, region string) (web.Look, string) {
 	return concludeRegion(v)
 }
 
-// The sentence of a region distinguishes its uplink from a host, names a one-way cut, and claims nothing that nobody knows.
+// The sentence of a region distinguishes its uplink from a host, names a one-way cut, and claims nothing that is not
+// known.
 func TestRegionsConclude(t *testing.T) {
 	to := func(pairs ...string) (out [][2]string) {
 		for _, p := range pairs {

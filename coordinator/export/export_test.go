@@ -344,13 +344,7 @@ func TestAHostThatBecameInternalLeavesTheCopy(t *testing.T) {
 	o, dir := newOrigin(t), t.TempDir()
 	e := open(t, o, dir)
 	mustExport(t, e)
-	next := *o.source.Catalog
-	next.Hosts = slices.Clone(next.Hosts)
-	for i := range next.Hosts {
-		next.Hosts[i].Public = next.Hosts[i].Public && next.Hosts[i].Name != "NC036"
-	}
-	o.source.Catalog = &next
-	o.source.Show(o.source.Snapshot)
+	o.source.HideHost("NC036")
 	o.source.Events.Add(1)
 	mustExport(t, e)
 	for name := range published(t, dir) {

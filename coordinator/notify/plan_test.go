@@ -312,8 +312,8 @@ func TestEveryMessageOnce(t *testing.T) {
 	})
 }
 
-// What began and ended in a silence gets no message, not even after it: nobody would know what is over. What was reported
-// before a silence began gets its last message, even within it.
+// What began and ended in a silence gets no message, not even after it: nobody would know what is over. What was
+// reported before a silence began gets its last message, even within it.
 func TestASilenceAndTheEnd(t *testing.T) {
 	silence := ledger.NotifyEvent{
 		ID: "s1", Action: ledger.NotifySilenced, Silence: &ledger.Silence{

@@ -256,14 +256,7 @@ func TestAHostThatBecameInternalLeavesTheReplica(t *testing.T) {
 	s.Snapshot.At = time.Now().Add(time.Minute)
 	address, _ := start(t, original(t, s).URL, t.TempDir())
 	await(t, address+"/hosts/NC036", "is copied", contains("Mail"))
-	next := *s.Catalog
-	next.Hosts = slices.Clone(next.Hosts)
-	for i := range next.Hosts {
-		next.Hosts[i].Public = next.Hosts[i].Public && next.Hosts[i].Name != "NC036"
-	}
-	snapshot := *s.Snapshot
-	s.Catalog = &next
-	s.Show(&snapshot)
+	s.HideHost("NC036")
 	for _, path := range []string{"/hosts/NC036", "/badge/NC036.svg", "/hosts/nc036/feed.atom"} {
 		await(t, address+path, "is gone", func(status int, _ string) bool { return status == http.StatusNotFound })
 	}

@@ -95,6 +95,20 @@ func findCheck(h mesh.HostState, name string) (mesh.CheckState, bool) {
 	return h.Checks[i], true
 }
 
+// historyOf returns what was measured, and of a host the incidents and the uptimes.
+func (s *Site) historyOf(
+	ctx context.Context, state web.State, key string,
+) (past *measured, incidents []*incident.Incident, uptimes uptimesOf, err error) {
+	if incidents, err = s.incidentsOf(ctx, state, key); err != nil {
+		return nil, nil, nil, err
+	}
+	if past, err = s.past.of(ctx, s.view, state); err != nil {
+		return nil, nil, nil, err
+	}
+	uptimes, err = past.uptimesOf(ctx, s.view, key)
+	return past, incidents, uptimes, err
+}
+
 func (s *Site) renderHost(ctx context.Context, state web.State, key string) (template.HTML, bool, error) {
 	h, ok := state.Host(key)
 	if !ok {
@@ -104,7 +118,7 @@ func (s *Site) renderHost(ctx context.Context, state web.State, key string) (tem
 	if err != nil {
 		return "", true, err
 	}
-	incidents, err := s.incidentsOf(ctx, state, key)
+	past, incidents, uptimes, err := s.historyOf(ctx, state, key)
 	if err != nil {
 		return "", true, err
 	}
@@ -113,14 +127,6 @@ func (s *Site) renderHost(ctx context.Context, state web.State, key string) (tem
 		return "", true, err
 	}
 	news, err := s.newsOf(ctx, state, key)
-	if err != nil {
-		return "", true, err
-	}
-	past, err := s.past.of(ctx, s.view, state)
-	if err != nil {
-		return "", true, err
-	}
-	uptimes, err := past.uptimesOf(ctx, s.view, key)
 	if err != nil {
 		return "", true, err
 	}
@@ -171,15 +177,7 @@ func (s *Site) renderCheck(ctx context.Context, state web.State, key, name strin
 	if !found {
 		return "", false, nil
 	}
-	incidents, err := s.incidentsOf(ctx, state, key)
-	if err != nil {
-		return "", true, err
-	}
-	past, err := s.past.of(ctx, s.view, state)
-	if err != nil {
-		return "", true, err
-	}
-	uptimes, err := past.uptimesOf(ctx, s.view, key)
+	past, incidents, uptimes, err := s.historyOf(ctx, state, key)
 	if err != nil {
 		return "", true, err
 	}

@@ -72,7 +72,7 @@ func (s *Site) Routes() []web.Route {
 		{Pattern: "GET /badge/{file}", Handler: s.ready.Ready(hostBadgeKey, s.hostBadge)},
 		{Pattern: "GET /badge/{host}/{file}", Handler: s.ready.Ready(checkBadgeKey, s.checkBadge)},
 		web.Widget(),
-		{Pattern: "GET /healthz", Handler: s.healthz},
+		{Pattern: "GET /healthz", Handler: healthz},
 		{Pattern: "GET /readyz", Handler: s.readyz},
 		{Pattern: "GET /", Handler: archive.orMoved(s.page)}, // all other paths: "page not found"
 	})
@@ -280,7 +280,7 @@ func (s *Site) renderIndex(ctx context.Context, state web.State) (template.HTML,
 }
 
 // healthz reports that the process answers.
-func (s *Site) healthz(w http.ResponseWriter, _ *http.Request) error {
+func healthz(w http.ResponseWriter, _ *http.Request) error {
 	web.WriteText(w, http.StatusOK, "ok\n")
 	return nil
 }

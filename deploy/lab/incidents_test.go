@@ -270,7 +270,8 @@ func (s *operator) endDelay(host, id string) {
 	}
 	s.writer.write("update", id, "Mail arrives again.", map[string]string{"status": "monitoring"})
 	s.writer.write("resolve", id, "All mail has arrived. Every mail client gets a credit.", nil)
-	s.wantShown(id, host, nil, "arrive late and twice", "We are locked out.", "Mail arrives again.", "All mail has arrived.")
+	s.wantShown(id, host, nil, "arrive late and twice", "We are locked out.", "Mail arrives again.",
+		"All mail has arrived.")
 	if page, _ = s.get("/incidents/" + id); !bytes.Contains(page, []byte("No outage was measured.")) {
 		s.t.Error("the page has a downtime that nobody measured")
 	}
@@ -305,8 +306,8 @@ func (s *operator) windows(host, check string) (out []editorial.Window) {
 	return out
 }
 
-// wantShown checks that page, feeds, both APIs and command show an incident with these texts in this order, and with the
-// windows that were measured of the checks.
+// wantShown checks that page, feeds, both APIs and command show an incident with these texts in this order, and with
+// the windows that were measured of the checks.
 func (s *operator) wantShown(id, host string, checks []string, texts ...string) {
 	s.t.Helper()
 	got := s.incident(id)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,6 +83,19 @@ func (s *Source) Show(snapshot *mesh.Snapshot) {
 	s.Snapshot = snapshot
 	close(s.changed)
 	s.changed = make(chan struct{})
+}
+
+// HideHost makes a host internal, and shows the snapshot again.
+func (s *Source) HideHost(name string) {
+	s.mu.Lock()
+	next, snapshot := *s.Catalog, *s.Snapshot
+	next.Hosts = slices.Clone(next.Hosts)
+	for i := range next.Hosts {
+		next.Hosts[i].Public = next.Hosts[i].Public && next.Hosts[i].Name != name
+	}
+	s.Catalog = &next
+	s.mu.Unlock()
+	s.Show(&snapshot)
 }
 
 // Current returns the fields.
