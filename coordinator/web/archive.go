@@ -135,8 +135,23 @@ func (v *View) namesInternalCheck(excerpt []archive.Fragment) bool {
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		if h.Public && slices.ContainsFunc(h.Checks, func(check catalog.Check) bool {
-			return check.Internal && strings.Contains(text.String(), check.Name)
+			return check.Internal && quotes(text.String(), check.Name)
 		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// quotes reports whether an excerpt contains a name, in whatever spelling, or begins or ends within it.
+func quotes(excerpt, name string) bool {
+	const least = 4 // of the name's bytes: fewer show nothing of it
+	excerpt, name = strings.Trim(strings.ToLower(excerpt), "… "), strings.ToLower(name)
+	if strings.Contains(excerpt, name) {
+		return true
+	}
+	for n := least; n < len(name); n++ {
+		if strings.HasSuffix(excerpt, name[:n]) || strings.HasPrefix(excerpt, name[len(name)-n:]) {
 			return true
 		}
 	}
