@@ -37,6 +37,9 @@ func beginning(env *environment, c *check, verdict mesh.Verdict) time.Time {
 		return env.now
 	}
 	first, earliest := last.since, last.since.Add(-c.config.Interval)
+	if c.config.SharesServer() && last.vote == mesh.Bad {
+		earliest = latest(earliest, lastSuccess(runs, last))
+	}
 	for _, run := range runs {
 		if run.vote != last.vote {
 			continue
@@ -51,6 +54,29 @@ func beginning(env *environment, c *check, verdict mesh.Verdict) time.Time {
 		return c.since // the verdict before held until then at least
 	}
 	return first
+}
+
+// lastSuccess returns when the latest probe began that reached the check before the last of these runs, from a region
+// that votes bad now. Agents that share a long interval may have seen it work after another one's failure.
+func lastSuccess(runs []voteRun, last voteRun) (at time.Time) {
+	for _, run := range runs {
+		if run.vote != mesh.Bad {
+			continue
+		}
+		for _, e := range run.ballot.edges {
+			if good := e.history.lastGood; good.Before(last.since) {
+				at = latest(at, good)
+			}
+		}
+	}
+	return at
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // completedBy finds the vote that completed the verdict; found is false if no region votes.

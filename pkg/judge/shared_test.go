@@ -92,3 +92,25 @@ func TestAnOutageBeginsAfterTheVerdictBefore(t *testing.T) {
 		}
 	}
 }
+
+// One region's failure of before is no part of an outage if others reached the server in between.
+func TestAnOutageBeginsAfterTheLastSuccess(t *testing.T) {
+	w := newWorld()
+	w.checks, w.interval, w.shared = []string{"mail"}, time.Minute, true
+	w.addRegions(append([]string{"ams"}, voters...))
+	w.begin()
+	w.pass(20 * time.Minute)
+	w.eachPath("AMS1/mail", []string{"lus"}, func(p path) { w.broken[p] = "connection refused" })
+	for w.state("AMS1/mail").Tally.Bad == 0 {
+		w.pass(time.Second)
+	}
+	w.pass(3 * time.Minute) // others have their turns
+	before := epoch.Add(w.elapsed)
+	w.eachPath("AMS1/mail", nil, func(p path) { w.broken[p] = "connection refused" })
+	for w.state("AMS1/mail").Verdict != mesh.Down {
+		w.pass(time.Second)
+	}
+	if began := w.state("AMS1/mail").Since; began.Before(before.Add(-time.Minute)) {
+		t.Errorf("the outage began %v before the server failed", before.Sub(began))
+	}
+}
