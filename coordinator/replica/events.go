@@ -39,17 +39,30 @@ func (r *Replica) events(w http.ResponseWriter, q *http.Request) error {
 		}
 		return send("status", string(status))
 	}
-	return r.streams.Serve(w, q, web.Feed{
-		Changed: r.changes, Update: update, At: func() time.Time { return r.shown(address) },
-	})
+	reader := reader{replica: r, address: address}
+	return r.streams.Serve(w, q, web.Feed{Changed: r.changes, Update: update, At: reader.shown})
 }
 
-// shown returns the moment that the page at an address shows.
-func (r *Replica) shown(address string) time.Time {
-	heard, change := r.times()
-	d := r.store.get(address)
-	if d != nil && d.checkedAt().Before(change) && time.Since(change) > r.silent {
-		return d.checkedAt() // a change was announced, and nobody could read it
+// reader is somebody who has a page open.
+type reader struct {
+	replica *Replica
+	address string
+	unread  time.Time // since when there is a change that could not be read; zero: there is none
+}
+
+// shown returns the moment that the open page shows. Further changes do not make one that cannot be read any newer.
+func (o *reader) shown() time.Time {
+	heard, change := o.replica.times()
+	d := o.replica.store.get(o.address)
+	if d == nil || !d.checkedAt().Before(change) {
+		o.unread = time.Time{}
+		return heard
+	}
+	if o.unread.IsZero() {
+		o.unread = change
+	}
+	if time.Since(o.unread) > o.replica.silent {
+		return d.checkedAt()
 	}
 	return heard
 }

@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,5 +261,68 @@ func TestAHostThatBecameInternalLeavesTheReplica(t *testing.T) {
 	s.HideHost("NC036")
 	for _, path := range []string{"/hosts/NC036", "/badge/NC036.svg", "/hosts/nc036/feed.atom"} {
 		await(t, address+path, "is gone", func(status int, _ string) bool { return status == http.StatusNotFound })
+	}
+}
+
+// While the original announces changes that nobody can read, an open page says of when it is.
+func TestAnOpenPageIsNotKeptCurrentByUnreadChanges(t *testing.T) {
+	t.Parallel()
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	states := []*mesh.Snapshot{s.Snapshot, webtest.NewSource(t, mesh.Down, mesh.MajorOutage).Snapshot}
+	show := func(n int) {
+		next := *states[n%2]
+		next.At = time.Now().Add(time.Minute)
+		s.Show(&next)
+	}
+	show(0)
+	from, err := url.Parse(original(t, s).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, broken := httputil.NewSingleHostReverseProxy(from), atomic.Bool{}
+	proxy.FlushInterval = -1
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if broken.Load() && q.URL.Path != "/api/v1/events" {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, q)
+	}))
+	t.Cleanup(front.Close)
+	address, _ := start(t, front.URL, t.TempDir())
+	await(t, address+"/hosts/NC036", "is copied", contains("Mail"))
+	stream, err := http.Get(address + "/api/v1/events?page=/hosts/nc036")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	lines := bufio.NewScanner(stream.Body)
+	lines.Buffer(nil, 1<<20)
+	awaitLine(t, lines, "event: beat")
+	broken.Store(true)
+	changes := time.NewTicker(700 * time.Millisecond)
+	defer changes.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case <-changes.C:
+				show(n)
+			case <-ctx.Done():
+				stream.Body.Close()
+				return
+			}
+		}
+	}()
+	var current time.Time
+	for lines.Scan() {
+		text, found := strings.CutPrefix(lines.Text(), "data: ")
+		if at, err := time.Parse(time.RFC3339, text); found && err == nil && time.Since(at) < 2*time.Second {
+			current = time.Now()
+		}
+	}
+	if late := time.Since(current); late < 6*time.Second { // after which a page says by itself that it is out of date
+		t.Errorf("the page was kept current until %v before the end", late)
 	}
 }
