@@ -27,9 +27,6 @@ Sla prints the uptime of every host and check in a month, whether it reached the
 credit that it gives. The terms are in the catalog, under "sla:". Without --month it is the last
 month that has ended.`
 
-// uptimeDays is the period of "coordinator uptime" without --month.
-const uptimeDays = 90
-
 // uptimeReport is a command that prints an uptime report.
 type uptimeReport struct {
 	use, short, long, example string
@@ -44,7 +41,7 @@ func newUptimeCommand() *cobra.Command {
 		use: "uptime [HOST]", short: "Show how long hosts were up", long: uptimeLong,
 		example: "  coordinator uptime\n  coordinator uptime NC036 --month 2025-06 --csv",
 		args:    cobra.MaximumNArgs(1),
-		period:  func(now time.Time) (from, to time.Time) { return now.AddDate(0, 0, -uptimeDays), now },
+		period:  func(time.Time) (from, to time.Time) { return from, to }, // the last 90 days
 	}.command()
 }
 

@@ -19,7 +19,11 @@ const historyStream = "LEDGER"
 // order, those that were watched earlier in the period after them. A period that has not ended ends now.
 func (h *History) Uptime(ctx context.Context, c *catalog.Catalog, q sla.Query) (sla.Report, error) {
 	now, offset := h.now()
-	if wall := now.Add(-offset).Truncate(time.Second); q.To.After(wall) {
+	wall := now.Add(-offset).Truncate(time.Second)
+	if q.Days > 0 {
+		q.From, q.To = wall.AddDate(0, 0, -q.Days), wall
+	}
+	if q.To.After(wall) {
 		q.To = wall
 	}
 	report := sla.Report{From: q.From.UTC(), To: q.To.UTC(), Method: c.SLA.Or(), Rows: []sla.Row{}}

@@ -14,6 +14,7 @@ type Query struct {
 	Public   bool                   // leave out when a host was internal
 	Daily    bool                   // measure each day, too
 	From, To time.Time              // by the wall clock
+	Days     int                    // if positive: so many days before now, instead of From and To
 }
 
 // History is what was published about a host, or about one of its checks, that concerns a period.
