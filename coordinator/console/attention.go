@@ -188,7 +188,7 @@ func pathItems(s *console, r request) (out []item) {
 	lost := presentLosses(s, r)
 	paths = slices.DeleteFunc(paths, func(p brokenPath) bool {
 		return r.snapshot.At.Sub(p.since) < cutWhileLossy &&
-			(lost.mean() >= meshLossy || lost.beside(r.snapshot, p.direction) >= meshLossy)
+			(lost.typical() >= meshLossy || lost.beside(r.snapshot, p.direction) >= meshLossy)
 	})
 	for _, p := range paths {
 		title, detail := p.words(r.catalog)

@@ -170,7 +170,9 @@ func TestALonelyRegionIsExplained(t *testing.T) {
 			c := &s.Snapshot.Hosts[i].Checks[k]
 			for n := range c.Votes {
 				c.Votes[n].Vote, c.Votes[n].Why = mesh.OK, ""
-				c.Votes[n].Edges = []mesh.EdgeState{{Vantage: "nc023", Outcome: mesh.Reachable, Vote: mesh.OK}}
+				c.Votes[n].Edges = []mesh.EdgeState{
+					{Vantage: "nc023", Outcome: mesh.Reachable, Vote: mesh.OK, At: time.Now()},
+				}
 			}
 			c.Since = since.Add(-time.Hour)
 			if c.Name == "Sending mail" {

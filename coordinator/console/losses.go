@@ -1,6 +1,8 @@
 package console
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/latency"
@@ -20,16 +22,17 @@ func (l losses) of(at line, region, vantage string) (share float64, counted bool
 	return share, counted
 }
 
-// mean is the share that is lost over all.
-func (l losses) mean() float64 {
-	sum := 0.0
-	for _, share := range l {
-		sum += share
+// typical is the median share: a host that was down for minutes lost everything, and does not make the others' paths
+// lossy.
+func (l losses) typical() float64 {
+	shares := slices.Sorted(maps.Values(l))
+	if len(shares) == 0 {
+		return 0
 	}
-	return sum / float64(max(len(l), 1))
+	return shares[len(shares)/2]
 }
 
-// beside is the mean share that is lost between the ends of a direction and all other regions: where that is much, a
+// beside is the typical share that is lost between the ends of a direction and all other regions: where that is much, a
 // probe that fails is no cut between the two.
 func (l losses) beside(s *mesh.Snapshot, d direction) float64 {
 	from, to := map[string]bool{wholeRegion + d.from: true}, map[string]bool{}
@@ -48,7 +51,7 @@ func (l losses) beside(s *mesh.Snapshot, d direction) float64 {
 			of[key] = share
 		}
 	}
-	return max(at.mean(), of.mean())
+	return max(at.typical(), of.typical())
 }
 
 // wholeRegion begins a key of losses that is a region and no vantage.

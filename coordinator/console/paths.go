@@ -17,16 +17,30 @@ type direction struct {
 
 // regionSight is what the vantages of one region see of the hosts of another.
 type regionSight struct {
-	ok, bad int       // votes
-	since   time.Time // when the first of the bad ones began
-	why     string
+	good  []time.Time // when each check that answers last did
+	bad   int         // votes
+	pings bool        // one of the bad ones is of a ping
+	since time.Time   // when the first of the bad ones began
+	why   string
 }
 
-// blind reports whether nothing there is reached.
-func (s regionSight) blind() bool { return s.bad > 0 && s.ok == 0 }
+// blind reports whether nothing there is reached. Once pings fail, a check that answered before that says nothing: it
+// has only not had its turn yet.
+func (s regionSight) blind() bool {
+	return s.bad > 0 && (len(s.good) == 0 || s.pings && s.answersSince(s.since) == 0)
+}
 
-// sees reports whether most of what is there is reached.
-func (s regionSight) sees() bool { return s.ok > s.bad }
+// seesSince reports whether most of what is there has answered since then.
+func (s regionSight) seesSince(t time.Time) bool { return s.answersSince(t) > s.bad }
+
+func (s regionSight) answersSince(t time.Time) (n int) {
+	for _, at := range s.good {
+		if at.After(t) {
+			n++
+		}
+	}
+	return n
+}
 
 // regionSights returns what each region sees of each other one. What is the host's fault is left out: no path is blamed
 // for it. So is a ping that was lost while the host proved by gossip that it is alive: it votes ok, and says nothing of
@@ -47,7 +61,7 @@ func regionSights(rule catalog.Rule, s *mesh.Snapshot) map[direction]regionSight
 				if v := &c.Votes[n]; !v.Own {
 					d := direction{v.Region, h.Region}
 					seen := out[d]
-					seen.add(v)
+					seen.add(c.Kind, v)
 					out[d] = seen
 				}
 			}
@@ -97,17 +111,28 @@ func checkAtFault(rule catalog.Rule, c *mesh.CheckState, now time.Time) bool {
 	return bad >= max(2, rule.BadRegionsMin) || bad > ok || c.RoundOpen && bad > 0 && 2*ok <= voters
 }
 
-func (s *regionSight) add(v *mesh.RegionVote) {
-	switch {
-	case v.Vote == mesh.OK && slices.ContainsFunc(v.Edges, func(e mesh.EdgeState) bool { return e.Outcome.Good() }):
-		s.ok++
+func (s *regionSight) add(kind string, v *mesh.RegionVote) {
+	switch answered := latestAnswer(v); {
+	case v.Vote == mesh.OK && !answered.IsZero():
+		s.good = append(s.good, answered)
 	case v.Vote == mesh.Bad:
 		if s.bad == 0 || v.Since.Before(s.since) {
 			s.since = v.Since
 		}
 		s.bad++
+		s.pings = s.pings || kind == catalog.KindPing
 		s.why = cmp.Or(s.why, v.Why)
 	}
+}
+
+// latestAnswer returns when the region's vantages were last answered, of those whose latest result is good.
+func latestAnswer(v *mesh.RegionVote) (latest time.Time) {
+	for _, e := range v.Edges {
+		if e.Outcome.Good() && e.At.After(latest) {
+			latest = e.At
+		}
+	}
+	return latest
 }
 
 // brokenPath is a path between two regions, both of which others reach.
@@ -125,7 +150,7 @@ func brokenPaths(c *catalog.Catalog, s *mesh.Snapshot) (out []brokenPath) {
 	blindTo := map[string]int{} // by region: how many others it does not reach
 	known := map[string]int{}
 	for d, view := range seen {
-		if view.ok+view.bad > 0 {
+		if len(view.good)+view.bad > 0 {
 			known[d.from]++
 		}
 		if view.blind() {
@@ -138,7 +163,9 @@ func brokenPaths(c *catalog.Catalog, s *mesh.Snapshot) (out []brokenPath) {
 		if !view.blind() || isolated {
 			continue
 		}
-		p := brokenPath{direction: d, regionSight: view, oneWay: hasBack && back.sees(), both: hasBack && back.blind()}
+		p := brokenPath{direction: d, regionSight: view}
+		p.oneWay = hasBack && back.seesSince(view.since)
+		p.both = hasBack && back.blind()
 		if p.both && position[d.to] < position[d.from] && !(2*blindTo[d.to] > known[d.to] && known[d.to] > 2) {
 			continue // named once, from the other side
 		}
@@ -171,6 +198,6 @@ func (p brokenPath) words(c *catalog.Catalog) (title, detail string) {
 			)
 	}
 	return fmt.Sprintf("%s does not see %s", from, to),
-		fmt.Sprintf("%s reaches nothing in %s%s; what %s sees of %s is not known. One region is below what publishes.",
+		fmt.Sprintf("%s reaches nothing in %s%s; what %s sees of %s is not known yet. One region is below what publishes.",
 			from, to, why, to, from)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,36 @@ func TestCutsBetweenTwoRegionsAreNamed(t *testing.T) {
 				t.Errorf("%s: %q, want %q", name, got[i], want)
 			}
 		}
+	}
+}
+
+// A path is cut once its pings fail, although a check of it has not had its turn since; and that the other side sees is
+// said of what it has seen since then.
+func TestAPathIsCutBeforeEachCheckHadItsTurn(t *testing.T) {
+	w := newWorld()
+	w.lose("lusaka", "amsterdam") // since an hour
+	h := &w.snapshot.Hosts[0]
+	web := h.Checks[0]
+	web.Name, web.Kind, web.Tally = "Web sites", "http", mesh.Tally{Regions: 5, Voters: 4, OK: 4}
+	web.Votes = slices.Clone(web.Votes)
+	answered := func(at time.Duration) mesh.RegionVote {
+		return mesh.RegionVote{Region: "lusaka", Vote: mesh.OK, Edges: []mesh.EdgeState{{
+			Vantage: "lus1", Vote: mesh.OK, Outcome: mesh.Reachable, At: w.snapshot.At.Add(at),
+		}}}
+	}
+	web.Votes[2] = answered(-61 * time.Minute)
+	h.Checks = append(h.Checks, web)
+	if got := w.titles(); len(got) != 1 || !strings.HasPrefix(got[0], "One-way cut: Amsterdam sees Lusaka") {
+		t.Errorf("%q", got)
+	}
+	back := &w.snapshot.Hosts[2].Checks[0].Votes[0]
+	back.Edges[0].At = w.snapshot.At.Add(-61 * time.Minute)
+	if got := w.titles(); len(got) != 1 || !strings.HasPrefix(got[0], "Lusaka does not see Amsterdam") {
+		t.Errorf("%q", got)
+	}
+	h.Checks[1].Votes[2] = answered(-time.Minute)
+	if got := w.titles(); len(got) > 0 {
+		t.Errorf("its web sites answer: %q", got)
 	}
 }
 
@@ -265,7 +296,9 @@ func TestLossesBesideACut(t *testing.T) {
 	for _, to := range places {
 		around[[3]string{mesh.Key(to[:3] + "1"), "ping", "lus1"}] = 0.4
 		around[[3]string{mesh.Key(to[:3] + "1"), "ping", "syd1"}] = 0
-		between[[3]string{mesh.Key(to[:3] + "1"), "ping", "lus1"}] = 0
+		for _, from := range places {
+			between[[3]string{mesh.Key(to[:3] + "1"), "ping", from[:3] + "1"}] = 0
+		}
 	}
 	between[[3]string{"lon1", "ping", "lus1"}] = 1
 	if got := around.beside(w.snapshot, cut); got < meshLossy {
@@ -273,5 +306,11 @@ func TestLossesBesideACut(t *testing.T) {
 	}
 	if got := between.beside(w.snapshot, cut); got != 0 {
 		t.Errorf("between: %v", got)
+	}
+	for _, from := range places {
+		between[[3]string{"syd1", "ping", from[:3] + "1"}] = 0.5
+	}
+	if got := max(between.beside(w.snapshot, cut), between.typical()); got != 0 {
+		t.Errorf("another host was down for minutes: %v", got)
 	}
 }
