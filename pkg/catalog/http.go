@@ -118,23 +118,34 @@ func (o HTTP) withTexts(fn func(key, text string) (string, error)) (Options, err
 		key    string
 		target *string
 	}{
-		{"url", &o.URL}, {"body", &o.Body}, {"user", &o.User}, {"password", &o.Password}, {"bearer", &o.Bearer},
+		{"url", &o.URL}, {"body", &o.Body}, {"body_match", &o.BodyMatch},
+		{"user", &o.User}, {"password", &o.Password}, {"bearer", &o.Bearer},
 	} {
 		var err error
 		*text.target, err = fn(text.key, *text.target)
 		all = errors.Join(all, err)
 	}
-	o.Headers = maps.Clone(o.Headers)
-	for _, name := range slices.Sorted(maps.Keys(o.Headers)) {
-		var err error
-		o.Headers[name], err = fn(HeaderKey(name), o.Headers[name])
-		all = errors.Join(all, err)
+	o.Headers, o.BodyJSON = maps.Clone(o.Headers), maps.Clone(o.BodyJSON)
+	for _, pairs := range []struct {
+		key    func(name string) string
+		values map[string]string
+	}{
+		{HeaderKey, o.Headers}, {JSONKey, o.BodyJSON},
+	} {
+		for _, name := range slices.Sorted(maps.Keys(pairs.values)) {
+			var err error
+			pairs.values[name], err = fn(pairs.key(name), pairs.values[name])
+			all = errors.Join(all, err)
+		}
 	}
 	return o, all
 }
 
 // HeaderKey is the key of a header's value, for references to secrets.
 func HeaderKey(name string) string { return "headers." + name }
+
+// JSONKey is the key of a value that the body's JSON must have, for references to secrets.
+func JSONKey(path string) string { return "body_json." + path }
 
 // isRequest reports whether agents of version N-1 would ignore options of the check.
 func (o HTTP) isRequest() bool {

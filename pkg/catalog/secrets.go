@@ -233,31 +233,30 @@ func textsOf(o Options) map[string]string {
 }
 
 // sameOptions compares the options of two checks and their references, without digests. A check of the previous version
-// holds the values themselves: it asks the same if its texts could come from those with references, so that an upgrade
-// does not reset a check that is down.
+// holds values where this one has references: it asks the same if its texts could come from those with references, so
+// that an upgrade does not reset a check that is down.
 func sameOptions(a, b *Check) bool {
-	switch {
-	case len(a.Secrets) == 0 && len(b.Secrets) == 0:
-		return reflect.DeepEqual(questionOf(a.Options), questionOf(b.Options))
-	case len(a.Secrets) == 0:
-		a, b = b, a
-	}
-	if len(b.Secrets) > 0 {
-		same := func(x, y Reference) bool { return x.Key == y.Key && x.Name == y.Name }
-		return reflect.DeepEqual(questionOf(a.Options), questionOf(b.Options)) &&
-			slices.EqualFunc(a.Secrets, b.Secrets, same)
-	}
 	if a.Options == nil || b.Options == nil {
-		return false
+		return a.Options == nil && b.Options == nil
 	}
-	literal := textsOf(b.Options)
-	expanded, err := a.Options.withTexts(func(key, text string) (string, error) {
-		if a.refers(key) && couldBecome(text, literal[key]) {
+	x, errA := withLiterals(a, b)
+	y, errB := withLiterals(b, a)
+	return errors.Join(errA, errB) == nil && reflect.DeepEqual(questionOf(x), questionOf(y))
+}
+
+// withLiterals returns the options of a check with the texts of another one where that has no references and its text
+// could be the value of this one.
+func withLiterals(c, other *Check) (Options, error) {
+	if len(c.Secrets) == 0 {
+		return c.Options, nil
+	}
+	literal := textsOf(other.Options)
+	return c.Options.withTexts(func(key, text string) (string, error) {
+		if c.refers(key) && !other.refers(key) && couldBecome(text, literal[key]) {
 			return literal[key], nil
 		}
 		return text, nil
 	})
-	return err == nil && reflect.DeepEqual(questionOf(expanded), questionOf(b.Options))
 }
 
 // couldBecome reports whether the text with references is the literal one for some values.

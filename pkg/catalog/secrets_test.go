@@ -100,6 +100,33 @@ func TestAChangedValueIsNotAnotherQuestion(t *testing.T) {
 	}
 }
 
+// Headers in another order are the same question, and so is a text that has a reference where a version before had the
+// value, beside other references.
+func TestTheOrderOfReferencesIsTheSameQuestion(t *testing.T) {
+	check := func(match string, secrets ...catalog.Reference) *catalog.Check {
+		c := httpCheck("https://a.example/", "", secrets...)
+		c.Options = catalog.HTTP{
+			URL: "https://a.example/", BodyMatch: match, Headers: map[string]string{"A": "${X}", "B": "${Y}"},
+		}
+		return &c
+	}
+	x, y := reference("headers.A", "${X}", ""), reference("headers.B", "${Y}", "")
+	base := check("^v1$", x, y)
+	for name, test := range map[string]struct {
+		other *catalog.Check
+		same  bool
+	}{
+		"another order":          {check("^v1$", y, x), true},
+		"a reference":            {check("^${V}$", x, y, reference("body_match", "${V}", "01")), true},
+		"one that cannot become": {check("^w${V}$", x, y, reference("body_match", "${V}", "01")), false},
+		"another pattern":        {check("^v2$", x, y), false},
+	} {
+		if base.SameQuestion(test.other) != test.same || test.other.SameQuestion(base) != test.same {
+			t.Errorf("%s: same question must be %t", name, test.same)
+		}
+	}
+}
+
 func TestAChangedValueIsAChangeWithoutALook(t *testing.T) {
 	old := catalogOf(httpCheck(tokenURL, "", reference("url", "${TOKEN}", "01")))
 	if same := old.WithDigests(map[string]string{"${TOKEN}": "01", "${OTHER}": "05"}); same != old {

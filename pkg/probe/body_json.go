@@ -91,7 +91,8 @@ func (c *httpClient) testJSON(response *http.Response) (good bool, lacks string,
 		case !found:
 			return false, quote(path), nil
 		case value != wanted:
-			return false, fmt.Sprintf("%s as %s, which is %s", quote(wanted), quote(path), quote(c.serverText(value))), nil
+			shown := c.shown(c.options).BodyJSON[path]
+			return false, fmt.Sprintf("%s as %s, which is %s", quote(shown), quote(path), quote(c.serverText(value))), nil
 		}
 	}
 	return true, "", nil

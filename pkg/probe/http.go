@@ -337,22 +337,22 @@ func (c *httpClient) testBody(response *http.Response) (good bool, lacks string,
 	switch {
 	case o.Body != "":
 		good, err = bodyContains(response, o.Body)
-		return good, quote(c.shownBody(o)), err
+		return good, quote(c.shown(o).Body), err
 	case o.BodyMatch != "":
 		good, err = bodyMatches(response, o.BodyMatch)
-		return good, "a match of " + quote(o.BodyMatch), err
+		return good, "a match of " + quote(c.shown(o).BodyMatch), err
 	case len(o.BodyJSON) > 0:
 		return c.testJSON(response)
 	}
 	return true, "", nil
 }
 
-// shownBody returns the text that the body must contain as people may see it: with references in place of secrets.
-func (a *attempt) shownBody(resolved catalog.HTTP) string {
+// shown returns the options as people may see them: with references in place of secrets.
+func (a *attempt) shown(resolved catalog.HTTP) catalog.HTTP {
 	if o, ok := a.target.Check.Options.(catalog.HTTP); ok {
-		return o.Body
+		return o
 	}
-	return resolved.Body
+	return resolved
 }
 
 // statusReason describes a status that the check does not expect. For a redirect the location is the useful part: a

@@ -73,6 +73,34 @@ func TestProbesSendSecretsAndNeverShowThem(t *testing.T) {
 	}
 }
 
+// A pattern and a value in JSON may be secrets. What the probe lacks is named by its reference.
+func TestExpectedSecretsAreNotShown(t *testing.T) {
+	answer := `{"key":"` + secretMark + `"}`
+	s := httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }),
+	)
+	defer s.Close()
+	for key, o := range map[string]catalog.HTTP{
+		"body_match":    {URL: s.URL, BodyMatch: `"${TOKEN}"`},
+		"body_json.key": {URL: s.URL, BodyJSON: map[string]string{"key": "${TOKEN}"}},
+	} {
+		check := catalog.Check{
+			Kind: catalog.KindHTTP, Interval: 10 * time.Second, Timeout: 5 * time.Second, Options: o,
+			Secrets: []catalog.Reference{{Key: key, Name: "${TOKEN}"}},
+		}
+		for value, good := range map[string]bool{secretMark: true, secretMark + "-other": false} {
+			target := probe.Target{
+				Check: check, Address: "127.0.0.1", Secrets: map[string]secret.Text{"${TOKEN}": secret.New(value)},
+			}
+			r := probe.Once(t.Context(), probe.Kernel{}, target, func() {})
+			if r.Outcome.Good() != good || strings.Contains(r.Reason+probe.Describe(target, r), secretMark) ||
+				!good && !strings.Contains(r.Reason, "${TOKEN}") {
+				t.Errorf("%s: %v %s", key, r.Outcome, r.Reason)
+			}
+		}
+	}
+}
+
 func TestABannerThatRepeatsASecretIsNotShown(t *testing.T) {
 	port := server(t, "127.0.0.1", func(c net.Conn) { _, _ = io.WriteString(c, "220 "+secretMark+" ready\r\n") })
 	check := catalog.Check{

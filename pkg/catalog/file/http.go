@@ -54,10 +54,10 @@ func parseStatus(m *mapping, o *catalog.HTTP) {
 	}, "write statuses and ranges from 100 to 599, as in [200, 300-399]")
 }
 
-// parseBody parses what the body must have.
+// parseBody parses what the body must have, which may be secrets.
 func parseBody(p *parser, m *mapping, o *catalog.HTTP) {
 	p.secrets.text(m, "body", &o.Body)
-	if m.text("body_match", &o.BodyMatch) {
+	if p.secrets.text(m, "body_match", &o.BodyMatch) {
 		p.pattern(m.values["body_match"], o.BodyMatch)
 	}
 	if n := m.get("body_json"); n != nil {
@@ -71,7 +71,7 @@ func parseBody(p *parser, m *mapping, o *catalog.HTTP) {
 			if err := catalog.ValidJSONPath(path); err != nil {
 				m.reader.mistake(pairs.at[path], "write names and numbers of items with dots between", "%s", err)
 			}
-			pairs.text(path, &value)
+			p.secrets.item(pairs, path, catalog.JSONKey(path), &value)
 			o.BodyJSON[path] = value
 		}
 		atMost(pairs, n, "body_json")

@@ -11,9 +11,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// The keys that may hold secrets are url, body, banner, user, password, bearer and headers of checks. Their ${VAR} and
-// file:PATH stay references in the catalog, which is stored for ever and sent to every agent; all other keys get the
-// variable's value.
+// The keys that may hold secrets are url, body, body_match, body_json, banner, user, password, bearer and headers of
+// checks. Their ${VAR} and file:PATH stay references in the catalog, which is stored for ever and sent to every agent;
+// all other keys get the variable's value.
 
 // secretReader parses the keys that may hold secrets, and collects the references of one check.
 type secretReader struct {

@@ -132,6 +132,13 @@ func TestHTTPChecks(t *testing.T) {
 					"Accept": "text/html"},
 			}, token("headers.X-Key"),
 		},
+		"body_match: 'state ${TOKEN}$'": {
+			catalog.HTTP{Status: 200, BodyMatch: "state ${TOKEN}$"}, token("body_match"),
+		},
+		"body_json: {state: ready, key: '${TOKEN}'}": {
+			catalog.HTTP{Status: 200, BodyJSON: map[string]string{"state": "ready", "key": "${TOKEN}"}},
+			token("body_json.key"),
+		},
 		"bearer: '${TOKEN}', ca: /ca.pem": {
 			catalog.HTTP{Status: 200, Bearer: "${TOKEN}", Verification: catalog.Verification{CA: "/ca.pem"}},
 			token("bearer"),
