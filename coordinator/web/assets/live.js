@@ -148,11 +148,11 @@ function onBeat(e) {
 	heard = performance.now();
 	patience = LIMIT;
 	at = asOf.dateTime = e.data;
-	// "Thu, 05 Nov 2026 02:31:07 GMT" becomes "5 Nov 2026 02:31:07 UTC", as the server writes it.
+	// "Thu, 05 Nov 2026 02:31:07 GMT" becomes "5 Nov 2026 02:31 UTC", as the server writes it.
 	asOf.textContent = words();
 	show();
 }
-function words() { return new Date(at).toUTCString().slice(5, -3).replace(/^0/, "") + "UTC"; }
+function words() { return new Date(at).toUTCString().slice(5, -7).replace(/^0/, "") + " UTC"; }
 function dot(c) { return icon.href.replace(/fill='[^']*'/, "fill='" + encodeURIComponent(c) + "'"); }
 
 // Shows the title and the icon, and whether they are out of date.
@@ -165,7 +165,7 @@ function show() {
 	if (stale.hidden !== old) return;
 	// The date matters on another day only.
 	var time = words(), today = at.slice(0, 10) === new Date().toISOString().slice(0, 10);
-	find("heard").textContent = today ? at.slice(11, 16) + " UTC" : time.replace(/:\d\d UTC/, " UTC");
+	find("heard").textContent = today ? at.slice(11, 16) + " UTC" : time;
 	stale.hidden = !old;
 }
 
