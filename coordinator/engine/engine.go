@@ -94,6 +94,7 @@ type Engine struct {
 	dirty           bool             // the judge changed since the last snapshot
 	offset          time.Duration    // of its mesh time less the wall clock
 	handledAt       time.Time        // the mesh time of the latest message
+	unsaved         int              // work since a state was saved, see momentWork
 	shownAt         time.Time
 	rejectedLogRate *ratelimit.Rates[string] // by agent
 

@@ -19,18 +19,21 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/persist"
 )
 
 const (
-	// momentEvery is how often the judge's state is saved, in mesh time: a jump into the past replays at most that much.
+	// momentEvery is how often the judge's state is saved at least, in mesh time. A busy mesh saves it each time that
+	// momentWork has come since, but not more often than momentLeast: a jump into the past replays at most that much.
 	momentEvery = 5 * time.Minute
-	momentsKept = 49 * time.Hour // an hour more than the stream has messages for
-	momentsMax  = 600            // saved states
-	// momentsBytes bounds all files together. A mesh of ten hosts takes some 15 MB for its two days, one of a hundred
-	// hosts some 200 MB; of a larger one the oldest states go first, and jumps there replay more of the stream.
-	momentsBytes = 256 << 20
-	momentBytes  = 64 << 20 // one state, decompressed: a thousand hosts take 5 MB
+	momentLeast = 20 * time.Second
+	// momentWork is in bytes of messages, by which the cost of a replay grows. Of a large state it is twice its size,
+	// so that a judge of a thousand hosts does not spend its time on saving.
+	momentWork = 1 << 20
+	// messageWork is what a message costs beside its bytes.
+	messageWork = 200
+	momentBytes = 64 << 20 // one state, decompressed: a thousand hosts take 5 MB
 )
 
 // Moments are the judge's saved states of the last two days, as files of one directory. They are a cache: without them,
@@ -42,7 +45,8 @@ type Moments struct {
 
 	mu   sync.Mutex
 	all  []moment  // by time
-	last time.Time // the latest that was saved, or is about to be
+	last time.Time // the latest that the judge saved, or is about to
+	size int       // of that, before compression
 }
 
 // moment is a saved state: the judge was done with the message of this sequence.
@@ -54,10 +58,13 @@ type moment struct {
 
 type savedMoment struct {
 	moment
-	data []byte
+	data     []byte
+	replayed bool // by a jump; false: by the judge of the present
 }
 
-func (m moment) name() string { return fmt.Sprintf("%d-%d.state", m.at.UnixNano(), m.sequence) }
+func (m moment) name() string {
+	return fmt.Sprintf("%d.%09d-%d.state", m.at.Unix(), m.at.Nanosecond(), m.sequence)
+}
 
 // OpenMoments opens the directory, which it creates, and forgets states of other builds. Without a directory it returns
 // nil, which saves nothing.
@@ -89,11 +96,11 @@ func (m *Moments) list() error {
 		return err
 	}
 	for _, f := range files {
-		var at int64
+		var seconds, nanos int64
 		var one moment
 		info, err := f.Info()
-		_, scanned := fmt.Sscanf(f.Name(), "%d-%d.state", &at, &one.sequence)
-		one.at = time.Unix(0, at)
+		_, scanned := fmt.Sscanf(f.Name(), "%d.%d-%d.state", &seconds, &nanos, &one.sequence)
+		one.at = time.Unix(seconds, nanos)
 		if err != nil || scanned != nil || one.name() != f.Name() { // one that was being written, too
 			_ = os.RemoveAll(filepath.Join(m.dir, f.Name()))
 			continue
@@ -102,7 +109,7 @@ func (m *Moments) list() error {
 		m.all = append(m.all, one)
 		m.last = later(m.last, one.at)
 	}
-	slices.SortFunc(m.all, func(a, b moment) int { return a.at.Compare(b.at) })
+	slices.SortFunc(m.all, moment.compare)
 	return nil
 }
 
@@ -130,11 +137,14 @@ func (m *Moments) Run(ctx context.Context) error {
 	}
 }
 
-// due reports whether the state at the mesh time must be saved: momentEvery after the one before.
-func (m *Moments) due(at time.Time) bool {
+// due reports whether the state at the mesh time must be saved, since so much work came after the one before. A time
+// before that one's shows that the states are of another stream, whose clock was ahead.
+func (m *Moments) due(at time.Time, work int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if at.Sub(m.last) < momentEvery {
+	after := at.Sub(m.last)
+	busy := work >= max(momentWork, 2*m.size) && after >= momentLeast
+	if after >= 0 && after < momentEvery && !busy {
 		return false
 	}
 	m.last = at
@@ -142,9 +152,14 @@ func (m *Moments) due(at time.Time) bool {
 }
 
 // save saves a state in the background. One that comes while others wait is left out.
-func (m *Moments) save(at time.Time, sequence uint64, data []byte) {
+func (m *Moments) save(s savedMoment) {
+	if !s.replayed {
+		m.mu.Lock()
+		m.size = len(s.data)
+		m.mu.Unlock()
+	}
 	select {
-	case m.write <- savedMoment{moment{at: at, sequence: sequence}, data}:
+	case m.write <- s:
 	default:
 	}
 }
@@ -171,26 +186,8 @@ func (m *Moments) store(s savedMoment) error {
 	s.size = int64(out.Len())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = append(m.all, s.moment)
-	m.trim(s.at)
+	m.add(s.moment, s.replayed)
 	return nil
-}
-
-// trim removes the oldest states over the bounds.
-func (m *Moments) trim(now time.Time) {
-	total := int64(0)
-	for _, one := range m.all {
-		total += one.size
-	}
-	for len(m.all) > 0 {
-		oldest := m.all[0]
-		if len(m.all) <= momentsMax && total <= momentsBytes && now.Sub(oldest.at) <= momentsKept {
-			return
-		}
-		total -= oldest.size
-		m.all = m.all[1:]
-		_ = os.Remove(filepath.Join(m.dir, oldest.name()))
-	}
 }
 
 // before returns the newest saved state at or before the mesh time that is not older than a start would replay.
@@ -236,16 +233,26 @@ func (m *Moments) forget(one moment, why error) {
 // errStale reports a saved state whose message is not in the stream.
 var errStale = errors.New("the stream was recreated since")
 
-// saveMoment saves the judge's state after a message, every momentEvery.
+// saveMoment saves the judge's state after a message, if it is due.
 func saveMoment(e *Engine, m message) {
-	if e.config.Moments == nil || !e.present || !e.config.Moments.due(m.at) {
+	if e.config.Moments == nil || !e.present {
 		return
 	}
+	e.unsaved += len(m.Data) + messageWork
+	if !e.config.Moments.due(m.at, e.unsaved) {
+		return
+	}
+	e.unsaved = 0
+	data := encodeMoment(e.judge, e.decoder, e.judging.Revision)
+	e.config.Moments.save(savedMoment{moment: moment{at: m.at, sequence: m.Sequence}, data: data})
+}
+
+func encodeMoment(j *judge.Judge, d *decoder, revision string) []byte {
 	w := persist.Writer()
-	state := momentState{revision: e.judging.Revision, judge: e.judge.Save()}
+	state := momentState{revision: revision, judge: j.Save()}
 	state.walk(w)
-	e.decoder.filter.Persist(w)
-	e.config.Moments.save(m.at, m.Sequence, w.Bytes())
+	d.filter.Persist(w)
+	return w.Bytes()
 }
 
 // momentState is what a saved state has beside the accounts of agents.

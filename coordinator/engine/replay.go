@@ -69,7 +69,7 @@ func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mes
 	if err == nil {
 		r.remember(recentMoment{at, c, s})
 	}
-	return c, s, err
+	return c, s, explained(err)
 }
 
 // awaitTurn waits for the replays before this one. The caller ends its turn.
@@ -131,7 +131,18 @@ func (r *Replayer) replay(ctx context.Context, at time.Time) (*catalog.Catalog, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if r.moments != nil && p.work >= momentWork/2 { // for the next jump, which is often to a minute later
+		r.moments.save(savedMoment{p.last, encodeMoment(p.judge, p.decoder, p.catalog.Revision), true})
+	}
 	return p.result(ctx, r.view)
+}
+
+// explained returns the error of a replay in words that a reader understands.
+func explained(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errkind.New(errkind.Unavailable, "the replay took too long")
+	}
+	return err
 }
 
 // reach replays the stream up to a moment of mesh time, and records the trace on the way.
@@ -168,8 +179,6 @@ func (r *Replayer) reach(ctx context.Context, then time.Time, record trace) (*pa
 	}
 	p.trace = record
 	switch err := r.follow(ctx, stream, from, p); {
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, errkind.New(errkind.Unavailable, "the replay took too long")
 	case err != nil:
 		return nil, err
 	case !p.covered:
@@ -214,6 +223,8 @@ type past struct {
 	trace   trace
 	tracer  *judge.Tracer // once the trace has begun
 	saved   *moment       // what it continues from, until that message comes; nil: it started from a fresh judge
+	last    moment        // the last message
+	work    int           // of the messages since the start, see momentWork
 }
 
 // loadPast returns the judge as it was saved.
@@ -269,6 +280,8 @@ func (p *past) handle(ctx context.Context, m message) error {
 		p.saved = nil
 		return nil // the state is that after this message
 	}
+	p.last = moment{at: m.at, sequence: m.Sequence}
+	p.work += len(m.Data) + messageWork
 	in, _, err := p.decoder.decode(ctx, m)
 	if err != nil {
 		return nil // it was rejected then, too

@@ -30,7 +30,7 @@ func (r *Replayer) Trace(ctx context.Context, t mesh.Transition) ([]judge.Event,
 	from := later(t.Began.Add(t.Offset-traceBefore), published.Add(-traceMax))
 	p, err := r.reach(ctx, published, trace{from: from, sequence: t.Sequence, host: mesh.Key(t.Host), check: t.Check})
 	if err != nil {
-		return nil, err
+		return nil, explained(err)
 	}
 	if p.tracer == nil {
 		return nil, errkind.New(errkind.NotFound, "the stream of observations has nothing of this change any more")

@@ -78,7 +78,7 @@ func (w *Walk) Float(v *float64) {
 	*v = math.Float64frombits(uint64(w.number(int64(math.Float64bits(*v)))))
 }
 
-// Time walks over a time, exact to the nanosecond. It reads UTC.
+// Time walks over a time of any year, exact to the nanosecond. It reads UTC.
 func (w *Walk) Time(v *time.Time) {
 	known := !v.IsZero()
 	w.Bool(&known)
@@ -86,7 +86,11 @@ func (w *Walk) Time(v *time.Time) {
 		*v = time.Time{}
 		return
 	}
-	*v = time.Unix(0, w.number(v.UnixNano())).UTC()
+	seconds, nanos := w.number(v.Unix()), w.number(int64(v.Nanosecond()))
+	if *v = time.Unix(seconds, nanos).UTC(); w.reading && (nanos < 0 || nanos >= int64(time.Second) || v.IsZero()) {
+		w.Fail()
+		*v = time.Time{}
+	}
 }
 
 // Text walks over a text.

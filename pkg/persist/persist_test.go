@@ -42,7 +42,7 @@ func draw(t *rapid.T, depth int) *state {
 		Name: rapid.String().Draw(t, "name"), On: rapid.Bool().Draw(t, "on"), Share: rapid.Float64().Draw(t, "share"),
 	}
 	if rapid.Bool().Draw(t, "dated") {
-		s.At = time.Unix(0, rapid.Int64Range(-1<<62, math.MaxInt64).Draw(t, "at")).UTC()
+		s.At = time.Unix(rapid.Int64().Draw(t, "at"), rapid.Int64Range(0, 1e9-1).Draw(t, "nanos")).UTC()
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "names") {
 		s.Names = append(s.Names, rapid.String().Draw(t, "one"))
@@ -70,6 +70,32 @@ func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
 			t.Fatal("a state that is cut short was read")
 		}
 	})
+}
+
+// Times of every year come back, and what is no time is refused.
+func TestTimesOfEveryYear(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0).UTC(), time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC), time.Date(1600, 2, 29, 1, 2, 3, 4, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC), time.Unix(0, math.MinInt64).UTC(),
+	} {
+		w := persist.Writer()
+		w.Time(&at)
+		r, got := persist.Reader(w.Bytes()), time.Now()
+		r.Time(&got)
+		if !got.Equal(at) || r.Err() != nil {
+			t.Errorf("%s is read as %s (%v)", at, got, r.Err())
+		}
+	}
+	for _, nanos := range []int64{-1, 1e9} {
+		w, known, seconds := persist.Writer(), true, int64(1)
+		w.Bool(&known)
+		persist.Integer(w, &seconds)
+		persist.Integer(w, &nanos)
+		r, got := persist.Reader(w.Bytes()), time.Now()
+		if r.Time(&got); !errors.Is(r.Err(), persist.ErrMalformed) || !got.IsZero() {
+			t.Errorf("%d ns are read as %s", nanos, got)
+		}
+	}
 }
 
 // FuzzRead: damaged bytes neither panic nor allocate more than they are long.
