@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
 )
@@ -60,7 +62,7 @@ func printFollowed(cmd *cobra.Command, f catalogFile, changes []catalog.Change, 
 }
 
 func runApply(cmd *cobra.Command, file, data string, prune, confirm bool) error {
-	c, err := readCatalog(cmd, file, secretElsewhere)
+	c, err := readCatalog(cmd, file, catalogs.EnvironmentElsewhere(os.LookupEnv))
 	if err != nil {
 		return err
 	}

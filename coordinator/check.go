@@ -33,7 +33,7 @@ func newCheckCommand() *cobra.Command {
 		Example: "  coordinator check catalog.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := readCatalog(cmd, args[0], secretHere)
+			c, err := readCatalog(cmd, args[0], catalogs.Environment(os.LookupEnv))
 			if err != nil {
 				return err
 			}
@@ -80,15 +80,6 @@ func checkRenames(cmd *cobra.Command, f catalogFile, data string) error {
 	return nil
 }
 
-// secretHere reports a secret that this command cannot read.
-func secretHere(reference string) error {
-	_, err := catalogs.ReadSecret(reference, os.LookupEnv)
-	return err
-}
-
-// secretElsewhere accepts every reference: the running coordinator reads the values, in its own environment.
-func secretElsewhere(string) error { return nil }
-
 // printWarnings prints what is valid in the catalog and will not work as written.
 func printWarnings(cmd *cobra.Command, c *catalog.Catalog) {
 	for _, w := range c.Warnings() {
@@ -116,14 +107,13 @@ func (f catalogFile) describe(c catalog.Change) string {
 }
 
 // readCatalog parses a file. It prints the mistakes itself, one a line and without a hint at the help.
-// secretError returns why the value of a reference to a secret cannot be read, or nil.
-func readCatalog(cmd *cobra.Command, file string, secretError func(reference string) error) (f catalogFile, err error) {
+func readCatalog(cmd *cobra.Command, file string, env catalogfile.Environment) (f catalogFile, err error) {
 	source, _, err := regularfile.Read(file, catalogfile.SizeMax)
 	if err != nil {
 		return f, command.Usage(err)
 	}
 	f.name = file
-	f.Catalog, f.lines, err = catalogfile.ParseLines(file, source, os.LookupEnv, secretError)
+	f.Catalog, f.lines, err = catalogfile.ParseLines(file, source, env)
 	var mistakes catalogfile.Mistakes
 	if errors.As(err, &mistakes) {
 		fmt.Fprintln(command.Printable(cmd.ErrOrStderr()), mistakes.Error())

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/backup"
+	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/command"
@@ -119,7 +120,7 @@ const newestCatalog = "newest"
 // restoreOptions reads what the restore changes on the way.
 func restoreOptions(cmd *cobra.Command, rewrite, removals string) (o backup.Options, err error) {
 	if o.RewriteSecrets = rewrite != ""; rewrite != "" && rewrite != newestCatalog {
-		f, err := readCatalog(cmd, rewrite, secretElsewhere)
+		f, err := readCatalog(cmd, rewrite, catalogs.EnvironmentElsewhere(os.LookupEnv))
 		if err != nil {
 			return o, err
 		}

@@ -25,6 +25,9 @@ func (s *Store) Apply(ctx context.Context, c *catalog.Catalog, source string, pr
 	if _, failures := s.secrets.read(c); len(failures) > 0 {
 		return nil, errkind.New(errkind.Invalid, "the coordinator cannot read a secret: "+strings.Join(failures, "; "))
 	}
+	if problems := s.secrets.addressProblems(c); len(problems) > 0 {
+		return nil, errkind.New(errkind.Invalid, strings.Join(problems, "; "))
+	}
 	c = s.secrets.withDigests(c)
 	s.changing.Lock()
 	defer s.changing.Unlock()

@@ -31,10 +31,7 @@ func (s *Store) parse(r reading) (*catalog.Catalog, catalogfile.Lines, error) {
 	if r.failure != "" {
 		return nil, nil, fmt.Errorf("read the catalog: %s", r.failure)
 	}
-	c, lines, err := catalogfile.ParseLines(s.config.File, []byte(r.text), s.config.Getenv, func(reference string) error {
-		_, err := ReadSecret(reference, s.config.Getenv)
-		return err
-	})
+	c, lines, err := catalogfile.ParseLines(s.config.File, []byte(r.text), Environment(s.config.Getenv))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,4 +1,5 @@
-// Package channel sends one message to one channel: by e-mail, to a webhook, or through a service that shoutrrr knows.
+// Package channel sends one message to one channel: by e-mail, to a webhook, through a service that
+// shoutrrr knows, or to an account at Mastodon.
 package channel
 
 import (

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"html"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/wneessen/go-mail"
@@ -44,24 +42,18 @@ func (s Sender) mailClient(server catalog.MailServer) (*mail.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(address.Reveal())
-	if err != nil || u.Hostname() == "" {
-		return nil, errors.New("the mail server's address is not usable") // the error repeats it
+	u, port, err := mailAddress(address.Reveal())
+	if err != nil {
+		return nil, err
 	}
 	options := []mail.Option{mail.WithTimeout(timeout), mail.WithHELO(s.Domain)}
-	port := 25
 	switch u.Scheme {
 	case "smtps":
-		options, port = append(options, mail.WithSSL()), 465
+		options = append(options, mail.WithSSL())
 	case "smtp+starttls":
-		options, port = append(options, mail.WithTLSPolicy(mail.TLSMandatory)), 587
+		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
 	default:
 		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
-	}
-	if text := u.Port(); text != "" {
-		if port, err = strconv.Atoi(text); err != nil {
-			return nil, errors.New("the mail server's port is not a number")
-		}
 	}
 	user, password := u.User.Username(), ""
 	password, _ = u.User.Password()

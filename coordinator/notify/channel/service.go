@@ -3,6 +3,8 @@ package channel
 import (
 	"context"
 	"errors"
+	"net/url"
+	"strings"
 
 	"github.com/nicholas-fedor/shoutrrr"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
@@ -16,6 +18,9 @@ func (s Sender) service(ctx context.Context, address catalog.SecretText, m Messa
 	text, err := s.Resolve(address)
 	if err != nil {
 		return err
+	}
+	if u, err := url.Parse(text.Reveal()); err == nil && strings.EqualFold(u.Scheme, mastodon) {
+		return s.publish(ctx, u, m)
 	}
 	router, err := shoutrrr.CreateSender(text.Reveal())
 	if err != nil {

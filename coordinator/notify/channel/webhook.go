@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -78,16 +77,13 @@ func (s Sender) webhook(ctx context.Context, c catalog.Channel, m Message) error
 	return nil
 }
 
-// sign returns the header webhook-signature. A secret without the prefix is used as it is.
-func sign(key, id, stamp string, body []byte) (string, error) {
-	raw := []byte(key)
-	if encoded, ok := strings.CutPrefix(key, "whsec_"); ok {
-		var err error
-		if raw, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return "", errors.New("the secret after whsec_ is not base64")
-		}
+// sign returns the header webhook-signature.
+func sign(secret, id, stamp string, body []byte) (string, error) {
+	key, err := signingKey(secret)
+	if err != nil {
+		return "", err
 	}
-	mac := hmac.New(sha256.New, raw)
+	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "%s.%s.%s", id, stamp, body)
 	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)), nil
 }

@@ -41,16 +41,14 @@ func Parse(name string, source []byte, getenv func(string) (string, bool)) (*cat
 func ParseWith(
 	name string, source []byte, getenv func(string) (string, bool), secretError func(reference string) error,
 ) (*catalog.Catalog, error) {
-	c, _, err := ParseLines(name, source, getenv, secretError)
+	c, _, err := ParseLines(name, source, Environment{Getenv: getenv, SecretError: secretError})
 	return c, err
 }
 
-// ParseLines is ParseWith, and says where the file has what.
-func ParseLines(
-	name string, source []byte, getenv func(string) (string, bool), secretError func(reference string) error,
-) (*catalog.Catalog, Lines, error) {
-	p := &parser{yaml: &reader{file: name, getenv: getenv}, lines: Lines{}}
-	p.secrets, p.needs = secretReader{yaml: p.yaml, check: secretError}, needsParser{yaml: p.yaml}
+// ParseLines is ParseWith in an environment, and says where the file has what.
+func ParseLines(name string, source []byte, env Environment) (*catalog.Catalog, Lines, error) {
+	p := &parser{yaml: &reader{file: name, getenv: env.Getenv}, lines: Lines{}, addressProblem: env.AddressProblem}
+	p.secrets, p.needs = secretReader{yaml: p.yaml, check: env.SecretError}, needsParser{yaml: p.yaml}
 	if len(source) > SizeMax {
 		what := fmt.Sprintf("the file has %d bytes, more than %d", len(source), SizeMax)
 		p.yaml.mistakeAt(1, 1, "divide the mesh into two", what)
@@ -87,6 +85,8 @@ type parser struct {
 	lines   Lines
 	secrets secretReader
 	needs   needsParser
+
+	addressProblem func(key string, text catalog.SecretText) (what, mend string) // may be nil
 
 	// The file's defaults of checks.
 	interval    time.Duration

@@ -107,6 +107,7 @@ func (p notifyParser) announce(n ast.Node) {
 		if !a.URL.Given() {
 			m.required("url", "an account of announce")
 		}
+		p.usable(m, "url", a.URL)
 		if m.get("what") == nil {
 			a.What = catalog.AnnounceKinds()
 		}

@@ -72,6 +72,16 @@ func (p notifyParser) secretText(m *mapping, key string) (out catalog.SecretText
 	return out
 }
 
+// usable reports an address or a secret with which nothing can be sent.
+func (p notifyParser) usable(m *mapping, key string, t catalog.SecretText) {
+	if p.addressProblem == nil || !t.Given() {
+		return
+	}
+	if what, mend := p.addressProblem(key, t); what != "" {
+		p.yaml.mistake(m.values[key], mend, "%s", what)
+	}
+}
+
 func (p notifyParser) mailServer(n ast.Node, out *catalog.Notify) {
 	if n == nil {
 		return
@@ -83,13 +93,11 @@ func (p notifyParser) mailServer(n ast.Node, out *catalog.Notify) {
 	var s catalog.MailServer
 	if s.Server = p.secretText(m, "server"); !s.Server.Given() {
 		m.required("server", "mail")
-	} else if len(s.Server.References) == 0 {
-		// The parser's error is not shown: it repeats the text, which may have a password.
-		u, err := url.Parse(s.Server.Text)
-		if err != nil || u.Host == "" || !slices.Contains([]string{"smtp", "smtp+starttls", "smtps"}, u.Scheme) {
-			p.yaml.mistake(m.values["server"], "write smtp://HOST:PORT, smtp+starttls://HOST:PORT or smtps://HOST:PORT",
-				"the mail server's address is not usable")
-		}
+	} else if len(s.Server.References) == 0 && !isMailServer(s.Server.Text) {
+		p.yaml.mistake(m.values["server"], "write smtp://HOST:PORT, smtp+starttls://HOST:PORT or smtps://HOST:PORT",
+			"the mail server's address is not usable")
+	} else {
+		p.usable(m, "server", s.Server)
 	}
 	if !m.text("from", &s.From) {
 		m.required("from", "mail")
@@ -99,6 +107,12 @@ func (p notifyParser) mailServer(n ast.Node, out *catalog.Notify) {
 	s.User, s.Password = p.secretText(m, "user"), p.secretText(m, "password")
 	m.end()
 	out.Mail = &s
+}
+
+// isMailServer reports whether a text has the form of a mail server's address.
+func isMailServer(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && slices.Contains([]string{"smtp", "smtp+starttls", "smtps"}, u.Scheme)
 }
 
 func (p notifyParser) emailAddress(n ast.Node, text string) {
@@ -156,10 +170,15 @@ func (p notifyParser) wayOf(m *mapping, c catalog.Channel, out *catalog.Notify) 
 	}
 	if c.Webhook.Given() && len(c.Webhook.References) == 0 {
 		p.url(m.values["webhook"], c.Webhook.Text)
+	} else {
+		p.usable(m, "webhook", c.Webhook)
 	}
 	if c.URL.Given() && len(c.URL.References) == 0 && !strings.Contains(c.URL.Text, "://") {
 		p.yaml.mistake(m.values["url"], "write a service's address as in ntfy://ntfy.sh/topic", "the url has no service")
+	} else {
+		p.usable(m, "url", c.URL)
 	}
+	p.usable(m, "secret", c.Secret)
 }
 
 func (p notifyParser) route(n ast.Node, out *catalog.Notify) {
