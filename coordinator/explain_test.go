@@ -28,7 +28,8 @@ func TestExplainShowsWhatAgentsReported(t *testing.T) {
 // A ping that is only filtered votes ok, says why, and has no round-trip time.
 func TestAFilteredPingHasNoTime(t *testing.T) {
 	e := mesh.EdgeState{
-		Vantage: "nc041", Vote: mesh.OK, Outcome: mesh.Unreachable, Why: "ping filtered: the host answered over TCP since",
+		Vantage: "nc041", Vote: mesh.OK, Outcome: mesh.Unreachable,
+		Why: "ping filtered: the host has since answered over TCP",
 	}
 	var out strings.Builder
 	explainVote(&out, mesh.RegionVote{Region: "lusaka", Vote: mesh.OK, Edges: []mesh.EdgeState{e}})

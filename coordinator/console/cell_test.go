@@ -15,7 +15,7 @@ import (
 func TestAPairWithoutATimeShowsNone(t *testing.T) {
 	e := mesh.EdgeState{
 		Vantage: "nc041", Vote: mesh.OK, Outcome: mesh.Unreachable, Reason: "timeout", At: time.Now(),
-		Why: "ping filtered: the host answered over TCP since",
+		Why: "ping filtered: the host has since answered over TCP",
 	}
 	check := mesh.CheckState{Name: "ping", Votes: []mesh.RegionVote{{Region: "lusaka", Vote: mesh.OK,
 		Edges: []mesh.EdgeState{e}}}}

@@ -36,15 +36,15 @@ func (s *console) gatherFacts() []fact {
 	}
 	if !h.Judged.IsZero() {
 		ago := max(0, time.Since(h.Judged)).Round(100 * time.Millisecond)
-		judge += fmt.Sprintf(", last message %s ago, %d messages behind", ago, h.Behind)
+		judge += fmt.Sprintf(", last message %v ago, %s behind", ago, counted(h.Behind, "message"))
 	}
-	facts := []fact{{"Judge", judge}, {"View of the ledger", fmt.Sprintf("%d events behind", h.ViewBehind)}}
+	facts := []fact{{"Judge", judge}, {"View of the ledger", counted(h.ViewBehind, "event") + " behind"}}
 	streams, err := s.config.Source.Streams(ctx)
 	if err != nil {
 		facts = append(facts, fact{"Streams", "sizes unknown: " + err.Error()})
 	}
 	for _, stream := range streams {
-		text := fmt.Sprintf("%d messages, %s", stream.Messages, formatSize(stream.Bytes))
+		text := counted(stream.Messages, "message") + ", " + formatSize(stream.Bytes)
 		facts = append(facts, fact{"Stream " + stream.Name, text})
 	}
 	if free, size, err := s.config.diskSpace(); err == nil && size > 0 {
@@ -61,13 +61,20 @@ func (c Config) diskSpace() (free, size uint64, err error) {
 	return c.Disk()
 }
 
+// counted writes a number of things.
+func counted(n uint64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // formatSize writes a number of bytes with three digits and a unit.
 func formatSize(n uint64) string {
-	const unit = 1024
 	names := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	value, i := float64(n), 0
-	for value >= unit && i < len(names)-1 {
-		value, i = value/unit, i+1
+	for value >= 1000 && i < len(names)-1 {
+		value, i = value/1024, i+1
 	}
 	return fmt.Sprintf("%.3g %s", value, names[i])
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // largeMesh is a mesh of many hosts in ten regions, each observed by sixteen vantages; one in fifty is down.
@@ -48,15 +51,18 @@ func newLargeMesh(hosts int) largeMesh {
 				Verdict:  mesh.Up,
 				Sentence: "Up: reachable from 9 of 9 regions.",
 			}
+			vote, outcome := mesh.OK, mesh.Reachable
 			if i%50 == 7 {
 				c.Verdict, h.Status = mesh.Down, mesh.MajorOutage
+				c.Sentence = "Down: 9 of 9 regions cannot reach it."
+				vote, outcome = mesh.Bad, mesh.Unreachable
 			}
 			for n := 1; n <= observers; n++ {
 				v := (i + n*7) % hosts
-				c.Votes = append(c.Votes, mesh.RegionVote{Region: region(v), Vote: mesh.OK, Edges: []mesh.EdgeState{{
+				c.Votes = append(c.Votes, mesh.RegionVote{Region: region(v), Vote: vote, Edges: []mesh.EdgeState{{
 					Vantage: mesh.Key(
 						fmt.Sprintf("HOST%04d", v),
-					), Vote: mesh.OK, Outcome: mesh.Reachable, At: m.snapshot.At,
+					), Vote: vote, Outcome: outcome, At: m.snapshot.At,
 					RTT: time.Duration(n) * 17 * time.Millisecond,
 				}}})
 			}
@@ -120,7 +126,17 @@ func (m largeMesh) get(t testing.TB, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// A page of a thousand hosts arrives over a slow line too.
+func (m largeMesh) photograph(t *testing.T, dir string) {
+	server := httptest.NewServer(New(Config{Source: m, Site: http.NotFoundHandler(), Logger: zerolog.Nop()}))
+	defer server.Close()
+	browser := testenv.NewBrowser(t)
+	for name, path := range map[string]string{"overview": "/", "matrix": "/matrix", "region": "/regions/region-3"} {
+		testenv.PhotographAll(t, browser, server.URL+path, filepath.Join(dir, "console-hundred-hosts-"+name), 360, 1280, 1600)
+	}
+}
+
+// A page of a thousand hosts arrives over a slow line too. Pictures of a hundred hosts are stored in the directory
+// $PROBEMESH_SCREENSHOTS, if that is set.
 func TestPagesOfALargeMeshStaySmall(t *testing.T) {
 	const most = 200_000
 	m := newLargeMesh(1000)
@@ -131,6 +147,9 @@ func TestPagesOfALargeMeshStaySmall(t *testing.T) {
 	}
 	if text := m.get(t, "/matrix?check=https&show=loss").Body.String(); !strings.Contains(text, ">1 %</a>") {
 		t.Error("a large mesh has no losses by region")
+	}
+	if dir := os.Getenv("PROBEMESH_SCREENSHOTS"); dir != "" {
+		newLargeMesh(100).photograph(t, dir)
 	}
 	m = newLargeMesh(linesMax) // the largest that has a line for each host and a column for each vantage
 	if n := m.get(t, "/matrix").Body.Len(); n > most {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -35,51 +36,57 @@ func (v regionView) To() labelled[directionRow] { return labelled[directionRow]{
 // directionRow is one direction between the region and another.
 type directionRow struct {
 	web.Look
-	Region    string
+	Region    string // in the catalog
+	City      string
 	Good, Bad int
 	Failing   []string // the checks that most results call bad
 }
 
 // regionPage is the page of a region, now or at a moment.
 func (s *console) regionPage(r request) (view, error) {
-	name := r.PathValue("region")
-	v := regionView{Name: name}
-	regions := []string{}
-	for _, region := range r.catalog.Regions {
-		if mesh.Key(region.Name) == mesh.Key(name) {
-			v.Name = region.Name
-		}
-		regions = append(regions, region.Name)
+	key := mesh.Key(r.PathValue("region"))
+	i := slices.IndexFunc(r.catalog.Regions, func(region catalog.Region) bool { return mesh.Key(region.Name) == key })
+	if i < 0 {
+		return view{}, web.Errorf(http.StatusNotFound, "The catalog has no region %s.", r.PathValue("region"))
 	}
-	if !slices.Contains(regions, v.Name) {
-		return view{}, web.Errorf(http.StatusNotFound, "The catalog has no region %s.", name)
-	}
-	for _, vantage := range r.snapshot.Vantages {
-		if vantage.Region == v.Name {
-			v.Vantages = append(v.Vantages, vantage.Name)
-		}
-	}
-	for _, h := range r.snapshot.Hosts {
-		if h.Region == v.Name {
-			v.Hosts = append(v.Hosts, h.Name)
-		}
-	}
+	name := r.catalog.Regions[i].Name
+	v := r.regionView(name)
 	out := table{name: "directions", columns: []string{"from", "to", "good", "bad", "failing"}}
-	for _, other := range regions {
-		if other == v.Name {
-			continue
-		}
-		to, from := r.direction(v.Name, other), r.direction(other, v.Name)
-		to.Region, from.Region = other, other
-		v.Out, v.In = append(v.Out, to), append(v.In, from)
-		out.rows = append(out.rows, []any{v.Name, other, to.Good, to.Bad, joined(to.Failing)},
-			[]any{other, v.Name, from.Good, from.Bad, joined(from.Failing)})
+	for i, to := range v.Out {
+		from := v.In[i]
+		out.rows = append(out.rows, []any{name, to.Region, to.Good, to.Bad, joined(to.Failing)},
+			[]any{from.Region, name, from.Good, from.Bad, joined(from.Failing)})
 	}
-	v.Look, v.Conclusion = concludeRegion(v)
 	moment, err := s.newMomentView(r, "", "")
 	return view{
 		title: "Region " + v.Name, template: "region", section: "/matrix", data: v, moment: moment, tables: []table{out},
 	}, err
+}
+
+// regionView describes a region, which is named as in the catalog.
+func (r request) regionView(region string) regionView {
+	v := regionView{Name: cityOf(r.catalog, region)}
+	for _, vantage := range r.snapshot.Vantages {
+		if vantage.Region == region {
+			v.Vantages = append(v.Vantages, vantage.Name)
+		}
+	}
+	for _, h := range r.snapshot.Hosts {
+		if h.Region == region {
+			v.Hosts = append(v.Hosts, h.Name)
+		}
+	}
+	for _, other := range r.catalog.Regions {
+		if other.Name == region {
+			continue
+		}
+		to, from := r.direction(region, other.Name), r.direction(other.Name, region)
+		to.Region, from.Region = other.Name, other.Name
+		to.City, from.City = cityOf(r.catalog, other.Name), cityOf(r.catalog, other.Name)
+		v.Out, v.In = append(v.Out, to), append(v.In, from)
+	}
+	v.Look, v.Conclusion = concludeRegion(v)
+	return v
 }
 
 // direction counts the latest results of one region's vantages on the checks of another's hosts.
@@ -111,17 +118,17 @@ func (r request) direction(from, to string) (row directionRow) {
 	return row
 }
 
-// lost returns the regions of rows in which most results are bad, and how many have results.
-func lost(rows []directionRow) (regions []string, known int) {
+// lost returns the cities of rows in which most results are bad, and how many have results.
+func lost(rows []directionRow) (cities []string, known int) {
 	for _, row := range rows {
 		if row.Good+row.Bad > 0 {
 			known++
 		}
 		if (sight{row.Good, row.Bad}).fails() {
-			regions = append(regions, row.Region)
+			cities = append(cities, row.City)
 		}
 	}
-	return regions, known
+	return cities, known
 }
 
 // partly returns the checks that fail in the other rows.

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -12,10 +11,10 @@ import (
 // threeRegions is a mesh of a host with a check in each of three regions. Votes are bad from the first region of each
 // of the pairs to the second, and abstentions for the silent.
 func threeRegions(bad [][2]string, silent string) request {
-	names := []string{"ams", "lus", "nyc"}
+	names, cities := []string{"ams", "lus", "nyc"}, map[string]string{"lus": "Lusaka"}
 	r := request{catalog: &catalog.Catalog{Rule: catalog.DefaultRule()}, snapshot: &mesh.Snapshot{}}
 	for _, region := range names {
-		r.catalog.Regions = append(r.catalog.Regions, catalog.Region{Name: region})
+		r.catalog.Regions = append(r.catalog.Regions, catalog.Region{Name: region, City: cities[region]})
 		r.snapshot.Vantages = append(r.snapshot.Vantages, mesh.VantageState{Name: "H-" + region, Region: region})
 		c := mesh.CheckState{Name: "ping"}
 		for _, from := range names {
@@ -38,18 +37,6 @@ func threeRegions(bad [][2]string, silent string) request {
 	return r
 }
 
-func conclude(r request, region string) (web.Look, string) {
-	v := regionView{Name: region}
-	for _, other := range r.catalog.Regions {
-		if other.Name != region {
-			to, from := r.direction(region, other.Name), r.direction(other.Name, region)
-			to.Region, from.Region = other.Name, other.Name
-			v.Out, v.In = append(v.Out, to), append(v.In, from)
-		}
-	}
-	return concludeRegion(v)
-}
-
 // The sentence of a region distinguishes its uplink from a host, names a one-way cut, and claims nothing that is not
 // known.
 func TestRegionsConclude(t *testing.T) {
@@ -65,17 +52,18 @@ func TestRegionsConclude(t *testing.T) {
 		silent, want string
 		class        string
 	}{
-		"all well":       {nil, "", "lus reaches every region, and every region reaches it", "up"},
-		"cut off":        {to("lus>ams", "lus>nyc", "ams>lus", "nyc>lus"), "", "lus is cut off", "down"},
+		"all well":       {nil, "", "Lusaka reaches every region, and every region reaches it", "up"},
+		"cut off":        {to("lus>ams", "lus>nyc", "ams>lus", "nyc>lus"), "", "Lusaka is cut off", "down"},
 		"cut and silent": {to("ams>lus", "nyc>lus"), "lus", "nothing is known of what it sees itself", "down"},
 		"silent":         {nil, "lus", "what it sees itself is not known", "unknown"},
 		"way out":        {to("lus>ams", "lus>nyc"), "", "its way out is broken", "partial"},
 		"way in":         {to("ams>lus", "nyc>lus"), "", "its way in is broken, or its hosts are down", "down"},
-		"one way":        {to("lus>ams"), "", "lus does not see ams, but ams sees lus", "partial"},
-		"the other way":  {to("ams>lus"), "", "ams does not see lus, but lus sees ams", "partial"},
-		"both ways":      {to("ams>lus", "lus>ams"), "", "lus and ams do not see each other", "partial"},
+		"one way":        {to("lus>ams"), "", "Lusaka does not see ams, but ams sees Lusaka", "partial"},
+		"the other way":  {to("ams>lus"), "", "ams does not see Lusaka, but Lusaka sees ams", "partial"},
+		"both ways":      {to("ams>lus", "lus>ams"), "", "Lusaka and ams do not see each other", "partial"},
 	} {
-		look, got := conclude(threeRegions(try.bad, try.silent), "lus")
+		v := threeRegions(try.bad, try.silent).regionView("lus")
+		look, got := v.Look, v.Conclusion
 		if !strings.Contains(got, try.want) || look.Class != try.class {
 			t.Errorf("%s: %q (%s), wanted %q (%s)", name, got, look.Class, try.want, try.class)
 		}

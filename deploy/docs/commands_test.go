@@ -129,6 +129,10 @@ var claims = map[string][]string{
 	"coordinator/site TestCheckersFindNothing": {
 		"PROBEMESH_SCREENSHOTS=DIR go test ./coordinator/site -run TestCheckersFindNothing",
 	},
+	"coordinator/console TestPagesOfALargeMeshStaySmall": {
+		"PROBEMESH_SCREENSHOTS=DIR go test ./coordinator/console",
+	},
+	"deploy/lab BenchmarkPictures": {"PROBEMESH_SCREENSHOTS=DIR go test ./deploy/lab -run '^$' -bench Pictures"},
 }
 
 // claimedBy returns the test or the script's line that runs each claimed command.

@@ -151,11 +151,11 @@ func (r reporter) advisories(c *check) []string {
 	}
 	out = append(out, r.uncoveredFamilies(c)...)
 	if n := r.countWhy(c, provedWhy); n > 0 {
-		add("ping filtered: %d %s lost the ping, and the host's agent proved that it is alive since",
+		add("ping filtered: %d %s lost the ping, and the host's agent has since proved that it is alive",
 			n, plural(n, "vantage"))
 	}
 	if n := r.countWhy(c, filteredWhy); n > 0 {
-		add("ping filtered: %d %s lost the ping and reached the host over TCP since", n, plural(n, "vantage"))
+		add("ping filtered: %d %s lost the ping, and the host has since answered over TCP", n, plural(n, "vantage"))
 	}
 	if broken(c.published) {
 		add("agents report %s", r.quotedReasons(c))
