@@ -125,8 +125,8 @@ type Check struct {
 	Latency time.Duration // objective: a longer round trip is degraded; zero: none
 	Loss    float64       // objective: a larger share of lost probes is degraded; zero: none
 
-	// FewObservers has the check probed by as many vantages as in a large mesh, also where the mesh is not large: they
-	// share an interval, and each should still probe often. Earlier versions do not know it.
+	// FewObservers has the check probed by as many vantages as in a large mesh, also where the mesh is not large: all
+	// would share an interval that is too long for that. Earlier versions do not know it.
 	FewObservers bool
 
 	// Internal hides a check of a public host from the public: it counts for operators alone. See Host.Shows.

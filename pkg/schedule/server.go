@@ -71,21 +71,29 @@ func (s *server) phasesOf(check *catalog.Check, vantage string) func(mesh.Family
 // ShareServers turns the interval of checks that share a server from one of all vantages together, as files give it,
 // into that of each vantage: as many times longer as the server has sessions. So the server sees one session per
 // interval, however many vantages, address families and checks there are. Of several checks of one server the
-// shortest interval counts. It calls tooRare for each check that a vantage would then probe less than once in
-// catalog.SharedIntervalMax.
+// shortest interval counts.
+//
+// A catalog does not say which hosts have agents, and a choice of few hosts may leave most agents out. So every host
+// has a turn, as in any full mesh, unless that would have a vantage probe less than once in
+// catalog.SharedIntervalMax. ShareServers calls tooRare for each check with which the chosen few would do so too.
 func ShareServers(c *catalog.Catalog, tooRare func(*catalog.Host, *catalog.Check)) {
 	for i := range c.Hosts {
 		host := &c.Hosts[i]
 		for k := range host.Checks {
-			host.Checks[k].FewObservers = host.Checks[k].SharesServer() && len(c.Hosts)-1 > ObserversMax
+			host.Checks[k].FewObservers = false
+		}
+		for _, s := range serversOf(c, host) {
+			if len(c.Hosts)-1 > ObserversMax && s.interval() > catalog.SharedIntervalMax {
+				for _, check := range s.checks {
+					check.FewObservers = true
+				}
+			}
 		}
 		for _, s := range serversOf(c, host) {
 			if len(s.sessions) == 0 {
 				continue
 			}
-			every := slices.MinFunc(s.checks, func(a, b *catalog.Check) int {
-				return cmp.Compare(a.Interval, b.Interval)
-			}).Interval * time.Duration(len(s.sessions))
+			every := s.interval()
 			for _, check := range s.checks {
 				if check.Interval = every; every > catalog.SharedIntervalMax {
 					tooRare(host, check)
@@ -93,6 +101,12 @@ func ShareServers(c *catalog.Catalog, tooRare func(*catalog.Host, *catalog.Check
 			}
 		}
 	}
+}
+
+// interval returns that of each vantage, while the checks have that of all together.
+func (s *server) interval() time.Duration {
+	shortest := slices.MinFunc(s.checks, func(a, b *catalog.Check) int { return cmp.Compare(a.Interval, b.Interval) })
+	return shortest.Interval * time.Duration(len(s.sessions))
 }
 
 // chooses reports whether a check has fewer observers than there are vantages.

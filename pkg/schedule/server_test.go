@@ -110,8 +110,8 @@ func TestVotesOutlastTheTurns(t *testing.T) {
 					sameServer++
 				}
 			}
-			if len(observers) > ObserversMax || len(observers) == 0 && len(c.Hosts) > 20 {
-				t.Fatalf("%d observers", len(observers))
+			if n := len(c.Hosts); n <= FullMesh && len(observers) != n-1 || n > FullMesh && len(observers) != ObserversMax {
+				t.Fatalf("%d observers in a mesh of %d", len(observers), n)
 			}
 			if want := every * time.Duration(sameServer*families*len(observers)); check.Interval != want {
 				t.Fatalf("%s: each vantage probes every %v, wanted %v", check.Name, check.Interval, want)
@@ -151,7 +151,7 @@ func longestGaps(c *catalog.Catalog, check *catalog.Check, observers []string) m
 
 // A mesh of the size of ours keeps its regions: eight hosts of seven regions look at a mail server of an eighth.
 func TestAMailServerIsProbedFromEveryRegion(t *testing.T) {
-	for _, hosts := range []int{10, 60} {
+	for _, hosts := range []int{10, 60, 110} {
 		t.Run(fmt.Sprint(hosts), func(t *testing.T) {
 			c := newCatalog(hosts, 8)
 			h := &c.Hosts[0]
@@ -164,9 +164,51 @@ func TestAMailServerIsProbedFromEveryRegion(t *testing.T) {
 				regions[c.Host(key).Region] = true
 			}
 			delete(regions, h.Region)
-			if len(regions) != 7 || DependsOnNames(c) != (hosts == 60) {
+			if len(regions) != 7 || DependsOnNames(c) != (hosts > FullMesh) {
 				t.Errorf("probed from %d other regions by %v", len(regions), observers)
 			}
 		})
+	}
+}
+
+// A catalog does not say which hosts have agents. Those that have one observe each mail server, however few they are.
+func TestEveryAgentOfAMeshWithFewObservesAMailServer(t *testing.T) {
+	for _, hosts := range []int{17, 18, 40, FullMesh} {
+		c := newCatalog(hosts, 8)
+		for i := range c.Hosts {
+			c.Hosts[i].Checks = []catalog.Check{{Kind: catalog.KindSMTP, Name: "smtp", Interval: time.Minute,
+				Options: catalog.SMTP{MailSession: catalog.MailSession{Port: 25}}}}
+		}
+		ShareServers(c, func(h *catalog.Host, _ *catalog.Check) { t.Errorf("%s is probed too rarely", h.Name) })
+		agents := vantagesOf(c)[:8] // one in each region
+		for i := range c.Hosts {
+			h := &c.Hosts[i]
+			observers := Observers(c, h, &h.Checks[0])
+			for _, agent := range agents {
+				if agent != h.Key() && !slices.Contains(observers, agent) {
+					t.Fatalf("of %d hosts %s has an agent, and is not among the observers of %s", hosts, agent, h.Name)
+				}
+			}
+		}
+	}
+}
+
+// Where the turns of all hosts would take longer than a day, few hosts observe: so a catalog stays valid when hosts are
+// added.
+func TestFewObserveWhatAllWouldObserveTooRarely(t *testing.T) {
+	c := newCatalog(60, 8)
+	h := &c.Hosts[0]
+	for _, port := range []int{110, 995} {
+		h.Checks = append(h.Checks, catalog.Check{Kind: catalog.KindPOP3, Name: fmt.Sprint(port), Interval: time.Minute,
+			Options: catalog.POP3{MailSession: catalog.MailSession{Port: port}}})
+	}
+	rare := &h.Checks[2]
+	rare.Interval = time.Hour
+	ShareServers(c, func(_ *catalog.Host, check *catalog.Check) { t.Errorf("%s is probed too rarely", check.Name) })
+	if n := len(Observers(c, h, rare)); n != ObserversMax || rare.Interval != ObserversMax*time.Hour {
+		t.Errorf("%d observers every %v", n, rare.Interval)
+	}
+	if n := len(Observers(c, h, &h.Checks[1])); n != 59 {
+		t.Errorf("%d observers of another server of the host", n)
 	}
 }
