@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -222,6 +223,10 @@ type (
 
 		FewObservers bool `json:"few_observers,omitempty"`
 		Internal     bool `json:"internal,omitempty"`
+
+		// Shared is the interval where checkHead has a shorter one: programs of version 0.1 refuse a catalog with a longer
+		// one than IntervalMax.
+		Shared time.Duration `json:"shared_interval,omitempty"`
 	}
 )
 
@@ -231,10 +236,14 @@ func (c Check) MarshalJSON() ([]byte, error) {
 	if len(c.Secrets) > 0 {
 		kind += secretsSuffix
 	}
+	interval, shared := c.Interval, time.Duration(0)
+	if interval > IntervalMax {
+		interval, shared = IntervalMax, interval
+	}
 	parts := []any{
-		checkHead{c.ID, kind, c.Name, c.Was, c.Critical, c.Interval, c.Timeout, c.Families},
+		checkHead{c.ID, kind, c.Name, c.Was, c.Critical, interval, c.Timeout, c.Families},
 		c.Options,
-		checkTail{c.Latency, c.Loss, c.Except, c.Secrets, c.Needs, c.FewObservers, c.Internal},
+		checkTail{c.Latency, c.Loss, c.Except, c.Secrets, c.Needs, c.FewObservers, c.Internal, shared},
 	}
 	out := []byte{'{'}
 	for _, part := range parts {
@@ -263,7 +272,7 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 	}
 	*c = Check{
 		ID: head.ID, Kind: head.Kind, Name: head.Name, Was: head.Was, Critical: head.Critical,
-		Interval: head.Interval, Timeout: head.Timeout,
+		Interval: cmp.Or(tail.Shared, head.Interval), Timeout: head.Timeout,
 		Families: head.Families, Except: tail.Except, Latency: tail.Latency, Loss: tail.Loss, Needs: tail.Needs,
 		FewObservers: tail.FewObservers, Internal: tail.Internal,
 	}

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -54,6 +55,11 @@ var kinds = map[string]catalog.Check{
 			MailSession: catalog.MailSession{Port: 587, StartTLS: true, Verification: verification},
 		},
 	},
+	// A program of version N-1 refuses an interval of more than an hour.
+	`{"kind":"pop3","name":"pop3","critical":true,"interval":3600000000000,"timeout":3000000000,"port":110,` +
+		`"shared_interval":5400000000000}`: {
+		Kind: "pop3", Options: catalog.POP3{MailSession: catalog.MailSession{Port: 110}}, Interval: 90 * time.Minute,
+	},
 	`{"kind":"imap","name":"imap","critical":true,"interval":10000000000,"timeout":3000000000,"port":993,"tls":true}`: {
 		Kind: "imap", Options: catalog.IMAP{MailSession: catalog.MailSession{Port: 993, TLS: true}},
 	},
@@ -84,7 +90,8 @@ var kinds = map[string]catalog.Check{
 
 func TestChecksKeepTheirEncoding(t *testing.T) {
 	for text, check := range kinds {
-		check.Name, check.Critical, check.Interval, check.Timeout = check.Kind, true, 10*time.Second, 3*time.Second
+		check.Name, check.Critical, check.Timeout = check.Kind, true, 3*time.Second
+		check.Interval = cmp.Or(check.Interval, 10*time.Second)
 		data, err := json.Marshal(check)
 		if err != nil || string(data) != text {
 			t.Errorf("%s, %v; want %s", data, err, text)
