@@ -21,6 +21,7 @@ type Latencies struct {
 	view  *view.View
 	now   func() (at time.Time, offset time.Duration)
 
+	reading sync.Mutex // held before mu, while the file is read
 	mu      sync.Mutex
 	recent  map[string][]latency.Recent // by the check's id
 	expires time.Time
@@ -117,6 +118,7 @@ func vantageName(c *catalog.Catalog, id string) string {
 const (
 	recentEvery = 20 * time.Second
 	recentShare = 100
+	recentLate  = time.Minute // how much older while another reader reads
 )
 
 // Overview returns what pages show of every host, some seconds old. With public, it leaves out when hosts were
@@ -159,20 +161,34 @@ func (l *Latencies) Overview(ctx context.Context, c *catalog.Catalog, public boo
 }
 
 // recentOf returns the recent latencies of all checks, at most recentEvery old or, where it takes long to read them, a
-// little more.
+// little more. One reader reads them; the others do not wait for it if what is known is hardly older.
 func (l *Latencies) recentOf(ctx context.Context, wall time.Time) (map[string][]latency.Recent, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	began := time.Now()
-	if began.Before(l.expires) {
-		return l.recent, nil
+	if !l.reading.TryLock() {
+		if recent, ok := l.known(recentLate); ok {
+			return recent, nil
+		}
+		l.reading.Lock()
 	}
+	defer l.reading.Unlock()
+	if recent, ok := l.known(0); ok {
+		return recent, nil
+	}
+	began := time.Now()
 	recent, err := l.store.Recent(ctx, wall)
 	if err != nil {
 		return nil, err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.recent, l.expires = recent, began.Add(max(recentEvery, recentShare*time.Since(began)))
 	return recent, nil
+}
+
+// known returns the recent latencies that were read last, unless they expired longer ago than late.
+func (l *Latencies) known(late time.Duration) (map[string][]latency.Recent, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.recent, l.recent != nil && time.Now().Before(l.expires.Add(late))
 }
 
 // hide removes what was observed while the host was internal.

@@ -51,6 +51,9 @@ func Open(ctx context.Context, file string) (*Store, error) {
 	s, err := connect(ctx, file)
 	if err == nil {
 		if err = s.check(ctx); err == nil {
+			_, err = s.db.ExecContext(ctx, `CREATE INDEX IF NOT EXISTS minutes_by_hour ON minutes (hour)`)
+		}
+		if err == nil {
 			return s, nil
 		}
 		s.db.Close()

@@ -3,7 +3,9 @@ package latency
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -41,14 +43,12 @@ func (s *Store) Recent(ctx context.Context, wall time.Time) (map[string][]Recent
 		}
 		hours[k.Hour-first].Merge(part)
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	rows, err := s.db.QueryContext(ctx, `SELECT check_id, region, hour, data FROM hours WHERE hour >= ?`, first)
+	rows, more, latest, err := s.beginRecent(ctx, first, add)
 	if err != nil {
 		return nil, fmt.Errorf("read the recent latencies: %w", err)
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for ; more; more = rows.Next() {
 		var k rollup.Key
 		var data []byte
 		if err := rows.Scan(&k.Check, &k.Region, &k.Hour, &data); err != nil {
@@ -63,15 +63,30 @@ func (s *Store) Recent(ctx context.Context, wall time.Time) (map[string][]Recent
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the recent latencies: %w", err)
 	}
-	s.hours("", add)
 	out := map[string][]Recent{}
 	for of, hours := range found {
-		out[of.check] = append(out[of.check], newRecent(of.region, s.latest[of], hours))
+		out[of.check] = append(out[of.check], newRecent(of.region, latest[of], hours))
 	}
 	for _, regions := range out {
 		slices.SortFunc(regions, func(a, b Recent) int { return cmp.Compare(a.Region, b.Region) })
 	}
 	return out, nil
+}
+
+// beginRecent adds what is not in the file, and begins to read the hours that are since one; more says that there is a
+// row. The rows are those of now: with the first one read, SQLite shows no later change, so that the follower of the
+// stream need not wait for the seconds that a million rows take.
+func (s *Store) beginRecent(ctx context.Context, first int64, add func(rollup.Key, rollup.Summary)) (
+	rows *sql.Rows, more bool, latest map[series]Latest, err error,
+) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	rows, err = s.db.QueryContext(ctx, `SELECT check_id, region, hour, data FROM hours WHERE hour >= ?`, first)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	s.hours("", add)
+	return rows, rows.Next(), maps.Clone(s.latest), nil
 }
 
 func newRecent(region string, latest Latest, hours *[RecentHours]rollup.Summary) Recent {
