@@ -274,7 +274,13 @@ func (m *testbed) awaitStatus(data, host string, status mesh.Status) {
 // is.
 func (m *testbed) eventually(what string, holds func() bool) {
 	m.t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	m.within(time.Minute, what, holds)
+}
+
+// within is eventually for what may take longer.
+func (m *testbed) within(wait time.Duration, what string, holds func() bool) {
+	m.t.Helper()
+	for end := time.Now().Add(wait); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if holds() {
 			return
 		}
