@@ -11,8 +11,9 @@ import (
 // answer is the first line of the front page, which says how things are in the clients' words, and what comes with it.
 func answer(s web.State, overall web.Overall) (headline, detail string) {
 	var affected []mesh.HostState
-	pending := 0
+	pending, checks := 0, 0
 	for _, h := range s.Hosts() {
+		checks += len(h.Checks)
 		for _, c := range h.Checks {
 			if c.Verdict == mesh.Pending {
 				pending++
@@ -38,13 +39,26 @@ func answer(s web.State, overall web.Overall) (headline, detail string) {
 		}
 		return oneAffected(s, affected[0]), overall.Headline + "." + detail
 	default:
+		if pending > 0 && pending == checks {
+			return overall.Headline, fmt.Sprintf("%s. Waiting for the first results.", web.Count(total, "system"))
+		}
 		var names []string
 		for _, h := range affected {
 			names = append(names, called(s, h))
 		}
-		return overall.Headline, fmt.Sprintf("%d of %s affected: %s.", len(affected), web.Count(total, "system"),
-			strings.Join(names, ", "))
+		return overall.Headline, fmt.Sprintf("%d of %s %s: %s.", len(affected), web.Count(total, "system"),
+			inWord(affected), strings.Join(names, ", "))
 	}
+}
+
+// inWord is what is so with several hosts: that nothing is known of them is not an outage.
+func inWord(hosts []mesh.HostState) string {
+	for _, h := range hosts {
+		if h.Status != mesh.StatusUnknown {
+			return "affected"
+		}
+	}
+	return "without current results"
 }
 
 // oneAffected says what is so with the only host that is not operational.

@@ -349,6 +349,8 @@ func mergeQuiet(days []dayView) (out []dayView) {
 func (d dayView) Name() string {
 	last, first := d.last, d.date
 	switch {
+	case d.Until == "" && d.Today:
+		return "Today"
 	case d.Until == "":
 		return first.Format("2 January")
 	case last.Month() == first.Month():

@@ -196,5 +196,8 @@ func recurs(s maintenance.Schedule) string {
 	if !plain || every == "" {
 		return fmt.Sprintf("recurs by the rule %s, in the time of %s", s.Rule, zone)
 	}
+	if zone == "UTC" { // as all times of a page
+		return "recurs " + every
+	}
 	return fmt.Sprintf("recurs %s, in the time of %s", every, zone)
 }

@@ -124,8 +124,18 @@ func (c checkView) own() string {
 	return ""
 }
 
-// Trouble reports whether the host is anything but operational. Then its checks are unfolded.
+// Trouble reports whether the host is anything but operational.
 func (h hostView) Trouble() bool { return h.Class != web.StatusLook(mesh.Operational).Class }
+
+// Unfolded reports whether the checks are to be read at once: they say more than the word of the host. Where nothing is
+// known of any, or maintenance covers them all, each would repeat it.
+func (h hostView) Unfolded() bool {
+	unknown, maintained := web.StatusLook(mesh.StatusUnknown).Class, web.StatusLook(mesh.UnderMaintenance).Class
+	if h.Class != unknown && h.Class != maintained {
+		return h.Trouble()
+	}
+	return slices.ContainsFunc(h.Checks, func(c checkView) bool { return c.Class != h.Class })
+}
 
 // Answers reports whether the host is known to answer: the round-trip times of one that does not are of before.
 func (h hostView) Answers() bool {

@@ -63,7 +63,7 @@ func palette() string {
 		fmt.Fprintf(&dark, "--%s:%s;", c.class, c.dark)
 		fmt.Fprintf(&rules, ".%s{--c:var(--%[1]s)}", c.class)
 	}
-	return fmt.Sprintf(":root{%s}\n@media(prefers-color-scheme:dark){:root{%s}}\n%s\n", &light, &dark, &rules)
+	return fmt.Sprintf(":root{%s}\n@media screen and (prefers-color-scheme:dark){:root{%s}}\n%s\n", &light, &dark, &rules)
 }
 
 func newLook(class, word string) Look { return Look{class, shapes[class], word} }

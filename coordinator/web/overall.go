@@ -78,11 +78,16 @@ func (s State) measured() Overall {
 	headline := StatusLook(worst).Word
 	if worst == mesh.StatusUnknown {
 		headline = "The status of some systems is unknown"
+		if len(hosts) > 1 && !slices.ContainsFunc(hosts, isKnown) {
+			headline = "The status of all systems is unknown"
+		}
 	}
 	systems, names := Count(len(hosts), "system"), strings.Join(affected, ", ")
 	return Overall{Status: worst, Headline: headline,
 		Detail: fmt.Sprintf("%d of %s affected: %s.", len(affected), systems, names)}
 }
+
+func isKnown(h mesh.HostState) bool { return h.Status != mesh.StatusUnknown }
 
 // checkedFrom says from how many regions the visible hosts' checks have results now: one that is cut off has none.
 // It is empty while there are no results.
