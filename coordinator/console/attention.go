@@ -185,11 +185,14 @@ func incidentItems(r request, incidents []*incident.Incident) (out []item) {
 // publishes, so nothing else says it.
 func pathItems(s *console, r request) (out []item) {
 	paths := brokenPaths(r.catalog, r.snapshot)
-	lost := presentLosses(s, r)
+	lost, pings := presentLosses(s, r)
 	paths = slices.DeleteFunc(paths, func(p brokenPath) bool {
 		return r.snapshot.At.Sub(p.since) < cutWhileLossy &&
 			(lost.typical() >= meshLossy || lost.beside(r.snapshot, p.direction) >= meshLossy)
 	})
+	for _, p := range lossyPaths(r.catalog, r.snapshot, pings, paths) {
+		out = append(out, p.item(r))
+	}
 	for _, p := range paths {
 		title, detail := p.words(r.catalog)
 		out = append(out, item{

@@ -80,7 +80,8 @@ type console struct {
 	factsAt time.Time
 
 	lossMu sync.Mutex
-	loss   losses // as of lossAt; never changed once it is here
+	loss   losses // as of lossAt, as are pings; never changed once they are here
+	pings  map[[3]string]pingCounts
 	lossAt time.Time
 
 	missMu sync.Mutex

@@ -66,50 +66,71 @@ const (
 	lossHostsMax = 100
 )
 
-// presentLosses returns the present losses. They are the same for all readers for a few seconds.
-func presentLosses(s *console, r request) losses {
+// presentLosses returns the present losses, and the pings that they were counted of. They are the same for all readers
+// for a few seconds.
+func presentLosses(s *console, r request) (losses, map[[3]string]pingCounts) {
 	s.lossMu.Lock()
 	defer s.lossMu.Unlock()
 	if !r.moment.IsZero() {
-		return nil // they are counted for the present alone
+		return nil, nil // they are counted for the present alone
 	}
 	now := time.Now()
 	if now.Sub(s.lossAt) < lossFor {
-		return s.loss
+		return s.loss, s.pings
 	}
 	count := countLosses
 	if len(r.catalog.Hosts) > lossHostsMax {
 		count = countLossesByRegion
 	}
-	counted, err := count(r, s.config.Source, now)
+	counted, pings, err := count(r, s.config.Source, now)
 	if err != nil {
 		s.config.Logger.Debug().Err(err).Msg("losses unknown")
-		counted = nil // old ones are not present ones
+		counted, pings = nil, nil // old ones are not present ones
 	}
-	s.loss, s.lossAt = counted, now
-	return counted
+	s.loss, s.pings, s.lossAt = counted, pings, now
+	return counted, pings
 }
 
-func countLosses(r request, from Source, now time.Time) (losses, error) {
+func countLosses(r request, from Source, now time.Time) (losses, map[[3]string]pingCounts, error) {
 	pairs, err := from.Pairs(r.Context(), now.Add(-lossWindow), now)
-	counted := make(losses, len(pairs))
-	for _, p := range pairs {
-		counted[[3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}] = p.Loss()
+	if err != nil {
+		return nil, nil, err
 	}
-	return counted, err
+	recent, err := from.Pairs(r.Context(), now.Add(-lossWindow/2), now)
+	counted, pings := make(losses, len(pairs)), make(map[[3]string]pingCounts, len(pairs))
+	for _, p := range pairs {
+		key := [3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}
+		counted[key] = p.Loss()
+		pings[key] = pingCounts{sent: [2]uint64{p.Sent}, lost: [2]uint64{p.Lost}}
+	}
+	for _, p := range recent {
+		key := [3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}
+		whole := pings[key]
+		// More may have arrived since the whole was read.
+		sent, lost := min(p.Sent, whole.sent[0]), min(p.Lost, whole.lost[0])
+		pings[key] = pingCounts{
+			sent: [2]uint64{whole.sent[0] - sent, sent}, lost: [2]uint64{whole.lost[0] - lost, lost},
+		}
+	}
+	return counted, pings, err
 }
 
-func countLossesByRegion(r request, from Source, _ time.Time) (losses, error) {
+func countLossesByRegion(r request, from Source, _ time.Time) (losses, map[[3]string]pingCounts, error) {
 	overview, err := from.Overview(r.Context(), r.catalog, false)
-	counted := losses{}
+	counted, pings := losses{}, map[[3]string]pingCounts{}
 	for host, recent := range overview {
 		for check, regions := range recent.Checks {
 			for i := range regions {
-				if hour := &regions[i].Hours[latency.RecentHours-1]; hour.Sent > 0 {
-					counted[[3]string{host, check, wholeRegion + regions[i].Region}] = hour.Loss()
+				before, hour := &regions[i].Hours[latency.RecentHours-2], &regions[i].Hours[latency.RecentHours-1]
+				key := [3]string{host, check, wholeRegion + regions[i].Region}
+				if hour.Sent > 0 {
+					counted[key] = hour.Loss()
+				}
+				pings[key] = pingCounts{
+					sent: [2]uint64{before.Sent, hour.Sent}, lost: [2]uint64{before.Lost, hour.Lost},
 				}
 			}
 		}
 	}
-	return counted, err
+	return counted, pings, err
 }

@@ -215,7 +215,7 @@ type builtMatrix struct {
 func newMatrix(s *console, r request, q question) builtMatrix {
 	m := builtMatrix{lines: q.lines(r.catalog, r.snapshot)}
 	m.view = matrixView{Question: newChoices(r.catalog, q), Hosts: len(m.lines), ShowsLoss: q.show == showLoss}
-	m.loss = presentLosses(s, r)
+	m.loss, _ = presentLosses(s, r)
 	m.view.Columns = columns(r, q)
 	m.view.ByVantage = slices.ContainsFunc(m.view.Columns, func(c column) bool { return c.vantage != "" })
 	cells := cellMaker{question: q, loss: m.loss, columns: m.view.Columns, catalog: r.catalog}
