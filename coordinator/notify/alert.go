@@ -40,6 +40,10 @@ type Host struct {
 	Name, ID, Group, Region string
 	Labels                  map[string]string
 	Checks, Kinds           []string // that failed
+	Severity                catalog.Severity
+	Failed                  time.Time // when its failure was published; zero where that is not known
+	// Covered is set if maintenance covers all of it that fails, or covered the host when that worked again.
+	Covered bool
 }
 
 // severities are what an incident's impact is for routes.
@@ -76,7 +80,7 @@ func OfIncident(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident, now 
 		m.Began = i.Wall(i.Began)
 	}
 	for _, h := range i.Hosts {
-		m.Hosts = append(m.Hosts, hostOf(c, h))
+		m.Hosts = append(m.Hosts, partOf(c, s, i, h))
 	}
 	return m
 }
@@ -104,8 +108,9 @@ func (m *Alert) flap(i *incident.Incident, now time.Time) {
 }
 
 // isCovered reports whether maintenance covers every check that fails now.
-func isCovered(s *mesh.Snapshot, i *incident.Incident) bool {
-	failing := i.Failing()
+func isCovered(s *mesh.Snapshot, i *incident.Incident) bool { return areCovered(s, i.Failing()) }
+
+func areCovered(s *mesh.Snapshot, failing []incident.Failing) bool {
 	return s != nil && len(failing) > 0 && !slices.ContainsFunc(failing, func(f incident.Failing) bool {
 		return !slices.ContainsFunc(s.Hosts, func(h mesh.HostState) bool {
 			return mesh.Key(h.Name) == mesh.Key(f.Host) && slices.ContainsFunc(h.Checks, func(c mesh.CheckState) bool {
@@ -115,8 +120,30 @@ func isCovered(s *mesh.Snapshot, i *incident.Incident) bool {
 	})
 }
 
+// partOf returns a host's part in an incident.
+func partOf(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident, h incident.Host) Host {
+	out := hostOf(c, h)
+	failing := slices.DeleteFunc(i.Failing(), func(f incident.Failing) bool { return f.Host != h.Name })
+	out.Covered = areCovered(s, failing)
+	for _, u := range i.Updates {
+		for _, part := range u.Parts() {
+			of := mesh.Key(part.Host) == mesh.Key(h.Name)
+			if part.HostID != "" && h.ID != "" {
+				of = part.HostID == h.ID
+			}
+			switch {
+			case of && part.Verdict == mesh.Up && len(failing) == 0:
+				out.Covered = part.Maintenance != ""
+			case of && slices.Contains(failures, part.Verdict) && out.Failed.IsZero():
+				out.Failed = i.Wall(part.At)
+			}
+		}
+	}
+	return out
+}
+
 func hostOf(c *catalog.Catalog, h incident.Host) Host {
-	out := Host{Name: h.Name, ID: h.ID}
+	out := Host{Name: h.Name, ID: h.ID, Severity: severityOf(h)}
 	config := c.Host(mesh.Key(h.Name))
 	if config == nil {
 		return out

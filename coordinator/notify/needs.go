@@ -134,7 +134,7 @@ func Alerts(
 			whole.NotBefore = whole.Opened.Add(needsWait)
 		}
 		if len(own) > 0 {
-			out = append(out, withoutDependents(c, i, whole, own, dependent))
+			out = append(out, withoutDependents(c, snapshot, i, whole, own, dependent))
 		}
 		for _, h := range dependent {
 			if left, ok := remaining(c, i, h, because[h.ID], now); ok {
@@ -146,13 +146,15 @@ func Alerts(
 }
 
 // withoutDependents leaves out of an alert what failed with the alert's own hosts.
-func withoutDependents(c *catalog.Catalog, i *incident.Incident, m Alert, own, dependent []incident.Host) Alert {
+func withoutDependents(
+	c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident, m Alert, own, dependent []incident.Host,
+) Alert {
 	if len(dependent) == 0 {
 		return m
 	}
 	m.Hosts, m.Severity = nil, catalog.Minor
 	for _, h := range own {
-		m.Hosts = append(m.Hosts, hostOf(c, h))
+		m.Hosts = append(m.Hosts, partOf(c, s, i, h))
 		if s := severityOf(h); s.AtLeast(m.Severity) {
 			m.Severity = s
 		}

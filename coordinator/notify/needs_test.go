@@ -22,6 +22,7 @@ type needsWorld struct {
 	count     int
 	snapshot  *mesh.Snapshot
 	hosts     map[string]map[string]mesh.Verdict // what fails, by host
+	covered   map[string]string                  // the maintenance that covers a host
 }
 
 func newNeedsWorld(public ...string) *needsWorld {
@@ -38,7 +39,20 @@ func newNeedsWorld(public ...string) *needsWorld {
 	catalog.Seal(c)
 	return &needsWorld{
 		world: newWorld(config(catalog.Route{Channels: []string{"a"}})), catalog: c,
-		hosts: map[string]map[string]mesh.Verdict{},
+		hosts: map[string]map[string]mesh.Verdict{}, covered: map[string]string{},
+	}
+}
+
+// cover puts a host under maintenance, or ends that.
+func (w *needsWorld) cover(host, maintenance string) {
+	w.covered[host] = maintenance
+	w.snapshot = &mesh.Snapshot{}
+	for _, h := range w.catalog.Hosts {
+		state := mesh.HostState{Name: h.Name}
+		for _, c := range h.Checks {
+			state.Checks = append(state.Checks, mesh.CheckState{Name: c.Name, Maintenance: w.covered[h.Name]})
+		}
+		w.snapshot.Hosts = append(w.snapshot.Hosts, state)
 	}
 }
 
@@ -70,7 +84,7 @@ func (w *needsWorld) publish(at time.Duration, what string) {
 	t := mesh.Transition{
 		ID: fmt.Sprintf("%d-1", w.count), Host: host.Name, HostID: host.Identity(), Public: host.Public, Check: check,
 		CheckID: host.IdentityOf(host.Check(check)), Was: was, Verdict: verdict, From: from, To: status(),
-		Began: noon.Add(at - 2*time.Second), Published: noon.Add(at),
+		Began: noon.Add(at - 2*time.Second), Published: noon.Add(at), Maintenance: w.covered[host.Name],
 	}
 	book := incident.NewBook(w.incidents, 0).WithNeeds(func(id, check string) (ids []string) {
 		h := w.catalog.HostByID(id)
@@ -92,26 +106,30 @@ func (w *needsWorld) publish(at time.Duration, what string) {
 // play publishes verdicts at seconds, and records what is sent: "10s opened NC033: DNS down".
 func (w *needsWorld) play(steps map[int]string, until int) {
 	for second := range until + 1 {
-		at := time.Duration(second) * time.Second
-		for what := range strings.SplitSeq(steps[second], "; ") {
-			if what != "" {
-				w.publish(at, what)
-			}
+		w.playAt(time.Duration(second)*time.Second, steps[second])
+	}
+}
+
+// playAt publishes verdicts, and sends what is due then.
+func (w *needsWorld) playAt(at time.Duration, verdicts string) {
+	for what := range strings.SplitSeq(verdicts, "; ") {
+		if what != "" {
+			w.publish(at, what)
 		}
-		now := noon.Add(at)
-		w.alerts = notify.Alerts(w.catalog, w.snapshot, &w.state, w.incidents, now)
-		due, _ := notify.Plan(w.notify, w.state, w.alerts, now)
-		for _, m := range due {
-			var hosts []string
-			for _, h := range m.Alert.Hosts {
-				hosts = append(hosts, h.Name)
-			}
-			w.story = append(w.story, fmt.Sprintf("%v %s %s", at, m.Step, strings.Join(hosts, " ")))
-			w.add(ledger.NotifyEvent{
-				ID: m.ID, Action: ledger.NotifySent, Alert: m.Alert.ID, Round: m.Alert.Round, Step: m.Step,
-				Channel: m.Channel, At: now,
-			})
+	}
+	now := noon.Add(at)
+	w.alerts = notify.Alerts(w.catalog, w.snapshot, &w.state, w.incidents, now)
+	due, _ := notify.Plan(w.notify, w.state, w.alerts, now)
+	for _, m := range due {
+		var hosts []string
+		for _, h := range m.Alert.Hosts {
+			hosts = append(hosts, h.Name)
 		}
+		w.story = append(w.story, fmt.Sprintf("%v %s %s", at, m.Step, strings.Join(hosts, " ")))
+		w.add(ledger.NotifyEvent{
+			ID: m.ID, Action: ledger.NotifySent, Alert: m.Alert.ID, Round: m.Alert.Round, Step: m.Step,
+			Channel: m.Channel, At: now, Hosts: m.Hosts, Severity: string(m.Severity),
+		})
 	}
 }
 
@@ -162,7 +180,7 @@ func TestWhatNeedsAHost(t *testing.T) {
 		}, []string{"5s opened NC033", "5m0s over NC033"}, 2},
 		"needs another host for one check": {nil, map[int]string{
 			5: "41 Web down", 8: "36 Webmail down", 9: "36 Mail down", 300: "41 Web up", 310: "36 Webmail up; 36 Mail up",
-		}, []string{"5s opened NC041", "5m10s over NC041 NC036"}, 1},
+		}, []string{"5s opened NC041", "12s grown-2-critical NC041 NC036", "5m10s over NC041 NC036"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newNeedsWorld(test.public...)

@@ -363,7 +363,7 @@ func (l *loop) done(r result) {
 		Channel: m.Channel, At: now,
 	}
 	if m.Alert.Advisory == "" && m.Announced == nil {
-		e.Hosts, e.Severity = len(m.Alert.Hosts), string(m.Alert.Severity)
+		e.Hosts, e.Severity = m.Hosts, string(m.Severity)
 	}
 	e.Mesh, _ = l.config.Clock()
 	l.state.Add(e)

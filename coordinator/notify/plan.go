@@ -22,6 +22,9 @@ type Message struct {
 	Channel string
 	Step    string
 	Alert   Alert
+	// Of an incident: the hosts that the channel is notified of, as its routes match them, and how severe that is.
+	Hosts    int
+	Severity catalog.Severity
 	// Fallback is set for a message that other channels failed to send.
 	Fallback bool
 	// Announced is set for a message to an account that the public follows; Alert then is its entry.
@@ -61,6 +64,8 @@ const (
 	// growsFor is how long an incident must have stayed the same for a message that it has grown: hosts that fail
 	// together are published one after another.
 	growsFor = 3 * time.Second
+	// growsAtMost is how long a host that failed is without a message while others fail on and on.
+	growsAtMost = 15 * time.Second
 	// growthsMax bounds such messages of an incident to a channel, but for those that it became worse.
 	growthsMax = 5
 )
@@ -118,6 +123,7 @@ func Plan(n *catalog.Notify, s State, alerts []Alert, now time.Time) (due []Mess
 		return nil, next
 	}
 	for _, m := range alerts {
+		p.concerns = map[string]concern{}
 		for _, r := range n.Routes {
 			if matches(r, m) {
 				p.route(r, m)
@@ -134,6 +140,8 @@ type planner struct {
 	due    []Message
 	next   time.Time
 	seen   map[string]bool // message ids that are due already: two routes may name one channel
+
+	concerns map[string]concern // of the alert that is planned, by channel
 }
 
 // at plans a message for a time.
@@ -167,7 +175,10 @@ func (p *planner) message(m Alert, name, channel string, fallback bool) {
 		return
 	}
 	p.seen[id] = true
-	p.due = append(p.due, Message{ID: id, Channel: channel, Step: name, Alert: m, Fallback: fallback})
+	c := p.concern(m, channel)
+	p.due = append(p.due, Message{
+		ID: id, Channel: channel, Step: name, Alert: m, Hosts: len(c.failed), Severity: c.severity, Fallback: fallback,
+	})
 }
 
 func (p *planner) anySent(m Alert, name string, channels []string) bool {
@@ -206,7 +217,7 @@ func (p *planner) route(r catalog.Route, m Alert) {
 		p.opening(r, m, stepOver, channels, first)
 		return
 	}
-	if p.silenced(m, p.now) || m.Covered {
+	if m.Covered || p.quiet(r, m, p.now) {
 		return
 	}
 	p.grown(r, m, channels, sent) // also after an acknowledgement, which was of less
@@ -235,8 +246,9 @@ func (p *planner) opening(r catalog.Route, m Alert, name string, channels []stri
 		latest = m.Changed // what became worse a day later may be for a route that had nothing to send before
 	}
 	history := p.now.Sub(latest) > NotifyWithin || !m.Over.IsZero() && m.Over.Before(p.state.Since)
-	// What ended in a silence is not reported after it: nobody needs a message that only says it is over.
-	quiet := p.silenced(m, p.now) || !m.Over.IsZero() && p.silenced(m, m.Over)
+	// What ended in a silence or a maintenance is not reported after it: nobody needs a message that only says it is
+	// over.
+	quiet := p.quiet(r, m, p.now) || !m.Over.IsZero() && p.quiet(r, m, m.Over)
 	if quiet || m.Covered || history || !m.Over.IsZero() && m.Over.Before(m.Opened.Add(r.After)) {
 		return
 	}
@@ -263,14 +275,29 @@ func (p *planner) grown(r catalog.Route, m Alert, channels []string, sent []step
 				grown++
 			}
 		}
-		at, worse := m.Changed.Add(growsFor), !severity.AtLeast(m.Severity)
+		if hosts == 0 {
+			continue // it got none
+		}
+		c := p.concern(m, channel)
+		more, worse := len(c.failed) > hosts, !severity.AtLeast(c.severity)
+		at := m.Changed.Add(growsFor)
+		if more {
+			at = earlier(at, c.failed[hosts].Add(growsAtMost))
+		}
 		if worse {
 			at = m.Changed // what fails on and on must not delay that
 		}
-		if hosts > 0 && (worse || grown < growthsMax && len(m.Hosts) > hosts) {
-			p.at(r, m, fmt.Sprintf("%s-%d-%s", stepGrown, len(m.Hosts), m.Severity), []string{channel}, at)
+		if worse || more && grown < growthsMax {
+			p.at(r, m, fmt.Sprintf("%s-%d-%s", stepGrown, len(c.failed), c.severity), []string{channel}, at)
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // over plans the message that the alert is over, for every channel that got an earlier one.
@@ -285,16 +312,6 @@ func (p *planner) over(r catalog.Route, m Alert, sent []step) {
 		r.Fallback = nil // nobody there knows what it was about
 		p.at(r, m, stepOver, channels, m.Over)
 	}
-}
-
-// silenced reports whether somebody asked for silence about every host of the alert at a time.
-func (p *planner) silenced(m Alert, at time.Time) bool {
-	if len(m.Hosts) == 0 {
-		return false
-	}
-	return !slices.ContainsFunc(m.Hosts, func(h Host) bool {
-		return !slices.ContainsFunc(p.state.Silences, func(s ledger.Silence) bool { return silences(s, h, at) })
-	})
 }
 
 func silences(s ledger.Silence, h Host, now time.Time) bool {

@@ -53,7 +53,7 @@ func (w *world) run(from, to, step time.Duration) {
 			w.story = append(w.story, fmt.Sprintf("%v %s %s", at, m.Step, m.Channel))
 			w.add(ledger.NotifyEvent{
 				ID: m.ID, Action: ledger.NotifySent, Alert: m.Alert.ID, Round: m.Alert.Round, Step: m.Step,
-				Channel: m.Channel, At: now, Hosts: len(m.Alert.Hosts), Severity: string(m.Alert.Severity),
+				Channel: m.Channel, At: now, Hosts: m.Hosts, Severity: string(m.Severity),
 			})
 		}
 	}
@@ -71,7 +71,7 @@ func mail() notify.Alert {
 		ID: "i1", Severity: catalog.Major, Opened: noon,
 		Hosts: []notify.Host{{
 			Name: "NC036", ID: "nc036", Group: "Mail", Region: "amsterdam", Labels: map[string]string{"tier": "1"},
-			Checks: []string{"Sending mail"}, Kinds: []string{"smtp"},
+			Checks: []string{"Sending mail"}, Kinds: []string{"smtp"}, Severity: catalog.Major, Failed: noon,
 		}},
 	}
 }

@@ -191,7 +191,7 @@ func apply(i *Incident, t mesh.Transition) {
 	u := Update{
 		ID: t.ID, At: t.Published, Host: t.Host, HostID: t.HostID, Check: t.Check, CheckID: t.CheckID,
 		Was: t.Was, Verdict: t.Verdict, Body: t.Sentence, Offset: t.Offset,
-		Began: t.Began, Cause: t.Cause, Bad: t.Tally.Bad, Voters: t.Tally.Voters,
+		Began: t.Began, Cause: t.Cause, Bad: t.Tally.Bad, Voters: t.Tally.Voters, Maintenance: t.Maintenance,
 	}
 	if t.Verdict == mesh.Up {
 		u.Lasted = h.failedFor(t)

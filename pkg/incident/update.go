@@ -39,8 +39,10 @@ type Update struct {
 	Lasted  time.Duration `json:"lasted,omitempty"` // of a recovery: how long the check had failed, nanoseconds
 	// WorkedFrom is set where the incident reopens: everything had worked from then until Began.
 	WorkedFrom time.Time `json:"worked_from,omitzero"`
-	With       []Update  `json:"with,omitempty"` // the transitions that followed at once
-	Of         string    `json:"of,omitempty"`   // the incident that it was of before a merge
+	// Maintenance is the id of the occurrence that covered the check then: what failed before it recovered in it.
+	Maintenance string   `json:"maintenance,omitempty"`
+	With        []Update `json:"with,omitempty"` // the transitions that followed at once
+	Of          string   `json:"of,omitempty"`   // the incident that it was of before a merge
 }
 
 // Parts returns the update's transitions, each as an update of its own.
