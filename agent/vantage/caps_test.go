@@ -7,9 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/testenv"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -117,7 +120,8 @@ func TestAllowListIsObserved(t *testing.T) {
 
 // A catalog that asks for a thousand probes a second is rejected, since no coordinator makes one.
 func TestAnAbsurdCatalogIsRefused(t *testing.T) {
-	start(t, func(b *bus, n *network) {
+	log := &testenv.Log{}
+	startWith(t, func(c *vantage.Config) { c.Logger = zerolog.New(log) }, func(b *bus, n *network) {
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
 		before := b.catalog
@@ -146,6 +150,11 @@ func TestAnAbsurdCatalogIsRefused(t *testing.T) {
 		batches, _ = b.published()
 		if got := batches[len(batches)-1].Refusal; got != (mesh.Refusal{}) {
 			t.Errorf("with a valid catalog again it reports %+v", got)
+		}
+		for _, once := range []string{"catalog rejected, the previous one stays", "catalog no longer rejected"} {
+			if strings.Count(log.String(), once) != 1 {
+				t.Errorf("%q is not logged once: %s", once, log)
+			}
 		}
 	})
 }

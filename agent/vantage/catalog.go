@@ -110,7 +110,7 @@ func (f *follower) fetch(ctx context.Context, last *answer) error {
 }
 
 // setRefusal has the loop report a refusal, or that there is none any more. The catalog before stays in force. The same
-// refusal is logged once, although the catalog is requested every minute.
+// refusal is logged once, although the catalog is requested every minute; its end is logged, too.
 func (f *follower) setRefusal(ctx context.Context, r mesh.Refusal) {
 	if r == f.refusal {
 		return
@@ -118,6 +118,8 @@ func (f *follower) setRefusal(ctx context.Context, r mesh.Refusal) {
 	if f.refusal = r; r.Reason != "" {
 		f.log.Error().Str("catalog", r.Revision).Str("reason", r.Reason).
 			Msg("catalog rejected, the previous one stays in force")
+	} else {
+		f.log.Info().Msg("catalog no longer rejected")
 	}
 	select {
 	case f.refusals <- r:

@@ -77,10 +77,11 @@ type Store struct {
 
 	changing sync.Mutex // one change at a time; locked while the ledger and the bus are written
 
-	mu      sync.Mutex // of the fields below; never locked for longer than a copy
-	loaded  reading    // of the file: put in force or rejected last
-	current *catalog.Catalog
-	faced   faced // current, for agents
+	mu        sync.Mutex // of the fields below; never locked for longer than a copy
+	loaded    reading    // of the file: put in force or rejected last
+	rejection string     // why the file is not in force; empty: it is, or there is none
+	current   *catalog.Catalog
+	faced     faced // current, for agents
 }
 
 // Open puts the catalog in force that the coordinator starts with, and marks it on the stream. A file with mistakes

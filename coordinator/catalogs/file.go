@@ -175,14 +175,29 @@ func sameFile(a, b string) bool {
 	return errors.Join(errX, errY) == nil && os.SameFile(x, y)
 }
 
-// setFileProblems reports what is wrong with the file to operators and in the log; nil clears it.
+// setFileProblems reports what is wrong with the file to operators and in the log; nil clears it. The log has each
+// problem once, although the store tries again every second if the ledger fails, and has its end: a file that is mended
+// by putting the former text back puts nothing in force that would say so.
 func (s *Store) setFileProblems(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	s.mu.Lock()
+	before := s.rejection
+	s.rejection = text
+	s.mu.Unlock()
 	if err == nil {
+		if before != "" {
+			s.config.Logger.Info().Str("file", s.config.File).Msg("catalog file no longer rejected")
+		}
 		s.config.Problems(nil)
 		return
 	}
-	mistakes := strings.Split(err.Error(), "\n")
-	s.config.Logger.Error().Str("file", s.config.File).Strs("mistakes", mistakes).Msg("catalog rejected")
+	mistakes := strings.Split(text, "\n")
+	if text != before {
+		s.config.Logger.Error().Str("file", s.config.File).Strs("mistakes", mistakes).Msg("catalog rejected")
+	}
 	problems := make([]string, len(mistakes))
 	for i, mistake := range mistakes {
 		problems[i] = "catalog file rejected, the previous catalog stays in force: " + mistake

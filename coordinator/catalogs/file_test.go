@@ -78,13 +78,18 @@ func TestARejectedFileChangesNothingAndIsReported(t *testing.T) {
 		}
 		check("while running")
 		stop()
-		s, _, stop = w.run(t, catalogs.Config{File: file})
+		log := &strings.Builder{}
+		s, _, stop = w.run(t, catalogs.Config{File: file, Logger: zerolog.New(log)})
 		defer stop()
 		check("after a restart")
 		write(t, file, small+"\n")
 		time.Sleep(10 * time.Second)
 		if len(w.current().problems) > 0 {
 			t.Errorf("problems that are over: %q", w.current().problems)
+		}
+		synctest.Wait()
+		if strings.Count(log.String(), "catalog rejected") != 1 || !strings.Contains(log.String(), "no longer rejected") {
+			t.Errorf("the log does not have the rejection and its end, once each: %s", log)
 		}
 		_, err := s.Apply(t.Context(), parse(t, readdressed(small)), "test", true)
 		if err == nil || !strings.Contains(err.Error(), file) {

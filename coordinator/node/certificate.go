@@ -26,6 +26,7 @@ type certificate struct {
 	read      time.Time
 	cert, key []byte // of the files when they were last read
 	pair      *tls.Certificate
+	rejected  string // why the files are not in use, as it was logged; empty: they are
 }
 
 // certificateMax bounds each file in bytes. A chain of ten certificates has some 20 kB.
@@ -66,12 +67,24 @@ func (c *certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.read) >= certificateCheck {
 		c.read = now
-		switch changed, err := c.reload(); {
-		case err != nil:
-			c.log.Warn().Err(err).Msg("new TLS certificate rejected, the old one stays in use")
-		case changed:
-			c.log.Info().Time("expires", c.pair.Leaf.NotAfter).Msg("TLS certificate replaced")
-		}
+		c.logReload(c.reload())
 	}
 	return c.pair, nil
+}
+
+// logReload logs a result of reload, and one that repeats only once: clients may connect all day while a file is
+// missing.
+func (c *certificate) logReload(changed bool, err error) {
+	before := c.rejected
+	if c.rejected = ""; err != nil {
+		c.rejected = err.Error()
+	}
+	switch {
+	case err != nil && c.rejected != before:
+		c.log.Warn().Err(err).Msg("new TLS certificate rejected, the old one stays in use")
+	case changed:
+		c.log.Info().Time("expires", c.pair.Leaf.NotAfter).Msg("TLS certificate replaced")
+	case err == nil && before != "": // the former files were put back
+		c.log.Info().Time("expires", c.pair.Leaf.NotAfter).Msg("TLS certificate no longer rejected")
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -52,7 +53,8 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 		t.Fatal("files that are missing are no error at the start")
 	}
 	writeCertificate(t, certFile, keyFile, 1)
-	c, err := newCertificate(certFile, keyFile, zerolog.Nop())
+	log := &strings.Builder{}
+	c, err := newCertificate(certFile, keyFile, zerolog.New(log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,10 +75,24 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve(3, "the other file was replaced, too")
-	if err := os.Remove(keyFile); err != nil {
+	log.Reset()
+	if err := os.Rename(keyFile, keyFile+".away"); err != nil {
 		t.Fatal(err)
 	}
 	serve(3, "a file is missing")
+	serve(3, "a file is still missing")
+	if strings.Count(log.String(), "rejected, the old one stays in use") != 1 {
+		t.Errorf("a file that is missing is not logged once: %s", log)
+	}
+	log.Reset()
+	if err := os.Rename(keyFile+".away", keyFile); err != nil {
+		t.Fatal(err)
+	}
+	serve(3, "the file was put back")
+	serve(3, "nothing changed again")
+	if strings.Count(log.String(), "no longer rejected") != 1 {
+		t.Errorf("that the files are in order again is not logged once: %s", log)
+	}
 }
 
 // A pipe in a file's place must not block the handshakes, which wait for the reading.
