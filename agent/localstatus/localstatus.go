@@ -10,11 +10,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 const (
@@ -55,8 +58,11 @@ func Running(dir string) bool {
 	return true
 }
 
-// Serve answers Status with what status returns, until ctx ends.
-func Serve[T any](ctx context.Context, l net.Listener, status func(context.Context) (T, error)) error {
+// Serve answers Status with what status returns, until ctx ends. What the HTTP server reports goes to the logger, one
+// line each: it would write to standard error otherwise, between the lines of JSON.
+func Serve[T any](
+	ctx context.Context, l net.Listener, logger zerolog.Logger, status func(context.Context) (T, error),
+) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		s, err := status(r.Context())
@@ -70,6 +76,7 @@ func Serve[T any](ctx context.Context, l net.Listener, status func(context.Conte
 	server := &http.Server{
 		Handler: mux, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    log.New(logger.With().Str("level", zerolog.LevelWarnValue).Logger(), "", 0),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

@@ -42,7 +42,7 @@ func (c Config) serveStatus(
 		return nil
 	}
 	tasks.Go(func() {
-		err := localstatus.Serve(ctx, l, func(ctx context.Context) (Report, error) {
+		err := localstatus.Serve(ctx, l, c.Logger, func(ctx context.Context) (Report, error) {
 			s, err := requests.Snapshot(ctx)
 			return Report{s, link()}, err
 		})
