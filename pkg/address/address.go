@@ -42,10 +42,16 @@ var label = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
 // zone is the name or number of a network interface.
 var zone = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
 
+// digits is what a port may be.
+var digits = regexp.MustCompile(`^[0-9]{1,5}$`)
+
 // ParseHost reads an IP address, with or without brackets if it is IPv6, or a name. An error says what is wrong and
 // what to write.
 func ParseHost(text string) (Host, error) {
 	text = strings.TrimSpace(text)
+	if host, port, err := net.SplitHostPort(text); err == nil && host != "" && digits.MatchString(port) {
+		return Host{}, fmt.Errorf("%q has a port; write the address alone, without :%s", shorten(text), port)
+	}
 	inner, bracketed := strings.CutPrefix(text, "[")
 	if bracketed {
 		var closed bool
