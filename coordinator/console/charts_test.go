@@ -9,6 +9,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/rollup"
 )
 
 // One point is no line: a mesh that is minutes old has a sentence in place of an empty frame.
@@ -27,6 +28,26 @@ func TestAChartNeedsTwoPoints(t *testing.T) {
 			strings.Contains(string(out[0].HTML), "Too little data for a chart yet.") == drawn {
 			t.Errorf("%v: %s", test.values, out[0].HTML)
 		}
+	}
+}
+
+// The smoke of a line is dark from p50 to p90 and light up to p99; an hour without an answer is a gap in all three.
+func TestSmokeHasP50P90AndP99(t *testing.T) {
+	var rtt, loss web.Chart
+	addDigests(&rtt, &loss, "LON1", map[int]rollup.Digest{
+		0: {
+			Outcomes: rollup.Outcomes{Reachable: 9}, Sent: 10, Lost: 1,
+			P50: 10 * time.Millisecond, P90: 20 * time.Millisecond, P99: 30 * time.Millisecond,
+		},
+		1: {Sent: 10, Lost: 10},
+	}, 2)
+	got := rtt.Series[0]
+	if got.Low[0] != 10 || got.Mid[0] != 20 || got.High[0] != 30 || got.Values[0] != 10 ||
+		!math.IsNaN(got.Low[1]) || !math.IsNaN(got.Mid[1]) || !math.IsNaN(got.High[1]) {
+		t.Errorf("%+v", got)
+	}
+	if lost := loss.Series[0].Values; lost[0] != 10 || lost[1] != 100 {
+		t.Errorf("%v", lost)
 	}
 }
 

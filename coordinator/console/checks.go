@@ -64,7 +64,7 @@ func (s *console) regionCharts(
 		return err
 	}
 	rtt := web.Chart{
-		ID: "rtt-" + id, Label: "Round-trip time, " + name + ": median, and from p50 to p99", Unit: "ms", From: begin,
+		ID: "rtt-" + id, Label: "Round-trip time, " + name + ": median, p90 and p99", Unit: "ms", From: begin,
 		Step: step, Marks: s.chartMarks(r, v.Host, v.Check.Name, begin),
 	}
 	loss := web.Chart{ID: "loss-" + id, Label: "Lost probes, " + name, Unit: "%", From: begin, Step: step}

@@ -208,7 +208,7 @@ func (s *console) minuteCharts(r request, v *pairView, vantages []string) (table
 	for _, p := range minutePeriods {
 		begin := now.Add(-p.span).Truncate(p.step).Add(p.step)
 		rtt := web.Chart{
-			ID: "rtt-" + p.id, Label: "Round-trip time, " + p.name + ": median, and from p50 to p99", Unit: "ms", From: begin,
+			ID: "rtt-" + p.id, Label: "Round-trip time, " + p.name + ": median, p90 and p99", Unit: "ms", From: begin,
 			Step: p.step, Marks: s.chartMarks(r, v.Host, v.Check, begin),
 		}
 		loss := web.Chart{ID: "loss-" + p.id, Label: "Lost probes, " + p.name, Unit: "%", From: begin, Step: p.step}
@@ -269,24 +269,26 @@ func drawn(out *[]chartView, charts ...web.Chart) error {
 	return nil
 }
 
-// addDigests adds a line with its smoke, and one of the loss.
+// addDigests adds the line of medians with its smoke, dark up to p90 and light up to p99, and one of the loss.
 func addDigests(rtt, loss *web.Chart, name string, digests map[int]rollup.Digest, n int) {
 	if len(digests) == 0 {
 		return
 	}
-	median, high, lost := gaps(n), gaps(n), gaps(n)
+	median, mid, high, lost := gaps(n), gaps(n), gaps(n), gaps(n)
 	for i, d := range digests {
 		if i < 0 || i >= n {
 			continue
 		}
 		if d.Answered() {
-			median[i], high[i] = milliseconds(d.P50), milliseconds(d.P99)
+			median[i], mid[i], high[i] = milliseconds(d.P50), milliseconds(d.P90), milliseconds(d.P99)
 		}
 		if d.Sent > 0 {
 			lost[i] = 100 * d.Loss()
 		}
 	}
-	rtt.Series = append(rtt.Series, web.ChartSeries{Name: name, Values: median, Low: slices.Clone(median), High: high})
+	rtt.Series = append(rtt.Series, web.ChartSeries{
+		Name: name, Values: median, Low: slices.Clone(median), Mid: mid, High: high,
+	})
 	loss.Series = append(loss.Series, web.ChartSeries{Name: name, Values: lost})
 }
 

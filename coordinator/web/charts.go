@@ -29,8 +29,9 @@ type Chart struct {
 type ChartSeries struct {
 	Name   string
 	Values []float64
-	// Low and High are the edges of a band around the line; both empty for none.
-	Low, High []float64
+	// Low and High are the edges of a band around the line; both empty for none. Mid divides it into a dark part below
+	// and a light one above; empty for one part.
+	Low, Mid, High []float64
 }
 
 // ChartMark is a period that a chart shades. One without an end is a vertical line.
@@ -52,6 +53,7 @@ type chartDataLine struct {
 	Name   string      `json:"name"`
 	Values chartValues `json:"values"`
 	Low    chartValues `json:"low,omitempty"`
+	Mid    chartValues `json:"mid,omitempty"`
 	High   chartValues `json:"high,omitempty"`
 }
 
@@ -78,7 +80,7 @@ func (v chartValues) MarshalJSON() ([]byte, error) {
 func (c Chart) Data() ChartData {
 	d := ChartData{Unit: c.Unit, From: c.From.Unix(), Step: int64(c.Step / time.Second), Series: []chartDataLine{}}
 	for _, s := range c.Series {
-		d.Series = append(d.Series, chartDataLine{s.Name, s.Values, s.Low, s.High})
+		d.Series = append(d.Series, chartDataLine{s.Name, s.Values, s.Low, s.Mid, s.High})
 	}
 	for _, m := range c.Marks {
 		mark := chartDataMark{Name: m.Name, From: m.From.Unix()}

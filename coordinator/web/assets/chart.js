@@ -53,15 +53,20 @@ function alone(u, n) {
 	return out;
 }
 
+// The edges of the smoke around a line, from the lowest: its lower part is darker than its upper one.
+function edges(s) {
+	return [s.low, s.mid, s.high].filter(function (e) { return e && e.length; });
+}
+
 function options(data, width, keys) {
 	var grid = {stroke: css("--line"), width: 1}, ink = css("--soft"), unit = data.unit ? " " + data.unit : "";
 	var font = "12px system-ui, sans-serif", series = [{}], bands = [];
 	data.series.forEach(function (s, n) {
 		var color = css("--s" + n % COLORS), dash = DASHES[n % DASHES.length];
-		if (s.low && s.low.length) {
-			bands.push({series: [series.length + 1, series.length], fill: color + "33"});
-			series.push({show: true, points: {show: false}}, {show: true, points: {show: false}});
-		}
+		edges(s).forEach(function (edge, i, all) {
+			if (i) bands.push({series: [series.length, series.length - 1], fill: color + (i < all.length - 1 ? "55" : "26")});
+			series.push({show: true, points: {show: false}});
+		});
 		s.at = series.length;
 		series.push({label: s.name, stroke: color, width: 2, dash: dash, spanGaps: false,
 			points: {show: false, size: 5, fill: color, filter: alone}});
@@ -94,7 +99,7 @@ function columns(data) {
 	for (var i = 0; i < length; i++) xs.push(data.from + i * data.step);
 	var out = [xs];
 	data.series.forEach(function (s) {
-		if (s.low && s.low.length) out.push(s.low, s.high);
+		out.push.apply(out, edges(s));
 		out.push(s.values);
 	});
 	return out;
