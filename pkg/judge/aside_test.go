@@ -1,10 +1,13 @@
 package judge_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -55,5 +58,43 @@ func TestAnInternalCheckOfAPublicHostCountsForOperatorsAlone(t *testing.T) {
 		if of.Open() {
 			t.Errorf("public %v: the incident stays open", public)
 		}
+	}
+}
+
+// The status that the internal checks of a public host make follows the catalog: one that was removed while it was down
+// is no part of a later change.
+func TestARemovedInternalCheckIsNoPartOfLaterChanges(t *testing.T) {
+	w := newWorld()
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor"})
+	w.begin()
+	h := w.catalog.Host("ams1")
+	h.Public, h.Check("imap").Internal, h.Check("smtp").Internal = true, true, true
+	w.restart()
+	w.pass(20 * time.Second)
+	w.eachPath("AMS1/imap", nil, func(p path) { w.broken[p] = "connection refused" })
+	w.pass(15 * time.Second)
+	if last := w.published[len(w.published)-1]; !last.Aside || last.To == mesh.Operational {
+		t.Fatalf("published last: %+v", last)
+	}
+	data, err := catalog.Encode(w.catalog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.catalog, err = catalog.Decode(data); err != nil {
+		t.Fatal(err)
+	}
+	h = w.catalog.Host("ams1")
+	h.Checks = slices.DeleteFunc(h.Checks, func(c catalog.Check) bool { return c.Name == "imap" })
+	catalog.Seal(w.catalog)
+	w.give(judge.Input{Catalog: w.catalog})
+	w.pass(15 * time.Second)
+	published := len(w.published)
+	w.eachPath("AMS1/smtp", nil, func(p path) { w.broken[p] = "connection refused" })
+	w.pass(15 * time.Second)
+	if len(w.published) == published {
+		t.Fatal("the second outage is not published")
+	}
+	if tr := w.published[published]; !tr.Aside || tr.From != mesh.Operational || tr.Check != "smtp" {
+		t.Errorf("the second outage: from %s to %s, %+v", tr.From, tr.To, tr)
 	}
 }

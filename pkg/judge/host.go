@@ -44,7 +44,6 @@ func (h *host) inherit(old *host, before *catalog.Pairing) {
 	h.dead = old.dead
 	h.status, h.since, h.lastRound, h.requests = old.status, old.since, old.lastRound, old.requests
 	h.account, h.payments, h.cause = old.account, old.payments, old.cause
-	h.aside = old.aside
 	moved := !h.config.SameAddresses(old.config)
 	for _, c := range h.checks {
 		config := before.Check(h.config, old.config, c.config)
@@ -55,6 +54,8 @@ func (h *host) inherit(old *host, before *catalog.Pairing) {
 			c.inherit(was, !moved && was.config.SameQuestion(c.config))
 		}
 	}
+	// No transition says what was removed, or counts otherwise now: the ledger ends such outages by itself.
+	h.aside = h.asideStatus()
 }
 
 // restoreStatus sets the status that follows from the restored checks, and forgets the cause of an outage that is over.

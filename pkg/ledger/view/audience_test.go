@@ -52,7 +52,8 @@ func TestOutagesFollowTheirChecksToAnotherAudience(t *testing.T) {
 			events := []ledger.Event{ledger.CatalogEvent{Catalog: test.before.catalog(), Mesh: time.Unix(10, 0)}}
 			for n, check := range test.down {
 				e := transition("1-nc036-"+string(rune('1'+n)), "NC036", check, mesh.Down, 20)
-				e.Transition.To, e.Transition.Public, e.Transition.Aside = mesh.MajorOutage, !test.before[check], test.before[check]
+				tr := &e.Transition
+				tr.To, tr.Public, tr.Aside = mesh.MajorOutage, !test.before[check], test.before[check]
 				events = append(events, e)
 			}
 			led.append(t, append(events, ledger.CatalogEvent{Catalog: test.after.catalog(), Mesh: time.Unix(60, 0)})...)
