@@ -52,6 +52,15 @@ func (h *History) PublicTransitions(
 	return out, err
 }
 
+// TransitionsOf returns the transitions that updates of an incident are made of, in wall time.
+func (h *History) TransitionsOf(ctx context.Context, parts []incident.Update) ([]mesh.Transition, error) {
+	out, err := view.TransitionsOf(ctx, h.view, parts)
+	for i := range out {
+		out[i] = out[i].InWallTime()
+	}
+	return out, err
+}
+
 // Incidents returns incidents that a query in wall time selects, newest first. Their times are mesh time.
 func (h *History) Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error) {
 	in := view.IncidentQuery{

@@ -43,6 +43,10 @@ func (s siteSource) PublicTransitions(
 	return s.history.PublicTransitions(ctx, hosts, since, limit)
 }
 
+func (s siteSource) TransitionsOf(ctx context.Context, parts []incident.Update) ([]mesh.Transition, error) {
+	return s.history.TransitionsOf(ctx, parts)
+}
+
 func (s siteSource) Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error) {
 	return s.history.Incidents(ctx, q)
 }

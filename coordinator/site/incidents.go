@@ -80,8 +80,8 @@ type updateView struct {
 	HTML                             template.HTML // of what a person wrote; then Text is empty
 	At, Corrected                    time.Time
 	Before                           []beforeView
-	Votes                            []decisionView // on the page of the incident
-	parts                            []string       // ids of the transitions that it is made of
+	Votes                            []decisionView    // on the page of the incident
+	parts                            []incident.Update // of which the page shows the votes
 }
 
 // decisionView is how one verdict was reached.
@@ -157,23 +157,14 @@ func (s *Site) renderIncident(ctx context.Context, state web.State, id string) (
 		return "", false, err
 	}
 	v := newIncidentView(state, i)
-	found := map[string]mesh.Transition{}
-	for _, h := range i.Hosts {
-		// A little earlier: an incident begins with the failure, and times in the ledger are of the wall clock too.
-		transitions, err := s.view.Transitions(ctx, mesh.Key(h.Name), v.Began.Add(-time.Minute), changesMax)
+	for n := range v.Updates {
+		u := &v.Updates[n]
+		transitions, err := web.TransitionsOf(ctx, s.view, u.parts)
 		if err != nil {
 			return "", true, err
 		}
 		for _, t := range transitions {
-			found[t.ID] = t
-		}
-	}
-	for n := range v.Updates {
-		u := &v.Updates[n]
-		for _, id := range u.parts {
-			if t, ok := found[id]; ok && t.Check != "" && len(u.Votes) < decisionsMax {
-				u.Votes = append(u.Votes, newDecisionView(state, t))
-			}
+			u.Votes = append(u.Votes, newDecisionView(state, t))
 		}
 	}
 	body, err := web.Render(templates, "incident", v)
@@ -217,7 +208,9 @@ func newUpdateView(i *incident.Incident, m incident.Moment) updateView {
 	if m.Measured != nil {
 		v.Hosts, v.Evidence = m.Measured.Unnamed(), m.Measured.Evidence()
 		for _, p := range m.Measured.Parts() {
-			v.parts = append(v.parts, p.ID)
+			if p.Check != "" && len(v.parts) < decisionsMax {
+				v.parts = append(v.parts, p)
+			}
 		}
 	}
 	if m.Plain() {

@@ -1,6 +1,7 @@
 package site_test
 
 import (
+	"context"
 	"net/http"
 	"regexp"
 	"strings"
@@ -98,6 +99,22 @@ func TestIncidentsThatThePublicDoesNotSee(t *testing.T) {
 		if text := body(t, ops, path); !strings.Contains(text, "The public does not see this incident.") {
 			t.Errorf("operators do not read %s", path)
 		}
+	}
+}
+
+// later is a source in which so much happened since that the newest transitions are all of another time.
+type later struct{ *webtest.Source }
+
+func (l later) PublicTransitions(context.Context, []string, time.Time, int) ([]mesh.Transition, error) {
+	return nil, nil
+}
+
+// An old incident keeps its evidence.
+func TestAnOldIncidentHasItsEvidence(t *testing.T) {
+	view := web.NewView(later{webtest.States(t)[1].Source}, web.Public)
+	h := web.NewHandler(zerolog.Nop(), web.Public, site.New(site.Config{View: view}).Routes()...)
+	if text := body(t, h, "/incidents/b1-1"); !strings.Contains(text, "Toronto: failing (it refused the connection)") {
+		t.Errorf("the incident has no evidence: %s", text)
 	}
 }
 

@@ -321,6 +321,10 @@ func (m *markedMesh) PublicTransitions(
 	return m.view.PublicTransitions(ctx, hosts, since, limit)
 }
 
+func (m *markedMesh) TransitionsOf(ctx context.Context, parts []incident.Update) ([]mesh.Transition, error) {
+	return view.TransitionsOf(ctx, m.view, parts)
+}
+
 func (m *markedMesh) Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error) {
 	in := view.IncidentQuery{Since: q.Since, From: q.From, Until: q.Until, Limit: q.Limit, Offset: q.Offset}
 	if q.Public {

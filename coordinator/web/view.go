@@ -28,6 +28,8 @@ type Source interface {
 	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
 	// PublicTransitions is Transitions of the hosts with these keys, without what happened while they were internal.
 	PublicTransitions(ctx context.Context, hosts []string, since time.Time, limit int) ([]mesh.Transition, error)
+	// TransitionsOf returns the transitions that updates of an incident are made of, however old, oldest first.
+	TransitionsOf(ctx context.Context, parts []incident.Update) ([]mesh.Transition, error)
 	// Incidents lists incidents, newest first; those of a public query without the parts of other hosts.
 	Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error)
 	// Incident returns the incident with the id, or nil if there is none.
@@ -121,17 +123,28 @@ func (v *View) Transitions(ctx context.Context, host string, since time.Time, li
 		hosts = slices.DeleteFunc(hosts, func(key string) bool { return key != host })
 	}
 	all, err := v.source.PublicTransitions(ctx, hosts, since, limit)
-	if err != nil {
-		return nil, err
-	}
-	var out []mesh.Transition
+	return publicTransitions(v, all), err
+}
+
+// publicTransitions returns what the public may see of transitions.
+func publicTransitions(v *View, all []mesh.Transition) (out []mesh.Transition) {
 	c, _ := v.source.Current()
 	for _, t := range all {
-		if t.Public && !internalNow(c, t.Host, t.Check) {
+		if h := c.Host(mesh.Key(t.Host)); t.Public && h != nil && h.Public && !internalNow(c, t.Host, t.Check) {
 			out = append(out, publicTransition(t))
 		}
 	}
-	return out, nil
+	return out
+}
+
+// TransitionsOf returns the transitions that updates of an incident are made of, as far as the view's audience may see
+// them.
+func TransitionsOf(ctx context.Context, v *View, parts []incident.Update) ([]mesh.Transition, error) {
+	all, err := v.source.TransitionsOf(ctx, parts)
+	if err != nil || v.audience == Operators {
+		return all, err
+	}
+	return publicTransitions(v, all), nil
 }
 
 // Incidents lists incidents that were not resolved before the time, newest first.

@@ -153,6 +153,16 @@ func (s *Source) PublicTransitions(
 	return s.Transitions(ctx, "", since, n)
 }
 
+// TransitionsOf returns those of Changes with the ids of the parts.
+func (s *Source) TransitionsOf(_ context.Context, parts []incident.Update) (out []mesh.Transition, err error) {
+	for _, t := range s.Changes {
+		if slices.ContainsFunc(parts, func(p incident.Update) bool { return p.ID == t.ID }) {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
 // Incidents lists those of All that the query selects.
 func (s *Source) Incidents(_ context.Context, q incident.Query) (out []*incident.Incident, err error) {
 	for _, i := range s.All {

@@ -51,6 +51,37 @@ func TestPublicTransitionsAndIncidentsCountNoOthers(t *testing.T) {
 	}
 }
 
+// The evidence of an incident is found however much happened since, also where an id was used again.
+func TestTheTransitionsOfAnOldIncidentAreFound(t *testing.T) {
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+	c := &catalog.Catalog{Rule: catalog.DefaultRule(), Hosts: []catalog.Host{{Name: "NC036", Public: true}}}
+	catalog.Seal(c)
+	old := transition("1-nc036-1", "NC036", "ping", mesh.Down, 20)
+	old.Transition.To, old.Transition.Public = mesh.MajorOutage, true
+	up := transition("2-nc036-1", "NC036", "ping", mesh.Up, 50)
+	up.Transition.To, up.Transition.Public = mesh.Operational, true
+	events := []ledger.Event{ledger.CatalogEvent{Catalog: c, Mesh: time.Unix(10, 0)}, old, up}
+	for n := range int64(600) {
+		e := transition(fmt.Sprintf("%d-nc036-1", n), "NC036", "ping", []mesh.Verdict{mesh.Down, mesh.Up}[n%2], 100_000+100*n)
+		e.Transition.To = []mesh.Status{mesh.MajorOutage, mesh.Operational}[n%2]
+		events = append(events, e)
+	}
+	led.append(t, events...)
+	all, err := led.view.Incidents(t.Context(), view.IncidentQuery{Limit: 1000})
+	if err != nil || len(all) < 2 {
+		t.Fatalf("%d incidents, %v", len(all), err)
+	}
+	first := all[len(all)-1]
+	var parts []incident.Update
+	for _, u := range first.Updates {
+		parts = append(parts, u.Parts()...)
+	}
+	got, err := view.TransitionsOf(t.Context(), led.view, parts)
+	if err != nil || len(got) != 2 || !got[0].Published.Equal(time.Unix(20, 0)) || got[1].ID != up.Transition.ID {
+		t.Errorf("%d transitions of %d parts: %+v, %v", len(got), len(parts), got, err)
+	}
+}
+
 // Incidents are derived from the events alone: a rebuilt view has the same ones.
 func TestIncidents(t *testing.T) {
 	l, dir := newLog(), t.TempDir()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -65,6 +66,30 @@ func (v *View) PublicTransitions(
 	out, err := scanTransitions(rows)
 	slices.Reverse(out)
 	return out, err
+}
+
+// TransitionsOf returns the transitions that updates of an incident are made of, oldest first. It finds them however
+// long ago that was, and however much happened since.
+func TransitionsOf(ctx context.Context, v *View, parts []incident.Update) ([]mesh.Transition, error) {
+	type key struct {
+		ID string `json:"id"`
+		At int64  `json:"at"` // ids repeat
+	}
+	keys := make([]key, 0, min(len(parts), TransitionsMax))
+	for _, p := range parts[:min(len(parts), TransitionsMax)] {
+		keys = append(keys, key{p.ID, nanoseconds(p.At)})
+	}
+	data, err := json.Marshal(keys)
+	if err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
+	}
+	rows, err := v.db.QueryContext(ctx, `SELECT data FROM json_each(?) AS part JOIN transitions
+		ON transitions.id = json_extract(part.value, '$.id') AND published = json_extract(part.value, '$.at')
+		ORDER BY published, sequence`, string(data))
+	if err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
+	}
+	return scanTransitions(rows)
 }
 
 // scanTransitions reads the rows and closes them.
