@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,11 +49,24 @@ func Evaluate[T any](t testing.TB, ctx context.Context, expression string) T {
 // AwaitInPage waits until an expression holds in the page.
 func AwaitInPage(t testing.TB, ctx context.Context, what, expression string) {
 	t.Helper()
-	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute)))
-	if err != nil {
+	for end := time.Now().Add(time.Minute); ; {
+		_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute)))
+		switch {
+		case err == nil:
+			return
+		case replacedMeanwhile(err) && time.Now().Before(end):
+			continue
+		}
 		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`document.title + " / " + document.body.innerText`))
 		t.Fatalf("never: %s (%v): %s", what, err, text)
 	}
+}
+
+// replacedMeanwhile reports whether the browser replaced the page in which something was evaluated: it may do so even
+// after it has reported the page as loaded.
+func replacedMeanwhile(err error) bool {
+	return strings.Contains(err.Error(), "Cannot find context") ||
+		strings.Contains(err.Error(), "Execution context was destroyed")
 }
 
 // ColorScheme sets the color scheme that the browser prefers, light or dark.
