@@ -4,19 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
-	"net"
-	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/probemesh/probemesh/coordinator/connlimit"
+	"github.com/probemesh/probemesh/coordinator/httpserver"
 	"github.com/probemesh/probemesh/coordinator/mirror"
 	"github.com/probemesh/probemesh/coordinator/replica"
 	"github.com/probemesh/probemesh/pkg/command"
@@ -32,33 +27,39 @@ seconds, every page says "Out of date: as of 20:20 UTC", and no badge or API ans
 something works.`
 
 const replicaExample = `  coordinator replica --from https://status.example.net
-  coordinator replica --from https://status.example.net --data /var/lib/status --listen 127.0.0.1:9080`
+  coordinator replica --from https://status.example.net --data /var/lib/status --listen 127.0.0.1:9080
+  coordinator replica --from https://status.example.net --listen :443 --tls-cert fullchain.pem --tls-key key.pem`
+
+// replicaFlags are the command's flags.
+type replicaFlags struct{ from, data, listen, cert, key string }
 
 func newReplicaCommand() *cobra.Command {
-	var from, data, listen string
+	var f replicaFlags
 	cmd := &cobra.Command{
 		Use: "replica --from URL", Short: "Serve a copy that follows a status page", Long: replicaLong,
 		Example: replicaExample, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			base, err := siteAddress(from)
+			base, err := siteAddress(f.from)
 			if err != nil {
 				return command.Usage(err)
 			}
 			logger := command.NewLogger(cmd)
 			r, err := replica.Open(replica.Config{
-				Origin: &mirror.Origin{Base: base, Client: mirror.NewClient()}, Dir: data, Logger: logger,
+				Origin: &mirror.Origin{Base: base, Client: mirror.NewClient()}, Dir: f.data, Logger: logger,
 			})
 			if err != nil {
 				return err
 			}
-			return runReplica(cmd.Context(), r, listen, logger)
+			return runReplica(cmd.Context(), r, f, logger)
 		},
 	}
 	command.AddLogFlag(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&from, "from", "", "`URL` of the status page to follow")
-	flags.StringVar(&data, "data", command.StateDirectory("replica"), "`DIRECTORY` of the copy")
-	flags.StringVar(&listen, "listen", ":8080", "public `ADDRESS` of the copy")
+	flags.StringVar(&f.from, "from", "", "`URL` of the status page to follow")
+	flags.StringVar(&f.data, "data", command.StateDirectory("replica"), "`DIRECTORY` of the copy")
+	flags.StringVar(&f.listen, "listen", ":8080", "public `ADDRESS` of the copy")
+	flags.StringVar(&f.cert, "tls-cert", "", "PEM `FILE` with the certificate of --listen (default: plain HTTP)")
+	flags.StringVar(&f.key, "tls-key", "", "PEM `FILE` with the key of --tls-cert")
 	return cmd
 }
 
@@ -76,38 +77,19 @@ func siteAddress(from string) (*url.URL, error) {
 }
 
 // runReplica follows the original and answers readers until ctx ends.
-func runReplica(ctx context.Context, r *replica.Replica, listen string, logger zerolog.Logger) error {
-	l, err := net.Listen("tcp", listen)
+func runReplica(ctx context.Context, r *replica.Replica, c replicaFlags, logger zerolog.Logger) error {
+	certificates, err := httpserver.TLS(c.cert, c.key, logger)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", listen, err)
+		return err
 	}
-	limited := connlimit.New(l, connlimit.Config{})
-	requests, endRequests := context.WithCancel(context.Background())
-	defer endRequests()
-	server := &http.Server{
-		Handler: r.Handler(), ReadHeaderTimeout: connlimit.HeaderWait, IdleTimeout: connlimit.IdleWait,
-		ErrorLog:    log.New(io.Discard, "", 0), // it has lines about connections alone, of which anybody can cause many
-		BaseContext: func(net.Listener) context.Context { return requests },
+	server := httpserver.New(r.Handler(), logger)
+	l, err := httpserver.Listen(c.listen, certificates, server)
+	if err != nil {
+		return err
 	}
-	limited.Configure(server)
 	logger.Info().Stringer("page", l.Addr()).Msg("replica started")
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.Run(ctx) })
-	g.Go(func() error {
-		if err := server.Serve(limited); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		endRequests() // event streams would otherwise last until the time is over
-		shutdown, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		if server.Shutdown(shutdown) != nil {
-			_ = server.Close()
-		}
-		return nil
-	})
+	g.Go(func() error { return httpserver.Serve(ctx, l, server) })
 	return g.Wait()
 }

@@ -58,6 +58,7 @@ var layers = []struct {
 		"coordinator/heartbeat", "coordinator/connlimit", "coordinator/integrity",
 		"coordinator/export", "coordinator/replica",
 	}},
+	{"servers of HTTP", []string{"coordinator/httpserver"}},
 	{"wiring", []string{"agent/node", "coordinator/node"}},
 	{"the demo", []string{"coordinator/demo"}},
 	{"for tests alone", []string{

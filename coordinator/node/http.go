@@ -3,24 +3,18 @@ package node
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
-	"log"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
-
-	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/api"
 	"github.com/probemesh/probemesh/coordinator/backup"
-	"github.com/probemesh/probemesh/coordinator/connlimit"
 	"github.com/probemesh/probemesh/coordinator/console"
 	"github.com/probemesh/probemesh/coordinator/diskguard"
 	"github.com/probemesh/probemesh/coordinator/feeds"
+	"github.com/probemesh/probemesh/coordinator/httpserver"
 	"github.com/probemesh/probemesh/coordinator/site"
 	"github.com/probemesh/probemesh/coordinator/web"
 )
@@ -40,7 +34,7 @@ func (n *Node) openServers(context.Context) error {
 		Maintenance: n.editor.Maintenance(),
 		Tokens:      n.tokens, Notifier: n.notifier, Site: forCopies(n.PublicAddr, web.NewMux(n.logger("web"), public...)),
 	}
-	n.serve(socket, n.newServer(admin.NewHandler(backend)))
+	n.serve(socket, httpserver.New(admin.NewHandler(backend), n.logger("http")))
 
 	certificates, err := n.tlsConfig()
 	if err != nil {
@@ -125,84 +119,22 @@ func (n *Node) exporter() *backup.Exporter {
 
 // tlsConfig returns the TLS settings of the public address; nil means plain HTTP.
 func (n *Node) tlsConfig() (*tls.Config, error) {
-	if n.config.TLSCert == "" && n.config.TLSKey == "" {
-		return nil, nil
-	}
-	c, err := newCertificate(n.config.TLSCert, n.config.TLSKey, n.logger("http"))
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{
-		GetCertificate: c.current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-	}, nil
+	return httpserver.TLS(n.config.TLSCert, n.config.TLSKey, n.logger("http"))
 }
 
 // serveTCP adds a server on a TCP address, with limits for each client. It returns the address that it listens on.
 func (n *Node) serveTCP(address string, certificates *tls.Config, handler http.Handler) (net.Addr, error) {
-	l, err := net.Listen("tcp", address)
+	server := httpserver.New(handler, n.logger("http"))
+	l, err := httpserver.Listen(address, certificates, server)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
-	}
-	limited, server := connlimit.New(l, connlimit.Config{}), n.newServer(handler)
-	limited.Configure(server)
-	l = limited
-	if certificates != nil {
-		l = tls.NewListener(l, certificates) // outside of the limits, so that a handshake counts as a connection
+		return nil, err
 	}
 	n.serve(l, server)
 	return l.Addr(), nil
 }
 
-// errorLines is how many lines a minute the HTTP servers log about connections: anybody who connects can cause one.
-const errorLines = 10
-
-// http2Requests is how many requests one connection may have open: pages need two.
-const http2Requests = 100
-
-func (n *Node) newServer(handler http.Handler) *http.Server {
-	sparse := n.logger("http").Sample(&zerolog.BurstSampler{Burst: errorLines, Period: time.Minute})
-	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: connlimit.HeaderWait, IdleTimeout: connlimit.IdleWait,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: http2Requests},
-		ErrorLog: log.New(errorWriter{sparse}, "", 0),
-	}
-}
-
-// errorWriter logs what net/http writes, one line each.
-type errorWriter struct{ log zerolog.Logger }
-
-func (w errorWriter) Write(line []byte) (int, error) {
-	w.log.Warn().Str("err", strings.TrimSpace(string(line))).Msg("HTTP connection failed")
-	return len(line), nil
-}
-
 // serve adds a server for an open listener to the tasks. Close closes the listener too, for a node that never ran.
 func (n *Node) serve(l net.Listener, server *http.Server) {
 	n.closers = append(n.closers, func() { _ = l.Close() })
-	n.tasks = append(n.tasks, func(ctx context.Context) error { return serve(ctx, l, server) })
-}
-
-// shutdownWait bounds how long a stop waits for requests that are being answered.
-const shutdownWait = 2 * time.Second
-
-// serve answers requests until ctx ends or the listener fails, and returns when the server's goroutines have ended.
-func serve(ctx context.Context, l net.Listener, server *http.Server) error {
-	requests, endRequests := context.WithCancel(context.Background())
-	defer endRequests()
-	server.BaseContext = func(net.Listener) context.Context { return requests }
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	endRequests() // event streams would otherwise last until shutdownWait is over
-	shutdown, cancel := context.WithTimeout(context.Background(), shutdownWait)
-	defer cancel()
-	if server.Shutdown(shutdown) != nil {
-		_ = server.Close()
-	}
-	<-ended
-	return nil
+	n.tasks = append(n.tasks, func(ctx context.Context) error { return httpserver.Serve(ctx, l, server) })
 }

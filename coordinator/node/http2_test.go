@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // With a certificate the public address serves HTTP/2, event streams included, and HTTP/1.1 to clients without HTTP/2.
@@ -29,7 +30,7 @@ func TestTheTLSAddressSpeaksHTTP2(t *testing.T) {
 		t.Fatal(err)
 	}
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writeCertificate(t, cert, key, 1)
+	testenv.WriteCertificate(t, cert, key, 1)
 	n, err := Open(t.Context(), Config{
 		Data: filepath.Join(dir, "d"), Catalog: c, NATSListen: "127.0.0.1:0", Listen: "127.0.0.1:0", TLSCert: cert,
 		TLSKey: key, OpsListen: "127.0.0.1:0", Logger: zerolog.Nop(),

@@ -1,49 +1,16 @@
-package node
+package httpserver
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
-)
 
-// writeCertificate writes a new certificate with the serial number, and its key.
-func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: []string{"status.example.net"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{
-		certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: secret},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+	"github.com/probemesh/probemesh/pkg/testenv"
+)
 
 // A renewed certificate is served without a restart; one whose files do not match, or are missing, is not.
 func TestARenewedCertificateIsServed(t *testing.T) {
@@ -52,7 +19,7 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 	if _, err := newCertificate(certFile, keyFile, zerolog.Nop()); err == nil {
 		t.Fatal("files that are missing are no error at the start")
 	}
-	writeCertificate(t, certFile, keyFile, 1)
+	testenv.WriteCertificate(t, certFile, keyFile, 1)
 	log := &strings.Builder{}
 	c, err := newCertificate(certFile, keyFile, zerolog.New(log))
 	if err != nil {
@@ -67,9 +34,9 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 		}
 	}
 	serve(1, "nothing changed")
-	writeCertificate(t, certFile, keyFile, 2)
+	testenv.WriteCertificate(t, certFile, keyFile, 2)
 	serve(2, "both files were replaced")
-	writeCertificate(t, certFile, filepath.Join(dir, "other.pem"), 3)
+	testenv.WriteCertificate(t, certFile, filepath.Join(dir, "other.pem"), 3)
 	serve(2, "only one file was replaced")
 	if err := os.Rename(filepath.Join(dir, "other.pem"), keyFile); err != nil {
 		t.Fatal(err)
