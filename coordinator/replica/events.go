@@ -47,19 +47,27 @@ func (r *Replica) events(w http.ResponseWriter, q *http.Request) error {
 type reader struct {
 	replica *Replica
 	address string
-	unread  time.Time // since when there is a change that could not be read; zero: there is none
+	unread  time.Time // since when the page could not be confirmed; zero: it is
 }
 
-// shown returns the moment that the open page shows. Further changes do not make one that cannot be read any newer.
+// shown returns the moment that the open page shows. It asks for a page that is to be confirmed again: since the
+// original's last change, or because the last time is long ago. One that cannot be read becomes no newer by further
+// changes, or by anything else that is heard.
 func (o *reader) shown() time.Time {
 	heard, change := o.replica.times()
 	d := o.replica.store.get(o.address)
-	if d == nil || !d.checkedAt().Before(change) {
+	if d == nil || confirmed(d, change) {
 		o.unread = time.Time{}
 		return heard
 	}
 	if o.unread.IsZero() {
-		o.unread = change
+		o.unread = time.Now()
+		if d.checkedAt().Before(change) {
+			o.unread = change
+		}
+	}
+	if time.Since(heard) <= o.replica.silent {
+		o.replica.request(d.Address)
 	}
 	if time.Since(o.unread) > o.replica.silent {
 		return d.checkedAt()

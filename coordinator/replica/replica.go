@@ -11,6 +11,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -106,8 +108,11 @@ func Open(c Config) (*Replica, error) {
 	r.askContext, r.endAsks = context.WithCancel(context.Background())
 	var past state
 	data, err := os.ReadFile(filepath.Join(c.Dir, stateName))
-	if err == nil && json.Unmarshal(data, &past) == nil && past.From != c.Origin.Base.String() {
-		for _, address := range s.addresses() { // of another site
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil || json.Unmarshal(data, &past) != nil || past.From != c.Origin.Base.String() {
+		for _, address := range s.addresses() { // of another site, or nobody knows of which
 			s.remove(address)
 		}
 	} else if now := time.Now(); !past.Heard.After(now) && !past.Change.After(now) {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/probemesh/probemesh/coordinator/mirror"
 	"github.com/probemesh/probemesh/coordinator/web"
 )
@@ -114,9 +116,17 @@ func confirmed(d *document, change time.Time) bool {
 // askWait bounds how long a reader waits for the original.
 const askWait = 3 * time.Second
 
-// ask reads one document of the original, once for all readers who want it.
+// ask reads one document of the original, and waits for it.
 func (r *Replica) ask(ctx context.Context, address string) {
-	done := r.asking.DoChan(address, func() (any, error) {
+	select {
+	case <-r.request(address):
+	case <-ctx.Done():
+	}
+}
+
+// request begins to read one document of the original, once for all readers who want it.
+func (r *Replica) request(address string) (done <-chan singleflight.Result) {
+	return r.asking.DoChan(address, func() (any, error) {
 		r.asks.RLock()
 		defer r.asks.RUnlock()
 		if r.ended {
@@ -133,10 +143,6 @@ func (r *Replica) ask(ctx context.Context, address string) {
 		}
 		return nil, err
 	})
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
 }
 
 // prepare makes the answer with a current document.
