@@ -32,7 +32,9 @@ func TestCheckersFindNothing(t *testing.T) {
 			defer server.Close()
 			browser := testenv.NewBrowser(t)
 			if dir := os.Getenv("PROBEMESH_SCREENSHOTS"); dir != "" {
+				stop := keepFresh(state)
 				photographAll(t, browser, state.Name, server.URL, dir)
+				stop()
 				browser = testenv.NewBrowser(t)
 			}
 			for _, path := range examined(state) {

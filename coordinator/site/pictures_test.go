@@ -4,7 +4,9 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
@@ -14,6 +16,31 @@ func photographAll(t *testing.T, ctx context.Context, state, address, dir string
 	for name, path := range pictured(state) {
 		testenv.PhotographAll(t, ctx, address+path, filepath.Join(dir, state+"-"+name), 360, 768, 1280)
 	}
+}
+
+// keepFresh makes a state one of now until it is stopped, as a running judge does: its pages would show that they are
+// out of date, in grey. One state is to show that.
+func keepFresh(state webtest.State) (stop func()) {
+	if state.Name == "out-of-date" {
+		return func() {}
+	}
+	ended, stopped := make(chan struct{}), make(chan struct{})
+	snapshot := *state.Source.Snapshot
+	go func() {
+		defer close(stopped)
+		for tick := time.NewTicker(time.Second); ; {
+			next := snapshot
+			next.At = time.Now()
+			state.Source.Show(&next)
+			select {
+			case <-ended:
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() { close(ended); <-stopped }
 }
 
 // pictured are the pages that are worth a picture in a state, by their names.
