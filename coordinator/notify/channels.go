@@ -96,7 +96,7 @@ func (n *Notifier) Deliveries(ctx context.Context) (out []Delivery, err error) {
 	for _, a := range c.Announce {
 		names = append(names, AccountName(a))
 	}
-	err = n.ask(ctx, func(l *loop) {
+	err = n.ask(ctx, func(_ context.Context, l *loop) {
 		for _, name := range names {
 			h := l.channel(name)
 			d := Delivery{Channel: name, Sent: h.sent, Failed: h.failed, Failing: h.failures > 0}

@@ -27,10 +27,10 @@ var errNoNotify = errkind.New(errkind.Conflict,
 	"the catalog has no section notify, so no notifications are sent: see deploy/docs/configure.md")
 
 // ask runs a function on the state, in the loop's goroutine.
-func (n *Notifier) ask(ctx context.Context, do func(*loop)) error {
+func (n *Notifier) ask(ctx context.Context, do func(context.Context, *loop)) error {
 	ended := make(chan struct{})
 	select {
-	case n.asks <- func(l *loop) { do(l); close(ended) }:
+	case n.asks <- func(running context.Context, l *loop) { do(running, l); close(ended) }:
 		<-ended
 		return nil
 	case <-ctx.Done():
@@ -55,7 +55,7 @@ func (n *Notifier) decide(ctx context.Context, e ledger.NotifyEvent) error {
 
 // Title returns the title of an alert, and whether it is over or acknowledged; false if it is not known.
 func (n *Notifier) Title(ctx context.Context, id string) (title string, over, acknowledged, ok bool) {
-	err := n.ask(ctx, func(l *loop) {
+	err := n.ask(ctx, func(_ context.Context, l *loop) {
 		for _, m := range l.alerts {
 			if m.ID == id {
 				title, over, acknowledged, ok = m.Text.Title, !m.Over.IsZero(), l.state.Acknowledged(m).ID != "", true
@@ -77,9 +77,9 @@ func (n *Notifier) Acknowledge(ctx context.Context, id, by string) error {
 func (n *Notifier) AcknowledgeRound(ctx context.Context, id string, round int, by string) error {
 	var found *Alert
 	var acknowledged bool
-	err := n.ask(ctx, func(l *loop) {
+	err := n.ask(ctx, func(running context.Context, l *loop) {
 		// The alerts are those of the last step; an incident that opened since is looked up again.
-		l.step(ctx)
+		l.step(running)
 		for _, m := range l.alerts {
 			// A part of an incident that goes on is acknowledged with the incident, too.
 			part := found != nil && !found.Over.IsZero() && m.Of == id && round == anyRound
@@ -107,7 +107,7 @@ func (n *Notifier) AcknowledgeRound(ctx context.Context, id string, round int, b
 // Acknowledged returns when the open incidents and advisories were acknowledged, and by what, by their ids.
 func (n *Notifier) Acknowledged(ctx context.Context) (out map[string]ledger.NotifyEvent, err error) {
 	out = map[string]ledger.NotifyEvent{}
-	err = n.ask(ctx, func(l *loop) {
+	err = n.ask(ctx, func(_ context.Context, l *loop) {
 		for _, m := range l.alerts {
 			if e := l.state.Acknowledged(m); e.ID != "" {
 				out[m.ID] = e
@@ -190,7 +190,7 @@ func (n *Notifier) Unsilence(ctx context.Context, id string) error {
 // Silences lists the silences in force, with the hosts' names.
 func (n *Notifier) Silences(ctx context.Context) (out []ledger.Silence, err error) {
 	now, c := n.wall(), n.config.Catalog()
-	err = n.ask(ctx, func(l *loop) {
+	err = n.ask(ctx, func(_ context.Context, l *loop) {
 		for _, s := range l.state.Silences {
 			if now.Before(s.Until) {
 				out = append(out, s)
@@ -314,7 +314,7 @@ func (n *Notifier) Explain(ctx context.Context, name string) ([]Explained, error
 // silencesOf returns the silences in force about a host, or about one of its checks.
 func (n *Notifier) silencesOf(ctx context.Context, h Host) (out []ledger.Silence, err error) {
 	now := n.wall()
-	err = n.ask(ctx, func(l *loop) {
+	err = n.ask(ctx, func(_ context.Context, l *loop) {
 		for _, s := range l.state.Silences {
 			one := h
 			if i := slices.IndexFunc(h.Checks, func(c string) bool { return strings.EqualFold(c, s.Check) }); i >= 0 {

@@ -62,7 +62,7 @@ type Notifier struct {
 	config  Config
 	results chan result
 	events  chan ledger.NotifyEvent
-	asks    chan func(*loop)
+	asks    chan func(context.Context, *loop)
 }
 
 // result is the end of an attempt.
@@ -74,7 +74,8 @@ type result struct {
 // New makes a Notifier.
 func New(c Config) *Notifier {
 	return &Notifier{
-		config: c, results: make(chan result), events: make(chan ledger.NotifyEvent), asks: make(chan func(*loop)),
+		config: c, results: make(chan result), events: make(chan ledger.NotifyEvent),
+		asks: make(chan func(context.Context, *loop)),
 	}
 }
 
@@ -127,7 +128,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		case e := <-n.events:
 			l.state.Add(e)
 		case ask := <-n.asks:
-			ask(l)
+			ask(ctx, l)
 		}
 		timer.Stop()
 	}

@@ -163,6 +163,34 @@ func TestTenIncidentsDoNotDelayTheEleventh(t *testing.T) {
 	})
 }
 
+// The request that acknowledges one incident may be what finds another. That one's message outlives the request.
+func TestASendOutlivesTheRequestThatFoundIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(catalog.Route{Channels: []string{"a"}}))
+		b.send = func(ctx context.Context, _ catalog.Channel, _ channel.Message) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(2 * time.Second):
+				return nil
+			}
+		}
+		defer b.start(t)()
+		b.change(func() { b.incidents = append(b.incidents, outageOf("i1", "NC036")) })
+		time.Sleep(3 * time.Second)
+		b.mu.Lock()
+		b.incidents = append(b.incidents, outageOf("i2", "NC023"))
+		b.mu.Unlock()
+		request, end := context.WithCancel(t.Context())
+		if err := b.Acknowledge(request, "i1", "ann"); err != nil {
+			t.Error(err)
+		}
+		end()
+		time.Sleep(20 * time.Second)
+		b.wantSent(t, "2s a DOWN NC036: major outage", "5s a DOWN NC023: major outage")
+	})
+}
+
 // Without a section notify nobody is notified of an incident, and it is acknowledged all the same.
 func TestAcknowledgingWithoutASectionNotify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

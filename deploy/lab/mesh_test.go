@@ -46,6 +46,7 @@ type mesh struct {
 	interval    time.Duration
 	rule        string // settings of the catalog's rule, where they are not the defaults
 	notify      string // a section of the catalog
+	page        string // settings of the catalog's page
 	hosts       map[string]*server
 	roles       roles
 	states      map[string]string       // state directories of the agents
@@ -136,7 +137,7 @@ func (m *mesh) catalogFile() string { return filepath.Join(m.data, "catalog.yaml
 func (m *mesh) writeCatalog(smtpPort int) {
 	m.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "page: {title: Lab}\ndefaults: {interval: %s, timeout: 3s}\n", m.interval)
+	fmt.Fprintf(&b, "page: {title: Lab%s}\ndefaults: {interval: %s, timeout: 3s}\n", m.page, m.interval)
 	fmt.Fprintf(&b, "rule: {%s}\nregions:\n", m.rule)
 	for _, r := range regions {
 		fmt.Fprintf(&b, "  - {name: %s, city: %s, country: %s, latitude: 1, longitude: 1}\n", r.name, r.city, r.country)

@@ -109,23 +109,38 @@ func (h *hook) has(words string) bool {
 	return slices.ContainsFunc(h.bodies, func(b string) bool { return strings.Contains(b, words) })
 }
 
+// message returns the first message that contains the words; "" if none does.
+func (h *hook) message(words string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, b := range h.bodies {
+		if strings.Contains(b, words) {
+			return b
+		}
+	}
+	return ""
+}
+
 func (h *hook) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.bodies = nil
 }
 
-func (m *mesh) startHook(address string) *hook {
+func (m *mesh) startHook(address string) *hook { return m.startHookOn(m.coordinator, address) }
+
+// startHookOn is startHook on another machine.
+func (m *mesh) startHookOn(s *server, address string) *hook {
 	m.t.Helper()
-	l, err := m.coordinator.listen(address)
+	l, err := s.listen(address)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	h := &hook{}
-	s := &http.Server{Handler: h, ReadTimeout: 5 * time.Second}
+	web := &http.Server{Handler: h, ReadTimeout: 5 * time.Second}
 	ended := make(chan struct{})
-	go func() { defer close(ended); _ = s.Serve(l) }()
-	m.t.Cleanup(func() { s.Close(); <-ended })
+	go func() { defer close(ended); _ = web.Serve(l) }()
+	m.t.Cleanup(func() { web.Close(); <-ended })
 	return h
 }
 

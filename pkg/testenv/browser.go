@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,8 +66,10 @@ func AwaitInPage(t testing.TB, ctx context.Context, what, expression string) {
 // replacedMeanwhile reports whether the browser replaced the page in which something was evaluated: it may do so even
 // after it has reported the page as loaded.
 func replacedMeanwhile(err error) bool {
-	return strings.Contains(err.Error(), "Cannot find context") ||
-		strings.Contains(err.Error(), "Execution context was destroyed")
+	return slices.ContainsFunc(
+		[]string{"Cannot find context", "Execution context was destroyed", "Inspected target navigated"},
+		func(text string) bool { return strings.Contains(err.Error(), text) },
+	)
 }
 
 // ColorScheme sets the color scheme that the browser prefers, light or dark.
