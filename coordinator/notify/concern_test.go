@@ -87,8 +87,8 @@ func TestACascadeDoesNotDelayTheCount(t *testing.T) {
 	w.wantSent(t, "0s opened a", "17s grown-9-major a", "33s grown-17-major a")
 }
 
-// Who was never told that something failed, since a maintenance was announced before the message was due, is not told
-// that it works again either. Who was, is: within the maintenance, too.
+// A channel that got no message of a failure, since a maintenance was announced before that was due, gets none of its
+// end. One that did gets both, within the maintenance, too.
 func TestAMaintenanceAndTheEnd(t *testing.T) {
 	for name, test := range map[string]struct {
 		after            time.Duration
