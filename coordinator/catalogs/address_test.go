@@ -46,7 +46,7 @@ func TestAddressesOfChannelsAreChecked(t *testing.T) {
 		"c.yaml:7:26: the url names no service",
 		"c.yaml:8:29: the webhook's address is not usable",
 		"c.yaml:8:48: the secret after whsec_ is not base64",
-		"c.yaml:11:11: the url has not just a host after the token; write it as mastodon://TOKEN@HOST",
+		"c.yaml:11:11: the url has not just a host after the secret; write it as mastodon://TOKEN@HOST",
 	}
 	check := func(env catalogfile.Environment, wants []string) {
 		t.Helper()

@@ -80,12 +80,13 @@ func newAnnouncement(e archive.Entry, u archive.Update) *Announcement {
 }
 
 // composeAnnouncement makes what an account gets.
-func composeAnnouncement(m Message, base string, now time.Time) channel.Message {
+func composeAnnouncement(m Message, base string) channel.Message {
 	body := m.Announced.Title + "\n\n" + m.Announced.Text
 	if base != "" {
 		body += "\n\n" + base + m.Announced.Path
 	}
 	return channel.Message{
-		ID: m.ID, Thread: m.ID, Type: "announcement", Subject: shorten(m.Announced.Title, subjectMax), Body: body, At: now,
+		ID: m.ID, Thread: m.ID, Type: "announcement", Subject: shorten(m.Announced.Title, subjectMax), Body: body,
+		At: m.Announced.At,
 	}
 }

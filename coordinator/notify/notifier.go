@@ -199,7 +199,7 @@ func (l *loop) announce(ctx context.Context, c *catalog.Catalog, now time.Time) 
 	for _, m := range Announce(c.Announce, l.state, entries, now) {
 		i := slices.IndexFunc(c.Announce, func(a catalog.Announce) bool { return AccountName(a) == m.Channel })
 		to := catalog.Channel{Name: m.Channel, URL: c.Announce[i].URL}
-		message := composeAnnouncement(m, strings.TrimSuffix(l.config.Base(), "/"), now)
+		message := composeAnnouncement(m, strings.TrimSuffix(l.config.Base(), "/"))
 		if after := l.start(ctx, nil, &to, m, message, now); after > 0 {
 			wait = min(wait, after)
 		}

@@ -16,9 +16,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/secret"
 )
 
-// forms are how the addresses of services are written: those of shoutrrr that deliver to somebody, and Mastodon's.
+// forms are how the addresses of services are written: those of shoutrrr that deliver to somebody, and of the
+// publishers.
 var forms = map[string]string{
 	"bark":       "bark://KEY@HOST",
+	bluesky:      "bluesky://HANDLE:APP-PASSWORD@HOST",
 	"discord":    "discord://TOKEN@WEBHOOK",
 	"generic":    "generic+https://HOST/PATH",
 	"googlechat": "googlechat://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN",
@@ -83,8 +85,8 @@ func serviceProblem(text string) (what, mend string) {
 	case !known:
 		return "the url names no service that can be sent to",
 			"begin it with one of " + strings.Join(slices.Sorted(maps.Keys(forms)), ", ") + ", as in " + forms["ntfy"]
-	case service == mastodon:
-		if _, _, err := mastodonAccount(u); err != nil {
+	case publishers[u.Scheme].problem != nil:
+		if err := publishers[u.Scheme].problem(u); err != nil {
 			return err.Error(), "write it as " + form
 		}
 		return "", ""

@@ -33,6 +33,8 @@ func TestAddressesThatCannotWork(t *testing.T) {
 		{"url", "generic:///" + mark, "of the service generic", "generic+https://HOST/PATH"},
 		{"url", "mastodon://example.social", "has no token", "mastodon://TOKEN@HOST"},
 		{"url", "mastodon://" + mark + "@example.social/@ops", "not just a host", "mastodon://TOKEN@HOST"},
+		{"url", "bluesky://" + mark + "@bsky.social", "no handle and app password", "bluesky://HANDLE:APP-PASSWORD@HOST"},
+		{"url", "bluesky://a.example:" + mark + "@", "not just a host", "bluesky://HANDLE:APP-PASSWORD@HOST"},
 		{"url", "logger://" + mark, "names no service", "begin it with one of bark"}, // delivers to nobody
 		{"url", "script://" + mark, "names no service", "begin it with one of bark"},
 		{"webhook", "hooks.example.net/" + mark, "webhook's address is not usable", "https://hooks.example.net/path"},
@@ -67,6 +69,7 @@ func TestAddressesThatMayWork(t *testing.T) {
 		{"url", "pagerduty:///1234567890abcdef1234567890abcdef"},
 		{"url", "mastodon://token@example.social"},
 		{"url", "mastodon://token@example.social/"},
+		{"url", "bluesky://status.example.net:abcd-efgh-ijkl-mnop@bsky.social"},
 		{"webhook", "https://hooks.example.net/x"},
 		{"webhook", "http://10.0.0.1:8080/"},
 		{"server", "smtp://127.0.0.1:25"},

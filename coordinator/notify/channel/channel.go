@@ -1,5 +1,5 @@
-// Package channel sends one message to one channel: by e-mail, to a webhook, through a service that
-// shoutrrr knows, or to an account at Mastodon.
+// Package channel sends one message to one channel: by e-mail, to a webhook, through a service that shoutrrr knows, or
+// to an account at Mastodon or Bluesky.
 package channel
 
 import (
@@ -13,13 +13,13 @@ import (
 
 // Message is what a channel sends.
 type Message struct {
-	ID      string // the same for each attempt
-	Thread  string // the id of the message that this one answers; its own id for the first
-	Type    string // "incident.opened"
-	Subject string // one line
-	Body    string // plain text
-	At      time.Time
-	Data    any // for programs: JSON
+	ID      string    // the same for each attempt
+	Thread  string    // the id of the message that this one answers; its own id for the first
+	Type    string    // "incident.opened"
+	Subject string    // one line
+	Body    string    // plain text
+	At      time.Time // of an announcement: when it was said
+	Data    any       // for programs: JSON
 }
 
 // Sender sends through channels. Its errors contain no secret.

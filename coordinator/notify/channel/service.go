@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"strings"
 
 	"github.com/nicholas-fedor/shoutrrr"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
@@ -19,8 +18,13 @@ func (s Sender) service(ctx context.Context, address catalog.SecretText, m Messa
 	if err != nil {
 		return err
 	}
-	if u, err := url.Parse(text.Reveal()); err == nil && strings.EqualFold(u.Scheme, mastodon) {
-		return s.publish(ctx, u, m)
+	if account, err := url.Parse(text.Reveal()); err == nil {
+		if p, known := publishers[account.Scheme]; known {
+			if err := p.problem(account); err != nil {
+				return err
+			}
+			return p.publish(ctx, account, m)
+		}
 	}
 	router, err := shoutrrr.CreateSender(text.Reveal())
 	if err != nil {
