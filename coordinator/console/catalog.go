@@ -9,6 +9,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // Records is what the ledger has of catalogs and agents.
@@ -19,6 +20,8 @@ type Records interface {
 	Catalog(ctx context.Context, revision string) (*catalog.Catalog, error)
 	// Agents lists the agents that are enrolled.
 	Agents(ctx context.Context) ([]ledger.Agent, error)
+	// Pauses returns when no coordinator judged, in a period of mesh time.
+	Pauses(ctx context.Context, from, to time.Time) ([]sla.Window, error)
 }
 
 type catalogView struct {

@@ -32,13 +32,15 @@ var heatSteps = []time.Duration{
 // lossSteps are the shares at which the scale of losses goes on.
 var lossSteps = []float64{0.001, 0.01, 0.02, 0.05, 0.2}
 
-// lossNoted is the share of losses that a cell shows beside a round-trip time.
+// lossNoted is the share of losses that a cell shows beside a round-trip time, if more than one probe was lost: one is
+// an accident.
 const lossNoted = 0.02
 
 // cellMaker makes the cells of one matrix.
 type cellMaker struct {
 	question question
 	loss     losses
+	pings    map[[3]string]pingCounts // what the losses were counted of
 	columns  []column
 	catalog  *catalog.Catalog
 }
@@ -135,11 +137,17 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 		}
 	default:
 		out.Class, out.Text = heat("h", heatSteps, e.RTT), millisecondsText(e.RTT)
-		if loss >= lossNoted {
+		if loss >= lossNoted && !m.accident(l, e.Vantage) {
 			out.Class, out.Note = "lossy", percent(loss)
 		}
 	}
 	return out
+}
+
+// accident reports whether a vantage lost one probe of a check and no more.
+func (m cellMaker) accident(l line, vantage string) bool {
+	_, lost := m.pings[[3]string{mesh.Key(l.host.Name), l.check.Name, vantage}].total()
+	return lost == 1
 }
 
 // hasTime reports whether an edge has a round-trip time: a filtered ping votes ok without one.

@@ -41,6 +41,30 @@ func TestAPairWithoutATimeShowsNone(t *testing.T) {
 	}
 }
 
+// One probe that was lost is an accident: in the first minutes it would make every tenth pair a lossy one.
+func TestOneLostProbeIsNotNoted(t *testing.T) {
+	e := mesh.EdgeState{
+		Vantage: "nc041",
+		Vote:    mesh.OK,
+		Outcome: mesh.Reachable,
+		RTT:     42 * time.Millisecond,
+		At:      time.Now(),
+	}
+	check := mesh.CheckState{Name: "ping"}
+	l := line{&mesh.HostState{Name: "NC036"}, &check, &catalog.Host{Name: "NC036"}}
+	key := [3]string{"nc036", "ping", "nc041"}
+	for lost, want := range map[uint64]string{1: "", 2: "10 %"} {
+		m := cellMaker{
+			question: question{show: showRTT}, loss: losses{key: 0.1},
+			pings: map[[3]string]pingCounts{key: {sent: [2]uint64{10, 10}, lost: [2]uint64{0, lost}}},
+		}
+		got := m.newCell(l, "lusaka", []mesh.EdgeState{e})
+		if got.Note != want || got.Text != "42" || !strings.Contains(got.Title, "10 % lost lately") {
+			t.Errorf("%d lost: %+v", lost, got)
+		}
+	}
+}
+
 // FuzzMatrixCellsAreWholeCharacters: an agent reports any text as its reason, and a cell's title shows the beginning.
 func FuzzMatrixCellsAreWholeCharacters(f *testing.F) {
 	for _, reason := range []string{

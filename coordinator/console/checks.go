@@ -15,6 +15,7 @@ type checkPageView struct {
 	Check   checkView
 	Charts  []chartView
 	Changes []changeRow
+	Events  []event
 }
 
 // The periods of the charts by region.
@@ -34,6 +35,9 @@ func (s *console) checkPage(r request) (view, error) {
 		return view{}, err
 	}
 	v := checkPageView{Host: h.Name, Check: r.newCheckView(h, c)}
+	if v.Events, err = s.eventsOf(r, h.Name, c.Name); err != nil {
+		return view{}, err
+	}
 	hours := table{name: "latency", columns: append([]string{"region", "at", "by"}, digestColumns...)}
 	for _, p := range regionPeriods {
 		if err := s.regionCharts(r, &v, &hours, p.id, p.name, p.span, p.by); err != nil {
@@ -46,7 +50,7 @@ func (s *console) checkPage(r request) (view, error) {
 	moment, err := s.newMomentView(r, mesh.Key(h.Name), c.Name)
 	return view{
 		title: h.Name + " " + c.Name, template: "check", section: "/matrix", data: v, moment: moment, still: true,
-		tables: []table{{"votes", voteColumns, v.Check.rows()}, hours, changeTable(v.Changes)},
+		tables: []table{{"votes", voteColumns, v.Check.rows()}, hours, changeTable(v.Changes), eventTable(v.Events)},
 	}, err
 }
 
@@ -65,7 +69,7 @@ func (s *console) regionCharts(
 	}
 	rtt := web.Chart{
 		ID: "rtt-" + id, Label: "Round-trip time, " + name + ": median, p90 and p99", Unit: "ms", From: begin,
-		Step: step, Marks: s.chartMarks(r, v.Host, v.Check.Name, begin),
+		Step: step, Marks: s.chartMarks(r, v.Host, v.Check.Name, begin, v.Events),
 	}
 	loss := web.Chart{ID: "loss-" + id, Label: "Lost probes, " + name, Unit: "%", From: begin, Step: step}
 	for _, row := range report.Rows {

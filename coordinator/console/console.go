@@ -16,6 +16,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/latency"
+	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -83,6 +84,10 @@ type console struct {
 	loss   losses // as of lossAt, as are pings; never changed once they are here
 	pings  map[[3]string]pingCounts
 	lossAt time.Time
+
+	changesMu sync.Mutex
+	changed   []ledger.Change // the newest changes of the catalog, while the revision changesOf is in force
+	changesOf string
 
 	missMu sync.Mutex
 	missed map[missKey]missCount

@@ -21,6 +21,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // source is a coordinator with three agents. One is silent, one has never connected; London's reaches NC036 over IPv4
@@ -219,11 +220,13 @@ func (records) Agents(context.Context) ([]ledger.Agent, error) {
 	return []ledger.Agent{{Name: "nc036", Enrolled: time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)}}, nil
 }
 
-// The catalog's page has its history and the differences between two versions, and no password.
-func TestCatalogHistoryAndDifferences(t *testing.T) {
-	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
-	s.Snapshot.Vantages = []mesh.VantageState{{Name: "NC036", LastBatch: time.Now()}}
-	before := *s.Catalog
+func (records) Pauses(_ context.Context, _, to time.Time) ([]sla.Window, error) {
+	return []sla.Window{{From: to.Add(-3 * time.Hour), To: to.Add(-2 * time.Hour)}}, nil
+}
+
+// beforeSendingMail returns the catalog as it was without the check "Sending mail".
+func beforeSendingMail(c *catalog.Catalog) *catalog.Catalog {
+	before := *c
 	before.Hosts = slices.Clone(before.Hosts)
 	for i := range before.Hosts {
 		before.Hosts[i].Checks = slices.DeleteFunc(slices.Clone(before.Hosts[i].Checks), func(c catalog.Check) bool {
@@ -231,8 +234,41 @@ func TestCatalogHistoryAndDifferences(t *testing.T) {
 		})
 	}
 	catalog.Seal(&before)
+	return &before
+}
+
+// Charts and the list below them name what may explain the values: changes of the catalog that concern the check, and
+// when no coordinator judged.
+func TestChartsMarkTheCatalogAndPauses(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.Vantages = []mesh.VantageState{{Name: "NC034", Region: "lusaka", LastBatch: time.Now()}}
+	s.Snapshot.At = time.Now().Add(time.Second)
+	before := beforeSendingMail(s.Catalog)
 	h := console.New(console.Config{
-		Source: source{s}, Records: records{s.Catalog, &before}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
+		Source: source{s}, Records: records{s.Catalog, before}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
+	})
+	for path, changed := range map[string]bool{
+		"/hosts/NC036/checks/Sending%20mail": true, "/pairs/NC034/NC036/Sending%20mail": true,
+		"/hosts/NC036/checks/ping": false,
+	} {
+		text := get(t, h, "localhost", path).Body.String()
+		events := get(t, h, "localhost", path+"?format=json&table=events").Body.String()
+		for _, in := range []string{text, events} {
+			if !strings.Contains(in, "No coordinator judged") ||
+				strings.Contains(in, "Catalog changed: NC036 Sending mail: added") != changed {
+				t.Errorf("%s: %s", path, events)
+			}
+		}
+	}
+}
+
+// The catalog's page has its history and the differences between two versions, and no password.
+func TestCatalogHistoryAndDifferences(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.Vantages = []mesh.VantageState{{Name: "NC036", LastBatch: time.Now()}}
+	before := beforeSendingMail(s.Catalog)
+	h := console.New(console.Config{
+		Source: source{s}, Records: records{s.Catalog, before}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
 	})
 	text := get(t, h, "localhost", "/catalog?from="+before.Revision).Body.String()
 	for _, want := range []string{

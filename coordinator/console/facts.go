@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
 )
 
 // fact is one line about the coordinator itself.
@@ -36,15 +38,15 @@ func (s *console) gatherFacts() []fact {
 	}
 	if !h.Judged.IsZero() {
 		ago := max(0, time.Since(h.Judged)).Round(100 * time.Millisecond)
-		judge += fmt.Sprintf(", last message %v ago, %s behind", ago, counted(h.Behind, "message"))
+		judge += fmt.Sprintf(", last message %v ago, %s behind", ago, web.Count(int(h.Behind), "message"))
 	}
-	facts := []fact{{"Judge", judge}, {"View of the ledger", counted(h.ViewBehind, "event") + " behind"}}
+	facts := []fact{{"Judge", judge}, {"View of the ledger", web.Count(int(h.ViewBehind), "event") + " behind"}}
 	streams, err := s.config.Source.Streams(ctx)
 	if err != nil {
 		facts = append(facts, fact{"Streams", "sizes unknown: " + err.Error()})
 	}
 	for _, stream := range streams {
-		text := counted(stream.Messages, "message") + ", " + formatSize(stream.Bytes)
+		text := web.Count(int(stream.Messages), "message") + ", " + formatSize(stream.Bytes)
 		facts = append(facts, fact{"Stream " + stream.Name, text})
 	}
 	if free, size, err := s.config.diskSpace(); err == nil && size > 0 {
@@ -59,14 +61,6 @@ func (c Config) diskSpace() (free, size uint64, err error) {
 		return 0, 0, nil
 	}
 	return c.Disk()
-}
-
-// counted writes a number of things.
-func counted(n uint64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // formatSize writes a number of bytes with three digits and a unit.

@@ -215,10 +215,11 @@ type builtMatrix struct {
 func newMatrix(s *console, r request, q question) builtMatrix {
 	m := builtMatrix{lines: q.lines(r.catalog, r.snapshot)}
 	m.view = matrixView{Question: newChoices(r.catalog, q), Hosts: len(m.lines), ShowsLoss: q.show == showLoss}
-	m.loss, _ = presentLosses(s, r)
+	loss, pings := presentLosses(s, r)
+	m.loss = loss
 	m.view.Columns = columns(r, q)
 	m.view.ByVantage = slices.ContainsFunc(m.view.Columns, func(c column) bool { return c.vantage != "" })
-	cells := cellMaker{question: q, loss: m.loss, columns: m.view.Columns, catalog: r.catalog}
+	cells := cellMaker{question: q, loss: loss, pings: pings, columns: m.view.Columns, catalog: r.catalog}
 	m.view.Legend = cells.legend()
 	if len(m.lines) > linesMax && q.region == "" {
 		m.view.ByRegion = true

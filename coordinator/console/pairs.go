@@ -25,6 +25,7 @@ type pairView struct {
 	Charts                                   []chartView
 	Periods                                  []periodRow
 	Changes                                  []changeRow
+	Events                                   []event
 }
 
 // periodRow sums up a period.
@@ -75,6 +76,9 @@ func (s *console) pairPage(r request) (view, error) {
 			v.Others = append(v.Others, web.Link{Name: name, URL: pairPath(vantage.Name, h.Name, c.Name) + "?with=" + name})
 		}
 	}
+	if v.Events, err = s.eventsOf(r, h.Name, c.Name); err != nil {
+		return view{}, err
+	}
 	minutes, err := s.minuteCharts(r, &v, vantages)
 	if err != nil {
 		return view{}, err
@@ -84,7 +88,7 @@ func (s *console) pairPage(r request) (view, error) {
 	}
 	return view{
 		title: vantage.Name + " to " + h.Name + " " + c.Name, template: "pair", section: "/matrix", data: v, still: true,
-		tables: []table{minutes, changeTable(v.Changes)},
+		tables: []table{minutes, changeTable(v.Changes), eventTable(v.Events)},
 	}, nil
 }
 
@@ -160,10 +164,12 @@ func (r request) pairSentences(vantage *mesh.VantageState, h *mesh.HostState, c 
 }
 
 // directions says whether the agents of two hosts see each other, by all checks of both: a service that is down is no
-// cut. It returns "" if that cannot be said.
+// cut. It returns "" if that cannot be said, as while a round asks about a failure of just now.
 func (r request) directions(a, b string) string {
 	there, back := r.sightOf(a, b), r.sightOf(b, a)
 	switch {
+	case r.unsettled(a, b) || r.unsettled(b, a):
+		return ""
 	case there.blind() && back.good > 0 && r.sightOf("", b).good > 0:
 		return fmt.Sprintf("One-way: %s does not see %s, but %s sees %s.", a, b, b, a)
 	case back.blind() && there.good > 0 && r.sightOf("", a).good > 0:
@@ -172,6 +178,24 @@ func (r request) directions(a, b string) string {
 		return "Both directions work."
 	}
 	return ""
+}
+
+// unsettled reports whether a vantage began to fail to reach a host so lately that an open round is about that.
+func (r request) unsettled(vantage, host string) (unsettled bool) {
+	for i := range r.snapshot.Hosts {
+		h := &r.snapshot.Hosts[i]
+		if mesh.Key(h.Name) != mesh.Key(host) {
+			continue
+		}
+		for _, c := range h.Checks {
+			for _, v := range c.Votes {
+				unsettled = unsettled || c.RoundOpen && slices.ContainsFunc(v.Edges, func(e mesh.EdgeState) bool {
+					return e.Vantage == mesh.Key(vantage) && e.Vote == mesh.Bad && r.snapshot.At.Sub(e.Since) < roundMax
+				})
+			}
+		}
+	}
+	return unsettled
 }
 
 // sightOf returns what a vantage sees of all checks of a host; with "", what all vantages see.
@@ -209,7 +233,7 @@ func (s *console) minuteCharts(r request, v *pairView, vantages []string) (table
 		begin := now.Add(-p.span).Truncate(p.step).Add(p.step)
 		rtt := web.Chart{
 			ID: "rtt-" + p.id, Label: "Round-trip time, " + p.name + ": median, p90 and p99", Unit: "ms", From: begin,
-			Step: p.step, Marks: s.chartMarks(r, v.Host, v.Check, begin),
+			Step: p.step, Marks: s.chartMarks(r, v.Host, v.Check, begin, v.Events),
 		}
 		loss := web.Chart{ID: "loss-" + p.id, Label: "Lost probes, " + p.name, Unit: "%", From: begin, Step: p.step}
 		for i, name := range vantages {
@@ -316,28 +340,4 @@ func digestCells(d rollup.Digest) []any {
 		cells[6], cells[7], cells[8] = d.P50, d.P90, d.P99
 	}
 	return cells
-}
-
-// chartMarks are the outages of a check since a time, and a line for each other change.
-func (s *console) chartMarks(r request, host, check string, since time.Time) []web.ChartMark {
-	all, err := s.config.Source.Transitions(r.Context(), mesh.Key(host), since, 200)
-	if err != nil {
-		return nil // a chart without marks is better than none
-	}
-	var out []web.ChartMark
-	for _, t := range all {
-		if t.Check != check {
-			continue
-		}
-		if n := len(out); n > 0 && out[n-1].To.IsZero() {
-			out[n-1].To = t.Began
-		}
-		if t.Verdict == mesh.Down || t.Verdict == mesh.Partial || t.Verdict == mesh.Unknown {
-			out = append(out, web.ChartMark{Name: check + " is " + string(t.Verdict), From: t.Began})
-		}
-	}
-	if n := len(out); n > 0 && out[n-1].To.IsZero() {
-		out[n-1].To = r.snapshot.At
-	}
-	return out
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -88,6 +89,24 @@ func TestPairsNameOneWayCuts(t *testing.T) {
 	} {
 		if got := sentences(try.vantage, try.host); !strings.Contains(got, try.want) {
 			t.Errorf("%q lacks %q", got, try.want)
+		}
+	}
+}
+
+// What began to fail just now may be answered in the round that is open. What failed for longer is a cut in the next
+// round, too.
+func TestPairsAwaitTheRound(t *testing.T) {
+	for since, cut := range map[time.Duration]bool{time.Second: false, time.Hour: true} {
+		r := threeRegions([][2]string{{"lus", "ams"}}, "")
+		r.snapshot.At = time.Now()
+		h := &r.snapshot.Hosts[0]
+		h.Checks[0].RoundOpen = true
+		for _, v := range h.Checks[0].Votes {
+			v.Edges[0].Since = r.snapshot.At.Add(-since)
+		}
+		got := strings.Join(r.pairSentences(&r.snapshot.Vantages[1], h, &h.Checks[0]), " ")
+		if strings.Contains(got, "One-way: H-lus does not see H-ams") != cut {
+			t.Errorf("after %v: %q", since, got)
 		}
 	}
 }

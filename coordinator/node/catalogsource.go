@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/sla"
 )
 
 // consoleRecords is what the console reads of the ledger beside transitions: catalogs and agents.
@@ -19,6 +21,11 @@ func (r consoleRecords) CatalogChanges(ctx context.Context, limit int) ([]ledger
 // Catalog returns a catalog that was in force, or an error of the kind NotFound.
 func (r consoleRecords) Catalog(ctx context.Context, revision string) (*catalog.Catalog, error) {
 	return r.view.CatalogOf(ctx, revision)
+}
+
+// Pauses returns when no coordinator judged, in a period of mesh time.
+func (r consoleRecords) Pauses(ctx context.Context, from, to time.Time) ([]sla.Window, error) {
+	return r.view.Periods().Pauses(ctx, from, to)
 }
 
 // Agents lists the agents that are enrolled.

@@ -38,6 +38,7 @@ type ChartSeries struct {
 type ChartMark struct {
 	Name     string
 	From, To time.Time
+	Quiet    bool // no outage, but what may explain the values: drawn in gray
 }
 
 // ChartData is a chart as its script reads it.
@@ -58,9 +59,10 @@ type chartDataLine struct {
 }
 
 type chartDataMark struct {
-	Name string `json:"name"`
-	From int64  `json:"from"`
-	To   int64  `json:"to,omitempty"`
+	Name  string `json:"name"`
+	From  int64  `json:"from"`
+	To    int64  `json:"to,omitempty"`
+	Quiet bool   `json:"quiet,omitempty"`
 }
 
 // chartValues are encoded with one decimal, and gaps as null.
@@ -83,7 +85,7 @@ func (c Chart) Data() ChartData {
 		d.Series = append(d.Series, chartDataLine{s.Name, s.Values, s.Low, s.Mid, s.High})
 	}
 	for _, m := range c.Marks {
-		mark := chartDataMark{Name: m.Name, From: m.From.Unix()}
+		mark := chartDataMark{Name: m.Name, From: m.From.Unix(), Quiet: m.Quiet}
 		if !m.To.IsZero() {
 			mark.To = m.To.Unix()
 		}

@@ -37,7 +37,7 @@ function shade(u, marks) {
 	marks.forEach(function (m) {
 		var from = u.valToPos(m.from, "x", true), to = m.to ? u.valToPos(m.to, "x", true) : from;
 		if (to < box.left || from > box.left + box.width) return;
-		c.fillStyle = css("--down");
+		c.fillStyle = css(m.quiet ? "--soft" : "--down");
 		c.globalAlpha = m.to ? .18 : .8;
 		c.fillRect(from, box.top, Math.max(2, to - from), box.height);
 	});

@@ -1,0 +1,135 @@
+package console
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// event is something that may explain what a chart shows and is no change of a verdict: a change of the catalog, or a
+// time in which no coordinator judged.
+type event struct {
+	At, To time.Time // by mesh time; To is zero for a moment
+	Text   string
+}
+
+func (e event) latest() time.Time {
+	if e.To.IsZero() {
+		return e.At
+	}
+	return e.To
+}
+
+const (
+	// eventsMax is how many events are listed, and eventChanges how many changes of the catalog each names.
+	eventsMax, eventChanges = 20, 3
+	// eventsWithin is how far back they go, as the changes of verdicts do.
+	eventsWithin = 30 * 24 * time.Hour
+)
+
+// eventsOf returns what happened beside a check's changes of verdicts, the newest first.
+func (s *console) eventsOf(r request, host, check string) (out []event, err error) {
+	if s.config.Records == nil {
+		return nil, nil
+	}
+	since := r.snapshot.At.Add(-eventsWithin)
+	changes, err := s.catalogChanges(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		at := c.At.Add(r.snapshot.Offset)
+		if text := changesAbout(c, host, check); text != "" && !at.Before(since) && !at.After(r.snapshot.At) {
+			out = append(out, event{At: at, Text: "Catalog changed: " + text})
+		}
+	}
+	pauses, err := s.config.Records.Pauses(r.Context(), since, r.snapshot.At)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pauses {
+		out = append(out, event{At: p.From, To: p.To, Text: "No coordinator judged"})
+	}
+	slices.SortStableFunc(out, func(a, b event) int { return b.At.Compare(a.At) })
+	return out[:min(len(out), eventsMax)], nil
+}
+
+// catalogChanges returns the newest changes of the catalog. They are read once for each catalog that comes into force:
+// one of a thousand hosts is a megabyte.
+func (s *console) catalogChanges(r request) ([]ledger.Change, error) {
+	present, _ := s.config.Source.Current()
+	s.changesMu.Lock()
+	defer s.changesMu.Unlock()
+	if s.changesOf == present.Revision {
+		return s.changed, nil
+	}
+	changes, err := s.config.Records.CatalogChanges(r.Context(), historyShown)
+	if err != nil {
+		return nil, err
+	}
+	if len(changes) > 0 && changes[0].Revision == present.Revision { // the view may be a moment behind
+		s.changed, s.changesOf = changes, present.Revision
+	}
+	return changes, nil
+}
+
+// changesAbout lists what a new catalog changed for a check: of it, of its host, or of all.
+func changesAbout(c ledger.Change, host, check string) string {
+	var texts []string
+	for _, one := range c.Changes {
+		whole := one.Host == "" || mesh.Key(one.Host) == mesh.Key(host) && one.Check == ""
+		if !one.Advice && (whole || mesh.Key(one.Host) == mesh.Key(host) && one.Check == check) {
+			texts = append(texts, one.String())
+		}
+	}
+	if more := len(texts) - eventChanges; more > 0 {
+		texts = append(texts[:eventChanges], web.Count(more, "more change"))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// eventTable is the table of events for programs.
+func eventTable(events []event) table {
+	t := table{name: "events", columns: []string{"at", "until", "event"}}
+	for _, e := range events {
+		var until any
+		if !e.To.IsZero() {
+			until = e.To
+		}
+		t.rows = append(t.rows, []any{e.At, until, e.Text})
+	}
+	return t
+}
+
+// chartMarks are the outages of a check since a time, and what else happened then.
+func (s *console) chartMarks(r request, host, check string, since time.Time, events []event) []web.ChartMark {
+	all, err := s.config.Source.Transitions(r.Context(), mesh.Key(host), since, 200)
+	if err != nil {
+		return nil // a chart without marks is better than none
+	}
+	var out []web.ChartMark
+	for _, t := range all {
+		if t.Check != check {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].To.IsZero() {
+			out[n-1].To = t.Began
+		}
+		if t.Verdict == mesh.Down || t.Verdict == mesh.Partial || t.Verdict == mesh.Unknown {
+			out = append(out, web.ChartMark{Name: check + " is " + string(t.Verdict), From: t.Began})
+		}
+	}
+	if n := len(out); n > 0 && out[n-1].To.IsZero() {
+		out[n-1].To = r.snapshot.At
+	}
+	for _, e := range events {
+		if !e.latest().Before(since) {
+			out = append(out, web.ChartMark{Name: e.Text, From: e.At, To: e.To, Quiet: true})
+		}
+	}
+	return out
+}
