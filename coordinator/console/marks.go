@@ -77,12 +77,11 @@ func (s *console) catalogChanges(r request) ([]ledger.Change, error) {
 	return changes, nil
 }
 
-// changesAbout lists what a new catalog changed for a check: of it, of its host, or of all.
+// changesAbout lists what a new catalog changed for a check, or for its host as a whole.
 func changesAbout(c ledger.Change, host, check string) string {
 	var texts []string
 	for _, one := range c.Changes {
-		whole := one.Host == "" || mesh.Key(one.Host) == mesh.Key(host) && one.Check == ""
-		if !one.Advice && (whole || mesh.Key(one.Host) == mesh.Key(host) && one.Check == check) {
+		if !one.Advice && mesh.Key(one.Host) == mesh.Key(host) && (one.Check == "" || one.Check == check) {
 			texts = append(texts, one.String())
 		}
 	}
