@@ -187,7 +187,7 @@ func (u Update) confirmed() string {
 	fewest, confirmed := u, "Confirmed from"
 	for _, p := range u.With {
 		if p.Bad != u.Bad || p.Voters != u.Voters {
-			confirmed = "Each confirmed from at least"
+			confirmed = "Confirmed from at least"
 		}
 		if p.Bad*fewest.Voters < fewest.Bad*p.Voters {
 			fewest = p

@@ -141,7 +141,7 @@ func TestNoUpdateContradictsItsState(t *testing.T) {
 			"NC036 is operational again. web stopped at 02:00 UTC. Confirmed from 7 of 7 regions at 02:01 UTC."},
 		{incident.Update{Host: "NC036", Check: "web", Verdict: mesh.Down, Began: at("02:00:00"), At: at("02:01:00"),
 			Bad: 7, Voters: 7, With: []incident.Update{{Host: "NC036", Check: "mail", Bad: 6, Voters: 7}}},
-			"web and mail stopped at 02:00 UTC. Each confirmed from at least 6 of 7 regions at 02:01 UTC."},
+			"web and mail stopped at 02:00 UTC. Confirmed from at least 6 of 7 regions at 02:01 UTC."},
 		{incident.Update{State: incident.Investigating, Host: "NC036", Check: "web", Verdict: mesh.Unknown, Body: "Unknown."},
 			"Unknown."},
 	} {
