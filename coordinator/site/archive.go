@@ -116,6 +116,8 @@ type postView struct {
 	Month  string // the path of the month it belongs to
 	Text   template.HTML
 	Before []earlierView
+
+	Older, Newer *entryView // the entries beside it; nil: there is none
 }
 
 type earlierView struct {
@@ -156,6 +158,9 @@ func (p archivePages) postPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, before := range u.Before {
 		v.Before = append(v.Before, newEarlierView(before, e.Title))
+	}
+	if v.Older, v.Newer, err = p.neighbours(r.Context(), e); err != nil {
+		return err
 	}
 	return p.write(w, r, http.StatusOK, v.Title, nil, "post", v)
 }

@@ -54,6 +54,26 @@ func TestThePageOfAPost(t *testing.T) {
 	}
 }
 
+// A post leads to the entries before and after it, whichever month they are of, and past those that a reader may not
+// see.
+func TestAPostLeadsToItsNeighbours(t *testing.T) {
+	h := public(published(t))
+	for path, want := range map[string][2]string{
+		"/posts/old":   {"", "/posts/mail"},
+		"/posts/mail":  {"/posts/old", "/posts/news"},
+		"/posts/news":  {"/posts/mail", "/posts/today"},
+		"/posts/today": {"/posts/news", ""},
+	} {
+		text := body(t, h, path)
+		for i, rel := range []string{"prev", "next"} {
+			link := `<a rel="` + rel + `" href="` + want[i]
+			if strings.Contains(text, link) == (want[i] == "") || want[i] == "" && strings.Contains(text, `rel="`+rel) {
+				t.Errorf("%s lacks %q, or has more: %s", path, link, text[strings.Index(text, "</article>"):])
+			}
+		}
+	}
+}
+
 // A correction shows the text before where it says so, and a removal leaves a mark and no text.
 func TestCorrectionsAndRemovals(t *testing.T) {
 	s := published(t)
