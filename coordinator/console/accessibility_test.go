@@ -24,7 +24,8 @@ func TestCheckersFindNothing(t *testing.T) {
 	browser := testenv.NewBrowser(t)
 	for _, path := range []string{
 		"/", "/matrix", "/matrix?show=loss", "/agents", "/catalog", "/hosts/NC036", "/hosts/NC036?at=10m",
-		"/hosts/NC036?at=72h", "/hosts/NC036/checks/ping", "/pairs/NC034/NC036/ping", "/regions/lusaka", "/transitions/280",
+		"/hosts/NC036?at=72h", "/hosts/NC036/checks/ping", "/hosts/NC036/checks/ping/year",
+		"/pairs/NC034/NC036/ping", "/regions/lusaka", "/transitions/280",
 	} {
 		checkers.Examine(t, browser, server.URL+path, get(t, h, "localhost", path).Body.Bytes())
 	}

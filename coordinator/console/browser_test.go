@@ -12,12 +12,37 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 var notFound = http.NotFoundHandler()
+
+// The chart of a year by hour reads its values from an address of their own; its page stays small, and programs get
+// every hour.
+func TestAYearByHour(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Lifelike = true
+	h := console.New(
+		console.Config{Source: source{s}, Site: web.NewMux(zerolog.Nop(), web.FileRoutes()...), Logger: zerolog.Nop()},
+	)
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	const path = "/hosts/NC036/checks/ping/year"
+	if n := get(t, h, "localhost", path).Body.Len(); n > 50_000 {
+		t.Errorf("the page has %d bytes", n)
+	}
+	if lines := strings.Count(get(t, h, "localhost", path+"?format=csv").Body.String(), "\n"); lines < 365*24 {
+		t.Errorf("the table has %d lines", lines)
+	}
+	ctx := testenv.NewBrowser(t)
+	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+path)); err != nil {
+		t.Fatal(err)
+	}
+	testenv.AwaitInPage(t, ctx, "the chart is drawn", `document.querySelector("#rtt-hours .plot canvas") !== null`)
+}
 
 // An operator types a moment while the page changes under the cursor, shows it by Enter, follows a mark of the line of
 // time by keyboard, and comes back to now.

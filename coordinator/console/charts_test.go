@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/rollup"
 )
@@ -48,6 +50,26 @@ func TestSmokeHasP50P90AndP99(t *testing.T) {
 	}
 	if lost := loss.Series[0].Values; lost[0] != 10 || lost[1] != 100 {
 		t.Errorf("%v", lost)
+	}
+}
+
+// A year by hour begins with its first answer, and has a gap where nothing answered.
+func TestAYearBeginsWithItsFirstAnswer(t *testing.T) {
+	now := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	hour := now.Truncate(time.Hour)
+	answered := rollup.Digest{Outcomes: rollup.Outcomes{Reachable: 9}, Sent: 9, P50: 42 * time.Millisecond}
+	r := request{
+		catalog:  &catalog.Catalog{Regions: []catalog.Region{{Name: "lusaka", City: "Lusaka"}}},
+		snapshot: &mesh.Snapshot{At: now},
+	}
+	c := hourlyChart(r, latency.Report{Rows: []latency.Row{{Region: "lusaka", Points: []latency.Point{
+		{At: hour.Add(-5 * time.Hour), Digest: rollup.Digest{Sent: 9, Lost: 9}},
+		{At: hour.Add(-3 * time.Hour), Digest: answered}, {At: hour, Digest: answered},
+	}}}})
+	values := c.Series[0].Values
+	if !c.From.Equal(hour.Add(-3*time.Hour)) || c.Series[0].Name != "Lusaka" || len(values) != 4 || values[0] != 42 ||
+		!math.IsNaN(values[1]) || !math.IsNaN(values[2]) || values[3] != 42 {
+		t.Errorf("from %v: %+v", c.From, c.Series)
 	}
 }
 

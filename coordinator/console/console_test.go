@@ -242,7 +242,7 @@ func beforeSendingMail(c *catalog.Catalog) *catalog.Catalog {
 func TestChartsMarkTheCatalogAndPauses(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	s.Snapshot.Vantages = []mesh.VantageState{{Name: "NC034", Region: "lusaka", LastBatch: time.Now()}}
-	s.Snapshot.At = time.Now().Add(time.Second)
+	s.Snapshot.At, s.Snapshot.Offset = time.Now().Add(2*time.Second).Truncate(time.Second), 7*time.Second
 	before := beforeSendingMail(s.Catalog)
 	h := console.New(console.Config{
 		Source: source{s}, Records: records{s.Catalog, before}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
@@ -254,7 +254,8 @@ func TestChartsMarkTheCatalogAndPauses(t *testing.T) {
 		text := get(t, h, "localhost", path).Body.String()
 		events := get(t, h, "localhost", path+"?format=json&table=events").Body.String()
 		for _, in := range []string{text, events} {
-			if !strings.Contains(in, "No coordinator judged") ||
+			pause := s.Snapshot.At.Add(-3 * time.Hour).UTC().Format("15:04:05")
+			if !strings.Contains(in, "No coordinator judged") || !strings.Contains(in, pause) ||
 				strings.Contains(in, "Catalog changed: NC036 Sending mail: added") != changed {
 				t.Errorf("%s: %s", path, events)
 			}

@@ -13,7 +13,7 @@ import (
 // event is something that may explain what a chart shows and is no change of a verdict: a change of the catalog, or a
 // time in which no coordinator judged.
 type event struct {
-	At, To time.Time // by mesh time; To is zero for a moment
+	At, To time.Time // by the wall clock; To is zero for a moment
 	Text   string
 }
 
@@ -42,17 +42,17 @@ func (s *console) eventsOf(r request, host, check string) (out []event, err erro
 		return nil, err
 	}
 	for _, c := range changes {
-		at := c.At.Add(r.snapshot.Offset)
-		if text := changesAbout(c, host, check); text != "" && !at.Before(since) && !at.After(r.snapshot.At) {
-			out = append(out, event{At: at, Text: "Catalog changed: " + text})
+		if text := changesAbout(c, host, check); text != "" && !c.At.Before(since) && !c.At.After(r.snapshot.At) {
+			out = append(out, event{At: c.At, Text: "Catalog changed: " + text})
 		}
 	}
-	pauses, err := s.config.Records.Pauses(r.Context(), since, r.snapshot.At)
+	offset := r.snapshot.Offset
+	pauses, err := s.config.Records.Pauses(r.Context(), since.Add(offset), r.snapshot.At.Add(offset))
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range pauses {
-		out = append(out, event{At: p.From, To: p.To, Text: "No coordinator judged"})
+		out = append(out, event{At: p.From.Add(-offset), To: p.To.Add(-offset), Text: "No coordinator judged"})
 	}
 	slices.SortStableFunc(out, func(a, b event) int { return b.At.Compare(a.At) })
 	return out[:min(len(out), eventsMax)], nil

@@ -17,6 +17,8 @@ import (
 const (
 	formatCSV  = "csv"
 	formatJSON = "json"
+	// formatChart is that of a chart which reads its values by itself.
+	formatChart = "chart"
 )
 
 // table is what a page shows, for programs: ?format=csv and ?format=json.
