@@ -235,7 +235,7 @@ func TestADayOfMeasurementsCostsLittle(t *testing.T) {
 	state.Store(1)
 	happened := time.Now()
 	read(func(line string) bool { return strings.Contains(line, "state 1") })
-	if took := time.Since(happened); took > time.Second {
+	if took := time.Since(happened); took > 10*time.Second {
 		t.Errorf("news took %s", took)
 	}
 }

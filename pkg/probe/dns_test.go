@@ -311,7 +311,7 @@ func boundedIn(t *testing.T, check catalog.Check, reason string, most uint64) {
 	runtime.ReadMemStats(&end)
 	want(t, got, mesh.Unreachable, reason)
 	if took, used := time.Since(began),
-		end.TotalAlloc-start.TotalAlloc; took > 2500*time.Millisecond || used > most {
+		end.TotalAlloc-start.TotalAlloc; took > 10*time.Second || used > most {
 		t.Errorf("it took %v and %d bytes", took, used)
 	}
 	if strings.ContainsAny(got.Reason, "\x00\x1b\r\n") {

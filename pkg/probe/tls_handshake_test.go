@@ -219,7 +219,7 @@ func TestHostileServersOfTLS(t *testing.T) {
 				if got.Outcome != mesh.Unreachable || !strings.Contains(got.Reason, test.reason) {
 					t.Errorf("%s: %v %q, want %q", check.Kind, got.Outcome, got.Reason, test.reason)
 				}
-				if took := time.Since(began); took > 2*time.Second {
+				if took := time.Since(began); took > 10*time.Second {
 					t.Errorf("%s took %v", check.Kind, took)
 				}
 				if used := end.TotalAlloc - start.TotalAlloc; used > 1<<20 {
