@@ -1,54 +1,16 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
-)
 
-// writeCertificate writes a new certificate of this machine's loopback, and its key. It returns the pool that trusts
-// the certificate alone.
-func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) *x509.CertPool {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for file, text := range map[string][]byte{
-		certFile: cert, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-	} {
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM(cert)
-	return trusted
-}
+	"github.com/probemesh/probemesh/pkg/testenv"
+)
 
 // scrape reads an address as a monitoring system does that trusts a pool: on a connection of its own.
 func scrape(address, token string, trusted *x509.CertPool) (status int, body string, err error) {
@@ -76,7 +38,7 @@ func scrape(address, token string, trusted *x509.CertPool) (status int, body str
 func TestMetricsByTLSAndToken(t *testing.T) {
 	m := newTestbed(t)
 	data, cert, key, listen := m.path("d"), m.path("cert.pem"), m.path("key.pem"), freeAddress(t)
-	first := writeCertificate(t, cert, key, 1)
+	first := testenv.WriteCertificate(t, cert, key, 1)
 	m.startCoordinator(data, "--metrics-listen", listen, "--tls-cert", cert, "--tls-key", key)
 	out := m.must(m.coordinator, "token", "add", "prometheus", "--scope", "read", "--data", data)
 	token := ""
@@ -109,7 +71,7 @@ func TestMetricsByTLSAndToken(t *testing.T) {
 		t.Errorf("metrics in the clear: %.200s", body)
 	}
 
-	second := writeCertificate(t, cert, key, 2)
+	second := testenv.WriteCertificate(t, cert, key, 2)
 	m.eventually("the renewed certificate is served", func() bool {
 		status, _, err := scrape(address, token, second)
 		return err == nil && status == 200

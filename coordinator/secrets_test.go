@@ -165,6 +165,27 @@ func (g *guarded) wasSent(value string) bool {
 // listen serves the banner of a check, and returns its port.
 func (g *guarded) listen(i int) int {
 	g.t.Helper()
+	return g.accept(func(conn net.Conn) {
+		if g.kind[i] == inLogin {
+			g.login(conn, i)
+			return
+		}
+		g.mu.Lock()
+		banner := "220 " + g.value[i] + "\r\n"
+		if g.broken {
+			banner = "554 not " + g.value[i] + "\r\n"
+		}
+		if g.broken && g.kind[i] == bannerFile { // whose pattern is the secret as a whole
+			banner = "554 not ready\r\n"
+		}
+		g.mu.Unlock()
+		_, _ = io.WriteString(conn, banner)
+	})
+}
+
+// accept serves each connection to a new port, which it returns.
+func (g *guarded) accept(serve func(net.Conn)) int {
+	g.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		g.t.Fatal(err)
@@ -176,21 +197,10 @@ func (g *guarded) listen(i int) int {
 			if err != nil {
 				return
 			}
-			if g.kind[i] == inLogin {
-				go g.login(conn, i)
-				continue
-			}
-			g.mu.Lock()
-			banner := "220 " + g.value[i] + "\r\n"
-			if g.broken {
-				banner = "554 not " + g.value[i] + "\r\n"
-			}
-			if g.broken && g.kind[i] == bannerFile { // whose pattern is the secret as a whole
-				banner = "554 not ready\r\n"
-			}
-			g.mu.Unlock()
-			_, _ = io.WriteString(conn, banner)
-			conn.Close()
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
 		}
 	}()
 	return l.Addr().(*net.TCPAddr).Port
@@ -198,7 +208,6 @@ func (g *guarded) listen(i int) int {
 
 // login is a POP3 server that takes the secret as a password, and repeats what it refuses.
 func (g *guarded) login(conn net.Conn, i int) {
-	defer conn.Close()
 	_, _ = io.WriteString(conn, "+OK ready\r\n")
 	for lines := bufio.NewScanner(conn); lines.Scan(); {
 		g.mu.Lock()
@@ -270,31 +279,16 @@ announce: [{url: "generic+%[2]s/${PM_ANNOUNCE_PATH}"}]
 // listenForMail greets as a mail server does and refuses everything, and repeats it. It returns its port.
 func (g *guarded) listenForMail() int {
 	g.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
+	return g.accept(func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "220 ready\r\n")
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			answer := "535 refused: " + lines.Text() + "\r\n"
+			if strings.HasPrefix(lines.Text(), "EHLO") {
+				answer = "250-mail\r\n250 AUTH PLAIN LOGIN\r\n"
 			}
-			go func() {
-				defer conn.Close()
-				_, _ = io.WriteString(conn, "220 ready\r\n")
-				for lines := bufio.NewScanner(conn); lines.Scan(); {
-					answer := "535 refused: " + lines.Text() + "\r\n"
-					if strings.HasPrefix(lines.Text(), "EHLO") {
-						answer = "250-mail\r\n250 AUTH PLAIN LOGIN\r\n"
-					}
-					_, _ = io.WriteString(conn, answer)
-				}
-			}()
+			_, _ = io.WriteString(conn, answer)
 		}
-	}()
-	return l.Addr().(*net.TCPAddr).Port
+	})
 }
 
 // shown returns which of the values are in a text.

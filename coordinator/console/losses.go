@@ -25,11 +25,10 @@ func (l losses) of(at line, region, vantage string) (share float64, counted bool
 // typical is the median share: a host that was down for minutes lost everything, and does not make the others' paths
 // lossy.
 func (l losses) typical() float64 {
-	shares := slices.Sorted(maps.Values(l))
-	if len(shares) == 0 {
+	if len(l) == 0 {
 		return 0
 	}
-	return shares[len(shares)/2]
+	return median(slices.Collect(maps.Values(l)))
 }
 
 // beside is the typical share that is lost between the ends of a direction and all other regions: where that is much, a

@@ -119,13 +119,7 @@ func TestAReplicaFollowsAndOutlivesItsOriginal(t *testing.T) {
 	from, dir := original(t, s), t.TempDir()
 	address, stop := start(t, from.URL, dir)
 	await(t, address+"/", "is copied", contains("All systems operational"))
-	stream, err := http.Get(address + "/api/v1/events?page=/hosts/nc036")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Body.Close()
-	lines := bufio.NewScanner(stream.Body)
-	lines.Buffer(nil, 1<<20)
+	lines, _ := openStream(t, address, "/hosts/nc036")
 	awaitLine(t, lines, "event: page")
 
 	live(mesh.Down, mesh.MajorOutage)
@@ -169,17 +163,26 @@ func TestAReplicaFollowsAndOutlivesItsOriginal(t *testing.T) {
 	address, _ = start(t, from.URL, dir)
 	past(address)
 	// Beats end, so that open pages say it too.
-	stream, err = http.Get(address + "/api/v1/events?page=/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Body.Close()
-	lines = bufio.NewScanner(stream.Body)
+	lines, _ = openStream(t, address, "/")
 	for n := 0; n < 3 && lines.Scan(); n++ {
 		if strings.HasPrefix(lines.Text(), "event: page") {
 			t.Error("a page of the past is streamed as news")
 		}
 	}
+}
+
+// openStream reads what an open page gets.
+func openStream(t *testing.T, address, page string) (lines *bufio.Scanner, end func()) {
+	t.Helper()
+	stream, err := http.Get(address + "/api/v1/events?page=" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end = func() { stream.Body.Close() }
+	t.Cleanup(end)
+	lines = bufio.NewScanner(stream.Body)
+	lines.Buffer(nil, 1<<20)
+	return lines, end
 }
 
 func awaitLine(t *testing.T, lines *bufio.Scanner, want string) {
@@ -291,13 +294,7 @@ func TestAnOpenPageIsNotKeptCurrentByUnreadChanges(t *testing.T) {
 	t.Cleanup(front.Close)
 	address, _ := start(t, front.URL, t.TempDir())
 	await(t, address+"/hosts/NC036", "is copied", contains("Mail"))
-	stream, err := http.Get(address + "/api/v1/events?page=/hosts/nc036")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Body.Close()
-	lines := bufio.NewScanner(stream.Body)
-	lines.Buffer(nil, 1<<20)
+	lines, endStream := openStream(t, address, "/hosts/nc036")
 	awaitLine(t, lines, "event: beat")
 	broken.Store(true)
 	changes := time.NewTicker(700 * time.Millisecond)
@@ -310,7 +307,7 @@ func TestAnOpenPageIsNotKeptCurrentByUnreadChanges(t *testing.T) {
 			case <-changes.C:
 				show(n)
 			case <-ctx.Done():
-				stream.Body.Close()
+				endStream()
 				return
 			}
 		}

@@ -3,14 +3,8 @@ package docs
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -99,7 +93,8 @@ func statusPage(t *testing.T, source web.Source) (hostPort string) {
 func startNginx(t *testing.T, upstream string) (url string) {
 	t.Helper()
 	dir, listen := t.TempDir(), freeAddress(t)
-	cert, key := writeCertificate(t, dir)
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	testenv.WriteCertificate(t, cert, key, 1)
 	config := strings.NewReplacer("listen 443", "listen "+listen, "127.0.0.1:8080", upstream,
 		"/etc/ssl/status.pem", cert, "/etc/ssl/status.key", key).Replace(proxyBlock(t, "nginx"))
 	text := fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log %[1]s/error.log;\n", dir)
@@ -148,32 +143,6 @@ func proxyBlock(t *testing.T, language string) string {
 	}
 	t.Fatalf("the manual has no block of %s", language)
 	return ""
-}
-
-func writeCertificate(t *testing.T, dir string) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{
-		cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
 }
 
 // fetch asks for an address with pairs of header keys and values.

@@ -7,13 +7,15 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"os"
 	"testing"
 	"time"
 )
 
-// WriteCertificate writes a new certificate with the serial number, and its key.
-func WriteCertificate(t *testing.T, certFile, keyFile string, serial int64) {
+// WriteCertificate writes a new certificate of this machine's loopback with the serial number, and its key. It returns
+// the pool that trusts the certificate alone.
+func WriteCertificate(t *testing.T, certFile, keyFile string, serial int64) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -21,7 +23,8 @@ func WriteCertificate(t *testing.T, certFile, keyFile string, serial int64) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), DNSNames: []string{"status.example.net"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -38,4 +41,7 @@ func WriteCertificate(t *testing.T, certFile, keyFile string, serial int64) {
 			t.Fatal(err)
 		}
 	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return trusted
 }
