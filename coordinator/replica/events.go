@@ -21,7 +21,9 @@ func (r *Replica) events(w http.ResponseWriter, q *http.Request) error {
 	if !ok || !mirror.IsPage(address) {
 		return web.Errorf(http.StatusNotFound, "this copy has no page %q", path)
 	}
+	reader := reader{replica: r, address: address}
 	update := func(send web.SendFunc) error {
+		reader.shown() // further changes follow while find waits for an original that answers slowly
 		d, at := r.find(q.Context(), address)
 		if d == nil || !at.IsZero() || !d.IsPage() {
 			return nil // beats say so
@@ -39,38 +41,35 @@ func (r *Replica) events(w http.ResponseWriter, q *http.Request) error {
 		}
 		return send("status", string(status))
 	}
-	reader := reader{replica: r, address: address}
+	r.find(q.Context(), address) // or a page that is not confirmed yet would begin as one that is out of date
 	return r.streams.Serve(w, q, web.Feed{Changed: r.changes, Update: update, At: reader.shown})
 }
 
 // reader is somebody who has a page open.
 type reader struct {
-	replica *Replica
-	address string
-	unread  time.Time // since when the page could not be confirmed; zero: it is
+	replica   *Replica
+	address   string
+	confirmed time.Time // when the page was last seen to be confirmed
 }
 
 // shown returns the moment that the open page shows. It asks for a page that is to be confirmed again: since the
 // original's last change, or because the last time is long ago. One that cannot be read becomes no newer by further
-// changes, or by anything else that is heard.
+// changes, or by anything else that is heard; nor does one that the copy no longer has.
 func (o *reader) shown() time.Time {
 	heard, change := o.replica.times()
 	d := o.replica.store.get(o.address)
-	if d == nil || confirmed(d, change) {
-		o.unread = time.Time{}
+	if d != nil && confirmed(d, change) {
+		o.confirmed = time.Now()
 		return heard
 	}
-	if o.unread.IsZero() {
-		o.unread = time.Now()
-		if d.checkedAt().Before(change) {
-			o.unread = change
-		}
-	}
-	if time.Since(heard) <= o.replica.silent {
+	if d != nil && time.Since(heard) <= o.replica.silent {
 		o.replica.request(d.Address)
 	}
-	if time.Since(o.unread) > o.replica.silent {
-		return d.checkedAt()
+	switch {
+	case time.Since(o.confirmed) <= o.replica.silent:
+		return heard
+	case d == nil:
+		return o.confirmed
 	}
-	return heard
+	return d.checkedAt()
 }

@@ -51,18 +51,37 @@ func TestAnOpenPageThatCannotBeConfirmedIsOutOfDate(t *testing.T) {
 	r := openAt(t, original.URL, t.TempDir())
 	checked := time.Now().Add(-2 * doubtAfter)
 	addPage(t, r, checked)
-	o := &reader{replica: r, address: "/"}
+	o := &reader{replica: r, address: "/", confirmed: time.Now()}
 	if at := o.shown(); !at.Equal(r.heard) {
 		t.Errorf("at once it is of %v", at)
 	}
 	<-asked
-	o.unread = time.Now().Add(-2 * r.silent)
+	o.confirmed = time.Now().Add(-2 * r.silent)
 	if at := o.shown(); !at.Equal(checked) {
 		t.Errorf("after a time without an answer it is of %v, want %v", at, checked)
 	}
 	addPage(t, r, time.Now())
-	if at := o.shown(); !at.Equal(r.heard) || !o.unread.IsZero() {
+	if at := o.shown(); !at.Equal(r.heard) || time.Since(o.confirmed) > r.silent {
 		t.Errorf("confirmed, it is of %v", at)
+	}
+}
+
+// A change that follows another one that could not be read yet does not begin a new time of grace, and a page that left
+// the copy is not current either.
+func TestAnOpenPageStaysOutOfDateWhenItChangesAgain(t *testing.T) {
+	r := openAt(t, "http://127.0.0.1:9", t.TempDir())
+	read := time.Now().Add(-3 * r.silent)
+	addPage(t, r, read)
+	o := &reader{replica: r, address: "/", confirmed: time.Now().Add(-2 * r.silent)}
+	for range 3 {
+		r.change = time.Now()
+		if at := o.shown(); !at.Equal(read) {
+			t.Errorf("after a change that cannot be read it is of %v, want %v", at, read)
+		}
+	}
+	r.store.remove("/")
+	if at := o.shown(); time.Since(at) <= r.silent {
+		t.Errorf("after it left the copy it is of %v", at)
 	}
 }
 

@@ -145,6 +145,13 @@ func (c *streamConn) run(ctx context.Context, f Feed) {
 		return
 	}
 	for {
+		select { // one that is due does not wait for yet another change
+		case <-beats.C:
+			if c.write(newBeat(f.At())) != nil {
+				return
+			}
+		default:
+		}
 		next := f.Changed() // before Update, or a change between the two would wait for the one after it
 		c.weigh(f)
 		if f.Update(c.send) != nil {
