@@ -36,7 +36,8 @@ func AccountName(a catalog.Announce) string {
 var announcedAs = map[archive.Kind]string{archive.Incident: "incidents", archive.Post: "posts"}
 
 // Announce returns the messages that are due for the accounts, the oldest first. What was said before an account was in
-// the catalog is not announced there.
+// the catalog is not announced there, nor what it could not get before a later update of the same entry: its followers
+// take the last for what is so now.
 func Announce(accounts []catalog.Announce, s State, public []archive.Entry, now time.Time) (due []Message) {
 	for _, a := range accounts {
 		name := AccountName(a)
@@ -48,10 +49,13 @@ func Announce(accounts []catalog.Announce, s State, public []archive.Entry, now 
 			if !slices.Contains(a.What, announcedAs[e.Kind]) {
 				continue
 			}
-			for _, u := range e.Updates {
-				alert := Alert{ID: string(e.Kind) + "-" + e.ID}
+			alert := Alert{ID: string(e.Kind) + "-" + e.ID}
+			for _, u := range slices.Backward(e.Updates) {
 				id := messageID(alert, u.ID, name)
-				if u.At.Before(begun) || now.Sub(u.At) > announcedWithin || s.sent[id] {
+				if s.sent[id] {
+					break
+				}
+				if u.At.Before(begun) || now.Sub(u.At) > announcedWithin {
 					continue
 				}
 				due = append(due, Message{
@@ -60,6 +64,7 @@ func Announce(accounts []catalog.Announce, s State, public []archive.Entry, now 
 			}
 		}
 	}
+	slices.Reverse(due) // of one time, the update that was written first
 	slices.SortStableFunc(due, func(a, b Message) int { return a.Announced.At.Compare(b.Announced.At) })
 	return due
 }

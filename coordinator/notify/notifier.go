@@ -85,7 +85,7 @@ type loop struct {
 	state      State
 	advisories advisories
 	tries      map[string]try     // by message id: those that failed
-	inFlight   map[string]string  // by message id: the channel
+	inFlight   map[string]Message // by message id
 	channels   map[string]*health // by channel
 	unrecorded []ledger.Event     // messages that were sent and are not in the ledger yet
 	alerts     []Alert
@@ -106,7 +106,7 @@ func (n *Notifier) wall() time.Time {
 // Run sends what is due until ctx ends, and waits for the attempts under way.
 func (n *Notifier) Run(ctx context.Context) error {
 	l := &loop{
-		Notifier: n, tries: map[string]try{}, inFlight: map[string]string{}, channels: map[string]*health{},
+		Notifier: n, tries: map[string]try{}, inFlight: map[string]Message{}, channels: map[string]*health{},
 	}
 	for l.open(ctx) != nil {
 		select {
@@ -162,7 +162,10 @@ func (l *loop) step(ctx context.Context) time.Duration {
 	}
 	l.warnOfChannels(c, now)
 	// What is due is tried more often than this: the rest is not due any more, and nobody waits for it.
-	maps.DeleteFunc(l.tries, func(id string, t try) bool { return l.inFlight[id] == "" && now.Sub(t.next) > 2*backoffMax })
+	maps.DeleteFunc(l.tries, func(id string, t try) bool {
+		_, sending := l.inFlight[id]
+		return !sending && now.Sub(t.next) > 2*backoffMax
+	})
 	wait := l.channelWait(now)
 	if len(c.Announce) > 0 {
 		wait = min(wait, l.announce(ctx, c, now))
@@ -253,26 +256,28 @@ func (l *loop) follow(ctx context.Context, c *catalog.Catalog, now time.Time) ti
 	return recheckAfter
 }
 
-// start begins an attempt, unless one is under way or it is too early for the next. It returns how long to wait then.
+// start begins an attempt, unless one is under way or it is too early for the next. It returns how long to wait then. A
+// channel gets one message of an alert at a time: if they overtook one another, the last that people read might be that
+// something is down which works again.
 func (l *loop) start(
 	ctx context.Context, server *catalog.MailServer, to *catalog.Channel, m Message, text channel.Message, now time.Time,
 ) time.Duration {
-	if to == nil || l.inFlight[m.ID] != "" || ctx.Err() != nil {
+	if to == nil || ctx.Err() != nil {
 		return 0 // the channel was removed from the catalog after it got messages
 	}
 	if t := l.tries[m.ID]; now.Before(t.next) {
 		return t.next.Sub(now)
 	}
 	busy := 0
-	for _, name := range l.inFlight {
-		if name == m.Channel {
-			busy++
+	for _, other := range l.inFlight {
+		if other.Channel != m.Channel {
+			continue
+		}
+		if busy++; busy == inFlightMax || other.Alert.ID == m.Alert.ID {
+			return 0 // the end of an attempt wakes the loop
 		}
 	}
-	if busy >= inFlightMax {
-		return 0 // the end of an attempt wakes the loop
-	}
-	l.inFlight[m.ID] = m.Channel
+	l.inFlight[m.ID] = m
 	channel := *to
 	go func() {
 		err := l.config.Send(ctx, server, channel, text)

@@ -3,6 +3,7 @@ package notify_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/notify"
 	"github.com/probemesh/probemesh/coordinator/notify/channel"
+	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
@@ -31,6 +33,7 @@ type bench struct {
 
 	mu        sync.Mutex
 	incidents []*incident.Incident
+	public    []archive.Entry
 	warnings  map[string]string
 	warned    map[string]string // by the notifier
 	sent      []string          // "5s a incident.opened i1"
@@ -54,6 +57,12 @@ func newBench(n *catalog.Notify) *bench {
 			defer b.mu.Unlock()
 			return slices.Clone(b.incidents), nil
 		},
+		Public: func(context.Context) ([]archive.Entry, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return slices.Clone(b.public), nil
+		},
+		Base:     func() string { return "" },
 		Warnings: b.allWarnings,
 		Sent:     func(context.Context, time.Time) ([]ledger.NotifyEvent, error) { return b.events, nil },
 		Append: func(_ context.Context, events ...ledger.Event) error {
@@ -161,6 +170,75 @@ func TestTenIncidentsDoNotDelayTheEleventh(t *testing.T) {
 		}
 		b.wantSent(t, append(want, "13s a DOWN NC011: major outage")...)
 	})
+}
+
+// The message that something works again waits for the one that it is down: the last that people read is what is so.
+func TestTheEndDoesNotOvertakeTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(catalog.Route{Channels: []string{"a"}}))
+		b.send = func(_ context.Context, _ catalog.Channel, m channel.Message) error {
+			if strings.HasPrefix(m.Subject, "DOWN") {
+				time.Sleep(12 * time.Second)
+			}
+			return nil
+		}
+		defer b.start(t)()
+		b.change(func() { b.incidents = append(b.incidents, outageOf("i1", "NC036")) })
+		time.Sleep(5 * time.Second)
+		b.change(func() {
+			over := *b.incidents[0]
+			over.State, over.Resolved, over.Over = incident.Resolved, time.Now(), time.Now()
+			b.incidents[0] = &over
+		})
+		time.Sleep(20 * time.Second)
+		b.wantSent(t, "12s a DOWN NC036: major outage", "12s a OK NC036: major outage")
+	})
+}
+
+// An account gets what was said of an incident in its order, and nothing after what was said later.
+func TestAnnouncementsKeepTheirOrder(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		fail bool
+		want []string
+	}{
+		{"a slow server", false, []string{"5s Mail – investigating", "5s Mail – resolved"}},
+		{"a refused message", true, []string{"5s Mail – resolved"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(nil)
+			account := catalog.Announce{URL: catalog.SecretText{Text: "mastodon://t@h"}, What: []string{"incidents"}}
+			b.catalog.Announce = []catalog.Announce{account}
+			b.send = func(_ context.Context, _ catalog.Channel, m channel.Message) error {
+				if strings.Contains(m.Subject, "investigating") {
+					time.Sleep(5 * time.Second)
+					if test.fail {
+						return errors.New("status 422")
+					}
+				}
+				return nil
+			}
+			defer b.start(t)()
+			b.change(func() {
+				b.public = []archive.Entry{{
+					Kind: archive.Incident, ID: "i1", Title: "Mail", At: time.Now(), Updates: []archive.Update{
+						{ID: "1", At: time.Now(), State: "investigating", Text: "We look into it."},
+						{ID: "2", At: time.Now().Add(time.Second), State: "resolved", Text: "It works."},
+					},
+				}}
+			})
+			time.Sleep(10 * time.Minute)
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			var got []string
+			for _, line := range b.sent {
+				got = append(got, strings.Replace(line, notify.AccountName(account)+" ", "", 1))
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("%s: %q, want %q", test.name, got, test.want)
+			}
+		})
+	}
 }
 
 // The request that acknowledges one incident may be what finds another. That one's message outlives the request.
