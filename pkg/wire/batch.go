@@ -145,8 +145,8 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 	if len(data) > BatchBytesMax {
 		return nil, fmt.Errorf("decode batch: %d bytes: %w", len(data), ErrTooLarge)
 	}
-	var in batch
-	if err := json.Unmarshal(data, &in); err != nil {
+	in, err := readBatch(data)
+	if err != nil {
 		return nil, fmt.Errorf("decode batch: %w", err)
 	}
 	if in.V < 1 || len(in.Observations) > ObservationsMax || len(in.Revision) > NameMax || len(in.Version) > NameMax ||
@@ -169,11 +169,9 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 		out.Refusal = mesh.Refusal{Revision: printable(in.Refusal.Revision), Reason: printable(in.Refusal.Reason)}
 	}
 	for i := range in.Observations {
-		o, err := in.Observations[i].decode(began, received)
-		if err != nil {
+		if err := in.Observations[i].decode(&out.Observations[i], began, received); err != nil {
 			return nil, fmt.Errorf("decode batch: observation %d: %w", i, err)
 		}
-		out.Observations[i] = o
 	}
 	gossip, err := in.Gossip.decode(began, received)
 	if err != nil {
@@ -183,8 +181,8 @@ func DecodeBatch(data []byte, age, link time.Duration, received time.Time) (*mes
 	return out, nil
 }
 
-func (o *observation) decode(began, received time.Time) (mesh.Observation, error) {
-	out := mesh.Observation{
+func (o *observation) decode(out *mesh.Observation, began, received time.Time) (err error) {
+	*out = mesh.Observation{
 		Host: o.Host, Check: o.Check, Family: mesh.Family(o.Family), Began: began.Add(microseconds(o.Began)),
 		Elapsed: microseconds(o.Elapsed), RTT: microseconds(o.RTT), Round: o.Round,
 		Sent: min(o.Sent, SentMax), Lost: min(o.Lost, o.Sent, SentMax),
@@ -195,40 +193,47 @@ func (o *observation) decode(began, received time.Time) (mesh.Observation, error
 	}
 	switch {
 	case len(o.Host) > NameMax || len(o.Check) > NameMax || len(o.Reason) > ReasonMax || len(o.Address) > ReasonMax:
-		return out, ErrTooLarge
+		return ErrTooLarge
 	case o.Sent < 0 || o.Lost < 0:
-		return out, errors.New("negative count")
+		return errors.New("negative count")
 	// The two durations are measured separately, so the round trip may seem a little longer than the probe.
 	case out.Elapsed < 0 || out.Elapsed > ElapsedMax || out.RTT < 0 || out.RTT > out.Elapsed+time.Millisecond:
-		return out, fmt.Errorf("%w: elapsed %s, round trip %s", ErrTime, out.Elapsed, out.RTT)
+		return fmt.Errorf("%w: elapsed %s, round trip %s", ErrTime, out.Elapsed, out.RTT)
 	// The age in the header is measured before the batch is sent, so honest times are in the past. The second is
 	// tolerance.
 	case out.Ended().After(received.Add(time.Second)):
-		return out, fmt.Errorf("%w: %s in the future", ErrTime, out.Ended().Sub(received))
+		return fmt.Errorf("%w: %s in the future", ErrTime, out.Ended().Sub(received))
 	case received.Sub(out.Began) > AgeMax:
-		return out, ErrTooOld
+		return ErrTooOld
 	}
 	out.Outcome, out.Reason = decodeOutcome(o.Outcome, out.Reason)
-	var err error
 	if out.Phases, err = decodePhases(o.Phases); err != nil {
-		return mesh.Observation{}, err
+		return err
 	}
 	out.Expiry, err = o.Expiry.decode()
-	return out, err
+	return err
 }
 
 // decodeOutcome decodes an outcome. One that only a newer or an older version knows is inconclusive.
 func decodeOutcome(letter, reason string) (mesh.Outcome, string) {
-	for o, l := range outcomes {
-		if l == letter {
-			return o, reason
-		}
+	switch letter {
+	case "+":
+		return mesh.Reachable, reason
+	case "~":
+		return mesh.Slow, reason
+	case "-":
+		return mesh.Unreachable, reason
+	case "?":
+		return mesh.Inconclusive, reason
 	}
 	return mesh.Inconclusive, "agent too old or too new"
 }
 
 // printable removes what an agent's text must not send to an operator's terminal, as escape sequences.
 func printable(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
