@@ -35,8 +35,8 @@ hosts:
   - name: NC041
     region: london
     address: 127.0.0.1
-    checks: [{kind: tcp, name: Sending mail, port: %s, banner: "^220 ", interval: 1s, timeout: 500ms}]
-  - {name: NC033, region: sydney, address: 127.0.0.1, checks: [{kind: tcp, port: %s, interval: 1s, timeout: 500ms}]}
+    checks: [{kind: tcp, name: Sending mail, port: %s, banner: "^220 ", interval: 4s, timeout: 3s}]
+  - {name: NC033, region: sydney, address: 127.0.0.1, checks: [{kind: tcp, port: %s, interval: 4s, timeout: 3s}]}
 `
 
 // noMembers is a mesh in which no agent has joined yet; NC036 is in the catalog.

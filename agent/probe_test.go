@@ -100,7 +100,7 @@ func TestProbeOfEveryKind(t *testing.T) {
 		{[]string{"sip", phones}, "reachable", []string{"codes=401"}, `wanted 401`},
 		{[]string{"http", "http://" + web + "/"}, "reachable", []string{"body=Webmail"}, `body lacks "Webmail"`},
 		{
-			[]string{"tls", mail, "--timeout", "1s"}, "does not speak TLS",
+			[]string{"tls", mail, "--timeout", "20s"}, "does not speak TLS",
 			[]string{"server_name=a.example"}, "does not speak TLS",
 		},
 		{[]string{"ping", "127.0.0.1"}, "ping 127.0.0.1: ", nil, ""},

@@ -45,20 +45,17 @@ func TestScripts(t *testing.T) {
 		}
 	}()
 	t.Cleanup(func() { l.Close(); <-done })
-	shut, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shut.Close()
+	shut := testenv.FreePort(t)
+	shutAddress := net.JoinHostPort("127.0.0.1", strconv.Itoa(shut))
 	resolver := openResolver(t)
 	setup := func(e *testscript.Env) error {
 		e.Setenv("OPEN", l.Addr().String())
-		e.Setenv("SHUT", shut.Addr().String())
+		e.Setenv("SHUT", shutAddress)
 		e.Setenv("OPEN_PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-		e.Setenv("SHUT_PORT", strconv.Itoa(shut.Addr().(*net.TCPAddr).Port))
-		m := openMesh(t, l.Addr().String(), shut.Addr().String())
+		e.Setenv("SHUT_PORT", strconv.Itoa(shut))
+		m := openMesh(t, l.Addr().String(), shutAddress)
 		e.Values["mesh"] = m
-		for name, token := range tokens(t, m, l.Addr().String(), shut.Addr().String()) {
+		for name, token := range tokens(t, m, l.Addr().String(), shutAddress) {
 			e.Setenv(name, token)
 		}
 		e.Setenv("PROBEMESH_RESOLVER", resolver)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,7 +28,7 @@ type demonstration struct {
 
 func startDemo(t *testing.T) *demonstration {
 	t.Helper()
-	d := &demonstration{t: t, public: freeAddress(t), ops: freeAddress(t)}
+	d := &demonstration{t: t, public: testenv.FreeAddress(t), ops: testenv.FreeAddress(t)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	var out bytes.Buffer
@@ -55,15 +54,6 @@ func startDemo(t *testing.T) *demonstration {
 		return len(s) > 5 && s["NC036 Sending mail"] != ""
 	})
 	return d
-}
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // eventually waits until the condition holds, for as long as a slow machine may need: deploy/lab measures how fast it

@@ -37,7 +37,7 @@ func scrape(address, token string, trusted *x509.CertPool) (status int, body str
 // served without a restart, and a token that was revoked reads nothing more.
 func TestMetricsByTLSAndToken(t *testing.T) {
 	m := newTestbed(t)
-	data, cert, key, listen := m.path("d"), m.path("cert.pem"), m.path("key.pem"), freeAddress(t)
+	data, cert, key, listen := m.path("d"), m.path("cert.pem"), m.path("key.pem"), testenv.FreeAddress(t)
 	first := testenv.WriteCertificate(t, cert, key, 1)
 	m.startCoordinator(data, "--metrics-listen", listen, "--tls-cert", cert, "--tls-key", key)
 	out := m.must(m.coordinator, "token", "add", "prometheus", "--scope", "read", "--data", data)

@@ -21,6 +21,7 @@ import (
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
 	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // shortDir is a temporary directory with a short name: the path of the socket in it may have about a hundred
@@ -89,7 +90,7 @@ func startCluster(t *testing.T, data string) (out string, urls []string, servers
 	t.Helper()
 	out = filepath.Join(t.TempDir(), "nodes")
 	var addresses []string
-	for _, port := range servertest.FreePorts(t, 3) {
+	for _, port := range testenv.FreeClusterPorts(t, 3) {
 		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", port))
 	}
 	if err := natsConfig(t, "--data", data, "--nodes", strings.Join(addresses, ","), "--out", out); err != nil {

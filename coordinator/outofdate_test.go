@@ -15,7 +15,7 @@ import (
 func TestAnOpenPageSaysThatItIsOutOfDate(t *testing.T) {
 	ctx := testenv.NewBrowser(t)
 	m := newTestbed(t)
-	address := freeAddress(t)
+	address := testenv.FreeAddress(t)
 	serve := func() *exec.Cmd {
 		cmd := exec.Command(m.coordinator, "serve", "--catalog", m.path("catalog.yaml"), "--data", m.path("d"),
 			"--listen", address, "--ops", m.ops, "--nats-listen", m.nats)

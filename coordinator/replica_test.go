@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // TestReplica follows a running coordinator, and serves on without it and after a restart.
 func TestReplica(t *testing.T) {
 	m := newTestbed(t)
-	public, address := freeAddress(t), freeAddress(t)
+	public, address := testenv.FreeAddress(t), testenv.FreeAddress(t)
 	m.startCoordinator(m.path("d"), "--listen", public)
 	args := []string{"replica", "--from", "http://" + public + "/", "--data", m.path("r"), "--listen", address}
 	copied := m.start(m.coordinator, args...)

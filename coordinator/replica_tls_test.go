@@ -13,7 +13,7 @@ import (
 // With a certificate a replica speaks TLS and HTTP/2 by itself.
 func TestReplicaServesTLS(t *testing.T) {
 	dir := t.TempDir()
-	cert, key, address := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), freeAddress(t)
+	cert, key, address := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), testenv.FreeAddress(t)
 	testenv.WriteCertificate(t, cert, key, 7)
 	cmd := newReplicaCommand()
 	cmd.SetArgs([]string{"--from", "http://127.0.0.1:1", "--data", filepath.Join(dir, "copy"), "--listen", address,

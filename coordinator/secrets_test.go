@@ -25,6 +25,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // secretKind is where a check has its secret.
@@ -314,7 +315,7 @@ func TestNoSecretIsShownOrStored(t *testing.T) {
 	if err := os.WriteFile(m.path("catalog.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	data, public := m.path("d"), freeAddress(t)
+	data, public := m.path("d"), testenv.FreeAddress(t)
 	out := m.must(m.coordinator, "check", m.path("catalog.yaml"))
 	m.startCoordinator(data, "--listen", public)
 	programs := append(m.startAgents(data), m.serve)

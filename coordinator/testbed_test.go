@@ -59,7 +59,8 @@ func newTestbed(t *testing.T) *testbed {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	m := &testbed{
-		t: t, dir: dir, coordinator: filepath.Join(dir, "coordinator"), nats: freeAddress(t), ops: freeAddress(t),
+		t: t, dir: dir, coordinator: filepath.Join(dir, "coordinator"),
+		nats: testenv.FreeAddress(t), ops: testenv.FreeAddress(t),
 		services: map[string]net.Listener{}, addresses: map[string]string{},
 	}
 	if m.agent, err = builtAgent(); err != nil {
@@ -101,7 +102,7 @@ func (m *testbed) openService(host string) {
 	m.t.Helper()
 	address := m.addresses[host]
 	if address == "" {
-		address = "127.0.0.1:0"
+		address = testenv.FreeAddress(m.t) // nobody else listens there while the service is closed
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {

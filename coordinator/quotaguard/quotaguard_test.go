@@ -24,6 +24,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/quota"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // The sizes in these tests. A mesh of ten hosts has a budget of 1.1 GB and a stream of 3.8 GB: the budget is a
@@ -216,7 +217,7 @@ func TestAFloodErasesNoEvidenceOfOthersOnACluster(t *testing.T) {
 	s.Close() // the keys exist now
 	var nodes []server.Node
 	var urls []string
-	for i, port := range servertest.FreePorts(t, 3) {
+	for i, port := range testenv.FreeClusterPorts(t, 3) {
 		nodes = append(nodes, server.Node{Name: fmt.Sprintf("nats-%d", i+1), Host: "127.0.0.1", Port: port})
 		urls = append(urls, fmt.Sprintf("tls://127.0.0.1:%d", port))
 	}

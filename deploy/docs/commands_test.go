@@ -8,7 +8,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -259,7 +258,7 @@ func startWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	w := &world{t: t, dir: dir, public: freeAddress(t)}
+	w := &world{t: t, dir: dir, public: testenv.FreeAddress(t)}
 	for program, pkg := range map[string]string{"probemesh-coordinator": "coordinator", "probemesh-agent": "agent"} {
 		build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", program), "./"+pkg)
 		build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
@@ -359,17 +358,6 @@ func (w *world) writtenUpdate() string {
 	}
 	w.t.Fatalf("nobody wrote about %s: %s", w.incident, out)
 	return ""
-}
-
-// freeAddress returns a loopback address whose port was free a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // run runs a command in the shell. Addresses, times and absolute paths are replaced by those of this world.

@@ -63,7 +63,7 @@ func TestABrowserBehindNginxSeesChangesWithinASecond(t *testing.T) {
 func TestCaddyAsTheManualConfiguresIt(t *testing.T) {
 	testenv.RequirePrograms(t, map[string]string{"caddy": "caddy"})
 	source := webtest.NewSource(t, mesh.Up, mesh.Operational)
-	listen, dir := freeAddress(t), t.TempDir()
+	listen, dir := testenv.FreeAddress(t), t.TempDir()
 	block := proxyBlock(t, "caddy")
 	config := "{\nadmin off\n}\n" + strings.NewReplacer("status.example.net", "http://"+listen, "127.0.0.1:8080",
 		statusPage(t, source)).Replace(block)

@@ -92,7 +92,7 @@ func statusPage(t *testing.T, source web.Source) (hostPort string) {
 // startNginx runs nginx with the manual's block, on a free port and with a certificate of its own.
 func startNginx(t *testing.T, upstream string) (url string) {
 	t.Helper()
-	dir, listen := t.TempDir(), freeAddress(t)
+	dir, listen := t.TempDir(), testenv.FreeAddress(t)
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	testenv.WriteCertificate(t, cert, key, 1)
 	config := strings.NewReplacer("listen 443", "listen "+listen, "127.0.0.1:8080", upstream,

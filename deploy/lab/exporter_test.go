@@ -48,7 +48,7 @@ func (r *rest) exporter() *exec.Cmd {
 	}
 	config := filepath.Join(r.data, "blackbox.yaml")
 	write(r.t, config, exporterModules)
-	address := "127.0.0.1:" + freePort(r.t)
+	address := testenv.FreeAddress(r.t)
 	cmd := r.start(exporterProgram, "--config.file="+config, "--web.listen-address="+address, "--log.level=error")
 	eventually(r.t, 30*time.Second, "blackbox_exporter answers", func() error {
 		return r.scrape(context.Background(), address, "connect", 1)

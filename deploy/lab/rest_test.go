@@ -114,12 +114,12 @@ func (r *rest) serve() {
 	}
 	file := filepath.Join(r.data, "catalog.yaml")
 	write(r.t, file, b.String())
-	port := freePort(r.t)
+	public := testenv.FreeAddress(r.t)
 	r.start(r.programs.coordinator, "serve", "--catalog", file, "--data", r.data,
-		"--listen", "127.0.0.1:"+port, "--ops", "127.0.0.1:0",
-		"--nats-listen", "127.0.0.1:"+freePort(r.t), "--advertise", "127.0.0.1")
+		"--listen", public, "--ops", "127.0.0.1:0",
+		"--nats-listen", testenv.FreeAddress(r.t), "--advertise", "127.0.0.1")
 	eventually(r.t, 30*time.Second, "the coordinator is ready", func() error {
-		answer, err := http.Get("http://127.0.0.1:" + port + "/readyz")
+		answer, err := http.Get("http://" + public + "/readyz")
 		if err != nil {
 			return err
 		}
@@ -149,17 +149,6 @@ func (r *rest) listen(n int, greeting string) (port int) {
 	}()
 	r.t.Cleanup(func() { l.Close(); <-done })
 	return l.Addr().(*net.TCPAddr).Port
-}
-
-// freePort returns a port that was free a moment ago.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // join invites a host and runs its agent until the test ends.

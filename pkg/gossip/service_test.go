@@ -38,7 +38,7 @@ type testMesh struct {
 
 func newTestMesh(t *testing.T, n int) *testMesh {
 	c := &testMesh{
-		t: t, port: freePort(t), catalog: newCatalog(n), keys: map[string]ed25519.PublicKey{},
+		t: t, port: testenv.FreePort(t), catalog: newCatalog(n), keys: map[string]ed25519.PublicKey{},
 		agents: map[string]*gossip.Gossip{},
 	}
 	for i := 1; i <= n; i++ {
@@ -70,16 +70,6 @@ func newCatalog(n int) *catalog.Catalog {
 }
 
 func address(host string) string { return "127.0." + strings.TrimPrefix(host, "h") + ".1" }
-
-// freePort returns a port that is free at 127.0.0.1, and with luck at the other addresses.
-func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 func (c *testMesh) start(host string, log *testenv.Log, keys ...[]byte) *gossip.Gossip {
 	c.t.Helper()

@@ -29,7 +29,7 @@ func startNamed(t *testing.T, serial int, lasts time.Duration) (port int) {
 	testenv.RequirePrograms(t, map[string]string{
 		"/usr/sbin/named": "bind9", "dnssec-signzone": "bind9-utils", "dnssec-keygen": "bind9-utils",
 	})
-	dir, port := openDirectory(t), freePort(t)
+	dir, port := openDirectory(t), testenv.FreePort(t)
 	writeFile(t, dir, "zone", zoneText(serial))
 	if lasts != 0 {
 		run(t, "", dir, "dnssec-keygen", "-a", "ECDSAP256SHA256", "-f", "KSK", "example.net")
@@ -47,7 +47,7 @@ func startNamed(t *testing.T, serial int, lasts time.Duration) (port int) {
 // startParent runs BIND with the zone net, which delegates example.net.
 func startParent(t *testing.T, glue string) (port int) {
 	t.Helper()
-	dir, port := openDirectory(t), freePort(t)
+	dir, port := openDirectory(t), testenv.FreePort(t)
 	writeFile(t, dir, "zone", "$TTL 60\n@ SOA ns.net. h.net. 1 60 60 86400 60\n@ NS ns\nns A 192.0.2.1\n"+
 		"example NS ns1.example\nexample NS ns2.example\nns1.example A "+glue+"\nns2.example A 127.0.0.2\n")
 	runNamed(t, dir, port, "net")
@@ -70,7 +70,7 @@ zone %[3]q { type primary; file "zone"; };
 func startKnot(t *testing.T, serial int) (port int) {
 	t.Helper()
 	testenv.RequirePrograms(t, map[string]string{"/usr/sbin/knotd": "knot"})
-	dir, port := openDirectory(t), freePort(t)
+	dir, port := openDirectory(t), testenv.FreePort(t)
 	zone := writeFile(t, dir, "zone", zoneText(serial))
 	config := writeFile(t, dir, "knot.conf", fmt.Sprintf(`server:
     rundir: %[1]s

@@ -48,7 +48,8 @@ func startMail(t *testing.T) mailServer {
 	})
 	dir := openDirectory(t)
 	certificate, key := certificateFiles(t, dir, "mail.example.net")
-	s := mailServer{freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)}
+	port := func() int { return testenv.FreePort(t) }
+	s := mailServer{port(), port(), port(), port(), port()}
 	s.startDovecot(t, dir, certificate, key)
 	s.startPostfix(t, dir, certificate, key)
 	return s

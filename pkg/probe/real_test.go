@@ -42,25 +42,6 @@ func writeFile(t testing.TB, dir, name, content string) string {
 	return file
 }
 
-// freePort returns a port that nothing listens on, over TCP and UDP.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := net.ListenPacket("udp", l.Addr().String())
-		l.Close()
-		if err == nil {
-			c.Close()
-			return l.Addr().(*net.TCPAddr).Port
-		}
-	}
-	t.Fatal("no port is free for both protocols")
-	return 0
-}
-
 // startServer runs a real server, as Debian installs it, until the test ends, and waits until the port accepts
 // connections.
 func startServer(t testing.TB, port int, program string, args ...string) {

@@ -15,7 +15,7 @@ import (
 func startKamailio(t *testing.T, code int) (port int) {
 	t.Helper()
 	testenv.RequirePrograms(t, map[string]string{"/usr/sbin/kamailio": "kamailio"})
-	dir, port := openDirectory(t), freePort(t)
+	dir, port := openDirectory(t), testenv.FreePort(t)
 	config := writeFile(t, dir, "kamailio.cfg", fmt.Sprintf(`#!KAMAILIO
 debug=0
 log_stderror=yes
@@ -62,7 +62,7 @@ func startKamailioOverTLS(t *testing.T) (port int) {
 	if len(modules) == 0 {
 		testenv.SkipOrFail(t, "Kamailio's module tls (Debian: kamailio-tls-modules)")
 	}
-	dir, port := openDirectory(t), freePort(t)
+	dir, port := openDirectory(t), testenv.FreePort(t)
 	certificate, key := certificateFiles(t, dir, "mail.example.net")
 	tlsConfig := writeFile(t, dir, "tls.cfg", fmt.Sprintf(`[server:default]
 method = TLSv1.2+

@@ -14,7 +14,8 @@ import (
 )
 
 // NewBrowser starts Chromium, with options besides the usual ones, and returns the context of a tab for chromedp. Both
-// end with the test, or after a minute. Without Chromium the test is skipped, and in CI it fails.
+// end with the test, or after ten minutes: a busy machine may need one to start the browser alone. Without Chromium the
+// test is skipped, and in CI it fails.
 func NewBrowser(t testing.TB, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path := ""
@@ -26,13 +27,14 @@ func NewBrowser(t testing.TB, more ...chromedp.ExecAllocatorOption) context.Cont
 	if path == "" {
 		SkipOrFail(t, "Chromium (Debian: chromium)")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.WSURLReadTimeout(3*time.Minute))
 	options = append(options, more...)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -50,8 +52,8 @@ func Evaluate[T any](t testing.TB, ctx context.Context, expression string) T {
 // AwaitInPage waits until an expression holds in the page.
 func AwaitInPage(t testing.TB, ctx context.Context, what, expression string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
-		_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute)))
+	for end := time.Now().Add(2 * time.Minute); ; {
+		_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(2*time.Minute)))
 		switch {
 		case err == nil:
 			return

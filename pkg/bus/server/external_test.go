@@ -12,12 +12,13 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/bus/server/servertest"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // nodes returns three nodes on loopback.
 func nodes(t *testing.T) (out []server.Node) {
 	t.Helper()
-	for i, port := range servertest.FreePorts(t, 3) {
+	for i, port := range testenv.FreeClusterPorts(t, 3) {
 		out = append(out, server.Node{Name: fmt.Sprintf("nats-%d", i+1), Host: "127.0.0.1", Port: port})
 	}
 	return out
