@@ -1,7 +1,10 @@
 package console
 
 import (
+	"context"
 	"math"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +73,55 @@ func TestAYearBeginsWithItsFirstAnswer(t *testing.T) {
 	if !c.From.Equal(hour.Add(-3*time.Hour)) || c.Series[0].Name != "Lusaka" || len(values) != 4 || values[0] != 42 ||
 		!math.IsNaN(values[1]) || !math.IsNaN(values[2]) || values[3] != 42 {
 		t.Errorf("from %v: %+v", c.From, c.Series)
+	}
+}
+
+// changed is a source of changes of verdicts.
+type changed struct {
+	Source
+	all []mesh.Transition // oldest first
+}
+
+func (c changed) Transitions(_ context.Context, _ string, since time.Time, _ int) ([]mesh.Transition, error) {
+	return slices.DeleteFunc(slices.Clone(c.all), func(t mesh.Transition) bool { return t.Published.Before(since) }), nil
+}
+
+// A chart shades the outages that last in its time, also one that began before it, and what was so at the moment that
+// is shown.
+func TestChartsShadeWhatLasts(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	change := func(after time.Duration, check string, v mesh.Verdict) mesh.Transition {
+		return mesh.Transition{Check: check, Verdict: v, Began: at.Add(after), Published: at.Add(after + time.Second)}
+	}
+	s := &console{config: Config{Source: changed{all: []mesh.Transition{
+		change(-20*time.Hour, "smtp", mesh.Down), change(-19*time.Hour, "smtp", mesh.Up),
+		change(-9*time.Hour, "smtp", mesh.Down), change(-8*time.Hour, "ping", mesh.Down),
+		change(5*time.Hour, "smtp", mesh.Up), change(6*time.Hour, "smtp", mesh.Down),
+	}}}}
+	for _, test := range []struct {
+		shown time.Time
+		want  string
+	}{
+		{at, "smtp is down 03:00 to 12:00; moved 11:30"},
+		{at.Add(5*time.Hour + 30*time.Minute), "smtp is down 03:00 to 17:00"},
+		{at.Add(7 * time.Hour), "smtp is down 18:00 to 19:00"},
+	} {
+		r := request{Request: httptest.NewRequest("GET", "/", nil), snapshot: &mesh.Snapshot{At: test.shown}}
+		marks, err := s.chartMarks(r, "NC036", "smtp", []event{{At: at.Add(-30 * time.Minute), Text: "moved"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, m := range web.MarksSince(marks, test.shown.Add(-time.Hour)) {
+			text := m.Name + " " + m.From.Format("15:04")
+			if !m.To.IsZero() {
+				text += " to " + m.To.Format("15:04")
+			}
+			got = append(got, text)
+		}
+		if strings.Join(got, "; ") != test.want {
+			t.Errorf("at %v: %q, want %q", test.shown, got, test.want)
+		}
 	}
 }
 

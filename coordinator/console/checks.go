@@ -16,6 +16,7 @@ type checkPageView struct {
 	Charts  []chartView
 	Changes []changeRow
 	Events  []event
+	marks   []web.ChartMark
 }
 
 // The periods of the charts by region.
@@ -36,6 +37,9 @@ func (s *console) checkPage(r request) (view, error) {
 	}
 	v := checkPageView{Host: h.Name, Check: r.newCheckView(h, c)}
 	if v.Events, err = s.eventsOf(r, h.Name, c.Name); err != nil {
+		return view{}, err
+	}
+	if v.marks, err = s.chartMarks(r, h.Name, c.Name, v.Events); err != nil {
 		return view{}, err
 	}
 	hours := table{name: "latency", columns: append([]string{"region", "at", "by"}, digestColumns...)}
@@ -69,7 +73,7 @@ func (s *console) regionCharts(
 	}
 	rtt := web.Chart{
 		ID: "rtt-" + id, Label: "Round-trip time, " + name + ": median, p90 and p99", Unit: "ms", From: begin,
-		Step: step, Marks: s.chartMarks(r, v.Host, v.Check.Name, begin, v.Events),
+		Step: step, Marks: web.MarksSince(v.marks, begin),
 	}
 	loss := web.Chart{ID: "loss-" + id, Label: "Lost probes, " + name, Unit: "%", From: begin, Step: step}
 	for _, row := range report.Rows {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -61,6 +62,8 @@ const (
 	lossWindow = 10 * time.Minute
 	// lossFor is how long counted losses are shown before they are counted again.
 	lossFor = 10 * time.Second
+	// lossWait bounds the counting: a busy machine reads the minutes of a hundred hosts in seconds.
+	lossWait = 10 * time.Second
 	// lossHostsMax is up to how many hosts losses are counted by vantage: it reads the minutes of every pair.
 	lossHostsMax = 100
 )
@@ -77,6 +80,10 @@ func presentLosses(s *console, r request) (losses, map[[3]string]pingCounts) {
 	if now.Sub(s.lossAt) < lossFor {
 		return s.loss, s.pings
 	}
+	// The answer is for all readers: one who leaves meanwhile must not have them see a mesh without losses.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), lossWait)
+	defer cancel()
+	r.Request = r.WithContext(ctx)
 	count := countLosses
 	if len(r.catalog.Hosts) > lossHostsMax {
 		count = countLossesByRegion

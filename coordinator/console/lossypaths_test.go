@@ -1,10 +1,18 @@
 package console
 
 import (
+	"context"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/rollup"
 )
 
 // pings are the counts of a world in which every region pings every other, and loses a number of 30 in each half.
@@ -110,6 +118,27 @@ func TestALossyPathIsNamed(t *testing.T) {
 }
 
 // A path that is named as a cut is not named a second time, and an item says what to do next.
+// counted is a source in which a pair lost everything.
+type counted struct{ Source }
+
+func (counted) Pairs(ctx context.Context, _, _ time.Time) ([]latency.VantagePair, error) {
+	lost := rollup.Digest{Sent: 9, Lost: 9}
+	return []latency.VantagePair{{Host: "NC036", Check: "ping", Vantage: "NC041", Digest: lost}}, ctx.Err()
+}
+
+// A reader who leaves while losses are counted takes them from nobody else.
+func TestAReaderWhoLeavesHidesNoLosses(t *testing.T) {
+	s := &console{config: Config{Source: counted{}, Logger: zerolog.Nop()}}
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		r := request{Request: httptest.NewRequestWithContext(ctx, "GET", "/", nil), catalog: &catalog.Catalog{}}
+		if lost, _ := presentLosses(s, r); lost.typical() != 1 {
+			t.Errorf("losses %v", lost)
+		}
+	}
+}
+
 func TestALossyPathHasANextAct(t *testing.T) {
 	w := newWorld()
 	w.catalog.Hosts[1].Addresses = []string{"192.0.2.1"}

@@ -17,13 +17,6 @@ type event struct {
 	Text   string
 }
 
-func (e event) latest() time.Time {
-	if e.To.IsZero() {
-		return e.At
-	}
-	return e.To
-}
-
 const (
 	// eventsMax is how many events are listed, and eventChanges how many changes of the catalog each names.
 	eventsMax, eventChanges = 20, 3
@@ -104,15 +97,18 @@ func eventTable(events []event) table {
 	return t
 }
 
-// chartMarks are the outages of a check since a time, and what else happened then.
-func (s *console) chartMarks(r request, host, check string, since time.Time, events []event) []web.ChartMark {
-	all, err := s.config.Source.Transitions(r.Context(), mesh.Key(host), since, 200)
+// marksRead bounds the transitions of a host that are read for the marks of its charts.
+const marksRead = 1000
+
+// chartMarks are the outages of a check up to the moment that is shown, and what else happened. They are of all times:
+// an outage that began before a chart does may last in it.
+func (s *console) chartMarks(r request, host, check string, events []event) (out []web.ChartMark, err error) {
+	all, err := s.config.Source.Transitions(r.Context(), mesh.Key(host), time.Time{}, marksRead)
 	if err != nil {
-		return nil // a chart without marks is better than none
+		return nil, err
 	}
-	var out []web.ChartMark
 	for _, t := range all {
-		if t.Check != check {
+		if t.Check != check || t.Published.After(r.snapshot.At) {
 			continue
 		}
 		if n := len(out); n > 0 && out[n-1].To.IsZero() {
@@ -126,9 +122,7 @@ func (s *console) chartMarks(r request, host, check string, since time.Time, eve
 		out[n-1].To = r.snapshot.At
 	}
 	for _, e := range events {
-		if !e.latest().Before(since) {
-			out = append(out, web.ChartMark{Name: e.Text, From: e.At, To: e.To, Quiet: true})
-		}
+		out = append(out, web.ChartMark{Name: e.Text, From: e.At, To: e.To, Quiet: true})
 	}
-	return out
+	return out, nil
 }

@@ -26,6 +26,7 @@ type pairView struct {
 	Periods                                  []periodRow
 	Changes                                  []changeRow
 	Events                                   []event
+	marks                                    []web.ChartMark
 }
 
 // periodRow sums up a period.
@@ -77,6 +78,9 @@ func (s *console) pairPage(r request) (view, error) {
 		}
 	}
 	if v.Events, err = s.eventsOf(r, h.Name, c.Name); err != nil {
+		return view{}, err
+	}
+	if v.marks, err = s.chartMarks(r, h.Name, c.Name, v.Events); err != nil {
 		return view{}, err
 	}
 	minutes, err := s.minuteCharts(r, &v, vantages)
@@ -233,7 +237,7 @@ func (s *console) minuteCharts(r request, v *pairView, vantages []string) (table
 		begin := now.Add(-p.span).Truncate(p.step).Add(p.step)
 		rtt := web.Chart{
 			ID: "rtt-" + p.id, Label: "Round-trip time, " + p.name + ": median, p90 and p99", Unit: "ms", From: begin,
-			Step: p.step, Marks: s.chartMarks(r, v.Host, v.Check, begin, v.Events),
+			Step: p.step, Marks: web.MarksSince(v.marks, begin),
 		}
 		loss := web.Chart{ID: "loss-" + p.id, Label: "Lost probes, " + p.name, Unit: "%", From: begin, Step: p.step}
 		for i, name := range vantages {

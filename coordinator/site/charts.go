@@ -61,7 +61,7 @@ func hourlyChart(state web.State, past *measured, of chartOf) web.Chart {
 		}
 		c.Series = addSeries(c.Series, state.City(r.Region), values)
 	}
-	c.Marks = within(of.marks, c.From)
+	c.Marks = web.MarksSince(of.marks, c.From)
 	return c
 }
 
@@ -97,7 +97,7 @@ func (s *Site) dailyChart(ctx context.Context, state web.State, past *measured, 
 		}
 		c.Series = addSeries(c.Series, state.City(r.Region), values)
 	}
-	c.Marks = within(of.marks, c.From)
+	c.Marks = web.MarksSince(of.marks, c.From)
 	return c, nil
 }
 
@@ -115,11 +115,4 @@ func addSeries(all []web.ChartSeries, name string, values []float64) []web.Chart
 		return all
 	}
 	return append(all, web.ChartSeries{Name: name, Values: values})
-}
-
-// within returns the marks that a chart from a time on shows.
-func within(marks []web.ChartMark, from time.Time) []web.ChartMark {
-	return slices.DeleteFunc(slices.Clone(marks), func(m web.ChartMark) bool {
-		return !m.To.IsZero() && m.To.Before(from)
-	})
 }

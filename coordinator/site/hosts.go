@@ -142,7 +142,7 @@ func (s *Site) renderHost(ctx context.Context, state web.State, key string) (tem
 			page.Host.Checks[n].Leading = page.Host.Checks[n].Name == c.Name
 		}
 		page.Charts, err = s.charts(ctx, state, past, chartOf{
-			host: key, check: c.Name, marks: marksOf(incidents, key, ""), tableAt: checkPath(h, *c),
+			host: key, check: c.Name, marks: marksOf(incidents, key, "", past.at), tableAt: checkPath(h, *c),
 		})
 		if err != nil {
 			return "", true, err
@@ -192,7 +192,7 @@ func (s *Site) renderCheck(ctx context.Context, state web.State, key, name strin
 		return len(windowsOf(i, key, c.Name)) == 0
 	}))
 	page.Charts, err = s.charts(ctx, state, past, chartOf{
-		host: key, check: c.Name, marks: marksOf(incidents, key, c.Name),
+		host: key, check: c.Name, marks: marksOf(incidents, key, c.Name, past.at),
 	})
 	if err != nil {
 		return "", true, err
@@ -259,11 +259,14 @@ func newHappenedViews(state web.State, all []*incident.Incident, key, check stri
 	return out
 }
 
-// marksOf are the outages of a check, or for "" of a host, as a chart shades them.
-func marksOf(all []*incident.Incident, key, check string) (out []web.ChartMark) {
+// marksOf are the outages of a check, or for "" of a host, as a chart shades them. Those that go on end now.
+func marksOf(all []*incident.Incident, key, check string, now time.Time) (out []web.ChartMark) {
 	for _, i := range all {
 		for _, w := range windowsOf(i, key, check) {
 			mark := web.ChartMark{Name: web.VerdictLook(w.Verdict).Word, From: i.Wall(w.From), To: i.Wall(w.To)}
+			if w.To.IsZero() {
+				mark.To = now
+			}
 			out = append(out, mark)
 		}
 	}

@@ -1,7 +1,9 @@
 package site_test
 
 import (
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -66,8 +68,15 @@ func TestAnOutageIsCountedOnce(t *testing.T) {
 		t.Error("the outage is not 15 minutes of ping and Sending mail")
 	}
 	i.Hosts[0].Windows[2].To = time.Time{}
-	if text := body(t, public(s), "/hosts/NC036"); !strings.Contains(text, ", ongoing · ping, Sending mail</small>") {
+	text := body(t, public(s), "/hosts/NC036")
+	if !strings.Contains(text, ", ongoing · ping, Sending mail</small>") {
 		t.Error("the outage does not go on")
+	}
+	// Charts shade it up to now: without an end it would be a line where it began, which may be before the chart.
+	now := s.Snapshot.At.Unix()
+	if mark := fmt.Sprintf(`"name":"Partial","from":%d,"to":%d}`, from.Add(20*time.Minute).Unix(),
+		now); !strings.Contains(text, mark) {
+		t.Errorf("no chart has %s: %s", mark, regexp.MustCompile(`"marks":[^\n]*`).FindAllString(text, -1))
 	}
 }
 

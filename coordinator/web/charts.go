@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,11 +35,19 @@ type ChartSeries struct {
 	Low, Mid, High []float64
 }
 
-// ChartMark is a period that a chart shades. One without an end is a vertical line.
+// ChartMark is a period that a chart shades. One without an end is a moment, drawn as a vertical line: what goes on
+// ends with the present.
 type ChartMark struct {
 	Name     string
 	From, To time.Time
 	Quiet    bool // no outage, but what may explain the values: drawn in gray
+}
+
+// MarksSince returns the marks that a chart from a time on shows.
+func MarksSince(marks []ChartMark, from time.Time) []ChartMark {
+	return slices.DeleteFunc(slices.Clone(marks), func(m ChartMark) bool {
+		return m.From.Before(from) && m.To.Before(from)
+	})
 }
 
 // ChartData is a chart as its script reads it.
