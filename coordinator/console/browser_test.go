@@ -107,7 +107,7 @@ func TestTheMomentFieldByKeyboard(t *testing.T) {
 // browser answers no question while it goes from one page to another.
 func awaitAddress(t *testing.T, ctx context.Context, begins string) (query string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		got, err := chromedp.Run(ctx, chromedp.Evaluate[string](
 			`document.readyState === "complete" ? decodeURIComponent(location.search) || "now" : ""`))
 		if err == nil && strings.HasPrefix(got, begins) {

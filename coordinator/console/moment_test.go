@@ -162,26 +162,29 @@ func TestAMomentOutOfReachHasAPage(t *testing.T) {
 	}
 }
 
-// young is a source whose only changes are a check's first success and the host's status that followed.
-type young struct{ source }
+// young is a source whose only changes are a check's first success and the host's status that followed, both at once.
+type young struct {
+	source
+	changed time.Time
+}
 
 func (y young) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
-	at := time.Now().Add(-time.Minute)
 	return []mesh.Transition{
-		{ID: "1", Sequence: 1, Host: "NC036", Check: "ping", Was: mesh.Pending, Verdict: mesh.Up, Published: at},
-		{ID: "2", Sequence: 1, Host: "NC036", From: mesh.StatusUnknown, To: mesh.Operational, Published: at},
+		{ID: "1", Sequence: 1, Host: "NC036", Check: "ping", Was: mesh.Pending, Verdict: mesh.Up, Published: y.changed},
+		{ID: "2", Sequence: 1, Host: "NC036", From: mesh.StatusUnknown, To: mesh.Operational, Published: y.changed},
 	}, nil
 }
 
 // The line of time of a host has each change of the table below it.
 func TestTheTimelineAgreesWithTheTable(t *testing.T) {
-	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s, changed := webtest.NewSource(t, mesh.Up, mesh.Operational), time.Now().Add(-time.Minute)
 	h := console.New(console.Config{
-		Source: young{source{s}}, Past: replayed{s, &[]time.Time{}}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
+		Source: young{source{s}, changed}, Past: replayed{s, &[]time.Time{}}, Site: http.NotFoundHandler(),
+		Logger: zerolog.Nop(),
 	})
 	text := get(t, h, "localhost", "/hosts/NC036").Body.String()
 	if strings.Contains(text, "No verdict changed") ||
-		strings.Count(text, "aria-label=\""+time.Now().UTC().Format("2 Jan ")) != 2 {
+		strings.Count(text, "aria-label=\""+changed.UTC().Format("2 Jan 15:04")) != 2 {
 		t.Error(text)
 	}
 }

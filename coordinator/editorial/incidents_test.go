@@ -151,7 +151,7 @@ func (r *room) remind() {
 func (r *room) warned(subject, text string) {
 	r.t.Helper()
 	var got string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		r.mu.Lock()
 		got = r.warnings[subject]
 		r.mu.Unlock()

@@ -29,12 +29,13 @@ func TestAnOldCopyWarnsItsReader(t *testing.T) {
 	testenv.AwaitInPage(t, ctx, "the old copy says so", line+`.startsWith("Out of date: things may have changed") &&
 		document.title.startsWith("Out of date") && getComputedStyle(document.querySelector("main")).filter !== "none"`)
 	// The page itself stays the same in a copy that was looked at since.
-	fresh := []byte(`{"at": "` + time.Now().UTC().Format(time.RFC3339) + `"}`)
+	now := time.Now().UTC()
+	fresh := []byte(`{"at": "` + now.Format(time.RFC3339) + `"}`)
 	if err := os.WriteFile(filepath.Join(dir, "copy.json"), fresh, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	testenv.Evaluate[bool](t, ctx, `document.dispatchEvent(new Event("visibilitychange"))`)
-	testenv.AwaitInPage(t, ctx, "the new copy says so", line+`.startsWith("Copy of `+time.Now().UTC().Format("15:")+
+	testenv.AwaitInPage(t, ctx, "the new copy says so", line+`.startsWith("Copy of `+now.Format("15:")+
 		`") && !document.title.startsWith("Out of date")`)
 	if to := testenv.Evaluate[string](t, ctx, `document.querySelector("a.brand").href`); to != server.URL+"/a/b/" {
 		t.Errorf("the link to the front page leads to %s", to)

@@ -195,13 +195,14 @@ func TestATokenHasARate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := 0
-	for range 200 {
+	// More become free while the test asks, so that a slow machine asks for longer until one is refused.
+	answered := 0
+	for ; answered < 10_000; answered++ {
 		if _, _, err := tokens.Authenticate(greedy); errors.Is(err, operators.ErrTooManyRequests) {
-			refused++
+			break
 		}
 	}
-	if refused < 90 || refused > 100 || !permitted(t, tokens, other) {
-		t.Errorf("%d of 200 requests at once are refused", refused)
+	if answered < 100 || answered == 10_000 || !permitted(t, tokens, other) {
+		t.Errorf("%d requests at once are answered", answered)
 	}
 }

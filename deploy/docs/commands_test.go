@@ -225,6 +225,7 @@ func manualCommands(t *testing.T) (commands []command) {
 func TestCommandsOfTheManual(t *testing.T) {
 	testenv.RequirePrograms(t, map[string]string{"curl": "curl", "bash": "bash"})
 	testenv.RequireLong(t)
+	testenv.Lock(t, "demo") // commands name ports that another demo would have
 	w := startWorld(t)
 	w.checkFlags("probemesh-coordinator", "serve")
 	w.checkFlags("probemesh-agent", "run")
@@ -329,9 +330,13 @@ func (w *world) startDemo() {
 		}
 	})
 	summary := "http://" + w.public + "/api/v2/status.json"
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if out, _ := exec.Command("curl", "-sS", summary).Output(); bytes.Contains(out, []byte(`"none"`)) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		out, err := exec.Command("curl", "-sS", "--max-time", "10", summary).CombinedOutput()
+		if err == nil && bytes.Contains(out, []byte(`"none"`)) {
 			break
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("the demo is never operational: %v: %s", err, out)
 		}
 	}
 	found, err := filepath.Glob(filepath.Join(w.dir, "probemesh-demo-*"))

@@ -128,7 +128,8 @@ func get(ctx context.Context, url string) (string, error) {
 
 // photograph returns the top of the page as PNG.
 func photograph(ctx context.Context, browser, page string) (shot []byte, err error) {
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox,
+		chromedp.WSURLReadTimeout(patience))
 	ctx, cancel := chromedp.NewExecAllocator(ctx, options...)
 	defer cancel()
 	ctx, cancel = chromedp.NewContext(ctx)

@@ -17,6 +17,7 @@ func TestScreenshot(t *testing.T) {
 	if _, err := findBrowser(); err != nil {
 		testenv.SkipOrFail(t, "Chromium (Debian: chromium)")
 	}
+	testenv.Lock(t, "demo") // another demo would take the port of the service that is stopped
 	file := filepath.Join(t.TempDir(), "page.png")
 	if err := run(t.Context(), file); err != nil {
 		t.Fatal(err)
