@@ -38,7 +38,7 @@ func write(t *testing.T, c *coordinator.Conn, id string) error {
 // follow reads a message of OBS and the whole ledger, in which write has appended one event.
 func follow(t *testing.T, c *coordinator.Conn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	seen := errors.New("seen")
 	if err := c.Follow(ctx, bus.Start{}, func(bus.Message) error { return seen }); !errors.Is(err, seen) {

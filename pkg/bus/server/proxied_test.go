@@ -53,10 +53,10 @@ func TestAForgedProxyHeaderIsRefused(t *testing.T) {
 func TestASilentConnectionIsClosed(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
-	_, lines := dialPlain(t, s.Servers()[0])
 	began := time.Now()
+	_, lines := dialPlain(t, s.Servers()[0])
 	_, _ = io.ReadAll(lines)
-	if took := time.Since(began); took < 2*time.Second || took > 20*time.Second {
+	if took := time.Since(began); took < 2*time.Second || took > 30*time.Second {
 		t.Errorf("closed after %s, want 3 s", took)
 	}
 }
@@ -66,30 +66,53 @@ func TestAFullPortSaysWhy(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.Close()
 	address := s.Servers()[0]
-	for n := 0; ; n++ {
+	busy := func(what string, attempt func() error) {
+		t.Helper()
+		var err error
+		for range 10 { // on a busy machine the server may close the first connections before the attempt
+			fillPort(t, address)
+			if err = attempt(); errors.Is(err, busagent.ErrBusy) {
+				return
+			}
+		}
+		t.Errorf("%s says: %v", what, err)
+	}
+	busy("an agent that examines the port", func() error {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "tls://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, err = busagent.Handshake(t.Context(), conn)
+		return err
+	})
+	busy("an agent that joins", func() error {
+		_, err := busagent.RequestEnrolment(t.Context(), s.Servers(), [32]byte{}, nil, nil)
+		return err
+	})
+}
+
+// fillPort opens connections until one is refused, and checks what that one is told. Each begins a handshake, for which
+// the server waits longer than for a silent connection.
+func fillPort(t *testing.T, address string) {
+	t.Helper()
+	for began, n := time.Now(), 0; ; n++ {
 		conn, lines := dialPlain(t, address)
-		switch line, err := lines.ReadString('\n'); {
-		case err != nil || n > 600:
+		line, err := lines.ReadString('\n')
+		if err != nil || time.Since(began) > time.Minute {
 			t.Fatalf("connection %d: %q, %v", n, line, err)
-		case strings.HasPrefix(line, "INFO "):
+		}
+		if strings.HasPrefix(line, "INFO ") {
+			if _, err := conn.Write([]byte{22}); err != nil { // the first byte of a TLS record
+				t.Fatal(err)
+			}
 			continue
-		case !strings.Contains(line, "too many connections have not authenticated"):
+		}
+		if !strings.Contains(line, "too many connections have not authenticated") {
 			t.Errorf("connection %d is told %q", n, line)
 		}
 		conn.Close()
-		break
-	}
-	conn, err := net.Dial("tcp", strings.TrimPrefix(address, "tls://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := busagent.Handshake(t.Context(), conn); !errors.Is(err, busagent.ErrBusy) {
-		t.Errorf("an agent that examines the port says: %v", err)
-	}
-	_, err = busagent.RequestEnrolment(t.Context(), s.Servers(), [32]byte{}, nil, nil)
-	if !errors.Is(err, busagent.ErrBusy) {
-		t.Errorf("an agent that joins says: %v", err)
+		return
 	}
 }
 
@@ -120,7 +143,7 @@ func dialPlain(t *testing.T, url string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(fmt.Errorf("set a deadline: %w", err))
 	}
 	return conn, bufio.NewReader(conn)

@@ -212,9 +212,9 @@ func startProxied(t testing.TB, listen string) *Server {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not so within 20 s: %s", what)
+			t.Fatalf("not so within a minute: %s", what)
 		}
 	}
 }

@@ -100,12 +100,11 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for agents: %w", err)
 	}
-	s.server.Start()
-	if !s.server.ReadyForConnections(readyWait) {
+	if err := startServer(s.server, s.trust.public); err != nil {
 		_ = l.Close()
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
-		return nil, fmt.Errorf("NATS server: not ready after %s", readyWait)
+		return nil, err
 	}
 	s.proxy = newProxy(l, s.server.InProcessConn, c.Logger)
 	ctx, stop := context.WithCancel(context.Background())
@@ -113,6 +112,22 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	s.tasks.Go(func() { newPolicer(s).run(ctx) })
 	s.servers, err = advertised(c.Advertise, l.Addr().(*net.TCPAddr))
 	return s, err
+}
+
+// startServer starts the embedded server and loads all accounts, before anything can use one. The server otherwise
+// loads an account when it is used first. If two connections used it at once, the later of the two loads could end
+// after a key was revoked or banned, and undo that.
+func startServer(server *natsd.Server, accounts map[string]string) error {
+	server.Start()
+	if !server.ReadyForConnections(readyWait) {
+		return fmt.Errorf("NATS server: not ready after %s", readyWait)
+	}
+	for _, name := range accountNames {
+		if _, err := server.LookupAccount(accounts[name]); err != nil {
+			return fmt.Errorf("NATS server: load the account %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // options returns the settings of the embedded server. It listens nowhere: the proxy forwards to it.
