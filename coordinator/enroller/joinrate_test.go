@@ -18,14 +18,14 @@ func dialFrom(address string) bus.DialFunc {
 	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext
 }
 
-// requestJoin sends a join request without a token, and reports whether it was answered.
-func (d *coordinator) requestJoin(t *testing.T, dial bus.DialFunc) bool {
+// requestJoin sends a join request without a token, and reports whether it was answered within the time.
+func (d *coordinator) requestJoin(t *testing.T, dial bus.DialFunc, within time.Duration) bool {
 	t.Helper()
 	pin, err := bus.Pin(d.server.CA())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	_, err = busagent.RequestEnrolment(ctx, d.server.Servers(), pin, dial, wire.EncodeGrantRequest(""))
 	return err == nil
@@ -51,7 +51,7 @@ func TestAFloodOfJoinRequestsDoesNotStopAnotherClient(t *testing.T) {
 					return
 				default:
 				}
-				if !d.requestJoin(t, dialFrom("127.0.0.2")) {
+				if !d.requestJoin(t, dialFrom("127.0.0.2"), 2*time.Second) {
 					select {
 					case refused <- struct{}{}:
 					default:
@@ -62,7 +62,7 @@ func TestAFloodOfJoinRequestsDoesNotStopAnotherClient(t *testing.T) {
 	}
 	select {
 	case <-refused:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("one client is answered at any rate")
 	}
 	if _, err := agent.Join(t.Context(), token, t.TempDir(), dialFrom("127.0.0.3")); err != nil {
@@ -77,7 +77,7 @@ func TestARackBehindOneAddressIsAnswered(t *testing.T) {
 	for range 10 {
 		tasks.Go(func() {
 			for range 10 {
-				if !d.requestJoin(t, dialFrom("127.0.0.2")) {
+				if !d.requestJoin(t, dialFrom("127.0.0.2"), time.Minute) {
 					t.Error("one of a hundred requests is not answered")
 				}
 			}

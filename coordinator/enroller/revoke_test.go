@@ -54,7 +54,7 @@ func TestARevokedAgentStaysDisconnected(t *testing.T) {
 	d := openAt(t, dir, m, nil)
 	id := d.join(t, t.TempDir())
 	a := dial(t, id)
-	if !publishes(t, a, 10*time.Second) {
+	if !publishes(t, a, time.Minute) {
 		t.Fatal("the agent cannot publish before it is revoked")
 	}
 	if already, err := d.Revoke(t.Context(), "NC036"); already || err != nil {
@@ -77,7 +77,7 @@ func TestARevokedAgentStaysDisconnected(t *testing.T) {
 		t.Error("a revoked agent publishes after a restart")
 	}
 	back := d.join(t, t.TempDir())
-	if !publishes(t, dial(t, back), 10*time.Second) {
+	if !publishes(t, dial(t, back), time.Minute) {
 		t.Error("an agent that joined again cannot publish")
 	}
 	if !disconnected(a) {
@@ -98,12 +98,12 @@ func TestACoordinatorThatWasDownCatchesUpOnRevocations(t *testing.T) {
 func TestJoiningAgainRevokesTheFormerKey(t *testing.T) {
 	d := open(t)
 	lost := dial(t, d.join(t, t.TempDir()))
-	if !publishes(t, lost, 10*time.Second) {
+	if !publishes(t, lost, time.Minute) {
 		t.Fatal("the agent cannot publish")
 	}
 	again := dial(t, d.join(t, t.TempDir()))
 	await(t, "the former key is disconnected", func() bool { return disconnected(lost) })
-	if !publishes(t, again, 10*time.Second) || publishes(t, lost, time.Second) {
+	if !publishes(t, again, time.Minute) || publishes(t, lost, time.Second) {
 		t.Error("the former key can still publish, or the new one cannot")
 	}
 }
