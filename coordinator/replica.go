@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -43,6 +42,9 @@ func newReplicaCommand() *cobra.Command {
 			if err != nil {
 				return command.Usage(err)
 			}
+			if err := httpserver.CheckFiles(f.cert, f.key); err != nil {
+				return command.Usage(err)
+			}
 			logger := command.NewLogger(cmd)
 			r, err := replica.Open(replica.Config{
 				Origin: &mirror.Origin{Base: base, Client: mirror.NewClient()}, Dir: f.data, Logger: logger,
@@ -71,7 +73,7 @@ func siteAddress(from string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimRight(from, "/"))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" ||
 		u.User != nil {
-		return nil, fmt.Errorf("--from %q: write the URL of a status page, as in https://status.example.net", from)
+		return nil, errors.New("--from: write the URL of a status page without a password, as in https://status.example.net")
 	}
 	return u, nil
 }

@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
@@ -39,5 +42,26 @@ func TestReplicaServesTLS(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A certificate without a key is wrong usage, and the error says what is missing. A password in --from is not repeated.
+func TestFlagsOfServersAreChecked(t *testing.T) {
+	const from = "https://status.example.net"
+	for _, test := range []struct {
+		cmd  *cobra.Command
+		args []string
+		want string
+	}{
+		{newReplicaCommand(), []string{"--from", from, "--tls-cert", "cert.pem"}, "--tls-cert and --tls-key belong together"},
+		{newServeCommand(), []string{"--tls-key", "key.pem"}, "--tls-cert and --tls-key belong together"},
+		{newReplicaCommand(), []string{"--from", "https://u:secret@status.example.net"}, "--from: write the URL"},
+	} {
+		test.cmd.SetArgs(test.args)
+		test.cmd.SilenceErrors, test.cmd.SilenceUsage = true, true
+		err := test.cmd.ExecuteContext(t.Context())
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s %v: %v", test.cmd.Name(), test.args, err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ package httpserver
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -25,6 +26,14 @@ const (
 	// shutdownWait bounds how long a stop waits for requests that are being answered.
 	shutdownWait = 2 * time.Second
 )
+
+// CheckFiles returns an error if there is a certificate without a key, or a key without a certificate.
+func CheckFiles(certFile, keyFile string) error {
+	if (certFile == "") != (keyFile == "") {
+		return errors.New("--tls-cert and --tls-key belong together: give both, or neither for plain HTTP")
+	}
+	return nil
+}
 
 // TLS returns the settings of a server with the certificate and key of these PEM files, which it reads again while it
 // serves; nil without files, which means plain HTTP.

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/heartbeat"
+	"github.com/probemesh/probemesh/coordinator/httpserver"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -61,6 +62,9 @@ func (c Config) Validate() error {
 	if !loopback(c.OpsListen) {
 		return fmt.Errorf("--ops %s: the operators' view shows internal hosts and has no sign-in yet: "+
 			"use 127.0.0.1 and reach it through an SSH tunnel", c.OpsListen)
+	}
+	if err := httpserver.CheckFiles(c.TLSCert, c.TLSKey); err != nil {
+		return err
 	}
 	if c.MetricsListen != "" && !loopback(c.MetricsListen) && c.TLSCert == "" {
 		return fmt.Errorf("--metrics-listen %s: the metrics name internal hosts, and a token in the clear can be read on "+

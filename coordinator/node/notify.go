@@ -15,6 +15,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/operators"
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/archive"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/privatefile"
 	"github.com/probemesh/probemesh/pkg/sla"
@@ -43,7 +44,10 @@ func openNotifier(n *Node) error {
 		Snapshot:  func() *mesh.Snapshot { _, s := n.core.Engine.Current(); return s },
 		Incidents: n.core.History.Incidents, Warnings: n.core.Warnings.Each, Sent: n.view.Notified().Since,
 		Append: operators.Journal{Ledger: n.ledger}.Append, Clock: n.core.Clock.Now, Changed: n.core.Engine.Changed,
-		Send:  channel.Sender{Resolve: catalogs.Resolver(n.core.Catalogs), Domain: mailDomain(n)}.Send,
+		Send: func(ctx context.Context, server *catalog.MailServer, c catalog.Channel, m channel.Message) error {
+			s := channel.Sender{Resolve: catalogs.Resolver(n.core.Catalogs), Domain: mailDomain(n)}
+			return s.Send(ctx, server, c, m)
+		},
 		Links: func(m notify.Alert) notify.Links { return messageLinks(n, m) },
 		Public: func(ctx context.Context) ([]archive.Entry, error) {
 			return public.Archive().Latest(ctx, archive.Query{}, announcedEntries)
@@ -85,7 +89,8 @@ func messageLinks(n *Node, m notify.Alert) notify.Links {
 	return l
 }
 
-// mailDomain is the right part of e-mails' ids: the host of the page's address.
+// mailDomain is the right part of e-mails' ids, and the name that mail servers are greeted with: the host of the page's
+// address, which may be in the catalog only some time after the start.
 func mailDomain(n *Node) string {
 	u, err := url.Parse(n.core.Catalogs.Current().Page.URL)
 	if err != nil || u.Hostname() == "" {

@@ -38,18 +38,24 @@ func (n *Notifier) ask(ctx context.Context, do func(context.Context, *loop)) err
 	}
 }
 
-// decide appends what a person decided, and lets the loop know.
+// decideWait bounds how long the loop may take until it receives what was decided: it reads the incidents meanwhile.
+const decideWait = 30 * time.Second
+
+// decide appends what a person decided, and lets the loop know. Once it is in the ledger the loop must know it, also if
+// the person does not wait any more: it reads the ledger only when it starts.
 func (n *Notifier) decide(ctx context.Context, e ledger.NotifyEvent) error {
 	e.At = n.wall()
 	e.Mesh, _ = n.config.Clock()
 	if err := n.config.Append(ctx, e); err != nil {
 		return err
 	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), decideWait)
+	defer cancel()
 	select {
 	case n.events <- e:
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-wait.Done():
+		return fmt.Errorf("the notifier is not running: %w", wait.Err())
 	}
 }
 

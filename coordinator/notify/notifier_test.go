@@ -30,6 +30,8 @@ type bench struct {
 	catalog *catalog.Catalog
 	began   time.Time
 	send    func(ctx context.Context, c catalog.Channel, m channel.Message) error
+	append  func()        // is called when something was appended
+	reading time.Duration // of the incidents
 
 	mu        sync.Mutex
 	incidents []*incident.Incident
@@ -47,12 +49,14 @@ func newBench(n *catalog.Notify) *bench {
 	b := &bench{
 		catalog: &catalog.Catalog{Notify: n}, began: time.Now(), warnings: map[string]string{},
 		warned: map[string]string{}, changed: make(chan struct{}),
-		send: func(context.Context, catalog.Channel, channel.Message) error { return nil },
+		send:   func(context.Context, catalog.Channel, channel.Message) error { return nil },
+		append: func() {},
 	}
 	catalog.Seal(b.catalog)
 	b.Notifier = notify.New(notify.Config{
 		Catalog: func() *catalog.Catalog { return b.catalog }, Snapshot: func() *mesh.Snapshot { return b.snapshot },
 		Incidents: func(context.Context, incident.Query) ([]*incident.Incident, error) {
+			time.Sleep(b.reading)
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			return slices.Clone(b.incidents), nil
@@ -67,10 +71,11 @@ func newBench(n *catalog.Notify) *bench {
 		Sent:     func(context.Context, time.Time) ([]ledger.NotifyEvent, error) { return b.events, nil },
 		Append: func(_ context.Context, events ...ledger.Event) error {
 			b.mu.Lock()
-			defer b.mu.Unlock()
 			for _, e := range events {
 				b.events = append(b.events, e.(ledger.NotifyEvent))
 			}
+			b.mu.Unlock()
+			b.append()
 			return nil
 		},
 		Clock:   func() (time.Time, time.Duration) { return time.Now(), 0 },
@@ -266,6 +271,29 @@ func TestASendOutlivesTheRequestThatFoundIt(t *testing.T) {
 		end()
 		time.Sleep(20 * time.Second)
 		b.wantSent(t, "2s a DOWN NC036: major outage", "5s a DOWN NC023: major outage")
+	})
+}
+
+// What is in the ledger holds, also if whoever decided it hung up before the notifier, which reads just then, knows it.
+func TestADecisionOutlivesItsRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(catalog.Route{Channels: []string{"a"}}))
+		b.catalog.Hosts = []catalog.Host{{Name: "NC036"}}
+		catalog.Seal(b.catalog)
+		b.reading = time.Second
+		defer b.start(t)()
+		time.Sleep(5 * time.Second)
+		request, end := context.WithCancel(t.Context())
+		b.append = func() {
+			b.change(func() {})
+			time.Sleep(b.reading / 2)
+			end()
+		}
+		_, err := b.Silence(request, notify.Hush{Host: "NC036", Until: time.Now().Add(time.Hour), Reason: "new disk"})
+		all, errAll := b.Silences(t.Context())
+		if err != nil || errAll != nil || len(all) != 1 {
+			t.Errorf("silences %v (%v, %v)", all, err, errAll)
+		}
 	})
 }
 

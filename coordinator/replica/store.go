@@ -53,10 +53,14 @@ func (d *document) checkedAt() time.Time {
 	return d.checked
 }
 
+// check records that the original had this at a time. Of answers to several requests, the one to the latest counts,
+// whichever arrives last.
 func (d *document) check(at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.checked = at
+	if at.After(d.checked) {
+		d.checked = at
+	}
 }
 
 // size is in bytes.
@@ -120,7 +124,11 @@ func (s *store) file(address string) string {
 	return filepath.Join(s.dir, hex.EncodeToString(sum[:16]))
 }
 
-var errFull = errors.New("the copy is full")
+var (
+	errFull = errors.New("the copy is full")
+	// errOlder reports a document that was requested before the one that the copy has.
+	errOlder = errors.New("the copy has a newer document")
+)
 
 // put has a document in memory.
 func (s *store) put(d *document) error {
@@ -130,6 +138,10 @@ func (s *store) put(d *document) error {
 	size := s.size + d.size()
 	if old != nil {
 		size -= old.size()
+		// It would soon count as confirmed, by the answer that the newer one has not changed.
+		if old.checkedAt().After(d.checkedAt()) {
+			return errOlder
+		}
 	}
 	if size > bytesMax || old == nil && len(s.documents) >= documentsMax {
 		return errFull
@@ -146,12 +158,15 @@ func (s *store) writer(address string) *sync.Mutex {
 	return &s.writing[int(sum[0])%len(s.writing)]
 }
 
-// add stores a document, in memory and on disk.
+// add stores a document, in memory and on disk, unless it was requested before the one that is there: the walk may wait
+// long for an answer that a reader got meanwhile.
 func (s *store) add(d *document) error {
 	writer := s.writer(d.Address)
 	writer.Lock()
 	defer writer.Unlock()
-	if err := s.put(d); err != nil {
+	if err := s.put(d); errors.Is(err, errOlder) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	head, err := json.Marshal(record{d.Address, d.Type, d.Location, d.ETag, d.links, d.checkedAt()})

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/probemesh/probemesh/coordinator/mirror"
 )
@@ -45,6 +46,32 @@ func TestTheStoreIsBounded(t *testing.T) {
 	}
 	if s, err = openStore(dir); err != nil || len(s.documents) != 1 || string(s.get("/posts/1").Body) != "x" {
 		t.Errorf("after a restart: %v %v", s.documents, err)
+	}
+}
+
+// An answer that was long on its way replaces none to a later request, and makes it no older: the next answer that
+// nothing changed would confirm the older document.
+func TestALateAnswerReplacesNoLaterOne(t *testing.T) {
+	t.Parallel()
+	s, err := openStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := time.Now()
+	answer := func(body string, asked time.Time) *document {
+		return &document{Document: mirror.Document{Address: "/", Type: "text/html", Body: []byte(body)}, checked: asked}
+	}
+	for _, d := range []*document{answer("is down", asked.Add(time.Second)), answer("is up", asked)} {
+		if err := s.add(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := copied{Replica: &Replica{store: s}}
+	c.Same("/", asked)
+	stored, err := readDocument(s.file("/"))
+	if err != nil || string(stored.Body) != "is down" || string(s.get("/").Body) != "is down" ||
+		!s.get("/").checkedAt().Equal(asked.Add(time.Second)) {
+		t.Errorf("stored %q, in memory %q of %v: %v", stored.Body, s.get("/").Body, s.get("/").checkedAt(), err)
 	}
 }
 
