@@ -18,6 +18,7 @@ import (
 // TestRestoredCoordinatorContinues restores a lost coordinator elsewhere. It has the same statuses and the same
 // history, and the agents of the lost one connect to it by themselves.
 func TestRestoredCoordinatorContinues(t *testing.T) {
+	t.Parallel()
 	m := newTestbed(t)
 	data, saved, next := m.path("d"), m.path("b"), m.path("e")
 	m.startMesh(data)
@@ -64,6 +65,7 @@ func TestRestoredCoordinatorContinues(t *testing.T) {
 // TestRestoreLosesWhatHappenedSince as its output says: an agent that joined since then is reported until it joins
 // again, and one that was revoked since then is a member until it is revoked again.
 func TestRestoreLosesWhatHappenedSince(t *testing.T) {
+	t.Parallel()
 	m := newTestbed(t)
 	data, next := m.path("d"), m.path("e")
 	m.startCoordinator(data)

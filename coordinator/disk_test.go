@@ -63,9 +63,9 @@ func TestFullDisk(t *testing.T) {
 
 	free := fill(t, filepath.Join(disk, "filler"))
 	m.eventually("the full disk is reported", reported("! disk full: free some space under "))
-	if !strings.Contains(m.serve.log.String(), "disk full") || !strings.Contains(m.get("/"), "disk full") {
-		t.Error("the full disk is not reported everywhere")
-	}
+	m.eventually("the full disk is reported everywhere", func() bool {
+		return strings.Contains(m.serve.log.String(), "disk full") && strings.Contains(m.get("/"), "disk full")
+	})
 	m.breakAndMend(data, "NC1")
 
 	freeMore := fill(t, filepath.Join(disk, "more"))

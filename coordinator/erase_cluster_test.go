@@ -49,6 +49,7 @@ func serversWith(t *testing.T, nodes, text string) map[string]int {
 // stays.
 func TestErasureOnACluster(t *testing.T) {
 	testenv.RequireLong(t)
+	t.Parallel() // it waits for minutes
 	data := shortDir(t)
 	nodes, urls, _ := startCluster(t, data)
 	_, stop := runOn(t, data, urls)
@@ -66,8 +67,11 @@ func TestErasureOnACluster(t *testing.T) {
 	}
 	id := publish(mark)
 	publish(kept)
-	if found := serversWith(t, nodes, mark); len(found) != 3 {
-		t.Fatalf("before the removal the text is on %v", found)
+	// A text is stored once two of the three servers have it.
+	for end := time.Now().Add(time.Minute); len(serversWith(t, nodes, mark)) != 3; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("before the removal the text is on %v", serversWith(t, nodes, mark))
+		}
 	}
 	removal, err := client.RemovePost(t.Context(), id)
 	if err != nil || removal.Pending || !removal.Replicated {

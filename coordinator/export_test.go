@@ -10,6 +10,7 @@ import (
 // TestExport copies the site of a running coordinator once and continuously, and puts a notice on both copies when the
 // coordinator is dead.
 func TestExport(t *testing.T) {
+	t.Parallel()
 	m := newTestbed(t)
 	data, once, watched := m.path("d"), m.path("once"), m.path("watched")
 	m.startCoordinator(data)

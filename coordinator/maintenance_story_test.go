@@ -55,9 +55,10 @@ func TestAnEmergencyThatIsAnnouncedLate(t *testing.T) {
 
 	m.services["NC1"].Close() // the server is shut down
 	m.awaitStatus(data, "NC1", mesh.MajorOutage)
-	if page := m.page(t, "incidents"); len(page.Incidents) != 1 || page.Incidents[0].Status != "investigating" {
-		t.Errorf("before anybody wrote: %+v", page)
-	}
+	m.eventually("there is an incident before anybody wrote", func() bool {
+		page := m.page(t, "incidents")
+		return len(page.Incidents) == 1 && page.Incidents[0].Status == "investigating"
+	})
 	id := command("maintenance", "plan", "--host", "NC1", "--title", "NC1: emergency maintenance", "--end", "20s",
 		"--text", "We add a disk, since the **old one is full**.", "--tag", "disk", "--category", "mail")
 	if page := m.page(t, "summary"); m.statuses(data)["NC1"] != mesh.UnderMaintenance ||
@@ -99,9 +100,9 @@ func TestAnEmergencyThatIsAnnouncedLate(t *testing.T) {
 		t.Errorf("what was announced is an incident: %+v", page.Incidents)
 	}
 	command("maintenance", "end", second)
-	if page := m.page(t, "incidents/unresolved"); len(page.Incidents) != 1 {
-		t.Errorf("what is down after a maintenance is no incident: %+v", page)
-	}
+	m.eventually("what is down after a maintenance is an incident", func() bool {
+		return len(m.page(t, "incidents/unresolved").Incidents) == 1
+	})
 	m.openService("NC1")
 	m.awaitStatus(data, "NC1", mesh.Operational)
 

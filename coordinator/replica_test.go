@@ -11,6 +11,7 @@ import (
 
 // TestReplica follows a running coordinator, and serves on without it and after a restart.
 func TestReplica(t *testing.T) {
+	t.Parallel()
 	m := newTestbed(t)
 	public, address := testenv.FreeAddress(t), testenv.FreeAddress(t)
 	m.startCoordinator(m.path("d"), "--listen", public)

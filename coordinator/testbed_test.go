@@ -275,7 +275,7 @@ func (m *testbed) awaitStatus(data, host string, status mesh.Status) {
 // is.
 func (m *testbed) eventually(what string, holds func() bool) {
 	m.t.Helper()
-	m.within(time.Minute, what, holds)
+	m.within(2*time.Minute, what, holds)
 }
 
 // within is eventually for what may take longer.
