@@ -179,10 +179,22 @@ func (s *operator) await(state string, names ...string) {
 	eventually(s.t, time.Minute, strings.Join(names, ", ")+" "+state, func() error { return s.are(state, names...) })
 }
 
+// awaitOnPage waits until a page of the status site has a text.
+func (s *operator) awaitOnPage(path, text string) {
+	s.t.Helper()
+	eventually(s.t, time.Minute, path+" has "+text, func() error {
+		page, err := s.get(path)
+		if err == nil && !bytes.Contains(page, []byte(text)) {
+			err = fmt.Errorf("it lacks %q", text)
+		}
+		return err
+	})
+}
+
 // 2020-09-21: sending mail was shut to clear a flood of viruses; reading mail stayed up. The first post came while it
 // was shut, the all-clear some minutes after it worked again.
 func (s *operator) beginFlood(host string) (id string) {
-	s.services[host+" smtp"].kill()
+	s.killService(host, "smtp")
 	s.await("down", host+" Sending mail")
 	s.await("partial_outage", host)
 	return s.open(host, "Sending mail is shut", "We clear a flood of **viruses** from five accounts. Reading mail works.",
@@ -192,10 +204,16 @@ func (s *operator) beginFlood(host string) (id string) {
 func (s *operator) endFlood(host, id string) {
 	s.startService(host, "smtp")
 	s.await("operational", host)
-	if got := s.incident(id); got.State != incident.Investigating || got.Measured != "over" ||
-		!strings.HasPrefix(got.Proposal, "resolve: everything has worked since") {
-		s.t.Errorf("what a person took over is resolved by a person: %+v", got)
-	}
+	eventually(s.t, time.Minute, "it is proposed to resolve what a person took over", func() error {
+		got := s.incident(id)
+		if got.State != incident.Investigating {
+			s.t.Fatalf("what a person took over is resolved by a person: %+v", got)
+		}
+		if got.Measured != "over" || !strings.HasPrefix(got.Proposal, "resolve: everything has worked since") {
+			return fmt.Errorf("%+v", got)
+		}
+		return nil
+	})
 	s.writer.write("resolve", id, "The queues are clean.", nil)
 	s.writer.write("postmortem", id, "Five accounts of three domains were hijacked.", nil)
 	s.wantShown(id, host, []string{"Sending mail"}, "Sending mail stopped at", "of 7 regions", "We clear a flood of",
@@ -210,10 +228,7 @@ func (s *operator) endFlood(host, id string) {
 func (s *operator) beginDisk(host string) (id string) {
 	KillHost(host).do(s.mesh)
 	s.await("major_outage", host)
-	page, err := s.get("/hosts/" + host)
-	if err != nil || !bytes.Contains(page, []byte("/incidents/")) {
-		s.t.Errorf("the page of %s does not lead to the outage before anybody announced it: %v", host, err)
-	}
+	s.awaitOnPage("/hosts/"+host, "/incidents/") // the mesh announces the outage before anybody does
 	return s.open(host, "Emergency maintenance", "We add a disk.", map[string]string{"impact": "critical"})
 }
 
@@ -257,24 +272,19 @@ func (s *operator) beginDelay(host string) (id string) {
 }
 
 func (s *operator) endDelay(host, id string) {
-	eventually(s.t, 30*time.Second, "operators are reminded of the promise", func() error {
+	eventually(s.t, time.Minute, "operators are reminded of the promise", func() error {
 		status := s.coordinator.run(s.programs.coordinator, "status", "--data", s.data)
 		if !strings.Contains(status, id) || !strings.Contains(status, "the next update is overdue") {
 			return fmt.Errorf("status says %s", status)
 		}
 		return nil
 	})
-	page, err := s.get("/incidents/" + id)
-	if err != nil || !bytes.Contains(page, []byte("The next update was promised by")) {
-		s.t.Errorf("the page does not show the promise that passed: %v", err)
-	}
+	s.awaitOnPage("/incidents/"+id, "The next update was promised by")
 	s.writer.write("update", id, "Mail arrives again.", map[string]string{"status": "monitoring"})
 	s.writer.write("resolve", id, "All mail has arrived. Every mail client gets a credit.", nil)
 	s.wantShown(id, host, nil, "arrive late and twice", "We are locked out.", "Mail arrives again.",
 		"All mail has arrived.")
-	if page, _ = s.get("/incidents/" + id); !bytes.Contains(page, []byte("No outage was measured.")) {
-		s.t.Error("the page has a downtime that nobody measured")
-	}
+	s.awaitOnPage("/incidents/"+id, "No outage was measured.")
 }
 
 // incident returns an incident as /api/v1 has it.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -53,9 +54,11 @@ type mesh struct {
 	disk        func(testing.TB) string // creates a state directory
 	agents      map[string]*process
 	services    map[string]*process // by host and service: "NC036 smtp"
+	mu          sync.Mutex          // of agents and services: two operators may break the mesh at the same time
 	clocks      map[string]string   // offsets of agents whose clock is wrong
 	stepFile    string              // holds the offset of the coordinator's clock, if that can be stepped
 	firewalled  map[string]bool     // servers with a firewall that a story set up
+	asked       time.Time           // when the overview was last asked for what it has now
 	control     *admin.Client
 	web         *http.Client
 }
@@ -169,7 +172,10 @@ func (m *mesh) writeCatalog(smtpPort int) {
 func (m *mesh) startService(host, name string) {
 	m.t.Helper()
 	program, args := m.roles.kinds[name].prepare(m.t, openDirectory(m.hosts[host].t))
-	m.services[host+" "+name] = m.hosts[host].start(name, program, args...)
+	p := m.hosts[host].start(name, program, args...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.services[host+" "+name] = p
 }
 
 // startCoordinator starts the coordinator and waits until agents can connect.
@@ -178,7 +184,7 @@ func (m *mesh) startCoordinator() {
 	m.process = m.coordinator.start("coordinator", "env", stepVariable+"="+m.stepFile, m.programs.coordinator, "serve",
 		"--catalog", m.catalogFile(), "--data", m.data, "--listen", m.coordinator.address+":8080",
 		"--nats-listen", m.coordinator.address+":4222", "--advertise", m.coordinator.address)
-	eventually(m.t, 15*time.Second, "the coordinator is ready", func() error {
+	eventually(m.t, time.Minute, "the coordinator is ready", func() error {
 		_, err := m.get("/readyz")
 		return err
 	})
@@ -200,7 +206,10 @@ func (m *mesh) startAgent(name string) {
 	if offset := m.clocks[name]; offset != "" {
 		args = append(args, "--clock-offset", offset)
 	}
-	m.agents[name] = m.hosts[name].start("agent", m.programs.agent, args...)
+	p := m.hosts[name].start("agent", m.programs.agent, args...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.agents[name] = p
 }
 
 // repair undoes everything that a story may have done, and waits until all hosts are operational.
@@ -234,7 +243,7 @@ func (m *mesh) repair() {
 // awaitAllUp waits until every host is operational and every check is up.
 func (m *mesh) awaitAllUp() {
 	m.t.Helper()
-	eventually(m.t, time.Minute+2*m.interval, "all hosts are operational", func() error {
+	eventually(m.t, 3*time.Minute+2*m.interval, "all hosts are operational", func() error {
 		states, err := m.current()
 		for name, state := range states {
 			if state != "operational" && state != "up" {
@@ -313,6 +322,14 @@ func (m *mesh) published() (map[string]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// killService kills a service of a host.
+func (m *mesh) killService(host, name string) {
+	m.mu.Lock()
+	p := m.services[host+" "+name]
+	m.mu.Unlock()
+	p.kill()
 }
 
 // running reports whether the process has not ended.

@@ -25,20 +25,24 @@ func DropFrom(name, from string) action {
 // OverviewSays checks that the operators' overview has a title that begins with the text within the time.
 func OverviewSays(within time.Duration, text string) action {
 	return Do("await on the overview: "+text, func(m *mesh) {
-		eventually(m.t, within, "the overview says "+text, func() error { return m.overviewHas("", text) })
+		eventually(m.t, within, "the overview says "+text, func() error {
+			m.asked = time.Now()
+			return m.overviewHas("", text)
+		})
 	})
 }
 
-// OverviewSaidThen checks that it does not have the title any more, and had it some time ago.
-func OverviewSaidThen(ago time.Duration, text string) action {
+// OverviewSaidThen checks that it does not have the title any more, and had it when OverviewSays had read it.
+func OverviewSaidThen(text string) action {
 	return Do("look back at the overview", func(m *mesh) {
-		eventually(m.t, 20*time.Second, "the overview says it no more", func() error {
+		then := m.asked.Add(time.Second) // moments are whole seconds, and the one before may have been too early
+		eventually(m.t, time.Minute, "the overview says it no more", func() error {
 			if m.overviewHas("", text) == nil {
 				return fmt.Errorf("it still says %q", text)
 			}
 			return nil
 		})
-		if err := m.overviewHas(time.Now().Add(-ago).UTC().Format(time.RFC3339), text); err != nil {
+		if err := m.overviewHas(then.UTC().Format(time.RFC3339), text); err != nil {
 			m.t.Error(err)
 		}
 	})

@@ -114,8 +114,8 @@ func (p *process) stop() {
 	select {
 	case err := <-p.done:
 		p.done <- err
-	case <-time.After(20 * time.Second):
-		p.t.Errorf("%s did not end within 20 s of SIGTERM", p.name)
+	case <-time.After(time.Minute):
+		p.t.Errorf("%s did not end within a minute of SIGTERM", p.name)
 		p.kill()
 	}
 }
@@ -132,7 +132,7 @@ func (p *process) kill() {
 // run runs a command in the server's namespace, which must succeed, and returns its standard output.
 func (s *server) run(program string, args ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", s.namespace, program}, args...)...)
 	var stderr bytes.Buffer
@@ -146,7 +146,7 @@ func (s *server) run(program string, args ...string) string {
 
 // client returns an HTTP client that connects from inside the server's namespace.
 func (s *server) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DialContext: s.dial}, Timeout: 5 * time.Second}
+	return &http.Client{Transport: &http.Transport{DialContext: s.dial}, Timeout: 30 * time.Second}
 }
 
 // eventually polls until the condition returns nil, and returns how long that took. After the time given it fails the

