@@ -62,7 +62,11 @@ func (w *Walk) number(n int64) int64 {
 }
 
 // Integer walks over an integer of any size.
-func Integer[T ~int | ~int64 | ~uint8 | ~uint64](w *Walk, v *T) { *v = T(w.number(int64(*v))) }
+func Integer[T ~int | ~int64 | ~uint8 | ~uint64](w *Walk, v *T) {
+	if n := w.number(int64(*v)); w.reading {
+		*v = T(n)
+	}
+}
 
 // Bool walks over a bool.
 func (w *Walk) Bool(v *bool) {
@@ -70,25 +74,34 @@ func (w *Walk) Bool(v *bool) {
 	if *v {
 		n = 1
 	}
-	*v = w.number(n) != 0
+	if n = w.number(n); w.reading {
+		*v = n != 0
+	}
 }
 
 // Float walks over a number.
 func (w *Walk) Float(v *float64) {
-	*v = math.Float64frombits(uint64(w.number(int64(math.Float64bits(*v)))))
+	if n := w.number(int64(math.Float64bits(*v))); w.reading {
+		*v = math.Float64frombits(uint64(n))
+	}
 }
 
 // Time walks over a time of any year, exact to the nanosecond. It reads UTC.
 func (w *Walk) Time(v *time.Time) {
 	known := !v.IsZero()
 	w.Bool(&known)
-	if !known {
-		*v = time.Time{}
+	seconds, nanos := v.Unix(), int64(v.Nanosecond())
+	if known {
+		seconds, nanos = w.number(seconds), w.number(nanos)
+	}
+	if !w.reading {
 		return
 	}
-	seconds, nanos := w.number(v.Unix()), w.number(int64(v.Nanosecond()))
-	if *v = time.Unix(seconds, nanos).UTC(); w.reading && (nanos < 0 || nanos >= int64(time.Second) || v.IsZero()) {
+	if *v = time.Unix(seconds, nanos).UTC(); known && (nanos < 0 || nanos >= int64(time.Second) || v.IsZero()) {
 		w.Fail()
+		known = false
+	}
+	if !known {
 		*v = time.Time{}
 	}
 }
@@ -148,17 +161,23 @@ func Map[V any](w *Walk, v *map[string]V, each func(*V)) {
 		Text(w, key)
 		value := all[*key]
 		each(&value)
-		all[*key] = value
+		if w.reading {
+			all[*key] = value
+		}
 	})
-	*v = all
+	if w.reading {
+		*v = all
+	}
 }
 
 // Optional walks over a pointer to a value that belongs to it alone, or to none.
 func Optional[T any](w *Walk, v **T, each func(*T)) {
 	present := *v != nil
 	w.Bool(&present)
-	if !present {
+	if w.reading {
 		*v = nil
+	}
+	if !present {
 		return
 	}
 	if w.reading {
