@@ -126,7 +126,9 @@ func (r *Renewer) renew(ctx context.Context, b Bus) error {
 	if err != nil {
 		return err
 	}
-	data, err := b.Ask(ctx, wire.EncodeGrantRequest(current.Key))
+	data, err := b.Ask(ctx, wire.EncodeGrantRequest(wire.GrantRequest{
+		Key: current.Key, Rename: true, Issued: current.Issued, Expires: current.Expires,
+	}))
 	if err != nil {
 		return err
 	}

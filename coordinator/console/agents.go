@@ -6,25 +6,42 @@ import (
 	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
+
+// Credential is what an agent said of its credential, and when. Times are of the wall clock.
+type Credential struct {
+	Asked time.Time
+	Ends  time.Time // zero: it is too old to say
+}
 
 // agentRow is an agent as its page lists it.
 type agentRow struct {
 	web.Look
 	mesh.VantageState
-	Addresses string
-	City      string
-	Enrolled  time.Time // since when its credential is valid; zero: not known
-	Behind    bool      // it uses another catalog than the one in force
-	Spool     string
+	Addresses  string
+	City       string
+	Enrolled   time.Time // since when it belongs to the mesh; zero: not known
+	Credential Credential
+	Left       string // how long the credential is valid
+	Behind     bool   // it uses another catalog than the one in force
+	Spool      string
+}
+
+// certificateRow is a certificate in use.
+type certificateRow struct {
+	health.Certificate
+	Left string
+	Soon bool
 }
 
 // agentsView is the data of the template agents.
 type agentsView struct {
-	Rows []agentRow
-	All  int
+	Rows         []agentRow
+	All          int
+	Certificates []certificateRow
 }
 
 // agentsShown bounds the agents that the page lists; the table for programs has all of them.
@@ -41,20 +58,25 @@ func (r agentRow) order() int {
 // agentsPage is the page of all agents.
 func agentsPage(s *console, r request) (view, error) {
 	hosts := hostsByKey(r.catalog)
-	enrolled := enrolledSince(r.Context(), s, r)
+	enrolled, credentials := enrolledSince(r.Context(), s, r), s.presentCredentials(r)
 	var rows []agentRow
 	t := table{name: "agents", columns: []string{
-		"agent", "region", "addresses", "state", "version", "catalog", "enrolled_at", "connected_at", "last_batch_at",
-		"clock_offset_seconds", "timer_lag_seconds", "queued", "dropped", "spool", "abstains", "advisories",
+		"agent", "region", "addresses", "state", "version", "catalog", "enrolled_at", "credential_ends_at",
+		"connected_at", "last_batch_at", "clock_offset_seconds", "timer_lag_seconds", "queued", "dropped", "spool",
+		"abstains", "advisories",
 	}}
 	for _, a := range r.snapshot.Vantages {
 		a.Clock, a.Lag = a.Clock.Round(time.Millisecond), a.Lag.Round(time.Millisecond)
 		row := agentRow{
 			Look: web.AgentLook(a), VantageState: a, City: cityOf(r.catalog, a.Region), Enrolled: enrolled[mesh.Key(a.Name)],
-			Behind: a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
+			Credential: credentials[mesh.Key(a.Name)],
+			Behind:     a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
 		}
 		if h := hosts[mesh.Key(a.Name)]; h != nil {
 			row.Addresses = strings.Join(h.Addresses, ", ")
+		}
+		if ends := row.Credential.Ends; !ends.IsZero() {
+			row.Left = validFor(ends, r.snapshot.At)
 		}
 		switch {
 		case a.SpoolOff != "":
@@ -64,16 +86,47 @@ func agentsPage(s *console, r request) (view, error) {
 		}
 		rows = append(rows, row)
 		t.rows = append(t.rows, []any{
-			a.Name, a.Region, row.Addresses, row.Word, a.Version, a.Revision, row.Enrolled, a.Connected, a.LastBatch, a.Clock,
-			a.Lag, a.Queued, a.Dropped, row.Spool, a.Abstains, joined(a.Advisories),
+			a.Name, a.Region, row.Addresses, row.Word, a.Version, a.Revision, row.Enrolled, row.Credential.Ends,
+			a.Connected, a.LastBatch, a.Clock, a.Lag, a.Queued, a.Dropped, row.Spool, a.Abstains, joined(a.Advisories),
 		})
 	}
-	v := agentsView{Rows: rows, All: len(rows)}
+	certificates := table{name: "certificates", columns: []string{"certificate", "issued_at", "ends_at", "renewed"}}
+	v := agentsView{Rows: rows, All: len(rows), Certificates: s.presentCertificates(r)}
+	for _, c := range v.Certificates {
+		certificates.rows = append(certificates.rows, []any{c.What, c.Issued, c.Ends, c.Renewal})
+	}
 	if len(rows) > agentsShown { // those that need attention come first
 		slices.SortStableFunc(v.Rows, func(a, b agentRow) int { return a.order() - b.order() })
 		v.Rows = v.Rows[:agentsShown]
 	}
-	return view{title: "Agents", template: "agents", section: "/agents", data: v, tables: []table{t}}, nil
+	return view{title: "Agents", template: "agents", section: "/agents", data: v, tables: []table{t, certificates}}, nil
+}
+
+// presentCredentials returns what agents said of their credentials. It is known of the present alone.
+func (s *console) presentCredentials(r request) map[string]Credential {
+	if s.config.Credentials == nil || !r.moment.IsZero() {
+		return nil
+	}
+	return s.config.Credentials()
+}
+
+// presentCertificates returns the certificates in use.
+func (s *console) presentCertificates(r request) (out []certificateRow) {
+	if s.config.Certificates == nil || !r.moment.IsZero() {
+		return nil
+	}
+	for _, c := range s.config.Certificates(r.snapshot.At) {
+		out = append(out, certificateRow{c, validFor(c.Ends, r.snapshot.At), c.EndsSoon(r.snapshot.At)})
+	}
+	return out
+}
+
+// validFor writes how long something that ends is valid.
+func validFor(ends, now time.Time) string {
+	if left := ends.Sub(now); left > 0 {
+		return "in " + age(left)
+	}
+	return "has ended"
 }
 
 // enrolledSince returns since when the credentials of agents are valid, by the keys of their hosts, in wall time.

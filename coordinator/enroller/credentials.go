@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -25,11 +26,11 @@ func (e *Enroller) credentials(host, publicKey string, gossip keyring) ([]byte, 
 // answerQuestion answers an agent that asks for its credentials again. Otherwise it returns nil: an agent that does not
 // belong gets no answer, and its credentials expire.
 func (e *Enroller) answerQuestion(ctx context.Context, host string, question []byte) []byte {
-	key, able, ok := wire.DecodeGrantRequest(question)
+	request, ok := wire.DecodeGrantRequest(question)
 	if !ok {
 		return nil
 	}
-	answer, err := e.renew(ctx, host, key, able)
+	answer, err := e.renew(ctx, host, request.Key, request.Rename)
 	e.unknown.record(e.Now(), host, errors.Is(err, errUnknownAgent))
 	if err != nil {
 		if !errors.Is(err, errRenaming) && e.denied.Allow(e.Now(), host) {
@@ -37,6 +38,7 @@ func (e *Enroller) answerQuestion(ctx context.Context, host string, question []b
 		}
 		return nil
 	}
+	e.reported.record(host, Credential{Asked: time.Now(), Issued: request.Issued, Ends: request.Expires})
 	return answer
 }
 

@@ -79,6 +79,7 @@ type Enroller struct {
 	Config
 	rotated  chan struct{} // receives a value when a rotation begins
 	unknown  unknownAgents
+	reported reportedCredentials
 	refusals zerolog.Logger // for refused join requests, which anybody may send
 	// log lines per host about credentials that were not renewed; AnswerQuestions' goroutine owns it
 	denied *ratelimit.Rates[string]

@@ -105,7 +105,7 @@ func TestARevokedAgentGetsNoCredentials(t *testing.T) {
 	ask := func() ([]byte, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		return r.Ask(ctx, wire.EncodeGrantRequest(""))
+		return r.Ask(ctx, wire.EncodeGrantRequest(wire.GrantRequest{Rename: true}))
 	}
 	var answer []byte
 	await(t, "an answer", func() (ok bool) { var err error; answer, err = ask(); return err == nil })

@@ -36,17 +36,16 @@ func (n *Node) openServers(context.Context) error {
 	}
 	n.serve(socket, httpserver.New(admin.NewHandler(backend), n.logger("http")))
 
-	certificates, err := n.tlsConfig()
-	if err != nil {
+	if n.publicTLS, err = n.tlsConfig(); err != nil {
 		return err
 	}
-	if n.publicAddr, err = n.serveTCP(n.config.Listen, certificates, n.publicHandler(public)); err != nil {
+	if n.publicAddr, err = n.serveTCP(n.config.Listen, n.publicTLS, n.publicHandler(public)); err != nil {
 		return err
 	}
 	config := consoleConfig(n, web.NewHandler(n.logger("web"), web.Operators, n.siteRoutes(n.source(), web.Operators)...))
 	if n.config.MetricsListen != "" {
 		handler := metricsHandler(n.tokens, console.NewMetrics(config))
-		if _, err = n.serveTCP(n.config.MetricsListen, certificates, handler); err != nil {
+		if _, err = n.serveTCP(n.config.MetricsListen, n.publicTLS, handler); err != nil {
 			return err
 		}
 	}

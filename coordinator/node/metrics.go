@@ -29,7 +29,8 @@ func consoleConfig(n *Node, site http.Handler) console.Config {
 		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings}, Past: n.core.Replayer,
 		Records: consoleRecords{n.view}, Site: site, Disk: n.disk,
 		Notifications: func(ctx context.Context) (console.Notifications, error) { return notifications(ctx, n) },
-		Version:       n.config.Version, Logger: n.logger("console"),
+		Certificates:  n.certificates, Credentials: n.credentials,
+		Version: n.config.Version, Logger: n.logger("console"),
 	}
 	if u, err := url.Parse(n.config.ConsoleURL); err == nil && u.Hostname() != "" {
 		c.Names = []string{u.Hostname()}

@@ -5,6 +5,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -59,6 +60,7 @@ type Node struct {
 	// acknowledger answers the links of messages.
 	acknowledger *notify.Acknowledger
 
+	publicTLS           *tls.Config // of the public address; nil: plain HTTP
 	publicAddr, opsAddr net.Addr
 
 	tasks   []func(context.Context) error // what Run runs; each returns when its context ends

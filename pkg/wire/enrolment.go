@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Token is a join token: what an operator copies from the coordinator to a new agent. It is for one host and valid
@@ -122,19 +123,42 @@ type grantRequest struct {
 	Want   string `json:"want"`
 	Key    string `json:"key,omitempty"` // the agent's, as it claims
 	Rename bool   `json:"rename,omitempty"`
+	// When the credentials were issued and expire that it would connect with next, in Unix seconds.
+	Issued  int64 `json:"issued,omitempty"`
+	Expires int64 `json:"expires,omitempty"`
 }
 
-// EncodeGrantRequest encodes a request for a new JoinGrant, for the public key with which the agent joined. It may be
-// for another name: that of the agent's host, if that was renamed.
-func EncodeGrantRequest(publicKey string) []byte {
-	data, _ := json.Marshal(grantRequest{Version, grantWanted, publicKey, true}) // such values cannot fail
+// GrantRequest is what an enrolled agent sends for a new JoinGrant. Whatever it says of itself is a claim.
+type GrantRequest struct {
+	Key    string // with which the agent joined; empty: the agent is too old to send it
+	Rename bool   // the grant may be for another name: that of the agent's host, if that was renamed
+	// When the present credentials were issued and expire; both are zero if the agent is too old to send them, or if
+	// they never expire.
+	Issued, Expires time.Time
+}
+
+// EncodeGrantRequest encodes a request for a new JoinGrant.
+func EncodeGrantRequest(r GrantRequest) []byte {
+	q := grantRequest{V: Version, Want: grantWanted, Key: r.Key, Rename: r.Rename}
+	if !r.Expires.IsZero() {
+		q.Issued, q.Expires = r.Issued.Unix(), r.Expires.Unix()
+	}
+	data, _ := json.Marshal(q) // such values cannot fail
 	return data
 }
 
-// DecodeGrantRequest decodes what EncodeGrantRequest wrote. The key is empty if the agent is too old to send it; rename
-// is false if it is too old for a grant for another name.
-func DecodeGrantRequest(data []byte) (publicKey string, rename, ok bool) {
+// DecodeGrantRequest decodes what EncodeGrantRequest wrote. A time that no calendar has is none.
+func DecodeGrantRequest(data []byte) (r GrantRequest, ok bool) {
 	var q grantRequest
-	ok = len(data) <= grantRequestMax && json.Unmarshal(data, &q) == nil && q.Want == grantWanted
-	return q.Key, q.Rename, ok
+	if len(data) > grantRequestMax || json.Unmarshal(data, &q) != nil || q.Want != grantWanted {
+		return r, false
+	}
+	r = GrantRequest{Key: q.Key, Rename: q.Rename}
+	if 0 < q.Issued && q.Issued < q.Expires && q.Expires <= latestSecond {
+		r.Issued, r.Expires = time.Unix(q.Issued, 0), time.Unix(q.Expires, 0)
+	}
+	return r, true
 }
+
+// latestSecond is the last second of the year 9999: later times have no text.
+const latestSecond = 253402300799

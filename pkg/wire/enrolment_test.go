@@ -3,6 +3,7 @@ package wire_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -32,4 +33,24 @@ func TestATokenIsParsedOrMisspelt(t *testing.T) {
 			t.Fatalf("half a token was read: %v", err)
 		}
 	})
+}
+
+// What an agent says of its credentials arrives, and nonsense is nothing: it is shown to operators.
+func TestAGrantRequestCarriesTheEndOfTheCredentials(t *testing.T) {
+	second := func(n int64) time.Time { return time.Unix(n, 0) }
+	for name, test := range map[string]struct{ sent, want wire.GrantRequest }{
+		"an agent's": {wire.GrantRequest{Key: "U", Rename: true, Issued: second(5), Expires: second(9)},
+			wire.GrantRequest{Key: "U", Rename: true, Issued: second(5), Expires: second(9)}},
+		"credentials of before they expired": {wire.GrantRequest{Key: "U", Issued: second(5)}, wire.GrantRequest{Key: "U"}},
+		"an end before the start":            {wire.GrantRequest{Issued: second(9), Expires: second(5)}, wire.GrantRequest{}},
+		"an end that no calendar has":        {wire.GrantRequest{Issued: second(9), Expires: second(1 << 60)}, wire.GrantRequest{}},
+	} {
+		got, ok := wire.DecodeGrantRequest(wire.EncodeGrantRequest(test.sent))
+		if diff := cmp.Diff(test.want, got); !ok || diff != "" {
+			t.Errorf("%s: %v %s", name, ok, diff)
+		}
+	}
+	if _, ok := wire.DecodeGrantRequest([]byte(`{"v":1,"want":"everything"}`)); ok {
+		t.Error("another question is taken for a request of a grant")
+	}
 }

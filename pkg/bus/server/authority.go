@@ -155,7 +155,11 @@ func (a *authority) issue(now time.Time, life time.Duration) (tls.Certificate, e
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("create the server's certificate: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key}, nil
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("create the server's certificate: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
 func encodePEM(kind string, der []byte) []byte {

@@ -47,7 +47,8 @@ func listeningServer(b *testing.B) *Server {
 	if err := s.trust.openResolver(); err != nil {
 		b.Fatal(err)
 	}
-	opts := s.options(&certificates{ca: s.ca, life: Life})
+	s.certificates = &certificates{ca: s.ca, life: Life}
+	opts := s.options()
 	opts.DontListen, opts.ProxyProtocol, opts.Host, opts.Port = false, false, "127.0.0.1", natsd.RANDOM_PORT
 	if s.server, err = natsd.NewServer(opts); err != nil {
 		b.Fatal(err)

@@ -40,15 +40,16 @@ const Life = 90 * 24 * time.Hour
 
 // Server is a running server, or the trust and the URLs of a cluster.
 type Server struct {
-	server  *natsd.Server // nil: a cluster
-	proxy   *proxy        // of the server's connections
-	trust   *trust
-	ca      *authority
-	servers []string
-	log     zerolog.Logger
-	store   string // directory of the streams
-	stop    context.CancelFunc
-	tasks   sync.WaitGroup
+	server       *natsd.Server // nil: a cluster
+	proxy        *proxy        // of the server's connections
+	trust        *trust
+	ca           *authority
+	certificates *certificates // that the server presents; nil: a cluster
+	servers      []string
+	log          zerolog.Logger
+	store        string // directory of the streams
+	stop         context.CancelFunc
+	tasks        sync.WaitGroup
 
 	revoking sync.Mutex    // one change of an account at a time
 	pushes   atomic.Uint64 // accounts pushed: each push undoes what ban changed in memory
@@ -86,12 +87,12 @@ func Start(_ context.Context, c Config) (*Server, error) {
 	if err := s.trust.openResolver(); err != nil {
 		return nil, err
 	}
-	certificates := &certificates{ca: s.ca, life: cmp.Or(c.CertificateLife, Life)}
+	s.certificates = &certificates{ca: s.ca, life: cmp.Or(c.CertificateLife, Life)}
 	// Once here, so that a CA that cannot sign stops the start and not the first connection.
-	if _, err := certificates.current(time.Now()); err != nil {
+	if _, err := s.certificates.current(time.Now()); err != nil {
 		return nil, err
 	}
-	if s.server, err = natsd.NewServer(s.options(certificates)); err != nil {
+	if s.server, err = natsd.NewServer(s.options()); err != nil {
 		return nil, fmt.Errorf("NATS server: %w", err)
 	}
 	s.server.SetLoggerV2(newLogger(c.Logger), false, false, false)
@@ -131,12 +132,12 @@ func startServer(server *natsd.Server, accounts map[string]string) error {
 }
 
 // options returns the settings of the embedded server. It listens nowhere: the proxy forwards to it.
-func (s *Server) options(certificates *certificates) *natsd.Options {
+func (s *Server) options() *natsd.Options {
 	opts := &natsd.Options{
 		ServerName: "coordinator", DontListen: true, ProxyProtocol: true, NoSigs: true,
 		// JetStream otherwise acknowledges a message before it is on the disk.
 		JetStream: true, StoreDir: s.store, SyncAlways: true, JetStreamMaxStore: storeMax, StreamMaxBufferedMsgs: waitingMax,
-		TLS: true, TLSConfig: certificates.config(), TLSTimeout: 5,
+		TLS: true, TLSConfig: s.certificates.config(), TLSTimeout: 5,
 		MaxPayload: bus.PayloadMax, MaxControlLine: controlLine, MaxConn: connections,
 		PingInterval: 10 * time.Second, MaxPingsOut: 2,
 	}

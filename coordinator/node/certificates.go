@@ -1,0 +1,74 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/health"
+)
+
+// caAhead is how long before its end the CA is reported: every agent must join again after it was replaced.
+const caAhead = 180 * 24 * time.Hour
+
+// certificates lists what this coordinator presents to others, and what signed it.
+func (n *Node) certificates(now time.Time) (out []health.Certificate) {
+	if n.publicTLS != nil {
+		if pair, err := n.publicTLS.GetCertificate(nil); err == nil && pair.Leaf != nil {
+			out = append(out, health.Certificate{
+				ID: "page", What: "certificate of the status page", Issued: pair.Leaf.NotBefore, Ends: pair.Leaf.NotAfter,
+				Renewal: "by what writes the files of --tls-cert and --tls-key",
+				Act:     "renew it, and replace the files of --tls-cert and --tls-key; they are read again while it runs",
+			})
+		}
+	}
+	leaf, ca := n.nats.Certificates(now)
+	if leaf != nil {
+		out = append(out, health.Certificate{
+			ID: "nats", What: "certificate for agents", Issued: leaf.NotBefore, Ends: leaf.NotAfter,
+			Renewal: "by the coordinator, when a third of its life is left",
+			Act:     "restart the coordinator, and read its log",
+		})
+	}
+	return append(out, health.Certificate{
+		ID: "ca", What: "CA of the mesh", Issued: ca.NotBefore, Ends: ca.NotAfter, Ahead: caAhead,
+		Renewal: "by hand: agents trust it, and the certificates of a cluster's nodes end with it",
+		Act:     "set up a coordinator with a new data directory, and have every agent join it",
+	})
+}
+
+// credentials lists what agents said of their credentials, by the keys of their hosts.
+func (n *Node) credentials() map[string]console.Credential {
+	out := map[string]console.Credential{}
+	for name, c := range n.enroller.Credentials() {
+		out[name] = console.Credential{Asked: c.Asked, Ends: c.Ends}
+	}
+	return out
+}
+
+// watchCertificates warns of certificates that end soon, and of agents that do not renew their credentials: they do
+// after a third of the life, so that more than a third is left of each.
+func (n *Node) watchCertificates(ctx context.Context) error {
+	n.core.Warnings.WatchCertificates(ctx, func(now time.Time) []health.Certificate {
+		all := n.certificates(now)
+		c, _ := n.core.Engine.Current()
+		credentials := n.enroller.Credentials()
+		for i := range c.Hosts {
+			h := &c.Hosts[i]
+			agent := credentials[h.Key()]
+			if agent.Ends.IsZero() {
+				continue
+			}
+			all = append(all, health.Certificate{
+				ID: "agent-" + h.Key(), What: "credential of the agent of " + h.Name, Issued: agent.Issued, Ends: agent.Ends,
+				Ahead: agent.Ends.Sub(agent.Issued) / 3,
+				Act: "the agent does not renew it; read its log, and see that it can write to its state directory: " +
+					"once it has ended, the agent must join again with a token of `coordinator invite " + h.Name + "`",
+			})
+		}
+		slices.SortStableFunc(all, func(a, b health.Certificate) int { return a.Ends.Compare(b.Ends) })
+		return all
+	})
+	return nil
+}
