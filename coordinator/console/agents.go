@@ -58,7 +58,7 @@ func (r agentRow) order() int {
 // agentsPage is the page of all agents.
 func agentsPage(s *console, r request) (view, error) {
 	hosts := hostsByKey(r.catalog)
-	enrolled, credentials := enrolledSince(r.Context(), s, r), s.presentCredentials(r)
+	enrolled, credentials := enrolledSince(r.Context(), s, r), presentCredentials(s, r)
 	var rows []agentRow
 	t := table{name: "agents", columns: []string{
 		"agent", "region", "addresses", "state", "version", "catalog", "enrolled_at", "credential_ends_at",
@@ -91,7 +91,7 @@ func agentsPage(s *console, r request) (view, error) {
 		})
 	}
 	certificates := table{name: "certificates", columns: []string{"certificate", "issued_at", "ends_at", "renewed"}}
-	v := agentsView{Rows: rows, All: len(rows), Certificates: s.presentCertificates(r)}
+	v := agentsView{Rows: rows, All: len(rows), Certificates: presentCertificates(s, r)}
 	for _, c := range v.Certificates {
 		certificates.rows = append(certificates.rows, []any{c.What, c.Issued, c.Ends, c.Renewal})
 	}
@@ -103,7 +103,7 @@ func agentsPage(s *console, r request) (view, error) {
 }
 
 // presentCredentials returns what agents said of their credentials. It is known of the present alone.
-func (s *console) presentCredentials(r request) map[string]Credential {
+func presentCredentials(s *console, r request) map[string]Credential {
 	if s.config.Credentials == nil || !r.moment.IsZero() {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (s *console) presentCredentials(r request) map[string]Credential {
 }
 
 // presentCertificates returns the certificates in use.
-func (s *console) presentCertificates(r request) (out []certificateRow) {
+func presentCertificates(s *console, r request) (out []certificateRow) {
 	if s.config.Certificates == nil || !r.moment.IsZero() {
 		return nil
 	}

@@ -190,6 +190,10 @@ func pathItems(s *console, r request) (out []item) {
 		return r.snapshot.At.Sub(p.since) < cutWhileLossy &&
 			(lost.typical() >= meshLossy || lost.beside(r.snapshot, p.direction) >= meshLossy)
 	})
+	lossy := map[string]bool{}
+	for _, p := range lossyPlaces(r.catalog, r.snapshot, pings) {
+		out, lossy[p.region] = append(out, p.item(r)), true
+	}
 	for _, p := range lossyPaths(r.catalog, r.snapshot, pings, paths) {
 		out = append(out, p.item(r))
 	}
@@ -207,7 +211,8 @@ func pathItems(s *console, r request) (out []item) {
 			},
 		})
 	}
-	return append(out, lonelyItems(s, r, paths)...)
+	out = append(out, lonelyItems(s, r, paths)...)
+	return append(out, newFilteredPings(r.snapshot, cutDirections(r), lossy).items()...)
 }
 
 // While probes are lost everywhere, or all around a region, one that fails is no cut: it must last.
@@ -297,8 +302,19 @@ func sentenceCase(text string) string {
 	return strings.ToUpper(string(letters[:1])) + string(letters[1:])
 }
 
-// advisoryItems returns the advisories of checks that are up, and of agents.
+// advisoryItems returns the advisories of agents, and of checks that are up.
 func advisoryItems(s *mesh.Snapshot) (out []item) {
+	for _, v := range s.Vantages {
+		for _, a := range v.Advisories {
+			out = append(out, item{
+				Look: web.VerdictLook(mesh.Degraded), rank: rankWarning,
+				Title:    fmt.Sprintf("The agent of %s needs attention", v.Name),
+				Detail:   sentences([]string{a}) + " On that server, this says more:",
+				Links:    []web.Link{{Name: "Agents", URL: "/agents"}},
+				Commands: []string{"agent doctor"},
+			})
+		}
+	}
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
 		for k := range h.Checks {
@@ -306,21 +322,12 @@ func advisoryItems(s *mesh.Snapshot) (out []item) {
 			if c.Verdict.Severity() > mesh.Up.Severity() {
 				continue // they stand beside its verdict
 			}
-			for _, a := range withoutPaths(c.Advisories) {
+			for _, a := range withoutFiltered(withoutPaths(c.Advisories)) {
 				out = append(out, item{
 					Look: web.VerdictLook(mesh.Degraded), Title: h.Name + " " + c.Name, Detail: a, rank: rankAdvisory,
 					Links: []web.Link{{Name: "Check", URL: checkPath(h.Name, c.Name)}},
 				})
 			}
-		}
-	}
-	for _, v := range s.Vantages {
-		for _, a := range v.Advisories {
-			out = append(out, item{
-				Look: web.VerdictLook(mesh.Degraded), Title: "Agent " + v.Name, Detail: a, rank: rankAdvisory,
-				Links:    []web.Link{{Name: "Agents", URL: "/agents"}},
-				Commands: []string{"agent doctor"},
-			})
 		}
 	}
 	return out

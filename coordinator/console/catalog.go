@@ -76,9 +76,16 @@ func catalogPage(s *console, r request) (view, error) {
 		}
 		h.Changes = h.Changes[:min(len(h.Changes), changesOfCatalog)]
 	}
-	checks := v.list(r.catalog)
+	tables := []table{v.list(r.catalog), changes}
+	if v.Compared {
+		differences := table{name: "differences", columns: []string{"from", "to", "change"}}
+		for _, text := range v.Between {
+			differences.rows = append(differences.rows, []any{v.From, v.To, text})
+		}
+		tables = append(tables, differences)
+	}
 	return view{
-		title: "Catalog", template: "catalog", section: "/catalog", data: v, tables: []table{checks, changes},
+		title: "Catalog", template: "catalog", section: "/catalog", data: v, tables: tables,
 	}, nil
 }
 

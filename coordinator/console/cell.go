@@ -41,6 +41,7 @@ type cellMaker struct {
 	question question
 	loss     losses
 	pings    map[[3]string]pingCounts // what the losses were counted of
+	cut      map[direction]bool       // paths between two regions that are named as cut
 	columns  []column
 	catalog  *catalog.Catalog
 }
@@ -121,6 +122,13 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 		out.Class, out.Text = "bad", "✕"
 	case e.Vote == mesh.Abstain:
 		out.Class, out.Text = "silent", "?"
+	case filtered(e) && m.cut[direction{region, l.host.Region}]:
+		out.Class, out.Text, out.Title = "bad", "✕", out.Title+"; the path from there is cut"
+	case filtered(e) && m.question.show != showLoss:
+		out.Class, out.Text, out.Note = "lossy", "✕", "alive"
+		if counted && loss > 0 {
+			out.Note = noted(loss)
+		}
 	case m.question.show == showOutcome:
 		out.Class, out.Text = "h0", "ok"
 		if e.Outcome == mesh.Slow {
@@ -131,14 +139,14 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 	case m.question.show == showLoss:
 		out.Class, out.Text = heat("l", lossSteps, loss), percent(loss)
 	case !hasTime(e):
-		out.Class, out.Note = "lossy", percent(loss)
+		out.Class, out.Note = "lossy", noted(loss)
 		if !counted {
 			out.Text, out.Note = "ok", ""
 		}
 	default:
 		out.Class, out.Text = heat("h", heatSteps, e.RTT), millisecondsText(e.RTT)
 		if loss >= lossNoted && !m.accident(l, e.Vantage) {
-			out.Class, out.Note = "lossy", percent(loss)
+			out.Class, out.Note = "lossy", noted(loss)
 		}
 	}
 	return out
@@ -149,6 +157,9 @@ func (m cellMaker) accident(l line, vantage string) bool {
 	_, lost := m.pings[[3]string{mesh.Key(l.host.Name), l.check.Name, vantage}].total()
 	return lost == 1
 }
+
+// filtered reports whether the ping of an edge was lost, and the host proved otherwise that it is alive.
+func filtered(e mesh.EdgeState) bool { return e.Vote == mesh.OK && e.Outcome == mesh.Unreachable }
 
 // hasTime reports whether an edge has a round-trip time: a filtered ping votes ok without one.
 func hasTime(e mesh.EdgeState) bool { return e.Outcome.Good() && e.RTT > 0 && !e.At.IsZero() }
@@ -230,6 +241,14 @@ func percent(share float64) string {
 	}
 }
 
+// noted writes a share beside a round-trip time, where there is little space: "3 %", "20 %".
+func noted(share float64) string {
+	if share*100 < 1 {
+		return "<1 %"
+	}
+	return fmt.Sprintf("%.0f %%", share*100)
+}
+
 // legend returns one cell of each kind with what it means.
 func (m cellMaker) legend() []cell {
 	var out []cell
@@ -250,14 +269,13 @@ func (m cellMaker) legend() []cell {
 	default:
 		out = []cell{{Class: "h0", Text: "ok", Title: "answers"}, {Class: "h3", Text: "slow", Title: "late"}}
 	}
+	out = append(out, cell{Class: "bad", Text: "✕", Title: "does not reach it"})
+	if m.question.show != showLoss {
+		out = append(out, cell{Class: "lossy", Text: "✕", Note: "alive", Title: "lost the ping, the host is alive"})
+	}
 	return append(
 		out,
-		cell{Class: "bad", Text: "✕", Title: "does not reach it"},
-		cell{
-			Class: "silent",
-			Text:  "?",
-			Title: "no vote",
-		},
+		cell{Class: "silent", Text: "?", Title: "no vote"},
 		own,
 		cell{Class: "none", Text: "·", Title: "itself"},
 	)
@@ -267,13 +285,24 @@ func joinedNonempty(texts ...string) string {
 	return joined(slices.DeleteFunc(texts, func(t string) bool { return t == "" }))
 }
 
-// records returns the matrix for programs: one row for each vantage and address family, of all pages.
-func (m builtMatrix) records(r request, q question) (out [][]any) {
+// table is the matrix for programs: one row for each vantage and address family, of all pages.
+func (m builtMatrix) table(r request) table {
+	t := table{name: "matrix", columns: []string{
+		"host", "check", "verdict", "vantage", "vantage_region", "own", "vote", "outcome", "round_trip_seconds", "loss",
+		"at", "reason",
+	}}
+	if r.forPrograms() {
+		t.rows = m.records(r)
+	}
+	return t
+}
+
+func (m builtMatrix) records(r request) (out [][]any) {
 	hosts := hostsByKey(r.catalog)
 	for _, l := range m.lines {
 		for _, v := range l.check.Votes {
 			for _, e := range v.Edges {
-				if q.from != "" && v.Region != q.from || len(out) >= recordsMax {
+				if from := m.question.from; from != "" && v.Region != from || len(out) >= recordsMax {
 					continue
 				}
 				var loss, rtt any

@@ -22,9 +22,9 @@ func TestAPairWithoutATimeShowsNone(t *testing.T) {
 	l := line{&mesh.HostState{Name: "NC036"}, &check, &catalog.Host{Name: "NC036"}}
 	for _, lost := range []losses{{{"nc036", "ping", "nc041"}: 0.31}, {}} {
 		m := cellMaker{question: question{show: showRTT}, loss: lost, catalog: &catalog.Catalog{}}
-		wantText, wantNote := "", "31 %"
+		wantText, wantNote := "✕", "31 %"
 		if len(lost) == 0 {
-			wantText, wantNote = "ok", ""
+			wantNote = "alive"
 		}
 		got := m.newCell(l, "lusaka", []mesh.EdgeState{e})
 		if got.Text != wantText || got.Note != wantNote || !strings.Contains(got.Title, "vote ok, "+e.Why) {
@@ -34,7 +34,7 @@ func TestAPairWithoutATimeShowsNone(t *testing.T) {
 		if region.Text != "ok" || !strings.Contains(region.Title, "1 ok, 0 bad") {
 			t.Errorf("%+v", region)
 		}
-		rows := builtMatrix{lines: []line{l}, loss: lost}.records(request{catalog: m.catalog}, question{})
+		rows := builtMatrix{lines: []line{l}, loss: lost}.records(request{catalog: m.catalog})
 		if rows[0][8] != nil {
 			t.Errorf("a round-trip time of %v", rows[0][8])
 		}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"net/http/httptest"
 	"slices"
@@ -50,6 +51,9 @@ func TestSmokeHasP50P90AndP99(t *testing.T) {
 	if got.Low[0] != 10 || got.Mid[0] != 20 || got.High[0] != 30 || got.Values[0] != 10 ||
 		!math.IsNaN(got.Low[1]) || !math.IsNaN(got.Mid[1]) || !math.IsNaN(got.High[1]) {
 		t.Errorf("%+v", got)
+	}
+	if data, err := json.Marshal(rtt.Data()); err != nil || !strings.Contains(string(data), `"lost":[10,100]`) {
+		t.Errorf("the line is not colored by its losses: %s", data)
 	}
 	if lost := loss.Series[0].Values; lost[0] != 10 || lost[1] != 100 {
 		t.Errorf("%v", lost)

@@ -97,28 +97,27 @@ func presentLosses(s *console, r request) (losses, map[[3]string]pingCounts) {
 	return counted, pings
 }
 
+// countLosses counts by vantage. It reads each minute once: those of both halves are added.
 func countLosses(r request, from Source, now time.Time) (losses, map[[3]string]pingCounts, error) {
-	pairs, err := from.Pairs(r.Context(), now.Add(-lossWindow), now)
-	if err != nil {
-		return nil, nil, err
-	}
-	recent, err := from.Pairs(r.Context(), now.Add(-lossWindow/2), now)
-	counted, pings := make(losses, len(pairs)), make(map[[3]string]pingCounts, len(pairs))
-	for _, p := range pairs {
-		key := [3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}
-		counted[key] = p.Loss()
-		pings[key] = pingCounts{sent: [2]uint64{p.Sent}, lost: [2]uint64{p.Lost}}
-	}
-	for _, p := range recent {
-		key := [3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}
-		whole := pings[key]
-		// More may have arrived since the whole was read.
-		sent, lost := min(p.Sent, whole.sent[0]), min(p.Lost, whole.lost[0])
-		pings[key] = pingCounts{
-			sent: [2]uint64{whole.sent[0] - sent, sent}, lost: [2]uint64{whole.lost[0] - lost, lost},
+	pings := map[[3]string]pingCounts{}
+	middle := now.Add(-lossWindow / 2).Truncate(time.Minute) // periods are counted in whole minutes
+	for half, period := range [2][2]time.Time{{now.Add(-lossWindow), middle}, {middle, now}} {
+		pairs, err := from.Pairs(r.Context(), period[0], period[1])
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, p := range pairs {
+			key := [3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}
+			counts := pings[key]
+			counts.sent[half], counts.lost[half] = p.Sent, p.Lost
+			pings[key] = counts
 		}
 	}
-	return counted, pings, err
+	counted := make(losses, len(pings))
+	for key, counts := range pings {
+		counted[key] = counts.share()
+	}
+	return counted, pings, nil
 }
 
 func countLossesByRegion(r request, from Source, _ time.Time) (losses, map[[3]string]pingCounts, error) {

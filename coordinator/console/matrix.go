@@ -191,35 +191,32 @@ func matrixPage(s *console, r request) (view, error) {
 	}
 	q = q.orDefault(r.catalog)
 	m := newMatrix(s, r, q)
-	t := table{name: "matrix", columns: []string{
-		"host", "check", "verdict", "vantage", "vantage_region", "own", "vote", "outcome", "round_trip_seconds", "loss",
-		"at", "reason",
-	}}
-	if r.forPrograms() {
-		t.rows = m.records(r, q)
-	}
 	moment, err := s.newMomentView(r, "", "")
 	return view{
-		title: "Matrix", template: "matrix", section: "/matrix", data: m.view, tables: []table{t}, moment: moment,
+		title: "Matrix", template: "matrix", section: "/matrix", data: m.view, tables: []table{m.table(r)},
+		moment: moment,
 	}, err
 }
 
 // builtMatrix is a matrix with what it was made of.
 type builtMatrix struct {
-	view  matrixView
-	lines []line
-	loss  losses
+	question question
+	view     matrixView
+	lines    []line
+	loss     losses
 }
 
 // newMatrix answers a question.
 func newMatrix(s *console, r request, q question) builtMatrix {
-	m := builtMatrix{lines: q.lines(r.catalog, r.snapshot)}
+	m := builtMatrix{question: q, lines: q.lines(r.catalog, r.snapshot)}
 	m.view = matrixView{Question: newChoices(r.catalog, q), Hosts: len(m.lines), ShowsLoss: q.show == showLoss}
 	loss, pings := presentLosses(s, r)
 	m.loss = loss
 	m.view.Columns = columns(r, q)
 	m.view.ByVantage = slices.ContainsFunc(m.view.Columns, func(c column) bool { return c.vantage != "" })
-	cells := cellMaker{question: q, loss: loss, pings: pings, columns: m.view.Columns, catalog: r.catalog}
+	cells := cellMaker{
+		question: q, loss: loss, pings: pings, cut: cutDirections(r), columns: m.view.Columns, catalog: r.catalog,
+	}
 	m.view.Legend = cells.legend()
 	if len(m.lines) > linesMax && q.region == "" {
 		m.view.ByRegion = true

@@ -47,7 +47,9 @@ func overviewPage(s *console, r request) (view, error) {
 	if v.Changes, err = latestChanges(s, r); err != nil {
 		return view{}, err
 	}
-	return view{title: "Overview", template: "overview", section: "/", data: v, tables: overviewTables(v)}, nil
+	return view{
+		title: "Overview", template: "overview", section: "/", data: v, tables: overviewTables(v, built.table(r)),
+	}, nil
 }
 
 // latestChanges returns the latest transitions, the newest first.
@@ -70,7 +72,7 @@ func latestChanges(s *console, r request) (out []changeRow, err error) {
 	return out, err
 }
 
-func overviewTables(v overviewView) []table {
+func overviewTables(v overviewView, matrix table) []table {
 	needs := table{name: "attention", columns: []string{"title", "detail", "state", "since", "commands"}}
 	for _, i := range v.Items {
 		needs.rows = append(needs.rows, []any{i.Title, i.Detail, i.Word, i.Since, joined(i.Commands)})
@@ -83,7 +85,7 @@ func overviewTables(v overviewView) []table {
 	for _, f := range v.Coordinator {
 		own.rows = append(own.rows, []any{f.Name, f.Text})
 	}
-	return []table{needs, changes, own}
+	return []table{needs, matrix, changes, own}
 }
 
 // joined writes several texts as one.

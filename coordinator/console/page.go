@@ -248,26 +248,36 @@ func (r request) render(v view) (template.HTML, error) {
 	if err != nil {
 		return "", err
 	}
+	sheets, all := r.formats(v)
 	return web.Render(templates, "shell", struct {
 		Agents, Connected int
-		Formats           []string // addresses of the page's tables
+		Sheets            []web.Link // the page's tables, as CSV
+		All               string     // the address of all of them, as JSON
 		Moment            *momentView
 		Content           template.HTML
-	}{len(r.snapshot.Vantages), connectedAgents(r.snapshot), r.formats(v), v.moment, content})
+	}{len(r.snapshot.Vantages), connectedAgents(r.snapshot), sheets, all, v.moment, content})
 }
 
-// formats returns the address of the page's tables in each format.
-func (r request) formats(v view) []string {
-	if len(v.tables) == 0 {
-		return nil
-	}
-	var out []string
-	for _, format := range []string{formatCSV, formatJSON} {
+// formats returns the addresses of the page's tables for programs: each by itself as CSV, and all of them as JSON.
+func (r request) formats(v view) (sheets []web.Link, all string) {
+	address := func(key, value, format string) string {
 		query := r.URL.Query()
 		query.Set("format", format)
-		out = append(out, r.URL.EscapedPath()+"?"+query.Encode())
+		if key != "" {
+			query.Set(key, value)
+		}
+		return r.URL.EscapedPath() + "?" + query.Encode()
 	}
-	return out
+	switch len(v.tables) {
+	case 0:
+		return nil, ""
+	case 1:
+		return []web.Link{{Name: "CSV", URL: address("", "", formatCSV)}}, address("", "", formatJSON)
+	}
+	for _, t := range v.tables {
+		sheets = append(sheets, web.Link{Name: t.name, URL: address("table", t.name, formatCSV)})
+	}
+	return sheets, address("", "", formatJSON)
 }
 
 // events streams the body of the page whose address is in ?page= after every change.

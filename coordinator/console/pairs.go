@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
@@ -92,8 +93,33 @@ func (s *console) pairPage(r request) (view, error) {
 	}
 	return view{
 		title: vantage.Name + " to " + h.Name + " " + c.Name, template: "pair", section: "/matrix", data: v, still: true,
-		tables: []table{minutes, changeTable(v.Changes), eventTable(v.Events)},
+		tables: []table{
+			minutes, v.periodTable(), {"votes", voteColumns, v.Votes.rows()}, changeTable(v.Changes), eventTable(v.Events),
+		},
 	}, nil
+}
+
+// losses says what is lost in the first period, of each vantage that loses more than an accident: a path works that
+// loses half of its probes.
+func (v pairView) losses() (out []string) {
+	for _, p := range v.Periods {
+		if p.Name == minutePeriods[0].name && p.Lost > 1 && p.Loss() >= lossNoted {
+			out = append(out, fmt.Sprintf("%s lost %d of %d probes in %s: %s.", p.Vantage, p.Lost, p.Sent, p.Name,
+				percent(p.Loss())))
+		}
+	}
+	return out
+}
+
+// periodTable is the table of periods for programs.
+func (v pairView) periodTable() table {
+	t := table{name: "periods", columns: append([]string{"period", "vantage"}, digestColumns...)}
+	for _, p := range v.Periods {
+		if p.Known {
+			t.rows = append(t.rows, append([]any{p.Name, p.Vantage}, digestCells(p.Digest)...))
+		}
+	}
+	return t
 }
 
 func (r request) vantage(name string) (*mesh.VantageState, error) {
@@ -256,6 +282,7 @@ func (s *console) minuteCharts(r request, v *pairView, vantages []string) (table
 			return out, err
 		}
 	}
+	v.Sentences = append(v.Sentences, v.losses()...)
 	return out, nil
 }
 
@@ -278,13 +305,17 @@ func points(s web.ChartSeries) (n int) {
 	return n
 }
 
-// drawn adds the charts that have a line.
+// drawn adds the charts that have a line, and one sentence for all others that follow one another.
 func drawn(out *[]chartView, charts ...web.Chart) error {
 	for _, c := range charts {
 		if len(c.Series) == 0 {
 			continue
 		}
 		if !slices.ContainsFunc(c.Series, func(s web.ChartSeries) bool { return points(s) > 1 }) {
+			if n := len(*out); n > 0 && (*out)[n-1].HTML == tooLittle {
+				(*out)[n-1].Title += "; " + lowerFirst(c.Label)
+				continue
+			}
 			*out = append(*out, chartView{c.Label, tooLittle})
 			continue
 		}
@@ -297,7 +328,10 @@ func drawn(out *[]chartView, charts ...web.Chart) error {
 	return nil
 }
 
-// addDigests adds the line of medians with its smoke, dark up to p90 and light up to p99, and one of the loss.
+func lowerFirst(text string) string { return strings.ToLower(text[:1]) + text[1:] }
+
+// addDigests adds the line of medians with its smoke, dark up to p90 and light up to p99, and the losses, which color
+// it and have a line of their own.
 func addDigests(rtt, loss *web.Chart, name string, digests map[int]rollup.Digest, n int) {
 	if len(digests) == 0 {
 		return
@@ -315,7 +349,7 @@ func addDigests(rtt, loss *web.Chart, name string, digests map[int]rollup.Digest
 		}
 	}
 	rtt.Series = append(rtt.Series, web.ChartSeries{
-		Name: name, Values: median, Low: slices.Clone(median), Mid: mid, High: high,
+		Name: name, Values: median, Low: slices.Clone(median), Mid: mid, High: high, Lost: lost,
 	})
 	loss.Series = append(loss.Series, web.ChartSeries{Name: name, Values: lost})
 }

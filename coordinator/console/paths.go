@@ -177,6 +177,18 @@ func brokenPaths(c *catalog.Catalog, s *mesh.Snapshot) (out []brokenPath) {
 	return out
 }
 
+// cutDirections returns the paths that are cut: what begins at the first region does not reach the second.
+func cutDirections(r request) map[direction]bool {
+	out := map[direction]bool{}
+	for _, p := range brokenPaths(r.catalog, r.snapshot) {
+		out[p.direction] = true
+		if p.both {
+			out[direction{p.to, p.from}] = true
+		}
+	}
+	return out
+}
+
 // words describes a broken path: a title, and what it means.
 func (p brokenPath) words(c *catalog.Catalog) (title, detail string) {
 	from, to := cityOf(c, p.from), cityOf(c, p.to)

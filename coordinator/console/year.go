@@ -1,7 +1,6 @@
 package console
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -62,13 +61,21 @@ func hourlyChart(r request, report latency.Report) web.Chart {
 		}
 	}
 	for _, row := range report.Rows {
-		values := slices.Repeat([]float64{math.NaN()}, int(r.snapshot.At.Sub(c.From)/time.Hour)+1)
+		length := int(r.snapshot.At.Sub(c.From)/time.Hour) + 1
+		values, lost := gaps(length), gaps(length)
 		for _, p := range row.Points {
-			if n := int(p.At.Sub(c.From) / time.Hour); p.Answered() && n >= 0 && n < len(values) {
+			n := int(p.At.Sub(c.From) / time.Hour)
+			if n < 0 || n >= length {
+				continue
+			}
+			if p.Answered() {
 				values[n] = milliseconds(p.P50)
 			}
+			if p.Sent > 0 {
+				lost[n] = 100 * p.Loss()
+			}
 		}
-		c.Series = append(c.Series, web.ChartSeries{Name: cityOf(r.catalog, row.Region), Values: values})
+		c.Series = append(c.Series, web.ChartSeries{Name: cityOf(r.catalog, row.Region), Values: values, Lost: lost})
 	}
 	return c
 }

@@ -27,7 +27,8 @@ func (d *coordinator) requestJoin(t *testing.T, dial bus.DialFunc, within time.D
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	_, err = busagent.RequestEnrolment(ctx, d.server.Servers(), pin, dial, wire.EncodeGrantRequest(wire.GrantRequest{Rename: true}))
+	_, err = busagent.RequestEnrolment(ctx, d.server.Servers(), pin, dial,
+		wire.EncodeGrantRequest(wire.GrantRequest{Rename: true}))
 	return err == nil
 }
 

@@ -7,13 +7,14 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/console"
 	"github.com/probemesh/probemesh/coordinator/health"
+	"github.com/probemesh/probemesh/pkg/bus/server"
 )
 
 // caAhead is how long before its end the CA is reported: every agent must join again after it was replaced.
 const caAhead = 180 * 24 * time.Hour
 
-// certificates lists what this coordinator presents to others, and what signed it.
-func (n *Node) certificates(now time.Time) (out []health.Certificate) {
+// certificates lists what a coordinator presents to others, and what signed it.
+func certificates(n *Node, now time.Time) (out []health.Certificate) {
 	if n.publicTLS != nil {
 		if pair, err := n.publicTLS.GetCertificate(nil); err == nil && pair.Leaf != nil {
 			out = append(out, health.Certificate{
@@ -23,7 +24,7 @@ func (n *Node) certificates(now time.Time) (out []health.Certificate) {
 			})
 		}
 	}
-	leaf, ca := n.nats.Certificates(now)
+	leaf, ca := server.Certificates(n.nats, now)
 	if leaf != nil {
 		out = append(out, health.Certificate{
 			ID: "nats", What: "certificate for agents", Issued: leaf.NotBefore, Ends: leaf.NotAfter,
@@ -39,7 +40,7 @@ func (n *Node) certificates(now time.Time) (out []health.Certificate) {
 }
 
 // credentials lists what agents said of their credentials, by the keys of their hosts.
-func (n *Node) credentials() map[string]console.Credential {
+func credentials(n *Node) map[string]console.Credential {
 	out := map[string]console.Credential{}
 	for name, c := range n.enroller.Credentials() {
 		out[name] = console.Credential{Asked: c.Asked, Ends: c.Ends}
@@ -49,9 +50,9 @@ func (n *Node) credentials() map[string]console.Credential {
 
 // watchCertificates warns of certificates that end soon, and of agents that do not renew their credentials: they do
 // after a third of the life, so that more than a third is left of each.
-func (n *Node) watchCertificates(ctx context.Context) error {
+func watchCertificates(ctx context.Context, n *Node) error {
 	n.core.Warnings.WatchCertificates(ctx, func(now time.Time) []health.Certificate {
-		all := n.certificates(now)
+		all := certificates(n, now)
 		c, _ := n.core.Engine.Current()
 		credentials := n.enroller.Credentials()
 		for i := range c.Hosts {

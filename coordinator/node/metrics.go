@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/coordinator/notify"
 	"github.com/probemesh/probemesh/coordinator/operators"
 )
@@ -29,8 +31,9 @@ func consoleConfig(n *Node, site http.Handler) console.Config {
 		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings}, Past: n.core.Replayer,
 		Records: consoleRecords{n.view}, Site: site, Disk: n.disk,
 		Notifications: func(ctx context.Context) (console.Notifications, error) { return notifications(ctx, n) },
-		Certificates:  n.certificates, Credentials: n.credentials,
-		Version: n.config.Version, Logger: n.logger("console"),
+		Certificates:  func(now time.Time) []health.Certificate { return certificates(n, now) },
+		Credentials:   func() map[string]console.Credential { return credentials(n) },
+		Version:       n.config.Version, Logger: n.logger("console"),
 	}
 	if u, err := url.Parse(n.config.ConsoleURL); err == nil && u.Hostname() != "" {
 		c.Names = []string{u.Hostname()}

@@ -17,7 +17,7 @@ func (n *Node) addMonitors(ctx context.Context) error {
 		Bus: n.bus, Issuer: n.nats, Members: n.core.Members, Catalogs: n.view.CatalogsSince, Warn: n.core.Warnings.Warn,
 		Logger: n.logger("quotaguard"),
 	})
-	n.tasks = append(n.tasks, quotas.Run, n.watchCertificates)
+	n.tasks = append(n.tasks, quotas.Run, func(ctx context.Context) error { return watchCertificates(ctx, n) })
 	n.losses = integrity.New(integrity.Config{
 		Bus: n.bus, View: n.view.Losses(), Warn: n.core.Warnings.Warn,
 		Free: freeForStreams(n.config), Texts: n.bus.Texts(), Events: n.bus, Logger: n.logger("integrity"),

@@ -33,6 +33,8 @@ type ChartSeries struct {
 	// Low and High are the edges of a band around the line; both empty for none. Mid divides it into a dark part below
 	// and a light one above; empty for one part.
 	Low, Mid, High []float64
+	// Lost are the percent of probes that were lost, which color the line; empty for none.
+	Lost []float64
 }
 
 // ChartMark is a period that a chart shades. One without an end is a moment, drawn as a vertical line: what goes on
@@ -65,6 +67,7 @@ type chartDataLine struct {
 	Low    chartValues `json:"low,omitempty"`
 	Mid    chartValues `json:"mid,omitempty"`
 	High   chartValues `json:"high,omitempty"`
+	Lost   chartValues `json:"lost,omitempty"`
 }
 
 type chartDataMark struct {
@@ -87,11 +90,19 @@ func (v chartValues) MarshalJSON() ([]byte, error) {
 	return []byte("[" + strings.Join(parts, ",") + "]"), nil
 }
 
+// losses returns Lost, or nil where nothing was lost: most charts are of this kind, and are shorter without.
+func (s ChartSeries) losses() chartValues {
+	if slices.ContainsFunc(s.Lost, func(percent float64) bool { return percent > 0 }) {
+		return s.Lost
+	}
+	return nil
+}
+
 // Data returns the chart as its script reads it.
 func (c Chart) Data() ChartData {
 	d := ChartData{Unit: c.Unit, From: c.From.Unix(), Step: int64(c.Step / time.Second), Series: []chartDataLine{}}
 	for _, s := range c.Series {
-		d.Series = append(d.Series, chartDataLine{s.Name, s.Values, s.Low, s.Mid, s.High})
+		d.Series = append(d.Series, chartDataLine{s.Name, s.Values, s.Low, s.Mid, s.High, s.losses()})
 	}
 	for _, m := range c.Marks {
 		mark := chartDataMark{Name: m.Name, From: m.From.Unix(), Quiet: m.Quiet}

@@ -41,9 +41,9 @@ func TestAGrantRequestCarriesTheEndOfTheCredentials(t *testing.T) {
 	for name, test := range map[string]struct{ sent, want wire.GrantRequest }{
 		"an agent's": {wire.GrantRequest{Key: "U", Rename: true, Issued: second(5), Expires: second(9)},
 			wire.GrantRequest{Key: "U", Rename: true, Issued: second(5), Expires: second(9)}},
-		"credentials of before they expired": {wire.GrantRequest{Key: "U", Issued: second(5)}, wire.GrantRequest{Key: "U"}},
-		"an end before the start":            {wire.GrantRequest{Issued: second(9), Expires: second(5)}, wire.GrantRequest{}},
-		"an end that no calendar has":        {wire.GrantRequest{Issued: second(9), Expires: second(1 << 60)}, wire.GrantRequest{}},
+		"credentials without an end":  {wire.GrantRequest{Key: "U", Issued: second(5)}, wire.GrantRequest{Key: "U"}},
+		"an end before the start":     {wire.GrantRequest{Issued: second(9), Expires: second(5)}, wire.GrantRequest{}},
+		"an end that no calendar has": {wire.GrantRequest{Issued: second(9), Expires: second(1 << 60)}, wire.GrantRequest{}},
 	} {
 		got, ok := wire.DecodeGrantRequest(wire.EncodeGrantRequest(test.sent))
 		if diff := cmp.Diff(test.want, got); !ok || diff != "" {

@@ -44,6 +44,44 @@ function shade(u, marks) {
 	c.restore();
 }
 
+// Probes that were lost are drawn on the line, or at the bottom where nothing answered: more of them higher, and in
+// another color.
+var LOST = [[5, "--degraded"], [20, "--partial"], [Infinity, "--down"]];
+function level(percent) { return LOST.findIndex(function (l) { return percent < l[0]; }); }
+function losses(u, data) {
+	var c = u.ctx, box = u.bbox, dots = devicePixelRatio || 1;
+	// Narrower than a step, so that the line below shows whose it is.
+	var step = u.valToPos(data.from + data.step, "x", true) - u.valToPos(data.from, "x", true);
+	var wide = Math.min(8 * dots, Math.max(3 * dots, .6 * step));
+	c.save();
+	c.beginPath();
+	c.rect(box.left, box.top, box.width, box.height);
+	c.clip();
+	data.series.forEach(function (s) {
+		if (u.series[s.at].show) (s.lost || []).forEach(function (percent, i) {
+			if (!percent) return;
+			var n = level(percent), high = (4 + 3 * n) * dots, bottom = box.top + box.height - high / 2;
+			var x = u.valToPos(data.from + i * data.step, "x", true);
+			var y = s.values[i] == null ? bottom : Math.min(bottom, u.valToPos(s.values[i], "y", true));
+			c.fillStyle = css(LOST[n][1]);
+			c.fillRect(x - wide / 2, y - high / 2, wide, high);
+		});
+	});
+	c.restore();
+}
+// What these marks mean, in words.
+function lossKey() {
+	var key = document.createElement("span");
+	key.className = "losses";
+	key.append("Lost:");
+	["under 5 %", "under 20 %", "20 % and more"].forEach(function (words, n) {
+		var mark = document.createElement("i");
+		mark.className = "l" + n;
+		key.append(mark, words);
+	});
+	return key;
+}
+
 // Values without a neighbor, which no line shows, are drawn as points.
 function alone(u, n) {
 	var values = u.data[n], out = [];
@@ -89,6 +127,7 @@ function options(data, width, keys) {
 		],
 		hooks: {
 			drawClear: [function (u) { shade(u, data.marks || []); }],
+			draw: [function (u) { losses(u, data); }],
 			setCursor: [function (u) { keys(u.cursor.idx); }]
 		}
 	};
@@ -110,7 +149,10 @@ function draw(plot, data) {
 	var values = [], at = document.createElement("span"), list = document.createElement("div"), u;
 	function tell(i) {
 		at.textContent = i == null ? "" : moment(data.from + i * data.step, data.step);
-		values.forEach(function (v, n) { v.textContent = i == null ? "" : number(data.series[n].values[i]); });
+		values.forEach(function (v, n) {
+			var s = data.series[n], lost = i != null && s.lost && s.lost[i];
+			v.textContent = i == null ? "" : number(s.values[i]) + (lost ? ", " + number(lost) + " % lost" : "");
+		});
 	}
 	plot.textContent = "";
 	u = new uPlot(options(data, plot.clientWidth || 600, tell), columns(data), plot);
@@ -131,6 +173,7 @@ function draw(plot, data) {
 		values.push(v);
 		list.append(b);
 	});
+	if (data.series.some(function (s) { return s.lost; })) list.append(lossKey());
 	list.append(at);
 	plot.after(list);
 	new ResizeObserver(function () {

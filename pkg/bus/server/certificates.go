@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Certificates returns the certificate that the server presents to agents, and the CA that signed it. The first is nil
+// Certificates returns the certificate that a server presents to agents, and the CA that signed it. The first is nil
 // for a cluster, whose nodes have their own.
-func (s *Server) Certificates(now time.Time) (leaf, ca *x509.Certificate) {
+func Certificates(s *Server, now time.Time) (leaf, ca *x509.Certificate) {
 	if s.certificates != nil {
 		// With an error it is the former one, which is still presented.
 		if pair, _ := s.certificates.current(now); pair != nil {

@@ -1,0 +1,87 @@
+package console
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// filteredPrefix begins the advisories of pings that are lost while the host proves otherwise that it is alive.
+const filteredPrefix = "ping filtered:"
+
+// filteredNamed is how many hosts with lost pings are named; of more, the rest is counted.
+const filteredNamed = 8
+
+// filteredPings are the checks that are up and lose pings while their hosts are alive.
+type filteredPings struct {
+	names, addresses []string // of the hosts and the checks' pages
+	paths            int      // from a vantage to one of them
+}
+
+// newFilteredPings leaves out what paths that are cut and places that lose probes explain: those have items of their
+// own.
+func newFilteredPings(s *mesh.Snapshot, cut map[direction]bool, lossy map[string]bool) (f filteredPings) {
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		for k := range h.Checks {
+			c := &h.Checks[k]
+			n := 0
+			for _, v := range c.Votes {
+				if v.Own || cut[direction{v.Region, h.Region}] || lossy[""] || lossy[v.Region] || lossy[h.Region] {
+					continue
+				}
+				for _, e := range v.Edges {
+					if filtered(e) && !e.LeftOut {
+						n++
+					}
+				}
+			}
+			if n > 0 && c.Verdict == mesh.Up {
+				f.names, f.addresses = append(f.names, h.Name), append(f.addresses, checkPath(h.Name, c.Name))
+				f.paths += n
+			}
+		}
+	}
+	return f
+}
+
+// items returns the one item of all of them, or none.
+func (f filteredPings) items() []item {
+	names := f.names
+	if len(names) == 0 {
+		return nil
+	}
+	it := item{
+		Look: web.VerdictLook(mesh.Degraded), rank: rankAdvisory,
+		Title: fmt.Sprintf("%s loses pings, and is alive", names[0]),
+		Detail: fmt.Sprintf(
+			"%s lost the latest ping, and the host has since proved otherwise that it is alive, by a service "+
+				"or by its agent. If that lasts, something drops pings before it: permit ICMP echo requests there.",
+			web.Count(f.paths, "vantage"),
+		),
+		Links: []web.Link{{Name: "Check", URL: f.addresses[0]}},
+	}
+	if len(names) > 1 {
+		shown := strings.Join(names[:min(len(names), filteredNamed)], ", ")
+		if more := len(names) - filteredNamed; more > 0 {
+			shown += fmt.Sprintf(" and %d more", more)
+		}
+		it.Title = fmt.Sprintf("%d hosts lose pings, and are alive", len(names))
+		it.Detail = fmt.Sprintf(
+			"%s: on %s the latest ping was lost, and the host has since proved otherwise that it is alive, "+
+				"by a service or by its agent. If that lasts, something drops pings before them: permit ICMP echo requests there.",
+			shown,
+			web.Count(f.paths, "path"),
+		)
+		it.Links = []web.Link{{Name: "Matrix", URL: "/matrix"}}
+	}
+	return []item{it}
+}
+
+// withoutFiltered leaves out advisories about lost pings, which have one item together.
+func withoutFiltered(advisories []string) []string {
+	return slices.DeleteFunc(advisories, func(a string) bool { return strings.HasPrefix(a, filteredPrefix) })
+}

@@ -1,0 +1,50 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/latency"
+	"github.com/probemesh/probemesh/pkg/rollup"
+)
+
+// lossyMinutes has one probe lost of ten in each minute of one pair, and counts how often each minute is read.
+type lossyMinutes struct {
+	Source
+	read map[time.Time]int
+}
+
+func (m lossyMinutes) Pairs(_ context.Context, from, to time.Time) ([]latency.VantagePair, error) {
+	p := latency.VantagePair{Host: "NC036", Check: "ping", Vantage: "NC034", Digest: rollup.Digest{}}
+	for at := from.Truncate(time.Minute); at.Before(to); at = at.Add(time.Minute) {
+		m.read[at]++
+		p.Sent, p.Lost = p.Sent+10, p.Lost+1
+	}
+	return []latency.VantagePair{p}, nil
+}
+
+// Losses are counted in two halves, and no minute is read for both.
+func TestLossesAreReadOnce(t *testing.T) {
+	m := lossyMinutes{read: map[time.Time]int{}}
+	now := time.Date(2026, 3, 1, 2, 31, 20, 0, time.UTC)
+	counted, pings, err := countLosses(request{Request: httptest.NewRequest(http.MethodGet, "/", nil)}, m, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := [3]string{"nc036", "ping", "nc034"}
+	if share := counted[key]; share != 0.1 {
+		t.Errorf("%v of the probes is lost", share)
+	}
+	want := pingCounts{sent: [2]uint64{50, 60}, lost: [2]uint64{5, 6}} // the present minute is not over
+	if got := pings[key]; got != want {
+		t.Errorf("counted %+v, not %+v", got, want)
+	}
+	for minute, n := range m.read {
+		if n != 1 {
+			t.Errorf("%s is read %d times", minute, n)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package console
+
+import (
+	"fmt"
+
+	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// lossyPlace is a region, or the whole mesh, that loses probes on most of its paths.
+type lossyPlace struct {
+	region string // "": the whole mesh
+	share  float64
+	pingCounts
+}
+
+// lossyPlaces names the whole mesh if most of its paths between regions lose probes lastingly; otherwise the regions
+// whose paths do while most of those of the others do not, in the catalog's order. Two regions alone cannot tell which
+// of them it is.
+func lossyPlaces(c *catalog.Catalog, s *mesh.Snapshot, counts map[[3]string]pingCounts) (out []lossyPlace) {
+	edges := pingEdges(c.Rule, s, counts)
+	if whole := newLossyPlace("", edges, func(pingEdge) bool { return true }); whole.lasting() &&
+		whole.share >= meshLossy {
+		return []lossyPlace{whole}
+	}
+	for _, region := range c.Regions {
+		here := func(e pingEdge) bool { return e.from == region.Name || e.to == region.Name }
+		place, others := newLossyPlace(
+			region.Name,
+			edges,
+			here,
+		), newLossyPlace(
+			"",
+			edges,
+			func(e pingEdge) bool { return !here(e) },
+		)
+		sent, _ := others.total()
+		if place.lasting() && place.share >= meshLossy && sent > 0 && others.share < lossyElsewhere {
+			out = append(out, place)
+		}
+	}
+	return out
+}
+
+// newLossyPlace sums up edges; its share is the median of theirs.
+func newLossyPlace(region string, edges []pingEdge, of func(pingEdge) bool) lossyPlace {
+	p := lossyPlace{region: region}
+	var shares []float64
+	for _, e := range edges {
+		if of(e) {
+			p.add(e.pingCounts)
+			shares = append(shares, e.share())
+		}
+	}
+	if len(shares) > 0 {
+		p.share = median(shares)
+	}
+	return p
+}
+
+func (p lossyPlace) item(r request) item {
+	window := "the last ten minutes"
+	if len(r.catalog.Hosts) > lossHostsMax {
+		window = "this hour and the one before"
+	}
+	sent, lost := p.total()
+	it := item{
+		Look: web.VerdictLook(mesh.Degraded), rank: rankPath,
+		Title: fmt.Sprintf("All regions lose probes: %.0f %% on a typical path", 100*p.share),
+		Detail: fmt.Sprintf("%d of %d pings between regions were lost in %s, in both halves of that time. "+
+			"No path and no host is to blame alone: look at what all of them share. Retries keep most of it from clients.",
+			lost, sent, window),
+		Links: []web.Link{{Name: "Matrix", URL: question{check: allPings, show: showLoss}.address("", "")}},
+	}
+	if p.region == "" {
+		return it
+	}
+	city := cityOf(r.catalog, p.region)
+	it.Title = fmt.Sprintf("%s loses %.0f %% of probes on a typical path", city, 100*p.share)
+	it.Detail = fmt.Sprintf(
+		"%d of %d pings from and to %s were lost in %s, in both halves of that time, while the others "+
+			"exchange theirs: look at the uplink of %s. Retries keep most of it from clients.",
+		lost,
+		sent,
+		city,
+		window,
+		city,
+	)
+	it.Links = []web.Link{
+		{Name: city, URL: regionPath(p.region)},
+		{Name: "Matrix", URL: question{region: p.region, check: allPings, show: showLoss}.address("", "")},
+	}
+	return it
+}

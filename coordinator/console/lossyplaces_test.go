@@ -1,0 +1,112 @@
+package console
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// What loses probes everywhere is named once: the whole mesh, or the regions whose paths alone do.
+func TestLossyPlacesAreNamed(t *testing.T) {
+	much, little, none := [2]uint64{6, 5}, [2]uint64{0, 1}, [2]uint64{}
+	around := func(lost [2]uint64, regions ...string) func(from, to string) [2]uint64 {
+		return func(from, to string) [2]uint64 {
+			if slices.Contains(regions, from) || slices.Contains(regions, to) {
+				return lost
+			}
+			return none
+		}
+	}
+	for name, test := range map[string]struct {
+		lost func(from, to string) [2]uint64
+		want []string // beginnings of titles
+	}{
+		"nothing":               {around(none), nil},
+		"the whole mesh":        {around(much, places...), []string{"All regions lose probes: 18 % on a typical path"}},
+		"one region":            {around(much, "lusaka"), []string{"Lusaka loses 18 % of probes on a typical path"}},
+		"a little everywhere":   {around(little, places...), nil},
+		"a burst in one region": {around([2]uint64{0, 12}, "lusaka"), nil},
+		"one path": {func(from, to string) [2]uint64 {
+			if from == "lusaka" && to == "london" {
+				return much
+			}
+			return none
+		}, nil},
+	} {
+		w := newWorld()
+		var got []string
+		for _, p := range lossyPlaces(w.catalog, w.snapshot, w.pings(test.lost)) {
+			got = append(got, p.item(request{catalog: w.catalog, snapshot: w.snapshot}).Title)
+		}
+		if !slices.EqualFunc(got, test.want, strings.HasPrefix) {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// filter has a region lose the ping of another one's host, which proves otherwise that it is alive.
+func (w world) filter(from, to string) {
+	i, n := slices.Index(places, to), slices.Index(places, from)
+	e := &w.snapshot.Hosts[i].Checks[0].Votes[n].Edges[0]
+	e.Outcome, e.Why = mesh.Unreachable, "ping filtered: the host has since answered over TCP"
+}
+
+// Hosts that lose pings and are alive are one item together, and none where a cut or a loss explains them.
+func TestFilteredPingsAreOneItem(t *testing.T) {
+	title := func(w world, cut map[direction]bool, lossy map[string]bool) string {
+		items := newFilteredPings(w.snapshot, cut, lossy).items()
+		if len(items) == 0 {
+			return ""
+		}
+		return items[0].Title + ". " + items[0].Detail
+	}
+	w := newWorld()
+	if got := title(w, nil, nil); got != "" {
+		t.Errorf("without any: %q", got)
+	}
+	w.filter("lusaka", "london")
+	if got := title(w, nil, nil); !strings.HasPrefix(
+		got,
+		"LON1 loses pings, and is alive. 1 vantage lost the latest ping",
+	) {
+		t.Errorf("one: %q", got)
+	}
+	if got := title(w, map[direction]bool{{"lusaka", "london"}: true}, nil); got != "" {
+		t.Errorf("of a path that is cut: %q", got)
+	}
+	w.filter("sydney", "toronto")
+	if got := title(w, nil, nil); !strings.HasPrefix(got, "2 hosts lose pings, and are alive. LON1, TOR1: on 2 paths") {
+		t.Errorf("two: %q", got)
+	}
+	for _, region := range []string{"", "toronto"} {
+		want := ""
+		if region != "" {
+			want = "LON1 loses pings, and is alive"
+		}
+		if got := title(w, nil, map[string]bool{region: true}); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("while %q is lossy: %q", region, got)
+		}
+	}
+}
+
+// The cell of a path that is cut says so, also where the host proved otherwise that it is alive; another one shows that
+// its ping was lost.
+func TestTheCellOfACutPathIsBad(t *testing.T) {
+	w := newWorld()
+	w.filter("lusaka", "london")
+	l := line{&w.snapshot.Hosts[1], &w.snapshot.Hosts[1].Checks[0], &w.catalog.Hosts[1]}
+	edges := l.check.Votes[slices.Index(places, "lusaka")].Edges
+	for _, show := range []string{showRTT, showOutcome} {
+		m := cellMaker{question: question{show: show}, catalog: w.catalog, cut: map[direction]bool{}}
+		if got := m.newCell(l, "lusaka", edges); got.Class != "lossy" || got.Text != "✕" || got.Note != "alive" {
+			t.Errorf("%s: %+v", show, got)
+		}
+		m.cut[direction{"lusaka", "london"}] = true
+		if got := m.newCell(l, "lusaka", edges); got.Class != "bad" ||
+			!strings.HasSuffix(got.Title, "the path from there is cut") {
+			t.Errorf("%s, cut: %+v", show, got)
+		}
+	}
+}
