@@ -146,7 +146,7 @@ func ParseHostPort(text string, standard int) (Host, int, error) {
 	return h, n, err
 }
 
-// cutPort takes the port off the end of the text: what follows a closing bracket, or the only colon.
+// CutPort takes the port off the end of the text: what follows a closing bracket, or the only colon.
 func CutPort(text string) (host, port string, has bool) {
 	if i := strings.LastIndexByte(text, ']'); i >= 0 {
 		port, has = strings.CutPrefix(text[i+1:], ":")
