@@ -19,6 +19,7 @@ type message struct {
 	bus.Message
 	at     time.Time     // mesh time
 	offset time.Duration // at less the stream's timestamp, which is the wall clock
+	ahead  *readAhead    // the batch, if it was read already
 }
 
 // place is a place in the stream of observations. Its mesh time reveals a stream that was recreated and counts from 1
@@ -50,7 +51,7 @@ func (d *dating) add(m bus.Message) []message {
 	moments := d.clock.Fold(m.Time, mark)
 	out := make([]message, len(moments))
 	for i, at := range moments {
-		out[i] = message{d.waiting[i], at.Mesh, at.Offset()}
+		out[i] = message{Message: d.waiting[i], at: at.Mesh, offset: at.Offset()}
 	}
 	d.waiting = d.waiting[len(moments):]
 	return out

@@ -57,7 +57,12 @@ func (d *decoder) decode(ctx context.Context, m message) (in judge.Input, exclud
 
 // admit reads a batch and returns what the judge may see of it. Malformed batches count against their agent, too.
 func (d *decoder) admit(m message) (admitted *mesh.Batch, excluded bool, err error) {
-	b, err := readBatch(m)
+	var b *mesh.Batch
+	if m.ahead != nil {
+		b, err = m.ahead.batch, m.ahead.err
+	} else {
+		b, err = readBatch(m)
+	}
 	if err != nil {
 		b = nil
 	}

@@ -44,6 +44,7 @@ type world struct {
 	epoch       uint64                     // of the agents
 	log         io.Writer                  // gets the coordinators' log; nil: nobody
 	stepped     time.Duration              // by which the server's clock was stepped
+	stopped     time.Time                  // where it stopped, but for the steps; zero: it runs
 	led         *ledger.Ledger             // of the coordinator that was opened last
 	warn        func(subject, text string) // what recorders call; nil: nothing
 	namesRounds bool                       // agents name the round that they were last asked for, as real ones do
@@ -55,10 +56,18 @@ func newWorld(t *testing.T) *world {
 
 var errRefused = errors.New("refused")
 
+// clock returns what the server's clock shows.
+func (w *world) clock() time.Time {
+	if !w.stopped.IsZero() {
+		return w.stopped.Add(w.stepped)
+	}
+	return time.Now().Add(w.stepped)
+}
+
 func (w *world) store(m bus.Message) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m.Sequence, m.Time = uint64(len(w.messages))+1, time.Now().Add(w.stepped)
+	m.Sequence, m.Time = uint64(len(w.messages))+1, w.clock()
 	w.messages = append(w.messages, m)
 	close(w.more)
 	w.more = make(chan struct{})

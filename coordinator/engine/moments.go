@@ -27,9 +27,9 @@ const (
 	// momentEvery is how often the judge's state is saved at least, in mesh time. A busy mesh saves it each time that
 	// momentWork has come since, but not more often than momentLeast: a jump into the past replays at most that much.
 	momentEvery = 5 * time.Minute
-	momentLeast = 20 * time.Second
-	// momentWork is in bytes of messages, by which the cost of a replay grows. Of a large state it is twice its size,
-	// so that a judge of a thousand hosts does not spend its time on saving.
+	momentLeast = 10 * time.Second
+	// momentWork is in bytes of messages, by which the cost of a replay grows. Of a large state it is its size, so that
+	// a judge of a thousand hosts does not spend its time on saving.
 	momentWork = 1 << 20
 	// messageWork is what a message costs beside its bytes.
 	messageWork = 200
@@ -58,8 +58,8 @@ type moment struct {
 
 type savedMoment struct {
 	moment
-	data     []byte
-	replayed bool // by a jump; false: by the judge of the present
+	data   []byte
+	encode func() []byte // returns the data of a state that a jump replayed; nil: it is of the judge of the present
 }
 
 func (m moment) name() string {
@@ -143,7 +143,7 @@ func (m *Moments) due(at time.Time, work int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	after := at.Sub(m.last)
-	busy := work >= max(momentWork, 2*m.size) && after >= momentLeast
+	busy := work >= max(momentWork, m.size) && after >= momentLeast
 	if after >= 0 && after < momentEvery && !busy {
 		return false
 	}
@@ -153,7 +153,7 @@ func (m *Moments) due(at time.Time, work int) bool {
 
 // save saves a state in the background. One that comes while others wait is left out.
 func (m *Moments) save(s savedMoment) {
-	if !s.replayed {
+	if s.encode == nil {
 		m.mu.Lock()
 		m.size = len(s.data)
 		m.mu.Unlock()
@@ -165,8 +165,11 @@ func (m *Moments) save(s savedMoment) {
 }
 
 func (m *Moments) store(s savedMoment) error {
+	if s.encode != nil {
+		s.data = s.encode()
+	}
 	var out bytes.Buffer
-	compressed, err := flate.NewWriter(&out, flate.DefaultCompression)
+	compressed, err := flate.NewWriter(&out, flate.BestSpeed)
 	if err != nil {
 		return err
 	}
@@ -186,7 +189,7 @@ func (m *Moments) store(s savedMoment) error {
 	s.size = int64(out.Len())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.add(s.moment, s.replayed)
+	m.add(s.moment, s.encode != nil)
 	return nil
 }
 

@@ -44,7 +44,7 @@ func TestStatesAreSavedByWork(t *testing.T) {
 		want            time.Duration
 	}{
 		{1, 0, momentEvery}, {momentWork / 60, 0, time.Minute}, {momentWork, 0, momentLeast},
-		{momentWork, 30 * momentWork, time.Minute},
+		{momentWork, 60 * momentWork, time.Minute},
 	} {
 		m := openMoments(t, t.TempDir())
 		saveAt(t, m, midnight, 0)

@@ -131,10 +131,13 @@ func (r *Replayer) replay(ctx context.Context, at time.Time) (*catalog.Catalog, 
 	if err != nil {
 		return nil, nil, err
 	}
+	c, s, err := p.result(ctx, r.view)
 	if r.moments != nil && p.work >= momentWork/2 { // for the next jump, which is often to a minute later
-		r.moments.save(savedMoment{p.last, encodeMoment(p.judge, p.decoder, p.catalog.Revision), true})
+		// Nobody else has this judge, so that its state may be encoded in the background.
+		encode := func() []byte { return encodeMoment(p.judge, p.decoder, p.catalog.Revision) }
+		r.moments.save(savedMoment{moment: p.last, encode: encode})
 	}
-	return p.result(ctx, r.view)
+	return c, s, err
 }
 
 // explained returns the error of a replay in words that a reader understands.
@@ -194,15 +197,12 @@ func (r *Replayer) follow(ctx context.Context, stream meshtime.Stream, from time
 	if err != nil {
 		return err
 	}
-	dating := dating{clock: start.Clock}
-	err = r.bus.Follow(ctx, bus.Start{Sequence: start.Sequence}, func(m bus.Message) error {
-		for _, d := range dating.add(m) {
-			if err := p.handle(ctx, d); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	after := uint64(0)
+	if p.saved != nil {
+		after = p.saved.sequence
+	}
+	err = followAhead(ctx, r.bus, bus.Start{Sequence: start.Sequence}, dating{clock: start.Clock}, after,
+		func(m message) error { return p.handle(ctx, m) })
 	if errors.Is(err, errReached) {
 		return nil
 	}
@@ -243,9 +243,14 @@ func (r *Replayer) loadPast(ctx context.Context, saved moment, at time.Time) (*p
 	if err != nil {
 		return nil, err
 	}
-	d := newDecoder(r.view, c, &mesh.Roster{})
-	d.filter.Persist(w)
+	var d *decoder
+	var decoding sync.WaitGroup
+	decoding.Go(func() { // a third of the time, where there are many hosts
+		d = newDecoder(r.view, c, &mesh.Roster{})
+		d.filter.Persist(w)
+	})
 	j, err := judge.Load(c, earlier, state.judge)
+	decoding.Wait()
 	if err = cmp.Or(err, w.Err()); err != nil {
 		return nil, err
 	}
