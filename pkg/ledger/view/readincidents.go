@@ -31,6 +31,10 @@ type PublicIncidents struct {
 // Incidents returns the incidents that a query selects, without those that are continued in another one.
 func (v *View) Incidents(ctx context.Context, q IncidentQuery) ([]*incident.Incident, error) {
 	where, args := `resolved >= ? AND merged = ''`, []any{max(1, nanoseconds(q.Since))}
+	if q.Since.IsZero() {
+		// Nearly all are resolved: the plus has SQLite read them by when they were opened, and only the first ones.
+		where = "+" + where
+	}
 	if !q.From.IsZero() {
 		where, args = where+` AND opened >= ?`, append(args, nanoseconds(q.From))
 	}

@@ -43,6 +43,9 @@ const schemaVersion = 23
 //go:embed schema.sql
 var schema string
 
+// incidentsByBegin has incidents in the order of lists. It came without a new schema, which costs a rebuild.
+const incidentsByBegin = `CREATE INDEX IF NOT EXISTS incidents_by_begin ON incidents (opened DESC, id)`
+
 //go:embed archive.sql
 var archiveSchema string
 
@@ -78,6 +81,8 @@ func openWithoutTexts(ctx context.Context, file string, log ledger.Log) (*View, 
 	v, err := connect(ctx, file)
 	if err == nil {
 		if err = v.checkFits(ctx, log, state); err == nil {
+			// A file of an earlier version has no such index. Without it, as on a full disk, lists only take longer.
+			_, _ = v.db.ExecContext(ctx, incidentsByBegin)
 			return v, nil
 		}
 		kept, keptErr := gapsToKeep(ctx, v, log, state)
@@ -117,7 +122,7 @@ func create(ctx context.Context, file string, state ledger.State) (*View, error)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = v.db.ExecContext(ctx, schema+archiveSchema); err == nil {
+	if _, err = v.db.ExecContext(ctx, schema+archiveSchema+incidentsByBegin); err == nil {
 		_, err = v.db.ExecContext(ctx, `INSERT INTO meta (version, created, sequence) VALUES (?, ?, 0)`,
 			schemaVersion, state.Created.UnixNano())
 	}

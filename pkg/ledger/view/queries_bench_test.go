@@ -1,0 +1,190 @@
+//go:build unix
+
+package view_test
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// The mesh of the benchmark: a thousand hosts, one of which fails for five minutes every twenty minutes, for a year,
+// so that each fails every other week.
+const (
+	manyHosts, manyFailures = 1000, 26_000
+	failsEvery, failsFor    = 20 * time.Minute, 5 * time.Minute
+)
+
+var (
+	manyBegin = time.Unix(1_800_000_000, 0).UTC()
+	manyEnd   = manyBegin.Add(manyFailures * failsEvery)
+)
+
+// fillYear writes the rows of the year, by SQL: to append so many events takes many minutes.
+func fillYear(b *testing.B, file string) {
+	b.Helper()
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=synchronous(OFF)&_pragma=journal_mode(WAL)")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	t := mesh.Transition{Host: "HOST", HostID: "HOST-id", Public: true, Check: "smtp", Verdict: mesh.Down, Was: mesh.Up,
+		From: mesh.Operational, To: mesh.MajorOutage, Published: manyBegin, Began: manyBegin, Rule: "down",
+		Sentence: "Sending mail is unavailable. Confirmed from 7 of 7 regions at 02:31 UTC."}
+	for region := range 10 {
+		vote := mesh.RegionVote{Region: fmt.Sprintf("region-%d", region), Vote: mesh.Bad, Since: manyBegin}
+		vote.Edges = append(vote.Edges, mesh.EdgeState{Vantage: "NC033", Since: manyBegin, At: manyBegin},
+			mesh.EdgeState{Vantage: "NC036", Since: manyBegin, At: manyBegin})
+		t.Votes = append(t.Votes, vote)
+	}
+	i := incident.Incident{ID: "INCIDENT", State: incident.Resolved, Began: manyBegin, Opened: manyBegin,
+		Hosts:   []incident.Host{{Name: "HOST", ID: "HOST-id", Worst: mesh.MajorOutage}},
+		Updates: make([]incident.Update, 4)}
+	every, long := failsEvery.Nanoseconds(), failsFor.Nanoseconds()
+	const numbers = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?2 - 1), f AS (SELECT i,
+		'host-' || (i % ?3) AS host, ?4 + i * ?5 AS at, ?4 + i * ?5 + ?6 AS again,
+		CASE WHEN i + ?3 < ?2 THEN ?4 + (i + ?3) * ?5 ELSE 9223372036854775807 END AS next FROM n) `
+	for query, data := range map[string]any{
+		`INSERT INTO transitions SELECT 2 * i, 'd-' || i, i, host, host || '-id', at,
+			CAST(replace(?1, 'HOST', host) AS BLOB) FROM f
+			UNION ALL SELECT 2 * i + 1, 'u-' || i, i, host, host || '-id', again,
+			CAST(replace(?1, 'HOST', host) AS BLOB) FROM f`: t,
+		`INSERT INTO standings SELECT 2 * i, host, 'smtp', host || '-c', 'down', at, ?1 * 0, at, again FROM f
+			UNION ALL SELECT 2 * i + 1, host, 'smtp', host || '-c', 'up', again, 0, again, next FROM f`: nil,
+		`INSERT INTO host_standings SELECT 2 * i, host, 'major outage', at + coalesce(?1, 0), at, again FROM f
+			UNION ALL SELECT 2 * i + 1, host, 'operational', again, again, next FROM f`: nil,
+		`INSERT INTO incidents SELECT 'incident-' || i, at, again, at, '',
+			CAST(replace(?1, 'HOST', host) AS BLOB) FROM f`: i,
+	} {
+		text, err := json.Marshal(data)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if data == nil {
+			text = []byte("0")
+		}
+		begin := manyBegin.UnixNano()
+		if _, err := db.Exec(numbers+query, string(text), manyFailures, manyHosts, begin, every, long); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// manyCatalog returns a catalog of the hosts, and their keys.
+func manyCatalog() (*catalog.Catalog, []string) {
+	c, keys := &catalog.Catalog{Rule: catalog.DefaultRule(), Regions: []catalog.Region{{Name: "r"}}}, []string(nil)
+	for i := range manyHosts {
+		name := fmt.Sprintf("host-%d", i)
+		keys = append(keys, name)
+		c.Hosts = append(c.Hosts, catalog.Host{
+			Name: name, Region: "r", Addresses: []string{"192.0.2.1"}, Checks: []catalog.Check{{Name: "smtp", Kind: "tcp"}},
+		})
+	}
+	catalog.Seal(c)
+	return c, keys
+}
+
+// BenchmarkQueriesOfALargeYear times the queries that pages and the API make of a year of a thousand hosts, and prints
+// what each takes of the processor's time, which other programs do not change, the slowest first. Run it with
+// -benchtime 10x -v. BenchmarkArchive has those of posts.
+func BenchmarkQueriesOfALargeYear(b *testing.B) {
+	file, log := filepath.Join(b.TempDir(), "view.db"), newLog()
+	v, err := view.Open(b.Context(), file, log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer v.Close()
+	led, err := ledger.Open(b.Context(), log, v)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, keys := manyCatalog()
+	if err := led.Append(b.Context(), ledger.CatalogEvent{Catalog: c, Source: "file", Mesh: manyBegin}); err != nil {
+		b.Fatal(err)
+	}
+	fillYear(b, file)
+	took := map[string]time.Duration{}
+	for name, query := range queriesOfYear(b.Context(), v, c, keys) {
+		b.Run(name, func(b *testing.B) {
+			before := processorTime(b)
+			for b.Loop() {
+				if err := query(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			took[name] = (processorTime(b) - before) / time.Duration(b.N)
+		})
+	}
+	var names []string
+	for name := range took {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(x, y string) int { return cmp.Compare(took[y], took[x]) })
+	for _, name := range names {
+		b.Logf("%8.1f ms  %s", took[name].Seconds()*1000, name)
+	}
+}
+
+// queriesOfYear are the queries, by what they are for.
+func queriesOfYear(ctx context.Context, v *view.View, c *catalog.Catalog, keys []string) map[string]func() error {
+	early := manyBegin.Add(time.Hour)
+	public := &view.PublicIncidents{At: manyEnd, Hosts: keys}
+	month, few := manyEnd.AddDate(0, -6, 0), keys[7:8]
+	incidents := func(q view.IncidentQuery) func() error {
+		return func() error {
+			all, err := v.Incidents(ctx, q)
+			if err == nil && len(all) == 0 {
+				err = fmt.Errorf("no incident is found by %+v", q)
+			}
+			return err
+		}
+	}
+	days := func(n int) func() error {
+		return func() error { _, err := v.Periods().Published(ctx, manyEnd.AddDate(0, 0, -n), manyEnd); return err }
+	}
+	return map[string]func() error{
+		"transitions of a host":    func() error { _, err := v.Transitions(ctx, "host-7", time.Time{}, 100); return err },
+		"last transitions":         func() error { _, err := v.Transitions(ctx, "", time.Time{}, 100); return err },
+		"last public transitions":  func() error { _, err := v.PublicTransitions(ctx, keys, time.Time{}, 100); return err },
+		"public ones of a host":    func() error { _, err := v.PublicTransitions(ctx, few, time.Time{}, 100); return err },
+		"decided at a sequence":    func() error { _, err := view.DecidedAt(ctx, v, 9); return err },
+		"standings now":            func() error { _, err := v.Standings(ctx, manyEnd); return err },
+		"standings of half a year": func() error { _, err := v.Standings(ctx, month); return err },
+		"judged":                   func() error { _, _, err := v.Judged(ctx); return err },
+		"incidents of operators":   incidents(view.IncidentQuery{Limit: 50}),
+		"incidents, page 100":      incidents(view.IncidentQuery{Limit: 50, Offset: 5000}),
+		"incidents of two weeks": incidents(
+			view.IncidentQuery{Since: manyEnd.AddDate(0, 0, -14), Limit: 50, Public: public},
+		),
+		"public incidents": incidents(view.IncidentQuery{Limit: 50, Public: public}),
+		"public ones of a month": incidents(
+			view.IncidentQuery{From: month, Until: month.AddDate(0, 1, 0), Limit: 500, Public: public},
+		),
+		"public incidents, page 10": incidents(view.IncidentQuery{Limit: 50, Offset: 500, Public: public}),
+		"incident":                  func() error { _, err := v.Incident(ctx, "incident-777"); return err },
+		"statuses":                  func() error { _, err := v.Periods().Statuses(ctx); return err },
+		"uptime of 30 days":         days(30),
+		"uptime of 90 days":         days(90),
+		"uptime of a year":          days(365),
+		"internal":                  func() error { _, err := v.Periods().Internal(ctx, manyBegin, manyEnd); return err },
+		"pauses":                    func() error { _, err := v.Periods().Pauses(ctx, manyBegin, manyEnd); return err },
+		"offset now":                func() error { _, _, err := v.Periods().OffsetAt(ctx, manyEnd); return err },
+		"offset a year ago":         func() error { _, _, err := v.Periods().OffsetAt(ctx, early); return err },
+		"catalog":                   func() error { _, err := v.Catalog(ctx); return err },
+		"catalog of a revision":     func() error { _, err := v.CatalogOf(ctx, c.Revision); return err },
+		"catalog of half a year":    func() error { _, err := v.CatalogAt(ctx, month); return err },
+		"components":                func() error { _, err := v.Components(ctx); return err },
+	}
+}
