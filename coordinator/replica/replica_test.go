@@ -300,7 +300,7 @@ func TestAnOpenPageIsNotKeptCurrentByUnreadChanges(t *testing.T) {
 	broken.Store(true)
 	changes := time.NewTicker(700 * time.Millisecond)
 	defer changes.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	go func() {
 		for n := 1; ; n++ {
@@ -313,14 +313,15 @@ func TestAnOpenPageIsNotKeptCurrentByUnreadChanges(t *testing.T) {
 			}
 		}
 	}()
-	var current time.Time
-	for lines.Scan() {
+	// After six seconds a page says by itself that it is out of date. A busy machine may take long to get there.
+	current := time.Now()
+	for time.Since(current) < 6*time.Second && lines.Scan() {
 		text, found := strings.CutPrefix(lines.Text(), "data: ")
 		if at, err := time.Parse(time.RFC3339, text); found && err == nil && time.Since(at) < 2*time.Second {
 			current = time.Now()
 		}
 	}
-	if late := time.Since(current); late < 6*time.Second { // after which a page says by itself that it is out of date
-		t.Errorf("the page was kept current until %v before the end", late)
+	if ctx.Err() != nil {
+		t.Errorf("the page was kept current until %v before the end", time.Since(current))
 	}
 }
