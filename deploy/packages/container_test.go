@@ -261,13 +261,13 @@ func TestImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	coordinator.serve(there.space, coordinator.settings().Cmd, "--volume", catalog+":/etc/probemesh/catalog.yaml:ro")
-	eventually(t, time.Minute, "the coordinator is ready", func() error {
+	eventually(t, 3*time.Minute, "the coordinator is ready", func() error {
 		_, err := there.hostCommand("curl", "-sS", "--fail", "http://"+there.address+":8080/readyz")
 		return err
 	})
 	agent.must(here.space, "join", coordinator.must(there.space, "invite", "NC036"))
 	agent.serve(here.space, agent.settings().Cmd)
-	eventually(t, time.Minute, "the agent's pings arrive", func() error {
+	eventually(t, 3*time.Minute, "the agent's pings arrive", func() error {
 		matrix, err := coordinator.tryProgram(there.space, "matrix")
 		if err != nil || !strings.Contains(matrix, "NC041 ping +") {
 			return fmt.Errorf("%v: %s", err, matrix)

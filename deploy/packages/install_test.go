@@ -114,18 +114,18 @@ func testInstallation(t *testing.T, format string) {
 	for i, m := range f.others {
 		f.joinOther(m, fleetNames[i+1])
 	}
-	eventually(t, time.Minute, "the new agent's vote counts", func() error { return f.checkVotes("ok") })
+	eventually(t, 3*time.Minute, "the new agent's vote counts", func() error { return f.checkVotes("ok") })
 	t.Logf("from a bare Debian and two package files to a running agent %v, to its votes with three more agents %v",
 		installed.Round(100*time.Millisecond), time.Since(began).Round(100*time.Millisecond))
 
 	f.checkProcess(running, "0000000000002000") // CAP_NET_RAW
 	f.checkProcess(serving, "0000000000000000")
 	f.examine()
-	running.awaitNotification("WATCHDOG=1", time.Minute)
-	serving.awaitNotification("WATCHDOG=1", time.Minute)
+	running.awaitNotification("WATCHDOG=1", 3*time.Minute)
+	serving.awaitNotification("WATCHDOG=1", 3*time.Minute)
 	running = f.upgrade(f.server, programs[0], running)
 	serving = f.upgrade(f.coordinator, programs[1], serving)
-	eventually(t, time.Minute, "all is up after both upgrades", func() error { return f.checkVotes("ok") })
+	eventually(t, 3*time.Minute, "all is up after both upgrades", func() error { return f.checkVotes("ok") })
 	f.checkVersion()
 	running.stop()
 	serving.stop()
@@ -166,7 +166,7 @@ func (f *fleet) installCoordinator() (s *service) {
 			m.runLine(line)
 		}
 	}
-	eventually(f.t, 30*time.Second, "the coordinator is ready", func() error {
+	eventually(f.t, 2*time.Minute, "the coordinator is ready", func() error {
 		_, err := f.get("/readyz")
 		return err
 	})

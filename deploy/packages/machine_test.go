@@ -103,9 +103,9 @@ func ip(t testing.TB, args ...string) {
 // file translates a path on the machine to one on the test machine.
 func (m *machine) file(path string) string { return filepath.Join(m.root, path) }
 
-// try runs a command on the machine as root, for at most a minute.
+// try runs a command on the machine as root, for at most five minutes.
 func (m *machine) try(command ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	args := []string{"netns", "exec", m.space}
 	if m.root != "" {
@@ -200,7 +200,7 @@ mount -o remount,bind,ro "$1"; shift 2; exec "$@"`
 	}
 	go func() { s.done <- s.cmd.Wait() }()
 	m.t.Cleanup(s.end)
-	s.awaitNotification("READY=1", 30*time.Second)
+	s.awaitNotification("READY=1", 2*time.Minute)
 	return s
 }
 

@@ -65,7 +65,7 @@ func bootSystemd(t *testing.T, h hierarchies) *booted {
 	}
 	group := filepath.Base(root)
 	t.Cleanup(func() {
-		eventually(t, 30*time.Second, "the control groups are removed", func() error { return h.remove(group) })
+		eventually(t, 2*time.Minute, "the control groups are removed", func() error { return h.remove(group) })
 		os.RemoveAll(root)
 	})
 	debootstrap := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd,systemd-sysv,iproute2",
@@ -82,7 +82,7 @@ func bootSystemd(t *testing.T, h hierarchies) *booted {
 		_ = cmd.Wait()
 	})
 	b := &booted{t: t, root: root}
-	eventually(t, time.Minute, "systemd has started", func() error {
+	eventually(t, 3*time.Minute, "systemd has started", func() error {
 		child, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
 		if b.pid = strings.TrimSpace(string(child)); err != nil || b.pid == "" {
 			return fmt.Errorf("no first process: %v", err)
@@ -169,7 +169,7 @@ func TestUnderSystemd(t *testing.T) {
 	for _, p := range programs {
 		eventually(t, 3*time.Minute, p.Name+" is restarted by its watchdog", func() error {
 			n, state := b.property(p.Name, "NRestarts"), b.property(p.Name, "ActiveState")
-			if n != "1" || state != "active" {
+			if n == "0" || state != "active" {
 				return fmt.Errorf("%s restarts, %s", n, state)
 			}
 			return nil
@@ -238,7 +238,7 @@ func (b *booted) checkLimits(h hierarchies, p program) {
 func (b *booted) awaitPings() {
 	b.t.Helper()
 	since := time.Now().UTC().Truncate(time.Second)
-	eventually(b.t, time.Minute, "the agent's pings arrive", func() error {
+	eventually(b.t, 3*time.Minute, "the agent's pings arrive", func() error {
 		matrix, err := b.try("probemesh-coordinator matrix") // "+" is a vote for ok
 		if err != nil || !strings.Contains(matrix, "NC041 ping +") {
 			return fmt.Errorf("%v: %s", err, matrix)
