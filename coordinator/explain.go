@@ -133,6 +133,11 @@ func (e explanation) write(out io.Writer, rule catalog.Rule) {
 		for _, region := range c.Except {
 			fmt.Fprintf(out, "  %s has no vote: except of the check leaves the region out\n", region)
 		}
+		for _, found := range e.Evidence {
+			if found.Check == c.Name {
+				found.write(out, rule)
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
 )
@@ -71,6 +72,27 @@ func TestExplainSaysWhatAVerdictWaitsFor(t *testing.T) {
 		Name: "web", Verdict: mesh.Up, Sentence: "Up: reachable from 7 of 7 regions.", Votes: votes,
 	}}}}.write(&out, catalog.DefaultRule())
 	if !strings.Contains(out.String(), "The published verdict is from before, and waits for other hosts") {
+		t.Error(out.String())
+	}
+}
+
+// What led to a verdict is printed below the votes of its check, and of no other.
+func TestExplainPrintsTheEvidence(t *testing.T) {
+	began := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	e := explanation{
+		HostState: mesh.HostState{Name: "NC036", Checks: []mesh.CheckState{
+			{Name: "web", Verdict: mesh.Down}, {Name: "ping", Verdict: mesh.Up},
+		}},
+		Evidence: []evidence{{
+			Check: "web", ID: "280-nc036-1", Began: began, Published: began.Add(2 * time.Second),
+			Events: []judge.Event{{At: began, Kind: judge.Decided, Text: "2 of 3 regions vote bad: down"}},
+		}},
+	}
+	var out strings.Builder
+	e.write(&out, catalog.DefaultRule())
+	web, ping, _ := strings.Cut(out.String(), "\nping (")
+	if !strings.Contains(web, "from the cause to the verdict (change 280-nc036-1)") ||
+		!strings.Contains(web, "+0.00 s  2 of 3 regions vote bad: down") || strings.Contains(ping, "280-nc036-1") {
 		t.Error(out.String())
 	}
 }
