@@ -45,7 +45,7 @@ type agentsView struct {
 }
 
 // agentsShown bounds the agents that the page lists; the table for programs has all of them.
-const agentsShown = 250
+const agentsShown = 200
 
 // order puts agents that need attention first.
 func (r agentRow) order() int {

@@ -185,6 +185,7 @@ func incidentItems(r request, incidents []*incident.Incident) (out []item) {
 // publishes, so nothing else says it.
 func pathItems(s *console, r request) (out []item) {
 	paths := brokenPaths(r.catalog, r.snapshot)
+	cut := cutDirections(paths)
 	lost, pings := presentLosses(s, r)
 	paths = slices.DeleteFunc(paths, func(p brokenPath) bool {
 		return r.snapshot.At.Sub(p.since) < cutWhileLossy &&
@@ -212,7 +213,7 @@ func pathItems(s *console, r request) (out []item) {
 		})
 	}
 	out = append(out, lonelyItems(s, r, paths)...)
-	return append(out, newFilteredPings(r.snapshot, cutDirections(r), lossy).items()...)
+	return append(out, newFilteredPings(r.snapshot, cut, lossy).items()...)
 }
 
 // While probes are lost everywhere, or all around a region, one that fails is no cut: it must last.

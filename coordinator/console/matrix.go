@@ -215,7 +215,7 @@ func newMatrix(s *console, r request, q question) builtMatrix {
 	m.view.Columns = columns(r, q)
 	m.view.ByVantage = slices.ContainsFunc(m.view.Columns, func(c column) bool { return c.vantage != "" })
 	cells := cellMaker{
-		question: q, loss: loss, pings: pings, cut: cutDirections(r), columns: m.view.Columns, catalog: r.catalog,
+		question: q, loss: loss, pings: pings, columns: m.view.Columns, catalog: r.catalog,
 	}
 	m.view.Legend = cells.legend()
 	if len(m.lines) > linesMax && q.region == "" {
@@ -223,6 +223,7 @@ func newMatrix(s *console, r request, q question) builtMatrix {
 		m.view.Rows = cells.regionRows(m.lines)
 		return m
 	}
+	cells.cut = cutDirections(brokenPaths(r.catalog, r.snapshot))
 	shown := m.lines
 	if len(shown) > pageMax {
 		last := (len(shown) + pageMax - 1) / pageMax

@@ -178,9 +178,9 @@ func brokenPaths(c *catalog.Catalog, s *mesh.Snapshot) (out []brokenPath) {
 }
 
 // cutDirections returns the paths that are cut: what begins at the first region does not reach the second.
-func cutDirections(r request) map[direction]bool {
+func cutDirections(paths []brokenPath) map[direction]bool {
 	out := map[direction]bool{}
-	for _, p := range brokenPaths(r.catalog, r.snapshot) {
+	for _, p := range paths {
 		out[p.direction] = true
 		if p.both {
 			out[direction{p.to, p.from}] = true
