@@ -35,6 +35,7 @@ var layers = []struct {
 		"pkg/catalog/file", // last: no pure package links a YAML parser
 	}},
 	{"reading files", []string{"pkg/regularfile"}},
+	{"locks on directories", []string{"pkg/dirlock"}},
 	{"secret files", []string{"pkg/privatefile"}},
 	{"the bus", []string{"pkg/bus"}},
 	{"one outside thing each", []string{

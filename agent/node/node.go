@@ -4,6 +4,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/probemesh/probemesh/agent/vantage"
 	"github.com/probemesh/probemesh/pkg/bus"
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	"github.com/probemesh/probemesh/pkg/dirlock"
 	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/probe"
 	"github.com/probemesh/probemesh/pkg/spool"
@@ -34,6 +37,17 @@ type Config struct {
 // not joined, or where another agent uses the state directory. Nothing else stops it: what is missing is logged and
 // tried again.
 func Run(ctx context.Context, c Config) error {
+	// Before anything else: a second agent with the same identity would take the place of the first at NATS.
+	lock, err := dirlock.Acquire(c.State)
+	var inUse *dirlock.InUseError
+	switch {
+	case errors.As(err, &inUse):
+		return fmt.Errorf("another agent runs: %w; stop it, or name another directory with --state", err)
+	case err != nil: // a disk that fails does not stop an agent
+		c.Logger.Warn().Err(err).Msg("state directory not locked")
+	default:
+		defer lock.Release()
+	}
 	for {
 		renamed, err := run(ctx, c)
 		if err != nil || !renamed || ctx.Err() != nil {

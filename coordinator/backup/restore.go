@@ -17,6 +17,7 @@ import (
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/dirlock"
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
@@ -53,11 +54,20 @@ func Restore(ctx context.Context, a *Archive, data string, open OpenBus, o Optio
 	if err != nil {
 		return done, err
 	}
+	lock, err := dirlock.Acquire(data) // neither a coordinator nor another restore begins here meanwhile
+	if err != nil {
+		return done, fmt.Errorf("the data directory: %w", err)
+	}
 	stage := filepath.Join(data, staging)
 	defer func() {
 		err = errors.Join(err, os.RemoveAll(stage))
-		if err != nil && created {
-			err = errors.Join(err, os.Remove(data))
+		switch {
+		case err == nil:
+			err = lock.Release()
+		case created:
+			err = errors.Join(err, lock.Remove(), os.Remove(data))
+		default:
+			err = errors.Join(err, lock.Remove())
 		}
 	}()
 	if err := restoreFiles(a, stage); err != nil {
@@ -76,9 +86,11 @@ func Restore(ctx context.Context, a *Archive, data string, open OpenBus, o Optio
 	return done, nil
 }
 
-// createEmpty creates the data directory. It accepts an existing one only if that is empty.
+// createEmpty creates the data directory. It accepts an existing one only if that is empty, but for the lock file of a
+// process that was killed early.
 func createEmpty(data string) (created bool, err error) {
 	entries, err := os.ReadDir(data)
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() == dirlock.FileName })
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if err := os.MkdirAll(data, 0o700); err != nil {

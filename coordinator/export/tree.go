@@ -10,10 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/mirror"
+	"github.com/probemesh/probemesh/pkg/dirlock"
 	"github.com/probemesh/probemesh/pkg/privatefile"
 	"github.com/probemesh/probemesh/pkg/regularfile"
 )
@@ -22,7 +22,6 @@ import (
 const (
 	versionsName = ".versions" // the versions' directories
 	currentName  = ".current"  // a symbolic link to the version that readers see
-	lockName     = "lock"      // below versionsName
 	manifestName = ".manifest.json"
 	timeName     = "copy.json" // the time of the latest copy, for the script of pages
 	partSuffix   = ".part"     // of what is being written
@@ -44,7 +43,7 @@ type file struct {
 // tree is the directory of a copy.
 type tree struct {
 	dir  string
-	lock *os.File
+	lock *dirlock.Lock
 }
 
 func openTree(dir string) (*tree, error) {
@@ -54,18 +53,18 @@ func openTree(dir string) (*tree, error) {
 	if err := os.MkdirAll(filepath.Join(dir, versionsName), 0o755); err != nil {
 		return nil, fmt.Errorf("create the directory of the copy: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, versionsName, lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	lock, err := dirlock.Acquire(filepath.Join(dir, versionsName))
+	var inUse *dirlock.InUseError
+	if errors.As(err, &inUse) {
+		return nil, fmt.Errorf("another export writes to %s: %w", dir, err)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("another export writes to %s", dir)
 	}
 	return &tree{dir, lock}, nil
 }
 
-func (t *tree) close() { _ = t.lock.Close() }
+func (t *tree) close() { _ = t.lock.Release() }
 
 // refuseForeign fails if a directory without a copy has files that no export wrote: it is probably not meant, and the
 // copy would be mixed with them. Nothing was written then. In a directory with a copy, its server may have other files.

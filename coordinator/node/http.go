@@ -17,6 +17,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/httpserver"
 	"github.com/probemesh/probemesh/coordinator/site"
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/dirlock"
 )
 
 // openServers listens for commands, for the public and for operators, and adds the servers to the tasks.
@@ -110,7 +111,7 @@ func (n *Node) siteRoutes(source web.Source, a web.Audience, links ...web.Link) 
 // exporter hands out everything of a data directory that a start does not make again.
 func (n *Node) exporter() *backup.Exporter {
 	return &backup.Exporter{Dir: n.config.Data, NATS: n.nats, Ledger: n.bus, Exclude: []string{
-		lockName, admin.SocketName, viewName, viewName + "-wal", viewName + "-shm",
+		dirlock.FileName, admin.SocketName, viewName, viewName + "-wal", viewName + "-shm",
 		latencyName, latencyName + "-wal", latencyName + "-shm", diskguard.File, momentsName,
 		busName + "/streams", // the server saves them itself: a copy of files in use may be torn
 	}}

@@ -6,11 +6,11 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
@@ -25,6 +25,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	buscoordinator "github.com/probemesh/probemesh/pkg/bus/coordinator"
 	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/dirlock"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
@@ -33,7 +34,6 @@ import (
 
 // Names of files in the data directory that this package gives out.
 const (
-	lockName    = "lock"
 	viewName    = "view.db"
 	latencyName = "latency.db"
 	momentsName = "moments"
@@ -197,17 +197,16 @@ func BusDir(data string) string { return filepath.Join(data, busName) }
 
 // lock creates the data directory and keeps a second coordinator off it until Close.
 func (n *Node) lock(context.Context) error {
-	if err := os.MkdirAll(n.config.Data, 0o700); err != nil {
-		return fmt.Errorf("create the data directory: %w", err)
+	l, err := dirlock.Acquire(n.config.Data)
+	var inUse *dirlock.InUseError
+	if errors.As(err, &inUse) {
+		return fmt.Errorf("another coordinator runs on %s: %w; stop it, or name another directory with --data",
+			n.config.Data, err)
 	}
-	f, err := os.OpenFile(filepath.Join(n.config.Data, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("lock the data directory: %w", err)
+		return fmt.Errorf("data directory: %w", err)
 	}
-	n.closers = append(n.closers, func() { f.Close() })
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return fmt.Errorf("another coordinator runs on %s", n.config.Data)
-	}
+	n.closers = append(n.closers, func() { _ = l.Release() })
 	return nil
 }
 

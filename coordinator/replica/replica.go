@@ -12,6 +12,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/mirror"
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/dirlock"
 	"github.com/probemesh/probemesh/pkg/privatefile"
 )
 
@@ -65,6 +67,7 @@ type Replica struct {
 	dir     string
 	silent  time.Duration
 	log     zerolog.Logger
+	lock    *dirlock.Lock // of the directory; Run releases it
 	store   *store
 	asking  singleflight.Group
 	known   *rate.Limiter // of requests that readers cause
@@ -91,8 +94,24 @@ type state struct {
 	Change time.Time `json:"change"`
 }
 
-// Open returns a replica with the copy that the directory has.
+// Open returns a replica with the copy that the directory has. It locks the directory until Run has ended: two
+// processes would remove each other's documents.
 func Open(c Config) (*Replica, error) {
+	lock, err := dirlock.Acquire(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("the copy's directory: %w; stop that process, or name another directory with --data",
+			err)
+	}
+	r, err := open(c)
+	if err != nil {
+		_ = lock.Release()
+		return nil, err
+	}
+	r.lock = lock
+	return r, nil
+}
+
+func open(c Config) (*Replica, error) {
 	s, err := openStore(c.Dir)
 	if err != nil {
 		return nil, err
@@ -132,7 +151,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	r.asks.Lock() // once those that run have ended
 	r.ended = true
 	r.asks.Unlock()
-	return r.save()
+	return errors.Join(r.save(), r.lock.Release())
 }
 
 // follow receives the events of the original, and reconnects until ctx ends.

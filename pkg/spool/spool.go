@@ -15,8 +15,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/dirlock"
 )
 
 // Config configures a spool.
@@ -74,7 +75,7 @@ type Stats struct {
 type Spool struct {
 	config   Config
 	clock    Clock
-	lock     *os.File
+	lock     *dirlock.Lock
 	segments []*segment // oldest first
 	active   *segment   // the last of them, if this process made it and can write to it; else nil
 	done     ranges     // indexes below next that are acknowledged, dropped or lost
@@ -96,7 +97,11 @@ func Open(c Config) (*Spool, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := dirlock.Acquire(c.Dir)
+	var inUse *dirlock.InUseError
+	if errors.As(err, &inUse) {
+		return nil, fmt.Errorf("spool: %w: %w", ErrLocked, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
@@ -104,11 +109,8 @@ func Open(c Config) (*Spool, error) {
 	if s.clock.Uptime == nil {
 		s.clock = machineClock()
 	}
-	if err = tryLock(lock); err == nil {
-		err = s.load()
-	}
-	if err != nil {
-		lock.Close()
+	if err = s.load(); err != nil {
+		_ = lock.Release()
 		return nil, fmt.Errorf("spool %s: %w", c.Dir, err)
 	}
 	s.first = s.next
@@ -124,7 +126,7 @@ func (s *Spool) Close() error {
 	for _, g := range s.segments {
 		g.close()
 	}
-	return errors.Join(err, s.lock.Close())
+	return errors.Join(err, s.lock.Release())
 }
 
 // Stats returns how full the spool is and what it lost.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package spool
+package dirlock
 
 import (
 	"errors"
@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock locks the file until it is closed or the process ends. It returns ErrLocked where another process has the
-// lock.
+var errLocked = errors.New("locked")
+
+// tryLock locks the file until it is closed or the process ends.
 func tryLock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return ErrLocked
+		return errLocked
 	}
 	return err
 }
