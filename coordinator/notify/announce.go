@@ -70,16 +70,16 @@ func Announce(accounts []catalog.Announce, s State, public []archive.Entry, now 
 }
 
 func newAnnouncement(e archive.Entry, u archive.Update) *Announcement {
-	text := u.Text
+	text := markdown.Line(u.Text)
 	if !u.Plain {
-		text = markdown.Plain(u.Text)
+		text = markdown.Summary(u.Text)
 	}
 	title := markdown.Line(e.Title)
 	if u.State != "" {
 		title += " – " + strings.ReplaceAll(u.State, "_", " ")
 	}
 	return &Announcement{
-		Title: shorten(title, announcedMax/2), Text: shorten(strings.Join(strings.Fields(text), " "), announcedMax/2),
+		Title: shorten(title, announcedMax/2), Text: shorten(text, announcedMax/2),
 		Path: e.Path(), At: u.At,
 	}
 }

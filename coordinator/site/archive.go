@@ -78,10 +78,12 @@ func summary(e archive.Entry) string {
 		return ""
 	}
 	text := e.Updates[0].Text
-	if !e.Updates[0].Plain {
-		text = markdown.Plain(text[:min(len(text), 8*summaryLetters)])
+	if text = text[:min(len(text), 8*summaryLetters)]; e.Updates[0].Plain {
+		text = markdown.Line(text)
+	} else {
+		text = markdown.Summary(text)
 	}
-	runes := []rune(strings.Join(strings.Fields(text), " "))
+	runes := []rune(text)
 	if len(runes) <= summaryLetters {
 		return string(runes)
 	}
@@ -102,6 +104,9 @@ func (p archivePages) write(
 		return err
 	}
 	layout.Description = title
+	if post, ok := data.(postView); ok && post.Summary != "" {
+		layout.Description = post.Summary
+	}
 	layout.Feeds = append(feeds, layout.Feeds...)
 	return layout.Write(w, status)
 }

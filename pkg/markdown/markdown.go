@@ -1,5 +1,5 @@
 // Package markdown is the one renderer of what people write: pages, feeds and mail show the same HTML of the same text.
-// HTML returns sanitised HTML, Plain the text without markup, Line a title.
+// HTML returns sanitised HTML, Plain the text without markup, Summary that on one line, Line a title.
 //
 // Text is Markdown with GitHub's tables, strikethrough and bare links. HTML in it is shown as it was typed, so that
 // "<host> is down" loses no word. Pages may load nothing from elsewhere, so an image becomes a link to it.
@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/microcosm-cc/bluemonday"
 	"github.com/yuin/goldmark"
@@ -90,37 +91,42 @@ func Plain(markdown string) string {
 	if costly(source) {
 		return string(source)
 	}
-	var out strings.Builder
-	_ = ast.Walk(parse(source), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if !entering {
-			if n.Type() == ast.TypeBlock && out.Len() > 0 && !strings.HasSuffix(out.String()[max(0, out.Len()-1):], "\n") {
-				out.WriteByte('\n')
-			}
-			return ast.WalkContinue, nil
-		}
-		writePlain(&out, n, source)
-		return ast.WalkContinue, nil
-	})
-	return strings.TrimSpace(out.String())
+	var out []string
+	for _, b := range blocksOf(source) {
+		out = append(out, b.words)
+	}
+	return strings.TrimSpace(strings.Join(out, "\n"))
 }
 
-// writePlain writes what a node itself says.
-func writePlain(out *strings.Builder, n ast.Node, source []byte) {
-	switch n := n.(type) {
-	case *ast.Text:
-		out.Write(util.UnescapePunctuations(n.Segment.Value(source)))
-		if n.SoftLineBreak() || n.HardLineBreak() {
-			out.WriteByte('\n')
-		}
-	case *ast.String:
-		out.Write(n.Value)
-	case *ast.AutoLink:
-		out.Write(n.Label(source))
-	case *ast.RawHTML:
-		out.Write(n.Segments.Value(source))
-	case *ast.CodeBlock, *ast.FencedCodeBlock, *ast.HTMLBlock:
-		out.Write(n.Lines().Value(source))
+// Summary returns a text without its markup on one line, for excerpts, descriptions and short messages. What stood by
+// itself, such as an item of a list, is separated from what follows by a semicolon, and a heading by a colon, unless it
+// ends with punctuation: otherwise they would read as one sentence.
+func Summary(markdown string) string {
+	source := []byte(bounded(markdown))
+	if costly(source) {
+		return strings.Join(strings.Fields(string(source)), " ")
 	}
+	var out strings.Builder
+	separator := ""
+	for _, b := range blocksOf(source) {
+		words := strings.Join(strings.Fields(b.words), " ")
+		out.WriteString(separator + words)
+		switch {
+		case endsSentence(words):
+			separator = " "
+		case b.heading:
+			separator = ": "
+		default:
+			separator = "; "
+		}
+	}
+	return out.String()
+}
+
+// endsSentence reports whether nothing needs to separate what follows the text.
+func endsSentence(text string) bool {
+	last, _ := utf8.DecodeLastRuneInString(strings.TrimRight(text, `"'’”»)`))
+	return strings.ContainsRune(".,:;!?…–—。！？", last)
 }
 
 // Line returns a title or a name on one line: without characters that turn the direction of the text around them, that

@@ -76,6 +76,38 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+func TestPlainShowsCharactersAsHTMLDoes(t *testing.T) {
+	for text, want := range map[string]string{
+		"x &amp; y &lt;b&gt; &#65;": "x & y <b> A", "`&amp;`": "&amp;", `\&amp; \*a\*`: "&amp; *a*", "a&#2;&#x202E;b": "ab",
+		"&nosuch; & co": "&nosuch; & co", "<pre>\na\n\n</pre> b": "<pre>\na\n\n</pre> b", "a\n\n    code": "a\ncode",
+	} {
+		if got := markdown.Plain(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Blocks do not run together on one line, whatever they are.
+func TestSummary(t *testing.T) {
+	for text, want := range map[string]string{
+		"- first item\n- second item":                   "first item; second item",
+		"Today:\n\n1. one.\n2. two\n   - three\n\nEnd.": "Today: one. two; three; End.",
+		"# Cause\n\nThe disk\nwas full":                 "Cause: The disk was full",
+		"## What now?\nWe wait (as \"said.\")\n\nx":     "What now? We wait (as \"said.\") x",
+		"| a | b |\n|---|---|\n| c | d |":               "a; b; c; d",
+		"> quoted\n\n```\ncode\n  more\n```\n***\nx":    "quoted; code more; x",
+		"": "", "-\n-": "", "one": "one",
+	} {
+		if got := markdown.Summary(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	hostile := strings.Repeat("> ", 100) + "a\n b"
+	if got := markdown.Summary(hostile); strings.Contains(got, "\n") || !strings.HasSuffix(got, "a b") {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestLine(t *testing.T) {
 	for in, want := range map[string]string{
 		"  a\r\nSet-Cookie: b ": "a Set-Cookie: b", "a\x00\x1b[2Jb": "a[2Jb", "evil\u202Egnp.exe": "evilgnp.exe",

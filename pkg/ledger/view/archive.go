@@ -69,7 +69,7 @@ func (x *indexer) entry(ctx context.Context, key entryKey) (*archive.Entry, []ar
 		if !ok {
 			return nil, nil, nil
 		}
-		return &e, e.Documents(markdown.Plain), nil
+		return &e, e.Documents(markdown.Summary), nil
 	case archive.Incident:
 		i, err := incidentByID(ctx, x.tx, key.id)
 		if err != nil || i == nil || i.Merged != "" {
@@ -79,14 +79,14 @@ func (x *indexer) entry(ctx context.Context, key entryKey) (*archive.Entry, []ar
 			return nil, nil, err
 		}
 		e := i.Entry()
-		return &e, i.Documents(markdown.Plain), nil
+		return &e, i.Documents(markdown.Summary), nil
 	case archive.Maintenance:
 		m, err := readMaintenance(x.tx.QueryRowContext(ctx, `SELECT data FROM maintenances WHERE id = ?`, key.id))
 		if err != nil || m == nil {
 			return nil, nil, err
 		}
 		e := m.Entry(m.Updated()) // what happens later by itself, readers add
-		return &e, e.Documents(markdown.Plain), nil
+		return &e, e.Documents(markdown.Summary), nil
 	}
 	return nil, nil, nil
 }

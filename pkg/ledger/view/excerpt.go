@@ -10,7 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/archive"
 )
 
-// The marks of an excerpt's matches, which no text has: markdown.Plain removes control characters.
+// The marks of an excerpt's matches, which no text has: markdown.Summary removes control characters.
 const (
 	markBegin = "\x02"
 	markEnd   = "\x03"
