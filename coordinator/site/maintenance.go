@@ -25,6 +25,7 @@ type maintenanceView struct {
 	Covers                  []coveredView
 	Updates                 []maintenanceUpdateView // newest first
 	Next                    []maintenanceView       // the occurrences after it, of one that recurs
+	Others                  []maintenanceView       // in a list: further occurrences, of which it would say the same
 }
 
 // coveredView is a host, or a check of it, that a maintenance covers.
@@ -88,14 +89,37 @@ func (s *Site) renderMaintenances(ctx context.Context, state web.State) (templat
 	if err != nil {
 		return "", err
 	}
-	views := func(all []web.Occurrence) (out []maintenanceView) {
-		for _, o := range all[:min(len(all), maintenancesMax)] {
-			out = append(out, newMaintenanceCard(state, o))
+	return web.Render(templates, "maintenances", maintenancesView{
+		newMaintenanceCards(state, found.Active), newMaintenanceCards(state, found.Upcoming),
+		newMaintenanceCards(state, found.Past),
+	})
+}
+
+// newMaintenanceCards returns the cards of a part of the list. A maintenance that recurs has one card for all occurrences
+// of which it would say the same: the text once, and then the times.
+func newMaintenanceCards(state web.State, all []web.Occurrence) (out []maintenanceView) {
+	cards := map[string][]int{} // of each maintenance, by its id
+	for _, o := range all[:min(len(all), maintenancesMax)] {
+		v := newMaintenanceCard(state, o)
+		same := slices.IndexFunc(cards[o.Of.ID], func(i int) bool { return v.saysTheSameAs(out[i]) })
+		if same >= 0 {
+			first := &out[cards[o.Of.ID][same]]
+			first.Others = append(first.Others, v)
+			continue
 		}
-		return out
+		cards[o.Of.ID] = append(cards[o.Of.ID], len(out))
+		out = append(out, v)
 	}
-	return web.Render(templates, "maintenances",
-		maintenancesView{views(found.Active), views(found.Upcoming), views(found.Past)})
+	return out
+}
+
+// saysTheSameAs reports whether the cards of two occurrences of one maintenance differ in nothing but their times.
+func (v maintenanceView) saysTheSameAs(other maintenanceView) bool {
+	same := func(a, b maintenanceUpdateView) bool {
+		return a.State == b.State && a.Sentence == b.Sentence && a.Text == b.Text && a.Corrected.Equal(b.Corrected) &&
+			len(a.Before) == len(b.Before)
+	}
+	return v.Look == other.Look && v.Title == other.Title && slices.EqualFunc(v.Updates, other.Updates, same)
 }
 
 // maintenancesMax bounds each part of the list of maintenances.

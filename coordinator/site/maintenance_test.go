@@ -244,3 +244,29 @@ func TestPagesOfMaintenance(t *testing.T) {
 		}
 	}
 }
+
+// The list says what a recurring maintenance is once, and then when. An occurrence of which there is more to say has
+// its own text.
+func TestTheListSaysTheTextOfARecurringMaintenanceOnce(t *testing.T) {
+	s, now := calendarSource(t)
+	weekly := s.Planned[3]
+	weekly.Changes[0].Text.Body = "Every week we update."
+	h := public(s)
+	text := body(t, h, "/maintenance")
+	if n := strings.Count(text, "Every week we update."); n != 1 {
+		t.Errorf("the text is there %d times: %s", n, text)
+	}
+	if strings.Count(text, `<a href="/maintenance/weekly-`) != 3 || !strings.Contains(text, "The same, at 2 more times:") {
+		t.Errorf("not every occurrence is linked: %s", text)
+	}
+	second := weekly.Upcoming(now, 2)[1]
+	weekly.Changes = append(weekly.Changes, maintenance.Change{
+		ID: "z", Action: maintenance.Start, At: now.Add(-time.Minute), Occurrence: second.Start,
+		Text: maintenance.Text{Body: "This time it takes two hours."},
+	})
+	text = body(t, public(s), "/maintenance")
+	if strings.Count(text, "Every week we update.") != 1 || strings.Count(text, "This time it takes two hours.") != 1 ||
+		strings.Count(text, `<a href="/maintenance/weekly-`) != 3 || !strings.Contains(text, "The same, at 1 more time:") {
+		t.Errorf("with an occurrence that has a text of its own: %s", text)
+	}
+}
