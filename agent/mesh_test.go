@@ -43,6 +43,7 @@ hosts:
 type noMembers struct{}
 
 func (noMembers) KnownHost(key string) bool                      { return key == "nc036" }
+func (noMembers) HostName(key string) string                     { return key }
 func (noMembers) Key(string) string                              { return "" }
 func (noMembers) Agents(context.Context) ([]ledger.Agent, error) { return nil, nil }
 func (noMembers) HostID(string) string                           { return "" }

@@ -53,6 +53,7 @@ type vault struct {
 	mu      sync.Mutex
 	values  map[string]secret.Text // by the names of their references
 	needs   map[string][]string    // names of the references that an agent probes with, by agent
+	catalog *catalog.Catalog       // which the values are of
 	keyless map[string]time.Time   // when agents that need secrets asked for none
 }
 
@@ -100,7 +101,7 @@ func (v *vault) use(c *catalog.Catalog) (arrived bool) {
 		}
 		arrived = arrived || read && !had
 	}
-	v.values, v.needs = kept, agents
+	v.values, v.needs, v.catalog = kept, agents, c
 	maps.DeleteFunc(v.keyless, func(agent string, _ time.Time) bool { return agents[agent] == nil })
 	return arrived
 }
@@ -170,6 +171,9 @@ func (v *vault) noteSealKey(agent string, has bool) {
 	}
 	maps.DeleteFunc(v.keyless, func(_ string, asked time.Time) bool { return now.Sub(asked) > keylessFor })
 	names := slices.Sorted(maps.Keys(v.keyless))
+	for i, name := range names {
+		names[i] = v.catalog.HostName(name)
+	}
 	v.mu.Unlock()
 	v.warn("old agents", keylessText(names))
 }

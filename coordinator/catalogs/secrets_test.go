@@ -146,7 +146,7 @@ func TestAgentsTooOldForSecretsAreNamed(t *testing.T) {
 				t.Errorf("%s without a key: %v, %d bytes sealed", agent, err, len(got.Sealed))
 			}
 		}
-		if got := warnings.get("old agents"); !strings.HasSuffix(got, "upgrade them: nc2") {
+		if got := warnings.get("old agents"); !strings.HasSuffix(got, "upgrade them: NC2") {
 			t.Errorf("the warning is %q", got)
 		}
 		w.sealed(t, "nc2")

@@ -32,6 +32,9 @@ func NewMembers(c MembersConfig) *Members { return &Members{config: c} }
 // KnownHost reports whether the catalog in force has the host.
 func (m *Members) KnownHost(key string) bool { return m.config.Catalog().Host(key) != nil }
 
+// HostName returns how the catalog in force spells the name of the host with the key; the key if it has none.
+func (m *Members) HostName(key string) string { return m.config.Catalog().HostName(key) }
+
 // HostID returns the id of the host that has the name, or had it last; empty if the catalog in force has none.
 func (m *Members) HostID(name string) string {
 	if h := m.config.Catalog().HostOnceNamed(name); h != nil {

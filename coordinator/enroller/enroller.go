@@ -42,6 +42,8 @@ type Issuer interface {
 // Members are the hosts of the catalog and, in the ledger, the keys that their agents joined with.
 type Members interface {
 	KnownHost(key string) bool
+	// HostName returns how the catalog spells the name with the key; the key if it has no such host.
+	HostName(key string) string
 	// HostID returns the id of the host that has the name, or had it last; Key, the key of the host with the id. Both
 	// return an empty text if the catalog has no such host.
 	HostID(name string) string
@@ -100,7 +102,9 @@ func New(c Config) *Enroller {
 	}
 	c.Settle = cmp.Or(c.Settle, Settle)
 	return &Enroller{
-		Config: c, rotated: make(chan struct{}, 1), unknown: unknownAgents{warn: c.Warn, lastSeen: map[string]time.Time{}},
+		Config: c, rotated: make(chan struct{}, 1), unknown: unknownAgents{
+			warn: c.Warn, hostName: c.Members.HostName, lastSeen: map[string]time.Time{},
+		},
 		refusals: c.Logger.Sample(&zerolog.BurstSampler{Burst: refusalsPerMinute, Period: time.Minute}),
 		denied:   ratelimit.NewRates[string](rate.Every(time.Minute/deniedPerMinute), deniedBurst, deniedHostsMax),
 	}

@@ -105,6 +105,8 @@ func (m *members) forget(known []string) {
 	m.enrolled = slices.Clone(known)
 }
 
+func (m *members) HostName(key string) string { return strings.ToUpper(key) }
+
 func (m *members) KnownHost(key string) bool { return key == "nc036" }
 
 // Key returns nc037 for the first host if another one has its name now.

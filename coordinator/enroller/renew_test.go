@@ -133,7 +133,7 @@ func TestAnUnknownAgentIsReported(t *testing.T) {
 		d.join(t, dir)
 		m.forget(known)
 		reported := func(want bool) func() bool {
-			return func() bool { return strings.Contains(<-warnings, "a restore: nc036;") == want }
+			return func() bool { return strings.Contains(<-warnings, "a restore: NC036;") == want }
 		}
 		lost := run(t, dir, time.Hour)
 		await(t, "with "+what+" in the ledger it is reported", reported(true))

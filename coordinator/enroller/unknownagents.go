@@ -19,10 +19,11 @@ const forgetUnknown = 3 * time.Hour
 // unknownAgents are the hosts whose agents ask with credentials that the ledger does not know. Nothing else would tell
 // an operator why such an agent's batches are ignored, or why its credentials expire.
 type unknownAgents struct {
-	warn func(subject, text string) // may be nil
+	warn     func(subject, text string) // may be nil
+	hostName func(key string) string    // as the catalog spells it
 
 	mu       sync.Mutex
-	lastSeen map[string]time.Time // by host
+	lastSeen map[string]time.Time // by the key of the host
 }
 
 // record records whether the agent that asked is unknown, and updates the warning.
@@ -39,8 +40,12 @@ func (u *unknownAgents) record(now time.Time, host string, unknown bool) {
 	}
 	text := ""
 	if len(u.lastSeen) > 0 {
+		names := slices.Sorted(maps.Keys(u.lastSeen))
+		for i, key := range names {
+			names[i] = u.hostName(key)
+		}
 		text = "agents with credentials that the ledger does not know, as after a restore: " +
-			strings.Join(slices.Sorted(maps.Keys(u.lastSeen)), ", ") + "; let each join again: `coordinator invite HOST`"
+			strings.Join(names, ", ") + "; let each join again: `coordinator invite HOST`"
 	}
 	u.warn("unknown agents", text)
 }

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type Agents struct {
 
 	expected map[string]time.Time // by key: when each vantage was first expected to report, mesh time
 	reported map[string]bool      // by key: vantages whose silence was logged
+	names    map[string]string    // by key: how the catalog spells them, or spelled them last
 	enrolled map[string]bool      // by key; a host whose agent never joined is not silent
 	isolated map[string]time.Time // by key: since when a vantage is isolated, mesh time
 	notified map[string]string    // silent agents of which people were to be notified, by key
@@ -158,12 +160,18 @@ func (a *Agents) warnWithoutHost(s *mesh.Snapshot) {
 	for _, v := range s.Vantages {
 		known[mesh.Key(v.Name)] = true
 	}
+	spelled := map[string]string{} // of no more than all that are enrolled
 	var names []string
 	for key := range a.enrolled {
+		spelled[key] = cmp.Or(a.names[key], key)
 		if !known[key] {
-			names = append(names, key)
+			names = append(names, spelled[key])
 		}
 	}
+	for _, v := range s.Vantages {
+		spelled[mesh.Key(v.Name)] = v.Name
+	}
+	a.names = spelled
 	if len(names) == 0 {
 		a.warnings.Warn("unlisted", "")
 		return
@@ -220,7 +228,7 @@ func (a *Agents) warnRefusals(s *mesh.Snapshot) {
 	}
 	text := strings.Join(texts, "; ")
 	if more := len(refusals) - refusalsMax; more > 0 {
-		text += fmt.Sprintf("; and %d other reasons", more)
+		text += "; and " + mesh.Count(more, "other reason")
 	}
 	if text != "" {
 		text += "; until that is mended these agents probe by the catalog before, or nothing after a restart"

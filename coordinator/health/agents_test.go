@@ -94,7 +94,7 @@ func TestAnAgentWhoseHostLeftTheCatalogIsNamed(t *testing.T) {
 	a.SetRoster(&mesh.Roster{Vantages: []string{"nc2", "nc3"}})
 	both := []mesh.VantageState{{Name: "NC2", LastBatch: noon}, {Name: "NC3", LastBatch: noon}}
 	one := []mesh.VantageState{{Name: "NC2", LastBatch: noon.Add(time.Hour)}}
-	const want = "agents whose host is not in the catalog, so they probe nothing and have no vote: nc3; " +
+	const want = "agents whose host is not in the catalog, so they probe nothing and have no vote: NC3; " +
 		"add the host again, or run `coordinator revoke HOST`"
 	for seconds, step := range []struct {
 		vantages []mesh.VantageState

@@ -179,7 +179,8 @@ func (g *Guard) refresh(ctx context.Context) error {
 		plans[c.Revision], unlisted = p, max(unlisted, p.Unlisted)
 	}
 	g.budgets, g.unlisted, g.budgetsAt, g.plans = budgets, unlisted, now, plans
-	present, text := plans[catalogs[0].Revision], ""
+	g.catalog = catalogs[0]
+	present, text := plans[g.catalog.Revision], ""
 	need, size := present.Size, min(present.Size, quota.StreamMax)
 	if size != g.size {
 		if err := g.Bus.ResizeObservations(ctx, size); err != nil {
@@ -206,10 +207,18 @@ func (g *Guard) warning() string {
 			out = append(out, fmt.Sprintf("agent %s may not publish until %s: it published %s within two days, and its budget "+
 				"is %s; if its server is compromised, run `coordinator revoke %[1]s`; to readmit it earlier, "+
 				"run `coordinator invite %[1]s` and join again",
-				agent, w.Until.UTC().Format("2006-01-02 15:04Z"), gigabytes(w.Used), gigabytes(w.Budget)))
+				g.hostName(agent), w.Until.UTC().Format("2006-01-02 15:04Z"), gigabytes(w.Used), gigabytes(w.Budget)))
 		}
 	}
 	return strings.Join(out, "; ")
+}
+
+// hostName returns how the catalog spells the name of an agent's host.
+func (g *Guard) hostName(agent string) string {
+	if g.catalog == nil {
+		return agent
+	}
+	return g.catalog.HostName(agent)
 }
 
 func gigabytes(n int64) string { return fmt.Sprintf("%.2f GB", float64(n)/1e9) }

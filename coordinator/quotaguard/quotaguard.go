@@ -83,6 +83,7 @@ type Guard struct {
 	budgetsAt time.Time
 	plans     map[string]quota.Plan // by the catalog's revision
 	size      int64                 // of OBS; zero: not known yet
+	catalog   *catalog.Catalog      // in force when the budgets were computed; nil before
 }
 
 // New returns a guard that has counted nothing yet.

@@ -101,7 +101,7 @@ func (w *world) run() (stop func()) {
 	a := quotaguard.New(quotaguard.Config{
 		Bus: w.bus, Issuer: w.server, Members: w, Plan: scaled, Now: w.now, Warn: w.warn, Logger: zerolog.Nop(),
 		Catalogs: func(context.Context, time.Time) ([]*catalog.Catalog, error) {
-			return []*catalog.Catalog{{Revision: "1"}}, nil
+			return []*catalog.Catalog{{Revision: "1", Hosts: []catalog.Host{{Name: "NC1"}}}}, nil
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -257,7 +257,7 @@ func testFlood(w *world) {
 	}
 	checkHonest()
 	text := w.warning()
-	if !strings.Contains(text, "agent nc1 may not publish until") || !strings.Contains(text, "coordinator revoke nc1") {
+	if !strings.Contains(text, "agent NC1 may not publish until") || !strings.Contains(text, "coordinator revoke NC1") {
 		t.Errorf("the warning is %q", text)
 	}
 	again := hostile
@@ -272,7 +272,7 @@ func testFlood(w *world) {
 	stop()
 	w.run()
 	time.Sleep(3 * time.Second)
-	if !w.refused(hostile) || !strings.Contains(w.warning(), "nc1") {
+	if !w.refused(hostile) || !strings.Contains(w.warning(), "NC1") {
 		t.Error("after a restart it can connect:", w.warning())
 	}
 	w.testNextTerm(hostile)
@@ -289,7 +289,7 @@ func (w *world) testNextTerm(hostile identity) {
 	eventually(t, "it may publish again", func() bool { return !w.refused(hostile) && w.warning() == "" })
 	w.flood(hostile, "nc1")
 	until := w.now().Add(quota.Term(2)).UTC().Format("2006-01-02 15:")
-	eventually(t, "it is reported again", func() bool { return strings.Contains(w.warning(), "nc1") })
+	eventually(t, "it is reported again", func() bool { return strings.Contains(w.warning(), "NC1") })
 	if text := w.warning(); !strings.Contains(text, until) {
 		t.Errorf("the warning is %q, want %s in it", text, until)
 	}

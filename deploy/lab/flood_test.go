@@ -244,7 +244,7 @@ func TestExplainReachesBackBehindAFlood(t *testing.T) {
 		t.Errorf("the stream begins at message %d: evidence was discarded", info[0].First)
 	}
 	problems := strings.Join(f.core.Health.Problems(), "\n")
-	if !strings.Contains(problems, "agent nc7 may not publish until") {
+	if !strings.Contains(problems, "agent NC7 may not publish until") {
 		t.Error("problems shown to operators:", problems)
 	}
 	f.network.setUnreachable(netip.MustParseAddr("192.0.2.2")) // seven agents still see what fails

@@ -38,7 +38,8 @@ const (
 // members is a mesh that no agent has joined, with one host that can be invited.
 type members struct{}
 
-func (members) KnownHost(key string) bool { return key == "nc050" }
+func (members) KnownHost(key string) bool  { return key == "nc050" }
+func (members) HostName(key string) string { return key }
 
 func (members) Key(string) string                              { return "" }
 func (members) HostID(string) string                           { return "" }

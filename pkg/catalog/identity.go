@@ -127,6 +127,18 @@ func (c *Catalog) FormerHosts() map[string]*Host {
 	return out
 }
 
+// HostName returns how the catalog spells the name of the host with the key, or that had it last; the key itself if it
+// has none. Agents are known by keys, and what people read names them as they named them.
+func (c *Catalog) HostName(key string) string {
+	if h := c.Host(key); h != nil {
+		return h.Name
+	}
+	if h := c.FormerHosts()[key]; h != nil {
+		return h.Name
+	}
+	return key
+}
+
 // FormerCheck returns the check of the host that had the name last, or nil. A name that is in use is not a former name.
 func (c *Catalog) FormerCheck(h *Host, name string) *Check {
 	if h.Check(name) != nil {
