@@ -13,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/catalogs"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 const applyLong = `
@@ -103,7 +104,7 @@ func describeFirstLook(l admin.FirstLook) string {
 	if l.Port != 0 {
 		target = fmt.Sprintf("port %d", l.Port)
 	}
-	text := fmt.Sprintf("%s %s: %d of %d regions reach %s", l.Host, l.Check, l.OK, l.Voters, target)
+	text := fmt.Sprintf("%s %s: %d of %s reach %s", l.Host, l.Check, l.OK, mesh.Count(l.Voters, "region"), target)
 	if l.Missing() > 0 {
 		text += " so far"
 	}

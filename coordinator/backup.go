@@ -7,6 +7,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/backup"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 const backupLong = `
@@ -33,8 +34,8 @@ func newBackupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(command.Printable(cmd.OutOrStdout()), "saved %s in %s: %d files, %d bytes\n",
-				client.Dir(), args[0], len(m.Files), m.Size())
+			fmt.Fprintf(command.Printable(cmd.OutOrStdout()), "saved %s in %s: %s, %s\n",
+				client.Dir(), args[0], mesh.Count(len(m.Files), "file"), mesh.Count(int(m.Size()), "byte"))
 			return nil
 		},
 	}

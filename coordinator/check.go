@@ -13,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/regularfile"
 )
 
@@ -41,8 +42,8 @@ func newCheckCommand() *cobra.Command {
 			for _, h := range c.Hosts {
 				checks += len(h.Checks)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d regions, %d hosts, %d checks\n",
-				args[0], len(c.Regions), len(c.Hosts), checks)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s, %s\n", args[0],
+				mesh.Count(len(c.Regions), "region"), mesh.Count(len(c.Hosts), "host"), mesh.Count(checks, "check"))
 			printWarnings(cmd, c.Catalog)
 			return checkRenames(cmd, c, data)
 		},

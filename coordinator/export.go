@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/export"
 	"github.com/probemesh/probemesh/coordinator/mirror"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 const exportLong = `
@@ -69,7 +70,7 @@ func exportOnce(cmd *cobra.Command, e *export.Exporter) error {
 		}
 		return errors.Join(err, failed)
 	}
-	fmt.Fprintf(command.Printable(cmd.OutOrStdout()), "%d files in %s: %d written, %d removed\n", report.Files, e.Dir,
-		report.Written, report.Removed)
+	fmt.Fprintf(command.Printable(cmd.OutOrStdout()), "%s in %s: %d written, %d removed\n",
+		mesh.Count(report.Files, "file"), e.Dir, report.Written, report.Removed)
 	return errors.Join(report.Failed...)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/pkg/blog"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 const importLong = `
@@ -115,7 +116,8 @@ func (i importer) run(ctx context.Context, client *admin.Client, x blog.Export, 
 		}
 		report, err := admin.ImportPosts(ctx, client, in)
 		if err != nil {
-			return fmt.Errorf("%d of %d posts are imported; import again for the rest: %w", len(done), len(x.Posts), err)
+			return fmt.Errorf("imported so far: %d of %s; import again for the rest: %w", len(done),
+				mesh.Count(len(x.Posts), "post"), err)
 		}
 		done = append(done, report.Posts...)
 	}
@@ -144,9 +146,10 @@ func (i importer) report(out io.Writer, x blog.Export, done []editorial.Imported
 	if i.dryRun {
 		verb = "would be imported"
 	}
-	fmt.Fprintf(out, "%d posts %s, %d were imported before; %d are tied to a host\n", added, verb, known, tied)
+	fmt.Fprintf(out, "%s %s, %d %s imported before; %d %s tied to a host\n", mesh.Count(added, "post"), verb,
+		known, oneOrMore(known, "was", "were"), tied, oneOrMore(tied, "is", "are"))
 	for _, what := range slices.Sorted(maps.Keys(x.LeftOut)) {
-		fmt.Fprintf(out, "left out: %d %s\n", x.LeftOut[what], what)
+		fmt.Fprintf(out, "left out, %s: %d\n", what, x.LeftOut[what])
 	}
 	for _, note := range x.Notes {
 		fmt.Fprintln(out, "note:", note)
@@ -182,4 +185,12 @@ func (i importer) reportRuns(out io.Writer, x blog.Export, done []editorial.Impo
 			fmt.Fprintf(out, "  %s  %s  %s\n", done[n].ID, formatTime(p.Published), p.Title)
 		}
 	}
+}
+
+// oneOrMore returns the form of a verb for a number of things.
+func oneOrMore(n int, one, more string) string {
+	if n == 1 {
+		return one
+	}
+	return more
 }

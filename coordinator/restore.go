@@ -18,6 +18,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/node"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/command"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 const restoreLong = `
@@ -143,8 +144,9 @@ func writeChanged(out io.Writer, o backup.Options, done backup.Outcome) {
 			"are valid;\n  to remove them while restoring, name the removals.json of a later backup: --removals FILE")
 	}
 	if w := done.Rewritten; o.RewriteSecrets {
-		fmt.Fprintf(out, "secrets removed from %d catalogs: %d texts became references, %d became marks; "+
-			"%d reports and %d observations repeated a value\n", w.Catalogs, w.References, w.Marks, w.Reports, w.Observations)
+		fmt.Fprintf(out, "secrets removed from %s: %s became references, %d became marks; %s and %s repeated a value\n",
+			mesh.Count(w.Catalogs, "catalog"), mesh.Count(w.References, "text"), w.Marks, mesh.Count(w.Reports, "report"),
+			mesh.Count(w.Observations, "observation"))
 	}
 }
 

@@ -98,7 +98,7 @@ func writeStatus(out io.Writer, s admin.State, a statusAnswer) error {
 			connected++
 		}
 	}
-	fmt.Fprintf(table, "\n%d of %d agents connected; as of %s\n",
-		connected, len(s.Snapshot.Vantages), formatTime(s.Snapshot.At))
+	fmt.Fprintf(table, "\n%d of %s connected; as of %s\n",
+		connected, mesh.Count(len(s.Snapshot.Vantages), "agent"), formatTime(s.Snapshot.At))
 	return table.Flush()
 }

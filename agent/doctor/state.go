@@ -94,7 +94,7 @@ func (e *examiner) disk(context.Context) Finding {
 	case bytes < diskMin:
 		return fault(Disk, fmt.Sprintf("%d MB free at %s, fewer than %d", bytes>>20, dir, diskMin>>20), remedy)
 	case inodes < inodesMin:
-		return fault(Disk, fmt.Sprintf("%d files still fit at %s, fewer than %d", inodes, dir, inodesMin), remedy)
+		return fault(Disk, fmt.Sprintf("room for %d more files at %s, fewer than %d", inodes, dir, inodesMin), remedy)
 	}
 	return ok(Disk, fmt.Sprintf("%d MB free at %s", bytes>>20, dir))
 }

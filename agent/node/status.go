@@ -63,7 +63,8 @@ func (r Report) WriteText(out io.Writer) error {
 		r.Name, region, r.Version, when(r.Began), when(r.At))
 	fmt.Fprintf(out, "catalog  %s\n", orNone(r.Revision))
 	fmt.Fprintf(out, "NATS     %s\n", connection(r.Bus, r.At))
-	fmt.Fprintf(out, "spool    %d batches waiting, %d observations dropped\n", r.Spool.Batches, r.Spool.Dropped)
+	fmt.Fprintf(out, "spool    %s waiting, %s dropped\n",
+		mesh.Count(int(r.Spool.Batches), "batch"), mesh.Count(int(r.Spool.Dropped), "observation"))
 	if r.Spool.Off != "" {
 		fmt.Fprintf(out, "         batches wait in memory, because the disk fails: %s\n", r.Spool.Off)
 	}
@@ -122,7 +123,7 @@ func peers(s vantage.Snapshot) string {
 			list[i] += " " + milliseconds(p.RTT)
 		}
 	}
-	return fmt.Sprintf("%d peers: %s", len(s.Peers), strings.Join(list, ", "))
+	return mesh.Count(len(s.Peers), "peer") + ": " + strings.Join(list, ", ")
 }
 
 func milliseconds(d time.Duration) string {

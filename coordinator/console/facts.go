@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // fact is one line about the coordinator itself.
@@ -38,15 +38,15 @@ func (s *console) gatherFacts() []fact {
 	}
 	if !h.Judged.IsZero() {
 		ago := max(0, time.Since(h.Judged)).Round(100 * time.Millisecond)
-		judge += fmt.Sprintf(", last message %v ago, %s behind", ago, web.Count(int(h.Behind), "message"))
+		judge += fmt.Sprintf(", last message %v ago, %s behind", ago, mesh.Count(int(h.Behind), "message"))
 	}
-	facts := []fact{{"Judge", judge}, {"View of the ledger", web.Count(int(h.ViewBehind), "event") + " behind"}}
+	facts := []fact{{"Judge", judge}, {"View of the ledger", mesh.Count(int(h.ViewBehind), "event") + " behind"}}
 	streams, err := s.config.Source.Streams(ctx)
 	if err != nil {
 		facts = append(facts, fact{"Streams", "sizes unknown: " + err.Error()})
 	}
 	for _, stream := range streams {
-		text := web.Count(int(stream.Messages), "message") + ", " + formatSize(stream.Bytes)
+		text := mesh.Count(int(stream.Messages), "message") + ", " + formatSize(stream.Bytes)
 		facts = append(facts, fact{"Stream " + stream.Name, text})
 	}
 	if free, size, err := s.config.diskSpace(); err == nil && size > 0 {

@@ -60,7 +60,7 @@ func (f filteredPings) items() []item {
 		Detail: fmt.Sprintf(
 			"%s lost the latest ping, and the host has since proved otherwise that it is alive, by a service "+
 				"or by its agent. If that lasts, something drops pings before it: permit ICMP echo requests there.",
-			web.Count(f.paths, "vantage"),
+			mesh.Count(f.paths, "vantage"),
 		),
 		Links: []web.Link{{Name: "Check", URL: f.addresses[0]}},
 	}
@@ -74,7 +74,7 @@ func (f filteredPings) items() []item {
 			"%s: on %s the latest ping was lost, and the host has since proved otherwise that it is alive, "+
 				"by a service or by its agent. If that lasts, something drops pings before them: permit ICMP echo requests there.",
 			shown,
-			web.Count(f.paths, "path"),
+			mesh.Count(f.paths, "path"),
 		)
 		it.Links = []web.Link{{Name: "Matrix", URL: "/matrix"}}
 	}

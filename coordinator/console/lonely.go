@@ -135,7 +135,8 @@ func (l lonely) item(r request, misses uint64, known bool) item {
 		},
 	}
 	if known {
-		it.Detail = fmt.Sprintf("%d misses since %s. ", misses, l.since.UTC().Format("15:04 UTC on 2 January"))
+		it.Detail = fmt.Sprintf("%s since %s. ", mesh.Count(int(misses), "miss"),
+			l.since.UTC().Format("15:04 UTC on 2 January"))
 	}
 	if l.why != "" {
 		it.Detail += fmt.Sprintf("The latest: %q. ", shortened(l.why))

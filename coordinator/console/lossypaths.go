@@ -199,7 +199,7 @@ func (p lossyPath) item(r request) item {
 	}
 	sent, lost := p.total()
 	title := fmt.Sprintf("Path from %s to %s loses %.0f %% of probes", from, to, 100*p.share())
-	detail := fmt.Sprintf("%d of %d pings from %s were lost in %s", lost, sent, from, window)
+	detail := fmt.Sprintf("%d of %s from %s lost in %s", lost, mesh.Count(int(sent), "ping"), from, window)
 	if p.back != nil {
 		sent, lost = p.back.total()
 		title = fmt.Sprintf("Path between %s and %s loses probes: %.0f %% from %s, %.0f %% from %s",

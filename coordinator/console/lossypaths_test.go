@@ -153,7 +153,7 @@ func TestALossyPathHasANextAct(t *testing.T) {
 		t.Fatalf("%+v", found)
 	}
 	it := found[0].item(request{catalog: w.catalog, snapshot: w.snapshot})
-	if !strings.Contains(it.Detail, "11 of 60 pings from Lusaka were lost in the last ten minutes") ||
+	if !strings.Contains(it.Detail, "11 of 60 pings from Lusaka lost in the last ten minutes") ||
 		len(it.Commands) != 1 || it.Commands[0] != "mtr --report --report-cycles 100 192.0.2.1" {
 		t.Errorf("%+v", it)
 	}

@@ -79,7 +79,7 @@ func changesAbout(c ledger.Change, host, check string) string {
 		}
 	}
 	if more := len(texts) - eventChanges; more > 0 {
-		texts = append(texts[:eventChanges], web.Count(more, "more change"))
+		texts = append(texts[:eventChanges], mesh.Count(more, "more change"))
 	}
 	return strings.Join(texts, "; ")
 }

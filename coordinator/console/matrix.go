@@ -274,7 +274,7 @@ func columns(r request, q question) (out []column) {
 	for _, region := range r.catalog.Regions {
 		if n := count[region.Name]; n > 0 {
 			out = append(out, column{
-				Name: cityCode(region.City), Title: fmt.Sprintf("%s: %s", region.City, web.Count(n, "vantage")),
+				Name: cityCode(region.City), Title: fmt.Sprintf("%s: %s", region.City, mesh.Count(n, "vantage")),
 				URL: q.address("from", region.Name), region: region.Name,
 			})
 		}

@@ -29,7 +29,7 @@ func (m cellMaker) regionRows(lines []line) (out []row) {
 				bad++
 			}
 		}
-		title := web.Count(len(lines), "host")
+		title := mesh.Count(len(lines), "host")
 		if bad > 0 {
 			title += fmt.Sprintf(", %d not up", bad)
 		}
@@ -74,7 +74,7 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 	}
 	out.Title = fmt.Sprintf(
 		"of %s %d ok, %d bad, %d without a vote",
-		web.Count(p.total(), "path"),
+		mesh.Count(p.total(), "path"),
 		p.ok,
 		p.bad,
 		p.abstaining,

@@ -153,17 +153,17 @@ func concludeRegion(v regionView) (web.Look, string) {
 	case outKnown+inKnown == 0:
 		return web.VerdictLook(mesh.Unknown), "Nothing is known: no vantage has a result from here or about here."
 	case most(len(out), outKnown) && most(len(in), inKnown):
-		return down, fmt.Sprintf("%s is cut off: it does not reach %d of %d regions, and %d of %d do not reach it. "+
-			"The fault is its uplink, not the hosts.", v.Name, len(out), outKnown, len(in), inKnown)
+		return down, fmt.Sprintf("%s is cut off: it does not reach %d of %s, and %d of %d do not reach it. "+
+			"The fault is its uplink, not the hosts.", v.Name, len(out), mesh.Count(outKnown, "region"), len(in), inKnown)
 	case most(len(out), outKnown) && inKnown == 0 || most(len(out), outKnown) && len(in) == 0:
-		return partial, fmt.Sprintf("%s does not reach %d of %d regions, but they reach it: its way out is broken, "+
-			"and its votes are left out while it is isolated.", v.Name, len(out), outKnown)
+		return partial, fmt.Sprintf("%s does not reach %d of %s, but they reach it: its way out is broken, "+
+			"and its votes are left out while it is isolated.", v.Name, len(out), mesh.Count(outKnown, "region"))
 	case most(len(in), inKnown) && outKnown == 0:
-		return down, fmt.Sprintf("%d of %d regions do not reach %s, and nothing is known of what it sees itself: "+
-			"it is cut off, or all its hosts are down.", len(in), inKnown, v.Name)
+		return down, fmt.Sprintf("%d of %s do not reach %s, and nothing is known of what it sees itself: "+
+			"it is cut off, or all its hosts are down.", len(in), mesh.Count(inKnown, "region"), v.Name)
 	case most(len(in), inKnown):
-		return down, fmt.Sprintf("%d of %d regions do not reach the hosts in %s, while it reaches the others: "+
-			"its way in is broken, or its hosts are down.", len(in), inKnown, v.Name)
+		return down, fmt.Sprintf("%d of %s do not reach the hosts in %s, while it reaches the others: "+
+			"its way in is broken, or its hosts are down.", len(in), mesh.Count(inKnown, "region"), v.Name)
 	case len(out)+len(in) > 0:
 		return partial, oneWay(v, out, in)
 	case outKnown == 0:

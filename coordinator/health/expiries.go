@@ -64,7 +64,7 @@ func (x *Expiries) Observe(s *mesh.Snapshot, offset time.Duration) {
 func joinChecks(texts []string) string {
 	text := strings.Join(texts[:min(len(texts), checksMax)], "; ")
 	if more := len(texts) - checksMax; more > 0 {
-		text += fmt.Sprintf("; and %d more checks", more)
+		text += "; and " + mesh.Count(more, "more check")
 	}
 	return text
 }

@@ -116,10 +116,10 @@ func pendingText(after time.Duration, reasons []string, checks map[string][]stri
 		}
 		texts = append(texts, list+": "+why)
 	}
-	text := fmt.Sprintf("no verdict in %d minutes, so no outage would be reported: %s", int(after.Minutes()),
+	text := fmt.Sprintf("no verdict in %s, so no outage would be reported: %s", mesh.Count(int(after.Minutes()), "minute"),
 		strings.Join(texts, "; "))
 	if more > 0 {
-		text += fmt.Sprintf("; and %d more checks", more)
+		text += "; and " + mesh.Count(more, "more check")
 	}
 	return text + "; `coordinator explain HOST` shows every result"
 }
@@ -127,8 +127,12 @@ func pendingText(after time.Duration, reasons []string, checks map[string][]stri
 // pendingReason describes what the vantages that may vote on the check report, and how many do.
 func pendingReason(c *mesh.CheckState) string {
 	if c.Rule == quorum.TooFewRegions {
-		return fmt.Sprintf("%d regions take part with the host's own, fewer than regions_min of the rule: let agents join "+
-			"in other regions, or set allow_two_regions where there are two", max(c.Tally.Regions, 1))
+		take := "regions take"
+		if c.Tally.Regions <= 1 {
+			take = "region takes"
+		}
+		return fmt.Sprintf("%d %s part with the host's own, fewer than regions_min of the rule: let agents join in other "+
+			"regions, or set allow_two_regions where there are two", max(c.Tally.Regions, 1), take)
 	}
 	counts, vantages := map[string]int{}, map[string]bool{}
 	total := 0

@@ -18,6 +18,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // Config configures a Guard.
@@ -228,7 +229,7 @@ func warning(gaps []ledger.Gap) string {
 		}
 	}
 	if more := len(gaps) - listed; more > 0 {
-		lost = append(lost, fmt.Sprintf("and %d more losses", more))
+		lost = append(lost, "and "+mesh.Count(more, "more loss"))
 	}
 	return fmt.Sprintf("files of the data directory are damaged: %s; %s; check the disk, and restore the last backup "+
 		"from before the damage into a new directory (coordinator restore DIR --data NEW) if what it lacks is less than that",

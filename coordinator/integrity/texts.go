@@ -83,9 +83,12 @@ func (g *Guard) reportTexts(lost map[string]reference) {
 		if more := len(subjects) - listed; more > 0 {
 			list += fmt.Sprintf(" and %d more", more)
 		}
-		text = fmt.Sprintf("%d texts that people wrote are lost or damaged, of %s; the page says so in their place; "+
-			"write them again (`coordinator post edit`, `coordinator incident edit`), or restore the last backup",
-			len(lost), list)
+		what := "texts that people wrote are"
+		if len(lost) == 1 {
+			what = "text that people wrote is"
+		}
+		text = fmt.Sprintf("%d %s lost or damaged, of %s; the page says so in its place; write again what is lost "+
+			"(`coordinator post edit`, `coordinator incident edit`), or restore the last backup", len(lost), what, list)
 	}
 	g.Warn(textsSubject, text)
 }

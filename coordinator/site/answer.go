@@ -26,8 +26,8 @@ func answer(s web.State, overall web.Overall) (headline, detail string) {
 	switch total := len(s.Hosts()); len(affected) {
 	case 0:
 		if pending > 0 {
-			return overall.Headline, fmt.Sprintf("%s. Without first results yet: %s.", web.Count(total, "system"),
-				web.Count(pending, "check"))
+			return overall.Headline, fmt.Sprintf("%s. Without first results yet: %s.", mesh.Count(total, "system"),
+				mesh.Count(pending, "check"))
 		}
 		return overall.Headline, overall.Detail
 	case 1:
@@ -40,13 +40,13 @@ func answer(s web.State, overall web.Overall) (headline, detail string) {
 		return oneAffected(s, affected[0]), overall.Headline + "." + detail
 	default:
 		if pending > 0 && pending == checks {
-			return overall.Headline, fmt.Sprintf("%s. Waiting for the first results.", web.Count(total, "system"))
+			return overall.Headline, fmt.Sprintf("%s. Waiting for the first results.", mesh.Count(total, "system"))
 		}
 		var names []string
 		for _, h := range affected {
 			names = append(names, called(s, h))
 		}
-		return overall.Headline, fmt.Sprintf("%d of %s %s: %s.", len(affected), web.Count(total, "system"),
+		return overall.Headline, fmt.Sprintf("%d of %s %s: %s.", len(affected), mesh.Count(total, "system"),
 			inWord(affected), strings.Join(names, ", "))
 	}
 }

@@ -36,7 +36,7 @@ func newRuleView(s web.State) ruleView {
 // decided says in one sentence how a verdict was reached, from the votes that were counted.
 func decided(s web.State, t mesh.Transition) string {
 	rule := newRuleView(s)
-	voters, regions := web.Count(t.Tally.Voters, "region"), max(t.Tally.Regions, t.Tally.Voters)
+	voters, regions := mesh.Count(t.Tally.Voters, "region"), max(t.Tally.Regions, t.Tally.Voters)
 	switch t.Verdict {
 	case mesh.Down:
 		return fmt.Sprintf(
@@ -53,8 +53,8 @@ func decided(s web.State, t mesh.Transition) string {
 	case mesh.Degraded:
 		return fmt.Sprintf("More than %s of the regions that reach it found it slow.", rule.DegradedShare)
 	case mesh.Up:
-		return fmt.Sprintf("%d of the %s that answered reach it again, with at least %d successes in a row.", t.Tally.OK,
-			voters, rule.RecoverSuccesses)
+		return fmt.Sprintf("%d of the %s that answered reach it again, with at least %s in a row.", t.Tally.OK,
+			voters, mesh.Count(rule.RecoverSuccesses, "success"))
 	case mesh.Unknown:
 		return fmt.Sprintf("Only %s of %d reported, which is too few to say that it works or that it is down.", voters,
 			regions)

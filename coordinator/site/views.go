@@ -222,7 +222,7 @@ func hostReach(h mesh.HostState) string {
 	}
 	switch {
 	case failing > 0 && best.OK == best.Voters && h.Status != mesh.Operational:
-		return fmt.Sprintf("%d of %s affected", failing, web.Count(len(h.Checks), "check"))
+		return fmt.Sprintf("%d of %s affected", failing, mesh.Count(len(h.Checks), "check"))
 	case best.Voters > 0:
 		return reach(best)
 	case pending:
@@ -232,7 +232,7 @@ func hostReach(h mesh.HostState) string {
 }
 
 func reach(t mesh.Tally) string {
-	return fmt.Sprintf("reachable from %d of %s now", t.OK, web.Count(t.Voters, "region"))
+	return fmt.Sprintf("reachable from %d of %s now", t.OK, mesh.Count(t.Voters, "region"))
 }
 
 func newCheckView(s web.State, c mesh.CheckState) checkView {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
@@ -201,9 +202,12 @@ func Render(t *template.Template, name string, data any) (template.HTML, error) 
 }
 
 // Funcs are the functions of templates: "stamp" writes a time for the datetime attribute, "words" for people,
-// "minute" without seconds, "hour" without the date either, "day" and "short" without the year.
+// "minute" without seconds, "hour" without the date either, "day" and "short" without the year. "count" writes a number
+// with its noun.
 func Funcs() template.FuncMap {
-	return template.FuncMap{"stamp": stamp, "words": words, "minute": minute, "hour": hour, "day": day, "short": short}
+	return template.FuncMap{
+		"stamp": stamp, "words": words, "minute": minute, "hour": hour, "day": day, "short": short, "count": mesh.Count,
+	}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

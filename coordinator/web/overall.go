@@ -42,7 +42,7 @@ func (s State) Overall(open []*incident.Incident) Overall {
 
 // NoOutage is what is said of measurements beside an incident that they do not show.
 func NoOutage(systems int) string {
-	return "Our checks of " + Count(systems, "system") + " find no outage."
+	return "Our checks of " + mesh.Count(systems, "system") + " find no outage."
 }
 
 // saidStatus is the status that an impact is worth, as on Statuspage. None is no outage.
@@ -73,7 +73,7 @@ func (s State) measured() Overall {
 			Detail: "This page has no systems to show yet."}
 	case worst == mesh.Operational:
 		return Overall{Status: worst, Headline: "All systems operational",
-			Detail: Count(len(hosts), "system") + s.checkedFrom() + "."}
+			Detail: mesh.Count(len(hosts), "system") + s.checkedFrom() + "."}
 	}
 	headline := StatusLook(worst).Word
 	if worst == mesh.StatusUnknown {
@@ -82,7 +82,7 @@ func (s State) measured() Overall {
 			headline = "The status of all systems is unknown"
 		}
 	}
-	systems, names := Count(len(hosts), "system"), strings.Join(affected, ", ")
+	systems, names := mesh.Count(len(hosts), "system"), strings.Join(affected, ", ")
 	return Overall{Status: worst, Headline: headline,
 		Detail: fmt.Sprintf("%d of %s affected: %s.", len(affected), systems, names)}
 }
@@ -112,7 +112,7 @@ func (s State) checkedFrom() string {
 	case len(reports):
 		return ", checked from every region"
 	}
-	return fmt.Sprintf(", checked from %d of %s", reporting, Count(len(reports), "region"))
+	return fmt.Sprintf(", checked from %d of %s", reporting, mesh.Count(len(reports), "region"))
 }
 
 // Title is the title of the front page. It begins with the status, so that a browser's tab shows it.

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -144,12 +143,4 @@ func (s State) Called(name string) string {
 		return h.Called()
 	}
 	return name
-}
-
-// Count writes a number with its noun: "1 region", "7 regions".
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -3,6 +3,8 @@ package catalog
 import (
 	"fmt"
 	"slices"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // tlsPorts are the well-known ports on which a server expects a TLS handshake before it sends anything: HTTPS, SMTPS,
@@ -21,7 +23,7 @@ func (c *Catalog) Warnings() []string {
 			mend += ", or set allow_two_regions in the rule"
 		}
 		out = append(out, fmt.Sprintf("the hosts are in %s, and regions_min of the rule asks for %d: "+
-			"every check stays pending or unknown; %s", counted(n, "region"), c.Rule.RegionsMin, mend))
+			"every check stays pending or unknown; %s", mesh.Count(n, "region"), c.Rule.RegionsMin, mend))
 	}
 	out = append(out, exceptWarnings(c)...)
 	more := 0
@@ -62,7 +64,7 @@ func exceptWarnings(c *Catalog) (out []string) {
 			case len(out) < warningsMax:
 				out = append(out, fmt.Sprintf("%s %q has %s with the host's own without those in except, and regions_min of "+
 					"the rule asks for %d: it stays pending or unknown; leave fewer regions out", h.Name, check.Name,
-					counted(n, "region"), c.Rule.RegionsMin))
+					mesh.Count(n, "region"), c.Rule.RegionsMin))
 			default:
 				more++
 			}
@@ -94,11 +96,4 @@ func (c *Catalog) regionsWithHosts() int {
 		regions[c.Hosts[i].Region] = true
 	}
 	return len(regions)
-}
-
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -193,7 +193,8 @@ func (u Update) confirmed() string {
 			fewest = p
 		}
 	}
-	return fmt.Sprintf("%s %d of %s at %s.", confirmed, fewest.Bad, regions(fewest.Voters), minute(u.At.Add(-u.Offset)))
+	return fmt.Sprintf("%s %d of %s at %s.", confirmed, fewest.Bad, mesh.Count(fewest.Voters, "region"),
+		minute(u.At.Add(-u.Offset)))
 }
 
 // predicate is what happened to one subject, and to many.
@@ -271,8 +272,6 @@ func plural(n int, one, many string) string {
 	}
 	return many
 }
-
-func regions(n int) string { return fmt.Sprintf("%d %s", n, plural(n, "region", "regions")) }
 
 // minute writes a time of day as people say it. The exact second is in the evidence and in the windows.
 func minute(t time.Time) string { return t.UTC().Format("15:04 UTC") }

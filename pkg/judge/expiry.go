@@ -60,7 +60,7 @@ func (r reporter) expiry(c *check) (first *mesh.Expiry, advisory string) {
 	}
 	advisory = first.Describe(now)
 	if len(seen) < len(asked) {
-		advisory += fmt.Sprintf(", as %d of %d vantages see it", len(seen), len(asked))
+		advisory += fmt.Sprintf(", as %d of %s see it", len(seen), mesh.Count(len(asked), "vantage"))
 	}
 	return first, advisory
 }

@@ -151,11 +151,11 @@ func (r reporter) advisories(c *check) []string {
 	}
 	out = append(out, r.uncoveredFamilies(c)...)
 	if n := r.countWhy(c, provedWhy); n > 0 {
-		add("ping filtered: %d %s lost the ping, and the host's agent has since proved that it is alive",
-			n, plural(n, "vantage"))
+		add("ping filtered: %s lost the ping, and the host's agent has since proved that it is alive",
+			mesh.Count(n, "vantage"))
 	}
 	if n := r.countWhy(c, filteredWhy); n > 0 {
-		add("ping filtered: %d %s lost the ping, and the host has since answered over TCP", n, plural(n, "vantage"))
+		add("ping filtered: %s lost the ping, and the host has since answered over TCP", mesh.Count(n, "vantage"))
 	}
 	if broken(c.published) {
 		add("agents report %s", r.quotedReasons(c))
@@ -166,9 +166,9 @@ func (r reporter) advisories(c *check) []string {
 
 // tooFewRegions names the keys of the rule by which the check has no verdict.
 func (r reporter) tooFewRegions(c *check) string {
-	return fmt.Sprintf("no verdict: agents of %d of the %d regions that regions_min asks for take part, the host's own "+
+	return fmt.Sprintf("no verdict: agents of %d of %s that regions_min asks for take part, the host's own "+
 		"included; let agents join in other regions, or set allow_two_regions where there are two",
-		c.tally.Regions, r.env.rule.RegionsMin)
+		c.tally.Regions, mesh.Count(r.env.rule.RegionsMin, "region"))
 }
 
 // countWhy returns how many edges vote ok for this reason.
@@ -323,11 +323,4 @@ func (r reporter) cutOff(v *vantage) bool {
 func (r reporter) cutOffAdvisory(v *vantage) string {
 	return fmt.Sprintf("its agent is cut from NATS since %s and alive: it proved that to %d others",
 		r.env.wallClock(v.heardAt, time.TimeOnly), aliveInGossip(r.env, r.mesh, v))
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
 }

@@ -145,7 +145,7 @@ func describeProbe(o mesh.Observation) string {
 	case o.Outcome == mesh.Inconclusive:
 		return began + ": inconclusive: " + o.Reason
 	case o.Outcome == mesh.Unreachable:
-		return began + fmt.Sprintf(": unreachable after %d probes in %s: %s", o.Sent,
+		return began + fmt.Sprintf(": unreachable after %s in %s: %s", mesh.Count(o.Sent, "probe"),
 			o.Elapsed.Round(10*time.Millisecond), o.Reason)
 	case o.Outcome == mesh.Slow:
 		return began + ": slow, " + o.RTT.Round(100*time.Microsecond).String()
@@ -181,8 +181,8 @@ func (t *Tracer) compare(in Input, was, now mesh.CheckState) {
 	if was.Verdict == now.Verdict && was.Rule == now.Rule && was.RoundOpen == now.RoundOpen && was.Tally == now.Tally {
 		return
 	}
-	text := fmt.Sprintf("%d of %d regions vote bad, %d ok: %s", now.Tally.Bad, now.Tally.Regions, now.Tally.OK,
-		now.Verdict)
+	text := fmt.Sprintf("%d of %s vote bad, %d ok: %s", now.Tally.Bad, mesh.Count(now.Tally.Regions, "region"),
+		now.Tally.OK, now.Verdict)
 	switch {
 	case was.Verdict != now.Verdict:
 		text = fmt.Sprintf("%s, published: %s becomes %s", text, was.Verdict, now.Verdict)

@@ -35,15 +35,8 @@ func (e *Expiry) Describe(now time.Time) string {
 	case left < time.Hour:
 		return what + " ends within an hour"
 	case left < day:
-		return what + " ends in " + counted(int(left/time.Hour), "hour")
+		return what + " ends in " + Count(int(left/time.Hour), "hour")
 	default:
-		return what + " ends in " + counted(int(left/day), "day")
+		return what + " ends in " + Count(int(left/day), "day")
 	}
-}
-
-func counted(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
 }

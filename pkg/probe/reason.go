@@ -162,16 +162,9 @@ func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), '
 func largestUnit(d time.Duration) string {
 	switch {
 	case d >= 24*time.Hour:
-		return count(int(d/(24*time.Hour)), "day")
+		return mesh.Count(int(d/(24*time.Hour)), "day")
 	case d >= time.Hour:
-		return count(int(d/time.Hour), "hour")
+		return mesh.Count(int(d/time.Hour), "hour")
 	}
-	return count(int(d/time.Minute), "minute")
-}
-
-func count(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return strconv.Itoa(n) + " " + unit + "s"
+	return mesh.Count(int(d/time.Minute), "minute")
 }

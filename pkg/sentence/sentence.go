@@ -37,7 +37,7 @@ const (
 // First is computed from the votes, which must be those at the moment of publication then.
 func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset time.Duration) string {
 	t := s.Tally
-	regions := fmt.Sprintf("%d of %s", t.OK, counted(t.Voters, "region"))
+	regions := fmt.Sprintf("%d of %s", t.OK, mesh.Count(t.Voters, "region"))
 	switch s.Verdict {
 	case mesh.Up:
 		return "Up: reachable from " + regions + "."
@@ -55,7 +55,7 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 		if t.Bad == 1 {
 			confirm = "confirms"
 		}
-		return fmt.Sprintf("Down: %d of %s %s that it %s%s.", t.Bad, counted(t.Voters, "region"), confirm,
+		return fmt.Sprintf("Down: %d of %s %s that it %s%s.", t.Bad, mesh.Count(t.Voters, "region"), confirm,
 			failures(config, s), firstSeen(c, s, offset))
 	case mesh.Partial:
 		return fmt.Sprintf("Partial: %s report that it %s%s; reachable from %s.", badCities(c, s),
@@ -108,7 +108,7 @@ func unknown(s mesh.CheckState) string {
 		return "Unknown: not enough regions watch this host."
 	}
 	return fmt.Sprintf("Unknown: too few results to decide: %d ok and %d bad of %s.", s.Tally.OK, s.Tally.Bad,
-		counted(s.Tally.Voters, "region"))
+		mesh.Count(s.Tally.Voters, "region"))
 }
 
 // failuresMax is how many kinds of failure a sentence names before it summarises the rest.
@@ -201,7 +201,7 @@ func badCities(c *catalog.Catalog, s mesh.CheckState) string {
 	}
 	switch last := len(cities) - 1; {
 	case last < 0:
-		return counted(s.Tally.Bad, "region")
+		return mesh.Count(s.Tally.Bad, "region")
 	case last > 0:
 		return strings.Join(cities[:last], ", ") + " and " + cities[last]
 	}
@@ -227,12 +227,4 @@ func City(c *catalog.Catalog, region string) string {
 		}
 	}
 	return region
-}
-
-// counted returns a number with its noun: "1 region", "2 regions".
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -34,5 +34,5 @@ func Waiting(rule catalog.Rule, config *catalog.Check, c mesh.CheckState) string
 			"(cut_hold)", rule.CutHold)
 	}
 	return fmt.Sprintf("The votes shown are those of now: %s vote bad. The published verdict is from before, "+
-		"and waits %s.", counted(bad, "region"), what)
+		"and waits %s.", mesh.Count(bad, "region"), what)
 }

@@ -1,0 +1,28 @@
+package mesh
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Count writes a number with its noun, which is regular and given in the singular: "1 region", "2 regions",
+// "3 batches", "0 entries". Every sentence for people that has a number in it uses it.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + Plural(noun)
+}
+
+// Plural returns the plural of a regular noun.
+func Plural(noun string) string {
+	for _, hissing := range []string{"s", "x", "z", "ch", "sh"} {
+		if strings.HasSuffix(noun, hissing) {
+			return noun + "es"
+		}
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok && stem != "" && !strings.ContainsRune("aeiou", rune(stem[len(stem)-1])) {
+		return stem + "ies"
+	}
+	return noun + "s"
+}
