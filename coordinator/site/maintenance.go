@@ -95,8 +95,8 @@ func (s *Site) renderMaintenances(ctx context.Context, state web.State) (templat
 	})
 }
 
-// newMaintenanceCards returns the cards of a part of the list. A maintenance that recurs has one card for all occurrences
-// of which it would say the same: the text once, and then the times.
+// newMaintenanceCards returns the cards of a part of the list. A maintenance that recurs has one card for all
+// occurrences of which it would say the same: the text once, and then the times.
 func newMaintenanceCards(state web.State, all []web.Occurrence) (out []maintenanceView) {
 	cards := map[string][]int{} // of each maintenance, by its id
 	for _, o := range all[:min(len(all), maintenancesMax)] {
