@@ -18,7 +18,7 @@ type relayedConn struct {
 // relay puts the path between the caller and an open connection.
 func (p path) relay(far net.Conn) net.Conn {
 	near, inside := net.Pipe()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(p.wan.open)
 	p.forward(ctx, inside, far, cancel)
 	p.forward(ctx, far, inside, cancel)
 	return &relayedConn{near, far, cancel}

@@ -26,7 +26,9 @@ type wan struct {
 	mu     sync.RWMutex
 	faults []Fault
 
-	relays sync.WaitGroup // the goroutines of all connections
+	relays sync.WaitGroup // the goroutines of all connections, which end with open
+	open   context.Context
+	end    context.CancelFunc
 }
 
 // place is where a host is.
@@ -40,6 +42,7 @@ var coordinatorPlace = place{host: "", region: "", latitude: 50.1, longitude: 8.
 
 func newWAN(c *catalog.Catalog) *wan {
 	w := &wan{places: map[string]place{}, owners: map[netip.Addr]string{}, routes: map[netip.AddrPort]string{}}
+	w.open, w.end = context.WithCancel(context.Background())
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		p := place{host: h.Key(), region: h.Region}
@@ -52,8 +55,11 @@ func newWAN(c *catalog.Catalog) *wan {
 	return w
 }
 
-// close waits until all connections have ended. Their owners close them first.
-func (w *wan) close() { w.relays.Wait() }
+// close ends all connections, also one that its owner gave up without closing it, and waits for them.
+func (w *wan) close() {
+	w.end()
+	w.relays.Wait()
+}
 
 func (w *wan) setFaults(faults []Fault) {
 	w.mu.Lock()

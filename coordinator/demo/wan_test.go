@@ -1,0 +1,26 @@
+package demo
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+// A connection that nobody reads or closes any more does not keep the demo from ending.
+func TestAnAbandonedConnectionEndsWithTheNetwork(t *testing.T) {
+	w := newWAN(&catalog.Catalog{})
+	far, server := net.Pipe()
+	path{wan: w}.relay(far)
+	if _, err := server.Write([]byte("a greeting that nobody reads")); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { w.close(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Fatal("the network never ends")
+	}
+}
