@@ -12,10 +12,9 @@ import (
 	nouns "github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// soon bounds the time from a hard failure to its verdict. The mesh needs at most 4 s; a machine of two
-// processors that runs three meshes of twenty processes each, beside other tests, gets more. The latencies themselves
-// are what BenchmarkLatency measures.
-const soon = 10 * time.Second
+// soon bounds the time from a hard failure to its verdict. The mesh needs at most 4 s; a machine that runs twenty
+// processes beside it gets one more. The latencies themselves are what BenchmarkLatency measures.
+const soon = 5 * time.Second
 
 // TestOutages breaks hosts, services and the network, one story after the other on one mesh.
 func TestOutages(t *testing.T) {
@@ -40,13 +39,13 @@ func TestOutages(t *testing.T) {
 		}},
 		{"one direction of one path is cut", []line{
 			At(0, Cut("lusaka", "amsterdam")),
-			At(0, OverviewSays(40*time.Second, "Path cut between Lusaka and Amsterdam, one way or both")),
+			At(0, OverviewSays(15*time.Second, "Path cut between Lusaka and Amsterdam, one way or both")),
 			Until(30 * time.Second),
 			Never(bad, othersThan()...),
 		}},
 		{"a firewall cuts one direction: operators read which, and find it again by its moment", []line{
 			At(0, DropFrom("NC036", "lusaka")),
-			At(0, OverviewSays(40*time.Second, "One-way cut: Amsterdam sees Lusaka, Lusaka does not see Amsterdam")),
+			At(0, OverviewSays(15*time.Second, "One-way cut: Amsterdam sees Lusaka, Lusaka does not see Amsterdam")),
 			At(20*time.Second, Do("mend the firewall", func(m *mesh) { m.repair() })),
 			At(35*time.Second, OverviewSaidThen("One-way cut: Amsterdam sees Lusaka")),
 			Until(45 * time.Second),
