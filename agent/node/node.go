@@ -42,7 +42,7 @@ func Run(ctx context.Context, c Config) error {
 	var inUse *dirlock.InUseError
 	switch {
 	case errors.As(err, &inUse):
-		return fmt.Errorf("another agent runs: %w; stop it, or name another directory with --state", err)
+		return fmt.Errorf("another agent runs on %s: %w; stop it, or name another directory with --state", c.State, err)
 	case err != nil: // a disk that fails does not stop an agent
 		c.Logger.Warn().Err(err).Msg("state directory not locked")
 	default:
