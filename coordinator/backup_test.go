@@ -81,7 +81,7 @@ func TestRestoreLosesWhatHappenedSince(t *testing.T) {
 
 	m.must(m.coordinator, "restore", m.path("b"), "--data", next)
 	m.startCoordinator(next)
-	m.awaitInStatus(next, "the ledger does not know, as after a restore: nc2;")
+	m.awaitInStatus(next, "the ledger does not know, as after a restore: NC2;")
 	m.awaitInStatus(next, "1 of 5")
 	m.must(m.coordinator, "revoke", "NC1", "--data", next)
 	m.awaitInStatus(next, "0 of 5")
