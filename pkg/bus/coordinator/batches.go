@@ -88,14 +88,12 @@ const removeAtOnce = 64
 
 // RemoveBatches deletes messages of OBS by sequence. A message that is already gone is not an error.
 func (c *Conn) RemoveBatches(ctx context.Context, sequences []uint64) error {
-	const notFound, noSuchSequence = 10037, 10043
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(removeAtOnce)
 	for _, sequence := range sequences {
 		g.Go(func() error {
 			err := c.obs.DeleteMsg(ctx, sequence)
-			var refused *jetstream.APIError
-			if errors.As(err, &refused) && (refused.ErrorCode == notFound || refused.ErrorCode == noSuchSequence) {
+			if isGone(ctx, c.obs, sequence, err) {
 				return nil
 			}
 			return err
@@ -105,6 +103,16 @@ func (c *Conn) RemoveBatches(ctx context.Context, sequences []uint64) error {
 		return fmt.Errorf("remove batches: %w", err)
 	}
 	return nil
+}
+
+// isGone reports whether a message could not be removed because it is not there: an earlier attempt, whose answer was
+// late, has removed it. The library has the server's error as text alone, which differs by where the message was.
+func isGone(ctx context.Context, stream jetstream.Stream, sequence uint64, err error) bool {
+	if !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		return false
+	}
+	_, err = stream.GetMsg(ctx, sequence)
+	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 
 // ResizeObservations sets the maximum size of OBS. A server with less storage than that returns an error, and OBS is

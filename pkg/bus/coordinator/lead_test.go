@@ -95,3 +95,26 @@ func TestOnlyLeadDeposesTheLeader(t *testing.T) {
 		t.Error("a leader that was deposed cannot lead again:", err)
 	}
 }
+
+// Removing messages again is no error: the answer to an earlier attempt may have been lost.
+func TestMessagesAreRemovedOnce(t *testing.T) {
+	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := dial(t, s)
+	if err := c.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"1", "2", "3"} {
+		if err := write(t, c, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := c.RemoveBatches(t.Context(), []uint64{1, 2, 99}); err != nil {
+			t.Error(err)
+		}
+	}
+}

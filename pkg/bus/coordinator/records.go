@@ -104,7 +104,6 @@ func (r *Records) Each(ctx context.Context, fn func(id string, data []byte) erro
 // Erase overwrites a record on the disk. A record that is gone already is no error. It reports whether it
 // erased one of a stream with replicas: their servers' raft logs keep the record until they write their next snapshots.
 func (r *Records) Erase(ctx context.Context, id string) (replicated bool, err error) {
-	const notFound, noSuchSequence = 10037, 10043
 	if err := bus.CheckName(id); err != nil {
 		return false, err
 	}
@@ -115,10 +114,9 @@ func (r *Records) Erase(ctx context.Context, id string) (replicated bool, err er
 	if err == nil {
 		replicated = r.stream.CachedInfo().Config.Replicas > 1
 		err = r.stream.SecureDeleteMsg(ctx, m.Sequence)
-	}
-	var refused *jetstream.APIError
-	if errors.As(err, &refused) && (refused.ErrorCode == notFound || refused.ErrorCode == noSuchSequence) {
-		return replicated, nil
+		if isGone(ctx, r.stream, m.Sequence, err) {
+			return replicated, nil
+		}
 	}
 	if err != nil {
 		return replicated, fmt.Errorf("erase a record: %w", classify(err))
