@@ -72,7 +72,7 @@ func (m *member) vote(ctx context.Context, t *testing.T, c *coordinator, revisio
 		return
 	}
 	defer a.Close()
-	bounded, cancel := context.WithTimeout(t.Context(), time.Minute)
+	bounded, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()

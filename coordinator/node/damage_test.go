@@ -224,7 +224,7 @@ func observeStart(t *testing.T, c node.Config, wait string) (status, page string
 	}()
 	var state admin.State
 	// The stream of observations is read after the start.
-	for deadline := time.Now().Add(5 * time.Second); state.Snapshot == nil || state.Snapshot.At.IsZero() ||
+	for deadline := time.Now().Add(2 * time.Minute); state.Snapshot == nil || state.Snapshot.At.IsZero() ||
 		!strings.Contains(strings.Join(state.Problems, ""), wait) && time.Now().Before(deadline); {
 		if state, err = admin.NewClient(c.Data).State(ctx, time.Time{}); err != nil {
 			t.Fatal(err)

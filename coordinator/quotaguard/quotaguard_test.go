@@ -118,7 +118,7 @@ func (w *world) connect(id identity, url string) (*nats.Conn, error) {
 	pool.AppendCertsFromPEM(w.server.CA())
 	return nats.Connect(url, nats.Secure(&tls.Config{RootCAs: pool, ServerName: bus.ServerName}),
 		nats.UserJWTAndSeed(id.token, id.seed),
-		nats.NoReconnect(), nats.CustomInboxPrefix("_INBOX_nc1"),
+		nats.NoReconnect(), nats.CustomInboxPrefix("_INBOX_nc1"), nats.Timeout(20*time.Second),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 }
 
@@ -128,8 +128,8 @@ func (w *world) flood(id identity, name string) {
 	w.t.Helper()
 	sent, bytes := 0, 0
 	for began := time.Now(); w.warning() == ""; {
-		if time.Since(began) > 2*time.Minute {
-			w.t.Fatalf("%s floods for two minutes and is not refused: %d batches, %d MB", name, sent, bytes>>20)
+		if time.Since(began) > 5*time.Minute {
+			w.t.Fatalf("%s floods for five minutes and is not refused: %d batches, %d MB", name, sent, bytes>>20)
 		}
 		conn, err := w.connect(id, w.server.Servers()[0])
 		if err != nil {
@@ -181,9 +181,9 @@ func must(t *testing.T, err error) {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not within a minute:", what)
+			t.Fatal("not within two minutes:", what)
 		}
 	}
 }
@@ -287,11 +287,13 @@ func (w *world) testNextTerm(hostile identity) {
 	w.ahead = quota.TermMin + time.Minute
 	w.mu.Unlock()
 	eventually(t, "it may publish again", func() bool { return !w.refused(hostile) && w.warning() == "" })
+	ends := func() string { return w.now().Add(quota.Term(2)).UTC().Format("2006-01-02 15:") }
+	earliest := ends()
 	w.flood(hostile, "nc1")
-	until := w.now().Add(quota.Term(2)).UTC().Format("2006-01-02 15:")
 	eventually(t, "it is reported again", func() bool { return strings.Contains(w.warning(), "NC1") })
-	if text := w.warning(); !strings.Contains(text, until) {
-		t.Errorf("the warning is %q, want %s in it", text, until)
+	latest := ends() // another hour may have begun
+	if text := w.warning(); !strings.Contains(text, earliest) && !strings.Contains(text, latest) {
+		t.Errorf("the warning is %q, want %s or %s in it", text, earliest, latest)
 	}
 
 	must(t, w.server.Revoke(t.Context(), hostile.public))

@@ -149,7 +149,7 @@ func TestARedirectLeadsNowhere(t *testing.T) {
 	site := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusFound))
 	defer site.Close()
 	got := once(t, probe.NewGuard(probe.Kernel{}, allow(t, site.Listener.Addr().String())),
-		catalog.Check{Kind: catalog.KindHTTP, Timeout: time.Second, Options: catalog.HTTP{URL: site.URL}}, "127.0.0.1")
+		catalog.Check{Kind: catalog.KindHTTP, Timeout: patience, Options: catalog.HTTP{URL: site.URL}}, "127.0.0.1")
 	want(t, got, mesh.Unreachable, "redirects to "+elsewhere.URL)
 	if hits.Load() != 0 {
 		t.Error("a redirect was followed")

@@ -134,9 +134,7 @@ func TestHostileHTTPServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			port := server(t, "127.0.0.1", afterRequest(test.say))
 			test.options.URL = fmt.Sprintf("http://127.0.0.1:%d/", port)
-			check := httpCheck(test.options)
-			check.Timeout = time.Second
-			boundedIn(t, check, test.reason, 3<<19)
+			boundedIn(t, httpCheck(test.options), test.reason, 3<<19)
 		})
 	}
 }
@@ -155,7 +153,7 @@ func TestHostileServersOfClientCertificates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			port := server(t, "127.0.0.1", test.say)
-			boundedCheck(t, catalog.Check{Kind: catalog.KindTLS, Timeout: time.Second, Options: catalog.TLS{Port: port,
+			boundedCheck(t, catalog.Check{Kind: catalog.KindTLS, Options: catalog.TLS{Port: port,
 				Verification: catalog.Verification{
 					ServerName: "mail.example.net", ClientCertificate: certificate, ClientKey: key,
 				}}}, test.reason)

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -21,7 +20,7 @@ import (
 )
 
 func httpCheck(o catalog.HTTP) catalog.Check {
-	return catalog.Check{Kind: catalog.KindHTTP, Timeout: 2 * time.Second, Options: o}
+	return catalog.Check{Kind: catalog.KindHTTP, Timeout: patience, Options: o}
 }
 
 // website answers what the paths say, and repeats the request.
@@ -167,7 +166,7 @@ func TestHTTP2AndClientCertificates(t *testing.T) {
 	o.Verification = catalog.Verification{}
 	want(t, once(t, probe.Kernel{}, httpCheck(o), "127.0.0.1"), mesh.Unreachable, "TLS refused: certificate required")
 	port := site.Listener.Addr().(*net.TCPAddr).Port
-	check := catalog.Check{Kind: "tls", Timeout: time.Second, Options: catalog.TLS{Port: port,
+	check := catalog.Check{Kind: "tls", Timeout: patience, Options: catalog.TLS{Port: port,
 		Verification: catalog.Verification{
 			ServerName: "www.example.net", ClientCertificate: certificate, ClientKey: key,
 		}}}

@@ -124,7 +124,7 @@ func onPort(kind string, port int, o catalog.Options) catalog.Check {
 		x.Port = port
 		o = x
 	}
-	return catalog.Check{Kind: kind, Timeout: time.Second, Options: o}
+	return catalog.Check{Kind: kind, Timeout: patience, Options: o}
 }
 
 // A server that repeats the password, wherever it can, puts it into no reason.
@@ -161,7 +161,9 @@ func TestALoginNeedsTLS(t *testing.T) {
 			heard := make(chan []string, 1)
 			network := newNamed(answer{say: func(c net.Conn) { heard <- s.serve(c) }})
 			o := catalog.MailSession{User: "probe", Password: "secret", PlainLogin: allowed}
-			got := once(t, network, mailCheck(kind, 25, o), "192.0.2.1")
+			check := mailCheck(kind, 25, o)
+			check.Timeout = time.Second // once logged in, a scripted server says nothing
+			got := once(t, network, check, "192.0.2.1")
 			if !allowed {
 				want(t, got, mesh.Inconclusive, mesh.ReasonNotPermitted+"a login without TLS")
 			}

@@ -81,7 +81,7 @@ func (s script) with(greeting string, answers map[string]string) script {
 
 func mailCheck(kind string, port int, o catalog.MailSession) catalog.Check {
 	o.Port = port
-	return catalog.Check{Kind: kind, Timeout: time.Second, Options: catalog.NewMailOptions(kind, o)}
+	return catalog.Check{Kind: kind, Timeout: patience, Options: catalog.NewMailOptions(kind, o)}
 }
 
 // Every session is complete: greeting, capabilities, and leave in the end; with TLS at once or after STARTTLS.
@@ -198,10 +198,10 @@ func wantBounded(t *testing.T, kind string, say func(net.Conn), reason string) {
 	var start, end runtime.MemStats
 	runtime.ReadMemStats(&start)
 	began := time.Now()
-	got := once(t, probe.Kernel{}, mailCheck(kind, port, catalog.MailSession{}), "127.0.0.1")
+	got := once(t, probe.Kernel{}, inTime(mailCheck(kind, port, catalog.MailSession{}), reason), "127.0.0.1")
 	runtime.ReadMemStats(&end)
 	want(t, got, mesh.Unreachable, reason)
-	if took, used := time.Since(began), end.TotalAlloc-start.TotalAlloc; took > 10*time.Second || used > 1<<19 {
+	if took, used := time.Since(began), end.TotalAlloc-start.TotalAlloc; took > 15*time.Second || used > 1<<19 {
 		t.Errorf("it took %v and %d bytes", took, used)
 	}
 	if strings.ContainsAny(got.Reason, "\x00\x1b") {
@@ -225,6 +225,7 @@ func FuzzMailReplies(f *testing.F) {
 		}
 		port := server(t, "127.0.0.1", func(c net.Conn) { c.Write(said) })
 		check := mailCheck(kind, port, catalog.MailSession{})
+		check.Timeout = time.Second
 		got := once(t, probe.Kernel{}, check, "127.0.0.1")
 		if !got.Outcome.Good() && got.Reason == "" || strings.ContainsAny(got.Reason, "\r\n\x1b") {
 			t.Fatalf("%+v", got)

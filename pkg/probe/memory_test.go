@@ -41,7 +41,7 @@ func probeAll(t *testing.T, n int, url string, memory *probe.Memory, timeout tim
 					Options: catalog.HTTP{URL: url, Body: "Webmail"}},
 				Address: "127.0.0.1", Family: mesh.IPv4, Agent: "test", Memory: memory,
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			ctx, cancel := context.WithTimeout(t.Context(), patience) // to connect
 			defer cancel()
 			r := probe.Once(ctx, probe.Kernel{}, target, func() {})
 			mu.Lock()
@@ -56,7 +56,7 @@ func probeAll(t *testing.T, n int, url string, memory *probe.Memory, timeout tim
 // Probes share the memory for responses. One that gets none in time is inconclusive: a fault of the agent, not the
 // host.
 func TestProbesShareMemory(t *testing.T) {
-	reasons := probeAll(t, 8, staller(t), probe.NewMemory(probe.MemoryMax/64), 500*time.Millisecond)
+	reasons := probeAll(t, 8, staller(t), probe.NewMemory(probe.MemoryMax/64), 3*time.Second)
 	hung, unasked := 0, 0
 	for reason, n := range reasons {
 		switch {

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -59,7 +58,7 @@ func TestReasonsLeaveSecretsOut(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			check := catalog.Check{Kind: catalog.KindHTTP,
-				Timeout: 2 * time.Second, Options: catalog.HTTP{URL: answers(t, test.answer), Body: "Webmail"}}
+				Timeout: patience, Options: catalog.HTTP{URL: answers(t, test.answer), Body: "Webmail"}}
 			got := once(t, probe.Kernel{}, check, "127.0.0.1")
 			want(t, got, mesh.Unreachable, test.reason)
 			if strings.Contains(got.Reason, "SECRET") {

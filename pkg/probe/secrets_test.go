@@ -23,7 +23,7 @@ const secretMark = "xyzzy-probe"
 func withSecret(t *testing.T, url, body string, values map[string]secret.Text) (probe.Result, string) {
 	t.Helper()
 	check := catalog.Check{
-		Kind: catalog.KindHTTP, Name: "Web", Interval: 10 * time.Second, Timeout: 2 * time.Second,
+		Kind: catalog.KindHTTP, Name: "Web", Interval: 10 * time.Second, Timeout: patience,
 		Options: catalog.HTTP{URL: url, Status: 200, Body: body},
 	}
 	for key, text := range map[string]string{"url": url, "body": body} {

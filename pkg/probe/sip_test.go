@@ -59,7 +59,7 @@ func phoneStream(edit func(string) string, statuses ...string) func(net.Conn) {
 
 func sipCheck(port int, o catalog.SIP) catalog.Check {
 	o.Port = port
-	return catalog.Check{Kind: catalog.KindSIP, Timeout: time.Second, Options: o}
+	return catalog.Check{Kind: catalog.KindSIP, Timeout: patience, Options: o}
 }
 
 func TestSIPAnswers(t *testing.T) {
@@ -86,9 +86,8 @@ func TestSIPAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := catalog.SIP{Codes: test.codes}
-			want(t, once(t, probe.Kernel{}, sipCheck(phones(t, test.edit, test.statuses...), o), "127.0.0.1"),
-				test.outcome,
-				test.reason)
+			check := inTime(sipCheck(phones(t, test.edit, test.statuses...), o), test.reason)
+			want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), test.outcome, test.reason)
 			o.Transport = catalog.TransportTCP
 			port := server(t, "127.0.0.1", phoneStream(test.edit, test.statuses...))
 			want(t, once(t, probe.Kernel{}, sipCheck(port, o), "127.0.0.1"), test.outcome, test.reason)

@@ -99,7 +99,7 @@ func TestACertificateThatEndsSoonIsNoFailure(t *testing.T) {
 		defer site.Close()
 		url := fmt.Sprintf("https://mail.example.net:%d/", site.Listener.Addr().(*net.TCPAddr).Port)
 		return once(t, probe.Kernel{}, catalog.Check{
-			Kind: catalog.KindHTTP, Timeout: 2 * time.Second,
+			Kind: catalog.KindHTTP, Timeout: patience,
 			Options: catalog.HTTP{URL: url, Verification: catalog.Verification{CertificateDays: days}},
 		}, "127.0.0.1")
 	}
@@ -139,7 +139,7 @@ func TestTLSRefusals(t *testing.T) {
 			defer site.Close()
 			port := site.Listener.Addr().(*net.TCPAddr).Port
 			check := catalog.Check{
-				Kind: catalog.KindHTTP, Timeout: 2 * time.Second,
+				Kind: catalog.KindHTTP, Timeout: patience,
 				Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)},
 			}
 			got := once(t, probe.Kernel{}, check, "127.0.0.1")
@@ -159,7 +159,7 @@ func TestServersWithoutTLS(t *testing.T) {
 			io.Copy(io.Discard, c)
 		})
 		check := catalog.Check{
-			Kind: catalog.KindHTTP, Timeout: 2 * time.Second,
+			Kind: catalog.KindHTTP, Timeout: patience,
 			Options: catalog.HTTP{URL: fmt.Sprintf("https://mail.example.net:%d/", port)},
 		}
 		want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Unreachable, "does not speak TLS")
