@@ -72,6 +72,10 @@ func ReservePort(t testing.TB, port int) bool {
 }
 
 func nothingListens(port int) bool {
+	// A process that the test starts meanwhile would have these sockets too until it runs its program, so that the port
+	// is still taken when this returns.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	l, err := net.Listen("tcp", address)
 	if err != nil {

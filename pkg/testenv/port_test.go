@@ -4,7 +4,9 @@ package testenv_test
 
 import (
 	"net"
+	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/probemesh/probemesh/pkg/testenv"
@@ -35,5 +37,32 @@ func TestAPortHasOneTest(t *testing.T) {
 	defer l.Close()
 	if testenv.ReservePort(t, l.Addr().(*net.TCPAddr).Port) {
 		t.Error("a port that is listened at is given")
+	}
+}
+
+// A port can be listened at as soon as the test gets it, also while it starts programs.
+func TestAPortIsFreeAtOnce(t *testing.T) {
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	done := make(chan struct{})
+	defer close(done)
+	for range 4 {
+		starting.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_ = exec.Command("true").Run()
+				}
+			}
+		})
+	}
+	for range 500 {
+		l, err := net.Listen("tcp", testenv.FreeAddress(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
 	}
 }
