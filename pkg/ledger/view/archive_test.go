@@ -126,7 +126,7 @@ func TestSearch(t *testing.T) {
 	}
 	page, err := s.view.Archive().Find(t.Context(), archive.Query{Text: `"hijacked accounts"`, Limit: 1}, everybody)
 	want := []archive.Fragment{
-		{Text: "Five "}, {Text: "hijacked accounts", Marked: true}, {Text: " sent mail.\nWe shut them."},
+		{Text: "Five "}, {Text: "hijacked accounts", Marked: true}, {Text: " sent mail. We shut them."},
 	}
 	if err != nil || len(page.Found) != 1 || !slices.Equal(page.Found[0].Excerpt, want) {
 		t.Errorf("excerpt %+v (%v)", page.Found, err)
