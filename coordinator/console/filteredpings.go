@@ -12,7 +12,7 @@ import (
 // filteredPrefix begins the advisories of pings that are lost while the host proves otherwise that it is alive.
 const filteredPrefix = "ping filtered:"
 
-// filteredNamed is how many hosts with lost pings are named; of more, the rest is counted.
+// filteredNamed is how many hosts with lost pings are named; the others are counted.
 const filteredNamed = 8
 
 // filteredPings are the checks that are up and lose pings while their hosts are alive.
@@ -21,7 +21,7 @@ type filteredPings struct {
 	paths            int      // from a vantage to one of them
 }
 
-// newFilteredPings leaves out what paths that are cut and places that lose probes explain: those have items of their
+// newFilteredPings leaves out the pings that a cut path or a lossy region explains: those have items of their
 // own.
 func newFilteredPings(s *mesh.Snapshot, cut map[direction]bool, lossy map[string]bool) (f filteredPings) {
 	for i := range s.Hosts {

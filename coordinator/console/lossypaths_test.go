@@ -126,7 +126,7 @@ func (counted) Pairs(ctx context.Context, _, _ time.Time) ([]latency.VantagePair
 	return []latency.VantagePair{{Host: "NC036", Check: "ping", Vantage: "NC041", Digest: lost}}, ctx.Err()
 }
 
-// A reader who leaves while losses are counted takes them from nobody else.
+// Losses are counted to the end even if the reader whose request started the count disconnects.
 func TestAReaderWhoLeavesHidesNoLosses(t *testing.T) {
 	s := &console{config: Config{Source: counted{}, Logger: zerolog.Nop()}}
 	ctx, leave := context.WithCancel(t.Context())

@@ -15,9 +15,9 @@ type lossyPlace struct {
 	pingCounts
 }
 
-// lossyPlaces names the whole mesh if most of its paths between regions lose probes lastingly; otherwise the regions
-// whose paths do while most of those of the others do not, in the catalog's order. Two regions alone cannot tell which
-// of them it is.
+// lossyPlaces returns the whole mesh if most paths between regions keep losing probes. Otherwise it returns the regions
+// whose own paths keep losing probes while most other paths do not, in the catalog's order. With two regions alone it
+// cannot be decided which of them loses the probes.
 func lossyPlaces(c *catalog.Catalog, s *mesh.Snapshot, counts map[[3]string]pingCounts) (out []lossyPlace) {
 	edges := pingEdges(c.Rule, s, counts)
 	if whole := newLossyPlace("", edges, func(pingEdge) bool { return true }); whole.lasting() &&

@@ -53,7 +53,7 @@ func (w world) filter(from, to string) {
 	e.Outcome, e.Why = mesh.Unreachable, "ping filtered: the host has since answered over TCP"
 }
 
-// Hosts that lose pings and are alive are one item together, and none where a cut or a loss explains them.
+// Hosts that are alive but lose pings share one item. Those that a cut or a lossy region explains are left out.
 func TestFilteredPingsAreOneItem(t *testing.T) {
 	title := func(w world, cut map[direction]bool, lossy map[string]bool) string {
 		items := newFilteredPings(w.snapshot, cut, lossy).items()

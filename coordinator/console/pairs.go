@@ -99,8 +99,8 @@ func (s *console) pairPage(r request) (view, error) {
 	}, nil
 }
 
-// losses says what is lost in the first period, of each vantage that loses more than an accident: a path works that
-// loses half of its probes.
+// losses describes the losses of the first period, for each vantage whose losses are no coincidence. The sentence that
+// the path works is not enough: it still holds when half of the probes are lost.
 func (v pairView) losses() (out []string) {
 	for _, p := range v.Periods {
 		if p.Name == minutePeriods[0].name && p.Lost > 1 && p.Loss() >= lossNoted {

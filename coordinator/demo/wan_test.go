@@ -8,7 +8,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// A connection that nobody reads or closes any more does not keep the demo from ending.
+// The demo ends although a client neither reads from its connection nor closes it.
 func TestAnAbandonedConnectionEndsWithTheNetwork(t *testing.T) {
 	w := newWAN(&catalog.Catalog{})
 	far, server := net.Pipe()

@@ -17,8 +17,8 @@ type readAhead struct {
 	err   error
 }
 
-// followAhead calls fn with the messages of a part of the stream, in their order, until fn fails. Another goroutine
-// decodes the batches after a sequence meanwhile, which takes as long as to judge them.
+// followAhead calls fn with the messages of a part of the stream, in order, until fn fails. Meanwhile another goroutine
+// decodes the next batches whose sequence is after the given one: decoding takes as long as judging.
 func followAhead(
 	ctx context.Context, b Bus, from bus.Start, dating dating, after uint64, fn func(message) error,
 ) error {

@@ -28,8 +28,9 @@ const (
 	// momentWork has come since, but not more often than momentLeast: a jump into the past replays at most that much.
 	momentEvery = 5 * time.Minute
 	momentLeast = 10 * time.Second
-	// momentWork is in bytes of messages, by which the cost of a replay grows. Of a large state it is its size, so that
-	// a judge of a thousand hosts does not spend its time on saving.
+	// momentWork is how many bytes of messages are judged between two saved states: the cost of a replay grows with them.
+	// A larger state is saved after as many bytes as it has, so that a judge of a thousand hosts does not spend its time
+	// on saving.
 	momentWork = 1 << 20
 	// messageWork is what a message costs beside its bytes.
 	messageWork = 200

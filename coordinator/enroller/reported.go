@@ -8,8 +8,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// Credential is the credential that an agent said it would connect with next, when it last asked for a new one: it does
-// at each connection and about every hour. Times are of the wall clock.
+// Credential describes an agent's credential, as the agent reported it when it last asked for a new one. Agents ask
+// at each connection and about once an hour. Times are of the wall clock.
 type Credential struct {
 	Asked        time.Time
 	Issued, Ends time.Time // zero if the agent is too old to say so
@@ -22,8 +22,8 @@ type reportedCredentials struct {
 	byName map[string]Credential
 }
 
-// record records what the agent of that name said. Only agents that belong are recorded, so that a renamed mesh alone
-// exceeds the hosts that a catalog may have: then the one that asked longest ago is forgotten.
+// record stores the credential that an agent reported. Only agents of the mesh are recorded, so only after renames can
+// there be more of them than hosts: then the one that asked longest ago is removed.
 func (r *reportedCredentials) record(name string, c Credential) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

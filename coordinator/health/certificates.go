@@ -19,8 +19,8 @@ type Certificate struct {
 	Ahead   time.Duration // how long before its end it is reported; zero: certificateAhead, or a third of a shorter life
 }
 
-// certificateAhead is how long before its end a certificate is reported, unless it says otherwise. What renews one does
-// so earlier.
+// certificateAhead is how long before its end a certificate is reported, unless Certificate.Ahead is set. Renewal is
+// due earlier, so a report means that it failed.
 const certificateAhead = 14 * 24 * time.Hour
 
 // EndsSoon reports whether the certificate should have been renewed before the time.

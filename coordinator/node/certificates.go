@@ -48,8 +48,8 @@ func credentials(n *Node) map[string]console.Credential {
 	return out
 }
 
-// watchCertificates warns of certificates that end soon, and of agents that do not renew their credentials: they do
-// after a third of the life, so that more than a third is left of each.
+// watchCertificates warns of certificates that end soon, and of agents that fail to renew their credentials. Agents
+// renew after a third of a credential's life, so less than a third left means that renewal fails.
 func watchCertificates(ctx context.Context, n *Node) error {
 	n.core.Warnings.WatchCertificates(ctx, func(now time.Time) []health.Certificate {
 		all := certificates(n, now)

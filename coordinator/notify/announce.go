@@ -35,9 +35,9 @@ func AccountName(a catalog.Announce) string {
 // announcedAs are the words of catalog.AnnounceKinds for kinds of entries.
 var announcedAs = map[archive.Kind]string{archive.Incident: "incidents", archive.Post: "posts"}
 
-// Announce returns the messages that are due for the accounts, the oldest first. What was said before an account was in
-// the catalog is not announced there, nor what it could not get before a later update of the same entry: its followers
-// take the last for what is so now.
+// Announce returns the messages that are due for the accounts, the oldest first. An account gets
+// nothing from before it was in the catalog. It does not get an update either once a later one of the same entry was
+// published there: followers take the newest post for the present state.
 func Announce(accounts []catalog.Announce, s State, public []archive.Entry, now time.Time) (due []Message) {
 	for _, a := range accounts {
 		name := AccountName(a)

@@ -200,7 +200,7 @@ func TestTheEndDoesNotOvertakeTheBeginning(t *testing.T) {
 	})
 }
 
-// An account gets what was said of an incident in its order, and nothing after what was said later.
+// Updates of an incident are published in order, and an update is dropped once a later one has been published.
 func TestAnnouncementsKeepTheirOrder(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -274,7 +274,7 @@ func TestASendOutlivesTheRequestThatFoundIt(t *testing.T) {
 	})
 }
 
-// What is in the ledger holds, also if whoever decided it hung up before the notifier, which reads just then, knows it.
+// A decision that is in the ledger reaches the notifier even if the client disconnects while the notifier is busy.
 func TestADecisionOutlivesItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(config(catalog.Route{Channels: []string{"a"}}))

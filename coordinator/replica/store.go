@@ -53,8 +53,7 @@ func (d *document) checkedAt() time.Time {
 	return d.checked
 }
 
-// check records that the original had this at a time. Of answers to several requests, the one to the latest counts,
-// whichever arrives last.
+// check records when the original had this document. Answers may arrive out of order, so an earlier time is ignored.
 func (d *document) check(at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

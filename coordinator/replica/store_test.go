@@ -49,8 +49,8 @@ func TestTheStoreIsBounded(t *testing.T) {
 	}
 }
 
-// An answer that was long on its way replaces none to a later request, and makes it no older: the next answer that
-// nothing changed would confirm the older document.
+// A late answer to an earlier request does not replace the answer to a later one. If it did, the next "not modified"
+// would confirm the older document.
 func TestALateAnswerReplacesNoLaterOne(t *testing.T) {
 	t.Parallel()
 	s, err := openStore(t.TempDir())

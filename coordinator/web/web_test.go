@@ -185,7 +185,7 @@ func TestErrorsOfTheAPIAreJSON(t *testing.T) {
 		}
 		checkError(t, address, w)
 	}
-	// A request that is refused shows the answer: one more becomes free every 20 ms, whatever comes before it.
+	// A further request is allowed every 20 ms, so the test repeats its request until one is refused.
 	for range 20_000 {
 		if w := webtest.Get(t, h, "/api/v2/status.json"); w.Code == http.StatusTooManyRequests {
 			checkError(t, "/api/v2/status.json", w)

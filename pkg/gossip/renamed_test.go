@@ -63,14 +63,14 @@ func TestRenamedHostsGoOnGossiping(t *testing.T) {
 	for i := range c.catalog.Hosts {
 		ids[c.catalog.Hosts[i].Key()] = c.catalog.Hosts[i].Identity()
 	}
-	tell := func(keys map[string]ed25519.PublicKey, agents ...*gossip.Gossip) {
+	setCatalog := func(keys map[string]ed25519.PublicKey, agents ...*gossip.Gossip) {
 		for _, g := range agents {
 			g.SetCatalog(c.facing(ids), keys)
 		}
 	}
 
 	c.rename(2, "Mail")
-	tell(c.keys, h1, h2, h3)
+	setCatalog(c.keys, h1, h2, h3)
 	if c.catalog.Host("h3") != nil || c.facing(ids).Host("h3") == nil {
 		t.Fatal("the rename is not what agents get another name for")
 	}
@@ -81,15 +81,16 @@ func TestRenamedHostsGoOnGossiping(t *testing.T) {
 	c.rename(0, "swap")
 	c.rename(1, "H1")
 	c.rename(0, "H2")
-	tell(c.keys, h1, h2, h3)
+	setCatalog(c.keys, h1, h2, h3)
 	inTouch(t, h1, "h1", h2, "h2")
 	inTouch(t, h1, "h1", h3, "h3")
 
-	// The agent of Mail gets a credential under that name and starts again with it. One of the others learns of it late.
+	// The agent of Mail gets a credential under that name and starts again with it. One of the others gets the new
+	// catalog late.
 	renamed := map[string]ed25519.PublicKey{"h1": c.keys["h1"], "h2": c.keys["h2"], "mail": c.keys["h3"]}
 	ids["mail"] = ids["h3"]
 	delete(ids, "h3")
-	tell(renamed, h1)
+	setCatalog(renamed, h1)
 	h3.Close()
 	mail, err := gossip.Start(t.Context(), gossip.Config{
 		Name: "mail", Listen: fmt.Sprintf("%s:%d", address("h3"), c.port), Key: privateKey("h3"), Keys: [][]byte{keyA},
@@ -99,9 +100,9 @@ func TestRenamedHostsGoOnGossiping(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(mail.Close)
-	tell(renamed, mail)
+	setCatalog(renamed, mail)
 	inTouch(t, h1, "h1", mail, "mail")
-	tell(renamed, h2)
+	setCatalog(renamed, h2)
 	inTouch(t, h2, "h2", mail, "mail")
 	if got := sees(h2); got != "h1 alive mail alive" {
 		t.Errorf("h2 sees %s", got)

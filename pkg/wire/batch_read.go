@@ -18,7 +18,7 @@ func readBatch(data []byte) (*batch, error) {
 	return in, err
 }
 
-// cursor reads a value that EncodeBatch wrote. It fails at whatever may be something else: then encoding/json decides.
+// cursor reads a batch as EncodeBatch writes it. It fails at anything else, and encoding/json reads the batch instead.
 type cursor struct {
 	data   []byte
 	at     int
@@ -61,7 +61,7 @@ func (c *cursor) batch() *batch {
 	return in
 }
 
-// report reads how the agent is, of which most batches have nothing.
+// report reads the fields about the agent itself, which most batches do not have.
 func (c *cursor) report(in *batch) {
 	if c.field(`"lag":`) {
 		in.Lag = c.number()

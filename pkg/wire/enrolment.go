@@ -128,7 +128,7 @@ type grantRequest struct {
 	Expires int64 `json:"expires,omitempty"`
 }
 
-// GrantRequest is what an enrolled agent sends for a new JoinGrant. Whatever it says of itself is a claim.
+// GrantRequest is what an enrolled agent sends to get a new JoinGrant. Its fields are the agent's claims, unverified.
 type GrantRequest struct {
 	Key    string // with which the agent joined; empty: the agent is too old to send it
 	Rename bool   // the grant may be for another name: that of the agent's host, if that was renamed
@@ -147,7 +147,7 @@ func EncodeGrantRequest(r GrantRequest) []byte {
 	return data
 }
 
-// DecodeGrantRequest decodes what EncodeGrantRequest wrote. A time that no calendar has is none.
+// DecodeGrantRequest decodes what EncodeGrantRequest wrote. A time that is out of range is zero.
 func DecodeGrantRequest(data []byte) (r GrantRequest, ok bool) {
 	var q grantRequest
 	if len(data) > grantRequestMax || json.Unmarshal(data, &q) != nil || q.Want != grantWanted {

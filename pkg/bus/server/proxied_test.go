@@ -92,8 +92,8 @@ func TestAFullPortSaysWhy(t *testing.T) {
 	})
 }
 
-// fillPort opens connections until one is refused, and checks what that one is told. Each begins a handshake, for which
-// the server waits longer than for a silent connection.
+// fillPort opens connections until the server refuses one, and checks the reason that it gives. Each connection begins
+// a TLS handshake, because the server closes a silent one sooner.
 func fillPort(t *testing.T, address string) {
 	t.Helper()
 	for began, n := time.Now(), 0; ; n++ {
@@ -109,7 +109,7 @@ func fillPort(t *testing.T, address string) {
 			continue
 		}
 		if !strings.Contains(line, "too many connections have not authenticated") {
-			t.Errorf("connection %d is told %q", n, line)
+			t.Errorf("connection %d was refused with %q", n, line)
 		}
 		conn.Close()
 		return

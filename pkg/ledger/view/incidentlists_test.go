@@ -23,7 +23,7 @@ type storedIncident struct {
 	merged                   string
 }
 
-// storeIncidents stores incidents at random, some of which are open, internal, or continued in another one.
+// storeIncidents stores random incidents. Some are open, some internal, and some continue in another incident.
 func storeIncidents(t *testing.T, r *rand.Rand, file string) []storedIncident {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(20000)")
