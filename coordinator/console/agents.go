@@ -11,23 +11,17 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Credential is what an agent said of its credential, and when. Times are of the wall clock.
-type Credential struct {
-	Asked time.Time
-	Ends  time.Time // zero: it is too old to say
-}
-
 // agentRow is an agent as its page lists it.
 type agentRow struct {
 	web.Look
 	mesh.VantageState
-	Addresses  string
-	City       string
-	Enrolled   time.Time // since when it belongs to the mesh; zero: not known
-	Credential Credential
-	Left       string // how long the credential is valid
-	Behind     bool   // it uses another catalog than the one in force
-	Spool      string
+	Addresses      string
+	City           string
+	Enrolled       time.Time // since when it belongs to the mesh; zero: not known
+	CredentialEnds time.Time // zero: not known
+	Left           string    // how long the credential is valid
+	Behind         bool      // it uses another catalog than the one in force
+	Spool          string
 }
 
 // certificateRow is a certificate in use.
@@ -69,13 +63,13 @@ func agentsPage(s *console, r request) (view, error) {
 		a.Clock, a.Lag = a.Clock.Round(time.Millisecond), a.Lag.Round(time.Millisecond)
 		row := agentRow{
 			Look: web.AgentLook(a), VantageState: a, City: cityOf(r.catalog, a.Region), Enrolled: enrolled[mesh.Key(a.Name)],
-			Credential: credentials[mesh.Key(a.Name)],
-			Behind:     a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
+			CredentialEnds: credentials[mesh.Key(a.Name)],
+			Behind:         a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
 		}
 		if h := hosts[mesh.Key(a.Name)]; h != nil {
 			row.Addresses = strings.Join(h.Addresses, ", ")
 		}
-		if ends := row.Credential.Ends; !ends.IsZero() {
+		if ends := row.CredentialEnds; !ends.IsZero() {
 			row.Left = validFor(ends, r.snapshot.At)
 		}
 		switch {
@@ -86,7 +80,7 @@ func agentsPage(s *console, r request) (view, error) {
 		}
 		rows = append(rows, row)
 		t.rows = append(t.rows, []any{
-			a.Name, a.Region, row.Addresses, row.Word, a.Version, a.Revision, row.Enrolled, row.Credential.Ends,
+			a.Name, a.Region, row.Addresses, row.Word, a.Version, a.Revision, row.Enrolled, row.CredentialEnds,
 			a.Connected, a.LastBatch, a.Clock, a.Lag, a.Queued, a.Dropped, row.Spool, a.Abstains, joined(a.Advisories),
 		})
 	}
@@ -102,12 +96,12 @@ func agentsPage(s *console, r request) (view, error) {
 	return view{title: "Agents", template: "agents", section: "/agents", data: v, tables: []table{t, certificates}}, nil
 }
 
-// presentCredentials returns what agents said of their credentials. It is known of the present alone.
-func presentCredentials(s *console, r request) map[string]Credential {
-	if s.config.Credentials == nil || !r.moment.IsZero() {
+// presentCredentials returns when the credentials of agents end. It is known of the present alone.
+func presentCredentials(s *console, r request) map[string]time.Time {
+	if s.config.CredentialEnds == nil || !r.moment.IsZero() {
 		return nil
 	}
-	return s.config.Credentials()
+	return s.config.CredentialEnds()
 }
 
 // presentCertificates returns the certificates in use.

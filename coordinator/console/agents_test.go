@@ -18,8 +18,8 @@ func TestAgentsShowWhenCertificatesEnd(t *testing.T) {
 	day := 24 * time.Hour
 	handler := New(Config{
 		Source: m, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
-		Credentials: func() map[string]Credential {
-			return map[string]Credential{"host0000": {Ends: m.snapshot.At.Add(60*day + time.Hour)}}
+		CredentialEnds: func() map[string]time.Time {
+			return map[string]time.Time{"host0000": m.snapshot.At.Add(60*day + time.Hour)}
 		},
 		Certificates: func(now time.Time) []health.Certificate {
 			return []health.Certificate{

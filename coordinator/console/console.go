@@ -61,10 +61,10 @@ type Config struct {
 	Version string
 	// Notifications returns how the channels do; nil if there are none.
 	Notifications func(context.Context) (Notifications, error)
-	// Certificates lists what the coordinator presents to others, and what signed it; Credentials, those of agents by
-	// the keys of their hosts. Both are nil if they are not known.
-	Certificates func(now time.Time) []health.Certificate
-	Credentials  func() map[string]Credential
+	// Certificates lists what the coordinator presents to others, and what signed it. CredentialEnds returns when the
+	// credentials of agents end, by the keys of their hosts. Both are nil if that is not known.
+	Certificates   func(now time.Time) []health.Certificate
+	CredentialEnds func() map[string]time.Time
 	// Names are host names under which a proxy passes requests on, beside those of this machine.
 	Names  []string
 	Logger zerolog.Logger

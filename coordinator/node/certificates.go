@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/probemesh/probemesh/coordinator/console"
 	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/pkg/bus/server"
 )
@@ -39,11 +38,11 @@ func certificates(n *Node, now time.Time) (out []health.Certificate) {
 	})
 }
 
-// credentials lists what agents said of their credentials, by the keys of their hosts.
-func credentials(n *Node) map[string]console.Credential {
-	out := map[string]console.Credential{}
+// credentialEnds returns when the credentials of agents end, as the agents report it, by the keys of their hosts.
+func credentialEnds(n *Node) map[string]time.Time {
+	out := map[string]time.Time{}
 	for name, c := range n.enroller.Credentials() {
-		out[name] = console.Credential{Asked: c.Asked, Ends: c.Ends}
+		out[name] = c.Ends
 	}
 	return out
 }

@@ -30,10 +30,10 @@ func consoleConfig(n *Node, site http.Handler) console.Config {
 	c := console.Config{
 		Source: consoleSource{n.source(), n.core.Health, n.core.Warnings}, Past: n.core.Replayer,
 		Records: consoleRecords{n.view}, Site: site, Disk: n.disk,
-		Notifications: func(ctx context.Context) (console.Notifications, error) { return notifications(ctx, n) },
-		Certificates:  func(now time.Time) []health.Certificate { return certificates(n, now) },
-		Credentials:   func() map[string]console.Credential { return credentials(n) },
-		Version:       n.config.Version, Logger: n.logger("console"),
+		Notifications:  func(ctx context.Context) (console.Notifications, error) { return notifications(ctx, n) },
+		Certificates:   func(now time.Time) []health.Certificate { return certificates(n, now) },
+		CredentialEnds: func() map[string]time.Time { return credentialEnds(n) },
+		Version:        n.config.Version, Logger: n.logger("console"),
 	}
 	if u, err := url.Parse(n.config.ConsoleURL); err == nil && u.Hostname() != "" {
 		c.Names = []string{u.Hostname()}
