@@ -3,9 +3,9 @@ package probe
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,12 +24,19 @@ type Guard struct {
 
 	mu    sync.Mutex
 	caps  *Caps
-	names map[string][]netip.Addr // the addresses that the allowed names resolved to last
+	names map[string]map[netip.Addr]time.Time // when the allowed names last resolved to each address
 }
+
+// resolvedFor is how long an address of an allowed name is permitted after the name resolved to it: longer than any
+// probe. Probes of both families, or of a name whose addresses rotate, overlap, so one answer must not replace another.
+const resolvedFor = 2 * time.Minute
+
+// resolvedMax bounds the addresses of one name that are permitted at a time.
+const resolvedMax = 1024
 
 // NewGuard returns a Guard around a network. A nil allow-list permits everything; Caps always apply.
 func NewGuard(network Network, allow *Allow) *Guard {
-	return &Guard{network: network, allow: allow, caps: NewCaps(), names: map[string][]netip.Addr{}}
+	return &Guard{network: network, allow: allow, caps: NewCaps(), names: map[string]map[netip.Addr]time.Time{}}
 }
 
 // Dial connects if the allow-list and the caps permit it.
@@ -59,11 +66,29 @@ func (g *Guard) Resolve(ctx context.Context, family mesh.Family, name string) ([
 		return addresses, err
 	}
 	if key := nameKey(name); g.allow.hasName(key) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.names[key] = slices.DeleteFunc(slices.Clone(addresses), isInternal)
+		g.remember(key, addresses, time.Now())
 	}
 	return addresses, nil
+}
+
+// remember records the addresses that an allowed name resolved to, and forgets those that it no longer resolves to.
+func (g *Guard) remember(name string, addresses []netip.Addr, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	known := g.names[name]
+	if known == nil {
+		known = map[netip.Addr]time.Time{}
+		g.names[name] = known
+	}
+	maps.DeleteFunc(known, func(_ netip.Addr, at time.Time) bool { return now.Sub(at) >= resolvedFor })
+	if len(known)+len(addresses) > resolvedMax {
+		clear(known) // a hostile name server: the latest answer is what this probe needs
+	}
+	for _, ip := range addresses[:min(len(addresses), resolvedMax)] {
+		if !isInternal(ip) {
+			known[ip.Unmap()] = now
+		}
+	}
 }
 
 // isInternal reports whether an address belongs to this machine, its links or a multicast group. No public name has
@@ -74,7 +99,8 @@ func isInternal(ip netip.Addr) bool { return !ip.IsGlobalUnicast() }
 func (g *Guard) admit(to netip.Addr, port uint16) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.allowed(to.Unmap(), port) {
+	now := time.Now()
+	if !g.allowed(to.Unmap(), port, now) {
 		where := to.String()
 		if port != 0 {
 			where = netip.AddrPortFrom(to, port).String()
@@ -82,20 +108,20 @@ func (g *Guard) admit(to netip.Addr, port uint16) error {
 		return &NotPermittedError{fmt.Sprintf("this agent's allow-list has no %s (agent run --allow)", where)}
 	}
 	// After the allow-list, so that a forbidden probe does not use up the caps of permitted ones.
-	if !g.caps.Allow(time.Now(), to.Unmap().WithZone("").String()) {
+	if !g.caps.Allow(now, to.Unmap().WithZone("").String()) {
 		return ErrTooMany
 	}
 	return nil
 }
 
-// allowed reports whether the allow-list permits the address, by a network or by a name that resolved to it. The
+// allowed reports whether the allow-list permits the address, by a network or by a name that resolved to it lately. The
 // caller holds the mutex.
-func (g *Guard) allowed(to netip.Addr, port uint16) bool {
+func (g *Guard) allowed(to netip.Addr, port uint16, now time.Time) bool {
 	if g.allow == nil || g.allow.permits(to, port) {
 		return true
 	}
 	for name, addresses := range g.names {
-		if g.allow.permitsName(name, port) && slices.Contains(addresses, to) {
+		if at, resolved := addresses[to]; resolved && now.Sub(at) < resolvedFor && g.allow.permitsName(name, port) {
 			return true
 		}
 	}

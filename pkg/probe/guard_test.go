@@ -92,6 +92,48 @@ func TestOnlyWhatTheOwnerAllowsIsProbed(t *testing.T) {
 	}
 }
 
+// rotating is a network whose names resolve to the next of its answers each time.
+type rotating struct {
+	open
+	answers [][]netip.Addr
+}
+
+func (r *rotating) Resolve(context.Context, mesh.Family, string) ([]netip.Addr, error) {
+	next := r.answers[0]
+	r.answers = r.answers[1:]
+	return next, nil
+}
+
+// Probes of one name overlap: over both families, or because a check comes due during another one.
+func TestAnAnswerStaysAllowedWhileOtherProbesResolveTheName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")
+		network := &rotating{answers: [][]netip.Addr{{first}, {second}, {second}}}
+		guard := probe.NewGuard(network, allow(t, "mail.example.net"))
+		resolve := func(f mesh.Family) {
+			if _, err := guard.Resolve(t.Context(), f, "mail.example.net"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		resolve(mesh.IPv4)
+		resolve(mesh.IPv6)
+		for _, ip := range []netip.Addr{first, second} {
+			if _, err := guard.Ping(t.Context(), ip); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		resolve(mesh.IPv6)
+		var not *probe.NotPermittedError
+		if _, err := guard.Ping(t.Context(), first); !errors.As(err, &not) {
+			t.Errorf("the name no longer resolves to it: %v", err)
+		}
+		if _, err := guard.Ping(t.Context(), second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAnAllowListIsReadStrictly(t *testing.T) {
 	for _, entry := range []string{
 		"", "192.0.2.0/33", "192.0.2", "192.0.2.1:0", "192.0.2.1:70000", "192.0.2.1:smtp", "[2001:db8::1",
