@@ -145,7 +145,10 @@ func (a *attempt) serverText(text string) string {
 }
 
 // bounded is quote without the quotation marks.
-func bounded(text string) string { return strings.Trim(quote(text), `"`) }
+func bounded(text string) string {
+	quoted := quote(text)
+	return quoted[1 : len(quoted)-1]
+}
 
 func truncate(text string) string {
 	const most = 100 // characters: enough to recognize a banner or page, and several fit into one reason

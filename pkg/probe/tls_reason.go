@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,7 +83,7 @@ func validityReason(c *x509.Certificate, now time.Time) string {
 
 // namesOf lists the first names that a certificate is valid for: a shared server's may have a hundred.
 func namesOf(c *x509.Certificate) string {
-	names := c.DNSNames
+	names := slices.Clone(c.DNSNames) // crypto/tls shares the parsed certificate between connections
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}
