@@ -60,7 +60,7 @@ func (c httpClient) check(ctx context.Context, ip netip.Addr) Result {
 		}
 		if hop == redirectsMax {
 			return result.fail("redirects to " + bounded(redirectTarget(next.String(), c.target.hasSecrets())) +
-				", the fifth in a row")
+				fmt.Sprintf(", after %d redirects", redirectsMax))
 		}
 		// Only to the check's own host the address is known. Others are resolved, and the allow-list applies to them.
 		if ctx = c.exchangeCtx; !strings.EqualFold(next.Hostname(), first.Hostname()) {
@@ -120,7 +120,8 @@ func (c *httpClient) fetch(u *url.URL, conn *connection, own bool) (Result, *url
 	counted := &countingConn{Conn: conn.Conn}
 	found := Result{Outcome: mesh.Reachable, Connect: c.connect}
 	var asked atomic.Bool
-	transport, err := c.transport(counted, &asked)
+	verification := c.verification(u)
+	transport, err := transport(counted, c.options, verification, &asked)
 	if err != nil {
 		why := &NotPermittedError{err.Error()}
 		return inconclusive(why.Error()), nil
@@ -128,7 +129,7 @@ func (c *httpClient) fetch(u *url.URL, conn *connection, own bool) (Result, *url
 	defer transport.CloseIdleConnections()
 	response, err := c.request(transport, u, own)
 	if err != nil {
-		return refusedCertificate(c.transportFailure(found, counted, err), c.options.Verification, asked.Load()), nil
+		return refusedCertificate(c.transportFailure(found, counted, err), verification, asked.Load()), nil
 	}
 	defer response.Body.Close()
 	found.RTT = time.Since(c.began)
@@ -162,29 +163,6 @@ func (c *httpClient) compareObjectives(found Result) Result {
 		}
 	}
 	return found
-}
-
-// transport returns what speaks HTTP over the connection. It sets asked if the server asks for a client certificate.
-func (c *httpClient) transport(conn net.Conn, asked *atomic.Bool) (*http.Transport, error) {
-	config, err := tlsConfig(c.options.Verification, c.options.ServerName)
-	if err != nil {
-		return nil, err
-	}
-	own := config.GetClientCertificate
-	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		asked.Store(true)
-		return own(info)
-	}
-	return &http.Transport{
-		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: headersMax,
-		TLSClientConfig:        config,
-		ForceAttemptHTTP2:      c.options.HTTP2,
-		// What a server may send before it is read, which HTTP/2 decides apart from TCP.
-		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10, MaxReceiveBufferPerConnection: 64 << 10},
-	}, nil
 }
 
 // request sends the request over an established connection and reads the response's headers. The caller closes the

@@ -91,7 +91,7 @@ func TestHTTPRequests(t *testing.T) {
 			"redirects to /request (status 302), wanted 200"},
 		"elsewhere": {"/elsewhere", catalog.HTTP{Redirects: []string{"www.example.net"}}, bad,
 			"redirects to http://other.example:1/ (status 302), wanted 200"},
-		"loop": {"/loop", catalog.HTTP{Redirects: []string{"www.example.net"}}, bad, "the fifth in a row"},
+		"loop": {"/loop", catalog.HTTP{Redirects: []string{"www.example.net"}}, bad, "after 5 redirects"},
 		"unresolved": {"/elsewhere", catalog.HTTP{Redirects: []string{"other.example"}}, mesh.Inconclusive,
 			"the host of a redirect"},
 		"in time": {"/", catalog.HTTP{Phases: map[string]string{"first_byte": "2s"}}, good, ""},
@@ -171,6 +171,45 @@ func TestHTTP2AndClientCertificates(t *testing.T) {
 			ServerName: "www.example.net", ClientCertificate: certificate, ClientKey: key,
 		}}}
 	want(t, once(t, probe.Kernel{}, check, "127.0.0.1"), mesh.Reachable, "")
+}
+
+// A redirect to another host is verified by that host's own name, and gets no client certificate.
+func TestRedirectsToOtherHostsAreVerifiedByTheirNames(t *testing.T) {
+	serve := func(name string, h http.HandlerFunc) *httptest.Server {
+		s := httptest.NewUnstartedServer(h)
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{issue(t, name)}, ClientAuth: tls.RequestClientCert}
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s
+	}
+	shown := make(chan int, 1)
+	other := serve("localhost", func(_ http.ResponseWriter, r *http.Request) { shown <- len(r.TLS.PeerCertificates) })
+	site := serve("www.example.net", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, "/next", http.StatusFound)
+			return
+		}
+		if len(r.TLS.PeerCertificates) == 0 {
+			http.Error(w, "the check's own host gets the certificate after a redirect, too", http.StatusForbidden)
+			return
+		}
+		http.Redirect(w, r, strings.Replace(other.URL, "127.0.0.1", "localhost", 1)+"/", http.StatusFound)
+	})
+	certificate, key := certificateFiles(t, t.TempDir(), "probe.example.net")
+	o := catalog.HTTP{
+		URL: strings.Replace(site.URL, "127.0.0.1", "example.net", 1) + "/", Redirects: []string{"example.net", "localhost"},
+		Verification: catalog.Verification{ServerName: "www.example.net", ClientCertificate: certificate, ClientKey: key},
+	}
+	want(t, once(t, probe.Kernel{}, httpCheck(o), "127.0.0.1"), mesh.Reachable, "")
+	select {
+	case n := <-shown:
+		if n != 0 {
+			t.Error("the other host saw the client certificate")
+		}
+	default:
+		t.Error("the other host was not asked")
+	}
 }
 
 // Whatever JSON a server sends, the probe ends.
