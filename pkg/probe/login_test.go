@@ -55,6 +55,11 @@ func TestLoginMethods(t *testing.T) {
 			catalog.SMTP{RcptTo: "a@example.net"}, []string{"MAIL FROM:<>", "RCPT TO:<a@example.net>", "QUIT"}, mesh.Slow,
 			`temporary failure: answered "451 greylisted" to RCPT TO`,
 		},
+		"smtp forwards": {
+			smtp.with("", map[string]string{"MAIL FROM": "250 ok\r\n", "RCPT TO": "251 will forward\r\n"}),
+			catalog.SMTP{RcptTo: "a@example.net"}, []string{"MAIL FROM:<>", "RCPT TO:<a@example.net>", "QUIT"},
+			mesh.Reachable, "",
+		},
 		"imap PLAIN": {
 			imap.with("", map[string]string{
 				"c CAPABILITY": "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nc OK\r\n", "l AUTHENTICATE": "+ \r\n", plain: "l OK in\r\n",

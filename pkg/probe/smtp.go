@@ -16,7 +16,7 @@ type smtp struct{ options catalog.SMTP }
 
 func (smtp) quit() string { return "QUIT" }
 
-// expect reads a reply and returns its lines without codes if it has the code.
+// expect reads a reply and returns its lines without codes if its code begins with the wanted digits.
 func (smtp) expect(d *dialogue, wanted, to string) ([]string, error) {
 	var lines []string
 	code := ""
@@ -33,7 +33,7 @@ func (smtp) expect(d *dialogue, wanted, to string) ([]string, error) {
 		if len(line) > 3 && line[3] == '-' {
 			continue
 		}
-		if code != wanted {
+		if !strings.HasPrefix(code, wanted) {
 			return nil, d.rejected(line, to, code[0] == '4')
 		}
 		return lines, nil
@@ -49,7 +49,7 @@ func isSMTPReply(line string) bool {
 	return strings.Trim(line[:3], "0123456789") == ""
 }
 
-// command sends a command, and expects a reply with the code.
+// command sends a command, and expects a reply whose code begins with the wanted digits.
 func (p smtp) command(d *dialogue, command, wanted, name string) ([]string, error) {
 	if err := d.send(command); err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (p smtp) use(d *dialogue) error {
 	if _, err := p.command(d, "MAIL FROM:<"+p.options.MailFrom+">", "250", "MAIL FROM"); err != nil {
 		return err
 	}
-	_, err := p.command(d, "RCPT TO:<"+p.options.RcptTo+">", "250", "RCPT TO")
+	_, err := p.command(d, "RCPT TO:<"+p.options.RcptTo+">", "25", "RCPT TO") // 250, or 251 if the server will forward
 	return err
 }
 
