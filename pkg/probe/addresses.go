@@ -239,7 +239,7 @@ func (r Result) AddressSummary() string {
 	return strings.Join(all, "; ")
 }
 
-// Silence is like Where for addresses that had not answered when their probes were ended.
+// Silence is AddressSummary for addresses that had not answered when their probes were ended.
 func Silence(addresses []netip.Addr) string {
 	var r Result
 	for _, ip := range addresses {

@@ -1,6 +1,6 @@
 // Package probe executes checks over a Network, which is the kernel's or the demo's simulated one. Each kind of check
-// has a file of its own: ping.go, tcp.go, http.go, tls.go, dns.go, sip.go. Call Once for one attempt of one check, and
-// Describe for its result as a sentence. A failed probe is a Result with a reason, never an error.
+// has a file of its own, such as ping.go, http.go and dns.go. Call Once for one attempt of one check, and Describe for
+// its result as a sentence. A failed probe is a Result with a reason, never an error.
 package probe
 
 import (
@@ -188,7 +188,7 @@ type attempt struct {
 
 	first          sync.Once
 	established    chan struct{}      // closed when the first connection stands, or the first ping was answered
-	exchangeCtx    context.Context    // of what is said after that; set before stands is closed
+	exchangeCtx    context.Context    // of what follows; set before established is closed
 	cancelExchange context.CancelFunc // likewise
 }
 
