@@ -67,6 +67,11 @@ func (e *Exporter) Export(ctx context.Context, all bool) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	return e.export(ctx, all, notice)
+}
+
+// export is Export with this notice.
+func (e *Exporter) export(ctx context.Context, all bool, notice string) (Report, error) {
 	next, err := e.tree.begin()
 	if err != nil {
 		return Report{}, err
@@ -100,6 +105,11 @@ func (e *Exporter) Announce() (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return e.announce(notice)
+}
+
+// announce is Announce with this notice.
+func (e *Exporter) announce(notice string) (bool, error) {
 	next, err := e.tree.begin()
 	if err != nil {
 		return false, err

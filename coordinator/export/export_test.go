@@ -2,6 +2,7 @@ package export_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -400,6 +401,40 @@ func TestTheNoticeIsOnEveryPage(t *testing.T) {
 	if with, _ := pages(`id="notice"`); with != 0 {
 		t.Errorf("%d pages show a notice that is gone", with)
 	}
+}
+
+func TestAnUnreadableNoticeDoesNotStopTheCopy(t *testing.T) {
+	t.Parallel()
+	o, dir := newOrigin(t), t.TempDir()
+	e := open(t, o, dir)
+	elsewhere := filepath.Join(t.TempDir(), "notice")
+	notice := func(text string) { // at once: half of a text is a notice, too
+		err := os.WriteFile(elsewhere, []byte(text), 0o600)
+		if err = errors.Join(err, os.Rename(elsewhere, filepath.Join(dir, export.NoticeFile))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	defer func() { cancel(); <-ended }()
+	notice("Our data centre is dark.")
+	go func() { ended <- e.Watch(ctx, zerolog.Nop()) }()
+	awaitPage := func(contains ...string) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			page, _ := os.ReadFile(filepath.Join(dir, "index.html")) // it does not exist at first
+			if !slices.ContainsFunc(contains, func(s string) bool { return !strings.Contains(string(page), s) }) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the copy's front page has not all of %q", contains)
+			}
+		}
+	}
+	awaitPage("Our data centre is dark.", "All systems operational")
+	notice(strings.Repeat("x", 1<<20))
+	o.show(t, mesh.Down, mesh.MajorOutage)
+	awaitPage("Our data centre is dark.", "Major outage")
 }
 
 // Badges and the API cannot say of when they are, so that they do not say what was of a site that cannot be read.

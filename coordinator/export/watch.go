@@ -64,7 +64,8 @@ type watch struct {
 	*Exporter
 	log       zerolog.Logger
 	all       time.Time // of the last export of everything
-	notice    string
+	notice    string    // the latest that could be read
+	unread    bool      // the notice cannot be read now
 	failed    time.Time // since when the site cannot be read; zero: it can be
 	announced string    // the notice that was put on the copy since
 	marked    bool      // the copy says that it is out of date
@@ -95,17 +96,12 @@ func (w *watch) await(ctx context.Context, changed <-chan struct{}) {
 
 // export exports once.
 func (w *watch) export(ctx context.Context) {
-	notice, err := w.Exporter.notice()
-	if err != nil {
-		w.log.Warn().Err(err).Msg("notice unreadable; keeping the previous one")
-	} else {
-		w.notice = notice
-	}
+	w.readNotice()
 	all := time.Since(w.all) >= allEvery
-	report, err := w.Export(ctx, all)
+	report, err := w.Exporter.export(ctx, all, w.notice)
 	if err == nil && report.Wrote && !all { // then pages of the archive may have changed too
 		all = true
-		report, err = w.Export(ctx, all)
+		report, err = w.Exporter.export(ctx, all, w.notice)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -126,6 +122,17 @@ func (w *watch) export(ctx context.Context) {
 	}
 }
 
+// readNotice reads the notice. One that cannot be read must not keep the copy from being brought up to date.
+func (w *watch) readNotice() {
+	notice, err := w.Exporter.notice()
+	if err == nil {
+		w.notice = notice
+	} else if !w.unread {
+		w.log.Warn().Err(err).Msg("notice unreadable; keeping the previous one")
+	}
+	w.unread = err != nil
+}
+
 // fail handles an export that failed: the copy shows the notice, and says that it is out of date when it is.
 func (w *watch) fail(err error) {
 	if w.failed.IsZero() {
@@ -136,7 +143,7 @@ func (w *watch) fail(err error) {
 	if w.notice == w.announced && !mark {
 		return
 	}
-	if _, err := w.Announce(); err != nil {
+	if _, err := w.Exporter.announce(w.notice); err != nil {
 		w.log.Warn().Err(err).Msg("notice not shown")
 		return
 	}
