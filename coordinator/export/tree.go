@@ -154,7 +154,9 @@ func (v *version) place(name string) (string, error) {
 	if v.made[dir] {
 		return path, nil
 	}
-	v.made[dir] = true
+	for made := dir; len(made) > len(v.dir()); made = filepath.Dir(made) {
+		v.made[made] = true // also those above, which swap has on disk
+	}
 	return path, os.MkdirAll(dir, 0o755)
 }
 
