@@ -207,6 +207,9 @@ func (f incidentFold) change(
 	if err != nil {
 		return nil, err
 	}
+	if inForce == nil { // the log has lost the catalogs before
+		inForce = &catalog.Catalog{}
+	}
 	c.Hidden = !slices.ContainsFunc(hosts, func(s incident.Subject) bool {
 		h := inForce.HostByID(s.ID)
 		return h != nil && h.Public

@@ -164,6 +164,19 @@ func TestIncidentsOfWhatNeedsAHost(t *testing.T) {
 	}
 }
 
+// A log that has lost its catalogs is read to its end. Without a catalog no host is known to be public.
+func TestAnIncidentWithoutACatalogIsInternal(t *testing.T) {
+	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
+	led.append(t, ledger.IncidentEvent{Change: incident.Change{
+		Event: "e", ID: "i", Action: incident.ActionOpen, Mesh: time.Unix(20, 0),
+		Hosts: []incident.Subject{{ID: catalog.FirstHostID("A"), Name: "A"}},
+	}})
+	i, err := led.view.Incident(t.Context(), "i")
+	if err != nil || i == nil || !i.Internal {
+		t.Errorf("%+v, %v", i, err)
+	}
+}
+
 // Events whose fold reads before it writes are applied while the integrity guard writes to the same file.
 func TestWritersOfTheViewWaitForEachOther(t *testing.T) {
 	led := open(t, filepath.Join(t.TempDir(), "view.db"), newLog())
