@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -169,4 +170,42 @@ func TestAFailedErasureIsRepeated(t *testing.T) {
 	if _, err := e.RemovePost(t.Context(), "q"); !errors.Is(err, ledger.ErrNoPost) {
 		t.Error(err)
 	}
+}
+
+// reviving is NATS servers that are away at first. An earlier program erased the text, which their logs still have.
+type reviving struct {
+	fake
+	erasures int
+}
+
+func (r *reviving) Erase(context.Context, string) (bool, error) {
+	if r.erasures++; r.erasures == 1 {
+		return false, errors.New("NATS is away")
+	}
+	return false, nil
+}
+
+func (r *reviving) Removed(context.Context) ([]string, error)    { return []string{"t"}, nil }
+func (r *reviving) End(context.Context) (uint64, error)          { return 7, nil }
+func (r *reviving) Passed(context.Context, uint64) (bool, error) { return false, nil }
+
+func TestLogsAreWatchedAfterAFirstErasureThatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers, warnings := &reviving{}, map[string]string{}
+		e := editorial.New(editorial.Config{
+			Texts: servers, Logs: servers, Ledger: servers, Posts: servers,
+			Warn: func(subject, text string) { warnings[subject] = text }, Logger: zerolog.Nop(),
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- e.Run(ctx) }()
+		time.Sleep(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if servers.erasures != 2 || !strings.Contains(warnings["removed-texts-logs"], "until its next snapshot") {
+			t.Errorf("%d erasures, warnings %q", servers.erasures, warnings)
+		}
+	})
 }

@@ -26,9 +26,12 @@ const (
 // restored backup brought back, and what failed. It waits until the servers' logs have no copies left, and logs that.
 // It returns nil when ctx ends.
 func (e *Editor) Run(ctx context.Context) error {
-	for first := true; ctx.Err() == nil; first = false {
+	first := true // until it succeeds
+	for ctx.Err() == nil {
 		var retry <-chan time.Time
-		if err := e.eraseRemoved(ctx, first); err != nil && ctx.Err() == nil {
+		err := e.eraseRemoved(ctx, first)
+		first = first && err != nil
+		if err != nil && ctx.Err() == nil {
 			e.config.Logger.Error().Err(err).Msg("removed texts not erased; retrying")
 			e.config.Warn(subject, "removed texts could not be erased yet: "+err.Error())
 			retry = time.After(eraseRetry)
