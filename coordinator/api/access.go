@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -228,7 +229,7 @@ func badBody(err error) error {
 		return web.Errorf(http.StatusRequestEntityTooLarge, "the request has more than %d bytes", bodyMax)
 	case errors.As(err, &wrong) && wrong.Field != "":
 		return web.FieldError(http.StatusBadRequest, wrong.Field,
-			fmt.Sprintf("%s is a JSON %s: write a %s", wrong.Field, wrong.Value, wrong.Type))
+			fmt.Sprintf("%s is a JSON %s: write %s", wrong.Field, wrong.Value, jsonType(wrong.Type)))
 	case strings.HasPrefix(text, unknown):
 		field := strings.Trim(strings.TrimPrefix(text, unknown), `"`)
 		return web.FieldError(http.StatusBadRequest, field,
@@ -236,6 +237,19 @@ func badBody(err error) error {
 	default:
 		return web.Errorf(http.StatusBadRequest, "the request is not a JSON object: %s", strings.TrimPrefix(text, "json: "))
 	}
+}
+
+// jsonType says which JSON a field of a request takes.
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct:
+		return "an object"
+	}
+	return "a string" // no request has numbers
 }
 
 // failure is an error of another package as the client gets it. One of an unknown kind is the coordinator's own, and

@@ -33,12 +33,12 @@ type outcome struct {
 	preview *previewJSON
 }
 
-// ofIncident is the outcome of a command about an incident, with the text that was written.
-func ofIncident(w editorial.Written, text string) outcome {
+// ofIncident is the outcome of a command about an incident.
+func ofIncident(w editorial.Written, err error) (outcome, error) {
 	if w.Page == "" {
-		return outcome{id: w.ID}
+		return outcome{id: w.ID}, err
 	}
-	return outcome{preview: newPreview(w.Page, text, w.Note)}
+	return outcome{preview: newPreview(w.Page, w.Text, w.Note)}, err
 }
 
 // or returns what is given; "" for nil.

@@ -21,6 +21,7 @@ type IncidentEditor interface {
 	PublishIncident(ctx context.Context, id string) (editorial.Written, error)
 	ListIncidents(ctx context.Context, limit, offset int) ([]editorial.Incident, error)
 	ShowIncident(ctx context.Context, id string) (i editorial.Incident, page string, err error)
+	ShowContinued(ctx context.Context, id string) (editorial.Incident, error)
 }
 
 // incidentOpening is an incident that a client opens. Without an impact it is as measured; a template replaces an empty
@@ -86,9 +87,9 @@ const incidentsMost = 200
 // incidentWriter is the part of the API that writes incidents.
 type incidentWriter struct{ *API }
 
+// answer answers a change. A repeated request may be of an incident that was merged since.
 func (a incidentWriter) answer(ctx context.Context, id string) (editorial.Incident, error) {
-	i, _, err := a.config.Incidents.ShowIncident(ctx, id)
-	return i, err
+	return a.config.Incidents.ShowContinued(ctx, id)
 }
 
 func (a incidentWriter) list(ctx context.Context, r *http.Request) (any, error) {
@@ -101,15 +102,15 @@ func (a incidentWriter) list(ctx context.Context, r *http.Request) (any, error) 
 }
 
 func (a incidentWriter) read(ctx context.Context, r *http.Request) (any, error) {
-	return a.answer(ctx, r.PathValue("id"))
+	i, _, err := a.config.Incidents.ShowIncident(ctx, r.PathValue("id"))
+	return i, err
 }
 
 func (a incidentWriter) open(ctx context.Context, _ *http.Request, o incidentOpening) (outcome, error) {
-	w, err := a.config.Incidents.OpenIncident(ctx, editorial.Opening{
+	return ofIncident(a.config.Incidents.OpenIncident(ctx, editorial.Opening{
 		Title: o.Title, Text: o.Text, Hosts: o.Hosts, Checks: o.Checks, Impact: o.Impact, Tags: o.Tags,
 		Category: o.Category, NextUpdate: o.NextUpdate, Template: o.Template, Preview: o.Preview,
-	})
-	return ofIncident(w, o.Text), err
+	}))
 }
 
 func (a incidentWriter) update(ctx context.Context, r *http.Request, u incidentUpdate) (outcome, error) {
@@ -119,11 +120,10 @@ func (a incidentWriter) update(ctx context.Context, r *http.Request, u incidentU
 	if u.State == "" {
 		u.State = u.Status
 	}
-	w, err := a.config.Incidents.UpdateIncident(ctx, editorial.Update{
+	return ofIncident(a.config.Incidents.UpdateIncident(ctx, editorial.Update{
 		ID: r.PathValue("id"), Status: u.State, Text: u.Text, Impact: u.Impact, Hosts: u.Hosts, Checks: u.Checks,
 		NextUpdate: u.NextUpdate, Template: u.Template, Preview: u.Preview,
-	})
-	return ofIncident(w, u.Text), err
+	}))
 }
 
 func (a incidentWriter) resolve(ctx context.Context, r *http.Request, n incidentNote) (outcome, error) {
@@ -131,27 +131,24 @@ func (a incidentWriter) resolve(ctx context.Context, r *http.Request, n incident
 }
 
 func (a incidentWriter) reopen(ctx context.Context, r *http.Request, n incidentNote) (outcome, error) {
-	w, err := a.config.Incidents.ReopenIncident(
+	return ofIncident(a.config.Incidents.ReopenIncident(
 		ctx,
 		editorial.Note{ID: r.PathValue("id"), Text: n.Text, Preview: n.Preview},
-	)
-	return ofIncident(w, n.Text), err
+	))
 }
 
 func (a incidentWriter) explain(ctx context.Context, r *http.Request, n incidentNote) (outcome, error) {
-	w, err := a.config.Incidents.ExplainIncident(
+	return ofIncident(a.config.Incidents.ExplainIncident(
 		ctx,
 		editorial.Note{ID: r.PathValue("id"), Text: n.Text, Preview: n.Preview},
-	)
-	return ofIncident(w, n.Text), err
+	))
 }
 
 func (a incidentWriter) edit(ctx context.Context, r *http.Request, c incidentCorrection) (outcome, error) {
-	w, err := a.config.Incidents.EditIncident(ctx, editorial.Correction{
+	return ofIncident(a.config.Incidents.EditIncident(ctx, editorial.Correction{
 		ID: r.PathValue("id"), Entry: c.Entry, Title: c.Title, Text: c.Text, Impact: c.Impact, Tags: c.Tags,
 		Category: c.Category, Hosts: c.Hosts, Erase: c.Erase, Preview: c.Preview,
-	})
-	return ofIncident(w, or(c.Text)), err
+	}))
 }
 
 // eraseUpdate is no change: its answer depends on what could be erased.
@@ -170,16 +167,14 @@ func (a incidentWriter) eraseUpdate(w http.ResponseWriter, r *http.Request) erro
 }
 
 func (a incidentWriter) merge(ctx context.Context, r *http.Request, m incidentMerger) (outcome, error) {
-	w, err := a.config.Incidents.MergeIncident(
+	return ofIncident(a.config.Incidents.MergeIncident(
 		ctx,
 		editorial.Merger{ID: r.PathValue("id"), Into: m.Into, Preview: m.Preview},
-	)
-	return ofIncident(w, ""), err
+	))
 }
 
 func (a incidentWriter) publish(ctx context.Context, r *http.Request, _ nothing) (outcome, error) {
-	w, err := a.config.Incidents.PublishIncident(ctx, r.PathValue("id"))
-	return ofIncident(w, ""), err
+	return ofIncident(a.config.Incidents.PublishIncident(ctx, r.PathValue("id")))
 }
 
 // operations lists the addresses of incidents.

@@ -70,7 +70,7 @@ func start(
 	if !c.End.IsZero() {
 		event.Until = c.End.UTC().Truncate(time.Second)
 	}
-	return checkEnd(event.Until, now, now, m, o)
+	return errkind.In("end", checkEnd(event.Until, now, now, m, o))
 }
 
 func extend(
@@ -81,9 +81,10 @@ func extend(
 	}
 	event.Until = c.End.UTC().Truncate(time.Second)
 	if c.End.IsZero() || !event.Until.After(o.Until) {
-		return invalid("end: %s is not after the present end, %s: `end` ends a maintenance early", when(c.End), when(o.Until))
+		return errkind.In("end", invalid("end: %s is not after the present end, %s: `end` ends a maintenance early",
+			when(c.End), when(o.Until)))
 	}
-	return checkEnd(event.Until, o.Start, event.Wall(), m, o)
+	return errkind.In("end", checkEnd(event.Until, o.Start, event.Wall(), m, o))
 }
 
 // checkEnd validates the new end of an occurrence.

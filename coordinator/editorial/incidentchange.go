@@ -119,7 +119,11 @@ func (e IncidentEditor) change(ctx context.Context, r request) (Written, error) 
 	}
 	if r.preview {
 		page, err := r.page()
-		return Written{ID: c.ID, Page: page, Note: r.note}, err
+		out := Written{ID: c.ID, Page: page, Note: r.note}
+		if r.text != nil {
+			out.Text = r.text.Body
+		}
+		return out, err
 	}
 	event, err := e.event(ctx, r)
 	if err != nil {

@@ -85,6 +85,7 @@ type Merger struct {
 type Written struct {
 	ID   string `json:"id"`             // of the incident
 	Page string `json:"page,omitempty"` // of a preview: the page's text; nothing was written
+	Text string `json:"text,omitempty"` // of a preview: what a person or a template wrote, Markdown
 	Note string `json:"note,omitempty"` // what the person should know
 	// Removal is what is known of the texts that were erased; nil if none was.
 	Removal *Removal `json:"removal,omitempty"`

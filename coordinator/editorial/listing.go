@@ -114,6 +114,15 @@ func (e IncidentEditor) ShowIncident(ctx context.Context, id string) (Incident, 
 	return out[0], i.Page(now), nil
 }
 
+// ShowContinued returns one incident, or the one that continues it.
+func (e IncidentEditor) ShowContinued(ctx context.Context, id string) (Incident, error) {
+	if i, err := e.editor.config.Incidents.Incident(ctx, id); err == nil && i != nil && i.Merged != "" {
+		id = i.Merged
+	}
+	out, _, err := e.ShowIncident(ctx, id)
+	return out, err
+}
+
 func newIncident(i *incident.Incident, now time.Time) Incident {
 	out := Incident{
 		ID: i.ID, Title: i.Name(), State: i.State, Measured: "none", Impact: i.Impact, Hosts: i.HostNames(),

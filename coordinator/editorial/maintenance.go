@@ -141,7 +141,7 @@ func (m MaintenanceEditor) plan(p MaintenancePlan) (event ledger.MaintenanceEven
 	}
 	if p.Overrun != "" {
 		if s.Overrun, err = time.ParseDuration(p.Overrun); err != nil {
-			return event, invalid("overrun: %q: write a duration as in 30m", p.Overrun)
+			return event, errkind.In("overrun", invalid("overrun: %q: write a duration as in 30m", p.Overrun))
 		}
 	}
 	switch {
@@ -166,7 +166,7 @@ func (m MaintenanceEditor) plan(p MaintenancePlan) (event ledger.MaintenanceEven
 func inField(err error) error {
 	if err != nil {
 		field, _, _ := strings.Cut(err.Error(), ": ")
-		if slices.Contains([]string{"start", "end", "rrule", "zone"}, field) {
+		if slices.Contains([]string{"start", "end", "rrule", "zone", "overrun"}, field) {
 			return errkind.In(field, err)
 		}
 	}
@@ -204,7 +204,8 @@ func (m MaintenanceEditor) targets(hosts, checks []string) (out []maintenance.Ta
 		}
 	}
 	if len(out) > maintenance.TargetsMax {
-		return nil, invalid("host: a maintenance covers at most %d hosts or checks, not %d", maintenance.TargetsMax, len(out))
+		return nil, errkind.In("hosts", invalid("host: a maintenance covers at most %d hosts or checks, not %d",
+			maintenance.TargetsMax, len(out)))
 	}
 	return out, nil
 }
@@ -234,7 +235,7 @@ func (m MaintenanceEditor) Change(ctx context.Context, c MaintenanceChange) (Mai
 	}
 	if c.Text != "" {
 		if err := checkText(c.Text); err != nil {
-			return MaintenanceEntry{}, err
+			return MaintenanceEntry{}, errkind.In("text", err)
 		}
 		if event.Text, err = e.store(ctx, ledger.Text{Body: c.Text}); err != nil {
 			return MaintenanceEntry{}, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/operators"
+	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
 type apiIncident struct {
@@ -77,7 +78,15 @@ func TestAProgramWritesIncidents(t *testing.T) {
 			t.Errorf("reopened: %+v", i)
 		}
 		do("POST", "/api/v1/incidents", `{"title": "Same", "hosts": ["NC036"], "text": "x", "impact": "none"}`, 201, &other)
-		do("POST", "/api/v1/incidents/"+other.ID+"/merge", `{"into": "`+i.ID+`"}`, 200, &i)
+		p.key = "merge"
+		merged := i.ID
+		for range 2 {
+			do("POST", "/api/v1/incidents/"+other.ID+"/merge", `{"into": "`+merged+`"}`, 200, &i)
+			if i.ID != merged {
+				t.Errorf("merged into %s, answered with %+v", merged, i)
+			}
+		}
+		p.key = ""
 		do("POST", one+"/updates", `{"status": "resolved", "text": "It works."}`, 200, &i)
 		do("POST", one+"/postmortem", `{"text": "A log filled it."}`, 200, &i)
 		if i.State != "postmortem" {
@@ -129,7 +138,12 @@ func erasesUpdates(t *testing.T, p program, one string, i apiIncident) {
 
 // A preview answers with what readers would get, and writes nothing.
 func TestAProgramPreviewsWhatItWrites(t *testing.T) {
-	serveNode(t, config(t), func(url string, client *admin.Client) {
+	c := config(t)
+	c.Catalog.Incidents = &catalog.Incidents{Templates: []catalog.Template{
+		{Name: "delay", Title: "Late mail", Text: "It is *late*."},
+	}}
+	catalog.Seal(c.Catalog)
+	serveNode(t, c, func(url string, client *admin.Client) {
 		token, err := client.Tokens().Add(t.Context(), "deploy", operators.Write)
 		if err != nil {
 			t.Fatal(err)
@@ -143,6 +157,7 @@ func TestAProgramPreviewsWhatItWrites(t *testing.T) {
 		for path, body := range map[string]string{
 			"POST /api/v1/incidents": `{"title": "Late mail", "text": "It is *late*.", "preview": true,
 				"hosts": ["NC036"]}`,
+			"POST /api/v1/incidents?by=template": `{"template": "delay", "preview": true, "hosts": ["NC036"]}`,
 			"POST /api/v1/posts": `{"title": "Late mail", "text": "It is *late*.", "preview": true,
 				"tags": ["smtp"]}`,
 			"PATCH /api/v1/posts/" + post.ID: `{"title": "Late mail", "text": "It is *late*.", "preview": true}`,
@@ -187,6 +202,7 @@ func refusesIncidents(t *testing.T, p program, one, merged string) {
 		{"/api/v1/incidents", `{"title": "x", "text": "", "hosts": ["NC036"]}`, 400, "text"},
 		{"/api/v1/incidents", `{"title": "x", "text": "x", "hosts": ["NC999"]}`, 400, "hosts"},
 		{"/api/v1/incidents", `{"title": "x", "text": "x", "hosts": ["NC036"], "impact": "huge"}`, 400, "impact"},
+		{"/api/v1/incidents", `{"title": "x", "text": "x", "hosts": ["NC036"], "impact": 3}`, 400, "impact"},
 		{"/api/v1/incidents", `{"title": "x", "text": "x", "hosts": ["NC036"], "next_update": "soon"}`, 400, "next_update"},
 		{one + "/updates", `{"state": "broken", "text": "x"}`, 400, "status"},
 		{one + "/updates", `{"state": "monitoring", "status": "resolved", "text": "x"}`, 400, "state"},
@@ -231,6 +247,16 @@ func TestAProgramPlansMaintenance(t *testing.T) {
 			!m.Start.Equal(moved) || m.End.Sub(m.Start) != time.Hour {
 			t.Errorf("moved: %d %+v", status, m)
 		}
+		for action, field := range map[string]string{
+			`extend {"end": "2020-01-01T00:00:00Z"}`: "end", `start {"end": "2020-01-01T00:00:00Z"}`: "end",
+			`start {"text": "\u0007"}`: "text",
+		} {
+			action, body, _ := strings.Cut(action, " ")
+			var failed failureJSON
+			if _, status := p.do("POST", one+"/"+action, body, &failed); status != 400 || failed.Field != field {
+				t.Errorf("%s %s: %d %+v", action, body, status, failed)
+			}
+		}
 		for _, step := range []struct{ action, body, state string }{
 			{"start", `{"text": "We began."}`, "in_progress"},
 			{"extend", `{"end": "` + at(3*time.Hour) + `"}`, "in_progress"},
@@ -266,6 +292,8 @@ func TestAProgramPlansMaintenance(t *testing.T) {
 			`{"title": "x", "hosts": ["NC036"], "start": "2020-01-01T00:00:00Z", "end": "` + at(time.Hour) + `"}`: "start",
 			`{"title": "x", "hosts": ["NC036"], "start": "` + at(time.Hour) + `", "end": "2020-01-01T00:00:00Z"}`: "end",
 			`{"title": "x", "hosts": ["NC036"], "rrule": "FREQ=DAILY", "end": "` + at(time.Hour) + `"}`:           "rrule",
+			`{"title": "x", "hosts": ["NC036"], "overrun": "soon", "end": "` + at(time.Hour) + `"}`:               "overrun",
+			`{"title": "x", "hosts": ["NC036"], "overrun": "9000h", "end": "` + at(time.Hour) + `"}`:              "overrun",
 			`{"title": "", "hosts": ["NC036"], "end": "` + at(time.Hour) + `"}`:                                   "title",
 			`{"title": "x", "hosts": ["NC036"], "end": "` + at(time.Hour) + `", "tags": ["a b"]}`:                 "tags",
 		} {
