@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,9 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
+
+// digests are those in the ids of events. Their letters are as good as random: one in some hundred walks meets "NC1".
+var digests = regexp.MustCompile(`(page|status):[\w-]{12}`)
 
 // hide makes a host internal, in a catalog that is newer than the judge's snapshot.
 func (m *markedMesh) hide(host string) {
@@ -48,6 +52,7 @@ func TestAHostThatBecameInternalIsOnNoPublicAddress(t *testing.T) {
 			}
 			continue
 		}
+		answer = digests.ReplaceAllString(answer, "$1:")
 		if strings.Contains(answer, "NC1") || strings.Contains(strings.ToLower(answer), "nc1\"") {
 			t.Errorf("%s shows the internal host: %s", address, answer)
 		}
