@@ -264,7 +264,9 @@ func TestBeatsEndWithTheJudge(t *testing.T) {
 	if body := webtest.Get(t, public(s), "/").Body.String(); !strings.Contains(body, `id="stale" class="wrap" hidden>`) {
 		t.Error("a fresh page says that it is out of date")
 	}
-	s.Snapshot.At = time.Now().Add(-time.Minute)
+	old := fresh
+	old.At = time.Now().Add(-time.Minute)
+	s.Show(&old)
 	if body := webtest.Get(t, public(s), "/").Body.String(); !strings.Contains(body, `id="stale" class="wrap">`) {
 		t.Error("a page of a judge that stands still does not say that it is out of date")
 	}
