@@ -47,12 +47,10 @@ func calendarSource(t *testing.T) (*webtest.Source, time.Time) {
 	cancelled.Changes = append(cancelled.Changes, maintenance.Change{
 		ID: "y", Action: maintenance.Cancel, At: now.Add(-time.Minute), Occurrence: cancelled.Start,
 	})
-	start := time.Date(2026, 3, 22, 2, 30, 0, 0, time.UTC)
-	for start.Before(now.AddDate(0, 0, 14)) { // it is after the others, also when it begins days before
-		start = start.AddDate(1, 0, 0)
-	}
-	for start.Weekday() != time.Sunday {
-		start = start.AddDate(0, 0, -1)
+	// A week before British clocks change next, which is at most eight months ahead: the calendar reaches a year.
+	start := now.Truncate(24*time.Hour).AddDate(0, 0, 14).Add(2*time.Hour + 30*time.Minute)
+	for offset(start.AddDate(0, 0, 7)) == offset(start) {
+		start = start.AddDate(0, 0, 1)
 	}
 	weekly := planned(s, "weekly", "nc041", "Updates", start)
 	weekly.Rule, weekly.Zone, weekly.Changes[0].At = "FREQ=WEEKLY;COUNT=3", "Europe/London", now.Add(-time.Hour)
@@ -70,13 +68,9 @@ type event struct {
 func wantEvents(s *webtest.Source) (out []event) {
 	stamp := func(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 	p := s.Planned
-	weekly := p[3].Start
-	// British clocks go forward on the last Sunday of March.
+	weekly := p[3].Start.In(london())
 	for i, title := range []string{"Updates", "Updates", "Updates"} {
-		at := weekly.AddDate(0, 0, 7*i)
-		if _, offset := at.In(london()).Zone(); offset != 0 {
-			at = at.Add(-time.Hour)
-		}
+		at := weekly.AddDate(0, 0, 7*i).UTC()
 		out = append(out, event{"weekly-" + at.Format("20060102t150405z") + "@probemesh", title, "CONFIRMED", 0, stamp(at),
 			stamp(at.Add(time.Hour))})
 	}
@@ -92,6 +86,12 @@ func london() *time.Location {
 		panic(err) // the program has it inside
 	}
 	return zone
+}
+
+// offset returns by how many seconds British clocks are ahead of UTC.
+func offset(at time.Time) int {
+	_, seconds := at.In(london()).Zone()
+	return seconds
 }
 
 func TestTheCalendar(t *testing.T) {
@@ -143,8 +143,8 @@ func TestTheCalendar(t *testing.T) {
 func TestOtherParsersReadTheCalendar(t *testing.T) {
 	testenv.RequirePrograms(t, map[string]string{"npm": "npm", "node": "nodejs"})
 	dir := t.TempDir()
-	install := exec.CommandContext(t.Context(), "npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir,
-		"ical.js@2.2.1", "node-ical@0.27.2")
+	install := exec.CommandContext(t.Context(), "npm", "install", "--silent", "--no-audit", "--no-fund",
+		"--prefer-offline", "--prefix", dir, "ical.js@2.2.1", "node-ical@0.27.2")
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
