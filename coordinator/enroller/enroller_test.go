@@ -18,6 +18,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/testenv"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -34,12 +35,14 @@ func open(t *testing.T) *coordinator { return openAt(t, t.TempDir(), &members{},
 // openAt opens a coordinator on a directory, which an earlier one may have used.
 func openAt(t *testing.T, dir string, m *members, change func(*enroller.Config)) *coordinator {
 	t.Helper()
-	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: m.listen(), CredentialLife: m.life,
+	if m.address == "" {
+		m.address = testenv.FreeAddress(t)
+	}
+	s, err := server.Start(t.Context(), server.Config{Dir: dir, Listen: m.address, CredentialLife: m.life,
 		Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.address = strings.TrimPrefix(s.Servers()[0], "tls://")
 	config, err := s.CoordinatorConfig()
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +84,7 @@ func (d *coordinator) join(t *testing.T, dir string) agent.Identity {
 // members stands for the ledger and a catalog with the one host nc036.
 type members struct {
 	id      string // of the host, where another one has the name now
-	address string
+	address string // "": a free one. A coordinator that opens again listens where the former one did
 	close   func()
 	life    time.Duration // of credentials; zero: the server's default
 
@@ -89,13 +92,6 @@ type members struct {
 	agent    ledger.Agent // its names
 	enrolled []string     // keys, of nc036
 	revoked  map[string]time.Time
-}
-
-func (m *members) listen() string {
-	if m.address == "" {
-		return "127.0.0.1:0"
-	}
-	return m.address
 }
 
 // forget replaces the keys that the ledger knows, as a restore does.

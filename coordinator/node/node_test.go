@@ -16,6 +16,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/coordinator/node"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // config is that of a node on free ports of this machine. Its directory's name is short, since that of the socket in it
@@ -93,11 +94,7 @@ func TestFailedOpenClosesEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
+	free := testenv.FreeAddress(t)
 	for name, spoil := range map[string]func(c *node.Config){
 		"the bus":             func(c *node.Config) { c.NATSListen = taken.Addr().String() },
 		"the catalog":         func(c *node.Config) { c.CatalogFile = filepath.Join(c.Data, "missing.yaml") },
@@ -107,7 +104,7 @@ func TestFailedOpenClosesEverything(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t)
-			c.NATSListen = free.Addr().String()
+			c.NATSListen = free
 			spoilt := c
 			spoil(&spoilt)
 			if n, err := node.Open(t.Context(), spoilt); err == nil || n != nil {

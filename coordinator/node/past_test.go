@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -57,12 +56,7 @@ func TestAStartOnAFullDisk(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	c.Data = filepath.Join(disk, "d")
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
-	c.Listen = free.Addr().String()
+	c.Listen = testenv.FreeAddress(t)
 
 	reopen(t, c)
 	reserve := filepath.Join(c.Data, "reserve")

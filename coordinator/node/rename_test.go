@@ -21,6 +21,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // renameMesh is a coordinator with agents, all in this process: each host is an address of the loopback network with a
@@ -45,7 +46,7 @@ func newRenameMesh(t *testing.T, names ...string) *renameMesh {
 	for i := range names {
 		m.serve(i)
 	}
-	m.config.Catalog = nil
+	m.config.Catalog, m.config.NATSListen = nil, testenv.FreeAddress(t)
 	m.config.Logger = zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
 	m.client = admin.NewClient(m.config.Data)
 	m.start()
@@ -105,9 +106,6 @@ func (m *renameMesh) start() {
 	n, err := node.Open(m.t.Context(), m.config)
 	if err != nil {
 		m.t.Fatal(err)
-	}
-	if m.config.NATSListen == "127.0.0.1:0" {
-		m.config.NATSListen = strings.TrimPrefix(n.NATSServers()[0], "tls://")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
