@@ -153,9 +153,13 @@ func TestABatchThatIsStoredTwiceCountsOnce(t *testing.T) {
 		t.Fatalf("%d transitions", len(transitions))
 	}
 
-	once := storedBatches(t, stream)
+	once := uint64(0)
+	for _, a := range agents {
+		once += uint64(len(a.sent))
+	}
 	repeat(t, agents)
-	if n := storedBatches(t, stream); n != 3*once {
+	// An agent whose acknowledgement comes late publishes again, and even that may be stored.
+	if n := storedBatches(t, stream); n < 3*once {
 		t.Fatalf("%d batches are stored of %d that were published three times", n, once)
 	}
 	eventually(t, "ignored the repeats", func() bool { return c.core.Engine.Counters()["ignored"] >= once })

@@ -96,15 +96,20 @@ func (m *member) vote(ctx context.Context, t *testing.T, c *coordinator, revisio
 	}
 }
 
+// flooded counts what became of a flood.
+type flooded struct {
+	published, disconnected, refused atomic.Int64
+}
+
 // flood publishes as much as it can, and reconnects whenever it is disconnected, until ctx ends. It names another agent
 // as its user.
 func (m *member) flood(
-	ctx context.Context, t *testing.T, c *coordinator, victim *member, revision string,
-) (published, disconnected, refused int) {
+	ctx context.Context, t *testing.T, c *coordinator, victim *member, revision string, count *flooded,
+) {
 	public, err := bus.PublicKey(victim.seed)
 	if err != nil {
 		t.Error(err)
-		return 0, 0, 0
+		return
 	}
 	for ctx.Err() == nil {
 		conn, err := nats.Connect(c.server.Servers()[0], nats.Secure(c.trusted(t)),
@@ -112,7 +117,7 @@ func (m *member) flood(
 			nats.Name(victim.name), func(o *nats.Options) error { o.User = public; return nil },
 			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 		if err != nil {
-			refused++
+			count.refused.Add(1)
 			time.Sleep(20 * time.Millisecond) // its attempts cost this machine as much as the server's answers
 			continue
 		}
@@ -126,14 +131,13 @@ func (m *member) flood(
 			if conn.PublishMsg(msg) != nil {
 				break
 			}
-			published++
+			count.published.Add(1)
 		}
 		if ctx.Err() == nil {
-			disconnected++
+			count.disconnected.Add(1)
 		}
 		conn.Close()
 	}
-	return published, disconnected, refused
 }
 
 // One agent floods the bus and reports a host up that is down. The others are not affected: each of their batches is
@@ -160,13 +164,10 @@ func TestAFloodingAgentIsCutOffAndAffectsNoOther(t *testing.T) {
 	}
 	eventually(t, "operational", func() bool { return c.status() == mesh.Operational })
 	flooding, stop := context.WithCancel(ctx)
-	var published, disconnected, refused int
-	tasks.Go(func() { published, disconnected, refused = hostile.flood(flooding, t, c, others[0], next.Revision) })
-	eventually(
-		t,
-		"the flooding agent is excluded",
-		func() bool { return strings.Contains(c.abstains("NC6"), "excluded: ") },
-	)
+	var count flooded
+	tasks.Go(func() { hostile.flood(flooding, t, c, others[0], next.Revision, &count) })
+	eventually(t, "the flooding agent is excluded",
+		func() bool { return strings.Contains(c.abstains("NC6"), "excluded: ") })
 	outcome.Store(mesh.Unreachable)
 	eventually(t, "down", func() bool { return c.status() == mesh.MajorOutage })
 	for _, name := range []string{"NC2", "NC3", "NC4", "NC5"} {
@@ -174,19 +175,20 @@ func TestAFloodingAgentIsCutOffAndAffectsNoOther(t *testing.T) {
 			t.Errorf("%s does not vote: %s", name, why)
 		}
 	}
+	// It may be excluded before the server disconnects it.
+	eventually(t, "the flooding agent is disconnected and cannot reconnect at once", func() bool {
+		return count.disconnected.Load() > 0 && count.refused.Load() > 0
+	})
 	stop()
 	cancel()
 	tasks.Wait()
 	stored := c.count(t)
 	t.Logf("published %d batches, of which %d are stored; disconnected %d times, refused %d times",
-		published, stored["nc6"], disconnected, refused)
+		count.published.Load(), stored["nc6"], count.disconnected.Load(), count.refused.Load())
 	for _, m := range others {
 		if n := stored[m.name]; n != int(m.sent) {
 			t.Errorf("%s sent %d batches and %d are stored", m.name, m.sent, n)
 		}
-	}
-	if disconnected == 0 || refused == 0 {
-		t.Error("the flooding agent was not disconnected, or could reconnect at once")
 	}
 }
 
