@@ -81,10 +81,12 @@ func (p *PendingChecks) Observe(s *mesh.Snapshot) {
 			names, texts = append(names, c.Name), append(texts, fmt.Sprintf("%s %s: %s", h.Name, c.Name, why))
 		}
 		if len(names) > 1 && len(names) == len(h.Checks) { // a firewall keeps the mesh away from all: one advisory
-			names, texts = []string{"all"}, []string{joinChecks(texts)}
+			parts[mesh.Key(h.Name)+"/all"] = "never seen up: " + joinChecks(texts)
+			continue
 		}
 		for i, name := range names {
-			parts[mesh.Key(h.Name)+"-"+name] = "never seen up: " + texts[i]
+			// No key of a host has a space, so that no two checks have one subject.
+			parts[mesh.Key(h.Name)+" "+name] = "never seen up: " + texts[i]
 		}
 	}
 	p.since, p.reported = since, reported

@@ -80,7 +80,7 @@ func TestPartsOfWarnings(t *testing.T) {
 		t.Errorf("while half of the regions are silent: %q", got)
 	}
 	want = []string{
-		ends(soon), ends(later), "isolated-nc4", "pending-nc2-d", "pending-nc3-all", "silent-nc2", "silent-nc3",
+		ends(soon), ends(later), "isolated-nc4", "pending-nc2 d", "pending-nc3/all", "silent-nc2", "silent-nc3",
 	}
 	if got := observe(snapshot(1200)); !slices.Equal(got, want) {
 		t.Errorf("then: %q", got)

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,8 @@ type advisories struct {
 	rounds map[string]int // by alert id: of the next one
 	sent   map[string]ledger.NotifyEvent
 	gone   map[string]time.Time // by alert id: since when an open one has no warning
+	// legacy are the plain ids that continue an advisory which was sent before ids had digests, by subject.
+	legacy map[string]string
 }
 
 // goneFor is how long a warning must be gone before its advisory is over: one that comes and goes is one message.
@@ -29,10 +32,10 @@ const goneFor = time.Minute
 func newAdvisories(events []ledger.NotifyEvent, now time.Time) advisories {
 	a := advisories{
 		since: now, open: map[string]*Alert{}, rounds: map[string]int{}, sent: map[string]ledger.NotifyEvent{},
-		gone: map[string]time.Time{},
+		gone: map[string]time.Time{}, legacy: map[string]string{},
 	}
 	for _, e := range events {
-		if e.Action != ledger.NotifySent || !strings.HasPrefix(e.Alert, "advisory-") {
+		if e.Action != ledger.NotifySent || !strings.HasPrefix(e.Alert, advisoryPrefix) {
 			continue
 		}
 		if e.Step == stepOver {
@@ -46,10 +49,37 @@ func newAdvisories(events []ledger.NotifyEvent, now time.Time) advisories {
 	return a
 }
 
+// identify returns the ids of the warnings' alerts, by subject. An advisory that an earlier version sent with its plain
+// id keeps that until it is over: nobody gets it again, and links and acknowledgements stay valid. If several warnings
+// share the plain id, the first continues it and the others are advisories of their own.
+func (a *advisories) identify(warnings map[string]string) map[string]string {
+	continued := map[string]bool{}
+	for subject, id := range a.legacy {
+		if _, sent := a.sent[id]; !sent {
+			delete(a.legacy, subject)
+		} else {
+			continued[id] = true
+		}
+	}
+	out := map[string]string{}
+	for _, subject := range slices.Sorted(maps.Keys(warnings)) {
+		id, plain := advisoryID(subject), plainID(subject)
+		_, sent := a.sent[id]
+		_, sentPlain := a.sent[plain]
+		if a.legacy[subject] == "" && sentPlain && !sent && !continued[plain] && a.open[id] == nil && id != plain {
+			a.legacy[subject], continued[plain] = plain, true
+		}
+		out[subject] = cmp.Or(a.legacy[subject], id)
+	}
+	return out
+}
+
 // observe returns the advisories of the present warnings, and those that ended within the last day.
 func (a *advisories) observe(warnings map[string]string, now time.Time) (out []Alert) {
+	ids, present := a.identify(warnings), map[string]bool{}
 	for subject, text := range warnings {
-		id := advisoryID(subject)
+		id := ids[subject]
+		present[id] = true
 		delete(a.gone, id)
 		m := a.open[id]
 		if m == nil || !m.Over.IsZero() {
@@ -65,14 +95,10 @@ func (a *advisories) observe(warnings map[string]string, now time.Time) (out []A
 	for id, e := range a.sent { // sent by an earlier run, and gone now
 		if a.open[id] == nil && now.Sub(a.since) >= settleFor {
 			a.open[id] = &Alert{
-				ID: id, Round: e.Round, Advisory: AdvisoryKind(strings.TrimPrefix(id, "advisory-")), Opened: e.At,
-				Text: Text{Title: strings.ReplaceAll(strings.TrimPrefix(id, "advisory-"), "-", " "), What: "The warning ended."},
+				ID: id, Round: e.Round, Advisory: AdvisoryKind(subjectOf(id)), Opened: e.At,
+				Text: Text{Title: strings.ReplaceAll(subjectOf(id), "-", " "), What: "The warning ended."},
 			}
 		}
-	}
-	present := map[string]bool{}
-	for subject := range warnings {
-		present[advisoryID(subject)] = true
 	}
 	for _, id := range slices.Sorted(maps.Keys(a.open)) {
 		m := a.open[id]

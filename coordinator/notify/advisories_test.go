@@ -195,3 +195,64 @@ func TestTheEndOfAnAdvisorySaysSo(t *testing.T) {
 		}
 	})
 }
+
+// Warnings of different subjects are different advisories, also where their names differ only in what ids cannot spell.
+func TestAdvisoriesOfSimilarSubjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(advisoriesTo("c", "channel", "pending")))
+		ids := map[string]bool{}
+		b.send = func(_ context.Context, _ catalog.Channel, m channel.Message) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			ids[m.Data.(notify.Data).ID] = true
+			return nil
+		}
+		defer b.start(t)()
+		b.change(func() {
+			for _, subject := range []string{
+				"channel a.b", "channel a-b", "channel A-b", "channel-a-b", "pending-a b-c", "pending-a-b c", "pending-a/b-c",
+			} {
+				b.warnings[subject] = subject
+			}
+		})
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(ids) != 7 || len(b.sent) != 7 || !ids["advisory-channel-a-b"] {
+			t.Errorf("7 warnings: ids %v, sent %q", ids, b.sent)
+		}
+	})
+}
+
+// An advisory that an earlier version sent under an id without a digest is not sent again: it keeps that id, and its
+// acknowledgement, until it is over. The other warning that had the same id is an advisory of its own, also after a
+// further restart.
+func TestAnAdvisoryKeepsTheIDThatWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(config(advisoriesTo("c", "channel")))
+		const plain = "advisory-channel-a-b"
+		b.events = []ledger.NotifyEvent{
+			{
+				ID: notify.MessageID(notify.Alert{ID: plain}, "opened", "c"), Action: ledger.NotifySent, Alert: plain,
+				Step: "opened", Channel: "c", At: time.Now().Add(-time.Hour),
+			},
+		}
+		b.warnings["channel a.b"], b.warnings["channel a_b"] = "channel a.b", "channel a_b"
+		for range 2 {
+			stop := b.start(t)
+			time.Sleep(2 * time.Minute)
+			if err := b.Acknowledge(t.Context(), plain, "link"); err != nil {
+				t.Error(err)
+			}
+			stop()
+		}
+		stop := b.start(t)
+		time.Sleep(time.Minute)
+		b.change(func() { delete(b.warnings, "channel a.b") })
+		time.Sleep(2 * time.Minute)
+		b.change(func() { b.warnings["channel a.b"] = "channel a.b" })
+		time.Sleep(time.Minute)
+		stop()
+		b.wantSent(t, "0s c ADVISORY channel a_b", "6m0s c CLEARED channel a.b", "7m0s c ADVISORY channel a.b")
+	})
+}

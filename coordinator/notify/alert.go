@@ -2,6 +2,8 @@ package notify
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -180,14 +182,36 @@ func AdvisoryKind(subject string) string {
 	return "other"
 }
 
-// advisoryID is the id of the alert of a warning.
+// advisoryID is the id of the alert of a warning: the subject in letters that need no quoting in commands and links.
+// Where that spelling loses something, a digest of the subject follows, so that no two subjects have one id.
 func advisoryID(subject string) string {
-	return "advisory-" + strings.Map(func(r rune) rune {
+	id := plainID(subject)
+	if id == advisoryPrefix+subject {
+		return id
+	}
+	sum := sha256.Sum256([]byte(subject))
+	return id + digestMark + hex.EncodeToString(sum[:8])
+}
+
+const (
+	advisoryPrefix = "advisory-"
+	digestMark     = "." // is in no plain id
+)
+
+// plainID is the id of a warning's alert without the digest. Different subjects may share it.
+func plainID(subject string) string {
+	return advisoryPrefix + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 			return r
 		}
 		return '-'
 	}, strings.ToLower(subject))
+}
+
+// subjectOf returns a warning's subject as far as the id of its alert has it.
+func subjectOf(id string) string {
+	subject, _, _ := strings.Cut(strings.TrimPrefix(id, advisoryPrefix), digestMark)
+	return subject
 }
 
 // matches reports whether a route takes the alert.
