@@ -46,17 +46,20 @@ type Store struct {
 	db *sql.DB
 }
 
-// Open opens the file, and creates it again if it is damaged or of another schema.
+// Open opens the file, and creates it again if it is damaged or of another schema. If ctx ends meanwhile, the file
+// stays as it was, and the next start continues.
 func Open(ctx context.Context, file string) (*Store, error) {
 	s, err := connect(ctx, file)
 	if err == nil {
 		if err = s.check(ctx); err == nil {
-			_, err = s.db.ExecContext(ctx, `CREATE INDEX IF NOT EXISTS minutes_by_hour ON minutes (hour)`)
-		}
-		if err == nil {
+			// A file of an earlier version has no such index. Without it, as on a full disk, queries only take longer.
+			_, _ = s.db.ExecContext(ctx, `CREATE INDEX IF NOT EXISTS minutes_by_hour ON minutes (hour)`)
 			return s, nil
 		}
 		s.db.Close()
+	}
+	if ctx.Err() != nil { // that says nothing about the file
+		return nil, fmt.Errorf("open the latency file %s: %w", file, err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(file + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -198,6 +198,22 @@ func TestTheFileFitsItsStream(t *testing.T) {
 	}
 }
 
+// A start that is interrupted leaves the file as it was.
+func TestAnInterruptedStartDiscardsNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "latency.db")
+	s := open(t, file)
+	apply(t, s, hourly(rand.New(rand.NewPCG(1, 2)), 3)...)
+	s.Close()
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if _, err := latency.Open(ctx, file); err == nil {
+		t.Error("the store is open though its start was interrupted")
+	}
+	if p, err := open(t, file).Progress(t.Context()); err != nil || p.Sequence != 3 {
+		t.Errorf("after an interrupted start the file reaches to %d: %v", p.Sequence, err)
+	}
+}
+
 // names are of a catalog in which ids are names, and every agent is in the east.
 type names struct{ agent string }
 

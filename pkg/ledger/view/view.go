@@ -8,6 +8,7 @@ package view
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	_ "embed"
@@ -87,10 +88,13 @@ func openWithoutTexts(ctx context.Context, file string, log ledger.Log) (*View, 
 		}
 		kept, keptErr := gapsToKeep(ctx, v, log, state)
 		v.db.Close()
-		if keptErr != nil {
-			return nil, keptErr
+		if err := cmp.Or(keptErr, ctx.Err()); err != nil {
+			return nil, err // that says nothing about the file
 		}
 		return recreate(ctx, file, state, kept)
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("open the ledger's view %s: %w", file, err)
 	}
 	return recreate(ctx, file, state, nil)
 }
