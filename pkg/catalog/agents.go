@@ -11,8 +11,8 @@ import (
 	"github.com/probemesh/probemesh/pkg/persist"
 )
 
-// Agents tells whose agent an agent is. NATS knows it by the name that its host had when it joined; the host may have
-// another one since, and its former name may be another host's.
+// Agents maps each agent to its host. NATS knows an agent by the name that its host had when it joined; the host may
+// have another one since, and its former name may be another host's.
 type Agents struct {
 	catalog *Catalog
 	hosts   map[string]string // by agent: the id of its host; empty while no catalog has shown it

@@ -48,8 +48,8 @@ func luminance(color string) (sum float64, ok bool) {
 	if !isHex || len(digits) != 6 || err != nil {
 		return 0, false
 	}
-	for shift, weight := range map[uint]float64{16: 0.2126, 8: 0.7152, 0: 0.0722} {
-		c := float64(value>>shift&0xff) / 255
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} { // of red, green and blue
+		c := float64(value>>(16-8*i)&0xff) / 255
 		if c <= 0.04045 {
 			c /= 12.92
 		} else {

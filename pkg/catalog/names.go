@@ -8,11 +8,11 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-var name = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // ValidName reports whether the text can be the name of a region or the key of a host. Both are parts of NATS subjects
 // and URLs, which limits their characters.
-func ValidName(text string) bool { return name.MatchString(text) }
+func ValidName(text string) bool { return namePattern.MatchString(text) }
 
 // Anchor returns the address of an anchor and the check that probes it: a ping, or a TCP connect if the anchor has a
 // port. ok is false if the text is neither.

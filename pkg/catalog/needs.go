@@ -51,15 +51,15 @@ func NeedsCycle(c *Catalog) []string {
 	var path []string
 	var visit func(key string) []string
 	visit = func(key string) []string {
+		if done[key] || hosts[key] == nil {
+			return nil
+		}
 		if at := slices.Index(path, key); at >= 0 {
 			var names []string
 			for _, k := range append(slices.Clone(path[at:]), key) {
 				names = append(names, hosts[k].Name)
 			}
 			return names
-		}
-		if done[key] || hosts[key] == nil {
-			return nil
 		}
 		path = append(path, key)
 		for _, next := range hosts[key].needed() {

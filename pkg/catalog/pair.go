@@ -1,6 +1,6 @@
 package catalog
 
-// Pairing tells which host and check of one catalog is which of another, by their ids.
+// Pairing finds the hosts and checks of one catalog in another, by their ids.
 type Pairing struct {
 	from, to map[string]*Host // by id
 	target   *Catalog
