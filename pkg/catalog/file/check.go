@@ -70,6 +70,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	m.number("loss", &c.Loss, 0, 1)
 	p.families(m, h, &c)
 	p.needs.parse(m, h.Name, &c.Needs)
+	before := len(p.excepted)
 	exceptParser{p}.parse(m, h, &c)
 	p.secrets.found, p.onLoopback = nil, h.OnLoopback()
 	if c.Options = p.options(m, c.Kind); c.Options != nil {
@@ -92,8 +93,8 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 		at = m.values["kind"]
 	}
 	p.lines.set(at, h.Name, c.Name)
-	if n := len(p.excepted); n > 0 && m.values["except"] != nil {
-		p.excepted[n-1].check = c.Name
+	if len(p.excepted) > before {
+		p.excepted[before].check = c.Name
 	}
 	h.Checks = append(h.Checks, c)
 }

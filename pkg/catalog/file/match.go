@@ -79,11 +79,15 @@ func (p notifyParser) quiet(n ast.Node) *catalog.Quiet {
 		return nil
 	}
 	out := &catalog.Quiet{}
-	for key, target := range map[string]*string{"from": &out.From, "to": &out.To} {
-		if !m.text(key, target) {
-			m.required(key, "quiet")
-		} else if _, err := time.Parse(catalog.QuietLayout, *target); err != nil {
-			p.yaml.mistake(m.values[key], `write hours and minutes in quotes, as in "22:00"`, "%s is %q", key, *target)
+	for _, end := range []struct {
+		key    string
+		target *string
+	}{{"from", &out.From}, {"to", &out.To}} {
+		if !m.text(end.key, end.target) {
+			m.required(end.key, "quiet")
+		} else if _, err := time.Parse(catalog.QuietLayout, *end.target); err != nil {
+			p.yaml.mistake(m.values[end.key], `write hours and minutes in quotes, as in "22:00"`, "%s is %q", end.key,
+				*end.target)
 		}
 	}
 	if m.text("zone", &out.Zone) {
