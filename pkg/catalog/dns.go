@@ -117,7 +117,7 @@ func (o DNS) validate() error {
 	case !slices.Contains([]string{"", TransportUDP, TransportTCP}, o.Transport):
 		return fmt.Errorf("transport %.20q is neither udp nor tcp", o.Transport)
 	}
-	return errors.Join(o.validLists(), validPort(o.Port), validDays(o.SignatureDays))
+	return errors.Join(o.validLists(), validPort(o.Port), validDays("signature_days", o.SignatureDays))
 }
 
 func (o DNS) validLists() error {
@@ -134,8 +134,8 @@ func (o DNS) validLists() error {
 		err = errors.Join(err, fmt.Errorf("there is no rcode %.20q", o.Rcode))
 	}
 	for _, value := range o.Expect {
-		if value == "" || len(value) > expectMax {
-			err = errors.Join(err, fmt.Errorf("an expected value is empty or longer than %d bytes", expectMax))
+		if value == "" || len(value) > ExpectMax {
+			err = errors.Join(err, fmt.Errorf("an expected value is empty or longer than %d bytes", ExpectMax))
 		}
 	}
 	for _, server := range slices.Concat(o.Servers, o.Parent) {
@@ -148,8 +148,8 @@ func (o DNS) validLists() error {
 	return err
 }
 
-// expectMax bounds one expected value in bytes: a DKIM key of 4096 bits fits.
-const expectMax = 1024
+// ExpectMax bounds one expected value in bytes: a DKIM key of 4096 bits fits.
+const ExpectMax = 1024
 
 // ValidDomain returns an error unless the text is a domain name in ASCII. Names of records may have labels that names
 // of hosts may not, as in _dmarc.example.net. "." is the root.

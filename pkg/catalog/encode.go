@@ -29,7 +29,7 @@ func Decode(data []byte) (*Catalog, error) {
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&c); err != nil {
 		return nil, fmt.Errorf("decode catalog: %w", err)
 	}
-	if err := c.bounded(); err != nil {
+	if err := Validate(&c); err != nil {
 		return nil, fmt.Errorf("decode catalog: %w", err)
 	}
 	if !revisionPattern.MatchString(c.Revision) {
@@ -60,7 +60,8 @@ func Seal(c *Catalog) {
 	c.Revision = revision(c)
 }
 
-func (c *Catalog) bounded() error {
+// Validate returns an error if Decode would refuse the catalog.
+func Validate(c *Catalog) error {
 	if len(c.Hosts) > HostsMax || len(c.Regions) > RegionsMax || len(c.Page.Links) > LinksMax {
 		return fmt.Errorf("too many hosts (%d), regions (%d) or links (%d)",
 			len(c.Hosts), len(c.Regions), len(c.Page.Links))

@@ -28,7 +28,7 @@ func Kinds() []string {
 	return []string{KindPing, KindTCP, KindHTTP, KindTLS, KindSMTP, KindIMAP, KindPOP3, KindDNS, KindSIP}
 }
 
-// Options are the settings of one kind of check: Ping, TCP, HTTP or TLS. They are values. In JSON the fields of the
+// Options are the settings of one kind of check, such as Ping, HTTP or DNS. They are values. In JSON the fields of the
 // options are beside those of the check.
 type Options interface {
 	// kind is the kind's name in a catalog.
@@ -78,12 +78,12 @@ func (o TCP) validate() error {
 	return errors.Join(validPort(o.Port), err, o.Verification.validate())
 }
 
-// CertificateDaysMax bounds certificate_days.
+// CertificateDaysMax bounds certificate_days and signature_days.
 const CertificateDaysMax = 3650
 
-func validDays(n int) error {
+func validDays(key string, n int) error {
 	if n < 0 || n > CertificateDaysMax {
-		return fmt.Errorf("certificate_days %d is not a number from 1 to %d", n, CertificateDaysMax)
+		return fmt.Errorf("%s %d is not a number from 1 to %d", key, n, CertificateDaysMax)
 	}
 	return nil
 }

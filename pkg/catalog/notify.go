@@ -34,7 +34,7 @@ func (t SecretText) bounded() error {
 		return errors.New("a text is too long, or has too many references")
 	}
 	for _, name := range t.References {
-		if !referenceName.MatchString(name) || !strings.Contains(t.Text, name) {
+		if !ValidReference(name) || !strings.Contains(t.Text, name) {
 			return errors.New("an invalid reference to a secret")
 		}
 	}

@@ -40,6 +40,10 @@ var (
 	digestPattern = regexp.MustCompile(`^[0-9a-f]*$`)
 )
 
+// ValidReference reports whether the text can be the name of a reference: "${NAME}" with at most 128 characters in the
+// name, or "file:" and an absolute path with at most 1000 characters after its first slash.
+func ValidReference(name string) bool { return referenceName.MatchString(name) }
+
 // Path returns the path of a reference to a file.
 func (r Reference) Path() (path string, ok bool) { return strings.CutPrefix(r.Name, "file:") }
 
@@ -215,7 +219,7 @@ func (c *Check) secretsBounded() error {
 	}
 	texts := textsOf(c.Options)
 	for _, r := range c.Secrets {
-		if !referenceName.MatchString(r.Name) || !strings.Contains(texts[r.Key], r.Name) ||
+		if !ValidReference(r.Name) || !strings.Contains(texts[r.Key], r.Name) ||
 			len(r.Digest) > secret.DigestSize || !digestPattern.MatchString(r.Digest) {
 			return fmt.Errorf("an invalid reference to a secret in %q", r.Key)
 		}

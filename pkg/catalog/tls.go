@@ -64,7 +64,7 @@ func (v Verification) validate() error {
 		err = errors.New("client_certificate and client_key belong together")
 	}
 	return errors.Join(err, ValidServerName(v.ServerName), ValidCA(v.CA), ValidCA(v.ClientCertificate),
-		ValidCA(v.ClientKey), validDays(v.CertificateDays))
+		ValidCA(v.ClientKey), validDays("certificate_days", v.CertificateDays))
 }
 
 // ValidServerName returns an error if the text is neither empty nor a name that a certificate can have.

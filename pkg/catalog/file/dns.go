@@ -2,6 +2,7 @@ package file
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -51,8 +52,11 @@ func parseLookup(m *mapping, o *catalog.DNS) {
 	m.boolean("exact", &o.Exact)
 	m.boolean("authoritative", &o.Authoritative)
 	m.texts("expect", &o.Expect, catalog.ListMax, func(text string) error {
-		if strings.TrimSpace(text) == "" {
+		switch {
+		case strings.TrimSpace(text) == "":
 			return errors.New("it is empty")
+		case len(text) > catalog.ExpectMax:
+			return fmt.Errorf("it is longer than %d bytes", catalog.ExpectMax)
 		}
 		return nil
 	}, "write the record's value, as in 192.0.2.1")

@@ -58,6 +58,12 @@ func ParseLines(name string, source []byte, env Environment) (*catalog.Catalog, 
 		p.catalog(top)
 		p.shareServers()
 	}
+	if len(p.yaml.mistakes) == 0 {
+		// The checks above have a place and a remedy. What they overlook must not reach agents, which would refuse it.
+		if err := catalog.Validate(&p.out); err != nil {
+			p.yaml.mistakeAt(1, 1, "correct it", err.Error())
+		}
+	}
 	if len(p.yaml.mistakes) > 0 {
 		p.yaml.mistakes.sort()
 		return nil, nil, p.yaml.mistakes

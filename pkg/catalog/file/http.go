@@ -114,7 +114,7 @@ func parseHeaders(p *parser, m *mapping, o *catalog.HTTP) {
 
 // parseCredentials parses user, password and bearer. A password is always a reference.
 func parseCredentials(p *parser, m *mapping, o *catalog.HTTP) {
-	p.secrets.text(m, "user", &o.User)
+	parseUser(p, m, &o.User)
 	parseSecret(p, m, "password", &o.Password)
 	parseSecret(p, m, "bearer", &o.Bearer)
 	m.boolean("plain_login", &o.PlainLogin)
@@ -128,6 +128,13 @@ func parseCredentials(p *parser, m *mapping, o *catalog.HTTP) {
 	if o.HasCredentials() && plain && !o.PlainLogin && !p.onLoopback {
 		m.reader.mistake(m.values["url"], "write an https URL, or plain_login: true if the network is your own",
 			"credentials without TLS are shown to the network")
+	}
+}
+
+// parseUser parses the name for a login.
+func parseUser(p *parser, m *mapping, target *string) {
+	if p.secrets.text(m, "user", target) && *target == "" {
+		m.reader.mistake(m.values["user"], "write a name, or take user and password out", "user is empty")
 	}
 }
 

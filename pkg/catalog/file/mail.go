@@ -47,7 +47,7 @@ func parseMailSession(p *parser, m *mapping, kind string) catalog.MailSession {
 
 // parseLogin parses the user and the password.
 func parseLogin(p *parser, m *mapping, o *catalog.MailSession) {
-	p.secrets.text(m, "user", &o.User)
+	parseUser(p, m, &o.User)
 	parseSecret(p, m, "password", &o.Password)
 	m.boolean("plain_login", &o.PlainLogin)
 	if m.at["user"] != nil {

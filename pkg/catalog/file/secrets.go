@@ -104,6 +104,10 @@ func (r *secretReader) references(n ast.Node, key, raw string) (text string, ok 
 		if _, valid := r.yaml.variableName(n, m); !valid {
 			return "", false
 		}
+		if !catalog.ValidReference(m) {
+			r.yaml.mistake(n, "give it a shorter name", "the variable %.40q… has a name of more than 128 characters", m)
+			return "", false
+		}
 		if !slices.Contains(names, m) {
 			names = append(names, m)
 		}
@@ -131,6 +135,10 @@ func (r *secretReader) path(n ast.Node, key, file string) bool {
 	const mend = "write an absolute path, as in file:/etc/probemesh/token"
 	if !path.IsAbs(file) || len(file) < 2 || strings.ContainsFunc(file, func(r rune) bool { return r < ' ' }) {
 		r.yaml.mistake(n, mend, "%q is not the absolute path of a secret's file", file)
+		return false
+	}
+	if !catalog.ValidReference("file:" + file) {
+		r.yaml.mistake(n, "use a shorter path", "the path of a secret's file is longer than 1000 characters")
 		return false
 	}
 	r.reference(n, key, "file:"+file)
