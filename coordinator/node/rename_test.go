@@ -148,7 +148,7 @@ func (m *renameMesh) state() (*catalog.Catalog, *mesh.Snapshot) {
 func (m *renameMesh) await(what string, done func() (missing string)) {
 	m.t.Helper()
 	missing := ""
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if missing = done(); missing == "" {
 			return
 		}

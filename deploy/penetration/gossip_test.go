@@ -31,6 +31,7 @@ import (
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/gossip"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 const (
@@ -173,10 +174,7 @@ func newGossipMesh(t *testing.T) *gossipMesh {
 	tasks.Go(func() { _ = m.enroller.Run(ctx, ready) })
 	t.Cleanup(func() { cancel(); tasks.Wait() })
 	<-ready
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	m.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	m.port = testenv.FreePort(t)
 	for i := range meshSize {
 		m.join(fmt.Sprintf("h%d", i+1))
 	}
