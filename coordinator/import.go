@@ -85,7 +85,8 @@ func readExport(ctx context.Context, from string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	client := &http.Client{} // the default client's timeout is that of notifications
+	answer, err := client.Do(r)
 	if err != nil {
 		return nil, err
 	}

@@ -16,12 +16,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
+	"github.com/probemesh/probemesh/coordinator/notify/channel"
 	"github.com/probemesh/probemesh/pkg/command"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	channel.LimitDefaultClient(channel.Timeout)
 	os.Exit(command.Run(ctx, newRootCommand()))
 }
 

@@ -30,12 +30,12 @@ type Sender struct {
 	Domain string
 }
 
-// timeout bounds one attempt.
-const timeout = 15 * time.Second
+// Timeout bounds one attempt.
+const Timeout = 15 * time.Second
 
 // Send sends a message to a channel, and returns nil once the channel has taken it.
 func (s Sender) Send(ctx context.Context, server *catalog.MailServer, c catalog.Channel, m Message) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	var err error
 	switch {

@@ -46,7 +46,7 @@ func (s Sender) mailClient(server catalog.MailServer) (*mail.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []mail.Option{mail.WithTimeout(timeout), mail.WithHELO(s.Domain)}
+	options := []mail.Option{mail.WithTimeout(Timeout), mail.WithHELO(s.Domain)}
 	switch u.Scheme {
 	case "smtps":
 		options = append(options, mail.WithSSL())

@@ -25,7 +25,7 @@ const answerMax = 64 << 10
 // private addresses.
 var client = &http.Client{
 	Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout,
+		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: Timeout, ResponseHeaderTimeout: Timeout,
 		MaxResponseHeaderBytes: answerMax, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
 	},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
