@@ -228,7 +228,8 @@ func TestAProgramPlansMaintenance(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := program{t, url, token, "once"}
-		at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
+		now := time.Now() // once: what is planned takes an hour to the second
+		at := func(d time.Duration) string { return now.Add(d).UTC().Format(time.RFC3339) }
 		plan := fmt.Sprintf(`{"title": "New disk", "text": "Mail stops.", "hosts": ["nc036"], "start": %q, "end": %q}`,
 			at(time.Hour), at(2*time.Hour))
 		var m, again apiMaintenance
