@@ -189,14 +189,6 @@ func (e *Editor) RemovePost(ctx context.Context, id string) (Removal, error) {
 	return e.eraseNow(ctx, "post", id, texts), nil
 }
 
-// hostID returns what the ledger calls a host.
-func hostID(h *catalog.Host) string {
-	if h.ID != "" {
-		return h.ID
-	}
-	return h.Key()
-}
-
 // store stores a text under a new id.
 func (e *Editor) store(ctx context.Context, t ledger.Text) (*ledger.TextRef, error) {
 	data, hash, err := ledger.SealText(t)

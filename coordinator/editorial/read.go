@@ -31,10 +31,8 @@ func (e *Editor) Posts(ctx context.Context, limit int) ([]ledger.Post, error) {
 func (e *Editor) nameHosts(p *ledger.Post) {
 	c := e.config.Catalog()
 	for n, id := range p.Hosts {
-		for k := range c.Hosts {
-			if hostID(&c.Hosts[k]) == id {
-				p.Hosts[n] = c.Hosts[k].Name
-			}
+		if h := c.HostByID(id); h != nil {
+			p.Hosts[n] = h.Name
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (e *Editor) findHosts(event *ledger.PostEvent, names []string) error {
 			return errkind.New(errkind.NotFound, fmt.Sprintf("host %q is not in the catalog: `coordinator status` lists them",
 				name))
 		}
-		if id := hostID(h); !slices.Contains(event.Hosts, id) {
+		if id := h.Identity(); !slices.Contains(event.Hosts, id) {
 			event.Hosts = append(event.Hosts, id)
 		}
 	}
