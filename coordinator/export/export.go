@@ -1,5 +1,5 @@
 // Package export keeps a static copy of a status site in a directory, for any web server. The directory has the site's
-// documents as files, and each page says of when it is.
+// documents as files, and each page shows the time at which it was copied.
 //
 // A new version of the copy is written beside the one that readers see: unchanged files are links to those of the
 // version before. When it is complete and on disk, the symbolic link that all names in the directory lead through is
@@ -40,7 +40,7 @@ func Open(dir string, o *mirror.Origin) (*Exporter, error) {
 	return &Exporter{Dir: dir, Origin: o, Now: time.Now, tree: t}, nil
 }
 
-// Close gives the directory back.
+// Close releases the directory.
 func (e *Exporter) Close() { e.tree.close() }
 
 // NoticeFile is the name of the file, in the directory, whose Markdown is shown on top of every page.
@@ -49,8 +49,8 @@ const NoticeFile = "notice.md"
 // noticeMax bounds it in bytes.
 const noticeMax = 64 << 10
 
-// restampAfter is when a page of what is true now is written again though only its time is another: without a script it
-// cannot say that it was looked at since.
+// restampAfter is the age at which a page about the present is written again although only its time changed: without a
+// script it cannot show that the site was read since.
 const restampAfter = 5 * time.Minute
 
 // Report says what an export did.
@@ -94,12 +94,11 @@ func (e *Exporter) export(ctx context.Context, all bool, notice string) (Report,
 	return Report{len(next.files), u.written, u.removed, u.wrote, walked.Failed}, nil
 }
 
-// outOfDateAfter is the age at which badges and answers of the API in a copy, which cannot say of when they are, no
-// longer say what was.
+// outOfDateAfter is the age at which badges and API answers in a copy, which show no time, become unknown.
 const outOfDateAfter = 2 * time.Minute
 
-// Announce puts the notice on the pages of the copy as they are, for when the site cannot be read, and has a copy that
-// is out of date call everything unknown in badges and in the API. It reports whether that changed anything.
+// Announce puts the notice on the pages of the present copy, while the site cannot be read. If the copy is out of date,
+// its badges and API answers become unknown. It reports whether that changed anything.
 func (e *Exporter) Announce() (bool, error) {
 	notice, err := e.notice()
 	if err != nil {
@@ -201,8 +200,8 @@ func (u *update) Store(d mirror.Document, links []string, _ time.Time) error {
 	return u.version.write(d.Address, next, data)
 }
 
-// doubt keeps a file that says nothing works of which that is not known.
-func (u *update) doubt(address string, f file) error {
+// markOutOfDate retains a badge or an API answer, with every status unknown.
+func (u *update) markOutOfDate(address string, f file) error {
 	data, err := u.version.read(f.Name)
 	if err != nil {
 		return err
@@ -216,7 +215,7 @@ func (u *update) doubt(address string, f file) error {
 	return u.version.write(address, f, out.Body)
 }
 
-// outdated reports whether a page has to say that it was looked at since.
+// outdated reports whether a page must be written again with a newer time.
 func (u *update) outdated(address string, f file) bool {
 	age := u.at.Sub(f.Written)
 	return u.looked && mirror.Live(address) && (age >= restampAfter || age <= -restampAfter)
@@ -253,7 +252,7 @@ func (u *update) retain(address string, seen bool) error {
 	}
 	f := u.version.before[address]
 	if !u.asOf.IsZero() && !f.Page {
-		return u.doubt(address, f)
+		return u.markOutOfDate(address, f)
 	}
 	outdated := u.outdated(address, f)
 	if f.Notice == u.noticeSum && !outdated || !f.Page {
