@@ -27,7 +27,7 @@ func (p statuspage) allComponents(ctx context.Context, s web.State) ([]component
 	return out, nil
 }
 
-// changeTimes are when components changed last, as far as this process said. It is safe for concurrent use.
+// changeTimes are when components changed last, as this process reported it. It is safe for concurrent use.
 type changeTimes struct {
 	mu     sync.Mutex
 	latest map[string]time.Time // by the component's id

@@ -159,8 +159,8 @@ func checkID(s web.State, host, name string) string {
 	return catalog.FirstCheckID(h.Name, name)
 }
 
-// current returns a state for what is said of now: if it is out of date, nothing is known. Programs do not look at a
-// time beside the status, so a status that was is never said to be one that is.
+// current returns the state for answers about the present. If it is out of date, every status in it is unknown, since
+// programs do not compare a status with the time beside it.
 func current(s web.State) web.State {
 	if !s.OutOfDate() {
 		return s

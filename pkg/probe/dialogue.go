@@ -117,7 +117,7 @@ type mailProtocol interface {
 	quit() string
 }
 
-// mailSession is a session with a mail server, as one attempt of a check holds it.
+// mailSession is a session with a mail server, as one attempt of a check.
 type mailSession struct {
 	*attempt
 	options  catalog.MailSession
@@ -126,7 +126,7 @@ type mailSession struct {
 	counted  *countingConn
 }
 
-// anyMail holds a session with one of the addresses.
+// anyMail runs a session with one of the addresses.
 func (a *attempt) anyMail(ctx context.Context, o catalog.MailSession, p mailProtocol) Result {
 	return a.anyAddress(ctx, func(ctx context.Context, ip netip.Addr) Result {
 		conn, err := a.dial(ctx, ip, o.Port)
@@ -138,25 +138,25 @@ func (a *attempt) anyMail(ctx context.Context, o catalog.MailSession, p mailProt
 			// Of the connection below TLS, so that it also ends reads and writes through TLS.
 			defer context.AfterFunc(a.exchangeCtx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 			s := mailSession{attempt: a, options: o, protocol: p}
-			return s.hold(conn, ip)
+			return s.run(conn, ip)
 		})
 	})
 }
 
-// over begins a dialogue over the connection.
-func (s *mailSession) over(conn net.Conn) {
+// begin begins a dialogue over the connection.
+func (s *mailSession) begin(conn net.Conn) {
 	s.counted = &countingConn{Conn: conn}
 	s.d = newDialogue(s.counted, s.target.hasSecrets() || s.options.Password != "")
 }
 
-// hold holds the session over an established connection to the address.
-func (s *mailSession) hold(conn *connection, ip netip.Addr) Result {
+// run runs the session over an established connection to the address.
+func (s *mailSession) run(conn *connection, ip netip.Addr) Result {
 	found := Result{Outcome: mesh.Reachable, Connect: conn.connect}
 	if s.options.User != "" && !s.options.TLS && !s.options.StartTLS && !s.options.PlainLogin && !ip.IsLoopback() {
 		why := &NotPermittedError{"a login without TLS: set tls, starttls or plain_login"}
 		return inconclusive(why.Error())
 	}
-	s.over(conn.Conn)
+	s.begin(conn.Conn)
 	if s.options.TLS {
 		secured, result := s.handshake(conn, s.options.Verification, found)
 		if secured == nil {
@@ -164,7 +164,7 @@ func (s *mailSession) hold(conn *connection, ip netip.Addr) Result {
 		}
 		defer secured.Close()
 		found = result
-		s.over(secured)
+		s.begin(secured)
 	}
 	err := s.protocol.greeting(s.d)
 	found.RTT = time.Since(conn.began)
@@ -184,7 +184,7 @@ func (s *mailSession) hold(conn *connection, ip netip.Addr) Result {
 	}
 	defer secured.Close()
 	found.Expiry = result.Expiry
-	s.over(secured)
+	s.begin(secured)
 	offers, err = s.protocol.capabilities(s.d)
 	return s.end(found, s.enter(offers, err))
 }
@@ -215,7 +215,7 @@ func (s *mailSession) requestTLS(offers []string) error {
 	return nil
 }
 
-// end takes leave of the server, unless the connection is broken, and returns what err makes of found.
+// end ends the session, unless the connection is broken, and returns found, or the failure that err describes.
 func (s *mailSession) end(found Result, err error) Result {
 	var reply *replyError
 	if err != nil && !errors.As(err, &reply) {

@@ -54,7 +54,7 @@ func Decide(r catalog.Rule, q Question) Answer {
 	switch {
 	case q.Before != mesh.Pending || a.Verdict == mesh.Up:
 		return a
-	case a.Rule == TooFewRegions: // it cannot be up however well it works, and readers must learn that
+	case a.Rule == TooFewRegions: // it cannot be up however well it works, and readers must see why
 		return Answer{Verdict: mesh.Pending, Rule: TooFewRegions}
 	}
 	return Answer{Verdict: mesh.Pending, Rule: NeverUp}
