@@ -80,7 +80,8 @@ func siteAddress(from string) (*url.URL, error) {
 
 // runReplica follows the original and answers readers until ctx ends.
 func runReplica(ctx context.Context, r *replica.Replica, c replicaFlags, logger zerolog.Logger) error {
-	certificates, err := httpserver.TLS(c.cert, c.key, logger)
+	// A replica has no operators to warn: its log has it.
+	certificates, err := httpserver.TLS(c.cert, c.key, logger, func(string) {})
 	if err != nil {
 		return err
 	}

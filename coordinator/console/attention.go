@@ -247,6 +247,7 @@ var nextActs = []struct {
 	{"renames", "Hosts or checks may have been renamed", web.Link{Name: "Catalog", URL: "/catalog"}, ""},
 	{"pending", "Checks that were never up", web.Link{Name: "Matrix", URL: "/matrix"}, ""},
 	{"expiry", "Certificates of checked services end soon", web.Link{Name: "Catalog", URL: "/catalog"}, ""},
+	{"certificate refused", "A new certificate is refused", web.Link{Name: "Agents", URL: "/agents"}, ""},
 	{"certificate", "Certificates of the mesh itself end soon", web.Link{Name: "Agents", URL: "/agents"}, ""},
 	{"disk", "Disk", web.Link{Name: "Metrics", URL: "/metrics"}, "df -h"},
 	{"channel", "Notifications are not delivered", web.Link{}, "coordinator notify test"},

@@ -26,15 +26,21 @@ type certificate struct {
 	read      time.Time
 	cert, key []byte // of the files when they were last read
 	pair      *tls.Certificate
-	rejected  string // why the files are not in use, as it was logged; empty: they are
+	rejected  string    // why the files are not in use, as it was logged; empty: they are
+	since     time.Time // of the first look at which they were not
+	warn      func(text string)
 }
+
+// rejectedFor is how long the files must be unusable before operators are warned: while they are being replaced, one
+// after the other, they do not match.
+const rejectedFor = 30 * time.Second
 
 // certificateMax bounds each file in bytes. A chain of ten certificates has some 20 kB.
 const certificateMax = 1 << 20
 
 // newCertificate reads the files. A start must fail if they are wrong; a later change that is wrong must not.
-func newCertificate(certFile, keyFile string, log zerolog.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
+func newCertificate(certFile, keyFile string, log zerolog.Logger, warn func(string)) (*certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, warn: warn}
 	if _, err := c.reload(); err != nil {
 		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
 	}
@@ -67,7 +73,9 @@ func (c *certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.read) >= certificateCheck {
 		c.read = now
-		c.logReload(c.reload())
+		changed, err := c.reload()
+		c.logReload(changed, err)
+		c.warnOperators(now, err)
 	}
 	return c.pair, nil
 }
@@ -86,5 +94,21 @@ func (c *certificate) logReload(changed bool, err error) {
 		c.log.Info().Time("expires", c.pair.Leaf.NotAfter).Msg("TLS certificate replaced")
 	case err == nil && before != "": // the former files were put back
 		c.log.Info().Time("expires", c.pair.Leaf.NotAfter).Msg("TLS certificate no longer rejected")
+	}
+}
+
+// warnOperators warns of files that have been unusable for some time, and clears the warning once they are in use.
+func (c *certificate) warnOperators(now time.Time, err error) {
+	if err == nil {
+		c.since = time.Time{}
+		c.warn("")
+		return
+	}
+	if c.since.IsZero() {
+		c.since = now
+	}
+	if now.Sub(c.since) >= rejectedFor {
+		c.warn(fmt.Sprintf("the new certificate in %s is refused: %v; the old one ends on %s: replace both files of "+
+			"--tls-cert and --tls-key, which are read again", c.certFile, err, c.pair.Leaf.NotAfter.UTC().Format(time.DateOnly)))
 	}
 }

@@ -16,12 +16,13 @@ import (
 func TestARenewedCertificateIsServed(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if _, err := newCertificate(certFile, keyFile, zerolog.Nop()); err == nil {
+	if _, err := newCertificate(certFile, keyFile, zerolog.Nop(), func(string) {}); err == nil {
 		t.Fatal("files that are missing are no error at the start")
 	}
 	testenv.WriteCertificate(t, certFile, keyFile, 1)
 	log := &strings.Builder{}
-	c, err := newCertificate(certFile, keyFile, zerolog.New(log))
+	warning := ""
+	c, err := newCertificate(certFile, keyFile, zerolog.New(log), func(text string) { warning = text })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +52,26 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 	if strings.Count(log.String(), "rejected, the old one stays in use") != 1 {
 		t.Errorf("a file that is missing is not logged once: %s", log)
 	}
+	if warning != "" {
+		t.Errorf("operators are warned while the files may be about to be replaced: %q", warning)
+	}
+	c.since = c.since.Add(-rejectedFor)
+	serve(3, "a file is missing for long")
+	ends := "the old one ends on " + c.pair.Leaf.NotAfter.Format("2006-")
+	for _, part := range []string{certFile, "no such file", ends} {
+		if !strings.Contains(warning, part) {
+			t.Errorf("the warning %q does not have %q", warning, part)
+		}
+	}
 	log.Reset()
 	if err := os.Rename(keyFile+".away", keyFile); err != nil {
 		t.Fatal(err)
 	}
 	serve(3, "the file was put back")
 	serve(3, "nothing changed again")
+	if warning != "" {
+		t.Errorf("still warned: %q", warning)
+	}
 	if strings.Count(log.String(), "no longer rejected") != 1 {
 		t.Errorf("that the files are in order again is not logged once: %s", log)
 	}
@@ -68,7 +83,7 @@ func TestAPipeIsNoCertificate(t *testing.T) {
 	if err := syscall.Mkfifo(file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newCertificate(file, file, zerolog.Nop()); err == nil {
+	if _, err := newCertificate(file, file, zerolog.Nop(), func(string) {}); err == nil {
 		t.Error("accepted")
 	}
 }

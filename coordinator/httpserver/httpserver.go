@@ -36,12 +36,13 @@ func CheckFiles(certFile, keyFile string) error {
 }
 
 // TLS returns the settings of a server with the certificate and key of these PEM files, which it reads again while it
-// serves; nil without files, which means plain HTTP.
-func TLS(certFile, keyFile string, logger zerolog.Logger) (*tls.Config, error) {
+// serves; nil without files, which means plain HTTP. It calls warn with a text for operators while new files cannot be
+// used, and with "" while they can.
+func TLS(certFile, keyFile string, logger zerolog.Logger, warn func(text string)) (*tls.Config, error) {
 	if certFile == "" && keyFile == "" {
 		return nil, nil
 	}
-	c, err := newCertificate(certFile, keyFile, logger)
+	c, err := newCertificate(certFile, keyFile, logger, warn)
 	if err != nil {
 		return nil, err
 	}

@@ -119,7 +119,10 @@ func (n *Node) exporter() *backup.Exporter {
 
 // tlsConfig returns the TLS settings of the public address; nil means plain HTTP.
 func (n *Node) tlsConfig() (*tls.Config, error) {
-	return httpserver.TLS(n.config.TLSCert, n.config.TLSKey, n.logger("http"))
+	// By itself nothing may connect for days, but watchCertificates asks for the certificate every minute.
+	return httpserver.TLS(n.config.TLSCert, n.config.TLSKey, n.logger("http"), func(text string) {
+		n.core.Warnings.Warn("certificate refused", text)
+	})
 }
 
 // serveTCP adds a server on a TCP address, with limits for each client. It returns the address that it listens on.

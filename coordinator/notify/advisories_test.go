@@ -58,6 +58,7 @@ func TestKindsOfAdvisories(t *testing.T) {
 	for subject, kind := range map[string]string{
 		"silent-nc036": "silent-agent", "isolated-nc036": "isolated-vantage", "regions-silent": "regions-silent",
 		"disk": "disk", "store": "disk", "ledger-size": "disk", "expiry-123": "certificates", "lag": "lag",
+		"certificate-page": "certificates", "certificate refused": "certificates",
 		"next-update-overdue-x": "overdue", "next-update-due-x": "overdue", "pending-nc036-sip": "pending",
 		"catalog file": "catalog", "refusal": "catalog", "renames": "catalog", "channel hook": "channel",
 		"lost-messages": "damage", "lost-texts": "damage", "heartbeat": "coordinator", "unlisted": "other",
