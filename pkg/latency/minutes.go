@@ -99,11 +99,18 @@ type Pair struct {
 // period is counted in whole minutes.
 func (s *Store) Pairs(ctx context.Context, check string, from, to time.Time) ([]Pair, error) {
 	type pair struct{ check, vantage string }
-	found := map[pair]rollup.Summary{}
+	found := map[pair]*rollup.Summary{}
+	var last pair
+	var whole *rollup.Summary // of the last pair: the minutes of an hour follow each other
 	err := s.eachStoredMinute(ctx, check, "", from, to, func(k rollup.MinuteKey, part rollup.Summary) {
-		whole := found[pair{k.Check, k.Vantage}]
+		if of := (pair{k.Check, k.Vantage}); whole == nil || of != last {
+			if whole = found[of]; whole == nil {
+				whole = &rollup.Summary{}
+				found[of] = whole
+			}
+			last = of
+		}
 		whole.Merge(part)
-		found[pair{k.Check, k.Vantage}] = whole
 	})
 	if err != nil {
 		return nil, err
@@ -135,7 +142,7 @@ func (s *Store) eachStoredMinute(
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	query, args := `SELECT check_id, vantage, hour, data FROM minutes WHERE hour BETWEEN ? AND ?`,
-		[]any{first / minutesOfHour, end / minutesOfHour}
+		[]any{first / minutesOfHour, (end - 1) / minutesOfHour}
 	if check != "" {
 		query, args = query+` AND check_id = ?`, append(args, check)
 	}
@@ -150,13 +157,14 @@ func (s *Store) eachStoredMinute(
 	for rows.Next() {
 		var k rollup.MinuteKey
 		var hour int64
-		var data []byte
+		var data sql.RawBytes
 		if err := rows.Scan(&k.Check, &k.Vantage, &hour, &data); err != nil {
 			return fmt.Errorf("read minutes: %w", err)
 		}
-		if err := eachMinuteOf(data, func(n int64, part rollup.Summary) {
-			k.Minute = hour*minutesOfHour + n
-			within(k, part)
+		began := hour * minutesOfHour
+		if err := eachMinuteOf(data, first-began, end-began, func(n int64, part rollup.Summary) {
+			k.Minute = began + n
+			fn(k, part)
 		}); err != nil {
 			return fmt.Errorf("read minutes: %w", err)
 		}
@@ -168,19 +176,26 @@ func (s *Store) eachStoredMinute(
 	return nil
 }
 
-// eachMinuteOf calls fn with the minutes of an hour.
-func eachMinuteOf(data []byte, fn func(n int64, part rollup.Summary)) error {
+// eachMinuteOf calls fn with the minutes of an hour from the first one to before the end.
+func eachMinuteOf(data []byte, first, end int64, fn func(n int64, part rollup.Summary)) error {
 	for len(data) > 0 {
 		n, size := binary.Uvarint(data)
 		if size <= 0 || n >= minutesOfHour {
 			return errMinutes
 		}
-		part, rest, err := rollup.DecodeSummary(data[size:])
+		data = data[size:]
+		var err error
+		if int64(n) < first || int64(n) >= end {
+			data, err = rollup.SkipSummary(data)
+		} else {
+			var part rollup.Summary
+			if part, data, err = rollup.DecodeSummary(data); err == nil {
+				fn(int64(n), part)
+			}
+		}
 		if err != nil {
 			return err
 		}
-		fn(int64(n), part)
-		data = rest
 	}
 	return nil
 }

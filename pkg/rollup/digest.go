@@ -48,6 +48,52 @@ func DecodeSummary(data []byte) (s Summary, rest []byte, err error) {
 	return s, r.rest, nil
 }
 
+// SkipSummary returns what follows a summary that EncodeSummary wrote at the beginning of data. It checks less than
+// DecodeSummary, and takes no memory.
+func SkipSummary(data []byte) (rest []byte, err error) {
+	r := reader{rest: data}
+	var o Outcomes
+	var sent, lost uint64
+	r.counts(&o, &sent, &lost)
+	if o.Unreachable > 0 {
+		for range r.number(countMax) {
+			r.skip(int(r.number(nameMax)))
+			r.number(countMax)
+			if r.failed {
+				break
+			}
+		}
+	}
+	if o.Reachable+o.Slow > 0 {
+		r.skipNumbers(2 * r.length(2))
+	}
+	if r.failed {
+		return nil, errEncoding
+	}
+	return r.rest, nil
+}
+
+// skip skips bytes.
+func (r *reader) skip(n int) {
+	if r.failed || n > len(r.rest) {
+		r.failed = true
+		return
+	}
+	r.rest = r.rest[n:]
+}
+
+// skipNumbers skips numbers without reading them.
+func (r *reader) skipNumbers(n int) {
+	at := 0
+	for ; n > 0 && at < len(r.rest); at++ {
+		if r.rest[at] < 0x80 { // the last byte of a number
+			n--
+		}
+	}
+	r.failed = r.failed || n > 0
+	r.skip(at)
+}
+
 // Digest is what a Summary tells a reader: counts and quantiles. It takes a third of its bytes, and cannot be merged.
 type Digest struct {
 	Outcomes           Outcomes

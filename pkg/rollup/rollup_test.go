@@ -331,6 +331,19 @@ func TestASummaryIsReadAsWritten(t *testing.T) {
 	})
 }
 
+// What follows a summary is found without reading it, and data that was cut off is refused.
+func TestASummaryIsSkipped(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		data := rollup.EncodeSummary(genSummary(t, "summary"))
+		if rest, err := rollup.SkipSummary(append(data, 7, 8)); err != nil || !bytes.Equal(rest, []byte{7, 8}) {
+			t.Fatalf("after the summary there is %v: %v", rest, err)
+		}
+		if rest, err := rollup.SkipSummary(data[:len(data)-1]); err == nil {
+			t.Fatalf("a summary that was cut off is followed by %v", rest)
+		}
+	})
+}
+
 // A stream that lost its end, or was created again, gets another id, and never a smaller one than an event has.
 func TestStreamID(t *testing.T) {
 	for _, test := range []struct {
