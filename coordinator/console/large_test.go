@@ -19,6 +19,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/rollup"
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
@@ -100,7 +101,7 @@ func (m largeMesh) Overview(context.Context, *catalog.Catalog, bool) (latency.Ov
 		recent := latency.HostRecent{Checks: map[string][]latency.Recent{}}
 		for _, r := range m.catalog.Regions {
 			one := latency.Recent{Region: r.Name}
-			one.Hours[latency.RecentHours-1].Sent, one.Hours[latency.RecentHours-1].Lost = 100, 1
+			one.Hours = one.Hours.Map(func(int, rollup.Digest) rollup.Digest { return rollup.Digest{Sent: 100, Lost: 1} })
 			recent.Checks["https"] = append(recent.Checks["https"], one)
 		}
 		out[mesh.Key(h.Name)] = recent

@@ -126,7 +126,8 @@ func countLossesByRegion(r request, from Source, _ time.Time) (losses, map[[3]st
 	for host, recent := range overview {
 		for check, regions := range recent.Checks {
 			for i := range regions {
-				before, hour := &regions[i].Hours[latency.RecentHours-2], &regions[i].Hours[latency.RecentHours-1]
+				hours := &regions[i].Hours
+				before, hour := hours.At(latency.RecentHours-2), hours.At(latency.RecentHours-1)
 				key := [3]string{host, check, wholeRegion + regions[i].Region}
 				if hour.Sent > 0 {
 					counted[key] = hour.Loss()

@@ -114,10 +114,9 @@ func vantageName(c *catalog.Catalog, id string) string {
 	return id
 }
 
-// Bounds of how old an overview may be. It costs a hundredth of a core where there are many checks.
+// Bounds of how old an overview may be.
 const (
 	recentEvery = 20 * time.Second
-	recentShare = 100
 	recentLate  = time.Minute // how much older while another reader reads
 )
 
@@ -160,8 +159,8 @@ func (l *Latencies) Overview(ctx context.Context, c *catalog.Catalog, public boo
 	return out, nil
 }
 
-// recentOf returns the recent latencies of all checks, at most recentEvery old or, where it takes long to read them, a
-// little more. One reader reads them; the others do not wait for it if what is known is hardly older.
+// recentOf returns the recent latencies of all checks, at most recentEvery old. One reader reads them; the others do
+// not wait for it if what is known is hardly older.
 func (l *Latencies) recentOf(ctx context.Context, wall time.Time) (map[string][]latency.Recent, error) {
 	if !l.reading.TryLock() {
 		if recent, ok := l.known(recentLate); ok {
@@ -180,7 +179,7 @@ func (l *Latencies) recentOf(ctx context.Context, wall time.Time) (map[string][]
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.recent, l.expires = recent, began.Add(max(recentEvery, recentShare*time.Since(began)))
+	l.recent, l.expires = recent, began.Add(recentEvery)
 	return recent, nil
 }
 
@@ -194,12 +193,13 @@ func (l *Latencies) known(late time.Duration) (map[string][]latency.Recent, bool
 // hide removes what was observed while the host was internal.
 func (l *Latencies) hide(r *latency.Recent, windows []sla.Window, wall time.Time) {
 	present := wall.Truncate(time.Hour)
-	for i := range r.Hours {
+	r.Hours = r.Hours.Map(func(i int, d rollup.Digest) rollup.Digest {
 		from := present.Add(-time.Duration(latency.RecentHours-1-i) * time.Hour)
 		if l.overlap(windows, from, from.Add(time.Hour)) {
-			r.Hours[i] = rollup.Digest{}
+			return rollup.Digest{}
 		}
-	}
+		return d
+	})
 	if l.overlap(windows, present.Add(-23*time.Hour), wall) {
 		r.Day = rollup.Digest{}
 	}

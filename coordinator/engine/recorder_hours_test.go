@@ -264,7 +264,7 @@ func TestHoursOfInternalHostsStayHidden(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range overview.Of("nc1", "ping") {
-			hidden, shown := r.Hours[43], r.Hours[44]
+			hidden, shown := r.Hours.At(43), r.Hours.At(44)
 			if hidden.Answered() || !shown.Answered() || r.Day.Answered() || r.Now.RTT.Count() == 0 {
 				t.Errorf("%s: the internal hour %+v, the day %+v", r.Region, hidden, r.Day)
 			}

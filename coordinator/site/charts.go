@@ -55,8 +55,8 @@ func hourlyChart(state web.State, past *measured, of chartOf) web.Chart {
 		From: past.at.UTC().Truncate(time.Hour).Add(-time.Duration(latency.RecentHours-1) * time.Hour),
 	}
 	for _, r := range past.latency.Of(of.host, of.check) {
-		values := make([]float64, len(r.Hours))
-		for i, h := range r.Hours {
+		values := make([]float64, latency.RecentHours)
+		for i, h := range r.Hours.All() {
 			values[i] = value(h)
 		}
 		c.Series = addSeries(c.Series, state.City(r.Region), values)

@@ -56,7 +56,7 @@ const (
 func newRegionViews(votes []voteView, recent []latency.Recent) []regionView {
 	var highest time.Duration
 	for _, r := range recent {
-		for _, h := range r.Hours {
+		for _, h := range r.Hours.All() {
 			highest = max(highest, h.P50)
 		}
 	}
@@ -78,8 +78,8 @@ func newRegionViews(votes []voteView, recent []latency.Recent) []regionView {
 // alone is a dot. A page carries dozens, so that numbers are whole, and what lies on a level line is left out.
 func line(r latency.Recent, highest time.Duration) string {
 	const none = -1
-	heights := make([]int, len(r.Hours))
-	for x, h := range r.Hours {
+	heights := make([]int, latency.RecentHours)
+	for x, h := range r.Hours.All() {
 		heights[x] = none
 		if h.P50 > 0 {
 			heights[x] = lineHeight - 1 - int(h.P50*(lineHeight-2)/highest)

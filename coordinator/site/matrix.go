@@ -98,11 +98,11 @@ func medianNow(recent []latency.Recent, region string) time.Duration {
 	if i < 0 {
 		return 0
 	}
-	hours := recent[i].Hours
-	if now := hours[len(hours)-1].P50; now > 0 {
+	hours := &recent[i].Hours
+	if now := hours.At(latency.RecentHours - 1).P50; now > 0 {
 		return now
 	}
-	return hours[len(hours)-2].P50
+	return hours.At(latency.RecentHours - 2).P50
 }
 
 func newMatrixCell(s web.State, c matrix.RegionCell, median time.Duration) matrixCell {

@@ -21,6 +21,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/ledger/view"
 	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/rollup"
 	"github.com/probemesh/probemesh/pkg/sla"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
@@ -372,7 +373,11 @@ func (m *markedMesh) Overview(ctx context.Context, c *catalog.Catalog, public bo
 	for _, host := range all {
 		for _, regions := range host.Checks {
 			for i := range regions {
-				regions[i].Day.Worst, regions[i].Hours[0].Worst = mark, mark
+				regions[i].Day.Worst = mark
+				regions[i].Hours = regions[i].Hours.Map(func(_ int, d rollup.Digest) rollup.Digest {
+					d.Worst = mark
+					return d
+				})
 				regions[i].Now.Bad = map[string]uint64{mark: 1}
 			}
 		}

@@ -24,8 +24,8 @@ func (s *Store) Apply(ctx context.Context, records []Record) (refused int, err e
 	if len(records) == 0 {
 		return 0, nil
 	}
-	f := &fold{open: map[rollup.Key]rollup.Summary{}}
-	err = s.write(ctx, func() { s.writing = nil }, func(tx *sql.Tx) error {
+	f := &fold{open: map[rollup.Key]rollup.Summary{}, changed: map[rollup.Key]bool{}}
+	err = s.write(ctx, func() { s.writing = nil; s.recent.change(f) }, func(tx *sql.Tx) error {
 		f.tx = tx
 		if err := f.begin(ctx); err != nil {
 			return err
@@ -46,6 +46,7 @@ type fold struct {
 	last    *rollup.Event
 	closed  int64                         // the first day that is not closed
 	open    map[rollup.Key]rollup.Summary // hours that this transaction has read or changed
+	changed map[rollup.Key]bool           // hours that this transaction has changed
 	all     bool                          // open has all hours
 	refused int
 }
@@ -126,7 +127,7 @@ func (f *fold) add(ctx context.Context, key rollup.Key, added rollup.Summary) er
 		}
 	}
 	s.Merge(added)
-	f.open[key] = s
+	f.open[key], f.changed[key] = s, true
 	return nil
 }
 
@@ -240,7 +241,11 @@ func (f *fold) end(ctx context.Context, sequence uint64) error {
 		return err
 	}
 	defer insert.Close()
-	for key, s := range f.open {
+	for key := range f.changed {
+		s, is := f.open[key]
+		if !is {
+			continue // its day was closed
+		}
 		if _, err := insert.ExecContext(ctx, key.Check, key.Region, key.Hour, rollup.EncodeSummary(s)); err != nil {
 			return err
 		}

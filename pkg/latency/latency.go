@@ -43,7 +43,8 @@ const (
 // Store is the file. It is safe for concurrent use by readers and one writer.
 type Store struct {
 	Tail
-	db *sql.DB
+	db     *sql.DB
+	recent recentHours
 }
 
 // Open opens the file, and creates it again if it is damaged or of another schema. If ctx ends meanwhile, the file
@@ -182,7 +183,7 @@ func (s *Store) Follow(ctx context.Context, created time.Time, last uint64) erro
 	if err != nil || p.Created.Equal(created) && p.Sequence <= last {
 		return err
 	}
-	return s.write(ctx, func() {}, func(tx *sql.Tx) error {
+	return s.write(ctx, s.recent.forget, func(tx *sql.Tx) error {
 		for _, table := range []string{"events", "hours", "days", "gaps"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table); err != nil {
 				return err
@@ -207,6 +208,7 @@ func (s *Store) write(ctx context.Context, stored func(), fn func(*sql.Tx) error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := tx.Commit(); err != nil {
+		s.recent.forget() // a disk's error does not say whether the file has it
 		return fmt.Errorf("write the latency file: %w", err)
 	}
 	stored()

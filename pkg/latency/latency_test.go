@@ -256,7 +256,7 @@ func TestAnswersReachToThePresent(t *testing.T) {
 			t.Fatal(when, recent, err)
 		}
 		r := recent["ping"][0]
-		if p50 := r.Hours[47].P50; r.Latest.RTT != 20*time.Millisecond || r.Day.Sent != 10 || r.Now.RTT.Count() != 10 ||
+		if p50 := r.Hours.At(47).P50; r.Latest.RTT != 20*time.Millisecond || r.Day.Sent != 10 || r.Now.RTT.Count() != 10 ||
 			p50 < 19*time.Millisecond || p50 > 21*time.Millisecond || r.Region != "east" {
 			t.Errorf("%s: %+v", when, r)
 		}

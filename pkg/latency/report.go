@@ -61,9 +61,10 @@ func WithoutVantages(regions []Recent) []Recent {
 		r := &out[i]
 		r.Now.Bad = nil
 		r.Day.Worst, r.Day.Bad = "", 0
-		for n := range r.Hours {
-			r.Hours[n].Worst, r.Hours[n].Bad = "", 0
-		}
+		r.Hours = r.Hours.Map(func(_ int, d rollup.Digest) rollup.Digest {
+			d.Worst, d.Bad = "", 0
+			return d
+		})
 	}
 	return out
 }

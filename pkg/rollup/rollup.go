@@ -10,6 +10,7 @@ package rollup
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -44,6 +45,13 @@ func (o *Outcomes) add(other Outcomes) {
 	o.Slow += other.Slow
 	o.Unreachable += other.Unreachable
 	o.Inconclusive += other.Inconclusive
+}
+
+func (o *Outcomes) subtract(other Outcomes) {
+	o.Reachable -= other.Reachable
+	o.Slow -= other.Slow
+	o.Unreachable -= other.Unreachable
+	o.Inconclusive -= other.Inconclusive
 }
 
 // Summary is what was observed under a Key. Merging is commutative and associative.
@@ -90,6 +98,33 @@ func (s *Summary) Merge(o Summary) {
 			s.Bad = map[string]uint64{}
 		}
 		s.Bad[vantage] += n
+	}
+}
+
+// Sum returns both together. It may share their content: neither they nor the sum may be changed afterwards.
+func Sum(a, b Summary) Summary {
+	switch {
+	case a.Outcomes.Total() == 0:
+		return b
+	case b.Outcomes.Total() == 0:
+		return a
+	case len(b.Bad) > 0:
+		a.Bad = maps.Clone(a.Bad)
+	}
+	a.Merge(b)
+	return a
+}
+
+// Subtract removes another summary, which was merged before and is not changed: what remains is as if it had not been.
+func (s *Summary) Subtract(o Summary) {
+	s.Outcomes.subtract(o.Outcomes)
+	s.Sent -= o.Sent
+	s.Lost -= o.Lost
+	s.RTT.Subtract(o.RTT)
+	for vantage, n := range o.Bad {
+		if s.Bad[vantage] -= n; s.Bad[vantage] == 0 {
+			delete(s.Bad, vantage)
+		}
 	}
 }
 

@@ -344,6 +344,19 @@ func TestASummaryIsSkipped(t *testing.T) {
 	})
 }
 
+// A summary that was merged and subtracted leaves no trace.
+func TestSubtractUndoesMerge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := genSummary(t, "a"), genSummary(t, "b")
+		want := encoded(a)
+		both := merged(a, b)
+		both.Subtract(b)
+		if !bytes.Equal(encoded(both), want) {
+			t.Fatalf("%+v differs from %+v", both, a)
+		}
+	})
+}
+
 // A stream that lost its end, or was created again, gets another id, and never a smaller one than an event has.
 func TestStreamID(t *testing.T) {
 	for _, test := range []struct {

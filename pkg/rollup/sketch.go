@@ -84,6 +84,24 @@ func (s *Sketch) Merge(o Sketch) {
 	s.bins = append(append(out, a...), b...)
 }
 
+// Subtract removes another sketch, which was merged before and is not changed.
+func (s *Sketch) Subtract(o Sketch) {
+	if len(o.bins) == 0 {
+		return
+	}
+	out := make([]bin, 0, len(s.bins))
+	for _, b := range s.bins {
+		if len(o.bins) > 0 && o.bins[0].index == b.index {
+			b.count -= o.bins[0].count
+			o.bins = o.bins[1:]
+		}
+		if b.count > 0 {
+			out = append(out, b)
+		}
+	}
+	s.bins = out
+}
+
 // Count returns how many times were added.
 func (s Sketch) Count() (n uint64) {
 	for _, b := range s.bins {

@@ -296,14 +296,14 @@ func (s *Source) Overview(_ context.Context, c *catalog.Catalog, _ bool) (latenc
 				recent := latency.Recent{
 					Region: region.Name, Latest: latency.Latest{At: time.Now(), RTT: 10 * time.Millisecond}, Day: digest(),
 				}
-				for i := range recent.Hours {
-					recent.Hours[i] = digest()
-					if s.Lifelike {
-						recent.Hours[i] = lifelike(h, region.Name, i)
-						recent.Day, recent.Latest.RTT = recent.Hours[i], recent.Hours[i].P50
-						host.Median = recent.Latest.RTT
+				recent.Hours = recent.Hours.Map(func(i int, _ rollup.Digest) rollup.Digest {
+					if !s.Lifelike {
+						return digest()
 					}
-				}
+					recent.Day = lifelike(h, region.Name, i)
+					recent.Latest.RTT, host.Median = recent.Day.P50, recent.Day.P50
+					return recent.Day
+				})
 				host.Checks[check.Name] = append(host.Checks[check.Name], recent)
 			}
 		}
