@@ -53,7 +53,12 @@ func call(r *http.Request) ([]byte, error) {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, answerMax)) // whole, so that the connection can be used again
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the server answered with status %d", answer.StatusCode)
+		return nil, statusError(answer.StatusCode)
 	}
 	return body, err
 }
+
+// statusError is a status of HTTP that refuses a request.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("the server answered with status %d", int(e)) }

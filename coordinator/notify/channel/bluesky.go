@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,20 +30,25 @@ func blueskyProblem(account *url.URL) error {
 
 // publishPost publishes the message as a post. Another attempt puts the same record under the same key.
 func publishPost(ctx context.Context, account *url.URL, m Message) error {
-	password, _ := account.User.Password()
-	var session struct {
-		AccessJWT string `json:"accessJwt"`
-		DID       string `json:"did"`
-	}
-	login := map[string]string{"identifier": account.User.Username(), "password": password}
-	answer, err := callXRPC(ctx, account, "com.atproto.server.createSession", "", login)
+	session, fresh, err := blueskySessions.of(ctx, account)
 	if err != nil {
-		return fmt.Errorf("sign in: %w", err)
+		return err
 	}
-	if err := json.Unmarshal(answer, &session); err != nil || session.AccessJWT == "" || session.DID == "" {
-		return errors.New("sign in: the server's answer has no session")
+	err = putPost(ctx, account, session, m)
+	status, _ := errors.AsType[statusError](err)
+	if fresh || status != http.StatusUnauthorized && status != http.StatusBadRequest {
+		return err
 	}
-	_, err = callXRPC(ctx, account, "com.atproto.repo.putRecord", session.AccessJWT, map[string]any{
+	// The session may have ended, as sessions do after some hours: the protocol says so with status 400, proxies with 401.
+	blueskySessions.forget(account, session)
+	if session, _, err = blueskySessions.of(ctx, account); err != nil {
+		return err
+	}
+	return putPost(ctx, account, session, m)
+}
+
+func putPost(ctx context.Context, account *url.URL, session blueskySession, m Message) error {
+	_, err := callXRPC(ctx, account, "com.atproto.repo.putRecord", session.AccessJWT, map[string]any{
 		"repo": session.DID, "collection": "app.bsky.feed.post", "rkey": recordKey(m), "record": newPost(m),
 	})
 	return err

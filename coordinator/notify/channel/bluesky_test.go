@@ -3,6 +3,7 @@ package channel_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -32,23 +33,28 @@ type record struct {
 
 // pds is a server of the AT protocol that stores what is put.
 type pds struct {
-	refuse bool
-	puts   []record
+	refuse  bool
+	session int // the number of the session that is valid
+	signIns int // attempts
+	puts    []record
 }
 
 func (p *pds) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/xrpc/com.atproto.server.createSession":
+		p.signIns++
 		var login struct{ Identifier, Password string }
 		_ = json.NewDecoder(r.Body).Decode(&login)
 		if p.refuse || login.Identifier != "status.example.net" || login.Password != mark {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		_, _ = w.Write([]byte(`{"accessJwt": "a-jwt", "did": "did:plc:abc"}`))
+		p.session = p.signIns
+		_, _ = fmt.Fprintf(w, `{"accessJwt": "jwt-%d", "did": "did:plc:abc"}`, p.session)
 	case "/xrpc/com.atproto.repo.putRecord":
 		var put record
-		if json.NewDecoder(r.Body).Decode(&put) != nil || r.Header.Get("Authorization") != "Bearer a-jwt" {
+		if json.NewDecoder(r.Body).Decode(&put) != nil ||
+			r.Header.Get("Authorization") != fmt.Sprintf("Bearer jwt-%d", p.session) {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -102,7 +108,14 @@ func TestBluesky(t *testing.T) {
 	if len(keys) != 3 || keys["m1"] == keys["m2"] || stored.puts[3].Record.Text != "without a link" {
 		t.Errorf("keys %v", keys)
 	}
-	stored.refuse = true
+	if stored.signIns != 1 {
+		t.Errorf("%d sign-ins for four messages", stored.signIns)
+	}
+	stored.session = -1 // it ended
+	if err := s.Send(context.Background(), nil, to, messages[0]); err != nil || stored.signIns != 2 {
+		t.Errorf("after the session ended: %v, %d sign-ins", err, stored.signIns)
+	}
+	stored.refuse, stored.session = true, -1
 	err := s.Send(context.Background(), nil, to, messages[0])
 	if err == nil || !strings.Contains(err.Error(), "sign in: the server answered with status 401") ||
 		strings.Contains(err.Error(), mark) {
