@@ -32,7 +32,7 @@ type daysView struct {
 // runView are the days that look the same, as one path: a page carries a row for each host.
 type runView struct {
 	web.Look
-	Path string // "M0 .5h80M81 .5h9"
+	Path string // "M0 .5h80m1 0h9"
 }
 
 // badDay is a day with downtime, newest first.
@@ -175,6 +175,7 @@ func newDaysView(row sla.Row, from time.Time) daysView {
 
 // runs returns a path for each look that days have, in the order in which they first have it.
 func runs(days []sla.Times) (out []runView) {
+	var ends []int // where each path ends
 	for n := 0; n < len(days); {
 		look, length := dayLook(days[n]), 1
 		for n+length < len(days) && dayLook(days[n+length]).Class == look.Class {
@@ -182,9 +183,14 @@ func runs(days []sla.Times) (out []runView) {
 		}
 		i := slices.IndexFunc(out, func(r runView) bool { return r.Class == look.Class })
 		if i < 0 {
-			out, i = append(out, runView{Look: look}), len(out)
+			out, ends, i = append(out, runView{Look: look}), append(ends, 0), len(out)
 		}
-		out[i].Path += fmt.Sprintf("M%d .5h%d", n, length)
+		if out[i].Path == "" {
+			out[i].Path = fmt.Sprintf("M%d .5h%d", n, length)
+		} else { // shorter than from the edge
+			out[i].Path += fmt.Sprintf("m%d 0h%d", n-ends[i], length)
+		}
+		ends[i] = n + length
 		n += length
 	}
 	return out

@@ -229,7 +229,7 @@ func TestNamesOfChecksWrapBetweenWords(t *testing.T) {
 	}
 	lines := testenv.Evaluate[int](t, ctx, `(() => {
 		document.querySelector("#row-NC036").open = true;
-		const link = [...document.querySelectorAll("#row-NC036 .what a")].find(a => a.innerText === "Sending mail");
+		const link = [...document.querySelectorAll("#row-NC036 .checks a")].find(a => a.innerText === "Sending mail");
 		return link.getClientRects().length;
 	})()`)
 	wide := testenv.Evaluate[int](t, ctx, `document.documentElement.scrollWidth - innerWidth`)

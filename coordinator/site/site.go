@@ -3,6 +3,7 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"html/template"
@@ -124,7 +125,7 @@ func (s *Site) page(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.URL.Path == "/" {
-		layout.Theme = s.config.Theme
+		layout.Theme = cmp.Or(s.config.Theme, web.FrontTheme())
 	}
 	if description != "" {
 		layout.Description = description

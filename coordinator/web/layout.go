@@ -21,13 +21,17 @@ import (
 var files embed.FS
 
 var (
-	style  = palette() + readAsset("assets/style.css")
-	script = readAsset("assets/live.js")
+	frontStyle  = palette() + readAsset("assets/style.css")
+	frontScript = readAsset("assets/live.js")
+
+	style  = frontStyle + readAsset("assets/controls.css")
+	script = frontScript + readAsset("assets/chartloader.js")
 
 	layoutTemplate = template.Must(template.New("layout.html").Funcs(Funcs()).ParseFS(files, "templates/*.html"))
 
 	// plain is the theme of pages that add nothing.
 	plain = NewTheme("", "", "")
+	front = newTheme("", frontStyle, frontScript)
 )
 
 // Theme is the style and script of a kind of pages: those of all pages, and what the kind adds.
@@ -38,7 +42,15 @@ type Theme struct {
 
 // NewTheme returns a theme. Its name is the class of the page's body; style and script come after those of all pages.
 func NewTheme(name, addedStyle, addedScript string) *Theme {
-	t := &Theme{name: name, style: style + shorten(addedStyle), script: script + shorten(addedScript)}
+	return newTheme(name, style+shorten(addedStyle), script+shorten(addedScript))
+}
+
+// FrontTheme returns the theme of a page without forms, buttons and charts, which lacks their style and script. Most
+// readers open only the front page, and open it during an outage.
+func FrontTheme() *Theme { return front }
+
+func newTheme(name, style, script string) *Theme {
+	t := &Theme{name: name, style: style, script: script}
 	t.policy, t.chartPolicy = t.newPolicy(""), t.newPolicy(" 'self'")
 	return t
 }
@@ -46,9 +58,7 @@ func NewTheme(name, addedStyle, addedScript string) *Theme {
 // With returns the theme, or that of all pages for nil, with more style.
 func (t *Theme) With(addedStyle string) *Theme {
 	base := cmp.Or(t, plain)
-	out := &Theme{name: base.name, style: base.style + shorten(addedStyle), script: base.script}
-	out.policy, out.chartPolicy = out.newPolicy(""), out.newPolicy(" 'self'")
-	return out
+	return newTheme(base.name, base.style+shorten(addedStyle), base.script)
 }
 
 // newPolicy lets the browser use the style and script of the layout and connect to this site, and nothing else: text
@@ -71,14 +81,18 @@ func readAsset(name string) string {
 	return shorten(string(data))
 }
 
-// shorten returns a style or script without its comments and indentation: every page carries it, and a page should
-// arrive over a slow line on the day of an outage. Comments of assets have lines of their own for this.
+// shorten returns a style or script without its comments, indentation and the ends of lines that end in {, ; or a
+// comma: every page carries it, and a page should arrive over a slow line on the day of an outage. Comments of assets
+// have lines of their own for this. The end of a line after } stays, as it may be what ends a statement.
 func shorten(asset string) string {
 	var out strings.Builder
 	for line := range strings.Lines(asset) {
 		line = strings.TrimSpace(line)
 		if line != "" && !strings.HasPrefix(line, "//") && !strings.HasPrefix(line, "/*") {
-			out.WriteString(line + "\n")
+			out.WriteString(line)
+			if !strings.ContainsRune("{;,", rune(line[len(line)-1])) {
+				out.WriteByte('\n')
+			}
 		}
 	}
 	return out.String()
