@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -57,35 +58,27 @@ const catalogsMax = 500
 // errStop ends a walk over catalogs.
 var errStop = errors.New("stop")
 
-// LastChange returns the newest catalog, by the mesh time, that changed something of the host; false if there is none.
+// LastChange returns the newest catalog, by the mesh time, that changed something of the host, with those changes;
+// false if there is none.
 func (v *View) LastChange(ctx context.Context, host string, at time.Time) (last ledger.Change, found bool, err error) {
-	// Catalogs come newest first, so what each one changed is known when the one before it has been read.
-	var newer ledger.Change
-	var newerCatalog *catalog.Catalog
-	changed := func(before *catalog.Catalog) bool {
-		for _, c := range catalog.Compare(before, newerCatalog) {
-			if mesh.Key(c.Host) == host {
-				newer.Changes = append(newer.Changes, c)
+	err = v.changesBefore(ctx, at, catalogsMax, func(c ledger.Change) error {
+		all := c.Changes
+		c.Changes = nil
+		for _, one := range all {
+			if mesh.Key(one.Host) == host {
+				c.Changes = append(c.Changes, one)
 			}
 		}
-		return len(newer.Changes) > 0
-	}
-	err = v.catalogsBefore(ctx, at, func(c ledger.Change, in *catalog.Catalog) error {
-		if newerCatalog != nil && changed(in) {
-			return errStop
+		if len(c.Changes) == 0 {
+			return nil
 		}
-		newer, newerCatalog = c, in
-		return nil
+		last, found = c, true
+		return errStop
 	})
-	switch {
-	case errors.Is(err, errStop):
-		return newer, true, nil
-	case err != nil || newerCatalog == nil:
-		return ledger.Change{}, false, err
-	case changed(nil): // the first catalog added the host
-		return newer, true, nil
+	if errors.Is(err, errStop) {
+		err = nil
 	}
-	return ledger.Change{}, false, nil
+	return last, found, err
 }
 
 // CatalogsSince returns the catalogs that were in force at some moment since the time of the wall clock, newest first.
@@ -120,24 +113,124 @@ func CatalogsBefore(ctx context.Context, v *View, at time.Time, n int) (out []*c
 
 // CatalogChanges returns the newest n catalogs that came into force, the newest first, each with what it changed.
 func CatalogChanges(ctx context.Context, v *View, n int) (out []ledger.Change, err error) {
-	var newer *catalog.Catalog
-	err = v.catalogsBefore(ctx, time.Unix(0, math.MaxInt64), func(c ledger.Change, in *catalog.Catalog) error {
-		if newer != nil {
-			out[len(out)-1].Changes = catalog.Compare(in, newer)
-		}
-		if len(out) >= n {
-			return errStop
-		}
-		out, newer = append(out, c), in
+	err = v.changesBefore(ctx, time.Unix(0, math.MaxInt64), n, func(c ledger.Change) error {
+		out = append(out, c)
 		return nil
 	})
-	if errors.Is(err, errStop) {
-		return out, nil
-	}
-	if err == nil && newer != nil { // the first one added everything
-		out[len(out)-1].Changes = catalog.Compare(nil, newer)
-	}
 	return out, err
+}
+
+// changes are what catalogs changed, by their sequence and that of the catalog before: neither ever becomes another.
+// To read two catalogs of a thousand hosts takes some fifty milliseconds, so that each pair is compared once.
+type changes struct {
+	mu    sync.Mutex
+	known map[[2]uint64]ledger.Change
+}
+
+// changesBefore calls fn with what the newest n catalogs by the mesh time changed, the newest first.
+func (v *View) changesBefore(ctx context.Context, at time.Time, n int, fn func(ledger.Change) error) error {
+	r := &catalogReader{view: v}
+	sequences, err := r.sequences(ctx, at, n+1)
+	if err != nil {
+		return err
+	}
+	for i, sequence := range sequences[:min(n, len(sequences))] {
+		pair := [2]uint64{sequence, 0} // the first catalog added everything
+		if i+1 < len(sequences) {
+			pair[1] = sequences[i+1]
+		}
+		c, known := v.changes.get(pair)
+		if !known {
+			if c, err = r.compare(ctx, pair); err != nil {
+				return err
+			}
+			v.changes.put(pair, c)
+		}
+		c.Changes = slices.Clone(c.Changes)
+		if err := fn(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *changes) get(pair [2]uint64) (one ledger.Change, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one, known = c.known[pair]
+	return one, known
+}
+
+func (c *changes) put(pair [2]uint64, one ledger.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil {
+		c.known = map[[2]uint64]ledger.Change{}
+	}
+	c.known[pair] = one
+}
+
+// catalogReader reads catalogs, and remembers the last one: the catalog before one is compared next.
+type catalogReader struct {
+	view     *View
+	sequence uint64
+	when     int64
+	event    ledger.CatalogEvent
+}
+
+// sequences returns the sequences of the newest catalogs by the mesh time, the newest first.
+func (r *catalogReader) sequences(ctx context.Context, at time.Time, n int) (out []uint64, err error) {
+	rows, err := r.view.db.QueryContext(ctx, `SELECT sequence FROM catalogs WHERE at <= ? ORDER BY sequence DESC LIMIT ?`,
+		nanoseconds(at), n)
+	if err != nil {
+		return nil, fmt.Errorf("read catalogs: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var sequence uint64
+		if err := rows.Scan(&sequence); err != nil {
+			return nil, fmt.Errorf("read catalogs: %w", err)
+		}
+		out = append(out, sequence)
+	}
+	return out, rows.Err()
+}
+
+func (r *catalogReader) read(ctx context.Context, sequence uint64) error {
+	if r.sequence == sequence {
+		return nil
+	}
+	r.sequence, r.event = 0, ledger.CatalogEvent{}
+	if sequence == 0 {
+		return nil
+	}
+	var data []byte
+	row := r.view.db.QueryRowContext(ctx, `SELECT at, data FROM catalogs WHERE sequence = ?`, sequence)
+	err := row.Scan(&r.when, &data)
+	if err == nil {
+		err = json.Unmarshal(data, &r.event)
+	}
+	if err != nil {
+		return fmt.Errorf("read a catalog: %w", err)
+	}
+	r.sequence = sequence
+	return nil
+}
+
+// compare returns what the first catalog changed of the second; 0: there was none.
+func (r *catalogReader) compare(ctx context.Context, pair [2]uint64) (c ledger.Change, err error) {
+	if err := r.read(ctx, pair[0]); err != nil {
+		return c, err
+	}
+	is := r.event
+	c = ledger.Change{
+		At: time.Unix(0, r.when).Add(-is.Offset).UTC(), Revision: is.Catalog.Revision, Source: is.Source,
+	}
+	if err := r.read(ctx, pair[1]); err != nil {
+		return c, err
+	}
+	c.Changes = catalog.Compare(r.event.Catalog, is.Catalog)
+	return c, nil
 }
 
 // catalogsBefore calls fn with the catalogs that came into force by the mesh time, newest first, without what they

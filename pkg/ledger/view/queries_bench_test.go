@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/ledger/view"
+	"github.com/probemesh/probemesh/pkg/maintenance"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -52,10 +54,6 @@ func fillYear(b *testing.B, file string) {
 	i := incident.Incident{ID: "INCIDENT", State: incident.Resolved, Began: manyBegin, Opened: manyBegin,
 		Hosts:   []incident.Host{{Name: "HOST", ID: "HOST-id", Worst: mesh.MajorOutage}},
 		Updates: make([]incident.Update, 4)}
-	every, long := failsEvery.Nanoseconds(), failsFor.Nanoseconds()
-	const numbers = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?2 - 1), f AS (SELECT i,
-		'host-' || (i % ?3) AS host, ?4 + i * ?5 AS at, ?4 + i * ?5 + ?6 AS again,
-		CASE WHEN i + ?3 < ?2 THEN ?4 + (i + ?3) * ?5 ELSE 9223372036854775807 END AS next FROM n) `
 	for query, data := range map[string]any{
 		`INSERT INTO transitions SELECT 2 * i, 'd-' || i, i, host, host || '-id', at,
 			CAST(replace(?1, 'HOST', host) AS BLOB) FROM f
@@ -68,17 +66,57 @@ func fillYear(b *testing.B, file string) {
 		`INSERT INTO incidents SELECT 'incident-' || i, at, again, at, '',
 			CAST(replace(?1, 'HOST', host) AS BLOB) FROM f`: i,
 	} {
-		text, err := json.Marshal(data)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if data == nil {
-			text = []byte("0")
-		}
-		begin := manyBegin.UnixNano()
-		if _, err := db.Exec(numbers+query, string(text), manyFailures, manyHosts, begin, every, long); err != nil {
-			b.Fatal(err)
-		}
+		insert(b, db, query, data)
+	}
+	fillRecords(b, db)
+}
+
+// fillRecords writes what people did during the year, and what they were notified of: an act and a message for each
+// failure, a maintenance every three hours, a post every two, and every two weeks a catalog. Agents were enrolled four
+// times.
+func fillRecords(b *testing.B, db *sql.DB) {
+	b.Helper()
+	m := maintenance.Maintenance{
+		ID: "MAINTENANCE", Targets: []maintenance.Target{{Host: "HOST"}},
+		Changes: []maintenance.Change{{ID: "c", Action: maintenance.Plan, At: manyBegin}},
+	}
+	sent := ledger.NotifyEvent{
+		ID: "message", Action: ledger.NotifySent, Alert: "incident", Channel: "mail", At: manyBegin, Mesh: manyBegin,
+	}
+	for query, data := range map[string]any{
+		`INSERT INTO agents (public_key, host, host_id, sequence, at, superseded)
+			SELECT 'key-' || i, host, host || '-id', i, at, i < 3000 FROM f WHERE i < 4000`: 0,
+		`INSERT INTO audit SELECT i, 'event-' || i, at, 'token', 'post.publish', 'post-' || i, 'key-' || i, '' FROM f`: 0,
+		`INSERT INTO maintenances SELECT 'maintenance-' || i, at, again,
+			CAST(replace(?1, 'HOST', host) AS BLOB) FROM f WHERE i % 9 = 0`: m,
+		`INSERT INTO posts SELECT 'post-' || i, at, 0, 0, ?1, 'network', '[]' FROM f WHERE i % 6 = 0`: []string{"news"},
+		`INSERT INTO post_texts SELECT 'text-' || i, 'post-' || i, i, at, 0, 'Title',
+			replace(hex(zeroblob(1000)), '00', 'text ')
+			FROM f WHERE i % 6 = 0`: 0,
+		`INSERT INTO notified SELECT 'sent', 'message-' || i, 'incident-' || i, at, CAST(?1 AS BLOB) FROM f`:          sent,
+		`INSERT INTO catalogs SELECT 2 + i, c.revision, f.at, c.data FROM f, catalogs c WHERE i > 0 AND i % 1000 = 0`: 0,
+	} {
+		insert(b, db, query, data)
+	}
+}
+
+// insert runs an INSERT that selects from f, which has the failures. Its parameter is the data as JSON.
+func insert(b *testing.B, db *sql.DB, query string, data any) {
+	b.Helper()
+	every, long := failsEvery.Nanoseconds(), failsFor.Nanoseconds()
+	const numbers = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?2 - 1), f AS (SELECT i,
+		'host-' || (i % ?3) AS host, ?4 + i * ?5 AS at, ?4 + i * ?5 + ?6 AS again,
+		CASE WHEN i + ?3 < ?2 THEN ?4 + (i + ?3) * ?5 ELSE 9223372036854775807 END AS next FROM n) `
+	text, err := json.Marshal(data)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if data == nil {
+		text = []byte("0")
+	}
+	begin := manyBegin.UnixNano()
+	if _, err := db.Exec(numbers+query, string(text), manyFailures, manyHosts, begin, every, long); err != nil {
+		b.Fatal(err)
 	}
 }
 
@@ -116,7 +154,9 @@ func BenchmarkQueriesOfALargeYear(b *testing.B) {
 	}
 	fillYear(b, file)
 	took := map[string]time.Duration{}
-	for name, query := range queriesOfYear(b.Context(), v, c, keys) {
+	queries := queriesOfYear(b.Context(), v, c, keys)
+	maps.Copy(queries, queriesOfRecords(b.Context(), v))
+	for name, query := range queries {
 		b.Run(name, func(b *testing.B) {
 			before := processorTime(b)
 			for b.Loop() {
@@ -186,5 +226,45 @@ func queriesOfYear(ctx context.Context, v *view.View, c *catalog.Catalog, keys [
 		"catalog of a revision":     func() error { _, err := v.CatalogOf(ctx, c.Revision); return err },
 		"catalog of half a year":    func() error { _, err := v.CatalogAt(ctx, month); return err },
 		"components":                func() error { _, err := v.Components(ctx); return err },
+	}
+}
+
+// queriesOfRecords are those of what people did, of agents, and of what catalogs changed. The changes of catalogs are
+// compared once, as after a start.
+func queriesOfRecords(ctx context.Context, v *view.View) map[string]func() error {
+	failed := manyBegin.Add(7 * failsEvery)
+	parts := []incident.Update{{ID: "d-7", At: failed}, {ID: "u-7", At: failed.Add(failsFor)}}
+	half := manyBegin.AddDate(0, 6, 0)
+	return map[string]func() error{
+		"roster":            func() error { _, err := v.Roster(ctx); return err },
+		"agents":            func() error { _, err := view.Agents(ctx, v); return err },
+		"agent":             func() error { _, err := v.Agent(ctx, "host-7"); return err },
+		"agent by id":       func() error { _, err := view.AgentOf(ctx, v, "host-7-id", "host-7"); return err },
+		"keys of agents":    func() error { _, err := v.AgentKeys(ctx); return err },
+		"ended keys":        func() error { _, err := v.EndedKeys(ctx); return err },
+		"audit log":         func() error { _, err := v.Audit().List(ctx, 0, view.AuditMax); return err },
+		"audit log, early":  func() error { _, err := v.Audit().List(ctx, 5000, view.AuditMax); return err },
+		"idempotency key":   func() error { _, err := v.Audit().ByKey(ctx, "key-7"); return err },
+		"maintenance":       func() error { _, err := v.Maintenances().Get(ctx, "maintenance-9"); return err },
+		"last maintenances": func() error { _, err := v.Maintenances().List(ctx, half, manyEnd, 100); return err },
+		"maintenances of a year": func() error {
+			_, err := v.Maintenances().List(ctx, manyBegin, manyEnd, view.MaintenancesMax)
+			return err
+		},
+		"last posts":          func() error { _, err := v.Posts().List(ctx, 50); return err },
+		"all posts":           func() error { _, err := v.Posts().List(ctx, view.PostsMax); return err },
+		"post":                func() error { _, err := v.Posts().Get(ctx, "post-6"); return err },
+		"removed texts":       func() error { _, err := v.Posts().Removed(ctx); return err },
+		"sent in nine days":   func() error { _, err := v.Notified().Since(ctx, manyEnd.AddDate(0, 0, -9)); return err },
+		"changes of catalogs": func() error { _, err := view.CatalogChanges(ctx, v, 20); return err },
+		"last change":         func() error { _, _, err := v.LastChange(ctx, "host-7", manyEnd); return err },
+		"earlier catalogs":    func() error { _, err := view.CatalogsBefore(ctx, v, manyEnd, 3); return err },
+		"transitions of updates": func() error {
+			all, err := view.TransitionsOf(ctx, v, parts)
+			if err == nil && len(all) != len(parts) {
+				err = fmt.Errorf("%d transitions are found of %d", len(all), len(parts))
+			}
+			return err
+		},
 	}
 }

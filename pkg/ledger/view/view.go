@@ -57,6 +57,7 @@ type View struct {
 	current *catalog.Catalog
 	written ledger.Texts // beside the log; nil: it has none
 	applied atomic.Uint64
+	changes changes
 }
 
 // database is the file, and the queries that have a type of their own.
