@@ -52,7 +52,7 @@ func Announce(accounts []catalog.Announce, s State, public []archive.Entry, now 
 			alert := Alert{ID: string(e.Kind) + "-" + e.ID}
 			for _, u := range slices.Backward(e.Updates) {
 				id := messageID(alert, u.ID, name)
-				if s.sent[id] {
+				if s.wasSent(id) {
 					break
 				}
 				if u.At.Before(begun) || now.Sub(u.At) > announcedWithin {

@@ -46,7 +46,6 @@ type Config struct {
 }
 
 const (
-	keptFor      = 9 * 24 * time.Hour // events that are read at the start: longer than any repeat
 	incidentsMax = 200
 	inFlightMax  = 20 // messages that one channel sends at once
 	failingAfter = 3  // failures in a row after which a channel is one that fails
@@ -89,6 +88,7 @@ type loop struct {
 	channels   map[string]*health // by channel
 	unrecorded []ledger.Event     // messages that were sent and are not in the ledger yet
 	alerts     []Alert
+	forgot     time.Time // when the state was last cleared of what is no longer needed
 }
 
 type try struct {
@@ -150,6 +150,7 @@ func (l *loop) open(ctx context.Context) error {
 	}
 	l.state = NewState(events)
 	l.advisories = newAdvisories(events, l.wall())
+	l.forgot = l.wall() // the advisories of before are among the alerts only after settleFor
 	return nil
 }
 
@@ -231,6 +232,7 @@ func (l *loop) notify(ctx context.Context, c *catalog.Catalog, now time.Time) ti
 	})
 	l.alerts = slices.Concat(Alerts(c, snapshot, &l.state, incidents, now), l.advisories.observe(warnings, now),
 		ofPauses(pauses))
+	l.forget(now)
 	l.state.Failing = l.failing()
 	due, next := Plan(c.Notify, l.state, l.alerts, now)
 	wait := recheckAfter
@@ -253,6 +255,7 @@ func (l *loop) follow(ctx context.Context, c *catalog.Catalog, now time.Time) ti
 		return time.Second
 	}
 	l.alerts = Alerts(c, l.config.Snapshot(), &l.state, incidents, now)
+	l.forget(now)
 	return recheckAfter
 }
 

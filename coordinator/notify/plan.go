@@ -42,7 +42,7 @@ const (
 
 // State is what is known about the messages of before.
 type State struct {
-	sent     map[string]bool   // by message id
+	sent     map[string]mark   // by message id
 	steps    map[string][]step // the messages that were sent, by alert and round
 	acked    map[string]ledger.NotifyEvent
 	Silences []ledger.Silence
@@ -53,8 +53,15 @@ type State struct {
 	begun map[string]time.Time // by account: when it was first in the catalog
 }
 
+// mark is when a message was sent, and about which alert.
+type mark struct {
+	alert string
+	at    time.Time
+}
+
 // step is a message that was sent.
 type step struct {
+	mark
 	name, channel string
 	hosts         int // that it was about; zero if that is not known
 	severity      catalog.Severity
@@ -73,7 +80,7 @@ const (
 // NewState folds the events, oldest first.
 func NewState(events []ledger.NotifyEvent) State {
 	s := State{
-		sent: map[string]bool{}, steps: map[string][]step{}, acked: map[string]ledger.NotifyEvent{},
+		sent: map[string]mark{}, steps: map[string][]step{}, acked: map[string]ledger.NotifyEvent{},
 		Failing: map[string]bool{}, begun: map[string]time.Time{},
 	}
 	for _, e := range events {
@@ -92,9 +99,9 @@ func (s *State) Add(e ledger.NotifyEvent) {
 			s.begun[e.Channel] = e.At
 		}
 	case ledger.NotifySent:
-		s.sent[e.ID] = true
-		key := roundKey(e.Alert, e.Round)
-		s.steps[key] = append(s.steps[key], step{e.Step, e.Channel, e.Hosts, catalog.Severity(e.Severity)})
+		m, key := mark{e.Alert, e.At}, roundKey(e.Alert, e.Round)
+		s.sent[e.ID] = m
+		s.steps[key] = append(s.steps[key], step{m, e.Step, e.Channel, e.Hosts, catalog.Severity(e.Severity)})
 	case ledger.NotifyAcknowledged:
 		if key := roundKey(e.Alert, e.Round); s.acked[key].ID == "" {
 			s.acked[key] = e
@@ -107,6 +114,9 @@ func (s *State) Add(e ledger.NotifyEvent) {
 		s.Silences = slices.DeleteFunc(s.Silences, func(x ledger.Silence) bool { return x.ID == e.ID })
 	}
 }
+
+// wasSent reports whether a channel took the message.
+func (s *State) wasSent(id string) bool { _, sent := s.sent[id]; return sent }
 
 func roundKey(alert string, round int) string { return fmt.Sprintf("%s/%d", alert, round) }
 
@@ -171,7 +181,7 @@ func (p *planner) later(at time.Time) {
 
 func (p *planner) message(m Alert, name, channel string, fallback bool) {
 	id := messageID(m, name, channel)
-	if p.state.sent[id] || p.seen[id] {
+	if p.state.wasSent(id) || p.seen[id] {
 		return
 	}
 	p.seen[id] = true
@@ -182,7 +192,7 @@ func (p *planner) message(m Alert, name, channel string, fallback bool) {
 }
 
 func (p *planner) anySent(m Alert, name string, channels []string) bool {
-	return slices.ContainsFunc(channels, func(c string) bool { return p.state.sent[messageID(m, name, c)] })
+	return slices.ContainsFunc(channels, func(c string) bool { return p.state.wasSent(messageID(m, name, c)) })
 }
 
 // messageID names a message. It does not depend on when the message is sent.

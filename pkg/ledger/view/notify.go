@@ -32,9 +32,22 @@ type Notified struct{ db *sql.DB }
 // Notified returns the part of the view that knows about notifications.
 func (d database) Notified() Notified { return Notified(d) }
 
-// Since returns what was sent and acknowledged since a time, and all silences, oldest first.
+// sinceQuery also finds all about incidents and advisories that last, however old: the end goes to the channels that
+// got the beginning. The last event about each other advisory says how often that was over, which is part of the ids of
+// its messages; those about pauses occur once.
+const sinceQuery = `WITH last AS (
+  SELECT alert, action, id, MAX(at), CAST(data AS TEXT) ->> 'step' AS step FROM notified
+  WHERE alert GLOB 'advisory-*' AND alert NOT GLOB 'advisory-pause-*' GROUP BY alert
+)
+SELECT data FROM notified WHERE at >= ?1 OR action IN (?2, ?3)
+  OR alert IN (SELECT alert FROM last WHERE step IS NOT 'over')
+  OR (action, id) IN (SELECT action, id FROM last)
+  OR substr(alert, 1, instr(alert || '-', '-') - 1) IN (SELECT id FROM incidents WHERE resolved >= ?1)
+ORDER BY at, id`
+
+// Since returns what was sent and acknowledged since a time or about what lasts, and all silences, oldest first.
 func (n Notified) Since(ctx context.Context, since time.Time) (out []ledger.NotifyEvent, err error) {
-	rows, err := n.db.QueryContext(ctx, `SELECT data FROM notified WHERE at >= ? OR action IN (?, ?) ORDER BY at, id`,
+	rows, err := n.db.QueryContext(ctx, sinceQuery,
 		nanoseconds(since), ledger.NotifySilenced, ledger.NotifyBegun)
 	if err != nil {
 		return nil, fmt.Errorf("read what was sent: %w", err)
