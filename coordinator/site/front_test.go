@@ -79,3 +79,25 @@ func TestTheLineBelowAHostsTitleDoesNotWrap(t *testing.T) {
 		t.Errorf("wraps: %s", lines)
 	}
 }
+
+// On a phone, the states of all checks that do not work are below their names, in line with them.
+func TestStatesOfBadChecksAreInLineOnAPhone(t *testing.T) {
+	server := httptest.NewServer(public(webtest.States(t)[2].Source))
+	t.Cleanup(server.Close)
+	ctx := testenv.NewBrowser(t)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(360, 800), chromedp.Navigate(server.URL)); err != nil {
+		t.Fatal(err)
+	}
+	const faults = `[...document.querySelectorAll(".host[open] .checks li.down")].filter(li => {
+		const text = li.querySelector(".state").firstChild, range = document.createRange();
+		range.selectNode(text);
+		const state = range.getBoundingClientRect(), name = li.querySelector("a").getBoundingClientRect();
+		return state.top < name.bottom || Math.abs(state.left - name.left) > 4;
+	}).map(li => li.innerText).join("; ")`
+	if !testenv.Evaluate[bool](t, ctx, `document.querySelectorAll(".host[open] .checks li.down").length > 5`) {
+		t.Fatal("the page has no checks that are down")
+	}
+	if out := testenv.Evaluate[string](t, ctx, faults); out != "" {
+		t.Errorf("not in line: %s", out)
+	}
+}
