@@ -15,12 +15,13 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // datagrams answers each datagram as reply says, which may be several datagrams or none.
 func datagrams(t testing.TB, reply func(query []byte) [][]byte) int {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	c, err := net.ListenPacket("udp", testenv.FreeAddress(t)) // nothing listens there over TCP
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +259,7 @@ func TestHostileDNSServers(t *testing.T) {
 			boundedCheck(t, dnsCheck(port, catalog.DNS{Query: "example.net"}), test.reason)
 		})
 	}
-	want(t, once(t, probe.Kernel{}, dnsCheck(closedPort(t), catalog.DNS{Query: "example.net"}), "127.0.0.1"),
+	want(t, once(t, probe.Kernel{}, dnsCheck(testenv.FreePort(t), catalog.DNS{Query: "example.net"}), "127.0.0.1"),
 		mesh.Unreachable, "connection refused")
 	for name, test := range map[string]struct {
 		say    func(net.Conn)
@@ -283,15 +284,6 @@ func slicesOf(one []byte, n int) (out [][]byte) {
 		out = append(out, one)
 	}
 	return out
-}
-
-func closedPort(t *testing.T) int {
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
 // boundedCheck wants the check to fail for that reason, in bounded memory and time, leaving no goroutine.
@@ -347,11 +339,11 @@ func TestSerialsOfAZoneAreCompared(t *testing.T) {
 		"round the circle": {soaServer(t, 1), []string{at(soaServer(t, 4294967290))}, mesh.Unreachable,
 			"serial 4294967290 at"},
 		"lame":         {soaServer(t, 7), []string{at(lame)}, mesh.Unreachable, " answered REFUSED"},
-		"silent other": {soaServer(t, 7), []string{at(closedPort(t)), at(soaServer(t, 7))}, mesh.Reachable, ""},
-		"silent others": {soaServer(t, 7), []string{at(closedPort(t))}, mesh.Inconclusive,
+		"silent other": {soaServer(t, 7), []string{at(testenv.FreePort(t)), at(soaServer(t, 7))}, mesh.Reachable, ""},
+		"silent others": {soaServer(t, 7), []string{at(testenv.FreePort(t))}, mesh.Inconclusive,
 			"no other server of the zone answered"},
 		"own refuses": {lame, []string{at(soaServer(t, 7))}, mesh.Unreachable, "answered REFUSED"},
-		"own silent":  {closedPort(t), []string{at(soaServer(t, 7))}, mesh.Unreachable, "connection refused"},
+		"own silent":  {testenv.FreePort(t), []string{at(soaServer(t, 7))}, mesh.Unreachable, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := catalog.DNS{SOA: "example.net", Servers: test.others}

@@ -166,13 +166,8 @@ func TestProbesNameThemselves(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	got := once(t, probe.Kernel{}, catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: port}}, "127.0.0.1")
+	check := catalog.Check{Kind: catalog.KindTCP, Options: catalog.TCP{Port: testenv.FreePort(t)}}
+	got := once(t, probe.Kernel{}, check, "127.0.0.1")
 	want(t, got, mesh.Unreachable, "connection refused")
 	if !got.Definite {
 		t.Error("a refusal is an answer, which retries would not change")

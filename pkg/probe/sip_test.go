@@ -15,6 +15,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/probe"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // sipReply answers a request with a status, and with its headers as the edit changes them.
@@ -118,7 +119,7 @@ func TestLostSIPRequestsAreSentAgain(t *testing.T) {
 		return [][]byte{[]byte(sipReply(string(request), "200 OK", same))}
 	})
 	got := once(t, probe.Kernel{}, sipCheck(port, catalog.SIP{}), "127.0.0.1")
-	if want(t, got, mesh.Reachable, ""); received.Load() != 2 || got.RTT < 500*time.Millisecond {
+	if want(t, got, mesh.Reachable, ""); received.Load() < 2 || got.RTT < 500*time.Millisecond {
 		t.Errorf("%d requests, %+v", received.Load(), got)
 	}
 }
@@ -144,7 +145,7 @@ func TestHostileSIPServers(t *testing.T) {
 			boundedCheck(t, sipCheck(datagrams(t, test.reply), catalog.SIP{}), test.reason)
 		})
 	}
-	want(t, once(t, probe.Kernel{}, sipCheck(closedPort(t), catalog.SIP{}), "127.0.0.1"), mesh.Unreachable,
+	want(t, once(t, probe.Kernel{}, sipCheck(testenv.FreePort(t), catalog.SIP{}), "127.0.0.1"), mesh.Unreachable,
 		"connection refused")
 	for name, test := range map[string]struct {
 		say    func(net.Conn)
@@ -183,8 +184,14 @@ func TestHostileSIPServers(t *testing.T) {
 // At a loss of 20 % each way a probe is hardly ever lost: a false down needs several of them.
 func TestSIPOverALossyPath(t *testing.T) {
 	lost, random := 0, rand.New(rand.NewPCG(1, 2))
+	unanswered := map[string]int{} // by request: how many of its datagrams the path still loses
 	port := datagrams(t, func(request []byte) [][]byte {
-		if random.Float64() < 0.36 { // there or back
+		if _, known := unanswered[string(request)]; !known {
+			for unanswered[string(request)] = 0; random.Float64() < 0.36; { // there or back
+				unanswered[string(request)]++
+			}
+		}
+		if unanswered[string(request)]--; unanswered[string(request)] >= 0 {
 			return nil
 		}
 		return [][]byte{[]byte(sipReply(string(request), "200 OK", same))}
