@@ -27,9 +27,13 @@ const (
 // lonely is one region that alone cannot reach checks of a host, which is less than what publishes.
 type lonely struct {
 	region, host string
-	checks       []string
-	since        time.Time
-	why          string
+	checks       []missed // the one that is missed longest first
+}
+
+// missed is a check that a region misses.
+type missed struct {
+	name, why string
+	since     time.Time
 }
 
 // lonelyVotes lists what single regions cannot reach, without the paths that are named as a whole.
@@ -60,20 +64,19 @@ func lonelyVotes(rule catalog.Rule, s *mesh.Snapshot, paths []brokenPath) []lone
 			key := [2]string{v.Region, h.Name}
 			l := found[key]
 			if l == nil {
-				l = &lonely{region: v.Region, host: h.Name, since: since, why: v.Why}
+				l = &lonely{region: v.Region, host: h.Name}
 				found[key] = l
 			}
-			l.checks = append(l.checks, c.Name)
-			if since.Before(l.since) {
-				l.since = since
-			}
+			l.checks = append(l.checks, missed{c.Name, v.Why, since})
 		}
 	}
 	out := make([]lonely, 0, len(found))
 	for _, key := range slices.SortedFunc(maps.Keys(found), func(a, b [2]string) int {
 		return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1]))
 	}) {
-		out = append(out, *found[key])
+		l := found[key]
+		slices.SortStableFunc(l.checks, func(a, b missed) int { return a.since.Compare(b.since) })
+		out = append(out, *l)
 	}
 	return out
 }
@@ -116,7 +119,7 @@ func lonelyItems(s *console, r request, paths []brokenPath) (out []item) {
 		if len(out) == lonelyMax {
 			break
 		}
-		n, known := misses(s, r, missKey{l.region, l.host, l.checks[0]}, l.since)
+		n, known := misses(s, r, missKey{l.region, l.host, l.checks[0].name}, l.checks[0].since)
 		if known && n < lonelyMisses {
 			continue
 		}
@@ -125,27 +128,71 @@ func lonelyItems(s *console, r request, paths []brokenPath) (out []item) {
 	return out
 }
 
+// item has the misses of the first check, where they are known.
 func (l lonely) item(r request, misses uint64, known bool) item {
-	city, checks := cityOf(r.catalog, l.region), strings.Join(l.checks, ", ")
+	city, first := cityOf(r.catalog, l.region), l.checks[0]
+	var names []string
+	for _, m := range l.checks {
+		names = append(names, m.name)
+	}
 	it := item{
-		Look: web.VerdictLook(mesh.Degraded), Since: l.since, rank: rankPath,
-		Title: fmt.Sprintf("%s alone does not reach %s %s", city, l.host, checks),
+		Look: web.VerdictLook(mesh.Degraded), Since: first.since, rank: rankPath,
+		Title: fmt.Sprintf("%s alone does not reach %s %s", city, l.host, strings.Join(names, ", ")),
 		Links: []web.Link{
-			{Name: "Check", URL: checkPath(l.host, l.checks[0])}, {Name: city, URL: regionPath(l.region)},
+			{Name: "Check", URL: checkPath(l.host, first.name)}, {Name: city, URL: regionPath(l.region)},
 		},
 	}
 	if known {
-		it.Detail = fmt.Sprintf("%s since %s. ", mesh.Count(int(misses), "miss"),
-			l.since.UTC().Format("15:04 UTC on 2 January"))
+		of := ""
+		if len(names) > 1 {
+			of = " of " + first.name
+		}
+		it.Detail = fmt.Sprintf("%s%s since %s. ", mesh.Count(int(misses), "miss"), of,
+			first.since.UTC().Format("15:04 UTC on 2 January"))
 	}
-	if l.why != "" {
-		it.Detail += fmt.Sprintf("The latest: %q. ", shortened(l.why))
+	if first.why != "" {
+		it.Detail += fmt.Sprintf("The latest: %q. ", shortened(first.why))
 	}
 	it.Detail += fmt.Sprintf("One region is below what publishes (%d must agree), so clients read that it works.",
 		r.catalog.Rule.BadRegionsMin)
-	if r.snapshot.At.Sub(l.since) >= exceptAfter {
-		it.Detail += fmt.Sprintf(" If %s is never to reach it, write this into the check and apply the catalog:", city)
-		it.Commands = []string{fmt.Sprintf("except: [%s]", l.region)}
-	}
+	text, lines := l.exception(r, city)
+	it.Detail, it.Commands = it.Detail+text, lines
 	return it
+}
+
+// exception returns how the checks that are missed for long leave the region out: a sentence, and the lines for the
+// catalog. With several lines, a comment in each names its check.
+func (l lonely) exception(r request, city string) (text string, lines []string) {
+	h, tooFew := r.catalog.Host(mesh.Key(l.host)), 0
+	for _, m := range l.checks {
+		if r.snapshot.At.Sub(m.since) < exceptAfter {
+			continue
+		}
+		without := catalog.Check{Except: []string{l.region}}
+		if h != nil {
+			if c := h.Check(m.name); c != nil {
+				without.Except = append(without.Except, c.Except...)
+			}
+			if !catalog.EnoughVoters(r.catalog, h, &without) {
+				tooFew++
+				continue
+			}
+		}
+		slices.Sort(without.Except)
+		line := fmt.Sprintf("except: [%s]", strings.Join(slices.Compact(without.Except), ", "))
+		if len(l.checks) > 1 {
+			line += " # " + m.name
+		}
+		lines = append(lines, line)
+	}
+	switch {
+	case len(lines) > 0 && len(l.checks) == 1:
+		text = fmt.Sprintf(" If %s is never to reach it, write this into the check and apply the catalog:", city)
+	case len(lines) > 0:
+		text = fmt.Sprintf(" If %s is never to reach a check, write its line into it and apply the catalog:", city)
+	case tooFew > 0:
+		text = fmt.Sprintf(" %s cannot be left out: fewer regions would have a vote than the %d of regions_min.", city,
+			r.catalog.Rule.RegionsMin)
+	}
+	return text, lines
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -162,7 +163,7 @@ func TestALonelyRegionIsNamedWithItsChecks(t *testing.T) {
 	web.Tally.Bad = 1
 	h.Checks = append(h.Checks, web)
 	got := lonelyVotes(w.catalog.Rule, w.snapshot, brokenPaths(w.catalog, w.snapshot))
-	if len(got) != 1 || got[0].region != "lusaka" || got[0].host != "AMS1" || got[0].checks[0] != "Web sites" {
+	if len(got) != 1 || got[0].region != "lusaka" || got[0].host != "AMS1" || got[0].checks[0].name != "Web sites" {
 		t.Errorf("%+v", got)
 	}
 	w.lose("lusaka", "amsterdam") // now all of the path is lost, and it is named once, as a path
@@ -213,6 +214,38 @@ func TestALonelyRegionHasMissedForLong(t *testing.T) {
 				t.Errorf("%s: %q", name, it.Commands)
 			}
 		}
+	}
+}
+
+// The proposed lines keep what a check leaves out already, name their checks where there are several, and propose
+// nothing after which too few regions have a vote.
+func TestExceptionsKeepWhatIsLeftOut(t *testing.T) {
+	w := newWorld()
+	check := func(name string, except ...string) missed {
+		h := &w.catalog.Hosts[0]
+		h.Checks = append(h.Checks, catalog.Check{Name: name, Except: except})
+		return missed{name: name, since: w.snapshot.At.Add(-2 * exceptAfter)}
+	}
+	lines := func(checks ...missed) (string, []string) {
+		l := lonely{region: "lusaka", host: w.catalog.Hosts[0].Name, checks: checks}
+		return l.exception(request{catalog: w.catalog, snapshot: w.snapshot}, "Lusaka")
+	}
+	mail, web := check("Mail", places[3]), check("Web")
+	both := fmt.Sprintf("except: [%s]", strings.Join(slices.Sorted(slices.Values([]string{"lusaka", places[3]})), ", "))
+	w.catalog.Rule.RegionsMin = 3
+	if _, got := lines(mail); !slices.Equal(got, []string{both}) {
+		t.Errorf("%q", got)
+	}
+	recent := missed{name: "ping", since: w.snapshot.At}
+	if _, got := lines(mail, web, recent); !slices.Equal(got, []string{both + " # Mail", "except: [lusaka] # Web"}) {
+		t.Errorf("%q", got)
+	}
+	w.catalog.Rule.RegionsMin = 4
+	if _, got := lines(mail, web); !slices.Equal(got, []string{"except: [lusaka] # Web"}) {
+		t.Errorf("%q", got)
+	}
+	if text, got := lines(mail); len(got) > 0 || !strings.Contains(text, "cannot be left out") {
+		t.Errorf("%q %q", text, got)
 	}
 }
 

@@ -58,13 +58,12 @@ func exceptWarnings(c *Catalog) (out []string) {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
 			check := &h.Checks[k]
-			n := len(Voters(c, h, check)) + 1
 			switch {
-			case len(check.Except) == 0 || n >= c.Rule.RegionsMin || n == 2 && c.Rule.AllowTwoRegions:
+			case len(check.Except) == 0 || EnoughVoters(c, h, check):
 			case len(out) < warningsMax:
 				out = append(out, fmt.Sprintf("%s %q has %s with the host's own without those in except, and regions_min of "+
 					"the rule asks for %d: it stays pending or unknown; leave fewer regions out", h.Name, check.Name,
-					mesh.Count(n, "region"), c.Rule.RegionsMin))
+					mesh.Count(len(Voters(c, h, check))+1, "region"), c.Rule.RegionsMin))
 			default:
 				more++
 			}
@@ -87,6 +86,13 @@ func Voters(c *Catalog, h *Host, check *Check) (out []string) {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// EnoughVoters reports whether a check can have a verdict: whether there are as many regions, with the host's own, as
+// regions_min asks for.
+func EnoughVoters(c *Catalog, h *Host, check *Check) bool {
+	n := len(Voters(c, h, check)) + 1
+	return n >= c.Rule.RegionsMin || n == 2 && c.Rule.AllowTwoRegions
 }
 
 // regionsWithHosts counts the regions that have a vote on some host. The host's own region counts as one.
