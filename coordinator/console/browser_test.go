@@ -44,6 +44,35 @@ func TestAYearByHour(t *testing.T) {
 	testenv.AwaitInPage(t, ctx, "the chart is drawn", `document.querySelector("#rtt-hours .plot canvas") !== null`)
 }
 
+// A filter that an operator has chosen and not sent yet stays while the matrix changes.
+func TestChosenFiltersStayWhileTheMatrixChanges(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	server := httptest.NewServer(console.New(console.Config{
+		Source: source{s}, Site: notFound, Logger: zerolog.Nop(),
+	}))
+	t.Cleanup(server.Close) // after the browser
+	ctx := testenv.NewBrowser(t)
+	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/matrix")); err != nil {
+		t.Fatal(err)
+	}
+	testenv.AwaitInPage(t, ctx, "a filter is chosen", `(() => {
+		const all = [...document.querySelectorAll("main select")], chosen = all.find(s => s.name === "from");
+		all.forEach(s => s.dataset.old = "yes");
+		chosen.value = "lusaka";
+		return chosen.value === "lusaka";
+	})()`)
+	joined := *s.Snapshot
+	joined.At = joined.At.Add(time.Second)
+	joined.Vantages = []mesh.VantageState{{Name: "NC034", Region: "lusaka", LastBatch: joined.At}}
+	s.Show(&joined)
+	testenv.AwaitInPage(t, ctx, "the page is another",
+		`document.querySelector("main select") && !document.querySelector("main select[data-old]")`)
+	values := `[...document.querySelectorAll("main select")].map(s => s.name + "=" + s.value).join(" ")`
+	if got := testenv.Evaluate[string](t, ctx, values); !strings.Contains(got, "from=lusaka") {
+		t.Errorf("after a change the filters are %s", got)
+	}
+}
+
 // An operator types a moment while the page changes under the cursor, shows it by Enter, follows a mark of the line of
 // time by keyboard, and comes back to now.
 func TestTheMomentFieldByKeyboard(t *testing.T) {

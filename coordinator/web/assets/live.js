@@ -96,9 +96,12 @@ function named(name) {
 
 function onPage(e) {
 	id = e.lastEventId;
-	// What the reader opened, scrolled or focused stays so.
-	var active = document.activeElement, focus = nameOf(active), open = [];
-	var typed = active.matches("main input") && [active.value, active.selectionStart, active.selectionEnd];
+	// What the reader opened, scrolled, focused, typed or chose stays so.
+	var active = document.activeElement, focus = nameOf(active), open = [], entered = [];
+	var cursor = active.matches("main input") && [active.selectionStart, active.selectionEnd];
+	main.querySelectorAll("input,select").forEach(function (f) {
+		if (f.options || f.value !== f.defaultValue) entered.push([nameOf(f), f.value]);
+	});
 	main.querySelectorAll("details[open][id]").forEach(function (d) { open.push(d.id); });
 	var scrolls = Array.prototype.map.call(main.querySelectorAll(".scroll"), function (t) {
 		return [t.scrollLeft, t.scrollTop];
@@ -108,9 +111,14 @@ function onPage(e) {
 	main.querySelectorAll(".scroll").forEach(function (t, n) {
 		if (scrolls[n]) { t.scrollLeft = scrolls[n][0]; t.scrollTop = scrolls[n][1]; }
 	});
+	entered.forEach(function (pair) {
+		var f = pair[0] && named(pair[0]);
+		if (f) f.value = pair[1];
+		if (f && f.selectedIndex < 0) f.selectedIndex = 0; // the option is gone
+	});
 	if (focus && (focus = named(focus))) {
 		focus.focus({preventScroll: true});
-		if (typed) { focus.value = typed[0]; focus.setSelectionRange(typed[1], typed[2]); }
+		if (cursor) focus.setSelectionRange(cursor[0], cursor[1]);
 	}
 	document.dispatchEvent(new Event("newpage"));
 	// The icon has the colour of the banner.
