@@ -17,6 +17,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus/server"
 	catalogfile "github.com/probemesh/probemesh/pkg/catalog/file"
 	"github.com/probemesh/probemesh/pkg/ledger"
+	"github.com/probemesh/probemesh/pkg/testenv"
 	"github.com/probemesh/probemesh/pkg/wire"
 )
 
@@ -73,7 +74,9 @@ func openMesh(t *testing.T, open, shut string) *testMesh {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: zerolog.Nop()})
+	s, err := server.Start(t.Context(), server.Config{
+		Dir: t.TempDir(), Listen: testenv.FreeAddress(t), Logger: zerolog.Nop(), // scripts stop it
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func condition(name string) (has bool, err error) {
 	case "root":
 		has = os.Getuid() == 0
 	case "ping":
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_, err := probe.Kernel{}.Ping(ctx, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 		has = err == nil

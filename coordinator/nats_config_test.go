@@ -130,11 +130,16 @@ func joinOn(t *testing.T, n *node.Node, host string) agent.Identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := agent.Join(t.Context(), token, t.TempDir(), nil)
-	if err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) { // until Run answers on all nodes
+		id, err := agent.Join(t.Context(), token, dir, nil)
+		if err == nil {
+			return id
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
-	return id
 }
 
 func TestMeshOnACluster(t *testing.T) {

@@ -242,7 +242,7 @@ func beforeSendingMail(c *catalog.Catalog) *catalog.Catalog {
 func TestChartsMarkTheCatalogAndPauses(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	s.Snapshot.Vantages = []mesh.VantageState{{Name: "NC034", Region: "lusaka", LastBatch: time.Now()}}
-	s.Snapshot.At, s.Snapshot.Offset = time.Now().Add(2*time.Second).Truncate(time.Second), 7*time.Second
+	s.Snapshot.At, s.Snapshot.Offset = time.Now().Add(time.Minute).Truncate(time.Second), 7*time.Second
 	before := beforeSendingMail(s.Catalog)
 	h := console.New(console.Config{
 		Source: source{s}, Records: records{s.Catalog, before}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),

@@ -86,7 +86,7 @@ func TestARunningAgentFollowsACoordinatorThatMoved(t *testing.T) {
 	}
 	here.close()
 	await(t, "the agent uses the new endpoint", func() bool { return r.Uses(endpoint) })
-	if !publishes(t, r.Conn, 10*time.Second) {
+	if !publishes(t, r.Conn, time.Minute) {
 		t.Error("its batches do not arrive")
 	}
 	await(t, "the former endpoint is forgotten", func() bool { return stored(t, dir).Former == nil })
@@ -100,7 +100,7 @@ func TestARunningAgentFollowsACoordinatorThatMoved(t *testing.T) {
 	}
 	impostor.close()
 	openMovable(t, moved, &members{enrolled: slices.Clone(here.enrolled), address: there.address})
-	if !publishes(t, r.Conn, 20*time.Second) {
+	if !publishes(t, r.Conn, time.Minute) {
 		t.Error("the agent does not reconnect to its coordinator")
 	}
 }
@@ -120,11 +120,11 @@ func TestAnUnreachableEndpointLosesNoAgent(t *testing.T) {
 	m.close()
 	_, announces = openMovable(t, at, m)
 	announces.set(nowhere)
-	if !publishes(t, r.Conn, 20*time.Second) {
+	if !publishes(t, r.Conn, time.Minute) {
 		t.Error("a running agent is lost")
 	}
 	again := run(t, dir, 200*time.Millisecond)
-	if !publishes(t, again.Conn, 20*time.Second) {
+	if !publishes(t, again.Conn, time.Minute) {
 		t.Error("a restarted agent is lost")
 	}
 	announces.set(own)

@@ -246,7 +246,7 @@ func TestKills(t *testing.T) {
 	receiver.steady = true
 	receiver.mu.Unlock()
 	kill := startNotifier(t, o.dir)
-	for end := time.Now().Add(time.Minute); !o.step(false); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !o.step(false); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Error("messages are missing")
 			break

@@ -143,8 +143,7 @@ func TestAReplicaFollowsAndOutlivesItsOriginal(t *testing.T) {
 	}
 	await(t, address+"/hosts/NC036", "shows the end", contains("Mail: Operational"))
 
-	from.CloseClientConnections()
-	from.Close()
+	shut(from)
 	past := func(address string) {
 		t.Helper()
 		for path, want := range map[string]string{
@@ -227,8 +226,7 @@ func TestNothingOfAHostileOriginalRuns(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 		}
 	}))
-	defer from.Close()
-	defer from.CloseClientConnections()
+	defer shut(from)
 	address, _ := start(t, from.URL, t.TempDir())
 	await(t, address+"/", "is copied", func(status int, _ string) bool { return status == http.StatusOK })
 	_, page, h := get(t, address+"/")
@@ -323,5 +321,19 @@ func TestAnOpenPageIsNotKeptCurrentByUnreadChanges(t *testing.T) {
 	}
 	if ctx.Err() != nil {
 		t.Errorf("the page was kept current until %v before the end", time.Since(current))
+	}
+}
+
+// shut closes a server whose streams have no end: a client that connects again meanwhile would keep Close waiting.
+func shut(s *httptest.Server) {
+	closed := make(chan struct{})
+	go func() { defer close(closed); s.Close() }()
+	for {
+		s.CloseClientConnections()
+		select {
+		case <-closed:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }

@@ -193,7 +193,11 @@ func TestAReadyAnswerAllocatesAlmostNothing(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.Header.Set("Accept-Encoding", "gzip, br")
 		w := &discard{header: http.Header{}}
-		n := testing.AllocsPerRun(40, func() { h.ServeHTTP(w, r) })
+		minute, serve := time.Now().Minute(), func() { h.ServeHTTP(w, r) }
+		n := testing.AllocsPerRun(40, serve)
+		if minute != time.Now().Minute() { // it was rendered again meanwhile
+			n = testing.AllocsPerRun(40, serve)
+		}
 		if n > 8 || w.status != http.StatusOK || w.written < 40*500 {
 			t.Errorf("%s allocates %v times; status %d, %d bytes", path, n, w.status, w.written)
 		}

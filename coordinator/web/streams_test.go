@@ -155,7 +155,8 @@ func TestAPageIsNotSentTwice(t *testing.T) {
 // An idle tab costs its beats: one every three seconds, and nothing for moments in which nothing changes.
 func TestAnIdleTabCostsLittle(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
-	s.Snapshot.At = time.Now().Add(time.Hour) // its beats go on, however long the test takes
+	// Noon of tomorrow: its beats go on, however long the test takes, and no day ends, which would change the page.
+	s.Snapshot.At = time.Now().UTC().Truncate(24 * time.Hour).Add(36 * time.Hour)
 	events := listen(t, beatingServer(t, s)+"/api/v1/events?page=/", "")
 	next(t, events)
 	next(t, events)

@@ -214,14 +214,15 @@ func TestRequestsThatAreAnswered(t *testing.T) {
 // However many hosts are lost, the requests are bounded.
 func TestRequestsAreBounded(t *testing.T) {
 	p := newPair(map[string]ed25519.PublicKey{"lon1": testKey("lon1").Public().(ed25519.PublicKey)})
-	sent := 0
+	sent, began := 0, time.Now()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 2 * askBurst {
 		_ = p.prove(ctx, "lon1", 7946, func([]byte, netip.AddrPort) error { sent++; return nil })
 	}
-	if sent > askBurst+askRate || sent < askBurst/2 {
-		t.Errorf("%d requests sent", sent)
+	// The limit permits more with time, and a busy machine may pause for seconds.
+	if most := askBurst + askRate*(1+time.Since(began).Seconds()); float64(sent) > most || sent < askBurst/2 {
+		t.Errorf("%d requests sent, and %v are permitted", sent, most)
 	}
 }
 

@@ -104,7 +104,6 @@ func TestRenamedHostsGoOnGossiping(t *testing.T) {
 	inTouch(t, h1, "h1", mail, "mail")
 	setCatalog(renamed, h2)
 	inTouch(t, h2, "h2", mail, "mail")
-	if got := sees(h2); got != "h1 alive mail alive" {
-		t.Errorf("h2 sees %s", got)
-	}
+	// On a busy machine one may be a suspect for a moment.
+	until(t, "h2 sees both under their names", func() bool { return sees(h2) == "h1 alive mail alive" })
 }

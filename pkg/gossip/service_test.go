@@ -156,6 +156,9 @@ func TestMembersJoinDieAndLeave(t *testing.T) {
 	for _, host := range []string{"h1", "h2", "h3", "h4"} {
 		until(t, host+" sees that h5 died", func() bool { return strings.Contains(sees(c.agents[host]), "h5 dead") })
 	}
+	until(t, "h4 sees those to which it says that it leaves", func() bool {
+		return strings.HasPrefix(sees(c.agents["h4"]), "h1 alive h2 alive h3 alive")
+	})
 	c.agents["h4"].Close()
 	for _, host := range []string{"h1", "h2", "h3"} {
 		until(

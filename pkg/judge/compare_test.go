@@ -135,7 +135,7 @@ func (w *chaos) first(host, check string) (string, string) {
 // renamed meanwhile.
 func TestReferenceAgrees(t *testing.T) {
 	seen, filtered, shared, renames := map[mesh.Verdict]int{}, 0, 0, 0
-	rapid.Check(t, func(t *rapid.T) {
+	agree := func(t *rapid.T) {
 		w := newChaos(t)
 		defer func() { filtered, shared = filtered+w.reference.filtered, shared+len(w.reference.shared) }()
 		w.begin()
@@ -152,7 +152,16 @@ func TestReferenceAgrees(t *testing.T) {
 			w.tick()
 			w.compare(seen)
 		}
-	})
+	}
+	wanted := []mesh.Verdict{mesh.Up, mesh.Down, mesh.Partial, mesh.Unknown, mesh.Pending}
+	missed := func() bool {
+		return renames == 0 || shared == 0 || filtered == 0 ||
+			slices.ContainsFunc(wanted, func(v mesh.Verdict) bool { return seen[v] == 0 })
+	}
+	rapid.Check(t, agree)
+	for n := 0; n < 20 && missed(); n++ { // the few examples under the race detector may lack what is rare
+		rapid.Check(t, agree)
+	}
 	t.Logf("verdicts: %v; %d pings left down as filtered; %d identities were shared", seen, filtered, shared)
 	if renames == 0 {
 		t.Error("nothing was ever renamed")
@@ -163,7 +172,7 @@ func TestReferenceAgrees(t *testing.T) {
 	if filtered == 0 {
 		t.Error("no ping left down filtered")
 	}
-	for _, v := range []mesh.Verdict{mesh.Up, mesh.Down, mesh.Partial, mesh.Unknown, mesh.Pending} {
+	for _, v := range wanted {
 		if seen[v] == 0 {
 			t.Errorf("no history led to %s, so that the test does not cover it", v)
 		}

@@ -43,6 +43,9 @@ func NewBrowser(t testing.TB, more ...chromedp.ExecAllocatorOption) context.Cont
 func Evaluate[T any](t testing.TB, ctx context.Context, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	for end := time.Now().Add(time.Minute); err != nil && replacedMeanwhile(err) && time.Now().Before(end); {
+		value, err = chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	}
 	if err != nil {
 		t.Fatalf("%s: %v", expression, err)
 	}

@@ -45,7 +45,8 @@ const routesAbove = 2000
 func FreeClusterPorts(t testing.TB, n int) (out []int) {
 	t.Helper()
 	for len(out) < n {
-		if port := FreePort(t); ReservePort(t, port+routesAbove) {
+		// The routes' port too must be below those that the kernel gives.
+		if port := FreePort(t); port+routesAbove <= lastFreePort && ReservePort(t, port+routesAbove) {
 			out = append(out, port)
 		}
 	}

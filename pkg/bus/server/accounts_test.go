@@ -186,7 +186,7 @@ func refused(t *testing.T, s *server.Server, id identity) bool {
 	t.Helper()
 	tls := func(o *nats.Options) error { o.TLSConfig.ServerName = bus.ServerName; return nil }
 	conn, err := nats.Connect(s.Servers()[0], nats.Secure(), nats.RootCAs(writeCA(t, s)), tls,
-		nats.UserJWTAndSeed(id.token, id.seed), nats.NoReconnect())
+		nats.UserJWTAndSeed(id.token, id.seed), nats.NoReconnect(), nats.Timeout(time.Minute))
 	if err == nil {
 		conn.Close()
 		return false

@@ -10,7 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	busagent "github.com/probemesh/probemesh/pkg/bus/agent"
+	"github.com/probemesh/probemesh/pkg/bus/server"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // The server takes plain text from within its process, and forwarded clients come from there.
@@ -118,7 +122,12 @@ func fillPort(t *testing.T, address string) {
 
 // Close does not wait for clients that do not read.
 func TestCloseIsQuick(t *testing.T) {
-	s := start(t, t.TempDir())
+	s, err := server.Start(t.Context(), server.Config{
+		Dir: t.TempDir(), Listen: testenv.FreeAddress(t), Logger: zerolog.Nop(), // nobody else gets the port
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 5 {
 		dialPlain(t, s.Servers()[0])
 	}

@@ -37,7 +37,7 @@ func TestAKeyIsRevokedAfterTheClockWasSteppedBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := s.connect("system", "trust")
+	conn, err := s.connect("system", "trust", nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
