@@ -133,8 +133,11 @@ func (p *prover) close(n Nonce, host string, unanswered time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.waiting, n)
-	if !unanswered.IsZero() {
-		p.proof(host).Unanswered = unanswered
+	if unanswered.IsZero() {
+		return
+	}
+	if proof := p.proof(host); unanswered.After(proof.Unanswered) { // two may expire at nearly the same time
+		proof.Unanswered = unanswered
 	}
 }
 
