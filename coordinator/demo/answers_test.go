@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -26,6 +27,9 @@ func TestServicesAnswerTheirChecks(t *testing.T) {
 		h := d.catalog.Host(host)
 		c := h.Check(check)
 		ours := *c
+		if host != "nc031" { // whose own results nobody looks at
+			ours.Timeout = time.Minute // a busy machine may pause for as long as an agent waits
+		}
 		if o, ok := ours.Options.(catalog.DNS); ok && o.SOA != "" {
 			o.Tolerance = 1 // a nanosecond, which even this probe waits for
 			ours.Options = o

@@ -6,10 +6,13 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // TestFailedOpenLeavesNothing: neither state on the disk nor services that listen.
 func TestFailedOpenLeavesNothing(t *testing.T) {
+	testenv.Lock(t, "demo") // another demo would take the ports that this one leaves, or lose its own to this one
 	t.Setenv("TMPDIR", t.TempDir())
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

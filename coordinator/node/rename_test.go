@@ -124,7 +124,7 @@ func (m *renameMesh) apply(names, was []string) {
 		if was != nil && was[i] != name {
 			fmt.Fprintf(&text, "    was: %s\n", was[i])
 		}
-		fmt.Fprintf(&text, "    checks: [{kind: tcp, name: Mail, port: %d, interval: 1s, timeout: 300ms}]\n", m.port)
+		fmt.Fprintf(&text, "    checks: [{kind: tcp, name: Mail, port: %d, interval: 1s, timeout: 900ms}]\n", m.port)
 	}
 	c, err := catalogfile.Parse("test.yaml", []byte(text.String()), os.LookupEnv)
 	if err != nil {

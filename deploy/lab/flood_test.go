@@ -256,8 +256,11 @@ func TestWithoutAccountingAFloodErasesTheEvidence(t *testing.T) {
 	t.Parallel()
 	f := startFlooded(t, false)
 	at, _ := f.outage()
-	published := f.flood("nc7", 20*time.Second)
-	_, err := f.state(at)
+	published, err := 0, error(nil)
+	for end := time.Now().Add(3 * time.Minute); err == nil && time.Now().Before(end); { // a busy machine is slower
+		published += f.flood("nc7", 20*time.Second)
+		_, err = f.state(at)
+	}
 	t.Logf("nc7 published %d MB; explain: %v", published>>20, err)
 	if err == nil {
 		t.Error("the evidence is still there, so the test of the flood proves nothing")

@@ -233,7 +233,9 @@ func (s *operator) beginDisk(host string) (id string) {
 }
 
 func (s *operator) endDisk(host, id string) {
-	s.wan.mend()
+	reach := func(p *path) { p.Cut = false } // of this host alone: the other operator's may still be cut off
+	s.wan.change(isNamed(host), anywhere, reach)
+	s.wan.change(anywhere, isNamed(host), reach)
 	s.startService(host, "smtp")
 	s.startAgent(host)
 	s.await("operational", host)

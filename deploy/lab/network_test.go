@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,6 +53,7 @@ type wan struct {
 	paths   [][]path
 	in      io.WriteCloser
 	out     *bufio.Scanner
+	mu      sync.Mutex // of paths, in and out: two operators may break the mesh at the same time
 }
 
 // networks counts the WANs that were created, so that parallel tests have namespaces of their own.
@@ -156,6 +158,8 @@ func (w *wan) apply() {
 // mend resets all paths to those of a WAN without faults.
 func (w *wan) mend() {
 	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.paths = make([][]path, len(w.servers))
 	for i, a := range w.servers {
 		for _, b := range w.servers {
@@ -168,6 +172,8 @@ func (w *wan) mend() {
 // change modifies the paths from all servers that the first function selects to all that the second selects.
 func (w *wan) change(from, to func(*server) bool, do func(*path)) {
 	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for i, a := range w.servers {
 		for j, b := range w.servers {
 			if i != j && from(a) && to(b) {
@@ -234,24 +240,24 @@ func enter(namespace string) error {
 func TestWAN(t *testing.T) {
 	requireLab(t)
 	w := newWAN(t, []string{"a", "b"}, map[string]string{"a": "amsterdam", "b": "lusaka"})
-	ping := func(from *server) (time.Duration, bool) {
+	ping := func(from *server, wait string) (time.Duration, bool) {
 		began := time.Now()
 		to := w.servers[1-slices.Index(w.servers, from)]
-		err := exec.Command("ip", "netns", "exec", from.namespace, "ping", "-q", "-c", "1", "-W", "1", to.address).Run()
+		err := exec.Command("ip", "netns", "exec", from.namespace, "ping", "-q", "-c", "1", "-W", wait, to.address).Run()
 		return time.Since(began), err == nil
 	}
-	if took, ok := ping(w.servers[0]); !ok || took < 165*time.Millisecond {
+	if took, ok := ping(w.servers[0], "20"); !ok || took < 165*time.Millisecond {
 		t.Errorf("a ping took %v, answered: %v", took, ok)
 	}
 	w.change(isNamed("a"), isNamed("b"), cut)
-	if _, ok := ping(w.servers[0]); ok {
+	if _, ok := ping(w.servers[0], "1"); ok {
 		t.Error("a packet crossed a cut path")
 	}
-	if _, ok := ping(w.servers[1]); ok {
+	if _, ok := ping(w.servers[1], "1"); ok {
 		t.Error("an answer crossed a cut path")
 	}
 	w.mend()
-	if _, ok := ping(w.servers[1]); !ok {
+	if _, ok := ping(w.servers[1], "20"); !ok {
 		t.Error("no packet crosses a path whose cut ended")
 	}
 }

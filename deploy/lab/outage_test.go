@@ -226,9 +226,9 @@ func testReconnect(t *testing.T, c *catalog.Catalog, dir string, offline time.Du
 			return nil
 		}
 	}
-	eventually(t, 30*time.Second, "the first batches of the history", arrived(20))
+	eventually(t, time.Minute, "the first batches of the history", arrived(20))
 	network.setUnreachable(netip.MustParseAddr("192.0.2.6"))
-	noticed := eventually(t, 15*time.Second, "a miss arrives beside the history", func() error {
+	noticed := eventually(t, 30*time.Second, "a miss arrives beside the history", func() error {
 		return collector.receivedMiss("nc5")
 	})
 	network.setUnreachable(netip.Addr{})
@@ -241,7 +241,7 @@ func testReconnect(t *testing.T, c *catalog.Catalog, dir string, offline time.Du
 	if !slices.Equal(got, want) {
 		t.Errorf("%d batches arrived, want the %d of the spool, in order and none twice", len(got), len(want))
 	}
-	if longest > 5*time.Second {
+	if longest > 10*time.Second { // behind the history it would be minutes
 		t.Errorf("a live batch waited for %v", longest)
 	}
 	t.Logf("%d batches with %d observations arrived in %v, including a restart of NATS", len(got), observations, took)

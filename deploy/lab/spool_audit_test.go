@@ -137,8 +137,8 @@ func (a *spoolAuditor) checkStream() {
 	}
 }
 
-// streamQuiet ends the reading of a stream this long after its last message.
-const streamQuiet = 2 * time.Second
+// streamQuiet ends the reading of a stream whose last message does not come.
+const streamQuiet = time.Minute
 
 // readStream counts the messages of each batch, and the observations that each agent reports as dropped.
 func (a *spoolAuditor) readStream() (found map[string]int, dropped map[string]uint64) {
@@ -147,10 +147,17 @@ func (a *spoolAuditor) readStream() (found map[string]int, dropped map[string]ui
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	conn := openBus(ctx, a.t, filepath.Join(a.data, "bus"))
+	streams, err := conn.Streams(ctx)
+	must(a.t, err)
+	last := streams[0].Last           // of OBS, to which nobody publishes now
 	reported := map[agentRun]uint64{} // the count is cumulative within a run
 	idle := time.AfterFunc(streamQuiet, cancel)
-	err := conn.Follow(ctx, bus.Start{Sequence: 1}, func(m bus.Message) error {
+	defer idle.Stop()
+	err = conn.Follow(ctx, bus.Start{Sequence: 1}, func(m bus.Message) error {
 		idle.Reset(streamQuiet)
+		if m.Sequence >= last {
+			defer cancel()
+		}
 		if m.Kind != bus.Batch {
 			return nil
 		}

@@ -92,7 +92,7 @@ func TestBodies(t *testing.T) {
 				io.WriteString(w, test.body)
 			}))
 			defer site.Close()
-			check := catalog.Check{Kind: catalog.KindHTTP, Timeout: 5 * time.Second,
+			check := catalog.Check{Kind: catalog.KindHTTP, Timeout: patience,
 				Options: catalog.HTTP{URL: site.URL, Body: test.text}}
 			got := once(t, probe.Kernel{}, check, "127.0.0.1")
 			outcome := mesh.Reachable

@@ -95,7 +95,7 @@ zone:
 func realDNS(t *testing.T, port int, o catalog.DNS) probe.Result {
 	t.Helper()
 	check := dnsCheck(port, o)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		loaded := once(t, probe.Kernel{}, dnsCheck(port, catalog.DNS{Query: "example.net", Type: "SOA"}), "127.0.0.1")
 		if loaded.Outcome.Good() || time.Now().After(deadline) {
 			return once(t, probe.Kernel{}, check, "127.0.0.1")

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -160,7 +159,7 @@ smtpd_recipient_restrictions =
 // session probes the server with options, and with a password that is a secret.
 func session(t *testing.T, kind string, o catalog.Options, password string) probe.Result {
 	t.Helper()
-	check := catalog.Check{Kind: kind, Timeout: 5 * time.Second, Options: o}
+	check := catalog.Check{Kind: kind, Timeout: patience, Options: o}
 	check.Secrets = []catalog.Reference{{Key: "password", Name: "${P}"}}
 	target := probe.Target{
 		Check: check, Address: "127.0.0.1", Family: mesh.IPv4,

@@ -56,7 +56,7 @@ func probeAll(t *testing.T, n int, url string, memory *probe.Memory, timeout tim
 // Probes share the memory for responses. One that gets none in time is inconclusive: a fault of the agent, not the
 // host.
 func TestProbesShareMemory(t *testing.T) {
-	reasons := probeAll(t, 8, staller(t), probe.NewMemory(probe.MemoryMax/64), 3*time.Second)
+	reasons := probeAll(t, 8, staller(t), probe.NewMemory(probe.MemoryMax/64), 10*time.Second)
 	hung, unasked := 0, 0
 	for reason, n := range reasons {
 		switch {
@@ -80,7 +80,7 @@ func TestStallingServersTakeLittleMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	done := make(chan map[string]int)
-	go func() { done <- probeAll(t, probe.TargetBurst, url, probe.NewMemory(probe.MemoryMax), 3*time.Second) }()
+	go func() { done <- probeAll(t, probe.TargetBurst, url, probe.NewMemory(probe.MemoryMax), 10*time.Second) }()
 	most := int64(0)
 	for {
 		select {

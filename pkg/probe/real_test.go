@@ -64,7 +64,7 @@ func startServer(t testing.TB, port int, program string, args ...string) {
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
 		<-ended
 	})
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		select {
 		case <-ended:
 			t.Fatalf("%s ended: %s", program, output)
