@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -280,11 +279,7 @@ func TestARevocationAfterAStepBackIsLaterThanWhatPrecededIt(t *testing.T) {
 // Whatever happened and however the clock was stepped, a restart publishes nothing again and forgets nothing, also if
 // the clock is stepped while the coordinator is down.
 func TestARestartAfterAnyStepsKeepsTheHistory(t *testing.T) {
-	pasts := 25
-	if os.Getenv("PROBEMESH_LONG") == "1" {
-		pasts = 1000
-	}
-	for seed := range pasts {
+	for seed := range pasts(1000) {
 		synctest.Test(t, func(t *testing.T) {
 			w, c, past := newWorld(t), fourHosts(t), rapid.Custom(randomPast).Example(seed)
 			steps := rapid.SliceOfN(rapid.IntRange(-1800, 1800), len(past)+1, len(past)+1).Example(seed)

@@ -16,6 +16,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/bus"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
 // readdressed is the catalog with NC1 at another address, so that its checks ask something else.
@@ -202,13 +203,21 @@ func randomPast(r *rapid.T) []phase {
 	return append(phases, phase{Outcome: outcome.Draw(r, "last"), Seconds: 30})
 }
 
+// pasts returns how many pasts a property is tried with: few in a short run, and a quarter under the race detector, as
+// the goroutines of all are the same.
+func pasts(most int) int {
+	switch {
+	case os.Getenv("PROBEMESH_LONG") != "1":
+		return 25
+	case testenv.Race:
+		return most / 4
+	}
+	return most
+}
+
 // Whatever happened, a restart publishes nothing again and forgets nothing.
 func TestARestartAtAnyMomentKeepsTheHistory(t *testing.T) {
-	pasts := 25
-	if os.Getenv("PROBEMESH_LONG") == "1" {
-		pasts = 2000
-	}
-	for seed := range pasts {
+	for seed := range pasts(2000) {
 		synctest.Test(t, func(t *testing.T) {
 			w, c, past := newWorld(t), fourHosts(t), rapid.Custom(randomPast).Example(seed)
 			e, stop := w.run(t, node.CoreConfig{Catalog: c})
