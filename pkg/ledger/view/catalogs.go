@@ -120,6 +120,9 @@ func CatalogChanges(ctx context.Context, v *View, n int) (out []ledger.Change, e
 	return out, err
 }
 
+// changesMax bounds the changes that are remembered: twice those that one walk over catalogs needs.
+const changesMax = 2 * catalogsMax
+
 // changes are what catalogs changed, by their sequence and that of the catalog before: neither ever becomes another.
 // To read two catalogs of a thousand hosts takes some fifty milliseconds, so that each pair is compared once.
 type changes struct {
@@ -164,7 +167,7 @@ func (c *changes) get(pair [2]uint64) (one ledger.Change, known bool) {
 func (c *changes) put(pair [2]uint64, one ledger.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.known == nil {
+	if c.known == nil || len(c.known) >= changesMax {
 		c.known = map[[2]uint64]ledger.Change{}
 	}
 	c.known[pair] = one
