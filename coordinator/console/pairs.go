@@ -142,8 +142,9 @@ func observers(c *mesh.CheckState) (out []string) {
 	return out
 }
 
-// sight is what vantages of one place see of checks of another: how many results are good and bad.
-type sight struct{ good, bad int }
+// sight is what vantages of one place see of checks of another: how many results are good and bad. A lost ping of a host
+// that is alive is neither: it does not say whether the path works.
+type sight struct{ good, bad, filtered int }
 
 func (s sight) fails() bool { return s.bad > s.good }
 func (s sight) works() bool { return s.good > 0 && s.bad == 0 }
@@ -156,12 +157,13 @@ func (s *sight) add(c *mesh.CheckState, wanted func(region string, e mesh.EdgeSt
 			if !wanted(v.Region, e) {
 				continue
 			}
-			switch e.Vote {
-			case mesh.OK:
+			switch {
+			case filtered(e):
+				s.filtered++
+			case e.Vote == mesh.OK:
 				s.good++
-			case mesh.Bad:
+			case e.Vote == mesh.Bad:
 				s.bad++
-			case mesh.Abstain:
 			}
 		}
 	}
@@ -177,6 +179,9 @@ func (r request) pairSentences(vantage *mesh.VantageState, h *mesh.HostState, c 
 	switch {
 	case own == sight{}:
 		out = append(out, vantage.Name+" has no result of "+h.Name+" "+c.Name+" that counts.")
+	case own.good+own.bad == 0:
+		out = append(out, vantage.Name+" lost its latest ping of "+h.Name+", and "+h.Name+" has since proved otherwise "+
+			"that it is alive: the ping or its answer is dropped on the way.")
 	case own.fails() && others.works():
 		out = append(out, vantage.Name+" alone does not reach "+h.Name+" "+c.Name+": every other region does. "+
 			"The fault is on the way between them, or at "+vantage.Name+".")

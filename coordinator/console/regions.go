@@ -42,6 +42,8 @@ type directionRow struct {
 	Failing   []string // the checks that most results call bad
 }
 
+func (row directionRow) fails() bool { return sight{good: row.Good, bad: row.Bad}.fails() }
+
 // regionPage is the page of a region, now or at a moment.
 func (s *console) regionPage(r request) (view, error) {
 	key := mesh.Key(r.PathValue("region"))
@@ -91,6 +93,7 @@ func (r request) regionView(region string) regionView {
 
 // direction counts the latest results of one region's vantages on the checks of another's hosts.
 func (r request) direction(from, to string) (row directionRow) {
+	filtered := 0
 	for i := range r.snapshot.Hosts {
 		h := &r.snapshot.Hosts[i]
 		if h.Region != to {
@@ -99,13 +102,15 @@ func (r request) direction(from, to string) (row directionRow) {
 		for k := range h.Checks {
 			var s sight
 			s.add(&h.Checks[k], func(region string, _ mesh.EdgeState) bool { return region == from })
-			row.Good, row.Bad = row.Good+s.good, row.Bad+s.bad
+			row.Good, row.Bad, filtered = row.Good+s.good, row.Bad+s.bad, filtered+s.filtered
 			if s.fails() {
 				row.Failing = append(row.Failing, h.Name+" "+h.Checks[k].Name)
 			}
 		}
 	}
 	switch {
+	case row.Good+row.Bad == 0 && filtered > 0:
+		row.Look, row.Word = web.VerdictLook(mesh.Degraded), "pings lost"
 	case row.Good+row.Bad == 0:
 		row.Look = web.VoteLook(mesh.Abstain)
 	case row.Bad == 0:
@@ -124,7 +129,7 @@ func lost(rows []directionRow) (cities []string, known int) {
 		if row.Good+row.Bad > 0 {
 			known++
 		}
-		if (sight{row.Good, row.Bad}).fails() {
+		if row.fails() {
 			cities = append(cities, row.City)
 		}
 	}
@@ -180,6 +185,10 @@ func concludeRegion(v regionView) (web.Look, string) {
 	if failing := partly(v.Out); len(failing) > 0 {
 		return partial, fmt.Sprintf("The uplink of %s works. From here these do not: %s.", v.Name,
 			strings.Join(failing, ", "))
+	}
+	if outKnown < len(v.Out) || inKnown < len(v.In) {
+		return up, fmt.Sprintf("%s reaches %d of %s, and %d reach it. Between it and the others no result counts.",
+			v.Name, outKnown, mesh.Count(len(v.Out), "region"), inKnown)
 	}
 	return up, v.Name + " reaches every region, and every region reaches it."
 }

@@ -93,6 +93,43 @@ func TestPairsNameOneWayCuts(t *testing.T) {
 	}
 }
 
+// filterPing makes the latest ping of the only vantage of a region lost, while the host proves that it is alive.
+func filterPing(r request, host int, from string) *mesh.CheckState {
+	c := &r.snapshot.Hosts[host].Checks[0]
+	for i := range c.Votes {
+		if v := &c.Votes[i]; v.Region == from {
+			v.Vote, v.Edges[0].Vote, v.Edges[0].Outcome = mesh.OK, mesh.OK, mesh.Unreachable
+		}
+	}
+	return c
+}
+
+// A lost ping of a host that is alive does not say that the path works.
+func TestAFilteredPingIsNoSight(t *testing.T) {
+	r := threeRegions(nil, "")
+	ping := filterPing(r, 0, "lus")
+	got := strings.Join(r.pairSentences(&r.snapshot.Vantages[1], &r.snapshot.Hosts[0], ping), " ")
+	if want := "H-lus lost its latest ping of H-ams, and H-ams has since proved otherwise that it is alive"; !strings.Contains(
+		got, want) || strings.Contains(got, "Both directions work") {
+		t.Errorf("%q", got)
+	}
+	v := r.regionView("lus")
+	if row := v.Out[0]; row.Region != "ams" || row.Word != "pings lost" {
+		t.Errorf("%+v", row)
+	}
+	if want := "Lusaka reaches 1 of 2 regions, and 2 reach it."; !strings.HasPrefix(v.Conclusion, want) {
+		t.Errorf("%q", v.Conclusion)
+	}
+	h := &r.snapshot.Hosts[0] // a service that fails, too: it is a cut
+	mail := threeRegions([][2]string{{"lus", "ams"}}, "").snapshot.Hosts[0].Checks[0]
+	mail.Name = "Sending mail"
+	h.Checks = append(h.Checks, mail)
+	got = strings.Join(r.pairSentences(&r.snapshot.Vantages[1], h, &h.Checks[0]), " ")
+	if want := "One-way: H-lus does not see H-ams, but H-ams sees H-lus."; !strings.Contains(got, want) {
+		t.Errorf("%q lacks %q", got, want)
+	}
+}
+
 // What began to fail just now may be answered in the round that is open. What failed for longer is a cut in the next
 // round, too.
 func TestPairsAwaitTheRound(t *testing.T) {
