@@ -131,7 +131,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(get(t, h, "localhost", "/matrix").Body.String(), `title="12ms`) {
+	if strings.Contains(get(t, h, "localhost", "/matrix").Body.String(), `title="12.0 ms`) {
 		t.Error("the matrix shows the better of two address families")
 	}
 }

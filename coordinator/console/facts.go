@@ -37,8 +37,8 @@ func (s *console) gatherFacts() []fact {
 		judge = "running"
 	}
 	if !h.Judged.IsZero() {
-		ago := max(0, time.Since(h.Judged)).Round(100 * time.Millisecond)
-		judge += fmt.Sprintf(", last message %v ago, %s behind", ago, mesh.Count(int(h.Behind), "message"))
+		ago := max(0, time.Since(h.Judged))
+		judge += fmt.Sprintf(", last message %.1f s ago, %s behind", ago.Seconds(), mesh.Count(int(h.Behind), "message"))
 	}
 	facts := []fact{{"Judge", judge}, {"View of the ledger", mesh.Count(int(h.ViewBehind), "event") + " behind"}}
 	streams, err := s.config.Source.Streams(ctx)

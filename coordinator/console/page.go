@@ -32,11 +32,12 @@ func asset(name string) string {
 }
 
 // funcs are the functions of templates beside those of package web: "clock" writes a time without its date, "host",
-// "check", "pair" and "region" the addresses of pages.
+// "check", "pair" and "region" the addresses of pages, "span" a short time.
 func funcs() template.FuncMap {
 	return template.FuncMap{
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
 		"host":  hostPath, "check": checkPath, "pair": pairPath, "region": regionPath,
+		"span": span,
 	}
 }
 

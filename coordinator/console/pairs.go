@@ -142,8 +142,8 @@ func observers(c *mesh.CheckState) (out []string) {
 	return out
 }
 
-// sight is what vantages of one place see of checks of another: how many results are good and bad. A lost ping of a host
-// that is alive is neither: it does not say whether the path works.
+// sight is what vantages of one place see of checks of another: how many results are good and bad. A lost ping of a
+// host that is alive is neither: it does not say whether the path works.
 type sight struct{ good, bad, filtered int }
 
 func (s sight) fails() bool { return s.bad > s.good }
