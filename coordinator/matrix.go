@@ -40,16 +40,14 @@ func newMatrixCommand() *cobra.Command {
 // writeMatrix prints the matrix with a legend, in the order of the console's: rows and columns by the catalog's
 // regions. Families that a vote leaves out are left out here too.
 func writeMatrix(out io.Writer, c *catalog.Catalog, s *mesh.Snapshot) error {
-	position := map[string]int{}
-	for i, r := range c.Regions {
-		position[r.Name] = i
-	}
+	position := matrix.Positions(c)
 	hosts, vantages := slices.Clone(s.Hosts), slices.Clone(s.Vantages)
-	slices.SortStableFunc(hosts, func(a, b mesh.HostState) int { return position[a.Region] - position[b.Region] })
-	slices.SortStableFunc(
-		vantages,
-		func(a, b mesh.VantageState) int { return position[a.Region] - position[b.Region] },
-	)
+	slices.SortStableFunc(hosts, func(a, b mesh.HostState) int {
+		return position(a.Region, a.Name) - position(b.Region, b.Name)
+	})
+	slices.SortStableFunc(vantages, func(a, b mesh.VantageState) int {
+		return position(a.Region, a.Name) - position(b.Region, b.Name)
+	})
 	m := matrix.ByVantage(hosts, vantages)
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(table, strings.Join(append([]string{"CHECK"}, m.Columns...), "\t"))

@@ -224,9 +224,9 @@ func span(d time.Duration) string {
 	switch ms := d.Seconds() * 1000; {
 	case d == 0:
 		return "0 ms"
-	case d.Abs() >= time.Second:
+	case d.Abs() >= 999500*time.Microsecond:
 		return fmt.Sprintf("%.2f s", d.Seconds())
-	case d.Abs() >= 100*time.Millisecond:
+	case d.Abs() >= 99950*time.Microsecond:
 		return fmt.Sprintf("%.0f ms", ms)
 	default:
 		return fmt.Sprintf("%.1f ms", ms)
@@ -235,7 +235,7 @@ func span(d time.Duration) string {
 
 // millisecondsText writes a round-trip time in milliseconds without the unit, which the legend has.
 func millisecondsText(d time.Duration) string {
-	if ms := d.Seconds() * 1000; ms < 10 {
+	if ms := d.Seconds() * 1000; ms < 9.95 {
 		return fmt.Sprintf("%.1f", ms)
 	}
 	return fmt.Sprint(d.Round(time.Millisecond).Milliseconds())

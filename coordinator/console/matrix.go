@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/matrix"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -124,8 +125,10 @@ func (q question) lines(c *catalog.Catalog, s *mesh.Snapshot) (out []line) {
 			}
 		}
 	}
-	position := regionOrder(c)
-	slices.SortStableFunc(out, func(a, b line) int { return position[a.host.Region] - position[b.host.Region] })
+	position := matrix.Positions(c)
+	slices.SortStableFunc(out, func(a, b line) int {
+		return position(a.host.Region, a.host.Name) - position(b.host.Region, b.host.Name)
+	})
 	return out
 }
 
@@ -249,12 +252,11 @@ func columns(r request, q question) (out []column) {
 			vantages = append(vantages, v)
 		}
 	}
-	position := regionOrder(r.catalog)
+	position := matrix.Positions(r.catalog)
 	if len(vantages) <= linesMax || q.from != "" && len(vantages) <= pageMax {
-		slices.SortStableFunc(
-			vantages,
-			func(a, b mesh.VantageState) int { return position[a.Region] - position[b.Region] },
-		)
+		slices.SortStableFunc(vantages, func(a, b mesh.VantageState) int {
+			return position(a.Region, a.Name) - position(b.Region, b.Name)
+		})
 		for _, v := range vantages {
 			title := fmt.Sprintf("%s, %s", v.Name, cityOf(r.catalog, v.Region))
 			if !connected(v) {

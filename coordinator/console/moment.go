@@ -85,6 +85,7 @@ type momentMark struct {
 
 const (
 	timelineWidth = 1200 // units of the drawing
+	timelineLabel = 80   // the width of an hour's name
 	timelineSpan  = 48 * time.Hour
 	// timelineMarks bounds the changes that are drawn: more of them cover one another.
 	timelineMarks = 300
@@ -124,9 +125,7 @@ func (s *console) newMomentView(r request, host, check string) (*momentView, err
 	begin := now.Add(-timelineSpan)
 	place := func(at time.Time) int { return int(timelineWidth * int64(at.Sub(begin)) / int64(timelineSpan)) }
 	v.Cursor = min(max(place(shown), 0), timelineWidth-1)
-	for at := begin.Truncate(6 * time.Hour).Add(6 * time.Hour); at.Before(now); at = at.Add(6 * time.Hour) {
-		v.Hours = append(v.Hours, momentHour{place(at), at.UTC().Format("2 Jan 15:04")})
-	}
+	v.Hours = hours(begin, now, place)
 	changes, err := s.config.Source.Transitions(r.Context(), host, begin, timelineMarks+1)
 	if err != nil {
 		return nil, err
@@ -140,6 +139,18 @@ func (s *console) newMomentView(r request, host, check string) (*momentView, err
 	v.More = max(0, len(changes)-timelineMarks)
 	v.Marks = v.marks(changes[v.More:], place)
 	return v, nil
+}
+
+// hours returns the ticks of the line, with the names of those that have room for them.
+func hours(begin, now time.Time, place func(time.Time) int) (out []momentHour) {
+	for at := begin.Truncate(6 * time.Hour).Add(6 * time.Hour); at.Before(now); at = at.Add(6 * time.Hour) {
+		hour := momentHour{X: place(at)}
+		if hour.X >= timelineLabel/2 && hour.X <= timelineWidth-timelineLabel/2 { // the drawing ends beside it
+			hour.Text = at.UTC().Format("2 Jan 15:04")
+		}
+		out = append(out, hour)
+	}
+	return out
 }
 
 // keep keeps what the address asks for beside the moment.

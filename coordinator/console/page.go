@@ -243,20 +243,29 @@ func (s *console) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 func (r request) title(v view) string { return v.title + " – " + r.catalog.Page.Title }
 
-// render writes the body of a page: one line about the mesh, and what the page shows.
+// render writes the body of a page: its heading and one line about the mesh, the field of a moment where it has one,
+// and what the page shows.
 func (r request) render(v view) (template.HTML, error) {
+	var heading template.HTML
+	if name := v.template + " heading"; templates.Lookup(name) != nil {
+		var err error
+		if heading, err = web.Render(templates, name, v.data); err != nil {
+			return "", err
+		}
+	}
 	content, err := web.Render(templates, v.template, v.data)
 	if err != nil {
 		return "", err
 	}
 	sheets, all := r.formats(v)
 	return web.Render(templates, "shell", struct {
+		Heading           template.HTML
 		Agents, Connected int
 		Sheets            []web.Link // the page's tables, as CSV
 		All               string     // the address of all of them, as JSON
 		Moment            *momentView
 		Content           template.HTML
-	}{len(r.snapshot.Vantages), connectedAgents(r.snapshot), sheets, all, v.moment, content})
+	}{heading, len(r.snapshot.Vantages), connectedAgents(r.snapshot), sheets, all, v.moment, content})
 }
 
 // formats returns the addresses of the page's tables for programs: each by itself as CSV, and all of them as JSON.

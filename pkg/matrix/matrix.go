@@ -5,8 +5,30 @@ package matrix
 import (
 	"slices"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
+
+// Positions returns the function that numbers hosts, and the vantages on them, in the order of rows and columns: by
+// region and then by host, as the catalog lists them, so that each host's own column is on the diagonal.
+func Positions(c *catalog.Catalog) func(region, host string) int {
+	regions, hosts := map[string]int{}, map[string]int{}
+	for i, r := range c.Regions {
+		regions[r.Name] = i
+	}
+	for i := range c.Hosts {
+		hosts[c.Hosts[i].Key()] = i
+	}
+	place := func(in map[string]int, name string) int {
+		if i, known := in[name]; known {
+			return i
+		}
+		return len(in)
+	}
+	return func(region, host string) int {
+		return place(regions, region)*(len(hosts)+1) + place(hosts, mesh.Key(host))
+	}
+}
 
 // Matrix is a table with cells of type C.
 type Matrix[C any] struct {

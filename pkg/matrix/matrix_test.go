@@ -1,10 +1,12 @@
 package matrix_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/matrix"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -54,5 +56,25 @@ func TestByVantage(t *testing.T) {
 	}
 	if diff := cmp.Diff([][]int{{0, 2}, {0, 0}}, got); diff != "" {
 		t.Errorf("edges by check and vantage (-want +got):\n%s", diff)
+	}
+}
+
+// Hosts and the vantages on them have one order, that of the catalog. What it does not have comes last.
+func TestPositions(t *testing.T) {
+	c := &catalog.Catalog{
+		Regions: []catalog.Region{{Name: "nyc"}, {Name: "ams"}},
+		Hosts: []catalog.Host{
+			{Name: "NC036", Region: "ams"}, {Name: "NC041", Region: "nyc"}, {Name: "NC031", Region: "nyc"},
+		},
+	}
+	position := matrix.Positions(c)
+	type place struct{ region, host string }
+	places := []place{{"lon", "NC1"}, {"ams", "NC036"}, {"nyc", "NC9"}, {"nyc", "nc031"}, {"nyc", "NC041"}}
+	slices.SortStableFunc(places, func(a, b place) int {
+		return position(a.region, a.host) - position(b.region, b.host)
+	})
+	want := []place{{"nyc", "NC041"}, {"nyc", "nc031"}, {"nyc", "NC9"}, {"ams", "NC036"}, {"lon", "NC1"}}
+	if diff := cmp.Diff(want, places, cmp.AllowUnexported(place{})); diff != "" {
+		t.Error(diff)
 	}
 }
