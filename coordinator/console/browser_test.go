@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -130,6 +131,71 @@ func TestTheMomentFieldByKeyboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitAddress(t, ctx, "now")
+}
+
+// changingHost opens the page of a host, and returns what changes it while it is shown: the host's sentence becomes the
+// text.
+func changingHost(t *testing.T, query string, width int64) (ctx context.Context, change func(text string)) {
+	t.Helper()
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	server := httptest.NewServer(console.New(console.Config{
+		Source: fallen{source{s}}, Past: replayed{s, &[]time.Time{}}, Site: notFound, Logger: zerolog.Nop(),
+	}))
+	t.Cleanup(server.Close) // after the browser
+	ctx = testenv.NewBrowser(t)
+	address := server.URL + "/hosts/NC036" + query
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 700), chromedp.Navigate(address)); err != nil {
+		t.Fatal(err)
+	}
+	return ctx, func(text string) {
+		t.Helper()
+		next := *s.Snapshot
+		next.At = next.At.Add(time.Second)
+		next.Hosts = append([]mesh.HostState(nil), next.Hosts...)
+		next.Hosts[0].Sentence = text
+		s.Show(&next)
+		testenv.AwaitInPage(t, ctx, text, fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
+	}
+}
+
+// Whatever has the focus has it after a change, at the same place of the screen, though it has no name or address.
+func TestTheFocusStaysWhileThePageChanges(t *testing.T) {
+	ctx, change := changingHost(t, "", 1280)
+	const place = `(function (e) { return e.outerHTML.slice(0, 60) + Math.round(e.getBoundingClientRect().top); })(
+		document.activeElement)`
+	for i, selector := range []string{".moment button", ".line", ".check-votes .scroll", ".check-votes h2 a"} {
+		focused := fmt.Sprintf(`(document.querySelector(%q).focus(), document.activeElement.matches(%[1]q))`, selector)
+		testenv.AwaitInPage(t, ctx, selector+" has the focus", focused)
+		before := testenv.Evaluate[string](t, ctx, place)
+		change(fmt.Sprintf("Change %d. %s", i, strings.Repeat("It has a line or more than before. ", 10*i)))
+		if after := testenv.Evaluate[string](t, ctx, place); after != before {
+			t.Errorf("%s: the focus is at %s, it was at %s", selector, after, before)
+		}
+	}
+}
+
+// On a phone, the line of time shows the moment that the page shows, and stays where a reader has scrolled it.
+func TestTheLineOfTimeOfAPhone(t *testing.T) {
+	const shown = `(function () {
+		var at = document.querySelector(".cursor").getBoundingClientRect().left;
+		var box = document.querySelector(".line"), r = box.getBoundingClientRect();
+		return box.scrollWidth > box.clientWidth && at >= r.left && at <= r.right;
+	})()`
+	for _, query := range []string{"", "?at=24h", "?at=47h"} {
+		ctx, change := changingHost(t, query, 360)
+		if !testenv.Evaluate[bool](t, ctx, shown) {
+			t.Errorf("%q: the line does not show the moment", query)
+		}
+		if query != "" {
+			continue
+		}
+		const scrolled = `Math.round(document.querySelector(".line").scrollLeft)`
+		before := testenv.Evaluate[int](t, ctx, `(document.querySelector(".line").scrollLeft -= 300, `+scrolled+`)`)
+		change("Changed while somebody read.")
+		if after := testenv.Evaluate[int](t, ctx, scrolled); after != before {
+			t.Errorf("the line is scrolled to %d, it was to %d", after, before)
+		}
+	}
 }
 
 // awaitAddress waits until the page is one whose query begins so, "now" for one without a moment, and returns it. The

@@ -1,6 +1,7 @@
 (function () {
-// Arrow keys move through a matrix, and the line below it says what the cell under the pointer or the focus has seen.
-var main = document.querySelector("main"), shown = "";
+// A matrix is one stop of the Tab key, from which arrow keys move, as in the grid pattern of the ARIA authoring
+// practices. The line below it says what the cell under the pointer or the focus has seen.
+var main = document.querySelector("main"), shown = "", current = "";
 function cellOf(e) { return e.target.closest && e.target.closest(".heat tbody td"); }
 function headOf(table, n) {
 	var a = table.tHead.rows[0].cells[n].querySelector("a");
@@ -14,22 +15,44 @@ function tell(cell) {
 		": " + a.title;
 	if (text !== shown) detail.textContent = shown = text;
 }
+// Only one link of a matrix can be reached with Tab: the last one that had the focus, or the first host.
+function choose(table, link) {
+	var old = table.querySelector("a[tabindex='0']");
+	if (old) old.tabIndex = -1;
+	link.tabIndex = 0;
+	current = link.getAttribute("href");
+}
+function prepare() {
+	main.querySelectorAll(".heat table").forEach(function (table) {
+		var links = [].slice.call(table.querySelectorAll("a")), focused = table.querySelector("a:focus");
+		links.forEach(function (a) { a.tabIndex = -1; });
+		var same = links.filter(function (a) { return a.getAttribute("href") === current; })[0];
+		var link = focused || same || table.querySelector("tbody a");
+		table.setAttribute("role", "grid");
+		if (link) choose(table, link);
+	});
+}
+// PAGE is how many rows a page is.
+var PAGE = 10, STEPS = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0],
+	PageUp: [-PAGE, 0], PageDown: [PAGE, 0], Home: [0, -1e4], End: [0, 1e4]};
 document.addEventListener("keydown", function (e) {
-	var cell = cellOf(e), step = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0],
-		Home: [0, -1e4], End: [0, 1e4]}[e.key];
-	if (!cell || !step || e.ctrlKey || e.altKey || e.metaKey) return;
+	var cell = e.target.closest && e.target.closest(".heat th,.heat td"), step = STEPS[e.key];
+	if (!cell || !step || e.altKey || e.metaKey || e.ctrlKey && Math.abs(step[1]) < 2) return;
 	e.preventDefault();
-	var rows = cell.closest("tbody").rows, jump = Math.abs(step[1]) > 1;
-	var y = cell.parentNode.sectionRowIndex, x = jump ? (step[1] < 0 ? 0 : cell.parentNode.cells.length) : cell.cellIndex;
-	if (jump) step = [0, step[1] < 0 ? 1 : -1];
-	for (;;) {
-		y += step[0];
-		x += step[1];
-		var next = rows[y] && x > 0 && rows[y].cells[x];
-		if (!next) return;
-		var a = next.querySelector("a");
+	var rows = cell.closest("table").rows, y = cell.parentNode.rowIndex + step[0], x = cell.cellIndex + step[1];
+	if (e.ctrlKey) y = step[1] < 0 ? 0 : rows.length - 1;
+	// Beyond an edge it is the edge. A cell without a link is passed over, towards the middle where it is at an edge.
+	var last = rows[0].cells.length - 1, dy = Math.sign(step[0]), dx = Math.sign(step[1]);
+	if (y < 0 || y >= rows.length) { y = Math.max(0, Math.min(rows.length - 1, y)); dy = -dy; }
+	if (x < 0 || x > last) { x = Math.max(0, Math.min(last, x)); dx = -dx; }
+	for (; rows[y] && rows[y].cells[x]; y += dy, x += dx) {
+		var a = rows[y].cells[x].querySelector("a");
 		if (a) return a.focus();
 	}
+});
+document.addEventListener("focusin", function (e) {
+	var table = e.target.closest && e.target.localName === "a" && e.target.closest(".heat table");
+	if (table) choose(table, e.target);
 });
 function heard(e) { var cell = cellOf(e); if (cell) tell(cell); }
 document.addEventListener("focusin", heard);
@@ -43,9 +66,17 @@ function hint() {
 	});
 }
 hint();
+prepare();
+// The line of time is wider than a phone: it shows the moment that the page shows.
+var cursor = main.querySelector(".timeline .cursor"), line = cursor && cursor.closest(".line");
+if (line) {
+	var at = cursor.getBoundingClientRect().left - line.getBoundingClientRect().left;
+	line.scrollLeft += at - line.clientWidth / 2;
+}
 addEventListener("resize", hint);
 document.addEventListener("newpage", function () {
 	hint();
+	prepare();
 	shown = "";
 	var focused = document.activeElement && document.activeElement.closest(".heat tbody td");
 	var cell = focused || main.querySelector(".heat tbody td:hover");

@@ -78,12 +78,14 @@ function open() {
 }
 function close() { if (source) source.close(); source = null; }
 
-// An element is found again by its id or, for one of many links, by its address and its number among those with it.
+// An element is found again by its id, or by what distinguishes it and its number among those alike.
 function selectorOf(e) {
-	if (e.id) return "[id=" + JSON.stringify(e.id) + "]";
-	var href = e.getAttribute("href");
-	if (href) return "a[href=" + JSON.stringify(href) + "]";
-	return e.name ? "[name=" + JSON.stringify(e.name) + "]" : "";
+	function by(name, of) { return "[" + name + "=" + JSON.stringify(of.getAttribute(name)) + "]"; }
+	if (e.id) return by("id", e);
+	var name = ["href", "name", "aria-label"].filter(function (a) { return e.getAttribute(a); })[0];
+	if (name) return e.localName + by(name, e);
+	var box = e.closest("main [id]");
+	return (box ? by("id", box) + " " : "main ") + e.localName;
 }
 function nameOf(e) {
 	var selector = e && e !== main && main.contains(e) && selectorOf(e);
@@ -98,6 +100,7 @@ function onPage(e) {
 	id = e.lastEventId;
 	// What the reader opened, scrolled, focused, typed or chose stays so.
 	var active = document.activeElement, focus = nameOf(active), open = [], entered = [];
+	var y = active.getBoundingClientRect().top;
 	var cursor = active.matches("main input") && [active.selectionStart, active.selectionEnd];
 	main.querySelectorAll("input,select").forEach(function (f) {
 		if (f.options || f.value !== f.defaultValue) entered.push([nameOf(f), f.value]);
@@ -118,6 +121,7 @@ function onPage(e) {
 	});
 	if (focus && (focus = named(focus))) {
 		focus.focus({preventScroll: true});
+		scrollBy(0, focus.getBoundingClientRect().top - y); // what grew above it does not move it
 		if (cursor) focus.setSelectionRange(cursor[0], cursor[1]);
 	}
 	document.dispatchEvent(new Event("newpage"));
