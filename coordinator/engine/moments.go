@@ -1,15 +1,12 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
-	"compress/flate"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -17,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/pkg/judge"
@@ -27,10 +25,10 @@ const (
 	// momentEvery is how often the judge's state is saved at least, in mesh time. A busy mesh saves it each time that
 	// momentWork has come since, but not more often than momentLeast: a jump into the past replays at most that much.
 	momentEvery = 5 * time.Minute
-	momentLeast = 10 * time.Second
+	momentLeast = 5 * time.Second
 	// momentWork is how many bytes of messages are judged between two saved states: the cost of a replay grows with them.
-	// A larger state is saved after as many bytes as it has, so that a judge of a thousand hosts does not spend its time
-	// on saving.
+	// A larger state is saved after half as many bytes as it has, so that a judge of a thousand hosts does not spend its
+	// time on saving, and that a replay takes about as long as the reading of the state.
 	momentWork = 1 << 20
 	// messageWork is what a message costs beside its bytes.
 	messageWork = 200
@@ -43,6 +41,7 @@ type Moments struct {
 	dir    string // of this build: the states of another one may have other fields
 	logger zerolog.Logger
 	write  chan savedMoment
+	packer *zstd.Encoder
 
 	mu   sync.Mutex
 	all  []moment  // by time
@@ -74,7 +73,11 @@ func OpenMoments(dir string, l zerolog.Logger) (*Moments, error) {
 		return nil, nil
 	}
 	build := buildID()
-	m := &Moments{dir: filepath.Join(dir, build), logger: l, write: make(chan savedMoment, 1)}
+	packer, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		return nil, err
+	}
+	m := &Moments{dir: filepath.Join(dir, build), logger: l, write: make(chan savedMoment, 1), packer: packer}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -144,7 +147,7 @@ func (m *Moments) due(at time.Time, work int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	after := at.Sub(m.last)
-	busy := work >= max(momentWork, m.size) && after >= momentLeast
+	busy := work >= max(momentWork, m.size/2) && after >= momentLeast
 	if after >= 0 && after < momentEvery && !busy {
 		return false
 	}
@@ -169,25 +172,15 @@ func (m *Moments) store(s savedMoment) error {
 	if s.encode != nil {
 		s.data = s.encode()
 	}
-	var out bytes.Buffer
-	compressed, err := flate.NewWriter(&out, flate.BestSpeed)
-	if err != nil {
-		return err
-	}
-	if _, err := compressed.Write(s.data); err != nil {
-		return err
-	}
-	if err := compressed.Close(); err != nil {
-		return err
-	}
+	packed := m.packer.EncodeAll(s.data, nil)
 	name := filepath.Join(m.dir, s.name())
-	if err := os.WriteFile(name+".new", out.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(name+".new", packed, 0o600); err != nil {
 		return err
 	}
 	if err := os.Rename(name+".new", name); err != nil {
 		return err
 	}
-	s.size = int64(out.Len())
+	s.size = int64(len(packed))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.add(s.moment, s.encode != nil)
@@ -213,16 +206,16 @@ func (m *Moments) before(at time.Time) (moment, bool) {
 
 // read returns a saved state.
 func (m *Moments) read(one moment) ([]byte, error) {
-	f, err := os.Open(filepath.Join(m.dir, one.name()))
+	packed, err := os.ReadFile(filepath.Join(m.dir, one.name()))
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(flate.NewReader(f), momentBytes+1))
-	if err == nil && len(data) > momentBytes {
-		err = errors.New("the saved state is too large")
+	unpacker, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(momentBytes))
+	if err != nil {
+		return nil, err
 	}
-	return data, err
+	defer unpacker.Close()
+	return unpacker.DecodeAll(packed, nil)
 }
 
 // forget removes a state that cannot be used: it is damaged, or of a stream that was recreated.

@@ -6,14 +6,18 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/probemesh/probemesh/pkg/quota"
 )
 
 const (
 	momentsKept = 49 * time.Hour // an hour more than the stream has messages for
-	momentsMax  = 6000           // saved states
-	// momentsBytes bounds all files together. Over it, the states of long ago become sparser first, down to one in
-	// momentEvery, and then the oldest go: jumps there replay more of the stream.
-	momentsBytes = 256 << 20
+	momentsMax  = 40_000         // saved states: somewhat more than one in momentLeast makes
+	// momentsBytes bounds all files together. Since a state is saved when messages of half its size have come, all take
+	// about a tenth of what the stream of observations takes, so that they are bounded as a part of it. Over the bound,
+	// the states of long ago become sparser first, down to one in momentEvery, and then the oldest go: jumps there replay
+	// more of the stream.
+	momentsBytes = quota.StreamMax / 8
 	// recentFor is for how long states stay about as dense as they were saved.
 	recentFor = time.Hour
 )

@@ -44,7 +44,7 @@ func TestStatesAreSavedByWork(t *testing.T) {
 		want            time.Duration
 	}{
 		{1, 0, momentEvery}, {momentWork / 60, 0, time.Minute}, {momentWork, 0, momentLeast},
-		{momentWork, 60 * momentWork, time.Minute},
+		{momentWork, 120 * momentWork, time.Minute},
 	} {
 		m := openMoments(t, t.TempDir())
 		saveAt(t, m, midnight, 0)
@@ -122,6 +122,25 @@ func TestStatesOfLongAgoBecomeSparser(t *testing.T) {
 	}
 	if files, err := os.ReadDir(m.dir); err != nil || len(files) != len(m.all) {
 		t.Errorf("%d files of %d states (%v)", len(files), len(m.all), err)
+	}
+}
+
+// A mesh of a hundred hosts saves a state of 0.3 MB every 6 s: those of nearly two days are all kept.
+func TestStatesOfTwoDaysStayDense(t *testing.T) {
+	m := openMoments(t, t.TempDir())
+	const every, size = 6250 * time.Millisecond, 323_000
+	at := midnight
+	for ; at.Sub(midnight) < 46*time.Hour; at = at.Add(every) {
+		m.all = append(m.all, moment{at: at, sequence: uint64(len(m.all)), size: size})
+	}
+	m.add(moment{at: at, sequence: uint64(len(m.all)), size: size}, false)
+	if !m.all[0].at.Equal(midnight) {
+		t.Errorf("the oldest state is of %s", m.all[0].at)
+	}
+	for i := 1; i < len(m.all); i++ {
+		if apart := m.all[i].at.Sub(m.all[i-1].at); apart > every {
+			t.Fatalf("at %s, states are %s apart", m.all[i].at, apart)
+		}
 	}
 }
 
