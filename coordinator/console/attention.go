@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -71,8 +72,22 @@ func attention(s *console, r request, incidents []*incident.Incident) (out []ite
 		if !out[i].Since.IsZero() {
 			out[i].Age = age(r.snapshot.At.Sub(out[i].Since))
 		}
+		out[i].Detail = command.WithProgramNames(out[i].Detail)
+		for k, c := range out[i].Commands {
+			out[i].Commands[k] = asCalledHere(c)
+		}
 	}
 	return out, more
+}
+
+// asCalledHere writes a command with the name that its program has on this machine, so that it works when it is copied:
+// the packages install "coordinator" as "probemesh-coordinator".
+func asCalledHere(line string) string {
+	program, rest, _ := strings.Cut(line, " ")
+	if program != "coordinator" && program != "agent" {
+		return line
+	}
+	return command.ProgramName(program) + " " + rest
 }
 
 // age writes how long something lasts: "12 min", "3 h 5 min", "2 d 4 h".
@@ -256,6 +271,9 @@ var nextActs = []struct {
 		"coordinator incident list"},
 }
 
+// onTheServer precedes a command that runs where an agent is, and not beside the coordinator.
+const onTheServer = " On the server of such an agent, this says more:"
+
 // warningItems returns the warnings about the mesh itself. What people owe to readers has items of its own.
 func warningItems(s *console) (out []item) {
 	warnings := s.config.Source.Warnings()
@@ -265,7 +283,7 @@ func warningItems(s *console) (out []item) {
 		}
 		it := item{
 			Look: web.VerdictLook(mesh.Degraded), rank: rankWarning,
-			Title: sentenceCase(strings.ReplaceAll(subject, "-", " ")), Detail: warnings[subject],
+			Title: sentenceCase(strings.ReplaceAll(subject, "-", " ")), Detail: sentences([]string{warnings[subject]}),
 			Commands: []string{"coordinator status"},
 		}
 		for _, act := range nextActs {
@@ -278,6 +296,9 @@ func warningItems(s *console) (out []item) {
 			}
 			if act.command != "" {
 				it.Commands = []string{act.command}
+			}
+			if act.subject == "silent" || act.subject == "refusal" {
+				it.Detail += onTheServer
 			}
 			break
 		}

@@ -117,7 +117,7 @@ func TestPages(t *testing.T) {
 	h := newConsole(t)
 	for path, wants := range map[string][]string{
 		"/": {
-			"disk almost full", "running", "2 events behind", "Stream OBS", "7 messages, 3 MiB", "1 GiB free of 4 GiB",
+			"Disk almost full.", "running", "2 events behind", "Stream OBS", "7 messages, 3 MiB", "1 GiB free of 4 GiB",
 			"certificate ends in 4 days", "1 of 3 agents connected",
 		},
 		"/agents": {"● connected", "■ silent", "○ never connected", "never<"},

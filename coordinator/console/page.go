@@ -12,6 +12,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -32,12 +33,12 @@ func asset(name string) string {
 }
 
 // funcs are the functions of templates beside those of package web: "clock" writes a time without its date, "host",
-// "check", "pair" and "region" the addresses of pages, "span" a short time.
+// "check", "pair" and "region" the addresses of pages, "span" a short time, "program" a program's name on this machine.
 func funcs() template.FuncMap {
 	return template.FuncMap{
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
 		"host":  hostPath, "check": checkPath, "pair": pairPath, "region": regionPath,
-		"span": span,
+		"span": span, "program": command.ProgramName,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/archive"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/privatefile"
 	"github.com/probemesh/probemesh/pkg/sla"
@@ -78,7 +79,7 @@ func openNotifier(n *Node) error {
 // public. Without either it names the command.
 func messageLinks(n *Node, m notify.Alert) notify.Links {
 	base := strings.TrimSuffix(cmp.Or(n.config.ConsoleURL, n.core.Catalogs.Current().Page.URL), "/")
-	l := notify.Links{Acknowledge: "coordinator ack " + m.ID}
+	l := notify.Links{Acknowledge: command.ProgramName("coordinator") + " ack " + m.ID}
 	if base == "" {
 		return l
 	}

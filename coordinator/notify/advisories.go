@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -90,7 +91,7 @@ func (a *advisories) observe(warnings map[string]string, now time.Time) (out []A
 			a.open[id] = m
 		}
 		title, _, _ := strings.Cut(text, "\n")
-		m.Text = Text{Title: title, What: text, Next: "coordinator status"}
+		m.Text = Text{Title: title, What: text, Next: command.ProgramName("coordinator") + " status"}
 	}
 	for id, e := range a.sent { // sent by an earlier run, and gone now
 		if a.open[id] == nil && now.Sub(a.since) >= settleFor {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/errkind"
 )
 
@@ -55,7 +56,7 @@ func (a *Acknowledger) mac(data []byte) []byte {
 
 var errLink = web.Errorf(
 	http.StatusNotFound,
-	"This link is not valid, or has expired. Use `coordinator ack INCIDENT`.",
+	"%s", command.WithProgramNames("This link is not valid, or has expired. Use `coordinator ack INCIDENT`."),
 )
 
 // open returns what a link says, if this coordinator made it.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -219,7 +220,7 @@ func remaining(
 		Title: fmt.Sprintf("%s: %s %s", h.Name, checks, strings.ReplaceAll(string(cmp.Or(h.Status, h.Worst)), "_", " ")),
 		What: fmt.Sprintf("%s of %s %s. It had failed with %s, which it needs and which has worked since %s UTC.",
 			checks, h.Name, verb, by, m.Opened.Add(-recoverWithin).UTC().Format("15:04")),
-		Next: "coordinator explain " + h.Name,
+		Next: command.ProgramName("coordinator") + " explain " + h.Name,
 	}
 	return m, true
 }

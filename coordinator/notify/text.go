@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -32,7 +33,7 @@ func incidentText(c *catalog.Catalog, s *mesh.Snapshot, i *incident.Incident) Te
 		t.What, t.Evidence = i.Text(u), u.Evidence()
 	}
 	if len(i.Hosts) > 0 {
-		t.Next = "coordinator explain " + i.Hosts[0].Name
+		t.Next = command.ProgramName("coordinator") + " explain " + i.Hosts[0].Name
 	}
 	if i.Open() {
 		t.Works = works(c, s, i)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/archive"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/markdown"
@@ -106,8 +107,8 @@ func newIncidentView(s web.State, original *incident.Incident) incidentView {
 		Promise: i.Promise(now), Category: i.Category, Tags: i.Tags, Internal: !i.Shown(now.Add(staleMax)),
 	}
 	if since, ok := i.Proposed(); ok && s.Audience == web.Operators {
-		v.Proposal = fmt.Sprintf("Everything has worked since %s: resolve it with coordinator incident resolve %s",
-			shortTime(i.Wall(since)), i.ID)
+		v.Proposal = fmt.Sprintf("Everything has worked since %s: resolve it with %s incident resolve %s",
+			shortTime(i.Wall(since)), command.ProgramName("coordinator"), i.ID)
 	}
 	measured, _ := i.Measured()
 	switch {
