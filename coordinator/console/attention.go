@@ -56,7 +56,7 @@ func attention(s *console, r request, incidents []*incident.Incident) (out []ite
 		})
 	}
 	for i := range r.snapshot.Hosts {
-		out = append(out, hostItems(&r.snapshot.Hosts[i], open)...)
+		out = append(out, r.hostItems(&r.snapshot.Hosts[i], open)...)
 	}
 	out = append(out, pathItems(s, r)...)
 	if r.moment.IsZero() { // what people owe and what the mesh lacks is known of the present alone
@@ -105,7 +105,7 @@ func age(d time.Duration) string {
 }
 
 // hostItems returns the checks of a host that are not up, one item for each verdict.
-func hostItems(h *mesh.HostState, open map[string]*incident.Incident) (out []item) {
+func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident) (out []item) {
 	for _, verdict := range []mesh.Verdict{mesh.Down, mesh.Partial, mesh.Unknown, mesh.Degraded} {
 		var found []*mesh.CheckState
 		for k := range h.Checks {
@@ -132,6 +132,10 @@ func hostItems(h *mesh.HostState, open map[string]*incident.Incident) (out []ite
 		it.Detail = sentences(append([]string{found[0].Sentence}, withoutPaths(found[0].Advisories)...))
 		it.Links = []web.Link{{Name: "Explain", URL: checkPath(h.Name, found[0].Name)}}
 		it.Commands = []string{"coordinator explain " + h.Name}
+		if place := r.uplinkOrHost(h); verdict == mesh.Down && place != "" {
+			it.Detail += " " + place
+			it.Links = append(it.Links, web.Link{Name: "Region", URL: regionPath(h.Region)})
+		}
 		if i := open[mesh.Key(h.Name)]; i != nil && verdict != mesh.Unknown {
 			it.Links = append(it.Links, web.Link{Name: "Incident", URL: "/incidents/" + i.ID})
 			it.Commands = append(it.Commands, "coordinator ack "+i.ID)

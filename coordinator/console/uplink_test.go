@@ -1,0 +1,73 @@
+package console
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/mesh"
+)
+
+// The item of a host that is down says whether its region's uplink works, as far as the region's other hosts show it.
+func TestAHostThatIsDownNamesTheUplink(t *testing.T) {
+	const only, both = "It is the only host in London", "All 2 hosts in London are down: look at its uplink first."
+	for name, try := range map[string]struct {
+		second  bool          // London has a second host
+		down    bool          // which is down as well
+		reached time.Duration // when the second host was reached, after the first went down
+		want    string
+	}{
+		"the only host":          {false, false, 0, only},
+		"both hosts":             {true, true, -time.Second, both},
+		"the other is reached":   {true, false, time.Second, "The uplink of London works, because LON2 there is reached"},
+		"the other is not known": {true, false, -time.Second, ""},
+	} {
+		w := newWorld()
+		first := &w.snapshot.Hosts[1]
+		second := *first
+		since := w.snapshot.At.Add(-time.Minute)
+		fail := func(h *mesh.HostState, reached time.Duration) {
+			c := h.Checks[0]
+			c.Votes = append([]mesh.RegionVote(nil), c.Votes...)
+			for i := range c.Votes {
+				edges := append([]mesh.EdgeState(nil), c.Votes[i].Edges...)
+				edges[0].At = since.Add(reached)
+				c.Votes[i].Edges = edges
+			}
+			h.Checks = []mesh.CheckState{c}
+		}
+		fail(first, -time.Second)
+		first.Checks[0].Verdict, first.Checks[0].Since = mesh.Down, since
+		if try.second {
+			second.Name = "LON2"
+			fail(&second, try.reached)
+			if try.down {
+				second.Checks[0].Verdict, second.Checks[0].Since = mesh.Down, since
+			}
+			w.snapshot.Hosts = append(w.snapshot.Hosts, second)
+		}
+		r := request{catalog: w.catalog, snapshot: w.snapshot}
+		items := r.hostItems(&w.snapshot.Hosts[1], nil)
+		if len(items) != 1 {
+			t.Fatalf("%s: %d items", name, len(items))
+		}
+		linked := len(items[0].Links) == 2 && items[0].Links[1].URL == "/regions/london"
+		if got := items[0].Detail; !strings.Contains(got, try.want) || linked != (try.want != "") ||
+			try.want == "" && strings.Contains(got, "London") {
+			t.Errorf("%s: %q with links %v, wanted %q", name, got, items[0].Links, try.want)
+		}
+	}
+}
+
+// A service that is down on a host that is reached is no matter of the uplink.
+func TestAServiceThatIsDownNamesNoUplink(t *testing.T) {
+	w := newWorld()
+	h := &w.snapshot.Hosts[1]
+	service := h.Checks[0]
+	service.Name, service.Kind, service.Verdict = "Mail", "smtp", mesh.Down
+	h.Checks = append(h.Checks, service)
+	r := request{catalog: w.catalog, snapshot: w.snapshot}
+	if got := r.hostItems(h, nil)[0].Detail; strings.Contains(got, "uplink") {
+		t.Errorf("%q", got)
+	}
+}
