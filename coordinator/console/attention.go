@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -41,14 +42,7 @@ const itemsMax = 60
 
 // attention lists what needs an operator now, the most urgent first, and how many more there are.
 func attention(s *console, r request, incidents []*incident.Incident) (out []item, more int) {
-	open := map[string]*incident.Incident{} // by host
-	for _, i := range incidents {
-		for _, h := range i.Hosts {
-			if open[mesh.Key(h.Name)] == nil {
-				open[mesh.Key(h.Name)] = i
-			}
-		}
-	}
+	open := incidentsByHost(incidents)
 	for _, alert := range r.snapshot.Alerts {
 		out = append(out, item{
 			Look: web.StatusLook(mesh.PartialOutage), Title: alert, rank: rankDown,
@@ -68,16 +62,34 @@ func attention(s *console, r request, incidents []*incident.Incident) (out []ite
 	if len(out) > itemsMax {
 		out, more = out[:itemsMax], len(out)-itemsMax
 	}
-	for i := range out {
-		if !out[i].Since.IsZero() {
-			out[i].Age = age(r.snapshot.At.Sub(out[i].Since))
-		}
-		out[i].Detail = command.WithProgramNames(out[i].Detail)
-		for k, c := range out[i].Commands {
-			out[i].Commands[k] = asCalledHere(c)
+	r.finish(out)
+	return out, more
+}
+
+// incidentsByHost returns the first incident of each host's key.
+func incidentsByHost(incidents []*incident.Incident) map[string]*incident.Incident {
+	out := map[string]*incident.Incident{}
+	for _, i := range incidents {
+		for _, h := range i.Hosts {
+			if out[mesh.Key(h.Name)] == nil {
+				out[mesh.Key(h.Name)] = i
+			}
 		}
 	}
-	return out, more
+	return out
+}
+
+// finish writes in the items what depends on the moment that is shown and on this machine.
+func (r request) finish(items []item) {
+	for i := range items {
+		if !items[i].Since.IsZero() {
+			items[i].Age = age(r.snapshot.At.Sub(items[i].Since))
+		}
+		items[i].Detail = command.WithProgramNames(items[i].Detail)
+		for k, c := range items[i].Commands {
+			items[i].Commands[k] = asCalledHere(c)
+		}
+	}
 }
 
 // asCalledHere writes a command with the name that its program has on this machine, so that it works when it is copied:
@@ -130,11 +142,11 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 		}
 		it.Title = fmt.Sprintf("%s: %s %s", h.Name, subject, verdictWords(verdict, len(found) > 1))
 		it.Detail = sentences(append([]string{found[0].Sentence}, withoutPaths(found[0].Advisories)...))
-		it.Links = []web.Link{{Name: "Explain", URL: checkPath(h.Name, found[0].Name)}}
-		it.Commands = []string{"coordinator explain " + h.Name}
+		it.Links = []web.Link{{Name: "Explain", URL: r.atMoment(checkPath(h.Name, found[0].Name))}}
+		it.Commands = []string{r.explainCommand(h.Name)}
 		if place := r.uplinkOrHost(h); verdict == mesh.Down && place != "" {
 			it.Detail += " " + place
-			it.Links = append(it.Links, web.Link{Name: "Region", URL: regionPath(h.Region)})
+			it.Links = append(it.Links, web.Link{Name: "Region", URL: r.atMoment(regionPath(h.Region))})
 		}
 		if i := open[mesh.Key(h.Name)]; i != nil && verdict != mesh.Unknown {
 			it.Links = append(it.Links, web.Link{Name: "Incident", URL: "/incidents/" + i.ID})
@@ -143,6 +155,22 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 		out = append(out, it)
 	}
 	return out
+}
+
+// atMoment is the address of a page at the moment that is shown.
+func (r request) atMoment(page string) string {
+	if r.moment.IsZero() {
+		return page
+	}
+	return page + "?at=" + url.QueryEscape(r.snapshot.At.UTC().Format(time.RFC3339))
+}
+
+// explainCommand is the command that explains a host at the moment that is shown.
+func (r request) explainCommand(host string) string {
+	if r.moment.IsZero() {
+		return "coordinator explain " + host
+	}
+	return "coordinator explain " + host + " --at " + r.snapshot.At.UTC().Format(time.RFC3339)
 }
 
 func verdictRank(v mesh.Verdict) int {

@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
 	"github.com/probemesh/probemesh/pkg/sentence"
@@ -16,11 +18,14 @@ import (
 // hostView is one host: its checks, their votes, and what changed.
 type hostView struct {
 	web.Look
-	Name, Region, Sentence string
-	Public                 bool
-	Since                  time.Time
-	Checks                 []checkView
-	Changes                []changeRow
+	Name, Region, City string
+	Sentence           string // of the whole host, if no item has it
+	Items              []item // what fails, as the overview has it
+	Explain            string // the command
+	Public             bool
+	Since              time.Time
+	Checks             []checkView
+	Changes            []changeRow
 }
 
 // checkView is one check with its votes.
@@ -63,9 +68,9 @@ func (s *console) hostPage(r request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	v := hostView{
-		Look: web.StatusLook(h.Status), Name: h.Name, Region: h.Region, Sentence: h.Sentence, Public: h.Public,
-		Since: h.Since,
+	v, err := newHostView(s, r, h)
+	if err != nil {
+		return view{}, err
 	}
 	votes := table{name: "votes", columns: voteColumns}
 	for i := range h.Checks {
@@ -73,6 +78,9 @@ func (s *console) hostPage(r request) (view, error) {
 		v.Checks = append(v.Checks, c)
 		votes.rows = append(votes.rows, c.rows()...)
 	}
+	slices.SortStableFunc(v.Checks, func(a, b checkView) int {
+		return mesh.Verdict(b.Verdict).Severity() - mesh.Verdict(a.Verdict).Severity()
+	})
 	if v.Changes, err = s.changes(r, mesh.Key(h.Name), ""); err != nil {
 		return view{}, err
 	}
@@ -81,6 +89,30 @@ func (s *console) hostPage(r request) (view, error) {
 		title: h.Name, template: "host", section: "/", data: v, moment: moment,
 		tables: []table{votes, changeTable(v.Changes)},
 	}, err
+}
+
+// newHostView describes a host without its checks. What fails comes first, as in the overview: the sentence of a host
+// is that of its worst check, and does not name it.
+func newHostView(s *console, r request, h *mesh.HostState) (hostView, error) {
+	v := hostView{
+		Look: web.StatusLook(h.Status), Name: h.Name, Region: h.Region, City: cityOf(r.catalog, h.Region),
+		Sentence: h.Sentence, Public: h.Public, Since: h.Since,
+	}
+	var open map[string]*incident.Incident
+	if r.moment.IsZero() {
+		incidents, err := openIncidents(s, r)
+		if err != nil {
+			return v, err
+		}
+		open = incidentsByHost(incidents)
+	}
+	v.Items = r.hostItems(h, open)
+	if slices.ContainsFunc(v.Items, func(i item) bool { return strings.Contains(i.Detail, h.Sentence) }) {
+		v.Sentence = ""
+	}
+	r.finish(v.Items)
+	v.Explain = asCalledHere(r.explainCommand(h.Name))
+	return v, nil
 }
 
 // host returns the host of the address, however it is capitalised.

@@ -28,9 +28,7 @@ const (
 
 // overview is the first page: what needs an operator now, who reaches what, and how the coordinator itself is.
 func overviewPage(s *console, r request) (view, error) {
-	incidents, err := s.config.Source.Incidents(r.Context(), incident.Query{
-		Since: r.snapshot.At.Add(r.snapshot.Offset), Limit: openMax,
-	})
+	incidents, err := openIncidents(s, r)
 	if err != nil {
 		return view{}, err
 	}
@@ -50,6 +48,13 @@ func overviewPage(s *console, r request) (view, error) {
 	return view{
 		title: "Overview", template: "overview", section: "/", data: v, tables: overviewTables(v, built.table(r)),
 	}, nil
+}
+
+// openIncidents returns the incidents that are open.
+func openIncidents(s *console, r request) ([]*incident.Incident, error) {
+	return s.config.Source.Incidents(r.Context(), incident.Query{
+		Since: r.snapshot.At.Add(r.snapshot.Offset), Limit: openMax,
+	})
 }
 
 // latestChanges returns the latest transitions, the newest first.

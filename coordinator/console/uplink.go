@@ -33,6 +33,8 @@ func (r request) uplinkOrHost(h *mesh.HostState) string {
 	switch {
 	case others == 0:
 		return fmt.Sprintf("It is the only host in %s, so it may also be the uplink: ask the provider there.", city)
+	case others == 1 && alsoDown == 1:
+		return fmt.Sprintf("Both hosts in %s are down: look at its uplink first.", city)
 	case alsoDown == others:
 		return fmt.Sprintf("All %d hosts in %s are down: look at its uplink first.", others+1, city)
 	}

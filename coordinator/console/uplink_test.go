@@ -10,7 +10,7 @@ import (
 
 // The item of a host that is down says whether its region's uplink works, as far as the region's other hosts show it.
 func TestAHostThatIsDownNamesTheUplink(t *testing.T) {
-	const only, both = "It is the only host in London", "All 2 hosts in London are down: look at its uplink first."
+	const only, both = "It is the only host in London", "Both hosts in London are down: look at its uplink first."
 	for name, try := range map[string]struct {
 		second  bool          // London has a second host
 		down    bool          // which is down as well
@@ -69,5 +69,24 @@ func TestAServiceThatIsDownNamesNoUplink(t *testing.T) {
 	r := request{catalog: w.catalog, snapshot: w.snapshot}
 	if got := r.hostItems(h, nil)[0].Detail; strings.Contains(got, "uplink") {
 		t.Errorf("%q", got)
+	}
+}
+
+// What an item of a past moment proposes is about that moment too.
+func TestItemsOfAMomentStayAtIt(t *testing.T) {
+	w := newWorld()
+	h := &w.snapshot.Hosts[1]
+	h.Checks[0].Verdict, h.Checks[0].Since = mesh.Down, w.snapshot.At.Add(-time.Minute)
+	w.snapshot.At = time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	r := request{catalog: w.catalog, snapshot: w.snapshot, moment: w.snapshot.At}
+	it := r.hostItems(h, nil)[0]
+	const command, address = "coordinator explain LON1 --at 2026-03-01T02:31:00Z", "?at=2026-03-01T02%3A31%3A00Z"
+	if it.Commands[0] != command {
+		t.Errorf("the command is %q", it.Commands[0])
+	}
+	for _, link := range it.Links {
+		if !strings.HasSuffix(link.URL, address) {
+			t.Errorf("%s leads to %s", link.Name, link.URL)
+		}
 	}
 }
