@@ -199,6 +199,24 @@ func TestALonelyRegionIsExplained(t *testing.T) {
 	}
 }
 
+// A region that a check leaves out is named where its votes are shown, for readers and for programs.
+func TestVotesNameTheRegionsLeftOut(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Snapshot.Hosts[0].Checks[0].Except = []string{"lusaka"}
+	h := console.New(console.Config{Source: source{s}, Site: http.NotFoundHandler(), Logger: zerolog.Nop()})
+	host, check := s.Snapshot.Hosts[0].Name, s.Snapshot.Hosts[0].Checks[0].Name
+	const want = "except of the check leaves the region out"
+	for _, path := range []string{"/hosts/" + host, "/hosts/" + host + "/checks/" + check} {
+		if text := get(t, h, "localhost", path).Body.String(); strings.Count(text, want) != 1 {
+			t.Errorf("%s does not say once that %s", path, want)
+		}
+		csv := get(t, h, "localhost", path+"?table=votes&format=csv").Body.String()
+		if !strings.Contains(csv, ",lusaka,false,none,,,not asked,no result,,"+want+",,\n") {
+			t.Errorf("%s as CSV: %s", path, csv)
+		}
+	}
+}
+
 // records is a ledger with two catalogs: the one before has no check "Sending mail".
 type records struct{ now, before *catalog.Catalog }
 

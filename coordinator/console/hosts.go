@@ -40,7 +40,8 @@ type checkView struct {
 	Votes                                     []voteRow
 }
 
-// voteRow is one vantage's latest result on a check, and what it counts for.
+// voteRow is one vantage's latest result on a check, and what it counts for. A region that the check leaves out has a
+// row without a vantage.
 type voteRow struct {
 	web.Look
 	Region, Vantage, Name, Family, Outcome, Why string
@@ -175,6 +176,12 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 			}
 			v.Votes = append(v.Votes, row)
 		}
+	}
+	for _, region := range c.Except {
+		v.Votes = append(v.Votes, voteRow{
+			Look: web.VoteLook(mesh.Abstain), Region: region, RegionVote: "none", Outcome: "not asked",
+			Why: "except of the check leaves the region out",
+		})
 	}
 	return v
 }
