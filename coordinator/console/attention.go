@@ -142,6 +142,9 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 		}
 		it.Title = fmt.Sprintf("%s: %s %s", h.Name, subject, verdictWords(verdict, len(found) > 1))
 		it.Detail = sentences(append([]string{found[0].Sentence}, withoutPaths(found[0].Advisories)...))
+		if why := commonReason(found[0]); verdict == mesh.Unknown && why != "" {
+			it.Detail += " Most say: " + why + "."
+		}
 		it.Links = []web.Link{{Name: "Explain", URL: r.atMoment(checkPath(h.Name, found[0].Name))}}
 		it.Commands = []string{r.explainCommand(h.Name)}
 		if place := r.uplinkOrHost(h); verdict == mesh.Down && place != "" {

@@ -272,7 +272,7 @@ func (m cellMaker) legend() []cell {
 		out = []cell{
 			{Class: "h0", Text: "<20"}, {Class: "h1", Text: "<70"}, {Class: "h2", Text: "<130"},
 			{Class: "h3", Text: "<200"}, {Class: "h4", Text: "<300"}, {Class: "h5", Text: "300+", Title: "ms"},
-			{Class: "lossy", Text: "92", Note: "3 %", Title: "loses 2 % or more"},
+			{Class: "lossy", Text: "92", Note: "3 %", Title: "lost 2 % or more lately"},
 		}
 	case showLoss:
 		own.Class, own.Text = "l0 own", "0 %"

@@ -19,6 +19,7 @@ import (
 // pairView is what one vantage sees of one check.
 type pairView struct {
 	Vantage, Region, Host, HostRegion, Check string
+	City, HostCity                           string   // of the regions
 	Sentences                                []string // what its latest results say, in both directions
 	Votes                                    checkView
 	With                                     string // the vantage that it is compared with
@@ -47,6 +48,20 @@ var minutePeriods = []struct {
 	{"days", "48 hours", 48 * time.Hour, 10 * time.Minute},
 }
 
+// newPairView describes what a vantage sees of a check now.
+func (r request) newPairView(vantage *mesh.VantageState, h *mesh.HostState, c *mesh.CheckState) pairView {
+	v := pairView{
+		Vantage: vantage.Name, Region: vantage.Region, City: cityOf(r.catalog, vantage.Region),
+		Host: h.Name, HostRegion: h.Region, HostCity: cityOf(r.catalog, h.Region), Check: c.Name,
+		Sentences: r.pairSentences(vantage, h, c), Votes: r.newCheckView(h, c),
+	}
+	v.Votes.Votes = slices.DeleteFunc(
+		v.Votes.Votes,
+		func(row voteRow) bool { return row.Vantage != mesh.Key(vantage.Name) },
+	)
+	return v
+}
+
 // pairPage is the page of what a vantage sees of a check. ?with= names another vantage to compare with.
 func (s *console) pairPage(r request) (view, error) {
 	h, c, err := r.hostAndCheck()
@@ -57,14 +72,7 @@ func (s *console) pairPage(r request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	v := pairView{
-		Vantage: vantage.Name, Region: vantage.Region, Host: h.Name, HostRegion: h.Region, Check: c.Name,
-		Sentences: r.pairSentences(vantage, h, c), Votes: r.newCheckView(h, c),
-	}
-	v.Votes.Votes = slices.DeleteFunc(
-		v.Votes.Votes,
-		func(row voteRow) bool { return row.Vantage != mesh.Key(vantage.Name) },
-	)
+	v := r.newPairView(vantage, h, c)
 	vantages := []string{vantage.Name}
 	if with := r.URL.Query().Get("with"); with != "" {
 		other, err := r.vantage(with)
@@ -178,7 +186,7 @@ func (r request) pairSentences(vantage *mesh.VantageState, h *mesh.HostState, c 
 	var out []string
 	switch {
 	case own == sight{}:
-		out = append(out, vantage.Name+" has no result of "+h.Name+" "+c.Name+" that counts.")
+		out = append(out, vantage.Name+" has no result of "+h.Name+" "+c.Name+" that counts"+r.whyNoVote(vantage, c)+".")
 	case own.good+own.bad == 0:
 		out = append(out, vantage.Name+" lost its latest ping of "+h.Name+", and "+h.Name+" has since proved otherwise "+
 			"that it is alive: the ping or its answer is dropped on the way.")
