@@ -42,6 +42,9 @@ type directionRow struct {
 	Failing   []string // the checks that most results call bad
 }
 
+// Results is how many latest results there are.
+func (row directionRow) Results() int { return row.Good + row.Bad }
+
 func (row directionRow) fails() bool { return sight{good: row.Good, bad: row.Bad}.fails() }
 
 // regionPage is the page of a region, now or at a moment.
@@ -148,6 +151,9 @@ func partly(rows []directionRow) (checks []string) {
 	return checks
 }
 
+// askOutside is what to do where the mesh cannot distinguish the uplink of a region from its hosts.
+const askOutside = "Try its addresses from another network, or ask its provider."
+
 // concludeRegion says in a sentence on which side the fault is: the region's uplink, its hosts, or neither.
 func concludeRegion(v regionView) (web.Look, string) {
 	out, outKnown := lost(v.Out)
@@ -165,10 +171,10 @@ func concludeRegion(v regionView) (web.Look, string) {
 			"and its votes are left out while it is isolated.", v.Name, len(out), mesh.Count(outKnown, "region"))
 	case most(len(in), inKnown) && outKnown == 0:
 		return down, fmt.Sprintf("%d of %s do not reach %s, and nothing is known of what it sees itself: "+
-			"it is cut off, or all its hosts are down.", len(in), mesh.Count(inKnown, "region"), v.Name)
+			"it is cut off, or all its hosts are down. "+askOutside, len(in), mesh.Count(inKnown, "region"), v.Name)
 	case most(len(in), inKnown):
 		return down, fmt.Sprintf("%d of %s do not reach the hosts in %s, while it reaches the others: "+
-			"its way in is broken, or its hosts are down.", len(in), mesh.Count(inKnown, "region"), v.Name)
+			"its way in is broken, or its hosts are down. "+askOutside, len(in), mesh.Count(inKnown, "region"), v.Name)
 	case len(out)+len(in) > 0:
 		return partial, oneWay(v, out, in)
 	case outKnown == 0:
