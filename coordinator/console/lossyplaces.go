@@ -15,33 +15,52 @@ type lossyPlace struct {
 	pingCounts
 }
 
-// lossyPlaces returns the whole mesh if most paths between regions keep losing probes. Otherwise it returns the regions
-// whose own paths keep losing probes while most other paths do not, in the catalog's order. With two regions alone it
-// cannot be decided which of them loses the probes.
+// lossyPlaces returns the whole mesh if most regions keep losing probes on most of their paths. Otherwise it returns
+// the regions that do, in the catalog's order, if the paths between the others lose few. Two regions of eight are an
+// end of about half of all paths: most paths alone do not distinguish them from the whole mesh. With two regions in all
+// it cannot be decided which of them loses the probes.
 func lossyPlaces(c *catalog.Catalog, s *mesh.Snapshot, counts map[[3]string]pingCounts) (out []lossyPlace) {
 	edges := pingEdges(c.Rule, s, counts)
-	if whole := newLossyPlace("", edges, func(pingEdge) bool { return true }); whole.lasting() &&
-		whole.share >= meshLossy {
+	lossy, known := lossyRegions(edges)
+	whole := newLossyPlace("", edges, func(pingEdge) bool { return true })
+	if whole.lasting() && whole.share >= meshLossy && 2*len(lossy) > known {
 		return []lossyPlace{whole}
 	}
+	others := newLossyPlace("", edges, func(e pingEdge) bool { return !lossy[e.from] && !lossy[e.to] })
+	if sent, _ := others.total(); sent == 0 || others.share >= lossyElsewhere {
+		return nil
+	}
 	for _, region := range c.Regions {
-		here := func(e pingEdge) bool { return e.from == region.Name || e.to == region.Name }
-		place, others := newLossyPlace(
-			region.Name,
-			edges,
-			here,
-		), newLossyPlace(
-			"",
-			edges,
-			func(e pingEdge) bool { return !here(e) },
-		)
-		sent, _ := others.total()
-		if place.lasting() && place.share >= meshLossy && sent > 0 && others.share < lossyElsewhere {
+		place := newLossyPlace(region.Name, edges, func(e pingEdge) bool { return e.touches(region.Name) })
+		if lossy[region.Name] && place.lasting() && place.share >= meshLossy {
 			out = append(out, place)
 		}
 	}
 	return out
 }
+
+// lossyRegions returns the regions that lose probes on more than half of their paths, and how many have paths.
+func lossyRegions(edges []pingEdge) (lossy map[string]bool, known int) {
+	all, bad := map[string]int{}, map[string]int{}
+	for _, e := range edges {
+		for _, region := range []string{e.from, e.to} {
+			all[region]++
+			if e.share() >= meshLossy {
+				bad[region]++
+			}
+		}
+	}
+	lossy = map[string]bool{}
+	for region, n := range bad {
+		if 2*n > all[region] {
+			lossy[region] = true
+		}
+	}
+	return lossy, len(all)
+}
+
+// touches reports whether a region is at one of the ends.
+func (e pingEdge) touches(region string) bool { return e.from == region || e.to == region }
 
 // newLossyPlace sums up edges; its share is the median of theirs.
 func newLossyPlace(region string, edges []pingEdge, of func(pingEdge) bool) lossyPlace {

@@ -23,9 +23,12 @@ func TestLossyPlacesAreNamed(t *testing.T) {
 		lost func(from, to string) [2]uint64
 		want []string // beginnings of titles
 	}{
-		"nothing":               {around(none), nil},
-		"the whole mesh":        {around(much, places...), []string{"All regions lose probes: 18 % on a typical path"}},
-		"one region":            {around(much, "lusaka"), []string{"Lusaka loses 18 % of probes on a typical path"}},
+		"nothing":        {around(none), nil},
+		"the whole mesh": {around(much, places...), []string{"All regions lose probes: 18 % on a typical path"}},
+		"one region":     {around(much, "lusaka"), []string{"Lusaka loses 18 % of probes on a typical path"}},
+		"two regions": {around(much, "lusaka", "sydney"), []string{
+			"Lusaka loses 18 % of probes on a typical path", "Sydney loses 18 % of probes on a typical path",
+		}},
 		"a little everywhere":   {around(little, places...), nil},
 		"a burst in one region": {around([2]uint64{0, 12}, "lusaka"), nil},
 		"one path": {func(from, to string) [2]uint64 {
