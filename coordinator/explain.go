@@ -157,7 +157,7 @@ func explainVote(out io.Writer, v mesh.RegionVote) {
 			fmt.Fprintf(out, ", %s", e.Reason)
 		}
 		if e.Vote == mesh.OK && e.Outcome.Good() && e.RTT > 0 { // a ping that is only filtered has no time
-			fmt.Fprintf(out, ", %s", e.RTT.Round(100*time.Microsecond))
+			fmt.Fprintf(out, ", %s", mesh.Span(e.RTT))
 		}
 		switch {
 		case e.Address == "": // the catalog names an address, so there was none to choose

@@ -68,7 +68,7 @@ func (e evidence) write(out io.Writer, rule catalog.Rule) {
 	}
 	took := e.Published.Sub(e.Began)
 	fmt.Fprintf(out, "  how it came to this, %s from the cause to the verdict (change %s):\n",
-		took.Round(10*time.Millisecond), e.ID)
+		mesh.Span(took), e.ID)
 	e.draw(out)
 	for _, event := range e.Events {
 		// The round whose answers were the first failures may have opened just before them.

@@ -42,7 +42,7 @@ func TestExplainDrawsTheEvidence(t *testing.T) {
 	var out strings.Builder
 	e.write(&out, catalog.DefaultRule())
 	for _, want := range []string{
-		"2s from the cause to the verdict (change 280-nc036-1)",
+		"2.00 s from the cause to the verdict (change 280-nc036-1)",
 		"    lon lon1 " + dots(15) + "+" + dots(21) + "!" + dots(22) + "\n",
 		"    lon lon2 " + dots(45) + "X" + dots(14) + "\n",
 		"+0.50 s  lon1 probed", "+0.51 s  round 7 opens",

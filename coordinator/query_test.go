@@ -45,7 +45,7 @@ func TestExplainVoteByFamily(t *testing.T) {
 	var out strings.Builder
 	explainVote(&out, vote)
 	for _, want := range []string{
-		"lon1 by ipv4: ok, 12ms, by 192.0.2.4;",
+		"lon1 by ipv4: ok, 12.0 ms, by 192.0.2.4;",
 		"lon1 by ipv6: abstain, left out, since another family has a vote: no local route;",
 		"lon2 by ipv4: bad, timeout, tried 192.0.2.3: timeout;",
 	} {

@@ -182,7 +182,7 @@ func edgeTitle(e mesh.EdgeState) string {
 	}
 	text := e.Outcome.String()
 	if hasTime(e) {
-		text = span(e.RTT)
+		text = mesh.Span(e.RTT)
 	}
 	if e.Reason != "" {
 		text += ": " + shortened(e.Reason)
@@ -217,20 +217,6 @@ func heat[T time.Duration | float64](scale string, steps []T, value T) string {
 		n++
 	}
 	return fmt.Sprintf("%s%d", scale, n)
-}
-
-// span writes a time of seconds at most: "0.4 ms", "29.1 ms", "103 ms", "-12.0 ms", "1.25 s".
-func span(d time.Duration) string {
-	switch ms := d.Seconds() * 1000; {
-	case d == 0:
-		return "0 ms"
-	case d.Abs() >= 999500*time.Microsecond:
-		return fmt.Sprintf("%.2f s", d.Seconds())
-	case d.Abs() >= 99950*time.Microsecond:
-		return fmt.Sprintf("%.0f ms", ms)
-	default:
-		return fmt.Sprintf("%.1f ms", ms)
-	}
 }
 
 // millisecondsText writes a round-trip time in milliseconds without the unit, which the legend has.

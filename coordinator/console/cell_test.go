@@ -106,15 +106,3 @@ func TestLargeLossesStandOut(t *testing.T) {
 		last = n
 	}
 }
-
-func TestShortTimesInWords(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0 ms", 400 * time.Microsecond: "0.4 ms", 29130 * time.Microsecond: "29.1 ms", 103 * time.Millisecond: "103 ms",
-		-12 * time.Millisecond: "-12.0 ms", 1250 * time.Millisecond: "1.25 s",
-		99960 * time.Microsecond: "100 ms", 999600 * time.Microsecond: "1.00 s",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("%v: %q, want %q", d, got, want)
-		}
-	}
-}

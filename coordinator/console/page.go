@@ -38,7 +38,7 @@ func funcs() template.FuncMap {
 	return template.FuncMap{
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
 		"host":  hostPath, "check": checkPath, "pair": pairPath, "region": regionPath,
-		"span": span, "program": command.ProgramName,
+		"span": mesh.Span, "program": command.ProgramName,
 	}
 }
 

@@ -127,7 +127,7 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 		Look: web.VerdictLook(t.Verdict), ID: t.ID, Host: t.Host, Check: t.Check, Was: string(t.Was),
 		Verdict: string(t.Verdict), Sentence: t.Sentence, Rule: quorum.InWords(t.Rule, r.catalog.Rule),
 		With:  s.failedWith(r, t),
-		Began: t.Began, Published: t.Published, After: t.Published.Sub(t.Began).Round(10 * time.Millisecond),
+		Began: t.Began, Published: t.Published, After: t.Published.Sub(t.Began),
 		Tally: t.Tally, Votes: r.newCheckView(&mesh.HostState{Name: t.Host}, &state),
 		Before: hostPath(t.Host) + "?at=" + t.Began.Add(-time.Second).UTC().Format(time.RFC3339),
 	}

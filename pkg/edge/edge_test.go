@@ -92,7 +92,7 @@ func TestLooks(t *testing.T) {
 		{"one probe is lost", []reply{silence, good(80 * time.Millisecond)}, mesh.Reachable, "", 2,
 			400 * time.Millisecond, true},
 		{"a longer route", []reply{good(600 * time.Millisecond), good(600 * time.Millisecond)}, mesh.Slow,
-			"answered after 600ms", 3, 620 * time.Millisecond, true},
+			"answered after 600 ms", 3, 620 * time.Millisecond, true},
 		{"silence", []reply{silence}, mesh.Unreachable, "timeout", 3, 1050 * time.Millisecond, true},
 		{"refused", []reply{refused()}, mesh.Unreachable, "refused", 2, 60 * time.Millisecond, true},
 		{"refused once", []reply{refused(), good(20 * time.Millisecond)}, mesh.Reachable, "", 2, 60 * time.Millisecond,

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -136,7 +135,7 @@ func (s *Series) good(now time.Time, r Result, step *Step) {
 	if r.Outcome == mesh.Slow { // the server itself says so
 		outcome, s.reason = mesh.Slow, r.Reason
 	} else if link > s.wait || r.RTT > max(s.talk, s.wait) {
-		outcome, s.reason = mesh.Slow, fmt.Sprintf("answered after %s", r.RTT.Round(time.Millisecond))
+		outcome, s.reason = mesh.Slow, "answered after "+mesh.Span(r.RTT)
 	}
 	o := s.observation(now, outcome)
 	o.RTT, o.Phases, o.Expiry = min(r.RTT, o.Elapsed), r.Phases, r.Expiry

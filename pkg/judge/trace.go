@@ -146,11 +146,11 @@ func describeProbe(o mesh.Observation) string {
 		return began + ": inconclusive: " + o.Reason
 	case o.Outcome == mesh.Unreachable:
 		return began + fmt.Sprintf(": unreachable after %s in %s: %s", mesh.Count(o.Sent, "probe"),
-			o.Elapsed.Round(10*time.Millisecond), o.Reason)
+			mesh.Span(o.Elapsed), o.Reason)
 	case o.Outcome == mesh.Slow:
-		return began + ": slow, " + o.RTT.Round(100*time.Microsecond).String()
+		return began + ": slow, " + mesh.Span(o.RTT)
 	}
-	return began + ": reachable in " + o.RTT.Round(100*time.Microsecond).String()
+	return began + ": reachable in " + mesh.Span(o.RTT)
 }
 
 // compare records which votes changed, and what the quorum makes of them.
@@ -188,6 +188,9 @@ func (t *Tracer) compare(in Input, was, now mesh.CheckState) {
 		text = fmt.Sprintf("%s, published: %s becomes %s", text, was.Verdict, now.Verdict)
 	case was.RoundOpen && !now.RoundOpen:
 		text += ", the round is closed"
+	case now.RoundOpen && was.Tally == now.Tally && was.Rule == now.Rule: // nothing is counted yet
+		text = fmt.Sprintf("%s stands while the round is open; the last count was %d of %s bad, %d ok", now.Verdict,
+			now.Tally.Bad, mesh.Count(now.Tally.Regions, "region"), now.Tally.OK)
 	case now.RoundOpen:
 		text += ", the round is open"
 	}

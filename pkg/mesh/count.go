@@ -1,8 +1,10 @@
 package mesh
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Count writes a number with its noun, which is regular and given in the singular: "1 region", "2 regions",
@@ -26,4 +28,18 @@ func Plural(noun string) string {
 		return stem + "ies"
 	}
 	return noun + "s"
+}
+
+// Span writes a time of seconds at most: "0.4 ms", "29.1 ms", "103 ms", "-12.0 ms", "1.25 s".
+func Span(d time.Duration) string {
+	switch ms := d.Seconds() * 1000; {
+	case d == 0:
+		return "0 ms"
+	case d.Abs() >= 999500*time.Microsecond:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	case d.Abs() >= 99950*time.Microsecond:
+		return fmt.Sprintf("%.0f ms", ms)
+	default:
+		return fmt.Sprintf("%.1f ms", ms)
+	}
 }

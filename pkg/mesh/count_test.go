@@ -2,6 +2,7 @@ package mesh_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -17,6 +18,18 @@ func TestCount(t *testing.T) {
 	} {
 		if got := mesh.Count(test.n, test.noun); got != test.want {
 			t.Errorf("%d %s: %q, want %q", test.n, test.noun, got, test.want)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ms", 400 * time.Microsecond: "0.4 ms", 29130 * time.Microsecond: "29.1 ms", 103 * time.Millisecond: "103 ms",
+		-12 * time.Millisecond: "-12.0 ms", 1250 * time.Millisecond: "1.25 s",
+		99960 * time.Microsecond: "100 ms", 999600 * time.Microsecond: "1.00 s",
+	} {
+		if got := mesh.Span(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }
