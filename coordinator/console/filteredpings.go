@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -14,6 +15,10 @@ const filteredPrefix = "ping filtered:"
 
 // filteredNamed is how many hosts with lost pings are named; the others are counted.
 const filteredNamed = 8
+
+// filteredFor is how long a vantage must have lost all pings: a single one is lost on any lossy path, and says nothing
+// of a filter.
+const filteredFor = time.Minute
 
 // filteredPings are the checks that are up and lose pings while their hosts are alive.
 type filteredPings struct {
@@ -34,7 +39,7 @@ func newFilteredPings(s *mesh.Snapshot, cut map[direction]bool, lossy map[string
 					continue
 				}
 				for _, e := range v.Edges {
-					if filtered(e) && !e.LeftOut {
+					if filtered(e) && !e.LeftOut && s.At.Sub(e.Since) >= filteredFor {
 						n++
 					}
 				}
@@ -58,8 +63,8 @@ func (f filteredPings) items() []item {
 		Look: web.VerdictLook(mesh.Degraded), rank: rankAdvisory,
 		Title: fmt.Sprintf("%s loses pings, and is alive", names[0]),
 		Detail: fmt.Sprintf(
-			"%s lost the latest ping, and the host has since proved otherwise that it is alive, by a service "+
-				"or by its agent. If that lasts, something drops pings before it: permit ICMP echo requests there.",
+			"%s lost all pings of the last minute or longer, and the host proved otherwise that it is alive, by a "+
+				"service or by its agent. Something drops pings before it: permit ICMP echo requests there.",
 			mesh.Count(f.paths, "vantage"),
 		),
 		Links: []web.Link{{Name: "Check", URL: f.addresses[0]}},
@@ -71,8 +76,8 @@ func (f filteredPings) items() []item {
 		}
 		it.Title = fmt.Sprintf("%d hosts lose pings, and are alive", len(names))
 		it.Detail = fmt.Sprintf(
-			"%s: on %s the latest ping was lost, and the host has since proved otherwise that it is alive, "+
-				"by a service or by its agent. If that lasts, something drops pings before them: permit ICMP echo requests there.",
+			"%s: on %s all pings of the last minute or longer were lost, and the host proved otherwise that it is "+
+				"alive, by a service or by its agent. Something drops pings before them: permit ICMP echo requests there.",
 			shown,
 			mesh.Count(f.paths, "path"),
 		)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -72,7 +73,7 @@ func TestFilteredPingsAreOneItem(t *testing.T) {
 	w.filter("lusaka", "london")
 	if got := title(w, nil, nil); !strings.HasPrefix(
 		got,
-		"LON1 loses pings, and is alive. 1 vantage lost the latest ping",
+		"LON1 loses pings, and is alive. 1 vantage lost all pings of the last minute",
 	) {
 		t.Errorf("one: %q", got)
 	}
@@ -80,6 +81,12 @@ func TestFilteredPingsAreOneItem(t *testing.T) {
 		t.Errorf("of a path that is cut: %q", got)
 	}
 	w.filter("sydney", "toronto")
+	latest := &w.snapshot.Hosts[slices.Index(places, "toronto")].Checks[0].Votes[slices.Index(places, "sydney")].Edges[0]
+	latest.Since = w.snapshot.At.Add(-50 * time.Second)
+	if got := title(w, nil, nil); !strings.HasPrefix(got, "LON1 loses pings") {
+		t.Errorf("while another ping was lost just now: %q", got)
+	}
+	latest.Since = w.snapshot.At.Add(-70 * time.Second)
 	if got := title(w, nil, nil); !strings.HasPrefix(got, "2 hosts lose pings, and are alive. LON1, TOR1: on 2 paths") {
 		t.Errorf("two: %q", got)
 	}
