@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -21,16 +20,32 @@ type Latencies struct {
 	view  *view.View
 	now   func() (at time.Time, offset time.Duration)
 
-	reading sync.Mutex // held before mu, while the file is read
-	mu      sync.Mutex
-	recent  map[string][]latency.Recent // by the check's id
-	expires time.Time
+	recent *recent // nil without a store
 }
 
 // NewLatencies makes Latencies. Without a store nothing is known. now returns the present mesh time, and mesh time
 // less the wall clock.
 func NewLatencies(s *latency.Store, v *view.View, now func() (time.Time, time.Duration)) *Latencies {
-	return &Latencies{store: s, view: v, now: now}
+	l := &Latencies{store: s, view: v, now: now}
+	if s != nil {
+		l.recent = newRecent(s.Recent)
+	}
+	return l
+}
+
+// Run reads what Overview returns before it is asked for, until ctx ends, and then returns nil: no page waits for the
+// first reading, which takes seconds in a large mesh, or for a later one. Without Run, readers read it themselves.
+func (l *Latencies) Run(ctx context.Context) error {
+	if l.recent != nil {
+		l.recent.run(ctx, l.wall)
+	}
+	return nil
+}
+
+// wall returns the present time of the wall clock that the coordinators share.
+func (l *Latencies) wall() time.Time {
+	at, offset := l.now()
+	return at.Add(-offset)
 }
 
 // Latency reports how long the checks of the request took to answer.
@@ -114,22 +129,15 @@ func vantageName(c *catalog.Catalog, id string) string {
 	return id
 }
 
-// Bounds of how old an overview may be.
-const (
-	recentEvery = 20 * time.Second
-	recentLate  = time.Minute // how much older while another reader reads
-)
-
-// Overview returns what pages show of every host, some seconds old. With public, it leaves out when hosts were
-// internal.
+// Overview returns what pages show of every host, some seconds old; nil while it is read for the first time. With
+// public, it leaves out when hosts were internal.
 func (l *Latencies) Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error) {
 	if l.store == nil {
 		return latency.Overview{}, nil
 	}
-	at, offset := l.now()
-	wall := at.Add(-offset)
-	recent, err := l.recentOf(ctx, wall)
-	if err != nil {
+	wall := l.wall()
+	recent, err := l.recent.of(ctx, wall)
+	if err != nil || recent == nil {
 		return nil, err
 	}
 	hidden, err := l.hidden(ctx, public, wall.Add(-latency.Kept), wall)
@@ -157,37 +165,6 @@ func (l *Latencies) Overview(ctx context.Context, c *catalog.Catalog, public boo
 		out[h.Key()] = one
 	}
 	return out, nil
-}
-
-// recentOf returns the recent latencies of all checks, at most recentEvery old. One reader reads them; the others do
-// not wait for it if what is known is hardly older.
-func (l *Latencies) recentOf(ctx context.Context, wall time.Time) (map[string][]latency.Recent, error) {
-	if !l.reading.TryLock() {
-		if recent, ok := l.known(recentLate); ok {
-			return recent, nil
-		}
-		l.reading.Lock()
-	}
-	defer l.reading.Unlock()
-	if recent, ok := l.known(0); ok {
-		return recent, nil
-	}
-	began := time.Now()
-	recent, err := l.store.Recent(ctx, wall)
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.recent, l.expires = recent, began.Add(recentEvery)
-	return recent, nil
-}
-
-// known returns the recent latencies that were read last, unless they expired longer ago than late.
-func (l *Latencies) known(late time.Duration) (map[string][]latency.Recent, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.recent, l.recent != nil && time.Now().Before(l.expires.Add(late))
 }
 
 // hide removes what was observed while the host was internal.

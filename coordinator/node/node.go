@@ -160,7 +160,7 @@ func openLatency(ctx context.Context, n *Node) error {
 		Bus: n.bus, Rollups: n.bus.Rollups(), View: n.view, Store: store,
 		Warn: n.core.Warnings.Warn, Logger: n.logger("recorder"),
 	})
-	n.tasks = append(n.tasks, recorder.Run)
+	n.tasks = append(n.tasks, recorder.Run, n.latencies.Run)
 	return nil
 }
 

@@ -85,8 +85,8 @@ func (d *measurer) of(ctx context.Context, view *web.View, s web.State) (*measur
 			m.days[mesh.Key(r.Host)] = r
 		}
 	}
-	if m.latency, err = view.Overview(ctx); err != nil {
-		return nil, err
+	if m.latency, err = view.Overview(ctx); err != nil || m.latency == nil {
+		return m, err // without latencies, which are known soon
 	}
 	d.catalog, d.minute, d.changed, d.latest = s.Catalog, minute, changed, m
 	return m, nil

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/probemesh/probemesh/pkg/latency"
+)
+
+const (
+	// recentEvery is how old the recent latencies may be before a reader reads them itself, and recentLate how much
+	// older while somebody else reads them.
+	recentEvery = 20 * time.Second
+	recentLate  = time.Minute
+	// renewEvery is how often they are read ahead of their readers: before they expire.
+	renewEvery = 15 * time.Second
+	// firstWait is how long after a start pages wait for the first reading. A small mesh takes a few milliseconds, a
+	// thousand hosts take seconds: their pages show no round-trip times meanwhile.
+	firstWait = 100 * time.Millisecond
+)
+
+// recent has the recent latencies of all checks, by the check's id, as they were some seconds ago.
+type recent struct {
+	read func(ctx context.Context, wall time.Time) (map[string][]latency.Recent, error)
+
+	reading sync.Mutex // held before mu, while they are read
+	mu      sync.Mutex
+	all     map[string][]latency.Recent // nil: not read yet. Never changed
+	expires time.Time
+	first   chan struct{} // closed once run has read for the first time; nil: nothing runs
+	began   time.Time     // when run began
+}
+
+func newRecent(read func(context.Context, time.Time) (map[string][]latency.Recent, error)) *recent {
+	return &recent{read: read}
+}
+
+// run reads them regularly until ctx ends. A reader sees the error of a reading that fails when it reads itself.
+func (r *recent) run(ctx context.Context, wall func() time.Time) {
+	first := make(chan struct{})
+	r.mu.Lock()
+	r.first, r.began = first, time.Now()
+	r.mu.Unlock()
+	_ = r.renew(ctx, wall())
+	close(first)
+	ticker := time.NewTicker(renewEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			_ = r.renew(ctx, wall())
+		}
+	}
+}
+
+// renew reads them now.
+func (r *recent) renew(ctx context.Context, wall time.Time) error {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	return r.readAt(ctx, wall)
+}
+
+// readAt reads them. The caller holds reading.
+func (r *recent) readAt(ctx context.Context, wall time.Time) error {
+	began := time.Now()
+	all, err := r.read(ctx, wall)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all, r.expires = all, began.Add(recentEvery)
+	return nil
+}
+
+// of returns them, at most recentEvery old; nil while they are read for the first time. One reader reads them; the
+// others do not wait for it if what is known is hardly older.
+func (r *recent) of(ctx context.Context, wall time.Time) (map[string][]latency.Recent, error) {
+	if all, ok := r.known(0); ok {
+		return all, nil
+	}
+	if !r.awaitFirst(ctx) {
+		return nil, ctx.Err()
+	}
+	if !r.reading.TryLock() {
+		if all, ok := r.known(recentLate); ok {
+			return all, nil
+		}
+		r.reading.Lock()
+	}
+	defer r.reading.Unlock()
+	if all, ok := r.known(0); ok {
+		return all, nil
+	}
+	if err := r.readAt(ctx, wall); err != nil {
+		return nil, err
+	}
+	all, _ := r.known(recentLate)
+	return all, nil
+}
+
+// awaitFirst waits shortly after a start for the first reading of run, and reports whether it is over or nothing runs.
+func (r *recent) awaitFirst(ctx context.Context) bool {
+	r.mu.Lock()
+	first, left := r.first, firstWait-time.Since(r.began)
+	r.mu.Unlock()
+	if first == nil {
+		return true
+	}
+	wait := time.NewTimer(left)
+	defer wait.Stop()
+	select {
+	case <-first:
+		return true
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+	select {
+	case <-first: // both, long after the start
+		return true
+	default:
+		return false
+	}
+}
+
+// known returns what was read last, unless it expired longer ago than late.
+func (r *recent) known(late time.Duration) (map[string][]latency.Recent, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all, r.all != nil && time.Now().Before(r.expires.Add(late))
+}
