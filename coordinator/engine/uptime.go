@@ -87,7 +87,7 @@ func (h *History) lostTime(ctx context.Context) (out []sla.Window, err error) {
 func (h *History) histories(
 	ctx context.Context, c *catalog.Catalog, q sla.Query, from, to time.Time,
 ) ([]sla.History, error) {
-	published, err := h.view.Periods().Published(ctx, from, to)
+	published, err := h.view.Periods().Published(ctx, q.Host, from, to)
 	if err != nil {
 		return nil, err
 	}

@@ -227,6 +227,7 @@ func (v *View) uptime(ctx context.Context, host string, q sla.Query) (sla.Report
 		hosts := v.publicHosts()
 		include = func(key string) bool { return slices.Contains(hosts, key) }
 	}
+	q.Host = host
 	q.Include = func(key string) bool { return (host == "" || key == host) && include(key) }
 	q.Public = v.audience == Public
 	report, err := v.source.Uptime(ctx, c, q)

@@ -337,7 +337,7 @@ func (y *year) uptime(ctx context.Context, conn *coordinator.Conn, end time.Time
 	defer v.Close()
 	from := end.AddDate(0, 0, -90)
 	err = timed(func() error {
-		histories, err := v.Periods().Published(ctx, from, end)
+		histories, err := v.Periods().Published(ctx, "", from, end)
 		for _, h := range histories {
 			sla.NewRow(h, nil, sla.DefaultMethod(), from, end, true)
 			rows++

@@ -11,6 +11,7 @@ import (
 // Query selects what a report covers.
 type Query struct {
 	Include  func(host string) bool // by the host's key
+	Host     string                 // if not empty: the only host that Include accepts, by its key
 	Public   bool                   // leave out when a host was internal
 	Daily    bool                   // measure each day, too
 	From, To time.Time              // by the wall clock

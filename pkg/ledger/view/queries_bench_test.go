@@ -191,8 +191,11 @@ func queriesOfYear(ctx context.Context, v *view.View, c *catalog.Catalog, keys [
 			return err
 		}
 	}
-	days := func(n int) func() error {
-		return func() error { _, err := v.Periods().Published(ctx, manyEnd.AddDate(0, 0, -n), manyEnd); return err }
+	days := func(n int, host string) func() error {
+		return func() error {
+			_, err := v.Periods().Published(ctx, host, manyEnd.AddDate(0, 0, -n), manyEnd)
+			return err
+		}
 	}
 	return map[string]func() error{
 		"transitions of a host":    func() error { _, err := v.Transitions(ctx, "host-7", time.Time{}, 100); return err },
@@ -215,9 +218,10 @@ func queriesOfYear(ctx context.Context, v *view.View, c *catalog.Catalog, keys [
 		"public incidents, page 10": incidents(view.IncidentQuery{Limit: 50, Offset: 500, Public: public}),
 		"incident":                  func() error { _, err := v.Incident(ctx, "incident-777"); return err },
 		"statuses":                  func() error { _, err := v.Periods().Statuses(ctx); return err },
-		"uptime of 30 days":         days(30),
-		"uptime of 90 days":         days(90),
-		"uptime of a year":          days(365),
+		"uptime of 30 days":         days(30, ""),
+		"uptime of 90 days":         days(90, ""),
+		"uptime of a year":          days(365, ""),
+		"uptime of a host's year":   days(365, "host-7"),
 		"internal":                  func() error { _, err := v.Periods().Internal(ctx, manyBegin, manyEnd); return err },
 		"pauses":                    func() error { _, err := v.Periods().Pauses(ctx, manyBegin, manyEnd); return err },
 		"offset now":                func() error { _, _, err := v.Periods().OffsetAt(ctx, manyEnd); return err },

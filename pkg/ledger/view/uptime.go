@@ -131,26 +131,32 @@ type Periods struct{ db *sql.DB }
 // Periods returns the part of the view that knows about periods.
 func (v *View) Periods() Periods { return Periods{v.db} }
 
-// Published returns what was published of hosts and checks that concerns a period of mesh time: of hosts first, then of
-// checks. Hosts are named by key. A host or check of which nothing was in force is missing.
-func (p Periods) Published(ctx context.Context, from, to time.Time) ([]sla.History, error) {
+// Published returns what was published of the host with the key and its checks, or for "" of all, that concerns a
+// period of mesh time: of hosts first, then of checks. Hosts are named by key. A host or check of which nothing was in
+// force is missing.
+func (p Periods) Published(ctx context.Context, host string, from, to time.Time) ([]sla.History, error) {
 	out, err := p.histories(ctx, `SELECT host || char(10) || char(10) || status, began, since, until
-		FROM host_standings WHERE until > ? AND began < ?`, from, to,
+		FROM host_standings WHERE until > ? AND began < ?`, host, from, to,
 		func(status string) sla.State { return sla.OfStatus(mesh.Status(status)) })
 	if err != nil {
 		return nil, err
 	}
 	checks, err := p.histories(ctx, `SELECT host || char(10) || check_ || char(10) || verdict, began, since, until
-		FROM standings WHERE until > ? AND began < ?`, from, to,
+		FROM standings WHERE until > ? AND began < ?`, host, from, to,
 		func(verdict string) sla.State { return sla.OfVerdict(mesh.Verdict(verdict)) })
 	return append(out, checks...), err
 }
 
 // histories groups the rows of a query, and sorts the groups by host and check. Sorting rows would take longer. It
-// reads thousands of rows, and past database/sql: that takes as long for each row as SQLite itself.
+// reads thousands of rows, and past database/sql: that takes as long for each row as SQLite itself. The rows of other
+// hosts are skipped in the index, which takes a tenth of the time of returning them.
 func (p Periods) histories(
-	ctx context.Context, query string, from, to time.Time, state func(string) sla.State,
+	ctx context.Context, query, host string, from, to time.Time, state func(string) sla.State,
 ) ([]sla.History, error) {
+	args := []driver.NamedValue{{Ordinal: 1, Value: nanoseconds(from)}, {Ordinal: 2, Value: nanoseconds(to)}}
+	if host != "" {
+		query, args = query+` AND host = ?`, append(args, driver.NamedValue{Ordinal: 3, Value: host})
+	}
 	conn, err := p.db.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read what was published: %w", err)
@@ -158,9 +164,7 @@ func (p Periods) histories(
 	defer conn.Close()
 	g := &groups{known: map[string]group{}, place: map[string]int{}, state: state}
 	err = conn.Raw(func(driverConn any) error {
-		rows, err := driverConn.(driver.QueryerContext).QueryContext(ctx, query, []driver.NamedValue{
-			{Ordinal: 1, Value: nanoseconds(from)}, {Ordinal: 2, Value: nanoseconds(to)},
-		})
+		rows, err := driverConn.(driver.QueryerContext).QueryContext(ctx, query, args)
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func benchmarkUptime(b *testing.B, every int64) {
 		}
 		b.StartTimer()
 		began := processorTime(b)
-		histories, err := cold.Periods().Published(b.Context(), from, to)
+		histories, err := cold.Periods().Published(b.Context(), "", from, to)
 		for _, h := range histories {
 			row := sla.NewRow(h, nil, sla.DefaultMethod(), from, to, false)
 			if row.Seconds.Down < 80/every*300 || row.Seconds.Total() != period*day {

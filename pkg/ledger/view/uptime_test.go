@@ -2,6 +2,7 @@ package view_test
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,12 +29,20 @@ func made(t *testing.T, at int64, public bool) ledger.CatalogEvent {
 
 func seconds(t *testing.T, l *store, from, to int64) map[string]sla.Times {
 	t.Helper()
-	histories, err := l.view.Periods().Published(t.Context(), time.Unix(from, 0), time.Unix(to, 0))
-	if err != nil {
-		t.Fatal(err)
+	published := func(host string) []sla.History {
+		all, err := l.view.Periods().Published(t.Context(), host, time.Unix(from, 0), time.Unix(to, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
 	}
+	histories := published("")
 	out := map[string]sla.Times{}
 	for _, h := range histories {
+		other := func(o sla.History) bool { return o.Host != h.Host }
+		if diff := cmp.Diff(slices.DeleteFunc(slices.Clone(histories), other), published(h.Host)); diff != "" {
+			t.Errorf("of %s alone: %s", h.Host, diff)
+		}
 		out[h.Host+" "+h.Check] = sla.New(h.Spans, nil, nil).Measure(time.Unix(from, 0), time.Unix(to, 0))
 	}
 	return out
