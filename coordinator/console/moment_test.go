@@ -98,7 +98,9 @@ func TestPagesShowAMoment(t *testing.T) {
 		}
 	}
 	for _, at := range []string{"10m", time.Now().Add(-10 * time.Minute).UTC().Format(time.RFC3339)} {
-		for _, path := range []string{"/hosts/NC036", "/hosts/nc036/checks/ping", "/matrix", "/regions/amsterdam"} {
+		for _, path := range []string{
+			"/hosts/NC036", "/hosts/nc036/checks/ping", "/matrix", "/regions/amsterdam", "/", "/agents", "/catalog",
+		} {
 			w := get(t, h, "localhost", path+"?at="+at)
 			text := w.Body.String()
 			live := strings.Contains(text, `data-live="/console/events`)
@@ -108,6 +110,15 @@ func TestPagesShowAMoment(t *testing.T) {
 			if got := time.Since((*asked)[len(*asked)-1]); got < 9*time.Minute || got > 11*time.Minute {
 				t.Errorf("%s: %v ago was shown", at, got)
 			}
+		}
+	}
+	for path, want := range map[string]string{
+		"/matrix": `href="/hosts/NC036/checks/ping?at=20`, "/hosts/NC036": `href="/hosts/NC036/checks/ping?at=20`,
+		"/": `href="/matrix?at=20`,
+	} {
+		if text := get(t, h, "localhost", path+"?at=10m").Body.String(); !strings.Contains(text, want) ||
+			!strings.Contains(text, `class="now" href="`+path+`"`) {
+			t.Errorf("the links of %s do not lead to the same moment, or back to now", path)
 		}
 	}
 	if then := get(t, h, "localhost", "/hosts/NC036?at=10m").Body.String(); !strings.Contains(then, "Major outage") {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -180,6 +181,9 @@ func (s *console) open(r *http.Request, p page) (request, view, error) {
 		return asked, view{}, err
 	}
 	v, err := p(s, asked)
+	if err == nil && past && v.moment == nil { // no page shows the past without saying so
+		v.moment, err = s.newMomentView(asked, "", "")
+	}
 	v.still = v.still || past
 	return asked, v, err
 }
@@ -258,6 +262,9 @@ func (r request) render(v view) (template.HTML, error) {
 	if err != nil {
 		return "", err
 	}
+	if !r.moment.IsZero() {
+		content = atMoment(content, r.moment)
+	}
 	sheets, all := r.formats(v)
 	return web.Render(templates, "shell", struct {
 		Heading           template.HTML
@@ -267,6 +274,15 @@ func (r request) render(v view) (template.HTML, error) {
 		Moment            *momentView
 		Content           template.HTML
 	}{heading, len(r.snapshot.Vantages), connectedAgents(r.snapshot), sheets, all, v.moment, content})
+}
+
+// momentLinks are the links to pages that can show a moment, and do not name one.
+var momentLinks = regexp.MustCompile(`href="(/(?:(?:hosts|regions)/[^"?#]+|matrix|agents|catalog)?)"`)
+
+// atMoment makes the links of a page of the past lead to the same moment. Those to the present are above it.
+func atMoment(content template.HTML, at time.Time) template.HTML {
+	link := `href="$1?at=` + url.QueryEscape(at.UTC().Format(time.RFC3339)) + `"`
+	return template.HTML(momentLinks.ReplaceAllString(string(content), link))
 }
 
 // formats returns the addresses of the page's tables for programs: each by itself as CSV, and all of them as JSON.
