@@ -13,8 +13,11 @@ const (
 	// older while somebody else reads them.
 	recentEvery = 20 * time.Second
 	recentLate  = time.Minute
-	// renewEvery is how often they are read ahead of their readers: before they expire.
-	renewEvery = 15 * time.Second
+	// renewEvery is how often they are read ahead of their readers, at the least: before they expire. Where reading
+	// takes less than a hundredth of it they are read more often, so that the pages of a small mesh show what was
+	// observed a second ago.
+	renewEvery, renewSoonest = 15 * time.Second, time.Second
+	renewShare               = 100
 	// firstWait is how long after a start pages wait for the first reading. A small mesh takes a few milliseconds, a
 	// thousand hosts take seconds: their pages show no round-trip times meanwhile.
 	firstWait = 100 * time.Millisecond
@@ -42,16 +45,16 @@ func (r *recent) run(ctx context.Context, wall func() time.Time) {
 	r.mu.Lock()
 	r.first, r.began = first, time.Now()
 	r.mu.Unlock()
-	_ = r.renew(ctx, wall())
-	close(first)
-	ticker := time.NewTicker(renewEvery)
-	defer ticker.Stop()
-	for {
+	for n := 0; ctx.Err() == nil; n++ {
+		began := time.Now()
+		_ = r.renew(ctx, wall())
+		if n == 0 {
+			close(first)
+		}
+		took := time.Since(began)
 		select {
 		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			_ = r.renew(ctx, wall())
+		case <-time.After(max(renewSoonest, min(renewShare*took, renewEvery)) - took):
 		}
 	}
 }

@@ -81,3 +81,21 @@ func TestReadersReadRecentLatencies(t *testing.T) {
 		}
 	})
 }
+
+// In a small mesh pages show what was observed a second ago: the first ones after a start would otherwise show for
+// long that nothing was.
+func TestRecentLatenciesOfASmallMeshAreFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var failing atomic.Bool
+		r := slowRecent(time.Millisecond, &failing)
+		go r.run(ctx, time.Now)
+		for range 20 {
+			time.Sleep(1700 * time.Millisecond)
+			if age, took, known, err := ask(t, r); !known || took != 0 || age > renewSoonest+time.Millisecond || err != nil {
+				t.Errorf("%v old, waited %v, known %v (%v)", age, took, known, err)
+			}
+		}
+	})
+}
