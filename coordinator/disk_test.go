@@ -64,7 +64,7 @@ func TestFullDisk(t *testing.T) {
 	free := fill(t, filepath.Join(disk, "filler"))
 	m.eventually("the full disk is reported", reported("! disk full: free some space under "))
 	m.eventually("the full disk is reported everywhere", func() bool {
-		return strings.Contains(m.serve.log.String(), "disk full") && strings.Contains(m.get("/"), "disk full")
+		return strings.Contains(m.serve.log.String(), "disk full") && strings.Contains(m.get("/"), "Disk full")
 	})
 	m.breakAndMend(data, "NC1")
 

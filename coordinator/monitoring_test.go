@@ -62,7 +62,7 @@ func TestSilentAgentIsReportedEverywhere(t *testing.T) {
 	})
 	m.eventually("the silent agent is reported everywhere", func() bool {
 		logged := strings.Contains(m.serve.log.String(), "agent=NC2")
-		return logged && strings.Contains(m.get("/"), "silent agents: NC2 since ")
+		return logged && strings.Contains(m.get("/"), "Silent agents: NC2 since ")
 	})
 	m.startAgent("NC2")
 	m.eventually("the agent recovered", func() bool {
