@@ -203,14 +203,14 @@ func randomPast(r *rapid.T) []phase {
 	return append(phases, phase{Outcome: outcome.Draw(r, "last"), Seconds: 30})
 }
 
-// pasts returns how many pasts a property is tried with: few in a short run, and a quarter under the race detector, as
-// the goroutines of all are the same.
+// pasts returns how many pasts a property is tried with: few in a short run, and a tenth under the race detector, as
+// the goroutines of all are the same and the plain run tries them all.
 func pasts(most int) int {
 	switch {
 	case os.Getenv("PROBEMESH_LONG") != "1":
 		return 25
 	case testenv.Race:
-		return most / 4
+		return most / 10
 	}
 	return most
 }
