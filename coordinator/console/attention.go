@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -145,11 +144,11 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 		if why := commonReason(found[0]); verdict == mesh.Unknown && why != "" {
 			it.Detail += " Most say: " + why + "."
 		}
-		it.Links = []web.Link{{Name: "Explain", URL: r.atMoment(checkPath(h.Name, found[0].Name))}}
+		it.Links = []web.Link{{Name: "Explain", URL: checkPath(h.Name, found[0].Name)}}
 		it.Commands = []string{r.explainCommand(h.Name)}
 		if place := r.uplinkOrHost(h); verdict == mesh.Down && place != "" {
 			it.Detail += " " + place
-			it.Links = append(it.Links, web.Link{Name: "Region", URL: r.atMoment(regionPath(h.Region))})
+			it.Links = append(it.Links, web.Link{Name: "Region", URL: regionPath(h.Region)})
 		}
 		if i := open[mesh.Key(h.Name)]; i != nil && verdict != mesh.Unknown {
 			it.Links = append(it.Links, web.Link{Name: "Incident", URL: "/incidents/" + i.ID})
@@ -158,14 +157,6 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 		out = append(out, it)
 	}
 	return out
-}
-
-// atMoment is the address of a page at the moment that is shown.
-func (r request) atMoment(page string) string {
-	if r.moment.IsZero() {
-		return page
-	}
-	return page + "?at=" + url.QueryEscape(r.snapshot.At.UTC().Format(time.RFC3339))
 }
 
 // explainCommand is the command that explains a host at the moment that is shown.
@@ -342,7 +333,7 @@ func warningItems(s *console) (out []item) {
 	return out
 }
 
-// sentences writes texts one after the other, each as a sentence.
+// sentences writes texts one after the other, each as a sentence, which it also makes of them in the slice.
 func sentences(texts []string) string {
 	for i, t := range texts {
 		if texts[i] = sentenceCase(t); !strings.HasSuffix(t, ".") {
@@ -363,15 +354,16 @@ func sentenceCase(text string) string {
 // advisoryItems returns the advisories of agents, and of checks that are up.
 func advisoryItems(s *mesh.Snapshot) (out []item) {
 	for _, v := range s.Vantages {
-		for _, a := range v.Advisories {
-			out = append(out, item{
-				Look: web.VerdictLook(mesh.Degraded), rank: rankWarning,
-				Title:    fmt.Sprintf("The agent of %s needs attention", v.Name),
-				Detail:   sentences([]string{a}) + " On that server, this says more:",
-				Links:    []web.Link{{Name: "Agents", URL: "/agents"}},
-				Commands: []string{"agent doctor"},
-			})
+		if len(v.Advisories) == 0 {
+			continue
 		}
+		out = append(out, item{
+			Look: web.VerdictLook(mesh.Degraded), rank: rankWarning,
+			Title:    fmt.Sprintf("The agent of %s needs attention", v.Name),
+			Detail:   sentences(slices.Clone(v.Advisories)) + " On that server, this says more:",
+			Links:    []web.Link{{Name: "Agents", URL: "/agents"}},
+			Commands: []string{"agent doctor"},
+		})
 	}
 	for i := range s.Hosts {
 		h := &s.Hosts[i]

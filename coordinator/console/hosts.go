@@ -44,11 +44,11 @@ type checkView struct {
 // row without a vantage.
 type voteRow struct {
 	web.Look
-	Region, Vantage, Name, Family, Outcome, Why string
-	Own, Filtered                               bool // Filtered: the ping alone is lost
-	RegionVote                                  string
-	RTT                                         time.Duration
-	At, Since                                   time.Time
+	Region, City, Vantage, Name, Family, Outcome, Why string
+	Own, Filtered                                     bool // Filtered: the ping alone is lost
+	RegionVote                                        string
+	RTT                                               time.Duration
+	At, Since                                         time.Time
 }
 
 type changeRow struct {
@@ -166,7 +166,8 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 	for _, region := range c.Votes {
 		for _, e := range region.Edges {
 			row := voteRow{
-				Look: web.VoteLook(e.Vote), Region: region.Region, Own: region.Own, RegionVote: region.Vote.String(),
+				Look: web.VoteLook(e.Vote), Region: region.Region, City: cityOf(r.catalog, region.Region),
+				Own: region.Own, RegionVote: region.Vote.String(),
 				Vantage: e.Vantage, Name: cmp.Or(names[e.Vantage], e.Vantage), Family: e.Family.Title(),
 				Filtered: e.Vote == mesh.OK && e.Outcome == mesh.Unreachable,
 				Outcome:  e.Outcome.String(), Why: cmp.Or(e.Why, e.Reason), At: e.At, Since: e.Since,
@@ -179,8 +180,8 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 	}
 	for _, region := range c.Except {
 		v.Votes = append(v.Votes, voteRow{
-			Look: web.VoteLook(mesh.Abstain), Region: region, RegionVote: "none", Outcome: "not asked",
-			Why: "except of the check leaves the region out",
+			Look: web.VoteLook(mesh.Abstain), Region: region, City: cityOf(r.catalog, region), RegionVote: "none",
+			Outcome: "not asked", Why: "except of the check leaves the region out",
 		})
 	}
 	return v

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"html/template"
 	"strings"
 	"testing"
 	"time"
@@ -85,8 +86,23 @@ func TestItemsOfAMomentStayAtIt(t *testing.T) {
 		t.Errorf("the command is %q", it.Commands[0])
 	}
 	for _, link := range it.Links {
-		if !strings.HasSuffix(link.URL, address) {
-			t.Errorf("%s leads to %s", link.Name, link.URL)
+		written := string(atMoment(template.HTML(`href="`+link.URL+`"`), r.moment))
+		if !strings.HasSuffix(written, address+`"`) {
+			t.Errorf("%s leads to %s", link.Name, written)
 		}
+	}
+}
+
+// All that an agent reports of itself is one item.
+func TestAnAgentHasOneItem(t *testing.T) {
+	w := newWorld()
+	w.snapshot.Vantages[0].Advisories = []string{"it does not vote: isolated", "its clock is 3 s ahead"}
+	items := advisoryItems(w.snapshot)
+	const want = "It does not vote: isolated. Its clock is 3 s ahead. On that server, this says more:"
+	if len(items) != 1 || items[0].Detail != want {
+		t.Errorf("%+v", items)
+	}
+	if kept := w.snapshot.Vantages[0].Advisories[0]; kept != "it does not vote: isolated" {
+		t.Errorf("the snapshot says %q", kept)
 	}
 }
