@@ -47,8 +47,8 @@ type Source interface {
 	Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Minute, error)
 	// Overview returns what each region observed of each check of the catalog lately.
 	Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error)
-	// Pairs returns what each vantage observed of each check in a period of the last two days.
-	Pairs(ctx context.Context, from, to time.Time) ([]latency.VantagePair, error)
+	// Losses returns the losses of each vantage on each check in a period of the last latency.LossesReach.
+	Losses(ctx context.Context, from, to time.Time) ([]latency.VantageLoss, error)
 }
 
 // Config is what a console needs.

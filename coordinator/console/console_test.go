@@ -49,7 +49,7 @@ func (source) Minutes(_ context.Context, q latency.MinutesRequest) (out []latenc
 	return out, nil
 }
 
-func (source) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePair, error) {
+func (source) Losses(context.Context, time.Time, time.Time) ([]latency.VantageLoss, error) {
 	return nil, nil
 }
 

@@ -90,7 +90,7 @@ func (m largeMesh) Transitions(context.Context, string, time.Time, int) ([]mesh.
 func (m largeMesh) Incidents(context.Context, incident.Query) ([]*incident.Incident, error) {
 	return nil, nil
 }
-func (m largeMesh) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePair, error) {
+func (m largeMesh) Losses(context.Context, time.Time, time.Time) ([]latency.VantageLoss, error) {
 	return nil, nil
 }
 

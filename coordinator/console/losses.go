@@ -62,9 +62,9 @@ const (
 	lossWindow = 10 * time.Minute
 	// lossFor is how long counted losses are shown before they are counted again.
 	lossFor = 10 * time.Second
-	// lossWait bounds the counting: a busy machine reads the minutes of a hundred hosts in seconds.
+	// lossWait bounds the counting: the first one reads the minutes of a hundred hosts, on a busy machine in seconds.
 	lossWait = 10 * time.Second
-	// lossHostsMax is up to how many hosts losses are counted by vantage: it reads the minutes of every pair.
+	// lossHostsMax is up to how many hosts losses are counted by vantage: it counts every pair.
 	lossHostsMax = 100
 )
 
@@ -102,7 +102,7 @@ func countLosses(r request, from Source, now time.Time) (losses, map[[3]string]p
 	pings := map[[3]string]pingCounts{}
 	middle := now.Add(-lossWindow / 2).Truncate(time.Minute) // periods are counted in whole minutes
 	for half, period := range [2][2]time.Time{{now.Add(-lossWindow), middle}, {middle, now}} {
-		pairs, err := from.Pairs(r.Context(), period[0], period[1])
+		pairs, err := from.Losses(r.Context(), period[0], period[1])
 		if err != nil {
 			return nil, nil, err
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/latency"
-	"github.com/probemesh/probemesh/pkg/rollup"
 )
 
 // lossyMinutes has one probe lost of ten in each minute of one pair, and counts how often each minute is read.
@@ -17,13 +16,13 @@ type lossyMinutes struct {
 	read map[time.Time]int
 }
 
-func (m lossyMinutes) Pairs(_ context.Context, from, to time.Time) ([]latency.VantagePair, error) {
-	p := latency.VantagePair{Host: "NC036", Check: "ping", Vantage: "NC034", Digest: rollup.Digest{}}
+func (m lossyMinutes) Losses(_ context.Context, from, to time.Time) ([]latency.VantageLoss, error) {
+	p := latency.VantageLoss{Host: "NC036", Check: "ping", Vantage: "NC034"}
 	for at := from.Truncate(time.Minute); at.Before(to); at = at.Add(time.Minute) {
 		m.read[at]++
 		p.Sent, p.Lost = p.Sent+10, p.Lost+1
 	}
-	return []latency.VantagePair{p}, nil
+	return []latency.VantageLoss{p}, nil
 }
 
 // Losses are counted in two halves, and no minute is read for both.

@@ -12,7 +12,6 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/rollup"
 )
 
 // pings are the counts of a world in which every region pings every other, and loses a number of 30 in each half.
@@ -121,9 +120,8 @@ func TestALossyPathIsNamed(t *testing.T) {
 // counted is a source in which a pair lost everything.
 type counted struct{ Source }
 
-func (counted) Pairs(ctx context.Context, _, _ time.Time) ([]latency.VantagePair, error) {
-	lost := rollup.Digest{Sent: 9, Lost: 9}
-	return []latency.VantagePair{{Host: "NC036", Check: "ping", Vantage: "NC041", Digest: lost}}, ctx.Err()
+func (counted) Losses(ctx context.Context, _, _ time.Time) ([]latency.VantageLoss, error) {
+	return []latency.VantageLoss{{Host: "NC036", Check: "ping", Vantage: "NC041", Sent: 9, Lost: 9}}, ctx.Err()
 }
 
 // Losses are counted to the end even if the reader whose request started the count disconnects.

@@ -221,24 +221,24 @@ func (l *Latencies) Minutes(
 	return l.store.Minutes(ctx, h.IdentityOf(check), vantage.Identity(), q.From, q.To)
 }
 
-// Pairs returns what each vantage observed of each check in a period of the last two days, in the catalog's order and,
-// of one check, by the vantages' names: for operators.
-func (l *Latencies) Pairs(ctx context.Context, c *catalog.Catalog, from, to time.Time) ([]latency.VantagePair, error) {
-	pairs, err := l.store.Pairs(ctx, "", from, to)
+// Losses returns the losses of each vantage on each check in a period of the last latency.LossesReach, in the catalog's
+// order and, of one check, by the vantages' names: for operators.
+func (l *Latencies) Losses(ctx context.Context, c *catalog.Catalog, from, to time.Time) ([]latency.VantageLoss, error) {
+	pairs, err := l.store.Losses(ctx, from, to)
 	if err != nil {
 		return nil, err
 	}
-	byCheck := map[string][]latency.VantagePair{}
+	byCheck := map[string][]latency.VantageLoss{}
 	for _, p := range pairs {
-		one := latency.VantagePair{Vantage: vantageName(c, p.Vantage), Digest: p.Digest}
+		one := latency.VantageLoss{Vantage: vantageName(c, p.Vantage), Sent: p.Sent, Lost: p.Lost}
 		byCheck[p.Check] = append(byCheck[p.Check], one)
 	}
-	var out []latency.VantagePair
+	var out []latency.VantageLoss
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
 			vantages := byCheck[h.IdentityOf(&h.Checks[k])]
-			slices.SortFunc(vantages, func(a, b latency.VantagePair) int {
+			slices.SortFunc(vantages, func(a, b latency.VantageLoss) int {
 				return cmp.Compare(a.Vantage, b.Vantage)
 			})
 			for _, p := range vantages {

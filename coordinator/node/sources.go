@@ -108,8 +108,8 @@ func (s consoleSource) Minutes(ctx context.Context, q latency.MinutesRequest) ([
 	return s.latencies.Minutes(ctx, c, q)
 }
 
-// Pairs returns what each vantage observed of each check in a period of the last two days.
-func (s consoleSource) Pairs(ctx context.Context, from, to time.Time) ([]latency.VantagePair, error) {
+// Losses returns the losses of each vantage on each check in a period of the last latency.LossesReach.
+func (s consoleSource) Losses(ctx context.Context, from, to time.Time) ([]latency.VantageLoss, error) {
 	c, _ := s.engine.Current()
-	return s.latencies.Pairs(ctx, c, from, to)
+	return s.latencies.Losses(ctx, c, from, to)
 }

@@ -305,7 +305,7 @@ func (m *markedMesh) DecidedAt(context.Context, uint64) ([]mesh.Transition, erro
 	return nil, nil
 }
 
-func (m *markedMesh) Pairs(context.Context, time.Time, time.Time) ([]latency.VantagePair, error) {
+func (m *markedMesh) Losses(context.Context, time.Time, time.Time) ([]latency.VantageLoss, error) {
 	return nil, nil
 }
 func (m *markedMesh) Health(context.Context) (h health.Report, err error) { return h, nil }

@@ -45,6 +45,7 @@ type Store struct {
 	Tail
 	db     *sql.DB
 	recent recentHours
+	losses lossCounts
 }
 
 // Open opens the file, and creates it again if it is damaged or of another schema. If ctx ends meanwhile, the file
@@ -209,6 +210,7 @@ func (s *Store) write(ctx context.Context, stored func(), fn func(*sql.Tx) error
 	defer s.mu.Unlock()
 	if err := tx.Commit(); err != nil {
 		s.recent.forget() // a disk's error does not say whether the file has it
+		s.losses.forget()
 		return fmt.Errorf("write the latency file: %w", err)
 	}
 	stored()

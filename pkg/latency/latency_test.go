@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -243,9 +244,9 @@ func TestAnswersReachToThePresent(t *testing.T) {
 		if err != nil || len(minutes) != 2 || minutes[0].Outcomes.Reachable != 6 || minutes[1].Outcomes.Reachable != 4 {
 			t.Errorf("%s: %+v %v", when, minutes, err)
 		}
-		pairs, err := s.Pairs(t.Context(), "", noon, now)
-		if err != nil || len(pairs) != 1 || pairs[0].Outcomes.Reachable != 10 || pairs[0].Vantage != "a1" {
-			t.Errorf("%s: %+v %v", when, pairs, err)
+		losses, err := s.Losses(t.Context(), noon, now)
+		if want := []latency.Loss{{Check: "ping", Vantage: "a1", Sent: 10}}; err != nil || !slices.Equal(losses, want) {
+			t.Errorf("%s: %+v %v", when, losses, err)
 		}
 		q := latency.Query{Check: "ping", By: latency.Hour, From: noon, To: now}
 		if got := series(t, s, q); len(got) != 1 || len(got[0].Points) != 1 || got[0].Points[0].Outcomes.Reachable != 10 {

@@ -1,7 +1,6 @@
 package latency
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -20,7 +19,7 @@ func (s *Store) FollowMinutes(ctx context.Context, stream int64) error {
 	if err != nil || p.Observed == stream {
 		return err
 	}
-	return s.write(ctx, func() {}, func(tx *sql.Tx) error {
+	return s.write(ctx, s.losses.forget, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM minutes`); err != nil {
 			return err
 		}
@@ -40,7 +39,12 @@ func (s *Store) StoreMinutes(ctx context.Context, through uint64, wall, mesh tim
 		rows[hour] = append(data, rollup.EncodeSummary(summary)...)
 	}
 	oldest := rollup.HourOf(wall.Add(-Kept))
-	return s.write(ctx, func() { s.storing = nil; s.forget(wall.Add(-Kept)) }, func(tx *sql.Tx) error {
+	stored := func() {
+		s.losses.stored(s.storing, rollup.MinuteOf(wall.Add(-LossesReach)))
+		s.storing = nil
+		s.forget(wall.Add(-Kept))
+	}
+	return s.write(ctx, stored, func(tx *sql.Tx) error {
 		insert, err := tx.PrepareContext(ctx, `INSERT INTO minutes (check_id, vantage, hour, data)
 			VALUES (?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET data = CAST(data || excluded.data AS BLOB)`)
@@ -89,76 +93,27 @@ func (s *Store) Minutes(ctx context.Context, check, vantage string, from, to tim
 	return out, nil
 }
 
-// Pair is what a vantage observed of a check in a period.
-type Pair struct {
-	Check, Vantage string // internal ids
-	rollup.Digest
-}
-
-// Pairs returns what each vantage observed of a check, or for "" of every check, in a period of the last two days. The
-// period is counted in whole minutes.
-func (s *Store) Pairs(ctx context.Context, check string, from, to time.Time) ([]Pair, error) {
-	type pair struct{ check, vantage string }
-	found := map[pair]*rollup.Summary{}
-	var last pair
-	var whole *rollup.Summary // of the last pair: the minutes of an hour follow each other
-	err := s.eachStoredMinute(ctx, check, "", from, to, func(k rollup.MinuteKey, part rollup.Summary) {
-		if of := (pair{k.Check, k.Vantage}); whole == nil || of != last {
-			if whole = found[of]; whole == nil {
-				whole = &rollup.Summary{}
-				found[of] = whole
-			}
-			last = of
-		}
-		whole.Merge(part)
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Pair, 0, len(found))
-	for p, summary := range found {
-		out = append(out, Pair{p.check, p.vantage, summary.Digest()})
-	}
-	slices.SortFunc(out, func(a, b Pair) int {
-		return cmp.Or(cmp.Compare(a.Check, b.Check), cmp.Compare(a.Vantage, b.Vantage))
-	})
-	return out, nil
-}
-
 var errMinutes = errors.New("the minutes of an hour are damaged")
 
-// eachStoredMinute calls fn with the parts of the minutes of a period, of one check or any (""), from one vantage or
-// any.
+// eachStoredMinute calls fn with the parts of the minutes of a period in which the vantage observed the check.
 func (s *Store) eachStoredMinute(
 	ctx context.Context, check, vantage string, from, to time.Time, fn func(rollup.MinuteKey, rollup.Summary),
 ) error {
 	first, end := rollup.MinuteOf(from), rollup.MinuteOf(to.Add(time.Minute-1))
-	within := func(k rollup.MinuteKey, part rollup.Summary) {
-		if k.Minute >= first && k.Minute < end && (check == "" || k.Check == check) &&
-			(vantage == "" || k.Vantage == vantage) {
-			fn(k, part)
-		}
-	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	query, args := `SELECT check_id, vantage, hour, data FROM minutes WHERE hour BETWEEN ? AND ?`,
-		[]any{first / minutesOfHour, (end - 1) / minutesOfHour}
-	if check != "" {
-		query, args = query+` AND check_id = ?`, append(args, check)
-	}
-	if vantage != "" {
-		query, args = query+` AND vantage = ?`, append(args, vantage)
-	}
-	rows, err := s.db.QueryContext(ctx, query, args...)
+	rows, err := s.db.QueryContext(ctx, `SELECT hour, data FROM minutes
+		WHERE check_id = ? AND vantage = ? AND hour BETWEEN ? AND ?`,
+		check, vantage, first/minutesOfHour, (end-1)/minutesOfHour)
 	if err != nil {
 		return fmt.Errorf("read minutes: %w", err)
 	}
 	defer rows.Close()
+	k := rollup.MinuteKey{Check: check, Vantage: vantage}
 	for rows.Next() {
-		var k rollup.MinuteKey
 		var hour int64
 		var data sql.RawBytes
-		if err := rows.Scan(&k.Check, &k.Vantage, &hour, &data); err != nil {
+		if err := rows.Scan(&hour, &data); err != nil {
 			return fmt.Errorf("read minutes: %w", err)
 		}
 		began := hour * minutesOfHour
@@ -172,7 +127,11 @@ func (s *Store) eachStoredMinute(
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read minutes: %w", err)
 	}
-	s.eachMinute(within)
+	s.eachMinute(func(k rollup.MinuteKey, part rollup.Summary) {
+		if k.Minute >= first && k.Minute < end && k.Check == check && k.Vantage == vantage {
+			fn(k, part)
+		}
+	})
 	return nil
 }
 

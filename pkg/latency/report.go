@@ -75,8 +75,8 @@ type MinutesRequest struct {
 	From, To             time.Time // by the wall clock
 }
 
-// VantagePair is what a vantage observed of a check in a period.
-type VantagePair struct {
+// VantageLoss is how many probes of a check a vantage sent in a period, and how many of them were lost.
+type VantageLoss struct {
 	Host, Check, Vantage string // names
-	rollup.Digest
+	Sent, Lost           uint64
 }
