@@ -3,6 +3,7 @@ package latency
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -47,6 +48,9 @@ func (s *Store) Losses(ctx context.Context, from, to time.Time) ([]Loss, error) 
 	first, end := rollup.MinuteOf(from), rollup.MinuteOf(to.Add(time.Minute-1))
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.losses.of == nil {
+		return nil, errForgotten
+	}
 	pending := map[pair]lossMinute{} // of all minutes
 	s.eachMinute(func(k rollup.MinuteKey, part rollup.Summary) {
 		if of, m := lossOf(k, part); m.minute >= first && m.minute < end {
@@ -71,6 +75,8 @@ func (s *Store) Losses(ctx context.Context, from, to time.Time) ([]Loss, error) 
 	}
 	return out, nil
 }
+
+var errForgotten = errors.New("the minutes changed while their losses were read")
 
 func lossOf(k rollup.MinuteKey, part rollup.Summary) (pair, lossMinute) {
 	return pair{k.Check, k.Vantage}, lossMinute{k.Minute, part.Sent, part.Lost}
@@ -104,6 +110,9 @@ func (s *Store) readLosses(ctx context.Context, now time.Time) error {
 	if err != nil {
 		s.losses.of = nil
 		return err
+	}
+	if s.losses.of == nil {
+		return errForgotten // what was read may not be in the file any more
 	}
 	for of, minutes := range s.losses.of {
 		for _, m := range minutes {
