@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/testenv"
@@ -25,6 +26,7 @@ func TestCheckersFindNothing(t *testing.T) {
 	for _, path := range []string{
 		"/", "/matrix", "/matrix?show=loss", "/agents", "/catalog", "/hosts/NC036", "/hosts/NC036?at=10m",
 		"/hosts/NC036?at=72h", "/hosts/NC036/checks/ping", "/hosts/NC036/checks/ping/year",
+		"/hosts/NC036/checks/ping/minutes",
 		"/pairs/NC034/NC036/ping", "/regions/lusaka", "/transitions/280",
 	} {
 		checkers.Examine(t, browser, server.URL+path, get(t, h, "localhost", path).Body.Bytes())
@@ -43,6 +45,7 @@ func examinedConsole(t *testing.T) http.Handler {
 	down.Status = mesh.PartialOutage
 	down.Checks[0].Verdict, down.Checks[0].Advisories = mesh.Down, []string{"certificate ends in 4 days"}
 	return console.New(console.Config{
-		Source: fallen{source{s}}, Past: replayed{s, nil}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
+		Source: fallen{source{s}}, Past: replayed{s, nil}, Site: web.NewMux(zerolog.Nop(), web.FileRoutes()...),
+		Logger: zerolog.Nop(),
 	})
 }

@@ -39,23 +39,24 @@ func TestAChartNeedsTwoPoints(t *testing.T) {
 
 // The smoke of a line is dark from p50 to p90 and light up to p99; an hour without an answer is a gap in all three.
 func TestSmokeHasP50P90AndP99(t *testing.T) {
-	var rtt, loss web.Chart
-	addDigests(&rtt, &loss, "LON1", map[int]rollup.Digest{
-		0: {
+	at := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+	c := newLatencyCharts("hours", "two hours", at, 2*time.Hour, time.Hour, nil)
+	c.add("LON1", []latency.Point{
+		{At: at, Digest: rollup.Digest{
 			Outcomes: rollup.Outcomes{Reachable: 9}, Sent: 10, Lost: 1,
 			P50: 10 * time.Millisecond, P90: 20 * time.Millisecond, P99: 30 * time.Millisecond,
-		},
-		1: {Sent: 10, Lost: 10},
-	}, 2)
-	got := rtt.Series[0]
-	if got.Low[0] != 10 || got.Mid[0] != 20 || got.High[0] != 30 || got.Values[0] != 10 ||
-		!math.IsNaN(got.Low[1]) || !math.IsNaN(got.Mid[1]) || !math.IsNaN(got.High[1]) {
+		}},
+		{At: at.Add(time.Hour), Digest: rollup.Digest{Sent: 10, Lost: 10}},
+	})
+	got := c.rtt.Series[0]
+	if got.Mid[0] != 20 || got.High[0] != 30 || got.Values[0] != 10 ||
+		!math.IsNaN(got.Values[1]) || !math.IsNaN(got.Mid[1]) || !math.IsNaN(got.High[1]) {
 		t.Errorf("%+v", got)
 	}
-	if data, err := json.Marshal(rtt.Data()); err != nil || !strings.Contains(string(data), `"lost":[10,100]`) {
+	if data, err := json.Marshal(c.rtt.Data()); err != nil || !strings.Contains(string(data), `"lost":[10,100]`) {
 		t.Errorf("the line is not colored by its losses: %s", data)
 	}
-	if lost := loss.Series[0].Values; lost[0] != 10 || lost[1] != 100 {
+	if lost := c.loss.Series[0].Values; lost[0] != 10 || lost[1] != 100 {
 		t.Errorf("%v", lost)
 	}
 }
@@ -69,10 +70,10 @@ func TestAYearBeginsWithItsFirstAnswer(t *testing.T) {
 		catalog:  &catalog.Catalog{Regions: []catalog.Region{{Name: "lusaka", City: "Lusaka"}}},
 		snapshot: &mesh.Snapshot{At: now},
 	}
-	c := hourlyChart(r, latency.Report{Rows: []latency.Row{{Region: "lusaka", Points: []latency.Point{
+	c := hourlyCharts(r, latency.Report{Rows: []latency.Row{{Region: "lusaka", Points: []latency.Point{
 		{At: hour.Add(-5 * time.Hour), Digest: rollup.Digest{Sent: 9, Lost: 9}},
 		{At: hour.Add(-3 * time.Hour), Digest: answered}, {At: hour, Digest: answered},
-	}}}})
+	}}}}, nil).rtt
 	values := c.Series[0].Values
 	if !c.From.Equal(hour.Add(-3*time.Hour)) || c.Series[0].Name != "Lusaka" || len(values) != 4 || values[0] != 42 ||
 		!math.IsNaN(values[1]) || !math.IsNaN(values[2]) || values[3] != 42 {

@@ -1,33 +1,34 @@
 package console
 
 import (
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
-	"github.com/probemesh/probemesh/pkg/rollup"
 )
 
-// checkPageView is one check: its votes now, a year by region, and what changed.
+// checkPageView is one check: its votes now, up to a year by region, and what changed.
 type checkPageView struct {
 	Host    string
 	Check   checkView
 	Charts  []chartView
 	Changes []changeRow
 	Events  []event
-	marks   []web.ChartMark
 }
 
-// The periods of the charts by region.
-var regionPeriods = []struct {
+// regionPeriod is a period up to the moment that is shown, whose steps are summed up by region.
+type regionPeriod struct {
 	id, name string
 	span     time.Duration
 	by       latency.Step
-}{
-	{"days", "48 hours by region", 48 * time.Hour, latency.Hour},
-	{"year", "a year by region", 365 * 24 * time.Hour, latency.Day},
 }
+
+var (
+	regionHours = regionPeriod{"days", "48 hours by hour and region", 48 * time.Hour, latency.Hour}
+	regionYear  = regionPeriod{"year", "a year by day and region", 365 * 24 * time.Hour, latency.Day}
+)
 
 // checkPage is the page of a check, now or at a moment.
 func (s *console) checkPage(r request) (view, error) {
@@ -39,14 +40,14 @@ func (s *console) checkPage(r request) (view, error) {
 	if v.Events, err = s.eventsOf(r, h.Name, c.Name); err != nil {
 		return view{}, err
 	}
-	if v.marks, err = s.chartMarks(r, h.Name, c.Name, v.Events); err != nil {
+	marks, err := s.chartMarks(r, h.Name, c.Name, v.Events)
+	if err != nil {
 		return view{}, err
 	}
-	hours := table{name: "latency", columns: append([]string{"region", "at", "by"}, digestColumns...)}
-	for _, p := range regionPeriods {
-		if err := s.regionCharts(r, &v, &hours, p.id, p.name, p.span, p.by); err != nil {
-			return view{}, err
-		}
+	steps := newStepsTable()
+	charts, err := v.addCharts(s, r, marks, &steps)
+	if err != nil {
+		return view{}, err
 	}
 	if v.Changes, err = s.changes(r, mesh.Key(h.Name), c.Name); err != nil {
 		return view{}, err
@@ -54,35 +55,57 @@ func (s *console) checkPage(r request) (view, error) {
 	moment, err := s.newMomentView(r, mesh.Key(h.Name), c.Name)
 	return view{
 		title: h.Name + " " + c.Name, template: "check", section: "/matrix", data: v, moment: moment, still: true,
-		tables: []table{{"votes", voteColumns, v.Check.rows()}, hours, changeTable(v.Changes), eventTable(v.Events)},
+		tables: []table{{"votes", voteColumns, v.Check.rows()}, steps, changeTable(v.Changes), eventTable(v.Events)},
+		charts: charts,
 	}, err
 }
 
-// regionCharts adds a chart of round-trip times and one of loss, with a line for each region.
-func (s *console) regionCharts(
-	r request, v *checkPageView, out *table, id, name string, span time.Duration, by latency.Step,
-) error {
-	now := r.snapshot.At
-	step := by.Duration()
-	begin := now.Add(-span).Truncate(step).Add(step)
+// addCharts adds the charts by region, of the last hour, of 48 hours and of a year, and their hours and days to a
+// table. It returns the charts that read their values from this page.
+func (v *checkPageView) addCharts(s *console, r request, marks []web.ChartMark, t *table) ([]web.Chart, error) {
+	host, check := v.Host, v.Check.Name
+	o := observed{host, check, r.byRegion(host), marks}
+	hour, err := o.charts(s, r, lastHour, "the last hour by region", time.Minute, nil)
+	if err != nil {
+		return nil, err
+	}
+	hours, err := regionCharts(s, r, host, check, regionHours, marks, t)
+	if err != nil {
+		return nil, err
+	}
+	year, err := regionCharts(s, r, host, check, regionYear, marks, t)
+	if err != nil {
+		return nil, err
+	}
+	medians := hour.medians()
+	hour.rtt.Table = &medians.rtt
+	values := year.both()
+	year.readFrom(r, checkPath(host, check), year)
+	for _, c := range []*web.Chart{&year.rtt, &year.loss} {
+		c.TableAt = checkPath(host, check) + "/year"
+	}
+	return values, drawn(&v.Charts, slices.Concat(
+		hour.both(), r.daysByMinute(host, check, hours).both(), year.both(),
+	)...)
+}
+
+// regionCharts returns the charts of a check with a line for each region, and adds what they show to a table.
+func regionCharts(
+	s *console, r request, host, check string, p regionPeriod, marks []web.ChartMark, t *table,
+) (latencyCharts, error) {
+	step := p.by.Duration()
+	begin := r.snapshot.At.Add(-p.span).Truncate(step).Add(step)
+	out := newLatencyCharts(p.id, p.name, begin, p.span, step, marks)
 	report, err := s.config.Source.Latency(r.Context(), r.catalog, latency.Request{
-		Include: func(key string) bool { return key == mesh.Key(v.Host) }, Check: v.Check.Name, By: by, From: begin, To: now,
+		Include: func(key string) bool { return key == mesh.Key(host) }, Check: check, By: p.by, From: begin,
+		To: r.snapshot.At,
 	})
 	if err != nil {
-		return err
+		return out, err
 	}
-	rtt := web.Chart{
-		ID: "rtt-" + id, Label: "Round-trip time, " + name + ": median, p90 and p99", Unit: "ms", From: begin,
-		Step: step, Marks: web.MarksSince(v.marks, begin),
-	}
-	loss := web.Chart{ID: "loss-" + id, Label: "Lost probes, " + name, Unit: "%", From: begin, Step: step}
 	for _, row := range report.Rows {
-		digests := map[int]rollup.Digest{}
-		for _, p := range row.Points {
-			digests[int(p.At.Sub(begin)/step)] = p.Digest
-			out.rows = append(out.rows, append([]any{row.Region, p.At, string(by)}, digestCells(p.Digest)...))
-		}
-		addDigests(&rtt, &loss, row.Region, digests, int(span/step))
+		out.add(cityOf(r.catalog, row.Region), row.Points)
 	}
-	return drawn(&v.Charts, rtt, loss)
+	t.addSteps(report, p.by)
+	return out, nil
 }

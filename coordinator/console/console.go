@@ -43,8 +43,8 @@ type Source interface {
 	Latency(ctx context.Context, c *catalog.Catalog, q latency.Request) (latency.Report, error)
 	// Incidents lists incidents, newest first.
 	Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error)
-	// Minutes returns the minutes of the last two days in which a vantage observed a check.
-	Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Minute, error)
+	// Minutes returns what vantages observed of a check in the minutes of the last two days.
+	Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Point, error)
 	// Overview returns what each region observed of each check of the catalog lately.
 	Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error)
 	// Losses returns the losses of each vantage on each check in a period of the last latency.LossesReach.

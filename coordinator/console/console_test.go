@@ -39,12 +39,17 @@ func (source) Health(context.Context) (health.Report, error) {
 	return health.Report{Judging: true, Behind: 5, ViewBehind: 2}, nil
 }
 
-// Minutes has each minute that is asked for, with six misses.
-func (source) Minutes(_ context.Context, q latency.MinutesRequest) (out []latency.Minute, err error) {
-	for at := q.From; at.Before(q.To); at = at.Add(time.Minute) {
-		m := latency.Minute{At: at}
-		m.Outcomes.Unreachable = 6
-		out = append(out, m)
+// Minutes has each step that is asked for. In a minute, each vantage misses six probes and has one answer, after a
+// millisecond for each minute of the step.
+func (source) Minutes(_ context.Context, q latency.MinutesRequest) (out []latency.Point, err error) {
+	step := max(q.Step, time.Minute)
+	for at := q.From; at.Before(q.To) && len(q.Vantages) > 0; at = at.Add(step) {
+		p := latency.Point{At: at}
+		n := uint64(len(q.Vantages)) * uint64(step/time.Minute)
+		p.Outcomes.Unreachable, p.Outcomes.Reachable, p.Sent, p.Lost = 6*n, n, 7*n, 6*n
+		p.P50 = time.Duration(step/time.Minute) * time.Millisecond
+		p.P90, p.P99 = p.P50+time.Millisecond, p.P50+2*time.Millisecond
+		out = append(out, p)
 	}
 	return out, nil
 }

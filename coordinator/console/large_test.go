@@ -87,11 +87,36 @@ func (m largeMesh) Health(context.Context) (h health.Report, err error) { return
 func (m largeMesh) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
 	return nil, nil
 }
+func (m largeMesh) DecidedAt(context.Context, uint64) ([]mesh.Transition, error) { return nil, nil }
 func (m largeMesh) Incidents(context.Context, incident.Query) ([]*incident.Incident, error) {
 	return nil, nil
 }
 func (m largeMesh) Losses(context.Context, time.Time, time.Time) ([]latency.VantageLoss, error) {
 	return nil, nil
+}
+
+// Minutes and Latency have all that is asked for.
+func (m largeMesh) Minutes(_ context.Context, q latency.MinutesRequest) (out []latency.Point, err error) {
+	for at := q.From; at.Before(q.To) && len(q.Vantages) > 0; at = at.Add(max(q.Step, time.Minute)) {
+		out = append(out, latency.Point{At: at, Digest: largeDigest})
+	}
+	return out, nil
+}
+
+func (m largeMesh) Latency(_ context.Context, _ *catalog.Catalog, q latency.Request) (out latency.Report, err error) {
+	for _, r := range m.catalog.Regions {
+		row := latency.Row{Region: r.Name}
+		for at := q.From; at.Before(q.To); at = at.Add(q.By.Duration()) {
+			row.Points = append(row.Points, latency.Point{At: at, Digest: largeDigest})
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out, nil
+}
+
+var largeDigest = rollup.Digest{
+	Outcomes: rollup.Outcomes{Reachable: 60}, Sent: 60, Lost: 1,
+	P50: 112300 * time.Microsecond, P90: 123400 * time.Microsecond, P99: 134500 * time.Microsecond,
 }
 
 // Overview has one percent of losses from each region.
@@ -112,7 +137,8 @@ func (m largeMesh) Overview(context.Context, *catalog.Catalog, bool) (latency.Ov
 // largePages are pages of a mesh of a thousand hosts.
 var largePages = []string{
 	"/", "/matrix", "/matrix?region=region-3", "/matrix?region=region-3&from=region-4", "/matrix?check=https&show=loss",
-	"/agents", "/catalog", "/regions/region-3",
+	"/agents", "/catalog", "/regions/region-3", "/hosts/HOST0057", "/hosts/HOST0057/checks/https",
+	"/hosts/HOST0057/checks/https/minutes", "/hosts/HOST0057/checks/https/year", "/pairs/HOST0064/HOST0057/https",
 }
 
 func (m largeMesh) get(t testing.TB, path string) *httptest.ResponseRecorder {

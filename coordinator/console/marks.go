@@ -126,3 +126,12 @@ func (s *console) chartMarks(r request, host, check string, events []event) (out
 	}
 	return out, nil
 }
+
+// marksOf returns the marks of a page that does not list the events.
+func marksOf(s *console, r request, host, check string) ([]web.ChartMark, error) {
+	events, err := s.eventsOf(r, host, check)
+	if err != nil {
+		return nil, err
+	}
+	return s.chartMarks(r, host, check, events)
+}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/latency"
-	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // missKey is what one region misses of one check.
@@ -41,20 +40,16 @@ func misses(s *console, r request, key missKey, since time.Time) (n uint64, know
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), gatherWait)
 	defer cancel()
-	for _, v := range r.snapshot.Vantages {
-		if v.Region != key.region || mesh.Key(v.Name) == mesh.Key(key.host) {
-			continue
-		}
-		minutes, err := s.config.Source.Minutes(ctx, latency.MinutesRequest{
-			Host: key.host, Check: key.check, Vantage: v.Name, From: since, To: r.snapshot.At,
-		})
-		if err != nil {
-			s.config.Logger.Debug().Err(err).Msg("misses unknown")
-			return 0, false
-		}
-		for _, m := range minutes {
-			n += m.Outcomes.Unreachable
-		}
+	minutes, err := s.config.Source.Minutes(ctx, latency.MinutesRequest{
+		Host: key.host, Check: key.check, Vantages: r.observersIn(key.region, key.host),
+		Period: latency.Period{From: since, To: r.snapshot.At},
+	})
+	if err != nil {
+		s.config.Logger.Debug().Err(err).Msg("misses unknown")
+		return 0, false
+	}
+	for _, m := range minutes {
+		n += m.Outcomes.Unreachable
 	}
 	if past {
 		return n, true

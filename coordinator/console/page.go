@@ -85,8 +85,8 @@ type view struct {
 	template string // its name, and that of its link in the navigation where the page is not one itself
 	section  string // the URL of the link of the navigation that the page belongs to
 	data     any
-	tables   []table    // what the page shows, for programs; ?table= names one
-	chart    *web.Chart // the values of a chart that reads them by itself, with ?format=chart; nil: there is none
+	tables   []table     // what the page shows, for programs; ?table= names one
+	charts   []web.Chart // the values of those that read them by themselves, with ?format=chart; ?chart= names one
 	moment   *momentView
 	still    bool // it shows a moment of the past, and has no event stream
 }
@@ -101,12 +101,13 @@ var pages = map[string]page{
 	"/agents":  agentsPage,
 	"/catalog": catalogPage,
 
-	"/hosts/{host}":                     (*console).hostPage,
-	"/hosts/{host}/checks/{check}":      (*console).checkPage,
-	"/hosts/{host}/checks/{check}/year": yearPage,
-	"/pairs/{vantage}/{host}/{check}":   (*console).pairPage,
-	"/regions/{region}":                 (*console).regionPage,
-	"/transitions/{sequence}":           (*console).transitionPage,
+	"/hosts/{host}":                        (*console).hostPage,
+	"/hosts/{host}/checks/{check}":         (*console).checkPage,
+	"/hosts/{host}/checks/{check}/minutes": minutesPage,
+	"/hosts/{host}/checks/{check}/year":    yearPage,
+	"/pairs/{vantage}/{host}/{check}":      (*console).pairPage,
+	"/regions/{region}":                    (*console).regionPage,
+	"/transitions/{sequence}":              (*console).transitionPage,
 }
 
 // newPages returns the mux of the console's own pages.
@@ -195,9 +196,8 @@ func (s *console) answer(w http.ResponseWriter, r *http.Request, p page) error {
 		return err
 	}
 	format := r.URL.Query().Get("format")
-	if format == formatChart && v.chart != nil {
-		w.Header().Set("Cache-Control", "no-store")
-		return web.WriteJSON(w, v.chart.Data())
+	if format == formatChart {
+		return writeChart(w, r, v.charts)
 	}
 	if format != "" && format != "html" {
 		return writeTables(w, r, format, asked.snapshot.At, v.tables)

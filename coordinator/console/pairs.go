@@ -3,15 +3,11 @@ package console
 import (
 	"cmp"
 	"fmt"
-	"html/template"
-	"math"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
-	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/rollup"
 )
@@ -28,7 +24,6 @@ type pairView struct {
 	Periods                                  []periodRow
 	Changes                                  []changeRow
 	Events                                   []event
-	marks                                    []web.ChartMark
 }
 
 // periodRow sums up a period.
@@ -36,16 +31,6 @@ type periodRow struct {
 	Name, Vantage string
 	rollup.Digest
 	Known bool
-}
-
-// The periods of the charts of minutes.
-var minutePeriods = []struct {
-	id, name string
-	span     time.Duration
-	step     time.Duration
-}{
-	{"hour", "the last hour", time.Hour, time.Minute},
-	{"days", "48 hours", 48 * time.Hour, 10 * time.Minute},
 }
 
 // newPairView describes what a vantage sees of a check now.
@@ -73,26 +58,27 @@ func (s *console) pairPage(r request) (view, error) {
 		return view{}, err
 	}
 	v := r.newPairView(vantage, h, c)
-	vantages := []string{vantage.Name}
 	if with := r.URL.Query().Get("with"); with != "" {
 		other, err := r.vantage(with)
 		if err != nil {
 			return view{}, err
 		}
-		v.With, vantages = other.Name, append(vantages, other.Name)
+		v.With = other.Name
 	}
 	for _, o := range observers(c) {
-		if name := cmp.Or(r.names()[o], o); !slices.Contains(vantages, name) {
+		if name := cmp.Or(r.names()[o], o); !slices.Contains(v.vantages(), name) {
 			v.Others = append(v.Others, web.Link{Name: name, URL: pairPath(vantage.Name, h.Name, c.Name) + "?with=" + name})
 		}
 	}
 	if v.Events, err = s.eventsOf(r, h.Name, c.Name); err != nil {
 		return view{}, err
 	}
-	if v.marks, err = s.chartMarks(r, h.Name, c.Name, v.Events); err != nil {
+	marks, err := s.chartMarks(r, h.Name, c.Name, v.Events)
+	if err != nil {
 		return view{}, err
 	}
-	minutes, err := s.minuteCharts(r, &v, vantages)
+	minutes := table{name: "minutes", columns: append([]string{"vantage", "at"}, digestColumns...)}
+	charts, err := v.addCharts(s, r, marks, &minutes)
 	if err != nil {
 		return view{}, err
 	}
@@ -104,14 +90,63 @@ func (s *console) pairPage(r request) (view, error) {
 		tables: []table{
 			minutes, v.periodTable(), {"votes", voteColumns, v.Votes.rows()}, changeTable(v.Changes), eventTable(v.Events),
 		},
+		charts: charts,
 	}, nil
+}
+
+// addCharts adds the charts of the last hour and of 48 hours, what these periods sum up to, and the minutes to a table.
+// It returns the charts that read their values by themselves: the page has their tables, with ten minutes for a row.
+func (v *pairView) addCharts(s *console, r request, marks []web.ChartMark, t *table) ([]web.Chart, error) {
+	o := observed{host: v.Host, check: v.Check, marks: marks}
+	for _, name := range v.vantages() {
+		o.groups = append(o.groups, vantageGroup{name, []string{name}})
+	}
+	hour, err := o.charts(s, r, lastHour, lastHour.name, time.Minute, nil)
+	if err != nil {
+		return nil, err
+	}
+	days, err := o.charts(s, r, twoDays, "48 hours by minute", time.Minute, t)
+	if err != nil {
+		return nil, err
+	}
+	tens, err := o.charts(s, r, twoDays, "48 hours by ten minutes", 10*time.Minute, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range []recentPeriod{lastHour, twoDays} {
+		for _, g := range o.groups {
+			whole := p.in(r.snapshot.At, time.Minute)
+			whole.Step = p.span
+			points, err := o.points(s, r, g, whole)
+			if err != nil {
+				return nil, err
+			}
+			row := periodRow{Name: p.name, Vantage: g.name, Known: len(points) > 0}
+			if row.Known {
+				row.Digest = rounded(points[0].Digest)
+			}
+			v.Periods = append(v.Periods, row)
+		}
+	}
+	v.Sentences = append(v.Sentences, v.losses()...)
+	values := days.both()
+	days.readFrom(r, pairPath(v.Vantage, v.Host, v.Check), tens)
+	return values, drawn(&v.Charts, append(hour.both(), days.both()...)...)
+}
+
+// vantages returns the names of the vantage and of the one that it is compared with.
+func (v pairView) vantages() []string {
+	if v.With == "" {
+		return []string{v.Vantage}
+	}
+	return []string{v.Vantage, v.With}
 }
 
 // losses describes the losses of the first period, for each vantage whose losses are no coincidence. The sentence that
 // the path works is not enough: it still holds when half of the probes are lost.
 func (v pairView) losses() (out []string) {
 	for _, p := range v.Periods {
-		if p.Name == minutePeriods[0].name && p.Lost > 1 && p.Loss() >= lossNoted {
+		if p.Name == lastHour.name && p.Lost > 1 && p.Loss() >= lossNoted {
 			out = append(out, fmt.Sprintf("%s lost %d of %d probes in %s: %s.", p.Vantage, p.Lost, p.Sent, p.Name,
 				percent(p.Loss())))
 		}
@@ -253,142 +288,4 @@ func (r request) sightOf(vantage, host string) (s sight) {
 		}
 	}
 	return s
-}
-
-// minuteCharts adds the charts of what the vantages observed, minute by minute, and returns them as a table.
-func (s *console) minuteCharts(r request, v *pairView, vantages []string) (table, error) {
-	out := table{name: "minutes", columns: append([]string{"vantage", "at"}, digestColumns...)}
-	now := r.snapshot.At
-	all := make([][]latency.Minute, len(vantages))
-	for i, name := range vantages {
-		minutes, err := s.config.Source.Minutes(r.Context(), latency.MinutesRequest{
-			Host: v.Host, Check: v.Check, Vantage: name, From: now.Add(-48 * time.Hour), To: now,
-		})
-		if err != nil {
-			return out, err
-		}
-		all[i] = minutes
-		for _, m := range minutes {
-			out.rows = append(out.rows, append([]any{name, m.At}, digestCells(m.Digest)...))
-		}
-	}
-	for _, p := range minutePeriods {
-		begin := now.Add(-p.span).Truncate(p.step).Add(p.step)
-		rtt := web.Chart{
-			ID: "rtt-" + p.id, Label: "Round-trip time, " + p.name + ": median, p90 and p99", Unit: "ms", From: begin,
-			Step: p.step, Marks: web.MarksSince(v.marks, begin),
-		}
-		loss := web.Chart{ID: "loss-" + p.id, Label: "Lost probes, " + p.name, Unit: "%", From: begin, Step: p.step}
-		for i, name := range vantages {
-			digests := map[int]rollup.Digest{}
-			whole, known := rollup.Digest{}, false
-			for _, m := range all[i] {
-				if n := int(m.At.Sub(begin) / p.step); !m.At.Before(begin) {
-					digests[n] = digests[n].Join(m.Digest)
-					whole, known = whole.Join(m.Digest), true
-				}
-			}
-			v.Periods = append(v.Periods, periodRow{p.name, name, rounded(whole), known})
-			addDigests(&rtt, &loss, name, digests, int(p.span/p.step))
-		}
-		if err := drawn(&v.Charts, rtt, loss); err != nil {
-			return out, err
-		}
-	}
-	v.Sentences = append(v.Sentences, v.losses()...)
-	return out, nil
-}
-
-// chartView is a chart with its caption.
-type chartView struct {
-	Title string
-	HTML  template.HTML
-}
-
-// tooLittle is shown in place of a chart of a young mesh: one point is no line.
-const tooLittle template.HTML = `<p class="soft">Too little data for a chart yet.</p>`
-
-// points counts the values of a line.
-func points(s web.ChartSeries) (n int) {
-	for _, v := range s.Values {
-		if !math.IsNaN(v) {
-			n++
-		}
-	}
-	return n
-}
-
-// drawn adds the charts that have a line, and one sentence for all others that follow one another.
-func drawn(out *[]chartView, charts ...web.Chart) error {
-	for _, c := range charts {
-		if len(c.Series) == 0 {
-			continue
-		}
-		if !slices.ContainsFunc(c.Series, func(s web.ChartSeries) bool { return points(s) > 1 }) {
-			if n := len(*out); n > 0 && (*out)[n-1].HTML == tooLittle {
-				(*out)[n-1].Title += "; " + lowerFirst(c.Label)
-				continue
-			}
-			*out = append(*out, chartView{c.Label, tooLittle})
-			continue
-		}
-		html, err := c.HTML()
-		if err != nil {
-			return err
-		}
-		*out = append(*out, chartView{c.Label, html})
-	}
-	return nil
-}
-
-func lowerFirst(text string) string { return strings.ToLower(text[:1]) + text[1:] }
-
-// addDigests adds the line of medians with its smoke, dark up to p90 and light up to p99, and the losses, which color
-// it and have a line of their own.
-func addDigests(rtt, loss *web.Chart, name string, digests map[int]rollup.Digest, n int) {
-	if len(digests) == 0 {
-		return
-	}
-	median, mid, high, lost := gaps(n), gaps(n), gaps(n), gaps(n)
-	for i, d := range digests {
-		if i < 0 || i >= n {
-			continue
-		}
-		if d.Answered() {
-			median[i], mid[i], high[i] = milliseconds(d.P50), milliseconds(d.P90), milliseconds(d.P99)
-		}
-		if d.Sent > 0 {
-			lost[i] = 100 * d.Loss()
-		}
-	}
-	rtt.Series = append(rtt.Series, web.ChartSeries{
-		Name: name, Values: median, Low: slices.Clone(median), Mid: mid, High: high, Lost: lost,
-	})
-	loss.Series = append(loss.Series, web.ChartSeries{Name: name, Values: lost})
-}
-
-// rounded returns a digest with times as people read them.
-func rounded(d rollup.Digest) rollup.Digest {
-	for _, p := range []*time.Duration{&d.P50, &d.P90, &d.P99} {
-		*p = p.Round(100 * time.Microsecond)
-	}
-	return d
-}
-
-func gaps(n int) []float64 { return slices.Repeat([]float64{math.NaN()}, n) }
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-var digestColumns = []string{
-	"reachable", "slow", "unreachable", "inconclusive", "sent", "lost", "p50_seconds", "p90_seconds", "p99_seconds",
-}
-
-func digestCells(d rollup.Digest) []any {
-	cells := []any{
-		d.Outcomes.Reachable, d.Outcomes.Slow, d.Outcomes.Unreachable, d.Outcomes.Inconclusive, d.Sent, d.Lost, nil, nil, nil,
-	}
-	if d.Answered() {
-		cells[6], cells[7], cells[8] = d.P50, d.P90, d.P99
-	}
-	return cells
 }

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
@@ -9,73 +8,59 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// yearView is a year of a check by hour.
-type yearView struct {
-	Host, Check string
-	Chart       chartView
-}
+// yearID and yearName are those of the charts of a year by hour.
+const yearID, yearName = "hours", "a year by hour and region"
 
-// yearPage has the median round-trip time of every hour of a year, by region. Its chart reads these thousands of values
-// from an address of their own, and the tables for programs have the other quantiles and the losses.
+// yearPage has the median round-trip time and the losses of every hour of a year, by region. Its charts read these
+// thousands of values by themselves; its tables have the days, and that for programs the hours with p90 and p99 too.
 func yearPage(s *console, r request) (view, error) {
 	h, c, err := r.hostAndCheck()
 	if err != nil {
 		return view{}, err
 	}
-	const title = "Round-trip time, a year by hour and region: median"
-	report, err := s.config.Source.Latency(r.Context(), r.catalog, latency.Request{
-		Include: func(key string) bool { return key == mesh.Key(h.Name) }, Check: c.Name, By: latency.Hour,
-		From: r.snapshot.At.Add(-365 * 24 * time.Hour).Truncate(time.Hour), To: r.snapshot.At,
-	})
+	hours := newStepsTable()
+	out := view{
+		title: h.Name + " " + c.Name + ", a year by hour", template: "series", section: "/matrix", still: true,
+	}
+	if r.forPrograms() {
+		report, err := s.config.Source.Latency(r.Context(), r.catalog, latency.Request{
+			Include: func(key string) bool { return key == mesh.Key(h.Name) }, Check: c.Name, By: latency.Hour,
+			From: r.snapshot.At.Add(-365 * 24 * time.Hour).Truncate(time.Hour), To: r.snapshot.At,
+		})
+		if err != nil {
+			return view{}, err
+		}
+		marks, err := marksOf(s, r, h.Name, c.Name)
+		hours.addSteps(report, latency.Hour)
+		out.tables, out.charts = []table{hours}, hourlyCharts(r, report, marks).both()
+		return out, err
+	}
+	days, err := regionCharts(s, r, h.Name, c.Name, regionYear, nil, &table{})
 	if err != nil {
 		return view{}, err
 	}
-	hours := table{name: "latency", columns: append([]string{"region", "at", "by"}, digestColumns...)}
-	for _, row := range report.Rows {
-		for _, p := range row.Points {
-			hours.rows = append(hours.rows, append([]any{row.Region, p.At, string(latency.Hour)}, digestCells(p.Digest)...))
-		}
-	}
-	chart := hourlyChart(r, report)
-	chart.Label, chart.Source = title, checkPath(h.Name, c.Name)+"/year?format="+formatChart
-	v := yearView{h.Name, c.Name, chartView{title, tooLittle}}
-	if slices.ContainsFunc(chart.Series, func(s web.ChartSeries) bool { return points(s) > 1 }) {
-		if v.Chart.HTML, err = chart.HTML(); err != nil {
-			return view{}, err
-		}
-	}
-	return view{
-		title: h.Name + " " + c.Name + ", a year by hour", template: "year", section: "/matrix", data: v, still: true,
-		tables: []table{hours}, chart: &chart,
-	}, nil
+	year := newLatencyCharts(yearID, yearName, days.rtt.From, regionYear.span, time.Hour, nil).medians()
+	year.readFrom(r, checkPath(h.Name, c.Name)+"/year", days.medians())
+	v := seriesView{Host: h.Name, Check: c.Name, Step: "hour"}
+	err = drawn(&v.Charts, year.both()...)
+	out.data, out.tables = v, []table{hours}
+	return out, err
 }
 
-// hourlyChart has a line of medians for each region of a report by hour, from the first hour that has one.
-func hourlyChart(r request, report latency.Report) web.Chart {
-	c := web.Chart{ID: "rtt-hours", Unit: "ms", Step: time.Hour, From: r.snapshot.At.Truncate(time.Hour)}
+// hourlyCharts have the medians and losses of each region of a report by hour, from the first hour that has an answer.
+func hourlyCharts(r request, report latency.Report, marks []web.ChartMark) latencyCharts {
+	from := r.snapshot.At.Truncate(time.Hour)
 	for _, row := range report.Rows {
 		for _, p := range row.Points {
-			if p.Answered() && p.At.Before(c.From) {
-				c.From = p.At
+			if p.Answered() && p.At.Before(from) {
+				from = p.At
 			}
 		}
 	}
+	span := r.snapshot.At.Truncate(time.Hour).Sub(from) + time.Hour
+	out := newLatencyCharts(yearID, yearName, from, span, time.Hour, marks)
 	for _, row := range report.Rows {
-		length := int(r.snapshot.At.Sub(c.From)/time.Hour) + 1
-		values, lost := gaps(length), gaps(length)
-		for _, p := range row.Points {
-			n := int(p.At.Sub(c.From) / time.Hour)
-			if n < 0 || n >= length {
-				continue
-			}
-			if p.Answered() {
-				values[n] = milliseconds(p.P50)
-			}
-			if p.Sent > 0 {
-				lost[n] = 100 * p.Loss()
-			}
-		}
-		c.Series = append(c.Series, web.ChartSeries{Name: cityOf(r.catalog, row.Region), Values: values, Lost: lost})
+		out.add(cityOf(r.catalog, row.Region), row.Points)
 	}
-	return c
+	return out.medians()
 }

@@ -206,19 +206,25 @@ func median(h *catalog.Host, checks map[string][]latency.Recent) time.Duration {
 	return out
 }
 
-// Minutes returns the minutes in which a vantage observed a check, of the last two days: for operators.
+// Minutes returns what vantages observed of a check in the minutes of the last two days: for operators.
 func (l *Latencies) Minutes(
 	ctx context.Context, c *catalog.Catalog, q latency.MinutesRequest,
-) ([]latency.Minute, error) {
-	h, vantage := c.HostOnceNamed(q.Host), c.HostOnceNamed(q.Vantage)
-	if h == nil || vantage == nil {
+) ([]latency.Point, error) {
+	h := c.HostOnceNamed(q.Host)
+	if h == nil {
 		return nil, nil
 	}
 	check := c.CheckOnceNamed(h, q.Check)
 	if check == nil {
 		return nil, nil
 	}
-	return l.store.Minutes(ctx, h.IdentityOf(check), vantage.Identity(), q.From, q.To)
+	var vantages []string
+	for _, name := range q.Vantages {
+		if vantage := c.HostOnceNamed(name); vantage != nil {
+			vantages = append(vantages, vantage.Identity())
+		}
+	}
+	return l.store.Minutes(ctx, h.IdentityOf(check), vantages, q.Period)
 }
 
 // Losses returns the losses of each vantage on each check in a period of the last latency.LossesReach, in the catalog's

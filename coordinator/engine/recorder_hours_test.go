@@ -209,7 +209,8 @@ func TestAnEventEveryHour(t *testing.T) {
 		time.Sleep(time.Minute)
 		check("without a file", fresh)
 		minutes, err := fresh.Minutes(t.Context(), c, latency.MinutesRequest{
-			Host: "NC1", Check: "ping", Vantage: "NC2", From: time.Unix(0, 0), To: time.Now(),
+			Host: "NC1", Check: "ping", Vantages: []string{"NC2"},
+			Period: latency.Period{From: time.Unix(0, 0), To: time.Now()},
 		})
 		total := uint64(0)
 		for _, one := range minutes {

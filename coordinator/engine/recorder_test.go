@@ -230,7 +230,8 @@ func (w *recorders) wantRounds(t *testing.T, when string, c *one, rounds uint64)
 	for i := range 3 {
 		vantage, reachable := fmt.Sprintf("NC%d", i+2), uint64(0)
 		minutes, err := c.latencies.Minutes(t.Context(), w.catalog, latency.MinutesRequest{
-			Host: h.Name, Check: h.Checks[0].Name, Vantage: vantage, From: now.Add(-8 * time.Hour), To: now,
+			Host: h.Name, Check: h.Checks[0].Name, Vantages: []string{vantage},
+			Period: latency.Period{From: now.Add(-8 * time.Hour), To: now},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -313,7 +314,8 @@ func TestLatenciesFollowRenames(t *testing.T) {
 	w.wantRounds(t, "under the other names", c, 3)
 	now := time.Now()
 	minutes, err := c.latencies.Minutes(t.Context(), next, latency.MinutesRequest{
-		Host: "nc9", Check: "Alive", Vantage: "nc2", From: now.Add(-8 * time.Hour), To: now,
+		Host: "nc9", Check: "Alive", Vantages: []string{"nc2"},
+		Period: latency.Period{From: now.Add(-8 * time.Hour), To: now},
 	})
 	total := uint64(0)
 	for _, m := range minutes {

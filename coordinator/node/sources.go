@@ -102,8 +102,8 @@ func (s consoleSource) DecidedAt(ctx context.Context, sequence uint64) ([]mesh.T
 	return s.history.DecidedAt(ctx, sequence)
 }
 
-// Minutes returns the minutes of the last two days in which a vantage observed a check.
-func (s consoleSource) Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Minute, error) {
+// Minutes returns what vantages observed of a check in the minutes of the last two days.
+func (s consoleSource) Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Point, error) {
 	c, _ := s.engine.Current()
 	return s.latencies.Minutes(ctx, c, q)
 }

@@ -22,17 +22,19 @@ type Chart struct {
 	// TableAt is the address of a page with the table, if this one is to be smaller without it.
 	TableAt string
 	// Source is the address of the chart's data on this site, in the JSON of ChartData. If it is set, the page carries
-	// neither data nor table.
+	// neither data nor a table of them.
 	Source string
+	// Table is the chart whose values the page has as a table, if those of this one are too many; nil: its own.
+	Table *Chart
 }
 
 // ChartSeries is one line of a chart. A value that is NaN is a gap.
 type ChartSeries struct {
 	Name   string
 	Values []float64
-	// Low and High are the edges of a band around the line; both empty for none. Mid divides it into a dark part below
-	// and a light one above; empty for one part.
-	Low, Mid, High []float64
+	// Mid and High are the upper edges of a dark band above the line and of a light one above that, p90 and p99; empty
+	// for none.
+	Mid, High []float64
 	// Lost are the percent of probes that were lost, which color the line; empty for none.
 	Lost []float64
 }
@@ -64,7 +66,6 @@ type ChartData struct {
 type chartDataLine struct {
 	Name   string      `json:"name"`
 	Values chartValues `json:"values"`
-	Low    chartValues `json:"low,omitempty"`
 	Mid    chartValues `json:"mid,omitempty"`
 	High   chartValues `json:"high,omitempty"`
 	Lost   chartValues `json:"lost,omitempty"`
@@ -102,7 +103,7 @@ func (s ChartSeries) losses() chartValues {
 func (c Chart) Data() ChartData {
 	d := ChartData{Unit: c.Unit, From: c.From.Unix(), Step: int64(c.Step / time.Second), Series: []chartDataLine{}}
 	for _, s := range c.Series {
-		d.Series = append(d.Series, chartDataLine{s.Name, s.Values, s.Low, s.Mid, s.High, s.losses()})
+		d.Series = append(d.Series, chartDataLine{s.Name, s.Values, s.Mid, s.High, s.losses()})
 	}
 	for _, m := range c.Marks {
 		mark := chartDataMark{Name: m.Name, From: m.From.Unix(), Quiet: m.Quiet}
@@ -119,18 +120,49 @@ const chartClass = `<figure class="chart"`
 
 // HTML returns the chart for the body of a page.
 func (c Chart) HTML() (template.HTML, error) {
-	data, err := json.Marshal(c.Data()) // escapes <, > and &, as a script element needs
-	if err != nil {
-		return "", fmt.Errorf("encode chart %s: %w", c.ID, err)
-	}
-	return Render(layoutTemplate, "chart.html", struct {
+	shown := struct {
 		Chart
-		JSON template.JS
-		Rows []chartRow
-	}{c, template.JS(data), c.rows()})
+		JSON    template.JS
+		Table   *Chart // nil: the page has none
+		Columns []chartColumn
+		Rows    []chartRow
+	}{Chart: c, Table: c.Table}
+	if c.Source == "" {
+		data, err := json.Marshal(c.Data()) // escapes <, > and &, as a script element needs
+		if err != nil {
+			return "", fmt.Errorf("encode chart %s: %w", c.ID, err)
+		}
+		shown.JSON = template.JS(data)
+		if shown.Table == nil {
+			shown.Table = &c
+		}
+	}
+	if shown.Table != nil && c.TableAt == "" {
+		shown.Columns, shown.Rows = shown.Table.columns(), shown.Table.rows()
+	}
+	return Render(layoutTemplate, "chart.html", shown)
 }
 
-// chartRow is a row of a chart's table: a moment and the value of each series.
+// columns returns the columns of the chart's table: each line has one, and one for each edge of its band.
+func (c Chart) columns() (out []chartColumn) {
+	for _, s := range c.Series {
+		out = append(out, chartColumn{s.Name, s.Values})
+		for _, edge := range []chartColumn{{s.Name + " p90", s.Mid}, {s.Name + " p99", s.High}} {
+			if len(edge.values) > 0 {
+				out = append(out, edge)
+			}
+		}
+	}
+	return out
+}
+
+// chartColumn is a column of a chart's table.
+type chartColumn struct {
+	Name   string
+	values []float64
+}
+
+// chartRow is a row of a chart's table: a moment and the value of each column.
 type chartRow struct {
 	At     time.Time
 	Values []string
@@ -138,18 +170,18 @@ type chartRow struct {
 
 // rows returns the table of a chart, newest first. Moments without any value have no row.
 func (c Chart) rows() (rows []chartRow) {
-	length := 0
-	for _, s := range c.Series {
-		length = max(length, len(s.Values))
+	columns, length := c.columns(), 0
+	for _, column := range columns {
+		length = max(length, len(column.values))
 	}
 	for n := length - 1; n >= 0; n-- {
 		row, known := chartRow{At: c.From.Add(time.Duration(n) * c.Step)}, false
-		for _, s := range c.Series {
+		for _, column := range columns {
 			text := "–"
-			if n < len(s.Values) && !math.IsNaN(s.Values[n]) {
-				text, known = fmt.Sprintf("%.3g", s.Values[n]), true
-				if s.Values[n] >= 100 {
-					text = fmt.Sprintf("%.0f", s.Values[n])
+			if n < len(column.values) && !math.IsNaN(column.values[n]) {
+				text, known = fmt.Sprintf("%.3g", column.values[n]), true
+				if column.values[n] >= 100 {
+					text = fmt.Sprintf("%.0f", column.values[n])
 				}
 			}
 			row.Values = append(row.Values, text)

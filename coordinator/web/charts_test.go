@@ -44,7 +44,7 @@ func exampleChart() web.Chart {
 		From: time.Date(2026, 11, 5, 20, 0, 0, 0, time.UTC),
 		Series: []web.ChartSeries{
 			{Name: "Toronto </script>", Values: []float64{84.25, 85, math.NaN(), 120, 84, 83}},
-			{Name: "Sydney", Values: []float64{235, 236, 240, 250, 238, 236}, Low: []float64{230, 230, 230, 230, 230, 230},
+			{Name: "Sydney", Values: []float64{235, 236, 240, 250, 238, 236},
 				Mid: []float64{250, 250, 260, 270, 250, 245}, High: []float64{290, 280, 300, 300, 270, 260}},
 		},
 		Marks: []web.ChartMark{{Name: "Down", From: time.Date(2026, 11, 5, 22, 0, 0, 0, time.UTC),

@@ -298,7 +298,7 @@ func (m *markedMesh) Warnings() map[string]string { return map[string]string{mar
 
 func (m *markedMesh) Streams(context.Context) ([]bus.StreamInfo, error) { return nil, nil }
 func (m *markedMesh) Counters() map[string]uint64                       { return nil }
-func (m *markedMesh) Minutes(context.Context, latency.MinutesRequest) ([]latency.Minute, error) {
+func (m *markedMesh) Minutes(context.Context, latency.MinutesRequest) ([]latency.Point, error) {
 	return nil, nil
 }
 func (m *markedMesh) DecidedAt(context.Context, uint64) ([]mesh.Transition, error) {

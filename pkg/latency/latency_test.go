@@ -240,7 +240,7 @@ func TestAnswersReachToThePresent(t *testing.T) {
 	now := noon.Add(100 * time.Second)
 	check := func(when string) {
 		t.Helper()
-		minutes, err := s.Minutes(t.Context(), "ping", "a1", noon, now)
+		minutes, err := s.Minutes(t.Context(), "ping", []string{"a1"}, latency.Period{From: noon, To: now})
 		if err != nil || len(minutes) != 2 || minutes[0].Outcomes.Reachable != 6 || minutes[1].Outcomes.Reachable != 4 {
 			t.Errorf("%s: %+v %v", when, minutes, err)
 		}
@@ -290,7 +290,48 @@ func TestAnswersReachToThePresent(t *testing.T) {
 	if err := s.StoreMinutes(t.Context(), 11, now.Add(49*time.Hour), now); err != nil {
 		t.Fatal(err)
 	}
-	if minutes, err := s.Minutes(t.Context(), "ping", "a1", noon, now); err != nil || len(minutes) != 0 {
+	minutes, err := s.Minutes(t.Context(), "ping", []string{"a1"}, latency.Period{From: noon, To: now})
+	if err != nil || len(minutes) != 0 {
 		t.Errorf("minutes are kept for longer than two days: %+v %v", minutes, err)
+	}
+}
+
+// A step of several minutes, and one of several vantages, has the quantiles of all their observations.
+func TestStepsHaveTheQuantilesOfAllTheirObservations(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "latency.db"))
+	s.Reset(rollup.NewBuilder(5, nil), rollup.NewMinutes(nil, 0))
+	rtts := []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond, 90 * time.Millisecond}
+	for i, rtt := range rtts { // a minute each
+		for n, agent := range []string{"a1", "a2"} {
+			at := noon.Add(time.Duration(i) * time.Minute)
+			observe(s, uint64(2*i+n)+1, at, agent, rtt+time.Duration(n)*200*time.Millisecond)
+		}
+	}
+	for _, test := range []struct {
+		vantages []string
+		from     time.Duration
+		step     time.Duration
+		at       []time.Duration
+		p50      []float64 // milliseconds
+	}{
+		{[]string{"a1"}, 0, 0, []time.Duration{0, 1, 2, 3}, []float64{10, 50, 50, 90}},
+		{[]string{"a1"}, 0, 4 * time.Minute, []time.Duration{0}, []float64{50}},
+		{[]string{"a1"}, 1, 2 * time.Minute, []time.Duration{1, 3}, []float64{50, 90}},
+		{[]string{"a1", "a2"}, 0, 4 * time.Minute, []time.Duration{0}, []float64{90}},
+		{[]string{"a2"}, 3, 0, []time.Duration{3}, []float64{290}},
+		{nil, 0, 0, nil, nil},
+	} {
+		points, err := s.Minutes(t.Context(), "ping", test.vantages, latency.Period{
+			From: noon.Add(test.from * time.Minute), To: noon.Add(4 * time.Minute), Step: test.step,
+		})
+		if err != nil || len(points) != len(test.at) {
+			t.Fatalf("%+v: %+v %v", test, points, err)
+		}
+		for i, p := range points {
+			p50 := p.P50.Seconds() * 1000
+			if !p.At.Equal(noon.Add(test.at[i]*time.Minute)) || p50 < .97*test.p50[i] || p50 > 1.03*test.p50[i] {
+				t.Errorf("%+v: %+v", test, p)
+			}
+		}
 	}
 }

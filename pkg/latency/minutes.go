@@ -67,28 +67,25 @@ func (s *Store) StoreMinutes(ctx context.Context, through uint64, wall, mesh tim
 	})
 }
 
-// Minute is what a vantage observed of a check in one minute.
-type Minute struct {
-	At time.Time // its beginning, by the wall clock
-	rollup.Digest
-}
-
-// Minutes returns the minutes of a period, oldest first, in which the vantage observed the check. Both are internal
-// ids.
-// The file has those of the last two days.
-func (s *Store) Minutes(ctx context.Context, check, vantage string, from, to time.Time) ([]Minute, error) {
+// Minutes returns what vantages together observed of a check in a period, oldest first; a step without any observation
+// is missing. The check and the vantages are internal ids. The file has the minutes of the last two days.
+func (s *Store) Minutes(ctx context.Context, check string, vantages []string, p Period) ([]Point, error) {
+	first, step := rollup.MinuteOf(p.From), max(1, int64(p.Step/time.Minute))
 	found := map[int64]rollup.Summary{}
-	err := s.eachStoredMinute(ctx, check, vantage, from, to, func(k rollup.MinuteKey, part rollup.Summary) {
-		whole := found[k.Minute]
-		whole.Merge(part)
-		found[k.Minute] = whole
-	})
-	if err != nil {
-		return nil, err
+	for _, vantage := range vantages {
+		err := s.eachStoredMinute(ctx, check, vantage, p.From, p.To, func(k rollup.MinuteKey, part rollup.Summary) {
+			n := (k.Minute - first) / step
+			whole := found[n]
+			whole.Merge(part)
+			found[n] = whole
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	out := make([]Minute, 0, len(found))
+	out := make([]Point, 0, len(found))
 	for _, n := range slices.Sorted(maps.Keys(found)) {
-		out = append(out, Minute{time.Unix(n*60, 0).UTC(), found[n].Digest()})
+		out = append(out, Point{time.Unix((first+n*step)*60, 0).UTC(), found[n].Digest()})
 	}
 	return out, nil
 }

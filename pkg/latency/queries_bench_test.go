@@ -22,10 +22,12 @@ import (
 )
 
 // The mesh of the benchmark: a thousand hosts with two checks each, seen by sixteen vantages in ten regions, for two
-// days. A row of minutes has three of its sixty, so that the file stays below half a gigabyte.
+// days. A row of minutes has three of its sixty, so that the file stays below half a gigabyte, but those of one check
+// have all.
 const (
 	manyChecks, manyRegions, manyVantages, manyHours = 2000, 10, 16, 49
 	minutesOfRow                                     = 3
+	wholeCheck                                       = 1000
 )
 
 // fillMany writes the rows of the mesh, the last hour of which is that of noon.
@@ -38,9 +40,11 @@ func fillMany(b *testing.B, file string) {
 	defer db.Close()
 	summary := sample360(rand.New(rand.NewPCG(1, 2)))
 	data := rollup.EncodeSummary(summary)
-	var minutes []byte
-	for n := range uint64(minutesOfRow) {
-		minutes = append(binary.AppendUvarint(minutes, 59-n), rollup.EncodeSummary(minuteOf())...)
+	minutes := func(rows uint64) (data []byte) {
+		for n := range rows {
+			data = append(binary.AppendUvarint(data, 59-n), rollup.EncodeSummary(minuteOf())...)
+		}
+		return data
 	}
 	const numbers = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1999) `
 	last := rollup.HourOf(noon)
@@ -54,14 +58,23 @@ func fillMany(b *testing.B, file string) {
 	}{
 		{numbers + `INSERT INTO hours SELECT 'check-' || c.i, 'region-' || r.i, h.i + ?, ? FROM n c, n r, n h
 			WHERE c.i < ? AND r.i < ? AND h.i < ?`, []any{last - manyHours + 1, data, manyChecks, manyRegions, manyHours}},
-		{numbers + `INSERT INTO minutes SELECT 'check-' || c.i, 'vantage-' || v.i, h.i + ?, ? FROM n c, n v, n h
-			WHERE c.i < ? AND v.i < ? AND h.i < ?`,
-			[]any{last - manyHours + 1, minutes, manyChecks, manyVantages, manyHours}},
+		{numbers + `INSERT INTO minutes SELECT 'check-' || c.i, 'vantage-' || v.i, h.i + ?,
+			CASE WHEN c.i = ? THEN ? ELSE ? END FROM n c, n v, n h WHERE c.i < ? AND v.i < ? AND h.i < ?`, []any{
+			last - manyHours + 1, wholeCheck, minutes(60), minutes(minutesOfRow), manyChecks, manyVantages, manyHours,
+		}},
 	} {
 		if _, err := db.Exec(fill.query, fill.args...); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// vantagesOfMany returns the ids of the mesh's vantages.
+func vantagesOfMany() (out []string) {
+	for n := range manyVantages {
+		out = append(out, fmt.Sprint("vantage-", n))
+	}
+	return out
 }
 
 // minuteOf is a minute of probes every ten seconds.
@@ -151,9 +164,14 @@ func BenchmarkQueriesOfALargeMesh(b *testing.B) {
 	defer s.Close()
 	ctx, took := b.Context(), map[string]time.Duration{}
 	end := noon.Add(time.Hour)
+	twoDays := latency.Period{From: end.Add(-latency.Kept), To: end}
 	plain := map[string]func() (rows int, err error){
 		"minutes of a pair": func() (int, error) {
-			all, err := s.Minutes(ctx, "check-1000", "vantage-7", end.Add(-latency.Kept), end)
+			all, err := s.Minutes(ctx, fmt.Sprint("check-", wholeCheck), vantagesOfMany()[:1], twoDays)
+			return len(all), err
+		},
+		"minutes of a check": func() (int, error) {
+			all, err := s.Minutes(ctx, fmt.Sprint("check-", wholeCheck), vantagesOfMany(), twoDays)
 			return len(all), err
 		},
 		"losses, first": func() (int, error) {

@@ -44,7 +44,7 @@ type Series struct {
 	Points        []Point // oldest first; one without any observation is missing
 }
 
-// Point is what was observed in an hour or a day.
+// Point is what was observed in an hour or a day, or in a step of minutes.
 type Point struct {
 	At time.Time // its beginning, by the wall clock
 	rollup.Digest

@@ -69,10 +69,17 @@ func WithoutVantages(regions []Recent) []Recent {
 	return out
 }
 
-// MinutesRequest selects minutes, by the names that the catalog in force has.
+// Period is a time by the wall clock, and how it is divided.
+type Period struct {
+	From, To time.Time
+	Step     time.Duration // whole minutes, the first of which is that of From; zero: one minute
+}
+
+// MinutesRequest selects what vantages together observed of a check, by the names that the catalog in force has.
 type MinutesRequest struct {
-	Host, Check, Vantage string
-	From, To             time.Time // by the wall clock
+	Host, Check string
+	Vantages    []string
+	Period
 }
 
 // VantageLoss is how many probes of a check a vantage sent in a period, and how many of them were lost.

@@ -91,9 +91,9 @@ function alone(u, n) {
 	return out;
 }
 
-// The edges of the smoke around a line, from the lowest: its lower part is darker than its upper one.
+// The edges of the smoke above a line, from the lowest: its lower part is darker than its upper one.
 function edges(s) {
-	return [s.low, s.mid, s.high].filter(function (e) { return e && e.length; });
+	return s.high ? [s.values, s.mid, s.high] : [];
 }
 
 function options(data, width, keys) {
@@ -154,8 +154,8 @@ function draw(plot, data) {
 			v.textContent = i == null ? "" : number(s.values[i]) + (lost ? ", " + number(lost) + " % lost" : "");
 		});
 	}
-	plot.textContent = "";
-	u = new uPlot(options(data, plot.clientWidth || 600, tell), columns(data), plot);
+	plot.textContent = ""; // and has no width now
+	u = new uPlot(options(data, plot.parentNode.clientWidth || 600, tell), columns(data), plot);
 	list.className = "keys";
 	at.className = "at";
 	data.series.forEach(function (s, n) {
