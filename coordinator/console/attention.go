@@ -227,16 +227,17 @@ func incidentItems(r request, incidents []*incident.Incident) (out []item) {
 func pathItems(s *console, r request) (out []item) {
 	paths := brokenPaths(r.catalog, r.snapshot)
 	cut := cutDirections(paths)
-	lost, pings := presentLosses(s, r)
+	counted := presentLosses(s, r)
+	lost := sharesOf(counted.latest)
 	paths = slices.DeleteFunc(paths, func(p brokenPath) bool {
 		return r.snapshot.At.Sub(p.since) < cutWhileLossy &&
 			(lost.typical() >= meshLossy || lost.beside(r.snapshot, p.direction) >= meshLossy)
 	})
 	lossy := map[string]bool{}
-	for _, p := range lossyPlaces(r.catalog, r.snapshot, pings) {
+	for _, p := range lossyPlaces(r.catalog, r.snapshot, counted.latest) {
 		out, lossy[p.region] = append(out, p.item(r)), true
 	}
-	for _, p := range lossyPaths(r.catalog, r.snapshot, pings, paths) {
+	for _, p := range lossyPaths(r.catalog, r.snapshot, counted.pings, paths) {
 		out = append(out, p.item(r))
 	}
 	for _, p := range paths {

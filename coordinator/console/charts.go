@@ -33,8 +33,8 @@ func points(s web.ChartSeries) (n int) {
 	return n
 }
 
-// drawn adds the charts that have a line, and one sentence for all others that follow one another. Those that read their
-// values have a line if there is a value in their tables, whose steps are longer.
+// drawn adds the charts that have a line, and one sentence for all others that follow one another. Those that read
+// their values have a line if there is a value in their tables, whose steps are longer.
 func drawn(out *[]chartView, charts ...web.Chart) error {
 	for _, c := range charts {
 		series, enough := c.Series, 2

@@ -85,8 +85,7 @@ type console struct {
 	factsAt time.Time
 
 	lossMu sync.Mutex
-	loss   losses // as of lossAt, as are pings; never changed once they are here
-	pings  map[[3]string]pingCounts
+	loss   lossCounts // as of lossAt; never changed once they are here
 	lossAt time.Time
 
 	changesMu sync.Mutex

@@ -54,6 +54,24 @@ func (l losses) beside(s *mesh.Snapshot, d direction) float64 {
 	return max(at.typical(), of.typical())
 }
 
+// lossCounts are the present losses, and the probes that they were counted of, by the same keys.
+type lossCounts struct {
+	shares losses
+	pings  map[[3]string]pingCounts
+	latest map[[3]string]pingCounts // of the second half of the time: enough to judge many paths at once, and sooner
+}
+
+// sharesOf returns the share of each count that has probes.
+func sharesOf(counts map[[3]string]pingCounts) losses {
+	shares := make(losses, len(counts))
+	for key, c := range counts {
+		if sent, _ := c.total(); sent > 0 {
+			shares[key] = c.share()
+		}
+	}
+	return shares
+}
+
 // wholeRegion begins a key of losses that is a region and no vantage.
 const wholeRegion = "region "
 
@@ -68,17 +86,16 @@ const (
 	lossHostsMax = 100
 )
 
-// presentLosses returns the present losses, and the pings that they were counted of. They are the same for all readers
-// for a few seconds.
-func presentLosses(s *console, r request) (losses, map[[3]string]pingCounts) {
+// presentLosses counts the losses. They are the same for all readers for a few seconds.
+func presentLosses(s *console, r request) lossCounts {
 	s.lossMu.Lock()
 	defer s.lossMu.Unlock()
 	if !r.moment.IsZero() {
-		return nil, nil // they are counted for the present alone
+		return lossCounts{} // they are counted for the present alone
 	}
 	now := time.Now()
 	if now.Sub(s.lossAt) < lossFor {
-		return s.loss, s.pings
+		return s.loss
 	}
 	// The answer is for all readers: one who leaves meanwhile must not have them see a mesh without losses.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), lossWait)
@@ -88,39 +105,43 @@ func presentLosses(s *console, r request) (losses, map[[3]string]pingCounts) {
 	if len(r.catalog.Hosts) > lossHostsMax {
 		count = countLossesByRegion
 	}
-	counted, pings, err := count(r, s.config.Source, now)
+	counted, err := count(r, s.config.Source, now)
 	if err != nil {
 		s.config.Logger.Debug().Err(err).Msg("losses unknown")
-		counted, pings = nil, nil // old ones are not present ones
+		counted = lossCounts{} // old ones are not present ones
 	}
-	s.loss, s.pings, s.lossAt = counted, pings, now
-	return counted, pings
+	s.loss, s.lossAt = counted, now
+	return counted
 }
 
-// countLosses counts by vantage. It reads each minute once: those of both halves are added.
-func countLosses(r request, from Source, now time.Time) (losses, map[[3]string]pingCounts, error) {
-	pings := map[[3]string]pingCounts{}
-	middle := now.Add(-lossWindow / 2).Truncate(time.Minute) // periods are counted in whole minutes
-	for half, period := range [2][2]time.Time{{now.Add(-lossWindow), middle}, {middle, now}} {
+// countLosses counts by vantage. It reads each minute once: the parts of the time are added.
+func countLosses(r request, from Source, now time.Time) (lossCounts, error) {
+	out := lossCounts{pings: map[[3]string]pingCounts{}, latest: map[[3]string]pingCounts{}}
+	// Periods are counted in whole minutes.
+	middle, late := now.Add(-lossWindow/2).Truncate(time.Minute), now.Add(-lossWindow/4).Truncate(time.Minute)
+	for part, period := range [][2]time.Time{{now.Add(-lossWindow), middle}, {middle, late}, {late, now}} {
 		pairs, err := from.Losses(r.Context(), period[0], period[1])
 		if err != nil {
-			return nil, nil, err
+			return out, err
 		}
 		for _, p := range pairs {
 			key := [3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}
-			counts := pings[key]
-			counts.sent[half], counts.lost[half] = p.Sent, p.Lost
-			pings[key] = counts
+			counts, latest := out.pings[key], out.latest[key]
+			half := min(part, 1)
+			counts.sent[half], counts.lost[half] = counts.sent[half]+p.Sent, counts.lost[half]+p.Lost
+			out.pings[key] = counts
+			if part > 0 {
+				latest.sent[part-1], latest.lost[part-1] = p.Sent, p.Lost
+				out.latest[key] = latest
+			}
 		}
 	}
-	counted := make(losses, len(pings))
-	for key, counts := range pings {
-		counted[key] = counts.share()
-	}
-	return counted, pings, nil
+	out.shares = sharesOf(out.pings)
+	return out, nil
 }
 
-func countLossesByRegion(r request, from Source, _ time.Time) (losses, map[[3]string]pingCounts, error) {
+// countLossesByRegion counts by region, in the present hour and the one before: there is nothing later.
+func countLossesByRegion(r request, from Source, _ time.Time) (lossCounts, error) {
 	overview, err := from.Overview(r.Context(), r.catalog, false)
 	counted, pings := losses{}, map[[3]string]pingCounts{}
 	for host, recent := range overview {
@@ -138,5 +159,5 @@ func countLossesByRegion(r request, from Source, _ time.Time) (losses, map[[3]st
 			}
 		}
 	}
-	return counted, pings, err
+	return lossCounts{counted, pings, pings}, err
 }

@@ -25,21 +25,25 @@ func (m lossyMinutes) Losses(_ context.Context, from, to time.Time) ([]latency.V
 	return []latency.VantageLoss{p}, nil
 }
 
-// Losses are counted in two halves, and no minute is read for both.
+// Losses are counted in two halves, and so are those of the second half; no minute is read twice.
 func TestLossesAreReadOnce(t *testing.T) {
 	m := lossyMinutes{read: map[time.Time]int{}}
 	now := time.Date(2026, 3, 1, 2, 31, 20, 0, time.UTC)
-	counted, pings, err := countLosses(request{Request: httptest.NewRequest(http.MethodGet, "/", nil)}, m, now)
+	counted, err := countLosses(request{Request: httptest.NewRequest(http.MethodGet, "/", nil)}, m, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	key := [3]string{"nc036", "ping", "nc034"}
-	if share := counted[key]; share != 0.1 {
+	if share := counted.shares[key]; share != 0.1 {
 		t.Errorf("%v of the probes is lost", share)
 	}
 	want := pingCounts{sent: [2]uint64{50, 60}, lost: [2]uint64{5, 6}} // the present minute is not over
-	if got := pings[key]; got != want {
+	if got := counted.pings[key]; got != want {
 		t.Errorf("counted %+v, not %+v", got, want)
+	}
+	want = pingCounts{sent: [2]uint64{20, 40}, lost: [2]uint64{2, 4}}
+	if got := counted.latest[key]; got != want {
+		t.Errorf("counted %+v lately, not %+v", got, want)
 	}
 	for minute, n := range m.read {
 		if n != 1 {

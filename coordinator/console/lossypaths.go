@@ -10,7 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// pingCounts are the probes of pings, sent and lost, in the two halves of the time over which losses are counted.
+// pingCounts are the probes of pings, sent and lost, in the two halves of a time.
 type pingCounts struct {
 	sent, lost [2]uint64
 }

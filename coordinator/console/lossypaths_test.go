@@ -131,7 +131,7 @@ func TestAReaderWhoLeavesHidesNoLosses(t *testing.T) {
 	leave()
 	for _, ctx := range []context.Context{ctx, t.Context()} {
 		r := request{Request: httptest.NewRequestWithContext(ctx, "GET", "/", nil), catalog: &catalog.Catalog{}}
-		if lost, _ := presentLosses(s, r); lost.typical() != 1 {
+		if lost := presentLosses(s, r).shares; lost.typical() != 1 {
 			t.Errorf("losses %v", lost)
 		}
 	}

@@ -15,10 +15,10 @@ type lossyPlace struct {
 	pingCounts
 }
 
-// lossyPlaces returns the whole mesh if most regions keep losing probes on most of their paths. Otherwise it returns
-// the regions that do, in the catalog's order, if the paths between the others lose few. Two regions of eight are an
-// end of about half of all paths: most paths alone do not distinguish them from the whole mesh. With two regions in all
-// it cannot be decided which of them loses the probes.
+// lossyPlaces returns, of the latest counts, the whole mesh if most regions keep losing probes on most of their paths.
+// Otherwise it returns the regions that do, in the catalog's order, if the paths between the others lose few. Two
+// regions of eight are an end of about half of all paths: most paths alone do not distinguish them from the whole mesh.
+// With two regions in all it cannot be decided which of them loses the probes.
 func lossyPlaces(c *catalog.Catalog, s *mesh.Snapshot, counts map[[3]string]pingCounts) (out []lossyPlace) {
 	edges := pingEdges(c.Rule, s, counts)
 	lossy, known := lossyRegions(edges)
@@ -79,7 +79,7 @@ func newLossyPlace(region string, edges []pingEdge, of func(pingEdge) bool) loss
 }
 
 func (p lossyPlace) item(r request) item {
-	window := "the last ten minutes"
+	window := "the last five minutes"
 	if len(r.catalog.Hosts) > lossHostsMax {
 		window = "this hour and the one before"
 	}

@@ -1,11 +1,15 @@
 package console
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -46,6 +50,61 @@ func TestLossyPlacesAreNamed(t *testing.T) {
 		}
 		if !slices.EqualFunc(got, test.want, strings.HasPrefix) {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// lossyTime is a mesh all paths of which lose a fifth of ten probes a minute for a time.
+type lossyTime struct {
+	Source
+	from, to time.Time
+}
+
+func (l lossyTime) Losses(_ context.Context, from, to time.Time) (out []latency.VantageLoss, err error) {
+	var sent, lost uint64
+	for at := from.Truncate(time.Minute); at.Before(to); at = at.Add(time.Minute) {
+		sent += 10
+		if !at.Before(l.from) && at.Before(l.to) {
+			lost += 2
+		}
+	}
+	for _, a := range places {
+		for _, b := range places {
+			if a != b {
+				out = append(out, latency.VantageLoss{
+					Host: b[:3] + "1", Check: "ping", Vantage: a[:3] + "1", Sent: sent, Lost: lost,
+				})
+			}
+		}
+	}
+	return out, nil
+}
+
+// Losses on all paths are named within five minutes, and no longer than that after their end; a minute of them is not.
+func TestLossyPlacesAreNamedSoonAndNotForLong(t *testing.T) {
+	began := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	w := newWorld()
+	named := func(l lossyTime, at time.Time) bool {
+		t.Helper()
+		counted, err := countLosses(request{Request: httptest.NewRequest(http.MethodGet, "/", nil)}, l, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(lossyPlaces(w.catalog, w.snapshot, counted.latest)) > 0
+	}
+	long := lossyTime{from: began, to: began.Add(time.Hour)}
+	for at := range 80 {
+		now := began.Add(time.Duration(at) * time.Minute)
+		switch is := named(long, now); {
+		case at < 1 || at > 65:
+			if is {
+				t.Errorf("after %d minutes it is named", at)
+			}
+		case at >= 5 && at <= 60 && !is:
+			t.Errorf("after %d minutes it is not named", at)
+		}
+		if named(lossyTime{from: began, to: began.Add(time.Minute)}, now) {
+			t.Errorf("a minute of losses is named after %d", at)
 		}
 	}
 }

@@ -213,12 +213,12 @@ type builtMatrix struct {
 func newMatrix(s *console, r request, q question) builtMatrix {
 	m := builtMatrix{question: q, lines: q.lines(r.catalog, r.snapshot)}
 	m.view = matrixView{Question: newChoices(r.catalog, q), Hosts: len(m.lines), ShowsLoss: q.show == showLoss}
-	loss, pings := presentLosses(s, r)
-	m.loss = loss
+	counted := presentLosses(s, r)
+	m.loss = counted.shares
 	m.view.Columns = columns(r, q)
 	m.view.ByVantage = slices.ContainsFunc(m.view.Columns, func(c column) bool { return c.vantage != "" })
 	cells := cellMaker{
-		question: q, loss: loss, pings: pings, columns: m.view.Columns, catalog: r.catalog,
+		question: q, loss: counted.shares, pings: counted.pings, columns: m.view.Columns, catalog: r.catalog,
 	}
 	m.view.Legend = cells.legend()
 	if len(m.lines) > linesMax && q.region == "" {
