@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/rollup"
 )
@@ -116,6 +117,17 @@ func (c *latencyCharts) add(name string, points []latency.Point) {
 	}
 	c.rtt.Series = append(c.rtt.Series, web.ChartSeries{Name: name, Values: median, Mid: mid, High: high, Lost: lost})
 	c.loss.Series = append(c.loss.Series, web.ChartSeries{Name: name, Values: lost})
+}
+
+// addRegions adds a line for each region, in the catalog's order: a region has the same color in all charts of a check.
+func (c *latencyCharts) addRegions(catalog *catalog.Catalog, report latency.Report) {
+	position := regionOrder(catalog)
+	rows := slices.SortedStableFunc(slices.Values(report.Rows), func(a, b latency.Row) int {
+		return position[a.Region] - position[b.Region]
+	})
+	for _, row := range rows {
+		c.add(cityOf(catalog, row.Region), row.Points)
+	}
 }
 
 // readFrom has the drawings read their values from the address of a page, which has them as its charts of these ids.

@@ -81,6 +81,30 @@ func TestAYearBeginsWithItsFirstAnswer(t *testing.T) {
 	}
 }
 
+// A region has the same color in all charts of a check: the lines are in the catalog's order, not in that of a report.
+func TestLinesAreInTheOrderOfTheCatalog(t *testing.T) {
+	now := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	answered := []latency.Point{{At: now.Truncate(time.Hour), Digest: rollup.Digest{
+		Outcomes: rollup.Outcomes{Reachable: 9}, Sent: 9, P50: 42 * time.Millisecond,
+	}}}
+	r := request{catalog: &catalog.Catalog{Regions: []catalog.Region{
+		{Name: "vancouver", City: "Vancouver"}, {Name: "new-york", City: "New York"}, {Name: "lusaka", City: "Lusaka"},
+	}}, snapshot: &mesh.Snapshot{At: now}}
+	charts := hourlyCharts(r, latency.Report{Rows: []latency.Row{
+		{Region: "lusaka", Points: answered}, {Region: "new-york", Points: answered},
+		{Region: "vancouver", Points: answered},
+	}}, nil)
+	for _, c := range charts.both() {
+		var names []string
+		for _, line := range c.Series {
+			names = append(names, line.Name)
+		}
+		if got := strings.Join(names, ", "); got != "Vancouver, New York, Lusaka" {
+			t.Errorf("%s: %s", c.ID, got)
+		}
+	}
+}
+
 // changed is a source of changes of verdicts.
 type changed struct {
 	Source

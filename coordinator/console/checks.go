@@ -103,9 +103,7 @@ func regionCharts(
 	if err != nil {
 		return out, err
 	}
-	for _, row := range report.Rows {
-		out.add(cityOf(r.catalog, row.Region), row.Points)
-	}
+	out.addRegions(r.catalog, report)
 	t.addSteps(report, p.by)
 	return out, nil
 }

@@ -59,8 +59,6 @@ func hourlyCharts(r request, report latency.Report, marks []web.ChartMark) laten
 	}
 	span := r.snapshot.At.Truncate(time.Hour).Sub(from) + time.Hour
 	out := newLatencyCharts(yearID, yearName, from, span, time.Hour, marks)
-	for _, row := range report.Rows {
-		out.add(cityOf(r.catalog, row.Region), row.Points)
-	}
+	out.addRegions(r.catalog, report)
 	return out.medians()
 }
