@@ -86,19 +86,9 @@ func (r request) finish(items []item) {
 		}
 		items[i].Detail = command.WithProgramNames(items[i].Detail)
 		for k, c := range items[i].Commands {
-			items[i].Commands[k] = asCalledHere(c)
+			items[i].Commands[k] = command.AsCalledHere(c)
 		}
 	}
-}
-
-// asCalledHere writes a command with the name that its program has on this machine, so that it works when it is copied:
-// the packages install "coordinator" as "probemesh-coordinator".
-func asCalledHere(line string) string {
-	program, rest, _ := strings.Cut(line, " ")
-	if program != "coordinator" && program != "agent" {
-		return line
-	}
-	return command.ProgramName(program) + " " + rest
 }
 
 // age writes how long something lasts: "12 min", "3 h 5 min", "2 d 4 h".

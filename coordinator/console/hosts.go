@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
@@ -112,7 +113,7 @@ func newHostView(s *console, r request, h *mesh.HostState) (hostView, error) {
 		v.Sentence = ""
 	}
 	r.finish(v.Items)
-	v.Explain = asCalledHere(r.explainCommand(h.Name))
+	v.Explain = command.AsCalledHere(r.explainCommand(h.Name))
 	return v, nil
 }
 

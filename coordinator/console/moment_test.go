@@ -80,6 +80,7 @@ func (f fallen) DecidedAt(_ context.Context, sequence uint64) ([]mesh.Transition
 func newPastConsole(t *testing.T) (http.Handler, *[]time.Time) {
 	t.Helper()
 	s, asked := webtest.NewSource(t, mesh.Up, mesh.Operational), &[]time.Time{}
+	s.Snapshot.Vantages = []mesh.VantageState{{Name: "NC034", Region: "lusaka", LastBatch: s.Snapshot.At}}
 	return console.New(console.Config{
 		Source: fallen{source{s}}, Past: replayed{s, asked}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
 	}), asked
@@ -114,7 +115,8 @@ func TestPagesShowAMoment(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/matrix": `href="/hosts/NC036/checks/ping?at=20`, "/hosts/NC036": `href="/hosts/NC036/checks/ping?at=20`,
-		"/": `href="/matrix?at=20`,
+		"/": `href="/matrix?at=20`, "/hosts/NC036/checks/ping": `href="/pairs/nc023/NC036/ping?at=20`,
+		"/pairs/NC034/NC036/ping": `href="/pairs/NC034/NC036/ping?with=nc023&amp;at=20`,
 	} {
 		if text := get(t, h, "localhost", path+"?at=10m").Body.String(); !strings.Contains(text, want) ||
 			!strings.Contains(text, `class="now" href="`+path+`"`) {

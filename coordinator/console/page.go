@@ -277,12 +277,19 @@ func (r request) render(v view) (template.HTML, error) {
 }
 
 // momentLinks are the links to pages that can show a moment, and do not name one.
-var momentLinks = regexp.MustCompile(`href="(/(?:(?:hosts|regions)/[^"?#]+|matrix|agents|catalog)?)"`)
+var momentLinks = regexp.MustCompile(
+	`href="/(?:(?:hosts|regions|pairs)/[^"?#]+(?:\?with=[^"&]+)?|matrix|agents|catalog)?"`)
 
 // atMoment makes the links of a page of the past lead to the same moment. Those to the present are above it.
 func atMoment(content template.HTML, at time.Time) template.HTML {
-	link := `href="$1?at=` + url.QueryEscape(at.UTC().Format(time.RFC3339)) + `"`
-	return template.HTML(momentLinks.ReplaceAllString(string(content), link))
+	query := "at=" + url.QueryEscape(at.UTC().Format(time.RFC3339))
+	return template.HTML(momentLinks.ReplaceAllStringFunc(string(content), func(link string) string {
+		before := "?"
+		if strings.Contains(link, "?") {
+			before = "&amp;"
+		}
+		return strings.TrimSuffix(link, `"`) + before + query + `"`
+	}))
 }
 
 // formats returns the addresses of the page's tables for programs: each by itself as CSV, and all of them as JSON.

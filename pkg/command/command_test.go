@@ -97,5 +97,12 @@ func TestPackagedProgramsAreCalledByTheirNames(t *testing.T) {
 		if got := exampleWithProgramNames(example); got != c.example {
 			t.Errorf("%s: %s", c.self, got)
 		}
+		want := strings.TrimSuffix(filepath.Base(c.self), "coordinator") + "agent join --token x"
+		if got := AsCalledHere("agent join --token x"); got != want {
+			t.Errorf("%s: %s", c.self, got)
+		}
+		if got := AsCalledHere("mtr --report agent"); got != "mtr --report agent" {
+			t.Errorf("%s: %s", c.self, got)
+		}
 	}
 }

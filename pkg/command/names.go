@@ -22,6 +22,16 @@ func ProgramName(program string) string {
 	return program
 }
 
+// AsCalledHere writes a command line with the name that its program has on this machine, so that it works when it is
+// copied: the packages install "coordinator" as "probemesh-coordinator".
+func AsCalledHere(line string) string {
+	program, rest, _ := strings.Cut(line, " ")
+	if program != "coordinator" && program != "agent" {
+		return line
+	}
+	return ProgramName(program) + " " + rest
+}
+
 // calledProgram is a call of one of the programs in an example: at the start of a line, after a pipe, or as ssh's
 // argument.
 var calledProgram = regexp.MustCompile(` (agent|coordinator) ([a-z])`)
