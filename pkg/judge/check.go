@@ -134,11 +134,20 @@ func (c *check) lastExpiry(env *environment, verdict mesh.Verdict) time.Time {
 // degradeSlow turns up into degraded if most of the regions that vote ok are over one of the check's objectives, or are
 // asked by the server to come back later.
 func (c *check) degradeSlow(env *environment, verdict mesh.Verdict) mesh.Verdict {
-	prefix := c.config.DegradedReason()
-	if verdict != mesh.Up || c.config.Latency == 0 && c.config.Loss == 0 && prefix == "" {
+	if verdict != mesh.Up || c.config.Latency == 0 && c.config.Loss == 0 && c.config.DegradedReason() == "" {
 		return verdict
 	}
-	regions, over := 0, 0
+	over, regions := countOver(env, c)
+	if float64(over) > env.rule.DegradedShare*float64(regions) {
+		return mesh.Degraded
+	}
+	return verdict
+}
+
+// countOver returns how many of the regions that vote ok on the check are over an objective, or are asked to come back
+// later, and how many vote ok.
+func countOver(env *environment, c *check) (over, regions int) {
+	prefix := c.config.DegradedReason()
 	for _, b := range c.regionsThatVote(env, mesh.OK) {
 		regions++
 		worse, asked := 0, 0
@@ -147,8 +156,7 @@ func (c *check) degradeSlow(env *environment, verdict mesh.Verdict) mesh.Verdict
 				continue
 			}
 			asked++
-			if c.config.Latency > 0 && e.rtt > c.config.Latency || c.config.Loss > 0 && e.loss > c.config.Loss ||
-				prefix != "" && e.outcome == mesh.Slow && strings.HasPrefix(e.reason, prefix) {
+			if e.over(prefix) {
 				worse++
 			}
 		}
@@ -156,10 +164,15 @@ func (c *check) degradeSlow(env *environment, verdict mesh.Verdict) mesh.Verdict
 			over++
 		}
 	}
-	if float64(over) > env.rule.DegradedShare*float64(regions) {
-		return mesh.Degraded
-	}
-	return verdict
+	return over, regions
+}
+
+// over reports whether the edge is over one of its check's objectives, or the server asked it to come back later, which
+// a reason with this prefix says.
+func (e *edge) over(prefix string) bool {
+	config := e.check.config
+	return config.Latency > 0 && e.rtt > config.Latency || config.Loss > 0 && e.loss > config.Loss ||
+		prefix != "" && e.outcome == mesh.Slow && strings.HasPrefix(e.reason, prefix)
 }
 
 // notPermittedAnywhere reports whether no vantage may run the check. It then shows nothing about the host.

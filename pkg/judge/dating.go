@@ -31,6 +31,9 @@ func beginning(env *environment, c *check, verdict mesh.Verdict) time.Time {
 	if c.verdict == mesh.Unknown && !broken(verdict) {
 		return firstFresh(env, c)
 	}
+	if works(c.verdict) && works(verdict) {
+		return gradeSince(env, c, verdict)
+	}
 	runs := voteRuns(env, c)
 	last, ok := completedBy(env, c, verdict, runs)
 	if !ok {
@@ -210,4 +213,32 @@ func firstFresh(env *environment, c *check) time.Time {
 		return c.since
 	}
 	return first
+}
+
+// works reports whether a check with this verdict is reached, however slowly.
+func works(v mesh.Verdict) bool { return v == mesh.Up || v == mesh.Degraded }
+
+// gradeSince dates the change from up to degraded or back. The runs of good probes do not show it, since slow ones are
+// good too: degraded began with the first of the latest probes that are over an objective, and ended with the last of
+// those that are not.
+func gradeSince(env *environment, c *check, verdict mesh.Verdict) time.Time {
+	var first, last time.Time
+	for _, b := range c.regionsThatVote(env, mesh.OK) {
+		for _, e := range b.edges {
+			if vote, _ := e.vote(env); vote != mesh.OK || e.over(c.config.DegradedReason()) != (verdict == mesh.Degraded) {
+				continue
+			}
+			if first.IsZero() || e.began.Before(first) {
+				first = e.began
+			}
+			last = latest(last, e.began)
+		}
+	}
+	switch {
+	case first.IsZero():
+		return env.now
+	case verdict == mesh.Up:
+		first = last
+	}
+	return latest(first, c.since)
 }

@@ -54,3 +54,26 @@ func TestAPhaseOverItsObjectiveIsDegraded(t *testing.T) {
 		}
 	}
 }
+
+// Degraded begins with the probes that were slow, not with those that found the check up long before, and ends with
+// those that were not.
+func TestDegradedBeginsWithTheSlowProbes(t *testing.T) {
+	w := newWorld()
+	w.checks = []string{"mail"}
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor"})
+	w.begin()
+	w.pass(5 * time.Minute)
+	for _, want := range []mesh.Verdict{mesh.Degraded, mesh.Up} {
+		changed := epoch.Add(w.elapsed)
+		clear(w.broken)
+		if want == mesh.Degraded {
+			w.eachPath("AMS1/mail", nil, func(p path) { w.broken[p] = mesh.ReasonTemporary + "451" })
+		}
+		w.pass(25 * time.Second)
+		c := w.state("AMS1/mail")
+		if c.Verdict != want || c.Since.Before(changed) || c.Since.After(changed.Add(12*time.Second)) {
+			t.Errorf("%s since %s, and it changed %s", c.Verdict, c.Since, changed)
+		}
+		w.pass(time.Minute)
+	}
+}
