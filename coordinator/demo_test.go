@@ -193,7 +193,8 @@ func (d *demonstration) showsNoInternalHosts(t *testing.T) {
 func (d *demonstration) showsOperatorsEverything(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "NC023", "/matrix": "NC028", "/agents": "10",
-		"/metrics":     `probe_success{check="ping",family="ipv4",host="NC023"`,
+		"/metrics": `probe_success{check="ping",family="ipv4",host="NC023"`,
+		"/history": "· operators</a>", "/maintenance": "· operators</a>",
 		"/hosts/NC034": "Phones", "/api/v1/hosts/NC034/votes": `"vantage": "nc036"`,
 	} {
 		status, body := d.get("http://" + d.ops + path)

@@ -65,6 +65,9 @@ func Navigation() []web.Link {
 	}
 }
 
+// BrandSuffix follows the brand on all pages for operators.
+const BrandSuffix = " · operators"
+
 // Theme is the style and script of the console's pages.
 func Theme() *web.Theme { return theme }
 
@@ -213,7 +216,7 @@ func (s *console) write(w http.ResponseWriter, asked request, v view, status int
 	}
 	layout := web.Layout{
 		Title: asked.title(v), Description: "The operators' view of " + asked.catalog.Page.Title,
-		Brand: asked.catalog.Page.Title + " · operators", Nav: Navigation(), At: asked.snapshot.At, Body: body,
+		Brand: asked.catalog.Page.Title + BrandSuffix, Nav: Navigation(), At: asked.snapshot.At, Body: body,
 		DownShare: asked.catalog.Rule.DownShare, Theme: theme, Private: true,
 	}
 	for i := range layout.Nav {

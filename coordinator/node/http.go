@@ -93,7 +93,7 @@ func (n *Node) siteRoutes(source web.Source, a web.Audience, links ...web.Link) 
 	view := web.NewView(source, a)
 	config := site.Config{View: view, Links: links}
 	if a == web.Operators {
-		config.Nav, config.Theme = console.Navigation(), console.Theme()
+		config.Nav, config.Theme, config.BrandSuffix = console.Navigation(), console.Theme(), console.BrandSuffix
 	}
 	pages := site.New(config)
 	c := api.Config{View: view, Pages: pages, Logger: n.logger("api")}

@@ -36,9 +36,11 @@ func readStyle(name string) string {
 type Config struct {
 	View  *web.View
 	Links []web.Link // in the navigation, after those of the catalog
-	// Nav replaces the whole navigation, and Theme the style, for pages that stand beside others.
-	Nav   []web.Link
-	Theme *web.Theme
+	// Nav replaces the whole navigation, Theme the style, and BrandSuffix follows the brand, for pages that stand beside
+	// others.
+	Nav         []web.Link
+	Theme       *web.Theme
+	BrandSuffix string
 }
 
 // Site renders the pages of one audience.
@@ -169,7 +171,7 @@ func (s *Site) layout(
 	}
 	return web.Layout{
 		Theme: s.detail, Title: title, Titled: own,
-		Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title,
+		Description: overall.Headline + ". " + overall.Detail, Brand: state.Catalog.Page.Title + s.config.BrandSuffix,
 		Nav: nav, Class: web.StatusLook(overall.Status).Class, At: state.Snapshot.At, Body: body,
 		Accent: state.Catalog.Page.Accent, Logo: state.Catalog.Page.Logo,
 		DownShare: state.Catalog.Rule.DownShare, Feeds: web.Feeds(state.Catalog.Page.Title, ""),
