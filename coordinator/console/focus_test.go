@@ -1,0 +1,79 @@
+package console_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/rs/zerolog"
+
+	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/testenv"
+)
+
+// covered is "end" where the focus has left the page, and otherwise what hides the middle of the element in focus: ""
+// if nothing does.
+const covered = `(() => {
+	const a = document.activeElement;
+	if (a === document.body) return "end";
+	const r = a.getBoundingClientRect(), top = document.elementFromPoint((r.left + r.right) / 2, (r.top + r.bottom) / 2);
+	if (r.height > innerHeight || r.width > innerWidth || top && (a.contains(top) || top.contains(a))) return "";
+	return a.outerHTML.slice(0, 80) + " is below " + (top ? top.outerHTML.slice(0, 80) : "nothing that is on the screen");
+})()`
+
+// walk presses the Tab key through a page, and back with Shift, and returns what hides elements in focus.
+func walk(t *testing.T, ctx context.Context) (hidden []string) {
+	t.Helper()
+	for _, modifiers := range [][]chromedp.Modifier{nil, {chromedp.ModifierShift}} {
+		for range 500 {
+			if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Tab, chromedp.KeyModifiers(modifiers...))); err != nil {
+				t.Fatal(err)
+			}
+			what := testenv.Evaluate[string](t, ctx, covered)
+			if what == "end" {
+				break
+			}
+			if what != "" {
+				hidden = append(hidden, what)
+			}
+		}
+	}
+	return hidden
+}
+
+// Nothing that stays in place while a page scrolls hides what has the focus: neither the notice that the page is out of
+// date, nor the first column of a table that is wider than a phone.
+func TestNothingStickyHidesTheFocus(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		age   time.Duration
+		width int64
+	}{{"out of date", time.Minute, 1280}, {"a phone", 0, 360}} {
+		s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+		s.Snapshot.At = s.Snapshot.At.Add(-test.age)
+		server := httptest.NewServer(console.New(console.Config{
+			Source: fallen{source{s}}, Past: replayed{s, nil}, Site: notFound, Logger: zerolog.Nop(),
+		}))
+		t.Cleanup(server.Close) // after the browser
+		ctx := testenv.NewBrowser(t)
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(test.width, 400)); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/hosts/NC036", "/agents", "/catalog"} {
+			if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+path)); err != nil {
+				t.Fatal(err)
+			}
+			if old := testenv.Evaluate[bool](t, ctx, `!document.getElementById("stale").hidden`); old != (test.age > 0) {
+				t.Fatalf("%s: the page is out of date: %v", test.name, old)
+			}
+			for _, what := range walk(t, ctx) {
+				t.Errorf("%s, %s: %s", test.name, path, what)
+			}
+		}
+	}
+}
