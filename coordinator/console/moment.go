@@ -182,11 +182,12 @@ func (v *momentView) address(at time.Time) string {
 	return v.Path + "?" + query.Encode()
 }
 
-// marks draws the changes of verdicts, those of the same place above one another.
+// marks draws the changes of verdicts, the newest first, so that the keyboard reaches the latest change first. Those of
+// the same place stand below one another. Where they are too many, the earliest are not drawn: what fails now counts.
 func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int) []momentMark {
 	var out []momentMark
 	rows := map[int]int{}
-	for _, t := range changes {
+	for _, t := range slices.Backward(changes) {
 		look, what := web.VerdictLook(t.Verdict), t.Host+" "+t.Check+" "+string(t.Verdict)
 		if t.Check == "" {
 			look = web.StatusLook(t.To)
@@ -211,6 +212,5 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int)
 		}
 		out = append(out, mark)
 	}
-	slices.Reverse(out) // newest first, so that the keyboard reaches the latest change first
 	return out
 }

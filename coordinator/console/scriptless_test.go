@@ -168,3 +168,33 @@ func TestChartsAreTablesWithoutScripts(t *testing.T) {
 		}
 	}
 }
+
+// Without scripts, a page promises nothing that only scripts do, and each drawing with many links has a link that skips
+// them.
+func TestNothingThatNeedsScriptsIsPromised(t *testing.T) {
+	ctx, address := scriptlessConsole(t)
+	for path, skips := range map[string][]string{
+		"/": {"legend"}, "/matrix": {"marks", "legend"}, "/hosts/NC036": {"marks"},
+	} {
+		openScriptless(t, ctx, address+path)
+		text := textOf(t, ctx, "body")
+		if strings.Contains(text, "updates by itself") || strings.Contains(text, "rrow keys") ||
+			!strings.Contains(text, "does not update by itself") {
+			t.Errorf("%s: %s", path, text)
+		}
+		for _, id := range skips {
+			focusOn(t, ctx, ".pass[href='#"+id+"']")
+			if err := chromedp.Do(ctx, chromedp.KeyEvent("\r")); err != nil {
+				t.Fatal(err)
+			}
+			if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Tab)); err != nil {
+				t.Fatal(err)
+			}
+			if !testenv.Evaluate[bool](t, ctx, `document.activeElement.closest("table, .timeline") === null &&
+				(document.activeElement.compareDocumentPosition(document.getElementById("`+id+`")) &
+				Node.DOCUMENT_POSITION_PRECEDING) !== 0`) {
+				t.Errorf("%s: after the link to %s the Tab key does not go on there", path, id)
+			}
+		}
+	}
+}

@@ -1,7 +1,8 @@
 (function () {
 // A matrix is one stop of the Tab key, from which arrow keys move, as in the grid pattern of the ARIA authoring
-// practices. The line below it says what the cell under the pointer or the focus has seen.
-var main = document.querySelector("main"), shown = "", current = "";
+// practices. The line below it says what the cell under the pointer or the focus has seen. The marks of the line of
+// time are one stop, too: there are hundreds after a bad night.
+var main = document.querySelector("main"), shown = "", current = {};
 function cellOf(e) { return e.target.closest && e.target.closest(".heat tbody td"); }
 function headOf(table, n) {
 	var a = table.tHead.rows[0].cells[n].querySelector("a");
@@ -15,23 +16,39 @@ function tell(cell) {
 		": " + a.title;
 	if (text !== shown) detail.textContent = shown = text;
 }
-// Only one link of a matrix can be reached with Tab: the last one that had the focus, or the first host.
-function choose(table, link) {
-	var old = table.querySelector("a[tabindex='0']");
+// Only one link of a matrix can be reached with Tab: the last one that had the focus, or the first host. Of the marks,
+// it is the latest one.
+function choose(box, link) {
+	var old = box.querySelector("a[tabindex='0']");
 	if (old) old.tabIndex = -1;
 	link.tabIndex = 0;
-	current = link.getAttribute("href");
+	current[box.localName] = link.getAttribute("href");
 }
+var BOXES = ".heat table,svg.timeline";
 function prepare() {
-	main.querySelectorAll(".heat table").forEach(function (table) {
-		var links = [].slice.call(table.querySelectorAll("a")), focused = table.querySelector("a:focus");
+	main.querySelectorAll(BOXES).forEach(function (box) {
+		var links = [].slice.call(box.querySelectorAll("a")), focused = box.querySelector("a:focus");
 		links.forEach(function (a) { a.tabIndex = -1; });
-		var same = links.filter(function (a) { return a.getAttribute("href") === current; })[0];
-		var link = focused || same || table.querySelector("tbody a");
-		table.setAttribute("role", "grid");
-		if (link) choose(table, link);
+		var same = links.filter(function (a) { return a.getAttribute("href") === current[box.localName]; })[0];
+		var link = focused || same || box.querySelector("tbody a") || links[0];
+		if (box.localName === "table") box.setAttribute("role", "grid");
+		if (link) choose(box, link);
+		if (link && focused) name(link);
 	});
 }
+function name(a) {
+	var mark = document.getElementById("mark");
+	if (mark && a.closest("svg.timeline")) mark.textContent = a.getAttribute("aria-label");
+}
+// The marks stand in the page from the latest to the earliest one.
+document.addEventListener("keydown", function (e) {
+	var mark = e.target.closest && e.target.closest("svg.timeline a");
+	var step = {ArrowLeft: 1, ArrowUp: 1, ArrowRight: -1, ArrowDown: -1, Home: 1e4, End: -1e4}[e.key];
+	if (!mark || !step || e.altKey || e.metaKey || e.ctrlKey) return;
+	e.preventDefault();
+	var all = [].slice.call(mark.closest("svg").querySelectorAll("a")), n = all.indexOf(mark) + step;
+	all[Math.max(0, Math.min(all.length - 1, n))].focus();
+});
 // PAGE is how many rows a page is.
 var PAGE = 10, STEPS = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0],
 	PageUp: [-PAGE, 0], PageDown: [PAGE, 0], Home: [0, -1e4], End: [0, 1e4]};
@@ -51,8 +68,9 @@ document.addEventListener("keydown", function (e) {
 	}
 });
 document.addEventListener("focusin", function (e) {
-	var table = e.target.closest && e.target.localName === "a" && e.target.closest(".heat table");
-	if (table) choose(table, e.target);
+	var box = e.target.closest && e.target.localName === "a" && e.target.closest(BOXES);
+	if (box) choose(box, e.target);
+	if (box) name(e.target);
 });
 function heard(e) { var cell = cellOf(e); if (cell) tell(cell); }
 document.addEventListener("focusin", heard);
@@ -65,6 +83,7 @@ function hint() {
 		p.classList.toggle("always", wide);
 	});
 }
+document.documentElement.classList.add("scripts");
 hint();
 prepare();
 // The line of time is wider than a phone: it shows the moment that the page shows.

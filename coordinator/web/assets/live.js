@@ -61,6 +61,7 @@ localize();
 var main = document.querySelector("main"), url = main && main.dataset.live;
 if (!url || !window.EventSource) return;
 function find(id) { return document.getElementById(id); }
+find("live").hidden = false;
 var stale = find("stale"), asOf = find("asof"), icon = find("icon"), color = icon.href;
 var title = document.title.replace(/^Out of date – /, "");
 // A beat arrives every three seconds. LIMIT is the longest time without one, in milliseconds.
