@@ -100,28 +100,11 @@ func (s *console) newMomentView(r request, host, check string) (*momentView, err
 	}
 	_, present := s.config.Source.Current()
 	now := present.At
-	v := &momentView{Path: r.URL.EscapedPath(), At: r.moment, Width: timelineWidth}
-	v.keep(r.URL.Query())
-	v.Reach, _ = s.config.Past.Reach(r.Context()) // the line is drawn without it
-	if !v.Reach.IsZero() {
-		v.Reach = v.Reach.Truncate(time.Second).Add(time.Second) // a whole second that can be typed and shown
-	}
 	shown := now
 	if !r.moment.IsZero() {
 		shown = r.moment
-		v.Text = r.moment.UTC().Format(time.RFC3339)
 	}
-	for _, step := range []struct {
-		name string
-		by   time.Duration
-	}{
-		{"1 hour earlier", -time.Hour}, {"5 minutes earlier", -5 * time.Minute}, {"10 seconds earlier", -10 * time.Second},
-		{"10 seconds later", 10 * time.Second}, {"5 minutes later", 5 * time.Minute}, {"1 hour later", time.Hour},
-	} {
-		if to := shown.Add(step.by); to.Before(now) && to.After(v.Reach) {
-			v.Steps = append(v.Steps, web.Link{Name: step.name, URL: v.address(to)})
-		}
-	}
+	v := newMomentField(s, r, shown, now)
 	begin := now.Add(-timelineSpan)
 	place := func(at time.Time) int { return int(timelineWidth * int64(at.Sub(begin)) / int64(timelineSpan)) }
 	v.Cursor = min(max(place(shown), 0), timelineWidth-1)
@@ -139,6 +122,32 @@ func (s *console) newMomentView(r request, host, check string) (*momentView, err
 	v.More = max(0, len(changes)-timelineMarks)
 	v.Marks = v.marks(changes[v.More:], place)
 	return v, nil
+}
+
+// newMomentField describes the field alone, with the steps from the moment that is shown.
+func newMomentField(s *console, r request, shown, now time.Time) *momentView {
+	v := &momentView{Path: r.URL.EscapedPath(), At: r.moment, Width: timelineWidth}
+	v.keep(r.URL.Query())
+	v.Reach, _ = s.config.Past.Reach(r.Context()) // the line is drawn without it
+	if !v.Reach.IsZero() {
+		v.Reach = v.Reach.Truncate(time.Second).Add(time.Second) // a whole second that can be typed and shown
+	}
+	if !r.moment.IsZero() {
+		v.Text = r.moment.UTC().Format(time.RFC3339)
+	}
+	for _, step := range []struct {
+		name string
+		by   time.Duration
+	}{
+		{"1 hour earlier", -time.Hour}, {"5 minutes earlier", -5 * time.Minute}, {"1 minute earlier", -time.Minute},
+		{"10 seconds earlier", -10 * time.Second}, {"10 seconds later", 10 * time.Second},
+		{"1 minute later", time.Minute}, {"5 minutes later", 5 * time.Minute}, {"1 hour later", time.Hour},
+	} {
+		if to := shown.Add(step.by); to.Before(now) && to.After(v.Reach) {
+			v.Steps = append(v.Steps, web.Link{Name: step.name, URL: v.address(to)})
+		}
+	}
+	return v
 }
 
 // hours returns the ticks of the line, with the names of those that have room for them.

@@ -201,3 +201,19 @@ func TestTheTimelineAgreesWithTheTable(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// The overview asks for an earlier moment, as the matrix does, and one of the past says what it shows of the present.
+func TestTheOverviewLeadsToTheMinutesBefore(t *testing.T) {
+	h, _ := newPastConsole(t)
+	now := get(t, h, "localhost", "/").Body.String()
+	for _, want := range []string{`name="at"`, "1 minute earlier", "5 minutes earlier", "Needs you now"} {
+		if !strings.Contains(now, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+	then := get(t, h, "localhost", "/?at=3m").Body.String()
+	if strings.Contains(then, "Needs you now") || !strings.Contains(then, "Needed you then") ||
+		!strings.Contains(then, "Coordinator at present") || strings.Count(then, `id="at"`) != 1 {
+		t.Error("the overview of a moment calls it the present")
+	}
+}

@@ -17,6 +17,8 @@ type overviewView struct {
 	Coordinator []fact
 	Changes     []changeRow
 	Hosts, Up   int
+	Past        bool        // it shows a moment of the past
+	Earlier     *momentView // the field that asks for one; nil where the page has a line of time, or there is no past
 }
 
 const (
@@ -32,7 +34,10 @@ func overviewPage(s *console, r request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	v := overviewView{Coordinator: s.coordinatorFacts(), Hosts: len(r.snapshot.Hosts)}
+	v := overviewView{Coordinator: s.coordinatorFacts(), Hosts: len(r.snapshot.Hosts), Past: !r.moment.IsZero()}
+	if s.config.Past != nil && !v.Past {
+		v.Earlier = newMomentField(s, r, r.snapshot.At, r.snapshot.At)
+	}
 	v.Items, v.More = attention(s, r, incidents)
 	for _, h := range r.snapshot.Hosts {
 		if h.Status == mesh.Operational {
