@@ -150,6 +150,12 @@ func (j *Judge) Restore(standings []Standing) {
 // Step applies the next message of the stream and returns what follows from it. Messages come in the stream's order. An
 // earlier timestamp than the one before counts as the same moment.
 func (j *Judge) Step(in Input) Output {
+	out, _ := j.step(in)
+	return out
+}
+
+// step is Step, and returns besides why each of the rounds opened.
+func (j *Judge) step(in Input) (Output, []basis) {
 	j.env.advance(in)
 	switch {
 	case in.Catalog != nil:
@@ -170,8 +176,9 @@ func (j *Judge) Step(in Input) Output {
 	// Rounds open last: the whole input is judged as before them.
 	j.rounds.openDue()
 	out := Output{Transitions: j.verdicts.transitions, Asks: j.rounds.asks}
-	j.verdicts.transitions, j.rounds.asks = nil, nil
-	return out
+	bases := j.rounds.bases
+	j.verdicts.transitions, j.rounds.asks, j.rounds.bases = nil, nil, nil
+	return out, bases
 }
 
 // setCatalog puts a catalog in force. Rounds under way and requests for rounds go on for checks that ask the same as

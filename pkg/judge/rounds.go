@@ -17,6 +17,7 @@ type rounds struct {
 	budget    budget
 	requested []*host             // with requests
 	asks      []mesh.RoundRequest // of this step
+	bases     []basis             // of the requests that paid for these
 }
 
 // round is one request for immediate probes.
@@ -269,6 +270,7 @@ func (r *rounds) open(h *host) {
 		r.enter(c, opened)
 	}
 	r.asks = append(r.asks, mesh.RoundRequest{Round: opened.id, Host: h.key, Since: opened.since})
+	r.bases = append(r.bases, payer.basis)
 }
 
 // enter makes the check take part in the round. A check that is still in an earlier round finishes that first, so

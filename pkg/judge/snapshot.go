@@ -114,6 +114,9 @@ func regionVote(env *environment, c *check, b *ballot) mesh.RegionVote {
 	return v
 }
 
+// waitingWhy is why an ok from before the open round counts neither way.
+const waitingWhy = "asked to probe again, and has not answered yet"
+
 func edgeState(env *environment, c *check, e *edge) mesh.EdgeState {
 	s := mesh.EdgeState{
 		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, Address: e.address, RTT: e.rtt,
@@ -124,7 +127,7 @@ func edgeState(env *environment, c *check, e *edge) mesh.EdgeState {
 	}
 	s.Vote, s.Why = e.vote(env)
 	if r := c.rounds.current; s.Vote == mesh.OK && r != nil && !e.answered(r) {
-		s.Vote, s.Why = mesh.Abstain, "asked to probe again, and has not answered yet"
+		s.Vote, s.Why = mesh.Abstain, waitingWhy
 	}
 	if e.outcome == mesh.Inconclusive && !e.unseen() && s.Why == inconclusiveWhy {
 		s.Why = "inconclusive: " + e.reason

@@ -2,7 +2,6 @@ package judge
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -60,14 +59,21 @@ const eventsMax = 2000
 type Tracer struct {
 	judge       *Judge
 	host, check string // the host's key and the check's name
-	state       mesh.CheckState
+	before      moment
 	events      []Event
+	missed      map[edgeName]time.Time // when the probe began whose first miss came last
+}
+
+// edgeName is one vantage's view of the traced check through one family.
+type edgeName struct {
+	vantage string
+	family  mesh.Family
 }
 
 // NewTracer returns a tracer of the check's way from the judge's present state on.
 func NewTracer(j *Judge, host, check string) *Tracer {
-	t := &Tracer{judge: j, host: host, check: check}
-	t.state, _ = t.look()
+	t := &Tracer{judge: j, host: host, check: check, missed: map[edgeName]time.Time{}}
+	t.before, _ = t.look()
 	return t
 }
 
@@ -79,16 +85,15 @@ func (t *Tracer) Step(in Input) Output {
 	if in.Batch != nil {
 		t.observations(in.Batch, in)
 	}
-	out := t.judge.Step(in)
-	for _, ask := range out.Asks {
-		if ask.Host == t.host {
-			t.add(in, Event{Kind: RoundOpened, Round: ask.Round,
-				Text: fmt.Sprintf("round %d opens: every other region is asked to probe now", ask.Round)})
-		}
-	}
+	out, bases := t.judge.step(in)
 	if now, ok := t.look(); ok {
-		t.compare(in, t.state, now)
-		t.state = now
+		for i, ask := range out.Asks {
+			if ask.Host == t.host {
+				now.opened, now.basis = ask.Round, bases[i]
+			}
+		}
+		t.compare(in, t.before, now)
+		t.before = now
 	}
 	return out
 }
@@ -97,15 +102,6 @@ func (t *Tracer) add(in Input, e Event) {
 	if e.At = in.At.Add(-in.Offset); len(t.events) < eventsMax {
 		t.events = append(t.events, e)
 	}
-}
-
-func (t *Tracer) look() (mesh.CheckState, bool) {
-	if h := t.judge.mesh.byKey[t.host]; h != nil {
-		if c := h.check(t.check); c != nil {
-			return reporter{t.judge.env, t.judge.mesh}.check(c), true
-		}
-	}
-	return mesh.CheckState{}, false
 }
 
 // observations records what a batch reports of the check.
@@ -120,15 +116,42 @@ func (t *Tracer) observations(b *mesh.Batch, in Input) {
 		if at := names.target(&o); at.host != t.host || at.check != t.check {
 			continue
 		}
-		o.Began = o.Began.Add(-in.Offset)
+		o.Began = t.wallBegan(edgeName{v.key, o.Family}, o, in.Offset)
 		t.add(in, Event{
 			Kind: Observed, Region: v.region, Vantage: v.key, Round: o.Round, Probe: &Probe{
 				Began: o.Began, Elapsed: o.Elapsed, RTT: o.RTT, Family: o.Family, Outcome: o.Outcome, Stage: o.Stage,
 				Sent: o.Sent, Lost: o.Lost, Reason: o.Reason, Address: o.Address,
 			},
-			Text: t.judge.mesh.byKey[v.key].config.Name + describeProbe(o),
+			Text: t.nameOf(v) + describeProbe(o),
 		})
 	}
+}
+
+// nameOf is the name of a vantage's host.
+func (t *Tracer) nameOf(v *vantage) string {
+	if h := t.judge.mesh.byKey[v.key]; h != nil {
+		return h.config.Name
+	}
+	return v.key
+}
+
+// sameProbe is how far the times may differ at which a probe began, as its first miss and its result report it: they
+// come in two messages, between which the estimate of the agent's clock changes.
+const sameProbe = 200 * time.Millisecond
+
+// wallBegan returns the wall time at which a probe began. The result of a probe gets the time of its first miss, so
+// that it does not read like another probe.
+func (t *Tracer) wallBegan(name edgeName, o mesh.Observation, offset time.Duration) time.Time {
+	began := o.Began.Add(-offset)
+	missed, known := t.missed[name]
+	delete(t.missed, name)
+	switch {
+	case o.Stage == mesh.Missed:
+		t.missed[name] = began
+	case known && began.Sub(missed).Abs() < sameProbe:
+		return missed
+	}
+	return began
 }
 
 // describeProbe completes "nc036".
@@ -147,54 +170,10 @@ func describeProbe(o mesh.Observation) string {
 	case o.Outcome == mesh.Unreachable:
 		return began + fmt.Sprintf(": unreachable after %s in %s: %s", mesh.Count(o.Sent, "probe"),
 			mesh.Span(o.Elapsed), o.Reason)
+	case o.Outcome == mesh.Slow && o.Reason != "":
+		return began + ": slow, " + mesh.Span(o.RTT) + ": " + o.Reason
 	case o.Outcome == mesh.Slow:
 		return began + ": slow, " + mesh.Span(o.RTT)
 	}
 	return began + ": reachable in " + mesh.Span(o.RTT)
-}
-
-// compare records which votes changed, and what the quorum makes of them.
-func (t *Tracer) compare(in Input, was, now mesh.CheckState) {
-	before := map[string]mesh.Vote{}
-	for _, v := range was.Votes {
-		before[v.Region] = v.Vote
-	}
-	first := len(t.events)
-	for _, v := range now.Votes {
-		if old, known := before[v.Region]; known && old == v.Vote {
-			continue
-		}
-		// Regions that change alike at once, as when a round opens, are one event.
-		same := func(e Event) bool { return e.Kind == VoteChanged && e.Vote == v.Vote && e.Why == v.Why }
-		if i := slices.IndexFunc(t.events[first:], same); i >= 0 && !v.Own {
-			t.events[first+i].Region += ", " + v.Region
-			continue
-		}
-		t.add(in, Event{Kind: VoteChanged, Region: v.Region, Vote: v.Vote, Why: v.Why})
-	}
-	for i := range t.events[first:] {
-		e := &t.events[first+i]
-		if e.Text = e.Region + ": " + e.Vote.String(); e.Why != "" {
-			e.Text += ", " + e.Why
-		}
-	}
-	if was.Verdict == now.Verdict && was.Rule == now.Rule && was.RoundOpen == now.RoundOpen && was.Tally == now.Tally {
-		return
-	}
-	text := fmt.Sprintf("%d of %s vote bad, %d ok: %s", now.Tally.Bad, mesh.Count(now.Tally.Regions, "region"),
-		now.Tally.OK, now.Verdict)
-	switch {
-	case was.Verdict != now.Verdict:
-		text = fmt.Sprintf("%s, published: %s becomes %s", text, was.Verdict, now.Verdict)
-	case was.RoundOpen && !now.RoundOpen:
-		text += ", the round is closed"
-	case now.RoundOpen && was.Tally == now.Tally && was.Rule == now.Rule: // nothing is counted yet
-		text = fmt.Sprintf("%s stands while the round is open; the last count was %d of %s bad, %d ok", now.Verdict,
-			now.Tally.Bad, mesh.Count(now.Tally.Regions, "region"), now.Tally.OK)
-	case now.RoundOpen:
-		text += ", the round is open"
-	}
-	t.add(in, Event{
-		Kind: Decided, Verdict: now.Verdict, Rule: now.Rule, Tally: now.Tally, Waiting: now.RoundOpen, Text: text,
-	})
 }

@@ -46,7 +46,7 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 			return "Degraded, flapping: it keeps going down and coming back; at this moment reachable from " +
 				regions + "."
 		}
-		if isTemporary(config) {
+		if IsTemporary(config) {
 			return "Degraded: reachable from " + regions + ", and most of them were asked to come back later."
 		}
 		return "Degraded: reachable from " + regions + ", most of them slower or losing more than the objective."
@@ -72,9 +72,9 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 	return unknown(s)
 }
 
-// isTemporary reports whether a check can only be degraded because its server asks clients to come back later: the
+// IsTemporary reports whether a check can only be degraded because its server asks clients to come back later: the
 // protocol allows that, and the check has no objective that it could miss.
-func isTemporary(config *catalog.Check) bool {
+func IsTemporary(config *catalog.Check) bool {
 	if config == nil || config.Latency != 0 || config.Loss != 0 {
 		return false
 	}
