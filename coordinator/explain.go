@@ -120,7 +120,7 @@ func (e explanation) write(out io.Writer, rule catalog.Rule) {
 	}
 	for _, c := range e.Checks {
 		fmt.Fprintf(out, "\n%s (%s): %s, since %s\n  %s\n  rule: %s\n",
-			c.Name, c.Kind, c.Verdict, formatTime(c.Since), c.Sentence, quorum.InWords(c.Rule, rule))
+			c.Name, c.Kind, c.Verdict, formatTime(c.Since), c.Sentence, quorum.VerdictInWords(c.Verdict, c.Rule, rule))
 		if why := sentence.Waiting(rule, e.config(c.Name), c); why != "" {
 			fmt.Fprintf(out, "  %s\n", why)
 		}

@@ -77,7 +77,7 @@ func (e evidence) write(out io.Writer, rule catalog.Rule) {
 		}
 		fmt.Fprintf(out, "    %+8.2f s  %s\n", event.At.Sub(e.Began).Round(10*time.Millisecond).Seconds(), event.Text)
 		if event.Rule != "" {
-			fmt.Fprintf(out, "                rule: %s\n", quorum.InWords(event.Rule, rule))
+			fmt.Fprintf(out, "                rule: %s\n", quorum.VerdictInWords(event.Verdict, event.Rule, rule))
 		}
 	}
 }

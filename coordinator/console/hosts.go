@@ -158,7 +158,7 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 	names := r.names()
 	v := checkView{
 		Look: web.CheckLook(*c), Host: h.Name, Name: c.Name, Kind: c.Kind, Verdict: string(c.Verdict),
-		Sentence: c.Sentence, Rule: quorum.InWords(c.Rule, r.catalog.Rule), Since: c.Since, Tally: c.Tally,
+		Sentence: c.Sentence, Rule: quorum.VerdictInWords(c.Verdict, c.Rule, r.catalog.Rule), Since: c.Since, Tally: c.Tally,
 		RoundOpen: c.RoundOpen, Advisories: c.Advisories,
 	}
 	if config := r.catalog.Host(mesh.Key(h.Name)); config != nil {
@@ -225,7 +225,8 @@ func (s *console) changes(r request, host, check string) ([]changeRow, error) {
 		}
 		row := changeRow{
 			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence,
-			Rule: quorum.InWords(t.Rule, r.catalog.Rule), URL: transitionPath(t), At: t.Published, Was: string(t.Was),
+			Rule: quorum.VerdictInWords(t.Verdict, t.Rule, r.catalog.Rule),
+			URL:  transitionPath(t), At: t.Published, Was: string(t.Was),
 			Verdict: string(t.Verdict),
 		}
 		if t.Check == "" {

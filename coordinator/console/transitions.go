@@ -125,7 +125,7 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 	}
 	v := transitionView{
 		Look: web.VerdictLook(t.Verdict), ID: t.ID, Host: t.Host, Check: t.Check, Was: string(t.Was),
-		Verdict: string(t.Verdict), Sentence: t.Sentence, Rule: quorum.InWords(t.Rule, r.catalog.Rule),
+		Verdict: string(t.Verdict), Sentence: t.Sentence, Rule: quorum.VerdictInWords(t.Verdict, t.Rule, r.catalog.Rule),
 		With:  s.failedWith(r, t),
 		Began: t.Began, Published: t.Published, After: t.Published.Sub(t.Began),
 		Tally: t.Tally, Votes: r.newCheckView(&mesh.HostState{Name: t.Host}, &state),
@@ -155,7 +155,7 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 		step := stepRow{
 			Offset: fmt.Sprintf("%+.2f s", e.At.Sub(t.Began).Round(10*time.Millisecond).Seconds()), At: e.At,
 			Kind: string(e.Kind), Text: e.Text,
-			Rule: quorum.InWords(e.Rule, r.catalog.Rule),
+			Rule: quorum.VerdictInWords(e.Verdict, e.Rule, r.catalog.Rule),
 		}
 		if e.At.Before(t.Began.Add(-causeLead)) {
 			v.Earlier = append(v.Earlier, step)

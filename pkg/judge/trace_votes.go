@@ -169,7 +169,7 @@ func (t *Tracer) describeOK(was, now moment) string {
 	c, env := t.traced(), t.judge.env
 	switch {
 	case c == nil:
-	case was.Verdict == mesh.Down && now.Tally.OK > 0 && (now.Verdict != mesh.Down || now.Rule == notRecovered):
+	case was.Verdict == mesh.Down && now.Tally.OK > 0 && (now.Verdict != mesh.Down || now.Rule == quorum.NotRecovered):
 		return fmt.Sprintf(", %d of them after %s in a row", c.recoveredRegions(env),
 			mesh.Count(env.rule.RecoverSuccesses, "success"))
 	case now.Verdict == mesh.Degraded && !c.damped():

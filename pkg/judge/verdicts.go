@@ -158,8 +158,6 @@ func (v *verdicts) endOfRound(c *check) {
 	}
 }
 
-const notRecovered = "down until half of the voting regions saw two successes each"
-
 // apply makes the quorum's answer the check's verdict and publishes it, unless a grace period, rule 7 or rule 8 delays
 // that.
 func (v *verdicts) apply(c *check, a quorum.Answer, t mesh.Tally) {
@@ -174,7 +172,7 @@ func (v *verdicts) apply(c *check, a quorum.Answer, t mesh.Tally) {
 	recovered := c.verdict == mesh.Down && status.Recovered(v.env.rule, c.recoveredRegions(v.env), t.OK+t.Bad)
 	if allowed := status.Next(c.verdict, next, recovered); allowed != next {
 		v.rounds.requestRecovery(c)
-		next, a.FromVotes, a.Rule = allowed, false, notRecovered
+		next, a.FromVotes, a.Rule = allowed, false, quorum.NotRecovered
 	}
 	c.tally, c.rule, c.fromVotes = t, a.Rule, a.FromVotes
 	c.refresh(v.env, next, a.FromVotes)

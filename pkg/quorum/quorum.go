@@ -45,6 +45,7 @@ const (
 	VerdictStands = "too few votes to decide: the verdict before stands while its votes are fresh"
 	NothingFresh  = "too few fresh votes to decide"
 	NeverUp       = "the check is new and was never up"
+	NotRecovered  = "down until half of the voting regions saw two successes each"
 )
 
 // Decide applies rule 5 with the catalog's numbers. A check that was never up stays pending until it is, so that a

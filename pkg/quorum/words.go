@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // InWords returns a part of the rule with the numbers of the rule in force. Transitions quote the parts with the
@@ -23,8 +24,20 @@ func InWords(part string, r catalog.Rule) string {
 			Share(r.SilentShare))
 	case TooFewRegions:
 		return fmt.Sprintf("fewer regions than the %d that the rule asks for", r.RegionsMin)
+	case NotRecovered:
+		return fmt.Sprintf("down until %s of the voting regions saw %s each", Share(r.RecoverShare),
+			mesh.Count(r.RecoverSuccesses, "success"))
 	}
 	return part
+}
+
+// VerdictInWords is InWords for the rule of a verdict. Degraded is up by the votes, and needs a reason besides.
+func VerdictInWords(v mesh.Verdict, part string, r catalog.Rule) string {
+	if v == mesh.Degraded && part == MostOK {
+		return fmt.Sprintf("%s; of those, more than %s are over an objective or were asked to come back later",
+			InWords(part, r), Share(r.DegradedShare))
+	}
+	return InWords(part, r)
 }
 
 // Share writes a share of a number of regions as people say it: "half", "one in five", "40 %".

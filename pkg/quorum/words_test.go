@@ -4,12 +4,14 @@ import (
 	"testing"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // A catalog may set other numbers than the default ones that the parts of the rule quote.
 func TestTheRuleIsQuotedWithTheNumbersInForce(t *testing.T) {
 	other := catalog.DefaultRule()
 	other.DownShare, other.OKShare, other.SilentShare, other.BadRegionsMin, other.RegionsMin = 0.35, 0.1, 0.667, 3, 5
+	other.RecoverShare, other.RecoverSuccesses = 0.6, 3
 	for _, test := range []struct {
 		part string
 		rule catalog.Rule
@@ -24,9 +26,22 @@ func TestTheRuleIsQuotedWithTheNumbersInForce(t *testing.T) {
 		{HalfIsSilent, other, "66.7 % or more of the regions are silent at once: nothing turns down or partial"},
 		{TooFewRegions, other, "fewer regions than the 5 that the rule asks for"},
 		{NeverUp, other, NeverUp},
+		{NotRecovered, other, "down until 60 % of the voting regions saw 3 successes each"},
 	} {
 		if got := InWords(test.part, test.rule); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
 		}
+	}
+}
+
+// That most regions reach a check does not explain why it is degraded.
+func TestTheRuleOfDegradedSaysWhy(t *testing.T) {
+	const want = "fewer than 2 regions vote bad, and at least one votes ok; of those, more than half are over an " +
+		"objective or were asked to come back later"
+	if got := VerdictInWords(mesh.Degraded, MostOK, catalog.DefaultRule()); got != want {
+		t.Errorf("%q", got)
+	}
+	if got := VerdictInWords(mesh.Up, MostOK, catalog.DefaultRule()); got != InWords(MostOK, catalog.DefaultRule()) {
+		t.Errorf("%q", got)
 	}
 }
