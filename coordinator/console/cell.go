@@ -135,7 +135,7 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 			out.Class, out.Text = "h3", "slow"
 		}
 	case m.question.show == showLoss && !counted:
-		out.Class, out.Text = "silent", "?"
+		out.Class, out.Text, out.Title = "none", "–", out.Title+"; its losses are not counted"
 	case m.question.show == showLoss:
 		out.Class, out.Text = heat("l", lossSteps, loss), percent(loss)
 	case !hasTime(e):
@@ -265,6 +265,7 @@ func (m cellMaker) legend() []cell {
 		out = []cell{
 			{Class: "l0", Text: "0 %"}, {Class: "l1", Text: "<1 %"}, {Class: "l2", Text: "<2 %"},
 			{Class: "l3", Text: "<5 %"}, {Class: "l4", Text: "<20 %"}, {Class: "l5", Text: "20 %+", Title: "of the last probes"},
+			{Class: "none", Text: "–", Title: "not counted"},
 		}
 	default:
 		out = []cell{{Class: "h0", Text: "ok", Title: "answers"}, {Class: "h3", Text: "slow", Title: "late"}}

@@ -91,7 +91,7 @@ func presentLosses(s *console, r request) lossCounts {
 	s.lossMu.Lock()
 	defer s.lossMu.Unlock()
 	if !r.moment.IsZero() {
-		return lossCounts{} // they are counted for the present alone
+		return lossCounts{} // pastLosses counts those of a matrix
 	}
 	now := time.Now()
 	if now.Sub(s.lossAt) < lossFor {
@@ -112,6 +112,40 @@ func presentLosses(s *console, r request) lossCounts {
 	}
 	s.loss, s.lossAt = counted, now
 	return counted
+}
+
+// pastPairsMax is of how many pairs losses of the past are counted: each takes some tens of microseconds.
+const pastPairsMax = linesMax * linesMax
+
+// pastLosses counts the losses of lines as columns saw them in the minutes before the moment that is shown. It counts
+// nothing for the present, for whole regions, and for more than pastPairsMax pairs.
+func pastLosses(s *console, r request, lines []line, columns []column) lossCounts {
+	if r.moment.IsZero() || len(lines)*len(columns) > pastPairsMax {
+		return lossCounts{}
+	}
+	out := lossCounts{shares: losses{}, pings: map[[3]string]pingCounts{}}
+	period := latency.Period{From: r.snapshot.At.Add(-lossWindow), To: r.snapshot.At, Step: lossWindow}
+	for _, l := range lines {
+		for _, c := range columns {
+			if c.vantage == "" || c.vantage == mesh.Key(l.host.Name) {
+				continue
+			}
+			points, err := s.config.Source.Minutes(r.Context(), latency.MinutesRequest{
+				Host: l.host.Name, Check: l.check.Name, Vantages: []string{c.Name}, Period: period,
+			})
+			if err != nil {
+				s.config.Logger.Debug().Err(err).Msg("losses unknown")
+				return lossCounts{}
+			}
+			var counts pingCounts
+			for _, p := range points {
+				counts.sent[0], counts.lost[0] = counts.sent[0]+p.Sent, counts.lost[0]+p.Lost
+			}
+			out.pings[[3]string{mesh.Key(l.host.Name), l.check.Name, c.vantage}] = counts
+		}
+	}
+	out.shares = sharesOf(out.pings)
+	return out
 }
 
 // countLosses counts by vantage. It reads each minute once: the parts of the time are added.

@@ -238,6 +238,9 @@ func newMatrix(s *console, r request, q question) builtMatrix {
 		first := min((q.page-1)*pageMax, len(shown))
 		shown = shown[first:min(first+pageMax, len(shown))]
 	}
+	if past := pastLosses(s, r, shown, m.view.Columns); past.shares != nil {
+		cells.loss, cells.pings, m.loss = past.shares, past.pings, past.shares
+	}
 	for _, l := range shown {
 		m.view.Rows = append(m.view.Rows, cells.hostRow(l))
 	}
