@@ -137,8 +137,10 @@ func TestTheMomentFieldByKeyboard(t *testing.T) {
 }
 
 // changingHost opens the page of a host, and returns what changes it while it is shown: the host's sentence becomes the
-// text.
-func changingHost(t *testing.T, query string, width int64) (ctx context.Context, change func(text string)) {
+// text, and what else is wanted.
+func changingHost(
+	t *testing.T, query string, width int64,
+) (ctx context.Context, change func(text string, also ...func(*mesh.HostState))) {
 	t.Helper()
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	server := httptest.NewServer(console.New(console.Config{
@@ -150,12 +152,15 @@ func changingHost(t *testing.T, query string, width int64) (ctx context.Context,
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 700), chromedp.Navigate(address)); err != nil {
 		t.Fatal(err)
 	}
-	return ctx, func(text string) {
+	return ctx, func(text string, also ...func(*mesh.HostState)) {
 		t.Helper()
 		next := *s.Snapshot
 		next.At = next.At.Add(time.Second)
 		next.Hosts = append([]mesh.HostState(nil), next.Hosts...)
 		next.Hosts[0].Sentence = text
+		for _, do := range also {
+			do(&next.Hosts[0])
+		}
 		s.Show(&next)
 		testenv.AwaitInPage(t, ctx, text, fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
 	}
@@ -179,6 +184,22 @@ func TestTheFocusStaysWhileThePageChanges(t *testing.T) {
 		if after.Element != before.Element || math.Abs(after.Top-before.Top) > 2 { // a browser scrolls by whole pixels
 			t.Errorf("%s: the focus is at %v, it was at %v", selector, after, before)
 		}
+	}
+}
+
+// A table stays where a reader has scrolled it sideways, though another one comes before it now.
+func TestTablesStayScrolledWhileTheirOrderChanges(t *testing.T) {
+	ctx, change := changingHost(t, "", 360)
+	const scrolled = `[...document.querySelectorAll(".check-votes .scroll")].filter(b => b.scrollLeft === 80)
+		.map(b => b.getAttribute("aria-label")).join()`
+	before := testenv.Evaluate[string](t, ctx,
+		`(document.querySelectorAll(".check-votes .scroll")[1].scrollLeft = 80, `+scrolled+`)`)
+	change("Another check is first.", func(h *mesh.HostState) {
+		h.Checks = append([]mesh.CheckState(nil), h.Checks...)
+		h.Checks[len(h.Checks)-1].Verdict = mesh.Down
+	})
+	if after := testenv.Evaluate[string](t, ctx, scrolled); before == "" || after != before {
+		t.Errorf("%q is scrolled, it was %q", after, before)
 	}
 }
 

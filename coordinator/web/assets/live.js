@@ -108,12 +108,13 @@ function onPage(e) {
 	});
 	main.querySelectorAll("details[open][id]").forEach(function (d) { open.push(d.id); });
 	var scrolls = Array.prototype.map.call(main.querySelectorAll(".scroll"), function (t) {
-		return [t.scrollLeft, t.scrollTop];
+		return [nameOf(t), t.scrollLeft, t.scrollTop];
 	});
 	main.innerHTML = e.data;
 	open.forEach(function (id) { var d = find(id); if (d) d.open = true; });
-	main.querySelectorAll(".scroll").forEach(function (t, n) {
-		if (scrolls[n]) { t.scrollLeft = scrolls[n][0]; t.scrollTop = scrolls[n][1]; }
+	scrolls.forEach(function (s) {
+		var t = named(s[0]);
+		if (t) { t.scrollLeft = s[1]; t.scrollTop = s[2]; }
 	});
 	entered.forEach(function (pair) {
 		var f = pair[0] && named(pair[0]);
