@@ -120,7 +120,7 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 	switch {
 	case e.Vote == mesh.Bad:
 		out.Class, out.Text = "bad", "✕"
-	case e.Vote == mesh.Abstain:
+	case e.Vote == mesh.Abstain && !asked(e):
 		out.Class, out.Text = "silent", "?"
 	case filtered(e) && m.cut[direction{region, l.host.Region}]:
 		out.Class, out.Text, out.Title = "bad", "✕", out.Title+"; the path from there is cut"
@@ -149,7 +149,19 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 			out.Class, out.Note = "lossy", noted(loss)
 		}
 	}
+	if asked(e) && out.Note == "" {
+		out.Note = askedNote
+	}
 	return out
+}
+
+// askedNote stands beside what a vantage saw before it was asked to probe again.
+const askedNote = "…"
+
+// asked reports whether an edge votes ok, and is asked to probe again. Where probes are lost, a round is open much of the
+// time: its seconds do not hide what is known.
+func asked(e mesh.EdgeState) bool {
+	return e.Vote == mesh.Abstain && hasTime(e) && strings.HasPrefix(e.Why, "asked to probe again")
 }
 
 // accident reports whether a vantage lost one probe of a check and no more.
@@ -273,6 +285,7 @@ func (m cellMaker) legend() []cell {
 	out = append(out, cell{Class: "bad", Text: "✕", Title: "does not reach it"})
 	if m.question.show != showLoss {
 		out = append(out, cell{Class: "lossy", Text: "✕", Note: "alive", Title: "lost the ping, the host is alive"})
+		out = append(out, cell{Class: "h2", Text: "92", Note: askedNote, Title: "asked to probe again"})
 	}
 	return append(
 		out,

@@ -59,7 +59,7 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 	case m.question.show == showOutcome:
 		out.Class, out.Text = "h0", "ok"
 	case m.question.show == showLoss && p.counted == 0:
-		out.Class, out.Text = "silent", "?"
+		out.Class, out.Text = "none", "–"
 	case m.question.show == showLoss:
 		out.Class, out.Text = heat("l", lossSteps, p.lost/float64(p.counted)), percent(p.lost/float64(p.counted))
 	case len(p.times) == 0:
