@@ -8,6 +8,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/health"
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -22,6 +23,8 @@ type agentRow struct {
 	Left           string    // how long the credential is valid
 	Behind         bool      // it uses another catalog than the one in force
 	Spool          string
+	Silence        string // what the silence of the agent means
+	Command        string // that says more of it, on the server of the agent or beside the coordinator
 }
 
 // certificateRow is a certificate in use.
@@ -47,6 +50,34 @@ func (r agentRow) order() int {
 		return 0
 	}
 	return 1
+}
+
+// explainSilence says of an agent that sends nothing whether its host is down, too, or the agent alone is to blame, and
+// what to do next.
+func (a *agentRow) explainSilence(r request) {
+	if connected(a.VantageState) {
+		return
+	}
+	if a.LastBatch.IsZero() {
+		a.Silence, a.Command = "A token lets it join:", command.AsCalledHere("coordinator invite "+a.Name)
+		return
+	}
+	a.Silence = "Silent for " + age(r.snapshot.At.Sub(a.LastBatch))
+	i := slices.IndexFunc(r.snapshot.Hosts, func(h mesh.HostState) bool { return mesh.Key(h.Name) == mesh.Key(a.Name) })
+	if i < 0 {
+		a.Silence += "."
+		return
+	}
+	h := &r.snapshot.Hosts[i]
+	switch _, down := downSince(h); {
+	case down:
+		a.Silence += "; its host is down or cut off, too."
+	case reachedSince(h, a.LastBatch):
+		a.Silence += ", and its host answers: the agent has stopped, or does not reach NATS. On that server:"
+		a.Command = "systemctl status probemesh-agent"
+	default:
+		a.Silence += "; other regions have not reached its host since."
+	}
 }
 
 // agentsPage is the page of all agents.
@@ -78,6 +109,7 @@ func agentsPage(s *console, r request) (view, error) {
 		case a.LastBatch.IsZero():
 			row.Spool = ""
 		}
+		row.explainSilence(r)
 		rows = append(rows, row)
 		t.rows = append(t.rows, []any{
 			a.Name, a.Region, row.Addresses, row.Word, a.Version, a.Revision, row.Enrolled, row.CredentialEnds,
@@ -89,10 +121,8 @@ func agentsPage(s *console, r request) (view, error) {
 	for _, c := range v.Certificates {
 		certificates.rows = append(certificates.rows, []any{c.What, c.Issued, c.Ends, c.Renewal})
 	}
-	if len(rows) > agentsShown { // those that need attention come first
-		slices.SortStableFunc(v.Rows, func(a, b agentRow) int { return a.order() - b.order() })
-		v.Rows = v.Rows[:agentsShown]
-	}
+	slices.SortStableFunc(v.Rows, func(a, b agentRow) int { return a.order() - b.order() })
+	v.Rows = v.Rows[:min(len(v.Rows), agentsShown)]
 	return view{title: "Agents", template: "agents", section: "/agents", data: v, tables: []table{t, certificates}}, nil
 }
 

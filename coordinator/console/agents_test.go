@@ -1,6 +1,7 @@
 package console
 
 import (
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/health"
+	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // The end of each credential and certificate that the mesh itself uses is shown before it comes, also to programs.
@@ -54,5 +56,48 @@ func TestAgentsShowWhenCertificatesEnd(t *testing.T) {
 	if csv := get("/agents.csv"); !strings.Contains(csv, ",credential_ends_at,") ||
 		!strings.Contains(csv, m.snapshot.At.Add(60*day+time.Hour).UTC().Format("2006-01-02T15:04:05")) {
 		t.Errorf("the table of agents for programs is %q", csv)
+	}
+}
+
+// A silent agent comes first, with what its silence means: whether other regions reach its host, and what to do.
+func TestAgentsThatAreSilentSayWhy(t *testing.T) {
+	m := newLargeMesh(5)
+	at := m.snapshot.At
+	vantages, hosts := m.snapshot.Vantages, m.snapshot.Hosts
+	for n := range 4 {
+		vantages[n].LastBatch = at
+	}
+	for n := 1; n < 4; n++ { // one whose host answers, one whose host is down, one of which nothing is known
+		vantages[n].Silent, vantages[n].LastBatch = true, at.Add(-90*time.Second)
+	}
+	vantages[4].LastBatch = time.Time{}
+	for n, vote := range map[int]mesh.Vote{1: mesh.OK, 2: mesh.Bad, 3: mesh.Abstain} {
+		c := &mesh.CheckState{Name: "ping", Verdict: mesh.Up, Votes: []mesh.RegionVote{{Region: "elsewhere", Vote: vote}}}
+		if vote == mesh.Bad {
+			c.Verdict = mesh.Down
+		}
+		c.Votes[0].Edges = []mesh.EdgeState{{Vantage: "x", Vote: vote, Outcome: mesh.Reachable, At: at.Add(-time.Second)}}
+		hosts[n].Checks = []mesh.CheckState{*c}
+	}
+	r := httptest.NewRequest(http.MethodGet, "/agents", nil)
+	r.Host = "localhost"
+	w := httptest.NewRecorder()
+	New(Config{Source: m, Site: http.NotFoundHandler(), Logger: zerolog.Nop()}).ServeHTTP(w, r)
+	page := html.UnescapeString(w.Body.String())
+	for name, want := range map[string]string{
+		vantages[1].Name: "Silent for 1 min, and its host answers: the agent has stopped, or does not reach NATS. On that " +
+			"server: <code>systemctl status probemesh-agent</code>",
+		vantages[2].Name: "Silent for 1 min; its host is down or cut off, too.",
+		vantages[3].Name: "Silent for 1 min; other regions have not reached its host since.",
+		vantages[4].Name: "A token lets it join: <code>coordinator invite " + vantages[4].Name + "</code>",
+	} {
+		_, after, _ := strings.Cut(page, ">"+name+"</a></th>")
+		row, _, _ := strings.Cut(after, "</tr>")
+		if !strings.Contains(row, want) {
+			t.Errorf("%s: %s", name, row)
+		}
+	}
+	if strings.Index(page, ">"+vantages[0].Name+"<") < strings.Index(page, ">"+vantages[4].Name+"<") {
+		t.Error("an agent that needs nothing comes first")
 	}
 }

@@ -158,8 +158,8 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 // askedNote stands beside what a vantage saw before it was asked to probe again.
 const askedNote = "…"
 
-// asked reports whether an edge votes ok, and is asked to probe again. Where probes are lost, a round is open much of the
-// time: its seconds do not hide what is known.
+// asked reports whether an edge votes ok, and is asked to probe again. Where probes are lost, a round is open much of
+// the time: its seconds do not hide what is known.
 func asked(e mesh.EdgeState) bool {
 	return e.Vote == mesh.Abstain && hasTime(e) && strings.HasPrefix(e.Why, "asked to probe again")
 }

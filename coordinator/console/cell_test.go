@@ -66,8 +66,8 @@ func TestOneLostProbeIsNotNoted(t *testing.T) {
 	}
 }
 
-// A vantage that is asked to probe again shows what it saw before: while probes are lost, it is asked every few seconds,
-// and a row of question marks looks as if nobody reached the host.
+// A vantage that is asked to probe again shows what it saw before: while probes are lost, it is asked every few
+// seconds, and a row of question marks looks as if nobody reached the host.
 func TestAPairThatIsAskedAgainShowsItsTime(t *testing.T) {
 	source, err := os.ReadFile("../../pkg/judge/snapshot.go")
 	if err != nil {
