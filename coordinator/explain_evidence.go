@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/probemesh/probemesh/coordinator/admin"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // evidence is what led to the present verdict of one check.
@@ -24,6 +26,7 @@ type evidence struct {
 	Published time.Time     `json:"published"`
 	Events    []judge.Event `json:"events"`
 	Missing   string        `json:"missing,omitempty"` // why there are no events
+	catalog   *catalog.Catalog
 }
 
 const (
@@ -35,7 +38,9 @@ const (
 
 // collectEvidence returns what led to the verdicts of a host's checks that were not up at the time. Without it, an
 // explanation is still complete: the votes are there.
-func collectEvidence(ctx context.Context, client *admin.Client, h mesh.HostState, at time.Time) ([]evidence, error) {
+func collectEvidence(
+	ctx context.Context, client *admin.Client, in *catalog.Catalog, h mesh.HostState, at time.Time,
+) ([]evidence, error) {
 	var out []evidence
 	all, err := client.Transitions(ctx, mesh.Key(h.Name), transitionsSought)
 	if err != nil {
@@ -49,7 +54,7 @@ func collectEvidence(ctx context.Context, client *admin.Client, h mesh.HostState
 			if t.Check != c.Name || t.Published.After(at) {
 				continue
 			}
-			e := evidence{Check: c.Name, ID: t.ID, Began: t.Began, Published: t.Published}
+			e := evidence{Check: c.Name, ID: t.ID, Began: t.Began, Published: t.Published, catalog: in}
 			if e.Events, err = admin.Trace(ctx, client, t); err != nil {
 				e.Missing = err.Error()
 			}
@@ -69,10 +74,10 @@ func (e evidence) write(out io.Writer, rule catalog.Rule) {
 	took := e.Published.Sub(e.Began)
 	fmt.Fprintf(out, "  how it came to this, %s from the cause to the verdict (change %s):\n",
 		mesh.Span(took), e.ID)
-	e.draw(out)
+	begin := judge.StepsBegin(e.Began, e.Events)
+	e.draw(out, begin)
 	for _, event := range e.Events {
-		// The round whose answers were the first failures may have opened just before them.
-		if event.At.Before(e.Began.Add(-500 * time.Millisecond)) {
+		if event.At.Before(begin) {
 			continue
 		}
 		fmt.Fprintf(out, "    %+8.2f s  %s\n", event.At.Sub(e.Began).Round(10*time.Millisecond).Seconds(), event.Text)
@@ -82,41 +87,61 @@ func (e evidence) write(out io.Writer, rule catalog.Rule) {
 	}
 }
 
-const drawnColumns = 60
+const (
+	// drawnColumns is how wide the drawing is, drawnLeast where long names leave less of a line.
+	drawnColumns, drawnLeast = 60, 20
+	drawnLine                = 80
+)
 
 // draw prints a row for each vantage: what its probes found, at the time of the result.
-func (e evidence) draw(out io.Writer) {
+func (e evidence) draw(out io.Writer, begin time.Time) {
 	took := max(e.Published.Sub(e.Began), time.Second)
 	from := e.Began.Add(-min(took, time.Minute))
+	if begin.Before(from) {
+		from = begin
+	}
+	width := e.namesWidth(from)
+	columns := max(min(drawnColumns, drawnLine-width-len("     ")), drawnLeast)
 	span := e.Published.Sub(from)
 	column := func(at time.Time) int {
-		return min(max(int(drawnColumns*int64(at.Sub(from))/int64(max(span, 1))), 0), drawnColumns-1)
+		return min(max(int(int64(columns)*int64(at.Sub(from))/int64(max(span, 1))), 0), columns-1)
 	}
-	rounds, rows := []byte(strings.Repeat(" ", drawnColumns)), map[string][]byte{}
+	rounds, rows := []byte(strings.Repeat(" ", columns)), map[string][]byte{}
 	rounds[column(e.Began)] = 'c'
 	for _, event := range e.Events {
 		switch {
 		case event.Kind == judge.RoundOpened && !event.At.Before(from):
 			rounds[column(event.At)] = 'r'
 		case event.Kind == judge.Observed && !event.Probe.Ended().Before(from):
-			name := event.Region + " " + event.Vantage
+			name := e.nameOf(event)
 			if rows[name] == nil {
-				rows[name] = []byte(strings.Repeat(".", drawnColumns))
+				rows[name] = []byte(strings.Repeat(".", columns))
 			}
 			rows[name][column(event.Probe.Ended())] = probeSymbol(*event.Probe)
 		}
 	}
-	rounds[drawnColumns-1] = 'v'
-	width := 0
-	for name := range rows {
-		width = max(width, len(name))
-	}
+	rounds[columns-1] = 'v'
 	fmt.Fprintf(out, "    %-*s %s\n", width, "", rounds)
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		fmt.Fprintf(out, "    %-*s %s\n", width, name, rows[name])
 	}
-	fmt.Fprintln(out, "    + reachable, ! first miss, X unreachable after its retries, ? inconclusive; "+
-		"c cause, r round, v verdict")
+	fmt.Fprintln(out, "    + reachable, ! first miss, X unreachable after its retries, ? inconclusive")
+	fmt.Fprintln(out, "    c cause, r round, v verdict")
+}
+
+// nameOf names the vantage that an event is about.
+func (e evidence) nameOf(event judge.Event) string {
+	return sentence.City(e.catalog, event.Region) + " " + hostName(e.catalog, event.Vantage)
+}
+
+// namesWidth returns how wide the names of the vantages are that have a row in a drawing from a time on.
+func (e evidence) namesWidth(from time.Time) (width int) {
+	for _, event := range e.Events {
+		if event.Kind == judge.Observed && !event.Probe.Ended().Before(from) {
+			width = max(width, utf8.RuneCountInString(e.nameOf(event)))
+		}
+	}
+	return width
 }
 
 func probeSymbol(o judge.Probe) byte {

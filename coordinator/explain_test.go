@@ -96,3 +96,70 @@ func TestExplainPrintsTheEvidence(t *testing.T) {
 		t.Error(out.String())
 	}
 }
+
+// The explanation fits a terminal of 80 columns, and names cities and hosts as pages do.
+func TestExplainFitsTheTerminal(t *testing.T) {
+	at := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	c := &catalog.Catalog{Rule: catalog.DefaultRule(), Regions: []catalog.Region{{Name: "new-york", City: "New York"}},
+		Hosts: []catalog.Host{{Name: "NC031", Region: "new-york"}}}
+	const reason = "zone not in step: serial 2026010101 at 192.0.2.35, and 2026010102 at 198.51.100.33:20053"
+	probed := judge.Event{
+		At: at, Kind: judge.Observed, Region: "new-york", Vantage: "nc031", Probe: &judge.Probe{Began: at},
+		Text: "NC031 probed at 02:31:00.000 for round 1111: unreachable after 2 probes in 362 ms: " + reason,
+	}
+	e := explanation{catalog: c, At: at, HostState: mesh.HostState{Name: "NC031", Region: "new-york",
+		Checks: []mesh.CheckState{{
+			Name: "zone", Verdict: mesh.Down, Tally: mesh.Tally{Regions: 8, Voters: 7, OK: 1, Bad: 6}, Rule: quorum.MostBad,
+			Votes: []mesh.RegionVote{
+				{Region: "new-york", Vote: mesh.Bad, Edges: []mesh.EdgeState{{
+					Vantage: "nc031", Vote: mesh.Bad, Outcome: mesh.Unreachable, Reason: reason, At: at.Add(time.Second),
+					LastBad: at,
+				}}},
+				{Region: "lon", Vote: mesh.Abstain},
+			},
+		}}},
+		Evidence: []evidence{{Check: "zone", Began: at, Published: at, catalog: c, Events: []judge.Event{probed}}},
+	}
+	var out strings.Builder
+	e.write(&out, c.Rule)
+	text := wrap(out.String(), 80)
+	for line := range strings.Lines(text) {
+		if n := len(strings.TrimRight(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	for _, want := range []string{
+		"NC031 in New York is",
+		"\n  votes: 6 bad and 1 ok of 8 regions, of which 7 can vote; ",
+		"\n  New York votes bad\n", "\n  lon abstains\n", "\n    NC031 by", "    New York NC031 ",
+		"\n       +0.00 s  NC031 probed at 02:31:00.000 for round 1111: unreachable after 2\n" +
+			"                probes in 362 ms: zone not in step: serial 2026010101 at\n" +
+			"                192.0.2.35, and 2026010102 at 198.51.100.33:20053\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if strings.Count(text, "02:31:01Z") != 1 || strings.Contains(text, "last bad") {
+		t.Errorf("the latest probe is there twice:\n%s", text)
+	}
+}
+
+// A word that is longer than a line stays whole, and other lines are broken where they fit.
+func TestWrap(t *testing.T) {
+	long := strings.Repeat("x", 30)
+	for text, want := range map[string]string{
+		"short\n":                        "short\n",
+		"  one two three four five\n":    "  one two three four\n    five\n",
+		"  see " + long + " now\n":       "  see\n    " + long + "\n    now\n",
+		long + "\n":                      long + "\n",
+		"at the time 2026-03-01 02:31\n": "at the time\n  2026-03-01 02:31\n",
+		"it answers only after 12 ms\n":  "it answers only after\n  12 ms\n",
+		"é é é é é é é é é é\nnext\n":    "é é é é é é é é é é\nnext\n",
+		"     +0.50 s  a b c d e f g\n":  "     +0.50 s  a b c d\n              e f g\n",
+	} {
+		if got := wrap(text, 21); got != want {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+}

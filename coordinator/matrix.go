@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -32,14 +33,20 @@ func newMatrixCommand() *cobra.Command {
 		value: func(_ context.Context, _ *admin.Client, s admin.State, _ []string) (any, error) {
 			return s.Snapshot, nil
 		},
-		text:  func(out io.Writer, s admin.State, _ any) error { return writeMatrix(out, s.Catalog, s.Snapshot) },
+		text: func(out io.Writer, s admin.State, _ any, width int) error {
+			return writeMatrix(out, s.Catalog, s.Snapshot, width)
+		},
 		color: colorMatrix,
 	}.command()
 }
 
+// matrixHead is the head of the first column, with which each part of the matrix begins.
+const matrixHead = "CHECK"
+
 // writeMatrix prints the matrix with a legend, in the order of the console's: rows and columns by the catalog's
-// regions. Families that a vote leaves out are left out here too.
-func writeMatrix(out io.Writer, c *catalog.Catalog, s *mesh.Snapshot) error {
+// regions. Families that a vote leaves out are left out here too. Columns that do not fit the width follow below, each
+// part with all rows.
+func writeMatrix(out io.Writer, c *catalog.Catalog, s *mesh.Snapshot, width int) error {
 	position := matrix.Positions(c)
 	hosts, vantages := slices.Clone(s.Hosts), slices.Clone(s.Vantages)
 	slices.SortStableFunc(hosts, func(a, b mesh.HostState) int {
@@ -49,17 +56,48 @@ func writeMatrix(out io.Writer, c *catalog.Catalog, s *mesh.Snapshot) error {
 		return position(a.Region, a.Name) - position(b.Region, b.Name)
 	})
 	m := matrix.ByVantage(hosts, vantages)
-	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(table, strings.Join(append([]string{"CHECK"}, m.Columns...), "\t"))
+	lines := [][]string{append([]string{matrixHead}, m.Columns...)}
 	for _, row := range m.Rows {
-		fmt.Fprintf(table, "%s %s", row.Host.Name, row.Check.Name)
+		line := []string{row.Host.Name + " " + row.Check.Name}
 		for _, edges := range row.Cells {
-			fmt.Fprintf(table, "\t%s", formatEdges(edges))
+			line = append(line, formatEdges(edges))
+		}
+		lines = append(lines, line)
+	}
+	for first := 1; ; {
+		end := columnsThatFit(lines, first, width)
+		table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+		for _, line := range lines {
+			fmt.Fprintln(table, strings.Join(slices.Concat(line[:1], line[first:end]), "\t"))
 		}
 		fmt.Fprintln(table)
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		if first = end; first == len(lines[0]) {
+			break
+		}
 	}
-	fmt.Fprintf(table, "\n+ reaches it, in milliseconds; X does not; ? abstains; as of %s\n", formatTime(s.At))
-	return table.Flush()
+	_, err := fmt.Fprintf(out, "+ reaches it, in milliseconds; X does not; ? abstains;\nas of %s\n", formatTime(s.At))
+	return err
+}
+
+// columnsThatFit returns the end of the columns from first on that fit the width beside the names of the checks: at
+// least one, where there is any.
+func columnsThatFit(lines [][]string, first, width int) int {
+	columnWidth := func(i int) (widest int) {
+		for _, line := range lines {
+			widest = max(widest, utf8.RuneCountInString(line[i]))
+		}
+		return widest
+	}
+	end, used := first, columnWidth(0)
+	for ; end < len(lines[0]); end++ {
+		if used += 1 + columnWidth(end); used > width && end > first {
+			break
+		}
+	}
+	return end
 }
 
 // voteSymbols are what the legend below the matrix explains.
@@ -87,20 +125,21 @@ var cellSymbols = regexp.MustCompile(`(?:\+\d*|[X?])+`)
 // The symbols say the same without.
 func colorMatrix(text string) string {
 	lines := strings.SplitAfter(text, "\n")
-	header := []rune(lines[0])
-	cells := len([]rune("CHECK")) // where the first column ends
-	for cells < len(header) && header[cells] == ' ' {
-		cells++
-	}
-	for i, line := range lines[1:] {
+	begins, cells := true, 0 // where the first column ends
+	for i, line := range lines {
 		letters := []rune(line)
-		if strings.TrimSpace(line) == "" {
-			break // the legend follows
+		switch {
+		case begins && !strings.HasPrefix(line, matrixHead):
+			return strings.Join(lines, "") // the legend follows
+		case begins:
+			cells = len(matrixHead)
+			for cells < len(letters) && letters[cells] == ' ' {
+				cells++
+			}
+		case len(letters) > cells:
+			lines[i] = string(letters[:cells]) + cellSymbols.ReplaceAllStringFunc(string(letters[cells:]), paint)
 		}
-		if len(letters) <= cells {
-			continue
-		}
-		lines[i+1] = string(letters[:cells]) + cellSymbols.ReplaceAllStringFunc(string(letters[cells:]), paint)
+		begins = strings.TrimSpace(line) == ""
 	}
 	return strings.Join(lines, "")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func FuzzMatrixPrintsWholeCharacters(f *testing.F) {
 				Name: check, Votes: []mesh.RegionVote{{Region: vantage, Vote: mesh.Bad, Edges: edges}},
 			}}}}}
 		var out strings.Builder
-		if err := writeMatrix(command.Printable(&out), &catalog.Catalog{}, s); err != nil {
+		if err := writeMatrix(command.Printable(&out), &catalog.Catalog{}, s, 80); err != nil {
 			t.Fatal(err)
 		}
 		text := out.String()
@@ -53,7 +54,7 @@ func TestMatrixOfTheTerminal(t *testing.T) {
 	}
 	c := &catalog.Catalog{Regions: []catalog.Region{{Name: "a"}, {Name: "b"}}}
 	var out strings.Builder
-	if err := writeMatrix(command.Printable(&out), c, s); err != nil {
+	if err := writeMatrix(command.Printable(&out), c, s, 80); err != nil {
 		t.Fatal(err)
 	}
 	plain := out.String()
@@ -69,5 +70,32 @@ func TestMatrixOfTheTerminal(t *testing.T) {
 	}
 	if colored != plain {
 		t.Errorf("%q is not %q", colored, plain)
+	}
+}
+
+// Vantages that do not fit the terminal follow below, with all checks again.
+func TestAWideMatrixIsPrintedInParts(t *testing.T) {
+	s := &mesh.Snapshot{Hosts: []mesh.HostState{{Name: "H", Checks: []mesh.CheckState{{Name: "ping"}}}}}
+	for i := range 30 {
+		name := fmt.Sprintf("NC%03d", i)
+		s.Vantages = append(s.Vantages, mesh.VantageState{Name: name})
+		s.Hosts[0].Checks[0].Votes = append(s.Hosts[0].Checks[0].Votes, mesh.RegionVote{Edges: []mesh.EdgeState{
+			{Vantage: mesh.Key(name), Vote: mesh.Bad, Outcome: mesh.Unreachable},
+		}})
+	}
+	var out strings.Builder
+	if err := writeMatrix(&out, &catalog.Catalog{}, s, 80); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if n := len(strings.TrimRight(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	if n := strings.Count(out.String(), "CHECK "); n != 3 {
+		t.Errorf("%d parts:\n%s", n, &out)
+	}
+	if n := strings.Count(colorMatrix(out.String()), "\x1b[1;31mX\x1b[0m"); n != 30 {
+		t.Errorf("%d cells are red", n)
 	}
 }

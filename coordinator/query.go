@@ -20,8 +20,10 @@ type query struct {
 	args  cobra.PositionalArgs
 	at    bool // it has --at, for the state at an earlier time
 	value func(ctx context.Context, client *admin.Client, s admin.State, args []string) (any, error)
-	text  func(out io.Writer, s admin.State, value any) error // prints what value returned
-	color func(text string) string                            // colours what text printed; nil: it has no colours
+	color func(text string) string // colours what text printed; nil: it has no colours
+
+	// text prints what value returned, for a terminal of so many columns.
+	text func(out io.Writer, s admin.State, value any, width int) error
 }
 
 func (q query) command() *cobra.Command {
@@ -64,10 +66,10 @@ func (q query) command() *cobra.Command {
 // print prints the text, in colours on a terminal. They are added last: of what others wrote, escapes are removed.
 func (q query) print(out io.Writer, s admin.State, value any) error {
 	if q.color == nil || !command.InColor(out) {
-		return q.text(command.Printable(out), s, value)
+		return q.text(command.Printable(out), s, value, command.Width(out))
 	}
 	var text strings.Builder
-	if err := q.text(command.Printable(&text), s, value); err != nil {
+	if err := q.text(command.Printable(&text), s, value, command.Width(out)); err != nil {
 		return err
 	}
 	_, err := io.WriteString(out, q.color(text.String()))

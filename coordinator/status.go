@@ -43,7 +43,7 @@ func newStatusCommand() *cobra.Command {
 			}
 			return out, nil
 		},
-		text: func(out io.Writer, s admin.State, value any) error {
+		text: func(out io.Writer, s admin.State, value any, _ int) error {
 			return writeStatus(out, s, value.(statusAnswer))
 		},
 	}.command()

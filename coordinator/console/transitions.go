@@ -80,10 +80,6 @@ type axisTick struct {
 	Text string
 }
 
-// causeLead is how long before the cause the steps begin: the round whose answers were the first failures may have
-// opened just before them.
-const causeLead = 500 * time.Millisecond
-
 // transitionsOnPage bounds the changes that one page explains: each costs a replay.
 const transitionsOnPage = 5
 
@@ -143,28 +139,38 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 		v.Missing = "The past cannot be replayed here."
 		return v
 	}
+	addSteps(s, r, t, &v)
+	return v
+}
+
+// addSteps adds what led to a change of a verdict to its view, or why that is missing.
+func addSteps(s *console, r request, t mesh.Transition, v *transitionView) {
 	events, err := s.config.Past.Trace(r.Context(), t)
 	if err != nil {
 		v.Missing = "The way to it cannot be replayed."
 		if errkind.Of(err) != errkind.Internal {
 			v.Missing = fmt.Sprintf("The way to it cannot be replayed: %v.", err)
 		}
-		return v
+		return
 	}
+	begin := judge.StepsBegin(t.Began, events)
 	for _, e := range events {
 		step := stepRow{
 			Offset: fmt.Sprintf("%+.2f s", e.At.Sub(t.Began).Round(10*time.Millisecond).Seconds()), At: e.At,
 			Kind: string(e.Kind), Text: e.Text,
 			Rule: quorum.VerdictInWords(e.Verdict, e.Rule, r.catalog.Rule),
 		}
-		if e.At.Before(t.Began.Add(-causeLead)) {
+		if e.At.Before(begin) {
 			v.Earlier = append(v.Earlier, step)
 		} else {
 			v.Steps = append(v.Steps, step)
 		}
 	}
-	v.Axis = newAxis(t, events, r.names())
-	return v
+	if v.Axis = newAxis(t, events, r.names()); v.Axis != nil {
+		for i := range v.Axis.Rows {
+			v.Axis.Rows[i].Area = cityOf(r.catalog, v.Axis.Rows[i].Area)
+		}
+	}
 }
 
 // failedWith returns the hosts that failed from the same cause as a change.
@@ -215,6 +221,9 @@ func newAxis(t mesh.Transition, events []judge.Event, names map[string]string) *
 	// As long before the cause as the change took after it: what worked before is seen, and what came then is not crowded.
 	took := max(t.Published.Sub(t.Began), time.Second)
 	from := t.Began.Add(-min(took, time.Minute))
+	if begin := judge.StepsBegin(t.Began, events); begin.Before(from) {
+		from = begin
+	}
 	span := max(t.Published.Sub(from), time.Second)
 	x := func(at time.Time) int {
 		return min(

@@ -27,7 +27,7 @@ func (r *Replayer) Trace(ctx context.Context, t mesh.Transition) ([]judge.Event,
 	ctx, cancel := context.WithTimeout(ctx, replayWait)
 	defer cancel()
 	published := t.Published.Add(t.Offset)
-	from := later(t.Began.Add(t.Offset-traceBefore), published.Add(-traceMax))
+	from := later(tracedSince(t).Add(t.Offset-traceBefore), published.Add(-traceMax))
 	p, err := r.reach(ctx, published, trace{from: from, sequence: t.Sequence, host: mesh.Key(t.Host), check: t.Check})
 	if err != nil {
 		return nil, explained(err)
@@ -36,6 +36,23 @@ func (r *Replayer) Trace(ctx context.Context, t mesh.Transition) ([]judge.Event,
 		return nil, errkind.New(errkind.NotFound, "the stream of observations has nothing of this change any more")
 	}
 	return p.tracer.Events(), nil
+}
+
+// tracedSince returns when what led to a transition began. One to unknown began with the oldest result that its votes
+// were made of: the votes have expired since.
+func tracedSince(t mesh.Transition) time.Time {
+	since := t.Began
+	if t.Verdict != mesh.Unknown {
+		return since
+	}
+	for _, v := range t.Votes {
+		for _, e := range v.Edges {
+			if !v.Own && !e.At.IsZero() && e.At.Before(since) {
+				since = e.At
+			}
+		}
+	}
+	return since
 }
 
 // trace is what a replay records. The zero value records nothing.

@@ -2,9 +2,11 @@ package judge
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 // EventKind is what an Event records.
@@ -54,6 +56,39 @@ func (p Probe) Ended() time.Time { return p.Began.Add(p.Elapsed) }
 
 // eventsMax bounds the events of one trace.
 const eventsMax = 2000
+
+// causeLead is how long before the cause the steps begin: the round whose answers were the first failures may have
+// opened just before them.
+const causeLead = 500 * time.Millisecond
+
+// shownByVotes are the rules of verdicts that votes show, rather than a verdict before.
+var shownByVotes = []string{
+	quorum.MostBad, quorum.SomeBad, quorum.MostOK, quorum.TwoRegionsOK, quorum.TwoRegionsBad,
+}
+
+// StepsBegin returns from when on the events of a trace explain the verdict whose cause began at a time. A verdict that
+// became unknown has no probe as its cause: its steps begin with the first vote that was lost since votes last showed a
+// verdict.
+func StepsBegin(began time.Time, events []Event) time.Time {
+	begin := began.Add(-causeLead)
+	last := len(events) - 1
+	for last >= 0 && events[last].Kind != Decided { // a round may open with the verdict
+		last--
+	}
+	if last < 0 || events[last].Verdict != mesh.Unknown {
+		return begin
+	}
+	for i := last - 1; i >= 0; i-- {
+		e := events[i]
+		if e.Kind == Decided && slices.Contains(shownByVotes, e.Rule) {
+			break
+		}
+		if e.Kind == VoteChanged && e.At.Before(begin) {
+			begin = e.At
+		}
+	}
+	return begin
+}
 
 // Tracer steps a judge and records what leads to the verdicts of one check. The times of events are wall time.
 type Tracer struct {

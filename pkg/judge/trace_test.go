@@ -7,6 +7,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/quorum"
 )
 
 // A refused connection is an answer: the step says what failed.
@@ -142,5 +143,29 @@ func TestAMissAndItsResultShowOneBeginning(t *testing.T) {
 		if got := tracer.wallBegan(edgeName{vantage: "lon1"}, o, time.Minute); !got.Equal(at.Add(test.want)) {
 			t.Errorf("%d: %s", i, got.Sub(at))
 		}
+	}
+}
+
+// No probe made a check unknown: the steps begin with the first vote that was lost after votes last showed a verdict.
+func TestTheStepsToUnknownBeginWithTheVotesThatWereLost(t *testing.T) {
+	began := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	event := func(before time.Duration, kind EventKind, verdict mesh.Verdict, rule string) Event {
+		return Event{At: began.Add(-before), Kind: kind, Verdict: verdict, Rule: rule}
+	}
+	events := []Event{
+		event(90*time.Second, VoteChanged, "", ""),
+		event(80*time.Second, Decided, mesh.Up, quorum.MostOK),
+		event(60*time.Second, Observed, "", ""),
+		event(50*time.Second, VoteChanged, "", ""),
+		event(40*time.Second, Decided, mesh.Up, quorum.VerdictStands),
+		event(0, Decided, mesh.Unknown, quorum.NothingFresh),
+		event(0, RoundOpened, "", ""),
+	}
+	if got := began.Sub(StepsBegin(began, events)); got != 50*time.Second {
+		t.Errorf("unknown: %s before it", got)
+	}
+	events[5].Verdict = mesh.Down
+	if got := began.Sub(StepsBegin(began, events)); got != causeLead {
+		t.Errorf("down: %s before its cause", got)
 	}
 }
