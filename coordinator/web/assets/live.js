@@ -10,7 +10,7 @@ function tell(row, n) {
 		tip.setAttribute("role", "status");
 	}
 	day.setUTCDate(day.getUTCDate() + n);
-	var note = d.notes.split(";").filter(function (s) { return s.split(":")[0] === String(n); })[0];
+	var note = d.notes.split(";").find(function (s) { return s.split(":")[0] === String(n); });
 	note = note ? note.slice(note.indexOf(":") + 1) : (n < d.first ? "no data" : "no downtime");
 	tip.textContent = day.toUTCString().slice(5, 16).replace(/^0/, "") + ": " + note;
 }
@@ -83,41 +83,40 @@ function close() { if (source) source.close(); source = null; }
 function selectorOf(e) {
 	function by(name, of) { return "[" + name + "=" + JSON.stringify(of.getAttribute(name)) + "]"; }
 	if (e.id) return by("id", e);
-	var name = ["href", "name", "aria-label"].filter(function (a) { return e.getAttribute(a); })[0];
+	var name = ["href", "name", "aria-label"].find(function (a) { return e.getAttribute(a); });
 	if (name) return e.localName + by(name, e);
 	var box = e.closest("main [id]");
 	return (box ? by("id", box) + " " : "main ") + e.localName;
 }
+function all(selector) { return [].slice.call(main.querySelectorAll(selector)); }
 function nameOf(e) {
 	var selector = e && e !== main && main.contains(e) && selectorOf(e);
-	return selector && {selector: selector, n: Array.prototype.indexOf.call(main.querySelectorAll(selector), e)};
+	return selector && {selector: selector, n: all(selector).indexOf(e)};
 }
 function named(name) {
-	var all = main.querySelectorAll(name.selector);
-	return all[name.n] || all[0];
+	var alike = all(name.selector);
+	return alike[name.n] || alike[0];
 }
 
 function onPage(e) {
 	id = e.lastEventId;
 	// What the reader opened, scrolled, focused, typed or chose stays so.
-	var active = document.activeElement, focus = nameOf(active), open = [], entered = [];
+	var active = document.activeElement, focus = nameOf(active), entered = [];
 	var y = active.getBoundingClientRect().top;
 	var cursor = active.matches("main input") && [active.selectionStart, active.selectionEnd];
-	main.querySelectorAll("input,select").forEach(function (f) {
+	all("input,select").forEach(function (f) {
 		if (f.options || f.value !== f.defaultValue) entered.push([nameOf(f), f.value]);
 	});
-	main.querySelectorAll("details[open][id]").forEach(function (d) { open.push(d.id); });
-	var scrolls = Array.prototype.map.call(main.querySelectorAll(".scroll"), function (t) {
-		return [nameOf(t), t.scrollLeft, t.scrollTop];
-	});
+	var open = all("details[open][id]").map(function (d) { return d.id; });
+	var scrolls = all(".scroll").map(function (t) { return [nameOf(t), t.scrollLeft, t.scrollTop]; });
 	main.innerHTML = e.data;
 	open.forEach(function (id) { var d = find(id); if (d) d.open = true; });
 	scrolls.forEach(function (s) {
 		var t = named(s[0]);
-		if (t) { t.scrollLeft = s[1]; t.scrollTop = s[2]; }
+		if (t) t.scrollTo(s[1], s[2]);
 	});
 	entered.forEach(function (pair) {
-		var f = pair[0] && named(pair[0]);
+		var f = named(pair[0]);
 		if (f) f.value = pair[1];
 		if (f && f.selectedIndex < 0) f.selectedIndex = 0; // the option is gone
 	});
