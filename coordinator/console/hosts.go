@@ -138,9 +138,13 @@ func (r request) hostAndCheck() (*mesh.HostState, *mesh.CheckState, error) {
 		return nil, nil, err
 	}
 	name := r.PathValue("check")
-	same := func(c mesh.CheckState) bool { return c.Name == name || web.Slug(c.Name) == web.Slug(name) }
-	if i := slices.IndexFunc(h.Checks, same); i >= 0 {
-		return h, &h.Checks[i], nil
+	for _, same := range []func(mesh.CheckState) bool{
+		func(c mesh.CheckState) bool { return c.Name == name },
+		func(c mesh.CheckState) bool { return web.Slug(c.Name) == web.Slug(name) }, // "TCP 25" and "tcp-25" have the same
+	} {
+		if i := slices.IndexFunc(h.Checks, same); i >= 0 {
+			return h, &h.Checks[i], nil
+		}
 	}
 	return nil, nil, web.Errorf(http.StatusNotFound, "%s has no check %s.", h.Name, name)
 }

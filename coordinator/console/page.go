@@ -80,7 +80,15 @@ type request struct {
 }
 
 // forPrograms reports whether the request asks for the page's tables alone.
-func (r request) forPrograms() bool { return r.URL.Query().Get("format") != "" }
+func (r request) forPrograms() bool { return formatOf(r.Request) != "" }
+
+// formatOf returns the format in which a request asks for the page's tables or for a chart; "" for the page itself.
+func formatOf(r *http.Request) string {
+	if format := r.URL.Query().Get("format"); format != "html" {
+		return format
+	}
+	return ""
+}
 
 // view is what a page shows.
 type view struct {
@@ -154,14 +162,8 @@ func (s *console) find(r *http.Request, address *url.URL) (page, *http.Request) 
 // that of the page without it, in this format.
 func (s *console) orSite(site http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		extension := path.Ext(r.URL.Path)
-		if format := strings.TrimPrefix(extension, "."); format == formatCSV || format == formatJSON {
-			address := *r.URL
-			address.Path, address.RawPath = strings.TrimSuffix(r.URL.Path, extension), ""
-			query := address.Query()
-			query.Set("format", format)
-			address.RawQuery = query.Encode()
-			if p, asked := s.find(r, &address); p != nil && r.Method == http.MethodGet {
+		if address := withFormat(r.URL); address != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			if p, asked := s.find(r, address); p != nil && !namesCheck(s, r) {
 				if err := s.answer(w, asked, p); err != nil {
 					s.fail(w, asked, err)
 				}
@@ -174,6 +176,34 @@ func (s *console) orSite(site http.Handler) http.Handler {
 		}
 		site.ServeHTTP(w, r)
 	})
+}
+
+// withFormat returns the address without the format at its end, which is in its query instead; nil if it has none.
+func withFormat(of *url.URL) *url.URL {
+	extension := path.Ext(of.Path)
+	format := strings.TrimPrefix(extension, ".")
+	if format != formatCSV && format != formatJSON {
+		return nil
+	}
+	address := *of
+	address.Path = strings.TrimSuffix(of.Path, extension)
+	address.RawPath = strings.TrimSuffix(of.RawPath, extension) // it has the slashes in names
+	query := address.Query()
+	query.Set("format", format)
+	address.RawQuery = query.Encode()
+	return &address
+}
+
+// namesCheck reports whether a path names a check to its end: one may be called dump.json.
+func namesCheck(s *console, r *http.Request) bool {
+	p, asked := s.find(r, r.URL)
+	if p == nil {
+		return false
+	}
+	named := request{Request: asked}
+	named.catalog, named.snapshot = s.config.Source.Current()
+	_, c, err := named.hostAndCheck()
+	return err == nil && c.Name == asked.PathValue("check")
 }
 
 // open makes the view that a request asks for.
@@ -198,14 +228,14 @@ func (s *console) answer(w http.ResponseWriter, r *http.Request, p page) error {
 	if err != nil {
 		return err
 	}
-	format := r.URL.Query().Get("format")
-	if format == formatChart {
+	switch format := formatOf(r); format {
+	case "":
+		return s.write(w, asked, v, http.StatusOK)
+	case formatChart:
 		return writeChart(w, r, v.charts)
-	}
-	if format != "" && format != "html" {
+	default:
 		return writeTables(w, r, format, asked.snapshot.At, v.tables)
 	}
-	return s.write(w, asked, v, http.StatusOK)
 }
 
 // write answers with a page in the console's layout.
