@@ -357,6 +357,18 @@ func (s *console) events(w http.ResponseWriter, r *http.Request) error {
 	if p == nil {
 		return web.Errorf(http.StatusNotFound, "no page %q", address.Path)
 	}
+	// Pages of the past, of charts and of tables open no stream: each change would have them read and replayed again.
+	fixed := address.Query().Get("at") != "" || formatOf(asked) != ""
+	if !fixed {
+		_, v, err := s.open(asked, p)
+		if err != nil {
+			return err
+		}
+		fixed = v.still
+	}
+	if fixed {
+		return web.Errorf(http.StatusNotFound, "the page %q does not update by itself", address.Path)
+	}
 	update := func(send web.SendFunc) error {
 		opened, v, err := s.open(asked, p)
 		if err != nil {

@@ -84,6 +84,11 @@ type Feed struct {
 // last event of an earlier stream and nothing changed since, and after every change. It returns an error if the stream
 // could not begin: there are too many, or the connection cannot stream.
 func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, f Feed) error {
+	if r.Method == http.MethodHead { // the answer ends with its header, and the connection is used again
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-cache")
+		return nil
+	}
 	ctx, leave, ok := s.enter(r.Context(), clientOf(r))
 	defer leave()
 	if !ok {

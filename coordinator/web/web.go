@@ -130,11 +130,14 @@ func WriteText(w http.ResponseWriter, status int, text string) {
 }
 
 // WriteJSON answers with a value in JSON. Whether pages of other sites may read it depends on the audience: NewHandler
-// decides.
+// decides. Caches may keep it, if they ask each time whether it is current, unless the caller said otherwise.
 func WriteJSON(w http.ResponseWriter, v any) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-cache")
+	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	_ = e.Encode(v) // fails only if the client has gone: all values that are passed here can be encoded
