@@ -19,8 +19,9 @@ const factsFor = time.Second
 func (s *console) coordinatorFacts() []fact {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); now.Sub(s.factsAt) >= factsFor {
-		s.facts, s.factsAt = s.gatherFacts(), now
+	if time.Since(s.factsAt) >= factsFor {
+		s.facts = s.gatherFacts()
+		s.factsAt = time.Now() // not when it began: those who waited while NATS does not answer do not ask it again
 	}
 	return s.facts
 }

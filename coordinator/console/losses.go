@@ -88,11 +88,11 @@ const (
 
 // presentLosses counts the losses. They are the same for all readers for a few seconds.
 func presentLosses(s *console, r request) lossCounts {
-	s.lossMu.Lock()
-	defer s.lossMu.Unlock()
 	if !r.moment.IsZero() {
 		return lossCounts{} // pastLosses counts those of a matrix
 	}
+	s.lossMu.Lock()
+	defer s.lossMu.Unlock()
 	now := time.Now()
 	if now.Sub(s.lossAt) < lossFor {
 		return s.loss
@@ -110,7 +110,7 @@ func presentLosses(s *console, r request) lossCounts {
 		s.config.Logger.Debug().Err(err).Msg("losses unknown")
 		counted = lossCounts{} // old ones are not present ones
 	}
-	s.loss, s.lossAt = counted, now
+	s.loss, s.lossAt = counted, time.Now() // those who waited for a slow count do not count again
 	return counted
 }
 
