@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/testenv"
@@ -75,5 +76,27 @@ func TestNothingStickyHidesTheFocus(t *testing.T) {
 				t.Errorf("%s, %s: %s", test.name, path, what)
 			}
 		}
+	}
+}
+
+// A chart that is drawn when it comes into view does not move what is below it, which may have the focus or be read.
+func TestChartsHaveTheirRoomBeforeTheyAreDrawn(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Lifelike = true
+	site := web.NewMux(zerolog.Nop(), web.FileRoutes()...)
+	server := httptest.NewServer(console.New(console.Config{Source: source{s}, Site: site, Logger: zerolog.Nop()}))
+	t.Cleanup(server.Close) // after the browser
+	ctx := testenv.NewBrowser(t)
+	err := chromedp.Do(ctx, chromedp.EmulateViewport(1280, 300), chromedp.Navigate(server.URL+"/hosts/NC036/checks/ping"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const height = `document.querySelector("canvas") ? 0 : document.documentElement.scrollHeight`
+	before := testenv.Evaluate[int](t, ctx, height)
+	testenv.AwaitInPage(t, ctx, "the charts are drawn", `(document.querySelector("figure.chart").scrollIntoView(),
+		[...document.querySelectorAll(".plot")].every(p => p.querySelector("canvas")))`)
+	after := testenv.Evaluate[int](t, ctx, `document.documentElement.scrollHeight`)
+	if before == 0 || after-before > 40 || before-after > 40 {
+		t.Errorf("the page is %d high without the charts, and %d with them", before, after)
 	}
 }

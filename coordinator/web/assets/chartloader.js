@@ -2,6 +2,7 @@
 // Loads the files of charts when one comes into view: most readers look no further than the first lines.
 var main = document.querySelector("main"), files = main && main.dataset;
 if (!files || !files.chartScript || !window.IntersectionObserver) return;
+document.documentElement.classList.add("charted");
 var seen = new IntersectionObserver(function (entries) {
 	if (!entries.some(function (e) { return e.isIntersecting; })) return;
 	seen.disconnect();
