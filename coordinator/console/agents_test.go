@@ -101,3 +101,30 @@ func TestAgentsThatAreSilentSayWhy(t *testing.T) {
 		t.Error("an agent that needs nothing comes first")
 	}
 }
+
+// silentMesh warns of a silent agent.
+type silentMesh struct{ largeMesh }
+
+func (silentMesh) Warnings() map[string]string {
+	return map[string]string{"silent": "Silent agents: HOST0001 since 02:31:07Z."}
+}
+
+// The overview does not list an agent as silent beside its host that is down: nobody can log in there.
+func TestAHostThatIsDownIsListedOnce(t *testing.T) {
+	for verdict, want := range map[mesh.Verdict]bool{mesh.Down: false, mesh.Up: true} {
+		m := silentMesh{newLargeMesh(5)}
+		for n := range m.snapshot.Vantages {
+			m.snapshot.Vantages[n].Silent, m.snapshot.Vantages[n].LastBatch = n == 1, m.snapshot.At
+		}
+		for k := range m.snapshot.Hosts[1].Checks {
+			m.snapshot.Hosts[1].Checks[k].Verdict = verdict
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host = "localhost"
+		w := httptest.NewRecorder()
+		New(Config{Source: m, Site: http.NotFoundHandler(), Logger: zerolog.Nop()}).ServeHTTP(w, r)
+		if got := strings.Contains(w.Body.String(), "Agents are silent"); got != want {
+			t.Errorf("its checks are %s: the agent is listed: %v", verdict, got)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func attention(s *console, r request, incidents []*incident.Incident) (out []ite
 	out = append(out, pathItems(s, r)...)
 	if r.moment.IsZero() { // what people owe and what the mesh lacks is known of the present alone
 		out = append(out, incidentItems(r, incidents)...)
-		out = append(out, warningItems(s)...)
+		out = append(out, warningItems(s, r)...)
 	}
 	out = append(out, advisoryItems(r.snapshot)...)
 	slices.SortStableFunc(out, func(a, b item) int { return a.rank - b.rank })
@@ -292,10 +292,11 @@ var nextActs = []struct {
 const onTheServer = " On the server of such an agent, this says more:"
 
 // warningItems returns the warnings about the mesh itself. What people owe to readers has items of its own.
-func warningItems(s *console) (out []item) {
+func warningItems(s *console, r request) (out []item) {
 	warnings := s.config.Source.Warnings()
 	for _, subject := range slices.Sorted(maps.Keys(warnings)) {
-		if strings.HasPrefix(subject, "next-update") || strings.HasPrefix(subject, "incident-resolve") {
+		if strings.HasPrefix(subject, "next-update") || strings.HasPrefix(subject, "incident-resolve") ||
+			subject == "silent" && silentWhereDown(r.snapshot) {
 			continue
 		}
 		it := item{

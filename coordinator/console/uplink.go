@@ -55,6 +55,21 @@ func downSince(h *mesh.HostState) (since time.Time, down bool) {
 	return since, len(h.Checks) > 0
 }
 
+// silentWhereDown reports whether all silent agents are on hosts that are down. The items of these hosts say it, too,
+// and nobody can log into such a host to ask its agent.
+func silentWhereDown(s *mesh.Snapshot) bool {
+	down := map[string]bool{}
+	for i := range s.Hosts {
+		_, down[mesh.Key(s.Hosts[i].Name)] = downSince(&s.Hosts[i])
+	}
+	for _, v := range s.Vantages {
+		if !connected(v) && !down[mesh.Key(v.Name)] {
+			return false
+		}
+	}
+	return len(s.Alerts) == 0 && connectedAgents(s) < len(s.Vantages)
+}
+
 // reachedSince reports whether another region reached a host after a time. Older results say nothing: the path may have
 // been cut since.
 func reachedSince(h *mesh.HostState, since time.Time) bool {
