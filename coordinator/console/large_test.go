@@ -44,6 +44,8 @@ func newLargeMesh(hosts int) largeMesh {
 		name := fmt.Sprintf("HOST%04d", i)
 		h := mesh.HostState{Name: name, Region: region(i), Status: mesh.Operational}
 		config := catalog.Host{Name: name, Region: region(i), Addresses: []string{"192.0.2.1"}, Group: region(i / 7)}
+		serial := fmt.Sprint("no-", i)
+		config.Labels = map[string]string{"rack": fmt.Sprint("r", i%50), "serial": serial, "asset": serial, "mac": serial}
 		for _, check := range []string{"ping", "https"} {
 			kind := map[string]string{"ping": catalog.KindPing, "https": catalog.KindHTTP}[check]
 			c := mesh.CheckState{
@@ -177,6 +179,12 @@ func TestPagesOfALargeMeshStaySmall(t *testing.T) {
 	}
 	if dir := os.Getenv("PROBEMESH_SCREENSHOTS"); dir != "" {
 		newLargeMesh(100).photograph(t, dir)
+	}
+	text := m.get(t, "/matrix?label=serial%3Dno-777").Body.String()
+	for _, want := range []string{`value="rack=r49"`, `value="serial=no-777" selected`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("a large mesh lacks the label %s", want)
+		}
 	}
 	m = newLargeMesh(linesMax) // the largest that has a line for each host and a column for each vantage
 	if n := m.get(t, "/matrix").Body.Len(); n > most {

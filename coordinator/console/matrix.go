@@ -175,17 +175,6 @@ type row struct {
 	Cells                  []cell
 }
 
-// choices are the forms and links with which a reader asks otherwise.
-type choices struct {
-	question
-	Checks, Regions, Froms, Groups, Labels, Shows []option
-}
-
-type option struct {
-	Value, Text string
-	Chosen      bool
-}
-
 // matrixPage is the page of who reaches what.
 func matrixPage(s *console, r request) (view, error) {
 	q, err := newQuestion(r.URL.Query())
@@ -316,40 +305,4 @@ func cityCode(city string) string {
 		code += string(letters[:min(max(n, 0), len(letters))])
 	}
 	return code
-}
-
-// At is the moment that the form keeps.
-func (c choices) At() string { return c.at }
-
-// newChoices lists what a reader may choose.
-func newChoices(c *catalog.Catalog, q question) choices {
-	out := choices{question: q}
-	add := func(to *[]option, value, text, chosen string) {
-		if !slices.ContainsFunc(*to, func(o option) bool { return o.Value == value }) {
-			*to = append(*to, option{value, text, value == chosen})
-		}
-	}
-	add(&out.Checks, allPings, "ping", q.check)
-	for i := range c.Hosts {
-		for _, check := range c.Hosts[i].Checks {
-			if len(out.Checks) < catalog.ChecksMax {
-				add(&out.Checks, check.Name, check.Name, q.check)
-			}
-		}
-		if g := c.Hosts[i].Group; g != "" {
-			add(&out.Groups, g, g, q.group)
-		}
-		for k, v := range c.Hosts[i].Labels {
-			add(&out.Labels, k+"="+v, k+"="+v, q.label)
-		}
-	}
-	slices.SortFunc(out.Labels, func(a, b option) int { return strings.Compare(a.Value, b.Value) })
-	for _, r := range c.Regions {
-		add(&out.Regions, r.Name, cityOf(c, r.Name), q.region)
-		add(&out.Froms, r.Name, cityOf(c, r.Name), q.from)
-	}
-	add(&out.Shows, showRTT, "round-trip time", q.show)
-	add(&out.Shows, showLoss, "loss", q.show)
-	add(&out.Shows, showOutcome, "outcome", q.show)
-	return out
 }

@@ -1,0 +1,91 @@
+package console
+
+import (
+	"slices"
+
+	"github.com/probemesh/probemesh/pkg/catalog"
+)
+
+// choices are the forms and links with which a reader asks otherwise.
+type choices struct {
+	question
+	Checks, Regions, Froms, Groups, Labels, Shows []option
+}
+
+type option struct {
+	Value, Text string
+	Chosen      bool
+}
+
+// At is the moment that the form keeps.
+func (c choices) At() string { return c.at }
+
+// optionsMax bounds the groups and the labels that a reader may choose: a label with a serial number has another value
+// on each of a thousand hosts.
+const optionsMax = 200
+
+// newChoices lists what a reader may choose.
+func newChoices(c *catalog.Catalog, q question) choices {
+	out := choices{question: q}
+	var checks, groups, labels offer
+	checks.add(allPings)
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		for k := range h.Checks {
+			checks.add(h.Checks[k].Name)
+		}
+		if h.Group != "" {
+			groups.add(h.Group)
+		}
+		for key, value := range h.Labels {
+			labels.add(key + "=" + value)
+		}
+	}
+	slices.Sort(labels.values)
+	out.Checks = checks.options(q.check, catalog.ChecksMax)
+	out.Groups, out.Labels = groups.options(q.group, optionsMax), labels.options(q.label, optionsMax)
+	for _, r := range c.Regions {
+		out.Regions = append(out.Regions, option{r.Name, cityOf(c, r.Name), r.Name == q.region})
+		out.Froms = append(out.Froms, option{r.Name, cityOf(c, r.Name), r.Name == q.from})
+	}
+	for _, show := range []option{
+		{Value: showRTT, Text: "round-trip time"}, {Value: showLoss, Text: "loss"}, {Value: showOutcome, Text: "outcome"},
+	} {
+		show.Chosen = show.Value == q.show
+		out.Shows = append(out.Shows, show)
+	}
+	return out
+}
+
+// offer is the values of something that hosts have, in the order in which they are listed.
+type offer struct {
+	values []string
+	hosts  map[string]int // how many have each of them
+}
+
+func (o *offer) add(value string) {
+	if o.hosts == nil {
+		o.hosts = map[string]int{}
+	}
+	if o.hosts[value] == 0 {
+		o.values = append(o.values, value)
+	}
+	o.hosts[value]++
+}
+
+// options returns the values: of more than so many those of the most hosts, and the one that is chosen.
+func (o *offer) options(chosen string, most int) (out []option) {
+	values := o.values
+	if len(values) > most {
+		byHosts := slices.SortedStableFunc(slices.Values(values), func(a, b string) int { return o.hosts[b] - o.hosts[a] })
+		offered := map[string]bool{chosen: true}
+		for _, v := range byHosts[:most] {
+			offered[v] = true
+		}
+		values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !offered[v] })
+	}
+	for _, v := range values {
+		out = append(out, option{v, v, v == chosen})
+	}
+	return out
+}
