@@ -130,6 +130,7 @@ func TestPagesShowAMoment(t *testing.T) {
 		"/hosts/NC036?at=yesterday": http.StatusBadRequest, "/hosts/NC036?at=72h": http.StatusNotFound,
 		"/hosts/NC999": http.StatusNotFound, "/hosts/NC036/checks/nothing": http.StatusNotFound,
 		"/regions/nowhere": http.StatusNotFound, "/transitions/281": http.StatusNotFound,
+		"/hosts/NC036?at=10m&x=" + strings.Repeat("%22", 2000): http.StatusRequestURITooLong,
 		"/transitions/x": http.StatusNotFound, "/pairs/NC999/NC036/ping": http.StatusNotFound,
 	} {
 		if w := get(t, h, "localhost", path); w.Code != want {

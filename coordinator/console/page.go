@@ -206,10 +206,16 @@ func namesCheck(s *console, r *http.Request) bool {
 	return err == nil && c.Name == asked.PathValue("check")
 }
 
+// queryMax bounds the query of an address, in bytes: each mark of the 48 hours on a page has it in its link.
+const queryMax = 4 << 10
+
 // open makes the view that a request asks for.
 func (s *console) open(r *http.Request, p page) (request, view, error) {
 	c, snapshot := s.config.Source.Current()
 	asked := request{Request: r, catalog: c, snapshot: snapshot}
+	if len(r.URL.RawQuery) > queryMax {
+		return asked, view{}, web.Errorf(http.StatusRequestURITooLong, "The address is too long.")
+	}
 	past, err := s.past(&asked)
 	if err != nil {
 		return asked, view{}, err
@@ -268,7 +274,7 @@ func (s *console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	v := view{title: "Cannot be shown", template: "failed", data: sentences([]string{text}), still: true}
-	if at := r.URL.Query().Get("at"); at != "" {
+	if at := r.URL.Query().Get("at"); at != "" && len(r.URL.RawQuery) <= queryMax {
 		if moment, momentErr := s.newMomentView(asked, "", ""); momentErr == nil && moment != nil {
 			moment.Text, moment.Failed = at, true
 			v.moment = moment
