@@ -118,6 +118,27 @@ func TestStepsAreInTheOrderInWhichTheJudgeTakesThem(t *testing.T) {
 	}
 }
 
+// A region that the catalog leaves out from now on is named before a smaller number of regions is counted, and one that
+// votes ok on a ping that was lost says why.
+func TestStepsSayWhyARegionIsGoneOrVotesOK(t *testing.T) {
+	vote := func(region string, edges ...mesh.EdgeState) mesh.RegionVote {
+		return mesh.RegionVote{Region: region, Vote: mesh.OK, Edges: edges}
+	}
+	was := moment{CheckState: mesh.CheckState{Verdict: mesh.Up, Tally: mesh.Tally{Regions: 4}, Votes: []mesh.RegionVote{
+		vote("london"), vote("lusaka"), {Region: "sydney", Vote: mesh.Bad},
+	}}}
+	now := was
+	now.Tally.Regions = 3
+	now.Votes = []mesh.RegionVote{vote("london"), vote("sydney", mesh.EdgeState{Vote: mesh.OK, Why: filteredWhy})}
+	tracer := Tracer{judge: New(Start{})}
+	tracer.compare(Input{}, was, now)
+	expectSteps(t, tracer.Events(),
+		"sydney: ok, "+filteredWhy,
+		"lusaka: no vote any more, since the catalog leaves it out",
+		"0 of 3 regions vote bad, 0 ok: it stays up",
+	)
+}
+
 // What is slow says why: only that explains degraded.
 func TestASlowProbeSaysWhy(t *testing.T) {
 	o := mesh.Observation{Outcome: mesh.Slow, RTT: 128 * time.Millisecond, Reason: mesh.ReasonTemporary + `answered "450"`}

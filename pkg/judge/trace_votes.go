@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,6 +48,7 @@ func (t *Tracer) traced() *check {
 func (t *Tracer) compare(in Input, was, now moment) {
 	counted, waiting := changedVotes(was.Votes, now.Votes)
 	t.addVotes(in, counted)
+	t.addLeftOut(in, was, now)
 	closed := was.round != 0 && now.round != was.round
 	news := closed || was.Verdict != now.Verdict || was.Rule != now.Rule || was.Tally != now.Tally || was.held != now.held
 	if news {
@@ -102,6 +104,7 @@ func (t *Tracer) addVotes(in Input, votes []mesh.RegionVote) {
 	}
 	var groups []group
 	for _, v := range votes {
+		v.Why = cmp.Or(v.Why, whyOK(v))
 		same := func(g group) bool { return g.Vote == v.Vote && g.Why == v.Why && g.Own == v.Own }
 		if i := slices.IndexFunc(groups, same); i >= 0 {
 			groups[i].regions = append(groups[i].regions, v.Region)
@@ -119,6 +122,32 @@ func (t *Tracer) addVotes(in Input, votes []mesh.RegionVote) {
 		}
 		t.add(in, Event{
 			Kind: VoteChanged, Region: strings.Join(g.regions, ", "), Vote: g.Vote, Why: g.Why, Text: text,
+		})
+	}
+}
+
+// whyOK is why a region votes ok although its latest probes failed: pings that are only filtered.
+func whyOK(v mesh.RegionVote) string {
+	for _, e := range v.Edges {
+		if v.Vote == mesh.OK && e.Vote == mesh.OK && e.Why != "" {
+			return e.Why
+		}
+	}
+	return ""
+}
+
+// addLeftOut records which regions have no part in the check any more.
+func (t *Tracer) addLeftOut(in Input, was, now moment) {
+	var gone []string
+	for _, v := range was.Votes {
+		if !slices.ContainsFunc(now.Votes, func(o mesh.RegionVote) bool { return o.Region == v.Region }) {
+			gone = append(gone, v.Region)
+		}
+	}
+	if len(gone) > 0 {
+		t.add(in, Event{
+			Kind: VoteChanged, Region: strings.Join(gone, ", "),
+			Text: t.cities(gone) + ": no vote any more, since the catalog leaves it out",
 		})
 	}
 }
