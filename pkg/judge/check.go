@@ -152,8 +152,8 @@ func countOver(env *environment, c *check) (over, regions int) {
 		regions++
 		worse, asked := 0, 0
 		for _, e := range b.edges {
-			if e.leftOut(env) {
-				continue
+			if vote, _ := e.vote(env); vote == mesh.Abstain {
+				continue // a silent sibling does not make a region fast
 			}
 			asked++
 			if e.over(prefix) {

@@ -77,3 +77,20 @@ func TestDegradedBeginsWithTheSlowProbes(t *testing.T) {
 		w.pass(time.Minute)
 	}
 }
+
+// A silent agent of a region says nothing about how fast its sibling is answered.
+func TestASilentSiblingDoesNotMakeARegionFast(t *testing.T) {
+	w := newWorld()
+	w.checks = []string{"mail"}
+	w.addRegions([]string{"ams", "lon", "van", "nyc", "tor:2"})
+	w.begin()
+	w.pass(20 * time.Second)
+	for _, a := range w.agents {
+		a.silent = a.key == "tor2"
+	}
+	w.eachPath("AMS1/mail", []string{"lon", "van", "tor"}, func(p path) { w.broken[p] = mesh.ReasonTemporary + "451" })
+	w.pass(25 * time.Second)
+	if c := w.state("AMS1/mail"); c.Verdict != mesh.Degraded {
+		t.Errorf("%s: %s", c.Verdict, c.Sentence)
+	}
+}
