@@ -51,7 +51,7 @@ func (replayed) Trace(_ context.Context, t mesh.Transition) ([]judge.Event, erro
 		{At: at, Kind: judge.Observed, Region: "london", Vantage: "nc023", Text: "NC023 probed: unreachable",
 			Probe: &judge.Probe{Began: at.Add(-time.Second), Elapsed: time.Second, Outcome: mesh.Unreachable}},
 		{At: at.Add(time.Second), Kind: judge.RoundOpened, Round: 7, Text: "round 7 opens"},
-		{At: at.Add(2 * time.Second), Kind: judge.Decided, Text: "6 of 8 regions vote bad: down"},
+		{At: at.Add(2 * time.Second), Kind: judge.Decided, Text: "6 of 8 regions vote bad: down", Rule: "a rule"},
 	}, nil
 }
 
@@ -143,7 +143,7 @@ func TestPagesShowAMoment(t *testing.T) {
 func TestATransitionIsExplained(t *testing.T) {
 	h, _ := newPastConsole(t)
 	text := get(t, h, "localhost", "/transitions/280").Body.String()
-	for _, want := range []string{"6 of 8 regions vote bad: down", "round 7 opens", "a rule", `role="img"`} {
+	for _, want := range []string{"6 of 8 regions vote bad: down", "round 7 opens", "Rule: a rule.", `role="img"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
 		}
