@@ -69,6 +69,10 @@ func TestTwoDaysAreDrawnByMinute(t *testing.T) {
 			t.Errorf("%s: the values end %v ago", path, time.Since(end))
 		}
 	}
+	pair := get(t, server.Config.Handler, "localhost", "/pairs/NC023/NC036/ping?at=1h").Body.String()
+	if !strings.Contains(pair, `href="/hosts/NC036/checks/ping/year?at=20`) {
+		t.Error("the page of a pair does not lead to a year by region")
+	}
 	for _, path := range []string{"/pairs/NC023/NC036/ping", "/hosts/NC036/checks/ping/minutes"} {
 		if n := strings.Count(get(t, server.Config.Handler, "localhost", path+"?format=csv").Body.String(), "\n"); n < 48*60 {
 			t.Errorf("%s: the table of minutes has %d lines", path, n)
