@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/rollup"
@@ -72,16 +73,14 @@ func (s *Store) StoreMinutes(ctx context.Context, through uint64, wall, mesh tim
 func (s *Store) Minutes(ctx context.Context, check string, vantages []string, p Period) ([]Point, error) {
 	first, step := rollup.MinuteOf(p.From), max(1, int64(p.Step/time.Minute))
 	found := map[int64]rollup.Summary{}
-	for _, vantage := range vantages {
-		err := s.eachStoredMinute(ctx, check, vantage, p.From, p.To, func(k rollup.MinuteKey, part rollup.Summary) {
-			n := (k.Minute - first) / step
-			whole := found[n]
-			whole.Merge(part)
-			found[n] = whole
-		})
-		if err != nil {
-			return nil, err
-		}
+	err := s.eachMinuteOfCheck(ctx, check, vantages, p, func(minute int64, part rollup.Summary) {
+		n := (minute - first) / step
+		whole := found[n]
+		whole.Merge(part)
+		found[n] = whole
+	})
+	if err != nil {
+		return nil, err
 	}
 	out := make([]Point, 0, len(found))
 	for _, n := range slices.Sorted(maps.Keys(found)) {
@@ -92,21 +91,28 @@ func (s *Store) Minutes(ctx context.Context, check string, vantages []string, p 
 
 var errMinutes = errors.New("the minutes of an hour are damaged")
 
-// eachStoredMinute calls fn with the parts of the minutes of a period in which the vantage observed the check.
-func (s *Store) eachStoredMinute(
-	ctx context.Context, check, vantage string, from, to time.Time, fn func(rollup.MinuteKey, rollup.Summary),
+// eachMinuteOfCheck calls fn with the parts of the minutes of a period in which the vantages observed the check. A
+// region of a large mesh has a hundred vantages, few of which observe it: they are asked for together.
+func (s *Store) eachMinuteOfCheck(
+	ctx context.Context, check string, vantages []string, p Period, fn func(minute int64, part rollup.Summary),
 ) error {
-	first, end := rollup.MinuteOf(from), rollup.MinuteOf(to.Add(time.Minute-1))
+	if len(vantages) == 0 {
+		return nil
+	}
+	first, end := rollup.MinuteOf(p.From), rollup.MinuteOf(p.To.Add(time.Minute-1))
+	args, wanted := []any{check, first / minutesOfHour, (end - 1) / minutesOfHour}, map[string]bool{}
+	for _, vantage := range vantages {
+		args, wanted[vantage] = append(args, vantage), true
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	rows, err := s.db.QueryContext(ctx, `SELECT hour, data FROM minutes
-		WHERE check_id = ? AND vantage = ? AND hour BETWEEN ? AND ?`,
-		check, vantage, first/minutesOfHour, (end-1)/minutesOfHour)
+		WHERE check_id = ? AND hour BETWEEN ? AND ? AND vantage IN (?`+strings.Repeat(", ?", len(vantages)-1)+`)`,
+		args...)
 	if err != nil {
 		return fmt.Errorf("read minutes: %w", err)
 	}
 	defer rows.Close()
-	k := rollup.MinuteKey{Check: check, Vantage: vantage}
 	for rows.Next() {
 		var hour int64
 		var data sql.RawBytes
@@ -115,8 +121,7 @@ func (s *Store) eachStoredMinute(
 		}
 		began := hour * minutesOfHour
 		if err := eachMinuteOf(data, first-began, end-began, func(n int64, part rollup.Summary) {
-			k.Minute = began + n
-			fn(k, part)
+			fn(began+n, part)
 		}); err != nil {
 			return fmt.Errorf("read minutes: %w", err)
 		}
@@ -125,8 +130,8 @@ func (s *Store) eachStoredMinute(
 		return fmt.Errorf("read minutes: %w", err)
 	}
 	s.eachMinute(func(k rollup.MinuteKey, part rollup.Summary) {
-		if k.Minute >= first && k.Minute < end && k.Check == check && k.Vantage == vantage {
-			fn(k, part)
+		if k.Minute >= first && k.Minute < end && k.Check == check && wanted[k.Vantage] {
+			fn(k.Minute, part)
 		}
 	})
 	return nil
