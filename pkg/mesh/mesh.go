@@ -122,7 +122,7 @@ func (n names[T]) name(v T) string {
 	if s, ok := n[v]; ok {
 		return s
 	}
-	return fmt.Sprintf("%T(%v)", v, any(v))
+	return fmt.Sprintf("%T(%d)", v, any(v)) // %v would ask for its name again, without an end
 }
 
 func (n names[T]) parse(text []byte, v *T) error {
