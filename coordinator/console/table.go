@@ -1,7 +1,9 @@
 package console
 
 import (
+	"bufio"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -50,19 +52,41 @@ func writeTables(w http.ResponseWriter, r *http.Request, format string, at time.
 	return web.Errorf(http.StatusBadRequest, "format %q is not known: use csv or json", format)
 }
 
+// writeTablesJSON answers with an object that has the time and an array for each table. It writes row by row: a year by
+// hour has tens of thousands.
 func writeTablesJSON(w http.ResponseWriter, at time.Time, tables []table) error {
-	out := map[string]any{"at": at.UTC()}
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	out := bufio.NewWriter(w) // an error of it is that the client has gone
+	fmt.Fprintf(out, "{\n  \"at\": %s", jsonOf(at.UTC()))
 	for _, t := range tables {
-		rows := make([]map[string]any, len(t.rows))
+		fmt.Fprintf(out, ",\n  %s: [", jsonOf(t.name))
 		for i, row := range t.rows {
-			rows[i] = make(map[string]any, len(row))
-			for n, value := range row {
-				rows[i][t.columns[n]] = plainValue(value)
+			separator := ",\n    {"
+			if i == 0 {
+				separator = "\n    {"
 			}
+			for n, value := range row {
+				fmt.Fprintf(out, "%s%s: %s", separator, jsonOf(t.columns[n]), jsonOf(plainValue(value)))
+				separator = ", "
+			}
+			_ = out.WriteByte('}')
 		}
-		out[t.name] = rows
+		_, _ = out.WriteString("\n  ]")
 	}
-	return web.WriteJSON(w, out)
+	_, _ = out.WriteString("\n}\n")
+	_ = out.Flush()
+	return nil
+}
+
+// jsonOf encodes a value; one that JSON does not have, as a number that is none, as null.
+func jsonOf(value any) []byte {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return []byte("null")
+	}
+	return data
 }
 
 // plainValue returns a value as JSON has it: durations in seconds, times in UTC, and null for what is not known.
