@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
@@ -139,6 +140,9 @@ func TestExplainFitsTheTerminal(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
+	}
+	if wrap(out.String(), command.Unlimited) != out.String() {
+		t.Error("lines in a pipe are broken")
 	}
 	if strings.Count(text, "02:31:01Z") != 1 || strings.Contains(text, "last bad") {
 		t.Errorf("the latest probe is there twice:\n%s", text)

@@ -95,6 +95,11 @@ func TestAWideMatrixIsPrintedInParts(t *testing.T) {
 	if n := strings.Count(out.String(), "CHECK "); n != 3 {
 		t.Errorf("%d parts:\n%s", n, &out)
 	}
+	var whole strings.Builder
+	if err := writeMatrix(&whole, &catalog.Catalog{}, s, command.Unlimited); err != nil ||
+		strings.Count(whole.String(), "CHECK ") != 1 {
+		t.Errorf("in a pipe:\n%s (%v)", &whole, err)
+	}
 	if n := strings.Count(colorMatrix(out.String()), "\x1b[1;31mX\x1b[0m"); n != 30 {
 		t.Errorf("%d cells are red", n)
 	}

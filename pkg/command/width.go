@@ -2,24 +2,31 @@ package command
 
 import (
 	"io"
+	"math"
 	"os"
 
 	"golang.org/x/term"
 )
 
 const (
-	// defaultWidth is for files and pipes, and for terminals that do not tell theirs.
+	// Unlimited is the width of what is no terminal: programs read whole lines from pipes and files.
+	Unlimited = math.MaxInt
+	// defaultWidth is for terminals that do not say theirs.
 	defaultWidth = 80
 	// leastWidth is what text is laid out for where the terminal is narrower.
 	leastWidth = 40
 )
 
-// Width returns how many columns of text fit out: those of the terminal, or 80.
+// Width returns how many columns of text fit out: those of the terminal, 80 if it does not say, and Unlimited if it is
+// none.
 func Width(out io.Writer) int {
-	if f, ok := out.(*os.File); ok && isTerminal(f) {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
-			return max(columns, leastWidth)
-		}
+	f, ok := out.(*os.File)
+	if !ok || !isTerminal(f) {
+		return Unlimited
 	}
-	return defaultWidth
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns <= 0 {
+		return defaultWidth
+	}
+	return max(columns, leastWidth)
 }
