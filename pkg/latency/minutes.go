@@ -100,9 +100,9 @@ func (s *Store) eachMinuteOfCheck(
 		return nil
 	}
 	first, end := rollup.MinuteOf(p.From), rollup.MinuteOf(p.To.Add(time.Minute-1))
-	args, wanted := []any{check, first / minutesOfHour, (end - 1) / minutesOfHour}, map[string]bool{}
+	args := []any{check, first / minutesOfHour, (end - 1) / minutesOfHour}
 	for _, vantage := range vantages {
-		args, wanted[vantage] = append(args, vantage), true
+		args = append(args, vantage)
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -129,11 +129,7 @@ func (s *Store) eachMinuteOfCheck(
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read minutes: %w", err)
 	}
-	s.eachMinute(func(k rollup.MinuteKey, part rollup.Summary) {
-		if k.Minute >= first && k.Minute < end && k.Check == check && wanted[k.Vantage] {
-			fn(k.Minute, part)
-		}
-	})
+	s.eachMinuteOf(check, vantages, first, end, fn)
 	return nil
 }
 

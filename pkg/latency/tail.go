@@ -1,6 +1,7 @@
 package latency
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -81,12 +82,41 @@ func (t *Tail) cutMinutes(now time.Time) map[rollup.MinuteKey]rollup.Summary {
 
 // eachMinute calls fn with the minutes that are not in the file. The caller holds mu.
 func (t *Tail) eachMinute(fn func(rollup.MinuteKey, rollup.Summary)) {
-	for k, s := range t.storing {
-		fn(k, s)
+	for _, part := range t.unstored() {
+		for k, s := range part {
+			fn(k, s)
+		}
 	}
-	if t.minutes != nil {
-		t.minutes.Pending(fn)
+}
+
+// eachMinuteOf does so with those from first to before end in which the vantages observed the check. A large mesh has
+// tens of thousands that are not in the file: they are looked up unless more are asked for.
+func (t *Tail) eachMinuteOf(check string, vantages []string, first, end int64, fn func(int64, rollup.Summary)) {
+	for _, part := range t.unstored() {
+		if int64(len(vantages))*(end-first) > int64(len(part)) {
+			for k, s := range part {
+				if k.Minute >= first && k.Minute < end && k.Check == check && slices.Contains(vantages, k.Vantage) {
+					fn(k.Minute, s)
+				}
+			}
+			continue
+		}
+		for _, vantage := range vantages {
+			for minute := first; minute < end; minute++ {
+				if s, ok := part[rollup.MinuteKey{Minute: minute, Check: check, Vantage: vantage}]; ok {
+					fn(minute, s)
+				}
+			}
+		}
 	}
+}
+
+// unstored returns the minutes that are being stored, and those after them.
+func (t *Tail) unstored() []map[rollup.MinuteKey]rollup.Summary {
+	if t.minutes == nil {
+		return []map[rollup.MinuteKey]rollup.Summary{t.storing}
+	}
+	return []map[rollup.MinuteKey]rollup.Summary{t.storing, t.minutes.Pending()}
 }
 
 // forget removes the latest observations of checks that nobody observes any more.

@@ -50,12 +50,8 @@ func (m *Minutes) Add(message Message, names Names) {
 	})
 }
 
-// Pending calls fn with what was added since the last cut. Nothing of it may be changed.
-func (m *Minutes) Pending(fn func(MinuteKey, Summary)) {
-	for k, s := range m.summaries {
-		fn(k, s)
-	}
-}
+// Pending returns what was added since the last cut. Nothing of it may be changed.
+func (m *Minutes) Pending() map[MinuteKey]Summary { return m.summaries }
 
 // Cut returns what was added since the last cut.
 func (m *Minutes) Cut(now time.Time) map[MinuteKey]Summary {
