@@ -217,7 +217,7 @@ func incidentItems(r request, incidents []*incident.Incident) (out []item) {
 func pathItems(s *console, r request) (out []item) {
 	paths := brokenPaths(r.catalog, r.snapshot)
 	cut := cutDirections(paths)
-	counted := presentLosses(s, r)
+	counted := pingLosses(s, r)
 	lost := sharesOf(counted.latest)
 	paths = slices.DeleteFunc(paths, func(p brokenPath) bool {
 		return r.snapshot.At.Sub(p.since) < cutWhileLossy &&

@@ -89,7 +89,7 @@ const (
 // presentLosses counts the losses. They are the same for all readers for a few seconds.
 func presentLosses(s *console, r request) lossCounts {
 	if !r.moment.IsZero() {
-		return lossCounts{} // pastLosses counts those of a matrix
+		return lossCounts{} // pastLosses counts them
 	}
 	s.lossMu.Lock()
 	defer s.lossMu.Unlock()
@@ -114,60 +114,35 @@ func presentLosses(s *console, r request) lossCounts {
 	return counted
 }
 
-// pastPairsMax is of how many pairs losses of the past are counted: each takes some tens of microseconds.
-const pastPairsMax = linesMax * linesMax
+// lossParts divides the time over which losses are counted: into its first half, and two parts of the second one. They
+// meet at whole minutes, in which losses are counted.
+func lossParts(now time.Time) [3][2]time.Time {
+	middle, late := now.Add(-lossWindow/2).Truncate(time.Minute), now.Add(-lossWindow/4).Truncate(time.Minute)
+	return [3][2]time.Time{{now.Add(-lossWindow), middle}, {middle, late}, {late, now}}
+}
 
-// pastLosses counts the losses of lines as columns saw them in the minutes before the moment that is shown. It counts
-// nothing for the present, for whole regions, and for more than pastPairsMax pairs.
-func pastLosses(s *console, r request, lines []line, columns []column) lossCounts {
-	if r.moment.IsZero() || len(lines)*len(columns) > pastPairsMax {
-		return lossCounts{}
+// add adds the probes of a part of the time.
+func (l lossCounts) add(key [3]string, part int, sent, lost uint64) {
+	counts, latest := l.pings[key], l.latest[key]
+	half := min(part, 1)
+	counts.sent[half], counts.lost[half] = counts.sent[half]+sent, counts.lost[half]+lost
+	l.pings[key] = counts
+	if part > 0 {
+		latest.sent[part-1], latest.lost[part-1] = latest.sent[part-1]+sent, latest.lost[part-1]+lost
+		l.latest[key] = latest
 	}
-	out := lossCounts{shares: losses{}, pings: map[[3]string]pingCounts{}}
-	period := latency.Period{From: r.snapshot.At.Add(-lossWindow), To: r.snapshot.At, Step: lossWindow}
-	for _, l := range lines {
-		for _, c := range columns {
-			if c.vantage == "" || c.vantage == mesh.Key(l.host.Name) {
-				continue
-			}
-			points, err := s.config.Source.Minutes(r.Context(), latency.MinutesRequest{
-				Host: l.host.Name, Check: l.check.Name, Vantages: []string{c.Name}, Period: period,
-			})
-			if err != nil {
-				s.config.Logger.Debug().Err(err).Msg("losses unknown")
-				return lossCounts{}
-			}
-			var counts pingCounts
-			for _, p := range points {
-				counts.sent[0], counts.lost[0] = counts.sent[0]+p.Sent, counts.lost[0]+p.Lost
-			}
-			out.pings[[3]string{mesh.Key(l.host.Name), l.check.Name, c.vantage}] = counts
-		}
-	}
-	out.shares = sharesOf(out.pings)
-	return out
 }
 
 // countLosses counts by vantage. It reads each minute once: the parts of the time are added.
 func countLosses(r request, from Source, now time.Time) (lossCounts, error) {
 	out := lossCounts{pings: map[[3]string]pingCounts{}, latest: map[[3]string]pingCounts{}}
-	// Periods are counted in whole minutes.
-	middle, late := now.Add(-lossWindow/2).Truncate(time.Minute), now.Add(-lossWindow/4).Truncate(time.Minute)
-	for part, period := range [][2]time.Time{{now.Add(-lossWindow), middle}, {middle, late}, {late, now}} {
+	for part, period := range lossParts(now) {
 		pairs, err := from.Losses(r.Context(), period[0], period[1])
 		if err != nil {
 			return out, err
 		}
 		for _, p := range pairs {
-			key := [3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}
-			counts, latest := out.pings[key], out.latest[key]
-			half := min(part, 1)
-			counts.sent[half], counts.lost[half] = counts.sent[half]+p.Sent, counts.lost[half]+p.Lost
-			out.pings[key] = counts
-			if part > 0 {
-				latest.sent[part-1], latest.lost[part-1] = p.Sent, p.Lost
-				out.latest[key] = latest
-			}
+			out.add([3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}, part, p.Sent, p.Lost)
 		}
 	}
 	out.shares = sharesOf(out.pings)

@@ -109,6 +109,38 @@ func TestLossyPlacesAreNamedSoonAndNotForLong(t *testing.T) {
 	}
 }
 
+// Minutes has the same for a pair, minute by minute.
+func (l lossyTime) Minutes(_ context.Context, q latency.MinutesRequest) (out []latency.Point, err error) {
+	for at := q.From.Truncate(time.Minute); at.Before(q.To); at = at.Add(time.Minute) {
+		p := latency.Point{At: at}
+		if p.Sent = 10; !at.Before(l.from) && at.Before(l.to) {
+			p.Lost = 2
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// The overview of a moment of the past names what was lost then.
+func TestLossyPlacesOfThePastAreNamed(t *testing.T) {
+	began := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	w := newWorld()
+	s := &console{config: Config{Source: lossyTime{from: began, to: began.Add(time.Hour)}}}
+	for after, want := range map[time.Duration]bool{-time.Minute: false, 5 * time.Minute: true, 70 * time.Minute: false} {
+		w.snapshot.At = began.Add(after)
+		r := request{
+			Request: httptest.NewRequest(http.MethodGet, "/", nil), catalog: w.catalog, snapshot: w.snapshot,
+			moment: w.snapshot.At,
+		}
+		named := slices.ContainsFunc(pathItems(s, r), func(i item) bool {
+			return strings.HasPrefix(i.Title, "All regions lose probes: 20 % on a typical path")
+		})
+		if named != want {
+			t.Errorf("%v after the losses began they are named: %v", after, named)
+		}
+	}
+}
+
 // filter has a region lose the ping of another one's host, which proves otherwise that it is alive.
 func (w world) filter(from, to string) {
 	i, n := slices.Index(places, to), slices.Index(places, from)
