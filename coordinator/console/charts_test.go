@@ -157,6 +157,9 @@ func TestChartsShadeWhatLasts(t *testing.T) {
 // The axis of a change has whole units, and its zero no sign.
 func TestTheAxisHasWholeUnits(t *testing.T) {
 	began := time.Date(2026, 3, 1, 2, 31, 0, 123e6, time.UTC)
+	if newAxis(mesh.Transition{Published: began}, []judge.Event{{At: began}}, nil) != nil {
+		t.Error("a change of which nobody knows when it began has an axis")
+	}
 	for took, want := range map[time.Duration]string{
 		200 * time.Millisecond: "-1 s, 0 s",
 		3 * time.Second:        "-3 s, -2 s, -1 s, 0 s, +1 s, +2 s, +3 s",

@@ -212,10 +212,13 @@ const (
 	axisTicks  = 8
 )
 
+// axisMax bounds the time between cause and verdict on an axis: of a longer one, all probes would stand at its end.
+const axisMax = 24 * time.Hour
+
 // newAxis draws the probes of a trace, a row for each vantage.
 func newAxis(t mesh.Transition, events []judge.Event, names map[string]string) *axis {
 	var rows []axisRow
-	if len(events) == 0 {
+	if len(events) == 0 || t.Published.Sub(t.Began) > axisMax {
 		return nil
 	}
 	// As long before the cause as the change took after it: what worked before is seen, and what came then is not crowded.
