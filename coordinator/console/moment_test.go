@@ -60,8 +60,9 @@ type fallen struct{ source }
 
 func (f fallen) change() []mesh.Transition {
 	at := time.Now().Add(-time.Hour)
+	_, snapshot := f.Current()
 	return []mesh.Transition{{
-		ID: "280-nc036-1", Sequence: 280, Host: f.Snapshot.Hosts[0].Name, Check: "ping", Was: mesh.Up, Verdict: mesh.Down,
+		ID: "280-nc036-1", Sequence: 280, Host: snapshot.Hosts[0].Name, Check: "ping", Was: mesh.Up, Verdict: mesh.Down,
 		Began: at, Published: at.Add(2 * time.Second), Sentence: "Down: 6 of 7 regions confirm.", Rule: "a rule",
 	}}
 }

@@ -25,13 +25,14 @@ type restless struct {
 }
 
 func (f restless) Transitions(_ context.Context, host string, _ time.Time, _ int) (out []mesh.Transition, err error) {
+	_, snapshot := f.Current()
 	for n := range 45 {
 		at := f.now.Add(-time.Duration(45-n) * time.Hour)
 		if n >= 40 {
 			at = f.now.Add(-time.Duration(46-n) * 10 * time.Second)
 		}
 		t := mesh.Transition{
-			ID: "x", Sequence: uint64(n), Host: f.Snapshot.Hosts[0].Name, Check: "ping", Was: mesh.Down, Verdict: mesh.Up,
+			ID: "x", Sequence: uint64(n), Host: snapshot.Hosts[0].Name, Check: "ping", Was: mesh.Down, Verdict: mesh.Up,
 			Began: at, Published: at,
 		}
 		if n == 44 {
