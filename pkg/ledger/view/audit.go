@@ -29,7 +29,7 @@ func (f auditFold) apply(ctx context.Context, r ledger.Record) error {
 type Audit struct{ db *sql.DB }
 
 // Audit returns the audit log of the view.
-func (d database) Audit() Audit { return Audit(d) }
+func (d database) Audit() Audit { return Audit{d.db} }
 
 // AuditMax bounds the entries of one answer.
 const AuditMax = 1000

@@ -6,13 +6,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
 
 // Losses is what the view remembers of messages that streams have lost.
-type Losses struct{ db *sql.DB }
+type Losses struct {
+	db      *sql.DB
+	writing *sync.Mutex
+}
 
 // Losses returns the losses that the view remembers.
 func (d database) Losses() Losses { return Losses(d) }
@@ -43,6 +47,8 @@ func (l Losses) Gaps(ctx context.Context) ([]ledger.Gap, error) {
 
 // AddGaps records gaps. A gap that is known already stays as it is.
 func (l Losses) AddGaps(ctx context.Context, gaps []ledger.Gap) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	for _, g := range gaps {
 		after := int64(0)
 		if !g.After.IsZero() {
@@ -70,6 +76,8 @@ type Head struct {
 // RecordHeads records how far the streams reach at a wall time, and returns those that reached further before: they
 // have lost their ends. The ledger is left out: the view's own sequence is its head.
 func (l Losses) RecordHeads(ctx context.Context, heads []Head, now time.Time) (lost []ledger.Gap, err error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	for _, h := range heads {
 		if h.Stream == logName {
 			continue

@@ -131,7 +131,7 @@ func scanMaintenances(rows *sql.Rows) (out []*maintenance.Maintenance, err error
 type Maintenances struct{ db *sql.DB }
 
 // Maintenances returns the maintenances of the view.
-func (d database) Maintenances() Maintenances { return Maintenances(d) }
+func (d database) Maintenances() Maintenances { return Maintenances{d.db} }
 
 // MaintenancesMax bounds the maintenances of one answer.
 const MaintenancesMax = 1000

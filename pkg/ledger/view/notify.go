@@ -30,7 +30,7 @@ func (f *fold) notify(ctx context.Context, r ledger.Record) error {
 type Notified struct{ db *sql.DB }
 
 // Notified returns the part of the view that knows about notifications.
-func (d database) Notified() Notified { return Notified(d) }
+func (d database) Notified() Notified { return Notified{d.db} }
 
 // sinceQuery also finds all about incidents and advisories that last, however old: the end goes to the channels that
 // got the beginning. The last event about each other advisory says how often that was over, which is part of the ids of

@@ -18,6 +18,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,7 +62,11 @@ type View struct {
 }
 
 // database is the file, and the queries that have a type of their own.
-type database struct{ db *sql.DB }
+type database struct {
+	db *sql.DB
+	// writing is held by who writes: SQLite itself lets one of two busy writers wait until it gives up.
+	writing *sync.Mutex
+}
 
 // Open opens the view in the file, and creates it again if it does not fit the log or is damaged. ledger.Open then
 // brings it up to the log's end. A log that implements ledger.Texts has the texts of its posts there.
@@ -157,7 +162,7 @@ func openDatabase(ctx context.Context, file, options string) (*View, error) {
 		db.Close()
 		return nil, err
 	}
-	return &View{database: database{db}}, nil
+	return &View{database: database{db, &sync.Mutex{}}}, nil
 }
 
 // OpenPast opens the view as the last program left it, without its log. It needs no disk space, and only queries may
@@ -258,6 +263,8 @@ func (v *View) Sequence(ctx context.Context) (n uint64, err error) {
 
 // Apply applies the records that read passes to its argument, in one transaction.
 func (v *View) Apply(ctx context.Context, read func(apply func(ledger.Record) error) error) error {
+	v.writing.Lock()
+	defer v.writing.Unlock()
 	tx, err := v.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("write the view: %w", err)
