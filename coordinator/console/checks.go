@@ -96,14 +96,21 @@ func regionCharts(
 	step := p.by.Duration()
 	begin := r.snapshot.At.Add(-p.span).Truncate(step).Add(step)
 	out := newLatencyCharts(p.id, p.name, begin, p.span, step, marks)
-	report, err := s.config.Source.Latency(r.Context(), r.catalog, latency.Request{
-		Include: func(key string) bool { return key == mesh.Key(host) }, Check: check, By: p.by, From: begin,
-		To: r.snapshot.At,
-	})
+	report, err := latencyByRegion(s, r, host, check, begin, p.by)
 	if err != nil {
 		return out, err
 	}
 	out.addRegions(r.catalog, report)
 	t.addSteps(report, p.by)
 	return out, nil
+}
+
+// latencyByRegion returns what each region measured of a check from a time to the moment that is shown.
+func latencyByRegion(
+	s *console, r request, host, check string, from time.Time, by latency.Step,
+) (latency.Report, error) {
+	return s.config.Source.Latency(r.Context(), r.catalog, latency.Request{
+		Include: func(key string) bool { return key == mesh.Key(host) }, Check: check, By: by, From: from,
+		To: r.snapshot.At,
+	})
 }

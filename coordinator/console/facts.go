@@ -21,7 +21,9 @@ func (s *console) coordinatorFacts() []fact {
 	defer s.mu.Unlock()
 	if time.Since(s.factsAt) >= factsFor {
 		s.facts = s.gatherFacts()
-		s.factsAt = time.Now() // not when it began: those who waited while NATS does not answer do not ask it again
+		// The age counts from the end: gathering takes seconds while NATS does not answer, and readers who waited for
+		// the lock use the same facts.
+		s.factsAt = time.Now()
 	}
 	return s.facts
 }

@@ -110,7 +110,8 @@ func presentLosses(s *console, r request) lossCounts {
 		s.config.Logger.Debug().Err(err).Msg("losses unknown")
 		counted = lossCounts{} // old ones are not present ones
 	}
-	s.loss, s.lossAt = counted, time.Now() // those who waited for a slow count do not count again
+	// The age counts from the end: readers who waited for the lock during a slow count use its result.
+	s.loss, s.lossAt = counted, time.Now()
 	return counted
 }
 

@@ -90,10 +90,13 @@ type seriesView struct {
 	Charts      []chartView
 }
 
+// daysName names the charts of 48 hours by minute.
+const daysName = "48 hours by minute and region"
+
 // daysByMinute returns the charts of 48 hours by minute and region, which read their thousands of values from a page of
 // their own. The tables have the hours.
 func (r request) daysByMinute(host, check string, hours latencyCharts) latencyCharts {
-	out := newLatencyCharts(twoDays.id, "48 hours by minute and region", hours.rtt.From, twoDays.span, time.Minute, nil)
+	out := newLatencyCharts(twoDays.id, daysName, hours.rtt.From, twoDays.span, time.Minute, nil)
 	out.readFrom(r, checkPath(host, check)+"/minutes", hours.medians())
 	return out
 }
@@ -114,7 +117,7 @@ func minutesPage(s *console, r request) (view, error) {
 			return view{}, err
 		}
 		o := observed{h.Name, c.Name, r.byRegion(h.Name), marks}
-		days, err := o.charts(s, r, twoDays, "48 hours by minute and region", time.Minute, &minutes)
+		days, err := o.charts(s, r, twoDays, daysName, time.Minute, &minutes)
 		out.tables, out.charts = []table{minutes}, days.both()
 		return out, err
 	}

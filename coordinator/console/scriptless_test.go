@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/rs/zerolog"
@@ -20,8 +18,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/testenv"
 )
 
-// scriptlessConsole serves a console with a past, and opens a browser that runs none of its scripts. The browser's own
-// evaluation works, but nothing that waits for a timer or a frame of the page.
+// scriptlessConsole serves a console with a past, and opens a browser that runs none of its scripts.
 func scriptlessConsole(t *testing.T) (ctx context.Context, address string) {
 	t.Helper()
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
@@ -35,12 +32,7 @@ func scriptlessConsole(t *testing.T) (ctx context.Context, address string) {
 	}))
 	t.Cleanup(server.Close) // after the browser
 	ctx = testenv.NewBrowser(t)
-	disable := func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled,
-			emulation.SetScriptExecutionDisabledParams{Value: true})
-		return chromedp.Void{}, err
-	}
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1280, 900), disable); err != nil {
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1280, 900), testenv.DisableScripts); err != nil {
 		t.Fatal(err)
 	}
 	return ctx, server.URL

@@ -5,7 +5,6 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/latency"
-	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
 // yearID and yearName are those of the charts of a year by hour.
@@ -23,10 +22,8 @@ func yearPage(s *console, r request) (view, error) {
 		title: h.Name + " " + c.Name + ", a year by hour", template: "series", section: "/matrix", still: true,
 	}
 	if r.forPrograms() {
-		report, err := s.config.Source.Latency(r.Context(), r.catalog, latency.Request{
-			Include: func(key string) bool { return key == mesh.Key(h.Name) }, Check: c.Name, By: latency.Hour,
-			From: r.snapshot.At.Add(-365 * 24 * time.Hour).Truncate(time.Hour), To: r.snapshot.At,
-		})
+		from := r.snapshot.At.Add(-regionYear.span).Truncate(time.Hour)
+		report, err := latencyByRegion(s, r, h.Name, c.Name, from, latency.Hour)
 		if err != nil {
 			return view{}, err
 		}

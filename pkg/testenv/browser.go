@@ -86,3 +86,11 @@ func ColorScheme(scheme string) chromedp.Action[chromedp.Void] {
 		return chromedp.Void{}, err
 	}
 }
+
+// DisableScripts has the browser run no script of a page. Evaluate still works; what waits for a timer or a frame of
+// the page, such as AwaitInPage, never ends.
+func DisableScripts(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+	_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled,
+		emulation.SetScriptExecutionDisabledParams{Value: true})
+	return chromedp.Void{}, err
+}
