@@ -108,14 +108,14 @@ func (v *vault) use(c *catalog.Catalog) (arrived bool) {
 
 // needs returns which agents run checks with secrets, and the references of those.
 func needs(c *catalog.Catalog) map[string][]string {
-	out := map[string][]string{}
+	out, chooser := map[string][]string{}, schedule.NewChooser(c)
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
 			if len(h.Checks[k].Secrets) == 0 {
 				continue
 			}
-			for _, agent := range schedule.Observers(c, h, &h.Checks[k]) {
+			for _, agent := range chooser.Observers(h, &h.Checks[k]) {
 				for _, r := range h.Checks[k].Secrets {
 					if !slices.Contains(out[agent], r.Name) {
 						out[agent] = append(out[agent], r.Name)

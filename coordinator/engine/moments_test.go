@@ -120,12 +120,16 @@ func TestASavedStateOfAnotherStreamIsNotUsed(t *testing.T) {
 // and more with five checks each. It reports how many states these minutes had, their size on disk, and how many
 // megabytes those of two days take. /without has no saved state.
 func BenchmarkJump(b *testing.B) {
-	for _, hosts := range []int{10, 30, 100} {
+	for _, hosts := range []int{10, 30, 100, 1000} {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) { benchmarkJump(b, hosts) })
 	}
 }
 
 func benchmarkJump(b *testing.B, hosts int) {
+	before, turns := 16*time.Minute, 30
+	if hosts > 100 {
+		before, turns = 30*time.Second, 6 // it saves a state every few seconds
+	}
 	w := &world{dir: b.TempDir(), more: make(chan struct{}), refused: map[bus.Kind]int{}, known: map[string]bool{}}
 	c, dir := meshOf(b, hosts), b.TempDir()
 	w.stepped = -21 * time.Minute
@@ -136,12 +140,12 @@ func benchmarkJump(b *testing.B, hosts int) {
 			b.Fatal(err)
 		}
 	}
-	w.fill(b, c, 16*time.Minute)
+	w.fill(b, c, before)
 	e = openBench(b, w, c, dir)
 	ctx, cancel := context.WithCancel(b.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = e.Run(ctx) })
-	for range 30 { // the judge keeps up with the agents, as in life
+	for range turns { // the judge keeps up with the agents, as in life
 		awaitJudged(e, w)
 		w.fill(b, c, 10*time.Second)
 	}
@@ -229,7 +233,7 @@ func meshOf(b *testing.B, n int) *catalog.Catalog {
 	}
 	text.WriteString("hosts:\n")
 	for i := range n {
-		fmt.Fprintf(&text, "  - {name: H%d, region: r%d, address: 192.0.2.%d, checks: [{kind: ping}", i, i%10, i+1)
+		fmt.Fprintf(&text, "  - {name: H%d, region: r%d, address: 10.0.%d.%d, checks: [{kind: ping}", i, i%10, i/250, i%250+1)
 		for port := range 4 {
 			fmt.Fprintf(&text, ", {kind: tcp, port: %d}", port+25)
 		}
@@ -244,11 +248,11 @@ func meshOf(b *testing.B, n int) *catalog.Catalog {
 
 // fill stores what the agents publish in a while: a batch each every two seconds, with a fifth of their checks.
 func (w *world) fill(b *testing.B, c *catalog.Catalog, d time.Duration) {
-	duties := map[string][]mesh.Observation{}
+	duties, chooser := map[string][]mesh.Observation{}, schedule.NewChooser(c)
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
-			for _, agent := range schedule.Observers(c, h, &h.Checks[k]) {
+			for _, agent := range chooser.Observers(h, &h.Checks[k]) {
 				duties[agent] = append(duties[agent], mesh.Observation{
 					Host: h.Key(), Check: h.Checks[k].Name, Family: mesh.IPv4, Outcome: mesh.Reachable, Sent: 1,
 					RTT: 12 * time.Millisecond, Elapsed: 12 * time.Millisecond,

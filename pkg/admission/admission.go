@@ -97,10 +97,11 @@ func (f *Filter) SetCatalog(c *catalog.Catalog) {
 func (f *Filter) assign() {
 	c := f.agents.Facing()
 	f.revision, f.assigned = c.Revision, map[edge]bool{}
+	chooser := schedule.NewChooser(c)
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
-			for _, agent := range schedule.Observers(c, h, &h.Checks[k]) {
+			for _, agent := range chooser.Observers(h, &h.Checks[k]) {
 				for _, family := range h.FamiliesOf(&h.Checks[k]) {
 					f.assigned[edge{agent, h.Key(), h.Checks[k].Name, family}] = true
 				}

@@ -19,6 +19,7 @@ type topology struct {
 	hosts    []*host
 	byKey    map[string]*host
 	agents   catalog.Agents
+	chooser  *schedule.Chooser
 	senders  map[string]*vantage // by the name that NATS knows the agent by
 	named    map[string]string   // by what agents call a host: its key
 	names    names
@@ -52,6 +53,7 @@ func (m *topology) setRoster(r *mesh.Roster) (reassigned bool) {
 // face records the catalog that agents get.
 func (m *topology) face() {
 	facing := m.agents.Facing()
+	m.chooser = schedule.NewChooser(facing)
 	m.names.add(facing)
 	m.revisions[facing.Revision] = m.catalogs
 }
@@ -162,9 +164,9 @@ func (m *topology) newEdges(c *check) []*edge {
 
 // observers returns the vantages that probe a check. Agents choose them by what they call the hosts.
 func (m *topology) observers(c *check) (out []*vantage) {
-	config, facing := *c.host.config, m.agents.Facing()
+	config := *c.host.config
 	config.Name = m.agents.Called(c.host.key)
-	for _, name := range schedule.Observers(facing, &config, c.config) {
+	for _, name := range m.chooser.Observers(&config, c.config) {
 		out = append(out, m.vantages[m.named[name]])
 	}
 	return out

@@ -72,6 +72,7 @@ func Compute(c *catalog.Catalog) Plan {
 	for i := range c.Hosts {
 		p.Agents[c.Hosts[i].Key()] = Volume{int64((messageBytes + gossipBytes) * perWindow(heartbeatEvery)), p.Unlisted}
 	}
+	chooser := schedule.NewChooser(c)
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		for k := range h.Checks {
@@ -82,7 +83,7 @@ func Compute(c *catalog.Catalog) Plan {
 				most = perWindow(min(check.Interval, time.Minute)) * families
 			}
 			size := float64(observationBytes + len(h.Key()) + len(check.Name))
-			for _, agent := range schedule.Observers(c, h, check) {
+			for _, agent := range chooser.Observers(h, check) {
 				n := p.Agents[agent]
 				n.Expected += int64(probes * size)
 				n.Budget += int64(most * failingMessages * (messageBytes + size + reasonBytes) * roundsPercent / 100)

@@ -1,11 +1,9 @@
 // Package schedule decides which vantage probes which check when. Every agent computes it for itself, from the catalog
-// alone: Observers returns the vantages of a check, Plan the duties of one vantage, and Duty.Next when a duty is due.
+// alone: a Chooser returns the vantages of a check, Plan the duties of one vantage, and Duty.Next when a duty is due.
 // Agents and the judge must get the same results, so that nothing here depends on the order of a map or on the machine.
 package schedule
 
 import (
-	"cmp"
-	"hash/fnv"
 	"slices"
 	"time"
 
@@ -36,31 +34,22 @@ type Duty struct {
 	Phase    time.Duration // into the interval, counted from the Unix epoch
 }
 
-// Observers returns the keys of the vantages that probe the check, in the order of their phases. The host itself is
-// never among them, nor are the vantages of regions that leave the check out. In a full mesh that is every other
-// host; in a larger one they are chosen by rendezvous hash outside the host's region, so that adding a vantage moves
-// few duties.
+// Observers returns the keys of the vantages that probe one check. Of many checks of a catalog, a Chooser returns them
+// sooner.
 func Observers(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []string {
-	candidates := candidates(c, host, check)
-	if chooses(c, check) {
-		candidates = choose(candidates)
-	}
-	keys := make([]string, len(candidates))
-	for i, v := range candidates {
-		keys[i] = v.key
-	}
-	return keys
+	return NewChooser(c).Observers(host, check)
 }
 
 // Plan returns the duties of a vantage, in the catalog's order.
 func Plan(c *catalog.Catalog, vantage string) []Duty {
 	var duties []Duty
+	chooser := NewChooser(c)
 	for i := range c.Hosts {
 		host := &c.Hosts[i]
-		servers := serversOf(c, host)
+		servers := serversOf(chooser, host)
 		for j := range host.Checks {
 			check := &host.Checks[j]
-			phaseOf := staggered(c, host, check, vantage)
+			phaseOf := staggered(chooser, host, check, vantage)
 			if check.SharesServer() {
 				phaseOf = servers[check.Port()].phasesOf(check, vantage)
 			}
@@ -92,9 +81,9 @@ func (d Duty) Next(now time.Time) time.Time {
 // does not probe it. They are rank/V of the interval, shifted by a hash of the check so that checks do not all begin
 // together.
 func staggered(
-	c *catalog.Catalog, host *catalog.Host, check *catalog.Check, vantage string,
+	c *Chooser, host *catalog.Host, check *catalog.Check, vantage string,
 ) func(mesh.Family) (time.Duration, bool) {
-	observers := Observers(c, host, check)
+	observers := c.Observers(host, check)
 	rank := slices.Index(observers, vantage)
 	return func(family mesh.Family) (time.Duration, bool) {
 		part := shift(host.Key(), check.Name, family.String()) + float64(rank)/float64(len(observers))
@@ -112,78 +101,35 @@ func partOf(interval time.Duration, part float64) time.Duration {
 	return time.Duration((part - float64(int(part))) * float64(interval))
 }
 
-// candidate is a vantage that could probe a check.
-type candidate struct {
-	key, region, provider string
-	weight                uint64
-}
-
-// candidates returns all vantages that could probe the check, by falling rendezvous weight.
-func candidates(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []candidate {
-	providers := make(map[string]string, len(c.Regions))
-	for _, r := range c.Regions {
-		providers[r.Name] = r.Provider
-	}
-	few := chooses(c, check)
-	out := make([]candidate, 0, len(c.Hosts))
-	self := host.Key()
-	for i := range c.Hosts {
-		v := &c.Hosts[i]
-		key := v.Key()
-		if key == self || few && v.Region == host.Region || slices.Contains(check.Except, v.Region) {
-			continue
-		}
-		out = append(out, candidate{key, v.Region, providers[v.Region], hash(self, check.Name, key)})
-	}
-	slices.SortFunc(out, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.key, b.key))
-	})
-	return out
-}
-
-// choose takes the heaviest candidates: first one in each of RegionsMin regions, then the heaviest of the rest. Both
-// keep to the limit per provider, and exceed it only if no other candidate is left.
-func choose(candidates []candidate) []candidate {
-	chosen := make([]bool, len(candidates))
-	regions, providers, count := map[string]int{}, map[string]int{}, 0
-	take := func(most int, fits func(candidate) bool) {
-		for i, v := range candidates {
-			if count >= most {
-				return
-			}
-			if chosen[i] || !fits(v) {
-				continue
-			}
-			chosen[i], count = true, count+1
-			regions[v.region]++
-			providers[v.provider]++
-		}
-	}
-	provider := func(v candidate) bool { return v.provider == "" || providers[v.provider] < PerProviderMax }
-	fresh := func(v candidate) bool { return regions[v.region] == 0 }
-	take(RegionsMin, func(v candidate) bool { return fresh(v) && provider(v) })
-	take(RegionsMin, fresh)
-	take(ObserversMax, provider)
-	take(ObserversMax, func(candidate) bool { return true })
-
-	out := make([]candidate, 0, count)
-	for i, v := range candidates {
-		if chosen[i] {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// hash is FNV-1a with the finalizer of splitmix64 (Steele, Lea, Flood 2014), since FNV alone mixes the last bytes
-// badly.
+// hash returns the hash of texts.
 func hash(parts ...string) uint64 {
-	h := fnv.New64a()
+	h := hashed()
 	for _, p := range parts {
-		h.Write([]byte(p))
-		h.Write([]byte{0})
+		h = h.with(p)
 	}
-	x := h.Sum64()
+	return h.sum()
+}
+
+// hashing is FNV-1a (RFC 9923) of texts, each of which ends with a zero byte. It is a value, so that many hashes can
+// share what they begin with.
+type hashing uint64
+
+const fnvOffset, fnvPrime = 0xcbf29ce484222325, 0x100000001b3
+
+func hashed() hashing { return fnvOffset }
+
+// with returns the hash with one more text.
+func (h hashing) with(text string) hashing {
+	for i := range len(text) {
+		h = (h ^ hashing(text[i])) * fnvPrime
+	}
+	return h * fnvPrime // the zero byte
+}
+
+// sum returns the hash with the finalizer of splitmix64 (Steele, Lea, Flood 2014), since FNV alone mixes the last bytes
+// badly.
+func (h hashing) sum() uint64 {
+	x := uint64(h)
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31

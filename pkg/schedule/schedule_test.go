@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"testing"
@@ -155,5 +157,38 @@ func TestRegionsThatAreLeftOutDoNotProbe(t *testing.T) {
 				t.Errorf("of %d hosts, %s has the duty", n, before[0])
 			}
 		}
+	}
+}
+
+// BenchmarkObservers chooses the observers of all checks of a large mesh, as a coordinator does of each new catalog.
+func BenchmarkObservers(b *testing.B) {
+	c := newCatalog(1000, 20)
+	for b.Loop() {
+		chooser := NewChooser(c)
+		for i := range c.Hosts {
+			h := &c.Hosts[i]
+			if len(chooser.Observers(h, &h.Checks[0])) != ObserversMax {
+				b.Fatal("too few")
+			}
+		}
+	}
+}
+
+// Agents and coordinators of other versions must choose the same observers. The sum is that of what earlier ones chose.
+func TestTheChoiceOfObserversIsFixed(t *testing.T) {
+	h := sha256.New()
+	for _, size := range [][2]int{{10, 8}, {101, 3}, {150, 10}, {400, 20}, {250, 40}} {
+		c := newCatalog(size[0], size[1])
+		c.Hosts[7].Checks[0].Except = []string{"r1", "r2"}
+		c.Hosts[8].Checks[0].FewObservers = true
+		for i := range c.Hosts {
+			fmt.Fprintln(h, Observers(c, &c.Hosts[i], &c.Hosts[i].Checks[0]))
+		}
+		for _, d := range Plan(c, c.Hosts[3].Key()) {
+			fmt.Fprintln(h, d.Host.Name, d.Phase)
+		}
+	}
+	if got := hex.EncodeToString(h.Sum(nil)[:8]); got != "f824648db793c29c" {
+		t.Error(got)
 	}
 }

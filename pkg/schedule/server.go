@@ -28,7 +28,7 @@ type session struct {
 }
 
 // serversOf returns the host's shared servers by their port.
-func serversOf(c *catalog.Catalog, host *catalog.Host) map[int]*server {
+func serversOf(c *Chooser, host *catalog.Host) map[int]*server {
 	servers := map[int]*server{}
 	for i := range host.Checks {
 		check := &host.Checks[i]
@@ -41,7 +41,7 @@ func serversOf(c *catalog.Catalog, host *catalog.Host) map[int]*server {
 			servers[s.port] = s
 		}
 		s.checks = append(s.checks, check)
-		for rank, vantage := range Observers(c, host, check) {
+		for rank, vantage := range c.Observers(host, check) {
 			for _, family := range host.FamiliesOf(check) {
 				s.sessions = append(s.sessions, session{rank, check, family, vantage})
 			}
@@ -77,19 +77,20 @@ func (s *server) phasesOf(check *catalog.Check, vantage string) func(mesh.Family
 // has a turn, as in any full mesh, unless that would have a vantage probe less than once in
 // catalog.SharedIntervalMax. ShareServers calls tooRare for each check with which the chosen few would do so too.
 func ShareServers(c *catalog.Catalog, tooRare func(*catalog.Host, *catalog.Check)) {
+	chooser := NewChooser(c)
 	for i := range c.Hosts {
 		host := &c.Hosts[i]
 		for k := range host.Checks {
 			host.Checks[k].FewObservers = false
 		}
-		for _, s := range serversOf(c, host) {
+		for _, s := range serversOf(chooser, host) {
 			if len(c.Hosts)-1 > ObserversMax && s.interval() > catalog.SharedIntervalMax {
 				for _, check := range s.checks {
 					check.FewObservers = true
 				}
 			}
 		}
-		for _, s := range serversOf(c, host) {
+		for _, s := range serversOf(chooser, host) {
 			if len(s.sessions) == 0 {
 				continue
 			}
@@ -107,11 +108,6 @@ func ShareServers(c *catalog.Catalog, tooRare func(*catalog.Host, *catalog.Check
 func (s *server) interval() time.Duration {
 	shortest := slices.MinFunc(s.checks, func(a, b *catalog.Check) int { return cmp.Compare(a.Interval, b.Interval) })
 	return shortest.Interval * time.Duration(len(s.sessions))
-}
-
-// chooses reports whether a check has fewer observers than there are vantages.
-func chooses(c *catalog.Catalog, check *catalog.Check) bool {
-	return len(c.Hosts) > FullMesh || check.FewObservers
 }
 
 // DependsOnNames reports whether the observers of any check depend on what the hosts are called.
