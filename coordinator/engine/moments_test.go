@@ -119,7 +119,7 @@ func TestASavedStateOfAnotherStreamIsNotUsed(t *testing.T) {
 // BenchmarkJump is the slowest jump of the last five minutes, to just before a state was saved, in meshes of ten hosts
 // and more with five checks each; of a thousand hosts with two checks each, of the last minute. It reports how many
 // states that time had, their size on disk, and how many megabytes those of two days would take if none were removed.
-// /without has no saved state, which takes more than a minute where there are a thousand hosts.
+// /without has no saved state; a replay of a thousand hosts would exceed its time.
 func BenchmarkJump(b *testing.B) {
 	for _, hosts := range []int{10, 30, 100, 1000} {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) { benchmarkJump(b, hosts) })
@@ -154,7 +154,11 @@ func benchmarkJump(b *testing.B, hosts int) {
 	cancel()
 	running.Wait()
 	at, states, size := slowestMoment(b, dir, w.clock())
-	for _, way := range []struct{ name, dir string }{{"saved", dir}, {"without", ""}} {
+	ways := []struct{ name, dir string }{{"saved", dir}, {"without", ""}}
+	if hosts > 100 {
+		ways = ways[:1]
+	}
+	for _, way := range ways {
 		e := openBench(b, w, c, way.dir)
 		b.Run(way.name, func(b *testing.B) {
 			for b.Loop() {
