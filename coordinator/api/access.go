@@ -91,7 +91,7 @@ func (x *access) reads(answer func(ctx context.Context, r *http.Request) (any, e
 		if err != nil {
 			return failure(err)
 		}
-		return write(w, http.StatusOK, value)
+		return web.WriteJSON(w, http.StatusOK, value)
 	}
 }
 
@@ -123,7 +123,7 @@ func writes[T any](x *access, c change[T]) web.HandlerFunc {
 			if err != nil {
 				return failure(err)
 			}
-			return write(w, http.StatusOK, out.preview)
+			return web.WriteJSON(w, http.StatusOK, out.preview)
 		}
 		ctx, done, err := x.once(ctx, r, data)
 		if err != nil {
@@ -147,7 +147,7 @@ func writes[T any](x *access, c change[T]) web.HandlerFunc {
 		if c.status == http.StatusCreated && r.URL.Path == strings.TrimSuffix(r.Pattern[len("POST "):], "/") {
 			w.Header().Set("Location", r.URL.Path+"/"+id)
 		}
-		return write(w, c.status, value)
+		return web.WriteJSON(w, c.status, value)
 	}
 }
 
@@ -272,18 +272,4 @@ func failure(err error) error {
 		return err
 	}
 	return web.FieldError(status, errkind.Field(err), err.Error())
-}
-
-// write answers with a value in JSON.
-func write(w http.ResponseWriter, status int, value any) error {
-	data, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return err
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(data, '\n')) // fails only if the client has gone
-	return nil
 }

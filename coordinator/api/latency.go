@@ -87,7 +87,7 @@ func (a *API) latency(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, json.RawMessage(body))
+	return web.WriteJSON(w, http.StatusOK, json.RawMessage(body))
 }
 
 func latencyQuery(r *http.Request, s web.State) (q web.LatencyQuery, err error) {

@@ -31,7 +31,7 @@ func (a *API) openAPI(w http.ResponseWriter, _ *http.Request) error {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-cache")
-	return write(w, http.StatusOK, doc)
+	return web.WriteJSON(w, http.StatusOK, doc)
 }
 
 // openAPIOf returns the OpenAPI document of the operations, from the types that their handlers read and write.

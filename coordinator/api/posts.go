@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/editorial"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/ledger"
 )
@@ -128,7 +129,7 @@ func (a *API) removePost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return failure(err)
 	}
-	return write(w, http.StatusOK, newRemoval(r.PathValue("id"), removal))
+	return web.WriteJSON(w, http.StatusOK, newRemoval(r.PathValue("id"), removal))
 }
 
 func newRemoval(id string, removal editorial.Removal) removalJSON {

@@ -128,7 +128,7 @@ func (p statuspage) writePart(w http.ResponseWriter, r *http.Request, s web.Stat
 		ID: pageID(s), Name: s.Catalog.Page.Title, URL: s.Catalog.Page.URL, TimeZone: "Etc/UTC",
 		UpdatedAt: millis(pageUpdated(s, components, newest, planned)),
 	}
-	return web.WriteJSON(w, part)
+	return web.WriteJSON(w, http.StatusOK, part)
 }
 
 // stableID makes an id of twelve letters and digits, as Statuspage's are, that stays the same for the same parts.

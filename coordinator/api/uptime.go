@@ -66,7 +66,7 @@ func (a *API) uptime(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, json.RawMessage(body))
+	return web.WriteJSON(w, http.StatusOK, json.RawMessage(body))
 }
 
 // period returns the period that a request asks for: the days before now unless it names a month.

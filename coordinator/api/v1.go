@@ -56,7 +56,7 @@ func (a *API) matrix(w http.ResponseWriter, _ *http.Request) error {
 	for _, h := range s.Hosts() {
 		rows = append(rows, newCheckRows(s, h)...)
 	}
-	return web.WriteJSON(w, matrixJSON{s.Snapshot.At, s.Snapshot.Revision, rows})
+	return web.WriteJSON(w, http.StatusOK, matrixJSON{s.Snapshot.At, s.Snapshot.Revision, rows})
 }
 
 // votes answers with the votes on the checks of one host.
@@ -71,7 +71,9 @@ func (a *API) votes(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return noHost(r.PathValue("host"))
 	}
-	return web.WriteJSON(w, votesJSON{s.Snapshot.At, h.Name, h.Status, optional(h.Since), newCheckRows(s, h)})
+	return web.WriteJSON(w, http.StatusOK, votesJSON{
+		s.Snapshot.At, h.Name, h.Status, optional(h.Since), newCheckRows(s, h),
+	})
 }
 
 func noHost(name string) error { return web.Errorf(http.StatusNotFound, "no host %q", name) }
@@ -135,5 +137,5 @@ func (a *API) transitions(w http.ResponseWriter, r *http.Request) error {
 			})
 		}
 	}
-	return web.WriteJSON(w, rows)
+	return web.WriteJSON(w, http.StatusOK, rows)
 }

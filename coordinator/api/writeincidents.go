@@ -6,6 +6,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/coordinator/operators"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/incident"
 )
@@ -163,7 +164,7 @@ func (a incidentWriter) eraseUpdate(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return failure(err)
 	}
-	return write(w, http.StatusOK, newRemoval(r.PathValue("update"), *out.Removal))
+	return web.WriteJSON(w, http.StatusOK, newRemoval(r.PathValue("update"), *out.Removal))
 }
 
 func (a incidentWriter) merge(ctx context.Context, r *http.Request, m incidentMerger) (outcome, error) {

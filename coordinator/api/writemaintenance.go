@@ -8,6 +8,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/editorial"
 	"github.com/probemesh/probemesh/coordinator/operators"
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/errkind"
 	"github.com/probemesh/probemesh/pkg/maintenance"
 )
@@ -140,7 +141,7 @@ func (a maintenanceWriter) eraseUpdate(w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return failure(err)
 	}
-	return write(w, http.StatusOK, newRemoval(r.PathValue("update"), *out.Removal))
+	return web.WriteJSON(w, http.StatusOK, newRemoval(r.PathValue("update"), *out.Removal))
 }
 
 // change returns what does an action to a maintenance.

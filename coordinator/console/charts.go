@@ -189,9 +189,7 @@ func writeChart(w http.ResponseWriter, r *http.Request, charts []web.Chart) erro
 		return fmt.Errorf("encode chart %s: %w", name, err)
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(data) // fails only if the client has gone
+	web.WriteData(w, http.StatusOK, web.MediaJSON, data)
 	return nil
 }
 

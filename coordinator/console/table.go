@@ -55,9 +55,7 @@ func writeTables(w http.ResponseWriter, r *http.Request, format string, at time.
 // writeTablesJSON answers with an object that has the time and an array for each table. It writes row by row: a year by
 // hour has tens of thousands.
 func writeTablesJSON(w http.ResponseWriter, at time.Time, tables []table) error {
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
+	web.SetMediaType(w.Header(), web.MediaJSON)
 	out := bufio.NewWriter(w) // an error of it is that the client has gone
 	fmt.Fprintf(out, "{\n  \"at\": %s", jsonOf(at.UTC()))
 	for _, t := range tables {
@@ -104,10 +102,8 @@ func plainValue(value any) any {
 }
 
 func (t table) writeCSV(w http.ResponseWriter) error {
-	h := w.Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", t.name+".csv"))
+	web.SetMediaType(w.Header(), "text/csv; charset=utf-8")
+	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", t.name+".csv"))
 	out := csv.NewWriter(w)
 	_ = out.Write(t.columns) // fails only if the client has gone
 	for _, row := range t.rows {

@@ -73,7 +73,7 @@ func namedAsReached(next http.Handler, log zerolog.Logger) http.Handler {
 
 // list answers with the faults in JSON.
 func (p *panel) list(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, append([]Fault{}, p.demo.Faults()...))
+	return web.WriteJSON(w, http.StatusOK, append([]Fault{}, p.demo.Faults()...))
 }
 
 // create adds the fault in the body, which is JSON, and answers with its id.
@@ -90,7 +90,7 @@ func (p *panel) create(w http.ResponseWriter, r *http.Request) error {
 		return web.Errorf(http.StatusBadRequest, "%v", err)
 	}
 	w.Header().Set("Location", "/demo/faults/"+id)
-	return writeJSON(w, http.StatusCreated, map[string]string{"id": id})
+	return web.WriteJSON(w, http.StatusCreated, map[string]string{"id": id})
 }
 
 // remove mends the fault in the path, or all.
@@ -103,13 +103,6 @@ func (p *panel) remove(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 	}
 	return err
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) error {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // fails only if the client has gone
-	return nil
 }
 
 // breakForm is create for the page's buttons, which post forms.

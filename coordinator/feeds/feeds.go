@@ -141,12 +141,8 @@ func (f *Feeds) feed(e encoder) web.HandlerFunc {
 }
 
 func write(w http.ResponseWriter, mediaType string, data []byte) {
-	h := w.Header()
-	h.Set("Content-Type", mediaType+"; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'")
-	h.Set("Cache-Control", "no-cache")
-	_, _ = w.Write(data) // fails only if the client has gone
+	w.Header().Set("Content-Security-Policy", "default-src 'none'")
+	web.WriteData(w, http.StatusOK, mediaType+"; charset=utf-8", data)
 }
 
 // describe names the feed of a request, and says which entries it has.

@@ -172,8 +172,7 @@ var scriptFiles = func() map[string]bool {
 // render renders a document, as of a time or, if that is zero, as current.
 func (r *Replica) render(d *document, at time.Time) web.HandlerFunc {
 	h := http.Header{}
-	h.Set("Content-Type", d.Type+"; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
+	web.SetMediaType(h, d.Type+"; charset=utf-8")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")

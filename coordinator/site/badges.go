@@ -1,7 +1,6 @@
 package site
 
 import (
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -96,13 +95,11 @@ func (b badge) write(w http.ResponseWriter, s web.State, format string) error {
 		look = web.OutOfDateLook()
 	}
 	if format == badgeData {
-		return web.WriteJSON(w, map[string]any{
+		return web.WriteJSON(w, http.StatusOK, map[string]any{
 			"schemaVersion": 1, "label": b.label, "message": look.Word, "color": strings.TrimPrefix(web.Color(look.Class), "#"),
 		})
 	}
-	w.Header().Set("Content-Type", "image/svg+xml")
-	w.Header().Set("Cache-Control", "no-cache")
-	_, _ = io.WriteString(w, web.BadgeSVG(b.label, look)) // fails only if the client has gone
+	web.WriteData(w, http.StatusOK, "image/svg+xml", []byte(web.BadgeSVG(b.label, look)))
 	return nil
 }
 

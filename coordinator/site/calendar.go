@@ -51,9 +51,8 @@ func (s *Site) calendar(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	w.Header().Set("Content-Type", "text/calendar; charset=utf-8")
+	web.SetMediaType(w.Header(), "text/calendar; charset=utf-8")
 	w.Header().Set("Content-Disposition", `inline; filename="maintenance.ics"`)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-cache")
 	return cal.SerializeTo(w, ics.WithNewLineWindows)
 }

@@ -75,7 +75,7 @@ func chartSite(t *testing.T) *httptest.Server {
 		web.Route{Pattern: "GET /remote", Handler: page(remote)},
 		web.Route{Pattern: "GET /none", Handler: page()},
 		web.Route{Pattern: "GET /data", Handler: func(w http.ResponseWriter, _ *http.Request) error {
-			return web.WriteJSON(w, exampleChart().Data())
+			return web.WriteJSON(w, http.StatusOK, exampleChart().Data())
 		}})...))
 	t.Cleanup(s.Close)
 	return s

@@ -57,8 +57,7 @@ func newFile(name, mediaType, body string) File {
 		MediaType: mediaType, Body: []byte(body),
 	}
 	header := http.Header{}
-	header.Set("Content-Type", mediaType)
-	header.Set("X-Content-Type-Options", "nosniff")
+	SetMediaType(header, mediaType)
 	header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	f.answer = newAnswer(http.StatusOK, header, f.Body)
 	f.answer.compressible = true

@@ -188,9 +188,8 @@ func (l Layout) Write(w http.ResponseWriter, status int) error {
 		return fmt.Errorf("render page %q: %w", l.Title, err)
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
+	SetMediaType(h, "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", csp)
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")
 	if l.Private {

@@ -108,11 +108,8 @@ func writeFailure(w http.ResponseWriter, r *http.Request, e *statusError) {
 		WriteText(w, e.status, e.text+"\n")
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(e.status)
-	_ = json.NewEncoder(w).Encode(Failure{e.text, e.field}) // fails only if the client has gone
+	data, _ := json.Marshal(Failure{e.text, e.field}) // texts can always be encoded
+	WriteData(w, e.status, MediaJSON, append(data, '\n'))
 }
 
 // Failure is an error as programs get it.
@@ -123,23 +120,38 @@ type Failure struct {
 
 // WriteText answers with plain text.
 func WriteText(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff") // errors repeat what was asked for
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text)) // fails only if the client has gone
+	WriteData(w, status, "text/plain; charset=utf-8", []byte(text))
 }
 
-// WriteJSON answers with a value in JSON. Whether pages of other sites may read it depends on the audience: NewHandler
-// decides. Caches may keep it, if they ask each time whether it is current, unless the caller said otherwise.
-func WriteJSON(w http.ResponseWriter, v any) error {
+// WriteJSON answers with a value in JSON, indented for people. Whether pages of other sites may read it depends on the
+// audience: NewHandler decides.
+func WriteJSON(w http.ResponseWriter, status int, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	WriteData(w, status, MediaJSON, append(data, '\n'))
+	return nil
+}
+
+// WriteData answers with data of a media type. Caches may keep it, if they ask each time whether it is current, unless
+// the caller set Cache-Control.
+func WriteData(w http.ResponseWriter, status int, mediaType string, data []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
+	SetMediaType(h, mediaType)
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-cache")
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	_ = e.Encode(v) // fails only if the client has gone: all values that are passed here can be encoded
-	return nil
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // fails only if the client has gone
+}
+
+// MediaJSON is the media type of JSON.
+const MediaJSON = "application/json; charset=utf-8"
+
+// SetMediaType sets the media type of an answer, and that browsers must not guess another one: many answers repeat what
+// a client or an agent wrote.
+func SetMediaType(h http.Header, mediaType string) {
+	h.Set("Content-Type", mediaType)
+	h.Set("X-Content-Type-Options", "nosniff")
 }

@@ -6,8 +6,7 @@ import "net/http"
 // load it whatever else they do.
 func Widget() Route {
 	h := http.Header{}
-	h.Set("Content-Type", "text/javascript; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
+	SetMediaType(h, "text/javascript; charset=utf-8")
 	h.Set("Cache-Control", "max-age=3600") // it changes less often than pages of other sites are loaded
 	return Route{Pattern: "GET /widget.js", Handler: Fixed(h, []byte(readAsset("assets/widget.js")))}
 }
