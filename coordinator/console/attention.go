@@ -130,7 +130,7 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 			subject = "all checks"
 		}
 		it.Title = fmt.Sprintf("%s: %s %s", h.Name, subject, verdictWords(verdict, len(found) > 1))
-		it.Detail = sentences(append([]string{found[0].Sentence}, withoutPaths(found[0].Advisories)...))
+		it.Detail = sentences(append([]string{found[0].Sentence}, withoutPaths(found[0].Advisories)...)...)
 		if why := commonReason(found[0]); verdict == mesh.Unknown && why != "" {
 			it.Detail += " Most say: " + why + "."
 		}
@@ -283,9 +283,6 @@ var nextActs = []struct {
 	{"certificate", "Certificates of the mesh itself end soon", web.Link{Name: "Agents", URL: "/agents"}, ""},
 	{"disk", "Disk", web.Link{Name: "Metrics", URL: "/metrics"}, "df -h"},
 	{"channel", "Notifications are not delivered", web.Link{}, "coordinator notify test"},
-	{"next-update", "A promised update", web.Link{Name: "History", URL: "/history"}, "coordinator incident list"},
-	{"incident-resolve", "An incident waits to be resolved", web.Link{Name: "History", URL: "/history"},
-		"coordinator incident list"},
 }
 
 // onTheServer precedes a command that runs where an agent is, and not beside the coordinator.
@@ -301,7 +298,7 @@ func warningItems(s *console, r request) (out []item) {
 		}
 		it := item{
 			Look: web.VerdictLook(mesh.Degraded), rank: rankWarning,
-			Title: sentenceCase(strings.ReplaceAll(subject, "-", " ")), Detail: sentences([]string{warnings[subject]}),
+			Title: sentenceCase(strings.ReplaceAll(subject, "-", " ")), Detail: sentences(warnings[subject]),
 			Commands: []string{"coordinator status"},
 		}
 		for _, act := range nextActs {
@@ -325,14 +322,15 @@ func warningItems(s *console, r request) (out []item) {
 	return out
 }
 
-// sentences writes texts one after the other, each as a sentence, which it also makes of them in the slice.
-func sentences(texts []string) string {
+// sentences writes texts one after the other, each as a sentence.
+func sentences(texts ...string) string {
+	out := make([]string, len(texts))
 	for i, t := range texts {
-		if texts[i] = sentenceCase(t); !strings.HasSuffix(t, ".") {
-			texts[i] += "."
+		if out[i] = sentenceCase(t); !strings.HasSuffix(t, ".") {
+			out[i] += "."
 		}
 	}
-	return strings.Join(texts, " ")
+	return strings.Join(out, " ")
 }
 
 func sentenceCase(text string) string {
@@ -352,7 +350,7 @@ func advisoryItems(s *mesh.Snapshot) (out []item) {
 		out = append(out, item{
 			Look: web.VerdictLook(mesh.Degraded), rank: rankWarning,
 			Title:    fmt.Sprintf("The agent of %s needs attention", v.Name),
-			Detail:   sentences(slices.Clone(v.Advisories)) + " On that server, this says more:",
+			Detail:   sentences(v.Advisories...) + " On that server, this says more:",
 			Links:    []web.Link{{Name: "Agents", URL: "/agents"}},
 			Commands: []string{"agent doctor"},
 		})

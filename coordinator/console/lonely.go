@@ -38,13 +38,7 @@ type missed struct {
 
 // lonelyVotes lists what single regions cannot reach, without the paths that are named as a whole.
 func lonelyVotes(rule catalog.Rule, s *mesh.Snapshot, paths []brokenPath) []lonely {
-	named := map[direction]bool{}
-	for _, p := range paths {
-		named[p.direction] = true
-		if p.both {
-			named[direction{p.to, p.from}] = true
-		}
-	}
+	cut := cutDirections(paths)
 	found := map[[2]string]*lonely{}
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
@@ -54,7 +48,7 @@ func lonelyVotes(rule catalog.Rule, s *mesh.Snapshot, paths []brokenPath) []lone
 		for k := range h.Checks {
 			c := &h.Checks[k]
 			v := onlyBad(c)
-			if v == nil || c.RoundOpen || checkAtFault(rule, c, s.At) || named[direction{v.Region, h.Region}] {
+			if v == nil || c.RoundOpen || checkAtFault(rule, c, s.At) || cut[direction{v.Region, h.Region}] {
 				continue
 			}
 			since, ok := missedSince(c, v)

@@ -171,11 +171,11 @@ func lossyPaths(
 	}
 	cut := map[direction]bool{}
 	for _, p := range cuts {
-		cut[p.direction], cut[direction{p.to, p.from}] = true, true
+		cut[p.direction], cut[p.reversed()] = true, true
 	}
 	position := regionOrder(c)
 	for d, p := range found {
-		back := found[direction{d.to, d.from}]
+		back := found[d.reversed()]
 		both := back != nil && back.lasting()
 		if !p.lasting() || cut[d] || both && position[d.to] < position[d.from] {
 			continue // one that loses both ways is named once

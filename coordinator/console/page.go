@@ -273,7 +273,7 @@ func (s *console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		web.WriteError(w, r, s.config.Logger, err)
 		return
 	}
-	v := view{title: "Cannot be shown", template: "failed", data: sentences([]string{text}), still: true}
+	v := view{title: "Cannot be shown", template: "failed", data: sentences(text), still: true}
 	if at := r.URL.Query().Get("at"); at != "" && len(r.URL.RawQuery) <= queryMax {
 		if moment, momentErr := s.newMomentView(asked, "", ""); momentErr == nil && moment != nil {
 			moment.Text, moment.Failed = at, true

@@ -10,10 +10,12 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// view of one region from another.
+// direction is from the region whose vantages probe to the region of the hosts that they probe.
 type direction struct {
 	from, to string
 }
+
+func (d direction) reversed() direction { return direction{d.to, d.from} }
 
 // regionSight is what the vantages of one region see of the hosts of another.
 type regionSight struct {
@@ -147,8 +149,7 @@ type brokenPath struct {
 // reaches none of the others is no matter of paths: it is isolated.
 func brokenPaths(c *catalog.Catalog, s *mesh.Snapshot) (out []brokenPath) {
 	seen, position := regionSights(c.Rule, s), regionOrder(c)
-	blindTo := map[string]int{} // by region: how many others it does not reach
-	known := map[string]int{}
+	known, blindTo := map[string]int{}, map[string]int{} // by region: of how many others it has results, and reaches none
 	for d, view := range seen {
 		if len(view.good)+view.bad > 0 {
 			known[d.from]++
@@ -157,16 +158,14 @@ func brokenPaths(c *catalog.Catalog, s *mesh.Snapshot) (out []brokenPath) {
 			blindTo[d.from]++
 		}
 	}
+	isolated := func(region string) bool { return known[region] > 2 && 2*blindTo[region] > known[region] }
 	for d, view := range seen {
-		back, hasBack := seen[direction{d.to, d.from}]
-		isolated := known[d.from] > 2 && 2*blindTo[d.from] > known[d.from]
-		if !view.blind() || isolated {
+		if !view.blind() || isolated(d.from) {
 			continue
 		}
-		p := brokenPath{direction: d, regionSight: view}
-		p.oneWay = hasBack && back.seesSince(view.since)
-		p.both = hasBack && back.blind()
-		if p.both && position[d.to] < position[d.from] && !(2*blindTo[d.to] > known[d.to] && known[d.to] > 2) {
+		back := seen[d.reversed()] // without results, it is neither
+		p := brokenPath{direction: d, regionSight: view, oneWay: back.seesSince(view.since), both: back.blind()}
+		if p.both && position[d.to] < position[d.from] && !isolated(d.to) {
 			continue // named once, from the other side
 		}
 		out = append(out, p)
@@ -183,7 +182,7 @@ func cutDirections(paths []brokenPath) map[direction]bool {
 	for _, p := range paths {
 		out[p.direction] = true
 		if p.both {
-			out[direction{p.to, p.from}] = true
+			out[p.reversed()] = true
 		}
 	}
 	return out
