@@ -80,7 +80,7 @@ type console struct {
 	streams *web.Streams
 	pages   *http.ServeMux // the console's own pages; event streams find theirs here too
 
-	mu      sync.Mutex
+	factsMu sync.Mutex
 	facts   []fact // about the coordinator itself, as of factsAt
 	factsAt time.Time
 

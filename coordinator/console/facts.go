@@ -17,8 +17,8 @@ const factsFor = time.Second
 
 // coordinatorFacts returns how the coordinator itself is doing.
 func (s *console) coordinatorFacts() []fact {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.factsMu.Lock()
+	defer s.factsMu.Unlock()
 	if time.Since(s.factsAt) >= factsFor {
 		s.facts = s.gatherFacts()
 		// The age counts from the end: gathering takes seconds while NATS does not answer, and readers who waited for

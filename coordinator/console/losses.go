@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -100,12 +101,13 @@ func presentLosses(s *console, r request) lossCounts {
 	// The answer is for all readers: one who leaves meanwhile must not have them see a mesh without losses.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), lossWait)
 	defer cancel()
-	r.Request = r.WithContext(ctx)
-	count := countLosses
+	var counted lossCounts
+	var err error
 	if len(r.catalog.Hosts) > lossHostsMax {
-		count = countLossesByRegion
+		counted, err = countLossesByRegion(ctx, s.config.Source, r.catalog)
+	} else {
+		counted, err = countLosses(ctx, s.config.Source, now)
 	}
-	counted, err := count(r, s.config.Source, now)
 	if err != nil {
 		s.config.Logger.Debug().Err(err).Msg("losses unknown")
 		counted = lossCounts{} // old ones are not present ones
@@ -135,10 +137,10 @@ func (l lossCounts) add(key [3]string, part int, sent, lost uint64) {
 }
 
 // countLosses counts by vantage. It reads each minute once: the parts of the time are added.
-func countLosses(r request, from Source, now time.Time) (lossCounts, error) {
+func countLosses(ctx context.Context, source Source, now time.Time) (lossCounts, error) {
 	out := lossCounts{pings: map[[3]string]pingCounts{}, latest: map[[3]string]pingCounts{}}
 	for part, period := range lossParts(now) {
-		pairs, err := from.Losses(r.Context(), period[0], period[1])
+		pairs, err := source.Losses(ctx, period[0], period[1])
 		if err != nil {
 			return out, err
 		}
@@ -150,9 +152,9 @@ func countLosses(r request, from Source, now time.Time) (lossCounts, error) {
 	return out, nil
 }
 
-// countLossesByRegion counts by region, in the present hour and the one before: there is nothing later.
-func countLossesByRegion(r request, from Source, _ time.Time) (lossCounts, error) {
-	overview, err := from.Overview(r.Context(), r.catalog, false)
+// countLossesByRegion counts by region, in the present hour and the one before: nothing shorter is counted by region.
+func countLossesByRegion(ctx context.Context, source Source, c *catalog.Catalog) (lossCounts, error) {
+	overview, err := source.Overview(ctx, c, false)
 	counted, pings := losses{}, map[[3]string]pingCounts{}
 	for host, recent := range overview {
 		for check, regions := range recent.Checks {

@@ -2,8 +2,6 @@ package console
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -29,7 +27,7 @@ func (m lossyMinutes) Losses(_ context.Context, from, to time.Time) ([]latency.V
 func TestLossesAreReadOnce(t *testing.T) {
 	m := lossyMinutes{read: map[time.Time]int{}}
 	now := time.Date(2026, 3, 1, 2, 31, 20, 0, time.UTC)
-	counted, err := countLosses(request{Request: httptest.NewRequest(http.MethodGet, "/", nil)}, m, now)
+	counted, err := countLosses(t.Context(), m, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,6 @@ func TestALossyPathIsNamed(t *testing.T) {
 	}
 }
 
-// A path that is named as a cut is not named a second time, and an item says what to do next.
 // counted is a source in which a pair lost everything.
 type counted struct{ Source }
 
@@ -137,6 +136,7 @@ func TestAReaderWhoLeavesHidesNoLosses(t *testing.T) {
 	}
 }
 
+// A path that is named as a cut is not named a second time, and an item says what to do next.
 func TestALossyPathHasANextAct(t *testing.T) {
 	w := newWorld()
 	w.catalog.Hosts[1].Addresses = []string{"192.0.2.1"}

@@ -86,7 +86,7 @@ func TestLossyPlacesAreNamedSoonAndNotForLong(t *testing.T) {
 	w := newWorld()
 	named := func(l lossyTime, at time.Time) bool {
 		t.Helper()
-		counted, err := countLosses(request{Request: httptest.NewRequest(http.MethodGet, "/", nil)}, l, at)
+		counted, err := countLosses(t.Context(), l, at)
 		if err != nil {
 			t.Fatal(err)
 		}
