@@ -87,6 +87,17 @@ const (
 	lossHostsMax = 100
 )
 
+// lossPeriod names the time over which losses are counted, or the latest part of it.
+func lossPeriod(c *catalog.Catalog, latest bool) string {
+	switch {
+	case len(c.Hosts) > lossHostsMax:
+		return "this hour and the one before" // by region, only hours are counted
+	case latest:
+		return "the last five minutes"
+	}
+	return "the last ten minutes"
+}
+
 // presentLosses counts the losses. They are the same for all readers for a few seconds.
 func presentLosses(s *console, r request) lossCounts {
 	if !r.moment.IsZero() {

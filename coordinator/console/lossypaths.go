@@ -193,13 +193,10 @@ func lossyPaths(
 
 func (p lossyPath) item(r request) item {
 	from, to := cityOf(r.catalog, p.from), cityOf(r.catalog, p.to)
-	window := "the last ten minutes"
-	if len(r.catalog.Hosts) > lossHostsMax {
-		window = "this hour and the one before"
-	}
 	sent, lost := p.total()
 	title := fmt.Sprintf("Path from %s to %s loses %.0f %% of probes", from, to, 100*p.share())
-	detail := fmt.Sprintf("%d of %s from %s lost in %s", lost, mesh.Count(int(sent), "ping"), from, window)
+	detail := fmt.Sprintf("%d of %s from %s lost in %s", lost, mesh.Count(int(sent), "ping"), from,
+		lossPeriod(r.catalog, false))
 	if p.back != nil {
 		sent, lost = p.back.total()
 		title = fmt.Sprintf("Path between %s and %s loses probes: %.0f %% from %s, %.0f %% from %s",

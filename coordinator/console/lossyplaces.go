@@ -79,17 +79,14 @@ func newLossyPlace(region string, edges []pingEdge, of func(pingEdge) bool) loss
 }
 
 func (p lossyPlace) item(r request) item {
-	window := "the last five minutes"
-	if len(r.catalog.Hosts) > lossHostsMax {
-		window = "this hour and the one before"
-	}
+	period := lossPeriod(r.catalog, true)
 	sent, lost := p.total()
 	it := item{
 		Look: web.VerdictLook(mesh.Degraded), rank: rankPath,
 		Title: fmt.Sprintf("All regions lose probes: %.0f %% on a typical path", 100*p.share),
 		Detail: fmt.Sprintf("%d of %d pings between regions were lost in %s, in both halves of that time. "+
 			"No path and no host is to blame alone: look at what all of them share. Retries keep most of it from clients.",
-			lost, sent, window),
+			lost, sent, period),
 		Links: []web.Link{{Name: "Matrix", URL: question{check: allPings, show: showLoss}.address("", "")}},
 	}
 	if p.region == "" {
@@ -97,15 +94,9 @@ func (p lossyPlace) item(r request) item {
 	}
 	city := cityOf(r.catalog, p.region)
 	it.Title = fmt.Sprintf("%s loses %.0f %% of probes on a typical path", city, 100*p.share)
-	it.Detail = fmt.Sprintf(
-		"%d of %d pings from and to %s were lost in %s, in both halves of that time, while the others "+
-			"exchange theirs: look at the uplink of %s. Retries keep most of it from clients.",
-		lost,
-		sent,
-		city,
-		window,
-		city,
-	)
+	it.Detail = fmt.Sprintf("%d of %d pings from and to %s were lost in %s, in both halves of that time, while the "+
+		"others exchange theirs: look at the uplink of %s. Retries keep most of it from clients.",
+		lost, sent, city, period, city)
 	it.Links = []web.Link{
 		{Name: city, URL: regionPath(p.region)},
 		{Name: "Matrix", URL: question{region: p.region, check: allPings, show: showLoss}.address("", "")},

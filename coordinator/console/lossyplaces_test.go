@@ -181,6 +181,12 @@ func TestFilteredPingsAreOneItem(t *testing.T) {
 	if got := title(w, nil, nil); !strings.HasPrefix(got, "2 hosts lose pings, and are alive. LON1, TOR1: on 2 paths") {
 		t.Errorf("two: %q", got)
 	}
+	several := w.snapshot.Hosts[1].Checks[0]
+	several.Name = "ping over IPv6"
+	w.snapshot.Hosts[1].Checks = append(w.snapshot.Hosts[1].Checks, several)
+	if got := title(w, nil, nil); !strings.HasPrefix(got, "2 hosts lose pings, and are alive. LON1, TOR1: on 2 paths") {
+		t.Errorf("two, one with two pings: %q", got)
+	}
 	for _, region := range []string{"", "toronto"} {
 		want := ""
 		if region != "" {
