@@ -173,7 +173,7 @@ func explainVote(out io.Writer, v mesh.RegionVote) {
 		case e.Reason != "":
 			fmt.Fprintf(out, ", %s", e.Reason)
 		}
-		if e.Vote == mesh.OK && e.Outcome.Good() && e.RTT > 0 { // a ping that is only filtered has no time
+		if e.Vote == mesh.OK && e.HasTime() {
 			fmt.Fprintf(out, ", %s", mesh.Span(e.RTT))
 		}
 		switch {

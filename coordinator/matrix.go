@@ -111,7 +111,7 @@ func formatEdges(edges []mesh.EdgeState) string {
 			continue
 		}
 		text += voteSymbols[e.Vote]
-		if e.Vote == mesh.OK && e.Outcome.Good() && e.RTT > 0 { // a ping that is only filtered has no time
+		if e.Vote == mesh.OK && e.HasTime() {
 			text += fmt.Sprint(e.RTT.Round(time.Millisecond).Milliseconds())
 		}
 	}

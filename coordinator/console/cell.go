@@ -138,7 +138,7 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 		out.Class, out.Text, out.Title = "none", "–", out.Title+"; its losses are not counted"
 	case m.question.show == showLoss:
 		out.Class, out.Text = heat("l", lossSteps, loss), percent(loss)
-	case !hasTime(e):
+	case !e.HasTime():
 		out.Class, out.Note = "lossy", noted(loss)
 		if !counted {
 			out.Text, out.Note = "ok", ""
@@ -161,7 +161,7 @@ const askedNote = "…"
 // asked reports whether an edge votes ok, and is asked to probe again. Where probes are lost, a round is open much of
 // the time: its seconds do not hide what is known.
 func asked(e mesh.EdgeState) bool {
-	return e.Vote == mesh.Abstain && hasTime(e) && strings.HasPrefix(e.Why, "asked to probe again")
+	return e.Vote == mesh.Abstain && e.HasTime() && strings.HasPrefix(e.Why, "asked to probe again")
 }
 
 // accident reports whether a vantage lost one probe of a check and no more.
@@ -172,9 +172,6 @@ func (m cellMaker) accident(l line, vantage string) bool {
 
 // filtered reports whether the ping of an edge was lost, and the host proved otherwise that it is alive.
 func filtered(e mesh.EdgeState) bool { return e.Vote == mesh.OK && e.Outcome == mesh.Unreachable }
-
-// hasTime reports whether an edge has a round-trip time: a filtered ping votes ok without one.
-func hasTime(e mesh.EdgeState) bool { return e.Outcome.Good() && e.RTT > 0 && !e.At.IsZero() }
 
 // edgeRank orders edges by what a reader must see first.
 func edgeRank(e mesh.EdgeState) int {
@@ -193,7 +190,7 @@ func edgeTitle(e mesh.EdgeState) string {
 		return "no result yet; " + voteWords(e)
 	}
 	text := e.Outcome.String()
-	if hasTime(e) {
+	if e.HasTime() {
 		text = mesh.Span(e.RTT)
 	}
 	if e.Reason != "" {
@@ -323,7 +320,7 @@ func (m builtMatrix) records(r request) (out [][]any) {
 				if share, ok := m.loss.of(l, v.Region, e.Vantage); ok {
 					loss = share
 				}
-				if hasTime(e) {
+				if e.HasTime() {
 					rtt = e.RTT
 				}
 				out = append(out, []any{

@@ -174,10 +174,9 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 				Look: web.VoteLook(e.Vote), Region: region.Region, City: cityOf(r.catalog, region.Region),
 				Own: region.Own, RegionVote: region.Vote.String(),
 				Vantage: e.Vantage, Name: cmp.Or(names[e.Vantage], e.Vantage), Family: e.Family.Title(),
-				Filtered: e.Vote == mesh.OK && e.Outcome == mesh.Unreachable,
-				Outcome:  e.Outcome.String(), Why: cmp.Or(e.Why, e.Reason), At: e.At, Since: e.Since,
+				Filtered: filtered(e), Outcome: e.Outcome.String(), Why: cmp.Or(e.Why, e.Reason), At: e.At, Since: e.Since,
 			}
-			if hasTime(e) {
+			if e.HasTime() {
 				row.RTT = e.RTT.Round(100 * time.Microsecond)
 			}
 			v.Votes = append(v.Votes, row)

@@ -20,7 +20,7 @@ const vantageRegion = "vantage_region"
 
 // Metrics of probes. They have the names and units of blackbox_exporter's, so that its dashboards work.
 var (
-	probeSuccess = describe("probe_success", "1 if the vantage's latest result was good, 0 if it was bad.",
+	probeSuccess = describe("probe_success", "1 if the vantage's latest result counts as good, 0 if it counts as bad.",
 		"vantage", vantageRegion, "host", "region", "check", "family")
 	probeDuration = describe("probe_duration_seconds", "Round-trip time of the vantage's latest good result.",
 		"vantage", vantageRegion, "host", "region", "check", "family")
@@ -41,10 +41,11 @@ var (
 		"The agent's wall clock less the time of the stream.", "agent")
 	agentDropped = describe("probemesh_agent_dropped_observations_total",
 		"Observations that the agent's full queue dropped since it started.", "agent")
-	agentQueued = describe("probemesh_agent_queued_observations", "Batches in the agent that wait for NATS.", "agent")
-	agentLag    = describe("probemesh_agent_timer_lag_seconds",
+	agentQueued = describe("probemesh_agent_queued_observations",
+		"Batches of observations in the agent that NATS has not acknowledged.", "agent")
+	agentLag = describe("probemesh_agent_timer_lag_seconds",
 		"The agent's worst timer overrun in its latest batch.", "agent")
-	agentHeard = describe("probemesh_agent_last_word_timestamp_seconds",
+	agentLastBatch = describe("probemesh_agent_last_word_timestamp_seconds",
 		"When the agent's latest batch arrived, by the time of the stream.", "agent")
 	agentInfo = describe("probemesh_agent_info", "1; the labels describe the agent.",
 		"agent", "region", "version", "catalog")
@@ -161,7 +162,7 @@ func collectCheck(send sender, h *mesh.HostState, c *mesh.CheckState, names map[
 			vantage := cmp.Or(names[e.Vantage], e.Vantage)
 			labels := []string{vantage, region.Region, h.Name, h.Region, c.Name, e.Family.String()}
 			send.gauge(probeSuccess, boolValue(e.Vote == mesh.OK), labels...)
-			if e.Vote == mesh.OK {
+			if e.Vote == mesh.OK && e.HasTime() {
 				send.gauge(probeDuration, e.RTT.Seconds(), labels...)
 			}
 		}
@@ -176,7 +177,7 @@ func collectAgent(send sender, a mesh.VantageState) {
 	send.gauge(agentInfo, 1, a.Name, a.Region, a.Version, a.Revision)
 	send.counter(agentDropped, float64(a.Dropped), a.Name)
 	if !a.LastBatch.IsZero() {
-		send.gauge(agentHeard, unixSeconds(a.LastBatch), a.Name)
+		send.gauge(agentLastBatch, unixSeconds(a.LastBatch), a.Name)
 	}
 }
 

@@ -5,9 +5,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/rs/zerolog"
 
+	"github.com/probemesh/probemesh/coordinator/console"
+	"github.com/probemesh/probemesh/coordinator/web/webtest"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -62,6 +66,22 @@ func TestEveryStatusAndVerdictHasASeries(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the metrics lack %q", want)
 		}
+	}
+}
+
+// A ping that was lost and counts as good, since the host is alive, has no duration.
+func TestAFilteredPingHasNoDuration(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	for i := range s.Snapshot.Hosts {
+		s.Snapshot.Hosts[i].Checks = nil
+	}
+	s.Snapshot.Hosts[0].Checks = []mesh.CheckState{{Name: "ping", Votes: []mesh.RegionVote{{Edges: []mesh.EdgeState{
+		{Vantage: "nc023", Vote: mesh.OK, Outcome: mesh.Unreachable, RTT: 2 * time.Second},
+	}}}}}
+	h := console.New(console.Config{Source: source{s}, Site: notFound, Logger: zerolog.Nop()})
+	text := get(t, h, "localhost", "/metrics").Body.String()
+	if !strings.Contains(text, "\nprobe_success{") || strings.Contains(text, "\nprobe_duration_seconds{") {
+		t.Error("a lost ping is no success, or took a time")
 	}
 }
 

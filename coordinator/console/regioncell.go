@@ -114,7 +114,7 @@ func (m cellMaker) paths(lines []line, c column) (p pathCount) {
 					p.abstaining++
 				case mesh.OK:
 					p.ok++
-					if hasTime(e) {
+					if e.HasTime() {
 						p.times = append(p.times, e.RTT)
 					}
 				}

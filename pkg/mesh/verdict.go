@@ -99,6 +99,9 @@ type EdgeState struct {
 	Why      string        `json:"why,omitempty"`      // why it abstains: "stale", "inconclusive: ...", "silent"
 }
 
+// HasTime reports whether the latest result has a round-trip time. A ping that is only filtered votes ok without one.
+func (e EdgeState) HasTime() bool { return e.Outcome.Good() && e.RTT > 0 }
+
 // RegionVote is one region's vote on a check, and the edges that it follows from.
 type RegionVote struct {
 	Region string      `json:"region"`
