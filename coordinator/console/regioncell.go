@@ -72,13 +72,8 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 	if p.bad > 0 && p.bad < p.total() {
 		out.Class, out.Note = "lossy", fmt.Sprintf("%d✕", p.bad)
 	}
-	out.Title = fmt.Sprintf(
-		"of %s %d ok, %d bad, %d without a vote",
-		mesh.Count(p.total(), "path"),
-		p.ok,
-		p.bad,
-		p.abstaining,
-	)
+	out.Title = fmt.Sprintf("of %s %d ok, %d bad, %d without a vote",
+		mesh.Count(p.total(), "path"), p.ok, p.bad, p.abstaining)
 	if p.own {
 		out.Class += " own"
 	}

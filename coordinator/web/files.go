@@ -19,17 +19,8 @@ type File struct {
 
 // The files of pages with a chart: uPlot with what draws the charts of our pages, and the style of both.
 var (
-	chartScript = newFile(
-		"chart.js",
-		"text/javascript; charset=utf-8",
-		"/*\n"+mustRead(
-			"assets/uplot/LICENSE",
-		)+"*/\n"+mustRead(
-			"assets/uplot/uPlot.iife.min.js",
-		)+readAsset(
-			"assets/chart.js",
-		),
-	)
+	chartScript = newFile("chart.js", "text/javascript; charset=utf-8", "/*\n"+mustRead("assets/uplot/LICENSE")+"*/\n"+
+		mustRead("assets/uplot/uPlot.iife.min.js")+readAsset("assets/chart.js"))
 	chartStyle = newFile("chart.css", "text/css; charset=utf-8",
 		mustRead("assets/uplot/uPlot.min.css")+"\n"+readAsset("assets/chart.css"))
 )

@@ -73,13 +73,8 @@ func (t *Theme) newPolicy(more string) string {
 // PageScript is the script of every page of the site.
 func PageScript() string { return script }
 
-func readAsset(name string) string {
-	data, err := files.ReadFile(name)
-	if err != nil {
-		panic(err) // the file is embedded
-	}
-	return shorten(string(data))
-}
+// readAsset returns an embedded style or script, shortened.
+func readAsset(name string) string { return shorten(mustRead(name)) }
 
 // shorten returns a style or script without its comments, indentation and the ends of lines that end in {, ; or a
 // comma: every page carries it, and a page should arrive over a slow line on the day of an outage. Comments of assets

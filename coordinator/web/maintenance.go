@@ -31,7 +31,7 @@ func (v *View) Maintenances(ctx context.Context, from, to time.Time) ([]*mainten
 // Maintenance returns the maintenance with the id, or nil if there is none.
 func (v *View) Maintenance(ctx context.Context, id string) (*maintenance.Maintenance, error) {
 	m, err := v.source.Maintenance(ctx, id)
-	if kind := errkind.Of(err); err != nil && kind == errkind.NotFound {
+	if errkind.Of(err) == errkind.NotFound {
 		return nil, nil
 	}
 	if err != nil {

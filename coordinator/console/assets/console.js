@@ -1,42 +1,43 @@
 (function () {
-// A matrix is one stop of the Tab key, from which arrow keys move, as in the grid pattern of the ARIA authoring
-// practices. The line below it says what the cell under the pointer or the focus has seen. The marks of the line of
-// time are one stop, too: there are hundreds after a bad night.
+// A matrix is one stop of the Tab key, from which arrow keys move, as in the grid pattern of the ARIA Authoring
+// Practices Guide. The line below it describes the cell under the pointer or in focus. The marks of the timeline are
+// one stop, too: there are hundreds of them after a bad night.
 var main = document.querySelector("main"), shown = "", current = {};
 function cellOf(e) { return e.target.closest && e.target.closest(".heat tbody td"); }
-function headOf(table, n) {
+function columnName(table, n) {
 	var a = table.tHead.rows[0].cells[n].querySelector("a");
 	return a ? a.title || a.textContent : "";
 }
-function tell(cell) {
+function describeCell(cell) {
 	var detail = document.getElementById("detail"), a = cell.firstElementChild;
 	if (!detail || !a || !a.title) return;
 	var row = cell.parentNode.cells[0].querySelector("a");
-	var text = (row ? row.firstChild.textContent.trim() : "") + " from " + headOf(cell.closest("table"), cell.cellIndex) +
-		": " + a.title;
+	var text = (row ? row.firstChild.textContent.trim() : "") + " from " +
+		columnName(cell.closest("table"), cell.cellIndex) + ": " + a.title;
 	if (text !== shown) detail.textContent = shown = text;
 }
-// Only one link of a matrix can be reached with Tab: the last one that had the focus, or the first host. Of the marks,
-// it is the latest one.
-function choose(box, link) {
+// Makes a link the only one of its box that the Tab key reaches.
+function makeStop(box, link) {
 	var old = box.querySelector("a[tabindex='0']");
 	if (old) old.tabIndex = -1;
 	link.tabIndex = 0;
 	current[box.localName] = link.getAttribute("href");
 }
 var BOXES = ".heat table,svg.timeline";
-function prepare() {
+// The stop of a matrix is the link that had the focus last, or that of the first host; that of a timeline, the latest
+// mark.
+function makeStops() {
 	main.querySelectorAll(BOXES).forEach(function (box) {
 		var links = [].slice.call(box.querySelectorAll("a")), focused = box.querySelector("a:focus");
 		links.forEach(function (a) { a.tabIndex = -1; });
 		var same = links.filter(function (a) { return a.getAttribute("href") === current[box.localName]; })[0];
 		var link = focused || same || box.querySelector("tbody a") || links[0];
 		if (box.localName === "table") box.setAttribute("role", "grid");
-		if (link) choose(box, link);
-		if (link && focused) name(link);
+		if (link) makeStop(box, link);
+		if (link && focused) describeMark(link);
 	});
 }
-function name(a) {
+function describeMark(a) {
 	var mark = document.getElementById("mark");
 	if (mark && a.closest("svg.timeline")) mark.textContent = a.getAttribute("aria-label");
 }
@@ -69,14 +70,14 @@ document.addEventListener("keydown", function (e) {
 });
 document.addEventListener("focusin", function (e) {
 	var box = e.target.closest && e.target.localName === "a" && e.target.closest(BOXES);
-	if (box) choose(box, e.target);
-	if (box) name(e.target);
+	if (box) makeStop(box, e.target);
+	if (box) describeMark(e.target);
 });
-function heard(e) { var cell = cellOf(e); if (cell) tell(cell); }
-document.addEventListener("focusin", heard);
-document.addEventListener("pointerover", heard);
-// The hint above a table is shown where the table is wider than its box.
-function hint() {
+function onCell(e) { var cell = cellOf(e); if (cell) describeCell(cell); }
+document.addEventListener("focusin", onCell);
+document.addEventListener("pointerover", onCell);
+// Shows the hint above a table where the table is wider than its box.
+function showHints() {
 	document.querySelectorAll(".sideways").forEach(function (p) {
 		var box = p.nextElementSibling, wide = box && box.scrollWidth > box.clientWidth + 1;
 		p.hidden = !wide;
@@ -84,21 +85,21 @@ function hint() {
 	});
 }
 document.documentElement.classList.add("scripts");
-hint();
-prepare();
-// The line of time is wider than a phone: it shows the moment that the page shows.
+showHints();
+makeStops();
+// The timeline is wider than a phone: it is scrolled to the moment that the page shows.
 var cursor = main.querySelector(".timeline .cursor"), line = cursor && cursor.closest(".line");
 if (line) {
 	var at = cursor.getBoundingClientRect().left - line.getBoundingClientRect().left;
 	line.scrollLeft += at - line.clientWidth / 2;
 }
-addEventListener("resize", hint);
+addEventListener("resize", showHints);
 document.addEventListener("newpage", function () {
-	hint();
-	prepare();
+	showHints();
+	makeStops();
 	shown = "";
 	var focused = document.activeElement && document.activeElement.closest(".heat tbody td");
 	var cell = focused || main.querySelector(".heat tbody td:hover");
-	if (cell) tell(cell);
+	if (cell) describeCell(cell);
 });
 })();

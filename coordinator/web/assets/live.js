@@ -57,7 +57,7 @@ if (main) new MutationObserver(localize).observe(main, {childList: true});
 localize();
 })();
 (function () {
-// Replaces the body of the page whenever the server sends a newer one, and says at the top when nothing is heard.
+// Replaces the body of the page whenever the server sends a newer one, and says at the top when no beat arrives.
 var main = document.querySelector("main"), url = main && main.dataset.live;
 if (!url || !window.EventSource) return;
 function find(id) { return document.getElementById(id); }
@@ -171,7 +171,7 @@ function watch() {
 		open();
 	}
 }
-// A hidden page costs nothing. When it is shown again, it has a second to hear news before it says that it is old.
+// A hidden page costs nothing. When it is shown again, it waits a second for a beat before it says that it is out of date.
 function wake() {
 	heard = Math.max(heard, performance.now() - LIMIT + 1000);
 	patience = LIMIT;
