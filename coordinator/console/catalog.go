@@ -33,8 +33,8 @@ type catalogView struct {
 	From, To string
 	Between  []string // the differences of To from From
 	Compared bool
-	Checks   []catalogRow
-	Shown    int
+	Checks   []catalogRow // the first ones
+	All      int          // checks of the catalog
 }
 
 type catalogRow struct {
@@ -118,7 +118,7 @@ func (v *catalogView) compare(s *console, r request) error {
 	return nil
 }
 
-// list fills in the checks of the catalog, and returns all of them for programs.
+// list adds the first checks of the catalog to the page, and returns all of them for programs.
 func (v *catalogView) list(c *catalog.Catalog) table {
 	t := table{name: "checks", columns: []string{
 		"host", "region", "group", "addresses", "public", "check", "kind", "critical", "interval_seconds",
@@ -136,7 +136,7 @@ func (v *catalogView) list(c *catalog.Catalog) table {
 			if len(v.Checks) < checksShown {
 				v.Checks = append(v.Checks, row)
 			}
-			v.Shown++
+			v.All++
 			t.rows = append(t.rows, []any{
 				row.Host, row.Region, row.Group, row.Addresses, row.Public, row.Check, row.Kind, row.Critical,
 				row.Interval, row.Timeout, row.Except,

@@ -20,16 +20,16 @@ type cell struct {
 	URL   string
 }
 
-// reasonMax is how many letters of a reason a title shows: an agent may report any text.
+// reasonMax is how many characters of a reason a title shows: an agent may report any text.
 const reasonMax = 80
 
-// heatSteps are the round-trip times at which the scale goes on: within a city, a continent, an ocean.
+// heatSteps are the round-trip times at which the next color of the scale begins: within a city, a continent, an ocean.
 var heatSteps = []time.Duration{
 	20 * time.Millisecond, 70 * time.Millisecond, 130 * time.Millisecond, 200 * time.Millisecond,
 	300 * time.Millisecond,
 }
 
-// lossSteps are the shares at which the scale of losses goes on.
+// lossSteps are the shares of losses at which the next color of the scale begins.
 var lossSteps = []float64{0.001, 0.01, 0.02, 0.05, 0.2}
 
 // lossNoted is the share of losses that a cell shows beside a round-trip time, if more than one probe was lost: one is
@@ -63,7 +63,7 @@ func (m cellMaker) hostRow(l line) row {
 func (m cellMaker) hostCell(l line, c column) cell {
 	i := slices.IndexFunc(l.check.Votes, func(v mesh.RegionVote) bool { return v.Region == c.region })
 	if i < 0 {
-		return m.without(l, c)
+		return m.emptyCell(l, c)
 	}
 	vote := l.check.Votes[i]
 	edges := vote.Edges
@@ -71,7 +71,7 @@ func (m cellMaker) hostCell(l line, c column) cell {
 		edges = edgesOf(vote, c.vantage)
 	}
 	if len(edges) == 0 {
-		return m.without(l, c)
+		return m.emptyCell(l, c)
 	}
 	out := m.newCell(l, c.region, edges)
 	switch {
@@ -88,8 +88,8 @@ func (m cellMaker) hostCell(l line, c column) cell {
 	return out
 }
 
-// without is a cell without an observation: it says why there is none.
-func (m cellMaker) without(l line, c column) cell {
+// emptyCell is a cell without an observation, whose title says why.
+func (m cellMaker) emptyCell(l line, c column) cell {
 	switch {
 	case c.vantage == mesh.Key(l.host.Name):
 		return cell{Class: "none", Text: "·", Title: "the host itself"}
@@ -127,7 +127,7 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 	case filtered(e) && m.question.show != showLoss:
 		out.Class, out.Text, out.Note = "lossy", "✕", "alive"
 		if counted && loss > 0 {
-			out.Note = noted(loss)
+			out.Note = shortPercent(loss)
 		}
 	case m.question.show == showOutcome:
 		out.Class, out.Text = "h0", "ok"
@@ -139,14 +139,14 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 	case m.question.show == showLoss:
 		out.Class, out.Text = heat("l", lossSteps, loss), percent(loss)
 	case !e.HasTime():
-		out.Class, out.Note = "lossy", noted(loss)
+		out.Class, out.Note = "lossy", shortPercent(loss)
 		if !counted {
 			out.Text, out.Note = "ok", ""
 		}
 	default:
 		out.Class, out.Text = heat("h", heatSteps, e.RTT), millisecondsText(e.RTT)
-		if loss >= lossNoted && !m.accident(l, e.Vantage) {
-			out.Class, out.Note = "lossy", noted(loss)
+		if loss >= lossNoted && !m.lostOne(l, e.Vantage) {
+			out.Class, out.Note = "lossy", shortPercent(loss)
 		}
 	}
 	if asked(e) && out.Note == "" {
@@ -155,7 +155,7 @@ func (m cellMaker) newCell(l line, region string, edges []mesh.EdgeState) cell {
 	return out
 }
 
-// askedNote stands beside what a vantage saw before it was asked to probe again.
+// askedNote marks a result from before the vantage was asked to probe again.
 const askedNote = "…"
 
 // asked reports whether an edge votes ok, and is asked to probe again. Where probes are lost, a round is open much of
@@ -164,8 +164,8 @@ func asked(e mesh.EdgeState) bool {
 	return e.Vote == mesh.Abstain && e.HasTime() && strings.HasPrefix(e.Why, "asked to probe again")
 }
 
-// accident reports whether a vantage lost one probe of a check and no more.
-func (m cellMaker) accident(l line, vantage string) bool {
+// lostOne reports whether a vantage lost exactly one probe of a check.
+func (m cellMaker) lostOne(l line, vantage string) bool {
 	_, lost := m.pings[[3]string{mesh.Key(l.host.Name), l.check.Name, vantage}].total()
 	return lost == 1
 }
@@ -209,7 +209,7 @@ func voteWords(e mesh.EdgeState) string {
 	return "vote " + e.Vote.String()
 }
 
-// shortened cuts by letters, not bytes: most letters of the world take several bytes.
+// shortened returns the beginning of a text. It cuts between characters, which may take several bytes.
 func shortened(text string) string {
 	text = strings.ReplaceAll(text, "\x00", "")
 	if letters := []rune(text); len(letters) > reasonMax {
@@ -250,8 +250,8 @@ func percent(share float64) string {
 	}
 }
 
-// noted writes a share beside a round-trip time, where there is little space: "3 %", "20 %".
-func noted(share float64) string {
+// shortPercent writes a share beside a round-trip time, where there is little space: "3 %", "20 %".
+func shortPercent(share float64) string {
 	if share*100 < 1 {
 		return "<1 %"
 	}

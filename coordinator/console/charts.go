@@ -26,8 +26,8 @@ type chartView struct {
 // tooLittle is shown in place of a chart of a young mesh: one point is no line.
 const tooLittle template.HTML = `<p class="soft">Too little data for a chart yet.</p>`
 
-// points counts the values of a line.
-func points(s web.ChartSeries) (n int) {
+// countValues counts the values of a line that are no gaps.
+func countValues(s web.ChartSeries) (n int) {
 	for _, v := range s.Values {
 		if !math.IsNaN(v) {
 			n++
@@ -36,9 +36,9 @@ func points(s web.ChartSeries) (n int) {
 	return n
 }
 
-// drawn adds the charts that have a line, and one sentence for all others that follow one another. Those that read
-// their values have a line if there is a value in their tables, whose steps are longer.
-func drawn(out *[]chartView, charts ...web.Chart) error {
+// appendCharts appends the charts that have a line, and one sentence for others that follow one another. A chart that
+// reads its values has a line if there is a value in its table, whose steps are longer.
+func appendCharts(out *[]chartView, charts ...web.Chart) error {
 	for _, c := range charts {
 		series, enough := c.Series, 2
 		if c.Source != "" {
@@ -47,7 +47,7 @@ func drawn(out *[]chartView, charts ...web.Chart) error {
 		if len(series) == 0 {
 			continue
 		}
-		if !slices.ContainsFunc(series, func(s web.ChartSeries) bool { return points(s) >= enough }) {
+		if !slices.ContainsFunc(series, func(s web.ChartSeries) bool { return countValues(s) >= enough }) {
 			if n := len(*out); n > 0 && (*out)[n-1].HTML == tooLittle {
 				(*out)[n-1].Title += "; " + lowerFirst(c.Label)
 				continue

@@ -27,7 +27,7 @@ func TestAChartNeedsTwoPoints(t *testing.T) {
 	}{{[]float64{gap, gap}, false}, {[]float64{gap, 3}, false}, {[]float64{2, 3}, true}} {
 		var out []chartView
 		c := web.Chart{ID: "x", Label: "X", Step: time.Minute, Series: []web.ChartSeries{{Name: "a", Values: test.values}}}
-		if err := drawn(&out, c); err != nil || len(out) != 1 {
+		if err := appendCharts(&out, c); err != nil || len(out) != 1 {
 			t.Fatal(out, err)
 		}
 		if drawn := strings.Contains(string(out[0].HTML), "<figure"); drawn != test.drawn ||

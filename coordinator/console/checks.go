@@ -84,7 +84,7 @@ func (v *checkPageView) addCharts(s *console, r request, marks []web.ChartMark, 
 	for _, c := range []*web.Chart{&year.rtt, &year.loss} {
 		c.TableAt = checkPath(host, check) + "/year"
 	}
-	return values, drawn(&v.Charts, slices.Concat(
+	return values, appendCharts(&v.Charts, slices.Concat(
 		hour.both(), r.daysByMinute(host, check, hours).both(), year.both(),
 	)...)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 )
 
-// choices are the forms and links with which a reader asks otherwise.
+// choices are the options of the form by which a reader selects another matrix.
 type choices struct {
 	question
 	Checks, Regions, Froms, Groups, Labels, Shows []option
@@ -17,7 +17,7 @@ type option struct {
 	Chosen      bool
 }
 
-// At is the moment that the form keeps.
+// At is the moment of the matrix, which the form passes on.
 func (c choices) At() string { return c.at }
 
 // optionsMax bounds the groups and the labels that a reader may choose: a label with a serial number has another value
@@ -57,10 +57,10 @@ func newChoices(c *catalog.Catalog, q question) choices {
 	return out
 }
 
-// offer is the values of something that hosts have, in the order in which they are listed.
+// offer collects the values of one select element from the hosts, in the order in which they are listed.
 type offer struct {
 	values []string
-	hosts  map[string]int // how many have each of them
+	hosts  map[string]int // how many hosts have a value
 }
 
 func (o *offer) add(value string) {
@@ -73,13 +73,13 @@ func (o *offer) add(value string) {
 	o.hosts[value]++
 }
 
-// options returns the values: of more than so many those of the most hosts, and the one that is chosen.
-func (o *offer) options(chosen string, most int) (out []option) {
+// options returns the values as options. Of more than limit, it returns those that most hosts have, and the chosen one.
+func (o *offer) options(chosen string, limit int) (out []option) {
 	values := o.values
-	if len(values) > most {
+	if len(values) > limit {
 		byHosts := slices.SortedStableFunc(slices.Values(values), func(a, b string) int { return o.hosts[b] - o.hosts[a] })
 		offered := map[string]bool{chosen: true}
-		for _, v := range byHosts[:most] {
+		for _, v := range byHosts[:limit] {
 			offered[v] = true
 		}
 		values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !offered[v] })

@@ -45,7 +45,7 @@ type Source interface {
 	Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error)
 	// Minutes returns what vantages observed of a check in the minutes of the last two days.
 	Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Point, error)
-	// Overview returns what each region observed of each check of the catalog lately.
+	// Overview returns what each region observed of each check of the catalog in the last 48 hours.
 	Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error)
 	// Losses returns the losses of each vantage on each check in a period of the last latency.LossesReach.
 	Losses(ctx context.Context, from, to time.Time) ([]latency.VantageLoss, error)

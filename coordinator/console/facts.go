@@ -58,7 +58,7 @@ func (s *console) gatherFacts() []fact {
 	return append(facts, fact{"Version", s.config.Version})
 }
 
-// diskSpace is Disk, or zeros if there is none.
+// diskSpace returns what Disk does, or zeros without Disk.
 func (c Config) diskSpace() (free, size uint64, err error) {
 	if c.Disk == nil {
 		return 0, 0, nil

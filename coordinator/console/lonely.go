@@ -90,8 +90,8 @@ func onlyBad(c *mesh.CheckState) (only *mesh.RegionVote) {
 	return only
 }
 
-// missedSince returns since when a region misses a check while its present verdict stands; false unless it has missed
-// it twice since. A vote that stands since an outage, of an agent that has not probed since, shows nothing.
+// missedSince returns since when a region misses a check during its present verdict; false unless it missed it twice.
+// A bad vote from before the verdict, of an agent that has not probed since, shows nothing.
 func missedSince(c *mesh.CheckState, v *mesh.RegionVote) (time.Time, bool) {
 	var latest time.Time
 	for _, e := range v.Edges {

@@ -68,8 +68,8 @@ type pingEdge struct {
 	pingCounts
 }
 
-// pingEdges returns the pings between regions that can tell something of a path. What is the host's fault, or may be,
-// is left out, and so is what was lost altogether: that is a cut, or a filter, and has words of its own.
+// pingEdges returns the counts that show how paths between regions do. It leaves out hosts that are, or may be, at
+// fault themselves, and observers that lost all pings: that is a cut or a filter, which has an item of its own.
 func pingEdges(rule catalog.Rule, s *mesh.Snapshot, counts map[[3]string]pingCounts) (out []pingEdge) {
 	regions := map[string]string{}
 	for _, v := range s.Vantages {
@@ -136,7 +136,7 @@ func (e elsewhere) end(name, region string, edges []pingEdge, other func(pingEdg
 	return well
 }
 
-// median of an even number is the higher of the two in the middle: a doubt acquits the path.
+// median returns the higher of the two middle values of an even number: losses elsewhere count in favor of a path.
 func median(shares []float64) float64 {
 	slices.Sort(shares)
 	return shares[len(shares)/2]

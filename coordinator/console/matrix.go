@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ const (
 	showOutcome = "outcome"
 )
 
-// question is what the matrix is asked for: it stands in the address, so that each answer has its own.
+// question selects a matrix. It is the query of the page's address, so that each matrix has a permanent link.
 type question struct {
 	check, show  string
 	region, from string // of the hosts, and of the vantages; "": all
@@ -50,12 +51,12 @@ func newQuestion(q url.Values) (question, error) {
 		out.show = showRTT
 	case showRTT, showLoss, showOutcome:
 	default:
-		return out, web.Errorf(400, "show=%.50q is not known: use rtt, loss or outcome", out.show)
+		return out, web.Errorf(http.StatusBadRequest, "show=%.50q is not known: use rtt, loss or outcome", out.show)
 	}
 	if text := q.Get("page"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > catalog.HostsMax {
-			return out, web.Errorf(400, "page=%.50q is no number of a page", text)
+			return out, web.Errorf(http.StatusBadRequest, "page=%.50q is not the number of a page", text)
 		}
 		out.page = n
 	}
@@ -82,7 +83,7 @@ func (q question) orDefault(c *catalog.Catalog) question {
 	return q
 }
 
-// address returns the address of the matrix with one thing chosen otherwise.
+// address returns the address of the matrix with another value of one parameter; "" changes none.
 func (q question) address(key, value string) string {
 	values := url.Values{}
 	for k, v := range map[string]string{

@@ -126,7 +126,7 @@ func minutesPage(s *console, r request) (view, error) {
 		return view{}, err
 	}
 	v := seriesView{Host: h.Name, Check: c.Name, Step: "minute"}
-	err = drawn(&v.Charts, r.daysByMinute(h.Name, c.Name, hours).both()...)
+	err = appendCharts(&v.Charts, r.daysByMinute(h.Name, c.Name, hours).both()...)
 	out.data, out.tables = v, []table{minutes}
 	return out, err
 }

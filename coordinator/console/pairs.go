@@ -131,7 +131,7 @@ func (v *pairView) addCharts(s *console, r request, marks []web.ChartMark, t *ta
 	v.Sentences = append(v.Sentences, v.losses()...)
 	values := days.both()
 	days.readFrom(r, pairPath(v.Vantage, v.Host, v.Check), tens)
-	return values, drawn(&v.Charts, append(hour.both(), days.both()...)...)
+	return values, appendCharts(&v.Charts, append(hour.both(), days.both()...)...)
 }
 
 // vantages returns the names of the vantage and of the one that it is compared with.
@@ -258,7 +258,7 @@ func (r request) directions(a, b string) string {
 	return ""
 }
 
-// unsettled reports whether a vantage began to fail to reach a host so lately that an open round is about that.
+// unsettled reports whether an open round may be about a failure of the vantage to reach the host.
 func (r request) unsettled(vantage, host string) (unsettled bool) {
 	for i := range r.snapshot.Hosts {
 		h := &r.snapshot.Hosts[i]

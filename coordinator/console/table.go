@@ -78,7 +78,7 @@ func writeTablesJSON(w http.ResponseWriter, at time.Time, tables []table) error 
 	return nil
 }
 
-// jsonOf encodes a value; one that JSON does not have, as a number that is none, as null.
+// jsonOf encodes a value; one that JSON does not have, such as NaN, as null.
 func jsonOf(value any) []byte {
 	data, err := json.Marshal(value)
 	if err != nil {

@@ -39,7 +39,7 @@ func yearPage(s *console, r request) (view, error) {
 	year := newLatencyCharts(yearID, yearName, days.rtt.From, regionYear.span, time.Hour, nil).medians()
 	year.readFrom(r, checkPath(h.Name, c.Name)+"/year", days.medians())
 	v := seriesView{Host: h.Name, Check: c.Name, Step: "hour"}
-	err = drawn(&v.Charts, year.both()...)
+	err = appendCharts(&v.Charts, year.both()...)
 	out.data, out.tables = v, []table{hours}
 	return out, err
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Look is how a status, verdict or vote appears. A word, a colour and a shape always go together, so that nobody
-// needs to tell colours apart.
+// needs to distinguish colours.
 type Look struct {
 	Class string // CSS class: one of classes, which has its colour
 	Shape string

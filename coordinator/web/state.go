@@ -20,7 +20,7 @@ type State struct {
 // Visible reports whether the audience may see something that is public or not.
 func (s State) Visible(public bool) bool { return public || s.Audience == Operators }
 
-// OutOfDate reports whether the state is too old to be called current: the judge stands still.
+// OutOfDate reports whether the state is too old to be called current: the judge has stopped.
 func (s State) OutOfDate() bool { return time.Since(s.Snapshot.At) > staleAfter }
 
 // Hosts returns the hosts that the audience may see, in the catalog's order. A host that has just left the catalog may

@@ -15,7 +15,7 @@ import (
 // Record is one record of the stream ROLLUP.
 type Record struct {
 	Sequence uint64
-	Event    *rollup.Event // nil: it is none
+	Event    *rollup.Event // nil: the record is not an event
 }
 
 // Apply applies records in their order, all or none. It returns how many events it refused, since their observations

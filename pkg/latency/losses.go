@@ -30,7 +30,7 @@ type lossMinute struct {
 	sent, lost uint64
 }
 
-// lossCounts are the losses of the minutes of late that are in the file. The file has the minutes of a pair together:
+// lossCounts are the losses of the last minutes that are in the file. The file has the minutes of a pair together:
 // it takes a third of a second to find the last ones of thirty thousand pairs. A pair takes some 400 bytes.
 type lossCounts struct {
 	counting sync.Mutex // held by the reader that reads the file

@@ -9,7 +9,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
-// Whoever reads five bad votes beside "Up: reachable from 7 of 7 regions." learns what the verdict waits for.
+// Beside "Up: reachable from 7 of 7 regions." and five bad votes, the page says what the verdict waits for.
 func TestWaitingSaysWhyTheVotesDiffer(t *testing.T) {
 	bad := func(n int) (out []mesh.RegionVote) {
 		for i := range 8 {

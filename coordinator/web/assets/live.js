@@ -171,7 +171,8 @@ function watch() {
 		open();
 	}
 }
-// A hidden page costs nothing. When it is shown again, it waits a second for a beat before it says that it is out of date.
+// A hidden page costs nothing. When it is shown again, it waits a second for a beat before it says that it is out of
+// date.
 function wake() {
 	heard = Math.max(heard, performance.now() - LIMIT + 1000);
 	patience = LIMIT;
