@@ -40,8 +40,8 @@ const lossNoted = 0.02
 type cellMaker struct {
 	question question
 	loss     losses
-	pings    map[[3]string]pingCounts // what the losses were counted of
-	cut      map[direction]bool       // paths between two regions that are named as cut
+	pings    map[pairKey]pingCounts // what the losses were counted of
+	cut      map[direction]bool     // paths between two regions that are named as cut
 	columns  []column
 	catalog  *catalog.Catalog
 }
@@ -166,7 +166,7 @@ func asked(e mesh.EdgeState) bool {
 
 // lostOne reports whether a vantage lost exactly one probe of a check.
 func (m cellMaker) lostOne(l line, vantage string) bool {
-	_, lost := m.pings[[3]string{mesh.Key(l.host.Name), l.check.Name, vantage}].total()
+	_, lost := m.pings[pairKey{mesh.Key(l.host.Name), l.check.Name, vantage}].total()
 	return lost == 1
 }
 

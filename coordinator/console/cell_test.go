@@ -53,11 +53,11 @@ func TestOneLostProbeIsNotNoted(t *testing.T) {
 	}
 	check := mesh.CheckState{Name: "ping"}
 	l := line{&mesh.HostState{Name: "NC036"}, &check, &catalog.Host{Name: "NC036"}}
-	key := [3]string{"nc036", "ping", "nc041"}
+	key := pairKey{"nc036", "ping", "nc041"}
 	for lost, want := range map[uint64]string{1: "", 2: "10 %"} {
 		m := cellMaker{
 			question: question{show: showRTT}, loss: losses{key: 0.1},
-			pings: map[[3]string]pingCounts{key: {sent: [2]uint64{10, 10}, lost: [2]uint64{0, lost}}},
+			pings: map[pairKey]pingCounts{key: {sent: [2]uint64{10, 10}, lost: [2]uint64{0, lost}}},
 		}
 		got := m.newCell(l, "lusaka", []mesh.EdgeState{e})
 		if got.Note != want || got.Text != "42" || !strings.Contains(got.Title, "10 % lost lately") {

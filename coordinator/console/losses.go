@@ -11,15 +11,24 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// losses are the shares of lost probes in the last minutes, by host, check and vantage; in a large mesh those of the
-// present hour by host, check and region.
-type losses map[[3]string]float64
+// pairKey is a check of a host and its observer: a vantage or, in a large mesh, a whole region.
+type pairKey struct {
+	host     string // its key
+	check    string
+	observer string // the key of a vantage, or wholeRegion and the name of a region
+}
+
+// wholeRegion begins an observer that is a region and no vantage.
+const wholeRegion = "region "
+
+// losses are the shares of lost probes in the last minutes; in a large mesh, in the present hour.
+type losses map[pairKey]float64
 
 // of returns the losses of one check as a vantage of a region sees them.
 func (l losses) of(at line, region, vantage string) (share float64, counted bool) {
 	host := mesh.Key(at.host.Name)
-	if share, counted = l[[3]string{host, at.check.Name, vantage}]; !counted {
-		share, counted = l[[3]string{host, at.check.Name, wholeRegion + region}]
+	if share, counted = l[pairKey{host, at.check.Name, vantage}]; !counted {
+		share, counted = l[pairKey{host, at.check.Name, wholeRegion + region}]
 	}
 	return share, counted
 }
@@ -45,7 +54,7 @@ func (l losses) beside(s *mesh.Snapshot, d direction) float64 {
 	}
 	at, of := losses{}, losses{} // one end each
 	for key, share := range l {
-		switch begins, ends := from[key[2]], to[key[0]]; {
+		switch begins, ends := from[key.observer], to[key.host]; {
 		case begins && !ends:
 			at[key] = share
 		case ends && !begins:
@@ -55,15 +64,15 @@ func (l losses) beside(s *mesh.Snapshot, d direction) float64 {
 	return max(at.typical(), of.typical())
 }
 
-// lossCounts are the present losses, and the probes that they were counted of, by the same keys.
+// lossCounts are losses, and the probes that they were counted of.
 type lossCounts struct {
 	shares losses
-	pings  map[[3]string]pingCounts
-	latest map[[3]string]pingCounts // of the second half of the time: enough to judge many paths at once, and sooner
+	pings  map[pairKey]pingCounts
+	latest map[pairKey]pingCounts // of the second half of the time: enough to judge many paths at once, and sooner
 }
 
 // sharesOf returns the share of each count that has probes.
-func sharesOf(counts map[[3]string]pingCounts) losses {
+func sharesOf(counts map[pairKey]pingCounts) losses {
 	shares := make(losses, len(counts))
 	for key, c := range counts {
 		if sent, _ := c.total(); sent > 0 {
@@ -72,9 +81,6 @@ func sharesOf(counts map[[3]string]pingCounts) losses {
 	}
 	return shares
 }
-
-// wholeRegion begins a key of losses that is a region and no vantage.
-const wholeRegion = "region "
 
 const (
 	// lossWindow is the time over which loss is counted: sixty probes at ten seconds.
@@ -98,11 +104,8 @@ func lossPeriod(c *catalog.Catalog, latest bool) string {
 	return "the last ten minutes"
 }
 
-// presentLosses counts the losses. They are the same for all readers for a few seconds.
+// presentLosses counts the losses of all pairs. The result is shared by all readers for lossFor.
 func presentLosses(s *console, r request) lossCounts {
-	if !r.moment.IsZero() {
-		return lossCounts{} // pastLosses counts them
-	}
 	s.lossMu.Lock()
 	defer s.lossMu.Unlock()
 	now := time.Now()
@@ -136,7 +139,7 @@ func lossParts(now time.Time) [3][2]time.Time {
 }
 
 // add adds the probes of a part of the time.
-func (l lossCounts) add(key [3]string, part int, sent, lost uint64) {
+func (l lossCounts) add(key pairKey, part int, sent, lost uint64) {
 	counts, latest := l.pings[key], l.latest[key]
 	half := min(part, 1)
 	counts.sent[half], counts.lost[half] = counts.sent[half]+sent, counts.lost[half]+lost
@@ -149,14 +152,14 @@ func (l lossCounts) add(key [3]string, part int, sent, lost uint64) {
 
 // countLosses counts by vantage. It reads each minute once: the parts of the time are added.
 func countLosses(ctx context.Context, source Source, now time.Time) (lossCounts, error) {
-	out := lossCounts{pings: map[[3]string]pingCounts{}, latest: map[[3]string]pingCounts{}}
+	out := lossCounts{pings: map[pairKey]pingCounts{}, latest: map[pairKey]pingCounts{}}
 	for part, period := range lossParts(now) {
 		pairs, err := source.Losses(ctx, period[0], period[1])
 		if err != nil {
 			return out, err
 		}
 		for _, p := range pairs {
-			out.add([3]string{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}, part, p.Sent, p.Lost)
+			out.add(pairKey{mesh.Key(p.Host), p.Check, mesh.Key(p.Vantage)}, part, p.Sent, p.Lost)
 		}
 	}
 	out.shares = sharesOf(out.pings)
@@ -166,13 +169,13 @@ func countLosses(ctx context.Context, source Source, now time.Time) (lossCounts,
 // countLossesByRegion counts by region, in the present hour and the one before: nothing shorter is counted by region.
 func countLossesByRegion(ctx context.Context, source Source, c *catalog.Catalog) (lossCounts, error) {
 	overview, err := source.Overview(ctx, c, false)
-	counted, pings := losses{}, map[[3]string]pingCounts{}
+	counted, pings := losses{}, map[pairKey]pingCounts{}
 	for host, recent := range overview {
 		for check, regions := range recent.Checks {
 			for i := range regions {
 				hours := &regions[i].Hours
 				before, hour := hours.At(latency.RecentHours-2), hours.At(latency.RecentHours-1)
-				key := [3]string{host, check, wholeRegion + regions[i].Region}
+				key := pairKey{host, check, wholeRegion + regions[i].Region}
 				if hour.Sent > 0 {
 					counted[key] = hour.Loss()
 				}

@@ -31,7 +31,7 @@ func TestLossesAreReadOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := [3]string{"nc036", "ping", "nc034"}
+	key := pairKey{"nc036", "ping", "nc034"}
 	if share := counted.shares[key]; share != 0.1 {
 		t.Errorf("%v of the probes is lost", share)
 	}

@@ -70,7 +70,7 @@ type pingEdge struct {
 
 // pingEdges returns the counts that show how paths between regions do. It leaves out hosts that are, or may be, at
 // fault themselves, and observers that lost all pings: that is a cut or a filter, which has an item of its own.
-func pingEdges(rule catalog.Rule, s *mesh.Snapshot, counts map[[3]string]pingCounts) (out []pingEdge) {
+func pingEdges(rule catalog.Rule, s *mesh.Snapshot, counts map[pairKey]pingCounts) (out []pingEdge) {
 	regions := map[string]string{}
 	for _, v := range s.Vantages {
 		regions[mesh.Key(v.Name)] = v.Region
@@ -90,9 +90,9 @@ func pingEdges(rule catalog.Rule, s *mesh.Snapshot, counts map[[3]string]pingCou
 		}
 	}
 	for key, count := range counts {
-		from, to := regions[key[2]], pings[probed{key[0], key[1]}]
+		from, to := regions[key.observer], pings[probed{key.host, key.check}]
 		if sent, lost := count.total(); from != "" && to != "" && from != to && lost < sent {
-			out = append(out, pingEdge{direction{from, to}, key[0], key[2], count})
+			out = append(out, pingEdge{direction{from, to}, key.host, key.observer, count})
 		}
 	}
 	return out
@@ -145,7 +145,7 @@ func median(shares []float64) float64 {
 // lossyPaths names the pairs of regions between which probes are lost lastingly, while both regions exchange theirs
 // with the others, in the catalog's order. A path that is named as a cut is left out.
 func lossyPaths(
-	c *catalog.Catalog, s *mesh.Snapshot, counts map[[3]string]pingCounts, cuts []brokenPath,
+	c *catalog.Catalog, s *mesh.Snapshot, counts map[pairKey]pingCounts, cuts []brokenPath,
 ) (out []lossyPath) {
 	edges := pingEdges(c.Rule, s, counts)
 	shares := make([]float64, 0, len(edges))

@@ -15,12 +15,12 @@ import (
 )
 
 // pings are the counts of a world in which every region pings every other, and loses a number of 30 in each half.
-func (w world) pings(lost func(from, to string) [2]uint64) map[[3]string]pingCounts {
-	out := map[[3]string]pingCounts{}
+func (w world) pings(lost func(from, to string) [2]uint64) map[pairKey]pingCounts {
+	out := map[pairKey]pingCounts{}
 	for _, from := range places {
 		for _, to := range places {
 			if from != to {
-				key := [3]string{mesh.Key(to[:3] + "1"), "ping", mesh.Key(from[:3] + "1")}
+				key := pairKey{mesh.Key(to[:3] + "1"), "ping", mesh.Key(from[:3] + "1")}
 				out[key] = pingCounts{sent: [2]uint64{30, 30}, lost: lost(from, to)}
 			}
 		}
@@ -164,7 +164,7 @@ func TestALossyPathHasANextAct(t *testing.T) {
 // A mesh of two regions cannot tell a path from its ends.
 func TestTwoRegionsHaveNoLossyPath(t *testing.T) {
 	w := newWorld()
-	counts := map[[3]string]pingCounts{
+	counts := map[pairKey]pingCounts{
 		{"lon1", "ping", "lus1"}: {sent: [2]uint64{30, 30}, lost: [2]uint64{9, 9}},
 		{"lus1", "ping", "lon1"}: {sent: [2]uint64{30, 30}},
 	}

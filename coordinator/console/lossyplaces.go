@@ -19,7 +19,7 @@ type lossyPlace struct {
 // Otherwise it returns the regions that do, in the catalog's order, if the paths between the others lose few. Two
 // regions of eight are an end of about half of all paths: most paths alone do not distinguish them from the whole mesh.
 // With two regions in all it cannot be decided which of them loses the probes.
-func lossyPlaces(c *catalog.Catalog, s *mesh.Snapshot, counts map[[3]string]pingCounts) (out []lossyPlace) {
+func lossyPlaces(c *catalog.Catalog, s *mesh.Snapshot, counts map[pairKey]pingCounts) (out []lossyPlace) {
 	edges := pingEdges(c.Rule, s, counts)
 	lossy, known := lossyRegions(edges)
 	whole := newLossyPlace("", edges, func(pingEdge) bool { return true })

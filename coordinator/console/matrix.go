@@ -199,42 +199,46 @@ type builtMatrix struct {
 	loss     losses
 }
 
-// newMatrix answers a question.
+// newMatrix makes the matrix that a question selects.
 func newMatrix(s *console, r request, q question) builtMatrix {
 	m := builtMatrix{question: q, lines: q.lines(r.catalog, r.snapshot)}
-	m.view = matrixView{Question: newChoices(r.catalog, q), Hosts: len(m.lines), ShowsLoss: q.show == showLoss}
-	counted := presentLosses(s, r)
-	m.loss = counted.shares
-	m.view.Columns = columns(r, q)
+	m.view = matrixView{
+		Question: newChoices(r.catalog, q), Columns: columns(r, q), Hosts: len(m.lines), ShowsLoss: q.show == showLoss,
+		ByRegion: len(m.lines) > linesMax && q.region == "",
+	}
 	m.view.ByVantage = slices.ContainsFunc(m.view.Columns, func(c column) bool { return c.vantage != "" })
+	shown := m.lines
+	if !m.view.ByRegion {
+		shown, m.view.Pages = q.linesOfPage(m.lines)
+	}
+	counted := lossesOf(s, r, shown, m.view.Columns)
+	m.loss = counted.shares
 	cells := cellMaker{
 		question: q, loss: counted.shares, pings: counted.pings, columns: m.view.Columns, catalog: r.catalog,
 	}
 	m.view.Legend = cells.legend()
-	if len(m.lines) > linesMax && q.region == "" {
-		m.view.ByRegion = true
-		m.view.Rows = cells.regionRows(m.lines)
+	if m.view.ByRegion {
+		m.view.Rows = cells.regionRows(shown)
 		return m
 	}
 	cells.cut = cutDirections(brokenPaths(r.catalog, r.snapshot))
-	shown := m.lines
-	if len(shown) > pageMax {
-		last := (len(shown) + pageMax - 1) / pageMax
-		for n := 1; n <= last; n++ {
-			m.view.Pages = append(m.view.Pages, web.Link{
-				Name: fmt.Sprint(n), URL: q.address("page", fmt.Sprint(n)), Current: n == q.page,
-			})
-		}
-		first := min((q.page-1)*pageMax, len(shown))
-		shown = shown[first:min(first+pageMax, len(shown))]
-	}
-	if past := pastLosses(s, r, shown, m.view.Columns); past.shares != nil {
-		cells.loss, cells.pings, m.loss = past.shares, past.pings, past.shares
-	}
 	for _, l := range shown {
 		m.view.Rows = append(m.view.Rows, cells.hostRow(l))
 	}
 	return m
+}
+
+// linesOfPage returns the lines of the page that the question names, and links to all pages if there are several.
+func (q question) linesOfPage(lines []line) (shown []line, pages []web.Link) {
+	if len(lines) <= pageMax {
+		return lines, nil
+	}
+	for n := 1; (n-1)*pageMax < len(lines); n++ {
+		number := strconv.Itoa(n)
+		pages = append(pages, web.Link{Name: number, URL: q.address("page", number), Current: n == q.page})
+	}
+	first := min((q.page-1)*pageMax, len(lines))
+	return lines[first:min(first+pageMax, len(lines))], pages
 }
 
 // columns returns the vantages, or their regions where there are many.

@@ -8,13 +8,21 @@ import (
 // pastPairsMax is of how many pairs losses of the past are counted: each takes some tens of microseconds.
 const pastPairsMax = linesMax * linesMax
 
-// pastLosses counts the losses of lines as columns saw them in the minutes before the moment that is shown. It counts
-// nothing for the present, for whole regions, and for more than pastPairsMax pairs.
+// lossesOf counts the losses of lines as columns see them, at present or at the moment that is shown.
+func lossesOf(s *console, r request, lines []line, columns []column) lossCounts {
+	if r.moment.IsZero() {
+		return presentLosses(s, r)
+	}
+	return pastLosses(s, r, lines, columns)
+}
+
+// pastLosses counts the losses in the minutes before the moment that is shown. It counts nothing for whole regions, and
+// for more than pastPairsMax pairs.
 func pastLosses(s *console, r request, lines []line, columns []column) lossCounts {
-	if r.moment.IsZero() || len(lines)*len(columns) > pastPairsMax {
+	if len(lines)*len(columns) > pastPairsMax {
 		return lossCounts{}
 	}
-	out := lossCounts{pings: map[[3]string]pingCounts{}, latest: map[[3]string]pingCounts{}}
+	out := lossCounts{pings: map[pairKey]pingCounts{}, latest: map[pairKey]pingCounts{}}
 	parts := lossParts(r.snapshot.At)
 	for _, l := range lines {
 		for _, c := range columns {
@@ -34,7 +42,7 @@ func pastLosses(s *console, r request, lines []line, columns []column) lossCount
 				for part+1 < len(parts) && !p.At.Before(parts[part+1][0]) {
 					part++
 				}
-				out.add([3]string{mesh.Key(l.host.Name), l.check.Name, c.vantage}, part, p.Sent, p.Lost)
+				out.add(pairKey{mesh.Key(l.host.Name), l.check.Name, c.vantage}, part, p.Sent, p.Lost)
 			}
 		}
 	}
@@ -44,8 +52,5 @@ func pastLosses(s *console, r request, lines []line, columns []column) lossCount
 
 // pingLosses counts the losses of all pings, at present or at the moment that is shown.
 func pingLosses(s *console, r request) lossCounts {
-	if r.moment.IsZero() {
-		return presentLosses(s, r)
-	}
-	return pastLosses(s, r, question{check: allPings}.lines(r.catalog, r.snapshot), columns(r, question{}))
+	return lossesOf(s, r, question{check: allPings}.lines(r.catalog, r.snapshot), columns(r, question{}))
 }

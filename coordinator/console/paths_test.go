@@ -327,13 +327,13 @@ func TestLossesBesideACut(t *testing.T) {
 	cut := direction{"lusaka", "london"}
 	around, between := losses{}, losses{}
 	for _, to := range places {
-		around[[3]string{mesh.Key(to[:3] + "1"), "ping", "lus1"}] = 0.4
-		around[[3]string{mesh.Key(to[:3] + "1"), "ping", "syd1"}] = 0
+		around[pairKey{mesh.Key(to[:3] + "1"), "ping", "lus1"}] = 0.4
+		around[pairKey{mesh.Key(to[:3] + "1"), "ping", "syd1"}] = 0
 		for _, from := range places {
-			between[[3]string{mesh.Key(to[:3] + "1"), "ping", from[:3] + "1"}] = 0
+			between[pairKey{mesh.Key(to[:3] + "1"), "ping", from[:3] + "1"}] = 0
 		}
 	}
-	between[[3]string{"lon1", "ping", "lus1"}] = 1
+	between[pairKey{"lon1", "ping", "lus1"}] = 1
 	if got := around.beside(w.snapshot, cut); got < meshLossy {
 		t.Errorf("around: %v", got)
 	}
@@ -341,7 +341,7 @@ func TestLossesBesideACut(t *testing.T) {
 		t.Errorf("between: %v", got)
 	}
 	for _, from := range places {
-		between[[3]string{"syd1", "ping", from[:3] + "1"}] = 0.5
+		between[pairKey{"syd1", "ping", from[:3] + "1"}] = 0.5
 	}
 	if got := max(between.beside(w.snapshot, cut), between.typical()); got != 0 {
 		t.Errorf("another host was down for minutes: %v", got)

@@ -7,6 +7,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // State is what one answer is rendered from: catalog, snapshot and audience. All of it is immutable.
@@ -102,10 +103,7 @@ func (s State) Spelled(name string) string {
 
 // City returns the city of a region, or the region's name if the catalog has no city for it.
 func (s State) City(region string) string {
-	if r := s.Catalog.Region(region); r != nil && r.City != "" {
-		return r.City
-	}
-	return region
+	return sentence.City(s.Catalog, region)
 }
 
 // VoteReason returns the reason of a vote as a page shows it. The public gets a fixed phrase without a subject
