@@ -2,7 +2,7 @@ package schedule
 
 import (
 	"cmp"
-	"container/heap"
+	"math"
 	"slices"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
@@ -38,14 +38,13 @@ func NewChooser(c *catalog.Catalog) *Chooser {
 // few duties.
 func (c *Chooser) Observers(host *catalog.Host, check *catalog.Check) []string {
 	few := len(c.hosts) > FullMesh || check.FewObservers
-	candidates := falling{rest: c.weigh(host, check, few)}
-	count := len(candidates.rest)
-	chosen := make([]bool, count)
+	candidates := falling{rest: c.weigh(host, check, few), bound: math.MaxUint64}
+	chosen := make([]bool, len(candidates.rest))
 	if few {
 		c.choose(&candidates, chosen)
 	}
-	keys := make([]string, 0, min(count, FullMesh))
-	for place := range count {
+	keys := make([]string, 0, min(len(chosen), FullMesh))
+	for place := range chosen {
 		if !few || chosen[place] {
 			keys = append(keys, c.hosts[candidates.at(place)].key)
 		}
@@ -54,8 +53,8 @@ func (c *Chooser) Observers(host *catalog.Host, check *catalog.Check) []string {
 }
 
 // weigh returns all vantages that could probe the check.
-func (c *Chooser) weigh(host *catalog.Host, check *catalog.Check, few bool) byWeight {
-	out := make(byWeight, 0, len(c.hosts))
+func (c *Chooser) weigh(host *catalog.Host, check *catalog.Check, few bool) []weighed {
+	out := make([]weighed, 0, len(c.hosts))
 	self := host.Key()
 	target := hashed().with(self).with(check.Name)
 	for i := range c.hosts {
@@ -65,7 +64,6 @@ func (c *Chooser) weigh(host *catalog.Host, check *catalog.Check, few bool) byWe
 		}
 		out = append(out, weighed{target.with(v.key).sum(), i})
 	}
-	heap.Init(&out)
 	return out
 }
 
@@ -98,38 +96,34 @@ type weighed struct {
 	host   int
 }
 
-// falling are candidates by falling weight. Of a thousand, a choice looks at a few dozen: it sorts only as many as are
-// asked for.
+// falling are candidates by falling weight. Of a thousand, a choice looks at a few dozen: it sorts the heaviest first,
+// and others only when they are asked for.
 type falling struct {
-	sorted []weighed
-	rest   byWeight
+	sorted, rest []weighed
+	bound        uint64 // the weights of the rest are at most that
 }
 
 // at returns the host of a candidate by the candidate's place.
 func (f *falling) at(place int) int {
 	for len(f.sorted) <= place {
-		f.sorted = append(f.sorted, heap.Pop(&f.rest).(weighed))
+		f.sortMore()
 	}
 	return f.sorted[place].host
 }
 
-// byWeight is a heap of candidates, the heaviest on top; of two that are as heavy, that whose key is first.
-type byWeight []weighed
-
-func (h byWeight) Len() int      { return len(h) }
-func (h byWeight) Swap(i, k int) { h[i], h[k] = h[k], h[i] }
-
-func (h byWeight) Less(i, k int) bool {
-	return h[i].weight > h[k].weight || h[i].weight == h[k].weight && h[i].host < h[k].host
-}
-
-// Push implements heap.Interface.
-func (h *byWeight) Push(v any) { *h = append(*h, v.(weighed)) }
-
-// Pop implements heap.Interface.
-func (h *byWeight) Pop() any {
-	last := len(*h) - 1
-	v := (*h)[last]
-	*h = (*h)[:last]
-	return v
+// sortMore sorts an eighth of the rest, since the weights are evenly spread.
+func (f *falling) sortMore() {
+	f.bound -= min(f.bound, f.bound/8+1)
+	begin, rest := len(f.sorted), f.rest[:0]
+	for _, w := range f.rest {
+		if w.weight >= f.bound {
+			f.sorted = append(f.sorted, w)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	f.rest = rest
+	slices.SortFunc(f.sorted[begin:], func(a, b weighed) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.host, b.host))
+	})
 }
