@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -58,7 +57,7 @@ func (p *parser) check(m *mapping, h *catalog.Host) {
 	if !m.text("kind", &c.Kind) {
 		m.required("kind", "a check of "+h.Name)
 	}
-	named := m.text("name", &c.Name)
+	named := m.line("name", &c.Name)
 	p.was(m, &c.Was)
 	m.boolean("critical", &c.Critical)
 	public := true
@@ -175,12 +174,13 @@ func (p *parser) checkName(m *mapping, h *catalog.Host, c catalog.Check) {
 	if at == nil {
 		at = m.node
 	}
-	control := func(r rune) bool { return r < ' ' || r == utf8.RuneError }
 	switch {
 	case c.Kind == "":
-	case len(c.Name) > checkNameMax || strings.TrimSpace(c.Name) == "" || strings.ContainsFunc(c.Name, control):
+	case len(c.Name) > checkNameMax || strings.TrimSpace(c.Name) == "":
 		p.yaml.mistake(at, fmt.Sprintf("write one line of at most %d bytes", checkNameMax),
 			"the check's name %q is not usable", c.Name)
+	case slices.Contains([]string{"/", ".", ".."}, c.Name):
+		p.yaml.mistake(at, "add a letter or a digit", "the check's name %q cannot be part of its page's address", c.Name)
 	case h.Check(c.Name) != nil:
 		p.yaml.mistake(at, "give one of them another name; upper and lower case are the same",
 			"the host %s has two checks %q", h.Name, c.Name)

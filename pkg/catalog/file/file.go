@@ -130,7 +130,7 @@ func (p *parser) page(n ast.Node) {
 	if m == nil {
 		return
 	}
-	m.text("title", &p.out.Page.Title)
+	m.line("title", &p.out.Page.Title)
 	if m.text("url", &p.out.Page.URL) {
 		p.url(m.values["url"], p.out.Page.URL)
 	}
@@ -157,6 +157,7 @@ func (p *parser) links(n ast.Node) {
 	}
 	for _, name := range m.keys {
 		var link string
+		p.yaml.visible(m.at[name], "a link's name", name)
 		if m.text(name, &link) && p.url(m.values[name], link) {
 			p.out.Page.Links = append(p.out.Page.Links, catalog.Link{Name: name, URL: link})
 		}
@@ -223,7 +224,7 @@ func (p *parser) region(m *mapping) {
 	} else if p.out.Region(r.Name) != nil {
 		p.yaml.mistake(m.values["name"], "give each region a name of its own", "there are two regions %q", r.Name)
 	}
-	if !m.text("city", &r.City) {
+	if !m.line("city", &r.City) {
 		r.City = r.Name
 	}
 	if m.text("country", &r.Country) && !isCountry(r.Country) {
@@ -232,7 +233,7 @@ func (p *parser) region(m *mapping) {
 	}
 	m.number("latitude", &r.Latitude, -90, 90)
 	m.number("longitude", &r.Longitude, -180, 180)
-	m.text("provider", &r.Provider)
+	m.line("provider", &r.Provider)
 	p.anchors(m, &r)
 	m.end()
 	p.out.Regions = append(p.out.Regions, r)
@@ -306,10 +307,10 @@ func (p *parser) host(m *mapping, spelled map[string]string) {
 	p.was(m, &h.Was)
 	p.hostRegion(m, &h)
 	p.addresses(m, &h)
-	m.text("title", &h.Title)
-	m.text("role", &h.Role)
+	m.line("title", &h.Title)
+	m.line("role", &h.Role)
 	m.boolean("public", &h.Public)
-	m.text("group", &h.Group)
+	m.line("group", &h.Group)
 	p.labels(m, &h)
 	p.needs.parse(m, h.Name, &h.Needs)
 	p.checks(m, &h)
@@ -388,7 +389,8 @@ func (p *parser) labels(m *mapping, h *catalog.Host) {
 	h.Labels = map[string]string{}
 	for _, key := range labels.keys {
 		var value string
-		labels.text(key, &value)
+		p.yaml.visible(labels.at[key], "a label's name", key)
+		labels.line(key, &value)
 		h.Labels[key] = value
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,20 @@ func TestMistakes(t *testing.T) {
 		{"no kind", regions + "hosts: [" + host + "checks: [{port: 1}]}]", "has no kind"},
 		{"two checks that differ in case alone",
 			regions + "hosts: [" + host + "checks: [{kind: ping}, {kind: tcp, port: 1, name: Ping}]}]", `two checks "Ping"`},
+		{"a control character", regions + "hosts: [" + host + "checks: [{kind: ping, name: \"a\\x7f\"}]}]",
+			"x:2:80: name has the character U+007F, which readers do not see; take it out"},
+		{"a C1 control character", regions + "hosts: [" + host + "role: \"a\\u0085\"}]", "role has the character U+0085"},
+		{"a character that turns others round", regions + "hosts: [" + host + "checks: [{kind: ping, name: \"a\u202eb\"}]}]",
+			"the character U+202E"},
+		{"a space without width", regions + "hosts: [" + host + "title: \"NC\u200b036\"}]", "title has the character U+200B"},
+		{"a label with a mark of direction", regions + "hosts: [" + host + "labels: {\"a\u200f\": b}}]",
+			"a label's name has the character U+200F"},
+		{"a link with a line separator",
+			regions + "page: {links: {\"a\u2028\": 'http://a.example/'}}\nhosts: [" + host + "}]",
+			"a link's name has the character U+2028"},
+		{"a slash alone", regions + "hosts: [" + host + "checks: [{kind: ping, name: /}]}]",
+			`the check's name "/" cannot be part of its page's address; add a letter or a digit`},
+		{"two dots", regions + "hosts: [" + host + "checks: [{kind: ping, name: ..}]}]", `name ".." cannot be part`},
 		{"an empty was", regions + "hosts: [" + host + "was: ' '}]", "was is no name"},
 		{"two checks of a name", regions + "hosts: [" + host + "checks: [{kind: ping}, {kind: ping}]}]",
 			`two checks "ping"`},
@@ -228,6 +243,20 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("the message repeats a secret: %v", err)
 			}
 		})
+	}
+}
+
+// Names may have every character that readers see: those of all scripts, and emoji with their joiners.
+func TestNamesOfAllScripts(t *testing.T) {
+	for _, name := range []string{
+		"a/b", "/a", "a?b#c&d%2F", "<b>", "日本", "שלום", "بريد", "می\u200cخواهم", "👩\u200d🚀", "🔥", "!", "...", "'\"`",
+	} {
+		source := regions + "hosts: [{name: A, region: ams, address: 192.0.2.1, checks: [{kind: ping, name: " +
+			strconv.Quote(name) + "}]}]"
+		c, err := file.Parse("x", []byte(source), noEnvironment)
+		if err != nil || c.Hosts[0].Checks[0].Name != name {
+			t.Errorf("%q: %v", name, err)
+		}
 	}
 }
 

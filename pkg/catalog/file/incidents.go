@@ -70,7 +70,7 @@ func (r *reader) templates(n ast.Node, out *catalog.Incidents) {
 		} else if out.Template(t.Name) != nil {
 			r.mistake(m.values["name"], "give each template a name of its own", "there are two templates %q", t.Name)
 		}
-		m.text("title", &t.Title)
+		m.line("title", &t.Title)
 		if utf8.RuneCountInString(t.Title) > catalog.TemplateTitleMax || strings.ContainsAny(t.Title, "\r\n") {
 			r.mistake(m.values["title"], "write one line of at most 200 characters", "the title of a template is too long")
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -23,6 +24,33 @@ func (m *mapping) text(key string, target *string) bool {
 		*target = s
 	}
 	return ok
+}
+
+// line parses a text that pages show in one line.
+func (m *mapping) line(key string, target *string) bool {
+	ok := m.text(key, target)
+	if ok {
+		m.reader.visible(m.values[key], key, *target)
+	}
+	return ok
+}
+
+// visible reports a character of a name that readers do not see. It makes two names look alike, or changes the order in
+// which the letters after it are read.
+func (r *reader) visible(at ast.Node, what, name string) {
+	for _, letter := range name {
+		if invisible(letter) {
+			r.mistake(at, "take it out", "%s has the character %U, which readers do not see", what, letter)
+			return
+		}
+	}
+}
+
+// invisible reports whether a character is a control character, the end of a line, one that changes the direction of
+// others, or a space without width. Joiners are none of these: letters of some scripts, and emoji, need them.
+func invisible(letter rune) bool {
+	return unicode.IsControl(letter) || unicode.In(letter, unicode.Bidi_Control, unicode.Zl, unicode.Zp) ||
+		strings.ContainsRune("\u200b\u2060\ufeff\ufffd", letter)
 }
 
 func (m *mapping) boolean(key string, target *bool) {
