@@ -325,6 +325,53 @@ func TestATransitionIsTraced(t *testing.T) {
 	}
 }
 
+// The way to a transition of a host that was renamed since, whose name another host has now, is that of this host. So
+// it is if the catalog with the new names came between the cause and the verdict.
+func TestTheWayOfARenamedHostIsTraced(t *testing.T) {
+	for _, between := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w, c := newWorld(t), fourHosts(t)
+			w.namesRounds = true
+			e, stop := w.run(t, node.CoreConfig{Catalog: c})
+			enrollAll(t, e)
+			w.observe(t, c, mesh.Reachable, time.Minute)
+			apply := func() {
+				next := fourHosts(t)
+				next.Hosts[0].Name, next.Hosts[0].Was = "NC9", "NC1"
+				next.Hosts[0].Checks = slices.Clone(next.Hosts[0].Checks)
+				next.Hosts[0].Checks[0].Name, next.Hosts[0].Checks[0].Was = "echo", "ping"
+				if _, err := e.Catalogs.Apply(t.Context(), next, "apply", false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.observe(t, c, mesh.Unreachable, time.Second)
+			if between {
+				apply()
+			}
+			w.observe(t, c, mesh.Unreachable, 20*time.Second)
+			if !between {
+				apply()
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			all, err := e.History.Transitions(t.Context(), "nc9", time.Time{}, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(all, func(tr mesh.Transition) bool { return tr.Verdict == mesh.Down })
+			if i < 0 || all[i].Check != "echo" {
+				t.Fatalf("renamed between: %v: the ledger has %d transitions of the host, and no outage of it", between, len(all))
+			}
+			events, err := e.Replayer.Trace(t.Context(), all[i])
+			if err != nil || len(events) == 0 {
+				t.Fatalf("renamed between: %v: %d events, %v", between, len(events), err)
+			}
+			wantTrace(t, all[i], events)
+			mustStop(t, stop)
+		})
+	}
+}
+
 func wantTrace(t *testing.T, tr mesh.Transition, events []judge.Event) {
 	t.Helper()
 	kinds, bad := map[judge.EventKind]int{}, map[string]bool{}

@@ -155,7 +155,7 @@ func (r *Replayer) reach(ctx context.Context, then time.Time, record trace) (*pa
 		return nil, err
 	}
 	began := then
-	if record.sequence != 0 {
+	if record.of != nil {
 		began = record.from
 	}
 	if saved, ok := r.moments.before(began); ok {

@@ -28,7 +28,7 @@ func (r *Replayer) Trace(ctx context.Context, t mesh.Transition) ([]judge.Event,
 	defer cancel()
 	published := t.Published.Add(t.Offset)
 	from := later(tracedSince(t).Add(t.Offset-traceBefore), published.Add(-traceMax))
-	p, err := r.reach(ctx, published, trace{from: from, sequence: t.Sequence, host: mesh.Key(t.Host), check: t.Check})
+	p, err := r.reach(ctx, published, trace{from: from, of: &t})
 	if err != nil {
 		return nil, explained(err)
 	}
@@ -57,19 +57,19 @@ func tracedSince(t mesh.Transition) time.Time {
 
 // trace is what a replay records. The zero value records nothing.
 type trace struct {
-	from        time.Time // mesh time
-	sequence    uint64    // of the last message
-	host, check string
+	from time.Time // mesh time
+	of   *mesh.Transition
 }
 
 // step has the judge do the next step, recorded if it belongs to the trace.
 func (p *past) step(in judge.Input) {
-	if p.trace.sequence == 0 || in.At.Before(p.trace.from) || in.Sequence > p.trace.sequence {
+	of := p.trace.of
+	if of == nil || in.At.Before(p.trace.from) || in.Sequence > of.Sequence {
 		p.judge.Step(in)
 		return
 	}
 	if p.tracer == nil {
-		p.tracer = judge.NewTracer(p.judge, p.trace.host, p.trace.check)
+		p.tracer = judge.NewTracer(p.judge, *of)
 	}
 	p.tracer.Step(in)
 }

@@ -93,7 +93,8 @@ func StepsBegin(began time.Time, events []Event) time.Time {
 // Tracer steps a judge and records what leads to the verdicts of one check. The times of events are wall time.
 type Tracer struct {
 	judge       *Judge
-	host, check string // the host's key and the check's name
+	of          mesh.Transition
+	host, check string // the host's key and the check's name, in the catalog in force
 	before      moment
 	events      []Event
 	missed      map[edgeName]time.Time // when the probe began whose first miss came last
@@ -105,9 +106,10 @@ type edgeName struct {
 	family  mesh.Family
 }
 
-// NewTracer returns a tracer of the check's way from the judge's present state on.
-func NewTracer(j *Judge, host, check string) *Tracer {
-	t := &Tracer{judge: j, host: host, check: check, missed: map[edgeName]time.Time{}}
+// NewTracer returns a tracer of the way to a transition of a check, from the judge's present state on. The
+// transition has the ids of the host and the check; their names may be those of a later catalog.
+func NewTracer(j *Judge, of mesh.Transition) *Tracer {
+	t := &Tracer{judge: j, of: of, host: mesh.Key(of.Host), check: of.Check, missed: map[edgeName]time.Time{}}
 	t.before, _ = t.look()
 	return t
 }

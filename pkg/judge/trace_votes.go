@@ -35,12 +35,26 @@ func (t *Tracer) look() (moment, bool) {
 	return m, true
 }
 
-// traced returns the check, or nil if the catalog in force does not have it.
+// traced returns the check, and records what it is called, or nil if the catalog in force does not have it. Its names
+// find it where no id does: a catalog of an early version may spell them otherwise.
 func (t *Tracer) traced() *check {
-	if h := t.judge.mesh.byKey[t.host]; h != nil {
-		return h.check(t.check)
+	h := t.judge.mesh.byKey[t.host]
+	if h == nil || h.id != t.of.HostID {
+		if i := slices.IndexFunc(t.judge.mesh.hosts, func(h *host) bool { return h.id == t.of.HostID }); i >= 0 {
+			h = t.judge.mesh.hosts[i]
+		}
 	}
-	return nil
+	if h == nil {
+		return nil
+	}
+	c := h.check(t.check)
+	if i := slices.IndexFunc(h.checks, func(c *check) bool { return c.id == t.of.CheckID }); i >= 0 {
+		c = h.checks[i]
+	}
+	if c != nil {
+		t.host, t.check = h.key, c.config.Name
+	}
+	return c
 }
 
 // compare records which votes changed, what the quorum makes of them, and the round that opens: a judge counts first,
