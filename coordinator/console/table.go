@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,6 +121,10 @@ func (t table) writeCSV(w http.ResponseWriter) error {
 // formulas are the characters with which spreadsheets let a formula begin.
 const formulas = "=+-@\t\r\n|%＝＋－＠"
 
+// divided is what begins like a formula after a semicolon: in many countries, spreadsheets divide lines there, and not
+// at commas.
+var divided = regexp.MustCompile("(;[ \u00a0\ufeff]*)([-=+@|%＝＋－＠])")
+
 // csvCell writes a value. Agents and remote servers write many of the texts, and a spreadsheet takes one that begins
 // like a formula for a formula: such a text gets an apostrophe before it.
 func csvCell(value any) string {
@@ -131,6 +136,7 @@ func csvCell(value any) string {
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case string:
+		v = divided.ReplaceAllString(v, "$1'$2")
 		trimmed := strings.TrimLeft(v, " \u00a0\ufeff")
 		if first, size := utf8.DecodeRuneInString(trimmed); size > 0 && strings.ContainsRune(formulas, first) {
 			return "'" + v

@@ -13,7 +13,8 @@ import (
 func TestCellsOfCSVAreNoFormulas(t *testing.T) {
 	for value, want := range map[any]string{
 		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\r=1": "'\r=1",
-		" =1": "' =1", "|calc": "'|calc", "ping": "ping", "": "", -1.5: "-1.5", -3: "-3", true: "true",
+		" =1": "' =1", "|calc": "'|calc", "ping": "ping", "a;=1": "a;'=1",
+		"a; @b; +1": "a; '@b; '+1", "a; b=1; c-d": "a; b=1; c-d", "": "", -1.5: "-1.5", -3: "-3", true: "true",
 	} {
 		if got := csvCell(value); got != want {
 			t.Errorf("%v: %q, want %q", value, got, want)
