@@ -154,7 +154,7 @@ func (r request) explainCommand(host string) string {
 	if r.moment.IsZero() {
 		return "coordinator explain " + host
 	}
-	return "coordinator explain " + host + " --at " + r.snapshot.At.UTC().Format(time.RFC3339)
+	return "coordinator explain " + host + " --at " + momentText(r.moment)
 }
 
 func verdictRank(v mesh.Verdict) int {

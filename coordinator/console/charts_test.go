@@ -111,8 +111,12 @@ type changed struct {
 	all []mesh.Transition // oldest first
 }
 
-func (c changed) Transitions(_ context.Context, _ string, since time.Time, _ int) ([]mesh.Transition, error) {
-	return slices.DeleteFunc(slices.Clone(c.all), func(t mesh.Transition) bool { return t.Published.Before(since) }), nil
+func (c changed) TransitionsIn(
+	_ context.Context, _ string, since, until time.Time, _ int,
+) ([]mesh.Transition, error) {
+	return slices.DeleteFunc(slices.Clone(c.all), func(t mesh.Transition) bool {
+		return t.Published.Before(since) || !until.IsZero() && t.Published.After(until)
+	}), nil
 }
 
 // A chart shades the outages that last in its time, also one that began before it, and what was so at the moment that
@@ -122,6 +126,7 @@ func TestChartsShadeWhatLasts(t *testing.T) {
 	change := func(after time.Duration, check string, v mesh.Verdict) mesh.Transition {
 		return mesh.Transition{Check: check, Verdict: v, Began: at.Add(after), Published: at.Add(after + time.Second)}
 	}
+	watched := &catalog.Catalog{Hosts: []catalog.Host{{Name: "NC036"}}}
 	s := &console{config: Config{Source: changed{all: []mesh.Transition{
 		change(-20*time.Hour, "smtp", mesh.Down), change(-19*time.Hour, "smtp", mesh.Up),
 		change(-9*time.Hour, "smtp", mesh.Down), change(-8*time.Hour, "ping", mesh.Down),
@@ -135,7 +140,10 @@ func TestChartsShadeWhatLasts(t *testing.T) {
 		{at.Add(5*time.Hour + 30*time.Minute), "smtp is down 03:00 to 17:00"},
 		{at.Add(7 * time.Hour), "smtp is down 18:00 to 19:00"},
 	} {
-		r := request{Request: httptest.NewRequest("GET", "/", nil), snapshot: &mesh.Snapshot{At: test.shown}}
+		r := request{
+			Request: httptest.NewRequest("GET", "/", nil), snapshot: &mesh.Snapshot{At: test.shown}, moment: test.shown,
+			catalog: watched, present: watched,
+		}
 		marks, err := s.chartMarks(r, "NC036", "smtp", []event{{At: at.Add(-30 * time.Minute), Text: "moved"}})
 		if err != nil {
 			t.Fatal(err)

@@ -49,10 +49,10 @@ func (s *console) checkPage(r request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if v.Changes, err = s.changes(r, mesh.Key(h.Name), c.Name); err != nil {
+	if v.Changes, err = s.changes(r, h.Name, c.Name); err != nil {
 		return view{}, err
 	}
-	moment, err := s.newMomentView(r, mesh.Key(h.Name), c.Name)
+	moment, err := s.newMomentView(r, h.Name, c.Name)
 	return view{
 		title: h.Name + " " + c.Name, template: "check", section: "/matrix", data: v, moment: moment, still: true,
 		tables: []table{{"votes", voteColumns, v.Check.rows()}, steps, changeTable(v.Changes), eventTable(v.Events)},

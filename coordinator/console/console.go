@@ -34,17 +34,17 @@ type Source interface {
 	Counters() map[string]uint64
 	// Health returns how far the judge and the view are behind. With an error, it has what could be measured.
 	Health(ctx context.Context) (health.Report, error)
-	// Transitions lists the newest transitions since a time, oldest first: those of the host with this key, or all
-	// for "".
-	Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error)
+	// TransitionsIn lists the newest transitions in a period of mesh time, oldest first: those of the host that has this
+	// key at present, or all for "". The zero time as its end is the present.
+	TransitionsIn(ctx context.Context, host string, since, until time.Time, limit int) ([]mesh.Transition, error)
 	// DecidedAt lists the transitions that were decided at a sequence of the stream of observations.
 	DecidedAt(ctx context.Context, sequence uint64) ([]mesh.Transition, error)
 	// Latency returns round-trip times of a check by region and hour or day.
 	Latency(ctx context.Context, c *catalog.Catalog, q latency.Request) (latency.Report, error)
 	// Incidents lists incidents, newest first.
 	Incidents(ctx context.Context, q incident.Query) ([]*incident.Incident, error)
-	// Minutes returns what vantages observed of a check in the minutes of the last two days.
-	Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Point, error)
+	// Minutes returns what vantages observed of a check, all named as in the catalog, in the minutes of the last two days.
+	Minutes(ctx context.Context, c *catalog.Catalog, q latency.MinutesRequest) ([]latency.Point, error)
 	// Overview returns what each region observed of each check of the catalog in the last 48 hours.
 	Overview(ctx context.Context, c *catalog.Catalog, public bool) (latency.Overview, error)
 	// Losses returns the losses of each vantage on each check in a period of the last latency.LossesReach.

@@ -41,7 +41,9 @@ func (source) Health(context.Context) (health.Report, error) {
 
 // Minutes has each step that is asked for. In a minute, each vantage misses six probes and has one answer, after a
 // millisecond for each minute of the step.
-func (source) Minutes(_ context.Context, q latency.MinutesRequest) (out []latency.Point, err error) {
+func (source) Minutes(
+	_ context.Context, _ *catalog.Catalog, q latency.MinutesRequest,
+) (out []latency.Point, err error) {
 	step := max(q.Step, time.Minute)
 	for at := q.From; at.Before(q.To) && len(q.Vantages) > 0; at = at.Add(step) {
 		p := latency.Point{At: at}

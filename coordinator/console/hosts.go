@@ -83,10 +83,10 @@ func (s *console) hostPage(r request) (view, error) {
 	slices.SortStableFunc(v.Checks, func(a, b checkView) int {
 		return mesh.Verdict(b.Verdict).Severity() - mesh.Verdict(a.Verdict).Severity()
 	})
-	if v.Changes, err = s.changes(r, mesh.Key(h.Name), ""); err != nil {
+	if v.Changes, err = s.changes(r, h.Name, ""); err != nil {
 		return view{}, err
 	}
-	moment, err := s.newMomentView(r, mesh.Key(h.Name), "")
+	moment, err := s.newMomentView(r, h.Name, "")
 	return view{
 		title: h.Name, template: "host", section: "/", data: v, moment: moment,
 		tables: []table{votes, changeTable(v.Changes)},
@@ -120,14 +120,15 @@ func newHostView(s *console, r request, h *mesh.HostState) (hostView, error) {
 // host returns the host of the address, however it is capitalised.
 func (r request) host() (*mesh.HostState, error) {
 	name := r.PathValue("host")
-	i := slices.IndexFunc(r.snapshot.Hosts, func(h mesh.HostState) bool { return mesh.Key(h.Name) == mesh.Key(name) })
+	key := mesh.Key(name)
+	if named := hostNamed(r, name); named != nil {
+		key = named.Key()
+	}
+	i := slices.IndexFunc(r.snapshot.Hosts, func(h mesh.HostState) bool { return mesh.Key(h.Name) == key })
 	if i >= 0 {
 		return &r.snapshot.Hosts[i], nil
 	}
-	if now := r.catalog.FormerHost(name); now != nil {
-		return nil, web.Errorf(http.StatusNotFound, "The host %s is called %s now.", name, now.Name)
-	}
-	return nil, web.Errorf(http.StatusNotFound, "The catalog has no host %s.", name)
+	return nil, web.Errorf(http.StatusNotFound, "%s has no host %s.", catalogThen(r), name)
 }
 
 // hostAndCheck returns the host and the check of the address, the check by its name or by its spelling in the addresses
@@ -137,10 +138,16 @@ func (r request) hostAndCheck() (*mesh.HostState, *mesh.CheckState, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	name := r.PathValue("check")
+	name, former, slug := r.PathValue("check"), "", web.Slug(r.PathValue("check"))
+	if config := r.catalog.Host(mesh.Key(h.Name)); config != nil {
+		if c := checkNamed(r, config, name); c != nil {
+			former = c.Name
+		}
+	}
 	for _, same := range []func(mesh.CheckState) bool{
 		func(c mesh.CheckState) bool { return c.Name == name },
-		func(c mesh.CheckState) bool { return web.Slug(c.Name) == web.Slug(name) }, // "TCP 25" and "tcp-25" have the same
+		func(c mesh.CheckState) bool { return c.Name == former },
+		func(c mesh.CheckState) bool { return web.Slug(c.Name) == slug }, // "TCP 25" and "tcp-25" have the same
 	} {
 		if i := slices.IndexFunc(h.Checks, same); i >= 0 {
 			return h, &h.Checks[i], nil
@@ -213,18 +220,17 @@ func (c checkView) rows() (out [][]any) {
 // changesMax bounds the changes on a page.
 const changesMax = 50
 
-// changes returns the newest changes of verdicts of a host's key, or of one of its checks, up to the moment that is
-// shown, the latest first.
+// changes returns the newest changes of verdicts of a host, or of one of its checks, up to the moment that is shown,
+// the latest first.
 func (s *console) changes(r request, host, check string) ([]changeRow, error) {
-	at := r.snapshot.At
-	all, err := s.config.Source.Transitions(r.Context(), host, at.Add(-30*24*time.Hour), 1000)
+	all, err := transitionsOf(s, r, host, check, before(r, 30*24*time.Hour), 1000)
 	if err != nil {
 		return nil, err
 	}
 	var out []changeRow
 	for _, t := range slices.Backward(all) {
-		if t.Published.After(at) || check != "" && t.Check != check || len(out) >= changesMax {
-			continue
+		if len(out) >= changesMax {
+			break
 		}
 		row := changeRow{
 			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence,

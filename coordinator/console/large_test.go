@@ -86,7 +86,7 @@ func (m largeMesh) Changed() <-chan struct{}                            { return
 func (m largeMesh) Warnings() map[string]string                         { return nil }
 func (m largeMesh) Streams(context.Context) ([]bus.StreamInfo, error)   { return nil, nil }
 func (m largeMesh) Health(context.Context) (h health.Report, err error) { return h, nil }
-func (m largeMesh) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
+func (m largeMesh) TransitionsIn(context.Context, string, time.Time, time.Time, int) ([]mesh.Transition, error) {
 	return nil, nil
 }
 func (m largeMesh) DecidedAt(context.Context, uint64) ([]mesh.Transition, error) { return nil, nil }
@@ -98,7 +98,9 @@ func (m largeMesh) Losses(context.Context, time.Time, time.Time) ([]latency.Vant
 }
 
 // Minutes and Latency have all that is asked for.
-func (m largeMesh) Minutes(_ context.Context, q latency.MinutesRequest) (out []latency.Point, err error) {
+func (m largeMesh) Minutes(
+	_ context.Context, _ *catalog.Catalog, q latency.MinutesRequest,
+) (out []latency.Point, err error) {
 	for at := q.From; at.Before(q.To) && len(q.Vantages) > 0; at = at.Add(max(q.Step, time.Minute)) {
 		out = append(out, latency.Point{At: at, Digest: largeDigest})
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -110,7 +111,9 @@ func TestLossyPlacesAreNamedSoonAndNotForLong(t *testing.T) {
 }
 
 // Minutes has the same for a pair, minute by minute.
-func (l lossyTime) Minutes(_ context.Context, q latency.MinutesRequest) (out []latency.Point, err error) {
+func (l lossyTime) Minutes(
+	_ context.Context, _ *catalog.Catalog, q latency.MinutesRequest,
+) (out []latency.Point, err error) {
 	for at := q.From.Truncate(time.Minute); at.Before(q.To); at = at.Add(time.Minute) {
 		p := latency.Point{At: at}
 		if p.Sent = 10; !at.Before(l.from) && at.Before(l.to) {

@@ -30,12 +30,13 @@ func (s *console) eventsOf(r request, host, check string) (out []event, err erro
 		return nil, nil
 	}
 	since := r.snapshot.At.Add(-eventsWithin)
+	hosts, checks := namesOf(r, host, check)
 	changes, err := s.catalogChanges(r)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range changes {
-		if text := changesAbout(c, host, check); text != "" && !c.At.Before(since) && !c.At.After(r.snapshot.At) {
+		if text := changesAbout(c, hosts, checks); text != "" && !c.At.Before(since) && !c.At.After(r.snapshot.At) {
 			out = append(out, event{At: c.At, Text: "Catalog changed: " + text})
 		}
 	}
@@ -70,11 +71,13 @@ func (s *console) catalogChanges(r request) ([]ledger.Change, error) {
 	return changes, nil
 }
 
-// changesAbout lists what a new catalog changed for a check, or for its host as a whole.
-func changesAbout(c ledger.Change, host, check string) string {
+// changesAbout lists what a new catalog changed for a check, or for its host as a whole. The names are keys.
+func changesAbout(c ledger.Change, hosts, checks []string) string {
 	var texts []string
 	for _, one := range c.Changes {
-		if !one.Advice && mesh.Key(one.Host) == mesh.Key(host) && (one.Check == "" || one.Check == check) {
+		about := slices.Contains(hosts, mesh.Key(one.Host)) &&
+			(one.Check == "" || slices.Contains(checks, mesh.Key(one.Check)))
+		if about && !one.Advice {
 			texts = append(texts, one.String())
 		}
 	}
@@ -103,14 +106,11 @@ const marksRead = 1000
 // chartMarks are the outages of a check up to the moment that is shown, and what else happened. They are of all times:
 // an outage that began before a chart does may last in it.
 func (s *console) chartMarks(r request, host, check string, events []event) (out []web.ChartMark, err error) {
-	all, err := s.config.Source.Transitions(r.Context(), mesh.Key(host), time.Time{}, marksRead)
+	all, err := transitionsOf(s, r, host, check, period{until: before(r, 0).until}, marksRead)
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range all {
-		if t.Check != check || t.Published.After(r.snapshot.At) {
-			continue
-		}
 		if n := len(out); n > 0 && out[n-1].To.IsZero() {
 			out[n-1].To = t.Began
 		}

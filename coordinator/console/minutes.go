@@ -39,7 +39,7 @@ type observed struct {
 
 // points returns the points of a group.
 func (o observed) points(s *console, r request, g vantageGroup, p latency.Period) ([]latency.Point, error) {
-	return s.config.Source.Minutes(r.Context(), latency.MinutesRequest{
+	return s.config.Source.Minutes(r.Context(), r.catalog, latency.MinutesRequest{
 		Host: o.host, Check: o.check, Vantages: g.vantages, Period: p,
 	})
 }

@@ -40,7 +40,7 @@ func misses(s *console, r request, key missKey, since time.Time) (n uint64, know
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), gatherWait)
 	defer cancel()
-	minutes, err := s.config.Source.Minutes(ctx, latency.MinutesRequest{
+	minutes, err := s.config.Source.Minutes(ctx, r.catalog, latency.MinutesRequest{
 		Host: key.host, Check: key.check, Vantages: r.observersIn(key.region, key.host),
 		Period: latency.Period{From: since, To: r.snapshot.At},
 	})

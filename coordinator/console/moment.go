@@ -2,10 +2,13 @@ package console
 
 import (
 	"context"
+	"html/template"
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
@@ -35,6 +38,9 @@ func (s *console) past(r *request) (bool, error) {
 	at, err := command.ParseTime(text, time.Now())
 	if err != nil {
 		return false, web.Errorf(http.StatusBadRequest, "The time %v.", err)
+	}
+	if _, err := time.Parse(time.RFC3339, text); err != nil {
+		at = at.Truncate(time.Second) // links have the same moment
 	}
 	c, snapshot, err := s.config.Past.At(r.Context(), at)
 	switch kind := errkind.Of(err); {
@@ -92,7 +98,7 @@ const (
 	timelineRows  = 3 // marks of the same minute stand above one another
 )
 
-// newMomentView describes the moment that a page shows. host is the key of the host whose changes it
+// newMomentView describes the moment that a page shows. host is the name of the host whose changes it
 // marks, and check the name of its only check: "" for all. With a host it marks all that its page lists.
 func (s *console) newMomentView(r request, host, check string) (*momentView, error) {
 	if s.config.Past == nil {
@@ -109,31 +115,45 @@ func (s *console) newMomentView(r request, host, check string) (*momentView, err
 	place := func(at time.Time) int { return int(timelineWidth * int64(at.Sub(begin)) / int64(timelineSpan)) }
 	v.Cursor = min(max(place(shown), 0), timelineWidth-1)
 	v.Hours = hours(begin, now, place)
-	changes, err := s.config.Source.Transitions(r.Context(), host, begin, timelineMarks+1)
+	changes, err := marked(s, r, host, check, period{since: begin.Add(present.Offset)})
 	if err != nil {
 		return nil, err
 	}
-	changes = slices.DeleteFunc(slices.Clone(changes), func(t mesh.Transition) bool {
-		if host == "" { // a check's first success is no news, and a status follows from verdicts
+	if host == "" { // a check's first success is no news, and a status follows from verdicts
+		changes = slices.DeleteFunc(slices.Clone(changes), func(t mesh.Transition) bool {
 			return t.Check == "" || t.Was == mesh.Pending || t.Published.Before(v.Reach)
-		}
-		return check != "" && t.Check != check
-	})
+		})
+	}
 	v.More = max(0, len(changes)-timelineMarks)
-	v.Marks = v.marks(changes[v.More:], place)
+	v.Marks = v.marks(changes[v.More:], place, now)
 	return v, nil
 }
 
+// marked returns the transitions that a line of time marks: one more than it draws tells that there are more.
+func marked(s *console, r request, host, check string, p period) ([]mesh.Transition, error) {
+	if host == "" {
+		return s.config.Source.TransitionsIn(r.Context(), "", p.since, p.until, timelineMarks+1)
+	}
+	return transitionsOf(s, r, host, check, p, timelineMarks+1)
+}
+
+// momentText writes a moment for an address and for the field.
+func momentText(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
+
 // newMomentField describes the field alone, with the steps from the moment that is shown.
 func newMomentField(s *console, r request, shown, now time.Time) *momentView {
-	v := &momentView{Path: r.URL.EscapedPath(), At: r.moment, Width: timelineWidth}
+	path, here := presentPath(r)
+	v := &momentView{Path: path, At: r.moment, Width: timelineWidth}
 	v.keep(r.URL.Query())
+	if !here {
+		v.Latest = "/"
+	}
 	v.Reach, _ = s.config.Past.Reach(r.Context()) // the line is drawn without it
 	if !v.Reach.IsZero() {
 		v.Reach = v.Reach.Truncate(time.Second).Add(time.Second) // a whole second that can be typed and shown
 	}
-	if !r.moment.IsZero() {
-		v.Text = r.moment.UTC().Format(time.RFC3339)
+	if v.Text = momentText(r.moment); r.moment.IsZero() {
+		v.Text, shown = "", shown.Truncate(time.Second)
 	}
 	for _, step := range []struct {
 		name string
@@ -187,13 +207,14 @@ func (v *momentView) Earliest() string { return v.address(v.Reach) }
 
 func (v *momentView) address(at time.Time) string {
 	query := v.query()
-	query.Set("at", at.UTC().Format(time.RFC3339))
+	query.Set("at", momentText(at))
 	return v.Path + "?" + query.Encode()
 }
 
 // marks draws the changes of verdicts, the newest first, so that the keyboard reaches the latest change first. Those of
 // the same place stand below one another. Where they are too many, the earliest are not drawn: what fails now counts.
-func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int) []momentMark {
+// One later than the present was published before the wall clock was stepped back: no moment shows it.
+func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int, now time.Time) []momentMark {
 	var out []momentMark
 	rows := map[int]int{}
 	for _, t := range slices.Backward(changes) {
@@ -202,7 +223,7 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int)
 			look = web.StatusLook(t.To)
 			what = t.Host + ": " + look.Word
 		}
-		x := place(t.Published)
+		x := min(place(t.Published), timelineWidth)
 		row := rows[x/8]
 		rows[x/8]++
 		if row >= timelineRows {
@@ -216,10 +237,26 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int)
 			Title:       t.Published.UTC().Format("2 Jan 15:04:05 UTC") + ": " + what,
 			Explanation: transitionPath(t),
 		}
-		if at.Before(v.Reach) {
-			mark.URL = mark.Explanation // that moment cannot be shown any more
+		if at.Before(v.Reach) || t.Published.After(now) {
+			mark.URL = mark.Explanation // that moment cannot be shown
 		}
 		out = append(out, mark)
 	}
 	return out
+}
+
+// momentLinks are the links to pages that can show a moment, and do not name one.
+var momentLinks = regexp.MustCompile(
+	`href="/(?:(?:hosts|regions|pairs)/(?:&#|[^"?#])+(?:\?with=[^"&]+)?|matrix|agents|catalog)?"`)
+
+// atMoment makes the links of a page of the past lead to the same moment. Those to the present are above it.
+func atMoment(content template.HTML, at time.Time) template.HTML {
+	query := "at=" + url.QueryEscape(momentText(at))
+	return template.HTML(momentLinks.ReplaceAllStringFunc(string(content), func(link string) string {
+		before := "?"
+		if strings.Contains(link, "?") {
+			before = "&amp;"
+		}
+		return strings.TrimSuffix(link, `"`) + before + query + `"`
+	}))
 }

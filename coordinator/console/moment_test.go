@@ -67,7 +67,7 @@ func (f fallen) change() []mesh.Transition {
 	}}
 }
 
-func (f fallen) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
+func (f fallen) TransitionsIn(context.Context, string, time.Time, time.Time, int) ([]mesh.Transition, error) {
 	return f.change(), nil
 }
 
@@ -183,7 +183,7 @@ type young struct {
 	changed time.Time
 }
 
-func (y young) Transitions(context.Context, string, time.Time, int) ([]mesh.Transition, error) {
+func (y young) TransitionsIn(context.Context, string, time.Time, time.Time, int) ([]mesh.Transition, error) {
 	return []mesh.Transition{
 		{ID: "1", Sequence: 1, Host: "NC036", Check: "ping", Was: mesh.Pending, Verdict: mesh.Up, Published: y.changed},
 		{ID: "2", Sequence: 1, Host: "NC036", From: mesh.StatusUnknown, To: mesh.Operational, Published: y.changed},

@@ -55,19 +55,22 @@ func overviewPage(s *console, r request) (view, error) {
 	}, nil
 }
 
-// openIncidents returns the incidents that are open.
+// openIncidents returns the incidents that are open, or were at the moment that is shown.
 func openIncidents(s *console, r request) ([]*incident.Incident, error) {
-	return s.config.Source.Incidents(r.Context(), incident.Query{
-		Since: r.snapshot.At.Add(r.snapshot.Offset), Limit: openMax,
-	})
+	_, present := s.config.Source.Current()
+	q := incident.Query{Since: r.snapshot.At.Add(r.snapshot.Offset - present.Offset), Limit: openMax}
+	if !r.moment.IsZero() {
+		q.Until = q.Since
+	}
+	return s.config.Source.Incidents(r.Context(), q)
 }
 
 // latestChanges returns the latest transitions, the newest first.
 func latestChanges(s *console, r request) (out []changeRow, err error) {
-	since := r.snapshot.At.Add(-changesWithin)
-	transitions, err := s.config.Source.Transitions(r.Context(), "", since, 10*changesShown)
+	p := before(r, changesWithin)
+	transitions, err := s.config.Source.TransitionsIn(r.Context(), "", p.since, p.until, 10*changesShown)
 	for _, t := range slices.Backward(transitions) {
-		if t.Was == mesh.Pending || len(out) == changesShown || t.Published.After(r.snapshot.At) {
+		if t.Was == mesh.Pending || len(out) == changesShown {
 			continue // a check's first success is no news
 		}
 		row := changeRow{

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
@@ -75,8 +74,9 @@ func Theme() *web.Theme { return theme }
 type request struct {
 	*http.Request
 	catalog  *catalog.Catalog
-	snapshot *mesh.Snapshot // in wall time
-	moment   time.Time      // of the past that is shown; zero: the present
+	snapshot *mesh.Snapshot   // in wall time
+	moment   time.Time        // of the past that is shown; zero: the present
+	present  *catalog.Catalog // in force at present
 }
 
 // forPrograms reports whether the request asks for the page's tables alone.
@@ -99,7 +99,8 @@ type view struct {
 	tables   []table     // what the page shows, for programs; ?table= names one
 	charts   []web.Chart // the values of those that read them by themselves, with ?format=chart; ?chart= names one
 	moment   *momentView
-	still    bool // it shows a moment of the past, and has no event stream
+	still    bool      // it shows a moment of the past, and has no event stream
+	linksTo  time.Time // the moment that links lead to; zero: the one that is shown
 }
 
 // page makes the view of one address. An error of web.Errorf is shown to the reader.
@@ -202,6 +203,7 @@ func namesCheck(s *console, r *http.Request) bool {
 	}
 	named := request{Request: asked}
 	named.catalog, named.snapshot = s.config.Source.Current()
+	named.present = named.catalog
 	_, c, err := named.hostAndCheck()
 	return err == nil && c.Name == asked.PathValue("check")
 }
@@ -212,7 +214,7 @@ const queryMax = 4 << 10
 // open makes the view that a request asks for.
 func (s *console) open(r *http.Request, p page) (request, view, error) {
 	c, snapshot := s.config.Source.Current()
-	asked := request{Request: r, catalog: c, snapshot: snapshot}
+	asked := request{Request: r, catalog: c, snapshot: snapshot, present: c}
 	if len(r.URL.RawQuery) > queryMax {
 		return asked, view{}, web.Errorf(http.StatusRequestURITooLong, "The address is too long.")
 	}
@@ -269,7 +271,8 @@ func (s *console) write(w http.ResponseWriter, asked request, v view, status int
 func (s *console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, text, ok := web.ClientError(err)
 	asked := request{Request: r}
-	if asked.catalog, asked.snapshot = s.config.Source.Current(); !ok || asked.forPrograms() {
+	asked.catalog, asked.snapshot = s.config.Source.Current()
+	if asked.present = asked.catalog; !ok || asked.forPrograms() {
 		web.WriteError(w, r, s.config.Logger, err)
 		return
 	}
@@ -301,8 +304,11 @@ func (r request) render(v view) (template.HTML, error) {
 	if err != nil {
 		return "", err
 	}
-	if !r.moment.IsZero() {
-		content = atMoment(content, r.moment)
+	if v.linksTo.IsZero() {
+		v.linksTo = r.moment
+	}
+	if !v.linksTo.IsZero() {
+		content, heading = atMoment(content, v.linksTo), atMoment(heading, v.linksTo)
 	}
 	sheets, all := r.formats(v)
 	return web.Render(templates, "shell", struct {
@@ -313,22 +319,6 @@ func (r request) render(v view) (template.HTML, error) {
 		Moment            *momentView
 		Content           template.HTML
 	}{heading, len(r.snapshot.Vantages), connectedAgents(r.snapshot), sheets, all, v.moment, content})
-}
-
-// momentLinks are the links to pages that can show a moment, and do not name one.
-var momentLinks = regexp.MustCompile(
-	`href="/(?:(?:hosts|regions|pairs)/[^"?#]+(?:\?with=[^"&]+)?|matrix|agents|catalog)?"`)
-
-// atMoment makes the links of a page of the past lead to the same moment. Those to the present are above it.
-func atMoment(content template.HTML, at time.Time) template.HTML {
-	query := "at=" + url.QueryEscape(at.UTC().Format(time.RFC3339))
-	return template.HTML(momentLinks.ReplaceAllStringFunc(string(content), func(link string) string {
-		before := "?"
-		if strings.Contains(link, "?") {
-			before = "&amp;"
-		}
-		return strings.TrimSuffix(link, `"`) + before + query + `"`
-	}))
 }
 
 // formats returns the addresses of the page's tables for programs: each by itself as CSV, and all of them as JSON.

@@ -82,7 +82,7 @@ func (s *console) pairPage(r request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if v.Changes, err = s.changes(r, mesh.Key(h.Name), c.Name); err != nil {
+	if v.Changes, err = s.changes(r, h.Name, c.Name); err != nil {
 		return view{}, err
 	}
 	return view{
@@ -166,11 +166,15 @@ func (v pairView) periodTable() table {
 }
 
 func (r request) vantage(name string) (*mesh.VantageState, error) {
-	same := func(v mesh.VantageState) bool { return mesh.Key(v.Name) == mesh.Key(name) }
+	key := mesh.Key(name)
+	if named := hostNamed(r, name); named != nil {
+		key = named.Key()
+	}
+	same := func(v mesh.VantageState) bool { return mesh.Key(v.Name) == key }
 	if i := slices.IndexFunc(r.snapshot.Vantages, same); i >= 0 {
 		return &r.snapshot.Vantages[i], nil
 	}
-	return nil, web.Errorf(http.StatusNotFound, "The catalog has no vantage %s.", name)
+	return nil, web.Errorf(http.StatusNotFound, "%s has no vantage %s.", catalogThen(r), name)
 }
 
 // observers returns the keys of the vantages that run a check.

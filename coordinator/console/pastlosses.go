@@ -29,7 +29,7 @@ func pastLosses(s *console, r request, lines []line, columns []column) lossCount
 			if c.vantage == "" || c.vantage == mesh.Key(l.host.Name) {
 				continue
 			}
-			points, err := s.config.Source.Minutes(r.Context(), latency.MinutesRequest{
+			points, err := s.config.Source.Minutes(r.Context(), r.catalog, latency.MinutesRequest{
 				Host: l.host.Name, Check: l.check.Name, Vantages: []string{c.Name},
 				Period: latency.Period{From: parts[0][0], To: r.snapshot.At},
 			})

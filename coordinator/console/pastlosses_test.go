@@ -10,6 +10,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/console"
 	"github.com/probemesh/probemesh/coordinator/web/webtest"
+	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/rollup"
@@ -21,7 +22,7 @@ type lostThen struct {
 	asked *[]latency.MinutesRequest
 }
 
-func (l lostThen) Minutes(_ context.Context, q latency.MinutesRequest) ([]latency.Point, error) {
+func (l lostThen) Minutes(_ context.Context, _ *catalog.Catalog, q latency.MinutesRequest) ([]latency.Point, error) {
 	*l.asked = append(*l.asked, q)
 	return []latency.Point{{Digest: rollup.Digest{Sent: 60, Lost: 20}}}, nil
 }

@@ -52,7 +52,7 @@ func (s *console) regionPage(r request) (view, error) {
 	key := mesh.Key(r.PathValue("region"))
 	i := slices.IndexFunc(r.catalog.Regions, func(region catalog.Region) bool { return mesh.Key(region.Name) == key })
 	if i < 0 {
-		return view{}, web.Errorf(http.StatusNotFound, "The catalog has no region %s.", r.PathValue("region"))
+		return view{}, web.Errorf(http.StatusNotFound, "%s has no region %s.", catalogThen(r), r.PathValue("region"))
 	}
 	name := r.catalog.Regions[i].Name
 	v := r.regionView(name)

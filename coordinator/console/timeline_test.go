@@ -24,7 +24,9 @@ type restless struct {
 	now time.Time
 }
 
-func (f restless) Transitions(_ context.Context, host string, _ time.Time, _ int) (out []mesh.Transition, err error) {
+func (f restless) TransitionsIn(
+	_ context.Context, host string, _, _ time.Time, _ int,
+) (out []mesh.Transition, err error) {
 	_, snapshot := f.Current()
 	for n := range 45 {
 		at := f.now.Add(-time.Duration(45-n) * time.Hour)

@@ -105,8 +105,12 @@ func (s *console) transitionPage(r request) (view, error) {
 			steps.rows = append(steps.rows, []any{t.ID, step.At, step.Kind, step.Text, step.Rule})
 		}
 	}
+	linksTo := time.Time{} // the pages of what has left the catalog are those of the moment
+	if slices.ContainsFunc(all, func(t mesh.Transition) bool { return hasLeft(r, t) }) {
+		linksTo = all[0].Published.Truncate(time.Second).Add(time.Second)
+	}
 	return view{
-		title: "Change " + r.PathValue("sequence"), template: "transition", section: "/", still: true,
+		title: "Change " + r.PathValue("sequence"), template: "transition", section: "/", still: true, linksTo: linksTo,
 		data: struct {
 			Changes []transitionView
 			More    int
@@ -125,7 +129,7 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 		With:  s.failedWith(r, t),
 		Began: t.Began, Published: t.Published, After: t.Published.Sub(t.Began),
 		Tally: t.Tally, Votes: r.newCheckView(&mesh.HostState{Name: t.Host}, &state),
-		Before: hostPath(t.Host) + "?at=" + t.Began.Add(-time.Second).UTC().Format(time.RFC3339),
+		Before: hostPath(t.Host) + "?at=" + momentText(t.Began.Add(-time.Second).Truncate(time.Second)),
 	}
 	if v.Votes.Waits = ""; countBad(t.Votes) != t.Tally.Bad {
 		v.Votes.Waits = "The votes shown are those of the moment of publication; the verdict counts those that decided it."
@@ -178,7 +182,8 @@ func (s *console) failedWith(r request, t mesh.Transition) (out []string) {
 	if t.Cause == "" {
 		return nil
 	}
-	all, err := s.config.Source.Transitions(r.Context(), "", t.Published.Add(-causeWithin), timelineMarks)
+	at := t.Published.Add(t.Offset)
+	all, err := s.config.Source.TransitionsIn(r.Context(), "", at.Add(-causeWithin), at.Add(causeWithin), timelineMarks)
 	if err != nil {
 		return nil // a page without them is better than none
 	}
@@ -200,7 +205,7 @@ func countBad(votes []mesh.RegionVote) (n int) {
 	return n
 }
 
-// causeWithin is how long before a change others of its cause are sought.
+// causeWithin is how long before and after a change others of its cause are sought.
 const causeWithin = 10 * time.Minute
 
 const (

@@ -25,7 +25,14 @@ func NewHistory(v *view.View, now func() (at time.Time, offset time.Duration)) *
 // Transitions returns the newest transitions since the time, oldest first, of a host's key or of all hosts (""), in
 // wall time.
 func (h *History) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
-	out, err := h.view.Transitions(ctx, host, h.meshTime(since), limit)
+	return h.TransitionsIn(ctx, host, h.meshTime(since), time.Time{}, limit)
+}
+
+// TransitionsIn is Transitions in a period of mesh time; the zero time as its end is the present.
+func (h *History) TransitionsIn(
+	ctx context.Context, host string, since, until time.Time, limit int,
+) ([]mesh.Transition, error) {
+	out, err := view.TransitionsIn(ctx, h.view, host, since, until, limit)
 	for i := range out {
 		out[i] = out[i].InWallTime()
 	}

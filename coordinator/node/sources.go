@@ -97,14 +97,22 @@ func (s consoleSource) Streams(ctx context.Context) ([]bus.StreamInfo, error) {
 	return s.health.Streams(ctx)
 }
 
+// TransitionsIn lists the newest transitions in a period of mesh time.
+func (s consoleSource) TransitionsIn(
+	ctx context.Context, host string, since, until time.Time, limit int,
+) ([]mesh.Transition, error) {
+	return s.history.TransitionsIn(ctx, host, since, until, limit)
+}
+
 // DecidedAt lists the transitions that were decided at a sequence of the stream of observations.
 func (s consoleSource) DecidedAt(ctx context.Context, sequence uint64) ([]mesh.Transition, error) {
 	return s.history.DecidedAt(ctx, sequence)
 }
 
 // Minutes returns what vantages observed of a check in the minutes of the last two days.
-func (s consoleSource) Minutes(ctx context.Context, q latency.MinutesRequest) ([]latency.Point, error) {
-	c, _ := s.engine.Current()
+func (s consoleSource) Minutes(
+	ctx context.Context, c *catalog.Catalog, q latency.MinutesRequest,
+) ([]latency.Point, error) {
 	return s.latencies.Minutes(ctx, c, q)
 }
 

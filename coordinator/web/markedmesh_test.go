@@ -298,17 +298,24 @@ func (m *markedMesh) Warnings() map[string]string { return map[string]string{mar
 
 func (m *markedMesh) Streams(context.Context) ([]bus.StreamInfo, error) { return nil, nil }
 func (m *markedMesh) Counters() map[string]uint64                       { return nil }
-func (m *markedMesh) Minutes(context.Context, latency.MinutesRequest) ([]latency.Point, error) {
+func (m *markedMesh) Minutes(context.Context, *catalog.Catalog, latency.MinutesRequest) ([]latency.Point, error) {
 	return nil, nil
 }
-func (m *markedMesh) DecidedAt(context.Context, uint64) ([]mesh.Transition, error) {
-	return nil, nil
+func (m *markedMesh) DecidedAt(ctx context.Context, sequence uint64) ([]mesh.Transition, error) {
+	all, err := m.view.Transitions(ctx, "", time.Time{}, view.TransitionsMax)
+	return slices.DeleteFunc(all, func(t mesh.Transition) bool { return t.Sequence != sequence }), err
 }
 
 func (m *markedMesh) Losses(context.Context, time.Time, time.Time) ([]latency.VantageLoss, error) {
 	return nil, nil
 }
 func (m *markedMesh) Health(context.Context) (h health.Report, err error) { return h, nil }
+
+func (m *markedMesh) TransitionsIn(
+	ctx context.Context, host string, since, until time.Time, limit int,
+) ([]mesh.Transition, error) {
+	return view.TransitionsIn(ctx, m.view, host, since, until, limit)
+}
 
 func (m *markedMesh) Transitions(
 	ctx context.Context, host string, since time.Time, limit int,

@@ -75,7 +75,7 @@ type Period struct {
 	Step     time.Duration // whole minutes, the first of which is that of From; zero: one minute
 }
 
-// MinutesRequest selects what vantages together observed of a check, by the names that the catalog in force has.
+// MinutesRequest selects what vantages together observed of a check, by the names that a catalog has.
 type MinutesRequest struct {
 	Host, Check string
 	Vantages    []string

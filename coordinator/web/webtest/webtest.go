@@ -143,6 +143,13 @@ func (s *Source) Transitions(context.Context, string, time.Time, int) ([]mesh.Tr
 	return out, nil
 }
 
+// TransitionsIn returns Transitions.
+func (s *Source) TransitionsIn(
+	ctx context.Context, host string, since, _ time.Time, limit int,
+) ([]mesh.Transition, error) {
+	return s.Transitions(ctx, host, since, limit)
+}
+
 // PublicTransitions returns Transitions.
 func (s *Source) PublicTransitions(
 	ctx context.Context,

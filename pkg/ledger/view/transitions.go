@@ -19,7 +19,17 @@ const TransitionsMax = 10_000
 // Transitions returns the newest transitions published since the mesh time, oldest first, of a host's key or of all
 // hosts (""): at most limit, and at most TransitionsMax.
 func (v *View) Transitions(ctx context.Context, host string, since time.Time, limit int) ([]mesh.Transition, error) {
+	return TransitionsIn(ctx, v, host, since, time.Time{}, limit)
+}
+
+// TransitionsIn is Transitions up to a mesh time; the zero time is the present.
+func TransitionsIn(
+	ctx context.Context, v *View, host string, since, until time.Time, limit int,
+) ([]mesh.Transition, error) {
 	query, args := `SELECT data FROM transitions WHERE published >= ?`, []any{nanoseconds(since)}
+	if !until.IsZero() {
+		query, args = query+` AND published <= ?`, append(args, nanoseconds(until))
+	}
 	if host != "" {
 		query, args = query+` AND host = ?`, append(args, host)
 	}
