@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -45,15 +44,15 @@ type agentsView struct {
 const agentsShown = 200
 
 // order puts agents that need attention first.
-func (r agentRow) order() int {
-	if !connected(r.VantageState) || len(r.Advisories) > 0 || r.Behind {
+func (a agentRow) order() int {
+	if !connected(a.VantageState) || len(a.Advisories) > 0 || a.Behind {
 		return 0
 	}
 	return 1
 }
 
-// explainSilence says of an agent that sends nothing whether its host is down, too, or the agent alone is to blame, and
-// what to do next.
+// explainSilence describes why an agent sends nothing: it never joined, its host is down, too, or the agent alone has
+// stopped. It names what to do next.
 func (a *agentRow) explainSilence(r request) {
 	if connected(a.VantageState) {
 		return
@@ -83,7 +82,7 @@ func (a *agentRow) explainSilence(r request) {
 // agentsPage is the page of all agents.
 func agentsPage(s *console, r request) (view, error) {
 	hosts := hostsByKey(r.catalog)
-	enrolled, credentials := enrolledSince(r.Context(), s, r), presentCredentials(s, r)
+	enrolled, credentials := enrolledSince(s, r), presentCredentials(s, r)
 	var rows []agentRow
 	t := table{name: "agents", columns: []string{
 		"agent", "region", "addresses", "state", "version", "catalog", "enrolled_at", "credential_ends_at",
@@ -153,13 +152,13 @@ func validFor(ends, now time.Time) string {
 	return "has ended"
 }
 
-// enrolledSince returns since when the credentials of agents are valid, by the keys of their hosts, in wall time.
-func enrolledSince(ctx context.Context, s *console, r request) map[string]time.Time {
+// enrolledSince returns since when agents belong to the mesh, by the keys of their hosts, in wall time.
+func enrolledSince(s *console, r request) map[string]time.Time {
 	out := map[string]time.Time{}
 	if s.config.Records == nil {
 		return out
 	}
-	agents, err := s.config.Records.Agents(ctx)
+	agents, err := s.config.Records.Agents(r.Context())
 	if err != nil {
 		s.config.Logger.Debug().Err(err).Msg("enrolment unknown")
 	}

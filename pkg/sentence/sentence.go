@@ -166,7 +166,7 @@ func target(config *catalog.Check) string {
 }
 
 // First returns which region saw the failure first, by the votes at the moment at which the verdict is published. It
-// ignores regions that vote bad since before the verdict's cause began: they had a trouble of their own.
+// ignores regions that vote bad since before the verdict's cause began: their failures have another cause.
 func First(since time.Time, votes []mesh.RegionVote, offset time.Duration) mesh.Sighting {
 	var first mesh.Sighting
 	for _, v := range badVotes(votes) {
