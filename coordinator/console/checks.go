@@ -31,7 +31,7 @@ var (
 )
 
 // checkPage is the page of a check, now or at a moment.
-func (s *console) checkPage(r request) (view, error) {
+func checkPage(s *console, r request) (view, error) {
 	h, c, err := r.hostAndCheck()
 	if err != nil {
 		return view{}, err

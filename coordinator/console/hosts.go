@@ -65,7 +65,7 @@ func transitionPath(t mesh.Transition) string {
 }
 
 // hostPage is the page of a host, now or at a moment.
-func (s *console) hostPage(r request) (view, error) {
+func hostPage(s *console, r request) (view, error) {
 	h, err := r.host()
 	if err != nil {
 		return view{}, err

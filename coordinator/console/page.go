@@ -113,13 +113,13 @@ var pages = map[string]page{
 	"/agents":  agentsPage,
 	"/catalog": catalogPage,
 
-	"/hosts/{host}":                        (*console).hostPage,
-	"/hosts/{host}/checks/{check}":         (*console).checkPage,
+	"/hosts/{host}":                        hostPage,
+	"/hosts/{host}/checks/{check}":         checkPage,
 	"/hosts/{host}/checks/{check}/minutes": minutesPage,
 	"/hosts/{host}/checks/{check}/year":    yearPage,
-	"/pairs/{vantage}/{host}/{check}":      (*console).pairPage,
-	"/regions/{region}":                    (*console).regionPage,
-	"/transitions/{sequence}":              (*console).transitionPage,
+	"/pairs/{vantage}/{host}/{check}":      pairPage,
+	"/regions/{region}":                    regionPage,
+	"/transitions/{sequence}":              transitionPage,
 }
 
 // newPages returns the mux of the console's own pages.

@@ -48,7 +48,7 @@ func (r request) newPairView(vantage *mesh.VantageState, h *mesh.HostState, c *m
 }
 
 // pairPage is the page of what a vantage sees of a check. ?with= names another vantage to compare with.
-func (s *console) pairPage(r request) (view, error) {
+func pairPage(s *console, r request) (view, error) {
 	h, c, err := r.hostAndCheck()
 	if err != nil {
 		return view{}, err

@@ -48,7 +48,7 @@ func (row directionRow) Results() int { return row.Good + row.Bad }
 func (row directionRow) fails() bool { return sight{good: row.Good, bad: row.Bad}.fails() }
 
 // regionPage is the page of a region, now or at a moment.
-func (s *console) regionPage(r request) (view, error) {
+func regionPage(s *console, r request) (view, error) {
 	key := mesh.Key(r.PathValue("region"))
 	i := slices.IndexFunc(r.catalog.Regions, func(region catalog.Region) bool { return mesh.Key(region.Name) == key })
 	if i < 0 {

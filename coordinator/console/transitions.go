@@ -84,7 +84,7 @@ type axisTick struct {
 const transitionsOnPage = 5
 
 // transitionPage explains the changes that were decided at one message of the stream.
-func (s *console) transitionPage(r request) (view, error) {
+func transitionPage(s *console, r request) (view, error) {
 	sequence, err := strconv.ParseUint(r.PathValue("sequence"), 10, 64)
 	if err != nil {
 		return view{}, web.Errorf(http.StatusNotFound, "A change has a number, not %q.", r.PathValue("sequence"))
