@@ -104,13 +104,14 @@ func describeFirstLook(l admin.FirstLook) string {
 	if l.Port != 0 {
 		target = fmt.Sprintf("port %d", l.Port)
 	}
-	text := fmt.Sprintf("%s %s: %d of %s reach %s", l.Host, l.Check, l.OK, mesh.Count(l.Voters, "region"), target)
+	reach := mesh.CountOf(l.OK, l.Voters, "region", "reaches", "reach")
+	text := fmt.Sprintf("%s %s: %s %s", l.Host, l.Check, reach, target)
 	if l.Missing() > 0 {
 		text += " so far"
 	}
 	text += describeSightings(l.Bad, "cannot") + describeSightings(l.Inconclusive, "cannot tell")
 	if missing := l.Missing(); missing > 0 { // the agents probe a mail server one after the other
-		text += fmt.Sprintf("; %d have not probed it yet", missing)
+		text += fmt.Sprintf("; %d %s not probed it yet", missing, mesh.Verb(missing, l.Voters, "has", "have"))
 	}
 	return text
 }

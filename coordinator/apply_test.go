@@ -16,7 +16,7 @@ func TestApplySaysWhyRegionsDoNotReachACheck(t *testing.T) {
 		"NC036 smtp: 0 of 7 regions reach it; 7 cannot tell: no local route": {
 			Voters: 7, Inconclusive: admin.Sightings{Regions: 7, Why: "no local route", Same: 7},
 		},
-		"NC036 smtp: 1 of 7 regions reach it so far; 3 cannot, mostly: timeout; 1 cannot tell; 2 have not probed it yet": {
+		"NC036 smtp: 1 of 7 regions reaches it so far; 3 cannot, mostly: timeout; 1 cannot tell; 2 have not probed it yet": {
 			Voters: 7, OK: 1, Bad: admin.Sightings{Regions: 3, Why: "timeout", Same: 2},
 			Inconclusive: admin.Sightings{Regions: 1, Same: 1},
 		},

@@ -158,23 +158,29 @@ const askOutside = "Try its addresses from another network, or ask its provider.
 func concludeRegion(v regionView) (web.Look, string) {
 	out, outKnown := lost(v.Out)
 	in, inKnown := lost(v.In)
+	inwards := mesh.CountOf(len(in), inKnown, "region", "does", "do")
 	most := func(n, of int) bool { return of > 0 && 2*n > of }
 	down, partial, up := web.VerdictLook(mesh.Down), web.VerdictLook(mesh.Partial), web.VerdictLook(mesh.Up)
 	switch {
 	case outKnown+inKnown == 0:
 		return web.VerdictLook(mesh.Unknown), "Nothing is known: no vantage has a result from here or about here."
 	case most(len(out), outKnown) && most(len(in), inKnown):
-		return down, fmt.Sprintf("%s is cut off: it does not reach %d of %s, and %d of %d do not reach it. "+
-			"The fault is its uplink, not the hosts.", v.Name, len(out), mesh.Count(outKnown, "region"), len(in), inKnown)
-	case most(len(out), outKnown) && inKnown == 0 || most(len(out), outKnown) && len(in) == 0:
-		return partial, fmt.Sprintf("%s does not reach %d of %s, but they reach it: its way out is broken, "+
-			"and its votes are left out while it is isolated.", v.Name, len(out), mesh.Count(outKnown, "region"))
+		return down, fmt.Sprintf("%s is cut off: it does not reach %d of %s, and %d of %d %s not reach it. "+
+			"The fault is its uplink, not the hosts.", v.Name, len(out), mesh.Count(outKnown, "region"), len(in), inKnown,
+			mesh.Verb(len(in), inKnown, "does", "do"))
+	case most(len(out), outKnown) && len(in) == 0:
+		way := "but is reached from there: its way out is broken"
+		if inKnown == 0 {
+			way = "and whether it is reached from there is not known: it is cut off, or its way out is broken"
+		}
+		return partial, fmt.Sprintf("%s does not reach %d of %s, %s. Its votes are left out while it is isolated.", v.Name,
+			len(out), mesh.Count(outKnown, "region"), way)
 	case most(len(in), inKnown) && outKnown == 0:
-		return down, fmt.Sprintf("%d of %s do not reach %s, and nothing is known of what it sees itself: "+
-			"it is cut off, or all its hosts are down. "+askOutside, len(in), mesh.Count(inKnown, "region"), v.Name)
+		return down, fmt.Sprintf("%s not reach %s, and nothing is known of what it sees itself: "+
+			"it is cut off, or all its hosts are down. "+askOutside, inwards, v.Name)
 	case most(len(in), inKnown):
-		return down, fmt.Sprintf("%d of %s do not reach the hosts in %s, while it reaches the others: "+
-			"its way in is broken, or its hosts are down. "+askOutside, len(in), mesh.Count(inKnown, "region"), v.Name)
+		return down, fmt.Sprintf("%s not reach the hosts in %s, while it reaches the others: "+
+			"its way in is broken, or its hosts are down. "+askOutside, inwards, v.Name)
 	case len(out)+len(in) > 0:
 		return partial, oneWay(v, out, in)
 	case outKnown == 0:
@@ -193,7 +199,7 @@ func concludeRegion(v regionView) (web.Look, string) {
 			strings.Join(failing, ", "))
 	}
 	if outKnown < len(v.Out) || inKnown < len(v.In) {
-		return up, fmt.Sprintf("%s reaches %d of %s, and %d reach it. Between it and the others no result counts.",
+		return up, fmt.Sprintf("%s reaches %d of %s, and is reached from %d. Between it and the others no result counts.",
 			v.Name, outKnown, mesh.Count(len(v.Out), "region"), inKnown)
 	}
 	return up, v.Name + " reaches every region, and every region reaches it."

@@ -71,6 +71,26 @@ func TestRegionsConclude(t *testing.T) {
 	}
 }
 
+// In a mesh of two regions, what one does is said of one.
+func TestRegionsConcludeOfOneOther(t *testing.T) {
+	for want, v := range map[string]regionView{
+		"1 of 1 does not reach it": {
+			Out: []directionRow{{Bad: 1}}, In: []directionRow{{Bad: 1}},
+		},
+		"1 of 1 region does not reach": {Out: []directionRow{{}}, In: []directionRow{{Bad: 1}}},
+		"does not reach 1 of 1 region, but is reached from there": {
+			Out: []directionRow{{Bad: 1}}, In: []directionRow{{Good: 1}},
+		},
+		"1 of 1 region, and whether it is reached from there is not known": {
+			Out: []directionRow{{Bad: 1}}, In: []directionRow{{}},
+		},
+	} {
+		if _, got := concludeRegion(v); !strings.Contains(got, want) {
+			t.Errorf("%q lacks %q", got, want)
+		}
+	}
+}
+
 // A pair that fails in one direction alone is named so, in each of both directions.
 func TestPairsNameOneWayCuts(t *testing.T) {
 	r := threeRegions([][2]string{{"lus", "ams"}}, "")
@@ -117,7 +137,7 @@ func TestAFilteredPingIsNoSight(t *testing.T) {
 	if row := v.Out[0]; row.Region != "ams" || row.Word != "pings lost" {
 		t.Errorf("%+v", row)
 	}
-	if want := "Lusaka reaches 1 of 2 regions, and 2 reach it."; !strings.HasPrefix(v.Conclusion, want) {
+	if want := "Lusaka reaches 1 of 2 regions, and is reached from 2."; !strings.HasPrefix(v.Conclusion, want) {
 		t.Errorf("%q", v.Conclusion)
 	}
 	h := &r.snapshot.Hosts[0] // a service that fails, too: it is a cut

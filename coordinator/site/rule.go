@@ -53,8 +53,8 @@ func decided(s web.State, t mesh.Transition) string {
 	case mesh.Degraded:
 		return fmt.Sprintf("More than %s of the regions that reach it found it slow.", rule.DegradedShare)
 	case mesh.Up:
-		return fmt.Sprintf("%d of the %s that answered reach it again, with at least %s in a row.", t.Tally.OK,
-			voters, mesh.Count(rule.RecoverSuccesses, "success"))
+		return fmt.Sprintf("%d of the %s that answered %s it again, with at least %s in a row.", t.Tally.OK,
+			voters, mesh.Verb(t.Tally.OK, t.Tally.Voters, "reaches", "reach"), mesh.Count(rule.RecoverSuccesses, "success"))
 	case mesh.Unknown:
 		return fmt.Sprintf("Only %s of %d reported, which is too few to say that it works or that it is down.", voters,
 			regions)

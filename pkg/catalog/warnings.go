@@ -70,7 +70,8 @@ func exceptWarnings(c *Catalog) (out []string) {
 		}
 	}
 	if more > 0 {
-		out = append(out, fmt.Sprintf("%d more checks have too few regions because of except", more))
+		out = append(out, fmt.Sprintf("%s %s too few regions because of except", mesh.Count(more, "more check"),
+			mesh.Verb(more, more, "has", "have")))
 	}
 	return out
 }

@@ -115,7 +115,7 @@ func regionVote(env *environment, c *check, b *ballot) mesh.RegionVote {
 }
 
 // waitingWhy is why an ok from before the open round counts neither way.
-const waitingWhy = "asked to probe again, and has not answered yet"
+const waitingWhy = "asked to probe again, no answer yet"
 
 func edgeState(env *environment, c *check, e *edge) mesh.EdgeState {
 	s := mesh.EdgeState{

@@ -39,10 +39,10 @@ func TestARoundOpensBeforeItsCount(t *testing.T) {
 	tracer.compare(Input{}, opened, counted)
 	expectSteps(t, tracer.Events(),
 		"round 7 opens: every other region is asked to probe now",
-		"london: abstain, asked to probe again, and has not answered yet",
-		"lusaka (the host's own region, which never votes): abstain, asked to probe again, and has not answered yet",
+		"london: abstain, asked to probe again, no answer yet",
+		"lusaka (the host's own region, which never votes): abstain, asked to probe again, no answer yet",
 		"it stays up while the round is open; the last count was 0 of 8 regions bad, 7 ok",
-		"1 of 8 regions vote bad, 6 ok: it stays up; round 7 is open",
+		"1 of 8 regions votes bad, 6 ok: it stays up; round 7 is open",
 	)
 }
 
@@ -87,13 +87,13 @@ func TestStepsAreInTheOrderInWhichTheJudgeTakesThem(t *testing.T) {
 		"a round opens after the count": {
 			state(mesh.Up, 2, 1, 0, 0, ok, ok, bad), state(mesh.Up, 1, 2, 7, 7, bad, wait, bad), []string{
 				"london: bad", "2 of 5 regions vote bad, 1 ok: it stays up", "round 7 opens: every other region is asked " +
-					"to probe now", "Toronto: abstain, asked to probe again, and has not answered yet",
+					"to probe now", "Toronto: abstain, asked to probe again, no answer yet",
 			},
 		},
 		"the next round follows": {
 			state(mesh.Up, 2, 0, 7, 0, ok, ok, wait), state(mesh.Up, 3, 0, 9, 0, ok, wait, ok), []string{
 				"New York: ok", "0 of 5 regions vote bad, 3 ok: it stays up; round 7 closes, and round 9, which opened " +
-					"meanwhile, counts from now on", "Toronto: abstain, asked to probe again, and has not answered yet",
+					"meanwhile, counts from now on", "Toronto: abstain, asked to probe again, no answer yet",
 			},
 		},
 		"it opens meanwhile": {
@@ -116,6 +116,22 @@ func TestStepsAreInTheOrderInWhichTheJudgeTakesThem(t *testing.T) {
 			expectSteps(t, tracer.Events(), test.want...)
 		})
 	}
+}
+
+// What was counted of one region, and what several regions do at once, agrees with its number.
+func TestStepsAgreeWithTheirNumbers(t *testing.T) {
+	var was, now moment
+	was.Verdict, now.Verdict = mesh.Up, mesh.Up
+	was.round, now.round, now.opened = 7, 7, 9
+	was.Tally, now.Tally = mesh.Tally{Regions: 1, OK: 1}, mesh.Tally{Regions: 1}
+	now.Votes = []mesh.RegionVote{{Region: "london", Why: waitingWhy}, {Region: "lusaka", Why: waitingWhy}}
+	tracer := Tracer{judge: New(Start{})}
+	tracer.compare(Input{}, was, now)
+	expectSteps(t, tracer.Events(),
+		"0 of 1 region votes bad, 0 ok: it stays up; round 7 is open",
+		"round 9 opens: every other region is asked to probe now; round 7 closes first",
+		"london, lusaka: abstain, asked to probe again, no answer yet",
+	)
 }
 
 // A region that the catalog leaves out from now on is named before a smaller number of regions is counted, and one that

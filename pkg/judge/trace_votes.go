@@ -178,7 +178,7 @@ func (t *Tracer) cities(regions []string) string {
 // describeCount says what the votes are and what follows from them.
 func (t *Tracer) describeCount(was, now moment) string {
 	rule := t.judge.env.rule
-	text := fmt.Sprintf("%d of %s vote bad, %d ok%s: ", now.Tally.Bad, mesh.Count(now.Tally.Regions, "region"),
+	text := fmt.Sprintf("%s bad, %d ok%s: ", mesh.CountOf(now.Tally.Bad, now.Tally.Regions, "region", "votes", "vote"),
 		now.Tally.OK, t.describeOK(was, now))
 	switch {
 	case was.Verdict != now.Verdict:

@@ -16,6 +16,20 @@ func Count(n int, noun string) string {
 	return strconv.Itoa(n) + " " + Plural(noun)
 }
 
+// CountOf writes how many of a number do something, with the verb in both forms: "1 of 8 regions votes",
+// "2 of 8 regions vote", "0 of 1 region votes".
+func CountOf(n, of int, noun, singular, plural string) string {
+	return fmt.Sprintf("%d of %s %s", n, Count(of, noun), Verb(n, of, singular, plural))
+}
+
+// Verb returns the form of a verb whose subject is n of a number: "1 of 8 votes", "2 of 8 vote", "0 of 1 votes".
+func Verb(n, of int, singular, plural string) string {
+	if n == 1 || of == 1 {
+		return singular
+	}
+	return plural
+}
+
 // Plural returns the plural of a regular noun.
 func Plural(noun string) string {
 	for _, hissing := range []string{"s", "x", "z", "ch", "sh"} {

@@ -22,6 +22,20 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestCountOf(t *testing.T) {
+	for _, test := range []struct {
+		n, of int
+		want  string
+	}{
+		{0, 1, "0 of 1 region votes"}, {1, 1, "1 of 1 region votes"}, {1, 8, "1 of 8 regions votes"},
+		{0, 8, "0 of 8 regions vote"}, {2, 8, "2 of 8 regions vote"},
+	} {
+		if got := mesh.CountOf(test.n, test.of, "region", "votes", "vote"); got != test.want {
+			t.Errorf("%d of %d: %q, want %q", test.n, test.of, got, test.want)
+		}
+	}
+}
+
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 ms", 400 * time.Microsecond: "0.4 ms", 29130 * time.Microsecond: "29.1 ms", 103 * time.Millisecond: "103 ms",

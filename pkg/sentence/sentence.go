@@ -51,14 +51,10 @@ func Of(c *catalog.Catalog, config *catalog.Check, s mesh.CheckState, offset tim
 		}
 		return "Degraded: reachable from " + regions + ", most of them slower or losing more than the objective."
 	case mesh.Down:
-		confirm := "confirm"
-		if t.Bad == 1 {
-			confirm = "confirms"
-		}
-		return fmt.Sprintf("Down: %d of %s %s that it %s%s.", t.Bad, mesh.Count(t.Voters, "region"), confirm,
+		return fmt.Sprintf("Down: %s that it %s%s.", mesh.CountOf(t.Bad, t.Voters, "region", "confirms", "confirm"),
 			failures(config, s), firstSeen(c, s, offset))
 	case mesh.Partial:
-		return fmt.Sprintf("Partial: %s report that it %s%s; reachable from %s.", badCities(c, s),
+		return fmt.Sprintf("Partial: %s that it %s%s; reachable from %s.", badCities(c, s),
 			failures(config, s), firstSeen(c, s, offset), regions)
 	case mesh.Pending:
 		if s.Rule == quorum.TooFewRegions {
@@ -193,7 +189,8 @@ func firstSeen(c *catalog.Catalog, s mesh.CheckState, offset time.Duration) stri
 	return fmt.Sprintf(", first seen from %s at %s", City(c, first.Region), first.At.UTC().Format("15:04:05 UTC"))
 }
 
-// badCities lists the cities whose regions vote bad: "Lusaka and Vancouver". Without votes it is their number.
+// badCities lists the cities whose regions vote bad, with the verb: "Lusaka and Vancouver report". Without votes it is
+// their number.
 func badCities(c *catalog.Catalog, s mesh.CheckState) string {
 	var cities []string
 	for _, v := range badVotes(s.Votes) {
@@ -201,11 +198,11 @@ func badCities(c *catalog.Catalog, s mesh.CheckState) string {
 	}
 	switch last := len(cities) - 1; {
 	case last < 0:
-		return mesh.Count(s.Tally.Bad, "region")
+		return mesh.Count(s.Tally.Bad, "region") + mesh.Verb(s.Tally.Bad, s.Tally.Voters, " reports", " report")
 	case last > 0:
-		return strings.Join(cities[:last], ", ") + " and " + cities[last]
+		return strings.Join(cities[:last], ", ") + " and " + cities[last] + " report"
 	}
-	return cities[0]
+	return cities[0] + " reports"
 }
 
 // badVotes returns the bad votes that count, which the host's own region does not.

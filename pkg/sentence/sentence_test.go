@@ -77,6 +77,10 @@ func TestSentencesOfFailures(t *testing.T) {
 					Own: true, Why: "SECRET"},
 			}}, "Partial: Lusaka and Vancouver report that it answered with HTTP status 503 at www.example.net; " +
 			"reachable from 5 of 7 regions."},
+		{"one region is left of a partial outage", &smtp, mesh.CheckState{Verdict: mesh.Partial, Since: began.Add(time.Hour),
+			Tally: mesh.Tally{Regions: 8, Voters: 7, OK: 5, Bad: 1},
+			Votes: []mesh.RegionVote{bad("lus", began, "connection refused")}},
+			"Partial: Lusaka reports that it refused the connection on port 25; reachable from 5 of 7 regions."},
 		{"one region judges alone", &smtp, mesh.CheckState{Verdict: mesh.Down, Since: began.Add(time.Hour),
 			Tally: mesh.Tally{Regions: 2, Voters: 1, Bad: 1},
 			Votes: []mesh.RegionVote{bad("lus", began, "connection refused")}},
