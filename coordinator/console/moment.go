@@ -55,7 +55,18 @@ func (s *console) past(r *request) (bool, error) {
 		return false, err
 	}
 	r.moment, r.catalog, r.snapshot = at, c, snapshot
+	nameMoment(r)
 	return true, nil
+}
+
+// nameMoment puts the moment that is shown in the place of what the address asked for, such as "10m": all that the page
+// leads to is of the same moment, however long it is read.
+func nameMoment(r *request) {
+	query, address := r.URL.Query(), *r.URL
+	query.Set("at", momentText(r.moment))
+	address.RawQuery = query.Encode()
+	r.Request = r.WithContext(r.Context()) // a copy
+	r.URL = &address
 }
 
 // Large because every page that shows the past shows all of it: momentView is the field in which a moment is typed, the
@@ -245,15 +256,21 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int,
 	return out
 }
 
-// momentLinks are the links to pages that can show a moment, and do not name one.
+// momentLinks are the links to pages that can show a moment.
 var momentLinks = regexp.MustCompile(
-	`href="/(?:(?:hosts|regions|pairs)/(?:&#|[^"?#])+(?:\?with=[^"&]+)?|matrix|agents|catalog)?"`)
+	`href="/(?:(?:hosts|regions|pairs)/(?:&#|[^"?#])+(?:\?with=[^"&]+)?|matrix(?:\?(?:&#|[^"#])*)?|agents|catalog)?"`)
+
+// namesMoment matches the links that name one by themselves.
+var namesMoment = regexp.MustCompile(`[?;]at=`)
 
 // atMoment makes the links of a page of the past lead to the same moment. Those to the present are above it.
 func atMoment(content template.HTML, at time.Time) template.HTML {
 	query := "at=" + url.QueryEscape(momentText(at))
 	return template.HTML(momentLinks.ReplaceAllStringFunc(string(content), func(link string) string {
 		before := "?"
+		if namesMoment.MatchString(link) {
+			return link
+		}
 		if strings.Contains(link, "?") {
 			before = "&amp;"
 		}

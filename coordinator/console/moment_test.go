@@ -124,6 +124,11 @@ func TestPagesShowAMoment(t *testing.T) {
 			t.Errorf("the links of %s do not lead to the same moment, or back to now", path)
 		}
 	}
+	// A filter, a table and a page that are asked for later are of the moment that the page shows.
+	if text := get(t, h, "localhost", "/matrix?at=10m&show=loss").Body.String(); strings.Contains(text, "at=10m") ||
+		!strings.Contains(text, `name="at" value="20`) {
+		t.Errorf("what the matrix leads to is ten minutes before it is asked for")
+	}
 	if then := get(t, h, "localhost", "/hosts/NC036?at=10m").Body.String(); !strings.Contains(then, "Major outage") {
 		t.Error("the moment shows the present")
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -81,13 +82,15 @@ func TestItemsOfAMomentStayAtIt(t *testing.T) {
 	w.snapshot.At = time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
 	r := request{catalog: w.catalog, snapshot: w.snapshot, moment: w.snapshot.At}
 	it := r.hostItems(h, nil)[0]
-	const command, address = "coordinator explain LON1 --at 2026-03-01T02:31:00Z", "?at=2026-03-01T02%3A31%3A00Z"
+	const command, address = "coordinator explain LON1 --at 2026-03-01T02:31:00Z", "at=2026-03-01T02%3A31%3A00Z"
 	if it.Commands[0] != command {
 		t.Errorf("the command is %q", it.Commands[0])
 	}
-	for _, link := range it.Links {
+	links := append(it.Links, web.Link{Name: "Matrix", URL: question{from: "lus", show: showLoss}.address("", "")})
+	for _, link := range links {
 		written := string(atMoment(template.HTML(`href="`+link.URL+`"`), r.moment))
-		if !strings.HasSuffix(written, address+`"`) {
+		if !strings.HasSuffix(written, address+`"`) || strings.Count(written, "?") != 1 ||
+			atMoment(template.HTML(written), r.moment) != template.HTML(written) {
 			t.Errorf("%s leads to %s", link.Name, written)
 		}
 	}
