@@ -28,13 +28,18 @@ type catalogView struct {
 	Revision string
 	Regions  int
 	Problems []string // of the file, and what will not work as it is written
-	History  []ledger.Change
-	More     int // changes of the newest that are not shown
+	History  []catalogVersion
 	From, To string
 	Between  []string // the differences of To from From
 	Compared bool
 	Checks   []catalogRow // the first ones
 	All      int          // checks of the catalog
+}
+
+// catalogVersion is a catalog of the history, with some of its changes.
+type catalogVersion struct {
+	ledger.Change
+	All, More int // how many changes it has, and how many of them the page does not list
 }
 
 type catalogRow struct {
@@ -61,9 +66,12 @@ func catalogPage(s *console, r request) (view, error) {
 	}
 	changes := table{name: "changes", columns: []string{"at", "revision", "source", "change"}}
 	if s.config.Records != nil {
-		var err error
-		if v.History, err = s.config.Records.CatalogChanges(r.Context(), historyShown); err != nil {
+		history, err := s.config.Records.CatalogChanges(r.Context(), historyShown)
+		if err != nil {
 			return view{}, err
+		}
+		for _, one := range history {
+			v.History = append(v.History, catalogVersion{Change: one, All: len(one.Changes)})
 		}
 		if err := v.compare(s, r); err != nil {
 			return view{}, err
@@ -74,7 +82,8 @@ func catalogPage(s *console, r request) (view, error) {
 		for _, c := range h.Changes {
 			changes.rows = append(changes.rows, []any{h.At, h.Revision, h.Source, c.String()})
 		}
-		h.Changes = h.Changes[:min(len(h.Changes), changesOfCatalog)]
+		h.Changes = h.Changes[:min(h.All, changesOfCatalog)]
+		h.More = h.All - len(h.Changes)
 	}
 	tables := []table{v.list(r.catalog), changes}
 	if v.Compared {

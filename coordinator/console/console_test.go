@@ -3,6 +3,7 @@ package console_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -309,5 +310,22 @@ func TestCatalogHistoryAndDifferences(t *testing.T) {
 	}
 	if text := get(t, h, "localhost", "/agents").Body.String(); !strings.Contains(text, "1 Mar 2026 02:31:00 UTC") {
 		t.Error("the agents' page does not say since when the credential is valid")
+	}
+}
+
+// A long list of changes is cut, and its number is not.
+func TestTheCatalogCountsAllChanges(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	empty := &catalog.Catalog{Rule: s.Catalog.Rule, Regions: s.Catalog.Regions}
+	catalog.Seal(empty)
+	all := len(catalog.Compare(empty, s.Catalog))
+	h := console.New(console.Config{
+		Source: source{s}, Records: records{s.Catalog, empty}, Site: http.NotFoundHandler(), Logger: zerolog.Nop(),
+	})
+	text := get(t, h, "localhost", "/catalog").Body.String()
+	for _, want := range []string{fmt.Sprintf("%d changes", all), fmt.Sprintf("And %d more", all-30)} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
 	}
 }
