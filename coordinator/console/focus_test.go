@@ -18,11 +18,14 @@ import (
 )
 
 // covered is "end" where the focus has left the page, and otherwise what hides the middle of the element in focus: ""
-// if nothing does.
+// if nothing does and the outline is whole.
 const covered = `(() => {
 	const a = document.activeElement;
 	if (a === document.body) return "end";
-	const r = a.getBoundingClientRect(), top = document.elementFromPoint((r.left + r.right) / 2, (r.top + r.bottom) / 2);
+	const r = a.getBoundingClientRect(), table = a.closest(".scroll table"), box = table && table.parentElement;
+	if (box && r.width < box.clientWidth / 2 && r.right + 5 > box.getBoundingClientRect().left + box.clientWidth)
+		return a.outerHTML.slice(0, 80) + " is cut at the edge";
+	const top = document.elementFromPoint((r.left + r.right) / 2, (r.top + r.bottom) / 2);
 	if (r.height > innerHeight || r.width > innerWidth || top && (a.contains(top) || top.contains(a))) return "";
 	return a.outerHTML.slice(0, 80) + " is below " + (top ? top.outerHTML.slice(0, 80) : "nothing that is on the screen");
 })()`

@@ -73,6 +73,10 @@ document.addEventListener("focusin", function (e) {
 	if (box) makeStop(box, e.target);
 	if (box) describeMark(e.target);
 });
+// A browser does not scroll to a link of which 32 pixels are seen.
+document.addEventListener("focusin", function (e) {
+	if (e.target.matches(".scroll :focus-visible")) e.target.scrollIntoView({block: "nearest", inline: "nearest"});
+});
 function onCell(e) { var cell = cellOf(e); if (cell) describeCell(cell); }
 document.addEventListener("focusin", onCell);
 document.addEventListener("pointerover", onCell);
