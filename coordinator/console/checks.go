@@ -49,7 +49,7 @@ func checkPage(s *console, r request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if v.Changes, err = s.changes(r, h.Name, c.Name); err != nil {
+	if v.Changes, err = changesOf(s, r, h.Name, c.Name); err != nil {
 		return view{}, err
 	}
 	moment, err := s.newMomentView(r, h.Name, c.Name)

@@ -88,9 +88,9 @@ type console struct {
 	loss   lossCounts // as of lossAt; never changed once they are here
 	lossAt time.Time
 
-	changesMu sync.Mutex
-	changed   []ledger.Change // the newest changes of the catalog, while the revision changesOf is in force
-	changesOf string
+	historyMu sync.Mutex
+	history   []ledger.Change // the newest changes of the catalog, while the revision historyOf is in force
+	historyOf string
 
 	missMu sync.Mutex
 	missed map[missKey]missCount

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -52,18 +51,6 @@ type voteRow struct {
 	At, Since                                         time.Time
 }
 
-type changeRow struct {
-	web.Look
-	Host, Check, Sentence, Rule, URL string
-	At                               time.Time
-	Was, Verdict                     string
-}
-
-// transitionPath is the address of the page that explains a transition.
-func transitionPath(t mesh.Transition) string {
-	return "/transitions/" + strconv.FormatUint(t.Sequence, 10) + "#" + t.ID
-}
-
 // hostPage is the page of a host, now or at a moment.
 func hostPage(s *console, r request) (view, error) {
 	h, err := r.host()
@@ -83,7 +70,7 @@ func hostPage(s *console, r request) (view, error) {
 	slices.SortStableFunc(v.Checks, func(a, b checkView) int {
 		return mesh.Verdict(b.Verdict).Severity() - mesh.Verdict(a.Verdict).Severity()
 	})
-	if v.Changes, err = s.changes(r, h.Name, ""); err != nil {
+	if v.Changes, err = changesOf(s, r, h.Name, ""); err != nil {
 		return view{}, err
 	}
 	moment, err := s.newMomentView(r, h.Name, "")
@@ -215,41 +202,4 @@ func (c checkView) rows() (out [][]any) {
 		})
 	}
 	return out
-}
-
-// changesMax bounds the changes on a page.
-const changesMax = 50
-
-// changes returns the newest changes of verdicts of a host, or of one of its checks, up to the moment that is shown,
-// the latest first.
-func (s *console) changes(r request, host, check string) ([]changeRow, error) {
-	all, err := transitionsOf(s, r, host, check, before(r, 30*24*time.Hour), 1000)
-	if err != nil {
-		return nil, err
-	}
-	var out []changeRow
-	for _, t := range slices.Backward(all) {
-		if len(out) >= changesMax {
-			break
-		}
-		row := changeRow{
-			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence,
-			Rule: quorum.VerdictInWords(t.Verdict, t.Rule, r.catalog.Rule),
-			URL:  transitionPath(t), At: t.Published, Was: string(t.Was),
-			Verdict: string(t.Verdict),
-		}
-		if t.Check == "" {
-			row.Look, row.Was, row.Verdict = web.StatusLook(t.To), string(t.From), string(t.To)
-		}
-		out = append(out, row)
-	}
-	return out, nil
-}
-
-func changeTable(changes []changeRow) table {
-	t := table{name: "changes", columns: []string{"at", "host", "check", "was", "verdict", "sentence", "rule", "url"}}
-	for _, c := range changes {
-		t.rows = append(t.rows, []any{c.At, c.Host, c.Check, c.Was, c.Verdict, c.Sentence, c.Rule, c.URL})
-	}
-	return t
 }

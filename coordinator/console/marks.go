@@ -17,19 +17,15 @@ type event struct {
 	Text   string
 }
 
-const (
-	// eventsMax is how many events are listed, and eventChanges how many changes of the catalog each names.
-	eventsMax, eventChanges = 20, 3
-	// eventsWithin is how far back they go, as the changes of verdicts do.
-	eventsWithin = 30 * 24 * time.Hour
-)
+// eventsMax is how many events are listed, and eventChanges how many changes of the catalog each names.
+const eventsMax, eventChanges = 20, 3
 
 // eventsOf returns what happened beside a check's changes of verdicts, the newest first.
 func (s *console) eventsOf(r request, host, check string) (out []event, err error) {
 	if s.config.Records == nil {
 		return nil, nil
 	}
-	since := r.snapshot.At.Add(-eventsWithin)
+	since := r.snapshot.At.Add(-changesWithin)
 	hosts, checks := namesOf(r, host, check)
 	changes, err := s.catalogChanges(r)
 	if err != nil {
@@ -56,17 +52,17 @@ func (s *console) eventsOf(r request, host, check string) (out []event, err erro
 // one of a thousand hosts is a megabyte.
 func (s *console) catalogChanges(r request) ([]ledger.Change, error) {
 	present, _ := s.config.Source.Current()
-	s.changesMu.Lock()
-	defer s.changesMu.Unlock()
-	if s.changesOf == present.Revision {
-		return s.changed, nil
+	s.historyMu.Lock()
+	defer s.historyMu.Unlock()
+	if s.historyOf == present.Revision {
+		return s.history, nil
 	}
 	changes, err := s.config.Records.CatalogChanges(r.Context(), historyShown)
 	if err != nil {
 		return nil, err
 	}
 	if len(changes) > 0 && changes[0].Revision == present.Revision { // the view may be a moment behind
-		s.changed, s.changesOf = changes, present.Revision
+		s.history, s.historyOf = changes, present.Revision
 	}
 	return changes, nil
 }
@@ -100,13 +96,10 @@ func eventTable(events []event) table {
 	return t
 }
 
-// marksRead bounds the transitions of a host that are read for the marks of its charts.
-const marksRead = 1000
-
 // chartMarks are the outages of a check up to the moment that is shown, and what else happened. They are of all times:
 // an outage that began before a chart does may last in it.
 func (s *console) chartMarks(r request, host, check string, events []event) (out []web.ChartMark, err error) {
-	all, err := transitionsOf(s, r, host, check, period{until: before(r, 0).until}, marksRead)
+	all, err := transitionsOf(s, r, host, check, period{until: upToMoment(r, 0).until}, changesRead)
 	if err != nil {
 		return nil, err
 	}

@@ -229,9 +229,9 @@ func (v *momentView) marks(changes []mesh.Transition, place func(time.Time) int,
 	var out []momentMark
 	rows := map[int]int{}
 	for _, t := range slices.Backward(changes) {
-		look, what := web.VerdictLook(t.Verdict), t.Host+" "+t.Check+" "+string(t.Verdict)
+		look, _, after := describeChange(t)
+		what := t.Host + " " + t.Check + " " + after
 		if t.Check == "" {
-			look = web.StatusLook(t.To)
 			what = t.Host + ": " + look.Word
 		}
 		x := min(place(t.Published), timelineWidth)

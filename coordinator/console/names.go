@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
@@ -125,43 +124,6 @@ func catalogThen(r request) string {
 		return "The catalog"
 	}
 	return "The catalog of that moment"
-}
-
-// period is a part of mesh time. The zero time as its end is the present.
-type period struct{ since, until time.Time }
-
-// before returns the period up to the moment that is shown.
-func before(r request, span time.Duration) period {
-	at := r.snapshot.At.Add(r.snapshot.Offset)
-	p := period{since: at.Add(-span)}
-	if !r.moment.IsZero() {
-		p.until = at
-	}
-	return p
-}
-
-// transitionsOf lists the newest transitions of a host of the moment that is shown, or of one of its checks, oldest
-// first. The host and the check are named as they were then, and the transitions name them as they are called now.
-func transitionsOf(s *console, r request, host, check string, p period, limit int) ([]mesh.Transition, error) {
-	h := r.catalog.Host(mesh.Key(host))
-	if h == nil {
-		return nil, nil
-	}
-	key, checkID := h.Key(), ""
-	if now := r.present.HostByID(h.Identity()); now != nil {
-		key = now.Key()
-	}
-	if c := h.Check(check); c != nil {
-		checkID = h.IdentityOf(c)
-	}
-	all, err := s.config.Source.TransitionsIn(r.Context(), key, p.since, p.until, limit)
-	return slices.DeleteFunc(slices.Clone(all), func(t mesh.Transition) bool {
-		other := check != "" && t.Check != check
-		if check != "" && t.CheckID != "" {
-			other = t.CheckID != checkID
-		}
-		return other || t.HostID != "" && t.HostID != h.Identity()
-	}), err
 }
 
 // namesOf returns what catalogs of any time call a host of the moment that is shown and one of its checks: keys. A name

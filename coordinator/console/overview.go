@@ -1,11 +1,8 @@
 package console
 
 import (
-	"slices"
 	"strings"
-	"time"
 
-	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
@@ -21,14 +18,10 @@ type overviewView struct {
 	Earlier     *momentView // the field that asks for one; nil where the page has a line of time, or there is no past
 }
 
-const (
-	// changesShown is how many transitions the overview lists, and changesWithin how far it looks back.
-	changesShown  = 12
-	changesWithin = 48 * time.Hour
-	openMax       = 100
-)
+// openMax bounds the open incidents that the overview considers.
+const openMax = 100
 
-// overview is the first page: what needs an operator now, who reaches what, and how the coordinator itself is.
+// overviewPage is the first page: what needs an operator now, who reaches what, and how the coordinator itself is.
 func overviewPage(s *console, r request) (view, error) {
 	incidents, err := openIncidents(s, r)
 	if err != nil {
@@ -63,26 +56,6 @@ func openIncidents(s *console, r request) ([]*incident.Incident, error) {
 		q.Until = q.Since
 	}
 	return s.config.Source.Incidents(r.Context(), q)
-}
-
-// latestChanges returns the latest transitions, the newest first.
-func latestChanges(s *console, r request) (out []changeRow, err error) {
-	p := before(r, changesWithin)
-	transitions, err := s.config.Source.TransitionsIn(r.Context(), "", p.since, p.until, 10*changesShown)
-	for _, t := range slices.Backward(transitions) {
-		if t.Was == mesh.Pending || len(out) == changesShown {
-			continue // a check's first success is no news
-		}
-		row := changeRow{
-			Look: web.VerdictLook(t.Verdict), Host: t.Host, Check: t.Check, Sentence: t.Sentence, At: t.Published,
-			URL: transitionPath(t),
-		}
-		if t.Check == "" {
-			row.Look = web.StatusLook(t.To)
-		}
-		out = append(out, row)
-	}
-	return out, err
 }
 
 func overviewTables(v overviewView, matrix table) []table {

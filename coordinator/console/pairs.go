@@ -82,7 +82,7 @@ func pairPage(s *console, r request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if v.Changes, err = s.changes(r, h.Name, c.Name); err != nil {
+	if v.Changes, err = changesOf(s, r, h.Name, c.Name); err != nil {
 		return view{}, err
 	}
 	return view{

@@ -124,19 +124,19 @@ func (s *console) newTransitionView(r request, t mesh.Transition) transitionView
 		Name: t.Check, Verdict: t.Verdict, Since: t.Began, Rule: t.Rule, Sentence: t.Sentence, Tally: t.Tally, Votes: t.Votes,
 	}
 	v := transitionView{
-		Look: web.VerdictLook(t.Verdict), ID: t.ID, Host: t.Host, Check: t.Check, Was: string(t.Was),
-		Verdict: string(t.Verdict), Sentence: t.Sentence, Rule: quorum.VerdictInWords(t.Verdict, t.Rule, r.catalog.Rule),
-		With:  s.failedWith(r, t),
+		ID: t.ID, Host: t.Host, Check: t.Check, Sentence: t.Sentence,
+		Rule: quorum.VerdictInWords(t.Verdict, t.Rule, r.catalog.Rule), With: s.failedWith(r, t),
 		Began: t.Began, Published: t.Published, After: t.Published.Sub(t.Began),
 		Tally: t.Tally, Votes: r.newCheckView(&mesh.HostState{Name: t.Host}, &state),
 		Before: hostPath(t.Host) + "?at=" + momentText(t.Began.Add(-time.Second).Truncate(time.Second)),
 	}
-	if v.Votes.Waits = ""; countBad(t.Votes) != t.Tally.Bad {
+	v.Look, v.Was, v.Verdict = describeChange(t)
+	v.Votes.Waits = "" // the votes are not those of now
+	if countBad(t.Votes) != t.Tally.Bad {
 		v.Votes.Waits = "The votes shown are those of the moment of publication; the verdict counts those that decided it."
 	}
 	switch {
 	case t.Check == "":
-		v.Look, v.Was, v.Verdict = web.StatusLook(t.To), string(t.From), string(t.To)
 		v.Missing = "The status follows from the verdicts of the host's checks alone."
 		return v
 	case s.config.Past == nil:
