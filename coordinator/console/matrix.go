@@ -94,10 +94,7 @@ func (q question) address(key, value string) string {
 			values.Set(k, v)
 		}
 	}
-	if len(values) == 0 {
-		return "/matrix"
-	}
-	return "/matrix?" + values.Encode()
+	return addressOf("/matrix", values)
 }
 
 // line is one check of one host that the matrix shows.

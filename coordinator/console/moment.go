@@ -29,15 +29,15 @@ type Past interface {
 	Reach(ctx context.Context) (time.Time, error)
 }
 
-// past shows the moment of ?at= in place of the present. It reports whether the request names one.
-func (s *console) past(r *request) (bool, error) {
+// showMoment puts the moment of ?at= in place of the present, if the request names one.
+func (s *console) showMoment(r *request) error {
 	text := r.URL.Query().Get("at")
 	if text == "" || s.config.Past == nil {
-		return false, nil
+		return nil
 	}
 	at, err := command.ParseTime(text, time.Now())
 	if err != nil {
-		return false, web.Errorf(http.StatusBadRequest, "The time %v.", err)
+		return web.Errorf(http.StatusBadRequest, "The time %v.", err)
 	}
 	if _, err := time.Parse(time.RFC3339, text); err != nil {
 		at = at.Truncate(time.Second) // links have the same moment
@@ -46,17 +46,17 @@ func (s *console) past(r *request) (bool, error) {
 	switch kind := errkind.Of(err); {
 	case err == nil:
 	case kind == errkind.Invalid:
-		return false, web.Errorf(http.StatusBadRequest, "%v", err)
+		return web.Errorf(http.StatusBadRequest, "%v", err)
 	case kind == errkind.NotFound:
-		return false, web.Errorf(http.StatusNotFound, "%v", err)
+		return web.Errorf(http.StatusNotFound, "%v", err)
 	case kind == errkind.Unavailable:
-		return false, web.Errorf(http.StatusServiceUnavailable, "%v", err)
+		return web.Errorf(http.StatusServiceUnavailable, "%v", err)
 	default:
-		return false, err
+		return err
 	}
 	r.moment, r.catalog, r.snapshot = at, c, snapshot
 	nameMoment(r)
-	return true, nil
+	return nil
 }
 
 // nameMoment puts the moment that is shown in the place of what the address asked for, such as "10m": all that the page
@@ -73,7 +73,7 @@ func nameMoment(r *request) {
 // steps beside it, and the line of the last two days with its changes.
 type momentView struct {
 	Path   string
-	Kept   []web.Link // what else the address asks for: names and values
+	Query  url.Values // what else the address asks for
 	At     time.Time  // zero: the present
 	Text   string     // of the field
 	Reach  time.Time  // how far back the past reaches; zero if that is not known
@@ -154,10 +154,12 @@ func momentText(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) 
 // newMomentField describes the field alone, with the steps from the moment that is shown.
 func newMomentField(s *console, r request, shown, now time.Time) *momentView {
 	path, here := presentPath(r)
-	v := &momentView{Path: path, At: r.moment, Width: timelineWidth}
-	v.keep(r.URL.Query())
-	if !here {
-		v.Latest = "/"
+	v := &momentView{Path: path, Query: r.URL.Query(), At: r.moment, Width: timelineWidth, Latest: "/"}
+	for _, name := range []string{"at", "format", "page"} {
+		v.Query.Del(name)
+	}
+	if here {
+		v.Latest = addressOf(path, v.Query)
 	}
 	v.Reach, _ = s.config.Past.Reach(r.Context()) // the line is drawn without it
 	if !v.Reach.IsZero() {
@@ -193,33 +195,21 @@ func hours(begin, now time.Time, place func(time.Time) int) (out []momentHour) {
 	return out
 }
 
-// keep keeps what the address asks for beside the moment.
-func (v *momentView) keep(asked url.Values) {
-	for _, name := range slices.Sorted(maps.Keys(asked)) {
-		if name != "at" && name != "format" && name != "page" {
-			v.Kept = append(v.Kept, web.Link{Name: name, URL: asked.Get(name)})
-		}
+// addressOf returns the address with a path and a query.
+func addressOf(path string, query url.Values) string {
+	if len(query) == 0 {
+		return path
 	}
-	if v.Latest = v.Path; len(v.Kept) > 0 {
-		v.Latest += "?" + v.query().Encode()
-	}
-}
-
-func (v *momentView) query() url.Values {
-	out := url.Values{}
-	for _, kept := range v.Kept {
-		out.Set(kept.Name, kept.URL)
-	}
-	return out
+	return path + "?" + query.Encode()
 }
 
 // Earliest is the address of the earliest moment.
 func (v *momentView) Earliest() string { return v.address(v.Reach) }
 
 func (v *momentView) address(at time.Time) string {
-	query := v.query()
+	query := maps.Clone(v.Query)
 	query.Set("at", momentText(at))
-	return v.Path + "?" + query.Encode()
+	return addressOf(v.Path, query)
 }
 
 // marks draws the changes of verdicts, the newest first, so that the keyboard reaches the latest change first. Those of
