@@ -162,6 +162,9 @@ func newMomentField(s *console, r request, shown, now time.Time) *momentView {
 		v.Latest = addressOf(path, v.Query)
 	}
 	v.Reach, _ = s.config.Past.Reach(r.Context()) // the line is drawn without it
+	if v.Reach.After(now) {                       // the wall clock was stepped back since
+		v.Reach = time.Time{}
+	}
 	if !v.Reach.IsZero() {
 		v.Reach = v.Reach.Truncate(time.Second).Add(time.Second) // a whole second that can be typed and shown
 	}

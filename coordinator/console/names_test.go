@@ -168,6 +168,12 @@ func TestTransitionsAreReadUpToTheMoment(t *testing.T) {
 		!strings.Contains(text, `<a href="/transitions/70#x" aria`) {
 		t.Error("a change from before a step of the clock is not shown, or leads to a moment in the future")
 	}
+	back := ahead
+	back.At = time.Now().Add(-50 * time.Hour) // before all that can be shown
+	s.Show(&back)
+	if text := get(t, h, "localhost", "/hosts/NC999").Body.String(); !strings.Contains(text, "5 minutes earlier") {
+		t.Error("no moment after the step can be chosen")
+	}
 }
 
 // Incidents of a moment are those that were open then, whatever the offset of the clocks is.

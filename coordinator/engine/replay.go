@@ -53,9 +53,6 @@ func NewReplayer(b Bus, v *view.View, m *Moments) *Replayer {
 // At returns the catalog and the snapshot of the moment at which the wall clock showed the time; the latest such
 // moment if the clock was stepped back since. Nobody may change what it returns.
 func (r *Replayer) At(ctx context.Context, at time.Time) (*catalog.Catalog, *mesh.Snapshot, error) {
-	if at.After(time.Now()) {
-		return nil, nil, errkind.New(errkind.Invalid, at.UTC().Format(time.RFC3339)+" is in the future")
-	}
 	if err := r.awaitTurn(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -126,6 +123,14 @@ func (r *Replayer) replay(ctx context.Context, at time.Time) (*catalog.Catalog, 
 	then, err := stream.AtWall(at)
 	if err != nil {
 		return nil, nil, err
+	}
+	if at.After(time.Now()) { // the clock may have shown it before it was stepped back
+		switch last, _, err := stream.End(); {
+		case err != nil:
+			return nil, nil, err
+		case then.After(last):
+			return nil, nil, errkind.New(errkind.Invalid, at.UTC().Format(time.RFC3339)+" is in the future")
+		}
 	}
 	p, err := r.reach(ctx, then, trace{})
 	if err != nil {
