@@ -106,6 +106,9 @@ func Each(m Message, names Names, fn func(check, vantage, region string, wall ti
 		return
 	}
 	for _, o := range m.Batch.Observations {
+		if o.Stage == mesh.Missed {
+			continue // the result, which follows, has the same probes and the outcome
+		}
 		ended := o.Ended()
 		check := names.CheckID(o.Host, o.Check)
 		// An observation from before the memory or from after its arrival has a false time.

@@ -111,6 +111,25 @@ func TestAnEventCoversARangeAndItsHours(t *testing.T) {
 	}
 }
 
+// A first miss is reported before its result, which has its probes, too: only the result is counted.
+func TestAFirstMissIsNotCountedTwice(t *testing.T) {
+	missed := observation("ping", noon, mesh.Unreachable, 0)
+	missed.Stage, missed.Sent, missed.Lost = mesh.Missed, 1, 1
+	result := observation("ping", noon.Add(time.Second), mesh.Reachable, time.Millisecond)
+	result.Sent, result.Lost = 2, 1
+	m := rollup.Message{Sequence: 1, At: noon.Add(time.Second), Batch: batch("a1", 1, missed, result)}
+	b, minutes := rollup.NewBuilder(1, nil), rollup.NewMinutes(nil, 0)
+	add(b, m)
+	minutes.Add(m, names{"a1"})
+	hour := cut(t, b).Summaries[rollup.Key{Hour: rollup.HourOf(noon), Check: "ping", Region: "a"}]
+	minute := minutes.Pending()[rollup.MinuteKey{Minute: rollup.MinuteOf(noon), Check: "ping", Vantage: "a1"}]
+	for _, s := range []rollup.Summary{hour, minute} {
+		if s.Outcomes != (rollup.Outcomes{Reachable: 1}) || s.Sent != 2 || s.Lost != 1 || len(s.Bad) != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 // A restart continues where the last event ended, counts no batch twice, and records what aged out meanwhile as a gap.
 func TestARestartContinues(t *testing.T) {
 	b := rollup.NewBuilder(1, nil)
