@@ -20,7 +20,7 @@ type changeRow struct {
 
 const (
 	// changesWithin is how far back the page of a host or a check lists changes, changesMax how many it lists, and
-	// changesRead how many transitions of the host are read for its list and its marks.
+	// changesRead how many transitions are read for that, for marks, and for what failed together.
 	changesWithin = 30 * 24 * time.Hour
 	changesMax    = 50
 	changesRead   = 1000

@@ -84,7 +84,8 @@ type momentView struct {
 	Cursor int
 	Hours  []momentHour
 	Marks  []momentMark
-	More   int // changes that are not drawn
+	More   int  // changes that are not drawn
+	Cut    bool // there may be earlier changes that were not read
 }
 
 type momentHour struct {
@@ -106,7 +107,9 @@ const (
 	timelineSpan  = 48 * time.Hour
 	// timelineMarks bounds the changes that are drawn: more of them cover one another.
 	timelineMarks = 300
-	timelineRows  = 3 // marks of the same minute stand above one another
+	// timelineRead bounds the transitions that are read. About half of those of all hosts are of statuses, and not drawn.
+	timelineRead = 2*timelineMarks + 1
+	timelineRows = 3 // marks of the same minute stand above one another
 )
 
 // newMomentView describes the moment that a page shows. host is the name of the host whose changes it
@@ -131,6 +134,7 @@ func (s *console) newMomentView(r request, host, check string) (*momentView, err
 		return nil, err
 	}
 	if host == "" { // a check's first success is no news, and a status follows from verdicts
+		v.Cut = len(changes) == timelineRead
 		changes = slices.DeleteFunc(slices.Clone(changes), func(t mesh.Transition) bool {
 			return t.Check == "" || t.Was == mesh.Pending || t.Published.Before(v.Reach)
 		})
@@ -140,12 +144,12 @@ func (s *console) newMomentView(r request, host, check string) (*momentView, err
 	return v, nil
 }
 
-// marked returns the transitions that a line of time marks: one more than it draws tells that there are more.
+// marked returns the transitions of which a timeline may have marks.
 func marked(s *console, r request, host, check string, p period) ([]mesh.Transition, error) {
 	if host == "" {
-		return s.config.Source.TransitionsIn(r.Context(), "", p.since, p.until, timelineMarks+1)
+		return s.config.Source.TransitionsIn(r.Context(), "", p.since, p.until, timelineRead)
 	}
-	return transitionsOf(s, r, host, check, p, timelineMarks+1)
+	return transitionsOf(s, r, host, check, p, timelineRead)
 }
 
 // momentText writes a moment for an address and for the field.

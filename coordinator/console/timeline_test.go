@@ -59,6 +59,32 @@ func TestTheLatestChangeIsDrawn(t *testing.T) {
 	}
 }
 
+// busy is a source with more changes of statuses and verdicts than a timeline reads.
+type busy struct{ source }
+
+func (busy) TransitionsIn(
+	_ context.Context, _ string, _, _ time.Time, limit int,
+) (out []mesh.Transition, err error) {
+	at := time.Now().Add(-time.Hour)
+	for n := range limit {
+		t := mesh.Transition{ID: "x", Host: "NC036", From: mesh.Operational, To: mesh.MajorOutage, Published: at}
+		if n%2 == 0 {
+			t.Check, t.Was, t.Verdict = "ping", mesh.Up, mesh.Down
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// A timeline of all hosts says that earlier changes are not drawn, also where few of those that it read have a mark.
+func TestATimelineSaysThatEarlierChangesAreMissing(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	h := console.New(console.Config{Source: busy{source{s}}, Past: replayed{s, nil}, Site: notFound, Logger: zerolog.Nop()})
+	if text := get(t, h, "localhost", "/matrix").Body.String(); !strings.Contains(text, "Earlier changes are not drawn.") {
+		t.Error(text)
+	}
+}
+
 // The marks of the line of time are one stop of the Tab key. Arrow keys go from mark to mark, and the line below says
 // which one has the focus.
 func TestMarksAreOneStop(t *testing.T) {

@@ -183,7 +183,7 @@ func (s *console) failedWith(r request, t mesh.Transition) (out []string) {
 		return nil
 	}
 	at := t.Published.Add(t.Offset)
-	all, err := s.config.Source.TransitionsIn(r.Context(), "", at.Add(-causeWithin), at.Add(causeWithin), timelineMarks)
+	all, err := s.config.Source.TransitionsIn(r.Context(), "", at.Add(-causeWithin), at.Add(causeWithin), changesRead)
 	if err != nil {
 		return nil // a page without them is better than none
 	}
