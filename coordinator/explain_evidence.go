@@ -74,8 +74,8 @@ func (e evidence) write(out io.Writer, rule catalog.Rule) {
 	took := e.Published.Sub(e.Began)
 	fmt.Fprintf(out, "  how it came to this, %s from the cause to the verdict (change %s):\n",
 		mesh.Span(took), e.ID)
+	e.draw(out)
 	begin := judge.StepsBegin(e.Began, e.Events)
-	e.draw(out, begin)
 	for _, event := range e.Events {
 		if event.At.Before(begin) {
 			continue
@@ -94,12 +94,8 @@ const (
 )
 
 // draw prints a row for each vantage: what its probes found, at the time of the result.
-func (e evidence) draw(out io.Writer, begin time.Time) {
-	took := max(e.Published.Sub(e.Began), time.Second)
-	from := e.Began.Add(-min(took, time.Minute))
-	if begin.Before(from) {
-		from = begin
-	}
+func (e evidence) draw(out io.Writer) {
+	from := judge.DrawnFrom(e.Began, e.Published, e.Events)
 	width := e.namesWidth(from)
 	columns := max(min(drawnColumns, drawnLine-width-len("     ")), drawnLeast)
 	span := e.Published.Sub(from)

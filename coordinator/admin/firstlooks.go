@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -47,7 +48,7 @@ func newFirstLook(host string, port int, c *mesh.CheckState) FirstLook {
 		case v.Vote == mesh.Abstain && slices.ContainsFunc(v.Edges, func(e mesh.EdgeState) bool {
 			return e.Outcome == mesh.Inconclusive && !e.At.IsZero()
 		}):
-			l.Inconclusive.add(strings.TrimPrefix(v.Why, "inconclusive: "), unclear)
+			l.Inconclusive.add(strings.TrimPrefix(v.Why, judge.InconclusivePrefix), unclear)
 		}
 	}
 	return l

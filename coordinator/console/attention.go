@@ -10,6 +10,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/incident"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -130,7 +131,7 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 			subject = "all checks"
 		}
 		it.Title = fmt.Sprintf("%s: %s %s", h.Name, subject, verdictWords(verdict, len(found) > 1))
-		it.Detail = sentences(append([]string{found[0].Sentence}, withoutPaths(found[0].Advisories)...)...)
+		it.Detail = sentences(append([]string{found[0].Sentence}, without(found[0].Advisories, judge.PathPrefix)...)...)
 		if why := commonReason(found[0]); verdict == mesh.Unknown && why != "" {
 			it.Detail += " Most say: " + why + "."
 		}
@@ -254,12 +255,11 @@ const (
 	cutWhileLossy = 30 * time.Second
 )
 
-// withoutPaths leaves out advisories about paths, which have items of their own.
-func withoutPaths(advisories []string) []string {
-	return slices.DeleteFunc(
-		slices.Clone(advisories),
-		func(a string) bool { return strings.HasPrefix(a, "path from ") },
-	)
+// without leaves out the advisories with a prefix, which have items of their own.
+func without(advisories []string, prefixes ...string) []string {
+	return slices.DeleteFunc(slices.Clone(advisories), func(a string) bool {
+		return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(a, prefix) })
+	})
 }
 
 // nextActs are what to do about warnings, by the beginnings of their subjects.
@@ -362,7 +362,7 @@ func advisoryItems(s *mesh.Snapshot) (out []item) {
 			if c.Verdict.Severity() > mesh.Up.Severity() {
 				continue // they stand beside its verdict
 			}
-			for _, a := range withoutFiltered(withoutPaths(c.Advisories)) {
+			for _, a := range without(c.Advisories, judge.PathPrefix, judge.FilteredPrefix) {
 				out = append(out, item{
 					Look: web.VerdictLook(mesh.Degraded), Title: h.Name + " " + c.Name, Detail: a, rank: rankAdvisory,
 					Links: []web.Link{{Name: "Check", URL: checkPath(h.Name, c.Name)}},

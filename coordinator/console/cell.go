@@ -8,6 +8,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -161,7 +162,7 @@ const askedNote = "…"
 // asked reports whether an edge votes ok, and is asked to probe again. Where probes are lost, a round is open much of
 // the time: its seconds do not hide what is known.
 func asked(e mesh.EdgeState) bool {
-	return e.Vote == mesh.Abstain && e.HasTime() && strings.HasPrefix(e.Why, "asked to probe again")
+	return e.Vote == mesh.Abstain && e.HasTime() && e.Why == judge.AskedAgain
 }
 
 // lostOne reports whether a vantage lost exactly one probe of a check.

@@ -3,16 +3,12 @@ package console
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
-
-// filteredPrefix begins the advisories of pings that are lost while the host proves otherwise that it is alive.
-const filteredPrefix = "ping filtered:"
 
 // filteredNamed is how many hosts with lost pings are named; the others are counted.
 const filteredNamed = 8
@@ -82,9 +78,4 @@ func (f filteredPings) items() []item {
 		it.Links = []web.Link{{Name: "Matrix", URL: "/matrix"}}
 	}
 	return []item{it}
-}
-
-// withoutFiltered leaves out advisories about lost pings, which have one item together.
-func withoutFiltered(advisories []string) []string {
-	return slices.DeleteFunc(advisories, func(a string) bool { return strings.HasPrefix(a, filteredPrefix) })
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -34,7 +35,7 @@ func commonReason(c *mesh.CheckState) string {
 		for _, e := range v.Edges {
 			if !v.Own {
 				edges++
-				counts[strings.TrimPrefix(cmp.Or(e.Why, e.Reason), "inconclusive: ")]++
+				counts[strings.TrimPrefix(cmp.Or(e.Why, e.Reason), judge.InconclusivePrefix)]++
 			}
 		}
 	}

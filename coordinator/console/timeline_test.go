@@ -79,8 +79,11 @@ func (busy) TransitionsIn(
 // A timeline of all hosts says that earlier changes are not drawn, also where few of those that it read have a mark.
 func TestATimelineSaysThatEarlierChangesAreMissing(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
-	h := console.New(console.Config{Source: busy{source{s}}, Past: replayed{s, nil}, Site: notFound, Logger: zerolog.Nop()})
-	if text := get(t, h, "localhost", "/matrix").Body.String(); !strings.Contains(text, "Earlier changes are not drawn.") {
+	h := console.New(console.Config{
+		Source: busy{source{s}}, Past: replayed{s, nil}, Site: notFound, Logger: zerolog.Nop(),
+	})
+	text := get(t, h, "localhost", "/matrix").Body.String()
+	if !strings.Contains(text, "Earlier changes are not drawn.") {
 		t.Error(text)
 	}
 }

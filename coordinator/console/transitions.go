@@ -226,12 +226,7 @@ func newAxis(t mesh.Transition, events []judge.Event, names map[string]string) *
 	if len(events) == 0 || t.Published.Sub(t.Began) > axisMax {
 		return nil
 	}
-	// As long before the cause as the change took after it: what worked before is seen, and what came then is not crowded.
-	took := max(t.Published.Sub(t.Began), time.Second)
-	from := t.Began.Add(-min(took, time.Minute))
-	if begin := judge.StepsBegin(t.Began, events); begin.Before(from) {
-		from = begin
-	}
+	from := judge.DrawnFrom(t.Began, t.Published, events)
 	span := max(t.Published.Sub(from), time.Second)
 	x := func(at time.Time) int {
 		return min(

@@ -10,8 +10,8 @@ import (
 // one of the host's other checks, or a proof of the host's agent by gossip. This file finds such answers.
 
 const (
-	filteredWhy = "ping filtered: the host has since answered over TCP"
-	provedWhy   = "ping filtered: the host's agent has since proved that it is alive"
+	filteredWhy = FilteredPrefix + "the host has since answered over TCP"
+	provedWhy   = FilteredPrefix + "the host's agent has since proved that it is alive"
 )
 
 // answers is a run of good answers.

@@ -114,9 +114,6 @@ func regionVote(env *environment, c *check, b *ballot) mesh.RegionVote {
 	return v
 }
 
-// waitingWhy is why an ok from before the open round counts neither way.
-const waitingWhy = "asked to probe again, no answer yet"
-
 func edgeState(env *environment, c *check, e *edge) mesh.EdgeState {
 	s := mesh.EdgeState{
 		Vantage: e.vantage.key, Family: e.family, Outcome: e.outcome, Reason: e.reason, Address: e.address, RTT: e.rtt,
@@ -127,10 +124,10 @@ func edgeState(env *environment, c *check, e *edge) mesh.EdgeState {
 	}
 	s.Vote, s.Why = e.vote(env)
 	if r := c.rounds.current; s.Vote == mesh.OK && r != nil && !e.answered(r) {
-		s.Vote, s.Why = mesh.Abstain, waitingWhy
+		s.Vote, s.Why = mesh.Abstain, AskedAgain
 	}
 	if e.outcome == mesh.Inconclusive && !e.unseen() && s.Why == inconclusiveWhy {
-		s.Why = "inconclusive: " + e.reason
+		s.Why = InconclusivePrefix + e.reason
 		if s.LeftOut = e.replacedByOther(env); s.LeftOut {
 			s.Why = "left out, since another family has a vote: " + e.reason
 		}
@@ -144,7 +141,7 @@ func (r reporter) advisories(c *check) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if bad := c.regionsThatVote(r.env, mesh.Bad); len(bad) == 1 && !broken(c.verdict) {
-		add("path from %s: %s", sentence.City(r.mesh.catalog, bad[0].region), r.quotedReasons(c))
+		add(PathPrefix+"%s: %s", sentence.City(r.mesh.catalog, bad[0].region), r.quotedReasons(c))
 	}
 	if c.rule == quorum.TooFewRegions {
 		add("%s", r.tooFewRegions(c))
@@ -154,11 +151,11 @@ func (r reporter) advisories(c *check) []string {
 	}
 	out = append(out, r.uncoveredFamilies(c)...)
 	if n := r.countWhy(c, provedWhy); n > 0 {
-		add("ping filtered: %s lost the ping, and the host's agent has since proved that it is alive",
+		add(FilteredPrefix+"%s lost the ping, and the host's agent has since proved that it is alive",
 			mesh.Count(n, "vantage"))
 	}
 	if n := r.countWhy(c, filteredWhy); n > 0 {
-		add("ping filtered: %s lost the ping, and the host has since answered over TCP", mesh.Count(n, "vantage"))
+		add(FilteredPrefix+"%s lost the ping, and the host has since answered over TCP", mesh.Count(n, "vantage"))
 	}
 	if broken(c.published) {
 		add("agents report %s", r.quotedReasons(c))

@@ -90,6 +90,17 @@ func StepsBegin(began time.Time, events []Event) time.Time {
 	return begin
 }
 
+// DrawnFrom returns from when on a drawing of a trace shows probes: as long before the cause as the change took after
+// it, but at most a minute, so that one sees what worked before and the rest is not crowded; earlier if the steps begin
+// earlier.
+func DrawnFrom(began, published time.Time, events []Event) time.Time {
+	from := began.Add(-min(max(published.Sub(began), time.Second), time.Minute))
+	if begin := StepsBegin(began, events); begin.Before(from) {
+		return begin
+	}
+	return from
+}
+
 // Tracer steps a judge and records what leads to the verdicts of one check. The times of events are wall time.
 type Tracer struct {
 	judge       *Judge

@@ -31,7 +31,7 @@ func TestARoundOpensBeforeItsCount(t *testing.T) {
 	}}
 	opened := was
 	opened.round, opened.opened, opened.RoundOpen = 7, 7, true
-	opened.Votes = []mesh.RegionVote{{Region: "london", Why: waitingWhy}, {Region: "lusaka", Own: true, Why: waitingWhy}}
+	opened.Votes = []mesh.RegionVote{{Region: "london", Why: AskedAgain}, {Region: "lusaka", Own: true, Why: AskedAgain}}
 	counted := opened
 	counted.opened, counted.Tally.OK, counted.Tally.Bad = 0, 6, 1
 	tracer := Tracer{judge: New(Start{})}
@@ -73,7 +73,7 @@ func TestStepsAreInTheOrderInWhichTheJudgeTakesThem(t *testing.T) {
 		for i, vote := range votes {
 			v := mesh.RegionVote{Region: []string{"london", "toronto", "new-york"}[i], Vote: vote}
 			if vote == mesh.Abstain {
-				v.Why = waitingWhy
+				v.Why = AskedAgain
 			}
 			m.Votes = append(m.Votes, v)
 		}
@@ -124,7 +124,7 @@ func TestStepsAgreeWithTheirNumbers(t *testing.T) {
 	was.Verdict, now.Verdict = mesh.Up, mesh.Up
 	was.round, now.round, now.opened = 7, 7, 9
 	was.Tally, now.Tally = mesh.Tally{Regions: 1, OK: 1}, mesh.Tally{Regions: 1}
-	now.Votes = []mesh.RegionVote{{Region: "london", Why: waitingWhy}, {Region: "lusaka", Why: waitingWhy}}
+	now.Votes = []mesh.RegionVote{{Region: "london", Why: AskedAgain}, {Region: "lusaka", Why: AskedAgain}}
 	tracer := Tracer{judge: New(Start{})}
 	tracer.compare(Input{}, was, now)
 	expectSteps(t, tracer.Events(),

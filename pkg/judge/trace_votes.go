@@ -94,7 +94,7 @@ func changedVotes(was, now []mesh.RegionVote) (counted, waiting []mesh.RegionVot
 		old, known := before[v.Region]
 		switch {
 		case known && old.Vote == v.Vote && (v.Vote != mesh.Abstain || stem(old.Why) == stem(v.Why)):
-		case v.Vote == mesh.Abstain && v.Why == waitingWhy:
+		case v.Vote == mesh.Abstain && v.Why == AskedAgain:
 			waiting = append(waiting, v)
 		default:
 			counted = append(counted, v)
@@ -228,7 +228,7 @@ func (t *Tracer) describeOK(was, now moment) string {
 // waitingFor returns the regions whose answer to the open round is missing.
 func waitingFor(now moment) (regions []string) {
 	for _, v := range now.Votes {
-		if !v.Own && v.Vote == mesh.Abstain && v.Why == waitingWhy {
+		if !v.Own && v.Vote == mesh.Abstain && v.Why == AskedAgain {
 			regions = append(regions, v.Region)
 		}
 	}
