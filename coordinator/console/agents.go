@@ -52,8 +52,8 @@ func (a agentRow) order() int {
 }
 
 // explainSilence describes why an agent sends nothing: it never joined, its host is down, too, or the agent alone has
-// stopped. It names what to do next.
-func (a *agentRow) explainSilence(r request) {
+// stopped. It names what to do next. The host is nil if the snapshot has none for the agent.
+func (a *agentRow) explainSilence(now time.Time, host *mesh.HostState) {
 	if connected(a.VantageState) {
 		return
 	}
@@ -61,17 +61,15 @@ func (a *agentRow) explainSilence(r request) {
 		a.Silence, a.Command = "A token lets it join:", command.AsCalledHere("coordinator invite "+a.Name)
 		return
 	}
-	a.Silence = "Silent for " + age(r.snapshot.At.Sub(a.LastBatch))
-	i := slices.IndexFunc(r.snapshot.Hosts, func(h mesh.HostState) bool { return mesh.Key(h.Name) == mesh.Key(a.Name) })
-	if i < 0 {
+	a.Silence = "Silent for " + age(now.Sub(a.LastBatch))
+	if host == nil {
 		a.Silence += "."
 		return
 	}
-	h := &r.snapshot.Hosts[i]
-	switch _, down := downSince(h); {
+	switch _, down := downSince(host); {
 	case down:
 		a.Silence += "; its host is down or cut off, too."
-	case reachedSince(h, a.LastBatch):
+	case reachedSince(host, a.LastBatch):
 		a.Silence += ", and its host answers: the agent has stopped, or does not reach NATS. On that server:"
 		a.Command = "systemctl status probemesh-agent"
 	default:
@@ -81,7 +79,10 @@ func (a *agentRow) explainSilence(r request) {
 
 // agentsPage is the page of all agents.
 func agentsPage(s *console, r request) (view, error) {
-	hosts := hostsByKey(r.catalog)
+	hosts, states := hostsByKey(r.catalog), map[string]*mesh.HostState{}
+	for i := range r.snapshot.Hosts {
+		states[mesh.Key(r.snapshot.Hosts[i].Name)] = &r.snapshot.Hosts[i]
+	}
 	enrolled, credentials := enrolledSince(s, r), presentCredentials(s, r)
 	var rows []agentRow
 	t := table{name: "agents", columns: []string{
@@ -91,12 +92,12 @@ func agentsPage(s *console, r request) (view, error) {
 	}}
 	for _, a := range r.snapshot.Vantages {
 		a.Clock, a.Lag = a.Clock.Round(time.Millisecond), a.Lag.Round(time.Millisecond)
+		key := mesh.Key(a.Name)
 		row := agentRow{
-			Look: web.AgentLook(a), VantageState: a, City: cityOf(r.catalog, a.Region), Enrolled: enrolled[mesh.Key(a.Name)],
-			CredentialEnds: credentials[mesh.Key(a.Name)],
-			Behind:         a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
+			Look: web.AgentLook(a), VantageState: a, City: cityOf(r.catalog, a.Region), Enrolled: enrolled[key],
+			CredentialEnds: credentials[key], Behind: a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
 		}
-		if h := hosts[mesh.Key(a.Name)]; h != nil {
+		if h := hosts[key]; h != nil {
 			row.Addresses = strings.Join(h.Addresses, ", ")
 		}
 		if ends := row.CredentialEnds; !ends.IsZero() {
@@ -108,7 +109,7 @@ func agentsPage(s *console, r request) (view, error) {
 		case a.LastBatch.IsZero():
 			row.Spool = ""
 		}
-		row.explainSilence(r)
+		row.explainSilence(r.snapshot.At, states[key])
 		rows = append(rows, row)
 		t.rows = append(t.rows, []any{
 			a.Name, a.Region, row.Addresses, row.Word, a.Version, a.Revision, row.Enrolled, row.CredentialEnds,
