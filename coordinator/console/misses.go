@@ -21,14 +21,12 @@ const (
 	missFor = 15 * time.Second
 	// missKept bounds the counts that are kept: they are a cache.
 	missKept = 500
-	// missBack is how far back misses are counted: the minutes of pairs reach that far.
-	missBack = 48 * time.Hour
 )
 
-// misses counts the bad observations of a region's vantages since a time, at most two days back.
+// misses counts the bad observations of a region's vantages since a time, as far back as minutes are kept.
 func misses(s *console, r request, key missKey, since time.Time) (n uint64, known bool) {
 	now := time.Now()
-	if oldest := now.Add(-missBack); since.Before(oldest) {
+	if oldest := now.Add(-latency.Kept); since.Before(oldest) {
 		since = oldest
 	}
 	s.missMu.Lock()

@@ -136,7 +136,7 @@ func (l *Latencies) Overview(ctx context.Context, c *catalog.Catalog, public boo
 		return latency.Overview{}, nil
 	}
 	wall := l.wall()
-	recent, err := l.recent.of(ctx, wall)
+	recent, err := l.recent.get(ctx, wall)
 	if err != nil || recent == nil {
 		return nil, err
 	}

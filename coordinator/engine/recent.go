@@ -23,7 +23,7 @@ const (
 	firstWait = 100 * time.Millisecond
 )
 
-// recent has the recent latencies of all checks, by the check's id, as they were some seconds ago.
+// recent caches the recent latencies of all checks, by the check's id, for some seconds.
 type recent struct {
 	read func(ctx context.Context, wall time.Time) (map[string][]latency.Recent, error)
 
@@ -39,7 +39,7 @@ func newRecent(read func(context.Context, time.Time) (map[string][]latency.Recen
 	return &recent{read: read}
 }
 
-// run reads them regularly until ctx ends. A reader sees the error of a reading that fails when it reads itself.
+// run reads the latencies regularly until ctx ends. It ignores errors: a reader that then reads by itself gets its own.
 func (r *recent) run(ctx context.Context, wall func() time.Time) {
 	first := make(chan struct{})
 	r.mu.Lock()
@@ -59,14 +59,14 @@ func (r *recent) run(ctx context.Context, wall func() time.Time) {
 	}
 }
 
-// renew reads them now.
+// renew reads the latencies now.
 func (r *recent) renew(ctx context.Context, wall time.Time) error {
 	r.reading.Lock()
 	defer r.reading.Unlock()
 	return r.readAt(ctx, wall)
 }
 
-// readAt reads them. The caller holds reading.
+// readAt reads the latencies. The caller holds reading.
 func (r *recent) readAt(ctx context.Context, wall time.Time) error {
 	began := time.Now()
 	all, err := r.read(ctx, wall)
@@ -79,9 +79,9 @@ func (r *recent) readAt(ctx context.Context, wall time.Time) error {
 	return nil
 }
 
-// of returns them, at most recentEvery old; nil while they are read for the first time. One reader reads them; the
-// others do not wait for it if what is known is hardly older.
-func (r *recent) of(ctx context.Context, wall time.Time) (map[string][]latency.Recent, error) {
+// get returns the latencies, at most recentEvery old; nil while they are read for the first time. One reader reads
+// them; the others do not wait for it if the known ones are hardly older.
+func (r *recent) get(ctx context.Context, wall time.Time) (map[string][]latency.Recent, error) {
 	if all, ok := r.known(0); ok {
 		return all, nil
 	}

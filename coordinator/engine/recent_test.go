@@ -31,7 +31,7 @@ func slowRecent(takes time.Duration, failing *atomic.Bool) *recent {
 func ask(t *testing.T, r *recent) (age, took time.Duration, known bool, err error) {
 	t.Helper()
 	began := time.Now()
-	all, err := r.of(t.Context(), began)
+	all, err := r.get(t.Context(), began)
 	if took = time.Since(began); len(all) > 0 {
 		age, known = time.Since(all["ping"][0].Latest.At), true
 	}
