@@ -17,6 +17,7 @@ type regionView struct {
 	Name, Conclusion string
 	Vantages, Hosts  []string
 	Out, In          []directionRow
+	LossPeriod       string // over which lost pings are counted
 }
 
 // labelled is rows with what they are called for readers: no two boxes of a page are called alike.
@@ -40,10 +41,17 @@ type directionRow struct {
 	City      string
 	Good, Bad int
 	Failing   []string // the checks that most results call bad
+	pings     pingCounts
 }
 
 // Results is how many latest results there are.
 func (row directionRow) Results() int { return row.Good + row.Bad }
+
+// cells are those of the table for programs.
+func (row directionRow) cells() []any {
+	sent, lost := row.pings.total()
+	return []any{row.Good, row.Bad, joined(row.Failing), sent, lost}
+}
 
 func (row directionRow) fails() bool { return sight{good: row.Good, bad: row.Bad}.fails() }
 
@@ -56,11 +64,13 @@ func regionPage(s *console, r request) (view, error) {
 	}
 	name := r.catalog.Regions[i].Name
 	v := r.regionView(name)
-	out := table{name: "directions", columns: []string{"from", "to", "good", "bad", "failing"}}
-	for i, to := range v.Out {
-		from := v.In[i]
-		out.rows = append(out.rows, []any{name, to.Region, to.Good, to.Bad, joined(to.Failing)},
-			[]any{from.Region, name, from.Good, from.Bad, joined(from.Failing)})
+	v.addLosses(r, name, pingLosses(s, r))
+	out := table{name: "directions", columns: []string{
+		"from", "to", "good", "bad", "failing", "pings_sent", "pings_lost",
+	}}
+	for i := range v.Out {
+		out.rows = append(out.rows, append([]any{name, v.Out[i].Region}, v.Out[i].cells()...),
+			append([]any{v.In[i].Region, name}, v.In[i].cells()...))
 	}
 	moment, err := s.newMomentView(r, "", "")
 	return view{

@@ -1,0 +1,42 @@
+package console
+
+import (
+	"strings"
+	"testing"
+)
+
+// The page of a region says of lost pings what the overview does, which leads to it: all that is retried is reached.
+func TestARegionThatLosesPingsIsNotCalledWell(t *testing.T) {
+	lost := func(all bool) func(from, to string) [2]uint64 {
+		return func(from, to string) [2]uint64 {
+			if from == "lusaka" && (all || to == "london") || all && to == "lusaka" {
+				return [2]uint64{6, 5}
+			}
+			return [2]uint64{}
+		}
+	}
+	w := newWorld()
+	r := request{catalog: w.catalog, snapshot: w.snapshot}
+	view := func(all bool) regionView {
+		v, pings := r.regionView("lusaka"), w.pings(lost(all))
+		v.addLosses(r, "lusaka", lossCounts{pings: pings, latest: pings})
+		return v
+	}
+	const want = "18 % of pings from and to it were lost on a typical path in the last five minutes."
+	if v := view(true); v.Class != "degraded" || !strings.HasSuffix(v.Conclusion, want) || v.In[0].Class != "degraded" {
+		t.Errorf("%+v", v)
+	}
+	v := view(false)
+	if v.Class != "up" || strings.Contains(v.Conclusion, "%") {
+		t.Errorf("one path: %+v", v)
+	}
+	for _, row := range v.Out {
+		share, class := "0 %", "up"
+		if row.Region == "london" {
+			share, class = "18 %", "degraded"
+		}
+		if row.Lost() != share || row.Class != class {
+			t.Errorf("one path: %+v", row)
+		}
+	}
+}
