@@ -143,7 +143,9 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 		}
 		if i := open[mesh.Key(h.Name)]; i != nil && verdict != mesh.Unknown {
 			it.Links = append(it.Links, web.Link{Name: "Incident", URL: "/incidents/" + i.ID})
-			it.Commands = append(it.Commands, "coordinator ack "+i.ID)
+			if r.moment.IsZero() {
+				it.Commands = append(it.Commands, "coordinator ack "+i.ID)
+			}
 		}
 		out = append(out, it)
 	}

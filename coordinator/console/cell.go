@@ -263,6 +263,7 @@ func shortPercent(share float64) string {
 func (m cellMaker) legend() []cell {
 	var out []cell
 	own := cell{Class: "h0 own", Text: "8", Title: "own region, no vote"}
+	again := cell{Class: "h2", Text: "92", Note: askedNote, Title: "asked to probe again"}
 	switch m.question.show {
 	case showRTT:
 		out = []cell{
@@ -279,11 +280,11 @@ func (m cellMaker) legend() []cell {
 		}
 	default:
 		out = []cell{{Class: "h0", Text: "ok", Title: "answers"}, {Class: "h3", Text: "slow", Title: "late"}}
+		own.Text, again.Class, again.Text = "ok", "h0", "ok"
 	}
 	out = append(out, cell{Class: "bad", Text: "✕", Title: "does not reach it"})
 	if m.question.show != showLoss {
-		out = append(out, cell{Class: "lossy", Text: "✕", Note: "alive", Title: "lost the ping, the host is alive"})
-		out = append(out, cell{Class: "h2", Text: "92", Note: askedNote, Title: "asked to probe again"})
+		out = append(out, cell{Class: "lossy", Text: "✕", Note: "alive", Title: "lost the ping, the host is alive"}, again)
 	}
 	return append(
 		out,

@@ -106,6 +106,15 @@ func FuzzMatrixCellsAreWholeCharacters(f *testing.F) {
 	})
 }
 
+// Cells of outcomes have no numbers, and neither has their legend.
+func TestTheLegendOfOutcomesHasNoTimes(t *testing.T) {
+	for _, c := range (cellMaker{question: question{show: showOutcome}}).legend() {
+		if strings.ContainsAny(c.Text, "0123456789") {
+			t.Errorf("%q: %s", c.Text, c.Title)
+		}
+	}
+}
+
 // The scale of losses grows with the loss, and does not fade as that of times does.
 func TestLargeLossesStandOut(t *testing.T) {
 	for share, want := range map[float64]string{0: "l0", 0.005: "l1", 0.015: "l2", 0.03: "l3", 0.1: "l4", 0.45: "l5"} {

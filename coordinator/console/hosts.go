@@ -9,7 +9,6 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/command"
-	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
 	"github.com/probemesh/probemesh/pkg/sentence"
@@ -87,15 +86,11 @@ func newHostView(s *console, r request, h *mesh.HostState) (hostView, error) {
 		Look: web.StatusLook(h.Status), Name: h.Name, Region: h.Region, City: cityOf(r.catalog, h.Region),
 		Sentence: h.Sentence, Public: h.Public, Since: h.Since,
 	}
-	var open map[string]*incident.Incident
-	if r.moment.IsZero() {
-		incidents, err := openIncidents(s, r)
-		if err != nil {
-			return v, err
-		}
-		open = incidentsByHost(incidents)
+	incidents, err := openIncidents(s, r)
+	if err != nil {
+		return v, err
 	}
-	v.Items = r.hostItems(h, open)
+	v.Items = r.hostItems(h, incidentsByHost(incidents))
 	if slices.ContainsFunc(v.Items, func(i item) bool { return strings.Contains(i.Detail, h.Sentence) }) {
 		v.Sentence = ""
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/coordinator/web"
+	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
@@ -81,7 +82,11 @@ func TestItemsOfAMomentStayAtIt(t *testing.T) {
 	h.Checks[0].Verdict, h.Checks[0].Since = mesh.Down, w.snapshot.At.Add(-time.Minute)
 	w.snapshot.At = time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
 	r := request{catalog: w.catalog, snapshot: w.snapshot, moment: w.snapshot.At}
-	it := r.hostItems(h, nil)[0]
+	it := r.hostItems(h, map[string]*incident.Incident{mesh.Key(h.Name): {ID: "1"}})[0]
+	if got := it.Links[len(it.Links)-1].Name; got != "Incident" || len(it.Commands) != 1 {
+		t.Errorf("the incident of then: link %q, commands %q", got, it.Commands)
+	}
+	it.Links = it.Links[:len(it.Links)-1] // an incident has no moments
 	const command, address = "coordinator explain LON1 --at 2026-03-01T02:31:00Z", "at=2026-03-01T02%3A31%3A00Z"
 	if it.Commands[0] != command {
 		t.Errorf("the command is %q", it.Commands[0])
