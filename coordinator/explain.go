@@ -111,8 +111,9 @@ func findHost(s *mesh.Snapshot, name string) (mesh.HostState, error) {
 
 // write prints the explanation from the general to the particular: the host, its checks, the regions, the observations.
 func (e explanation) write(out io.Writer, rule catalog.Rule) {
-	fmt.Fprintf(out, "%s in %s is %s since %s, as of %s\n",
-		e.Name, sentence.City(e.catalog, e.Region), e.Status, formatTime(e.Since), formatTime(e.At))
+	fmt.Fprintf(out, "%s in %s: %s since %s, as of %s\n",
+		e.Name, sentence.City(e.catalog, e.Region), strings.ReplaceAll(string(e.Status), "_", " "), formatTime(e.Since),
+		formatTime(e.At))
 	if len(e.FellWith) > 0 {
 		fmt.Fprintf(out, "failed together, for the same regions: %s\n", strings.Join(e.FellWith, ", "))
 	}

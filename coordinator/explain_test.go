@@ -49,7 +49,7 @@ func TestExplainPrintsEachProbeOnceAndTheRuleInForce(t *testing.T) {
 	rule := catalog.DefaultRule()
 	rule.DownShare, rule.OKShare = 0.6, 0.1
 	var out strings.Builder
-	explanation{At: at, HostState: mesh.HostState{Name: "NC036", Checks: []mesh.CheckState{{
+	explanation{At: at, HostState: mesh.HostState{Name: "NC036", Status: mesh.MajorOutage, Checks: []mesh.CheckState{{
 		Name: "web", Verdict: mesh.Down, Rule: quorum.MostBad, Votes: []mesh.RegionVote{{Region: "lusaka", Vote: mesh.Bad,
 			Edges: []mesh.EdgeState{{Vantage: "nc041", Vote: mesh.Bad, At: at, LastBad: at, LastGood: at.Add(-time.Minute)}}}},
 	}}}}.write(&out, rule)
@@ -57,6 +57,7 @@ func TestExplainPrintsEachProbeOnceAndTheRuleInForce(t *testing.T) {
 		t.Errorf("02:31:00 is printed %d times:\n%s", n, &out)
 	}
 	if !strings.Contains(out.String(), "more than 60 % of all regions vote bad") ||
+		!strings.Contains(out.String(), ": major outage since") ||
 		!strings.Contains(out.String(), "last good 2026-03-01 02:30:00Z") {
 		t.Error(out.String())
 	}
@@ -130,7 +131,7 @@ func TestExplainFitsTheTerminal(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"NC031 in New York is",
+		"NC031 in New York:",
 		"\n  votes: 6 bad and 1 ok of 8 regions, of which 7 can vote; ",
 		"\n  New York votes bad\n", "\n  lon abstains\n", "\n    NC031 by", "    New York NC031 ",
 		"\n       +0.00 s  NC031 probed at 02:31:00.000 for round 1111: unreachable after 2\n" +
