@@ -203,8 +203,8 @@ func TestTablesStayScrolledWhileTheirOrderChanges(t *testing.T) {
 	}
 }
 
-// On a phone, the line of time shows the moment that the page shows, and stays where a reader has scrolled it.
-func TestTheLineOfTimeOfAPhone(t *testing.T) {
+// On a phone, the timeline shows the moment that the page shows, and stays where a reader has scrolled it.
+func TestTheTimelineOfAPhone(t *testing.T) {
 	const shown = `(function () {
 		var at = document.querySelector(".cursor").getBoundingClientRect().left;
 		var box = document.querySelector(".line"), r = box.getBoundingClientRect();

@@ -93,7 +93,7 @@ type momentHour struct {
 	Text string
 }
 
-// momentMark is a change on the line of time.
+// momentMark is a change on the timeline.
 type momentMark struct {
 	web.Look
 	X, Y        int
@@ -112,8 +112,8 @@ const (
 	timelineRows = 3 // marks of the same minute stand above one another
 )
 
-// newMomentView describes the moment that a page shows. host is the name of the host whose changes it
-// marks, and check the name of its only check: "" for all. With a host it marks all that its page lists.
+// newMomentView describes the moment that a page shows, with marks for the changes of a host or of one of its checks,
+// or of all hosts for "".
 func (s *console) newMomentView(r request, host, check string) (*momentView, error) {
 	if s.config.Past == nil {
 		return nil, nil

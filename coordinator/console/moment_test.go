@@ -195,7 +195,7 @@ func (y young) TransitionsIn(context.Context, string, time.Time, time.Time, int)
 	}, nil
 }
 
-// The line of time of a host has each change of the table below it.
+// The timeline of a host has each change of the table below it.
 func TestTheTimelineAgreesWithTheTable(t *testing.T) {
 	s, changed := webtest.NewSource(t, mesh.Up, mesh.Operational), time.Now().Add(-time.Minute)
 	h := console.New(console.Config{

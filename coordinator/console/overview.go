@@ -15,7 +15,7 @@ type overviewView struct {
 	Changes     []changeRow
 	Hosts, Up   int
 	Past        bool        // it shows a moment of the past
-	Earlier     *momentView // the field that asks for one; nil where the page has a line of time, or there is no past
+	Earlier     *momentView // the field that asks for one; nil where the page has a timeline, or there is no past
 }
 
 // openMax bounds the open incidents that the overview considers.

@@ -91,7 +91,7 @@ func focusOn(t *testing.T, ctx context.Context, selector string) {
 }
 
 // Without scripts, forms and links do what they do with them: the filter of the matrix, the field of a moment, the
-// marks of the line of time, and the way back.
+// marks of the timeline, and the way back.
 func TestFormsAndMomentsWithoutScripts(t *testing.T) {
 	ctx, address := scriptlessConsole(t)
 	keys := func(keys string) {

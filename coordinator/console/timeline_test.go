@@ -45,7 +45,7 @@ func (f restless) TransitionsIn(
 	return out, nil
 }
 
-// Of changes at one place of the line of time, the latest are drawn: an outage that has just begun is never left out.
+// Of changes at one place of the timeline, the latest are drawn: an outage that has just begun is never left out.
 func TestTheLatestChangeIsDrawn(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
 	h := console.New(console.Config{
@@ -88,7 +88,7 @@ func TestATimelineSaysThatEarlierChangesAreMissing(t *testing.T) {
 	}
 }
 
-// The marks of the line of time are one stop of the Tab key. Arrow keys go from mark to mark, and the line below says
+// The marks of the timeline are one stop of the Tab key. Arrow keys go from mark to mark, and the line below says
 // which one has the focus.
 func TestMarksAreOneStop(t *testing.T) {
 	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
