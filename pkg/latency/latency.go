@@ -108,11 +108,16 @@ func OpenPast(ctx context.Context, file string) (*Store, error) {
 	return s, nil
 }
 
+// connsMax bounds the connections to the file, as those to the view of the ledger.
+const connsMax = 8
+
 func open(ctx context.Context, file, options string) (*Store, error) {
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+options)
 	if err != nil {
 		return nil, err
 	}
+	db.SetMaxOpenConns(connsMax)
+	db.SetMaxIdleConns(connsMax / 2)
 	if err := db.PingContext(ctx); err != nil {
 		db.Close()
 		return nil, err

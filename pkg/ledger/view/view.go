@@ -153,11 +153,17 @@ func connect(ctx context.Context, file string) (*View, error) {
 		"&_pragma=busy_timeout(5000)&_pragma=secure_delete(1)&_pragma=cache_size(-8000)") // overwrites what is deleted
 }
 
+// connsMax bounds the connections to the file. Without a bound, the event streams of a hundred pages, which ask at the
+// same change, open a hundred, each with memory of its own. SQLite closes no file while another connection is in use.
+const connsMax = 8
+
 func openDatabase(ctx context.Context, file, options string) (*View, error) {
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+options)
 	if err != nil {
 		return nil, err
 	}
+	db.SetMaxOpenConns(connsMax)
+	db.SetMaxIdleConns(connsMax / 2)
 	if err := db.PingContext(ctx); err != nil {
 		db.Close()
 		return nil, err
