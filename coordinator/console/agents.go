@@ -9,6 +9,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/command"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // agentRow is an agent as its page lists it.
@@ -94,7 +95,7 @@ func agentsPage(s *console, r request) (view, error) {
 		a.Clock, a.Lag = a.Clock.Round(time.Millisecond), a.Lag.Round(time.Millisecond)
 		key := mesh.Key(a.Name)
 		row := agentRow{
-			Look: web.AgentLook(a), VantageState: a, City: cityOf(r.catalog, a.Region), Enrolled: enrolled[key],
+			Look: web.AgentLook(a), VantageState: a, City: sentence.City(r.catalog, a.Region), Enrolled: enrolled[key],
 			CredentialEnds: credentials[key], Behind: a.Revision != "" && a.Revision != r.catalog.Revision, Spool: "on disk",
 		}
 		if h := hosts[key]; h != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/incident"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // item is one thing that needs an operator, with what to do next.
@@ -238,8 +239,8 @@ func pathItems(s *console, r request) (out []item) {
 		out = append(out, item{
 			Look: web.VerdictLook(mesh.Partial), Title: title, Detail: detail, Since: p.since, rank: rankPath,
 			Links: []web.Link{
-				{Name: cityOf(r.catalog, p.from), URL: regionPath(p.from)},
-				{Name: cityOf(r.catalog, p.to), URL: regionPath(p.to)},
+				{Name: sentence.City(r.catalog, p.from), URL: regionPath(p.from)},
+				{Name: sentence.City(r.catalog, p.to), URL: regionPath(p.to)},
 				{
 					Name: "Matrix",
 					URL:  question{from: p.from, region: p.to, check: allPings, show: showRTT}.address("", ""),

@@ -10,6 +10,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // cell is one place of the matrix. Its class gives the colour and the pattern, and the text says the same without.
@@ -50,8 +51,8 @@ type cellMaker struct {
 // hostRow returns the row of one check.
 func (m cellMaker) hostRow(l line) row {
 	out := row{
-		Look: web.CheckLook(*l.check), Name: l.host.Name, City: cityOf(m.catalog, l.host.Region),
-		Title: joinedNonempty(l.config.Title, l.config.Role, cityOf(m.catalog, l.host.Region), l.check.Sentence),
+		Look: web.CheckLook(*l.check), Name: l.host.Name, City: sentence.City(m.catalog, l.host.Region),
+		Title: joinedNonempty(l.config.Title, l.config.Role, sentence.City(m.catalog, l.host.Region), l.check.Sentence),
 		URL:   checkPath(l.host.Name, l.check.Name),
 	}
 	for _, c := range m.columns {

@@ -15,6 +15,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/rollup"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // chartView is a chart with its caption.
@@ -128,7 +129,7 @@ func (c *latencyCharts) addRegions(catalog *catalog.Catalog, report latency.Repo
 		return position[a.Region] - position[b.Region]
 	})
 	for _, row := range rows {
-		c.add(cityOf(catalog, row.Region), row.Points)
+		c.add(sentence.City(catalog, row.Region), row.Points)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/probemesh/probemesh/pkg/catalog"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // choices are the options of the form by which a reader selects another matrix.
@@ -45,8 +46,8 @@ func newChoices(c *catalog.Catalog, q question) choices {
 	out.Checks = checks.options(q.check, catalog.ChecksMax)
 	out.Groups, out.Labels = groups.options(q.group, optionsMax), labels.options(q.label, optionsMax)
 	for _, r := range c.Regions {
-		out.Regions = append(out.Regions, option{r.Name, cityOf(c, r.Name), r.Name == q.region})
-		out.Froms = append(out.Froms, option{r.Name, cityOf(c, r.Name), r.Name == q.from})
+		out.Regions = append(out.Regions, option{r.Name, sentence.City(c, r.Name), r.Name == q.region})
+		out.Froms = append(out.Froms, option{r.Name, sentence.City(c, r.Name), r.Name == q.from})
 	}
 	for _, show := range []option{
 		{Value: showRTT, Text: "round-trip time"}, {Value: showLoss, Text: "loss"}, {Value: showOutcome, Text: "outcome"},

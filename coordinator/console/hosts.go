@@ -83,7 +83,7 @@ func hostPage(s *console, r request) (view, error) {
 // is that of its worst check, and does not name it.
 func newHostView(s *console, r request, h *mesh.HostState) (hostView, error) {
 	v := hostView{
-		Look: web.StatusLook(h.Status), Name: h.Name, Region: h.Region, City: cityOf(r.catalog, h.Region),
+		Look: web.StatusLook(h.Status), Name: h.Name, Region: h.Region, City: sentence.City(r.catalog, h.Region),
 		Sentence: h.Sentence, Public: h.Public, Since: h.Since,
 	}
 	incidents, err := openIncidents(s, r)
@@ -160,7 +160,7 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 	for _, region := range c.Votes {
 		for _, e := range region.Edges {
 			row := voteRow{
-				Look: web.VoteLook(e.Vote), Region: region.Region, City: cityOf(r.catalog, region.Region),
+				Look: web.VoteLook(e.Vote), Region: region.Region, City: sentence.City(r.catalog, region.Region),
 				Own: region.Own, RegionVote: region.Vote.String(),
 				Vantage: e.Vantage, Name: cmp.Or(names[e.Vantage], e.Vantage), Family: e.Family.Title(),
 				Filtered: filtered(e), Outcome: e.Outcome.String(), Why: cmp.Or(e.Why, e.Reason), At: e.At, Since: e.Since,
@@ -173,7 +173,7 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 	}
 	for _, region := range c.Except {
 		v.Votes = append(v.Votes, voteRow{
-			Look: web.VoteLook(mesh.Abstain), Region: region, City: cityOf(r.catalog, region), RegionVote: "none",
+			Look: web.VoteLook(mesh.Abstain), Region: region, City: sentence.City(r.catalog, region), RegionVote: "none",
 			Outcome: "not asked", Why: "except of the check leaves the region out",
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 const (
@@ -124,7 +125,7 @@ func lonelyItems(s *console, r request, paths []brokenPath) (out []item) {
 
 // item has the misses of the first check, where they are known.
 func (l lonely) item(r request, misses uint64, known bool) item {
-	city, first := cityOf(r.catalog, l.region), l.checks[0]
+	city, first := sentence.City(r.catalog, l.region), l.checks[0]
 	var names []string
 	for _, m := range l.checks {
 		names = append(names, m.name)

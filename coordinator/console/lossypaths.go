@@ -8,6 +8,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // pingCounts are the probes of pings, sent and lost, in the two halves of a time.
@@ -192,7 +193,7 @@ func lossyPaths(
 }
 
 func (p lossyPath) item(r request) item {
-	from, to := cityOf(r.catalog, p.from), cityOf(r.catalog, p.to)
+	from, to := sentence.City(r.catalog, p.from), sentence.City(r.catalog, p.to)
 	sent, lost := p.total()
 	title := fmt.Sprintf("Path from %s to %s loses %.0f %% of probes", from, to, 100*p.share())
 	detail := fmt.Sprintf("%d of %s from %s lost in %s", lost, mesh.Count(int(sent), "ping"), from,

@@ -6,6 +6,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // lossyPlace is a region, or the whole mesh, that loses probes on most of its paths.
@@ -92,7 +93,7 @@ func (p lossyPlace) item(r request) item {
 	if p.region == "" {
 		return it
 	}
-	city := cityOf(r.catalog, p.region)
+	city := sentence.City(r.catalog, p.region)
 	it.Title = fmt.Sprintf("%s loses %.0f %% of probes on a typical path", city, 100*p.share)
 	it.Detail = fmt.Sprintf("%d of %d pings from and to %s were lost in %s, in both halves of that time, while the "+
 		"others exchange theirs: look at the uplink of %s. Retries keep most of it from clients.",

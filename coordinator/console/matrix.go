@@ -13,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/matrix"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 const (
@@ -252,12 +253,12 @@ func columns(r request, q question) (out []column) {
 			return position(a.Region, a.Name) - position(b.Region, b.Name)
 		})
 		for _, v := range vantages {
-			title := fmt.Sprintf("%s, %s", v.Name, cityOf(r.catalog, v.Region))
+			title := fmt.Sprintf("%s, %s", v.Name, sentence.City(r.catalog, v.Region))
 			if !connected(v) {
 				title += ": " + web.AgentLook(v).Word
 			}
 			out = append(out, column{
-				Name: v.Name, Code: cityCode(cityOf(r.catalog, v.Region)), Title: title, URL: regionPath(v.Region),
+				Name: v.Name, Code: cityCode(sentence.City(r.catalog, v.Region)), Title: title, URL: regionPath(v.Region),
 				Silent: !connected(v), region: v.Region, vantage: mesh.Key(v.Name),
 			})
 		}
@@ -284,14 +285,6 @@ func regionOrder(c *catalog.Catalog) map[string]int {
 		out[r.Name] = i
 	}
 	return out
-}
-
-// cityOf returns the city of a region, or the region's name.
-func cityOf(c *catalog.Catalog, region string) string {
-	if r := c.Region(region); r != nil && r.City != "" {
-		return r.City
-	}
-	return region
 }
 
 // cityCode is a short name: the first three letters of one word, or letters of several: "New York" is NYO.

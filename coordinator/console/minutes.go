@@ -6,6 +6,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/latency"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // recentPeriod is a period up to the moment that is shown, which is drawn by minute.
@@ -68,7 +69,7 @@ func (o observed) charts(
 // byRegion returns the vantages of each region that may observe a host.
 func (r request) byRegion(host string) (out []vantageGroup) {
 	for _, region := range r.catalog.Regions {
-		out = append(out, vantageGroup{cityOf(r.catalog, region.Name), r.observersIn(region.Name, host)})
+		out = append(out, vantageGroup{sentence.City(r.catalog, region.Name), r.observersIn(region.Name, host)})
 	}
 	return out
 }

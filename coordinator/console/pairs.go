@@ -10,6 +10,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/rollup"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // pairView is what one vantage sees of one check.
@@ -36,8 +37,8 @@ type periodRow struct {
 // newPairView describes what a vantage sees of a check now.
 func (r request) newPairView(vantage *mesh.VantageState, h *mesh.HostState, c *mesh.CheckState) pairView {
 	v := pairView{
-		Vantage: vantage.Name, Region: vantage.Region, City: cityOf(r.catalog, vantage.Region),
-		Host: h.Name, HostRegion: h.Region, HostCity: cityOf(r.catalog, h.Region), Check: c.Name,
+		Vantage: vantage.Name, Region: vantage.Region, City: sentence.City(r.catalog, vantage.Region),
+		Host: h.Name, HostRegion: h.Region, HostCity: sentence.City(r.catalog, h.Region), Check: c.Name,
 		Sentences: r.pairSentences(vantage, h, c), Votes: r.newCheckView(h, c),
 	}
 	v.Votes.Votes = slices.DeleteFunc(

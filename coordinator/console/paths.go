@@ -8,6 +8,7 @@ import (
 
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // direction is from the region whose vantages probe to the region of the hosts that they probe.
@@ -190,7 +191,7 @@ func cutDirections(paths []brokenPath) map[direction]bool {
 
 // words describes a broken path: a title, and what it means.
 func (p brokenPath) words(c *catalog.Catalog) (title, detail string) {
-	from, to := cityOf(c, p.from), cityOf(c, p.to)
+	from, to := sentence.City(c, p.from), sentence.City(c, p.to)
 	why := ""
 	if p.why != "" {
 		why = fmt.Sprintf(" (%q)", shortened(p.why))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // regionRows returns a row for each region of hosts.
@@ -34,7 +35,7 @@ func (m cellMaker) regionRows(lines []line) (out []row) {
 			title += fmt.Sprintf(", %d not up", bad)
 		}
 		r := row{
-			Look: web.CheckLook(*worst), Name: cityOf(m.catalog, region.Name), City: title, Title: title,
+			Look: web.CheckLook(*worst), Name: sentence.City(m.catalog, region.Name), City: title, Title: title,
 			URL: m.question.address("region", region.Name),
 		}
 		for _, c := range m.columns {

@@ -9,6 +9,7 @@ import (
 	"github.com/probemesh/probemesh/coordinator/web"
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // regionView is how a region sees the others, and how they see it.
@@ -80,7 +81,7 @@ func regionPage(s *console, r request) (view, error) {
 
 // regionView describes a region, which is named as in the catalog.
 func (r request) regionView(region string) regionView {
-	v := regionView{Name: cityOf(r.catalog, region)}
+	v := regionView{Name: sentence.City(r.catalog, region)}
 	for _, vantage := range r.snapshot.Vantages {
 		if vantage.Region == region {
 			v.Vantages = append(v.Vantages, vantage.Name)
@@ -97,7 +98,7 @@ func (r request) regionView(region string) regionView {
 		}
 		to, from := r.direction(region, other.Name), r.direction(other.Name, region)
 		to.Region, from.Region = other.Name, other.Name
-		to.City, from.City = cityOf(r.catalog, other.Name), cityOf(r.catalog, other.Name)
+		to.City, from.City = sentence.City(r.catalog, other.Name), sentence.City(r.catalog, other.Name)
 		v.Out, v.In = append(v.Out, to), append(v.In, from)
 	}
 	v.Look, v.Conclusion = concludeRegion(v)

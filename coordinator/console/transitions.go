@@ -13,6 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/judge"
 	"github.com/probemesh/probemesh/pkg/mesh"
 	"github.com/probemesh/probemesh/pkg/quorum"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // transitionView explains one change of a verdict.
@@ -172,7 +173,7 @@ func addSteps(s *console, r request, t mesh.Transition, v *transitionView) {
 	}
 	if v.Axis = newAxis(t, events, r.names()); v.Axis != nil {
 		for i := range v.Axis.Rows {
-			v.Axis.Rows[i].Area = cityOf(r.catalog, v.Axis.Rows[i].Area)
+			v.Axis.Rows[i].Area = sentence.City(r.catalog, v.Axis.Rows[i].Area)
 		}
 	}
 }

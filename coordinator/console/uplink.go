@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/probemesh/probemesh/pkg/mesh"
+	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
 // uplinkOrHost says of a host whose checks are all down what the other hosts of its region show of the region's uplink:
@@ -15,7 +16,7 @@ func (r request) uplinkOrHost(h *mesh.HostState) string {
 	if !down {
 		return ""
 	}
-	city := cityOf(r.catalog, h.Region)
+	city := sentence.City(r.catalog, h.Region)
 	others, alsoDown := 0, 0
 	for i := range r.snapshot.Hosts {
 		o := &r.snapshot.Hosts[i]
