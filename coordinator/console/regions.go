@@ -21,18 +21,18 @@ type regionView struct {
 	LossPeriod       string // over which lost pings are counted
 }
 
-// labelled is rows with what they are called for readers: no two boxes of a page are called alike.
+// labelled is the rows of a table with its label for screen readers, of which no page has two alike.
 type labelled[T any] struct {
 	Label string
 	Rows  []T
 }
 
-// From and To are the two tables of the page.
+// From is the table of how the region sees the others.
 func (v regionView) From() labelled[directionRow] {
 	return labelled[directionRow]{"From " + v.Name, v.Out}
 }
 
-// To is documented at From.
+// To is the table of how the others see the region.
 func (v regionView) To() labelled[directionRow] { return labelled[directionRow]{"To " + v.Name, v.In} }
 
 // directionRow is one direction between the region and another.
@@ -96,7 +96,7 @@ func (r request) regionView(region string) regionView {
 		if other.Name == region {
 			continue
 		}
-		to, from := r.direction(region, other.Name), r.direction(other.Name, region)
+		to, from := r.newDirectionRow(region, other.Name), r.newDirectionRow(other.Name, region)
 		to.Region, from.Region = other.Name, other.Name
 		to.City, from.City = sentence.City(r.catalog, other.Name), sentence.City(r.catalog, other.Name)
 		v.Out, v.In = append(v.Out, to), append(v.In, from)
@@ -105,8 +105,8 @@ func (r request) regionView(region string) regionView {
 	return v
 }
 
-// direction counts the latest results of one region's vantages on the checks of another's hosts.
-func (r request) direction(from, to string) (row directionRow) {
+// newDirectionRow counts the latest results of one region's vantages on the checks of another's hosts.
+func (r request) newDirectionRow(from, to string) (row directionRow) {
 	filtered := 0
 	for i := range r.snapshot.Hosts {
 		h := &r.snapshot.Hosts[i]
@@ -123,9 +123,9 @@ func (r request) direction(from, to string) (row directionRow) {
 		}
 	}
 	switch {
-	case row.Good+row.Bad == 0 && filtered > 0:
+	case row.Results() == 0 && filtered > 0:
 		row.Look, row.Word = web.VerdictLook(mesh.Degraded), "pings lost"
-	case row.Good+row.Bad == 0:
+	case row.Results() == 0:
 		row.Look = web.VoteLook(mesh.Abstain)
 	case row.Bad == 0:
 		row.Look = web.VoteLook(mesh.OK)
@@ -137,10 +137,10 @@ func (r request) direction(from, to string) (row directionRow) {
 	return row
 }
 
-// lost returns the cities of rows in which most results are bad, and how many have results.
-func lost(rows []directionRow) (cities []string, known int) {
+// failingCities returns the cities of the rows in which most results are bad, and how many rows have results.
+func failingCities(rows []directionRow) (cities []string, known int) {
 	for _, row := range rows {
-		if row.Good+row.Bad > 0 {
+		if row.Results() > 0 {
 			known++
 		}
 		if row.fails() {
@@ -150,8 +150,8 @@ func lost(rows []directionRow) (cities []string, known int) {
 	return cities, known
 }
 
-// partly returns the checks that fail in the other rows.
-func partly(rows []directionRow) (checks []string) {
+// failingChecks returns the checks that fail in any of the rows.
+func failingChecks(rows []directionRow) (checks []string) {
 	for _, row := range rows {
 		for _, c := range row.Failing {
 			if !slices.Contains(checks, c) {
@@ -167,8 +167,8 @@ const askOutside = "Try its addresses from another network, or ask its provider.
 
 // concludeRegion says in a sentence on which side the fault is: the region's uplink, its hosts, or neither.
 func concludeRegion(v regionView) (web.Look, string) {
-	out, outKnown := lost(v.Out)
-	in, inKnown := lost(v.In)
+	out, outKnown := failingCities(v.Out)
+	in, inKnown := failingCities(v.In)
 	inwards := mesh.CountOf(len(in), inKnown, "region", "does", "do")
 	most := func(n, of int) bool { return of > 0 && 2*n > of }
 	down, partial, up := web.VerdictLook(mesh.Down), web.VerdictLook(mesh.Partial), web.VerdictLook(mesh.Up)
@@ -201,11 +201,11 @@ func concludeRegion(v regionView) (web.Look, string) {
 		return web.VerdictLook(mesh.Unknown), fmt.Sprintf("%s reaches the others; whether they reach it is not known: "+
 			"no vantage has a result about its hosts.", v.Name)
 	}
-	if failing := partly(v.In); len(failing) > 0 {
+	if failing := failingChecks(v.In); len(failing) > 0 {
 		return partial, fmt.Sprintf("The uplink of %s works. Its own hosts have failing checks: %s.", v.Name,
 			strings.Join(failing, ", "))
 	}
-	if failing := partly(v.Out); len(failing) > 0 {
+	if failing := failingChecks(v.Out); len(failing) > 0 {
 		return partial, fmt.Sprintf("The uplink of %s works. From here these do not: %s.", v.Name,
 			strings.Join(failing, ", "))
 	}

@@ -31,12 +31,12 @@ type transitionView struct {
 	Missing                                       string // why there are no steps
 }
 
-// StepsAfter and StepsBefore are the two tables of steps.
+// StepsAfter is the table of the steps from the cause on.
 func (v transitionView) StepsAfter() labelled[stepRow] {
 	return labelled[stepRow]{"Steps to " + v.ID + " from the cause on", v.Steps}
 }
 
-// StepsBefore is documented at StepsAfter.
+// StepsBefore is the table of the steps before the cause.
 func (v transitionView) StepsBefore() labelled[stepRow] {
 	return labelled[stepRow]{"Steps to " + v.ID + " before the cause", v.Earlier}
 }
