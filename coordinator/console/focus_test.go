@@ -25,6 +25,9 @@ const covered = `(() => {
 	const r = a.getBoundingClientRect(), table = a.closest(".scroll table"), box = table && table.parentElement;
 	if (box && r.width < box.clientWidth / 2 && r.right + 5 > box.getBoundingClientRect().left + box.clientWidth)
 		return a.outerHTML.slice(0, 80) + " is cut at the edge";
+	const card = a.closest("header,.card"), edge = 3 + parseFloat(getComputedStyle(a).outlineOffset);
+	if (card && (r.left - edge < card.getBoundingClientRect().left || r.top - edge < card.getBoundingClientRect().top))
+		return a.outerHTML.slice(0, 80) + " has an outline that is cut";
 	const top = document.elementFromPoint((r.left + r.right) / 2, (r.top + r.bottom) / 2);
 	if (r.height > innerHeight || r.width > innerWidth || top && (a.contains(top) || top.contains(a))) return "";
 	return a.outerHTML.slice(0, 80) + " is below " + (top ? top.outerHTML.slice(0, 80) : "nothing that is on the screen");
