@@ -127,11 +127,11 @@ func (r request) hostItems(h *mesh.HostState, open map[string]*incident.Incident
 				it.Since = c.Since
 			}
 		}
-		subject := strings.Join(names, ", ")
+		subject := " " + strings.Join(names, ", ")
 		if len(found) == len(h.Checks) && len(found) > 1 {
-			subject = "all checks"
+			subject = ", all checks"
 		}
-		it.Title = fmt.Sprintf("%s: %s %s", h.Name, subject, verdictWords(verdict, len(found) > 1))
+		it.Title = fmt.Sprintf("%s%s: %s", h.Name, subject, verdictWords(verdict))
 		it.Detail = sentences(append([]string{found[0].Sentence}, without(found[0].Advisories, judge.PathPrefix)...)...)
 		if why := commonReason(found[0]); verdict == mesh.Unknown && why != "" {
 			it.Detail += " Most say: " + why + "."
@@ -173,18 +173,12 @@ func verdictRank(v mesh.Verdict) int {
 	return rankDegraded
 }
 
-func verdictWords(v mesh.Verdict, several bool) string {
-	verb := "is"
-	if several {
-		verb = "are"
+// verdictWords follows the names of checks, which may be plurals: "NC041 Web sites: down".
+func verdictWords(v mesh.Verdict) string {
+	if v == mesh.Partial {
+		return "down for some regions"
 	}
-	switch v {
-	case mesh.Partial:
-		return verb + " down for some regions"
-	case mesh.Unknown:
-		return verb + " unknown"
-	}
-	return verb + " " + string(v)
+	return string(v)
 }
 
 // incidentItems returns what people owe to their readers: promised updates, and incidents that wait to be resolved.

@@ -165,6 +165,9 @@ func (r request) newCheckView(h *mesh.HostState, c *mesh.CheckState) checkView {
 				Vantage: e.Vantage, Name: cmp.Or(names[e.Vantage], e.Vantage), Family: e.Family.Title(),
 				Filtered: filtered(e), Outcome: e.Outcome.String(), Why: cmp.Or(e.Why, e.Reason), At: e.At, Since: e.Since,
 			}
+			if strings.HasPrefix(e.Reason, mesh.ReasonTemporary) {
+				row.Outcome = "come back later" // a quick answer is not called slow
+			}
 			if e.HasTime() {
 				row.RTT = e.RTT.Round(100 * time.Microsecond)
 			}

@@ -24,7 +24,7 @@ func TestAHostBeginsWithWhatFails(t *testing.T) {
 	_, main, _ := strings.Cut(page, "<main")
 	last := -1
 	for _, part := range []string{
-		h.Name + ": " + c.Name + " is down", c.Sentence, "coordinator explain " + h.Name,
+		h.Name + " " + c.Name + ": down", c.Sentence, "coordinator explain " + h.Name,
 		`aria-label="Votes on ` + h.Name + " " + c.Name, `aria-label="Votes on ` + h.Name + " " + h.Checks[0].Name,
 	} {
 		at := strings.Index(main, part)

@@ -114,3 +114,25 @@ func TestAnAgentHasOneItem(t *testing.T) {
 		t.Errorf("the snapshot says %q", kept)
 	}
 }
+
+// A server that answers at once and asks to come back later is not called slow, and a check's name may be a plural.
+func TestWordsOfChecks(t *testing.T) {
+	w := newWorld()
+	h := &w.snapshot.Hosts[1]
+	c := &h.Checks[0]
+	c.Name, c.Verdict = "Web sites", mesh.Degraded
+	c.Votes = []mesh.RegionVote{{Region: "lusaka", Edges: []mesh.EdgeState{{
+		Vote: mesh.OK, Outcome: mesh.Slow, Reason: mesh.ReasonTemporary + "answered 450", RTT: time.Millisecond,
+	}}}}
+	r := request{catalog: w.catalog, snapshot: w.snapshot}
+	if got := r.newCheckView(h, c).Votes[0].Outcome; got != "come back later" {
+		t.Errorf("the result is %q", got)
+	}
+	want := "LON1 Web sites: degraded"
+	if len(h.Checks) > 1 {
+		t.Fatal("the host has other checks")
+	}
+	if got := r.hostItems(h, nil)[0].Title; got != want {
+		t.Errorf("the title is %q", got)
+	}
+}
