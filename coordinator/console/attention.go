@@ -80,7 +80,7 @@ func incidentsByHost(incidents []*incident.Incident) map[string]*incident.Incide
 	return out
 }
 
-// finish writes in the items what depends on the moment that is shown and on this machine.
+// finish adds to the items how long they have lasted, and names programs as they are called on this machine.
 func (r request) finish(items []item) {
 	for i := range items {
 		if !items[i].Since.IsZero() {
@@ -357,7 +357,7 @@ func advisoryItems(s *mesh.Snapshot) (out []item) {
 		for k := range h.Checks {
 			c := &h.Checks[k]
 			if c.Verdict.Severity() > mesh.Up.Severity() {
-				continue // they stand beside its verdict
+				continue // the item of its verdict has them
 			}
 			for _, a := range without(c.Advisories, judge.PathPrefix, judge.FilteredPrefix) {
 				out = append(out, item{

@@ -59,7 +59,7 @@ type Config struct {
 	Site    http.Handler                          // the site and the API for operators: all other paths
 	Disk    func() (free, size uint64, err error) // bytes of the data directory's file system; nil if unknown
 	Version string
-	// Notifications returns how the channels do; nil if there are none.
+	// Notifications returns the state of the channels; nil if there are none.
 	Notifications func(context.Context) (Notifications, error)
 	// Certificates lists what the coordinator presents to others, and what signed it. CredentialEnds returns when the
 	// credentials of agents end, by the keys of their hosts. Both are nil if that is not known.

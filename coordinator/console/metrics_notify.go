@@ -17,7 +17,7 @@ var (
 	certificateExpiry = describe("probemesh_certificate_expiry_timestamp_seconds",
 		"When the certificate of the check ends, once that is within its certificate_days.", "host", "region", "check")
 	notificationsSent = describe("probemesh_notifications_sent_total",
-		"Messages that the channel took since the coordinator started.", "channel")
+		"Messages that the channel accepted since the coordinator started.", "channel")
 	notificationFailures = describe("probemesh_notification_failures_total",
 		"Attempts to send a message that failed since the coordinator started.", "channel")
 	notificationsWaiting = describe("probemesh_notifications_waiting",
@@ -25,13 +25,13 @@ var (
 	advisories = describe("probemesh_advisories", "Problems of the mesh itself, by the kinds that routes name.", "kind")
 )
 
-// Notifications are how the channels do, and what is wrong with the mesh itself.
+// Notifications are the state of the channels, and how many advisories are open.
 type Notifications struct {
 	Channels   []ChannelState
 	Advisories map[string]int // by kind
 }
 
-// ChannelState is how a channel of the catalog does.
+// ChannelState is what a channel of the catalog has sent, and what it could not send.
 type ChannelState struct {
 	Name         string
 	Sent, Failed uint64 // messages, and attempts, since the start

@@ -81,7 +81,7 @@ func (m cellMaker) regionCell(lines []line, c column, address string) cell {
 	return out
 }
 
-// pathCount is what the paths from one column to the hosts of a region are like.
+// pathCount counts the paths from one column to the hosts of a region by their votes.
 type pathCount struct {
 	times               []time.Duration // of those that vote ok, and have one
 	ok, bad, abstaining int
