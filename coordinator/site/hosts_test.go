@@ -101,3 +101,21 @@ func TestEachPageDescribesItself(t *testing.T) {
 		}
 	}
 }
+
+// A check whose name has no letter has a page of its own too, which every page leads to.
+func TestANameWithoutLettersHasAPage(t *testing.T) {
+	s := webtest.NewSource(t, mesh.Up, mesh.Operational)
+	s.Catalog.Hosts[0].Checks[0].Name, s.Snapshot.Hosts[0].Checks[0].Name = "?", "?"
+	s.Catalog.Hosts[0].Checks[1].Name, s.Snapshot.Hosts[0].Checks[1].Name = "!", "!"
+	h := public(s)
+	for name, path := range map[string]string{"?": "/hosts/NC036/checks/%3F", "!": "/hosts/NC036/checks/%21"} {
+		for _, from := range []string{"/", "/hosts/NC036", "/matrix"} {
+			if !strings.Contains(body(t, h, from), `href="`+path+`"`) {
+				t.Errorf("%s does not lead to %s", from, path)
+			}
+		}
+		if text := body(t, h, path); !strings.Contains(text, "<h1>"+name+": Up</h1>") {
+			t.Errorf("%s is not the page of %s", path, name)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"html/template"
+	"net/url"
 	"slices"
 	"time"
 
@@ -80,7 +81,8 @@ func newMatrixView(s web.State, times latency.Overview) matrixView {
 	for _, row := range matrix.ByRegion(s.Hosts(), regions).Rows {
 		key := mesh.Key(row.Host.Name)
 		view := matrixRow{
-			Host: row.Host.Name, Title: s.Catalog.Host(key).Called(), Check: row.Check.Name, Slug: slug(row.Check.Name),
+			Host: row.Host.Name, Title: s.Catalog.Host(key).Called(), Check: row.Check.Name,
+			Slug:  url.PathEscape(slug(row.Check.Name)),
 			First: len(v.Rows) == 0 || v.Rows[len(v.Rows)-1].Host != row.Host.Name,
 		}
 		recent := times.Of(key, row.Check.Name)

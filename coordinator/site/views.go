@@ -2,6 +2,7 @@ package site
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ type hostView struct {
 type checkView struct {
 	web.Look
 	Name, Sentence string
-	Slug           string // its name in addresses
+	Slug           string // its name in addresses, escaped
 	Since          time.Time
 	Leading        bool // the page of the host unfolds it
 	Votes          []voteView
@@ -239,7 +240,7 @@ func newCheckView(s web.State, c mesh.CheckState) checkView {
 	v := checkView{
 		Look:  web.VerdictLook(c.Verdict),
 		Name:  c.Name,
-		Slug:  slug(c.Name),
+		Slug:  url.PathEscape(slug(c.Name)),
 		Since: c.Since,
 	}
 	v.Sentence = present(v.Word, c.Sentence)
