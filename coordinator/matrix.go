@@ -121,7 +121,7 @@ func formatEdges(edges []mesh.EdgeState) string {
 // cellSymbols are what writeMatrix prints in cells.
 var cellSymbols = regexp.MustCompile(`(?:\+\d*|[X?])+`)
 
-// colorMatrix colours the cells of a printed matrix: what fails red, what abstains yellow, and what is reached green.
+// colorMatrix colors the cells of a printed matrix: what fails red, what abstains yellow, and what is reached green.
 // The symbols say the same without.
 func colorMatrix(text string) string {
 	lines := strings.SplitAfter(text, "\n")

@@ -38,7 +38,7 @@ func FuzzMatrixPrintsWholeCharacters(f *testing.F) {
 	})
 }
 
-// The terminal has the order of the console, and colours change no letter.
+// The terminal has the order of the console, and colors change no letter.
 func TestMatrixOfTheTerminal(t *testing.T) {
 	edge := func(vantage string, vote mesh.Vote) mesh.RegionVote {
 		return mesh.RegionVote{Region: vantage, Vote: vote, Edges: []mesh.EdgeState{

@@ -20,7 +20,7 @@ type query struct {
 	args  cobra.PositionalArgs
 	at    bool // it has --at, for the state at an earlier time
 	value func(ctx context.Context, client *admin.Client, s admin.State, args []string) (any, error)
-	color func(text string) string // colours what text printed; nil: it has no colours
+	color func(text string) string // colors what text printed; nil: it has no colors
 
 	// text prints what value returned, for a terminal of so many columns.
 	text func(out io.Writer, s admin.State, value any, width int) error
@@ -63,7 +63,7 @@ func (q query) command() *cobra.Command {
 	return cmd
 }
 
-// print prints the text, in colours on a terminal. They are added last: of what others wrote, escapes are removed.
+// print prints the text, in colors on a terminal. They are added last: of what others wrote, escapes are removed.
 func (q query) print(out io.Writer, s admin.State, value any) error {
 	if q.color == nil || !command.InColor(out) {
 		return q.text(command.Printable(out), s, value, command.Width(out))

@@ -13,7 +13,7 @@ import (
 	"github.com/probemesh/probemesh/pkg/sentence"
 )
 
-// cell is one place of the matrix. Its class gives the colour and the pattern, and the text says the same without.
+// cell is one place of the matrix. Its class gives the color and the pattern, and the text says the same without.
 type cell struct {
 	Class string // h0 to h5, l0 to l5, bad, lossy, silent, none; own beside it where it does not count
 	Text  string

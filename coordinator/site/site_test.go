@@ -165,7 +165,7 @@ func TestTheMatrixCountsNoOwnRegion(t *testing.T) {
 	}
 }
 
-// A cell is a number on a scale of five steps, which is a length and no colour; ten regions fit a window of 1280 px.
+// A cell is a number on a scale of five steps, which is a length and no color; ten regions fit a window of 1280 px.
 // The header and the first column stay while the rest scrolls, and a phone says that it does.
 func TestTheMatrixFitsAndScrolls(t *testing.T) {
 	s := webtest.States(t)[0].Source

@@ -111,7 +111,7 @@ type Layout struct {
 	Brand              string // the name at the top, which links to the front page
 	Nav                []Link
 	Feeds              []FeedLink // that a reader of the page may subscribe to
-	Class              string     // Look.Class of what the page shows; the icon has its colour
+	Class              string     // Look.Class of what the page shows; the icon has its color
 	Events             string     // path of the page's event stream; empty if the page does not update by itself
 	Titled             bool       // the title is the page's own, and events do not replace it
 	At                 time.Time  // the moment that the body shows
@@ -235,7 +235,7 @@ func day(t time.Time) string { return t.UTC().Format("2 Jan") }
 
 func short(t time.Time) string { return t.UTC().Format("2 Jan 15:04") }
 
-// icon is a dot in the colour of the class, as a data URL: a page is one request.
+// icon is a dot in the color of the class, as a data URL: a page is one request.
 func icon(class string) template.URL {
 	const svg = "data:image/svg+xml,%%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%%3E" +
 		"%%3Ccircle cx='8' cy='8' r='7' fill='%s'/%%3E%%3C/svg%%3E"

@@ -8,10 +8,10 @@ import (
 	"github.com/probemesh/probemesh/pkg/mesh"
 )
 
-// Look is how a status, verdict or vote appears. A word, a colour and a shape always go together, so that nobody
-// needs to distinguish colours.
+// Look is how a status, verdict or vote appears. A word, a color and a shape always go together, so that nobody
+// needs to distinguish colors.
 type Look struct {
-	Class string // CSS class: one of classes, which has its colour
+	Class string // CSS class: one of classes, which has its color
 	Shape string
 	Word  string
 }
@@ -33,7 +33,7 @@ var shapes = map[string]string{
 	classMaintenance: "◐",
 }
 
-// classes is the one table of colours: for the style sheet, badges and the icon. Each has a contrast of at least 4.5
+// classes is the one table of colors: for the style sheet, badges and the icon. Each has a contrast of at least 4.5
 // to 1 with the cards of its scheme, as WCAG AA asks of text.
 var classes = []struct{ class, light, dark string }{
 	{classUp, "#0f7b46", "#4cc38a"},
@@ -44,7 +44,7 @@ var classes = []struct{ class, light, dark string }{
 	{classUnknown, "#5b6570", "#a9b4bf"},
 }
 
-// Color returns the colour of a class on a light ground; that of unknown for a class that does not exist.
+// Color returns the color of a class on a light ground; that of unknown for a class that does not exist.
 func Color(class string) string {
 	for _, c := range classes {
 		if c.class == class {
@@ -54,8 +54,8 @@ func Color(class string) string {
 	return classes[len(classes)-1].light
 }
 
-// palette is the part of the style sheet that follows from classes: a variable --CLASS for each colour, and --c, which
-// is the colour of the nearest element with a class.
+// palette is the part of the style sheet that follows from classes: a variable --CLASS for each color, and --c, which
+// is the color of the nearest element with a class.
 func palette() string {
 	var light, dark, rules strings.Builder
 	for _, c := range classes {

@@ -46,7 +46,7 @@ func AddLogFlag(cmd *cobra.Command) {
 	cmd.Flags().Var(&format, logFlag, "log lines as text, or json with one object a line")
 }
 
-// NewLogger returns a command's logger, which writes to its standard error. Text has colours on a terminal and none
+// NewLogger returns a command's logger, which writes to its standard error. Text has colors on a terminal and none
 // elsewhere; for journald, which records the time itself, it has the severity in journald's notation instead of time
 // and level. All times are UTC.
 func NewLogger(cmd *cobra.Command) zerolog.Logger {

@@ -62,7 +62,7 @@ func TestLogFormats(t *testing.T) {
 		args    []string
 		want    string // a regular expression
 	}{
-		{"a file, without colours", false, nil,
+		{"a file, without colors", false, nil,
 			date + " INF agent recovered agent=NC1\n" + date + ` WRN NATS disconnected err="no\\nroute"` + "\n"},
 		{"journald, which has the time", true, nil,
 			"<6>agent recovered agent=NC1\n" + `<4>NATS disconnected err="no\\nroute"` + "\n"},
@@ -85,8 +85,8 @@ func TestLogFormatFromEnvironment(t *testing.T) {
 	}
 }
 
-// TestLogHasColoursOnATerminal runs itself under script(1), which provides a terminal.
-func TestLogHasColoursOnATerminal(t *testing.T) {
+// TestLogHasColorsOnATerminal runs itself under script(1), which provides a terminal.
+func TestLogHasColorsOnATerminal(t *testing.T) {
 	if os.Getenv("LOG_TO_TERMINAL") != "" {
 		cmd := &cobra.Command{Use: "program"}
 		cmd.SetErr(os.Stderr)
@@ -97,16 +97,16 @@ func TestLogHasColoursOnATerminal(t *testing.T) {
 	if _, err := exec.LookPath("script"); err != nil {
 		testenv.SkipOrFail(t, "the program script (Debian: bsdutils)")
 	}
-	for _, noColour := range []string{"", "1"} {
-		run := exec.Command("script", "-qec", os.Args[0]+" -test.run TestLogHasColoursOnATerminal", "/dev/null")
-		run.Env = append(os.Environ(), "LOG_TO_TERMINAL=1", "NO_COLOR="+noColour)
+	for _, noColor := range []string{"", "1"} {
+		run := exec.Command("script", "-qec", os.Args[0]+" -test.run TestLogHasColorsOnATerminal", "/dev/null")
+		run.Env = append(os.Environ(), "LOG_TO_TERMINAL=1", "NO_COLOR="+noColor)
 		out, err := run.Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		coloured := strings.Contains(string(out), "\x1b[")
-		if coloured != (noColour == "") || !strings.Contains(string(out), "agent recovered") {
-			t.Errorf("NO_COLOR=%s: %q", noColour, out)
+		colored := strings.Contains(string(out), "\x1b[")
+		if colored != (noColor == "") || !strings.Contains(string(out), "agent recovered") {
+			t.Errorf("NO_COLOR=%s: %q", noColor, out)
 		}
 	}
 }

@@ -126,7 +126,7 @@ function onPage(e) {
 		if (cursor) focus.setSelectionRange(cursor[0], cursor[1]);
 	}
 	document.dispatchEvent(new Event("newpage"));
-	// The icon has the colour of the banner.
+	// The icon has the color of the banner.
 	var banner = main.querySelector(".banner"), c = banner && getComputedStyle(banner).getPropertyValue("--c");
 	if (c) color = dot(c.trim());
 	show();

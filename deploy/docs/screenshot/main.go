@@ -142,7 +142,7 @@ func photograph(ctx context.Context, browser, page string) (shot []byte, err err
 	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
 }
 
-// shrink encodes a picture with a palette of its 256 most frequent colours, which a page of text and flat colours does
+// shrink encodes a picture with a palette of its 256 most frequent colors, which a page of text and flat colors does
 // not miss: a third of the bytes.
 func shrink(shot []byte) ([]byte, error) {
 	full, err := png.Decode(bytes.NewReader(shot))
