@@ -18,7 +18,6 @@ type regionView struct {
 	Name, Conclusion string
 	Vantages, Hosts  []string
 	Out, In          []directionRow
-	LossPeriod       string // over which lost pings are counted
 }
 
 // labelled is the rows of a table with its label for screen readers, of which no page has two alike.
