@@ -59,21 +59,31 @@ type explanation struct {
 
 // explain collects the explanation of a host at the time of the state.
 func explain(ctx context.Context, client *admin.Client, s admin.State, name string) (e explanation, err error) {
-	if now := s.Catalog.FormerHost(name); now != nil {
-		name = now.Name
+	present, err := client.State(ctx, time.Time{})
+	if err != nil {
+		return e, err
+	}
+	host := catalog.HostThen(s.Catalog, present.Catalog, name)
+	if host != nil {
+		name, e.checks = host.Name, host.Checks
 	}
 	if e.HostState, err = findHost(s.Snapshot, name); err != nil {
 		return e, err
-	}
-	if h := s.Catalog.Host(mesh.Key(name)); h != nil {
-		e.checks = h.Checks
 	}
 	e.catalog = s.Catalog
 	e.At, e.FellWith = s.Snapshot.At, fellWith(s.Snapshot, e.HostState)
 	if e.LastChange, err = client.LastChange(ctx, mesh.Key(name), s.Snapshot.At); err != nil {
 		return e, err
 	}
-	e.Evidence, err = collectEvidence(ctx, client, s.Catalog, e.HostState, e.At)
+	if host == nil {
+		return e, nil
+	}
+	key := host.Key() // the ledger knows the host by its present name
+	if now := present.Catalog.HostByID(host.Identity()); now != nil {
+		key = now.Key()
+	}
+	all, err := client.Transitions(ctx, key, transitionsSought)
+	e.Evidence = collectEvidence(ctx, client, e, host, all)
 	return e, err
 }
 

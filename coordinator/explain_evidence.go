@@ -36,33 +36,40 @@ const (
 	transitionsSought = 1000
 )
 
-// collectEvidence returns what led to the verdicts of a host's checks that were not up at the time. Without it, an
-// explanation is still complete: the votes are there.
+// collectEvidence returns what led to the verdicts of a host's checks that were not up at the time of the explanation:
+// some of the host's transitions, oldest first. Without it, an explanation is still complete: the votes are there.
 func collectEvidence(
-	ctx context.Context, client *admin.Client, in *catalog.Catalog, h mesh.HostState, at time.Time,
-) ([]evidence, error) {
-	var out []evidence
-	all, err := client.Transitions(ctx, mesh.Key(h.Name), transitionsSought)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range h.Checks {
+	ctx context.Context, client *admin.Client, of explanation, host *catalog.Host, all []mesh.Transition,
+) (out []evidence) {
+	for _, c := range of.Checks {
 		if c.Verdict == mesh.Up || c.Verdict == mesh.Pending || len(out) >= evidenceMax {
 			continue
 		}
-		for _, t := range slices.Backward(all) {
-			if t.Check != c.Name || t.Published.After(at) {
-				continue
-			}
-			e := evidence{Check: c.Name, ID: t.ID, Began: t.Began, Published: t.Published, catalog: in}
-			if e.Events, err = admin.Trace(ctx, client, t); err != nil {
-				e.Missing = err.Error()
-			}
-			out = append(out, e)
-			break
+		t := latestChange(all, host, c.Name, of.At)
+		if t == nil {
+			continue
+		}
+		e := evidence{Check: c.Name, ID: t.ID, Began: t.Began, Published: t.Published, catalog: of.catalog}
+		var err error
+		if e.Events, err = admin.Trace(ctx, client, *t); err != nil {
+			e.Missing = err.Error()
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// latestChange returns the latest transition of a check up to a time; nil if there is none. It is found by its ids: the
+// catalog of then may have other names.
+func latestChange(all []mesh.Transition, host *catalog.Host, check string, at time.Time) *mesh.Transition {
+	config := host.Check(check)
+	for i := len(all) - 1; i >= 0 && config != nil; i-- {
+		t := &all[i]
+		if t.HostID == host.Identity() && t.CheckID == host.IdentityOf(config) && !t.Published.After(at) {
+			return t
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // write draws the probes of each vantage over time, and lists the steps from the cause on.

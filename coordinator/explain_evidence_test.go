@@ -62,3 +62,25 @@ func TestExplainDrawsTheEvidence(t *testing.T) {
 		t.Error(out.String())
 	}
 }
+
+// The evidence of a moment before a rename is that of the host and the check of then, whatever they are called now, and
+// not that of others that have the names since.
+func TestEvidenceIsFoundByIDs(t *testing.T) {
+	host := &catalog.Host{Name: "A1", ID: "0000000000a1", Checks: []catalog.Check{{Name: "web", ID: "0000000000c1"}}}
+	at := time.Date(2026, 3, 1, 2, 31, 0, 0, time.UTC)
+	change := func(id, hostID, checkID string, after time.Duration) mesh.Transition {
+		return mesh.Transition{
+			ID: id, Host: "Z1", HostID: hostID, Check: "front", CheckID: checkID, Published: at.Add(after),
+		}
+	}
+	all := []mesh.Transition{
+		change("own", host.ID, "0000000000c1", -time.Minute), change("other check", host.ID, "0000000000c2", -time.Second),
+		change("other host", "0000000000a2", "0000000000c1", -time.Second), change("later", host.ID, "0000000000c1", 1),
+	}
+	if got := latestChange(all, host, "web", at); got == nil || got.ID != "own" {
+		t.Errorf("found %+v", got)
+	}
+	if got := latestChange(all[1:], host, "web", at); got != nil {
+		t.Errorf("found %+v", got)
+	}
+}

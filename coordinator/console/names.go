@@ -12,45 +12,14 @@ import (
 // At a moment of the past, hosts and checks may have names that they do not have any more, and that others may have
 // now. Their ids stay the same.
 
-// hostNamed returns the host of the moment that is shown which has a name, then or at present, or had it before; nil if
-// there is none. Links lead from one moment to another, and people keep addresses.
+// hostNamed returns the host of the moment that is shown which an address names; nil if there is none.
 func hostNamed(r request, name string) *catalog.Host {
-	then := func(now *catalog.Host) *catalog.Host {
-		if now == nil {
-			return nil
-		}
-		return r.catalog.HostByID(now.Identity())
-	}
-	if h := r.catalog.Host(mesh.Key(name)); h != nil {
-		return h
-	}
-	if now := r.present.Host(mesh.Key(name)); now != nil {
-		return then(now)
-	}
-	if h := r.catalog.FormerHost(name); h != nil {
-		return h
-	}
-	return then(r.present.FormerHost(name))
+	return catalog.HostThen(r.catalog, r.present, name)
 }
 
 // checkNamed is hostNamed for a check of a host.
 func checkNamed(r request, h *catalog.Host, name string) *catalog.Check {
-	if c := h.Check(name); c != nil {
-		return c
-	}
-	now := r.present.HostByID(h.Identity())
-	if now != nil {
-		if c := now.Check(name); c != nil {
-			return h.CheckByID(now.IdentityOf(c))
-		}
-	}
-	if c := r.catalog.FormerCheck(h, name); c != nil || now == nil {
-		return c
-	}
-	if c := r.present.FormerCheck(now, name); c != nil {
-		return h.CheckByID(now.IdentityOf(c))
-	}
-	return nil
+	return catalog.CheckThen(r.catalog, r.present, h, name)
 }
 
 // presentPath returns the path of the page with the names that are in force at present: at a moment of the past, and at
