@@ -15,9 +15,8 @@ func (row directionRow) Lost() string {
 	return percent(row.pings.share())
 }
 
-// addLosses adds the lost pings to a view. A direction that loses many of them lastingly is no longer called working,
-// and the conclusion says it of the region as the overview does: one in three may be lost while all that is retried is
-// reached.
+// addLosses adds the lost pings to a view. A direction that loses many of them is not drawn as well, and the conclusion
+// says it of the region as the overview does: one in three may be lost while all that is retried is reached.
 func (v *regionView) addLosses(r request, region string, counted lossCounts) {
 	edges := pingEdges(r.catalog.Rule, r.snapshot, counted.latest)
 	rows := map[direction]*directionRow{}
@@ -32,7 +31,7 @@ func (v *regionView) addLosses(r request, region string, counted lossCounts) {
 	}
 	up := web.VerdictLook(mesh.Up).Class
 	for _, row := range rows {
-		if row.Class == up && row.pings.lasting() {
+		if row.Class == up && row.Lost() != "" && row.pings.share() >= meshLossy {
 			look := web.VerdictLook(mesh.Degraded)
 			look.Word = row.Word
 			row.Look = look

@@ -26,7 +26,12 @@ func TestARegionThatLosesPingsIsNotCalledWell(t *testing.T) {
 	if v := view(true); v.Class != "degraded" || !strings.HasSuffix(v.Conclusion, want) || v.In[0].Class != "degraded" {
 		t.Errorf("%+v", v)
 	}
-	v := view(false)
+	few := w.pings(func(_, _ string) [2]uint64 { return [2]uint64{0, 6} }) // in one half alone
+	v := r.regionView("lusaka")
+	if v.addLosses(r, "lusaka", lossCounts{latest: few}); v.Out[0].Class != "degraded" || v.Out[0].Lost() != "10 %" {
+		t.Errorf("a burst: %+v", v.Out[0])
+	}
+	v = view(false)
 	if v.Class != "up" || strings.Contains(v.Conclusion, "%") {
 		t.Errorf("one path: %+v", v)
 	}
