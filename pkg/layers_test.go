@@ -40,7 +40,7 @@ var layers = []struct {
 	{"the bus", []string{"pkg/bus"}},
 	{"one outside thing each", []string{
 		"pkg/probe", "pkg/bus/agent", "pkg/bus/coordinator", "pkg/gossip", "pkg/spool", "pkg/ledger", "pkg/command",
-		"deploy/examples",
+		"pkg/sqlitefile", "deploy/examples",
 	}},
 	{"built on one of those", []string{"pkg/bus/server", "pkg/ledger/view", "pkg/latency"}},
 	{"delivery", []string{"agent/outbox"}},
@@ -82,7 +82,7 @@ var forbidden = []struct {
 	{"github.com/synadia-io/", "NATS stays behind the bus", []string{"pkg/bus/coordinator"}},
 	{"github.com/hashicorp/", "membership stays behind gossip", []string{"pkg/gossip"}},
 	{"github.com/prometheus-community/", "the ping library stays behind the probe", []string{"pkg/probe"}},
-	{"modernc.org/sqlite", "SQLite stays behind the views", []string{"pkg/ledger/view", "pkg/latency"}},
+	{"modernc.org/sqlite", "SQLite stays behind the views", []string{"pkg/sqlitefile"}},
 	{"github.com/goccy/go-yaml", "YAML stays behind the catalog's file", []string{"pkg/catalog/file"}},
 	{"github.com/yuin/goldmark", "one renderer for pages, feeds and mail", []string{"pkg/markdown"}},
 	{"github.com/wneessen/", "mail stays behind the channels", []string{"coordinator/notify/channel"}},

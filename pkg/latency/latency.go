@@ -13,14 +13,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
 	"github.com/probemesh/probemesh/pkg/privatefile"
 	"github.com/probemesh/probemesh/pkg/rollup"
+	"github.com/probemesh/probemesh/pkg/sqlitefile"
 )
 
 // schemaVersion changes with schema.sql and with what is derived from events, so that older files are filled again. 2
@@ -86,43 +84,25 @@ func connect(ctx context.Context, file string) (*Store, error) {
 	if err := privatefile.Create(file); err != nil {
 		return nil, err
 	}
-	// NORMAL does not sync each commit: what a power cut takes is read from the streams again.
-	return open(ctx, file, "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
-		"&_pragma=busy_timeout(5000)")
+	db, err := sqlitefile.Open(ctx, file, "") // what a power cut takes is read from the streams again
+	if err != nil {
+		return nil, err
+	}
+	return &Store{db: db}, nil
 }
 
 // OpenPast opens the file as the last program left it. It needs no disk space, and only queries may be used.
 func OpenPast(ctx context.Context, file string) (*Store, error) {
-	// EXCLUSIVE keeps the index of the write-ahead log in memory: the disk may have no space for the file. It admits
-	// one connection.
-	s, err := open(ctx, file,
-		"?mode=rw&_pragma=locking_mode(EXCLUSIVE)&_pragma=wal_autocheckpoint(0)&_pragma=query_only(1)")
+	db, err := sqlitefile.OpenPast(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	s.db.SetMaxOpenConns(1)
+	s := &Store{db: db}
 	if err := s.check(ctx); err != nil {
 		s.db.Close()
 		return nil, fmt.Errorf("open the latency file %s: %w", file, err)
 	}
 	return s, nil
-}
-
-// connsMax bounds the connections to the file, as those to the view of the ledger.
-const connsMax = 8
-
-func open(ctx context.Context, file, options string) (*Store, error) {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+options)
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(connsMax)
-	db.SetMaxIdleConns(connsMax / 2)
-	if err := db.PingContext(ctx); err != nil {
-		db.Close()
-		return nil, err
-	}
-	return &Store{db: db}, nil
 }
 
 // check returns an error if the file cannot be continued. It does not read all of it, which would take a second for

@@ -16,17 +16,15 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
 	"github.com/probemesh/probemesh/pkg/catalog"
 	"github.com/probemesh/probemesh/pkg/ledger"
 	"github.com/probemesh/probemesh/pkg/privatefile"
+	"github.com/probemesh/probemesh/pkg/sqlitefile"
 )
 
 // schemaVersion changes with schema.sql and with what is derived from events, so that older files are rebuilt. 5
@@ -147,25 +145,13 @@ func connect(ctx context.Context, file string) (*View, error) {
 	if err := makePrivate(file); err != nil {
 		return nil, err
 	}
-	// NORMAL does not sync each commit: a file that a power cut damages is rebuilt. A transaction that reads before it
-	// writes fails at once if somebody else wrote meanwhile, so each waits for the others when it begins.
-	return openDatabase(ctx, file, "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
-		"&_pragma=busy_timeout(5000)&_pragma=secure_delete(1)&_pragma=cache_size(-8000)") // overwrites what is deleted
+	// A file that a power cut damages is rebuilt. What is deleted is overwritten.
+	return of(sqlitefile.Open(ctx, file, "_pragma=secure_delete(1)&_pragma=cache_size(-8000)"))
 }
 
-// connsMax bounds the connections to the file. Without a bound, the event streams of a hundred pages, which ask at the
-// same change, open a hundred, each with memory of its own. SQLite closes no file while another connection is in use.
-const connsMax = 8
-
-func openDatabase(ctx context.Context, file, options string) (*View, error) {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+options)
+// of returns the view in an open file.
+func of(db *sql.DB, err error) (*View, error) {
 	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(connsMax)
-	db.SetMaxIdleConns(connsMax / 2)
-	if err := db.PingContext(ctx); err != nil {
-		db.Close()
 		return nil, err
 	}
 	return &View{database: database{db, &sync.Mutex{}}}, nil
@@ -174,14 +160,10 @@ func openDatabase(ctx context.Context, file, options string) (*View, error) {
 // OpenPast opens the view as the last program left it, without its log. It needs no disk space, and only queries may
 // be used. It fails if the file is missing, damaged or of another schema, since it cannot be rebuilt.
 func OpenPast(ctx context.Context, file string) (*View, error) {
-	// EXCLUSIVE keeps the index of the write-ahead log in memory: the disk may have no space for the file. It admits
-	// one connection.
-	v, err := openDatabase(ctx, file,
-		"?mode=rw&_pragma=locking_mode(EXCLUSIVE)&_pragma=wal_autocheckpoint(0)&_pragma=query_only(1)")
+	v, err := of(sqlitefile.OpenPast(ctx, file))
 	if err != nil {
 		return nil, err
 	}
-	v.db.SetMaxOpenConns(1)
 	var version int
 	if err = v.db.QueryRowContext(ctx, `SELECT version FROM meta`).Scan(&version); err == nil {
 		err = v.checkIntact(ctx)
