@@ -38,7 +38,7 @@ func oneBatchEach(c *catalog.Catalog, r *mesh.Roster) (batches []*mesh.Batch, ed
 	}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		for _, agent := range schedule.Observers(c, h, &h.Checks[0]) {
+		for _, agent := range schedule.NewChooser(c).Observers(h, &h.Checks[0]) {
 			edges++
 			of[agent].Observations = append(of[agent].Observations, mesh.Observation{
 				Host: h.Key(), Check: h.Checks[0].Name, Family: mesh.IPv4, Outcome: mesh.Reachable, Sent: 1,

@@ -129,7 +129,7 @@ func newReference(c *catalog.Catalog, roster *mesh.Roster) *reference {
 			h := &c.Hosts[i]
 			t := &refTarget{Check: &h.Checks[n], host: h, families: h.FamiliesOf(&h.Checks[n]), verdict: mesh.Pending}
 			r.targets = append(r.targets, t)
-			r.seat(t, c.Regions, schedule.Observers(c, h, t.Check))
+			r.seat(t, c.Regions, schedule.NewChooser(c).Observers(h, t.Check))
 		}
 	}
 	return r

@@ -34,12 +34,6 @@ type Duty struct {
 	Phase    time.Duration // into the interval, counted from the Unix epoch
 }
 
-// Observers returns the keys of the vantages that probe one check. Of many checks of a catalog, a Chooser returns them
-// sooner.
-func Observers(c *catalog.Catalog, host *catalog.Host, check *catalog.Check) []string {
-	return NewChooser(c).Observers(host, check)
-}
-
 // Plan returns the duties of a vantage, in the catalog's order.
 func Plan(c *catalog.Catalog, vantage string) []Duty {
 	var duties []Duty

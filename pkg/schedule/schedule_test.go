@@ -36,7 +36,7 @@ func newHost(i, regions int) catalog.Host {
 func TestAFullMeshLooksFromEveryOtherHost(t *testing.T) {
 	c := newCatalog(10, 8)
 	for i := range c.Hosts {
-		got := Observers(c, &c.Hosts[i], &c.Hosts[i].Checks[0])
+		got := NewChooser(c).Observers(&c.Hosts[i], &c.Hosts[i].Checks[0])
 		if len(got) != 9 || slices.Contains(got, c.Hosts[i].Key()) {
 			t.Errorf("%s is observed by %v", c.Hosts[i].Name, got)
 		}
@@ -49,7 +49,7 @@ func TestALargeMeshSpreadsSixteenObservers(t *testing.T) {
 	for i := range c.Hosts {
 		host := &c.Hosts[i]
 		regions, providers := map[string]bool{}, map[string]int{}
-		for _, key := range Observers(c, host, &host.Checks[0]) {
+		for _, key := range NewChooser(c).Observers(host, &host.Checks[0]) {
 			v := c.Host(key)
 			load[key]++
 			regions[v.Region] = true
@@ -78,8 +78,8 @@ func TestAddingAVantageMovesFewDuties(t *testing.T) {
 	before, after := newCatalog(300, 20), newCatalog(301, 20)
 	moved := 0
 	for i := range before.Hosts {
-		was := Observers(before, &before.Hosts[i], &before.Hosts[i].Checks[0])
-		for _, key := range Observers(after, &after.Hosts[i], &after.Hosts[i].Checks[0]) {
+		was := NewChooser(before).Observers(&before.Hosts[i], &before.Hosts[i].Checks[0])
+		for _, key := range NewChooser(after).Observers(&after.Hosts[i], &after.Hosts[i].Checks[0]) {
 			if !slices.Contains(was, key) {
 				moved++
 			}
@@ -140,10 +140,10 @@ func TestRegionsThatAreLeftOutDoNotProbe(t *testing.T) {
 		c := newCatalog(n, 10)
 		h := &c.Hosts[0]
 		check := &h.Checks[0]
-		before := Observers(c, h, check)
+		before := NewChooser(c).Observers(h, check)
 		region := c.Host(before[0]).Region
 		check.Except = []string{region}
-		after := Observers(c, h, check)
+		after := NewChooser(c).Observers(h, check)
 		for _, key := range after {
 			if c.Host(key).Region == region {
 				t.Errorf("of %d hosts, %s in %s probes", n, key, region)
@@ -182,7 +182,7 @@ func TestTheChoiceOfObserversIsFixed(t *testing.T) {
 		c.Hosts[7].Checks[0].Except = []string{"r1", "r2"}
 		c.Hosts[8].Checks[0].FewObservers = true
 		for i := range c.Hosts {
-			fmt.Fprintln(h, Observers(c, &c.Hosts[i], &c.Hosts[i].Checks[0]))
+			fmt.Fprintln(h, NewChooser(c).Observers(&c.Hosts[i], &c.Hosts[i].Checks[0]))
 		}
 		for _, d := range Plan(c, c.Hosts[3].Key()) {
 			fmt.Fprintln(h, d.Host.Name, d.Phase)

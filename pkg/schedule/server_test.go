@@ -103,7 +103,7 @@ func TestVotesOutlastTheTurns(t *testing.T) {
 			if !check.SharesServer() {
 				continue
 			}
-			observers, families := Observers(c, h, check), len(h.FamiliesOf(check))
+			observers, families := NewChooser(c).Observers(h, check), len(h.FamiliesOf(check))
 			sameServer := 0
 			for _, other := range h.Checks {
 				if other.SharesServer() && other.Port() == check.Port() {
@@ -159,7 +159,7 @@ func TestAMailServerIsProbedFromEveryRegion(t *testing.T) {
 				Options: catalog.POP3{MailSession: catalog.MailSession{Port: 110}}}}
 			ShareServers(c, nil)
 			regions := map[string]bool{}
-			observers := Observers(c, h, &h.Checks[0])
+			observers := NewChooser(c).Observers(h, &h.Checks[0])
 			for _, key := range observers {
 				regions[c.Host(key).Region] = true
 			}
@@ -183,7 +183,7 @@ func TestEveryAgentOfAMeshWithFewObservesAMailServer(t *testing.T) {
 		agents := vantagesOf(c)[:8] // one in each region
 		for i := range c.Hosts {
 			h := &c.Hosts[i]
-			observers := Observers(c, h, &h.Checks[0])
+			observers := NewChooser(c).Observers(h, &h.Checks[0])
 			for _, agent := range agents {
 				if agent != h.Key() && !slices.Contains(observers, agent) {
 					t.Fatalf("of %d hosts %s has an agent, and is not among the observers of %s", hosts, agent, h.Name)
@@ -205,10 +205,10 @@ func TestFewObserveWhatAllWouldObserveTooRarely(t *testing.T) {
 	rare := &h.Checks[2]
 	rare.Interval = time.Hour
 	ShareServers(c, func(_ *catalog.Host, check *catalog.Check) { t.Errorf("%s is probed too rarely", check.Name) })
-	if n := len(Observers(c, h, rare)); n != ObserversMax || rare.Interval != ObserversMax*time.Hour {
+	if n := len(NewChooser(c).Observers(h, rare)); n != ObserversMax || rare.Interval != ObserversMax*time.Hour {
 		t.Errorf("%d observers every %v", n, rare.Interval)
 	}
-	if n := len(Observers(c, h, &h.Checks[1])); n != 59 {
+	if n := len(NewChooser(c).Observers(h, &h.Checks[1])); n != 59 {
 		t.Errorf("%d observers of another server of the host", n)
 	}
 }
